@@ -1,0 +1,1 @@
+//! The KV cache that draft and verify share.

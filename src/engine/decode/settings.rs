@@ -1,0 +1,58 @@
+//! What a round reads at its start.
+
+use crate::engine::sampling::Sampling;
+use serde::{Deserialize, Serialize};
+
+/// How tokens are decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// All layers, one token a step.
+    Autoregressive,
+    /// The first E layers, one token a step, unverified.
+    EarlyExit,
+    /// Draft with the first E layers, verify with the rest.
+    #[default]
+    SelfSpeculative,
+}
+
+/// Everything that decides how a round is decoded. The newest settings win at the start of each round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub strategy: Strategy,
+    /// Exit layer E: a draft runs layers `0..E`; 1 ≤ E < L.
+    pub exit_layer: usize,
+    /// Speculations K: how many tokens a round drafts at most; at least 1.
+    pub num_speculations: usize,
+    /// Draft with a head over the first N tokens of the vocabulary's frequency order; 0 uses the whole head.
+    pub draft_vocab: usize,
+    /// Verify starts from the exit hidden states that the draft left (KVQ cache); off recomputes all layers.
+    pub kvq_reuse: bool,
+    /// How many tokens to generate at most.
+    pub max_steps: usize,
+    /// Record the alternatives and what every layer would have said, for the inspector.
+    pub detail: bool,
+    pub sampling: Sampling,
+    /// Generation ends when the text holds one of these; they may span tokens.
+    pub stop_strings: Vec<String>,
+    /// Generation ends at these tokens, besides the model's own end tokens.
+    pub stop_token_ids: Vec<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            exit_layer: 8,
+            num_speculations: 4,
+            draft_vocab: 0,
+            kvq_reuse: true,
+            max_steps: 512,
+            detail: false,
+            sampling: Sampling::default(),
+            stop_strings: Vec::new(),
+            stop_token_ids: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What can go wrong in the engine, each with words that say what to do.
+
+use std::path::PathBuf;
+
+/// Result of everything in the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the engine. The message names what is wrong and, where there is one, the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A model file that cannot be what it claims to be: truncated, hostile or of an unknown kind.
+    #[error("{path}: {fault}")]
+    ModelFile { path: PathBuf, fault: String },
+    /// A model that is sound but not one skiplens can run, or one that cannot be found.
+    #[error("{0}")]
+    Model(String),
+    /// A setting outside of what it may be.
+    #[error("{0}")]
+    Setting(String),
+    /// A prompt that does not fit in the model's context.
+    #[error("the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt")]
+    PromptTooLong { tokens: usize, context: usize },
+    /// A prompt with nothing in it for a model without a beginning-of-sequence token.
+    #[error("the prompt is empty, and this model has no token to begin with; give it some text")]
+    EmptyPrompt,
+    /// The chat template of the model could not be used.
+    #[error("chat template: {0}")]
+    Template(String),
+    /// The tokenizer could not be built or used.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// The caller cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// Reading or writing a file failed.
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    /// A tensor operation failed; with sound files and settings this does not happen.
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A fault of the model file at `path`.
+    pub fn file(path: impl Into<PathBuf>, fault: impl Into<String>) -> Self {
+        Self::ModelFile { path: path.into(), fault: fault.into() }
+    }
+
+    /// A failed read or write of `path`.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+}

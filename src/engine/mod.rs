@@ -1,0 +1,14 @@
+//! The early-exit Llama and all that decodes with it. Nothing here knows of the screen or of the command line.
+
+pub mod cache;
+pub mod config;
+pub mod decode;
+mod error;
+pub mod kernels;
+pub mod model;
+pub mod sampling;
+pub mod text;
+pub mod weights;
+pub mod worker;
+
+pub use error::{Error, Result};

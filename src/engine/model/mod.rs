@@ -1,0 +1,1 @@
+//! The Llama: embed, layers by range, head.

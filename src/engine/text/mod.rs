@@ -1,0 +1,1 @@
+//! Text and tokens: tokenizer, incremental decoding, chat template.

@@ -1,0 +1,136 @@
+//! The background thread that owns the model: commands in, events out.
+
+use super::config::LlamaConfig;
+use super::decode::{Round, Settings, Stats, StopReason};
+use super::weights::ModelDefaults;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Names one generation; events carry it so that late ones can be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunId(pub u64);
+
+/// What the worker can be told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Load a model in place of the present one.
+    Load(ModelRequest),
+    /// Answer a prompt. Settings are replaced by later [`Command::Settings`].
+    Generate {
+        run: RunId,
+        prompt: Prompt,
+        settings: Settings,
+    },
+    /// The settings from the next round on.
+    Settings(Settings),
+    /// End the run after the token at hand; what it generated is kept.
+    Cancel(RunId),
+    /// Stop before the next phase of the running generation.
+    Pause,
+    /// While paused: one phase (draft of one token, verify) further.
+    Step,
+    Resume,
+    Shutdown,
+}
+
+/// A model to load and how.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelRequest {
+    /// A path, a Hugging Face id, or none for the bundled model.
+    pub model: Option<String>,
+    /// `auto`, or what safetensors become at load.
+    pub dtype: Option<String>,
+    /// `auto`, `cpu`, `cuda` or `metal`.
+    pub device: Option<String>,
+    /// Threads of the CPU kernels; none for the physical cores.
+    pub threads: Option<usize>,
+}
+
+/// What to continue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// Plain completion of a text.
+    Text(String),
+    /// A conversation, put through the model's chat template; the last message is the user's, or the assistant's to be
+    /// continued.
+    Chat(Vec<Message>),
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+/// What the loaded model is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    pub name: String,
+    /// File or folder it came from.
+    pub path: PathBuf,
+    pub config: LlamaConfig,
+    /// Type of most of the weights: `q8_0`, `f16`, …
+    pub dtype: String,
+    /// `cpu×2`, `cuda`, `metal`.
+    pub device: String,
+    /// Bytes that the weights take in memory.
+    pub weight_bytes: u64,
+    pub has_chat_template: bool,
+    #[serde(skip)]
+    pub defaults: ModelDefaults,
+}
+
+/// What the worker reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Loading proceeds: what is being done and how far it is, 0 to 1 where that is known.
+    Loading {
+        stage: String,
+        fraction: Option<f32>,
+    },
+    Loaded(ModelInfo),
+    /// The model could not be loaded.
+    LoadFailed(String),
+    /// Prompt tokens computed so far; `cached` of `total` were found in the cache.
+    Prefill {
+        run: RunId,
+        done: usize,
+        total: usize,
+        cached: usize,
+    },
+    /// A token was drafted in the round at hand; it settles with that round's [`Event::Round`].
+    Drafted {
+        run: RunId,
+        id: u32,
+        text: String,
+        p_draft: f32,
+    },
+    Round {
+        run: RunId,
+        round: Box<Round>,
+    },
+    /// The run is paused before its next phase.
+    Paused {
+        run: RunId,
+    },
+    Finished {
+        run: RunId,
+        reason: StopReason,
+        stats: Stats,
+    },
+    /// The run could not go on; the worker lives.
+    Failed {
+        run: RunId,
+        message: String,
+    },
+}

@@ -1,0 +1,11 @@
+//! skiplens: a terminal playground for self-speculative decoding with early exit (LayerSkip, arXiv 2404.16710).
+//!
+//! One Llama drafts tokens with its first layers and verifies them with the rest. [`engine`] decodes and reports
+//! facts; [`app`] is the pure state of the screen; [`ui`] draws it; [`cli`] is what the command line reaches.
+
+pub mod app;
+pub mod cli;
+pub mod engine;
+pub mod eval;
+pub mod transcript;
+pub mod ui;
