@@ -1,6 +1,8 @@
 //! What a round reads at its start.
 
+use crate::engine::config::LlamaConfig;
 use crate::engine::sampling::Sampling;
+use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How tokens are decoded.
@@ -54,5 +56,24 @@ impl Default for Settings {
             stop_strings: Vec::new(),
             stop_token_ids: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// Fails with words on the first setting that this model cannot run with.
+    pub fn validate(&self, config: &LlamaConfig) -> Result<()> {
+        let layers = config.num_layers;
+        if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {
+            return Err(Error::Setting(format!(
+                "exit layer is {}; this model has {layers} layers, so it may be 1 to {}",
+                self.exit_layer,
+                layers - 1
+            )));
+        }
+        if self.strategy == Strategy::SelfSpeculative && self.num_speculations == 0 {
+            let way_out = "it must be at least 1; to decode without drafts choose the autoregressive strategy";
+            return Err(Error::Setting(format!("number of speculations is 0; {way_out}")));
+        }
+        self.sampling.validate()
     }
 }
