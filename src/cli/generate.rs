@@ -85,7 +85,9 @@ impl GenerateArgs {
 fn from_stdin() -> Result<String> {
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
-        return Err(Error::Setting("there is no prompt; give --prompt TEXT, --prompt-file FILE or standard input".into()));
+        return Err(Error::Setting(
+            "there is no prompt; give --prompt TEXT, --prompt-file FILE or standard input".into(),
+        ));
     }
     let mut text = String::new();
     stdin.read_to_string(&mut text).map_err(|error| Error::io("standard input", error))?;

@@ -69,7 +69,8 @@ pub fn summary(stats: &Stats, stop: &StopReason, settings: &Settings) -> String 
         speed(stats.tokens, stats.decode_seconds()),
     );
     if let (Some(rate), Some(length)) = (stats.acceptance_rate(), stats.mean_accepted_length()) {
-        let positions: Vec<String> = stats.acceptance_by_position().iter().map(|p| format!("{:.0}", p * 100.0)).collect();
+        let positions: Vec<String> =
+            stats.acceptance_by_position().iter().map(|p| format!("{:.0}", p * 100.0)).collect();
         line += &format!(
             "\nE {} K {} · acceptance {:.1} % ({}/{}) · by position {} % · mean accepted length {length:.2}",
             settings.exit_layer,
@@ -175,7 +176,8 @@ impl<'a> Report<'a> {
             p_draft: token.p_draft,
             p_verify: token.p_verify,
         };
-        let tokens: Vec<_> = rounds.iter().flat_map(|round| round.kept().map(|kept| token(round.index, kept))).collect();
+        let tokens: Vec<_> =
+            rounds.iter().flat_map(|round| round.kept().map(|kept| token(round.index, kept))).collect();
         let text = tokens.iter().map(|token| token.text).collect();
         Self { model, prompt, text, tokens, rounds, stats: stats.into(), stop }
     }

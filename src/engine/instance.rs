@@ -23,7 +23,7 @@ impl Instance {
     pub fn load(request: &ModelRequest, progress: Progress<'_>) -> Result<Self> {
         let dtype = request.dtype.as_deref().unwrap_or("auto").parse::<Dtype>()?;
         let device = device(request.device.as_deref().unwrap_or("auto"))?;
-        let path = weights::locate(request.model.as_deref(), progress)?;
+        let path = std::path::PathBuf::from(request.model.as_deref().unwrap_or_default());
         progress("opening", None);
         let checkpoint = weights::open(&path, dtype)?;
         Self::from_checkpoint(&checkpoint, &device, request.threads, progress)
@@ -58,8 +58,8 @@ impl Instance {
     pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
         let tokenizer = self.decoder.tokenizer().ok_or_else(|| Error::Tokenizer("this model has none".into()))?;
         match (prompt, &self.template) {
-            (Prompt::Text(text), _) => tokenizer.encode(text, true),
-            (Prompt::Chat(messages), Some(template)) => template.encode(messages, tokenizer),
+            (Prompt::Text(text), _) => tokenizer.encode_with_bos(text),
+            (Prompt::Chat(messages), Some(template)) => tokenizer.encode_chat(template, messages),
             (Prompt::Chat(_), None) => {
                 Err(Error::Template("this model has none; use it for plain completion instead of chat".into()))
             }
@@ -70,7 +70,9 @@ impl Instance {
 /// The device of that name; `auto` takes a GPU where this build and this machine have one.
 pub fn device(name: &str) -> Result<Device> {
     let missing = |what: &str, error: candle_core::Error| {
-        Error::Setting(format!("no {what} device can be used here ({error}); choose --device cpu, or build with --features {what}"))
+        Error::Setting(format!(
+            "no {what} device can be used here ({error}); choose --device cpu, or build with --features {what}"
+        ))
     };
     match name {
         "cpu" => Ok(Device::Cpu),

@@ -86,11 +86,16 @@ impl Autopilot {
 
     fn best(&self, settings: &mut Settings, config: &LlamaConfig) -> Option<String> {
         let known = self.acceptance.iter().enumerate().filter_map(|(exit, a)| Some((exit, (*a)?)));
-        let pairs = known.flat_map(|(exit, a)| (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config))));
+        let pairs =
+            known.flat_map(|(exit, a)| (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config))));
         let (exit, speculations, acceptance, value) = pairs.max_by(|x, y| x.3.total_cmp(&y.3))?;
         (settings.exit_layer, settings.num_speculations) = (exit, speculations);
         let percent = acceptance * 100.0;
-        Some(format!("E {exit} accepts {percent:.0} %: {:.2} tokens for {} layers", value * config.num_layers as f64, config.num_layers))
+        Some(format!(
+            "E {exit} accepts {percent:.0} %: {:.2} tokens for {} layers",
+            value * config.num_layers as f64,
+            config.num_layers
+        ))
     }
 }
 

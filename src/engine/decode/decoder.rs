@@ -1,5 +1,6 @@
 //! The model with all it needs to decode, and the course of one run.
 
+use super::autopilot::Autopilot;
 use super::stop::Output;
 use super::{DraftToken, FinalToken, Phase, Round, Session, Settings, Stats, StopReason, Strategy, Watch};
 use crate::engine::model::Llama;
@@ -37,6 +38,7 @@ pub(super) struct Scratch {
 pub struct Run {
     pub(super) output: Output,
     pub(super) rounds: usize,
+    pub(super) pilot: Autopilot,
     stats: Stats,
     stop: Option<StopReason>,
 }
@@ -54,7 +56,8 @@ impl Run {
     pub(super) fn round(&self, position: usize, settings: &Settings, found: Drafted) -> Round {
         let Drafted { drafted, accepted, last, draft_seconds, verify_seconds } = found;
         let (index, settings) = (self.rounds, settings.clone());
-        Round { index, position, settings, drafted, accepted, last, draft_seconds, verify_seconds, stop: None }
+        let (control, stop) = (None, None);
+        Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
     }
 }
 
@@ -129,7 +132,13 @@ impl Decoder {
             ..Stats::default()
         };
         let stop = (settings.max_steps == 0).then_some(StopReason::MaxSteps);
-        Ok(Run { output: Output::new(self.tokenizer.as_ref(), prompt), rounds: 0, stats, stop })
+        Ok(Run {
+            output: Output::new(self.tokenizer.as_ref(), prompt),
+            rounds: 0,
+            pilot: Autopilot::default(),
+            stats,
+            stop,
+        })
     }
 
     /// Decodes the next round of a run that has not stopped. Settings are read now and hold for the whole round.
@@ -143,6 +152,8 @@ impl Decoder {
         watch: &mut dyn Watch,
     ) -> Result<Round> {
         settings.validate(&self.model.config)?;
+        let (chosen, control) = run.pilot.choose(settings, &self.model.config);
+        let settings = &chosen;
         let before = session.tokens().len();
         let steps = settings.max_steps.saturating_sub(run.stats.tokens).max(1);
         let room = steps.min(self.model.config.context_length - before);
@@ -153,7 +164,7 @@ impl Decoder {
             _ => self.step(session, run, settings, watch),
         };
         match outcome {
-            Ok(round) => Ok(self.settle(session, run, round)),
+            Ok(round) => Ok(self.settle(session, run, Round { control, ..round })),
             Err(error) => {
                 session.truncate(before);
                 Err(error)
@@ -199,6 +210,7 @@ impl Decoder {
             session.history.push(id);
         }
         run.rounds += 1;
+        run.pilot.learn(&round);
         run.stats.add(&round);
         let stop = stop.or_else(|| self.out_of_room(session, run, &settings));
         if stop.is_some() && !matches!(stop, Some(StopReason::StopString(_))) {

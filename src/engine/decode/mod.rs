@@ -2,6 +2,7 @@
 //!
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
+mod autopilot;
 mod decoder;
 mod forecast;
 mod lens;
@@ -15,12 +16,11 @@ mod stop;
 mod tests;
 mod watch;
 
+pub use autopilot::Controller;
 pub use decoder::{Decoder, Run};
 pub use forecast::{Costs, Forecast};
 pub use lens::LensRow;
-pub use record::{
-    Candidate, DraftToken, FinalToken, KeptToken, LayerChoice, Origin, Round, StopReason, TokenDetail,
-};
+pub use record::{Candidate, DraftToken, FinalToken, KeptToken, LayerChoice, Origin, Round, StopReason, TokenDetail};
 pub use session::Session;
 pub use settings::{Settings, Strategy};
 pub use stats::{PositionCount, Stats};

@@ -29,6 +29,9 @@ pub struct Round {
     pub position: usize,
     /// Settings in force, read at the start of the round.
     pub settings: Settings,
+    /// Why a controller chose these settings; none when the user did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// Every drafted token in order; those from `accepted` on were rejected.
     pub drafted: Vec<DraftToken>,
     /// How many of the drafted tokens were kept, from the front.

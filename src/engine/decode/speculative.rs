@@ -6,40 +6,65 @@
 //! accept   the longest prefix of d1 … dK that the verifier would have chosen, then its own next token
 //! ```
 
-use super::decoder::{Decoder, Run};
-use super::{Candidate, DraftToken, FinalToken, Origin, Phase, Round, Session, Settings, TokenDetail, Watch};
+use super::autopilot::Autopilot;
+use super::decoder::{Decoder, Drafted, Run};
+use super::{
+    Candidate, Controller, DraftToken, FinalToken, Origin, Phase, Round, Session, Settings, TokenDetail, Watch,
+};
+use crate::engine::config::LlamaConfig;
 use crate::engine::sampling::{Distribution, Pick, Sampler, Verdict, VocabSubset};
 use crate::engine::{Error, Result};
 use candle_core::Tensor;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// How many alternatives the record keeps of a position.
 const TOP: usize = 5;
 
+/// An exit that a controller wants to know about, and the hidden states `[n, hidden]` that passed it.
+struct Shadow {
+    layer: usize,
+    rows: Vec<Tensor>,
+}
+
+impl Shadow {
+    fn of(run: &mut Run, settings: &Settings, config: &LlamaConfig) -> Option<Self> {
+        let wanted = settings.controller == Controller::ExitAndSpeculations;
+        wanted.then(|| Self { layer: run.pilot.observed_exit(config), rows: Vec::new() })
+    }
+}
+
 impl Decoder {
     /// One round: draft up to `most` tokens, verify them, keep what the verifier would have written.
     pub(super) fn speculate(
         &mut self,
         session: &mut Session,
-        run: &Run,
+        run: &mut Run,
         settings: &Settings,
         most: usize,
         watch: &mut dyn Watch,
     ) -> Result<Round> {
+        let mut shadow = Shadow::of(run, settings, &self.model.config);
         let start = session.tokens().len();
         let begun = Instant::now();
         self.fill(session, self.model.config.num_layers, watch)?;
         let mut draft_seconds = begun.elapsed().as_secs_f64();
-        let (mut drafted, exits) = self.draft(session, run, settings, most, &mut draft_seconds, watch)?;
+        let (mut drafted, exits) = self.draft(session, run, settings, most, &mut shadow, &mut draft_seconds, watch)?;
         next(watch, Phase::Verify)?;
         let begun = Instant::now();
         // Nothing follows an end token, so the row that would tell what does is spared.
         let ended = drafted.last().is_some_and(|token| self.end_tokens.contains(&token.id));
         let rows = drafted.len() + usize::from(!ended);
-        self.verify_logits(session, settings, start - 1..start - 1 + rows, exits)?;
+        self.verify_logits(session, settings, start - 1..start - 1 + rows, exits, &mut shadow)?;
         session.history.truncate(start);
         let (accepted, last) = self.accept(session, settings, &mut drafted, !ended)?;
+        if let Some(shadow) = shadow {
+            let kept = drafted[..accepted].iter().map(|token| token.id).chain(last.iter().map(|token| token.id));
+            let kept: Vec<u32> = kept.collect();
+            self.observe(session, &mut run.pilot, settings, shadow, start, &kept)?;
+            run.pilot.observe(settings.exit_layer, accepted, drafted.len().min(accepted + 1));
+        }
         session.history.truncate(start);
         session.keep_filled(start - 1 + rows.min(accepted + 1));
         let verify_seconds = begun.elapsed().as_secs_f64();
@@ -48,23 +73,26 @@ impl Decoder {
 
     /// Drafts up to `most` tokens with the exit layer, and leaves them in the session's history. Returns them with the
     /// exit hidden states of the tokens they follow, one `[1, hidden]` each.
+    #[allow(clippy::too_many_arguments)]
     fn draft(
         &mut self,
         session: &mut Session,
         run: &Run,
         settings: &Settings,
         most: usize,
+        shadow: &mut Option<Shadow>,
         seconds: &mut f64,
         watch: &mut dyn Watch,
     ) -> Result<(Vec<DraftToken>, Vec<Tensor>)> {
         let vocab = self.draft_vocab(settings.draft_vocab);
         self.scratch.drafts.resize_with(most.max(self.scratch.drafts.len()), Distribution::default);
-        let (mut drafted, mut exits, mut output) = (Vec::with_capacity(most), Vec::with_capacity(most + 1), run.output.clone());
+        let (mut drafted, mut exits, mut output) =
+            (Vec::with_capacity(most), Vec::with_capacity(most + 1), run.output.clone());
         while drafted.len() < most {
             next(watch, Phase::Draft)?;
             let begun = Instant::now();
             let at = session.tokens().len() - 1;
-            let hidden = self.exit_hidden(session, settings.exit_layer, at)?;
+            let hidden = self.exit_hidden(session, settings.exit_layer, at, shadow)?;
             self.model.head(&hidden, settings.draft_vocab, &mut self.scratch.logits)?;
             exits.push(hidden);
             let distribution = &mut self.scratch.drafts[drafted.len()];
@@ -78,7 +106,8 @@ impl Decoder {
             drafted.push(DraftToken { id, text, p_draft, p_verify: None, detail: None });
             *seconds += begun.elapsed().as_secs_f64();
             watch.drafted(&drafted[drafted.len() - 1]);
-            if stop.is_some() {
+            let unsure = matches!(settings.controller, Controller::Confidence { threshold } if p_draft < threshold);
+            if stop.is_some() || unsure {
                 break;
             }
         }
@@ -86,10 +115,58 @@ impl Decoder {
     }
 
     /// The hidden state `[1, hidden]` after the first `exit_layer` layers of the token at position `at`.
-    fn exit_hidden(&mut self, session: &mut Session, exit_layer: usize, at: usize) -> Result<Tensor> {
+    fn exit_hidden(
+        &mut self,
+        session: &mut Session,
+        exit_layer: usize,
+        at: usize,
+        shadow: &mut Option<Shadow>,
+    ) -> Result<Tensor> {
         let mut hidden = self.model.embed(&session.tokens()[at..=at])?;
-        self.model.layers(0..exit_layer, &mut hidden, at, &mut session.cache)?;
+        self.layers_by_shadow(session, 0..exit_layer, &mut hidden, at, shadow)?;
         Ok(hidden)
+    }
+
+    /// Runs `layers` over `hidden`, whose rows stand at `start` and after, and keeps a copy on the way where the shadow
+    /// wants one.
+    fn layers_by_shadow(
+        &mut self,
+        session: &mut Session,
+        layers: Range<usize>,
+        hidden: &mut Tensor,
+        start: usize,
+        shadow: &mut Option<Shadow>,
+    ) -> Result<()> {
+        let mut from = layers.start;
+        if let Some(shadow) = shadow.as_mut().filter(|shadow| (layers.start + 1..=layers.end).contains(&shadow.layer)) {
+            self.model.layers(from..shadow.layer, hidden, start, &mut session.cache)?;
+            shadow.rows.push(hidden.copy()?);
+            from = shadow.layer;
+        }
+        self.model.layers(from..layers.end, hidden, start, &mut session.cache)
+    }
+
+    /// Asks the shadow exit what it would have written in place of the `kept` tokens from position `start` on.
+    fn observe(
+        &mut self,
+        session: &mut Session,
+        pilot: &mut Autopilot,
+        settings: &Settings,
+        shadow: Shadow,
+        start: usize,
+        kept: &[u32],
+    ) -> Result<()> {
+        let hidden = Tensor::cat(&shadow.rows, 0)?;
+        let seen = kept.len().min(hidden.dim(0)?);
+        self.model.head(&hidden.narrow(0, 0, seen)?, 0, &mut self.scratch.logits)?;
+        session.history.truncate(start);
+        let mut agreed = 0;
+        for (row, &id) in kept[..seen].iter().enumerate() {
+            agreed += usize::from(self.choose(session, settings, row, Origin::Plain)?.id == id);
+            session.history.push(id);
+        }
+        pilot.observe(shadow.layer, agreed, seen);
+        Ok(())
     }
 
     /// Leaves in the scratch the verifier's logits `[rows, vocabulary]` of the tokens at `positions`.
@@ -97,19 +174,27 @@ impl Decoder {
         &mut self,
         session: &mut Session,
         settings: &Settings,
-        positions: std::ops::Range<usize>,
+        positions: Range<usize>,
         mut exits: Vec<Tensor>,
+        shadow: &mut Option<Shadow>,
     ) -> Result<()> {
         let layers = self.model.config.num_layers;
         let (mut hidden, from) = if settings.kvq_reuse {
             while exits.len() < positions.len() {
-                exits.push(self.exit_hidden(session, settings.exit_layer, positions.start + exits.len())?);
+                let at = positions.start + exits.len();
+                exits.push(self.exit_hidden(session, settings.exit_layer, at, shadow)?);
             }
             (Tensor::cat(&exits, 0)?, settings.exit_layer)
         } else {
             (self.model.embed(&session.tokens()[positions.clone()])?, 0)
         };
-        self.model.layers(from..layers, &mut hidden, positions.start, &mut session.cache)?;
+        if from == 0
+            && let Some(shadow) = shadow
+        {
+            // All rows come through again, from the first layer on.
+            shadow.rows.clear();
+        }
+        self.layers_by_shadow(session, from..layers, &mut hidden, positions.start, shadow)?;
         self.model.head(&hidden, 0, &mut self.scratch.logits)
     }
 
@@ -135,7 +220,10 @@ impl Decoder {
                 Verdict::Correct(id) => {
                     let (p_draft, p_verify) = (Some(draft.probability(id)), verifier.probability(id));
                     let text = String::new();
-                    return Ok((row, Some(FinalToken { id, text, origin: Origin::Corrected, p_draft, p_verify, detail })));
+                    return Ok((
+                        row,
+                        Some(FinalToken { id, text, origin: Origin::Corrected, p_draft, p_verify, detail }),
+                    ));
                 }
             }
         }
@@ -147,7 +235,7 @@ impl Decoder {
     pub(super) fn step(
         &mut self,
         session: &mut Session,
-        run: &Run,
+        run: &mut Run,
         settings: &Settings,
         watch: &mut dyn Watch,
     ) -> Result<Round> {
@@ -155,7 +243,7 @@ impl Decoder {
         let begun = Instant::now();
         let (start, depth) = (session.tokens().len(), self.depth(settings));
         self.fill(session, depth, watch)?;
-        let hidden = self.exit_hidden(session, depth, start - 1)?;
+        let hidden = self.exit_hidden(session, depth, start - 1, &mut None)?;
         session.mark_filled(0..depth, start);
         self.model.head(&hidden, 0, &mut self.scratch.logits)?;
         let last = Some(self.choose(session, settings, 0, Origin::Plain)?);
@@ -182,7 +270,9 @@ impl Decoder {
     }
 
     fn detail(&self, draft: Option<&Distribution>, verifier: Option<&Distribution>) -> Box<TokenDetail> {
-        let top = |d: &Distribution| d.top(TOP).into_iter().map(|(id, p)| Candidate { id, text: self.piece(id), p }).collect();
+        let top = |d: &Distribution| {
+            d.top(TOP).into_iter().map(|(id, p)| Candidate { id, text: self.piece(id), p }).collect()
+        };
         Box::new(TokenDetail {
             draft_top: draft.map(top).unwrap_or_default(),
             verify_top: verifier.map(top).unwrap_or_default(),

@@ -77,7 +77,10 @@ fn rounds(
         change(rounds.len(), &mut settings);
         rounds.push(decoder.round(&mut session, &mut run, &settings, &mut ()).unwrap());
     }
-    assert_eq!(run.stats(), &Stats { prefill_seconds: run.stats().prefill_seconds, prefill_tokens: prompt.len() - 1, ..Stats::of(&rounds) });
+    assert_eq!(
+        run.stats(),
+        &Stats { prefill_seconds: run.stats().prefill_seconds, prefill_tokens: prompt.len() - 1, ..Stats::of(&rounds) }
+    );
     assert_eq!(session.tokens()[prompt.len()..], tokens(&rounds));
     rounds
 }
@@ -256,7 +259,14 @@ fn rejection_samples_the_models_distribution() {
         for seed in seeds {
             let coupling = Coupling::Rejection;
             let sampling = Sampling { temperature: 0.8, top_k: 3, top_p: 1.0, seed, coupling, ..Sampling::default() };
-            let settings = Settings { strategy, exit_layer: 1, num_speculations: 3, max_steps: 3, sampling, ..Settings::default() };
+            let settings = Settings {
+                strategy,
+                exit_layer: 1,
+                num_speculations: 3,
+                max_steps: 3,
+                sampling,
+                ..Settings::default()
+            };
             *counts.entry(tokens(&rounds(&mut decoder, &[5, 9], &settings, |_, _| {}))).or_default() += 1.0;
         }
         counts

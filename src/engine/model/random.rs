@@ -1,12 +1,14 @@
 //! Small models with random weights, for tests and demonstrations.
 
 use crate::engine::config::LlamaConfig;
+use crate::engine::text::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary};
 use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Tensors in memory, by GGUF name.
 #[derive(Default)]
@@ -42,10 +44,33 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
     }
     Ok(Checkpoint {
         name: "random".into(),
+        path: PathBuf::new(),
         config: config.clone(),
+        text: byte_vocabulary(config.vocab_size),
+        end_tokens: vec![2],
         tensors: Box::new(tensors),
         defaults: ModelDefaults::default(),
     })
+}
+
+/// A vocabulary of `size` tokens: unknown, begin, end, then bytes as far as there is room, then unused ones.
+fn byte_vocabulary(size: usize) -> TextParts {
+    let token = |id: usize| match id {
+        0 => ("<unk>".to_owned(), TokenKind::Unknown),
+        1 => ("<s>".to_owned(), TokenKind::Control),
+        2 => ("</s>".to_owned(), TokenKind::Control),
+        3..259 => (format!("<0x{:02X}>", id - 3), TokenKind::Byte),
+        _ => (format!("<unused{id}>"), TokenKind::Unused),
+    };
+    let (tokens, kinds): (Vec<_>, Vec<_>) = (0..size).map(token).unzip();
+    let merging = TokenMerging::Scored { scores: vec![0.0; size], add_space_prefix: false };
+    TextParts {
+        vocabulary: Vocabulary::Gguf(GgufVocabulary { tokens, kinds, merging }),
+        bos_token: Some("<s>".into()),
+        eos_token: Some("</s>".into()),
+        add_bos: Some(true),
+        chat_template: None,
+    }
 }
 
 /// Every tensor of a Llama: name, shape, and how far its weights spread.

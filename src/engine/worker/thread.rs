@@ -47,11 +47,7 @@ impl Inbox {
 
     /// The next command that arrives during a generation. Without `wait`, only one that is there already.
     pub fn arriving(&self, wait: bool) -> Result<Command, mpsc::TryRecvError> {
-        if wait {
-            self.receiver.recv().map_err(|_| mpsc::TryRecvError::Disconnected)
-        } else {
-            self.receiver.try_recv()
-        }
+        if wait { self.receiver.recv().map_err(|_| mpsc::TryRecvError::Disconnected) } else { self.receiver.try_recv() }
     }
 
     /// Keeps a command for after the generation.
