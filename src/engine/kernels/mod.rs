@@ -12,11 +12,15 @@ mod dense;
 mod level;
 mod math;
 mod matmul;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod norm;
 mod pack;
 mod quants;
 mod simd;
 mod team;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use acts::{Acts, ActsView};
 pub use attention::{Attention, PAGE, attend};
@@ -25,7 +29,7 @@ pub use math::swiglu;
 pub use matmul::{TILE, Tile, tile};
 pub use norm::rms_norm;
 pub use pack::Packed;
-pub use team::{Crew, Shared, Team};
+pub use team::{Crew, Shared, Team, physical_cores};
 
 /// Rows of a weight panel, and lanes of every vector.
 pub const LANES: usize = 16;

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::engine::cache::{KvCache, Store};
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::Level;
+use crate::engine::kernels::{Level, physical_cores};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Storage, Tensor};
@@ -37,13 +37,22 @@ impl Llama {
         threads: Option<usize>,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        let config = checkpoint.config.clone();
-        load::check(&config)?;
         if !device.is_cpu() {
             return Err(Error::Model("this device is not supported yet".into()));
         }
-        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let body = CpuLlama::load(checkpoint, Level::detect(), threads, progress)?;
+        Self::load_cpu(checkpoint, threads.unwrap_or_else(physical_cores), Level::detect(), progress)
+    }
+
+    /// As [`Llama::load`] for the CPU kernels at a level of SIMD.
+    pub fn load_cpu(
+        checkpoint: &Checkpoint,
+        threads: usize,
+        level: Level,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
+        let config = checkpoint.config.clone();
+        load::check(&config)?;
+        let body = CpuLlama::load(checkpoint, level, threads, progress)?;
         let draft_order = (0..config.vocab_size as u32).collect();
         Ok(Self { config, body, draft_order, draft_is_prefix: true })
     }

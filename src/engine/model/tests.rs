@@ -3,6 +3,7 @@
 use super::{Llama, random, rope};
 use crate::engine::cache::KvCache;
 use crate::engine::config::{LlamaConfig, RopeScaling};
+use crate::engine::kernels::Level;
 use crate::engine::weights::{Checkpoint, RawTensor};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
@@ -178,6 +179,24 @@ fn rows_do_not_depend_on_the_rows_beside_them() {
         for chunks in [&[40][..], &[3, 1, 7], &[16, 5], &[2, 15, 17]] {
             let together = logits(&llama, &mut llama.new_cache(40).unwrap(), &ids, chunks);
             assert!(one_by_one == together, "{dtype:?} in chunks of {chunks:?}");
+        }
+    }
+}
+
+#[test]
+fn threads_and_levels_give_the_same_bits() {
+    for (dtype, config) in all_dtypes() {
+        let checkpoint = random::checkpoint(&config, dtype, 7).unwrap();
+        let ids = ids(21, &config);
+        let run = |threads, level| {
+            let llama = Llama::load_cpu(&checkpoint, threads, level, &mut |_| ()).unwrap();
+            logits(&llama, &mut llama.new_cache(40).unwrap(), &ids, &[16, 1, 3])
+        };
+        let plain = run(1, Level::PORTABLE);
+        for level in Level::available() {
+            for threads in [1, 2, 5] {
+                assert!(plain == run(threads, level), "{dtype:?} with {threads} threads and {}", level.name());
+            }
         }
     }
 }
