@@ -1,8 +1,10 @@
 //! Model files → tensors. Whatever the file format, names and row order are those of GGUF: `blk.{i}.attn_q.weight` and
 //! so on, with the rows of q and k in the order that rotary embedding over adjacent pairs wants.
 
+mod convert;
 mod dtype;
 pub mod gguf;
+mod huggingface;
 mod mapped;
 mod shapes;
 
@@ -61,9 +63,33 @@ pub struct ModelDefaults {
 /// Open a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. `dtype` says what the
 /// matrices of safetensors become.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
-    let _ = dtype;
     if !path.exists() {
         return Err(Error::Model(format!("{}: no such file or folder", path.display())));
     }
-    gguf::open(path)
+    if !path.is_dir() {
+        return gguf::open(path);
+    }
+    if !path.join("config.json").exists()
+        && let Some(file) = only_gguf(path)?
+    {
+        return gguf::open(&file);
+    }
+    huggingface::open(path, dtype)
+}
+
+/// The GGUF file of a folder; an error if there are several to choose from.
+fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_gguf).collect();
+    files.sort();
+    match files.as_slice() {
+        [] | [_] => Ok(files.pop()),
+        [first, ..] => Err(Error::Model(format!(
+            "{}: {} GGUF files are in this folder; name one, such as {}",
+            folder.display(),
+            files.len(),
+            first.display()
+        ))),
+    }
 }
