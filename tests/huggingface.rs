@@ -165,3 +165,24 @@ fn what_is_no_model_is_explained() {
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     assert!(error(folder.path()).contains("neither model.safetensors"));
 }
+
+/// Where every text begins with BOS and control tokens lie between, as the library itself does it: with the space before
+/// each text (Llama 2's first tokenizers) and before the first only (later ones).
+#[test]
+fn texts_between_control_tokens_are_encoded_as_the_library_does() {
+    let mut later = tiny::tokenizer_json();
+    later["normalizer"] = serde_json::Value::Null;
+    later["pre_tokenizer"] =
+        serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false});
+    for json in [tiny::tokenizer_json(), later] {
+        let folder = tempfile::tempdir().unwrap();
+        tiny::write_huggingface(folder.path());
+        std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+        let ours = Tokenizer::from_checkpoint(&open(folder.path(), "auto")).unwrap();
+        let library = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
+        for text in ["hello", "hello</s>hello", "<s>hello</s> the", "a<s><s>b", " the </s>", "héllo 🦙</s>\n"] {
+            let wanted = library.encode(text, false).unwrap();
+            assert_eq!(ours.encode(text, true).unwrap(), wanted.get_ids(), "{text:?}");
+        }
+    }
+}

@@ -88,10 +88,30 @@ fn vocabulary(path: &Path) -> Tokenizer {
 }
 
 fn tiny() -> Tokenizer {
+    built(support::tiny::gguf())
+}
+
+fn built(file: support::gguf::GgufBuilder) -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    support::tiny::gguf().write(&path);
+    file.write(&path);
     vocabulary(&path)
+}
+
+/// Llama 3: numbers in groups of three, a space goes with the word after it, contractions apart, BOS unless forbidden.
+#[test]
+fn llama3_words_are_split() {
+    let tokenizer = built(support::tiny::gguf_byte_level());
+    assert_eq!(tokenizer.bos().map(|id| tokenizer.piece(id)).as_deref(), Some("<|begin_of_text|>"));
+    let pieces = |text: &str| -> Vec<String> {
+        tokenizer.encode(text, true).unwrap().into_iter().map(|id| tokenizer.piece(id)).collect()
+    };
+    assert_eq!(pieces("hello hello"), ["hello", " hello"]);
+    assert_eq!(pieces("12312"), ["123", "12"], "not 12 312");
+    assert_eq!(pieces("412"), ["4", "12"]);
+    assert_eq!(pieces("4123"), ["4", "12", "3"], "412 is one word, 3 the next");
+    assert_eq!(pieces("hello<|eot_id|>hello"), ["hello", "<|eot_id|>", "hello"]);
+    assert_eq!(pieces("é")[0], "\\xC3");
 }
 
 proptest! {

@@ -51,9 +51,8 @@ fn layer_tensors() -> [(&'static str, Vec<usize>); 9] {
     ]
 }
 
-/// The metadata of a tiny GGUF without its tensors.
-pub fn gguf_metadata() -> GgufBuilder {
-    let (tokens, kinds, scores) = sentencepiece_tokens();
+/// The shape of the tiny models as metadata.
+fn gguf_shape() -> GgufBuilder {
     GgufBuilder::default()
         .string("general.architecture", "llama")
         .string("general.name", "tiny")
@@ -65,6 +64,12 @@ pub fn gguf_metadata() -> GgufBuilder {
         .u32("llama.context_length", 128)
         .f32("llama.attention.layer_norm_rms_epsilon", 1e-5)
         .u32("skiplens.exit_layer", 1)
+}
+
+/// The metadata of a tiny GGUF without its tensors.
+pub fn gguf_metadata() -> GgufBuilder {
+    let (tokens, kinds, scores) = sentencepiece_tokens();
+    gguf_shape()
         .string("tokenizer.ggml.model", "llama")
         .strings("tokenizer.ggml.tokens", &tokens)
         .i32s("tokenizer.ggml.token_type", &kinds)
@@ -77,7 +82,33 @@ pub fn gguf_metadata() -> GgufBuilder {
 
 /// A tiny GGUF with tied LM head.
 pub fn gguf() -> GgufBuilder {
-    let mut file = gguf_metadata();
+    with_tensors(gguf_metadata())
+}
+
+/// The same with a byte-level vocabulary as Llama 3 has it: all bytes, a few merges, two control tokens.
+pub fn gguf_byte_level() -> GgufBuilder {
+    let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..);
+    let shifted = (0..=255u8).filter(|byte| !printable(byte)).zip('\u{100}'..).map(|(_, c)| c.to_string());
+    let mut tokens: Vec<String> = (0..=255u8).filter(printable).map(|byte| char::from(byte).to_string()).collect();
+    tokens.extend(shifted);
+    let merges = ["h e", "l l", "ll o", "he llo", "Ġ hello", "1 2", "12 3"];
+    tokens.extend(merges.map(|merge| merge.replace(' ', "")));
+    let mut kinds = vec![1; tokens.len()];
+    tokens.extend(["<|begin_of_text|>", "<|eot_id|>"].map(str::to_owned));
+    kinds.extend([3, 3]);
+    let bos = tokens.len() as u32 - 2;
+    let file = gguf_shape()
+        .string("tokenizer.ggml.model", "gpt2")
+        .string("tokenizer.ggml.pre", "llama-bpe")
+        .strings("tokenizer.ggml.tokens", &tokens)
+        .strings("tokenizer.ggml.merges", &merges)
+        .i32s("tokenizer.ggml.token_type", &kinds)
+        .u32("tokenizer.ggml.bos_token_id", bos)
+        .u32("tokenizer.ggml.eos_token_id", bos + 1);
+    with_tensors(file)
+}
+
+fn with_tensors(mut file: GgufBuilder) -> GgufBuilder {
     for layer in 0..LAYERS {
         for (nth, (name, shape)) in layer_tensors().into_iter().enumerate() {
             let values = noise(shape.iter().product(), (layer * 16 + nth) as u32);
