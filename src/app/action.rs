@@ -30,6 +30,8 @@ pub enum Action {
 
     Cancel,
     Regenerate,
+    /// Regenerate with the next seed.
+    Reroll,
     EditLast,
     Continue,
     Clear,
@@ -140,6 +142,7 @@ impl Action {
             Self::ExternalEditor => "editor",
             Self::Cancel => "cancel",
             Self::Regenerate => "regenerate",
+            Self::Reroll => "next seed",
             Self::EditLast => "edit and resend",
             Self::Continue => "continue",
             Self::Clear => "clear chat",

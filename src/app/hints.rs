@@ -21,7 +21,7 @@ pub fn can(state: &State, action: &Action) -> bool {
     match action {
         Action::Send => ready && !state.prompt.is_empty(),
         Action::Cancel => running,
-        Action::Regenerate | Action::Continue => ready && !state.turns.is_empty(),
+        Action::Regenerate | Action::Reroll | Action::Continue => ready && !state.turns.is_empty(),
         Action::EditLast => !running && !state.turns.is_empty(),
         Action::Clear => !state.turns.is_empty(),
         Action::Pause => running,
@@ -62,6 +62,7 @@ pub fn hints(state: &State) -> Vec<Hint> {
             one(Action::Copy),
             one(Action::ToggleRejected),
             one(Action::Regenerate),
+            one(Action::Reroll),
             one(Action::Continue),
         ],
         Pane::Rounds => vec![pairs(Action::RoundLeft, Action::RoundRight, "round")],

@@ -190,6 +190,7 @@ fn chat() -> Vec<Row> {
         row("b", Action::PageUp),
         row("y", Action::Copy),
         row("r", Action::Regenerate),
+        row("R", Action::Reroll),
         row("e", Action::EditLast),
         row("c", Action::Continue),
         row("x", Action::ToggleRejected),

@@ -22,6 +22,7 @@ pub(super) fn open(state: &mut State, action: &Action) -> Vec<Effect> {
 fn commands(state: &State) -> Vec<Entry> {
     let general = [
         Action::Regenerate,
+        Action::Reroll,
         Action::EditLast,
         Action::Continue,
         Action::Cancel,

@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::commands;
+use super::control::Control;
 use super::engine::end;
 use super::message::Effect;
 use super::state::{Phase, Run, Session, State};
@@ -14,6 +15,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Send => send(state),
         Action::Cancel => cancel(state),
         Action::Regenerate => regenerate(state),
+        Action::Reroll => reroll(state),
         Action::EditLast => edit_last(state),
         Action::Continue => proceed(state),
         Action::Clear => clear(state),
@@ -129,6 +131,17 @@ fn regenerate(state: &mut State) -> Vec<Effect> {
     ask(state, text)
 }
 
+/// The last prompt once more, with the next seed: another answer.
+fn reroll(state: &mut State) -> Vec<Effect> {
+    if state.turns.is_empty() || !ready(state) {
+        return Vec::new();
+    }
+    let seed = Control::Seed.get(&state.settings) + 1.0;
+    let mut effects = super::panel::set(state, Control::Seed, seed);
+    effects.extend(regenerate(state));
+    effects
+}
+
 /// Take the last turn back into the prompt.
 fn edit_last(state: &mut State) -> Vec<Effect> {
     if state.turns.is_empty() || state.run().is_some() {
@@ -204,6 +217,7 @@ fn load_model(state: &mut State, model: Option<String>) -> Vec<Effect> {
     }
     let request = ModelRequest { model, ..state.request.clone() };
     state.request = request.clone();
+    state.model = None;
     state.phase = Phase::Loading { stage: "opening the model".into(), fraction: None };
     effects.push(Effect::Send(Command::Load(request)));
     effects
@@ -218,6 +232,8 @@ pub(super) fn restore(state: &mut State, session: Session) -> Vec<Effect> {
     for mut turn in session.turns {
         turn.id = state.next_turn;
         state.next_turn += 1;
+        // What a file says is not to be trusted: a round keeps no more than it drafted.
+        turn.rounds.retain(|round| round.accepted <= round.drafted.len());
         turn.outcome.get_or_insert(Outcome::Stopped(StopReason::Cancelled));
         state.turns.push(turn);
     }

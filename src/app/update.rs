@@ -8,7 +8,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
 /// How long a notice stays.
-const NOTICE: Duration = Duration::from_secs(6);
+const NOTICE: Duration = Duration::from_secs(4);
 
 /// Take in what happened; give back what is to be done. The same state and message always give the same result.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -127,6 +127,7 @@ fn act_on_panels(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Send
         | Action::Cancel
         | Action::Regenerate
+        | Action::Reroll
         | Action::EditLast
         | Action::Continue
         | Action::Clear

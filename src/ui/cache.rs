@@ -100,6 +100,11 @@ impl Cache {
         }
     }
 
+    /// Cells of a wrapped line.
+    pub fn width(&self) -> u16 {
+        self.key.width
+    }
+
     /// The lines of a turn, after [`Self::update`].
     pub fn turn(&self, turn: &Turn) -> Option<&TurnLines> {
         self.turns.get(&turn.id)

@@ -4,7 +4,7 @@ use super::Canvas;
 use super::layout::NARROW;
 use super::theme::Role;
 use super::widgets::Cells;
-use crate::app::{Control, Mode};
+use crate::app::{Control, Mode, Phase};
 use ratatui::layout::Rect;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -16,9 +16,24 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let left = Rect { x: area.x + 1, width: room, ..area };
     let dot = format!(" {} ", canvas.theme.symbols.dot);
     let model = model(canvas, &dot);
-    canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim), (&model, Role::Text)]);
+    let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim), (&model, Role::Text)]);
+    loading(canvas, Rect { x, width: left.right().saturating_sub(x), ..left });
     let right_row = Rect { width: area.width.saturating_sub(1), ..area };
     canvas.put_right(right_row, &right, Role::Dim);
+}
+
+/// How far the loading of a model is.
+fn loading(canvas: &mut Canvas<'_>, row: Rect) {
+    let Phase::Loading { stage, fraction } = &canvas.state.phase else { return };
+    let x = canvas
+        .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (stage, Role::Dim)]);
+    let rest = row.right().saturating_sub(x + 1);
+    if let (Some(fraction), true) = (fraction, rest >= 6) {
+        let percent = format!(" {:.0} %", fraction * 100.0);
+        let track = Rect { x: x + 1, width: (rest - 5).min(16), ..row };
+        canvas.slider(track, f64::from(*fraction), true);
+        canvas.put(track.right(), row.y, &percent, 6, canvas.theme.style(Role::Dim));
+    }
 }
 
 fn model(canvas: &Canvas<'_>, dot: &str) -> String {

@@ -3,7 +3,9 @@
 use super::Canvas;
 use super::cache::{Cache, Key, TurnLines};
 use super::theme::Role;
+use super::widgets::fold;
 use super::wrap::{Flow, Line, wrap};
+use crate::app::sanitize::visible_line;
 use crate::app::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{Origin, StopReason};
@@ -51,13 +53,22 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 }
 
 /// The parts of a turn and how many lines each has.
-fn parts(turn: &Turn, lines: &TurnLines) -> [(Part, usize); 4] {
+fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
-    [(Part::Prompt, prompt), (Part::Answer, lines.answer.len()), (Part::Status, 1), (Part::Gap, 1)]
+    let status = failed(turn, width).map_or(1, |lines| lines.len());
+    [(Part::Prompt, prompt), (Part::Answer, lines.answer.len()), (Part::Status, status), (Part::Gap, 1)]
+}
+
+/// The words of a turn that could not go on, in lines.
+fn failed(turn: &Turn, width: u16) -> Option<Vec<String>> {
+    match &turn.outcome {
+        Some(Outcome::Failed(message)) => Some(fold(&format!("failed: {}", visible_line(message)), width)),
+        _ => None,
+    }
 }
 
 fn height(turn: &Turn, cache: &Cache) -> usize {
-    cache.turn(turn).map_or(0, |lines| parts(turn, lines).iter().map(|(_, count)| count).sum())
+    cache.turn(turn).map_or(0, |lines| parts(turn, lines, cache.width()).iter().map(|(_, count)| count).sum())
 }
 
 /// Which lines to show: the end, or where the view was left, or where the token cursor is.
@@ -80,7 +91,7 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let turn = turns.get(at.turn)?;
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn].iter().map(|turn| height(turn, cache)).sum();
-    let [(_, prompt), ..] = parts(turn, lines);
+    let [(_, prompt), ..] = parts(turn, lines, cache.width());
     Some(before + prompt + lines.answer.line_of(Flow::place(at)))
 }
 
@@ -89,7 +100,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
     let (mut line, end) = (0, shown.first + shown.height);
     for (index, turn) in state.turns.iter().enumerate() {
         let Some(lines) = cache.turn(turn) else { continue };
-        for (part, count) in parts(turn, lines) {
+        for (part, count) in parts(turn, lines, cache.width()) {
             let from = shown.first.max(line);
             let to = end.min(line + count);
             if from < to {
@@ -114,7 +125,7 @@ fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &Tu
         (Part::Prompt, _) => "you",
         (Part::Answer, Mode::Chat) => "ai",
         (Part::Answer, Mode::Completion) => "text",
-        (Part::Status, _) => return status(canvas, text, index, turn),
+        (Part::Status, _) => return status(canvas, text, (index, turn), from),
         (Part::Gap, _) => return,
     };
     let (starts, flow) = match part {
@@ -154,10 +165,15 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 }
 
 /// The line under an answer.
-fn status(canvas: &mut Canvas<'_>, row: Rect, index: usize, turn: &Turn) {
+fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
+    if let Some(lines) = failed(turn, row.width) {
+        for (line, y) in lines.iter().skip(from).zip(row.top()..row.bottom()) {
+            canvas.put(row.x, y, line, row.width, canvas.theme.style(Role::Wrong));
+        }
+        return;
+    }
     let live = index + 1 == canvas.state.turns.len();
     let (text, role) = match (&canvas.state.phase, &turn.outcome) {
-        (_, Some(Outcome::Failed(message))) => (format!("failed: {message}"), Role::Wrong),
         (Phase::Prefill { done, total, cached, .. }, None) if live => (prefill(*done, *total, *cached), Role::Dim),
         (Phase::Paused { .. }, None) if live => ("paused".into(), Role::Accent),
         (_, None) if live => (summary(canvas, turn), Role::Dim),
@@ -173,9 +189,7 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, index: usize, turn: &Turn) {
     };
     let mut x = row.x;
     if turn.outcome.is_none() && live && canvas.state.run().is_some() {
-        let spinner = canvas.theme.symbols.spinner;
-        let frame = (canvas.state.now.as_millis() / 100) as usize % spinner.len();
-        x = canvas.put(x, row.y, spinner[frame], 1, canvas.theme.style(Role::Accent)) + 1;
+        x = canvas.put(x, row.y, canvas.spinner(), 1, canvas.theme.style(Role::Accent)) + 1;
     }
     canvas.put(x, row.y, &text, row.right().saturating_sub(x), canvas.theme.style(role));
 }
@@ -251,7 +265,7 @@ fn scrollbar(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
 /// What to do first.
 fn welcome(canvas: &mut Canvas<'_>, inner: Rect) {
     let lines: [(&str, Role); 7] = match &canvas.state.phase {
-        Phase::Failed { .. } => return failure(canvas, inner),
+        Phase::Failed { .. } if canvas.state.model.is_none() => return failure(canvas, inner),
         _ => [
             ("Ask something and watch how it is written.", Role::Text),
             ("", Role::Text),
@@ -270,21 +284,6 @@ fn welcome(canvas: &mut Canvas<'_>, inner: Rect) {
             canvas.put(left, y, text, inner.right().saturating_sub(left), canvas.theme.style(*role));
         }
     }
-    if let Phase::Loading { stage, fraction } = &canvas.state.phase {
-        let row = Rect { x: left, y: (top + 7).min(inner.bottom() - 1), width: inner.width.min(50), height: 1 };
-        loading(canvas, row, stage, *fraction);
-    }
-}
-
-fn loading(canvas: &mut Canvas<'_>, row: Rect, stage: &str, fraction: Option<f32>) {
-    let spinner = canvas.theme.symbols.spinner;
-    let frame = (canvas.state.now.as_millis() / 100) as usize % spinner.len();
-    let x =
-        canvas.put_all(row, &[(spinner[frame], Role::Accent), (" ", Role::Dim), (stage, Role::Dim), (" ", Role::Dim)]);
-    if let Some(fraction) = fraction {
-        let rest = Rect { x, width: row.right().saturating_sub(x).min(20), ..row };
-        canvas.slider(rest, f64::from(fraction), true);
-    }
 }
 
 /// Why there is no model, and what to do.
@@ -294,7 +293,7 @@ fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
     let mut lines: Vec<(String, Role)> =
         vec![("The model could not be loaded.".into(), Role::Wrong), (String::new(), Role::Text)];
     for line in message.lines() {
-        lines.extend(super::widgets::fold(line, inner.width).into_iter().map(|line| (line, Role::Text)));
+        lines.extend(fold(line, inner.width).into_iter().map(|line| (line, Role::Text)));
     }
     lines.push((String::new(), Role::Text));
     lines.push(("f2 or /model chooses another one.".into(), Role::Dim));

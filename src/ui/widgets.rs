@@ -58,6 +58,12 @@ impl Canvas<'_> {
         self.put(row.right() - width, row.y, &text, width, self.theme.style(role));
     }
 
+    /// The present symbol of what turns while something is under way.
+    pub fn spinner(&self) -> &'static str {
+        let symbols = self.theme.symbols.spinner;
+        symbols[(self.state.now.as_millis() / 100) as usize % symbols.len()]
+    }
+
     pub fn target(&mut self, area: Rect, target: Target) {
         self.regions.add(area, target);
     }
