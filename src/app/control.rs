@@ -1,6 +1,6 @@
 //! Everything that can be set: its name, range, meaning and place in the settings.
 
-use crate::engine::decode::{Settings, Strategy};
+use crate::engine::decode::{Controller, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::engine::worker::ModelInfo;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub enum Control {
     Coupling,
     DraftVocab,
     KvqReuse,
+    Autopilot,
+    Confidence,
     SystemPrompt,
 }
 
@@ -54,11 +56,13 @@ pub struct Range {
 pub const MAX_SPECULATIONS: f64 = 16.0;
 
 impl Control {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ExitLayer,
         Self::Speculations,
         Self::Temperature,
         Self::Strategy,
+        Self::Autopilot,
+        Self::Confidence,
         Self::Sampling,
         Self::TopP,
         Self::TopK,
@@ -91,6 +95,8 @@ impl Control {
             Self::Coupling => "coupling",
             Self::DraftVocab => "draft vocab",
             Self::KvqReuse => "KVQ reuse",
+            Self::Autopilot => "autopilot",
+            Self::Confidence => "confidence",
             Self::SystemPrompt => "system",
         }
     }
@@ -113,6 +119,8 @@ impl Control {
             Self::Coupling => "coupling",
             Self::DraftVocab => "draft_vocab",
             Self::KvqReuse => "kvq_reuse",
+            Self::Autopilot => "controller",
+            Self::Confidence => "confidence",
             Self::SystemPrompt => "system",
         }
     }
@@ -150,6 +158,10 @@ impl Control {
             Self::Coupling => "shared noise keeps the text of plain sampling; rejection keeps only its distribution",
             Self::DraftVocab => "draft with a head over the N most frequent tokens; 0 uses the whole head",
             Self::KvqReuse => "verify starts from the draft's exit states; off recomputes every layer",
+            Self::Autopilot => "who moves exit layer and speculations while it writes",
+            Self::Confidence => {
+                "a draft ends at the first token less likely than this; autopilot must be on confidence"
+            }
             Self::SystemPrompt => "what the model is told before the conversation",
         }
     }
@@ -165,6 +177,8 @@ impl Control {
             Self::ExitLayer => slider(1.0, (layers - 1.0).max(1.0), 1.0, 4.0, 0),
             Self::Speculations => slider(1.0, MAX_SPECULATIONS, 1.0, 4.0, 0),
             Self::Sampling | Self::KvqReuse => Kind::Toggle,
+            Self::Autopilot => Kind::Choice(&["off", "confidence", "adaptive K", "E and K"]),
+            Self::Confidence => slider(0.0, 1.0, 0.05, 0.2, 2),
             Self::Temperature => slider(0.0, 2.0, 0.05, 0.25, 2),
             Self::TopP => slider(0.05, 1.0, 0.01, 0.1, 2),
             Self::TopK => slider(0.0, 200.0, 1.0, 20.0, 0),
@@ -197,6 +211,8 @@ impl Control {
             Self::Coupling => s.sampling.coupling as usize as f64,
             Self::DraftVocab => s.draft_vocab as f64,
             Self::KvqReuse => f64::from(u8::from(s.kvq_reuse)),
+            Self::Autopilot => controller_index(s.controller) as f64,
+            Self::Confidence => threshold(s.controller),
             Self::SystemPrompt => 0.0,
         }
     }
@@ -219,6 +235,12 @@ impl Control {
             Self::Coupling => s.sampling.coupling = COUPLINGS[(value as usize).min(1)],
             Self::DraftVocab => s.draft_vocab = value as usize,
             Self::KvqReuse => s.kvq_reuse = value != 0.0,
+            Self::Autopilot => s.controller = controller(value as usize, threshold(s.controller)),
+            Self::Confidence => {
+                if let Controller::Confidence { threshold } = &mut s.controller {
+                    *threshold = value as f32;
+                }
+            }
             Self::SystemPrompt => {}
         }
     }
@@ -239,6 +261,34 @@ impl Control {
 const MAX_SEED: f64 = 9_007_199_254_740_991.0;
 const STRATEGIES: [Strategy; 3] = [Strategy::Autoregressive, Strategy::EarlyExit, Strategy::SelfSpeculative];
 const COUPLINGS: [Coupling; 2] = [Coupling::SharedNoise, Coupling::Rejection];
+
+/// The threshold a confidence stop begins with.
+const THRESHOLD: f64 = 0.5;
+
+fn controller_index(controller: Controller) -> usize {
+    match controller {
+        Controller::Fixed => 0,
+        Controller::Confidence { .. } => 1,
+        Controller::AdaptiveSpeculations => 2,
+        Controller::ExitAndSpeculations => 3,
+    }
+}
+
+fn controller(index: usize, threshold: f64) -> Controller {
+    match index {
+        1 => Controller::Confidence { threshold: threshold as f32 },
+        2 => Controller::AdaptiveSpeculations,
+        3 => Controller::ExitAndSpeculations,
+        _ => Controller::Fixed,
+    }
+}
+
+fn threshold(controller: Controller) -> f64 {
+    match controller {
+        Controller::Confidence { threshold } => tidy(threshold),
+        _ => THRESHOLD,
+    }
+}
 
 /// An `f32` as the decimal it was written as, not as its nearest neighbour in `f64`.
 fn tidy(value: f32) -> f64 {
@@ -287,7 +337,8 @@ mod tests {
     #[test]
     fn every_control_sets_what_it_gets() {
         for control in Control::ALL {
-            let mut settings = Settings::default();
+            let mut settings =
+                Settings { controller: Controller::Confidence { threshold: 0.5 }, ..Settings::default() };
             let kind = control.kind(None);
             for value in [0.0, 0.05, 1.0, 2.0, 7.0] {
                 let value = kind.snap(value);

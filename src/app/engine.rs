@@ -41,7 +41,9 @@ fn on_run_event(state: &mut State, event: Event) {
             generating(state);
             on_round(state, *round);
         }
-        Event::Paused { .. } => state.phase = Phase::Paused { run: present },
+        // One that was sent before the user went on is late, too.
+        Event::Paused { .. } if present.pausing => state.phase = Phase::Paused { run: present },
+        Event::Paused { .. } => {}
         Event::Finished { reason, stats, .. } => on_finished(state, reason, &stats),
         Event::Failed { message, .. } => {
             end(state, Outcome::Failed(message.clone()));
@@ -99,8 +101,9 @@ pub(super) fn end(state: &mut State, outcome: Outcome) {
 /// A model is there: take its recommendations, and bring every setting into its range.
 fn on_loaded(state: &mut State, model: ModelInfo) {
     let defaults = model.defaults;
+    let quarter = (model.config.num_layers / 4).max(1);
     let advised = [
-        (Control::ExitLayer, defaults.exit_layer),
+        (Control::ExitLayer, defaults.exit_layer.or(Some(quarter))),
         (Control::Speculations, defaults.num_speculations),
         (Control::DraftVocab, defaults.draft_vocab),
     ];

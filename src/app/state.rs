@@ -82,6 +82,8 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     pub id: RunId,
+    /// The user wants it to stop before its next phase.
+    pub pausing: bool,
     /// Cancelled; the engine has yet to say so.
     pub cancelling: bool,
 }

@@ -72,7 +72,7 @@ fn ask(state: &mut State, text: String) -> Vec<Effect> {
 fn generate(state: &mut State) -> Vec<Effect> {
     let id = RunId(state.next_run);
     state.next_run += 1;
-    state.phase = Phase::Prefill { run: Run { id, cancelling: false }, done: 0, total: 0, cached: 0 };
+    state.phase = Phase::Prefill { run: Run { id, pausing: false, cancelling: false }, done: 0, total: 0, cached: 0 };
     if let Some(turn) = state.turns.last_mut() {
         turn.outcome = None;
     }
@@ -178,12 +178,15 @@ fn clear(state: &mut State) -> Vec<Effect> {
 }
 
 fn pause(state: &mut State) -> Vec<Effect> {
-    match state.phase {
-        Phase::Paused { run } => {
-            state.phase = Phase::Generating { run };
+    match &mut state.phase {
+        &mut Phase::Paused { run } => {
+            state.phase = Phase::Generating { run: Run { pausing: false, ..run } };
             vec![Effect::Send(Command::Resume)]
         }
-        Phase::Generating { .. } | Phase::Prefill { .. } => vec![Effect::Send(Command::Pause)],
+        Phase::Generating { run } | Phase::Prefill { run, .. } => {
+            run.pausing = true;
+            vec![Effect::Send(Command::Pause)]
+        }
         _ => Vec::new(),
     }
 }

@@ -98,7 +98,8 @@ impl<'a> Flow<'a> {
     ) -> Option<Piece<'a>> {
         if piece == 0 {
             let before = at.checked_sub(1).map(|before| &turn.rounds[before].settings);
-            let text = before.map(|before| mark(before, &round.settings, self.arrow)).unwrap_or_default();
+            let by_user = before.filter(|_| round.control.is_none());
+            let text = by_user.map(|before| mark(before, &round.settings, self.arrow)).unwrap_or_default();
             return Some(Piece { text: text.into(), role: Role::Mark, token: None });
         }
         let slot = piece - 1;

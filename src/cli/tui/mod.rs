@@ -2,6 +2,7 @@
 
 mod effects;
 mod files;
+mod start;
 mod terminal;
 
 use crate::app::{Msg, Options, State, update};
@@ -17,7 +18,7 @@ use terminal::{Signals, Terminal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-pub use files::{load_config, sessions_dir};
+pub use start::start;
 
 /// At most this often is a frame drawn: 60 times a second.
 const FRAME: Duration = Duration::from_micros(16_667);

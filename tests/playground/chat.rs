@@ -1,11 +1,9 @@
 //! A first chat, with keys pressed and the screen read.
 
-mod support;
-
+use super::support::{Harness, answer};
 use skiplens::app::{Control, Effect, Phase};
 use skiplens::engine::decode::Stats;
 use skiplens::engine::worker::{Command, Event, Prompt, Role, RunId};
-use support::{Harness, answer};
 
 #[test]
 fn a_question_is_answered() {

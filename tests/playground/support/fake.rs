@@ -158,6 +158,7 @@ pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> 
         index,
         position: 24 + at,
         settings: settings.clone(),
+        control: None,
         accepted,
         last: words.get(last).map(|text| FinalToken {
             id: last as u32,
