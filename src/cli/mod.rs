@@ -4,6 +4,7 @@ mod args;
 mod generate;
 mod output;
 mod spelling;
+mod tui;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
@@ -35,7 +36,7 @@ pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
     let outcome = match cli.command {
         Some(Command::Generate(args)) => generate::run(args),
-        None => Ok(ExitCode::SUCCESS),
+        None => tui::start(cli.model.request(), &cli.decoding),
     };
     match outcome {
         Err(report) if report.downcast_ref::<crate::engine::Error>().is_some() => {
