@@ -2,8 +2,8 @@
 //! moving an integer.
 
 use super::kernels::{LANES, PAGE};
+use super::model::CacheTensors;
 use super::{Error, Result};
-use candle_core::Tensor;
 use half::f16;
 
 /// Keys and values of all layers up to [`KvCache::len`] positions.
@@ -16,8 +16,7 @@ pub struct KvCache {
 /// Where a device keeps them.
 pub(crate) enum Store {
     Pages(Pages),
-    /// Of each layer, keys and values `[kv_heads, positions, head_dim]`; none before the first write.
-    Tensors(Vec<Option<(Tensor, Tensor)>>),
+    Tensors(CacheTensors),
 }
 
 impl KvCache {

@@ -8,6 +8,7 @@
 
 mod acts;
 mod attention;
+mod bandwidth;
 mod dense;
 mod level;
 mod math;
@@ -24,6 +25,7 @@ mod x86;
 
 pub use acts::{Acts, ActsView};
 pub use attention::{Attention, PAGE, attend};
+pub use bandwidth::read_bandwidth;
 pub use level::Level;
 pub use math::swiglu;
 pub use matmul::{TILE, Tile, tile};

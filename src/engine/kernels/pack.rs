@@ -3,6 +3,7 @@
 use super::{BLOCK, LANES, quants};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
+use half::f16;
 
 /// How the numbers of a packed matrix are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +16,16 @@ pub enum Form {
     Signed,
     /// Bytes 0..=31 less 16, a scale each 32 columns.
     Small16,
-    /// Bytes 0..=31, a scale and a minimum each 32 columns.
+    /// Bytes 0..=31, a scale and a minimum each 32 columns, both f32.
     SmallMin,
-    /// Bytes 0..=63 less 32, a scale each 16 columns.
+    /// Bytes 0..=63 less 32, an f32 scale each 16 columns.
     SmallHalves,
     /// Nibbles less 8, a scale each 32 columns.
     Nibbles8,
     /// Nibbles, a scale and a minimum each 32 columns.
     NibblesMin,
+    /// The same with f32 scales, for super-blocks whose products of scales no f16 holds.
+    NibblesMinWide,
 }
 
 impl Form {
@@ -32,12 +35,25 @@ impl Form {
             Self::F32 => 4 * LANES,
             Self::F16 | Self::Bf16 => 2 * LANES,
             Self::Signed | Self::Small16 | Self::SmallMin | Self::SmallHalves => LANES * BLOCK,
-            Self::Nibbles8 | Self::NibblesMin => LANES * BLOCK / 2,
+            Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide => LANES * BLOCK / 2,
         }
     }
 
     pub fn is_dense(self) -> bool {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    fn has_nibbles(self) -> bool {
+        matches!(self, Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide)
+    }
+
+    fn has_mins(self) -> bool {
+        matches!(self, Self::SmallMin | Self::NibblesMin | Self::NibblesMinWide)
+    }
+
+    /// Whether scales are f32.
+    fn is_wide(self) -> bool {
+        matches!(self, Self::SmallMin | Self::SmallHalves | Self::NibblesMinWide)
     }
 
     fn of(dtype: GgmlDType) -> Option<Self> {
@@ -50,9 +66,58 @@ impl Form {
             GgmlDType::Q5_1 | GgmlDType::Q5K => Self::SmallMin,
             GgmlDType::Q6K => Self::SmallHalves,
             GgmlDType::Q4_0 => Self::Nibbles8,
-            GgmlDType::Q4_1 | GgmlDType::Q4K => Self::NibblesMin,
+            GgmlDType::Q4_1 => Self::NibblesMin,
+            GgmlDType::Q4K => Self::NibblesMinWide,
             _ => return None,
         })
+    }
+}
+
+/// Scales or minima, as short as their format allows.
+pub enum Scales {
+    F16(Vec<u16>),
+    F32(Vec<f32>),
+}
+
+impl Scales {
+    fn zeros(n: usize, wide: bool) -> Self {
+        if wide { Self::F32(vec![0.0; n]) } else { Self::F16(vec![0; n]) }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F16(scales) => scales.len(),
+            Self::F32(scales) => scales.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::F16(scales) => 2 * scales.len(),
+            Self::F32(scales) => 4 * scales.len(),
+        }
+    }
+
+    fn get(&self, i: usize) -> f32 {
+        match self {
+            Self::F16(scales) => f16::from_bits(scales[i]).to_f32(),
+            Self::F32(scales) => scales[i],
+        }
+    }
+
+    fn set(&mut self, i: usize, scale: f32) {
+        match self {
+            Self::F16(scales) => scales[i] = f16::from_f32(scale).to_bits(),
+            Self::F32(scales) => scales[i] = scale,
+        }
+    }
+
+    /// Where scale `i` lies; `i` may be their number.
+    pub fn at(&self, i: usize) -> *const u8 {
+        match self {
+            Self::F16(scales) => scales[i..].as_ptr().cast(),
+            Self::F32(scales) => scales[i..].as_ptr().cast(),
+        }
     }
 }
 
@@ -69,9 +134,9 @@ pub struct Packed {
     pub form: Form,
     data: Vec<Line>,
     /// `[panel][block][lane]`; for [`Form::SmallHalves`] `[panel][block][half][lane]`.
-    pub scales: Vec<f32>,
+    pub scales: Scales,
     /// As `scales`; empty for forms without minima.
-    pub mins: Vec<f32>,
+    pub mins: Scales,
 }
 
 impl Packed {
@@ -108,9 +173,17 @@ impl Packed {
             Form::SmallHalves => panels * units * 2 * LANES,
             _ => panels * units * LANES,
         };
-        let mins = if matches!(form, Form::SmallMin | Form::NibblesMin) { scales } else { 0 };
+        let mins = if form.has_mins() { scales } else { 0 };
         let data = vec![Line([0; 64]); bytes.div_ceil(64)];
-        Self { rows, cols, dtype, form, data, scales: vec![0.0; scales], mins: vec![0.0; mins] }
+        Self {
+            rows,
+            cols,
+            dtype,
+            form,
+            data,
+            scales: Scales::zeros(scales, form.is_wide()),
+            mins: Scales::zeros(mins, form.is_wide()),
+        }
     }
 
     /// 16-row panels.
@@ -120,7 +193,7 @@ impl Packed {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> u64 {
-        (self.data.len() * 64 + (self.scales.len() + self.mins.len()) * 4) as u64
+        (self.data.len() * 64 + self.scales.bytes() + self.mins.bytes()) as u64
     }
 
     /// Blocks of a row, or columns of dense weights.
@@ -162,16 +235,16 @@ impl Packed {
         quants::unpack(self.dtype, bytes, |b, block| {
             let at = panel * units + b;
             if form == Form::SmallHalves {
-                self.scales[at * 2 * LANES + lane] = block.scales[0];
-                self.scales[(at * 2 + 1) * LANES + lane] = block.scales[1];
+                self.scales.set(at * 2 * LANES + lane, block.scales[0]);
+                self.scales.set((at * 2 + 1) * LANES + lane, block.scales[1]);
             } else {
-                self.scales[at * LANES + lane] = block.scales[0];
+                self.scales.set(at * LANES + lane, block.scales[0]);
             }
-            if !self.mins.is_empty() {
-                self.mins[at * LANES + lane] = block.min;
+            if form.has_mins() {
+                self.mins.set(at * LANES + lane, block.min);
             }
             let to = &mut self.bytes_mut()[first + b * unit..first + (b + 1) * unit];
-            let nibbles = matches!(form, Form::Nibbles8 | Form::NibblesMin);
+            let nibbles = form.has_nibbles();
             for (i, &q) in block.q.iter().enumerate() {
                 let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
                 if nibbles && i >= 16 {
@@ -213,14 +286,14 @@ impl Packed {
     fn quantised(&self, at: usize, lane: usize, i: usize, block: &[u8]) -> f32 {
         let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
         let nibble = |i: usize| if i < 16 { block[place(i)] & 15 } else { block[place(i - 16)] >> 4 };
-        let scale = |at: usize| self.scales[at * LANES + lane];
+        let scale = |at: usize| self.scales.get(at * LANES + lane);
         match self.form {
             Form::Signed => f32::from(block[place(i)] as i8) * scale(at),
             Form::Small16 => (f32::from(block[place(i)]) - 16.0) * scale(at),
-            Form::SmallMin => f32::from(block[place(i)]) * scale(at) + self.mins[at * LANES + lane],
+            Form::SmallMin => f32::from(block[place(i)]) * scale(at) + self.mins.get(at * LANES + lane),
             Form::SmallHalves => (f32::from(block[place(i)]) - 32.0) * scale(at * 2 + i / 16),
             Form::Nibbles8 => (f32::from(nibble(i)) - 8.0) * scale(at),
-            _ => f32::from(nibble(i)) * scale(at) + self.mins[at * LANES + lane],
+            _ => f32::from(nibble(i)) * scale(at) + self.mins.get(at * LANES + lane),
         }
     }
 }
@@ -244,14 +317,11 @@ impl Packed {
                 let at = to_panel * units * unit + i * group + to_lane * size;
                 to.bytes_mut()[at..at + size].copy_from_slice(&self.bytes_ref()[from..from + size]);
             }
-            let lanes = |list: &[f32]| list.len() / self.panels() / LANES;
-            for i in 0..lanes(&self.scales) {
-                let n = lanes(&self.scales);
-                to.scales[(to_panel * n + i) * LANES + to_lane] = self.scales[(from_panel * n + i) * LANES + from_lane];
-            }
-            for i in 0..lanes(&self.mins) {
-                let n = lanes(&self.mins);
-                to.mins[(to_panel * n + i) * LANES + to_lane] = self.mins[(from_panel * n + i) * LANES + from_lane];
+            for (from, to) in [(&self.scales, &mut to.scales), (&self.mins, &mut to.mins)] {
+                let n = from.len() / self.panels() / LANES;
+                for i in 0..n {
+                    to.set((to_panel * n + i) * LANES + to_lane, from.get((from_panel * n + i) * LANES + from_lane));
+                }
             }
         }
         to

@@ -310,7 +310,7 @@ mod tests {
             }));
             assert!(failed.is_err());
             let count = AtomicUsize::new(0);
-            team.run(&|crew| crew.share(100, 1, |items| drop(count.fetch_add(items.len(), Relaxed))));
+            team.run(&|crew| crew.share(100, 1, |items| _ = count.fetch_add(items.len(), Relaxed)));
             assert_eq!(count.into_inner(), 100);
         }
     }
@@ -321,7 +321,7 @@ mod tests {
         for _ in 0..3 {
             thread::sleep(AWAKE * 10);
             let count = AtomicUsize::new(0);
-            team.run(&|crew| crew.share(10, 1, |items| drop(count.fetch_add(items.len(), Relaxed))));
+            team.run(&|crew| crew.share(10, 1, |items| _ = count.fetch_add(items.len(), Relaxed)));
             assert_eq!(count.into_inner(), 10);
         }
     }

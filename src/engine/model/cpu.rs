@@ -5,8 +5,8 @@ use crate::engine::Result;
 use crate::engine::cache::{Pages, PagesView};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Acts, ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend, rms_norm, swiglu,
-    tile,
+    Acts, ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend, read_bandwidth,
+    rms_norm, swiglu, tile,
 };
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
@@ -87,6 +87,20 @@ impl CpuLlama {
 
     pub fn threads(&self) -> usize {
         self.team.threads()
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub fn read_bandwidth(&self) -> f64 {
+        read_bandwidth(&self.team, self.level, 5)
+    }
+
+    /// Bytes of the layers and the head.
+    pub fn step_bytes(&self) -> u64 {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.chain([self.output.as_ref().unwrap_or(&self.embedding)]).map(Packed::bytes).sum()
     }
 
     pub fn pages(&self) -> Pages {
