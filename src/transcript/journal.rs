@@ -22,8 +22,10 @@ const SYNC_EVERY: Duration = Duration::from_secs(5);
 pub struct Journal {
     session: Session,
     path: PathBuf,
-    /// None until something was said.
+    /// None until it is made.
     file: Option<File>,
+    /// Whether there is to be a file: once something was said.
+    wanted: bool,
     /// Bytes of the file that hold whole lines.
     whole: u64,
     /// Lines that wait to be written.
@@ -63,6 +65,7 @@ impl Journal {
             path: store.path_of(&session.header.id),
             session,
             file: None,
+            wanted: false,
             whole: 0,
             waiting,
             detail: Detail::default(),
@@ -87,6 +90,7 @@ impl Journal {
             session: loaded.session,
             path: path.to_owned(),
             file: Some(file),
+            wanted: true,
             whole: loaded.whole,
             waiting: if loaded.unterminated { b"\n".to_vec() } else { Vec::new() },
             detail: Detail::default(),
@@ -135,7 +139,8 @@ impl Journal {
             }
         }
         self.summed_up &= self.waiting.len() == before;
-        if self.file.is_none() && !speaks {
+        self.wanted |= speaks;
+        if !self.wanted {
             return Ok(());
         }
         if settles {
@@ -145,8 +150,17 @@ impl Journal {
         if settles || self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
     }
 
+    /// Makes the file even if nothing was said since: for keeping a session that was adopted.
+    pub fn write_now(&mut self) -> Result<()> {
+        self.wanted = true;
+        self.write()
+    }
+
     /// Writes what waits and brings the file to the disk itself.
     pub fn sync(&mut self) -> Result<()> {
+        if !self.wanted {
+            return Ok(());
+        }
         self.write()?;
         self.synced = Instant::now();
         match &self.file {
@@ -161,7 +175,7 @@ impl Journal {
     }
 
     fn finish(&mut self) -> Result<()> {
-        if self.file.is_none() {
+        if !self.wanted {
             return Ok(());
         }
         self.sum_up();

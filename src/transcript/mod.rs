@@ -30,6 +30,7 @@ mod store;
 mod summary;
 pub mod text;
 
+pub use clock::minutes;
 pub use entry::{Detail, Entry, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};
 pub use fingerprint::fingerprint;

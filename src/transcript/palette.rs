@@ -24,6 +24,27 @@ pub struct Look {
     pub mark: char,
 }
 
+/// How much of a look a terminal gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    Colour,
+    /// Bold, italics and lines, for `NO_COLOR`.
+    Modifiers,
+    /// Nothing, for files and pipes.
+    Off,
+}
+
+impl Look {
+    /// SGR parameters; empty for none.
+    pub fn sgr(&self, paint: Paint) -> &'static str {
+        match paint {
+            Paint::Colour => self.sgr,
+            Paint::Modifiers => self.plain_sgr,
+            Paint::Off => "",
+        }
+    }
+}
+
 /// Origins of generated text, in the order of a legend.
 pub const GENERATED: [Origin; 4] = [Origin::Accepted, Origin::Corrected, Origin::Bonus, Origin::Plain];
 
@@ -32,8 +53,8 @@ const ACCEPTED: Look = Look {
     meaning: "drafted by the first layers and kept",
     light: "#00735c",
     dark: "#4fd1ae",
-    sgr: "32",
-    plain_sgr: "",
+    sgr: "32;4",
+    plain_sgr: "4",
     line: Some("solid"),
     mark: '✓',
 };
@@ -43,8 +64,8 @@ const CORRECTED: Look = Look {
     meaning: "the verifier's token in place of the first rejected draft",
     light: "#b34700",
     dark: "#ff9a4d",
-    sgr: "1;33;4",
-    plain_sgr: "1;4",
+    sgr: "1;33",
+    plain_sgr: "1",
     line: Some("wavy"),
     mark: '✗',
 };
@@ -54,7 +75,7 @@ const BONUS: Look = Look {
     meaning: "the verifier's extra token after a fully accepted draft",
     light: "#0060a8",
     dark: "#6cb8f5",
-    sgr: "36;3",
+    sgr: "3;36",
     plain_sgr: "3",
     line: Some("double"),
     mark: '+',

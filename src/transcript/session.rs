@@ -61,6 +61,16 @@ impl Run {
         self.rounds.iter().flat_map(|round| round.kept().map(move |token| (round, token)))
     }
 
+    /// The tokens as the text shows them: as [`Run::kept`], with each token's text cut where a stop string begins.
+    pub fn shown(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
+        let mut left = self.text().len();
+        self.kept().map(move |(round, token)| {
+            let text = token.text.get(..left).unwrap_or(token.text);
+            left = left.saturating_sub(token.text.len());
+            (round, KeptToken { text, ..token })
+        })
+    }
+
     /// The generated text; a stop string and what follows it are cut off.
     pub fn text(&self) -> String {
         let mut text: String = self.kept().map(|(_, token)| token.text).collect();
@@ -280,6 +290,7 @@ impl Session {
         for run in self.turns.iter_mut().flat_map(|turn| &mut turn.runs) {
             run.model = run.model.filter(|at| *at < models);
             run.system = run.system.filter(|at| *at < systems);
+            run.end.iter_mut().for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
         }
     }
 }

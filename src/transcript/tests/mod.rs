@@ -1,8 +1,10 @@
 //! Tests of the transcript as a whole, and the sessions they are made on.
 
 mod crash;
+mod export;
 mod hostile;
 mod journal;
+mod replay;
 mod round_trip;
 mod store;
 
