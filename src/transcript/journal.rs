@@ -49,7 +49,8 @@ impl Journal {
     /// was loaded from a file of the user's, which stays as it is.
     pub fn adopt(store: &Store, session: Session) -> Self {
         let now = clock::now_ms();
-        let header = Header { title: session.title.clone(), ..Header::new(store.new_id(now), now) };
+        let begun = if session.header.created_ms == 0 { now } else { session.header.created_ms };
+        let header = Header { title: session.title.clone(), ..Header::new(store.new_id(now), begun) };
         let session = Session { header, ..session };
         let lines: Vec<Line> = session.lines().collect();
         let mut journal = Self::unwritten(store, session);

@@ -8,6 +8,10 @@ use std::sync::Arc;
 /// Longest wait before a user's message, in seconds: nobody wants to sit through the lunch that was taken.
 const LONGEST_PAUSE: f64 = 1.5;
 
+/// Seconds by which an event may come early, so that waiting as long as [`Replay::due_in`] says always brings it, however
+/// the sums were rounded.
+const HAIR: f64 = 1e-9;
+
 /// What happens in a replay.
 #[expect(clippy::large_enum_variant, reason = "nearly all are of the engine's")]
 #[derive(Debug, Clone, PartialEq)]
@@ -110,10 +114,11 @@ impl Replay {
         if self.paused {
             return events;
         }
-        let elapsed = seconds.max(0.0) * self.speed;
-        self.waited += if elapsed.is_nan() { 0.0 } else { elapsed };
-        while let Some((delay, _)) = self.beats.get(self.next).filter(|(delay, _)| *delay <= self.waited) {
-            self.waited -= delay;
+        // At infinite speed everything is due, however little time went by. `max` makes 0 of what is no number.
+        self.waited += if self.speed.is_infinite() { f64::MAX } else { seconds.max(0.0) * self.speed };
+        let due = |waited: f64| move |(delay, _): &&(f64, Beat)| *delay <= waited + HAIR;
+        while let Some((delay, _)) = self.beats.get(self.next).filter(due(self.waited)) {
+            self.waited = (self.waited - delay).max(0.0);
             events.extend(self.play());
         }
         self.finish(events)

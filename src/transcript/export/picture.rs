@@ -8,7 +8,7 @@ use crate::transcript::{Session, text};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-const COLUMNS: usize = 96;
+const COLUMNS: usize = 100;
 const INK: Rgb = (0xeb, 0xe7, 0xe0);
 const PAGE: Rgb = (0x16, 0x15, 0x13);
 

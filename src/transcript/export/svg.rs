@@ -9,6 +9,9 @@ const WIDE: f32 = 8.4;
 const HIGH: f32 = 18.0;
 /// Where letters stand in a cell, from its top.
 const BASE: f32 = 13.5;
+/// Where lines under and through letters run.
+const UNDER: f32 = 15.5;
+const THROUGH: f32 = 9.0;
 const PAD: f32 = 16.0;
 
 /// A colour, red, green and blue.
@@ -113,7 +116,9 @@ impl Picture {
             look.push_str(if on { attribute } else { "" });
         }
         if lined {
-            let _ = write!(look, " style=\"text-decoration:{}\"", decoration(style));
+            let colour = hex(self.colours(style).0);
+            let path = lines(style, x, top, cells.len());
+            let _ = writeln!(out, "<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>");
         }
         let words = text::xml(&words);
         let _ = writeln!(
@@ -143,18 +148,21 @@ fn same_text(a: &Cell, b: &Cell) -> bool {
     continues || (!a.symbol.is_empty() && a.style == b.style && a.symbol.is_ascii() == b.symbol.is_ascii())
 }
 
-fn decoration(style: &Style) -> String {
-    let line = match style.underlined {
-        Underline::None => "",
-        Underline::Solid => "underline",
-        Underline::Wavy => "underline wavy 1px",
-        Underline::Double => "underline double",
+/// The lines under and through `cells` cells from `x`, as a path: viewers do not agree on the text decorations of CSS.
+fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
+    let width = cells as f32 * WIDE;
+    let flat = |y: f32| format!("M{x:.1} {:.1}h{width:.1}", top + y);
+    let under = match style.underlined {
+        Underline::None => String::new(),
+        Underline::Solid => flat(UNDER),
+        Underline::Double => flat(UNDER - 0.5) + &flat(UNDER + 1.5),
+        Underline::Wavy => {
+            let half = WIDE / 4.0;
+            let waves = format!("t{half} 0").repeat(4 * cells - 1);
+            format!("M{x:.1} {:.1}q{:.2} -2.4 {half} 0{waves}", top + UNDER + 0.5, half / 2.0)
+        }
     };
-    match (line, style.struck) {
-        (line, false) => line.into(),
-        ("", true) => "line-through".into(),
-        (_, true) => "underline line-through".into(),
-    }
+    if style.struck { under + &flat(THROUGH) } else { under }
 }
 
 fn hex((red, green, blue): Rgb) -> String {

@@ -76,7 +76,7 @@ proptest! {
             prop_assert!(known.contains(&tag.as_str()), "{tag:?}");
         }
         for tag in tags(&svg(&session)) {
-            prop_assert!(["svg", "/svg", "title", "/title", "style", "/style", "rect", "text", "/text"].contains(&tag.as_str()), "{tag:?}");
+            prop_assert!(["svg", "/svg", "title", "/title", "style", "/style", "rect", "path", "text", "/text"].contains(&tag.as_str()), "{tag:?}");
         }
     }
 
