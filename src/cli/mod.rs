@@ -1,6 +1,7 @@
 //! The command line: one file a command. Without a command, the terminal playground opens.
 
 mod args;
+mod bench;
 mod generate;
 mod output;
 mod spelling;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
     Generate(generate::GenerateArgs),
+    /// Measure how fast the model runs on this machine.
+    Bench(bench::BenchArgs),
     /// Sessions that were kept: list, show, export, replay.
     Transcript(transcript::Args),
 }
@@ -39,6 +42,7 @@ pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
     let outcome = match cli.command {
         Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Transcript(args)) => transcript::run(args).map(|()| ExitCode::SUCCESS),
         None => tui::start(cli.model.request(), &cli.decoding),
     };

@@ -153,7 +153,7 @@ fn time(llama: &Llama, case: &Case, cache: &mut KvCache, out: &mut Vec<f32>) -> 
     Ok(since.elapsed().as_secs_f64())
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

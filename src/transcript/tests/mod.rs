@@ -111,7 +111,18 @@ pub fn any_round() -> impl Strategy<Value = Round> {
                 p_verify,
                 detail,
             });
-            Round { index: 0, position, settings, control: None, drafted, accepted, last, draft_seconds, verify_seconds, stop: None }
+            Round {
+                index: 0,
+                position,
+                settings,
+                control: None,
+                drafted,
+                accepted,
+                last,
+                draft_seconds,
+                verify_seconds,
+                stop: None,
+            }
         })
 }
 
