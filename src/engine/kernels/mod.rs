@@ -7,6 +7,7 @@
 //! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
 
 mod acts;
+mod arena;
 mod attention;
 mod bandwidth;
 mod dense;
@@ -24,6 +25,7 @@ mod team;
 mod x86;
 
 pub use acts::{Acts, ActsView};
+pub use arena::Arena;
 pub use attention::{Attention, PAGE, attend};
 pub use bandwidth::read_bandwidth;
 pub use level::Level;

@@ -5,8 +5,8 @@ use crate::engine::Result;
 use crate::engine::cache::{Pages, PagesView};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Acts, ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend, read_bandwidth,
-    rms_norm, swiglu, tile,
+    Acts, ActsView, Arena, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend,
+    read_bandwidth, rms_norm, swiglu, tile,
 };
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
@@ -59,15 +59,16 @@ impl CpuLlama {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let steps = config.num_layers as f32 + 1.0;
-        let embedding = load::matrix(source, "token_embd.weight", vocab, hidden)?;
+        let mut arena = Arena::default();
+        let embedding = load::matrix(source, "token_embd.weight", vocab, hidden, &mut arena)?;
         let output = match config.tie_word_embeddings {
             true => None,
-            false => Some(load::matrix(source, "output.weight", vocab, hidden)?),
+            false => Some(load::matrix(source, "output.weight", vocab, hidden, &mut arena)?),
         };
         let mut layers = Vec::new();
         for i in 0..config.num_layers {
             progress((i as f32 + 1.0) / steps);
-            layers.push(Layer::load(checkpoint, i)?);
+            layers.push(Layer::load(checkpoint, i, &mut arena)?);
         }
         let output_norm = load::vector(source, "output_norm.weight", hidden)?;
         progress(1.0);
@@ -194,11 +195,12 @@ impl CpuLlama {
 }
 
 impl Layer {
-    fn load(checkpoint: &Checkpoint, i: usize) -> Result<Self> {
+    fn load(checkpoint: &Checkpoint, i: usize, arena: &mut Arena) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
-        let matrix = |name: &str, rows, cols| load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols);
+        let mut matrix =
+            |name: &str, rows, cols| load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena);
         let norm = |name: &str| load::vector(source, &format!("blk.{i}.{name}.weight"), hidden);
         Ok(Self {
             attn_norm: norm("attn_norm")?,
