@@ -19,6 +19,7 @@ mod neon;
 mod norm;
 mod pack;
 mod quants;
+mod rope;
 mod simd;
 mod team;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +34,7 @@ pub use math::swiglu;
 pub use matmul::{TILE, Tile, tile};
 pub use norm::rms_norm;
 pub use pack::Packed;
+pub use rope::{rotate, to_f16};
 pub use team::{Crew, Shared, Team, physical_cores};
 
 /// Rows of a weight panel, and lanes of every vector.
