@@ -7,8 +7,9 @@ use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd,
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
 
-/// Bytes by which weights are asked for before they are needed. The machine's own prefetching stops at every page.
-const AHEAD: usize = 4096;
+/// Blocks by which weights are asked for before they are needed: the machine's own prefetching starts anew with every
+/// page, and for the short runs of scales with every panel.
+const AHEAD: usize = 10;
 
 /// `[row][lane]` results.
 pub type Tile = [[f32; LANES]; TILE];
@@ -129,8 +130,12 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
         let mut mins = if has_mins { w.mins.at(panel * units * LANES) } else { scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            for line in 0..w.form.unit() / 64 {
-                S::prefetch(data.wrapping_add(AHEAD + line * 64));
+            for at in (0..w.form.unit()).step_by(64) {
+                S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
+            }
+            S::prefetch(scales.wrapping_add(AHEAD * line * halves));
+            if has_mins {
+                S::prefetch(mins.wrapping_add(AHEAD * line));
             }
             let scale = load_scales::<S, FORM>(scales);
             let block = blocks.add(unit);

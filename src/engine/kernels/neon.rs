@@ -85,6 +85,16 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, x: Self::F) {
+        let mut lanes = [0.0f32; 16];
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), x);
+            for (i, lane) in lanes.into_iter().enumerate() {
+                *p.add(i) = half::f16::from_f32(lane).to_bits();
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         unsafe { each(|i| vaddq_f32(a[i], b[i])) }
     }

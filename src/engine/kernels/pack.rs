@@ -1,5 +1,6 @@
 //! Weights in panels of 16 rows.
 
+use super::arena::{Arena, Buffer};
 use super::{BLOCK, LANES, quants};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
@@ -73,58 +74,46 @@ impl Form {
     }
 }
 
-/// Scales or minima, as short as their format allows.
-pub enum Scales {
-    F16(Vec<u16>),
-    F32(Vec<f32>),
+/// Scales or minima, f16 or f32.
+pub struct Scales {
+    wide: bool,
+    data: Buffer,
 }
 
 impl Scales {
-    fn zeros(n: usize, wide: bool) -> Self {
-        if wide { Self::F32(vec![0.0; n]) } else { Self::F16(vec![0; n]) }
+    fn zeros(n: usize, wide: bool, arena: &mut Arena) -> Self {
+        Self { wide, data: arena.zeros(n * if wide { 4 } else { 2 }) }
     }
 
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F16(scales) => scales.len(),
-            Self::F32(scales) => scales.len(),
-        }
+    fn len(&self) -> usize {
+        self.data.len() / self.size()
     }
 
-    fn bytes(&self) -> usize {
-        match self {
-            Self::F16(scales) => 2 * scales.len(),
-            Self::F32(scales) => 4 * scales.len(),
-        }
+    fn size(&self) -> usize {
+        if self.wide { 4 } else { 2 }
     }
 
     fn get(&self, i: usize) -> f32 {
-        match self {
-            Self::F16(scales) => f16::from_bits(scales[i]).to_f32(),
-            Self::F32(scales) => scales[i],
+        if self.wide {
+            f32::from_ne_bytes([0, 1, 2, 3].map(|byte| self.data[i * 4 + byte]))
+        } else {
+            f16::from_ne_bytes([self.data[i * 2], self.data[i * 2 + 1]]).to_f32()
         }
     }
 
     fn set(&mut self, i: usize, scale: f32) {
-        match self {
-            Self::F16(scales) => scales[i] = f16::from_f32(scale).to_bits(),
-            Self::F32(scales) => scales[i] = scale,
+        if self.wide {
+            self.data[i * 4..i * 4 + 4].copy_from_slice(&scale.to_ne_bytes());
+        } else {
+            self.data[i * 2..i * 2 + 2].copy_from_slice(&f16::from_f32(scale).to_ne_bytes());
         }
     }
 
     /// Where scale `i` lies; `i` may be their number.
     pub fn at(&self, i: usize) -> *const u8 {
-        match self {
-            Self::F16(scales) => scales[i..].as_ptr().cast(),
-            Self::F32(scales) => scales[i..].as_ptr().cast(),
-        }
+        self.data[i * self.size()..].as_ptr()
     }
 }
-
-/// 64 bytes that begin on a cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
 
 /// A `[rows, cols]` matrix, packed for [`super::tile`]. The last panel is filled up with zeros.
 pub struct Packed {
@@ -132,7 +121,7 @@ pub struct Packed {
     pub cols: usize,
     pub dtype: GgmlDType,
     pub form: Form,
-    data: Vec<Line>,
+    data: Buffer,
     /// `[panel][block][lane]`; for [`Form::SmallHalves`] `[panel][block][half][lane]`.
     pub scales: Scales,
     /// As `scales`; empty for forms without minima.
@@ -141,7 +130,7 @@ pub struct Packed {
 
 impl Packed {
     /// Packs rows as a file holds them; `name` is for the error.
-    pub fn new(name: &str, dtype: GgmlDType, rows: usize, cols: usize, data: &[u8]) -> Result<Self> {
+    pub fn new(name: &str, dtype: GgmlDType, rows: usize, cols: usize, data: &[u8], arena: &mut Arena) -> Result<Self> {
         let Some(form) = Form::of(dtype) else {
             return Err(Error::Model(format!("{name}: weights of type {dtype:?} are not supported")));
         };
@@ -157,14 +146,14 @@ impl Packed {
                 format!("{name}: {} bytes where [{rows}, {cols}] of {dtype:?} takes {rows} × {row_bytes}", data.len());
             return Err(Error::Model(message));
         }
-        let mut packed = Self::empty(dtype, form, rows, cols);
+        let mut packed = Self::empty(dtype, form, rows, cols, arena);
         for (row, bytes) in data.chunks_exact(row_bytes).enumerate() {
             packed.set_row(row, bytes);
         }
         Ok(packed)
     }
 
-    fn empty(dtype: GgmlDType, form: Form, rows: usize, cols: usize) -> Self {
+    fn empty(dtype: GgmlDType, form: Form, rows: usize, cols: usize, arena: &mut Arena) -> Self {
         let panels = rows.div_ceil(LANES);
         let units = if form.is_dense() { cols } else { cols / BLOCK };
         let bytes = panels * units * form.unit();
@@ -174,15 +163,15 @@ impl Packed {
             _ => panels * units * LANES,
         };
         let mins = if form.has_mins() { scales } else { 0 };
-        let data = vec![Line([0; 64]); bytes.div_ceil(64)];
+        let data = arena.zeros(bytes);
         Self {
             rows,
             cols,
             dtype,
             form,
             data,
-            scales: Scales::zeros(scales, form.is_wide()),
-            mins: Scales::zeros(mins, form.is_wide()),
+            scales: Scales::zeros(scales, form.is_wide(), arena),
+            mins: Scales::zeros(mins, form.is_wide(), arena),
         }
     }
 
@@ -193,7 +182,7 @@ impl Packed {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> u64 {
-        (self.data.len() * 64 + self.scales.bytes() + self.mins.bytes()) as u64
+        (self.data.len() + self.scales.data.len() + self.mins.data.len()) as u64
     }
 
     /// Blocks of a row, or columns of dense weights.
@@ -205,18 +194,7 @@ impl Packed {
     pub fn panel(&self, panel: usize) -> *const u8 {
         assert!(panel < self.panels());
         // SAFETY: inside of the data.
-        unsafe { self.data.as_ptr().cast::<u8>().add(panel * self.units() * self.form.unit()) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        let len = self.data.len() * 64;
-        // SAFETY: lines are bytes without gaps.
-        unsafe { std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), len) }
-    }
-
-    fn bytes_ref(&self) -> &[u8] {
-        // SAFETY: lines are bytes without gaps.
-        unsafe { std::slice::from_raw_parts(self.data.as_ptr().cast(), self.data.len() * 64) }
+        unsafe { self.data.as_ptr().add(panel * self.units() * self.form.unit()) }
     }
 
     fn set_row(&mut self, row: usize, bytes: &[u8]) {
@@ -227,7 +205,7 @@ impl Packed {
             let size = unit / LANES;
             for (col, number) in bytes.chunks_exact(size).enumerate() {
                 let at = first + col * unit + lane * size;
-                self.bytes_mut()[at..at + size].copy_from_slice(number);
+                self.data[at..at + size].copy_from_slice(number);
             }
             return;
         }
@@ -243,7 +221,7 @@ impl Packed {
             if form.has_mins() {
                 self.mins.set(at * LANES + lane, block.min);
             }
-            let to = &mut self.bytes_mut()[first + b * unit..first + (b + 1) * unit];
+            let to = &mut self.data[first + b * unit..first + (b + 1) * unit];
             let nibbles = form.has_nibbles();
             for (i, &q) in block.q.iter().enumerate() {
                 let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
@@ -261,7 +239,7 @@ impl Packed {
         assert!(row < self.rows && out.len() == self.cols);
         let (panel, lane) = (row / LANES, row % LANES);
         let (units, unit) = (self.units(), self.form.unit());
-        let panel_bytes = &self.bytes_ref()[panel * units * unit..(panel + 1) * units * unit];
+        let panel_bytes = &self.data[panel * units * unit..(panel + 1) * units * unit];
         for (col, out) in out.iter_mut().enumerate() {
             *out = match self.form {
                 Form::F32 => {
@@ -305,7 +283,7 @@ impl Packed {
 
     /// A matrix of the rows `ids`, in that order; ids are below `rows`.
     pub fn gather(&self, ids: &[u32]) -> Self {
-        let mut to = Self::empty(self.dtype, self.form, ids.len(), self.cols);
+        let mut to = Self::empty(self.dtype, self.form, ids.len(), self.cols, &mut Arena::default());
         let (units, unit) = (self.units(), self.form.unit());
         let size = if matches!(self.form, Form::F16 | Form::Bf16) { 2 } else { 4 };
         let (group, groups) = (size * LANES, unit / (size * LANES));
@@ -315,7 +293,7 @@ impl Packed {
             for i in 0..units * groups {
                 let from = from_panel * units * unit + i * group + from_lane * size;
                 let at = to_panel * units * unit + i * group + to_lane * size;
-                to.bytes_mut()[at..at + size].copy_from_slice(&self.bytes_ref()[from..from + size]);
+                to.data[at..at + size].copy_from_slice(&self.data[from..from + size]);
             }
             for (from, to) in [(&self.scales, &mut to.scales), (&self.mins, &mut to.mins)] {
                 let n = from.len() / self.panels() / LANES;

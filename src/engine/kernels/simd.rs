@@ -25,6 +25,8 @@ pub trait Simd: Copy {
     unsafe fn load_f16(p: *const u16) -> Self::F;
     unsafe fn load_bf16(p: *const u16) -> Self::F;
     unsafe fn store(p: *mut f32, x: Self::F);
+    /// Rounded to the nearest f16, ties to even.
+    unsafe fn store_f16(p: *mut u16, x: Self::F);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once.
@@ -114,6 +116,13 @@ impl Simd for Portable {
     unsafe fn store(p: *mut f32, x: Self::F) {
         // SAFETY: the caller's.
         unsafe { std::ptr::copy_nonoverlapping(x.as_ptr(), p, LANES) }
+    }
+    #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, x: Self::F) {
+        for (i, x) in x.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { *p.add(i) = half::f16::from_f32(x).to_bits() }
+        }
     }
     #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {

@@ -244,6 +244,12 @@ impl Crew<'_> {
         self.member
     }
 
+    /// How many of `n` equal items to take at once: enough pieces for an even end, few enough that taking them costs
+    /// nothing.
+    pub fn piece(&self, n: usize) -> usize {
+        (n / (8 * self.state.threads)).clamp(1, 16)
+    }
+
     /// Shares out `0..n` in pieces of at most `piece`, and waits until the crew has done them all. Who is late takes
     /// less, so a core that is busy with other things does not hold up the others.
     pub fn share(&self, n: usize, piece: usize, mut work: impl FnMut(Range<usize>)) {
