@@ -84,7 +84,9 @@ impl Session {
 
     /// Press the left button at a cell, drag to another and release, in the SGR encoding.
     fn drag(&mut self, from: (u16, u16), to: (u16, u16)) {
-        let at = |button: u8, (column, row): (u16, u16), end: char| format!("\x1b[<{button};{};{}{end}", column + 1, row + 1);
+        let at = |button: u8, (column, row): (u16, u16), end: char| {
+            format!("\x1b[<{button};{};{}{end}", column + 1, row + 1)
+        };
         let events = at(0, from, 'M') + &at(32, to, 'M') + &at(0, to, 'm');
         self.type_(&events);
     }
