@@ -1,1 +1,47 @@
+//! The journal of a session: save, resume, replay, export.
+//!
+//! A session is written as it happens, one JSON object a line ([`line`]). What a caller reports are [`Entry`]s, which
+//! a [`Journal`] appends; what a file amounts to is a [`Session`]:
+//!
+//! ```text
+//! Entry ──Journal──▶ lines of a file ──load──▶ Session ──▶ Replay
+//!                                                 │   └──▶ export: Markdown, HTML, ANSI, SVG, CSV, JSON
+//!                    import of `generate --json` ─┘
+//! ```
+//!
+//! Files only grow: a regenerated, edited or cleared turn stays in the file, and a later line takes it back.
+//! Statistics come from [`crate::engine::decode::Stats`] alone.
 
+mod check;
+mod clock;
+mod entry;
+mod error;
+pub mod export;
+mod fingerprint;
+mod import;
+mod journal;
+pub mod line;
+pub mod palette;
+mod read;
+mod replay;
+mod save;
+mod session;
+mod store;
+mod summary;
+pub mod text;
+
+pub use clock::minutes;
+pub use entry::{Detail, Entry, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
+pub use error::{Error, Result};
+pub use fingerprint::fingerprint;
+pub use import::import;
+pub use journal::Journal;
+pub use read::{Loaded, load, salvage};
+pub use replay::{Replay, ReplayEvent};
+pub use save::{save, write_file};
+pub use session::{Run, Session, Turn};
+pub use store::{DATA_DIR, Store};
+pub use summary::{Hit, Summary};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! What several tests need: finding the files they run on.
 #![allow(dead_code)]
 
+pub mod gguf;
+pub mod hub;
+pub mod llama2c;
+pub mod tiny;
+
 use std::path::{Path, PathBuf};
 
 /// Data that may lie beside the repository and are no part of it. Says so and gives nothing if they are not there.

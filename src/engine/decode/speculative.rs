@@ -98,7 +98,10 @@ impl Decoder {
             let distribution = &mut self.scratch.drafts[drafted.len()];
             let ids = vocab.as_ref().map(|vocab| vocab.ids.as_slice());
             session.history.penalise(&mut self.scratch.logits, ids, &settings.sampling);
-            distribution.fill(&self.scratch.logits, vocab.as_ref(), &settings.sampling)?;
+            // The penalties may forbid all that a draft over few tokens could write; the verifier has the rest.
+            if distribution.fill(&self.scratch.logits, vocab.as_ref(), &settings.sampling).is_err() {
+                break;
+            }
             let id = Sampler { sampling: &settings.sampling, position: at + 1 }.pick(distribution, Pick::Draft);
             session.history.push(id);
             let (text, stop) = output.push(id, &self.end_tokens, settings);
@@ -227,7 +230,8 @@ impl Decoder {
                 }
             }
         }
-        let last = if bonus { Some(self.choose(session, settings, drafted.len(), Origin::Bonus)?) } else { None };
+        let origin = if drafted.is_empty() { Origin::Plain } else { Origin::Bonus };
+        let last = if bonus { Some(self.choose(session, settings, drafted.len(), origin)?) } else { None };
         Ok((drafted.len(), last))
     }
 

@@ -7,7 +7,7 @@ use crate::engine::model::{Llama, random};
 use crate::engine::sampling::{Coupling, Sampling};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy as Generate, any, prop, prop_assert_eq, prop_oneof, proptest};
 
 const VOCAB: usize = 61;
 
@@ -29,12 +29,12 @@ fn config(layers: usize, heads: usize, kv_heads: usize, head_dim: usize, tied: b
 }
 
 fn decoder(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
-    let checkpoint = random::checkpoint(config, dtype, seed).unwrap();
+    let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
     let model = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
     Decoder::new(model, None, vec![2])
 }
 
-fn shapes() -> impl Strategy_<Value = (LlamaConfig, GgmlDType)> {
+fn shapes() -> impl Generate<Value = (LlamaConfig, GgmlDType)> {
     prop_oneof![
         Just((config(4, 4, 2, 16, true), GgmlDType::F32)),
         Just((config(3, 3, 1, 32, true), GgmlDType::Q8_0)),
@@ -44,9 +44,8 @@ fn shapes() -> impl Strategy_<Value = (LlamaConfig, GgmlDType)> {
         Just((config(3, 5, 5, 2, true), GgmlDType::BF16)),
     ]
 }
-use proptest::strategy::Strategy as Strategy_;
 
-fn sampling() -> impl Strategy_<Value = Sampling> {
+fn sampling() -> impl Generate<Value = Sampling> {
     (any::<bool>(), any::<u64>(), 0.3f32..2.0, 0usize..9, 0.5f32..=1.0, 0f32..0.2, 1f32..1.5, 0usize..4).prop_map(
         |(sample, seed, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)| Sampling {
             sample,
@@ -271,13 +270,13 @@ fn rejection_samples_the_models_distribution() {
         }
         counts
     };
-    let n = 6000;
+    let n = 6000u64;
     let plain = counts(Strategy::Autoregressive, 0..n);
     let speculative = counts(Strategy::SelfSpeculative, n..2 * n);
     let keys: std::collections::BTreeSet<_> = plain.keys().chain(speculative.keys()).cloned().collect();
     let pairs = keys.iter().map(|key| (plain.get(key).unwrap_or(&0.0), speculative.get(key).unwrap_or(&0.0)));
     // Two samples of the same size: the sum of (a - b)² / (a + b) is chi-square; rare texts count together.
-    let (mut chi, mut rare, mut freedom) = (0.0, (0.0, 0.0), 0.0);
+    let (mut chi, mut rare, mut freedom) = (0f64, (0f64, 0f64), 0f64);
     for (a, b) in pairs {
         if a + b < 10.0 {
             rare = (rare.0 + a, rare.1 + b);

@@ -24,6 +24,9 @@ pub fn sentencepiece(token: &str) -> Vec<u8> {
 /// The byte of a token such as `<0x0A>`.
 pub fn byte_token(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>').filter(|digits| digits.len() == 2)?;
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
     u8::from_str_radix(digits, 16).ok()
 }
 

@@ -91,7 +91,7 @@ impl Decoding {
         };
         Ok(Self {
             byte_level: parts.iter().any(|part| is(&part, "ByteLevel")),
-            drops_leading_space: parts.iter().any(|part| strips(part)),
+            drops_leading_space: parts.iter().any(strips),
         })
     }
 

@@ -8,8 +8,8 @@ use half::{bf16, f16};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Elements that are unpacked to F32 at once, to bound the memory of a conversion.
-const CHUNK: usize = 8 << 20;
+/// Elements that each core unpacks to F32 at once, to bound the memory of a conversion.
+const CHUNK: usize = 1 << 20;
 
 /// The dense types of safetensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,22 +57,39 @@ pub fn target(name: &str, dtype: Dtype, dense: Dense, cols: usize) -> GgmlDType 
     [wanted, GgmlDType::Q8_0].into_iter().find(|&dtype| fits(dtype)).unwrap_or(dense.into())
 }
 
-/// Convert a matrix; what already is of the type stays where it is, unless its elements lie askew in memory.
+/// Convert a matrix; what already is of the type stays where it is, unless its elements lie askew in memory. The rows are
+/// shared out among the processor's cores, and every row comes out the same however they are.
 pub fn convert<'a>(matrix: Matrix<'a>, to: GgmlDType) -> Result<(GgmlDType, Cow<'a, [u8]>)> {
     if to == matrix.dense.into() {
         let aligned = matrix.data.as_ptr().addr().is_multiple_of(matrix.dense.size());
         let data = if aligned { matrix.data } else { Cow::Owned(matrix.data.into_owned()) };
         return Ok((to, data));
     }
-    let rows_at_once = (CHUNK / matrix.cols.max(1)).max(1);
-    let mut out = Vec::new();
-    let mut start = 0;
-    while start < matrix.rows {
-        let end = matrix.rows.min(start + rows_at_once);
-        out.extend(convert_rows(&matrix, start..end, to)?);
-        start = end;
-    }
+    let width = matrix.cols / to.block_size() * to.type_size();
+    let mut out = vec![0; matrix.rows * width];
+    let share = matrix.rows.div_ceil(std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let matrix = &matrix;
+    std::thread::scope(|scope| {
+        let parts = out.chunks_mut((share * width).max(1)).enumerate();
+        let workers: Vec<_> =
+            parts.map(|(nth, part)| scope.spawn(move || convert_part(matrix, nth * share, part, width, to))).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
     Ok((to, Cow::Owned(out)))
+}
+
+/// Convert rows from `first` on until `out`, of `width` bytes a row, is full.
+fn convert_part(matrix: &Matrix, first: usize, out: &mut [u8], width: usize, to: GgmlDType) -> Result<()> {
+    let at_once = (CHUNK / matrix.cols.max(1)).max(1);
+    let mut row = first;
+    for part in out.chunks_mut((at_once * width).max(1)) {
+        let rows = part.len() / width.max(1);
+        part.copy_from_slice(&convert_rows(matrix, row..row + rows, to)?);
+        row += rows;
+    }
+    Ok(())
 }
 
 fn convert_rows(matrix: &Matrix, rows: Range<usize>, to: GgmlDType) -> Result<Vec<u8>> {
@@ -101,4 +118,31 @@ fn to_f32(data: &[u8], dense: Dense) -> Vec<f32> {
 /// Elements as F32, little-endian: what vectors (norms) always become.
 pub fn to_f32_bytes(data: &[u8], dense: Dense) -> Vec<u8> {
     to_f32(data, dense).iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantising_in_parts_is_quantising_the_whole() {
+        let (rows, cols) = (37, 512);
+        let values: Vec<f32> = (0..rows * cols).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
+        let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let whole = Tensor::from_vec(values, (rows, cols), &Device::Cpu).unwrap();
+        for dtype in [GgmlDType::Q4K, GgmlDType::Q5_1, GgmlDType::Q8_0] {
+            let matrix = Matrix { rows, cols, dense: Dense::F32, data: Cow::Borrowed(&data) };
+            let (made, parts) = convert(matrix, dtype).unwrap();
+            let whole = QTensor::quantize(&whole, dtype).unwrap();
+            assert_eq!((made, parts), (dtype, whole.data().unwrap()));
+        }
+    }
+
+    #[test]
+    fn empty_matrices_convert_to_nothing() {
+        for (rows, cols) in [(0, 64), (3, 0), (0, 0)] {
+            let matrix = Matrix { rows, cols, dense: Dense::F16, data: Cow::Borrowed(&[]) };
+            assert!(convert(matrix, GgmlDType::Q8_0).unwrap().1.is_empty());
+        }
+    }
 }

@@ -4,11 +4,17 @@
 mod convert;
 mod dtype;
 pub mod gguf;
+pub mod hub;
 mod huggingface;
+mod known;
+mod locate;
 mod mapped;
 mod shapes;
 
 pub use dtype::Dtype;
+pub use hub::{CachedModel, cached_models};
+pub use known::{KNOWN_MODELS, KnownModel, known_model};
+pub use locate::{BUNDLED_FILE, Progress, locate};
 
 use crate::engine::text::TextParts;
 use crate::engine::{Error, Result, config::LlamaConfig};
@@ -61,20 +67,30 @@ pub struct ModelDefaults {
 }
 
 /// Open a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. `dtype` says what the
-/// matrices of safetensors become.
+/// matrices of safetensors become; a GGUF keeps its own types, so there it must be `auto`.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if !path.exists() {
         return Err(Error::Model(format!("{}: no such file or folder", path.display())));
     }
     if !path.is_dir() {
-        return gguf::open(path);
+        return open_gguf(path, dtype);
     }
     if !path.join("config.json").exists()
         && let Some(file) = only_gguf(path)?
     {
-        return gguf::open(&file);
+        return open_gguf(&file, dtype);
     }
     huggingface::open(path, dtype)
+}
+
+fn open_gguf(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
+    if dtype != Dtype::Auto {
+        return Err(Error::Setting(format!(
+            "{}: a GGUF file keeps the types it was made with; --dtype is for safetensors, so leave it out",
+            path.display()
+        )));
+    }
+    gguf::open(path)
 }
 
 /// The GGUF file of a folder; an error if there are several to choose from.

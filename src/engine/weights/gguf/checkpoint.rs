@@ -51,6 +51,9 @@ fn read_name(gguf: &Gguf) -> String {
 fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {
     let meta = gguf.metadata();
     let required = |key: &str| meta.count(key)?.ok_or_else(|| format!("metadata {key} is missing"));
+    if let Some(files) = meta.count("split.count")?.filter(|&files| files > 1) {
+        return Err(format!("one of {files} files that make up a model; merge them with llama-gguf-split --merge"));
+    }
     if meta.count("llama.expert_count")?.unwrap_or(0) > 0 {
         return Err("a mixture of experts, which skiplens does not run".into());
     }

@@ -3,10 +3,12 @@
 mod json;
 mod names;
 mod shard;
+mod shards;
 mod source;
 mod text;
 
 pub use json::{read_json, read_text_file};
+pub use shards::{INDEX_FILE, SINGLE_FILE, shard_names};
 
 use super::{Checkpoint, Dtype, ModelDefaults, TensorSource, shapes};
 use crate::engine::config::{LlamaConfig, huggingface as config};

@@ -1,16 +1,16 @@
 //! Safetensors as a source of tensors under GGUF's names.
 
 use super::names;
-use super::read_json;
 use super::shard::Shard;
+use super::shards::find_shards;
 use crate::engine::config::LlamaConfig;
 use crate::engine::weights::convert::{self, Dense, Matrix};
 use crate::engine::weights::{Dtype, RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use safetensors::Dtype as FileDtype;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 
 /// The tensors of a folder.
 pub struct SafetensorsSource {
@@ -97,37 +97,5 @@ fn dense_type(dtype: FileDtype) -> Result<Dense, String> {
         FileDtype::F16 => Ok(Dense::F16),
         FileDtype::BF16 => Ok(Dense::BF16),
         other => Err(format!("elements of the type {other:?}; skiplens reads F32, F16 and BF16")),
-    }
-}
-
-/// The files that hold the weights: those the index names, or the one file, or else all there are.
-fn find_shards(folder: &Path) -> Result<Vec<PathBuf>> {
-    let index = folder.join("model.safetensors.index.json");
-    if let Some(json) = read_json(&index)? {
-        let map = json.get("weight_map").and_then(|map| map.as_object());
-        let map = map.ok_or_else(|| Error::file(&index, "weight_map is missing"))?;
-        let names: BTreeSet<&str> = map.values().filter_map(|name| name.as_str()).collect();
-        return names.into_iter().map(|name| shard_path(folder, name, &index)).collect();
-    }
-    let single = folder.join("model.safetensors");
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    Err(Error::Model(format!(
-        "{}: neither model.safetensors nor model.safetensors.index.json is in this folder; weights in PyTorch's .bin files \
-         cannot be read",
-        folder.display()
-    )))
-}
-
-/// A shard must lie in the folder itself, whatever the index says.
-fn shard_path(folder: &Path, name: &str, index: &Path) -> Result<PathBuf> {
-    let mut parts = Path::new(name).components();
-    match (parts.next(), parts.next()) {
-        (Some(Component::Normal(_)), None) if folder.join(name).exists() => Ok(folder.join(name)),
-        (Some(Component::Normal(_)), None) => {
-            Err(Error::file(index, format!("{name} is missing; is the download complete?")))
-        }
-        _ => Err(Error::file(index, format!("{name:?} is not a file of this folder"))),
     }
 }

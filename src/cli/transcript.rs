@@ -1,0 +1,242 @@
+//! `skiplens transcript`: the sessions on disk, without the TUI.
+
+mod play;
+mod table;
+
+use crate::transcript::export::{Format, ansi};
+use crate::transcript::palette::Paint;
+use crate::transcript::{Entry, Error, Journal, Session, Store, Summary, import, load, salvage, write_file};
+use clap::ValueEnum;
+use color_eyre::eyre::{Result, bail, eyre};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Browse, show, replay and export saved sessions.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// SESSION is an id, a part of one that fits no other, `last`, or the path of a journal or exported JSON file.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List the sessions, the newest first.
+    List {
+        /// Only those whose title, model or text holds these words.
+        search: Vec<String>,
+        /// List what was deleted.
+        #[arg(long, conflicts_with = "search")]
+        trash: bool,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a session, coloured by the origin of its tokens.
+    Show {
+        #[arg(default_value = "last")]
+        session: String,
+        /// Show rejected drafts in place, struck through.
+        #[arg(long)]
+        rejected: bool,
+        /// Of a broken file, show what comes before the damage.
+        #[arg(long)]
+        salvage: bool,
+        #[arg(long, value_enum, default_value_t)]
+        color: Color,
+    },
+    /// Write a session in another format.
+    Export {
+        #[arg(default_value = "last")]
+        session: String,
+        /// The format; else the ending of the file decides.
+        #[arg(long, short, value_enum)]
+        format: Option<Format>,
+        /// The file to write; standard output without one.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+        /// Replace the file if it exists.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Play a session again in the terminal; no model is needed.
+    Replay {
+        #[arg(default_value = "last")]
+        session: String,
+        /// How many times as fast as it was; `inf` for at once.
+        #[arg(long, default_value_t = 1.0)]
+        speed: f64,
+        /// Begin after this many rounds.
+        #[arg(long, default_value_t = 0)]
+        from: usize,
+        #[arg(long, value_enum, default_value_t)]
+        color: Color,
+    },
+    /// Add a file to the sessions: what `generate --json` prints, an exported JSON, or a journal, whole or damaged.
+    Import {
+        file: PathBuf,
+        /// Title of the session.
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// Give a session a title.
+    Rename { session: String, title: String },
+    /// Move sessions to the trash.
+    Delete {
+        #[arg(required = true)]
+        sessions: Vec<String>,
+    },
+    /// Take a session back from the trash.
+    Restore { session: String },
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn paint(self) -> Paint {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => Paint::Colour,
+            Self::Never => Paint::Off,
+            Self::Auto if !io::stdout().is_terminal() => Paint::Off,
+            Self::Auto if refused => Paint::Modifiers,
+            Self::Auto => Paint::Colour,
+        }
+    }
+}
+
+/// Runs the command. A reader that stops reading ends it quietly.
+pub fn run(args: Args) -> Result<()> {
+    match dispatch(args.command) {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn is_broken_pipe(error: &color_eyre::Report) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    let store = Store::open()?;
+    match command {
+        Command::List { search, trash, json } => list(&store, &search.join(" "), trash, json),
+        Command::Show { session, rejected, salvage, color } => show(&store, &session, rejected, salvage, color.paint()),
+        Command::Export { session, format, output, force } => {
+            export(&store, &session, format, output.as_deref(), force)
+        }
+        Command::Replay { session, speed, from, color } => {
+            if speed.is_nan() || speed <= 0.0 {
+                bail!("the speed must be above 0");
+            }
+            play::play(read(&store, &session)?, speed, from, color.paint())
+        }
+        Command::Import { file, title } => bring_in(&store, &file, title),
+        Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
+        Command::Delete { sessions } => sessions.iter().try_for_each(|session| delete(&store, session)),
+        Command::Restore { session } => {
+            let path = store.restore(&session)?;
+            say(&format!("{} is back\n", path.display()))
+        }
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn warn(notes: &[String]) {
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+}
+
+fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
+    if !search.is_empty() {
+        return store.search(search)?.try_for_each(|hit| {
+            let excerpt = if hit.excerpt.is_empty() { String::new() } else { format!("    … {} …\n", hit.excerpt) };
+            say(&if json { json_line(&hit.summary)? } else { table::rows(&[hit.summary]) + &excerpt })
+        });
+    }
+    let sessions = if trash { store.list_trash()? } else { store.list()? };
+    match json {
+        true => sessions.iter().try_for_each(|summary| say(&json_line(summary)?)),
+        false if sessions.is_empty() => say(&format!("no sessions in {}\n", store.sessions().display())),
+        false => say(&(table::head() + &table::rows(&sessions))),
+    }
+}
+
+fn json_line(summary: &Summary) -> Result<String> {
+    Ok(crate::transcript::text::json(serde_json::to_string(summary)?) + "\n")
+}
+
+/// The session that `name` means; JSON files are imported.
+fn read(store: &Store, name: &str) -> Result<Session> {
+    let path = store.find(name)?;
+    match load(&path) {
+        Err(Error::NotAJournal { .. }) if path.extension().is_some_and(|extension| extension == "json") => {
+            let (session, notes) = import(&path)?;
+            warn(&notes);
+            Ok(session)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn show(store: &Store, name: &str, rejected: bool, damaged: bool, paint: Paint) -> Result<()> {
+    let session = if damaged { salvaged(&store.find(name)?)? } else { read(store, name)? };
+    say(&ansi(&session, paint, rejected))
+}
+
+/// What can be read of a journal, with warnings.
+fn salvaged(path: &Path) -> Result<Session> {
+    let loaded = salvage(path)?;
+    warn(&loaded.notes);
+    if let Some(fault) = loaded.fault {
+        eprintln!("note: reading ended early: {fault}");
+    }
+    Ok(loaded.session)
+}
+
+fn export(store: &Store, name: &str, format: Option<Format>, output: Option<&Path>, force: bool) -> Result<()> {
+    let format = format.or_else(|| Format::of_path(output?));
+    let format = format.ok_or_else(|| eyre!("name a format with --format, or a file with its ending with --output"))?;
+    let document = format.export(&read(store, name)?);
+    match output {
+        None => say(&document),
+        Some(path) => match write_file(path, document.as_bytes(), force) {
+            Err(Error::Exists { path }) => bail!("{} exists already; --force replaces it", path.display()),
+            outcome => Ok(outcome?),
+        },
+    }
+}
+
+fn bring_in(store: &Store, file: &Path, title: Option<String>) -> Result<()> {
+    let session = match salvaged(file) {
+        Ok(session) => session,
+        Err(error) if matches!(error.downcast_ref(), Some(Error::NotAJournal { .. })) => {
+            let (session, notes) = import(file)?;
+            warn(&notes);
+            session
+        }
+        Err(error) => return Err(error),
+    };
+    let mut journal = Journal::adopt(store, session);
+    journal.append(Entry::Title(title.unwrap_or_else(|| journal.session().display_title())))?;
+    journal.write_now()?;
+    let path = journal.path().to_owned();
+    journal.close()?;
+    say(&format!("imported as {}\n", path.file_stem().unwrap_or_default().to_string_lossy()))
+}
+
+fn delete(store: &Store, name: &str) -> Result<()> {
+    let path = store.delete(name)?;
+    let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    say(&format!("deleted; `skiplens transcript restore {id}` takes that back\n"))
+}

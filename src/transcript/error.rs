@@ -1,0 +1,43 @@
+//! What can go wrong with a journal, each with words that say what to do.
+
+use std::{io, path::Path, path::PathBuf};
+
+/// Result of everything in the transcript.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of reading, writing or finding a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    /// The file is no journal at all.
+    #[error("{path} is not a skiplens journal: {fault}")]
+    NotAJournal { path: PathBuf, fault: String },
+    /// A line in the middle of a journal that cannot be what it claims to be.
+    #[error("{path}, line {line}: {fault}; `skiplens transcript show --salvage` reads what comes before it")]
+    Broken { path: PathBuf, line: usize, fault: String },
+    #[error(
+        "{path} was written by a newer skiplens: it has journal schema {found}, and this program reads up to {known}; \
+         update skiplens to open it"
+    )]
+    Future { path: PathBuf, found: u64, known: u64 },
+    #[error("{path} is open in another skiplens; close it there first")]
+    InUse { path: PathBuf },
+    #[error("{path} exists already; choose another name, or say that it may be replaced")]
+    Exists { path: PathBuf },
+    #[error("no session is called {0:?}; `skiplens transcript list` shows those there are")]
+    NotFound(String),
+    #[error("{name:?} fits {count} sessions; give more of the name")]
+    Ambiguous { name: String, count: usize },
+    #[error("{path} is not what `skiplens generate --json` or an export as JSON writes: {fault}")]
+    Import { path: PathBuf, fault: String },
+    #[error("there is no data folder on this system; set SKIPLENS_DATA_DIR to one")]
+    NoDataFolder,
+}
+
+impl Error {
+    /// A failed read or write of `path`.
+    pub fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), source }
+    }
+}

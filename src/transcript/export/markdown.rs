@@ -1,0 +1,64 @@
+//! Markdown: every message in a fenced block, so that nothing in it can become markup, a link or a page's HTML.
+
+use super::words;
+use crate::transcript::{Session, Turn, text};
+use std::fmt::Write;
+
+/// `session` as Markdown.
+pub fn markdown(session: &Session) -> String {
+    let mut out = format!("# {}\n\n{}\n", inline(&title(session)), inline(&words::facts(session).join(" · ")));
+    if !session.system().is_empty() {
+        let _ = write!(out, "\n## System prompt\n\n{}", fenced(session.system()));
+    }
+    session.turns.iter().for_each(|turn| message(&mut out, session, turn));
+    out.push_str("\n## Statistics\n\n| what | value |\n|---|---:|\n");
+    for (name, value) in words::statistics(&session.stats()) {
+        let _ = writeln!(out, "| {name} | {value} |");
+    }
+    out
+}
+
+fn title(session: &Session) -> String {
+    Some(session.display_title()).filter(|title| !title.is_empty()).unwrap_or_else(|| "A session".into())
+}
+
+fn message(out: &mut String, session: &Session, turn: &Turn) {
+    let _ = write!(out, "\n## {}\n\n{}", inline(&words::speaker(session, turn)), fenced(&turn.content()));
+    for run in &turn.runs {
+        let settings = run.rounds.first().map(|round| format!(" · {}", words::settings(&round.settings)));
+        let _ = write!(out, "\n{}\n", inline(&(words::run(run) + &settings.unwrap_or_default())));
+    }
+}
+
+/// A block that ends only where it ends: its fence is longer than any in the text.
+fn fenced(message: &str) -> String {
+    let message = text::visible(message);
+    let (mut longest, mut here) = (0, 0);
+    for c in message.chars() {
+        here = if c == '`' { here + 1 } else { 0 };
+        longest = longest.max(here);
+    }
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{message}\n{fence}\n")
+}
+
+/// Text within a line of Markdown, with all of its marks made literal.
+fn inline(words: &str) -> String {
+    let mut out = String::with_capacity(words.len() + 8);
+    for c in text::one_line(words).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // Keeps bare addresses from becoming links.
+            ':' => out.push_str("&#58;"),
+            '@' => out.push_str("&#64;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' | '{' | '}' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}

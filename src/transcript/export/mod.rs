@@ -1,0 +1,94 @@
+//! Sessions in the formats of other programs. Every exporter is a pure function from a session to a string, and in
+//! every format the text of model and user is text: no markup, no escape sequence, no formula, no order of its own.
+
+pub mod ansi;
+mod csv;
+mod html;
+mod json;
+mod markdown;
+mod picture;
+pub mod svg;
+pub mod words;
+
+pub use ansi::ansi;
+pub use csv::{rounds_csv, tokens_csv};
+pub use html::html;
+pub(super) use json::Skeleton;
+pub use json::json;
+pub use markdown::markdown;
+pub use picture::{picture, svg};
+
+use super::Session;
+use super::palette::Paint;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A format to export to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// For reading as text.
+    Markdown,
+    /// One page that shows every token's numbers.
+    Html,
+    /// Coloured text for a terminal.
+    Ansi,
+    /// A picture of the transcript.
+    Svg,
+    /// A table of all tokens, kept and rejected.
+    TokensCsv,
+    /// A table of all rounds.
+    RoundsCsv,
+    /// All there is, as `generate --json` prints it and more; can be imported.
+    Json,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 7] =
+        [Self::Markdown, Self::Html, Self::Ansi, Self::Svg, Self::TokensCsv, Self::RoundsCsv, Self::Json];
+
+    /// The format that the name of a file asks for: `.csv` is of tokens, `….rounds.csv` of rounds.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let endings = [
+            ("rounds.csv", Self::RoundsCsv),
+            (".csv", Self::TokensCsv),
+            (".md", Self::Markdown),
+            (".markdown", Self::Markdown),
+            (".html", Self::Html),
+            (".htm", Self::Html),
+            (".ans", Self::Ansi),
+            (".ansi", Self::Ansi),
+            (".svg", Self::Svg),
+            (".json", Self::Json),
+        ];
+        endings.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format)
+    }
+
+    /// Ending of a file of this format, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Markdown => "md",
+            Self::Html => "html",
+            Self::Ansi => "ans",
+            Self::Svg => "svg",
+            Self::TokensCsv => "tokens.csv",
+            Self::RoundsCsv => "rounds.csv",
+            Self::Json => "json",
+        }
+    }
+
+    /// `session` in this format.
+    pub fn export(self, session: &Session) -> String {
+        match self {
+            Self::Markdown => markdown(session),
+            Self::Html => html(session),
+            Self::Ansi => ansi(session, Paint::Colour, false),
+            Self::Svg => svg(session),
+            Self::TokensCsv => tokens_csv(session),
+            Self::RoundsCsv => rounds_csv(session),
+            Self::Json => json(session),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A transcript as a picture: laid out as in a terminal, in the looks of the origins.
+
+use super::svg::{Cell, Picture, Rgb, Style, Underline};
+use super::words;
+use crate::engine::decode::Origin;
+use crate::transcript::palette::{self, Look, look};
+use crate::transcript::{Session, text};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+const COLUMNS: usize = 100;
+const INK: Rgb = (0xeb, 0xe7, 0xe0);
+const PAGE: Rgb = (0x16, 0x15, 0x13);
+
+/// `session` as an SVG document.
+pub fn svg(session: &Session) -> String {
+    picture(session).svg()
+}
+
+/// `session` as cells.
+pub fn picture(session: &Session) -> Picture {
+    let mut page = Page::default();
+    let bold = Style { bold: true, ..Style::default() };
+    let dim = Style { dim: true, ..Style::default() };
+    page.line(&session.display_title(), bold);
+    page.line(&words::facts(session).join(" · "), dim);
+    for turn in &session.turns {
+        page.line("", dim);
+        page.line(&words::speaker(session, turn), bold);
+        page.write(&turn.text, Style::default());
+        for (_, token) in turn.runs.iter().flat_map(|run| run.shown()) {
+            page.write(token.text, style(look(token.origin)));
+        }
+        page.end();
+        turn.runs.iter().for_each(|run| page.line(&words::run(run), dim));
+    }
+    page.line("", dim);
+    for origin in palette::GENERATED {
+        page.write(look(origin).name, style(look(origin)));
+        page.write("  ", Style::default());
+    }
+    page.end();
+    Picture { title: session.display_title(), fg: INK, bg: PAGE, rows: page.rows }
+}
+
+fn style(of: &Look) -> Style {
+    let underlined = match of.line {
+        Some("wavy") => Underline::Wavy,
+        Some("double") => Underline::Double,
+        Some(_) => Underline::Solid,
+        None => Underline::None,
+    };
+    let bold = of.name == look(Origin::Corrected).name;
+    Style { fg: rgb(of.dark), underlined, bold, ..Style::default() }
+}
+
+/// The colour that `#rrggbb` names.
+fn rgb(hex: &str) -> Option<Rgb> {
+    let byte = |at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    Some((byte(1)?, byte(3)?, byte(5)?))
+}
+
+/// Rows that fill up.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Vec<Cell>>,
+    row: Vec<Cell>,
+}
+
+impl Page {
+    fn line(&mut self, words: &str, style: Style) {
+        self.write(&text::one_line(words), style);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.rows.push(std::mem::take(&mut self.row));
+    }
+
+    /// More text; rows break after the last space that fits.
+    fn write(&mut self, words: &str, style: Style) {
+        for symbol in text::visible(words).replace('\t', "    ").graphemes(true) {
+            if symbol == "\n" {
+                self.end();
+                continue;
+            }
+            let width = symbol.width().clamp(1, 2);
+            if self.row.len() + width > COLUMNS {
+                self.wrap();
+            }
+            self.row.push(Cell { symbol: symbol.into(), style });
+            self.row.extend((1..width).map(|_| Cell { symbol: String::new(), style }));
+        }
+    }
+
+    fn wrap(&mut self) {
+        let space = self.row.iter().rposition(|cell| cell.symbol == " ").filter(|at| *at > COLUMNS / 2);
+        let rest = space.map_or_else(Vec::new, |at| self.row.split_off(at + 1));
+        self.end();
+        self.row = rest;
+    }
+}

@@ -1,0 +1,133 @@
+//! Import of what `skiplens generate --json` prints and of sessions exported as JSON.
+
+use super::export::Skeleton;
+use super::line::{Header, RoundLine};
+use super::{Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read};
+use crate::engine::decode::{Round, Stats};
+use crate::engine::worker::{Message, Prompt, Role, RunId};
+use serde::Deserialize;
+use serde_json::Value;
+use std::io::Read;
+use std::path::Path;
+
+/// Longest file that is read; the whole of it is held in memory.
+const LONGEST: u64 = 1 << 30;
+
+#[derive(Deserialize)]
+struct Document {
+    /// A name, or an object with one.
+    #[serde(default)]
+    model: Value,
+    /// A text, or a [`Prompt`].
+    #[serde(default)]
+    prompt: Value,
+    rounds: Vec<Round>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    stats: Option<Stats>,
+    #[serde(default)]
+    session: Option<Skeleton>,
+}
+
+/// The session in the JSON file at `path`, and notes on where the file contradicts itself. Rounds are checked as those
+/// of a journal are; text and statistics are made from them again.
+pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
+    let fail = |fault: String| Error::Import { path: path.to_owned(), fault };
+    let mut text = String::new();
+    let mut file = read::open(path)?.take(LONGEST);
+    file.read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
+    let document: Document = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    document.rounds.iter().enumerate().try_for_each(|(at, round)| checked(at, round)).map_err(fail)?;
+    build(document).map_err(fail)
+}
+
+fn checked(at: usize, round: &Round) -> Result<(), String> {
+    let line = RoundLine::new(RunId(0), round.clone(), Detail::Layers);
+    check::round(&line).and_then(|()| check::settings(&round.settings)).map_err(|fault| format!("round {at}: {fault}"))
+}
+
+fn build(document: Document) -> Result<(Session, Vec<String>), String> {
+    let (text, stats) = (document.text.clone(), document.stats.clone());
+    let session = match document.session {
+        Some(skeleton) => with_rounds(skeleton, document.rounds)?,
+        None => from_generate(document),
+    };
+    let mut notes = Vec::new();
+    if text.is_some_and(|text| text != session.runs().map(Run::text).collect::<String>()) {
+        notes.push("the file's text is not that of its rounds; the rounds' is taken".into());
+    }
+    let counted = Stats::of(session.rounds());
+    if stats.is_some_and(|s| (s.tokens, s.drafted, s.accepted) != (counted.tokens, counted.drafted, counted.accepted)) {
+        notes.push("the file's statistics are not those of its rounds; they are counted again".into());
+    }
+    Ok((session, notes))
+}
+
+/// Puts the rounds back where they belong.
+fn with_rounds(skeleton: Skeleton, rounds: Vec<Round>) -> Result<Session, String> {
+    let Skeleton { mut session, round_counts } = skeleton;
+    let total = round_counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+    if total != Some(rounds.len()) || round_counts.len() != session.runs().count() {
+        return Err("its rounds are not as many as its runs have".into());
+    }
+    let mut rounds = rounds.into_iter();
+    let runs = session.turns.iter_mut().flat_map(|turn| &mut turn.runs);
+    for (run, count) in runs.zip(round_counts) {
+        run.rounds = rounds.by_ref().take(count).collect();
+    }
+    session.mend();
+    Ok(session)
+}
+
+/// A session of one prompt and its answer.
+fn from_generate(document: Document) -> Session {
+    let now = clock::now_ms();
+    let mut session = Session::new(Header::new(String::new(), now));
+    let name = document.model.as_str().or_else(|| document.model.get("name")?.as_str());
+    session.models.extend(name.map(|name| ModelRecord { name: name.into(), ..ModelRecord::default() }));
+    let prompt = add_prompt(&mut session, document.prompt, now);
+    let stop = document.rounds.last().and_then(|round| round.stop.clone());
+    let stats = document.stats.unwrap_or_default();
+    if let Some(last) = document.rounds.last() {
+        session.settings = last.settings.clone();
+    }
+    let run = Run {
+        run: RunId(0),
+        at_ms: now,
+        prompt,
+        model: session.models.len().checked_sub(1),
+        system: session.systems.len().checked_sub(1),
+        end: stop.map(|stop| RunEnd::finished(stop, &stats, 0)),
+        rounds: document.rounds,
+    };
+    match session.turns.last_mut().filter(|turn| turn.role == Role::Assistant) {
+        Some(turn) => turn.runs.push(run),
+        None => session.turns.push(Turn { at_ms: now, role: Role::Assistant, text: String::new(), runs: vec![run] }),
+    }
+    session.mend();
+    session
+}
+
+/// Turns of what was asked, and how the answer refers to them.
+fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
+    let turn = |role, text| Turn { at_ms, role, text, runs: Vec::new() };
+    let text = match prompt {
+        Value::String(text) => Some(text),
+        other => match serde_json::from_value::<Prompt>(other) {
+            Ok(Prompt::Text(text)) => Some(text),
+            Ok(Prompt::Chat(messages)) => {
+                for Message { role, content } in messages {
+                    match role {
+                        Role::System => session.systems.push(content),
+                        role => session.turns.push(turn(role, content)),
+                    }
+                }
+                return PromptForm::Conversation;
+            }
+            Err(_) => None,
+        },
+    };
+    session.turns.extend(text.map(|text| turn(Role::User, text)));
+    PromptForm::Completion
+}

@@ -1,0 +1,169 @@
+//! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
+
+use super::entry::{Detail, ModelRecord, PromptForm, RunEnd};
+use crate::engine::decode::{DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail};
+use crate::engine::worker::RunId;
+use serde::{Deserialize, Serialize};
+
+/// The schema that this program writes, and the newest that it reads.
+pub const SCHEMA: u64 = 1;
+/// What tells a journal from other JSON.
+pub const MAGIC: &str = "skiplens-session";
+
+/// First line of a journal.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub format: String,
+    pub schema: u64,
+    /// Name and version of the program that began the file.
+    pub program: String,
+    /// Id of the session; ids sort by time.
+    pub id: String,
+    /// Unix milliseconds, UTC.
+    pub created_ms: u64,
+    /// The same in RFC 3339, for people.
+    pub created: String,
+    pub title: String,
+}
+
+impl Header {
+    /// Header of a session that begins at `created_ms`.
+    pub fn new(id: String, created_ms: u64) -> Self {
+        Self {
+            format: MAGIC.into(),
+            schema: SCHEMA,
+            program: concat!("skiplens ", env!("CARGO_PKG_VERSION")).into(),
+            id,
+            created_ms,
+            created: super::clock::rfc3339(created_ms),
+            title: String::new(),
+        }
+    }
+}
+
+/// Every line but the first. `at` is in Unix milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Line {
+    Title {
+        title: String,
+    },
+    Model(ModelRecord),
+    System {
+        text: String,
+    },
+    /// In force for all rounds from here to the next such line.
+    Settings(Settings),
+    User {
+        turn: u64,
+        #[serde(default)]
+        at: u64,
+        text: String,
+    },
+    Assistant {
+        turn: u64,
+        #[serde(default)]
+        at: u64,
+        text: String,
+    },
+    Run {
+        /// Id of the turn that begins, or of the last turn if that goes on.
+        turn: u64,
+        #[serde(default)]
+        at: u64,
+        run: RunId,
+        #[serde(default)]
+        prompt: PromptForm,
+    },
+    Round(Box<RoundLine>),
+    End {
+        run: RunId,
+        #[serde(flatten)]
+        end: RunEnd,
+    },
+    /// Only the first so many turns stay.
+    Keep {
+        turns: usize,
+    },
+    /// What the session amounts to so far; the last line of a file that was closed in peace.
+    Summary(Totals),
+}
+
+impl Line {
+    /// The kinds of this schema: a line of any other is skipped with a note.
+    pub const KINDS: [&str; 11] =
+        ["title", "model", "system", "settings", "user", "assistant", "run", "round", "end", "keep", "summary"];
+}
+
+/// A round without its settings: those of the last settings line are its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundLine {
+    pub run: RunId,
+    pub index: usize,
+    pub position: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drafted: Vec<DraftToken>,
+    #[serde(default)]
+    pub accepted: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<FinalToken>,
+    #[serde(default)]
+    pub draft_seconds: f64,
+    #[serde(default)]
+    pub verify_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopReason>,
+}
+
+impl RoundLine {
+    /// `round` as a line of `run`, with as much detail as is wanted.
+    pub fn new(run: RunId, round: Round, detail: Detail) -> Self {
+        let Round {
+            index,
+            position,
+            settings: _,
+            control,
+            mut drafted,
+            accepted,
+            mut last,
+            draft_seconds,
+            verify_seconds,
+            stop,
+        } = round;
+        drafted.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
+        last.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
+        Self { run, index, position, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
+    }
+
+    /// The round again, with the settings in force.
+    pub fn into_round(self, settings: Settings) -> Round {
+        let Self { run: _, index, position, control, drafted, accepted, last, draft_seconds, verify_seconds, stop } =
+            self;
+        Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
+    }
+}
+
+fn reduce(slot: &mut Option<Box<TokenDetail>>, detail: Detail) {
+    match (detail, slot.as_mut()) {
+        (Detail::Off, _) => *slot = None,
+        (Detail::Candidates, Some(kept)) => kept.layers.clear(),
+        (Detail::Candidates | Detail::Layers, _) => {}
+    }
+}
+
+/// What a list shows of a session without reading all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    pub title: String,
+    /// Name of the last model.
+    pub model: String,
+    pub turns: usize,
+    /// Generated tokens.
+    pub tokens: usize,
+    pub drafted: usize,
+    pub accepted: usize,
+}

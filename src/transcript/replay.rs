@@ -1,0 +1,233 @@
+//! Playing a session again, as its engine reported it. No model is needed, and no clock: time is passed in.
+
+use super::{Outcome, Run, Session, check};
+use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::worker::{Event, Prompt, RunId};
+use std::sync::Arc;
+
+/// Longest wait before a user's message, in seconds: nobody wants to sit through the lunch that was taken.
+const LONGEST_PAUSE: f64 = 1.5;
+
+/// Seconds by which an event may come early, so that waiting as long as [`Replay::due_in`] says always brings it, however
+/// the sums were rounded.
+const HAIR: f64 = 1e-9;
+
+/// What happens in a replay.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the engine's")]
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplayEvent {
+    /// Begin again with an empty transcript: the player went back.
+    Restart,
+    /// A turn that was typed.
+    Typed { turn: usize },
+    /// A run begins in turn `turn`.
+    Begin { turn: usize, run: RunId, prompt: Prompt },
+    /// What the engine reported.
+    Engine(Event),
+    /// Nothing comes behind.
+    Over,
+}
+
+/// One thing to play; the numbers are indices in the session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Beat {
+    Typed { turn: usize },
+    Begin { turn: usize, run: usize },
+    Draft { turn: usize, run: usize, round: usize, token: usize },
+    Round { turn: usize, run: usize, round: usize },
+    End { turn: usize, run: usize },
+}
+
+/// A player of a session.
+///
+/// ```text
+/// advance(seconds) ─▶ events that fall due     step() ─▶ events up to the end of the next round
+/// seek(n)          ─▶ events that bring a fresh screen to the end of round n
+/// ```
+#[derive(Debug, Clone)]
+pub struct Replay {
+    session: Arc<Session>,
+    /// Seconds to wait before each beat, and the beat.
+    beats: Vec<(f64, Beat)>,
+    /// The beat to come.
+    next: usize,
+    /// Seconds waited for it so far.
+    waited: f64,
+    /// Rounds played.
+    played: usize,
+    rounds: usize,
+    speed: f64,
+    paused: bool,
+    over: bool,
+}
+
+impl Replay {
+    /// A player at the start of `session`, at its own pace.
+    pub fn new(session: impl Into<Arc<Session>>) -> Self {
+        let session = session.into();
+        let beats = beats(&session);
+        let rounds = session.rounds().count();
+        Self { session, beats, next: 0, waited: 0.0, played: 0, rounds, speed: 1.0, paused: false, over: false }
+    }
+
+    /// The session that is played.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How many times as fast as it was; infinite is at once. Anything but a positive number is taken for 1.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.speed = if speed > 0.0 { speed } else { 1.0 };
+    }
+
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Rounds played, and rounds there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.played, self.rounds)
+    }
+
+    /// Whether everything was played.
+    pub fn is_over(&self) -> bool {
+        self.next == self.beats.len()
+    }
+
+    /// Seconds until the next event; none when paused or over.
+    pub fn due_in(&self) -> Option<f64> {
+        let (delay, _) = self.beats.get(self.next).filter(|_| !self.paused)?;
+        Some(((delay - self.waited) / self.speed).max(0.0))
+    }
+
+    /// `seconds` went by: the events that fell due meanwhile.
+    pub fn advance(&mut self, seconds: f64) -> Vec<ReplayEvent> {
+        let mut events = Vec::new();
+        if self.paused {
+            return events;
+        }
+        // At infinite speed everything is due, however little time went by. `max` makes 0 of what is no number.
+        self.waited += if self.speed.is_infinite() { f64::MAX } else { seconds.max(0.0) * self.speed };
+        let due = |waited: f64| move |(delay, _): &&(f64, Beat)| *delay <= waited + HAIR;
+        while let Some((delay, _)) = self.beats.get(self.next).filter(due(self.waited)) {
+            self.waited = (self.waited - delay).max(0.0);
+            events.extend(self.play());
+        }
+        self.finish(events)
+    }
+
+    /// On to the end of the next round, or the end of all, paused or not.
+    pub fn step(&mut self) -> Vec<ReplayEvent> {
+        let goal = self.played + 1;
+        let mut events = Vec::new();
+        while !self.is_over() && self.played < goal {
+            events.extend(self.play());
+        }
+        self.waited = 0.0;
+        self.finish(events)
+    }
+
+    /// To where `rounds` rounds were played, back or forth: the events that bring the screen there. Going back
+    /// begins with [`ReplayEvent::Restart`]. Drafts on the way are left out; their rounds tell them all.
+    pub fn seek(&mut self, rounds: usize) -> Vec<ReplayEvent> {
+        let mut events = Vec::new();
+        if rounds < self.played || self.over {
+            (self.next, self.played, self.over) = (0, 0, false);
+            events.push(ReplayEvent::Restart);
+        }
+        while !self.is_over() && self.played < rounds {
+            events.extend(self.play().filter(|event| !matches!(event, ReplayEvent::Engine(Event::Drafted { .. }))));
+        }
+        self.waited = 0.0;
+        self.finish(events)
+    }
+
+    fn finish(&mut self, mut events: Vec<ReplayEvent>) -> Vec<ReplayEvent> {
+        if self.is_over() && !self.over {
+            self.over = true;
+            events.push(ReplayEvent::Over);
+        }
+        events
+    }
+
+    /// Plays the next beat, whenever it is due.
+    fn play(&mut self) -> Option<ReplayEvent> {
+        let (_, beat) = *self.beats.get(self.next)?;
+        self.next += 1;
+        self.played += usize::from(matches!(beat, Beat::Round { .. }));
+        let run_of = |turn: usize, run: usize| self.session.turns.get(turn)?.runs.get(run);
+        Some(match beat {
+            Beat::Typed { turn } => ReplayEvent::Typed { turn },
+            Beat::Begin { turn, run } => {
+                let prompt = self.session.prompt_of(turn, run)?;
+                ReplayEvent::Begin { turn, run: run_of(turn, run)?.run, prompt }
+            }
+            Beat::Draft { turn, run, round, token } => drafted(run_of(turn, run)?, round, token)?,
+            Beat::Round { turn, run, round } => {
+                let of = run_of(turn, run)?;
+                let round = Box::new(of.rounds.get(round)?.clone());
+                ReplayEvent::Engine(Event::Round { run: of.run, round })
+            }
+            Beat::End { turn, run } => ReplayEvent::Engine(end(run_of(turn, run)?)),
+        })
+    }
+}
+
+fn drafted(run: &Run, round: usize, token: usize) -> Option<ReplayEvent> {
+    let token = run.rounds.get(round)?.drafted.get(token)?;
+    let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
+    Some(ReplayEvent::Engine(Event::Drafted { run: run.run, id, text, p_draft }))
+}
+
+/// How the engine would have reported the end; a run that never ended was cancelled by the end of the program.
+fn end(run: &Run) -> Event {
+    match run.end.as_ref().map(|end| &end.outcome) {
+        Some(Outcome::Failed(message)) => Event::Failed { run: run.run, message: message.clone() },
+        _ => {
+            let reason = run.stop().cloned().unwrap_or(StopReason::Cancelled);
+            let stats: Stats = run.stats();
+            Event::Finished { run: run.run, reason, stats }
+        }
+    }
+}
+
+fn beats(session: &Session) -> Vec<(f64, Beat)> {
+    let mut beats = Vec::new();
+    let mut before = None;
+    for (turn, of) in session.turns.iter().enumerate() {
+        if !of.text.is_empty() || of.runs.is_empty() {
+            let pause = before.map_or(0.0, |before| of.at_ms.saturating_sub(before) as f64 / 1e3);
+            beats.push((pause.min(LONGEST_PAUSE), Beat::Typed { turn }));
+        }
+        before = Some(of.at_ms);
+        for (run, of) in of.runs.iter().enumerate() {
+            beats.push((0.0, Beat::Begin { turn, run }));
+            let mut prefill = of.end.as_ref().map_or(0.0, |end| check::duration(end.prefill.seconds));
+            for (round, of) in of.rounds.iter().enumerate() {
+                round_beats(&mut beats, of, (turn, run, round), std::mem::take(&mut prefill));
+            }
+            beats.push((0.0, Beat::End { turn, run }));
+        }
+    }
+    beats
+}
+
+/// Drafts spread evenly over the draft phase, then the verdict.
+fn round_beats(beats: &mut Vec<(f64, Beat)>, of: &Round, (turn, run, round): (usize, usize, usize), before: f64) {
+    let count = of.drafted.len();
+    let each = check::duration(of.draft_seconds) / count.max(1) as f64;
+    for token in 0..count {
+        let wait = if token == 0 { before + each } else { each };
+        beats.push((wait, Beat::Draft { turn, run, round, token }));
+    }
+    let verify = check::duration(of.verify_seconds) + if count == 0 { before } else { 0.0 };
+    beats.push((verify, Beat::Round { turn, run, round }));
+}

@@ -1,0 +1,389 @@
+//! A session in memory: what the lines of a journal amount to.
+
+use super::check;
+use super::entry::{ModelRecord, Outcome, PromptForm, RunEnd};
+use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
+use super::text;
+use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
+use crate::engine::worker::{Message, Prompt, Role, RunId};
+use serde::{Deserialize, Serialize};
+
+/// Characters of the first message that make the title of a session without one.
+const TITLE_CHARS: usize = 60;
+
+/// A session: what was said, and every round that generated it. Turns that were taken back are not among them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    pub header: Header,
+    /// The title given last; empty if none was.
+    pub title: String,
+    /// Settings in force at the end.
+    pub settings: Settings,
+    /// Models in the order in which they were loaded.
+    pub models: Vec<ModelRecord>,
+    /// System prompts in the order in which they were set.
+    pub systems: Vec<String>,
+    pub turns: Vec<Turn>,
+}
+
+/// One turn of the conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Unix milliseconds.
+    pub at_ms: u64,
+    /// `User` or `Assistant`.
+    pub role: Role,
+    /// What was typed; generated text comes behind it.
+    pub text: String,
+    /// The generations of this turn: one as a rule, more when an answer was continued.
+    pub runs: Vec<Run>,
+}
+
+/// One generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub run: RunId,
+    /// Unix milliseconds.
+    pub at_ms: u64,
+    pub prompt: PromptForm,
+    /// Index in [`Session::models`].
+    pub model: Option<usize>,
+    /// Index in [`Session::systems`].
+    pub system: Option<usize>,
+    pub rounds: Vec<Round>,
+    /// None when the program ended before the run did.
+    pub end: Option<RunEnd>,
+}
+
+impl Run {
+    /// The tokens of the text, in order, each with the round it comes from.
+    pub fn kept(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
+        self.rounds.iter().flat_map(|round| round.kept().map(move |token| (round, token)))
+    }
+
+    /// The tokens as the text shows them: as [`Run::kept`], with each token's text cut where a stop string begins.
+    pub fn shown(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
+        let mut left = self.text().len();
+        self.kept().map(move |(round, token)| {
+            let text = token.text.get(..left).unwrap_or(token.text);
+            left = left.saturating_sub(token.text.len());
+            (round, KeptToken { text, ..token })
+        })
+    }
+
+    /// The generated text; a stop string and what follows it are cut off.
+    pub fn text(&self) -> String {
+        let mut text: String = self.kept().map(|(_, token)| token.text).collect();
+        if let Some(StopReason::StopString(stop)) = self.stop()
+            && let Some(at) = text.find(stop.as_str())
+        {
+            text.truncate(at);
+        }
+        text
+    }
+
+    /// Why the run ended; none if it failed or never ended.
+    pub fn stop(&self) -> Option<&StopReason> {
+        match &self.end {
+            Some(RunEnd { outcome: Outcome::Stopped(reason), .. }) => Some(reason),
+            Some(RunEnd { outcome: Outcome::Failed(_), .. }) => None,
+            None => self.rounds.last().and_then(|round| round.stop.as_ref()),
+        }
+    }
+
+    /// Statistics of its rounds and its prefill.
+    pub fn stats(&self) -> Stats {
+        with_prefill(Stats::of(&self.rounds), [self])
+    }
+}
+
+impl Turn {
+    /// All of the turn's text, typed and generated.
+    pub fn content(&self) -> String {
+        self.runs.iter().fold(self.text.clone(), |text, run| text + &run.text())
+    }
+
+    /// The turn as the chat template takes it.
+    pub fn message(&self) -> Message {
+        Message { role: self.role, content: self.content() }
+    }
+}
+
+impl Session {
+    /// An empty session.
+    pub fn new(header: Header) -> Self {
+        Self { title: header.title.clone(), header, ..Self::default() }
+    }
+
+    /// The title, or else the beginning of what was said first.
+    pub fn display_title(&self) -> String {
+        if !self.title.trim().is_empty() {
+            return text::one_line(self.title.trim()).into_owned();
+        }
+        let said = self.turns.iter().map(Turn::content).find(|content| !content.trim().is_empty());
+        let said = said.unwrap_or_default();
+        let line = said.trim().lines().next().unwrap_or_default();
+        text::one_line(&text::shorten(line, TITLE_CHARS)).into_owned()
+    }
+
+    /// The system prompt in force; empty for none.
+    pub fn system(&self) -> &str {
+        self.systems.last().map_or("", String::as_str)
+    }
+
+    /// The model loaded last.
+    pub fn model(&self) -> Option<&ModelRecord> {
+        self.models.last()
+    }
+
+    /// The conversation as the chat template takes it.
+    pub fn messages(&self) -> Vec<Message> {
+        let system = Some(self.system()).filter(|text| !text.is_empty());
+        let system = system.map(|text| Message { role: Role::System, content: text.into() });
+        system.into_iter().chain(self.turns.iter().map(Turn::message)).collect()
+    }
+
+    /// Every generation, in order.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.turns.iter().flat_map(|turn| &turn.runs)
+    }
+
+    /// Every round, in order.
+    pub fn rounds(&self) -> impl Iterator<Item = &Round> {
+        self.runs().flat_map(|run| &run.rounds)
+    }
+
+    /// Statistics of all rounds.
+    pub fn stats(&self) -> Stats {
+        with_prefill(Stats::of(self.rounds()), self.runs())
+    }
+
+    /// Whether a run that begins now continues the last turn rather than beginning one.
+    pub fn answer_goes_on(&self) -> bool {
+        self.turns.last().is_some_and(|turn| turn.role == Role::Assistant)
+    }
+
+    /// A run id that this session has not used.
+    pub fn next_run(&self) -> RunId {
+        RunId(self.runs().map(|run| run.run.0).max().map_or(0, |last| last.saturating_add(1)))
+    }
+
+    /// What the run `run` of turn `turn` continued; none if there is no such run.
+    pub fn prompt_of(&self, turn: usize, run: usize) -> Option<Prompt> {
+        let this = self.turns.get(turn)?;
+        let of = this.runs.get(run)?;
+        let before = this.runs[..run].iter().fold(this.text.clone(), |text, run| text + &run.text());
+        let turns = self.turns[..turn].iter();
+        Some(match &of.prompt {
+            PromptForm::Other(prompt) => prompt.clone(),
+            PromptForm::Completion => Prompt::Text(turns.map(Turn::content).collect::<String>() + &before),
+            PromptForm::Conversation => {
+                let system = of.system.and_then(|at| self.systems.get(at)).filter(|text| !text.is_empty());
+                let system = system.map(|text| Message { role: Role::System, content: text.clone() });
+                let own = Some(before).filter(|text| !text.is_empty());
+                let own = own.map(|content| Message { role: Role::Assistant, content });
+                Prompt::Chat(system.into_iter().chain(turns.map(Turn::message)).chain(own).collect())
+            }
+        })
+    }
+
+    /// The form in which a run that begins now refers to `prompt`.
+    pub fn form_of(&self, prompt: &Prompt) -> PromptForm {
+        let derived = match prompt {
+            Prompt::Chat(messages) => {
+                let own = self.turns.last().filter(|turn| turn.role == Role::Assistant && turn.content().is_empty());
+                let mut all = self.messages();
+                all.truncate(all.len() - usize::from(own.is_some()));
+                (*messages == all).then_some(PromptForm::Conversation)
+            }
+            Prompt::Text(text) => {
+                let all: String = self.turns.iter().map(Turn::content).collect();
+                (*text == all).then_some(PromptForm::Completion)
+            }
+        };
+        derived.unwrap_or_else(|| PromptForm::Other(prompt.clone()))
+    }
+
+    /// What a list shows.
+    pub fn totals(&self) -> Totals {
+        let stats = Stats::of(self.rounds());
+        Totals {
+            title: self.display_title(),
+            model: self.model().map(|model| model.name.clone()).unwrap_or_default(),
+            turns: self.turns.len(),
+            tokens: stats.tokens,
+            drafted: stats.drafted,
+            accepted: stats.accepted,
+        }
+    }
+
+    /// One more line. Sound lines that make no sense here change nothing and give a note.
+    pub fn apply(&mut self, line: Line) -> Result<(), &'static str> {
+        match line {
+            Line::Title { title } => self.title = title,
+            Line::Model(model) => self.add_model(model),
+            Line::System { text } => self.systems.push(text),
+            Line::Settings(settings) => self.settings = settings,
+            Line::User { at, text, .. } => self.turns.push(Turn::typed(Role::User, at, text)),
+            Line::Assistant { at, text, .. } => self.turns.push(Turn::typed(Role::Assistant, at, text)),
+            Line::Run { turn, at, run, prompt } => self.begin_run(turn, Run::new(run, at, prompt))?,
+            Line::Round(line) => self.add_round(*line)?,
+            Line::End { run, end } => {
+                self.open_run(run).ok_or("the end of a run that is not under way")?.end = Some(end)
+            }
+            Line::Keep { turns } => self.turns.truncate(turns),
+            Line::Summary(_) => {}
+        }
+        Ok(())
+    }
+
+    fn add_model(&mut self, model: ModelRecord) {
+        match self.models.last_mut() {
+            Some(last) if *last == model || model.completes(last) => *last = model,
+            _ => self.models.push(model),
+        }
+    }
+
+    fn begin_run(&mut self, turn: u64, mut run: Run) -> Result<(), &'static str> {
+        run.model = self.models.len().checked_sub(1);
+        run.system = self.systems.len().checked_sub(1);
+        let count = self.turns.len();
+        match self.turns.last_mut() {
+            _ if turn == count as u64 => {
+                let mut fresh = Turn::typed(Role::Assistant, run.at_ms, String::new());
+                fresh.runs.push(run);
+                self.turns.push(fresh);
+            }
+            Some(last) if turn.checked_add(1) == Some(count as u64) && last.role == Role::Assistant => {
+                last.runs.push(run)
+            }
+            _ => return Err("a run of a turn that is not there"),
+        }
+        Ok(())
+    }
+
+    fn add_round(&mut self, line: RoundLine) -> Result<(), &'static str> {
+        let settings = self.settings.clone();
+        let run = self.open_run(line.run).ok_or("a round of a run that is not under way")?;
+        run.rounds.push(line.into_round(settings));
+        Ok(())
+    }
+
+    /// The last run of the last turn, if it is `run` and not over.
+    fn open_run(&mut self, run: RunId) -> Option<&mut Run> {
+        self.turns.last_mut()?.runs.last_mut().filter(|last| last.run == run && last.end.is_none())
+    }
+
+    /// All lines behind the header that make this session again.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        let mut writer = Writer { session: self, lines: Vec::new(), settings: None, models: 0, systems: 0 };
+        writer.write();
+        writer.lines.into_iter()
+    }
+
+    /// Puts right what a session from a foreign hand may hold: indices that point nowhere, numbers that are none.
+    pub fn mend(&mut self) {
+        let (models, systems) = (self.models.len(), self.systems.len());
+        check::mend_settings(&mut self.settings);
+        self.header.format = MAGIC.into();
+        self.header.schema = SCHEMA;
+        for run in self.turns.iter_mut().flat_map(|turn| &mut turn.runs) {
+            run.model = run.model.filter(|at| *at < models);
+            run.system = run.system.filter(|at| *at < systems);
+            run.end.iter_mut().for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
+        }
+    }
+}
+
+impl Turn {
+    fn typed(role: Role, at_ms: u64, text: String) -> Self {
+        Self { at_ms, role, text, runs: Vec::new() }
+    }
+}
+
+impl Run {
+    fn new(run: RunId, at_ms: u64, prompt: PromptForm) -> Self {
+        Self { run, at_ms, prompt, model: None, system: None, rounds: Vec::new(), end: None }
+    }
+}
+
+fn with_prefill<'a>(mut stats: Stats, runs: impl IntoIterator<Item = &'a Run>) -> Stats {
+    for end in runs.into_iter().filter_map(|run| run.end.as_ref()) {
+        stats.prefill_tokens = stats.prefill_tokens.saturating_add(end.prefill.tokens);
+        stats.prefill_seconds += check::duration(end.prefill.seconds);
+    }
+    stats
+}
+
+/// A session on its way to lines: settings, models and system prompts are written where they change.
+struct Writer<'a> {
+    session: &'a Session,
+    lines: Vec<Line>,
+    settings: Option<&'a Settings>,
+    models: usize,
+    systems: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn write(&mut self) {
+        let session = self.session;
+        if session.title != session.header.title {
+            self.lines.push(Line::Title { title: session.title.clone() });
+        }
+        for (index, turn) in session.turns.iter().enumerate() {
+            self.turn(index as u64, turn);
+        }
+        self.models_to(session.models.len());
+        self.systems_to(session.systems.len());
+        self.settle(&session.settings);
+        self.lines.push(Line::Summary(session.totals()));
+    }
+
+    fn turn(&mut self, turn: u64, of: &'a Turn) {
+        let (at, text) = (of.at_ms, of.text.clone());
+        match of.role {
+            Role::User | Role::System => self.lines.push(Line::User { turn, at, text }),
+            // A turn without typed text begins with its first run.
+            Role::Assistant if of.runs.is_empty() || !text.is_empty() || at != of.runs[0].at_ms => {
+                self.lines.push(Line::Assistant { turn, at, text });
+            }
+            Role::Assistant => {}
+        }
+        of.runs.iter().for_each(|run| self.run(turn, run));
+    }
+
+    fn run(&mut self, turn: u64, of: &'a Run) {
+        self.models_to(of.model.map_or(0, |at| at + 1));
+        self.systems_to(of.system.map_or(0, |at| at + 1));
+        self.lines.push(Line::Run { turn, at: of.at_ms, run: of.run, prompt: of.prompt.clone() });
+        for round in &of.rounds {
+            self.settle(&round.settings);
+            let line = RoundLine::new(of.run, round.clone(), super::entry::Detail::Layers);
+            self.lines.push(Line::Round(Box::new(line)));
+        }
+        if let Some(end) = &of.end {
+            self.lines.push(Line::End { run: of.run, end: end.clone() });
+        }
+    }
+
+    fn settle(&mut self, settings: &'a Settings) {
+        if self.settings != Some(settings) {
+            self.lines.push(Line::Settings(settings.clone()));
+            self.settings = Some(settings);
+        }
+    }
+
+    fn models_to(&mut self, count: usize) {
+        for model in self.session.models.get(self.models..count).unwrap_or_default() {
+            self.lines.push(Line::Model(model.clone()));
+        }
+        self.models = self.models.max(count);
+    }
+
+    fn systems_to(&mut self, count: usize) {
+        for text in self.session.systems.get(self.systems..count).unwrap_or_default() {
+            self.lines.push(Line::System { text: text.clone() });
+        }
+        self.systems = self.systems.max(count);
+    }
+}

@@ -1,0 +1,158 @@
+//! The folder that holds the sessions: finding, renaming, deleting and taking that back.
+
+use super::entry::Entry;
+use super::summary::Summary;
+use super::{Error, Journal, Result, Session, clock, journal, read};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Names the data folder, in place of the system's own.
+pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
+const EXTENSION: &str = "jsonl";
+
+/// The data folder. `sessions` holds the journals, `trash` those that were deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The user's data folder, or the one that `SKIPLENS_DATA_DIR` names. Nothing is made on the disk.
+    pub fn open() -> Result<Self> {
+        if let Some(root) = std::env::var_os(DATA_DIR).filter(|root| !root.is_empty()) {
+            return Ok(Self::at(root));
+        }
+        let folders = directories::ProjectDirs::from("", "", "skiplens").ok_or(Error::NoDataFolder)?;
+        Ok(Self::at(folders.data_dir()))
+    }
+
+    /// The store in the folder `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Folder of the journals.
+    pub fn sessions(&self) -> PathBuf {
+        self.root.join("sessions")
+    }
+
+    /// Folder of the deleted journals.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// File of the session `id`.
+    pub fn path_of(&self, id: &str) -> PathBuf {
+        self.sessions().join(format!("{id}.{EXTENSION}"))
+    }
+
+    /// An id for a session that begins now: the time, and something that tells it from one of the same millisecond.
+    pub(super) fn new_id(&self, now: u64) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mark = std::process::id().wrapping_mul(0x9e37).wrapping_add(count) & 0xf_ffff;
+        format!("{}-{mark:05x}", clock::sortable(now))
+    }
+
+    /// All sessions, the newest first. Broken ones are among them, with their fault.
+    pub fn list(&self) -> Result<Vec<Summary>> {
+        list_in(&self.sessions())
+    }
+
+    /// All deleted sessions, the newest first.
+    pub fn list_trash(&self) -> Result<Vec<Summary>> {
+        list_in(&self.trash())
+    }
+
+    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`.
+    pub fn find(&self, name: &str) -> Result<PathBuf> {
+        let path = Path::new(name);
+        let looks_like_path = name.contains(std::path::is_separator) || path.extension().is_some();
+        if looks_like_path && path.is_file() {
+            return Ok(path.to_owned());
+        }
+        find_in(&self.sessions(), name)
+    }
+
+    /// The session that `name` means, see [`Store::find`].
+    pub fn load(&self, name: &str) -> Result<Session> {
+        read::load(&self.find(name)?)
+    }
+
+    /// Gives the journal at `path` a title. It must not be open elsewhere; one's own open journal takes
+    /// [`Entry::Title`].
+    pub fn rename(&self, path: &Path, title: &str) -> Result<()> {
+        let (mut journal, _) = Journal::resume(path)?;
+        journal.append(Entry::Title(title.trim().to_owned()))?;
+        journal.close()
+    }
+
+    /// Moves the session `id` to the trash. [`Store::restore`] takes that back.
+    pub fn delete(&self, id: &str) -> Result<PathBuf> {
+        let from = find_in(&self.sessions(), id)?;
+        let file = read::open(&from)?;
+        journal::lock(&file, &from)?;
+        move_into(&self.trash(), &from)
+    }
+
+    /// Moves the session `id` back from the trash.
+    pub fn restore(&self, id: &str) -> Result<PathBuf> {
+        move_into(&self.sessions(), &find_in(&self.trash(), id)?)
+    }
+}
+
+/// Makes a folder that only its owner enters; one that exists stays as it is.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| Error::io(folder, error))
+}
+
+/// Journal files of a folder, the newest id first; none if there is no such folder.
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(folder, error)),
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
+        .collect();
+    files.sort_by(|a, b| b.cmp(a));
+    Ok(files)
+}
+
+fn list_in(folder: &Path) -> Result<Vec<Summary>> {
+    Ok(files_in(folder)?.iter().map(|path| Summary::of(path)).collect())
+}
+
+fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
+    let files = files_in(folder)?;
+    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    if name == "last" {
+        return files.into_iter().next().ok_or_else(|| Error::NotFound(name.into()));
+    }
+    if let Some(exact) = files.iter().find(|path| stem(path) == name) {
+        return Ok(exact.clone());
+    }
+    let fits: Vec<&PathBuf> = files.iter().filter(|path| !name.is_empty() && stem(path).contains(name)).collect();
+    match fits[..] {
+        [] => Err(Error::NotFound(name.into())),
+        [only] => Ok(only.clone()),
+        _ => Err(Error::Ambiguous { name: name.into(), count: fits.len() }),
+    }
+}
+
+fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
+    make_folder(folder)?;
+    let to = folder.join(from.file_name().unwrap_or_default());
+    if to.exists() {
+        return Err(Error::Exists { path: to });
+    }
+    fs::rename(from, &to).map_err(|error| Error::io(from, error))?;
+    Ok(to)
+}

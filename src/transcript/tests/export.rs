@@ -1,0 +1,191 @@
+use super::*;
+use crate::transcript::export::{Format, ansi, html, markdown, rounds_csv, svg, tokens_csv};
+
+fn saved(document: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.json");
+    std::fs::write(&path, document).unwrap();
+    (folder, path)
+}
+
+/// Rows and cells of a CSV table, read as RFC 4180 has it.
+fn cells(table: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut chars = table.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\r' if !quoted && chars.peek() == Some(&'\n') => {
+                chars.next();
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            c => cell.push(c),
+        }
+    }
+    assert!(cell.is_empty() && row.is_empty() && !quoted);
+    rows
+}
+
+/// The tags of a page, without their attributes; whatever text holds, these are the program's own.
+fn tags(page: &str) -> std::collections::BTreeSet<String> {
+    let starts = page.match_indices('<').map(|(at, _)| &page[at + 1..]);
+    starts
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '!')).collect())
+        .collect()
+}
+
+const HTML_TAGS: &str = "!doctype html /html head /head body /body meta title /title style /style header /header a /a h1 \
+    /h1 h2 /h2 h3 /h3 ul /ul li /li div /div span /span label /label input del /del main /main article /article p /p i \
+    /i details /details summary /summary table /table thead /thead tbody /tbody tr /tr th /th td /td small /small \
+    section /section dl /dl dt /dt dd /dd footer /footer";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn exported_as_json_and_imported_it_is_the_same_session(session in any_session()) {
+        let (_folder, path) = saved(&Format::Json.export(&session));
+        let (imported, notes) = import(&path).unwrap();
+        prop_assert!(notes.is_empty(), "{notes:?}");
+        prop_assert_eq!(imported.stats(), session.stats());
+        prop_assert_eq!(imported, session);
+    }
+
+    /// Nothing that acts gets out, whatever the text: only line feeds, and in ANSI the program's own SGR sequences.
+    #[test]
+    fn no_format_lets_anything_act(session in any_session()) {
+        for format in Format::ALL {
+            let out = format.export(&session);
+            let spared = |c: char| c == '\n' || c == '\t' || (c == '\r' && matches!(format, Format::TokensCsv | Format::RoundsCsv));
+            let acting = |text: &str| text.chars().find(|c| text::acts(*c) && !spared(*c));
+            let bare = match format {
+                Format::Ansi => strip_sgr(&out),
+                _ => out,
+            };
+            prop_assert_eq!(acting(&bare), None, "{:?}", format);
+        }
+    }
+
+    #[test]
+    fn pages_hold_no_tags_but_their_own(session in any_session()) {
+        let known: Vec<&str> = HTML_TAGS.split_whitespace().collect();
+        for tag in tags(&html(&session)) {
+            prop_assert!(known.contains(&tag.as_str()), "{tag:?}");
+        }
+        for tag in tags(&svg(&session)) {
+            prop_assert!(["svg", "/svg", "title", "/title", "style", "/style", "rect", "path", "text", "/text"].contains(&tag.as_str()), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn tables_have_a_row_for_each_and_keep_the_text(session in any_session()) {
+        let rounds = cells(&rounds_csv(&session));
+        prop_assert_eq!(rounds.len(), 1 + session.rounds().count());
+        let tokens = cells(&tokens_csv(&session));
+        let stats = session.stats();
+        prop_assert_eq!(tokens.len(), 1 + stats.tokens + stats.drafted - stats.accepted);
+        prop_assert!(rounds.iter().chain(&tokens).all(|row| row.len() == rounds[0].len() || row.len() == tokens[0].len()));
+        prop_assert!(rounds.iter().chain(&tokens).flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
+        let kept = tokens[1..].iter().filter(|row| row[4] != "rejected");
+        let texts: Vec<String> = kept.map(|row| serde_json::from_str(&row[7]).unwrap()).collect();
+        let expected: Vec<&str> = session.runs().flat_map(|run| run.kept()).map(|(_, token)| token.text).collect();
+        prop_assert_eq!(texts, expected);
+    }
+}
+
+/// Takes `ESC [ digits and semicolons m` away.
+fn strip_sgr(out: &str) -> String {
+    let mut pieces = out.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        let end = piece.find('m').expect("a sequence ends");
+        assert!(piece[..end].chars().all(|c| c.is_ascii_digit() || c == ';'));
+        text + &piece[end + 1..]
+    })
+}
+
+#[test]
+fn the_page_shows_numbers_and_forbids_scripts() {
+    let page = html(&sample());
+    assert!(page.contains("default-src 'none'"));
+    assert!(
+        page.contains("“ sky” · id 12 · accepted · round 0 · draft position 2 · p(draft) 1.0000 · p(verify) 0.5000")
+    );
+    assert!(page.contains("&lt;blue&gt;") && !page.contains("<blue>"));
+    assert!(page.contains("<dt>acceptance rate</dt><dd>50.0 %</dd>"));
+    assert!(!page.contains("://"), "nothing is loaded from elsewhere");
+}
+
+#[test]
+fn fences_are_longer_than_any_in_the_text() {
+    let mut session = sample();
+    session.turns[0].text = "a\n````\n# b".into();
+    let document = markdown(&session);
+    assert!(document.contains("`````text\na\n````\n# b\n`````\n"));
+}
+
+#[test]
+fn without_colour_the_looks_still_differ() {
+    let out = ansi(&sample(), palette::Paint::Modifiers, false);
+    assert!(
+        out.contains("\x1b[4mThe\x1b[0m") && out.contains("\x1b[3m is\x1b[0m") && out.contains("\x1b[1m <blue>\x1b[0m")
+    );
+    assert!(!out.contains("\x1b[3;36m") && !out.contains("32;4"));
+    let looks: std::collections::HashSet<&str> =
+        palette::GENERATED.iter().map(|o| palette::look(*o).plain_sgr).collect();
+    assert_eq!(looks.len(), palette::GENERATED.len());
+}
+
+#[test]
+fn formats_are_known_by_their_endings() {
+    for format in Format::ALL {
+        let name = format!("a.{}", format.extension());
+        assert_eq!(Format::of_path(std::path::Path::new(&name)), Some(format));
+    }
+    assert_eq!(Format::of_path(std::path::Path::new("x.txt")), None);
+}
+
+/// What `skiplens generate --json` prints, of a single run.
+#[test]
+fn a_generation_printed_as_json_is_imported() {
+    let session = sample();
+    let rounds: Vec<&Round> = session.rounds().collect();
+    let text = session.turns[1].content();
+    let tokens =
+        serde_json::json!([{"id": 1, "text": "x", "origin": "plain", "round": 0, "p_draft": null, "p_verify": 1.0}]);
+    let document = serde_json::json!({
+        "model": "SmolLM2", "prompt": "Which?", "text": text, "tokens": tokens, "rounds": rounds, "stats": session.stats(),
+    });
+    let (_folder, path) = saved(&document.to_string());
+    let (imported, notes) = import(&path).unwrap();
+    assert!(notes.is_empty(), "{notes:?}");
+    assert_eq!(imported.stats(), session.stats());
+    assert_eq!(imported.turns[0].text, "Which?");
+    assert_eq!(imported.turns[1].content(), text);
+    assert_eq!(imported.model().unwrap().name, "SmolLM2");
+    assert_eq!(imported.prompt_of(1, 0), Some(Prompt::Text("Which?".into())));
+}
+
+#[test]
+fn impossible_imports_are_refused_and_contradictions_told() {
+    let session = sample();
+    let document: serde_json::Value = serde_json::from_str(&Format::Json.export(&session)).unwrap();
+    let import_of = |change: fn(&mut serde_json::Value)| {
+        let mut document = document.clone();
+        change(&mut document);
+        let (_folder, path) = saved(&document.to_string());
+        import(&path)
+    };
+    assert!(import_of(|d| d["rounds"][0]["accepted"] = 7.into()).is_err());
+    assert!(import_of(|d| d["rounds"][0]["drafted"][0]["p_draft"] = (-1).into()).is_err());
+    assert!(import_of(|d| d["session"]["round_counts"] = serde_json::json!([2])).is_err());
+    assert!(import_of(|d| d["session"]["round_counts"] = serde_json::json!([u64::MAX, 4])).is_err());
+    assert!(import_of(|d| *d = serde_json::json!([])).is_err());
+    assert_eq!(import_of(|d| d["text"] = "other".into()).unwrap().1.len(), 1);
+    assert_eq!(import_of(|d| d["stats"]["accepted"] = 99.into()).unwrap().1.len(), 1);
+    let mended = import_of(|d| d["session"]["turns"][1]["runs"][0]["model"] = 77.into()).unwrap().0;
+    assert_eq!(mended.turns[1].runs[0].model, None);
+}

@@ -1,0 +1,143 @@
+use super::*;
+use crate::transcript::Journal;
+
+/// A journal file of the sample session.
+fn sample_file() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    save(&sample(), &path, false).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_torn_end_is_mended_at_every_offset() {
+    let (_folder, path) = sample_file();
+    let whole = std::fs::read(&path).unwrap();
+    let header = whole.iter().position(|byte| *byte == b'\n').unwrap();
+    for end in 0..whole.len() {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        if end < header {
+            assert!(matches!(load(&path), Err(Error::NotAJournal { .. })), "cut at {end}");
+            continue;
+        }
+        let rounds = whole[..end].split(|byte| *byte == b'\n').filter(|line| is_round(line)).count();
+        assert_eq!(load(&path).unwrap().rounds().count(), rounds, "cut at {end}");
+        let (mut journal, notes) = Journal::resume(&path).unwrap();
+        let torn = !whole[..end].ends_with(b"\n") && whole[end] != b'\n';
+        assert_eq!(notes.len(), usize::from(torn), "cut at {end}: {notes:?}");
+        journal.append(Entry::User("and on".into())).unwrap();
+        drop(journal);
+        let session = load(&path).unwrap();
+        assert_eq!(session.rounds().count(), rounds, "cut at {end}");
+        assert_eq!(session.turns.last().unwrap().text, "and on");
+    }
+}
+
+/// Whether a line, cut or not, is a whole round.
+fn is_round(line: &[u8]) -> bool {
+    line.starts_with(b"{\"kind\":\"round\"") && serde_json::from_slice::<serde_json::Value>(line).is_ok()
+}
+
+#[test]
+fn a_session_in_which_nothing_was_said_leaves_no_file() {
+    let entries = vec![
+        Entry::Title("t".into()),
+        Entry::System("s".into()),
+        Entry::Settings(Settings::default()),
+        Entry::Model(ModelRecord::default()),
+        Entry::Keep(0),
+    ];
+    let (folder, journal) = journal_of(entries);
+    journal.close().unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_and_folders_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, journal) = journal_of(vec![Entry::User("hello".into())]);
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(journal.path()), 0o600);
+    assert_eq!(mode(&Store::at(folder.path()).sessions()), 0o700);
+    let saved = folder.path().join("x");
+    save(journal.session(), &saved, false).unwrap();
+    assert_eq!(mode(&saved), 0o600);
+}
+
+#[test]
+fn two_programs_never_write_to_one_file() {
+    let (folder, journal) = journal_of(vec![Entry::User("hello".into())]);
+    assert!(matches!(Journal::resume(journal.path()), Err(Error::InUse { .. })));
+    let store = Store::at(folder.path());
+    assert!(matches!(store.delete("last"), Err(Error::InUse { .. })));
+    let path = journal.path().to_owned();
+    drop(journal);
+    assert!(Journal::resume(&path).is_ok());
+}
+
+/// A folder that cannot be made stands for a full disk: entries wait, and go out when there is room again.
+#[test]
+fn what_cannot_be_written_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    std::fs::write(&root, b"in the way").unwrap();
+    let mut journal = Journal::begin(&Store::at(&root));
+    for text in ["a", "b"] {
+        assert!(matches!(journal.append(Entry::User(text.into())), Err(Error::Io { .. })));
+    }
+    std::fs::remove_file(&root).unwrap();
+    journal.append(Entry::User("c".into())).unwrap();
+    let loaded = load(journal.path()).unwrap();
+    assert_eq!(loaded.turns.iter().map(|turn| turn.text.as_str()).collect::<String>(), "abc");
+}
+
+#[test]
+fn late_rounds_are_dropped() {
+    let begin =
+        |run| Entry::Run { run: RunId(run), prompt: Prompt::Text(String::new()), settings: Settings::default() };
+    let round = sample().rounds().next().unwrap().clone();
+    let late = |run| Entry::Round { run: RunId(run), round: Box::new(round.clone()) };
+    let (_folder, mut journal) =
+        journal_of(vec![begin(1), late(1), Entry::Keep(0), late(1), begin(2), late(1), late(2)]);
+    assert_eq!(journal.session().rounds().count(), 1);
+    let end = RunEnd::failed("no");
+    journal.append(Entry::End { run: RunId(2), end }).unwrap();
+    journal.append(late(2)).unwrap();
+    let loaded = salvage(journal.path()).unwrap();
+    assert_eq!(&loaded.session, journal.session());
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+}
+
+#[test]
+fn impossible_numbers_of_the_engine_do_not_spoil_the_file() {
+    let mut round = sample().rounds().next().unwrap().clone();
+    round.drafted[0].p_draft = f32::NAN;
+    round.drafted[0].p_verify = Some(f32::INFINITY);
+    round.draft_seconds = -1.0;
+    round.settings.sampling.temperature = f32::NAN;
+    let run = RunId(0);
+    let begin = Entry::Run { run, prompt: Prompt::Text(String::new()), settings: Settings::default() };
+    let (_folder, journal) = journal_of(vec![begin, Entry::Round { run, round: Box::new(round) }]);
+    assert_eq!(&load(journal.path()).unwrap(), journal.session());
+}
+
+#[test]
+fn detail_is_kept_as_far_as_is_wanted() {
+    let detail = TokenDetail {
+        draft_top: vec![Candidate { id: 1, text: "a".into(), p: 0.5 }],
+        layers: vec![LayerChoice { layer: 1, id: 2, text: "b".into(), p: 0.25 }],
+        ..TokenDetail::default()
+    };
+    let mut round = sample().rounds().next().unwrap().clone();
+    round.drafted[0].detail = Some(Box::new(detail.clone()));
+    let wanted = [
+        (Detail::Off, None),
+        (Detail::Candidates, Some(TokenDetail { layers: vec![], ..detail.clone() })),
+        (Detail::Layers, Some(detail)),
+    ];
+    for (level, expected) in wanted {
+        let line = line::RoundLine::new(RunId(0), round.clone(), level);
+        assert_eq!(line.drafted[0].detail.as_deref(), expected.as_ref());
+    }
+}

@@ -1,0 +1,157 @@
+//! Making text that a model or a file wrote harmless, without losing what it was.
+//!
+//! Control characters can drive a terminal, bidirectional overrides can make text read other than it is. Wherever text
+//! leaves the program, one of these functions stands between.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Whether a character acts on the terminal or on the order of the text rather than being seen.
+/// Line feed and tab are among them: callers that lay text out spare them.
+pub fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Text to be seen over several lines: line feeds and tabs stay, a carriage return before a line feed goes, and
+/// every other acting character becomes a visible one (`␛` for escape, `⟨202E⟩` for a right-to-left override).
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| acts(c) && c != '\n' && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' if chars.peek() == Some(&'\n') => {}
+            c => push_visible(&mut out, c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Text to be seen on one line: as [`visible`], with line feeds as `⏎` and tabs as `⇥`.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|c| push_visible(&mut out, c));
+    Cow::Owned(out)
+}
+
+fn push_visible(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push('⏎'),
+        '\t' => out.push('⇥'),
+        '\u{7f}' => out.push('␡'),
+        // The control pictures stand in the order of the controls.
+        c if (c as u32) < 0x20 => out.extend(char::from_u32(0x2400 + c as u32)),
+        c if acts(c) => {
+            let _ = write!(out, "⟨{:04X}⟩", c as u32);
+        }
+        c => out.push(c),
+    }
+}
+
+/// Text inside HTML, in content and in quoted attributes alike.
+pub fn html(text: &str) -> String {
+    escape_markup(&visible(text))
+}
+
+/// Text inside XML, on one line.
+pub fn xml(text: &str) -> String {
+    escape_markup(&one_line(text))
+}
+
+fn escape_markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A JSON document in which no character acts on a terminal that shows it or on a page that holds it. The document
+/// means the same: such characters stand in strings only, and there as `\u` escapes.
+pub fn json(document: String) -> String {
+    let harmless = |c: char| c == '\n' || (!acts(c) && !matches!(c, '<' | '>' | '&'));
+    if document.chars().all(harmless) {
+        return document;
+    }
+    let mut out = String::with_capacity(document.len() + 64);
+    for c in document.chars() {
+        if harmless(c) {
+            out.push(c);
+        } else {
+            let mut units = [0u16; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            });
+        }
+    }
+    out
+}
+
+/// `text`, cut after `limit` characters with an ellipsis.
+pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(limit) {
+        None => Cow::Borrowed(text),
+        Some(_) => {
+            let end = text.char_indices().nth(limit.saturating_sub(1)).map_or(0, |(at, _)| at);
+            Cow::Owned(format!("{}…", text[..end].trim_end()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escape_sequences_and_overrides_become_visible() {
+        assert_eq!(visible("a\x1b[31mb\u{9b}2J\u{202e}c\r\nd\re\tf\0"), "a␛[31mb⟨009B⟩2J⟨202E⟩c\nd␍e\tf␀");
+        assert_eq!(one_line("a\nb\tc"), "a⏎b⇥c");
+        assert_eq!(visible("日本 👩‍👩‍👧 é"), "日本 👩‍👩‍👧 é");
+    }
+
+    #[test]
+    fn markup_is_text() {
+        assert_eq!(html("<script>'&\"</script>"), "&lt;script&gt;&#39;&amp;&quot;&lt;/script&gt;");
+    }
+
+    #[test]
+    fn shortened_text_ends_between_characters() {
+        assert_eq!(shorten("abc", 3), "abc");
+        assert_eq!(shorten("日本語で", 3), "日本…");
+        assert_eq!(shorten("abc", 0), "…");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_acts_any_more(text in any::<String>()) {
+            prop_assert!(!visible(&text).contains(|c| acts(c) && c != '\n' && c != '\t'));
+            prop_assert!(!one_line(&text).contains(acts));
+            prop_assert!(!html(&text).contains(['<', '>', '"', '\'']));
+        }
+
+        #[test]
+        fn json_means_the_same(text in any::<String>()) {
+            let plain = serde_json::to_string(&text).unwrap();
+            let safe = json(plain);
+            prop_assert!(!safe.contains(acts) && !safe.contains(['<', '>', '&']));
+            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+        }
+    }
+}

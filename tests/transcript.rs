@@ -1,0 +1,96 @@
+//! `skiplens transcript` from outside.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A journal as a program that was killed leaves it: the last line is torn.
+const JOURNAL: &str = r#"{"format":"skiplens-session","schema":1,"program":"skiplens 0.1.0","id":"x","created_ms":1700000000000,"created":"","title":""}
+{"kind":"model","name":"SmolLM2"}
+{"kind":"settings","exit_layer":6}
+{"kind":"user","turn":0,"at":1700000000000,"text":"Hello <b>there</b>"}
+{"kind":"run","turn":1,"at":1700000000000,"run":0}
+{"kind":"round","run":0,"index":0,"position":4,"drafted":[{"id":1,"text":"Good","p_draft":0.5,"p_verify":0.5},{"id":2,"text":" day","p_draft":0.5,"p_verify":0.1}],"accepted":1,"last":{"id":3,"text":" morning\u001b[2J","origin":"corrected","p_draft":0.1,"p_verify":0.9},"draft_seconds":0.01,"verify_seconds":0.01}
+{"kind":"round","run":0,"ind"#;
+
+fn skiplens(data: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_skiplens"))
+        .arg("transcript")
+        .args(args)
+        .env("SKIPLENS_DATA_DIR", data)
+        .output()
+        .unwrap()
+}
+
+/// What a command that succeeds prints.
+fn printed(data: &Path, args: &[&str]) -> String {
+    let output = skiplens(data, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command that fails complains of.
+fn complaint(data: &Path, args: &[&str]) -> String {
+    let output = skiplens(data, args);
+    assert!(!output.status.success(), "{args:?} should fail");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn with_journal() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("killed.jsonl");
+    std::fs::write(&file, JOURNAL).unwrap();
+    let said = printed(folder.path(), &["import", file.to_str().unwrap()]);
+    let id = said.trim().strip_prefix("imported as ").unwrap().to_owned();
+    (folder, id)
+}
+
+#[test]
+fn sessions_are_imported_listed_renamed_deleted_and_restored() {
+    let (folder, id) = with_journal();
+    let data = folder.path();
+    assert!(printed(data, &["list"]).contains("Hello <b>there</b>"));
+    printed(data, &["rename", &id, "Greeting"]);
+    assert!(printed(data, &["list", "greet"]).contains("Greeting"));
+    assert!(printed(data, &["list", "GOOD", "Morning"]).contains("… good morning␛[2j …"));
+    let line: serde_json::Value = serde_json::from_str(&printed(data, &["list", "--json"])).unwrap();
+    assert_eq!(
+        (line["tokens"].as_u64(), line["drafted"].as_u64(), line["accepted"].as_u64()),
+        (Some(2), Some(2), Some(1))
+    );
+    assert!(printed(data, &["delete", "last"]).contains(&id));
+    assert!(printed(data, &["list"]).contains("no sessions"));
+    assert!(printed(data, &["list", "--trash"]).contains("Greeting"));
+    printed(data, &["restore", &id]);
+    assert!(printed(data, &["list"]).contains("Greeting"));
+}
+
+#[test]
+fn shown_and_replayed_text_never_acts() {
+    let (folder, _) = with_journal();
+    let shown = printed(folder.path(), &["show", "--rejected"]);
+    assert!(shown.contains("Good day morning␛[2J") && !shown.contains('\x1b'), "{shown}");
+    assert!(!printed(folder.path(), &["show"]).contains(" day"));
+    let coloured = printed(folder.path(), &["show", "--color", "always"]);
+    assert!(coloured.contains("\x1b[32;4mGood\x1b[0m") && coloured.contains("\x1b[1;33m morning␛[2J\x1b[0m"));
+    let played = printed(folder.path(), &["replay", "--speed", "inf"]);
+    assert!(played.contains("Hello <b>there</b>") && played.contains("Good morning␛[2J"), "{played}");
+    assert!(complaint(folder.path(), &["replay", "--speed", "0"]).contains("above 0"));
+}
+
+#[test]
+fn exports_go_to_files_and_come_back() {
+    let (folder, _) = with_journal();
+    let data = folder.path();
+    let file = data.join("out.json");
+    let file = file.to_str().unwrap();
+    printed(data, &["export", "-o", file]);
+    assert!(complaint(data, &["export", "-o", file]).contains("--force"));
+    printed(data, &["export", "-o", file, "--force"]);
+    assert_eq!(printed(data, &["show", file]), printed(data, &["show"]));
+    assert!(printed(data, &["export", file, "-f", "html"]).contains("Hello &lt;b&gt;there&lt;/b&gt;"));
+    printed(data, &["import", file]);
+    assert_eq!(printed(data, &["list", "--json"]).lines().count(), 2);
+    assert!(complaint(data, &["export"]).contains("--format"));
+    assert!(complaint(data, &["show", "20"]).contains("fits 2 sessions"));
+    assert!(complaint(data, &["show", "nothing"]).contains("no session is called"));
+}
