@@ -1,6 +1,8 @@
 //! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
 #![cfg(unix)]
 
+mod picture;
+#[path = "../support/mod.rs"]
 mod support;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -84,7 +86,9 @@ impl Session {
 
     /// Press the left button at a cell, drag to another and release, in the SGR encoding.
     fn drag(&mut self, from: (u16, u16), to: (u16, u16)) {
-        let at = |button: u8, (column, row): (u16, u16), end: char| format!("\x1b[<{button};{};{}{end}", column + 1, row + 1);
+        let at = |button: u8, (column, row): (u16, u16), end: char| {
+            format!("\x1b[<{button};{};{}{end}", column + 1, row + 1)
+        };
         let events = at(0, from, 'M') + &at(32, to, 'M') + &at(0, to, 'm');
         self.type_(&events);
     }
@@ -97,6 +101,14 @@ impl Session {
             let before = &row[..row.find(text)?];
             Some((before.chars().count() as u16, y as u16))
         })
+    }
+
+    /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
+    fn picture(&self) {
+        if let Some(path) = std::env::var_os("SKIPLENS_PICTURE") {
+            let screen = self.screen.lock().expect("the screen");
+            std::fs::write(path, picture::svg(screen.screen())).expect("the picture");
+        }
     }
 
     /// Wait for the end; the terminal must be as it was.
@@ -153,6 +165,7 @@ fn a_chat_with_a_real_model() {
     let (column, row) = session.find("exit layer").expect("the slider");
     session.drag((column + 20, row), (column + 24, row));
     session.wait("the mark of the new exit layer", |screen| screen.contains("‹E"));
+    session.picture();
     session.type_("\x1b");
     session.wait("the end", |screen| screen.contains("cancelled"));
     session.resize(70, 20);
