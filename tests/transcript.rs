@@ -53,7 +53,10 @@ fn sessions_are_imported_listed_renamed_deleted_and_restored() {
     assert!(printed(data, &["list", "greet"]).contains("Greeting"));
     assert!(printed(data, &["list", "GOOD", "Morning"]).contains("… good morning␛[2j …"));
     let line: serde_json::Value = serde_json::from_str(&printed(data, &["list", "--json"])).unwrap();
-    assert_eq!((line["tokens"].as_u64(), line["drafted"].as_u64(), line["accepted"].as_u64()), (Some(2), Some(2), Some(1)));
+    assert_eq!(
+        (line["tokens"].as_u64(), line["drafted"].as_u64(), line["accepted"].as_u64()),
+        (Some(2), Some(2), Some(1))
+    );
     assert!(printed(data, &["delete", "last"]).contains(&id));
     assert!(printed(data, &["list"]).contains("no sessions"));
     assert!(printed(data, &["list", "--trash"]).contains("Greeting"));

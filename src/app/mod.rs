@@ -1,1 +1,35 @@
+//! The state of the screen and how it changes. Pure: no IO, no clock, no randomness; [`update`] takes a message and
+//! gives back what the driver is to do.
 
+pub mod action;
+pub mod commands;
+mod config;
+pub mod control;
+mod editor;
+mod engine;
+pub mod hints;
+pub mod keymap;
+mod look;
+mod message;
+mod mouse;
+mod overlay;
+mod panel;
+pub mod picker;
+mod regions;
+pub mod sanitize;
+mod state;
+mod talk;
+pub mod turn;
+mod update;
+mod walk;
+
+pub use action::{Action, Pane};
+pub use config::{Config, Preset};
+pub use control::Control;
+pub use editor::Editor;
+pub use look::{ColorDepth, Look, ThemeName};
+pub use message::{Effect, Msg};
+pub use regions::{Regions, Target, Viewport};
+pub use state::{ControlsPanel, ModelChoice, Notice, Options, Overlay, Phase, Run, Session, State, View};
+pub use turn::{Mode, TokenRef, Turn};
+pub use update::update;

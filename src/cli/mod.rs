@@ -1,1 +1,51 @@
+//! The command line: one file a command. Without a command, the terminal playground opens.
+
+mod args;
+mod generate;
+mod output;
+mod spelling;
 pub mod transcript;
+mod tui;
+
+use clap::{Parser, Subcommand};
+use color_eyre::eyre::Result;
+use std::process::ExitCode;
+
+/// A terminal playground for self-speculative decoding with early exit (LayerSkip).
+///
+/// Without a command it opens the playground: chat with a Llama that drafts with its first layers and verifies with
+/// the rest, and move the exit layer, the number of speculations and the sampling while it writes.
+#[derive(Debug, Parser)]
+#[command(name = "skiplens", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    model: args::ModelArgs,
+    #[command(flatten)]
+    decoding: args::DecodingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
+    Generate(Box<generate::GenerateArgs>),
+    Transcript(transcript::Args),
+}
+
+/// Runs what the command line asks for. Faults of the input end with status 2 and a message.
+pub fn run() -> Result<ExitCode> {
+    let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
+    let outcome = match cli.command {
+        Some(Command::Generate(args)) => generate::run(*args),
+        Some(Command::Transcript(args)) => transcript::run(args),
+        None => tui::start(cli.model.request(), &cli.decoding),
+    };
+    match outcome {
+        Err(report) if report.downcast_ref::<crate::engine::Error>().is_some() => {
+            eprintln!("skiplens: {report:#}");
+            Ok(ExitCode::from(2))
+        }
+        other => other,
+    }
+}

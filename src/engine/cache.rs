@@ -1,1 +1,170 @@
-//! The KV cache that draft and verify share.
+//! The KV cache that draft and verify share. Keys and values are written by position, so that taking tokens back is
+//! moving an integer.
+
+use super::kernels::{LANES, PAGE};
+use super::{Error, Result};
+use candle_core::Tensor;
+use half::f16;
+
+/// Keys and values of all layers up to [`KvCache::len`] positions.
+pub struct KvCache {
+    len: usize,
+    capacity: usize,
+    pub(crate) store: Store,
+}
+
+/// Where a device keeps them.
+pub(crate) enum Store {
+    Pages(Pages),
+    /// Of each layer, keys and values `[kv_heads, positions, head_dim]`; none before the first write.
+    Tensors(Vec<Option<(Tensor, Tensor)>>),
+}
+
+impl KvCache {
+    pub(crate) fn new(capacity: usize, store: Store) -> Self {
+        Self { len: 0, capacity, store }
+    }
+
+    /// Positions held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Positions that can be held.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets all positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Forgets everything; memory is kept.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Says that positions `start..start + n` are about to be written. Fails if they do not fit, or would leave a gap.
+    pub(crate) fn extend(&mut self, start: usize, n: usize) -> Result<()> {
+        let end = start.checked_add(n).filter(|&end| end <= self.capacity);
+        let (Some(end), true) = (end, start <= self.len) else {
+            let (len, capacity) = (self.len, self.capacity);
+            let message =
+                format!("positions {start} to {start} + {n} do not fit a cache of {len} of {capacity} positions");
+            return Err(Error::Setting(message));
+        };
+        if let Store::Pages(pages) = &mut self.store {
+            pages.grow(end);
+        }
+        self.len = self.len.max(end);
+        Ok(())
+    }
+}
+
+/// Pages of 256 positions as the CPU kernels read them. They are made when they are first needed and never move.
+pub(crate) struct Pages {
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    /// Each page is f16 `[layer][kv_head]` of keys `[panel][head_dim][16 positions]` and values
+    /// `[chunk][256 positions][16]`.
+    pages: Vec<Box<[u16]>>,
+    /// cos and sin of every position so far, `[position][head_dim / 2][2]`.
+    pub rotations: Vec<f32>,
+}
+
+impl Pages {
+    pub fn new(layers: usize, kv_heads: usize, head_dim: usize) -> Self {
+        Self { layers, kv_heads, head_dim, pages: Vec::new(), rotations: Vec::new() }
+    }
+
+    fn grow(&mut self, positions: usize) {
+        let size = self.layers * self.kv_heads * self.head_size();
+        while self.pages.len() * PAGE < positions {
+            self.pages.push(vec![0; size].into_boxed_slice());
+        }
+    }
+
+    /// Bytes aside, what keys and values of one head take in a page.
+    fn head_size(&self) -> usize {
+        PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
+    }
+
+    /// A view through which a crew writes and reads.
+    pub fn view(&mut self) -> PagesView {
+        let pages = self.pages.iter_mut().map(|page| page.as_mut_ptr()).collect();
+        PagesView { layers: self.layers, kv_heads: self.kv_heads, head_dim: self.head_dim, pages }
+    }
+}
+
+/// Pages that a crew writes in turns.
+pub(crate) struct PagesView {
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    pages: Vec<*mut u16>,
+}
+
+// SAFETY: access goes through unsafe methods whose callers promise that writes are apart.
+unsafe impl Send for PagesView {}
+// SAFETY: as above.
+unsafe impl Sync for PagesView {}
+
+impl PagesView {
+    fn head_size(&self) -> usize {
+        PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
+    }
+
+    /// The keys of a head in a page; its values lie `PAGE * head_dim` further on.
+    fn page(&self, layer: usize, head: usize, page: usize) -> *mut u16 {
+        assert!(layer < self.layers && head < self.kv_heads);
+        // SAFETY: inside of the page.
+        unsafe { self.pages[page].add((layer * self.kv_heads + head) * self.head_size()) }
+    }
+
+    /// Pointers to keys and values, as [`super::kernels::Attention`] takes them.
+    pub fn head(&self, layer: usize, head: usize, keys: &mut Vec<*const u16>, values: &mut Vec<*const u16>) {
+        keys.clear();
+        values.clear();
+        for page in 0..self.pages.len() {
+            let start = self.page(layer, head, page);
+            keys.push(start);
+            // SAFETY: inside of the page.
+            values.push(unsafe { start.add(PAGE * self.head_dim) });
+        }
+    }
+
+    /// Writes elements `first..` of a key.
+    ///
+    /// # Safety
+    /// No one else uses those elements meanwhile.
+    pub unsafe fn write_key(&self, layer: usize, head: usize, position: usize, first: usize, key: &[f32]) {
+        assert!(first + key.len() <= self.head_dim);
+        let at = position % PAGE;
+        for (i, &x) in key.iter().enumerate() {
+            let offset = (at / LANES * self.head_dim + first + i) * LANES + at % LANES;
+            // SAFETY: inside of the page, and the caller's.
+            unsafe { *self.page(layer, head, position / PAGE).add(offset) = f16::from_f32(x).to_bits() };
+        }
+    }
+
+    /// Writes elements `first..` of a value.
+    ///
+    /// # Safety
+    /// No one else uses those elements meanwhile.
+    pub unsafe fn write_value(&self, layer: usize, head: usize, position: usize, first: usize, value: &[f32]) {
+        assert!(first + value.len() <= self.head_dim);
+        let at = position % PAGE;
+        for (i, &x) in value.iter().enumerate() {
+            let d = first + i;
+            let offset = PAGE * self.head_dim + (d / LANES * PAGE + at) * LANES + d % LANES;
+            // SAFETY: inside of the page, and the caller's.
+            unsafe { *self.page(layer, head, position / PAGE).add(offset) = f16::from_f32(x).to_bits() };
+        }
+    }
+}

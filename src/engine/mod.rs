@@ -4,6 +4,7 @@ pub mod cache;
 pub mod config;
 pub mod decode;
 mod error;
+pub mod instance;
 pub mod kernels;
 pub mod model;
 pub mod sampling;

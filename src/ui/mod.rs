@@ -1,1 +1,97 @@
+//! Draws the state. Nothing here changes it; a [`Screen`] only remembers how texts were wrapped.
 
+mod acceptance;
+mod cache;
+mod controls;
+mod footer;
+mod header;
+mod inspector;
+mod layout;
+mod overlay;
+mod prompt;
+mod rounds;
+mod theme;
+mod transcript;
+mod widgets;
+mod wrap;
+
+use crate::app::sanitize::is_safe;
+use crate::app::{Regions, State};
+use cache::Cache;
+use layout::Layout;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use theme::Theme;
+
+/// Draws frames, and keeps from one to the next what is dear to compute anew.
+#[derive(Debug, Default)]
+pub struct Screen {
+    cache: Cache,
+}
+
+/// What every panel draws with.
+struct Canvas<'a> {
+    state: &'a State,
+    theme: Theme,
+    buffer: &'a mut Buffer,
+    regions: Regions,
+}
+
+impl Screen {
+    /// Draw one frame and say what lies where.
+    ///
+    /// ```text
+    ///  skiplens · model · layers · type · device          strategy · seed   header
+    /// ╭ chat ───────────────────────────────────╮╭ controls ──────────────╮
+    /// │ you  Why is the sky blue?               ││ exit layer  8 ━━━●──── │
+    /// │ ai   The sky appears blue because …     ││ …                      │
+    /// │                                         │╰────────────────────────╯
+    /// │                                         │╭ acceptance ────────────╮
+    /// ╰ accepted corrected bonus plain ─────────╯│ 74 %  ▁▃▅▆▆▇▇▆▇        │
+    /// ╭ rounds ─────────────────────────────────╮│ by position ▇▆▅▃       │
+    /// │ 41 ●●●○×  42 ●●●●+                      │╰────────────────────────╯
+    /// ╰─────────────────────────────────────────╯╭ token ─────────────────╮
+    /// ╭ prompt ─────────────────────────────────╮│ …                      │
+    /// │ › _                                     │╰────────────────────────╯
+    /// ╰─────────────────────────────────────────╯
+    ///  enter send · tab next panel · f1 help                              footer
+    /// ```
+    ///
+    /// A low screen leaves the rounds out, a narrow one the right column; a low screen shows the token in the place of
+    /// the controls while a token is chosen.
+    pub fn draw(&mut self, state: &State, frame: &mut Frame<'_>) -> Regions {
+        let theme = Theme::new(state.look);
+        let layout = Layout::of(frame.area(), state);
+        let buffer = frame.buffer_mut();
+        let mut canvas = Canvas { state, theme, buffer, regions: Regions::default() };
+        header::draw(&mut canvas, layout.header);
+        transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        rounds::draw(&mut canvas, layout.rounds);
+        controls::draw(&mut canvas, layout.controls);
+        acceptance::draw(&mut canvas, layout.acceptance);
+        inspector::draw(&mut canvas, layout.inspector);
+        let cursor = prompt::draw(&mut canvas, layout.prompt);
+        footer::draw(&mut canvas, layout.footer);
+        let over = overlay::draw(&mut canvas, layout.body());
+        scrub(canvas.buffer);
+        let regions = canvas.regions;
+        let cursor = if state.overlay.is_some() { over } else { cursor };
+        if let Some(position) = cursor {
+            frame.set_cursor_position(position);
+        }
+        regions
+    }
+}
+
+/// The last guard before the terminal: whatever a panel let through, no cell holds a control character.
+fn scrub(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let symbol = cell.symbol();
+        if !symbol.is_ascii() || symbol.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+            let safe = |c: char| is_safe(c);
+            if !symbol.chars().all(safe) {
+                cell.set_symbol("?");
+            }
+        }
+    }
+}

@@ -29,6 +29,9 @@ pub struct Round {
     pub position: usize,
     /// Settings in force, read at the start of the round.
     pub settings: Settings,
+    /// Why a controller chose these settings; none when the user did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// Every drafted token in order; those from `accepted` on were rejected.
     pub drafted: Vec<DraftToken>,
     /// How many of the drafted tokens were kept, from the front.
@@ -161,6 +164,12 @@ impl Round {
     /// Strategy in force.
     pub fn strategy(&self) -> Strategy {
         self.settings.strategy
+    }
+
+    /// Ids and texts of the tokens this round adds, in order.
+    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (u32, &mut String)> {
+        let accepted = self.drafted[..self.accepted].iter_mut().map(|token| (token.id, &mut token.text));
+        accepted.chain(self.last.iter_mut().map(|token| (token.id, &mut token.text)))
     }
 
     /// The tokens this round adds to the text, in order.

@@ -1,6 +1,9 @@
 //! What a round reads at its start.
 
+use super::Controller;
+use crate::engine::config::LlamaConfig;
 use crate::engine::sampling::Sampling;
+use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How tokens are decoded.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub exit_layer: usize,
     /// Speculations K: how many tokens a round drafts at most; at least 1.
     pub num_speculations: usize,
+    /// Who moves exit layer and speculations while it generates.
+    pub controller: Controller,
     /// Draft with a head over the first N tokens of the vocabulary's frequency order; 0 uses the whole head.
     pub draft_vocab: usize,
     /// Verify starts from the exit hidden states that the draft left (KVQ cache); off recomputes all layers.
@@ -46,6 +51,7 @@ impl Default for Settings {
             strategy: Strategy::default(),
             exit_layer: 8,
             num_speculations: 4,
+            controller: Controller::default(),
             draft_vocab: 0,
             kvq_reuse: true,
             max_steps: 512,
@@ -54,5 +60,32 @@ impl Default for Settings {
             stop_strings: Vec::new(),
             stop_token_ids: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// Fails with words on the first setting that this model cannot run with.
+    pub fn validate(&self, config: &LlamaConfig) -> Result<()> {
+        let layers = config.num_layers;
+        if self.strategy != Strategy::Autoregressive && layers < 2 {
+            return Err(Error::Setting("this model has one layer and so no early exit; choose autoregressive".into()));
+        }
+        if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {
+            return Err(Error::Setting(format!(
+                "exit layer is {}; this model has {layers} layers, so it may be 1 to {}",
+                self.exit_layer,
+                layers - 1
+            )));
+        }
+        if self.strategy == Strategy::SelfSpeculative && self.num_speculations == 0 {
+            let way_out = "it must be at least 1; to decode without drafts choose the autoregressive strategy";
+            return Err(Error::Setting(format!("number of speculations is 0; {way_out}")));
+        }
+        if let Controller::Confidence { threshold } = self.controller
+            && !(0.0..=1.0).contains(&threshold)
+        {
+            return Err(Error::Setting(format!("confidence threshold is {threshold}; it may be 0 to 1")));
+        }
+        self.sampling.validate()
     }
 }

@@ -1,1 +1,37 @@
-//! Fused operations of the forward pass.
+//! Fused operations of the forward pass on the CPU.
+//!
+//! One design gives two promises at once. Weights are packed in *panels* of 16 rows, and one SIMD lane is one output
+//! row, so that a lane accumulates its dot product over the columns in one fixed order. The result of a row of
+//! activations therefore depends neither on the rows beside it nor on the number of threads, and since every level of
+//! SIMD performs the same fused multiply-adds lane by lane, not on the machine either. And a panel that was read once
+//! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
+
+mod acts;
+mod attention;
+mod dense;
+mod level;
+mod math;
+mod matmul;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod norm;
+mod pack;
+mod quants;
+mod simd;
+mod team;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use acts::{Acts, ActsView};
+pub use attention::{Attention, PAGE, attend};
+pub use level::Level;
+pub use math::swiglu;
+pub use matmul::{TILE, Tile, tile};
+pub use norm::rms_norm;
+pub use pack::Packed;
+pub use team::{Crew, Shared, Team, physical_cores};
+
+/// Rows of a weight panel, and lanes of every vector.
+pub const LANES: usize = 16;
+/// Columns that share one scale of the activations.
+pub const BLOCK: usize = 32;

@@ -1,55 +1,16 @@
 //! Logits → filtered distribution → token.
+//!
+//! [`History`] changes the logits (penalties), [`Distribution`] is what filtering leaves of them, [`noise`] is all the
+//! randomness there is, and [`Sampler`] puts them together for draft and verify alike.
 
-use serde::{Deserialize, Serialize};
+mod distribution;
+mod history;
+pub mod noise;
+mod sampler;
+mod settings;
+mod softmax;
 
-/// How a token is chosen from logits. With `sample` off the other fields but the penalties have no effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sampling {
-    /// Off: greedy, the most likely token.
-    pub sample: bool,
-    /// Divides the logits; 0 is greedy.
-    pub temperature: f32,
-    /// Keep the k most likely tokens; 0 keeps all.
-    pub top_k: usize,
-    /// Keep the most likely tokens that together reach this probability; 1 keeps all.
-    pub top_p: f32,
-    /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
-    pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens seen in the history; 1 is off.
-    pub repetition_penalty: f32,
-    /// Forbid n-grams that the history already holds; 0 is off.
-    pub no_repeat_ngram: usize,
-    /// Seed of all randomness.
-    pub seed: u64,
-    /// How draft and verify share randomness.
-    pub coupling: Coupling,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self {
-            sample: true,
-            temperature: 0.6,
-            top_k: 0,
-            top_p: 0.9,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            no_repeat_ngram: 0,
-            seed: 42,
-            coupling: Coupling::SharedNoise,
-        }
-    }
-}
-
-/// How draft and verify share randomness when sampling.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Coupling {
-    /// Draft and verify take the argmax of log-probability plus the same Gumbel noise, a pure function of
-    /// (seed, absolute position, token id): the text is that of plain autoregressive sampling, token for token.
-    #[default]
-    SharedNoise,
-    /// Accept a draft with probability min(1, p/q), else sample the residual (Leviathan et al., arXiv 2211.17192).
-    Rejection,
-}
+pub use distribution::{Distribution, VocabSubset};
+pub use history::History;
+pub use sampler::{Pick, Sampler, Verdict};
+pub use settings::{Coupling, Sampling};

@@ -1,8 +1,8 @@
-//! The background thread that owns the model: commands in, events out.
+//! What goes in and out of the worker.
 
-use super::config::LlamaConfig;
-use super::decode::{Round, Settings, Stats, StopReason};
-use super::weights::ModelDefaults;
+use crate::engine::config::LlamaConfig;
+use crate::engine::decode::{Round, Settings, Stats, StopReason};
+use crate::engine::weights::ModelDefaults;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

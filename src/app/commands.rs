@@ -1,0 +1,161 @@
+//! Slash commands, named as ollama names them.
+
+use super::action::Action;
+use super::control::{Control, Kind};
+use super::message::Effect;
+use super::state::{Overlay, State};
+use super::{ThemeName, update};
+use crate::engine::decode::Stats;
+
+/// Each command, its arguments and what it does: the help reads this.
+pub const COMMANDS: [(&str, &str); 15] = [
+    ("/set NAME VALUE", "change a setting: /set exit_layer 8, /set temperature 0.7, /set seed 1"),
+    ("/set system TEXT", "tell the model something before the conversation"),
+    ("/set theme NAME", "default, color-blind, monochrome, light"),
+    ("/show", "model, settings and statistics"),
+    ("/save NAME", "save this session"),
+    ("/load NAME", "take up a saved session"),
+    ("/model [NAME]", "load a model by path or Hugging Face id; without a name, choose one"),
+    ("/preset [NAME]", "use a preset; without a name, choose one"),
+    ("/keep NAME", "save the present settings as a preset"),
+    ("/retry", "answer the last prompt again"),
+    ("/continue", "go on where the last answer stopped"),
+    ("/copy", "copy the last answer"),
+    ("/clear", "forget the conversation"),
+    ("/bye", "quit"),
+    ("/?", "help"),
+];
+
+/// Whether a prompt is a command: `/word`, not a path like `/etc/hosts`.
+pub(super) fn is_command(text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    word.strip_prefix('/').is_some_and(|name| !name.is_empty() && !name.contains('/')) && !text.trim().contains('\n')
+}
+
+/// Carry out a command.
+pub(super) fn run(state: &mut State, text: &str) -> Vec<Effect> {
+    let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    let argument = (!rest.is_empty()).then(|| rest.to_string());
+    match (name, argument) {
+        ("/set", Some(argument)) => set(state, &argument),
+        ("/show", _) => show(state),
+        ("/save", Some(name)) => update::act(state, Action::SaveSession(name)),
+        ("/load", Some(name)) => update::act(state, Action::LoadSession(name)),
+        ("/model", Some(name)) => update::act(state, Action::LoadModel(Some(name))),
+        ("/model" | "/load", None) => update::act(state, Action::Models),
+        ("/preset", Some(name)) => update::act(state, Action::LoadPreset(name)),
+        ("/preset", None) => update::act(state, Action::Presets),
+        ("/keep", Some(name)) => update::act(state, Action::SavePreset(name)),
+        ("/retry", _) => update::act(state, Action::Regenerate),
+        ("/continue", _) => update::act(state, Action::Continue),
+        ("/copy", _) => update::act(state, Action::Copy),
+        ("/clear", _) => update::act(state, Action::Clear),
+        ("/bye" | "/exit" | "/quit", _) => update::act(state, Action::Quit),
+        ("/?" | "/help", _) => update::act(state, Action::Help),
+        ("/set" | "/save" | "/keep", None) => wrong(state, format!("{name} needs more words; /? lists the commands")),
+        _ => wrong(state, format!("there is no command {name}; /? lists them")),
+    }
+}
+
+fn wrong(state: &mut State, text: String) -> Vec<Effect> {
+    state.say_wrong(text);
+    Vec::new()
+}
+
+/// `/set NAME VALUE`.
+fn set(state: &mut State, argument: &str) -> Vec<Effect> {
+    let (name, value) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+    let value = value.trim().trim_matches('"');
+    if name == "theme" {
+        return match ThemeName::named(value) {
+            Some(theme) => update::act(state, Action::Theme(theme)),
+            None => wrong(
+                state,
+                format!("there is no theme `{value}`; there are {}", ThemeName::ALL.map(|t| t.label()).join(", ")),
+            ),
+        };
+    }
+    let Some(control) = Control::named(name) else {
+        let names: Vec<_> = Control::ALL.iter().map(|control| control.name()).collect();
+        return wrong(state, format!("there is no setting `{name}`; there are {}, theme", names.join(", ")));
+    };
+    if control == Control::SystemPrompt {
+        return update::act(state, Action::SystemPrompt(value.to_string()));
+    }
+    match number(state, control, value) {
+        Ok(number) => {
+            let effects = update::act(state, Action::Set(control, number));
+            state.say(format!("{} {}", control.label(), control.show(&state.settings, state.model.as_ref())));
+            effects
+        }
+        Err(text) => wrong(state, text),
+    }
+}
+
+/// The value of a control as a number, from words. Fails with what it may be.
+fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
+    let text = text.to_lowercase();
+    match control.kind(state.model.as_ref()) {
+        Kind::Slider(range) | Kind::Number(range) => {
+            let fault = || format!("{} is a number from {} to {}", control.name(), range.min, range.max);
+            let value: f64 = text.parse().map_err(|_| fault())?;
+            if (range.min..=range.max).contains(&value) { Ok(value) } else { Err(fault()) }
+        }
+        Kind::Toggle => match text.as_str() {
+            "on" | "true" | "1" | "yes" => Ok(1.0),
+            "off" | "false" | "0" | "no" => Ok(0.0),
+            _ => Err(format!("{} is on or off", control.name())),
+        },
+        Kind::Choice(names) => {
+            let plain = |name: &str| name.replace(['-', '_', ' '], "");
+            let at = names.iter().position(|name| plain(name) == plain(&text));
+            at.map(|at| at as f64).ok_or_else(|| format!("{} is one of {}", control.name(), names.join(", ")))
+        }
+        Kind::Text => Ok(0.0),
+    }
+}
+
+/// `/show`: what is known of model, settings and statistics.
+fn show(state: &mut State) -> Vec<Effect> {
+    let mut lines = Vec::new();
+    if let Some(model) = &state.model {
+        let c = &model.config;
+        lines.push(format!("model        {}", model.name));
+        lines.push(format!("from         {}", model.path.display()));
+        lines
+            .push(format!("layers       {}, hidden size {}, vocabulary {}", c.num_layers, c.hidden_size, c.vocab_size));
+        lines.push(format!("context      {} tokens", c.context_length));
+        lines.push(format!(
+            "weights      {}, {:.0} MB, {}",
+            model.dtype,
+            model.weight_bytes as f64 / 1e6,
+            model.device
+        ));
+        lines.push(String::new());
+    }
+    for control in Control::ALL.into_iter().filter(|control| *control != Control::SystemPrompt) {
+        lines.push(format!("{:<18} {}", control.name(), control.show(&state.settings, state.model.as_ref())));
+    }
+    if !state.system.is_empty() {
+        lines.push(format!("{:<18} {}", "system", state.system));
+    }
+    lines.push(String::new());
+    lines.extend(statistics(&Stats::of(state.turns.iter().flat_map(|turn| &turn.rounds))));
+    state.overlay = Some(Overlay::Text { title: "show".into(), lines, scroll: 0 });
+    Vec::new()
+}
+
+fn statistics(stats: &Stats) -> Vec<String> {
+    let mut lines = vec![format!("tokens             {} in {} rounds", stats.tokens, stats.rounds)];
+    if let Some(rate) = stats.acceptance_rate() {
+        lines.push(format!("acceptance rate    {:.1} % ({} of {})", rate * 100.0, stats.accepted, stats.drafted));
+    }
+    if let Some(length) = stats.mean_accepted_length() {
+        lines.push(format!("accepted length    {length:.2} on average"));
+    }
+    if let Some(speed) = stats.tokens_per_second() {
+        lines.push(format!("tokens a second    {speed:.1}"));
+    }
+    lines
+}

@@ -1,0 +1,63 @@
+//! The settings file.
+
+use super::keymap::Overrides;
+use super::look::ThemeName;
+use crate::engine::decode::Settings;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is kept between sessions, in TOML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub theme: ThemeName,
+    /// Draw with ASCII alone, whatever the locale says.
+    pub ascii: bool,
+    /// Whether the mouse works in the program; off leaves it to the terminal.
+    pub mouse: bool,
+    /// Show rejected drafts struck through in place.
+    pub show_rejected: bool,
+    /// Show finished answers as Markdown.
+    pub markdown: bool,
+    /// Settings saved by name.
+    pub presets: BTreeMap<String, Preset>,
+    /// Bindings that go before the built-in ones.
+    pub keys: Overrides,
+}
+
+/// Settings under a name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preset {
+    pub system: String,
+    pub settings: Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            theme: ThemeName::default(),
+            ascii: false,
+            mouse: true,
+            show_rejected: false,
+            markdown: false,
+            presets: BTreeMap::new(),
+            keys: Overrides::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_a_file() {
+        let mut config = Config { theme: ThemeName::Light, ..Config::default() };
+        config.presets.insert("calm".into(), Preset { system: "Be\nbrief.".into(), ..Preset::default() });
+        let text = toml::to_string(&config).expect("serialisable");
+        assert_eq!(toml::from_str::<Config>(&text).expect("readable"), config);
+        assert_eq!(toml::from_str::<Config>("").expect("empty is fine"), Config::default());
+        assert!(toml::from_str::<Config>("colour = 1").is_err());
+    }
+}

@@ -1,0 +1,359 @@
+//! Everything that can be set: its name, range, meaning and place in the settings.
+
+use crate::engine::decode::{Controller, Settings, Strategy};
+use crate::engine::sampling::Coupling;
+use crate::engine::worker::ModelInfo;
+use serde::{Deserialize, Serialize};
+
+/// One adjustable setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    Strategy,
+    ExitLayer,
+    Speculations,
+    Sampling,
+    Temperature,
+    TopP,
+    TopK,
+    MinP,
+    RepetitionPenalty,
+    NoRepeatNgram,
+    MaxTokens,
+    Seed,
+    Coupling,
+    DraftVocab,
+    KvqReuse,
+    Autopilot,
+    Confidence,
+    SystemPrompt,
+}
+
+/// What kind of thing a control is and which values it takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    Slider(Range),
+    /// A number without an end worth drawing.
+    Number(Range),
+    Toggle,
+    Choice(&'static [&'static str]),
+    Text,
+}
+
+/// The values of a slider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    pub min: f64,
+    pub max: f64,
+    /// Of the plain arrow keys.
+    pub step: f64,
+    /// Of the shifted arrow keys.
+    pub coarse: f64,
+    pub decimals: usize,
+}
+
+/// A K beyond this never pays.
+pub const MAX_SPECULATIONS: f64 = 16.0;
+
+impl Control {
+    pub const ALL: [Self; 18] = [
+        Self::ExitLayer,
+        Self::Speculations,
+        Self::Temperature,
+        Self::Strategy,
+        Self::Autopilot,
+        Self::Confidence,
+        Self::Sampling,
+        Self::TopP,
+        Self::TopK,
+        Self::MinP,
+        Self::RepetitionPenalty,
+        Self::NoRepeatNgram,
+        Self::MaxTokens,
+        Self::Seed,
+        Self::Coupling,
+        Self::DraftVocab,
+        Self::KvqReuse,
+        Self::SystemPrompt,
+    ];
+
+    /// Name on screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::ExitLayer => "exit layer",
+            Self::Speculations => "speculations",
+            Self::Sampling => "sampling",
+            Self::Temperature => "temperature",
+            Self::TopP => "top-p",
+            Self::TopK => "top-k",
+            Self::MinP => "min-p",
+            Self::RepetitionPenalty => "penalty",
+            Self::NoRepeatNgram => "no-repeat",
+            Self::MaxTokens => "max tokens",
+            Self::Seed => "seed",
+            Self::Coupling => "coupling",
+            Self::DraftVocab => "draft vocab",
+            Self::KvqReuse => "KVQ reuse",
+            Self::Autopilot => "autopilot",
+            Self::Confidence => "confidence",
+            Self::SystemPrompt => "system",
+        }
+    }
+
+    /// Name in `/set` and in marks; the names of LayerSkip's command line where it has one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::ExitLayer => "exit_layer",
+            Self::Speculations => "num_speculations",
+            Self::Sampling => "sample",
+            Self::Temperature => "temperature",
+            Self::TopP => "top_p",
+            Self::TopK => "top_k",
+            Self::MinP => "min_p",
+            Self::RepetitionPenalty => "repetition_penalty",
+            Self::NoRepeatNgram => "no_repeat_ngram",
+            Self::MaxTokens => "max_steps",
+            Self::Seed => "seed",
+            Self::Coupling => "coupling",
+            Self::DraftVocab => "draft_vocab",
+            Self::KvqReuse => "kvq_reuse",
+            Self::Autopilot => "controller",
+            Self::Confidence => "confidence",
+            Self::SystemPrompt => "system",
+        }
+    }
+
+    /// The control of that name, with `-` and `_` alike, and the short forms `e`, `k` and `t`.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.to_lowercase().replace('-', "_");
+        let short = match name.as_str() {
+            "e" => Some(Self::ExitLayer),
+            "k" | "speculations" => Some(Self::Speculations),
+            "t" => Some(Self::Temperature),
+            "max_tokens" | "num_predict" => Some(Self::MaxTokens),
+            "repeat_penalty" => Some(Self::RepetitionPenalty),
+            "no_repeat_ngram_size" => Some(Self::NoRepeatNgram),
+            _ => None,
+        };
+        short.or_else(|| Self::ALL.into_iter().find(|control| control.name() == name))
+    }
+
+    /// What the control does, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Strategy => "how tokens are decoded",
+            Self::ExitLayer => "layers the draft runs: fewer draft faster, more are accepted more often",
+            Self::Speculations => "tokens drafted before each verify",
+            Self::Sampling => "off takes the most likely token every time",
+            Self::Temperature => "higher is more varied; 0 is greedy",
+            Self::TopP => "keep the likeliest tokens that together reach this probability",
+            Self::TopK => "keep the k likeliest tokens; 0 keeps all",
+            Self::MinP => "keep tokens at least this share as likely as the likeliest",
+            Self::RepetitionPenalty => "makes tokens already seen less likely; 1 is off",
+            Self::NoRepeatNgram => "never repeat a run of this many tokens; 0 is off",
+            Self::MaxTokens => "tokens generated at most in one answer",
+            Self::Seed => "same seed, same text",
+            Self::Coupling => "shared noise keeps the text of plain sampling; rejection keeps only its distribution",
+            Self::DraftVocab => "draft with a head over the N most frequent tokens; 0 uses the whole head",
+            Self::KvqReuse => "verify starts from the draft's exit states; off recomputes every layer",
+            Self::Autopilot => "who moves exit layer and speculations while it writes",
+            Self::Confidence => {
+                "a draft ends at the first token less likely than this; autopilot must be on confidence"
+            }
+            Self::SystemPrompt => "what the model is told before the conversation",
+        }
+    }
+
+    /// Kind and range, which depend on the model.
+    pub fn kind(self, model: Option<&ModelInfo>) -> Kind {
+        let layers = model.map_or(33, |m| m.config.num_layers) as f64;
+        let context = model.map_or(8192, |m| m.config.context_length).max(2) as f64;
+        let vocab = model.map_or(0, |m| m.config.vocab_size) as f64;
+        let slider = |min, max, step, coarse, decimals| Kind::Slider(Range { min, max, step, coarse, decimals });
+        match self {
+            Self::Strategy => Kind::Choice(&["autoregressive", "early exit", "self-speculative"]),
+            Self::ExitLayer => slider(1.0, (layers - 1.0).max(1.0), 1.0, 4.0, 0),
+            Self::Speculations => slider(1.0, MAX_SPECULATIONS, 1.0, 4.0, 0),
+            Self::Sampling | Self::KvqReuse => Kind::Toggle,
+            Self::Autopilot => Kind::Choice(&["off", "confidence", "adaptive K", "E and K"]),
+            Self::Confidence => slider(0.0, 1.0, 0.05, 0.2, 2),
+            Self::Temperature => slider(0.0, 2.0, 0.05, 0.25, 2),
+            Self::TopP => slider(0.05, 1.0, 0.01, 0.1, 2),
+            Self::TopK => slider(0.0, 200.0, 1.0, 20.0, 0),
+            Self::MinP => slider(0.0, 0.5, 0.01, 0.05, 2),
+            Self::RepetitionPenalty => slider(1.0, 2.0, 0.01, 0.1, 2),
+            Self::NoRepeatNgram => slider(0.0, 10.0, 1.0, 2.0, 0),
+            Self::MaxTokens => slider(1.0, context, 16.0, 256.0, 0),
+            Self::Seed => Kind::Number(Range { min: 0.0, max: MAX_SEED, step: 1.0, coarse: 100.0, decimals: 0 }),
+            Self::Coupling => Kind::Choice(&["shared noise", "rejection"]),
+            Self::DraftVocab => slider(0.0, vocab, 512.0, 4096.0, 0),
+            Self::SystemPrompt => Kind::Text,
+        }
+    }
+
+    /// The value as a number: a toggle is 0 or 1, a choice its index.
+    pub fn get(self, s: &Settings) -> f64 {
+        match self {
+            Self::Strategy => s.strategy as usize as f64,
+            Self::ExitLayer => s.exit_layer as f64,
+            Self::Speculations => s.num_speculations as f64,
+            Self::Sampling => f64::from(u8::from(s.sampling.sample)),
+            Self::Temperature => tidy(s.sampling.temperature),
+            Self::TopP => tidy(s.sampling.top_p),
+            Self::TopK => s.sampling.top_k as f64,
+            Self::MinP => tidy(s.sampling.min_p),
+            Self::RepetitionPenalty => tidy(s.sampling.repetition_penalty),
+            Self::NoRepeatNgram => s.sampling.no_repeat_ngram as f64,
+            Self::MaxTokens => s.max_steps as f64,
+            Self::Seed => s.sampling.seed as f64,
+            Self::Coupling => s.sampling.coupling as usize as f64,
+            Self::DraftVocab => s.draft_vocab as f64,
+            Self::KvqReuse => f64::from(u8::from(s.kvq_reuse)),
+            Self::Autopilot => controller_index(s.controller) as f64,
+            Self::Confidence => threshold(s.controller),
+            Self::SystemPrompt => 0.0,
+        }
+    }
+
+    /// Set the value as [`Self::get`] gives it. The value must be within the range.
+    pub fn set(self, s: &mut Settings, value: f64) {
+        match self {
+            Self::Strategy => s.strategy = STRATEGIES[(value as usize).min(2)],
+            Self::ExitLayer => s.exit_layer = value as usize,
+            Self::Speculations => s.num_speculations = value as usize,
+            Self::Sampling => s.sampling.sample = value != 0.0,
+            Self::Temperature => s.sampling.temperature = value as f32,
+            Self::TopP => s.sampling.top_p = value as f32,
+            Self::TopK => s.sampling.top_k = value as usize,
+            Self::MinP => s.sampling.min_p = value as f32,
+            Self::RepetitionPenalty => s.sampling.repetition_penalty = value as f32,
+            Self::NoRepeatNgram => s.sampling.no_repeat_ngram = value as usize,
+            Self::MaxTokens => s.max_steps = value as usize,
+            Self::Seed => s.sampling.seed = value as u64,
+            Self::Coupling => s.sampling.coupling = COUPLINGS[(value as usize).min(1)],
+            Self::DraftVocab => s.draft_vocab = value as usize,
+            Self::KvqReuse => s.kvq_reuse = value != 0.0,
+            Self::Autopilot => s.controller = controller(value as usize, threshold(s.controller)),
+            Self::Confidence => {
+                if let Controller::Confidence { threshold } = &mut s.controller {
+                    *threshold = value as f32;
+                }
+            }
+            Self::SystemPrompt => {}
+        }
+    }
+
+    /// The value as it is written on screen.
+    pub fn show(self, s: &Settings, model: Option<&ModelInfo>) -> String {
+        let value = self.get(s);
+        match self.kind(model) {
+            Kind::Slider(range) | Kind::Number(range) => format!("{value:.*}", range.decimals),
+            Kind::Toggle => if value != 0.0 { "on" } else { "off" }.into(),
+            Kind::Choice(names) => names.get(value as usize).copied().unwrap_or_default().into(),
+            Kind::Text => String::new(),
+        }
+    }
+}
+
+/// Larger seeds cannot be told apart as numbers of a slider.
+const MAX_SEED: f64 = 9_007_199_254_740_991.0;
+const STRATEGIES: [Strategy; 3] = [Strategy::Autoregressive, Strategy::EarlyExit, Strategy::SelfSpeculative];
+const COUPLINGS: [Coupling; 2] = [Coupling::SharedNoise, Coupling::Rejection];
+
+/// The threshold a confidence stop begins with.
+const THRESHOLD: f64 = 0.5;
+
+fn controller_index(controller: Controller) -> usize {
+    match controller {
+        Controller::Fixed => 0,
+        Controller::Confidence { .. } => 1,
+        Controller::AdaptiveSpeculations => 2,
+        Controller::ExitAndSpeculations => 3,
+    }
+}
+
+fn controller(index: usize, threshold: f64) -> Controller {
+    match index {
+        1 => Controller::Confidence { threshold: threshold as f32 },
+        2 => Controller::AdaptiveSpeculations,
+        3 => Controller::ExitAndSpeculations,
+        _ => Controller::Fixed,
+    }
+}
+
+fn threshold(controller: Controller) -> f64 {
+    match controller {
+        Controller::Confidence { threshold } => tidy(threshold),
+        _ => THRESHOLD,
+    }
+}
+
+/// An `f32` as the decimal it was written as, not as its nearest neighbour in `f64`.
+fn tidy(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
+}
+
+impl Range {
+    /// The nearest value of the range that is a whole number of steps of the last decimal.
+    pub fn snap(self, value: f64) -> f64 {
+        let unit = 10f64.powi(self.decimals as i32);
+        let value = if value.is_finite() { value } else { self.min };
+        ((value * unit).round() / unit).clamp(self.min, self.max)
+    }
+
+    /// Where `value` lies between the ends, 0 to 1.
+    pub fn fraction(self, value: f64) -> f64 {
+        match self.max - self.min {
+            span if span > 0.0 => ((value - self.min) / span).clamp(0.0, 1.0),
+            _ => 0.0,
+        }
+    }
+
+    /// The value at `fraction` of the way, on a step.
+    pub fn at(self, fraction: f64) -> f64 {
+        let raw = self.min + fraction.clamp(0.0, 1.0) * (self.max - self.min);
+        self.snap(if fraction >= 1.0 { raw } else { (raw / self.step).round() * self.step })
+    }
+}
+
+impl Kind {
+    /// Bring `value` into the range.
+    pub fn snap(self, value: f64) -> f64 {
+        match self {
+            Self::Slider(range) | Self::Number(range) => range.snap(value),
+            Self::Toggle => f64::from(u8::from(value > 0.5)),
+            Self::Choice(names) => value.round().clamp(0.0, names.len() as f64 - 1.0),
+            Self::Text => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_control_sets_what_it_gets() {
+        for control in Control::ALL {
+            let mut settings =
+                Settings { controller: Controller::Confidence { threshold: 0.5 }, ..Settings::default() };
+            let kind = control.kind(None);
+            for value in [0.0, 0.05, 1.0, 2.0, 7.0] {
+                let value = kind.snap(value);
+                control.set(&mut settings, value);
+                assert_eq!(control.get(&settings), value, "{control:?}");
+            }
+            assert_eq!(Control::named(control.name()), Some(control));
+        }
+    }
+
+    #[test]
+    fn a_slider_maps_places_to_values() {
+        let range = Range { min: 1.0, max: 29.0, step: 1.0, coarse: 4.0, decimals: 0 };
+        assert_eq!((range.at(0.0), range.at(0.5), range.at(1.0)), (1.0, 15.0, 29.0));
+        assert_eq!(range.snap(99.0), 29.0);
+        assert_eq!(range.snap(f64::NAN), 1.0);
+    }
+}

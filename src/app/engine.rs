@@ -1,0 +1,140 @@
+//! What the engine reports.
+
+use super::control::{Control, Kind};
+use super::message::Effect;
+use super::state::{Phase, State};
+use super::turn::{Outcome, Pending};
+use crate::engine::decode::{Round, Stats, StopReason, Strategy};
+use crate::engine::worker::{Event, ModelInfo, RunId};
+
+/// Take in an event. Those of another run than the present one are late, and dropped.
+pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Loading { stage, fraction } => {
+            if matches!(state.phase, Phase::Loading { .. }) {
+                state.phase = Phase::Loading { stage, fraction };
+            }
+        }
+        Event::Loaded(model) => on_loaded(state, model),
+        Event::LoadFailed(message) => state.phase = Phase::Failed { message },
+        event => on_run_event(state, event),
+    }
+    Vec::new()
+}
+
+fn on_run_event(state: &mut State, event: Event) {
+    let Some(present) = state.run() else { return };
+    if run_of(&event) != Some(present.id) {
+        return;
+    }
+    match event {
+        Event::Prefill { done, total, cached, .. } => {
+            state.phase = Phase::Prefill { run: present, done, total, cached }
+        }
+        Event::Drafted { id, text, p_draft, .. } => {
+            generating(state);
+            if let Some(turn) = state.turns.last_mut() {
+                turn.pending.push(Pending { id, text, p_draft });
+            }
+        }
+        Event::Round { round, .. } => {
+            generating(state);
+            on_round(state, *round);
+        }
+        // One that was sent before the user went on is late, too.
+        Event::Paused { .. } if present.pausing => state.phase = Phase::Paused { run: present },
+        Event::Paused { .. } => {}
+        Event::Finished { reason, stats, .. } => on_finished(state, reason, &stats),
+        Event::Failed { message, .. } => {
+            end(state, Outcome::Failed(message.clone()));
+            state.phase = Phase::Failed { message };
+        }
+        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => {}
+    }
+}
+
+fn run_of(event: &Event) -> Option<RunId> {
+    match event {
+        Event::Prefill { run, .. }
+        | Event::Drafted { run, .. }
+        | Event::Round { run, .. }
+        | Event::Paused { run }
+        | Event::Finished { run, .. }
+        | Event::Failed { run, .. } => Some(*run),
+        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => None,
+    }
+}
+
+/// Prefill is over. A paused run stays paused: this is one of its steps.
+fn generating(state: &mut State) {
+    if let Phase::Prefill { run, .. } = state.phase {
+        state.phase = Phase::Generating { run };
+    }
+}
+
+fn on_round(state: &mut State, round: Round) {
+    if round.strategy() == Strategy::Autoregressive {
+        state.baseline.add(&round);
+    }
+    if let Some(turn) = state.turns.last_mut() {
+        turn.push(round);
+    }
+}
+
+fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
+    if let Some(turn) = state.turns.last_mut() {
+        turn.stats.prefill_seconds += stats.prefill_seconds;
+        turn.stats.prefill_tokens += stats.prefill_tokens;
+    }
+    end(state, Outcome::Stopped(reason));
+    state.phase = Phase::Idle;
+}
+
+/// The last turn has ended; what was drafted and never verified is gone.
+pub(super) fn end(state: &mut State, outcome: Outcome) {
+    if let Some(turn) = state.turns.last_mut() {
+        turn.pending.clear();
+        turn.outcome = Some(outcome);
+    }
+}
+
+/// A model is there: take its recommendations, and bring every setting into its range.
+fn on_loaded(state: &mut State, model: ModelInfo) {
+    let defaults = model.defaults;
+    let quarter = (model.config.num_layers / 4).max(1);
+    let advised = [
+        (Control::ExitLayer, defaults.exit_layer.or(Some(quarter))),
+        (Control::Speculations, defaults.num_speculations),
+        (Control::DraftVocab, defaults.draft_vocab),
+    ];
+    for (control, value) in advised {
+        if let (Some(value), false) = (value, state.touched.contains(&control)) {
+            control.set(&mut state.settings, value as f64);
+        }
+    }
+    for control in Control::ALL {
+        let kind = control.kind(Some(&model));
+        if kind != Kind::Text {
+            let value = kind.snap(control.get(&state.settings));
+            control.set(&mut state.settings, value);
+        }
+    }
+    if !model.has_chat_template && state.turns.is_empty() {
+        state.mode = super::Mode::Completion;
+    }
+    if state.run().is_none() {
+        state.phase = Phase::Idle;
+    }
+    state.model = Some(model);
+}
+
+/// The engine's thread ended by itself; nothing can be generated any more.
+pub(super) fn on_gone(state: &mut State) -> Vec<Effect> {
+    let message = "the engine has stopped; save what you need with /save and start skiplens again".to_string();
+    if state.run().is_some() {
+        end(state, Outcome::Failed(message.clone()));
+    }
+    state.model = None;
+    state.phase = Phase::Failed { message };
+    Vec::new()
+}

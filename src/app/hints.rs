@@ -1,0 +1,129 @@
+//! Which keys are worth naming now: derived from the key map and the state, so that a key shown always works.
+
+use super::action::{Action, Pane, Step};
+use super::keymap::Key;
+use super::state::{Overlay, Phase, State};
+
+/// A key, what it does and the action behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hint {
+    /// Keys as shown, two for a pair like `←→`.
+    pub keys: String,
+    pub label: String,
+    pub action: Action,
+}
+
+/// Whether an action would do something now.
+pub fn can(state: &State, action: &Action) -> bool {
+    let running = state.run().is_some();
+    let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
+    let answered = state.turns.iter().any(|turn| !turn.is_empty());
+    match action {
+        Action::Send => ready && !state.prompt.is_empty(),
+        Action::Cancel => running,
+        Action::Regenerate | Action::Reroll | Action::Continue => ready && !state.turns.is_empty(),
+        Action::EditLast => !running && !state.turns.is_empty(),
+        Action::Clear => !state.turns.is_empty(),
+        Action::Pause => running,
+        Action::Step => running,
+        Action::Copy | Action::TokenLeft | Action::TokenRight | Action::RoundLeft | Action::RoundRight => answered,
+        Action::Undo => state.controls.can_undo(),
+        _ => true,
+    }
+}
+
+/// The keys of the footer, the most useful first.
+pub fn hints(state: &State) -> Vec<Hint> {
+    if let Some(overlay) = &state.overlay {
+        return overlay_hints(state, overlay);
+    }
+    let mut hints = Vec::new();
+    add_back(state, &mut hints);
+    let pairs = |a: Action, b: Action, label: &'static str| (a, Some(b), label);
+    let one = |action: Action| (action, None, "");
+    let wanted = match state.focus {
+        Pane::Prompt => vec![
+            one(Action::Send),
+            one(Action::NewLine),
+            pairs(
+                Action::Nudge(super::Control::ExitLayer, Step::Down),
+                Action::Nudge(super::Control::ExitLayer, Step::Up),
+                "exit layer",
+            ),
+        ],
+        Pane::Controls => vec![
+            pairs(Action::Adjust(Step::Down), Action::Adjust(Step::Up), "change"),
+            pairs(Action::Adjust(Step::DownCoarse), Action::Adjust(Step::UpCoarse), "coarse"),
+            one(Action::Undo),
+            one(Action::Presets),
+        ],
+        Pane::Chat => vec![
+            pairs(Action::TokenLeft, Action::TokenRight, "token"),
+            one(Action::Copy),
+            one(Action::ToggleRejected),
+            one(Action::Regenerate),
+            one(Action::Reroll),
+            one(Action::Continue),
+        ],
+        Pane::Rounds => vec![pairs(Action::RoundLeft, Action::RoundRight, "round")],
+    };
+    let paused = matches!(state.phase, Phase::Paused { .. });
+    let stepping = [(Action::Step, "step"), (Action::Pause, if paused { "go on" } else { "pause" })];
+    let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
+    let always = [
+        (Action::FocusNext, None, ""),
+        (Action::Palette, None, ""),
+        (Action::Help, None, ""),
+        (Action::Interrupt, None, if state.run().is_some() { "cancel" } else { "quit" }),
+    ];
+    let all = stepping.map(|(action, label)| (action, None, label)).chain(wanted).chain(always);
+    hints.extend(all.filter_map(|(action, other, label)| hint(state, action, other, label)));
+    hints
+}
+
+/// Esc does different things; say which.
+fn add_back(state: &State, hints: &mut Vec<Hint>) {
+    let label = match &state.phase {
+        _ if state.controls.typing.is_some() => "drop",
+        _ if state.run().is_some_and(|run| run.cancelling) => "stop waiting",
+        _ if state.run().is_some() => "cancel",
+        Phase::Failed { .. } if state.model.is_some() => "dismiss",
+        _ if state.focus != Pane::Prompt => "prompt",
+        _ if state.view.top.is_some() => "to the end",
+        _ => return,
+    };
+    hints.extend(hint(state, Action::Back, None, label));
+}
+
+/// A hint for an action that can be done and has a key, with a second one beside it.
+fn hint(state: &State, action: Action, other: Option<Action>, label: &str) -> Option<Hint> {
+    if !can(state, &action) {
+        return None;
+    }
+    let key = state.keys.key_of(state.focus, &action)?;
+    let other = other.and_then(|other| state.keys.key_of(state.focus, &other));
+    let label = if label.is_empty() { action.label() } else { label.to_string() };
+    Some(Hint { keys: pair(key, other), label, action })
+}
+
+/// `alt-←` and `alt-→` make `alt-←→`.
+fn pair(key: Key, other: Option<Key>) -> String {
+    let key = key.to_string();
+    let Some(other) = other.map(|other| other.to_string()) else { return key };
+    let prefix = key.rfind('-').map_or(0, |at| at + 1);
+    match other.strip_prefix(&key[..prefix]) {
+        Some(rest) => key + rest,
+        None => format!("{key} {other}"),
+    }
+}
+
+fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
+    let fixed = |keys: &str, label: &str, action| Hint { keys: keys.into(), label: label.into(), action };
+    let close = hint(state, Action::Back, None, "close");
+    let own = match overlay {
+        Overlay::Help { .. } | Overlay::Text { .. } => vec![fixed("↑↓", "scroll", Action::Back)],
+        Overlay::Picker(_) => vec![fixed("↑↓", "choose", Action::Back), fixed("enter", "do it", Action::Back)],
+        Overlay::System(_) => vec![fixed("enter", "take it", Action::Back)],
+    };
+    own.into_iter().chain(close).collect()
+}

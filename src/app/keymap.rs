@@ -1,0 +1,335 @@
+//! Which key does what where. One table: the driver's keys, the help and the footer all read it.
+
+use super::action::{Action, Pane, Step};
+use super::control::Control;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// A key with its modifiers, written like `ctrl-c`, `alt-left` or `f1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
+pub struct Key {
+    code: KeyCode,
+    modifiers: KeyModifiers,
+}
+
+/// Where a binding holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Context {
+    /// Everywhere, after the context of the focus.
+    Global,
+    Prompt,
+    Controls,
+    Chat,
+    Rounds,
+}
+
+/// Bindings of the settings file: context → key → action.
+pub type Overrides = BTreeMap<Context, BTreeMap<String, Action>>;
+
+/// The table of bindings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyMap {
+    bindings: Vec<(Context, Key, Action)>,
+}
+
+impl From<Pane> for Context {
+    fn from(pane: Pane) -> Self {
+        match pane {
+            Pane::Prompt => Self::Prompt,
+            Pane::Controls => Self::Controls,
+            Pane::Chat => Self::Chat,
+            Pane::Rounds => Self::Rounds,
+        }
+    }
+}
+
+impl KeyMap {
+    /// The built-in table with the settings file's bindings in front. Fails on a key that cannot be read.
+    pub fn with(overrides: &Overrides) -> Result<Self, String> {
+        let mut map = Self::default();
+        for (context, keys) in overrides {
+            for (key, action) in keys {
+                let key: Key = key.parse()?;
+                map.bindings.retain(|(c, k, _)| (c, k) != (context, &key));
+                map.bindings.insert(0, (*context, key, action.clone()));
+            }
+        }
+        Ok(map)
+    }
+
+    /// What a key does with the focus on `pane`.
+    pub fn action(&self, pane: Pane, key: KeyEvent) -> Option<&Action> {
+        let key = Key::from(key);
+        let within = |context| self.bindings.iter().find(|(c, k, _)| *c == context && *k == key);
+        within(pane.into()).or_else(|| within(Context::Global)).map(|(_, _, action)| action)
+    }
+
+    /// The key to show for an action with the focus on `pane`; none where no key reaches it.
+    pub fn key_of(&self, pane: Pane, action: &Action) -> Option<Key> {
+        let within = |context| self.bindings.iter().find(|(c, _, a)| *c == context && a == action);
+        let (_, key, _) = within(pane.into()).or_else(|| within(Context::Global))?;
+        let event = KeyEvent::new(key.code, key.modifiers);
+        (self.action(pane, event) == Some(action)).then_some(*key)
+    }
+
+    /// All bindings, for the help.
+    pub fn bindings(&self) -> impl Iterator<Item = (Context, Key, &Action)> {
+        self.bindings.iter().map(|(context, key, action)| (*context, *key, action))
+    }
+}
+
+impl Default for KeyMap {
+    fn default() -> Self {
+        let tables = [global(), prompt(), controls(), chat(), rounds()];
+        let bindings = tables.into_iter().flatten().filter_map(|(context, key, action)| {
+            // The built-in names are tested to parse.
+            Some((context, key.parse().ok()?, action))
+        });
+        Self { bindings: bindings.collect() }
+    }
+}
+
+type Row = (Context, &'static str, Action);
+
+fn global() -> Vec<Row> {
+    let row = |key, action| (Context::Global, key, action);
+    vec![
+        row("ctrl-c", Action::Interrupt),
+        row("esc", Action::Back),
+        row("tab", Action::FocusNext),
+        row("backtab", Action::FocusPrevious),
+        row("f1", Action::Help),
+        row("ctrl-p", Action::Palette),
+        row("f2", Action::Models),
+        row("f3", Action::Presets),
+        row("alt-left", Action::Nudge(Control::ExitLayer, Step::Down)),
+        row("alt-right", Action::Nudge(Control::ExitLayer, Step::Up)),
+        row("alt-down", Action::Nudge(Control::Speculations, Step::Down)),
+        row("alt-up", Action::Nudge(Control::Speculations, Step::Up)),
+        row("alt-,", Action::Nudge(Control::Temperature, Step::Down)),
+        row("alt-.", Action::Nudge(Control::Temperature, Step::Up)),
+        row("f5", Action::Pause),
+        row("f6", Action::Step),
+        row("ctrl-r", Action::Regenerate),
+        row("ctrl-o", Action::EditLast),
+        row("ctrl-t", Action::NextTheme),
+        row("ctrl-y", Action::Copy),
+        row("ctrl-x", Action::ToggleRejected),
+        row("ctrl-l", Action::Clear),
+        row("f8", Action::ToggleMode),
+        row("f9", Action::ToggleMouse),
+        row("pageup", Action::PageUp),
+        row("pagedown", Action::PageDown),
+        row("ctrl-z", Action::Suspend),
+        row("ctrl-q", Action::Quit),
+    ]
+}
+
+fn prompt() -> Vec<Row> {
+    let row = |key, action| (Context::Prompt, key, action);
+    vec![
+        row("enter", Action::Send),
+        row("alt-enter", Action::NewLine),
+        row("shift-enter", Action::NewLine),
+        row("ctrl-j", Action::NewLine),
+        row("up", Action::PromptUp),
+        row("down", Action::PromptDown),
+        row("ctrl-g", Action::ExternalEditor),
+        row("ctrl-d", Action::Quit),
+    ]
+}
+
+fn controls() -> Vec<Row> {
+    let row = |key, action| (Context::Controls, key, action);
+    vec![
+        row("up", Action::ControlUp),
+        row("down", Action::ControlDown),
+        row("k", Action::ControlUp),
+        row("j", Action::ControlDown),
+        row("left", Action::Adjust(Step::Down)),
+        row("right", Action::Adjust(Step::Up)),
+        row("h", Action::Adjust(Step::Down)),
+        row("l", Action::Adjust(Step::Up)),
+        row("shift-left", Action::Adjust(Step::DownCoarse)),
+        row("shift-right", Action::Adjust(Step::UpCoarse)),
+        row("H", Action::Adjust(Step::DownCoarse)),
+        row("L", Action::Adjust(Step::UpCoarse)),
+        row("home", Action::Adjust(Step::Least)),
+        row("end", Action::Adjust(Step::Greatest)),
+        row("enter", Action::Activate),
+        row("space", Action::Activate),
+        row("g", Action::ControlTop),
+        row("G", Action::ControlBottom),
+        row("u", Action::Undo),
+        row("p", Action::Presets),
+        row("?", Action::Help),
+        row("q", Action::Quit),
+    ]
+}
+
+fn chat() -> Vec<Row> {
+    let row = |key, action| (Context::Chat, key, action);
+    vec![
+        row("left", Action::TokenLeft),
+        row("right", Action::TokenRight),
+        row("up", Action::TokenUp),
+        row("down", Action::TokenDown),
+        row("h", Action::TokenLeft),
+        row("l", Action::TokenRight),
+        row("k", Action::TokenUp),
+        row("j", Action::TokenDown),
+        row("home", Action::Top),
+        row("end", Action::Bottom),
+        row("g", Action::Top),
+        row("G", Action::Bottom),
+        row("space", Action::PageDown),
+        row("b", Action::PageUp),
+        row("y", Action::Copy),
+        row("r", Action::Regenerate),
+        row("R", Action::Reroll),
+        row("e", Action::EditLast),
+        row("c", Action::Continue),
+        row("x", Action::ToggleRejected),
+        row("m", Action::ToggleMarkdown),
+        row("d", Action::ToggleDetail),
+        row("p", Action::Pause),
+        row("s", Action::Step),
+        row("enter", Action::Focus(Pane::Prompt)),
+        row("?", Action::Help),
+        row("q", Action::Quit),
+    ]
+}
+
+fn rounds() -> Vec<Row> {
+    let row = |key, action| (Context::Rounds, key, action);
+    vec![
+        row("left", Action::RoundLeft),
+        row("right", Action::RoundRight),
+        row("h", Action::RoundLeft),
+        row("l", Action::RoundRight),
+        row("home", Action::Top),
+        row("end", Action::Bottom),
+        row("p", Action::Pause),
+        row("s", Action::Step),
+        row("enter", Action::Focus(Pane::Chat)),
+        row("?", Action::Help),
+        row("q", Action::Quit),
+    ]
+}
+
+impl From<KeyEvent> for Key {
+    /// Terminals differ in whether they report the shift of a capital letter; here the letter alone says it.
+    fn from(key: KeyEvent) -> Self {
+        let modifiers = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+        match key.code {
+            KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
+                Self { code: KeyCode::Char(c.to_ascii_lowercase()), modifiers: modifiers - KeyModifiers::SHIFT }
+            }
+            KeyCode::Char(_) | KeyCode::BackTab => Self { code: key.code, modifiers: modifiers - KeyModifiers::SHIFT },
+            code => Self { code, modifiers },
+        }
+    }
+}
+
+/// Names of keys that are not a character or a function key.
+const NAMED: [(&str, KeyCode); 15] = [
+    ("esc", KeyCode::Esc),
+    ("tab", KeyCode::Tab),
+    ("backtab", KeyCode::BackTab),
+    ("enter", KeyCode::Enter),
+    ("space", KeyCode::Char(' ')),
+    ("backspace", KeyCode::Backspace),
+    ("delete", KeyCode::Delete),
+    ("up", KeyCode::Up),
+    ("down", KeyCode::Down),
+    ("left", KeyCode::Left),
+    ("right", KeyCode::Right),
+    ("home", KeyCode::Home),
+    ("end", KeyCode::End),
+    ("pageup", KeyCode::PageUp),
+    ("pagedown", KeyCode::PageDown),
+];
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut rest, mut modifiers) = (text, KeyModifiers::NONE);
+        loop {
+            let (prefix, modifier) = match rest {
+                r if r.starts_with("ctrl-") => ("ctrl-", KeyModifiers::CONTROL),
+                r if r.starts_with("alt-") => ("alt-", KeyModifiers::ALT),
+                r if r.starts_with("shift-") => ("shift-", KeyModifiers::SHIFT),
+                _ => break,
+            };
+            rest = &rest[prefix.len()..];
+            modifiers |= modifier;
+        }
+        let named = NAMED.iter().find(|(name, _)| *name == rest).map(|(_, code)| *code);
+        let function = || rest.strip_prefix('f')?.parse().ok().map(KeyCode::F);
+        let mut chars = rest.chars();
+        let character = match (chars.next(), chars.next()) {
+            (Some(c), None) => Some(KeyCode::Char(c)),
+            _ => None,
+        };
+        match named.or(character).or_else(function) {
+            Some(code) => Ok(KeyEvent::new(code, modifiers).into()),
+            None => Err(format!("`{text}` is not a key; write it like `ctrl-x`, `alt-left`, `f1` or `?`")),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has = |modifier| self.modifiers.contains(modifier);
+        let prefixes = [(KeyModifiers::CONTROL, "ctrl-"), (KeyModifiers::ALT, "alt-"), (KeyModifiers::SHIFT, "shift-")];
+        prefixes.iter().filter(|(modifier, _)| has(*modifier)).try_for_each(|(_, name)| f.write_str(name))?;
+        match (NAMED.iter().find(|(_, code)| *code == self.code), self.code) {
+            (_, KeyCode::Left) => f.write_str("←"),
+            (_, KeyCode::Right) => f.write_str("→"),
+            (_, KeyCode::Up) => f.write_str("↑"),
+            (_, KeyCode::Down) => f.write_str("↓"),
+            (Some((name, _)), _) => f.write_str(name),
+            (None, KeyCode::Char(c)) => write!(f, "{c}"),
+            (None, KeyCode::F(n)) => write!(f, "f{n}"),
+            (None, code) => write!(f, "{code:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_key_parses_and_is_unique() {
+        let rows: Vec<Row> = [global(), prompt(), controls(), chat(), rounds()].into_iter().flatten().collect();
+        let map = KeyMap::default();
+        assert_eq!(map.bindings.len(), rows.len());
+        for (at, (context, key, _)) in map.bindings.iter().enumerate() {
+            assert!(!map.bindings[..at].iter().any(|(c, k, _)| (c, k) == (context, key)), "{context:?} {key} twice");
+        }
+    }
+
+    #[test]
+    fn an_override_replaces_and_a_bad_key_is_named() {
+        let overrides = |key: &str| Overrides::from([(Context::Global, BTreeMap::from([(key.into(), Action::Help)]))]);
+        let map = KeyMap::with(&overrides("ctrl-p")).expect("a key");
+        let event = KeyEvent::new(KeyCode::Char('p'), KeyModifiers::CONTROL);
+        assert_eq!(map.action(Pane::Prompt, event), Some(&Action::Help));
+        assert_eq!(map.key_of(Pane::Prompt, &Action::Palette), None);
+        assert!(KeyMap::with(&overrides("hyper-p")).unwrap_err().contains("hyper-p"));
+    }
+
+    #[test]
+    fn actions_have_readable_names_in_the_settings_file() {
+        let overrides: Overrides =
+            toml::from_str("[global]\nctrl-e = { nudge = [\"exit-layer\", \"up\"] }\nf7 = \"clear\"\n")
+                .expect("overrides");
+        assert_eq!(overrides[&Context::Global]["f7"], Action::Clear);
+    }
+}

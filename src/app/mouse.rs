@@ -1,0 +1,125 @@
+//! The mouse, resolved against the regions of the frame on screen.
+
+use super::action::{Pane, Step};
+use super::control::{Control, Kind};
+use super::message::Effect;
+use super::regions::Target;
+use super::state::{Overlay, State};
+use super::{overlay, panel, update, walk};
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Rect;
+
+/// Lines that a notch of the wheel scrolls.
+const WHEEL: isize = 3;
+
+pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
+    let hit = state.regions.at(event.column, event.row).map(|(area, target)| (area, target.clone()));
+    match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => press(state, hit, event.column),
+        MouseEventKind::Drag(MouseButton::Left) => drag(state, event.column),
+        MouseEventKind::Up(_) => {
+            state.drag = None;
+            Vec::new()
+        }
+        MouseEventKind::ScrollUp => wheel(state, hit, -1),
+        MouseEventKind::ScrollDown => wheel(state, hit, 1),
+        _ => Vec::new(),
+    }
+}
+
+fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Effect> {
+    let Some((area, target)) = hit else { return Vec::new() };
+    if state.overlay.is_some() && !matches!(target, Target::Entry(_) | Target::Overlay | Target::Hint(_)) {
+        state.overlay = None;
+        return Vec::new();
+    }
+    match target {
+        Target::Entry(index) => return overlay::choose(state, index),
+        Target::Hint(action) => return update::act(state, action),
+        Target::Track(control) => return grab(state, control, area, column),
+        Target::Control(control) => select(state, control),
+        Target::Controls => state.focus = Pane::Controls,
+        Target::Prompt => state.focus = Pane::Prompt,
+        Target::Chat => state.focus = Pane::Chat,
+        Target::Rounds => state.focus = Pane::Rounds,
+        Target::Token(token) => {
+            state.focus = Pane::Chat;
+            state.view.cursor = Some(token);
+        }
+        Target::Round { turn, round } => {
+            state.focus = Pane::Rounds;
+            walk::select_round(state, Some((turn, round)));
+        }
+        Target::Inspector | Target::Overlay => {}
+    }
+    Vec::new()
+}
+
+/// A second click on a focused control that is no slider changes it.
+fn select(state: &mut State, control: Control) {
+    state.focus = Pane::Controls;
+    state.controls.focused = control;
+    state.controls.typing = None;
+}
+
+/// Take hold of a slider: the whole drag is one change to undo.
+fn grab(state: &mut State, control: Control, area: Rect, column: u16) -> Vec<Effect> {
+    let again = state.focus == Pane::Controls && state.controls.focused == control;
+    select(state, control);
+    match control.kind(state.model.as_ref()) {
+        Kind::Slider(range) => {
+            let effects = panel::set(state, control, range.at(fraction(area, column)));
+            state.drag = Some(control);
+            effects
+        }
+        Kind::Toggle | Kind::Choice(_) => update::act(state, super::Action::Activate),
+        Kind::Text if again => update::act(state, super::Action::Activate),
+        Kind::Text | Kind::Number(_) => Vec::new(),
+    }
+}
+
+/// The drag follows the column wherever the row is, past the ends too.
+fn drag(state: &mut State, column: u16) -> Vec<Effect> {
+    let Some(control) = state.drag else { return Vec::new() };
+    let track = state.regions.areas().iter().find(|(_, target)| *target == Target::Track(control));
+    match (track, control.kind(state.model.as_ref())) {
+        (Some((area, _)), Kind::Slider(range)) => {
+            let value = range.at(fraction(*area, column));
+            panel::drag(state, control, value)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// How far along a track a column is.
+fn fraction(track: Rect, column: u16) -> f64 {
+    let last = f64::from(track.width.saturating_sub(1).max(1));
+    (f64::from(column) - f64::from(track.x)) / last
+}
+
+fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effect> {
+    if let Some(open) = &mut state.overlay {
+        match open {
+            Overlay::Help { scroll } | Overlay::Text { scroll, .. } => {
+                *scroll = scroll.saturating_add_signed(by * WHEEL)
+            }
+            Overlay::Picker(picker) => picker.step(by),
+            Overlay::System(_) => {}
+        }
+        return Vec::new();
+    }
+    match hit {
+        Some((_, Target::Track(control) | Target::Control(control))) => {
+            select(state, control);
+            panel::adjust(state, control, if by < 0 { Step::Up } else { Step::Down })
+        }
+        Some((_, Target::Rounds | Target::Round { .. })) => {
+            let action = if by < 0 { super::Action::RoundLeft } else { super::Action::RoundRight };
+            update::act(state, action)
+        }
+        _ => {
+            walk::scroll(state, by * WHEEL);
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What lies over the screen: help, lists, the system prompt.
+
+use super::action::{Action, Pane};
+use super::message::Effect;
+use super::picker::{Entry, Picker};
+use super::state::{Overlay, State};
+use super::{ThemeName, hints, panel, update};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Open what the action names.
+pub(super) fn open(state: &mut State, action: &Action) -> Vec<Effect> {
+    state.overlay = Some(match action {
+        Action::Palette => Overlay::Picker(Picker::new("commands", commands(state))),
+        Action::Models => Overlay::Picker(Picker::new("models", models(state))),
+        Action::Presets => Overlay::Picker(Picker::new("presets", presets(state))),
+        _ => Overlay::Help { scroll: 0 },
+    });
+    Vec::new()
+}
+
+/// Every action that can be done now and needs nothing more.
+fn commands(state: &State) -> Vec<Entry> {
+    let general = [
+        Action::Regenerate,
+        Action::Reroll,
+        Action::EditLast,
+        Action::Continue,
+        Action::Cancel,
+        Action::Pause,
+        Action::Step,
+        Action::Copy,
+        Action::Clear,
+        Action::Models,
+        Action::Presets,
+        Action::Undo,
+        Action::ToggleMode,
+        Action::ToggleRejected,
+        Action::ToggleMarkdown,
+        Action::ToggleDetail,
+        Action::ToggleMouse,
+        Action::ExternalEditor,
+        Action::Help,
+        Action::Suspend,
+        Action::Quit,
+    ];
+    let themes = ThemeName::ALL.map(Action::Theme);
+    let panes = Pane::ALL.map(Action::Focus);
+    let all = general.into_iter().chain(panes).chain(themes);
+    all.filter(|action| hints::can(state, action)).map(|action| entry(state, action)).collect()
+}
+
+fn entry(state: &State, action: Action) -> Entry {
+    let key = Pane::ALL.into_iter().find_map(|pane| state.keys.key_of(pane, &action));
+    let note = key.map(|key| key.to_string()).unwrap_or_default();
+    Entry { label: action.label(), note, action }
+}
+
+fn models(state: &State) -> Vec<Entry> {
+    let entry = |choice: &super::ModelChoice| Entry {
+        label: choice.label.clone(),
+        note: choice.note.clone(),
+        action: Action::LoadModel(choice.model.clone()),
+    };
+    state.models.iter().map(entry).collect()
+}
+
+fn presets(state: &State) -> Vec<Entry> {
+    let entry = |(name, preset): (&String, &super::Preset)| Entry {
+        label: name.clone(),
+        note: format!("E {}, K {}", preset.settings.exit_layer, preset.settings.num_speculations),
+        action: Action::LoadPreset(name.clone()),
+    };
+    state.config.presets.iter().map(entry).collect()
+}
+
+/// Whether a key is a character to write.
+pub(super) fn is_text(key: KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Char(_)) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+}
+
+/// A key goes to the overlay alone.
+pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+    match state.overlay.take() {
+        Some(Overlay::Picker(picker)) => picker_key(state, picker, key),
+        Some(Overlay::System(editor)) => system_key(state, editor, key),
+        Some(Overlay::Help { scroll }) => {
+            state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Help { scroll });
+            Vec::new()
+        }
+        Some(Overlay::Text { title, lines, scroll }) => {
+            state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Text { title, lines, scroll });
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Where a key scrolls to; none closes.
+fn scrolled(scroll: usize, key: KeyEvent) -> Option<usize> {
+    match key.code {
+        KeyCode::Up | KeyCode::Char('k') => Some(scroll.saturating_sub(1)),
+        KeyCode::Down | KeyCode::Char('j') => Some(scroll + 1),
+        KeyCode::PageUp => Some(scroll.saturating_sub(10)),
+        KeyCode::PageDown | KeyCode::Char(' ') => Some(scroll + 10),
+        KeyCode::Home => Some(0),
+        _ => None,
+    }
+}
+
+fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent) -> Vec<Effect> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    match key.code {
+        KeyCode::Enter => match picker.chosen() {
+            Some(action) => return update::act(state, action),
+            None => return choose_typed(state, &picker),
+        },
+        KeyCode::Up => picker.step(-1),
+        KeyCode::Down | KeyCode::Tab => picker.step(1),
+        KeyCode::Char('p') if control => picker.step(-1),
+        KeyCode::Char('n') if control => picker.step(1),
+        KeyCode::Backspace => picker.pop(),
+        KeyCode::Char(c) if is_text(key) => picker.push(c),
+        _ => {}
+    }
+    state.overlay = Some(Overlay::Picker(picker));
+    Vec::new()
+}
+
+/// Text that no entry holds is a model to load, or a preset to save under that name.
+fn choose_typed(state: &mut State, picker: &Picker) -> Vec<Effect> {
+    let name = picker.filter.trim().to_string();
+    match picker.title {
+        _ if name.is_empty() => Vec::new(),
+        "models" => update::act(state, Action::LoadModel(Some(name))),
+        "presets" => update::act(state, Action::SavePreset(name)),
+        _ => Vec::new(),
+    }
+}
+
+/// A click on the entry at `index` of those that match.
+pub(super) fn choose(state: &mut State, index: usize) -> Vec<Effect> {
+    let Some(Overlay::Picker(mut picker)) = state.overlay.take() else { return Vec::new() };
+    picker.selected = index;
+    picker.chosen().map(|action| update::act(state, action)).unwrap_or_default()
+}
+
+/// Enter takes the system prompt; the keys of the prompt edit it.
+fn system_key(state: &mut State, mut editor: super::Editor, key: KeyEvent) -> Vec<Effect> {
+    let action = state.keys.action(Pane::Prompt, key).cloned();
+    match action {
+        Some(Action::Send) => return panel::set_system(state, editor.text().to_string()),
+        Some(Action::NewLine) => editor.insert("\n"),
+        Some(Action::PromptUp) => editor.up(),
+        Some(Action::PromptDown) => editor.down(),
+        Some(Action::ExternalEditor) => {
+            let text = editor.text().to_string();
+            state.overlay = Some(Overlay::System(editor));
+            return vec![Effect::Edit(text)];
+        }
+        _ => drop(editor.key(key)),
+    }
+    state.overlay = Some(Overlay::System(editor));
+    Vec::new()
+}

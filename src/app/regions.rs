@@ -1,0 +1,64 @@
+//! What was drawn where: drawing returns it, the mouse and scrolling are resolved against it.
+
+use super::{Action, Control, TokenRef};
+use ratatui::layout::{Position, Rect};
+
+/// The regions of one frame.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Regions {
+    /// Later ones lie above earlier ones.
+    areas: Vec<(Rect, Target)>,
+    pub transcript: Viewport,
+}
+
+/// Which part of the transcript the frame showed, in wrapped lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Viewport {
+    pub first: usize,
+    pub height: usize,
+    pub total: usize,
+}
+
+/// What lies under a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    Chat,
+    Prompt,
+    Controls,
+    Rounds,
+    Inspector,
+    /// A row of the controls panel.
+    Control(Control),
+    /// The track of a slider: its left end is the least value, its right end the greatest.
+    Track(Control),
+    Token(TokenRef),
+    Round {
+        turn: usize,
+        round: usize,
+    },
+    /// An entry of the list that lies over the screen.
+    Entry(usize),
+    /// The list or text that lies over the screen.
+    Overlay,
+    /// A key of the footer.
+    Hint(Action),
+}
+
+impl Regions {
+    pub fn add(&mut self, area: Rect, target: Target) {
+        if !area.is_empty() {
+            self.areas.push((area, target));
+        }
+    }
+
+    /// What lies topmost at a cell, and its extent.
+    pub fn at(&self, column: u16, row: u16) -> Option<(Rect, &Target)> {
+        let position = Position::new(column, row);
+        self.areas.iter().rev().find(|(area, _)| area.contains(position)).map(|(area, target)| (*area, target))
+    }
+
+    /// Everything drawn, lowest first.
+    pub fn areas(&self) -> &[(Rect, Target)] {
+        &self.areas
+    }
+}

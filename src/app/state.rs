@@ -1,0 +1,259 @@
+//! The state of the screen: everything that drawing reads.
+
+use super::action::Pane;
+use super::config::{Config, Preset};
+use super::control::Control;
+use super::editor::Editor;
+use super::keymap::KeyMap;
+use super::look::Look;
+use super::picker::Picker;
+use super::regions::Regions;
+use super::turn::{Mode, TokenRef, Turn};
+use crate::engine::decode::{Settings, Stats};
+use crate::engine::worker::{ModelInfo, ModelRequest, RunId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Everything the screen shows and every decision is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub phase: Phase,
+    pub model: Option<ModelInfo>,
+    /// What was asked for, to load it again or to name it while it loads.
+    pub request: ModelRequest,
+    /// Models that the picker offers.
+    pub models: Vec<ModelChoice>,
+    pub settings: Settings,
+    pub system: String,
+    /// Controls that the user has set; a model's recommendations leave them alone.
+    pub touched: BTreeSet<Control>,
+    pub mode: Mode,
+    pub turns: Vec<Turn>,
+    /// Statistics of the autoregressive rounds of this session, the yardstick of the speed-up.
+    pub baseline: Stats,
+    pub prompt: Editor,
+    pub focus: Pane,
+    pub overlay: Option<Overlay>,
+    pub controls: ControlsPanel,
+    pub view: View,
+    pub notice: Option<Notice>,
+    pub config: Config,
+    pub keys: KeyMap,
+    pub look: Look,
+    /// Time since the start, as the last tick told it.
+    pub now: Duration,
+    /// Of the frame on screen.
+    pub regions: Regions,
+    /// Slider under the mouse button.
+    pub drag: Option<Control>,
+    pub quit: bool,
+    pub(super) next_run: u64,
+    pub(super) next_turn: u64,
+}
+
+/// What the engine is doing. Events of another run than the phase's are dropped.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    Idle,
+    Loading {
+        stage: String,
+        fraction: Option<f32>,
+    },
+    Prefill {
+        run: Run,
+        done: usize,
+        total: usize,
+        cached: usize,
+    },
+    Generating {
+        run: Run,
+    },
+    Paused {
+        run: Run,
+    },
+    /// The model could not be loaded, or a run could not go on; the words say what to do.
+    Failed {
+        message: String,
+    },
+}
+
+/// A generation under way. Its turn is the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub id: RunId,
+    /// The user wants it to stop before its next phase.
+    pub pausing: bool,
+    /// Cancelled; the engine has yet to say so.
+    pub cancelling: bool,
+}
+
+/// A model that can be chosen, as data from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelChoice {
+    /// What to load: a path or id; none for the bundled model.
+    pub model: Option<String>,
+    pub label: String,
+    /// Size, place, or what is missing.
+    pub note: String,
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Overlay {
+    Help {
+        scroll: usize,
+    },
+    Picker(Picker),
+    /// Words to read, from a slash command.
+    Text {
+        title: String,
+        lines: Vec<String>,
+        scroll: usize,
+    },
+    /// The system prompt under edit.
+    System(Editor),
+}
+
+/// The controls panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlsPanel {
+    pub focused: Control,
+    /// A number being typed for the focused control.
+    pub typing: Option<String>,
+    /// Settings before each change, the newest last.
+    pub(super) undo: Vec<Preset>,
+}
+
+/// How the transcript is looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// First wrapped line shown; none follows the end.
+    pub top: Option<usize>,
+    pub cursor: Option<TokenRef>,
+    /// The next frame scrolls so that the cursor is in it.
+    pub reveal: bool,
+    pub show_rejected: bool,
+    pub markdown: bool,
+}
+
+/// A line that says what just happened, for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    pub text: String,
+    pub wrong: bool,
+    /// When it appeared.
+    pub since: Duration,
+}
+
+/// What a saved session holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    pub system: String,
+    pub mode: Mode,
+    pub settings: Settings,
+    pub turns: Vec<Turn>,
+}
+
+/// How the app starts.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub request: ModelRequest,
+    pub models: Vec<ModelChoice>,
+    pub settings: Settings,
+    /// Controls that the command line set.
+    pub touched: BTreeSet<Control>,
+    pub system: String,
+    pub mode: Mode,
+    pub config: Config,
+    pub look: Look,
+    /// Text for the prompt to begin with.
+    pub prompt: String,
+}
+
+impl State {
+    /// The state before the model is loaded. Fails on a key binding that cannot be read.
+    pub fn new(options: Options) -> Result<Self, String> {
+        let config = options.config;
+        let look = Look { theme: config.theme, ascii: options.look.ascii || config.ascii, ..options.look };
+        let view = View { show_rejected: config.show_rejected, markdown: config.markdown, ..View::default() };
+        let mut prompt = Editor::default();
+        prompt.set(options.prompt);
+        Ok(Self {
+            phase: Phase::Loading { stage: "opening the model".into(), fraction: None },
+            model: None,
+            request: options.request,
+            models: options.models,
+            settings: options.settings,
+            system: options.system,
+            touched: options.touched,
+            mode: options.mode,
+            turns: Vec::new(),
+            baseline: Stats::default(),
+            prompt,
+            focus: Pane::Prompt,
+            overlay: None,
+            controls: ControlsPanel::default(),
+            view,
+            notice: None,
+            keys: KeyMap::with(&config.keys)?,
+            config,
+            look,
+            now: Duration::ZERO,
+            regions: Regions::default(),
+            drag: None,
+            quit: false,
+            next_run: 0,
+            next_turn: 0,
+        })
+    }
+
+    /// Whether something on screen changes with time alone.
+    pub fn animated(&self) -> bool {
+        !matches!(self.phase, Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. }) || self.notice.is_some()
+    }
+
+    /// The run under way.
+    pub fn run(&self) -> Option<Run> {
+        match self.phase {
+            Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Layer count L, where a model is loaded.
+    pub fn layers(&self) -> Option<usize> {
+        self.model.as_ref().map(|model| model.config.num_layers)
+    }
+
+    /// What is worth saving.
+    pub fn session(&self) -> Session {
+        Session {
+            system: self.system.clone(),
+            mode: self.mode,
+            settings: self.settings.clone(),
+            turns: self.turns.clone(),
+        }
+    }
+
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), wrong: false, since: self.now });
+    }
+
+    pub(super) fn say_wrong(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), wrong: true, since: self.now });
+    }
+}
+
+impl ControlsPanel {
+    /// Whether there is a change to take back.
+    pub fn can_undo(&self) -> bool {
+        !self.undo.is_empty()
+    }
+}
+
+impl Default for ControlsPanel {
+    fn default() -> Self {
+        Self { focused: Control::ExitLayer, typing: None, undo: Vec::new() }
+    }
+}

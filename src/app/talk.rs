@@ -1,0 +1,245 @@
+//! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
+
+use super::action::Action;
+use super::commands;
+use super::control::Control;
+use super::engine::end;
+use super::message::Effect;
+use super::state::{Phase, Run, Session, State};
+use super::turn::{Mode, Outcome, Turn};
+use crate::engine::decode::StopReason;
+use crate::engine::worker::{Command, Message, ModelRequest, Prompt, Role, RunId};
+
+pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Send => send(state),
+        Action::Cancel => cancel(state),
+        Action::Regenerate => regenerate(state),
+        Action::Reroll => reroll(state),
+        Action::EditLast => edit_last(state),
+        Action::Continue => proceed(state),
+        Action::Clear => clear(state),
+        Action::Pause => pause(state),
+        Action::Step => step(state),
+        Action::ToggleMode => toggle_mode(state),
+        Action::LoadModel(model) => load_model(state, model),
+        Action::SaveSession(name) => vec![Effect::SaveSession(name, state.session())],
+        Action::LoadSession(name) => vec![Effect::LoadSession(name)],
+        _ => Vec::new(),
+    }
+}
+
+/// Send the prompt, or carry out the slash command it holds.
+fn send(state: &mut State) -> Vec<Effect> {
+    let text = state.prompt.text();
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    if commands::is_command(text) {
+        let text = state.prompt.take();
+        return commands::run(state, text.trim());
+    }
+    if !ready(state) {
+        return Vec::new();
+    }
+    let text = state.prompt.take();
+    ask(state, text)
+}
+
+/// Whether a run can start now; says why not.
+fn ready(state: &mut State) -> bool {
+    let why = match &state.phase {
+        Phase::Loading { .. } => "the model is still loading; your text stays here",
+        _ if state.run().is_some() => "an answer is being written; Esc cancels it",
+        _ if state.model.is_none() => "no model is loaded; choose one with /load",
+        _ => return true,
+    };
+    state.say_wrong(why);
+    false
+}
+
+/// A new turn with this prompt.
+fn ask(state: &mut State, text: String) -> Vec<Effect> {
+    let id = state.next_turn;
+    state.next_turn += 1;
+    state.turns.push(Turn::new(id, state.mode, text));
+    state.view.top = None;
+    state.view.cursor = None;
+    generate(state)
+}
+
+/// Start a run for the last turn.
+fn generate(state: &mut State) -> Vec<Effect> {
+    let id = RunId(state.next_run);
+    state.next_run += 1;
+    state.phase = Phase::Prefill { run: Run { id, pausing: false, cancelling: false }, done: 0, total: 0, cached: 0 };
+    if let Some(turn) = state.turns.last_mut() {
+        turn.outcome = None;
+    }
+    let prompt = prompt(state);
+    vec![Effect::Send(Command::Generate { run: id, prompt, settings: state.settings.clone() })]
+}
+
+/// What the model is to continue: the text of the last turn, or the whole conversation.
+fn prompt(state: &State) -> Prompt {
+    match state.turns.last() {
+        Some(turn) if turn.mode == Mode::Completion => Prompt::Text(turn.prompt.clone() + &turn.answer()),
+        _ => Prompt::Chat(messages(state)),
+    }
+}
+
+/// The conversation so far. Turns that were never answered are left out, but for the last one.
+fn messages(state: &State) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut say = |role, content: String| messages.push(Message { role, content });
+    if !state.system.trim().is_empty() {
+        say(Role::System, state.system.clone());
+    }
+    for (at, turn) in state.turns.iter().enumerate() {
+        let last = at + 1 == state.turns.len();
+        if turn.mode == Mode::Completion || (turn.is_empty() && !last) {
+            continue;
+        }
+        say(Role::User, turn.prompt.clone());
+        if !turn.is_empty() {
+            say(Role::Assistant, turn.answer());
+        }
+    }
+    messages
+}
+
+/// End the run. A second time, without waiting for the engine.
+pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
+    let Some(run) = state.run() else { return Vec::new() };
+    if run.cancelling {
+        end(state, Outcome::Stopped(StopReason::Cancelled));
+        state.phase = Phase::Idle;
+        return Vec::new();
+    }
+    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } = &mut state.phase {
+        run.cancelling = true;
+    }
+    vec![Effect::Send(Command::Cancel(run.id))]
+}
+
+/// The last prompt once more.
+fn regenerate(state: &mut State) -> Vec<Effect> {
+    if state.turns.is_empty() || !ready(state) {
+        return Vec::new();
+    }
+    let text = state.turns.pop().map(|turn| turn.prompt).unwrap_or_default();
+    ask(state, text)
+}
+
+/// The last prompt once more, with the next seed: another answer.
+fn reroll(state: &mut State) -> Vec<Effect> {
+    if state.turns.is_empty() || !ready(state) {
+        return Vec::new();
+    }
+    let seed = Control::Seed.get(&state.settings) + 1.0;
+    let mut effects = super::panel::set(state, Control::Seed, seed);
+    effects.extend(regenerate(state));
+    effects
+}
+
+/// Take the last turn back into the prompt.
+fn edit_last(state: &mut State) -> Vec<Effect> {
+    if state.turns.is_empty() || state.run().is_some() {
+        return Vec::new();
+    }
+    if let Some(turn) = state.turns.pop() {
+        state.mode = turn.mode;
+        state.prompt.set(turn.prompt);
+    }
+    state.focus = super::Pane::Prompt;
+    state.view.cursor = None;
+    state.view.top = None;
+    Vec::new()
+}
+
+/// Go on where the last answer stopped.
+fn proceed(state: &mut State) -> Vec<Effect> {
+    if state.turns.is_empty() || !ready(state) {
+        return Vec::new();
+    }
+    state.view.top = None;
+    generate(state)
+}
+
+fn clear(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
+    state.turns.clear();
+    state.view.top = None;
+    state.view.cursor = None;
+    if state.run().is_some() {
+        state.phase = Phase::Idle;
+    }
+    effects
+}
+
+fn pause(state: &mut State) -> Vec<Effect> {
+    match &mut state.phase {
+        &mut Phase::Paused { run } => {
+            state.phase = Phase::Generating { run: Run { pausing: false, ..run } };
+            vec![Effect::Send(Command::Resume)]
+        }
+        Phase::Generating { run } | Phase::Prefill { run, .. } => {
+            run.pausing = true;
+            vec![Effect::Send(Command::Pause)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn step(state: &mut State) -> Vec<Effect> {
+    match state.phase {
+        Phase::Paused { .. } => vec![Effect::Send(Command::Step)],
+        _ => pause(state),
+    }
+}
+
+fn toggle_mode(state: &mut State) -> Vec<Effect> {
+    state.mode = match state.mode {
+        Mode::Chat => Mode::Completion,
+        Mode::Completion => Mode::Chat,
+    };
+    let template = state.model.as_ref().is_none_or(|model| model.has_chat_template);
+    match state.mode {
+        Mode::Chat if !template => state.say_wrong("this model has no chat template; answers may make little sense"),
+        Mode::Chat => state.say("chat: the conversation goes through the model's template"),
+        Mode::Completion => state.say("completion: the model continues the text as it stands"),
+    }
+    Vec::new()
+}
+
+/// Load another model in place of the present one.
+fn load_model(state: &mut State, model: Option<String>) -> Vec<Effect> {
+    let mut effects = cancel(state);
+    if state.run().is_some() {
+        end(state, Outcome::Stopped(StopReason::Cancelled));
+    }
+    let request = ModelRequest { model, ..state.request.clone() };
+    state.request = request.clone();
+    state.model = None;
+    state.phase = Phase::Loading { stage: "opening the model".into(), fraction: None };
+    effects.push(Effect::Send(Command::Load(request)));
+    effects
+}
+
+/// Take up a saved session.
+pub(super) fn restore(state: &mut State, session: Session) -> Vec<Effect> {
+    let effects = clear(state);
+    state.system = session.system;
+    state.mode = session.mode;
+    super::panel::adopt(state, session.settings);
+    for mut turn in session.turns {
+        turn.id = state.next_turn;
+        state.next_turn += 1;
+        // What a file says is not to be trusted: a round keeps no more than it drafted.
+        turn.rounds.retain(|round| round.accepted <= round.drafted.len());
+        turn.outcome.get_or_insert(Outcome::Stopped(StopReason::Cancelled));
+        state.turns.push(turn);
+    }
+    state.say(format!("{} turns are back", state.turns.len()));
+    effects
+}

@@ -1,0 +1,200 @@
+//! What commands print: text coloured by origin, the summary, the JSON report, progress.
+
+use crate::engine::decode::{Origin, Round, Settings, Stats, StopReason, Strategy};
+use crate::engine::worker::{ModelInfo, Prompt};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Writes tokens to a stream, by origin in colour and style.
+pub struct Painter {
+    color: bool,
+    /// Make control characters visible, since a terminal would act on them.
+    guard: bool,
+}
+
+impl Painter {
+    pub fn for_stdout(choice: ColorChoice) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let wanted = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { color: choice == ColorChoice::Always || (choice == ColorChoice::Auto && wanted), guard: terminal }
+    }
+
+    /// Writes the tokens that a round adds, and flushes.
+    pub fn round(&self, out: &mut impl Write, round: &Round) -> std::io::Result<()> {
+        for token in round.kept().filter(|token| !token.text.is_empty()) {
+            let text = if self.guard { crate::app::sanitize::visible(token.text) } else { token.text.into() };
+            match style(token.origin).filter(|_| self.color) {
+                Some(style) => write!(out, "\x1b[{style}m{text}\x1b[0m")?,
+                None => write!(out, "{text}")?,
+            }
+        }
+        out.flush()
+    }
+}
+
+/// ANSI attributes of an origin; never by colour alone.
+fn style(origin: Origin) -> Option<&'static str> {
+    match origin {
+        Origin::Accepted => Some("32"),
+        Origin::Corrected => Some("4;33"),
+        Origin::Bonus => Some("1;36"),
+        Origin::Plain | Origin::Prompt => None,
+    }
+}
+
+/// One line on how the run went.
+pub fn summary(stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
+    let speed = |tokens: usize, seconds: f64| {
+        if seconds > 0.0 { format!(" ({:.1} tokens/s)", tokens as f64 / seconds) } else { String::new() }
+    };
+    let mut line = format!(
+        "prompt {} tokens in {:.2} s{} · generated {} tokens in {:.2} s{}",
+        stats.prefill_tokens,
+        stats.prefill_seconds,
+        speed(stats.prefill_tokens, stats.prefill_seconds),
+        stats.tokens,
+        stats.decode_seconds(),
+        speed(stats.tokens, stats.decode_seconds()),
+    );
+    if let (Some(rate), Some(length)) = (stats.acceptance_rate(), stats.mean_accepted_length()) {
+        let positions: Vec<String> =
+            stats.acceptance_by_position().iter().map(|p| format!("{:.0}", p * 100.0)).collect();
+        line += &format!(
+            "\nE {} K {} · acceptance {:.1} % ({}/{}) · by position {} % · mean accepted length {length:.2}",
+            settings.exit_layer,
+            settings.num_speculations,
+            rate * 100.0,
+            stats.accepted,
+            stats.drafted,
+            positions.join(" "),
+        );
+    } else if settings.strategy == Strategy::EarlyExit {
+        line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
+    }
+    line + &format!("\nstopped: {}", stop_words(stop))
+}
+
+fn stop_words(stop: &StopReason) -> String {
+    match stop {
+        StopReason::Eos => "the model ended its text".into(),
+        StopReason::StopToken(id) => format!("stop token {id}"),
+        StopReason::StopString(text) => format!("stop word {text:?}"),
+        StopReason::MaxSteps => "the most tokens asked for".into(),
+        StopReason::ContextFull => "the context is full".into(),
+        StopReason::Cancelled => "interrupted".into(),
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    model: &'a ModelInfo,
+    prompt: &'a Prompt,
+    /// The generated text.
+    text: String,
+    tokens: Vec<ReportToken<'a>>,
+    rounds: &'a [Round],
+    stats: ReportStats,
+    stop: &'a StopReason,
+}
+
+#[derive(Serialize)]
+struct ReportToken<'a> {
+    id: u32,
+    text: &'a str,
+    origin: Origin,
+    round: usize,
+    p_draft: Option<f32>,
+    p_verify: Option<f32>,
+}
+
+/// [`Stats`] with what is derived from it.
+#[derive(Serialize)]
+pub struct ReportStats {
+    rounds: usize,
+    tokens: usize,
+    drafted: usize,
+    accepted: usize,
+    rejected: usize,
+    acceptance_rate: Option<f64>,
+    acceptance_by_position: Vec<f64>,
+    mean_accepted_length: Option<f64>,
+    prefill_tokens: usize,
+    prefill_seconds: f64,
+    draft_seconds: f64,
+    verify_seconds: f64,
+    decode_seconds: f64,
+    tokens_per_second: Option<f64>,
+}
+
+impl From<&Stats> for ReportStats {
+    fn from(stats: &Stats) -> Self {
+        Self {
+            rounds: stats.rounds,
+            tokens: stats.tokens,
+            drafted: stats.drafted,
+            accepted: stats.accepted,
+            rejected: stats.drafted - stats.accepted,
+            acceptance_rate: stats.acceptance_rate(),
+            acceptance_by_position: stats.acceptance_by_position(),
+            mean_accepted_length: stats.mean_accepted_length(),
+            prefill_tokens: stats.prefill_tokens,
+            prefill_seconds: stats.prefill_seconds,
+            draft_seconds: stats.draft_seconds,
+            verify_seconds: stats.verify_seconds,
+            decode_seconds: stats.decode_seconds(),
+            tokens_per_second: stats.tokens_per_second(),
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    pub fn new(
+        model: &'a ModelInfo,
+        prompt: &'a Prompt,
+        rounds: &'a [Round],
+        stats: &Stats,
+        stop: &'a StopReason,
+    ) -> Self {
+        let token = |round: usize, token: crate::engine::decode::KeptToken<'a>| ReportToken {
+            id: token.id,
+            text: token.text,
+            origin: token.origin,
+            round,
+            p_draft: token.p_draft,
+            p_verify: token.p_verify,
+        };
+        let tokens: Vec<_> =
+            rounds.iter().flat_map(|round| round.kept().map(|kept| token(round.index, kept))).collect();
+        let text = tokens.iter().map(|token| token.text).collect();
+        Self { model, prompt, text, tokens, rounds, stats: stats.into(), stop }
+    }
+}
+
+/// Shows on stderr how loading goes, where that is a terminal.
+pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}%") {
+        bar.set_style(style);
+    }
+    move |stage, fraction| {
+        bar.set_message(stage.to_owned());
+        match fraction {
+            Some(part) if part < 1.0 => bar.set_position((part * 1000.0) as u64),
+            Some(_) => bar.finish_and_clear(),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Carries effects out. What goes wrong comes back as a message, not as an end.
+
+use super::{Driver, files};
+use crate::app::{Effect, Msg};
+use color_eyre::Result;
+use color_eyre::eyre::{WrapErr, eyre};
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::EventStream;
+use crossterm::execute;
+use std::io::{Write, stdout};
+use std::process::Command;
+
+impl Driver {
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::Send(command) => self.send(command),
+            Effect::Copy(text) => execute!(stdout(), CopyToClipboard::to_clipboard_from(text))?,
+            Effect::Edit(text) => self.edit(&text)?,
+            Effect::Mouse(on) => self.terminal.set_mouse(on)?,
+            Effect::SaveConfig(config) => self.answer(files::save_config(&config).map(|()| None))?,
+            Effect::SaveSession(name, session) => {
+                let saved = files::save_session(&name, &session);
+                self.answer(saved.map(|path| Some(Msg::Done(format!("saved as {}", path.display())))))?;
+            }
+            Effect::LoadSession(name) => {
+                self.answer(files::load_session(&name).map(|s| Some(Msg::SessionLoaded(s))))?
+            }
+            Effect::Suspend => self.suspend()?,
+            Effect::Quit => {}
+        }
+        Ok(())
+    }
+
+    /// Tell the state how it went.
+    fn answer(&mut self, result: Result<Option<Msg>>) -> Result<()> {
+        match result {
+            Ok(Some(msg)) => self.take(msg),
+            Ok(None) => Ok(()),
+            Err(error) => self.take(Msg::Wrong(format!("{error:#}"))),
+        }
+    }
+
+    /// Open `$EDITOR` on a text. Keys go to the editor: nobody else may read them meanwhile.
+    fn edit(&mut self, text: &str) -> Result<()> {
+        let edited = self.lend(|| edit(text))?;
+        self.answer(edited.map(|text| Some(Msg::Edited(text))))
+    }
+
+    #[cfg(unix)]
+    fn suspend(&mut self) -> Result<()> {
+        // SAFETY: raise sends this very process a signal; it touches no memory of ours.
+        self.lend(|| unsafe { libc::raise(libc::SIGTSTP) }).map(drop)
+    }
+
+    #[cfg(not(unix))]
+    fn suspend(&mut self) -> Result<()> {
+        self.take(Msg::Wrong("this system cannot suspend a program".into()))
+    }
+
+    fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {
+        self.input = EventStream::new();
+        let done = self.terminal.lend(work)?;
+        self.input = EventStream::new();
+        self.changed = true;
+        Ok(done)
+    }
+}
+
+/// Let `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own.
+fn edit(text: &str) -> Result<String> {
+    let var = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let editor = var("VISUAL").or_else(|| var("EDITOR")).unwrap_or_else(|| "vi".into());
+    let (path, mut file) = files::scratch()?;
+    file.write_all(text.as_bytes()).wrap_err_with(|| path.display().to_string())?;
+    drop(file);
+    let mut words = editor.split_whitespace();
+    let program = words.next().ok_or_else(|| eyre!("$EDITOR is empty"))?;
+    let status = Command::new(program).args(words).arg(&path).status();
+    let edited = std::fs::read_to_string(&path);
+    drop(std::fs::remove_file(&path));
+    match status.wrap_err_with(|| format!("{editor} could not be started; set $EDITOR"))? {
+        status if status.success() => Ok(edited?),
+        status => Err(eyre!("{editor} ended with {status}; the text is as it was")),
+    }
+}

@@ -1,0 +1,151 @@
+//! The driver of the playground: it feeds the state with keys, engine events and time, carries effects out, and draws.
+
+mod effects;
+mod files;
+mod start;
+mod terminal;
+
+use crate::app::{Msg, Options, State, update};
+use crate::engine::worker::{Command, Event};
+use crate::ui::Screen;
+use color_eyre::Result;
+use color_eyre::eyre::eyre;
+use crossterm::event::{Event as Input, EventStream};
+use futures::StreamExt;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+use terminal::{Signals, Terminal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+pub use start::start;
+
+/// At most this often is a frame drawn: 60 times a second.
+const FRAME: Duration = Duration::from_micros(16_667);
+/// While something moves by itself.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The playground on the terminal, until the user quits. The model is asked for once the first frame stands.
+///
+/// # Errors
+/// When the terminal cannot be used or the settings file names a key that does not exist. The terminal is restored in
+/// every case, a panic included.
+pub async fn run(commands: Sender<Command>, events: UnboundedReceiver<Event>, options: Options) -> Result<()> {
+    let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
+    let terminal = Terminal::enter(state.config.mouse)?;
+    let mut driver = Driver {
+        state,
+        screen: Screen::default(),
+        terminal,
+        input: EventStream::new(),
+        commands,
+        events: Some(events),
+        start: Instant::now(),
+        next_frame: Instant::now(),
+        changed: true,
+    };
+    driver.draw()?;
+    let request = driver.state.request.clone();
+    driver.send(Command::Load(request));
+    let result = driver.serve().await;
+    driver.send(Command::Shutdown);
+    result
+}
+
+/// Everything with an effect on the world.
+struct Driver {
+    state: State,
+    screen: Screen,
+    terminal: Terminal,
+    input: EventStream,
+    commands: Sender<Command>,
+    /// None once the engine's thread is gone.
+    events: Option<UnboundedReceiver<Event>>,
+    start: Instant,
+    /// Not before this moment is the next frame drawn.
+    next_frame: Instant,
+    /// Whether there is something to draw.
+    changed: bool,
+}
+
+impl Driver {
+    async fn serve(&mut self) -> Result<()> {
+        let mut signals = Signals::new()?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.state.quit {
+            let (animated, changed) = (self.state.animated(), self.changed);
+            let msg = tokio::select! {
+                biased;
+                () = signals.stop() => return Ok(()),
+                input = self.input.next() => match input {
+                    Some(input) => message(input?),
+                    None => return Ok(()),
+                },
+                () = sleep_until(self.next_frame.into()), if changed => None,
+                event = next(&mut self.events) => Some(event),
+                _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
+            };
+            if let Some(msg) = msg {
+                self.take(msg)?;
+            }
+            self.drain()?;
+            if self.changed && Instant::now() >= self.next_frame {
+                self.draw()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Take in all that the engine has said by now, so that a frame shows the newest.
+    fn drain(&mut self) -> Result<()> {
+        while let Some(Ok(event)) = self.events.as_mut().map(UnboundedReceiver::try_recv) {
+            self.take(Msg::Engine(event))?;
+        }
+        Ok(())
+    }
+
+    /// Change the state and carry out what follows.
+    fn take(&mut self, msg: Msg) -> Result<()> {
+        if msg == Msg::EngineGone {
+            self.events = None;
+        }
+        self.changed = true;
+        for effect in update(&mut self.state, msg) {
+            self.carry_out(effect)?;
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let regions = self.terminal.draw(|frame| self.screen.draw(&self.state, frame))?;
+        update(&mut self.state, Msg::Drawn(regions));
+        self.next_frame = Instant::now() + FRAME;
+        self.changed = false;
+        Ok(())
+    }
+
+    /// A closed channel shows as [`Msg::EngineGone`] on the other one.
+    fn send(&mut self, command: Command) {
+        drop(self.commands.send(command));
+    }
+}
+
+/// The engine's next event; never, once it is gone.
+async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
+    match events {
+        Some(receiver) => receiver.recv().await.map_or(Msg::EngineGone, Msg::Engine),
+        None => std::future::pending().await,
+    }
+}
+
+/// What a terminal event means to the state; none for those that mean nothing.
+fn message(input: Input) -> Option<Msg> {
+    match input {
+        Input::Key(key) => Some(Msg::Key(key)),
+        Input::Mouse(mouse) if mouse.kind != crossterm::event::MouseEventKind::Moved => Some(Msg::Mouse(mouse)),
+        Input::Paste(text) => Some(Msg::Paste(text)),
+        Input::Resize(..) => Some(Msg::Resize),
+        _ => None,
+    }
+}

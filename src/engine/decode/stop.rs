@@ -1,0 +1,105 @@
+//! When a run ends, and what text its tokens show until then.
+
+use super::{Settings, StopReason};
+use crate::engine::text::{TextStream, Tokenizer};
+
+/// Turns the tokens of one run into text and watches for its end. Cloning is cheap, so that a draft can be previewed.
+#[derive(Clone)]
+pub(super) struct Output {
+    stream: Option<TextStream>,
+    /// Text held back because it may be the beginning of a stop string.
+    held: String,
+}
+
+impl Output {
+    /// Output that goes on after `context`; without a tokenizer every text is empty.
+    pub fn new(tokenizer: Option<&Tokenizer>, context: &[u32]) -> Self {
+        Self { stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)), held: String::new() }
+    }
+
+    /// Takes one more token. Returns the text it adds and, if it ends the run, why.
+    pub fn push(&mut self, id: u32, ends: &[u32], settings: &Settings) -> (String, Option<StopReason>) {
+        if let Some(reason) = stop_token(id, ends, settings) {
+            return (String::new(), Some(reason));
+        }
+        let text = self.stream.as_mut().map(|stream| stream.push(id)).unwrap_or_default();
+        if settings.stop_strings.is_empty() && self.held.is_empty() {
+            return (text, None);
+        }
+        self.held.push_str(&text);
+        self.release(&settings.stop_strings)
+    }
+
+    /// The text that is no longer in doubt, and the stop string if one was found.
+    fn release(&mut self, stops: &[String]) -> (String, Option<StopReason>) {
+        let found = stops.iter().filter(|s| !s.is_empty()).filter_map(|s| Some((self.held.find(s.as_str())?, s)));
+        if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len()))) {
+            let text = self.held[..at].to_owned();
+            self.held.clear();
+            return (text, Some(StopReason::StopString(stop.clone())));
+        }
+        let keep = stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
+        let rest = self.held.split_off(self.held.len() - keep);
+        (std::mem::replace(&mut self.held, rest), None)
+    }
+
+    /// The text still held back when the run ends for another reason than a stop string.
+    pub fn finish(&mut self) -> String {
+        let mut text = std::mem::take(&mut self.held);
+        text.push_str(&self.stream.as_mut().map(TextStream::finish).unwrap_or_default());
+        text
+    }
+}
+
+fn stop_token(id: u32, ends: &[u32], settings: &Settings) -> Option<StopReason> {
+    if settings.stop_token_ids.contains(&id) {
+        Some(StopReason::StopToken(id))
+    } else {
+        ends.contains(&id).then_some(StopReason::Eos)
+    }
+}
+
+/// Length of the longest end of `text` that begins `stop` without completing it.
+fn overlap(text: &str, stop: &str) -> usize {
+    let prefixes = stop.char_indices().skip(1).map(|(at, _)| &stop[..at]);
+    prefixes.filter(|prefix| text.ends_with(prefix)).map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn release_all(pieces: &[String], stops: &[String]) -> (String, Option<StopReason>) {
+        let mut output = Output { stream: None, held: String::new() };
+        let mut text = String::new();
+        for piece in pieces {
+            output.held.push_str(piece);
+            let (more, stop) = output.release(stops);
+            text.push_str(&more);
+            if stop.is_some() {
+                return (text, stop);
+            }
+        }
+        text.push_str(&output.finish());
+        (text, None)
+    }
+
+    proptest! {
+        #[test]
+        fn stop_strings_that_span_tokens_cut_the_text_before_them(
+            pieces in prop::collection::vec("[ab\\n€]{0,3}", 0..12),
+            stops in prop::collection::vec("[ab\\n€]{1,4}", 0..3),
+        ) {
+            let whole: String = pieces.concat();
+            let (text, stop) = release_all(&pieces, &stops);
+            // The stop string found is one that ends first as the text grows; what is shown never holds one.
+            prop_assert!(whole.starts_with(&text));
+            prop_assert!(stops.iter().all(|stop| !text.contains(stop.as_str())));
+            match stop {
+                Some(StopReason::StopString(stop)) => prop_assert!(whole[text.len()..].starts_with(&stop)),
+                _ => prop_assert_eq!(text, whole),
+            }
+        }
+    }
+}

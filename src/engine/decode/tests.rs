@@ -1,0 +1,325 @@
+//! Exactness on small random models: whatever the strategy, the exit layer, the speculations, the chunking of the prompt
+//! and however they change on the way, the tokens are those of plain autoregressive decoding, bit for bit.
+
+use super::*;
+use crate::engine::config::{LlamaConfig, RopeScaling};
+use crate::engine::model::{Llama, random};
+use crate::engine::sampling::{Coupling, Sampling};
+use candle_core::Device;
+use candle_core::quantized::GgmlDType;
+use proptest::prelude::{Just, ProptestConfig, Strategy as Generate, any, prop, prop_assert_eq, prop_oneof, proptest};
+
+const VOCAB: usize = 61;
+
+fn config(layers: usize, heads: usize, kv_heads: usize, head_dim: usize, tied: bool) -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: VOCAB,
+        hidden_size: heads * head_dim,
+        intermediate_size: 96,
+        num_layers: layers,
+        num_heads: heads,
+        num_kv_heads: kv_heads,
+        head_dim,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::None,
+        context_length: 96,
+        tie_word_embeddings: tied,
+    }
+}
+
+fn decoder(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
+    let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
+    let model = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
+    Decoder::new(model, None, vec![2])
+}
+
+fn shapes() -> impl Generate<Value = (LlamaConfig, GgmlDType)> {
+    prop_oneof![
+        Just((config(4, 4, 2, 16, true), GgmlDType::F32)),
+        Just((config(3, 3, 1, 32, true), GgmlDType::Q8_0)),
+        Just((config(5, 2, 2, 32, false), GgmlDType::Q4_0)),
+        Just((config(3, 4, 1, 8, false), GgmlDType::F16)),
+        Just((config(4, 6, 3, 16, false), GgmlDType::Q4_1)),
+        Just((config(3, 5, 5, 2, true), GgmlDType::BF16)),
+    ]
+}
+
+fn sampling() -> impl Generate<Value = Sampling> {
+    (any::<bool>(), any::<u64>(), 0.3f32..2.0, 0usize..9, 0.5f32..=1.0, 0f32..0.2, 1f32..1.5, 0usize..4).prop_map(
+        |(sample, seed, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)| Sampling {
+            sample,
+            seed,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            no_repeat_ngram,
+            coupling: Coupling::SharedNoise,
+        },
+    )
+}
+
+/// All rounds of one run; `change` may alter the settings before each round.
+fn rounds(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    settings: &Settings,
+    mut change: impl FnMut(usize, &mut Settings),
+) -> Vec<Round> {
+    let mut session = decoder.session().unwrap();
+    let mut settings = settings.clone();
+    let mut run = decoder.begin(&mut session, prompt, &settings, &mut ()).unwrap();
+    let mut rounds = Vec::new();
+    while run.stop().is_none() {
+        change(rounds.len(), &mut settings);
+        rounds.push(decoder.round(&mut session, &mut run, &settings, &mut ()).unwrap());
+    }
+    assert_eq!(
+        run.stats(),
+        &Stats { prefill_seconds: run.stats().prefill_seconds, prefill_tokens: prompt.len() - 1, ..Stats::of(&rounds) }
+    );
+    assert_eq!(session.tokens()[prompt.len()..], tokens(&rounds));
+    rounds
+}
+
+fn tokens(rounds: &[Round]) -> Vec<u32> {
+    rounds.iter().flat_map(|round| round.kept().map(|token| token.id)).collect()
+}
+
+fn autoregressive(settings: &Settings) -> Settings {
+    Settings { strategy: Strategy::Autoregressive, ..settings.clone() }
+}
+
+fn check_record(rounds: &[Round]) {
+    for (index, round) in rounds.iter().enumerate() {
+        assert_eq!(round.index, index);
+        assert_eq!(round.drafted.len(), round.accepted + round.rejected());
+        assert!(round.drafted.len() <= round.settings.num_speculations);
+        assert!(round.drafted.iter().all(|token| (0.0..=1.0).contains(&token.p_draft)));
+        assert!(!round.is_empty());
+        assert_eq!(round.stop.is_some(), index + 1 == rounds.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_strategy_gives_the_autoregressive_tokens(
+        (config, dtype) in shapes(),
+        model_seed in 0u64..4,
+        sampling in sampling(),
+        prompt in prop::collection::vec(3u32..VOCAB as u32, 1..40),
+        chunk in 1usize..40,
+        moves in prop::collection::vec((1usize..5, 1usize..9, any::<bool>(), 0usize..70), 1..6),
+        max_steps in 1usize..50,
+    ) {
+        let layers = config.num_layers;
+        let mut decoder = decoder(config, dtype, model_seed);
+        let settings = Settings { sampling, max_steps, exit_layer: 1, ..Settings::default() };
+        let want = rounds(&mut decoder, &prompt, &autoregressive(&settings), |_, _| {});
+        check_record(&want);
+        decoder.set_prefill_chunk(chunk);
+        let got = rounds(&mut decoder, &prompt, &settings, |round, settings| {
+            let (exit, speculations, reuse, vocab) = moves[round % moves.len()];
+            settings.exit_layer = exit.min(layers - 1);
+            settings.num_speculations = speculations;
+            settings.kvq_reuse = reuse;
+            settings.draft_vocab = vocab;
+            settings.strategy = if vocab % 5 == 1 { Strategy::Autoregressive } else { Strategy::SelfSpeculative };
+            settings.detail = vocab % 3 == 0;
+        });
+        check_record(&got);
+        prop_assert_eq!(tokens(&got), tokens(&want));
+        prop_assert_eq!(got.last().map(|round| &round.stop), want.last().map(|round| &round.stop));
+    }
+
+    #[test]
+    fn a_second_turn_gives_what_a_fresh_session_gives(
+        (config, dtype) in shapes(),
+        sampling in sampling(),
+        prompt in prop::collection::vec(3u32..VOCAB as u32, 1..20),
+        second in prop::collection::vec(3u32..VOCAB as u32, 1..20),
+        keep in 0usize..30,
+        first_strategy in prop_oneof![Just(Strategy::EarlyExit), Just(Strategy::SelfSpeculative)],
+    ) {
+        let mut decoder = decoder(config, dtype, 9);
+        let settings = Settings { sampling, max_steps: 12, exit_layer: 2, ..Settings::default() };
+        let mut session = decoder.session().unwrap();
+        let first = Settings { strategy: first_strategy, ..settings.clone() };
+        let mut run = decoder.begin(&mut session, &prompt, &first, &mut ()).unwrap();
+        while run.stop().is_none() {
+            decoder.round(&mut session, &mut run, &first, &mut ()).unwrap();
+        }
+        let mut next: Vec<u32> = session.tokens().to_vec();
+        next.truncate(keep.max(1));
+        next.extend(second);
+        let mut run = decoder.begin(&mut session, &next, &settings, &mut ()).unwrap();
+        let mut got = Vec::new();
+        while run.stop().is_none() {
+            got.push(decoder.round(&mut session, &mut run, &settings, &mut ()).unwrap());
+        }
+        let want = rounds(&mut decoder, &next, &autoregressive(&settings), |_, _| {});
+        prop_assert_eq!(tokens(&got), tokens(&want));
+    }
+}
+
+/// A watch that cancels at the n-th checkpoint.
+struct CancelAt(usize);
+
+impl Watch for CancelAt {
+    fn checkpoint(&mut self, _next: Phase) -> std::ops::ControlFlow<()> {
+        self.0 = self.0.wrapping_sub(1);
+        if self.0 == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn cancelling_anywhere_loses_nothing_that_was_finished() {
+    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
+    let settings = Settings { exit_layer: 2, max_steps: 20, ..Settings::default() };
+    let want = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
+    for at in 1..60 {
+        let mut session = decoder.session().unwrap();
+        let mut watch = CancelAt(at);
+        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut watch) else { continue };
+        let mut kept = Vec::new();
+        while run.stop().is_none() {
+            match decoder.round(&mut session, &mut run, &settings, &mut watch) {
+                Ok(round) => kept.extend(tokens(&[round])),
+                Err(error) => {
+                    assert!(matches!(error, crate::engine::Error::Cancelled));
+                    assert_eq!(session.tokens()[3..], kept);
+                }
+            }
+        }
+        assert_eq!(kept, want, "cancelled at checkpoint {at}, then went on");
+    }
+}
+
+#[test]
+fn early_exit_is_what_a_draft_would_have_written() {
+    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
+    let settings = Settings {
+        strategy: Strategy::EarlyExit,
+        exit_layer: 2,
+        max_steps: 6,
+        sampling: Sampling { sample: false, ..Sampling::default() },
+        ..Settings::default()
+    };
+    let early = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
+    let speculative = Settings { strategy: Strategy::SelfSpeculative, num_speculations: 5, ..settings };
+    let first = &rounds(&mut decoder, &[5, 6, 7], &speculative, |_, _| {})[0];
+    let drafted: Vec<u32> = first.drafted.iter().map(|token| token.id).collect();
+    assert_eq!(drafted, early[..drafted.len()]);
+}
+
+#[test]
+fn the_context_ends_in_a_clear_state() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    decoder.end_tokens.clear();
+    let settings = Settings { exit_layer: 1, max_steps: 10_000, ..Settings::default() };
+    for strategy in [Strategy::SelfSpeculative, Strategy::Autoregressive, Strategy::EarlyExit] {
+        let settings = Settings { strategy, ..settings.clone() };
+        let all = rounds(&mut decoder, &[5; 10], &settings, |_, _| {});
+        assert_eq!(tokens(&all).len(), 86);
+        assert_eq!(all.last().unwrap().stop, Some(StopReason::ContextFull));
+    }
+}
+
+#[test]
+fn unsound_input_is_refused_with_words() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    let mut session = decoder.session().unwrap();
+    let sound = Settings { exit_layer: 1, ..Settings::default() };
+    let mut fails = |prompt: &[u32], settings: &Settings, words: &str| {
+        let error = decoder.begin(&mut session, prompt, settings, &mut ()).err().expect(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    fails(&[], &sound, "empty");
+    fails(&[5; 96], &sound, "context");
+    fails(&[61], &sound, "vocabulary");
+    fails(&[5], &Settings { exit_layer: 3, ..sound.clone() }, "1 to 2");
+    fails(&[5], &Settings { exit_layer: 0, ..sound.clone() }, "1 to 2");
+    fails(&[5], &Settings { num_speculations: 0, ..sound.clone() }, "at least 1");
+    let nan = Sampling { temperature: f32::NAN, ..Sampling::default() };
+    fails(&[5], &Settings { sampling: nan, ..sound.clone() }, "temperature");
+}
+
+/// Pairs of tokens from self-speculation with rejection follow the distribution of autoregressive sampling.
+#[test]
+fn rejection_samples_the_models_distribution() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 6);
+    decoder.end_tokens.clear();
+    let mut counts = |strategy: Strategy, seeds: std::ops::Range<u64>| {
+        let mut counts = std::collections::BTreeMap::<Vec<u32>, f64>::new();
+        for seed in seeds {
+            let coupling = Coupling::Rejection;
+            let sampling = Sampling { temperature: 0.8, top_k: 3, top_p: 1.0, seed, coupling, ..Sampling::default() };
+            let settings = Settings {
+                strategy,
+                exit_layer: 1,
+                num_speculations: 3,
+                max_steps: 3,
+                sampling,
+                ..Settings::default()
+            };
+            *counts.entry(tokens(&rounds(&mut decoder, &[5, 9], &settings, |_, _| {}))).or_default() += 1.0;
+        }
+        counts
+    };
+    let n = 6000u64;
+    let plain = counts(Strategy::Autoregressive, 0..n);
+    let speculative = counts(Strategy::SelfSpeculative, n..2 * n);
+    let keys: std::collections::BTreeSet<_> = plain.keys().chain(speculative.keys()).cloned().collect();
+    let pairs = keys.iter().map(|key| (plain.get(key).unwrap_or(&0.0), speculative.get(key).unwrap_or(&0.0)));
+    // Two samples of the same size: the sum of (a - b)² / (a + b) is chi-square; rare texts count together.
+    let (mut chi, mut rare, mut freedom) = (0f64, (0f64, 0f64), 0f64);
+    for (a, b) in pairs {
+        if a + b < 10.0 {
+            rare = (rare.0 + a, rare.1 + b);
+        } else {
+            chi += (a - b).powi(2) / (a + b);
+            freedom += 1.0;
+        }
+    }
+    if rare.0 + rare.1 > 0.0 {
+        chi += f64::powi(rare.0 - rare.1, 2) / (rare.0 + rare.1);
+    }
+    assert!(freedom >= 5.0);
+    // 99.99 % of a chi-square distribution lie below this (Wilson and Hilferty's approximation).
+    let limit = freedom * (1.0 - 2.0 / (9.0 * freedom) + 3.72 * (2.0 / (9.0 * freedom)).sqrt()).powi(3);
+    assert!(chi < limit, "chi-square {chi} of {freedom} degrees of freedom, limit {limit}");
+}
+
+/// What the lens says of a text is what drafting on that text then finds.
+#[test]
+fn the_forecast_of_the_lens_comes_true() {
+    let config = config(4, 4, 2, 16, true);
+    let layers = config.num_layers;
+    let mut decoder = decoder(config, GgmlDType::Q8_0, 5);
+    decoder.end_tokens.clear();
+    for sample in [false, true] {
+        let sampling = Sampling { sample, temperature: 0.4, ..Sampling::default() };
+        let settings = Settings { max_steps: 40, sampling, exit_layer: 1, ..Settings::default() };
+        let prompt = [5, 9, 11];
+        let all = rounds(&mut decoder, &prompt, &settings, |_, _| {});
+        let mut session = decoder.session().unwrap();
+        let text: Vec<u32> = prompt.iter().copied().chain(tokens(&all)).collect();
+        session.restart(&text, layers);
+        let lens = decoder.lens(&mut session, prompt.len()..text.len(), &settings, &mut ()).unwrap();
+        let costs = Costs { layers, layer: vec![1.0], head: vec![1.0], draft_head: 1.0, choice: 0.0 };
+        assert!(lens.iter().all(|row| row.agrees(layers)), "the last layer wrote the text");
+        for exit_layer in 1..layers {
+            for num_speculations in [1, 3, 6] {
+                let settings = Settings { exit_layer, num_speculations, ..settings.clone() };
+                let stats = Stats::of(&rounds(&mut decoder, &prompt, &settings, |_, _| {}));
+                let forecast = Forecast::of(&lens, exit_layer, num_speculations, &costs);
+                let found = (stats.rounds, stats.drafted, stats.accepted);
+                assert_eq!((forecast.rounds, forecast.drafted, forecast.accepted), found);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Activations: as f32 for dense weights, and as bytes with a scale for each 32 of them for quantised ones.
+
+use super::{BLOCK, Level, Shared, level::Kernel, simd::Simd};
+
+/// Scale and sums of 32 quantised activations.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct ActBlock {
+    /// Value of one step.
+    pub scale: f32,
+    /// Sum of the 32 values, for formats with minima.
+    pub sum: f32,
+    /// −8, −16 and −128 times the sum of the 32 bytes: where the dot products with offset weights start.
+    pub neg8: i32,
+    pub neg16: i32,
+    pub neg128: i32,
+    /// −32 times the sums of bytes 0..16 and 16..32.
+    pub neg32: [i32; 2],
+}
+
+/// Storage of activations. It only ever grows.
+#[derive(Debug, Default)]
+pub struct Acts {
+    dense: Vec<f32>,
+    bytes: Vec<i8>,
+    blocks: Vec<ActBlock>,
+}
+
+impl Acts {
+    /// Room for `rows` rows of `cols`; what was there is lost.
+    pub fn view(&mut self, rows: usize, cols: usize) -> ActsView {
+        let (n, blocks) = (rows * cols, rows * cols.div_ceil(BLOCK));
+        if self.dense.len() < n {
+            self.dense.resize(n, 0.0);
+            self.bytes.resize(n, 0);
+        }
+        if self.blocks.len() < blocks {
+            self.blocks.resize(blocks, ActBlock::default());
+        }
+        let (dense, bytes) = (Shared::new(&mut self.dense), Shared::new(&mut self.bytes));
+        ActsView { cols, dense, bytes, blocks: Shared::new(&mut self.blocks) }
+    }
+}
+
+/// `[rows, cols]` of activations, which a crew fills and reads by turns.
+#[derive(Clone, Copy)]
+pub struct ActsView {
+    pub cols: usize,
+    pub dense: Shared<f32>,
+    pub bytes: Shared<i8>,
+    pub blocks: Shared<ActBlock>,
+}
+
+impl ActsView {
+    /// The f32 values of a row.
+    ///
+    /// # Safety
+    /// No one else uses that row meanwhile.
+    pub unsafe fn row<'a>(&self, row: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { self.dense.slice(row * self.cols, self.cols) }
+    }
+
+    /// Quantises columns `start..end` of a row from its f32 values; both are multiples of [`BLOCK`].
+    ///
+    /// # Safety
+    /// No one else uses those columns meanwhile.
+    pub unsafe fn quantise(&self, level: Level, row: usize, start: usize, end: usize) {
+        let (from, len) = (row * self.cols + start, end - start);
+        // SAFETY: the caller's.
+        unsafe {
+            level.run(Quantise {
+                x: self.dense.slice(from, len),
+                bytes: self.bytes.slice(from, len),
+                blocks: self.blocks.slice(from / BLOCK, len / BLOCK),
+            });
+        }
+    }
+}
+
+/// Rounds each 32 numbers to bytes in −127..=127 times their scale.
+struct Quantise<'a> {
+    x: &'a [f32],
+    bytes: &'a mut [i8],
+    blocks: &'a mut [ActBlock],
+}
+
+impl Kernel for Quantise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let rows = self.x.as_chunks::<BLOCK>().0.iter().zip(self.bytes.as_chunks_mut::<BLOCK>().0);
+        for ((x, bytes), block) in rows.zip(self.blocks) {
+            *block = quantise_block(x, bytes);
+        }
+    }
+}
+
+#[inline(always)]
+fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
+    /// Adding and taking away 1.5 × 2^23 rounds to the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    let mut most = [0.0f32; 16];
+    for i in 0..BLOCK {
+        let size = x[i].abs();
+        most[i % 16] = if size > most[i % 16] { size } else { most[i % 16] };
+    }
+    let most = most.iter().fold(0.0f32, |a, &b| if b > a { b } else { a });
+    let scale = most / 127.0;
+    let inverse = if scale > 0.0 { 127.0 / most } else { 0.0 };
+    let mut sums = [0i32; 2];
+    for (half, sum) in sums.iter_mut().enumerate() {
+        for i in half * 16..half * 16 + 16 {
+            // The clamp catches what is not a number, and infinities of a broken model.
+            let rounded = (x[i] * inverse + ROUND) - ROUND;
+            let q = (rounded as i32).clamp(-127, 127);
+            bytes[i] = q as i8;
+            *sum += q;
+        }
+    }
+    let total = sums[0] + sums[1];
+    ActBlock {
+        scale,
+        sum: scale * total as f32,
+        neg8: -8 * total,
+        neg16: -16 * total,
+        neg128: -128 * total,
+        neg32: sums.map(|sum| -32 * sum),
+    }
+}

@@ -1,0 +1,173 @@
+//! Attention of one position over the cache.
+//!
+//! Keys lie in panels of 16 positions, one lane a position, so that scores come out of the same loop as a matrix
+//! product; values lie in chunks of 16 dimensions, one lane a dimension. All query heads that share a key-value head
+//! are served by one reading of it.
+
+use super::math::{exp, tree_sum};
+use super::{LANES, Level, level::Kernel, simd::Simd};
+
+/// Positions of a page of the cache.
+pub const PAGE: usize = 256;
+
+/// The query heads that share one key-value head, at one position.
+pub struct Attention<'a> {
+    /// `[heads, head_dim]`, already rotated.
+    pub q: &'a [f32],
+    pub head_dim: usize,
+    /// Keys of each page, f16 `[panel][head_dim][16 positions]`.
+    pub keys: &'a [*const u16],
+    /// Values of each page, f16 `[chunk of 16 dimensions][256 positions][16]`.
+    pub values: &'a [*const u16],
+    /// How many positions are attended to: all up to the query's own.
+    pub positions: usize,
+    /// Room for `heads` times the positions rounded up to 16.
+    pub scores: &'a mut [f32],
+    /// `[heads, head_dim]`
+    pub out: &'a mut [f32],
+}
+
+/// Softmax-weighted sums of the values.
+///
+/// # Safety
+/// The pages hold `positions` positions, and no one writes those meanwhile.
+pub unsafe fn attend(level: Level, attention: Attention) {
+    let heads = attention.q.len() / attention.head_dim;
+    let stride = attention.positions.next_multiple_of(LANES);
+    assert!(attention.positions > 0 && attention.positions <= attention.keys.len() * PAGE);
+    assert!(attention.values.len() == attention.keys.len() && attention.scores.len() >= heads * stride);
+    assert!(attention.out.len() == attention.q.len());
+    // SAFETY: the caller's.
+    unsafe { level.run(attention) }
+}
+
+impl Kernel for Attention<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        let (heads, stride) = (self.q.len() / self.head_dim, self.positions.next_multiple_of(LANES));
+        let mut head = 0;
+        while head < heads {
+            // SAFETY: the caller's.
+            head += unsafe {
+                match heads - head {
+                    4.. => self.group::<S, 4>(head, stride),
+                    3 => self.group::<S, 3>(head, stride),
+                    2 => self.group::<S, 2>(head, stride),
+                    _ => self.group::<S, 1>(head, stride),
+                }
+            };
+        }
+    }
+}
+
+impl Attention<'_> {
+    /// `G` query heads from `head`; returns `G`.
+    #[inline(always)]
+    unsafe fn group<S: Simd, const G: usize>(&mut self, head: usize, stride: usize) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            self.score::<S, G>(head, stride);
+            let totals = std::array::from_fn(|g| {
+                let scores = &mut self.scores[(head + g) * stride..(head + g + 1) * stride];
+                softmax::<S>(scores, self.positions)
+            });
+            self.gather::<S, G>(head, stride, totals);
+        }
+        G
+    }
+
+    /// Scaled products of the queries with all keys.
+    #[inline(always)]
+    unsafe fn score<S: Simd, const G: usize>(&mut self, head: usize, stride: usize) {
+        let dim = self.head_dim;
+        let q = self.q[head * dim..(head + G) * dim].as_ptr();
+        // SAFETY: the caller's pages hold the positions, and `scores` has room for whole panels.
+        unsafe {
+            let scale = S::splat(1.0 / (dim as f32).sqrt());
+            for panel in 0..stride / LANES {
+                let page = self.keys[panel * LANES / PAGE];
+                let keys = page.add(panel % (PAGE / LANES) * dim * LANES);
+                let mut sums = [[S::splat(0.0); 2]; G];
+                for d in 0..dim {
+                    let key = S::load_f16(keys.add(d * LANES));
+                    for (g, sum) in sums.iter_mut().enumerate() {
+                        sum[d % 2] = S::fma(key, S::splat(*q.add(g * dim + d)), sum[d % 2]);
+                    }
+                }
+                for (g, sum) in sums.into_iter().enumerate() {
+                    let to = self.scores[(head + g) * stride + panel * LANES..][..LANES].as_mut_ptr();
+                    S::store(to, S::mul(S::add(sum[0], sum[1]), scale));
+                }
+            }
+        }
+    }
+
+    /// Sums of the values with the scores as weights, over `totals`.
+    #[inline(always)]
+    unsafe fn gather<S: Simd, const G: usize>(&mut self, head: usize, stride: usize, totals: [f32; G]) {
+        let dim = self.head_dim;
+        for chunk in 0..dim.div_ceil(LANES) {
+            // SAFETY: the caller's pages hold the positions.
+            let sums = unsafe { self.gather_chunk::<S, G>(head, stride, chunk) };
+            let width = LANES.min(dim - chunk * LANES);
+            for g in 0..G {
+                let to = &mut self.out[(head + g) * dim + chunk * LANES..][..width];
+                for (to, sum) in to.iter_mut().zip(sums[g]) {
+                    *to = sum / totals[g];
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather_chunk<S: Simd, const G: usize>(
+        &self,
+        head: usize,
+        stride: usize,
+        chunk: usize,
+    ) -> [[f32; LANES]; G] {
+        let scores = self.scores[head * stride..(head + G) * stride].as_ptr();
+        let mut out = [[0.0; LANES]; G];
+        // SAFETY: the caller's pages hold the positions.
+        unsafe {
+            let mut sums = [S::splat(0.0); G];
+            for (page, &values) in self.values.iter().enumerate() {
+                let first = page * PAGE;
+                let values = values.add(chunk * PAGE * LANES);
+                for position in first..self.positions.min(first + PAGE) {
+                    let value = S::load_f16(values.add((position - first) * LANES));
+                    for (g, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::fma(value, S::splat(*scores.add(g * stride + position)), *sum);
+                    }
+                }
+            }
+            for (out, sum) in out.iter_mut().zip(sums) {
+                S::store(out.as_mut_ptr(), sum);
+            }
+        }
+        out
+    }
+}
+
+/// Scores become e^(score − greatest), those from `positions` on 0; returns their sum.
+#[inline(always)]
+fn softmax<S: Simd>(scores: &mut [f32], positions: usize) -> f32 {
+    scores[positions..].fill(f32::NEG_INFINITY);
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for panel in scores.as_chunks::<LANES>().0 {
+        for i in 0..LANES {
+            most[i] = if panel[i] > most[i] { panel[i] } else { most[i] };
+        }
+    }
+    let most = most.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let mut sums = [0.0f32; LANES];
+    for panel in scores.as_chunks_mut::<LANES>().0 {
+        for i in 0..LANES {
+            panel[i] = exp(panel[i] - most);
+            sums[i] += panel[i];
+        }
+    }
+    tree_sum(sums)
+}

@@ -1,0 +1,63 @@
+//! Functions of one number, the same on every machine.
+
+use super::{LANES, Level, level::Kernel, simd::Simd};
+
+/// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round alike
+/// everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    /// ln 2 in two parts, so that the reduction is exact.
+    const LN2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+    /// Adding and taking away 1.5 × 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.0, 88.0);
+    let n = clamped.mul_add(LOG2_E, ROUND) - ROUND;
+    let r = n.mul_add(-LN2.1, n.mul_add(-LN2.0, clamped));
+    let p = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]
+        .into_iter()
+        .fold(0.0f32, |p, c| p.mul_add(r, c));
+    let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    if x < -87.0 { 0.0 } else { p * power }
+}
+
+/// x · sigmoid(x), the activation of the gate.
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// `gate[i] = silu(gate[i]) * up[i]` over rows of 16 lanes.
+pub fn swiglu(level: Level, gate: &mut [[f32; LANES]], up: &[[f32; LANES]]) {
+    // SAFETY: levels exist only where the machine has them, and the kernel is safe code.
+    unsafe { level.run(SwiGlu { gate, up }) }
+}
+
+struct SwiGlu<'a> {
+    gate: &'a mut [[f32; LANES]],
+    up: &'a [[f32; LANES]],
+}
+
+impl Kernel for SwiGlu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for (gate, up) in self.gate.iter_mut().zip(self.up) {
+            for i in 0..LANES {
+                gate[i] = silu(gate[i]) * up[i];
+            }
+        }
+    }
+}
+
+/// Sum of 16 lanes in a fixed tree.
+#[inline(always)]
+pub fn tree_sum(mut x: [f32; LANES]) -> f32 {
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            x[i] += x[i + width];
+        }
+    }
+    x[0]
+}

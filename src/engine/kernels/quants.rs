@@ -1,0 +1,84 @@
+//! The block formats of ggml, taken apart.
+
+use super::BLOCK;
+use candle_core::quantized::GgmlDType;
+use half::f16;
+
+/// 32 weights of one row: `scale * (q − offset)` or `scale * q + min`, as the form says.
+pub struct Block {
+    pub q: [i8; BLOCK],
+    /// Of columns 0..16 and 16..32; the same but for Q6_K.
+    pub scales: [f32; 2],
+    pub min: f32,
+}
+
+fn half_at(bytes: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+/// Calls `each` with the index and content of every 32 columns of a row; `bytes` are whole blocks of `dtype`.
+pub fn unpack(dtype: GgmlDType, bytes: &[u8], mut each: impl FnMut(usize, Block)) {
+    for (i, block) in bytes.chunks_exact(dtype.type_size()).enumerate() {
+        match dtype {
+            GgmlDType::Q8_0 => each(i, q8_0(block)),
+            GgmlDType::Q4_0 => each(i, nibbles(&block[2..], half_at(block, 0), 0.0)),
+            GgmlDType::Q4_1 => each(i, nibbles(&block[4..], half_at(block, 0), half_at(block, 2))),
+            GgmlDType::Q5_0 => each(i, q5(&block[2..], half_at(block, 0), 0.0)),
+            GgmlDType::Q5_1 => each(i, q5(&block[4..], half_at(block, 0), half_at(block, 2))),
+            GgmlDType::Q4K => (0..8).for_each(|sub| each(i * 8 + sub, q45k(block, sub, None, &block[16..]))),
+            GgmlDType::Q5K => {
+                (0..8).for_each(|sub| each(i * 8 + sub, q45k(block, sub, Some(&block[16..48]), &block[48..])))
+            }
+            _ => (0..8).for_each(|sub| each(i * 8 + sub, q6k(block, sub))),
+        }
+    }
+}
+
+fn q8_0(block: &[u8]) -> Block {
+    let scale = half_at(block, 0);
+    Block { q: std::array::from_fn(|i| block[2 + i] as i8), scales: [scale; 2], min: 0.0 }
+}
+
+/// Low nibbles are columns 0..16, high ones columns 16..32.
+fn nibbles(qs: &[u8], scale: f32, min: f32) -> Block {
+    let q = std::array::from_fn(|i| if i < 16 { qs[i] & 15 } else { qs[i - 16] >> 4 } as i8);
+    Block { q, scales: [scale; 2], min }
+}
+
+/// As [`nibbles`], after 32 bits that hold the fifth bit of every column.
+fn q5(bits: &[u8], scale: f32, min: f32) -> Block {
+    let mut block = nibbles(&bits[4..], scale, min);
+    for (i, q) in block.q.iter_mut().enumerate() {
+        *q |= ((bits[i / 8] >> (i % 8) & 1) << 4) as i8;
+    }
+    block
+}
+
+/// Sub-block `sub` of Q4_K or Q5_K: 6-bit scales and minima in units of the two f16 at the front.
+fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
+    let packed = &block[4..16];
+    let (scale, min) = if sub < 4 {
+        (packed[sub] & 63, packed[sub + 4] & 63)
+    } else {
+        let (low, high) = (packed[sub + 4], |i: usize| packed[i] >> 6 << 4);
+        (low & 15 | high(sub - 4), low >> 4 | high(sub))
+    };
+    let qs = &qs[sub / 2 * 32..];
+    let q = std::array::from_fn(|i| {
+        let nibble = if sub % 2 == 0 { qs[i] & 15 } else { qs[i] >> 4 };
+        (nibble | fifth.map_or(0, |bits| (bits[i] >> sub & 1) << 4)) as i8
+    });
+    Block { q, scales: [half_at(block, 0) * f32::from(scale); 2], min: -half_at(block, 2) * f32::from(min) }
+}
+
+/// 32 columns of Q6_K: 4 low bits, 2 high bits, a signed byte of scale each 16 columns.
+fn q6k(block: &[u8], sub: usize) -> Block {
+    let (half, quarter) = (sub / 4, sub % 4);
+    let (low, high) = (&block[half * 64 + quarter % 2 * 32..], &block[128 + half * 32..]);
+    let q = std::array::from_fn(|i| {
+        let nibble = if quarter < 2 { low[i] & 15 } else { low[i] >> 4 };
+        (nibble | (high[i] >> (2 * quarter) & 3) << 4) as i8
+    });
+    let scale = |i: usize| half_at(block, 208) * f32::from(block[192 + sub * 2 + i] as i8);
+    Block { q, scales: [scale(0), scale(1)], min: 0.0 }
+}

@@ -1,0 +1,130 @@
+//! Small models with random weights, for tests and demonstrations.
+
+use crate::engine::config::LlamaConfig;
+use crate::engine::text::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary};
+use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
+use crate::engine::{Error, Result};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Tensors in memory, by GGUF name.
+#[derive(Default)]
+pub struct MemoryTensors(pub HashMap<String, (Vec<usize>, GgmlDType, Vec<u8>)>);
+
+impl TensorSource for MemoryTensors {
+    fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>> {
+        Ok(self.0.get(name).map(|(shape, dtype, data)| RawTensor {
+            shape: shape.clone(),
+            dtype: *dtype,
+            data: Cow::Borrowed(data),
+        }))
+    }
+}
+
+/// A model of that shape with weights of type `dtype`, or f32 where rows do not divide into its blocks. The same seed
+/// gives the same model. The layers add little to the residual stream, so that early exits sometimes agree.
+pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<Checkpoint> {
+    let mut tensors = MemoryTensors::default();
+    let mut random = Random(seed);
+    for (name, shape, spread) in shapes(config) {
+        let n = shape.iter().product();
+        let entry = if shape.len() == 1 {
+            let data = (0..n).flat_map(|_| (1.0 + 0.2 * random.next()).to_le_bytes()).collect();
+            (shape, GgmlDType::F32, data)
+        } else {
+            let spread = spread / (shape[1] as f32).sqrt();
+            let numbers = (0..n).map(|_| random.next() * spread).collect();
+            let (dtype, data) = encode(numbers, &shape, dtype)?;
+            (shape, dtype, data)
+        };
+        tensors.0.insert(name, entry);
+    }
+    Ok(Checkpoint {
+        name: "random".into(),
+        path: PathBuf::new(),
+        config: config.clone(),
+        text: byte_vocabulary(config.vocab_size),
+        end_tokens: vec![2],
+        tensors: Box::new(tensors),
+        defaults: ModelDefaults::default(),
+    })
+}
+
+/// A vocabulary of `size` tokens: unknown, begin, end, then bytes as far as there is room, then unused ones.
+fn byte_vocabulary(size: usize) -> TextParts {
+    let token = |id: usize| match id {
+        0 => ("<unk>".to_owned(), TokenKind::Unknown),
+        1 => ("<s>".to_owned(), TokenKind::Control),
+        2 => ("</s>".to_owned(), TokenKind::Control),
+        3..259 => (format!("<0x{:02X}>", id - 3), TokenKind::Byte),
+        _ => (format!("<unused{id}>"), TokenKind::Unused),
+    };
+    let (tokens, kinds): (Vec<_>, Vec<_>) = (0..size).map(token).unzip();
+    let merging = TokenMerging::Scored { scores: vec![0.0; size], add_space_prefix: false };
+    TextParts {
+        vocabulary: Vocabulary::Gguf(GgufVocabulary { tokens, kinds, merging }),
+        bos_token: Some("<s>".into()),
+        eos_token: Some("</s>".into()),
+        add_bos: Some(true),
+        chat_template: None,
+    }
+}
+
+/// Every tensor of a Llama: name, shape, and how far its weights spread.
+fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
+    let (vocab, hidden, inner) = (config.vocab_size, config.hidden_size, config.intermediate_size);
+    let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
+    let mut all = vec![
+        ("token_embd.weight".to_string(), vec![vocab, hidden], 4.0),
+        ("output_norm.weight".to_string(), vec![hidden], 1.0),
+    ];
+    if !config.tie_word_embeddings {
+        all.push(("output.weight".to_string(), vec![vocab, hidden], 4.0));
+    }
+    for i in 0..config.num_layers {
+        let mut add =
+            |name: &str, shape: Vec<usize>, spread| all.push((format!("blk.{i}.{name}.weight"), shape, spread));
+        add("attn_norm", vec![hidden], 1.0);
+        add("attn_q", vec![heads, hidden], 2.0);
+        add("attn_k", vec![kv, hidden], 2.0);
+        add("attn_v", vec![kv, hidden], 2.0);
+        add("attn_output", vec![hidden, heads], 1.0);
+        add("ffn_norm", vec![hidden], 1.0);
+        add("ffn_gate", vec![inner, hidden], 2.0);
+        add("ffn_up", vec![inner, hidden], 2.0);
+        add("ffn_down", vec![hidden, inner], 1.0);
+    }
+    all
+}
+
+/// Numbers as `dtype` stores them, or as f32 where it cannot.
+fn encode(numbers: Vec<f32>, shape: &[usize], dtype: GgmlDType) -> Result<(GgmlDType, Vec<u8>)> {
+    let cols = shape[shape.len() - 1];
+    Ok(match dtype {
+        GgmlDType::F16 => (dtype, numbers.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect()),
+        GgmlDType::BF16 => (dtype, numbers.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect()),
+        _ if dtype == GgmlDType::F32 || !cols.is_multiple_of(dtype.block_size()) => {
+            (GgmlDType::F32, numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+        _ => {
+            let tensor = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
+            (dtype, QTensor::quantize(&tensor, dtype).map_err(Error::Tensor)?.data()?.into_owned())
+        }
+    })
+}
+
+/// SplitMix64, as numbers in −1..1.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}

@@ -1,0 +1,330 @@
+//! What filtering leaves of the logits.
+
+use super::{Sampling, noise, softmax};
+use crate::engine::{Error, Result};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// A probability distribution over token ids. It owns its buffers, so that one used again allocates nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Distribution {
+    /// `exp((logit - max) / temperature)` of every column.
+    weights: Vec<f32>,
+    /// Columns that survived filtering, the likeliest first; unused while `filtered` is off.
+    kept: Vec<u32>,
+    filtered: bool,
+    /// Sum of the weights that survived.
+    total: f32,
+    /// Column of the largest logit, the lowest of equals.
+    best: usize,
+    vocab: Option<Arc<VocabSubset>>,
+}
+
+/// A part of the vocabulary that a draft chooses from.
+#[derive(Debug)]
+pub struct VocabSubset {
+    /// Token of each column.
+    pub ids: Vec<u32>,
+    /// Column of each token, `u32::MAX` for those left out.
+    columns: Vec<u32>,
+}
+
+impl VocabSubset {
+    /// `ids` are tokens of a vocabulary of `size`.
+    pub fn new(ids: Vec<u32>, size: usize) -> Self {
+        let mut columns = vec![u32::MAX; size];
+        for (column, &id) in ids.iter().enumerate() {
+            if let Some(slot) = columns.get_mut(id as usize) {
+                *slot = column as u32;
+            }
+        }
+        Self { ids, columns }
+    }
+}
+
+impl Distribution {
+    /// Replaces the distribution by that of `logits`, whose columns are the tokens of `vocab` (all, if none). Greedy
+    /// sampling leaves the plain softmax, so that probabilities still say how sure the model was.
+    ///
+    /// Fails where no logit is a number.
+    pub fn fill(&mut self, logits: &[f32], vocab: Option<&Arc<VocabSubset>>, sampling: &Sampling) -> Result<()> {
+        let max = softmax::maximum(logits);
+        if !max.is_finite() {
+            return Err(Error::Model(
+                "the model gave no usable logit: its weights are damaged, or no-repeat-ngram forbids every token"
+                    .into(),
+            ));
+        }
+        self.vocab = vocab.cloned();
+        self.best = logits.iter().position(|&x| x == max).unwrap_or(0);
+        let scale = if sampling.greedy() { 1.0 } else { 1.0 / sampling.temperature };
+        self.total = softmax::exponentials(logits, max, scale, &mut self.weights);
+        self.filtered = !sampling.greedy() && sampling.filters(logits.len());
+        if self.filtered {
+            self.filter(sampling);
+        }
+        Ok(())
+    }
+
+    /// Top-k, then top-p of what is left, then min-p, without sorting the vocabulary.
+    fn filter(&mut self, sampling: &Sampling) {
+        let columns = self.weights.len();
+        // Tokens under this weight are too few to matter, however many they are: V of them do not reach 1 - top_p.
+        let floor = if sampling.top_k == 0 { self.total * (1.0 - sampling.top_p) / columns as f32 * 0.99 } else { 0.0 };
+        let weights = &self.weights;
+        self.kept.clear();
+        self.kept.extend((0..columns as u32).filter(|&c| weights[c as usize] >= floor));
+        let likelier = |a: &u32, b: &u32| by_weight(weights, *a, *b);
+        if (1..self.kept.len()).contains(&sampling.top_k) {
+            self.kept.select_nth_unstable_by(sampling.top_k, likelier);
+            self.kept.truncate(sampling.top_k);
+            self.total = self.kept.iter().map(|&c| weights[c as usize]).sum();
+        }
+        let nucleus = self.sort_nucleus(sampling.top_p);
+        self.kept.truncate(nucleus);
+        let weights = &self.weights;
+        let likely = self.kept.partition_point(|&c| weights[c as usize] >= sampling.min_p);
+        self.kept.truncate(likely.max(1));
+        self.total = self.kept.iter().map(|&c| weights[c as usize]).sum();
+    }
+
+    /// Sorts `kept` from the likeliest on, as far as the nucleus of `top_p` reaches, and returns its size.
+    fn sort_nucleus(&mut self, top_p: f32) -> usize {
+        let weights = &self.weights;
+        let goal = if top_p < 1.0 { self.total * top_p } else { f32::INFINITY };
+        let (mut sorted, mut chunk, mut sum) = (0, 64, 0.0);
+        while sorted < self.kept.len() {
+            let rest = &mut self.kept[sorted..];
+            let size = chunk.min(rest.len());
+            if size < rest.len() {
+                rest.select_nth_unstable_by(size, |a, b| by_weight(weights, *a, *b));
+            }
+            rest[..size].sort_unstable_by(|a, b| by_weight(weights, *a, *b));
+            for (i, &column) in rest[..size].iter().enumerate() {
+                sum += weights[column as usize];
+                if sum >= goal {
+                    return sorted + i + 1;
+                }
+            }
+            sorted += size;
+            chunk *= 4;
+        }
+        sorted
+    }
+
+    /// The token of the largest logit.
+    pub fn argmax(&self) -> u32 {
+        self.id(self.best)
+    }
+
+    /// Probability of a token; 0 for one that was filtered out.
+    pub fn probability(&self, id: u32) -> f32 {
+        let Some(column) = self.column(id) else { return 0.0 };
+        if self.filtered && !self.kept.contains(&(column as u32)) {
+            return 0.0;
+        }
+        self.weights[column] / self.total
+    }
+
+    /// The argmax of log-probability plus Gumbel noise over the tokens that survived: a sample of the distribution
+    /// (Gumbel-max), the same for the same noise.
+    pub fn gumbel_argmax(&self, noise: noise::PositionNoise) -> u32 {
+        let (mut best, mut best_score) = (self.best, f64::NEG_INFINITY);
+        // A token of weight w can only win if its noise makes up for it: 1 - u ≤ w · e^-score, since
+        // gumbel(u) ≥ x implies 1 - u ≤ e^-x. That spares most tokens their logarithms.
+        let mut reach = f64::INFINITY;
+        self.each(|column, weight| {
+            let id = self.id(column);
+            let uniform = noise.uniform(id);
+            if weight > 0.0 && 1.0 - uniform <= f64::from(weight) * reach * 1.000_001 {
+                let score = f64::from(weight).ln() + noise::gumbel(uniform);
+                if score > best_score || (score == best_score && id < self.id(best)) {
+                    (best, best_score, reach) = (column, score, (-score).exp());
+                }
+            }
+        });
+        self.id(best)
+    }
+
+    /// The token at which the cumulative probability passes `uniform`.
+    pub fn inverse_cdf(&self, uniform: f64) -> u32 {
+        self.walk(uniform, f64::from(self.total), |_, weight| f64::from(weight))
+    }
+
+    /// A sample of the residual distribution `max(p - q, 0)`, normalised (Leviathan et al., section 2.3), where `self`
+    /// is p and `draft` is q. Where p does not exceed q anywhere, a sample of p.
+    pub fn residual(&self, draft: &Distribution, uniform: f64) -> u32 {
+        let excess = |column: usize, weight: f32| {
+            (f64::from(weight / self.total) - f64::from(draft.probability(self.id(column)))).max(0.0)
+        };
+        let mut sum = 0.0;
+        self.each(|column, weight| sum += excess(column, weight));
+        if sum > 0.0 { self.walk(uniform, sum, excess) } else { self.inverse_cdf(uniform) }
+    }
+
+    fn walk(&self, uniform: f64, total: f64, share: impl Fn(usize, f32) -> f64) -> u32 {
+        let (mut sum, mut found, mut last) = (0.0, None, self.best);
+        self.each(|column, weight| {
+            let part = share(column, weight);
+            if found.is_none() && part > 0.0 {
+                sum += part;
+                last = column;
+                if sum > uniform * total {
+                    found = Some(column);
+                }
+            }
+        });
+        self.id(found.unwrap_or(last))
+    }
+
+    /// The `n` likeliest tokens with their probabilities.
+    pub fn top(&self, n: usize) -> Vec<(u32, f32)> {
+        let mut top: Vec<(usize, f32)> = Vec::with_capacity(n + 1);
+        self.each(|column, weight| {
+            if weight > 0.0 && (top.len() < n || top.last().is_some_and(|&(_, least)| weight > least)) {
+                let at = top.partition_point(|&(_, other)| other >= weight);
+                top.insert(at, (column, weight));
+                top.truncate(n);
+            }
+        });
+        top.into_iter().map(|(column, weight)| (self.id(column), weight / self.total)).collect()
+    }
+
+    /// Entropy in nats.
+    pub fn entropy(&self) -> f32 {
+        let mut entropy = 0.0;
+        self.each(|_, weight| {
+            let p = f64::from(weight / self.total);
+            entropy -= if p > 0.0 { p * p.ln() } else { 0.0 };
+        });
+        entropy as f32
+    }
+
+    /// Calls `f` with column and weight of every survivor.
+    fn each(&self, mut f: impl FnMut(usize, f32)) {
+        if self.filtered {
+            self.kept.iter().for_each(|&column| f(column as usize, self.weights[column as usize]));
+        } else {
+            self.weights.iter().enumerate().for_each(|(column, &weight)| f(column, weight));
+        }
+    }
+
+    fn id(&self, column: usize) -> u32 {
+        self.vocab.as_ref().map_or(column as u32, |vocab| vocab.ids[column])
+    }
+
+    fn column(&self, id: u32) -> Option<usize> {
+        let column = match &self.vocab {
+            None => id as usize,
+            Some(vocab) => *vocab.columns.get(id as usize)? as usize,
+        };
+        (column < self.weights.len()).then_some(column)
+    }
+}
+
+/// The likelier column first, the lower of equals first.
+fn by_weight(weights: &[f32], a: u32, b: u32) -> Ordering {
+    weights[b as usize].total_cmp(&weights[a as usize]).then(a.cmp(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sampling::noise::{PositionNoise, Stream};
+    use proptest::prelude::*;
+
+    fn distribution(logits: &[f32], sampling: &Sampling) -> Distribution {
+        let mut distribution = Distribution::default();
+        distribution.fill(logits, None, sampling).unwrap();
+        distribution
+    }
+
+    /// Survivors by the plain definition: sort everything.
+    fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut all: Vec<(u32, f32)> =
+            logits.iter().enumerate().map(|(i, &x)| (i as u32, softmax::exp((x - max) / s.temperature))).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if s.top_k > 0 {
+            all.truncate(s.top_k);
+        }
+        let total: f64 = all.iter().map(|&(_, w)| f64::from(w)).sum();
+        let mut sum = 0.0;
+        let nucleus = all.iter().position(|&(_, w)| {
+            sum += f64::from(w);
+            sum >= total * f64::from(s.top_p)
+        });
+        if s.top_p < 1.0 {
+            all.truncate(nucleus.map_or(all.len(), |n| n + 1));
+        }
+        all.into_iter().enumerate().filter(|(i, (_, w))| *i == 0 || *w >= s.min_p).map(|(_, (id, _))| id).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn filtering_without_a_full_sort_keeps_what_sorting_keeps(
+            logits in prop::collection::vec(-6f32..6.0, 1..400),
+            top_k in 0usize..50, top_p in 0.05f32..0.99, min_p in 0f32..0.3, temperature in 0.2f32..3.0,
+        ) {
+            let sampling = Sampling { top_k, top_p, min_p, temperature, ..Sampling::default() };
+            let distribution = distribution(&logits, &sampling);
+            let want = survivors(&logits, &sampling);
+            // Rounding of the running sum may move the border by one token.
+            prop_assert!(distribution.kept.len().abs_diff(want.len()) <= 1);
+            let common = want.len().min(distribution.kept.len());
+            prop_assert_eq!(&distribution.kept[..common], &want[..common]);
+            let sum: f32 = (0..logits.len() as u32).map(|id| distribution.probability(id)).sum();
+            prop_assert!((sum - 1.0).abs() < 1e-4);
+        }
+
+        #[test]
+        fn pruned_gumbel_argmax_is_the_argmax(logits in prop::collection::vec(-9f32..9.0, 1..300), seed: u64) {
+            let distribution = distribution(&logits, &Sampling { temperature: 1.0, top_p: 1.0, ..Sampling::default() });
+            let noise = PositionNoise::new(seed, 3, Stream::Gumbel);
+            let score = |i: &usize| f64::from(distribution.weights[*i]).ln() + noise::gumbel(noise.uniform(*i as u32));
+            let want = (0..logits.len()).max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
+            prop_assert_eq!(distribution.gumbel_argmax(noise), want as u32);
+        }
+    }
+
+    #[test]
+    fn samples_follow_the_distribution() {
+        let logits = [0.0, 1.0, 2.0, -1.0, 0.5];
+        let distribution = distribution(&logits, &Sampling { temperature: 1.0, top_p: 1.0, ..Sampling::default() });
+        let (mut gumbel, mut cdf) = ([0f64; 5], [0f64; 5]);
+        let n = 40_000;
+        for position in 0..n {
+            gumbel[distribution.gumbel_argmax(PositionNoise::new(5, position, Stream::Gumbel)) as usize] += 1.0;
+            let uniform = PositionNoise::new(5, position, Stream::Verify).uniform(0);
+            cdf[distribution.inverse_cdf(uniform) as usize] += 1.0;
+        }
+        for counts in [gumbel, cdf] {
+            let chi: f64 = counts
+                .iter()
+                .enumerate()
+                .map(|(id, &count)| {
+                    let want = f64::from(distribution.probability(id as u32)) * n as f64;
+                    (count - want).powi(2) / want
+                })
+                .sum();
+            assert!(chi < 23.5, "chi-square of 4 degrees of freedom: {chi}");
+        }
+    }
+
+    #[test]
+    fn a_subset_of_the_vocabulary_speaks_in_token_ids() {
+        let vocab = Arc::new(VocabSubset::new(vec![7, 2, 9], 12));
+        let mut distribution = Distribution::default();
+        distribution.fill(&[0.0, 3.0, 1.0], Some(&vocab), &Sampling::default()).unwrap();
+        assert_eq!(distribution.argmax(), 2);
+        assert_eq!(distribution.probability(5), 0.0);
+        assert!(distribution.probability(2) > 0.5);
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_an_error() {
+        for bad in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY, 0.0, 0.0]] {
+            assert!(Distribution::default().fill(&bad, None, &Sampling::default()).is_err());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The tokens so far, and the penalties they lay on the next.
+
+use super::Sampling;
+
+/// All tokens so far, prompt and draft included, with a count of each, so that penalties cost no search.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    tokens: Vec<u32>,
+    /// How often each token id occurs; grows to the highest id seen.
+    counts: Vec<u32>,
+}
+
+impl History {
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    pub fn push(&mut self, id: u32) {
+        let slot = id as usize;
+        if self.counts.len() <= slot {
+            self.counts.resize(slot + 1, 0);
+        }
+        self.counts[slot] += 1;
+        self.tokens.push(id);
+    }
+
+    pub fn truncate(&mut self, len: usize) {
+        while self.tokens.len() > len {
+            if let Some(id) = self.tokens.pop() {
+                self.counts[id as usize] -= 1;
+            }
+        }
+    }
+
+    /// Lays the penalties of `sampling` on `logits`; `ids` names the token of each logit where it is not its index.
+    pub fn penalise(&self, logits: &mut [f32], ids: Option<&[u32]>, sampling: &Sampling) {
+        if sampling.repetition_penalty != 1.0 {
+            self.penalise_repetition(logits, ids, sampling.repetition_penalty);
+        }
+        if sampling.no_repeat_ngram > 0 {
+            self.forbid_ngrams(logits, ids, sampling.no_repeat_ngram);
+        }
+    }
+
+    /// Divides positive and multiplies negative logits of seen tokens (Keskar et al., arXiv 1909.05858, section 4.1).
+    fn penalise_repetition(&self, logits: &mut [f32], ids: Option<&[u32]>, penalty: f32) {
+        let change = |logit: &mut f32| *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        let seen = |id: usize| self.counts.get(id).is_some_and(|&n| n > 0);
+        match ids {
+            None => logits.iter_mut().enumerate().filter(|(id, _)| seen(*id)).for_each(|(_, logit)| change(logit)),
+            Some(ids) => ids.iter().zip(logits).filter(|(id, _)| seen(**id as usize)).for_each(|(_, l)| change(l)),
+        }
+    }
+
+    /// Sets to -inf every token that would complete an n-gram which the history already holds.
+    fn forbid_ngrams(&self, logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
+        let Some(start) = (self.tokens.len() + 1).checked_sub(n) else { return };
+        let tail = &self.tokens[start..];
+        for window in self.tokens.windows(n).filter(|window| window[..n - 1] == *tail) {
+            let id = window[n - 1];
+            let column = match ids {
+                None => Some(id as usize),
+                Some(ids) => ids.iter().position(|&other| other == id),
+            };
+            if let Some(logit) = column.and_then(|column| logits.get_mut(column)) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+    }
+}
+
+impl FromIterator<u32> for History {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Self {
+        let mut history = Self::default();
+        ids.into_iter().for_each(|id| history.push(id));
+        history
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn repetition_penalty_moves_seen_tokens_down_only() {
+        let history: History = [1, 2, 2].into_iter().collect();
+        let mut logits = [1.0, 1.0, -1.0, -1.0];
+        history.penalise(&mut logits, None, &Sampling { repetition_penalty: 2.0, ..Sampling::default() });
+        assert_eq!(logits, [1.0, 0.5, -2.0, -1.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn forbidden_ngrams_never_come_again(ids in prop::collection::vec(0u32..4, 0..40), n in 1usize..4) {
+            let mut history = History::default();
+            let sampling = Sampling { no_repeat_ngram: n, ..Sampling::default() };
+            for id in ids {
+                let mut logits = [0.0f32; 4];
+                history.penalise(&mut logits, None, &sampling);
+                let mut next = history.tokens().to_vec();
+                next.push(id);
+                let repeats = next.len() >= n && next[..next.len() - 1].windows(n).any(|w| *w == next[next.len() - n..]);
+                prop_assert_eq!(logits[id as usize] == f32::NEG_INFINITY, repeats);
+                history.push(id);
+            }
+        }
+
+        #[test]
+        fn truncating_undoes_pushing(ids in prop::collection::vec(0u32..9, 0..30), keep in 0usize..30) {
+            let mut history: History = ids.iter().copied().collect();
+            history.truncate(keep);
+            let short: History = ids.iter().copied().take(keep).collect();
+            prop_assert_eq!(history.tokens(), short.tokens());
+            let (mut a, mut b) = ([1.0f32; 9], [1.0f32; 9]);
+            let sampling = Sampling { repetition_penalty: 1.5, ..Sampling::default() };
+            history.penalise(&mut a, None, &sampling);
+            short.penalise(&mut b, None, &sampling);
+            prop_assert_eq!(a, b);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What decides how a token is chosen.
+
+use crate::engine::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How a token is chosen from logits. With `sample` off the other fields but the penalties have no effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sampling {
+    /// Off: greedy, the most likely token.
+    pub sample: bool,
+    /// Divides the logits; 0 is greedy.
+    pub temperature: f32,
+    /// Keep the k most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the most likely tokens that together reach this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens seen in the history; 1 is off.
+    pub repetition_penalty: f32,
+    /// Forbid n-grams that the history already holds; 0 is off.
+    pub no_repeat_ngram: usize,
+    /// Seed of all randomness.
+    pub seed: u64,
+    /// How draft and verify share randomness.
+    pub coupling: Coupling,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            sample: true,
+            temperature: 0.6,
+            top_k: 0,
+            top_p: 0.9,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram: 0,
+            seed: 42,
+            coupling: Coupling::SharedNoise,
+        }
+    }
+}
+
+impl Sampling {
+    /// Whether the most likely token is always chosen.
+    pub fn greedy(&self) -> bool {
+        !self.sample || self.temperature < 1e-4
+    }
+
+    /// Whether any filter can remove a token of a vocabulary of `columns`.
+    pub fn filters(&self, columns: usize) -> bool {
+        (1..columns).contains(&self.top_k) || self.top_p < 1.0 || self.min_p > 0.0
+    }
+
+    /// Fails with words on the first field outside of what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let fault =
+            |name: &str, value: f32, range: &str| Err(Error::Setting(format!("{name} is {value}; it may be {range}")));
+        if !(0.0..=100.0).contains(&self.temperature) {
+            return fault("temperature", self.temperature, "0 (greedy) to 100");
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return fault("top-p", self.top_p, "more than 0 and at most 1 (off)");
+        }
+        if !(0.0..=1.0).contains(&self.min_p) {
+            return fault("min-p", self.min_p, "0 (off) to 1");
+        }
+        if !(self.repetition_penalty > 0.0 && self.repetition_penalty <= 100.0) {
+            return fault("repetition penalty", self.repetition_penalty, "more than 0 and at most 100; 1 is off");
+        }
+        Ok(())
+    }
+}
+
+/// How draft and verify share randomness when sampling.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coupling {
+    /// Draft and verify take the argmax of log-probability plus the same Gumbel noise, a pure function of
+    /// (seed, absolute position, token id): the text is that of plain autoregressive sampling, token for token.
+    #[default]
+    SharedNoise,
+    /// Accept a draft with probability min(1, p/q), else sample the residual (Leviathan et al., arXiv 2211.17192).
+    Rejection,
+}

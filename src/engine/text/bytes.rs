@@ -1,0 +1,66 @@
+//! The alphabet of byte-level BPE: every byte as a printable character, as GPT-2 introduced it.
+
+/// The byte that a character stands for, if it is of the alphabet.
+pub fn char_to_byte(c: char) -> Option<u8> {
+    match u32::from(c) {
+        code @ (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF) => Some(code as u8),
+        code @ 0x100..=0x120 => Some((code - 0x100) as u8),
+        code @ 0x121..=0x142 => Some((code - 0x121 + 0x7F) as u8),
+        0x143 => Some(0xAD),
+        _ => None,
+    }
+}
+
+/// The bytes that a token of byte-level BPE stands for; its own UTF-8 where it is not of the alphabet throughout.
+pub fn byte_level(token: &str) -> Vec<u8> {
+    token.chars().map(char_to_byte).collect::<Option<Vec<u8>>>().unwrap_or_else(|| token.as_bytes().to_vec())
+}
+
+/// The bytes that a token of SentencePiece stands for: `▁` is a space and `<0x0A>` a byte.
+pub fn sentencepiece(token: &str) -> Vec<u8> {
+    byte_token(token).map_or_else(|| token.replace('▁', " ").into_bytes(), |byte| vec![byte])
+}
+
+/// The byte of a token such as `<0x0A>`.
+pub fn byte_token(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>').filter(|digits| digits.len() == 2)?;
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    u8::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The character that stands for a byte. Printable Latin-1 stands for itself; the others follow from U+0100 on.
+    fn byte_to_char(byte: u8) -> char {
+        match byte {
+            b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF => char::from(byte),
+            0..=0x20 => shifted(byte),
+            0x7F..=0xA0 => shifted(byte - 0x7F + 0x21),
+            0xAD => shifted(0x43),
+        }
+    }
+
+    fn shifted(nth: u8) -> char {
+        char::from_u32(0x100 + u32::from(nth)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
+    #[test]
+    fn the_alphabet_is_a_bijection() {
+        for byte in 0..=255 {
+            assert_eq!(char_to_byte(byte_to_char(byte)), Some(byte));
+        }
+        assert_eq!((byte_to_char(b' '), byte_to_char(b'\n')), ('Ġ', 'Ċ'));
+    }
+
+    #[test]
+    fn byte_tokens_are_recognised() {
+        assert_eq!(sentencepiece("<0x0A>"), b"\n");
+        assert_eq!(sentencepiece("▁the"), b" the");
+        assert_eq!(sentencepiece("<0x0>"), b"<0x0>");
+        assert_eq!(byte_token("<0x+1>"), None);
+    }
+}

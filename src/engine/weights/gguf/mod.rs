@@ -1,0 +1,182 @@
+//! Our own reader of GGUF files, versions 2 and 3: memory-mapped, and strict, because a file from somewhere else may be
+//! damaged or hostile. Nothing is allocated by the say-so of a number in the file.
+
+mod checkpoint;
+mod cursor;
+mod metadata;
+mod tensor;
+mod value;
+mod vocabulary;
+
+pub use checkpoint::open;
+pub use cursor::Fault;
+pub use vocabulary::read_text;
+
+use super::mapped::MappedFile;
+use super::{RawTensor, TensorSource};
+use crate::engine::{Error, Result};
+use candle_core::quantized::GgmlDType;
+use cursor::Cursor;
+use metadata::Metadata;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use tensor::TensorInfo;
+pub use tensor::byte_size;
+use value::{Value, ValueType};
+
+/// Most metadata entries and most tensors; real files have some dozens and some thousands.
+const MAX_ENTRIES: u64 = 65_536;
+/// Longest metadata key, by the format's definition.
+const MAX_KEY: usize = 65_535;
+/// Alignment of the data where the file does not say.
+const DEFAULT_ALIGNMENT: u64 = 32;
+
+/// An opened GGUF file.
+pub struct Gguf {
+    file: MappedFile,
+    metadata: HashMap<String, Value>,
+    tensors: HashMap<String, (TensorInfo, Range<usize>)>,
+}
+
+impl Gguf {
+    /// Map the file and read its header; tensors stay on disk until they are asked for.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = MappedFile::open(path)?;
+        let (metadata, tensors) = parse(file.bytes()).map_err(|fault| Error::file(path, fault))?;
+        Ok(Self { file, metadata, tensors })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The metadata, for reading by key.
+    pub fn metadata(&self) -> Metadata<'_> {
+        Metadata::new(&self.metadata, self.file.bytes())
+    }
+
+    /// Shape of a tensor.
+    pub fn shape_of(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|(info, _)| info.shape.as_slice())
+    }
+
+    /// An error about this file.
+    pub fn fault(&self, fault: impl Into<String>) -> Error {
+        Error::file(self.path(), fault)
+    }
+}
+
+impl TensorSource for Gguf {
+    fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>> {
+        Ok(self.tensors.get(name).map(|(info, range)| RawTensor {
+            shape: info.shape.clone(),
+            dtype: info.dtype,
+            data: Cow::Borrowed(&self.file.bytes()[range.clone()]),
+        }))
+    }
+
+    fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {
+        Ok(self.shape_of(name).map(<[usize]>::to_vec))
+    }
+}
+
+type Entries = HashMap<String, Value>;
+type Tensors = HashMap<String, (TensorInfo, Range<usize>)>;
+
+/// Header, metadata, tensor descriptions; then the data, whose bounds are checked here once and for all.
+fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
+    let mut cursor = Cursor::new(bytes);
+    let (tensor_count, entry_count) = read_header(&mut cursor)?;
+    let metadata = read_metadata(&mut cursor, entry_count)?;
+    let infos = read_tensor_infos(&mut cursor, tensor_count)?;
+    let alignment = alignment(&metadata)?;
+    let start = (cursor.position() as u64).next_multiple_of(alignment);
+    let mut tensors = HashMap::new();
+    for (name, info) in infos {
+        let range =
+            info.range(start, alignment, bytes.len() as u64).map_err(|fault| format!("tensor {name}: {fault}"))?;
+        tensors.insert(name, (info, range));
+    }
+    Ok((metadata, tensors))
+}
+
+/// Magic, version and the two counts.
+fn read_header(cursor: &mut Cursor) -> Result<(u64, u64), Fault> {
+    const MAGIC: u32 = u32::from_le_bytes(*b"GGUF");
+    if cursor.remaining() < 4 || cursor.u32("magic")? != MAGIC {
+        return Err("not a GGUF file: it does not begin with the letters GGUF".into());
+    }
+    match cursor.u32("version")? {
+        2 | 3 => {}
+        version if matches!(version.swap_bytes(), 1..=3) => {
+            return Err("a big-endian GGUF file, which skiplens does not read".into());
+        }
+        version => return Err(format!("GGUF version {version}; skiplens reads versions 2 and 3")),
+    }
+    let tensors = cursor.u64("tensor count")?;
+    let entries = cursor.u64("metadata count")?;
+    for (count, what) in [(tensors, "tensors"), (entries, "metadata entries")] {
+        if count > MAX_ENTRIES || count > cursor.remaining() as u64 / 13 {
+            return Err(format!("it claims {count} {what}, more than it can hold"));
+        }
+    }
+    Ok((tensors, entries))
+}
+
+fn read_metadata(cursor: &mut Cursor, count: u64) -> Result<Entries, Fault> {
+    let mut entries = HashMap::new();
+    for _ in 0..count {
+        let key = cursor.short_string(MAX_KEY, "metadata key")?;
+        let kind = ValueType::from_u32(cursor.u32(key)?)?;
+        let value = Value::read(cursor, kind, key)?;
+        if entries.insert(key.to_owned(), value).is_some() {
+            return Err(format!("metadata key {key} occurs twice"));
+        }
+    }
+    Ok(entries)
+}
+
+fn read_tensor_infos(cursor: &mut Cursor, count: u64) -> Result<HashMap<String, TensorInfo>, Fault> {
+    let mut infos = HashMap::new();
+    for _ in 0..count {
+        let (name, info) = TensorInfo::read(cursor)?;
+        if infos.contains_key(&name) {
+            return Err(format!("tensor {name} occurs twice"));
+        }
+        infos.insert(name, info);
+    }
+    Ok(infos)
+}
+
+/// The format asks for a multiple of 8 and ggml for a power of two; both together keep every element aligned.
+fn alignment(metadata: &Entries) -> Result<u64, Fault> {
+    let Some(value) = metadata.get("general.alignment") else { return Ok(DEFAULT_ALIGNMENT) };
+    let sound = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
+    value
+        .as_unsigned()
+        .filter(sound)
+        .ok_or_else(|| format!("general.alignment is {value:?}, not a power of two from 8"))
+}
+
+/// What people call a tensor type.
+pub fn type_name(dtype: GgmlDType) -> &'static str {
+    match dtype {
+        GgmlDType::F32 => "F32",
+        GgmlDType::F16 => "F16",
+        GgmlDType::BF16 => "BF16",
+        GgmlDType::Q4_0 => "Q4_0",
+        GgmlDType::Q4_1 => "Q4_1",
+        GgmlDType::Q5_0 => "Q5_0",
+        GgmlDType::Q5_1 => "Q5_1",
+        GgmlDType::Q8_0 => "Q8_0",
+        GgmlDType::Q8_1 => "Q8_1",
+        GgmlDType::Q2K => "Q2_K",
+        GgmlDType::Q3K => "Q3_K",
+        GgmlDType::Q4K => "Q4_K",
+        GgmlDType::Q5K => "Q5_K",
+        GgmlDType::Q6K => "Q6_K",
+        GgmlDType::Q8K => "Q8_K",
+    }
+}

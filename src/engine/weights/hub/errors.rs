@@ -1,0 +1,66 @@
+//! What goes wrong with the hub, in words that say what to do.
+
+use super::model::HubModel;
+use crate::engine::Error;
+use hf_hub::api::sync::ApiError;
+
+/// In what circumstances something went wrong.
+pub struct Trouble<'a> {
+    pub model: &'a HubModel,
+    pub endpoint: &'a str,
+    pub has_token: bool,
+}
+
+/// An error of the library, explained.
+pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
+    let model = &trouble.model.repository;
+    Error::Model(match error {
+        ApiError::RequestError(error) => trouble.request(&error),
+        ApiError::TooManyRetries(inner) => return explain(trouble, *inner),
+        ApiError::LockAcquisition(path) => {
+            format!(
+                "another program is downloading {model}; wait for it, or remove {} if there is none",
+                path.display()
+            )
+        }
+        ApiError::IoError(error) => format!("downloading {model} was interrupted: {error}; try again to continue it"),
+        ApiError::InvalidResume => format!("what the cache holds of {model} is damaged; remove it and try again"),
+        other => format!("{} gave an answer about {model} that makes no sense: {other}", trouble.endpoint),
+    })
+}
+
+impl Trouble<'_> {
+    fn request(&self, error: &ureq::Error) -> String {
+        let (model, endpoint) = (&self.model.repository, self.endpoint);
+        match error {
+            ureq::Error::StatusCode(401 | 403) => self.refused(),
+            ureq::Error::StatusCode(404) => {
+                format!("there is no {} at {endpoint}; check its name", self.model)
+            }
+            ureq::Error::StatusCode(429) => format!("{endpoint} asks to slow down; try again in some minutes"),
+            ureq::Error::StatusCode(code) => {
+                format!("{endpoint} answered {code} when asked for {model}; try again later")
+            }
+            error => format!(
+                "cannot reach {endpoint} for {model}: {error}. Without a network, give a path, or leave --model out for \
+                 the bundled model"
+            ),
+        }
+    }
+
+    /// Not allowed: how to request access and to log in.
+    fn refused(&self) -> String {
+        let model = &self.model.repository;
+        let page = format!("https://huggingface.co/{model}");
+        if self.has_token {
+            return format!(
+                "your Hugging Face token gives no access to {model}. Request access at {page}, wait until it is granted, \
+                 and see at https://huggingface.co/settings/tokens that the token may read gated repositories"
+            );
+        }
+        format!(
+            "{model} is gated, private or does not exist. Request access at {page}, then log in: run `hf auth login`, or \
+             set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
+        )
+    }
+}

@@ -1,0 +1,114 @@
+//! Names of models on the hub.
+
+use std::fmt;
+
+/// A repository of the hub, and which of its GGUF files if it holds such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubModel {
+    /// `organisation/name`.
+    pub repository: String,
+    pub file: Option<FileChoice>,
+}
+
+/// One of several GGUF files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChoice {
+    /// Its path in the repository.
+    Path(String),
+    /// A part of its name: `Q8_0`.
+    Tag(String),
+}
+
+impl HubModel {
+    /// A repository as a whole.
+    pub fn repository(id: &str) -> Self {
+        Self { repository: id.to_owned(), file: None }
+    }
+
+    /// From `org/name`, `org/name:TAG`, `org/name/path.gguf`, or the address of a repository.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.strip_prefix("https://huggingface.co/").unwrap_or(name).trim_end_matches('/');
+        let (name, tag) = match name.split_once(':') {
+            Some((name, tag)) => (name, Some(tag)),
+            None => (name, None),
+        };
+        let parts: Vec<&str> = name.split('/').collect();
+        if parts.len() < 2 || !parts.iter().copied().chain(tag).all(is_plain) {
+            return None;
+        }
+        let repository = format!("{}/{}", parts[0], parts[1]);
+        let file = match (&parts[2..], tag) {
+            ([], None) => None,
+            ([], Some(tag)) => Some(FileChoice::Tag(tag.to_owned())),
+            (path, None) if is_gguf(name) => Some(FileChoice::Path(path.join("/"))),
+            _ => return None,
+        };
+        Some(Self { repository, file })
+    }
+
+    /// Which of a repository's files to take: the one asked for, or of several the most exact that is still small.
+    pub fn choose_gguf<'a>(&self, files: &[&'a str]) -> Option<&'a str> {
+        const PREFERRED: [&str; 7] = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "BF16", "F16"];
+        // A model in several GGUF files is not for us.
+        let whole: Vec<&str> = files.iter().copied().filter(|f| is_gguf(f) && !f.contains("-of-")).collect();
+        let tagged = |tag: &str| {
+            let tag = tag.to_ascii_lowercase();
+            whole.iter().copied().find(|file| file.to_ascii_lowercase().contains(&tag))
+        };
+        match &self.file {
+            Some(FileChoice::Path(path)) => files.iter().copied().find(|file| file == path),
+            Some(FileChoice::Tag(tag)) => tagged(tag),
+            None => PREFERRED.iter().find_map(|tag| tagged(tag)).or(whole.first().copied()),
+        }
+    }
+}
+
+impl fmt::Display for HubModel {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.file {
+            None => write!(f, "{}", self.repository),
+            Some(FileChoice::Path(path)) => write!(f, "{}/{path}", self.repository),
+            Some(FileChoice::Tag(tag)) => write!(f, "{}:{tag}", self.repository),
+        }
+    }
+}
+
+/// Whether a file is a GGUF by its name.
+pub fn is_gguf(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".gguf")
+}
+
+/// Whether a part of a path is a mere name: it goes into paths of this machine.
+fn is_plain(part: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+}
+
+/// Whether a path from elsewhere stays inside of its folder.
+pub fn is_safe_path(path: &str) -> bool {
+    path.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_chosen() {
+        let files = ["README.md", "m-Q4_K_M.gguf", "m-q8_0.gguf", "m-F16-00001-of-00002.gguf"];
+        let choose = |name: &str| HubModel::parse(name).unwrap().choose_gguf(&files);
+        assert_eq!(choose("a/b"), Some("m-q8_0.gguf"));
+        assert_eq!(choose("a/b:q4_k_m"), Some("m-Q4_K_M.gguf"));
+        assert_eq!(choose("a/b:F16"), None);
+        assert_eq!(choose("a/b/m-q8_0.gguf"), Some("m-q8_0.gguf"));
+        assert_eq!(choose("a/b/other.gguf"), None);
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        assert!(is_safe_path("sub/model.gguf"));
+        for path in ["../x", "/etc/passwd", "a//b", "a/./b", "c:x", "a\\b"] {
+            assert!(!is_safe_path(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a model comes from: a path, the Hugging Face hub, or the one that comes with skiplens.
+
+use super::hub::{Hub, HubModel};
+use super::known::{KNOWN_MODELS, known_model};
+use crate::engine::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// The model that comes with skiplens.
+pub const BUNDLED_FILE: &str = "skiplens-smollm2-135m.gguf";
+/// Names a folder that holds the bundled model.
+const FOLDER_VARIABLE: &str = "SKIPLENS_MODEL_DIR";
+
+/// Tells people what is being done and how far it is, 0 to 1 where that is known.
+pub type Progress<'a> = dyn FnMut(&str, Option<f32>) + 'a;
+
+/// Find a model, downloading it if need be: a path, an id of the Hugging Face hub (`org/name`, `org/name:Q8_0` or
+/// `org/name/file.gguf` where it holds GGUF files), the name of a known model, or nothing for the bundled one.
+pub fn locate(model: Option<&str>, progress: &mut Progress) -> Result<PathBuf> {
+    match model.map(str::trim).filter(|name| !name.is_empty()) {
+        None => find_bundled(&bundled_folders()),
+        Some(name) => match resolve(name)? {
+            Place::Local(path) => Ok(path),
+            Place::Hub(model) => Hub::from_env()?.fetch(&model, progress),
+        },
+    }
+}
+
+/// What a name stands for.
+#[derive(Debug, PartialEq)]
+enum Place {
+    Local(PathBuf),
+    Hub(HubModel),
+}
+
+fn resolve(name: &str) -> Result<Place> {
+    let path = Path::new(name);
+    if path.exists() {
+        return Ok(Place::Local(path.to_owned()));
+    }
+    if let Some(known) = known_model(name) {
+        return Ok(Place::Hub(HubModel::repository(known.id)));
+    }
+    let looks_like_path = path.is_absolute() || name.starts_with(['.', '~']) || name.contains('\\');
+    match HubModel::parse(name) {
+        Some(model) if !looks_like_path => Ok(Place::Hub(model)),
+        _ => Err(Error::Model(format!(
+            "{name}: no such file or folder{}",
+            if looks_like_path { String::new() } else { format!(", and not the name of a model; {}", choices()) }
+        ))),
+    }
+}
+
+/// What can be asked for by name.
+fn choices() -> String {
+    let known: Vec<_> = KNOWN_MODELS.iter().map(|model| model.short_name()).collect();
+    format!(
+        "give a path, a Hugging Face id such as HuggingFaceTB/SmolLM2-135M-Instruct, or one of {}",
+        known.join(", ")
+    )
+}
+
+/// Folders where the bundled model may be, in the order in which they are tried.
+fn bundled_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from).into_iter().collect();
+    folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"));
+    let program = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    if let Some(folder) = program.as_deref().and_then(Path::parent) {
+        folders.extend([folder.join("assets"), folder.to_owned()]);
+        folders.extend(folder.parent().map(|above| above.join("share/skiplens")));
+    }
+    folders.extend(directories::ProjectDirs::from("", "", "skiplens").map(|dirs| dirs.data_dir().to_owned()));
+    folders
+}
+
+fn find_bundled(folders: &[PathBuf]) -> Result<PathBuf> {
+    if let Some(path) = folders.iter().map(|folder| folder.join(BUNDLED_FILE)).find(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let looked: Vec<_> = folders.iter().map(|folder| format!("  {}", folder.display())).collect();
+    Err(Error::Model(format!(
+        "the bundled model {BUNDLED_FILE} was not found; looked in\n{}\nSet {FOLDER_VARIABLE} to its folder, or choose \
+         another model: --model PATH, or --model HuggingFaceTB/SmolLM2-135M-Instruct, which is downloaded (it was not \
+         trained for early exit, so little of what it drafts will be accepted)",
+        looked.join("\n")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_resolve() {
+        let hub = |name: &str| match resolve(name) {
+            Ok(Place::Hub(model)) => model.to_string(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(hub("layerskip-llama3.2-1B"), "facebook/layerskip-llama3.2-1B");
+        assert_eq!(hub("facebook/LAYERSKIP-llama2-70b"), "facebook/layerskip-llama2-70B");
+        assert_eq!(hub("HuggingFaceTB/SmolLM2-135M"), "HuggingFaceTB/SmolLM2-135M");
+        assert_eq!(hub("https://huggingface.co/a/b"), "a/b");
+        assert_eq!(hub("a/b:Q8_0"), "a/b:Q8_0");
+        assert_eq!(hub("a/b/c/d.gguf"), "a/b/c/d.gguf");
+        assert_eq!(resolve(".").unwrap(), Place::Local(".".into()));
+    }
+
+    #[test]
+    fn what_is_neither_path_nor_name_is_explained() {
+        for name in ["./none.gguf", "/nowhere/none", "none.gguf", "gpt9", "a/../b.gguf", "a/b/c", "a/b c"] {
+            let error = resolve(name).unwrap_err().to_string();
+            assert!(error.contains("no such file or folder"), "{error}");
+        }
+        assert!(resolve("gpt9").unwrap_err().to_string().contains("layerskip-llama2-7B"));
+    }
+
+    #[test]
+    fn the_bundled_model_is_looked_for_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        let folders = [empty.clone(), folder.path().to_owned()];
+        let error = find_bundled(&folders).unwrap_err().to_string();
+        assert!(error.contains(&empty.display().to_string()) && error.contains("--model"), "{error}");
+        std::fs::write(folder.path().join(BUNDLED_FILE), "x").unwrap();
+        assert_eq!(find_bundled(&folders).unwrap(), folder.path().join(BUNDLED_FILE));
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether a file holds the tensors that its configuration promises. Done before anything is allocated, so that a
+//! configuration of absurd sizes comes to nothing.
+
+use super::TensorSource;
+use crate::engine::config::LlamaConfig;
+
+/// The tensors of a layer and their shapes; none where the sizes overflow.
+fn layer_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]> {
+    let hidden = config.hidden_size;
+    let width = config.intermediate_size;
+    let queries = config.num_heads.checked_mul(config.head_dim)?;
+    let keys = config.num_kv_heads.checked_mul(config.head_dim)?;
+    Some([
+        ("attn_norm", vec![hidden]),
+        ("attn_q", vec![queries, hidden]),
+        ("attn_k", vec![keys, hidden]),
+        ("attn_v", vec![keys, hidden]),
+        ("attn_output", vec![hidden, queries]),
+        ("ffn_norm", vec![hidden]),
+        ("ffn_gate", vec![width, hidden]),
+        ("ffn_up", vec![width, hidden]),
+        ("ffn_down", vec![hidden, width]),
+    ])
+}
+
+/// Compare every tensor of the model with the configuration. The first that is missing or misshapen is named.
+pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), String> {
+    let embedding = vec![config.vocab_size, config.hidden_size];
+    expect(tensors, "token_embd.weight", &embedding)?;
+    expect(tensors, "output_norm.weight", &[config.hidden_size])?;
+    if !config.tie_word_embeddings {
+        expect(tensors, "output.weight", &embedding)?;
+    }
+    let shapes = layer_shapes(config).ok_or("its sizes overflow")?;
+    for layer in 0..config.num_layers {
+        for (name, shape) in &shapes {
+            expect(tensors, &format!("blk.{layer}.{name}.weight"), shape)?;
+            let bias = format!("blk.{layer}.{name}.bias");
+            if shape_of(tensors, &bias)?.is_some() {
+                return Err(format!("tensor {bias}: skiplens does not run Llamas with biases"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shape_of(tensors: &dyn TensorSource, name: &str) -> Result<Option<Vec<usize>>, String> {
+    tensors.shape(name).map_err(|e| e.to_string())
+}
+
+fn expect(tensors: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<(), String> {
+    match shape_of(tensors, name)? {
+        None => Err(format!("tensor {name} is missing; is the file complete?")),
+        Some(found) if found != shape => {
+            Err(format!("tensor {name} has the shape {found:?}, but the configuration says {shape:?}"))
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,131 @@
+//! The thread itself: takes commands one by one, and outlives whatever panics in one of them.
+
+use super::generation::Steering;
+use super::{Command, Event, ModelRequest, Prompt, RunId};
+use crate::engine::decode::{Session, Settings};
+use crate::engine::instance::Instance;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The worker as its owner sees it. Dropping the command sender ends the thread.
+pub struct Worker {
+    pub commands: mpsc::Sender<Command>,
+    pub events: UnboundedReceiver<Event>,
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts the worker. It holds no model until [`Command::Load`].
+///
+/// Fails when the system gives no thread.
+pub fn spawn() -> std::io::Result<Worker> {
+    let (commands, inbox) = mpsc::channel();
+    let (sender, events) = unbounded_channel();
+    let body = move || Thread { inbox: Inbox::new(inbox), events: sender, loaded: None }.run();
+    let thread = std::thread::Builder::new().name("skiplens-worker".into()).spawn(body)?;
+    Ok(Worker { commands, events, thread })
+}
+
+/// Commands in their order; those that came during a generation but are not for it wait here.
+pub(super) struct Inbox {
+    receiver: mpsc::Receiver<Command>,
+    waiting: VecDeque<Command>,
+}
+
+impl Inbox {
+    fn new(receiver: mpsc::Receiver<Command>) -> Self {
+        Self { receiver, waiting: VecDeque::new() }
+    }
+
+    /// The next command, waiting for it; none when there will be no more.
+    fn next(&mut self) -> Option<Command> {
+        self.waiting.pop_front().or_else(|| self.receiver.recv().ok())
+    }
+
+    /// The next command that arrives during a generation. Without `wait`, only one that is there already.
+    pub fn arriving(&self, wait: bool) -> Result<Command, mpsc::TryRecvError> {
+        if wait { self.receiver.recv().map_err(|_| mpsc::TryRecvError::Disconnected) } else { self.receiver.try_recv() }
+    }
+
+    /// Keeps a command for after the generation.
+    pub fn postpone(&mut self, command: Command) {
+        self.waiting.push_back(command);
+    }
+}
+
+struct Loaded {
+    instance: Instance,
+    session: Session,
+}
+
+struct Thread {
+    inbox: Inbox,
+    events: UnboundedSender<Event>,
+    loaded: Option<Loaded>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(command) = self.inbox.next() {
+            match command {
+                Command::Shutdown => return,
+                Command::Load(request) => self.load(&request),
+                Command::Generate { run, prompt, settings } => self.generate(run, &prompt, settings),
+                // Without a running generation there is nothing for these to act on.
+                Command::Settings(_) | Command::Cancel(_) | Command::Pause | Command::Step | Command::Resume => {}
+            }
+        }
+    }
+
+    /// A receiver that is gone means that the program ends; nobody is left to tell.
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    fn load(&mut self, request: &ModelRequest) {
+        self.loaded = None;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut report = |stage: &str, fraction| self.tell(Event::Loading { stage: stage.to_owned(), fraction });
+            let instance = Instance::load(request, &mut report)?;
+            let session = instance.decoder.session()?;
+            Ok::<_, crate::engine::Error>(Loaded { instance, session })
+        }));
+        match outcome {
+            Ok(Ok(loaded)) => {
+                self.tell(Event::Loaded(loaded.instance.info.clone()));
+                self.loaded = Some(loaded);
+            }
+            Ok(Err(error)) => self.tell(Event::LoadFailed(error.to_string())),
+            Err(panic) => self.tell(Event::LoadFailed(format!("a fault in the program: {}", panic_message(&*panic)))),
+        }
+    }
+
+    fn generate(&mut self, run: RunId, prompt: &Prompt, settings: Settings) {
+        let Some(loaded) = &mut self.loaded else {
+            return self.tell(Event::Failed { run, message: "no model is loaded".into() });
+        };
+        let mut steering = Steering::new(run, settings, &mut self.inbox, &self.events);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let ids = loaded.instance.encode(prompt)?;
+            steering.generate(&mut loaded.instance.decoder, &mut loaded.session, &ids)
+        }));
+        match outcome {
+            Ok(Ok((reason, stats))) => self.tell(Event::Finished { run, reason, stats }),
+            Ok(Err(error)) => self.tell(Event::Failed { run, message: error.to_string() }),
+            Err(panic) => {
+                // What the panic left of the session cannot be trusted.
+                loaded.session.truncate(0);
+                let message = format!("a fault in the program: {}", panic_message(&*panic));
+                self.tell(Event::Failed { run, message });
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
+}

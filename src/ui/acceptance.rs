@@ -1,0 +1,97 @@
+//! What the speculation amounts to: rate, course, by position, speed. All of it from the engine's statistics.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::{bar, row};
+use crate::app::Turn;
+use crate::engine::decode::Stats;
+use ratatui::layout::Rect;
+
+/// Rounds that one bar of the course stands for.
+const ROUNDS_A_BAR: usize = 4;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut inner = canvas.panel(area, "acceptance", None);
+    if inner.is_empty() {
+        return;
+    }
+    let Some(turn) = canvas.state.turns.iter().rev().find(|turn| !turn.rounds.is_empty()) else {
+        canvas.put(inner.x, inner.y, "nothing generated yet", inner.width, canvas.theme.style(Role::Dim));
+        return;
+    };
+    for line in [rate, by_position, speed, speed_up, phases] {
+        let Some(row) = row(&mut inner) else { return };
+        line(canvas, row, turn);
+    }
+}
+
+/// `74 %  ▁▃▅▆▆▇▇▆▇`
+fn rate(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let stats = &turn.stats;
+    let Some(rate) = stats.acceptance_rate() else {
+        canvas.put_all(row, &[("no drafts: ", Role::Dim), ("nothing to accept", Role::Dim)]);
+        return;
+    };
+    let percent = format!("{:>3.0} %  ", rate * 100.0);
+    let x = canvas.put_all(row, &[(&percent, Role::Title)]);
+    let width = usize::from(row.right().saturating_sub(x));
+    let bars = course(turn, width);
+    for (column, share) in bars.iter().enumerate() {
+        let symbol = share.map_or(" ", |share| bar(&canvas.theme, share));
+        canvas.put(x + column as u16, row.y, symbol, 1, canvas.theme.style(Role::Accepted));
+    }
+}
+
+/// Acceptance over the last rounds, a few rounds a bar. Bars begin at fixed rounds, so that they do not flicker.
+fn course(turn: &Turn, width: usize) -> Vec<Option<f64>> {
+    let bars = turn.rounds.len().div_ceil(ROUNDS_A_BAR);
+    let first = bars.saturating_sub(width) * ROUNDS_A_BAR;
+    turn.rounds[first..].chunks(ROUNDS_A_BAR).map(|rounds| Stats::of(rounds).acceptance_rate()).collect()
+}
+
+/// `by position ▇ ▆ ▅ ▃`
+fn by_position(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let shares = turn.stats.acceptance_by_position();
+    if shares.is_empty() {
+        return;
+    }
+    let start = canvas.put_all(row, &[("by position  ", Role::Dim)]);
+    for (x, share) in (start..row.right()).zip(shares) {
+        canvas.put(x, row.y, bar(&canvas.theme, share), 1, canvas.theme.style(Role::Accepted));
+    }
+}
+
+/// `3.9 tokens/round  118 tok/s`
+fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let stats = &turn.stats;
+    let speed = stats.tokens_per_second().map_or("–".into(), |speed| format!("{speed:.0}"));
+    let mut parts = vec![(speed.as_str(), Role::Title), (" tok/s", Role::Dim)];
+    let length = stats.mean_accepted_length().map(|length| format!("   {length:.1}"));
+    if let Some(length) = &length {
+        parts.extend([(length.as_str(), Role::Text), (" tokens/round", Role::Dim)]);
+    }
+    canvas.put_all(row, &parts);
+}
+
+/// Against the autoregressive rounds of this session, once there are any.
+fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let (Some(plain), Some(speed)) = (canvas.state.baseline.tokens_per_second(), turn.stats.tokens_per_second()) else {
+        canvas.put_all(row, &[("no plain run to compare with", Role::Dim)]);
+        return;
+    };
+    let times = format!("{:.2}{}", speed / plain, canvas.theme.symbols.times);
+    let plain = format!(" of plain, {plain:.0} tok/s");
+    canvas.put_all(row, &[(&times, Role::Title), (&plain, Role::Dim)]);
+}
+
+/// How the time is divided.
+fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let stats = &turn.stats;
+    let rounds = stats.rounds.max(1) as f64;
+    let text = format!(
+        "{:.1} ms draft + {:.1} ms verify",
+        stats.draft_seconds * 1e3 / rounds,
+        stats.verify_seconds * 1e3 / rounds
+    );
+    canvas.put_all(row, &[(&text, Role::Dim)]);
+}

@@ -1,0 +1,89 @@
+//! Every setting as a row: label, value, slider.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::{Cells, fold, row};
+use crate::app::control::Kind;
+use crate::app::{Control, Pane, Target};
+use ratatui::layout::Rect;
+
+/// Cells of the longest label and the gap after it.
+const LABEL: u16 = 13;
+/// Cells of a slider's value.
+const VALUE: u16 = 5;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut inner = canvas.panel(area, "controls", Some(Pane::Controls));
+    canvas.target(area, Target::Controls);
+    if inner.is_empty() {
+        return;
+    }
+    let focused = canvas.state.controls.focused;
+    let help = explanation(canvas, focused, inner.width);
+    let room = inner.height.saturating_sub(3).min(3);
+    let below = (help.len() as u16).min(room);
+    let mut rows = Rect { height: inner.height - below, ..inner };
+    let visible = usize::from(rows.height);
+    let at = Control::ALL.iter().position(|control| *control == focused).unwrap_or(0);
+    let first = (at + 1).saturating_sub(visible.saturating_sub(1)).min(Control::ALL.len().saturating_sub(visible));
+    for control in &Control::ALL[first..] {
+        let Some(row) = row(&mut rows) else { break };
+        draw_control(canvas, row, *control);
+    }
+    inner.y = inner.bottom() - below;
+    for (at, line) in help.iter().enumerate().take(usize::from(below)) {
+        canvas.put(inner.x, inner.y + at as u16, line, inner.width, canvas.theme.style(Role::Dim));
+    }
+}
+
+/// Range and meaning of the focused control.
+fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String> {
+    let range = match control.kind(canvas.state.model.as_ref()) {
+        Kind::Slider(range) => format!("{} to {}: ", range.min, range.max),
+        _ => String::new(),
+    };
+    fold(&format!("{range}{}", control.meaning()), width)
+}
+
+fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
+    let state = canvas.state;
+    let focused = state.controls.focused == control;
+    let active = focused && state.focus == Pane::Controls;
+    canvas.target(row, Target::Control(control));
+    let pointer = if active { canvas.theme.symbols.pointer } else { " " };
+    let label_role = if active { Role::Title } else { Role::Dim };
+    canvas.put_all(Rect { x: row.x - 1, width: 1, ..row }, &[(pointer, Role::Accent)]);
+    canvas.put(row.x, row.y, control.label(), LABEL, canvas.theme.style(label_role));
+    let rest = Rect { x: row.x + LABEL, width: row.width.saturating_sub(LABEL), ..row };
+    if let (true, Some(typing)) = (active, &state.controls.typing) {
+        let end = canvas.put(rest.x, rest.y, typing, rest.width, canvas.theme.style(Role::Title));
+        canvas.put(end, rest.y, "_", 1, canvas.theme.style(Role::Accent));
+        return;
+    }
+    match control.kind(state.model.as_ref()) {
+        Kind::Slider(range) => {
+            let value = control.show(&state.settings, state.model.as_ref());
+            canvas.put_right(Rect { width: VALUE, ..rest }, &value, Role::Text);
+            let width = rest.width.saturating_sub(VALUE + 1);
+            let track = Rect { x: rest.x + VALUE + 1, width, ..rest };
+            canvas.slider(track, range.fraction(control.get(&state.settings)), active);
+            canvas.target(track, Target::Track(control));
+        }
+        Kind::Text => {
+            let text = if state.system.is_empty() { "none" } else { &state.system };
+            draw_value(canvas, rest, control, text, active);
+        }
+        _ => {
+            let value = control.show(&state.settings, state.model.as_ref());
+            draw_value(canvas, rest, control, &value, active);
+        }
+    }
+}
+
+/// A value without a slider; a click changes it.
+fn draw_value(canvas: &mut Canvas<'_>, rest: Rect, control: Control, value: &str, active: bool) {
+    let role = if active { Role::Accent } else { Role::Text };
+    let shown = rest.width.min(value.cells().max(1));
+    canvas.put(rest.x, rest.y, value, rest.width, canvas.theme.style(role));
+    canvas.target(Rect { width: shown, ..rest }, Target::Track(control));
+}

@@ -1,0 +1,52 @@
+//! The bottom line: what just happened, or the keys that work now.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::Cells;
+use crate::app::hints::hints;
+use crate::app::{Phase, Target};
+use ratatui::layout::Rect;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let row = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let state = canvas.state;
+    if let Some(notice) = &state.notice {
+        let role = if notice.wrong { Role::Wrong } else { Role::Accent };
+        canvas.put(row.x, row.y, &notice.text, row.width, canvas.theme.style(role));
+        return;
+    }
+    let row = failure(canvas, row);
+    let right = if state.config.mouse { "" } else { "mouse off" };
+    canvas.put_right(row, right, Role::Dim);
+    draw_hints(canvas, Rect { width: row.width.saturating_sub(right.cells()), ..row });
+}
+
+/// A failure stays until it is dismissed.
+fn failure(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
+    let state = canvas.state;
+    match &state.phase {
+        Phase::Failed { message } if !state.turns.is_empty() => {
+            let text = format!("{}  ", message.lines().next().unwrap_or_default());
+            let x = canvas.put(row.x, row.y, &text, row.width.saturating_sub(14), canvas.theme.style(Role::Wrong));
+            Rect { x, width: row.right().saturating_sub(x), ..row }
+        }
+        _ => row,
+    }
+}
+
+fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
+    let mut x = row.x;
+    for hint in hints(canvas.state) {
+        let width = hint.keys.as_str().cells() + 1 + hint.label.as_str().cells();
+        if x + width > row.right() {
+            break;
+        }
+        let area = Rect { x, width, ..row };
+        canvas.put_all(area, &[(&hint.keys, Role::Key), (" ", Role::Dim), (&hint.label, Role::Dim)]);
+        canvas.target(area, Target::Hint(hint.action));
+        x += width + 2;
+    }
+}

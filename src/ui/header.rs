@@ -1,0 +1,80 @@
+//! The top line: what is loaded and how it decodes.
+
+use super::Canvas;
+use super::layout::NARROW;
+use super::theme::Role;
+use super::widgets::Cells;
+use crate::app::{Control, Mode, Phase};
+use ratatui::layout::Rect;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let right = if area.width < NARROW { figures(canvas) } else { settings(canvas) };
+    let room = area.width.saturating_sub(right.as_str().cells() + 4);
+    let left = Rect { x: area.x + 1, width: room, ..area };
+    let dot = format!(" {} ", canvas.theme.symbols.dot);
+    let model = model(canvas, &dot);
+    let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim), (&model, Role::Text)]);
+    loading(canvas, Rect { x, width: left.right().saturating_sub(x), ..left });
+    let right_row = Rect { width: area.width.saturating_sub(1), ..area };
+    canvas.put_right(right_row, &right, Role::Dim);
+}
+
+/// How far the loading of a model is.
+fn loading(canvas: &mut Canvas<'_>, row: Rect) {
+    let Phase::Loading { stage, fraction } = &canvas.state.phase else { return };
+    let x = canvas
+        .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (stage, Role::Dim)]);
+    let rest = row.right().saturating_sub(x + 1);
+    if let (Some(fraction), true) = (fraction, rest >= 6) {
+        let percent = format!(" {:.0} %", fraction * 100.0);
+        let track = Rect { x: x + 1, width: (rest - 5).min(16), ..row };
+        canvas.slider(track, f64::from(*fraction), true);
+        canvas.put(track.right(), row.y, &percent, 6, canvas.theme.style(Role::Dim));
+    }
+}
+
+fn model(canvas: &Canvas<'_>, dot: &str) -> String {
+    match (&canvas.state.model, &canvas.state.request.model) {
+        (Some(model), _) => {
+            let layers = format!("{} layers", model.config.num_layers);
+            [&model.name, &layers, &model.dtype, &model.device].map(String::as_str).join(dot)
+        }
+        (None, Some(name)) => name.clone(),
+        (None, None) => "bundled model".into(),
+    }
+}
+
+fn settings(canvas: &Canvas<'_>) -> String {
+    let state = canvas.state;
+    let dot = format!(" {} ", canvas.theme.symbols.dot);
+    let show = |control: Control| control.show(&state.settings, state.model.as_ref());
+    let mut parts = vec![show(Control::Strategy)];
+    if state.settings.sampling.sample && state.settings.sampling.temperature > 0.0 {
+        parts.push(format!("seed {}", show(Control::Seed)));
+    } else {
+        parts.push("greedy".into());
+    }
+    if state.mode == Mode::Completion {
+        parts.push("completion".into());
+    }
+    if state.settings.detail {
+        parts.push("detail".into());
+    }
+    parts.join(&dot)
+}
+
+/// What the panels of the right column would say, where there is no such column.
+fn figures(canvas: &Canvas<'_>) -> String {
+    let state = canvas.state;
+    let sampling = &state.settings.sampling;
+    let mut parts = vec![format!("E {} K {}", state.settings.exit_layer, state.settings.num_speculations)];
+    parts.push(if sampling.sample { format!("T {:.2}", sampling.temperature) } else { "greedy".into() });
+    if let Some(turn) = state.turns.iter().rev().find(|turn| !turn.rounds.is_empty()) {
+        parts.extend(turn.stats.acceptance_rate().map(|rate| format!("{:.0} %", rate * 100.0)));
+        parts.extend(turn.stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
+    }
+    parts.join(&format!(" {} ", canvas.theme.symbols.dot))
+}

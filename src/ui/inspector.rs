@@ -1,0 +1,145 @@
+//! The token under the cursor: origin, probabilities, alternatives, and what every layer would have said.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::row;
+use crate::app::sanitize::visible_line;
+use crate::app::turn::{TokenView, token};
+use crate::app::{Target, TokenRef};
+use crate::engine::decode::{Candidate, LayerChoice, Origin, Round, TokenDetail};
+use crate::engine::sampling::Coupling;
+use ratatui::layout::Rect;
+
+/// Cells of a label.
+const LABEL: u16 = 11;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut inner = canvas.panel(area, "token", None);
+    canvas.target(area, Target::Inspector);
+    if inner.is_empty() {
+        return;
+    }
+    let chosen = canvas.state.view.cursor.and_then(|at| find(canvas, at));
+    match chosen {
+        Some((at, round, token)) => {
+            facts(canvas, &mut inner, at, round, &token);
+            match token.detail {
+                Some(detail) => alternatives(canvas, &mut inner, &token, detail),
+                None => no_detail(canvas, &mut inner),
+            }
+        }
+        None => {
+            canvas.put(
+                inner.x,
+                inner.y,
+                "choose a token: tab to the chat, ← →",
+                inner.width,
+                canvas.theme.style(Role::Dim),
+            );
+        }
+    }
+}
+
+fn find<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<(TokenRef, &'a Round, TokenView<'a>)> {
+    let state: &'a crate::app::State = canvas.state;
+    let round = state.turns.get(at.turn)?.rounds.get(at.round)?;
+    Some((at, round, token(round, at.slot)?))
+}
+
+fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role: Role) {
+    let Some(row) = row(area) else { return };
+    canvas.put(row.x, row.y, label, LABEL, canvas.theme.style(Role::Dim));
+    canvas.put(row.x + LABEL, row.y, value, row.width.saturating_sub(LABEL), canvas.theme.style(role));
+}
+
+fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, token: &TokenView<'_>) {
+    let text = format!("“{}”  id {}", visible_line(token.text), token.id);
+    fact(canvas, area, "text", &text, Role::Title);
+    let (origin, role) = match token.origin {
+        None => ("rejected", Role::Rejected),
+        Some(Origin::Accepted) => ("accepted", Role::Accepted),
+        Some(Origin::Corrected) => ("corrected", Role::Corrected),
+        Some(Origin::Bonus) => ("bonus", Role::Bonus),
+        Some(Origin::Plain) => ("plain", Role::Plain),
+        Some(Origin::Prompt) => ("prompt", Role::Prompt),
+    };
+    fact(canvas, area, "origin", origin, role);
+    let place = match token.draft_position {
+        Some(position) => format!("{}, draft {} of {}", at.round, position + 1, round.drafted.len()),
+        None => format!("{}, ends it", at.round),
+    };
+    fact(canvas, area, "round", &place, Role::Text);
+    fact(canvas, area, "p draft", &probability(token.p_draft), Role::Text);
+    fact(canvas, area, "p verify", &probability(token.p_verify), Role::Text);
+    if let (Some(chance), Some(_)) = (chance(round, token), token.draft_position) {
+        fact(canvas, area, "min(1, p/q)", &chance, Role::Text);
+    }
+}
+
+fn probability(p: Option<f32>) -> String {
+    p.map_or("–".into(), |p| format!("{:.1} %", p * 100.0))
+}
+
+/// The probability with which rejection sampling accepts a draft (Leviathan et al., algorithm 1).
+fn chance(round: &Round, token: &TokenView<'_>) -> Option<String> {
+    let (draft, verify) = (token.p_draft?, token.p_verify?);
+    let ratio = if draft > 0.0 { (verify / draft).min(1.0) } else { 1.0 };
+    let used = round.settings.sampling.coupling == Coupling::Rejection && round.settings.sampling.sample;
+    Some(format!("{:.1} %{}", ratio * 100.0, if used { "" } else { " (not used)" }))
+}
+
+fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
+    let off = !canvas.state.settings.detail;
+    let text = if off { "d records layers and alternatives" } else { "layers: from the next round on" };
+    row(area);
+    if let Some(row) = row(area) {
+        canvas.put(row.x, row.y, text, row.width, canvas.theme.style(Role::Dim));
+    }
+}
+
+fn alternatives(canvas: &mut Canvas<'_>, area: &mut Rect, token: &TokenView<'_>, detail: &TokenDetail) {
+    top(canvas, area, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
+    top(canvas, area, "draft", &detail.draft_top, detail.draft_entropy, token.id);
+    layers(canvas, area, token.id, &detail.layers);
+}
+
+/// The likeliest tokens of one side with its entropy.
+fn top(canvas: &mut Canvas<'_>, area: &mut Rect, side: &str, top: &[Candidate], entropy: Option<f32>, id: u32) {
+    if top.is_empty() {
+        return;
+    }
+    let entropy = entropy.map(|nats| format!("entropy {nats:.2} nats")).unwrap_or_default();
+    fact(canvas, area, side, &entropy, Role::Dim);
+    for candidate in top {
+        let Some(row) = row(area) else { return };
+        let chosen = if candidate.id == id { canvas.theme.symbols.pointer } else { " " };
+        let percent = format!("{:>5.1} % ", candidate.p * 100.0);
+        canvas.put_all(
+            row,
+            &[(chosen, Role::Accent), (&percent, Role::Dim), (&visible_line(&candidate.text), Role::Text)],
+        );
+    }
+}
+
+/// What each layer would have said, from the earliest that agreed with the token on marked.
+fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice]) {
+    if layers.is_empty() {
+        return;
+    }
+    let earliest = layers.iter().find(|layer| layer.id == id).map(|layer| layer.layer);
+    let text = earliest.map_or("no layer agrees".into(), |layer| format!("first agreed: layer {layer}"));
+    fact(canvas, area, "layers", &text, Role::Text);
+    let skipped = layers.len().saturating_sub(usize::from(area.height));
+    for layer in &layers[skipped..] {
+        let Some(row) = row(area) else { return };
+        let agrees = layer.id == id;
+        let number = format!("{:>3} ", layer.layer);
+        let percent = format!("{:>5.1} % ", layer.p * 100.0);
+        let mark = if agrees { canvas.theme.symbols.accepted } else { canvas.theme.symbols.rejected };
+        let role = if agrees { Role::Accepted } else { Role::Dim };
+        canvas.put_all(
+            row,
+            &[(&number, Role::Dim), (mark, role), (&percent, Role::Dim), (&visible_line(&layer.text), role)],
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Who gets which part of the screen.
+
+use super::prompt;
+use crate::app::{Control, Pane, State};
+use ratatui::layout::Rect;
+
+/// The areas of a frame. An area that is left out is empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Layout {
+    pub header: Rect,
+    pub chat: Rect,
+    pub rounds: Rect,
+    pub controls: Rect,
+    pub acceptance: Rect,
+    pub inspector: Rect,
+    pub prompt: Rect,
+    pub footer: Rect,
+}
+
+/// Below this width there is no right column.
+pub const NARROW: u16 = 72;
+/// Rows of the acceptance panel, borders included.
+const ACCEPTANCE: u16 = 7;
+/// Rows of the controls panel that shows every control, its explanation and borders included.
+const CONTROLS: u16 = Control::ALL.len() as u16 + 5;
+/// Least rows of an inspector worth having.
+const INSPECTOR: u16 = 10;
+
+impl Layout {
+    /// Divide `area` for this state.
+    pub fn of(area: Rect, state: &State) -> Self {
+        let mut rest = area;
+        let header = take_top(&mut rest, u16::from(area.height > 8));
+        let footer = take_bottom(&mut rest, u16::from(area.height > 4));
+        let right = if area.width < NARROW { 0 } else { (area.width * 3 / 10).clamp(34, 48) };
+        let mut left = rest;
+        let mut column = take_right(&mut left, right);
+        let lines = prompt::height(state, left);
+        let prompt = take_bottom(&mut left, lines);
+        let lines = if left.height < 14 { 0 } else { 2 + (left.height / 10).min(3) };
+        let rounds = take_bottom(&mut left, lines);
+        let mut layout = Self { header, footer, prompt, rounds, chat: left, ..Self::default() };
+        layout.fill_column(&mut column, state);
+        layout
+    }
+
+    /// Controls above, acceptance below them, the token at the bottom if there is room for all.
+    fn fill_column(&mut self, column: &mut Rect, state: &State) {
+        let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
+        let inspecting = state.view.cursor.is_some() && matches!(state.focus, Pane::Chat | Pane::Rounds);
+        if roomy {
+            self.controls = take_top(column, CONTROLS);
+            self.acceptance = take_top(column, ACCEPTANCE + 2);
+            self.inspector = *column;
+            return;
+        }
+        self.acceptance = take_bottom(column, ACCEPTANCE.min(column.height / 2));
+        if inspecting {
+            self.inspector = *column;
+        } else {
+            self.controls = *column;
+        }
+    }
+
+    /// Everything between header and footer.
+    pub fn body(&self) -> Rect {
+        [self.chat, self.rounds, self.controls, self.acceptance, self.inspector, self.prompt]
+            .into_iter()
+            .filter(|area| !area.is_empty())
+            .reduce(Rect::union)
+            .unwrap_or_default()
+    }
+}
+
+/// Cut `rows` off the top.
+fn take_top(area: &mut Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    let top = Rect { height: rows, ..*area };
+    area.y += rows;
+    area.height -= rows;
+    top
+}
+
+fn take_bottom(area: &mut Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    area.height -= rows;
+    Rect { y: area.y + area.height, height: rows, ..*area }
+}
+
+fn take_right(area: &mut Rect, columns: u16) -> Rect {
+    let columns = columns.min(area.width);
+    area.width -= columns;
+    Rect { x: area.x + area.width, width: columns, ..*area }
+}

@@ -1,0 +1,128 @@
+//! What lies over the screen: help, lists, texts, the system prompt.
+
+use super::Canvas;
+use super::prompt::draw_text;
+use super::theme::Role;
+use super::widgets::row;
+use crate::app::commands::COMMANDS;
+use crate::app::keymap::Context;
+use crate::app::picker::Picker;
+use crate::app::{Overlay, Target};
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
+use ratatui::widgets::{Clear, Widget};
+
+/// Draw the overlay, if there is one; say where its cursor is.
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
+    match canvas.state.overlay.as_ref()? {
+        Overlay::Help { scroll } => {
+            let lines = help(canvas);
+            text(canvas, body, "help", &lines, *scroll);
+            None
+        }
+        Overlay::Text { title, lines, scroll } => {
+            let lines: Vec<_> = lines.iter().map(|line| (line.clone(), Role::Text)).collect();
+            text(canvas, body, title, &lines, *scroll);
+            None
+        }
+        Overlay::Picker(picker) => Some(list(canvas, body, picker)),
+        Overlay::System(editor) => {
+            let inner = window(canvas, centered(body, 64, 10), "system prompt");
+            Some(draw_text(canvas, inner, editor))
+        }
+    }
+}
+
+fn centered(body: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(body.width), height.min(body.height));
+    let (x, y) = (body.x + (body.width - width) / 2, body.y + (body.height - height) / 2);
+    Rect { x, y, width, height }
+}
+
+/// An empty window over what was drawn.
+fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
+    Clear.render(area, canvas.buffer);
+    let inner = canvas.panel(area, title, None);
+    canvas.buffer.set_style(area, ratatui::style::Style::new());
+    canvas.target(area, Target::Overlay);
+    inner
+}
+
+/// Lines to read.
+fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role)], scroll: usize) {
+    let area = centered(body, 78, lines.len() as u16 + 2);
+    let inner = window(canvas, area, title);
+    let last = lines.len().saturating_sub(usize::from(inner.height));
+    for (at, (line, role)) in lines.iter().skip(scroll.min(last)).take(usize::from(inner.height)).enumerate() {
+        canvas.put(inner.x, inner.y + at as u16, line, inner.width, canvas.theme.style(*role));
+    }
+}
+
+/// Keys by context, from the table that the keys themselves go by, then the commands.
+fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
+    let mut lines = Vec::new();
+    let contexts = [
+        (Context::Prompt, "In the prompt"),
+        (Context::Controls, "In the controls"),
+        (Context::Chat, "In the chat"),
+        (Context::Rounds, "In the rounds"),
+        (Context::Global, "Everywhere"),
+    ];
+    for (context, name) in contexts {
+        lines.push((name.to_string(), Role::Heading));
+        let entries = bindings(canvas, context);
+        for pair in entries.chunks(2) {
+            let right = pair.get(1).map(String::as_str).unwrap_or_default();
+            lines.push((format!("  {:<36}{right}", pair[0]), Role::Text));
+        }
+        lines.push((String::new(), Role::Text));
+    }
+    lines.push(("Commands".to_string(), Role::Heading));
+    lines.extend(COMMANDS.iter().map(|(name, what)| (format!("  {name:<18}{what}"), Role::Text)));
+    lines
+}
+
+/// The keys of a context, those that do the same together.
+fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for (_, key, action) in canvas.state.keys.bindings().filter(|(within, ..)| *within == context) {
+        let label = action.label();
+        match entries.iter_mut().find(|(_, other)| *other == label) {
+            Some((keys, _)) => keys.push_str(&format!(" {key}")),
+            None => entries.push((key.to_string(), label)),
+        }
+    }
+    entries.into_iter().map(|(keys, label)| format!("{keys:<14}{label}")).collect()
+}
+
+/// A list with its filter; the entry that Enter takes is marked.
+fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
+    let matches = picker.matches();
+    let area = centered(body, 64, (matches.len() as u16 + 4).max(8));
+    let mut inner = window(canvas, area, picker.title);
+    let Some(filter) = row(&mut inner) else { return area.as_position() };
+    let end = canvas.put_all(
+        filter,
+        &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&picker.filter, Role::Text)],
+    );
+    row(&mut inner);
+    let first = (picker.selected + 1).saturating_sub(usize::from(inner.height));
+    for (index, entry) in matches.iter().enumerate().skip(first) {
+        let Some(row) = row(&mut inner) else { break };
+        canvas.put_all(row, &[(&entry.label, Role::Text)]);
+        canvas.put_right(row, &entry.note, Role::Dim);
+        if index == picker.selected {
+            canvas.buffer.set_style(row, ratatui::style::Style::new().add_modifier(Modifier::REVERSED));
+        }
+        canvas.target(row, Target::Entry(index));
+    }
+    if matches.is_empty() {
+        let hint = match picker.title {
+            "models" => "enter loads this path or Hugging Face id",
+            "presets" => "enter saves the present settings under this name",
+            _ => "nothing matches",
+        };
+        canvas.put_all(inner, &[(hint, Role::Dim)]);
+    }
+    Position::new(end.min(area.right().saturating_sub(2)), filter.y)
+}

@@ -1,0 +1,119 @@
+//! The strip of rounds: each with a symbol for every token.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::row;
+use crate::app::{Pane, Target};
+use crate::engine::decode::{Origin, Round};
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut inner = canvas.panel(area, "rounds", Some(Pane::Rounds));
+    canvas.target(area, Target::Rounds);
+    let state = canvas.state;
+    let last = state.turns.iter().rposition(|turn| !turn.rounds.is_empty());
+    let Some(turn) = state.view.cursor.map(|cursor| cursor.turn).or(last) else {
+        canvas.put(
+            inner.x,
+            inner.y,
+            "each round of draft and verify appears here",
+            inner.width,
+            canvas.theme.style(Role::Dim),
+        );
+        return;
+    };
+    let rounds = &state.turns[turn].rounds;
+    let selected = state.view.cursor.map(|cursor| cursor.round);
+    let detail = if inner.height > 1 { row_at_bottom(&mut inner) } else { None };
+    draw_strip(canvas, inner, turn, selected.map_or(rounds.len(), |round| round + 1));
+    let described = selected.or(rounds.len().checked_sub(1)).and_then(|round| rounds.get(round));
+    if let (Some(detail), Some(round)) = (detail, described) {
+        describe(canvas, detail, round);
+    }
+}
+
+fn row_at_bottom(area: &mut Rect) -> Option<Rect> {
+    let mut bottom = Rect { y: area.bottom() - 1, height: 1, ..*area };
+    area.height -= 1;
+    row(&mut bottom)
+}
+
+/// Fill the rows from the last round backwards, so that round `until - 1` is the last one shown.
+fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
+    let rounds = &canvas.state.turns[turn].rounds;
+    let room = usize::from(area.width) * usize::from(area.height);
+    let mut first = until.min(rounds.len());
+    let mut used = 0;
+    while first > 0 && used + usize::from(width(first - 1, &rounds[first - 1])) + usize::from(area.width) / 8 < room {
+        first -= 1;
+        used += usize::from(width(first, &rounds[first]));
+    }
+    let (mut x, mut y) = (area.x, area.y);
+    for (index, round) in rounds.iter().enumerate().skip(first) {
+        let width = width(index, round);
+        if x + width > area.right() + 2 {
+            (x, y) = (area.x, y + 1);
+        }
+        if y >= area.bottom() {
+            return;
+        }
+        draw_round(canvas, Rect { x, y, width: width - 2, height: 1 }, turn, index);
+        x += width;
+    }
+}
+
+/// Cells of a round with the gap after it.
+fn width(index: usize, round: &Round) -> u16 {
+    let digits = index.checked_ilog10().unwrap_or(0) as u16 + 1;
+    let tokens = round.drafted.len() as u16 + u16::from(round.last.is_some());
+    digits + 1 + tokens + 2
+}
+
+/// `41 ●●●○×`
+fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
+    let state = canvas.state;
+    let round = &state.turns[turn].rounds[index];
+    let symbols = canvas.theme.symbols;
+    let number = format!("{index} ");
+    let mut parts = vec![(number.as_str(), Role::Dim)];
+    for slot in 0..round.drafted.len() {
+        let kept = slot < round.accepted;
+        parts.push(if kept { (symbols.accepted, Role::Accepted) } else { (symbols.rejected, Role::Rejected) });
+    }
+    parts.extend(round.last.as_ref().map(|last| match last.origin {
+        Origin::Bonus => (symbols.bonus, Role::Bonus),
+        Origin::Corrected => (symbols.corrected, Role::Bonus),
+        _ => (symbols.plain, Role::Text),
+    }));
+    let symbols: Vec<(&str, Role)> = parts;
+    draw_symbols(canvas, area, &symbols);
+    let chosen = state.view.cursor.is_some_and(|cursor| (cursor.turn, cursor.round) == (turn, index));
+    if chosen {
+        canvas.buffer.set_style(area, ratatui::style::Style::new().add_modifier(Modifier::REVERSED));
+    }
+    canvas.target(area, Target::Round { turn, round: index });
+}
+
+/// Symbols take the colour of a role but not its strike or underline, which would hide them.
+fn draw_symbols(canvas: &mut Canvas<'_>, area: Rect, parts: &[(&str, Role)]) {
+    let mut x = area.x;
+    for (text, role) in parts {
+        let style =
+            canvas.theme.style(*role).remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
+        x = canvas.put(x, area.y, text, area.right().saturating_sub(x), style);
+    }
+}
+
+/// Milliseconds and settings of one round.
+fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
+    let settings = &round.settings;
+    let accepted = format!("{}/{} accepted", round.accepted, round.drafted.len());
+    let time = format!("  draft {:.1} ms  verify {:.1} ms", round.draft_seconds * 1e3, round.verify_seconds * 1e3);
+    let force = format!("  E {}  K {}", settings.exit_layer, settings.num_speculations);
+    let temperature = match settings.sampling.sample {
+        true => format!("  T {:.2}", settings.sampling.temperature),
+        false => "  greedy".into(),
+    };
+    canvas.put_all(row, &[(&accepted, Role::Text), (&time, Role::Dim), (&force, Role::Dim), (&temperature, Role::Dim)]);
+}

@@ -1,0 +1,279 @@
+//! Colours and symbols. No other file of the screen names a colour. Whatever has a meaning also has a modifier or a
+//! symbol of its own, so that it can be told without colours.
+
+use crate::app::{ColorDepth, Look, ThemeName};
+use crate::engine::decode::Origin;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::border;
+
+/// What something on screen is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    Text,
+    /// What the user said.
+    Prompt,
+    Accepted,
+    Corrected,
+    Bonus,
+    Plain,
+    Rejected,
+    /// Drafted, not yet verified.
+    Draft,
+    /// A place where settings changed.
+    Mark,
+    /// Labels, remarks, units.
+    Dim,
+    Border,
+    /// Border of the panel that has the keys.
+    Focus,
+    Title,
+    Accent,
+    /// The far side of a slider.
+    Track,
+    Key,
+    Wrong,
+    Heading,
+}
+
+/// Resolves roles to styles and knows the symbols.
+#[derive(Debug, Clone, Copy)]
+pub struct Theme {
+    look: Look,
+    pub symbols: &'static Symbols,
+}
+
+/// What lines, sliders and charts are drawn with.
+#[derive(Debug)]
+pub struct Symbols {
+    pub border: border::Set<'static>,
+    pub filled: &'static str,
+    pub knob: &'static str,
+    pub rest: &'static str,
+    /// Eight heights, the lowest first.
+    pub bars: [&'static str; 8],
+    pub accepted: &'static str,
+    pub rejected: &'static str,
+    pub bonus: &'static str,
+    pub corrected: &'static str,
+    pub plain: &'static str,
+    pub prompt: &'static str,
+    pub pointer: &'static str,
+    pub dot: &'static str,
+    pub arrow: &'static str,
+    pub times: &'static str,
+    pub spinner: &'static [&'static str],
+    pub scroll: &'static str,
+}
+
+static UNICODE: Symbols = Symbols {
+    border: border::ROUNDED,
+    filled: "━",
+    knob: "●",
+    rest: "─",
+    bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    accepted: "●",
+    rejected: "○",
+    bonus: "+",
+    corrected: "×",
+    plain: "·",
+    prompt: "›",
+    pointer: "▸",
+    dot: "·",
+    arrow: "→",
+    times: "×",
+    spinner: &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
+    scroll: "┃",
+};
+
+static ASCII: Symbols = Symbols {
+    border: border::Set {
+        top_left: "+",
+        top_right: "+",
+        bottom_left: "+",
+        bottom_right: "+",
+        vertical_left: "|",
+        vertical_right: "|",
+        horizontal_top: "-",
+        horizontal_bottom: "-",
+    },
+    filled: "=",
+    knob: "O",
+    rest: "-",
+    bars: ["_", ".", "-", "=", "+", "*", "%", "#"],
+    accepted: "*",
+    rejected: "o",
+    bonus: "+",
+    corrected: "x",
+    plain: ".",
+    prompt: ">",
+    pointer: ">",
+    dot: "|",
+    arrow: "->",
+    times: "x",
+    spinner: &["|", "/", "-", "\\"],
+    scroll: "#",
+};
+
+/// A colour as true colour and as one of the sixteen.
+type Paint = (u32, Color);
+
+/// The colours of one theme.
+struct Palette {
+    accepted: Paint,
+    corrected: Paint,
+    bonus: Paint,
+    rejected: Paint,
+    draft: Paint,
+    mark: Paint,
+    dim: Paint,
+    border: Paint,
+    accent: Paint,
+    wrong: Paint,
+}
+
+static DARK: Palette = Palette {
+    accepted: (0x8fd19e, Color::Green),
+    corrected: (0xf2b155, Color::Yellow),
+    bonus: (0x79c7f2, Color::Cyan),
+    rejected: (0xe8788a, Color::Red),
+    draft: (0x9aa0ae, Color::Gray),
+    mark: (0xc79bf0, Color::Magenta),
+    dim: (0x868d9c, Color::DarkGray),
+    border: (0x4b5262, Color::DarkGray),
+    accent: (0x8fa8ff, Color::Blue),
+    wrong: (0xff8080, Color::LightRed),
+};
+
+static COLOR_BLIND: Palette = Palette {
+    accepted: (0x56b4e9, Color::Cyan),
+    corrected: (0xe69f00, Color::Yellow),
+    bonus: (0xf0e442, Color::LightYellow),
+    rejected: (0xd55e00, Color::Red),
+    draft: (0x9aa0ae, Color::Gray),
+    mark: (0xcc79a7, Color::Magenta),
+    dim: (0x868d9c, Color::DarkGray),
+    border: (0x4b5262, Color::DarkGray),
+    accent: (0x56b4e9, Color::Blue),
+    wrong: (0xd55e00, Color::LightRed),
+};
+
+static LIGHT: Palette = Palette {
+    accepted: (0x1a7f37, Color::Green),
+    corrected: (0x9a5b00, Color::Yellow),
+    bonus: (0x0969a8, Color::Blue),
+    rejected: (0xb3243b, Color::Red),
+    draft: (0x656d76, Color::DarkGray),
+    mark: (0x7a3fb5, Color::Magenta),
+    dim: (0x656d76, Color::DarkGray),
+    border: (0xb8bec7, Color::Gray),
+    accent: (0x3451c6, Color::Blue),
+    wrong: (0xb3243b, Color::Red),
+};
+
+impl Theme {
+    pub fn new(look: Look) -> Self {
+        Self { look, symbols: if look.ascii { &ASCII } else { &UNICODE } }
+    }
+
+    /// The style of a role.
+    pub fn style(&self, role: Role) -> Style {
+        let style = Style::new().add_modifier(self.modifier(role));
+        match self.paint(role).and_then(|paint| self.color(paint)) {
+            Some(color) => style.fg(color),
+            None => style,
+        }
+    }
+
+    fn colored(&self) -> bool {
+        self.look.depth != ColorDepth::None && self.look.theme != ThemeName::Monochrome
+    }
+
+    fn modifier(&self, role: Role) -> Modifier {
+        match role {
+            Role::Corrected => Modifier::BOLD | Modifier::UNDERLINED,
+            Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading => Modifier::BOLD,
+            Role::Plain => Modifier::ITALIC,
+            Role::Rejected => Modifier::CROSSED_OUT | Modifier::DIM,
+            Role::Draft => Modifier::DIM | Modifier::UNDERLINED,
+            Role::Mark => Modifier::ITALIC | Modifier::DIM,
+            Role::Focus | Role::Accent if !self.colored() => Modifier::BOLD,
+            Role::Dim | Role::Border | Role::Track if !self.colored() => Modifier::DIM,
+            _ => Modifier::empty(),
+        }
+    }
+
+    fn paint(&self, role: Role) -> Option<Paint> {
+        let palette = match self.look.theme {
+            ThemeName::Default => &DARK,
+            ThemeName::ColorBlind => &COLOR_BLIND,
+            ThemeName::Light => &LIGHT,
+            ThemeName::Monochrome => return None,
+        };
+        Some(match role {
+            Role::Accepted => palette.accepted,
+            Role::Corrected => palette.corrected,
+            Role::Bonus => palette.bonus,
+            Role::Rejected => palette.rejected,
+            Role::Draft => palette.draft,
+            Role::Mark => palette.mark,
+            Role::Dim => palette.dim,
+            Role::Border | Role::Track => palette.border,
+            Role::Focus | Role::Accent | Role::Key | Role::Heading => palette.accent,
+            Role::Wrong => palette.wrong,
+            Role::Text | Role::Prompt | Role::Plain | Role::Title => return None,
+        })
+    }
+
+    fn color(&self, (rgb, ansi): Paint) -> Option<Color> {
+        match self.look.depth {
+            ColorDepth::None => None,
+            ColorDepth::Ansi16 => Some(ansi),
+            ColorDepth::Ansi256 => Some(Color::Indexed(nearest_256(rgb))),
+            ColorDepth::True => Some(Color::from_u32(rgb)),
+        }
+    }
+}
+
+impl From<Origin> for Role {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Prompt => Self::Prompt,
+            Origin::Accepted => Self::Accepted,
+            Origin::Corrected => Self::Corrected,
+            Origin::Bonus => Self::Bonus,
+            Origin::Plain => Self::Plain,
+        }
+    }
+}
+
+/// The nearest colour of the 6×6×6 cube of a 256-colour terminal.
+fn nearest_256(rgb: u32) -> u8 {
+    let level = |shift: u32| match (rgb >> shift) & 0xff {
+        0..=47 => 0,
+        48..=114 => 1,
+        value => (value - 35) / 40,
+    };
+    (16 + 36 * level(16) + 6 * level(8) + level(0)) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_differ_without_colours() {
+        let theme = Theme::new(Look { depth: ColorDepth::None, ..Look::default() });
+        let roles = [Role::Accepted, Role::Corrected, Role::Bonus, Role::Plain, Role::Rejected, Role::Draft];
+        for (at, role) in roles.iter().enumerate() {
+            assert_eq!(theme.style(*role).fg, None);
+            assert!(roles[..at].iter().all(|other| theme.style(*other) != theme.style(*role)), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn colours_of_the_cube() {
+        assert_eq!(nearest_256(0xffffff), 231);
+        assert_eq!(nearest_256(0x000000), 16);
+        assert_eq!(nearest_256(0xff0000), 196);
+    }
+}

@@ -1,0 +1,303 @@
+//! The chat: every turn with the origin of its tokens. Only what is in the viewport is laid out and drawn.
+
+use super::Canvas;
+use super::cache::{Cache, Key, TurnLines};
+use super::theme::Role;
+use super::widgets::fold;
+use super::wrap::{Flow, Line, wrap};
+use crate::app::sanitize::visible_line;
+use crate::app::turn::Outcome;
+use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
+use crate::engine::decode::{Origin, StopReason};
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+/// Cells to the left of the text, for `you` and `ai`.
+const GUTTER: u16 = 5;
+
+/// A part of a turn, by the wrapped lines it takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    Prompt,
+    Answer,
+    /// Statistics, or how far it is.
+    Status,
+    Gap,
+}
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
+    let inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
+    canvas.target(area, Target::Chat);
+    if inner.width <= GUTTER {
+        return;
+    }
+    legend(canvas, area);
+    let width = inner.width - GUTTER;
+    let view = &canvas.state.view;
+    let key = Key { width, show_rejected: view.show_rejected, ascii: canvas.state.look.ascii };
+    cache.update(canvas.state, key, canvas.theme.symbols.arrow);
+    if canvas.state.turns.is_empty() {
+        welcome(canvas, inner);
+    }
+    let shown = viewport(canvas, cache, usize::from(inner.height));
+    canvas.regions.transcript = shown;
+    draw_lines(canvas, inner, cache, shown);
+    scrollbar(canvas, area, shown);
+}
+
+fn title(canvas: &Canvas<'_>) -> &'static str {
+    match canvas.state.mode {
+        Mode::Chat => "chat",
+        Mode::Completion => "completion",
+    }
+}
+
+/// The parts of a turn and how many lines each has.
+fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
+    let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
+    let status = failed(turn, width).map_or(1, |lines| lines.len());
+    [(Part::Prompt, prompt), (Part::Answer, lines.answer.len()), (Part::Status, status), (Part::Gap, 1)]
+}
+
+/// The words of a turn that could not go on, in lines.
+fn failed(turn: &Turn, width: u16) -> Option<Vec<String>> {
+    match &turn.outcome {
+        Some(Outcome::Failed(message)) => Some(fold(&format!("failed: {}", visible_line(message)), width)),
+        _ => None,
+    }
+}
+
+fn height(turn: &Turn, cache: &Cache) -> usize {
+    cache.turn(turn).map_or(0, |lines| parts(turn, lines, cache.width()).iter().map(|(_, count)| count).sum())
+}
+
+/// Which lines to show: the end, or where the view was left, or where the token cursor is.
+fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
+    let state = canvas.state;
+    let total = state.turns.iter().map(|turn| height(turn, cache)).sum::<usize>().saturating_sub(1);
+    let end = total.saturating_sub(height_);
+    let mut first = state.view.top.unwrap_or(end).min(end);
+    if let Some(line) = state.view.cursor.filter(|_| state.view.reveal).and_then(|at| line_of(canvas, cache, at)) {
+        let margin = (height_ / 4).min(3);
+        let (least, most) = ((line + margin + 1).saturating_sub(height_), line.saturating_sub(margin));
+        first = first.clamp(least.min(most), most.max(least)).min(end);
+    }
+    Viewport { first, height: height_, total }
+}
+
+/// The line of the whole transcript that holds a token.
+fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
+    let turns = &canvas.state.turns;
+    let turn = turns.get(at.turn)?;
+    let lines = cache.turn(turn)?;
+    let before: usize = turns[..at.turn].iter().map(|turn| height(turn, cache)).sum();
+    let [(_, prompt), ..] = parts(turn, lines, cache.width());
+    Some(before + prompt + lines.answer.line_of(Flow::place(at)))
+}
+
+fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewport) {
+    let state = canvas.state;
+    let (mut line, end) = (0, shown.first + shown.height);
+    for (index, turn) in state.turns.iter().enumerate() {
+        let Some(lines) = cache.turn(turn) else { continue };
+        for (part, count) in parts(turn, lines, cache.width()) {
+            let from = shown.first.max(line);
+            let to = end.min(line + count);
+            if from < to {
+                let y = inner.y + (from - shown.first) as u16;
+                let area = Rect { y, height: (to - from) as u16, ..inner };
+                draw_part(canvas, area, (index, turn), lines, part, from - line);
+            }
+            line += count;
+        }
+        if line >= end {
+            break;
+        }
+    }
+}
+
+/// Draw the lines of a part from its line `from` on, as many as the area has rows.
+fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &TurnLines, part: Part, from: usize) {
+    let (index, turn) = at;
+    let text = Rect { x: area.x + GUTTER, width: area.width - GUTTER, ..area };
+    let view = &canvas.state.view;
+    let label = match (part, turn.mode) {
+        (Part::Prompt, _) => "you",
+        (Part::Answer, Mode::Chat) => "ai",
+        (Part::Answer, Mode::Completion) => "text",
+        (Part::Status, _) => return status(canvas, text, (index, turn), from),
+        (Part::Gap, _) => return,
+    };
+    let (starts, flow) = match part {
+        Part::Prompt => (&lines.prompt, Flow::prompt(turn)),
+        _ => (&lines.answer, Flow::answer(index, turn, view.show_rejected, canvas.theme.symbols.arrow)),
+    };
+    if from == 0 {
+        canvas.put(area.x, area.y, label, GUTTER, canvas.theme.style(Role::Dim));
+    }
+    let Some(start) = starts.get(from) else { return };
+    let mut row = 0;
+    wrap(&flow, start, usize::MAX, text.width, &mut |line| {
+        draw_line(canvas, Rect { y: text.y + row, height: 1, ..text }, &line);
+        row += 1;
+        row < text.height
+    });
+}
+
+fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
+    let state = canvas.state;
+    let mut x = row.x;
+    for run in &line.runs {
+        let mut style = canvas.theme.style(run.role);
+        if let (Some(token), Some(cursor)) = (run.token, state.view.cursor) {
+            let whole_round = state.focus == Pane::Rounds && (token.turn, token.round) == (cursor.turn, cursor.round);
+            if token == cursor || whole_round {
+                style = style.add_modifier(Modifier::REVERSED);
+            }
+        }
+        let width = run.width.min(row.right().saturating_sub(x));
+        canvas.put(x, row.y, &run.text, width, style);
+        if let Some(token) = run.token {
+            canvas.target(Rect { x, y: row.y, width, height: 1 }, Target::Token(token));
+        }
+        x += width;
+    }
+}
+
+/// The line under an answer.
+fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
+    if let Some(lines) = failed(turn, row.width) {
+        for (line, y) in lines.iter().skip(from).zip(row.top()..row.bottom()) {
+            canvas.put(row.x, y, line, row.width, canvas.theme.style(Role::Wrong));
+        }
+        return;
+    }
+    let live = index + 1 == canvas.state.turns.len();
+    let (text, role) = match (&canvas.state.phase, &turn.outcome) {
+        (Phase::Prefill { done, total, cached, .. }, None) if live => (prefill(*done, *total, *cached), Role::Dim),
+        (Phase::Paused { .. }, None) if live => ("paused".into(), Role::Accent),
+        (_, None) if live => (summary(canvas, turn), Role::Dim),
+        (_, outcome) => {
+            let reason = match outcome {
+                Some(Outcome::Stopped(reason)) => stop_words(reason),
+                _ => None,
+            };
+            let dot = canvas.theme.symbols.dot;
+            let parts = [Some(summary(canvas, turn)).filter(|text| !text.is_empty()), reason];
+            (parts.into_iter().flatten().collect::<Vec<_>>().join(&format!(" {dot} ")), Role::Dim)
+        }
+    };
+    let mut x = row.x;
+    if turn.outcome.is_none() && live && canvas.state.run().is_some() {
+        x = canvas.put(x, row.y, canvas.spinner(), 1, canvas.theme.style(Role::Accent)) + 1;
+    }
+    canvas.put(x, row.y, &text, row.right().saturating_sub(x), canvas.theme.style(role));
+}
+
+fn prefill(done: usize, total: usize, cached: usize) -> String {
+    match (total, cached) {
+        (0, _) => "reading the prompt".into(),
+        (_, 0) => format!("reading the prompt: {done} of {total} tokens"),
+        _ => format!("reading the prompt: {done} of {total} tokens, {cached} from the cache"),
+    }
+}
+
+fn summary(canvas: &Canvas<'_>, turn: &Turn) -> String {
+    let stats = &turn.stats;
+    if stats.tokens == 0 {
+        return String::new();
+    }
+    let mut parts = vec![format!("{} tokens", stats.tokens)];
+    parts.extend(stats.acceptance_rate().map(|rate| format!("{:.0} % accepted", rate * 100.0)));
+    parts.extend(stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
+    parts.join(&format!(" {} ", canvas.theme.symbols.dot))
+}
+
+/// Why an answer ended, where that is not the model's own end.
+fn stop_words(reason: &StopReason) -> Option<String> {
+    match reason {
+        StopReason::Eos => None,
+        StopReason::StopToken(id) => Some(format!("stop token {id}")),
+        StopReason::StopString(text) => Some(format!("stopped at “{text}”")),
+        StopReason::MaxSteps => Some("max tokens reached".into()),
+        StopReason::ContextFull => Some("the context is full".into()),
+        StopReason::Cancelled => Some("cancelled".into()),
+    }
+}
+
+/// In the lower border: what the looks of tokens mean.
+fn legend(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut names = vec![
+        ("accepted", Role::from(Origin::Accepted)),
+        ("corrected", Role::from(Origin::Corrected)),
+        ("bonus", Role::from(Origin::Bonus)),
+        ("plain", Role::from(Origin::Plain)),
+        ("draft", Role::Draft),
+    ];
+    if canvas.state.view.show_rejected {
+        names.push(("rejected", Role::Rejected));
+    }
+    let (mut x, y) = (area.x + 2, area.bottom() - 1);
+    for (name, role) in names {
+        if x + name.len() as u16 + 3 > area.right() {
+            break;
+        }
+        canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
+        x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));
+        x = canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
+    }
+}
+
+/// The right border shows where the viewport is, if there is more than it holds.
+fn scrollbar(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
+    if shown.total <= shown.height || area.height < 4 {
+        return;
+    }
+    let track = usize::from(area.height - 2);
+    let length = (shown.height * track / shown.total).max(1);
+    let from = shown.first * (track - length) / (shown.total - shown.height).max(1);
+    for row in from..from + length {
+        let (x, y) = (area.right() - 1, area.y + 1 + row as u16);
+        canvas.put(x, y, canvas.theme.symbols.scroll, 1, canvas.theme.style(Role::Dim));
+    }
+}
+
+/// What to do first.
+fn welcome(canvas: &mut Canvas<'_>, inner: Rect) {
+    let lines: [(&str, Role); 7] = match &canvas.state.phase {
+        Phase::Failed { .. } if canvas.state.model.is_none() => return failure(canvas, inner),
+        _ => [
+            ("Ask something and watch how it is written.", Role::Text),
+            ("", Role::Text),
+            ("The first layers of the model draft a few tokens,", Role::Dim),
+            ("all its layers verify them at once. Move the exit", Role::Dim),
+            ("layer and the speculations while it writes; the", Role::Dim),
+            ("colours change, the words do not.", Role::Dim),
+            ("", Role::Dim),
+        ],
+    };
+    let top = inner.y + inner.height.saturating_sub(lines.len() as u16 + 1) / 2;
+    let left = inner.x + inner.width.saturating_sub(50) / 2;
+    for (at, (text, role)) in lines.iter().enumerate() {
+        let y = top + at as u16;
+        if y < inner.bottom() {
+            canvas.put(left, y, text, inner.right().saturating_sub(left), canvas.theme.style(*role));
+        }
+    }
+}
+
+/// Why there is no model, and what to do.
+fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
+    let Phase::Failed { message } = &canvas.state.phase else { return };
+    let message = crate::app::sanitize::visible(message).into_owned();
+    let mut lines: Vec<(String, Role)> =
+        vec![("The model could not be loaded.".into(), Role::Wrong), (String::new(), Role::Text)];
+    for line in message.lines() {
+        lines.extend(fold(line, inner.width).into_iter().map(|line| (line, Role::Text)));
+    }
+    lines.push((String::new(), Role::Text));
+    lines.push(("f2 or /model chooses another one.".into(), Role::Dim));
+    for (at, (text, role)) in lines.iter().enumerate().take(usize::from(inner.height)) {
+        canvas.put(inner.x, inner.y + at as u16, text, inner.width, canvas.theme.style(*role));
+    }
+}

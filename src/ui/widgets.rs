@@ -1,0 +1,130 @@
+//! Parts that several panels are made of.
+
+use super::Canvas;
+use super::theme::{Role, Theme};
+use crate::app::sanitize::visible_line;
+use crate::app::{Pane, Target};
+use ratatui::buffer::CellWidth;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Borders, Widget};
+use unicode_segmentation::UnicodeSegmentation;
+
+impl Canvas<'_> {
+    /// A bordered panel with a title; gives back what is inside. The panel that has the keys is marked by its border
+    /// and by a pointer before its title.
+    pub fn panel(&mut self, area: Rect, title: &str, pane: Option<Pane>) -> Rect {
+        if area.width < 4 || area.height < 2 {
+            return Rect::default();
+        }
+        let focused = pane.is_some() && pane == Some(self.state.focus) && self.state.overlay.is_none();
+        let role = if focused { Role::Focus } else { Role::Border };
+        let pointer = if focused { self.theme.symbols.pointer } else { "" };
+        let title_role = if focused { Role::Focus } else { Role::Dim };
+        let block = Block::new()
+            .borders(Borders::ALL)
+            .border_set(self.theme.symbols.border)
+            .border_style(self.theme.style(role))
+            .title(Line::styled(format!(" {pointer}{title} "), self.theme.style(title_role)));
+        let inner = block.inner(area);
+        block.render(area, self.buffer);
+        inner.inner(ratatui::layout::Margin::new(u16::from(inner.width > 4), 0))
+    }
+
+    /// Write `text`, made safe, from a cell on, at most `width` cells; gives back the column after it.
+    pub fn put(&mut self, x: u16, y: u16, text: &str, width: u16, style: Style) -> u16 {
+        let area = *self.buffer.area();
+        if y < area.top() || y >= area.bottom() || x >= area.right() {
+            return x;
+        }
+        self.buffer.set_stringn(x, y, visible_line(text), usize::from(width), style).0
+    }
+
+    /// Write stretches of text one after the other within one row.
+    pub fn put_all(&mut self, row: Rect, parts: &[(&str, Role)]) -> u16 {
+        let mut x = row.x;
+        for (text, role) in parts {
+            let left = row.right().saturating_sub(x);
+            x = self.put(x, row.y, text, left, self.theme.style(*role));
+        }
+        x
+    }
+
+    /// Write a text against the right end of a row.
+    pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
+        let text = visible_line(text);
+        let width = (text.as_ref().cells()).min(row.width);
+        self.put(row.right() - width, row.y, &text, width, self.theme.style(role));
+    }
+
+    /// The present symbol of what turns while something is under way.
+    pub fn spinner(&self) -> &'static str {
+        let symbols = self.theme.symbols.spinner;
+        symbols[(self.state.now.as_millis() / 100) as usize % symbols.len()]
+    }
+
+    pub fn target(&mut self, area: Rect, target: Target) {
+        self.regions.add(area, target);
+    }
+
+    /// `━━━━●────`, `fraction` of the way.
+    pub fn slider(&mut self, row: Rect, fraction: f64, focused: bool) {
+        let last = row.width.saturating_sub(1);
+        let knob = (fraction.clamp(0.0, 1.0) * f64::from(last)).round() as u16;
+        let symbols = self.theme.symbols;
+        for column in 0..row.width {
+            let (symbol, role) = match column.cmp(&knob) {
+                std::cmp::Ordering::Less => (symbols.filled, if focused { Role::Accent } else { Role::Dim }),
+                std::cmp::Ordering::Equal => (symbols.knob, if focused { Role::Accent } else { Role::Text }),
+                std::cmp::Ordering::Greater => (symbols.rest, Role::Track),
+            };
+            self.put(row.x + column, row.y, symbol, 1, self.theme.style(role));
+        }
+    }
+}
+
+/// One of the eight bars for a share of 0 to 1.
+pub fn bar(theme: &Theme, share: f64) -> &'static str {
+    theme.symbols.bars[((share.clamp(0.0, 1.0) * 8.0) as usize).min(7)]
+}
+
+/// Width in cells of a text that is safe.
+pub trait Cells {
+    fn cells(&self) -> u16;
+}
+
+impl Cells for str {
+    fn cells(&self) -> u16 {
+        self.graphemes(true).map(CellWidth::cell_width).sum()
+    }
+}
+
+/// Cut a row off the top of an area; none when there is none left.
+pub fn row(area: &mut Rect) -> Option<Rect> {
+    if area.is_empty() {
+        return None;
+    }
+    let top = Rect { height: 1, ..*area };
+    area.y += 1;
+    area.height -= 1;
+    Some(top)
+}
+
+/// Break words of a label at `width` cells.
+pub fn fold(text: &str, width: u16) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last().map_or(0, |line| line.as_str().cells());
+        if last > 0 && last + 1 + word.cells() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}

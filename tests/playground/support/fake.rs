@@ -1,0 +1,193 @@
+//! An engine without a model: it drafts the words of a file and accepts more of them the later the exit.
+
+use skiplens::engine::config::{LlamaConfig, RopeScaling};
+use skiplens::engine::decode::{
+    Candidate, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats, StopReason, Strategy, TokenDetail,
+};
+use skiplens::engine::worker::{Command, Event, ModelInfo, RunId};
+use std::collections::VecDeque;
+
+/// Answers commands as the worker would, one event at a time.
+#[derive(Default)]
+pub struct Fake {
+    run: Option<Running>,
+    ready: VecDeque<Event>,
+}
+
+struct Running {
+    id: RunId,
+    settings: Settings,
+    rounds: Vec<Round>,
+    at: usize,
+    paused: bool,
+    words: Vec<String>,
+}
+
+/// The text of every answer, in tokens.
+pub fn answer() -> Vec<String> {
+    let text = include_str!("../fixtures/answer.txt").trim_end();
+    let mut words: Vec<String> = Vec::new();
+    for c in text.chars() {
+        match words.last_mut() {
+            Some(word) if c.is_alphanumeric() && word.len() < 7 => word.push(c),
+            _ => words.push(c.into()),
+        }
+    }
+    words
+}
+
+/// A model of 30 layers.
+pub fn model() -> ModelInfo {
+    ModelInfo {
+        name: "SmolLM2-135M-LayerSkip".into(),
+        path: "assets/model.gguf".into(),
+        config: LlamaConfig {
+            vocab_size: 49152,
+            hidden_size: 576,
+            intermediate_size: 1536,
+            num_layers: 30,
+            num_heads: 9,
+            num_kv_heads: 3,
+            head_dim: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e5,
+            rope_scaling: RopeScaling::None,
+            context_length: 8192,
+            tie_word_embeddings: true,
+        },
+        dtype: "q8_0".into(),
+        device: "cpu×2".into(),
+        weight_bytes: 143_000_000,
+        has_chat_template: true,
+        defaults: Default::default(),
+    }
+}
+
+pub fn loaded() -> Event {
+    Event::Loaded(model())
+}
+
+impl Fake {
+    /// Take a command, as the worker does between tokens.
+    pub fn take(&mut self, command: &Command) {
+        match (command, &mut self.run) {
+            (Command::Generate { run, settings, .. }, _) => self.start(*run, settings.clone()),
+            (Command::Settings(settings), Some(run)) => run.settings = settings.clone(),
+            (Command::Cancel(id), Some(run)) if run.id == *id => self.finish(StopReason::Cancelled),
+            (Command::Pause, Some(run)) => {
+                run.paused = true;
+                let id = run.id;
+                self.ready.push_back(Event::Paused { run: id });
+            }
+            (Command::Resume, Some(run)) => run.paused = false,
+            (Command::Step, Some(run)) => {
+                let id = run.id;
+                self.round();
+                self.ready.push_back(Event::Paused { run: id });
+            }
+            _ => {}
+        }
+    }
+
+    /// The next event; none when there is nothing to report.
+    pub fn next(&mut self) -> Option<Event> {
+        if self.ready.is_empty() && self.run.as_ref().is_some_and(|run| !run.paused) {
+            self.round();
+        }
+        self.ready.pop_front()
+    }
+
+    fn start(&mut self, id: RunId, settings: Settings) {
+        self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words: answer() });
+        for done in [16, 24] {
+            self.ready.push_back(Event::Prefill { run: id, done, total: 24, cached: 8 });
+        }
+    }
+
+    fn finish(&mut self, reason: StopReason) {
+        let Some(run) = self.run.take() else { return };
+        self.ready.clear();
+        let mut stats = Stats::of(&run.rounds);
+        (stats.prefill_seconds, stats.prefill_tokens) = (0.05, 16);
+        self.ready.push_back(Event::Finished { run: run.id, reason, stats });
+    }
+
+    /// Report one round, drafts first.
+    fn round(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        let words = run.words.clone();
+        let made = round(run.rounds.len(), run.at, &run.settings, &words);
+        for token in &made.drafted {
+            let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
+            self.ready.push_back(Event::Drafted { run: run.id, id, text, p_draft });
+        }
+        run.at += made.len();
+        run.rounds.push(made.clone());
+        self.ready.push_back(Event::Round { run: run.id, round: Box::new(made) });
+        if run.at >= words.len().min(run.settings.max_steps) {
+            let ready = std::mem::take(&mut self.ready);
+            self.finish(StopReason::Eos);
+            self.ready = ready.into_iter().chain(std::mem::take(&mut self.ready)).collect();
+        }
+    }
+}
+
+/// The round that goes on at word `at`: a draft is right where a hash of its place is below the exit layer.
+pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> Round {
+    let left = words.len().saturating_sub(at);
+    let drafts = match settings.strategy {
+        Strategy::SelfSpeculative => settings.num_speculations.min(left.saturating_sub(1)),
+        _ => 0,
+    };
+    let right = |place: usize| (place * 7919 + 13) % 31 < settings.exit_layer + 12;
+    let accepted = (0..drafts).take_while(|draft| right(at + draft)).count();
+    let drafted = (0..drafts).map(|draft| {
+        let place = at + draft;
+        let text = if right(place) { words[place].clone() } else { format!(" w{}", place % 10) };
+        let p_verify = (draft <= accepted).then_some(if right(place) { 0.8 } else { 0.07 });
+        DraftToken { id: place as u32, text, p_draft: 0.6, p_verify, detail: detail(settings, place, words) }
+    });
+    let drafted: Vec<_> = drafted.collect();
+    let origin = match drafts {
+        0 => Origin::Plain,
+        all if all == accepted => Origin::Bonus,
+        _ => Origin::Corrected,
+    };
+    let last = at + accepted;
+    Round {
+        index,
+        position: 24 + at,
+        settings: settings.clone(),
+        control: None,
+        accepted,
+        last: words.get(last).map(|text| FinalToken {
+            id: last as u32,
+            text: text.clone(),
+            origin,
+            p_draft: (origin == Origin::Corrected).then_some(0.2),
+            p_verify: 0.85,
+            detail: detail(settings, last, words),
+        }),
+        draft_seconds: drafts as f64 * settings.exit_layer as f64 * 0.0003,
+        verify_seconds: 0.011,
+        drafted,
+        stop: (last + 1 >= words.len()).then_some(StopReason::Eos),
+    }
+}
+
+fn detail(settings: &Settings, place: usize, words: &[String]) -> Option<Box<TokenDetail>> {
+    let word = words.get(place).filter(|_| settings.detail)?;
+    let candidate = |id: usize, text: &str, p| Candidate { id: id as u32, text: text.into(), p };
+    let top = vec![candidate(place, word, 0.8), candidate(1, " a", 0.1), candidate(2, " the", 0.05)];
+    let layer = |layer: usize| {
+        let (id, text) = if layer > 11 { (place, word.as_str()) } else { (7, " of") };
+        LayerChoice { layer, id: id as u32, text: text.into(), p: layer as f32 / 31.0 }
+    };
+    Some(Box::new(TokenDetail {
+        draft_top: top.clone(),
+        verify_top: top,
+        draft_entropy: Some(1.1),
+        verify_entropy: Some(0.7),
+        layers: (1..=30).map(layer).collect(),
+    }))
+}

@@ -1,0 +1,106 @@
+//! A hub on this machine: answers as the Hugging Face hub does, for the files of one repository.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// The repository it serves.
+pub const REPOSITORY: &str = "someone/tiny";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A running hub. Its thread ends with the test.
+pub struct FakeHub {
+    /// `http://127.0.0.1:port`.
+    pub endpoint: String,
+    /// Paths that were asked for.
+    pub requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// What it serves and to whom.
+#[derive(Default, Clone)]
+pub struct Served {
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The token that opens its files; none for everybody's.
+    pub token: Option<String>,
+}
+
+impl FakeHub {
+    pub fn start(served: Served) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (served, log) = (served.clone(), log.clone());
+                std::thread::spawn(move || answer(stream, &served, &log));
+            }
+        });
+        Self { endpoint, requests }
+    }
+}
+
+/// A request: its path, where its range begins and whether it ends, and its token.
+struct Request {
+    path: String,
+    range: Option<(usize, Option<usize>)>,
+    token: Option<String>,
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let (mut range, mut token) = (None, None);
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once(": ") else { continue };
+        match name.to_ascii_lowercase().as_str() {
+            "range" => {
+                let (from, to) = value.trim_start_matches("bytes=").split_once('-')?;
+                range = Some((from.parse().ok()?, to.parse().ok()));
+            }
+            "authorization" => token = value.strip_prefix("Bearer ").map(str::to_owned),
+            _ => {}
+        }
+    }
+    Some(Request { path, range, token })
+}
+
+fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>) {
+    let Some(request) = read(&stream) else { return };
+    log.lock().unwrap().push(request.path.clone());
+    let info = format!("/api/models/{REPOSITORY}/revision/main");
+    let prefix = format!("/{REPOSITORY}/resolve/main/");
+    let file = request.path.strip_prefix(&prefix).map(|name| served.files.get(name));
+    let allowed = served.token.is_none() || served.token == request.token;
+    let reply = match file {
+        None if request.path == info => reply("200 OK", "", info_json(served).as_bytes()),
+        Some(Some(_)) if !allowed && request.token.is_some() => reply("403 Forbidden", "", b""),
+        Some(Some(_)) if !allowed => reply("401 Unauthorized", "", b""),
+        Some(Some(data)) => serve(&request, data),
+        _ => reply("404 Not Found", "", b""),
+    };
+    stream.write_all(&reply).ok();
+}
+
+fn serve(request: &Request, data: &[u8]) -> Vec<u8> {
+    let (from, to) = request.range.unwrap_or((0, None));
+    let end = to.map_or(data.len(), |to| (to + 1).min(data.len()));
+    let etag = format!("{:x}", data.iter().fold(data.len() as u64, |h, &b| h.wrapping_mul(31).wrapping_add(b.into())));
+    let headers = format!(
+        "etag: \"{etag}\"\r\nx-repo-commit: {COMMIT}\r\ncontent-range: bytes {from}-{}/{}\r\n",
+        end.saturating_sub(1),
+        data.len()
+    );
+    reply("206 Partial Content", &headers, &data[from.min(end)..end])
+}
+
+fn info_json(served: &Served) -> String {
+    let files: Vec<_> = served.files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
+    serde_json::json!({ "siblings": files, "sha": COMMIT }).to_string()
+}
+
+fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
