@@ -49,6 +49,7 @@ fn on_run_event(state: &mut State, event: Event) {
             end(state, Outcome::Failed(message.clone()));
             state.phase = Phase::Failed { message };
         }
+        Event::Race { .. } | Event::Lens { .. } => {}
         Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => {}
     }
 }
@@ -60,6 +61,8 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Round { run, .. }
         | Event::Paused { run }
         | Event::Finished { run, .. }
+        | Event::Race { run, .. }
+        | Event::Lens { run, .. }
         | Event::Failed { run, .. } => Some(*run),
         Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => None,
     }

@@ -221,6 +221,16 @@ impl State {
         }
     }
 
+    /// Whether a turn is shown as Markdown rather than token by token.
+    pub fn shows_markdown(&self, turn: &Turn) -> bool {
+        self.view.markdown && turn.mode == Mode::Chat && turn.outcome.is_some()
+    }
+
+    /// Whether the token under the cursor is what the user looks at.
+    pub fn inspecting(&self) -> bool {
+        self.view.cursor.is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
+    }
+
     /// Layer count L, where a model is loaded.
     pub fn layers(&self) -> Option<usize> {
         self.model.as_ref().map(|model| model.config.num_layers)

@@ -1,14 +1,15 @@
 //! The command line: one file a command. Without a command, the terminal playground opens.
 
 mod args;
+mod bench;
 mod generate;
 mod output;
 mod spelling;
-pub mod transcript;
+mod transcript;
 mod tui;
 
 use clap::{Parser, Subcommand};
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Report, Result};
 use std::process::ExitCode;
 
 /// A terminal playground for self-speculative decoding with early exit (LayerSkip).
@@ -30,6 +31,9 @@ struct Cli {
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
     Generate(Box<generate::GenerateArgs>),
+    /// Measure how fast the model runs on this machine.
+    Bench(bench::BenchArgs),
+    /// Sessions that were kept: list, show, export, replay.
     Transcript(transcript::Args),
 }
 
@@ -38,14 +42,20 @@ pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
     let outcome = match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding),
     };
     match outcome {
-        Err(report) if report.downcast_ref::<crate::engine::Error>().is_some() => {
+        Err(report) if is_fault_of_input(&report) => {
             eprintln!("skiplens: {report:#}");
             Ok(ExitCode::from(2))
         }
         other => other,
     }
+}
+
+fn is_fault_of_input(report: &Report) -> bool {
+    report.downcast_ref::<crate::engine::Error>().is_some()
+        || report.downcast_ref::<crate::transcript::Error>().is_some()
 }

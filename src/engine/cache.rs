@@ -2,9 +2,8 @@
 //! moving an integer.
 
 use super::kernels::{LANES, PAGE};
+use super::model::CacheTensors;
 use super::{Error, Result};
-use candle_core::Tensor;
-use half::f16;
 
 /// Keys and values of all layers up to [`KvCache::len`] positions.
 pub struct KvCache {
@@ -16,8 +15,7 @@ pub struct KvCache {
 /// Where a device keeps them.
 pub(crate) enum Store {
     Pages(Pages),
-    /// Of each layer, keys and values `[kv_heads, positions, head_dim]`; none before the first write.
-    Tensors(Vec<Option<(Tensor, Tensor)>>),
+    Tensors(CacheTensors),
 }
 
 impl KvCache {
@@ -139,32 +137,34 @@ impl PagesView {
         }
     }
 
-    /// Writes elements `first..` of a key.
+    /// Writes elements `first..` of a key, f16.
     ///
     /// # Safety
     /// No one else uses those elements meanwhile.
-    pub unsafe fn write_key(&self, layer: usize, head: usize, position: usize, first: usize, key: &[f32]) {
+    pub unsafe fn write_key(&self, layer: usize, head: usize, position: usize, first: usize, key: &[u16]) {
         assert!(first + key.len() <= self.head_dim);
         let at = position % PAGE;
+        let start = self.page(layer, head, position / PAGE);
         for (i, &x) in key.iter().enumerate() {
             let offset = (at / LANES * self.head_dim + first + i) * LANES + at % LANES;
             // SAFETY: inside of the page, and the caller's.
-            unsafe { *self.page(layer, head, position / PAGE).add(offset) = f16::from_f32(x).to_bits() };
+            unsafe { *start.add(offset) = x };
         }
     }
 
-    /// Writes elements `first..` of a value.
+    /// Writes elements `first..` of a value, f16.
     ///
     /// # Safety
     /// No one else uses those elements meanwhile.
-    pub unsafe fn write_value(&self, layer: usize, head: usize, position: usize, first: usize, value: &[f32]) {
+    pub unsafe fn write_value(&self, layer: usize, head: usize, position: usize, first: usize, value: &[u16]) {
         assert!(first + value.len() <= self.head_dim);
         let at = position % PAGE;
+        let start = self.page(layer, head, position / PAGE);
         for (i, &x) in value.iter().enumerate() {
             let d = first + i;
             let offset = PAGE * self.head_dim + (d / LANES * PAGE + at) * LANES + d % LANES;
             // SAFETY: inside of the page, and the caller's.
-            unsafe { *self.page(layer, head, position / PAGE).add(offset) = f16::from_f32(x).to_bits() };
+            unsafe { *start.add(offset) = x };
         }
     }
 }

@@ -23,7 +23,7 @@ impl Instance {
     pub fn load(request: &ModelRequest, progress: Progress<'_>) -> Result<Self> {
         let dtype = request.dtype.as_deref().unwrap_or("auto").parse::<Dtype>()?;
         let device = device(request.device.as_deref().unwrap_or("auto"))?;
-        let path = std::path::PathBuf::from(request.model.as_deref().unwrap_or_default());
+        let path = weights::locate(request.model.as_deref(), progress)?;
         progress("opening", None);
         let checkpoint = weights::open(&path, dtype)?;
         Self::from_checkpoint(&checkpoint, &device, request.threads, progress)

@@ -1,6 +1,7 @@
 //! Where the lines of each turn start, kept from frame to frame.
 
-use super::wrap::{Flow, Place, wrap};
+use super::markdown::Document;
+use super::wrap::{Flow, Place, Source, wrap};
 use crate::app::{State, Turn};
 use std::collections::HashMap;
 
@@ -24,6 +25,8 @@ pub struct Key {
 pub struct TurnLines {
     pub prompt: Starts,
     pub answer: Starts,
+    /// The finished answer as Markdown, once that was asked for.
+    pub markdown: Option<(Document, Starts)>,
 }
 
 /// Starts of lines as far as the text is settled, and the lines that what is being drafted adds.
@@ -55,7 +58,7 @@ impl Starts {
     }
 
     /// Take up the text where it was left: at the start of its last line.
-    fn grow(&mut self, flow: &Flow<'_>, width: u16) {
+    fn grow(&mut self, flow: &dyn Source, width: u16) {
         let settled = flow.settled();
         if settled < self.groups {
             *self = Self::default();
@@ -69,9 +72,7 @@ impl Starts {
             self.groups = settled;
         }
         self.tail.clear();
-        if let Some((_, turn)) = flow.turn
-            && !turn.pending.is_empty()
-        {
+        if flow.groups() > settled {
             let from = self.places.last().copied().unwrap_or_default();
             let mut tail = Vec::new();
             wrap(flow, from, settled + 1, width, &mut |line| {
@@ -80,6 +81,13 @@ impl Starts {
             });
             self.tail = tail.split_off(1);
         }
+    }
+}
+
+impl TurnLines {
+    /// The lines of the answer as it is shown.
+    pub fn shown(&self) -> &Starts {
+        self.markdown.as_ref().map_or(&self.answer, |(_, starts)| starts)
     }
 }
 
@@ -96,7 +104,14 @@ impl Cache {
         for (index, turn) in state.turns.iter().enumerate() {
             let lines = self.turns.entry(turn.id).or_default();
             lines.prompt.grow(&Flow::prompt(turn), key.width);
-            lines.answer.grow(&Flow::answer(index, turn, key.show_rejected, arrow), key.width);
+            if state.shows_markdown(turn) {
+                let (document, starts) =
+                    lines.markdown.get_or_insert_with(|| (Document::parse(&turn.answer()), Starts::default()));
+                starts.grow(document, key.width);
+            } else {
+                lines.markdown = None;
+                lines.answer.grow(&Flow::answer(index, turn, key.show_rejected, arrow), key.width);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who gets which part of the screen.
 
-use super::prompt;
-use crate::app::{Control, Pane, State};
+use super::{prompt, step};
+use crate::app::{Control, State};
 use ratatui::layout::Rect;
 
 /// The areas of a frame. An area that is left out is empty.
@@ -47,7 +47,7 @@ impl Layout {
     /// Controls above, acceptance below them, the token at the bottom if there is room for all.
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
         let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
-        let inspecting = state.view.cursor.is_some() && matches!(state.focus, Pane::Chat | Pane::Rounds);
+        let inspecting = state.inspecting() || step::applies(state);
         if roomy {
             self.controls = take_top(column, CONTROLS);
             self.acceptance = take_top(column, ACCEPTANCE + 2);

@@ -7,9 +7,11 @@ mod footer;
 mod header;
 mod inspector;
 mod layout;
+mod markdown;
 mod overlay;
 mod prompt;
 mod rounds;
+mod step;
 mod theme;
 mod transcript;
 mod widgets;
@@ -69,7 +71,10 @@ impl Screen {
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
         acceptance::draw(&mut canvas, layout.acceptance);
-        inspector::draw(&mut canvas, layout.inspector);
+        match step::applies(state) {
+            true => step::draw(&mut canvas, layout.inspector),
+            false => inspector::draw(&mut canvas, layout.inspector),
+        }
         let cursor = prompt::draw(&mut canvas, layout.prompt);
         footer::draw(&mut canvas, layout.footer);
         let over = overlay::draw(&mut canvas, layout.body());

@@ -33,6 +33,9 @@ pub enum Role {
     Key,
     Wrong,
     Heading,
+    Strong,
+    Emphasis,
+    Code,
 }
 
 /// Resolves roles to styles and knows the symbols.
@@ -191,8 +194,10 @@ impl Theme {
     fn modifier(&self, role: Role) -> Modifier {
         match role {
             Role::Corrected => Modifier::BOLD | Modifier::UNDERLINED,
-            Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading => Modifier::BOLD,
-            Role::Plain => Modifier::ITALIC,
+            Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading | Role::Strong => {
+                Modifier::BOLD
+            }
+            Role::Plain | Role::Emphasis => Modifier::ITALIC,
             Role::Rejected => Modifier::CROSSED_OUT | Modifier::DIM,
             Role::Draft => Modifier::DIM | Modifier::UNDERLINED,
             Role::Mark => Modifier::ITALIC | Modifier::DIM,
@@ -218,9 +223,9 @@ impl Theme {
             Role::Mark => palette.mark,
             Role::Dim => palette.dim,
             Role::Border | Role::Track => palette.border,
-            Role::Focus | Role::Accent | Role::Key | Role::Heading => palette.accent,
+            Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code => palette.accent,
             Role::Wrong => palette.wrong,
-            Role::Text | Role::Prompt | Role::Plain | Role::Title => return None,
+            Role::Text | Role::Prompt | Role::Plain | Role::Title | Role::Strong | Role::Emphasis => return None,
         })
     }
 

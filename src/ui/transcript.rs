@@ -1,10 +1,10 @@
 //! The chat: every turn with the origin of its tokens. Only what is in the viewport is laid out and drawn.
 
 use super::Canvas;
-use super::cache::{Cache, Key, TurnLines};
+use super::cache::{Cache, Key, Starts, TurnLines};
 use super::theme::Role;
 use super::widgets::fold;
-use super::wrap::{Flow, Line, wrap};
+use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::sanitize::visible_line;
 use crate::app::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
@@ -56,7 +56,7 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
     let status = failed(turn, width).map_or(1, |lines| lines.len());
-    [(Part::Prompt, prompt), (Part::Answer, lines.answer.len()), (Part::Status, status), (Part::Gap, 1)]
+    [(Part::Prompt, prompt), (Part::Answer, lines.shown().len()), (Part::Status, status), (Part::Gap, 1)]
 }
 
 /// The words of a turn that could not go on, in lines.
@@ -92,7 +92,8 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn].iter().map(|turn| height(turn, cache)).sum();
     let [(_, prompt), ..] = parts(turn, lines, cache.width());
-    Some(before + prompt + lines.answer.line_of(Flow::place(at)))
+    let within = if lines.markdown.is_some() { 0 } else { lines.answer.line_of(Flow::place(at)) };
+    Some(before + prompt + within)
 }
 
 fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewport) {
@@ -128,16 +129,19 @@ fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &Tu
         (Part::Status, _) => return status(canvas, text, (index, turn), from),
         (Part::Gap, _) => return,
     };
-    let (starts, flow) = match part {
-        Part::Prompt => (&lines.prompt, Flow::prompt(turn)),
-        _ => (&lines.answer, Flow::answer(index, turn, view.show_rejected, canvas.theme.symbols.arrow)),
+    let prompt = Flow::prompt(turn);
+    let answer = Flow::answer(index, turn, view.show_rejected, canvas.theme.symbols.arrow);
+    let (starts, source): (&Starts, &dyn Source) = match (part, &lines.markdown) {
+        (Part::Prompt, _) => (&lines.prompt, &prompt),
+        (_, Some((document, starts))) => (starts, document),
+        (_, None) => (&lines.answer, &answer),
     };
     if from == 0 {
         canvas.put(area.x, area.y, label, GUTTER, canvas.theme.style(Role::Dim));
     }
     let Some(start) = starts.get(from) else { return };
     let mut row = 0;
-    wrap(&flow, start, usize::MAX, text.width, &mut |line| {
+    wrap(source, start, usize::MAX, text.width, &mut |line| {
         draw_line(canvas, Rect { y: text.y + row, height: 1, ..text }, &line);
         row += 1;
         row < text.height

@@ -35,6 +35,14 @@ pub struct Piece<'a> {
     pub token: Option<TokenRef>,
 }
 
+/// Something that can be wrapped: groups of pieces, the first [`Source::settled`] of which will not change.
+pub trait Source {
+    fn settled(&self) -> usize;
+    fn groups(&self) -> usize;
+    /// The piece at a place; none when its group has no more.
+    fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>>;
+}
+
 /// One line as it is drawn.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Line {
@@ -61,30 +69,6 @@ impl<'a> Flow<'a> {
     pub fn answer(index: usize, turn: &'a Turn, show_rejected: bool, arrow: &'a str) -> Self {
         let head = if turn.mode == Mode::Completion { turn.prompt.as_str() } else { "" };
         Self { head, turn: Some((index, turn)), show_rejected, arrow }
-    }
-
-    /// Groups that will not change any more.
-    pub fn settled(&self) -> usize {
-        1 + self.turn.map_or(0, |(_, turn)| turn.rounds.len())
-    }
-
-    fn groups(&self) -> usize {
-        self.settled() + usize::from(self.turn.is_some_and(|(_, turn)| !turn.pending.is_empty()))
-    }
-
-    /// The piece at a place; none when its group has no more.
-    fn piece(&self, group: usize, piece: usize) -> Option<Piece<'a>> {
-        if group == 0 {
-            return (piece == 0).then(|| Piece { text: visible(self.head), role: Role::Prompt, token: None });
-        }
-        let (index, turn) = self.turn?;
-        match turn.rounds.get(group - 1) {
-            Some(round) => self.piece_of_round(index, turn, group - 1, round, piece),
-            None => {
-                let pending = turn.pending.get(piece)?;
-                Some(Piece { text: visible(&pending.text), role: Role::Draft, token: None })
-            }
-        }
     }
 
     /// Piece 0 is the mark of changed settings; the tokens follow.
@@ -116,7 +100,31 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// `⟨E 8→12⟩` for settings that changed between two rounds; empty for none.
+impl Source for Flow<'_> {
+    fn settled(&self) -> usize {
+        1 + self.turn.map_or(0, |(_, turn)| turn.rounds.len())
+    }
+
+    fn groups(&self) -> usize {
+        self.settled() + usize::from(self.turn.is_some_and(|(_, turn)| !turn.pending.is_empty()))
+    }
+
+    fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>> {
+        if group == 0 {
+            return (piece == 0).then(|| Piece { text: visible(self.head), role: Role::Prompt, token: None });
+        }
+        let (index, turn) = self.turn?;
+        match turn.rounds.get(group - 1) {
+            Some(round) => self.piece_of_round(index, turn, group - 1, round, piece),
+            None => {
+                let pending = turn.pending.get(piece)?;
+                Some(Piece { text: visible(&pending.text), role: Role::Draft, token: None })
+            }
+        }
+    }
+}
+
+/// `‹E 8→12›` for settings that changed between two rounds; empty for none.
 fn mark(before: &Settings, after: &Settings, arrow: &str) -> String {
     if before == after {
         return String::new();
@@ -160,7 +168,7 @@ struct Filler<'s> {
 
 /// Break `flow` from the place `from` to the end of group `until`, giving each line to `sink` until that says false.
 /// The last line is given even when it is empty.
-pub fn wrap(flow: &Flow<'_>, from: Place, until: usize, width: u16, sink: &mut dyn FnMut(Line) -> bool) {
+pub fn wrap(flow: &dyn Source, from: Place, until: usize, width: u16, sink: &mut dyn FnMut(Line) -> bool) {
     let mut filler = Filler {
         width: width.max(1),
         start: from,

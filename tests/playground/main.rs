@@ -1,4 +1,9 @@
 //! The playground tried as a whole: keys pressed, events reported by a fake engine, screens read.
 
 mod chat;
+mod controls;
+mod random;
+mod screens;
+mod steps;
 mod support;
+mod transcript;

@@ -3,6 +3,7 @@
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
 mod autopilot;
+mod cost;
 mod decoder;
 mod forecast;
 mod lens;

@@ -36,7 +36,7 @@ pub unsafe fn attend(level: Level, attention: Attention) {
     let stride = attention.positions.next_multiple_of(LANES);
     assert!(attention.positions > 0 && attention.positions <= attention.keys.len() * PAGE);
     assert!(attention.values.len() == attention.keys.len() && attention.scores.len() >= heads * stride);
-    assert!(attention.out.len() == attention.q.len());
+    assert!(attention.out.len() == attention.q.len() && attention.head_dim.is_multiple_of(2));
     // SAFETY: the caller's.
     unsafe { level.run(attention) }
 }
@@ -69,10 +69,12 @@ impl Attention<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.score::<S, G>(head, stride);
-            let totals = std::array::from_fn(|g| {
+            let mut totals = [0.0; G];
+            // Not a closure: those do not get the level's instructions.
+            for (g, total) in totals.iter_mut().enumerate() {
                 let scores = &mut self.scores[(head + g) * stride..(head + g + 1) * stride];
-                softmax::<S>(scores, self.positions)
-            });
+                *total = softmax(scores, self.positions);
+            }
             self.gather::<S, G>(head, stride, totals);
         }
         G
@@ -90,10 +92,12 @@ impl Attention<'_> {
                 let page = self.keys[panel * LANES / PAGE];
                 let keys = page.add(panel % (PAGE / LANES) * dim * LANES);
                 let mut sums = [[S::splat(0.0); 2]; G];
-                for d in 0..dim {
-                    let key = S::load_f16(keys.add(d * LANES));
+                for d in (0..dim).step_by(2) {
+                    let pair = [S::load_f16(keys.add(d * LANES)), S::load_f16(keys.add((d + 1) * LANES))];
                     for (g, sum) in sums.iter_mut().enumerate() {
-                        sum[d % 2] = S::fma(key, S::splat(*q.add(g * dim + d)), sum[d % 2]);
+                        let q = q.add(g * dim + d);
+                        sum[0] = S::fma(pair[0], S::splat(*q), sum[0]);
+                        sum[1] = S::fma(pair[1], S::splat(*q.add(1)), sum[1]);
                     }
                 }
                 for (g, sum) in sums.into_iter().enumerate() {
@@ -153,7 +157,7 @@ impl Attention<'_> {
 
 /// Scores become e^(score − greatest), those from `positions` on 0; returns their sum.
 #[inline(always)]
-fn softmax<S: Simd>(scores: &mut [f32], positions: usize) -> f32 {
+fn softmax(scores: &mut [f32], positions: usize) -> f32 {
     scores[positions..].fill(f32::NEG_INFINITY);
     let mut most = [f32::NEG_INFINITY; LANES];
     for panel in scores.as_chunks::<LANES>().0 {

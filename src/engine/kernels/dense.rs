@@ -18,14 +18,9 @@ pub unsafe fn dense_tile<S: Simd, const M: usize, const KIND: u8>(
     unsafe {
         let x = acts.dense.slice(first * cols, M * cols).as_ptr();
         let data = w.panel(panel);
-        let load = |col: usize| match KIND {
-            0 => S::load(data.cast::<f32>().add(col * LANES)),
-            1 => S::load_f16(data.cast::<u16>().add(col * LANES)),
-            _ => S::load_bf16(data.cast::<u16>().add(col * LANES)),
-        };
         let mut sums = [[S::splat(0.0); 2]; M];
         for col in (0..cols - cols % 2).step_by(2) {
-            let pair = [load(col), load(col + 1)];
+            let pair = [load::<S, KIND>(data, col), load::<S, KIND>(data, col + 1)];
             for (row, sum) in sums.iter_mut().enumerate() {
                 let x = x.add(row * cols + col);
                 sum[0] = S::fma(pair[0], S::splat(*x), sum[0]);
@@ -34,9 +29,22 @@ pub unsafe fn dense_tile<S: Simd, const M: usize, const KIND: u8>(
         }
         for (row, (out, mut sum)) in out.iter_mut().zip(sums).enumerate() {
             if cols % 2 == 1 {
-                sum[0] = S::fma(load(cols - 1), S::splat(*x.add(row * cols + cols - 1)), sum[0]);
+                sum[0] = S::fma(load::<S, KIND>(data, cols - 1), S::splat(*x.add(row * cols + cols - 1)), sum[0]);
             }
             S::store(out.as_mut_ptr(), S::add(sum[0], sum[1]));
+        }
+    }
+}
+
+/// Column `col` of a panel.
+#[inline(always)]
+unsafe fn load<S: Simd, const KIND: u8>(data: *const u8, col: usize) -> S::F {
+    // SAFETY: the caller's.
+    unsafe {
+        match KIND {
+            0 => S::load(data.cast::<f32>().add(col * LANES)),
+            1 => S::load_f16(data.cast::<u16>().add(col * LANES)),
+            _ => S::load_bf16(data.cast::<u16>().add(col * LANES)),
         }
     }
 }

@@ -14,9 +14,9 @@ pub fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.0, 88.0);
     let n = clamped.mul_add(LOG2_E, ROUND) - ROUND;
     let r = n.mul_add(-LN2.1, n.mul_add(-LN2.0, clamped));
-    let p = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]
-        .into_iter()
-        .fold(0.0f32, |p, c| p.mul_add(r, c));
+    let p = (1.0f32 / 720.0).mul_add(r, 1.0 / 120.0);
+    let p = p.mul_add(r, 1.0 / 24.0).mul_add(r, 1.0 / 6.0).mul_add(r, 0.5);
+    let p = p.mul_add(r, 1.0).mul_add(r, 1.0);
     let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
     if x < -87.0 { 0.0 } else { p * power }
 }

@@ -2,10 +2,14 @@
 
 use super::acts::{ActBlock, ActsView};
 use super::pack::Form;
-use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd::Simd};
+use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd, simd::Rows, simd::Simd};
 
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
+
+/// Blocks by which weights are asked for before they are needed: the machine's own prefetching starts anew with every
+/// page, and for the short runs of scales with every panel.
+const AHEAD: usize = 10;
 
 /// `[row][lane]` results.
 pub type Tile = [[f32; LANES]; TILE];
@@ -47,8 +51,7 @@ impl Kernel for Matmul<'_> {
             let (first, out) = (self.first + done, &mut self.out[done..]);
             // SAFETY: the caller's.
             done += unsafe {
-                match self.rows - done {
-                    16.. => part::<S, 16>(self.weights, self.panel, self.acts, first, out),
+                match (self.rows - done).min(S::ROWS) {
                     8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, out),
                     4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, out),
                     2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, out),
@@ -80,6 +83,7 @@ unsafe fn part<S: Simd, const M: usize>(
             Form::SmallHalves => quantised::<S, M, SMALL_HALVES>(w, panel, acts, first, out),
             Form::Nibbles8 => quantised::<S, M, NIBBLES8>(w, panel, acts, first, out),
             Form::NibblesMin => quantised::<S, M, NIBBLES_MIN>(w, panel, acts, first, out),
+            Form::NibblesMinWide => quantised::<S, M, NIBBLES_MIN_WIDE>(w, panel, acts, first, out),
         }
     }
     M
@@ -91,6 +95,19 @@ const SMALL_MIN: u8 = 2;
 const SMALL_HALVES: u8 = 3;
 const NIBBLES8: u8 = 4;
 const NIBBLES_MIN: u8 = 5;
+const NIBBLES_MIN_WIDE: u8 = 6;
+
+/// 16 scales or minima of a form.
+#[inline(always)]
+unsafe fn load_scales<S: Simd, const FORM: u8>(p: *const u8) -> S::F {
+    // SAFETY: the caller's.
+    unsafe { if scale_size::<FORM>() == 4 { S::load(p.cast()) } else { S::load_f16(p.cast()) } }
+}
+
+/// Bytes of a scale.
+const fn scale_size<const FORM: u8>() -> usize {
+    if matches!(FORM, SMALL_MIN | SMALL_HALVES | NIBBLES_MIN_WIDE) { 4 } else { 2 }
+}
 
 #[inline(always)]
 unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
@@ -102,47 +119,65 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
 ) {
     let units = w.cols / BLOCK;
     let halves = if FORM == SMALL_HALVES { 2 } else { 1 };
+    let has_mins = matches!(FORM, SMALL_MIN | NIBBLES_MIN | NIBBLES_MIN_WIDE);
+    let line = LANES * scale_size::<FORM>();
     // SAFETY: panels and rows are whole, which `tile` and its caller saw to.
     unsafe {
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let mut scales = w.scales[panel * units * LANES * halves..].as_ptr();
-        let mut mins = if w.mins.is_empty() { scales } else { w.mins[panel * units * LANES..].as_ptr() };
+        let mut scales = w.scales.at(panel * units * LANES * halves);
+        let mut mins = if has_mins { w.mins.at(panel * units * LANES) } else { scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            let weights = match FORM {
-                SIGNED => S::load_signed(data),
-                NIBBLES8 | NIBBLES_MIN => S::load_nibbles(data),
-                _ => S::load_small(data),
+            for at in (0..w.form.unit()).step_by(64) {
+                S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
+            }
+            S::prefetch(scales.wrapping_add(AHEAD * line * halves));
+            if has_mins {
+                S::prefetch(mins.wrapping_add(AHEAD * line));
+            }
+            let scale = load_scales::<S, FORM>(scales);
+            let block = blocks.add(unit);
+            let x = bytes.add(unit * BLOCK);
+            let rows = |x, init: *const i32| Rows {
+                x,
+                stride: acts.cols,
+                init,
+                init_stride: units * size_of::<ActBlock>() / 4,
             };
-            let scale = S::load(scales);
+            let none = std::ptr::null();
+            let dots: [S::I; M] = match FORM {
+                SIGNED if S::SIGNED_BIAS => S::dot::<M, { simd::SIGNED }>(data, rows(x, &raw const (*block).neg128)),
+                SIGNED => S::dot::<M, { simd::SIGNED }>(data, rows(x, none)),
+                SMALL16 => S::dot::<M, { simd::SMALL }>(data, rows(x, &raw const (*block).neg16)),
+                SMALL_MIN => S::dot::<M, { simd::SMALL }>(data, rows(x, none)),
+                NIBBLES8 => S::dot::<M, { simd::NIBBLES }>(data, rows(x, &raw const (*block).neg8)),
+                NIBBLES_MIN | NIBBLES_MIN_WIDE => S::dot::<M, { simd::NIBBLES }>(data, rows(x, none)),
+                _ => S::dot::<M, { simd::HALF }>(data, rows(x, &raw const (*block).neg32[0])),
+            };
             for row in 0..M {
-                let x = bytes.add(row * acts.cols + unit * BLOCK);
-                let act = &*blocks.add(row * units + unit);
-                let step = S::splat(act.scale);
-                let dot = match FORM {
-                    SIGNED => S::dot_signed(&weights, x, if S::SIGNED_BIAS == 128 { act.neg128 } else { 0 }),
-                    SMALL16 => S::dot_small(&weights, x, act.neg16),
-                    SMALL_MIN => S::dot_small(&weights, x, 0),
-                    NIBBLES8 => S::dot_nibbles(&weights, x, act.neg8),
-                    NIBBLES_MIN => S::dot_nibbles(&weights, x, 0),
-                    _ => {
-                        let [low, high] = S::dot_halves(&weights, x, act.neg32);
-                        sums[row] = S::fma(S::to_f(low), S::mul(scale, step), sums[row]);
-                        let scale = S::load(scales.add(LANES));
-                        sums[row] = S::fma(S::to_f(high), S::mul(scale, step), sums[row]);
-                        continue;
-                    }
-                };
-                sums[row] = S::fma(S::to_f(dot), S::mul(scale, step), sums[row]);
-                if FORM == SMALL_MIN || FORM == NIBBLES_MIN {
-                    sums[row] = S::fma(S::load(mins), S::splat(act.sum), sums[row]);
+                let step = S::splat((*block.add(row * units)).scale);
+                sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
+            }
+            if FORM == SMALL_HALVES {
+                let high = rows(x.add(16), &raw const (*block).neg32[1]);
+                let dots: [S::I; M] = S::dot::<M, { simd::HALF }>(data.add(LANES * BLOCK / 2), high);
+                let scale = load_scales::<S, FORM>(scales.add(line));
+                for row in 0..M {
+                    let step = S::splat((*block.add(row * units)).scale);
+                    sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
+                }
+            }
+            if has_mins {
+                let min = load_scales::<S, FORM>(mins);
+                for row in 0..M {
+                    sums[row] = S::fma(min, S::splat((*block.add(row * units)).sum), sums[row]);
                 }
             }
             data = data.add(w.form.unit());
-            scales = scales.add(LANES * halves);
-            mins = mins.wrapping_add(LANES);
+            scales = scales.add(line * halves);
+            mins = mins.wrapping_add(line);
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             S::store(out.as_mut_ptr(), sum);

@@ -7,7 +7,9 @@
 //! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
 
 mod acts;
+mod arena;
 mod attention;
+mod bandwidth;
 mod dense;
 mod level;
 mod math;
@@ -17,18 +19,22 @@ mod neon;
 mod norm;
 mod pack;
 mod quants;
+mod rope;
 mod simd;
 mod team;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use acts::{Acts, ActsView};
+pub use arena::Arena;
 pub use attention::{Attention, PAGE, attend};
+pub use bandwidth::read_bandwidth;
 pub use level::Level;
 pub use math::swiglu;
 pub use matmul::{TILE, Tile, tile};
 pub use norm::rms_norm;
 pub use pack::Packed;
+pub use rope::{rotate, to_f16};
 pub use team::{Crew, Shared, Team, physical_cores};
 
 /// Rows of a weight panel, and lanes of every vector.

@@ -1,36 +1,42 @@
 //! NEON: four registers of 4 lanes.
 
-use super::simd::Simd;
+use super::simd::{self, Rows, Simd};
 use std::arch::aarch64::*;
 
 /// NEON, which every 64-bit ARM has.
 #[derive(Clone, Copy)]
 pub struct Neon;
 
-/// Sums of rows' products of 4 columns, for `groups` of columns. Row `i` of register `r` is row `4r + i`.
+/// Adds the products of 16 rows × 4 columns to the sums. Row `i` of register `r` is row `4r + i`.
 #[inline(always)]
-unsafe fn dot(w: *const u8, shift: i32, mask: u8, x: *const i8, sum: [int32x4_t; 4], groups: usize) -> [int32x4_t; 4] {
-    // SAFETY: the caller's blocks are whole.
+unsafe fn add_products(sum: &mut [int32x4_t; 4], w: [int8x16_t; 4], x: int8x16_t) {
+    // SAFETY: every 64-bit ARM has it.
     unsafe {
-        (0..groups).fold(sum, |sum, group| {
-            let x = vreinterpretq_s8_s32(vdupq_n_s32(x.add(group * 4).cast::<i32>().read_unaligned()));
-            std::array::from_fn(|r| {
-                let bytes = vld1q_u8(w.add(group * 64 + r * 16));
-                let bytes = vandq_u8(vshlq_u8(bytes, vdupq_n_s8(-(shift as i8))), vdupq_n_u8(mask));
-                let w = vreinterpretq_s8_u8(bytes);
-                // Products of bytes fit an i16, and are added as i32.
-                let low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x)));
-                let high = vpaddlq_s16(vmull_high_s8(w, x));
-                vaddq_s32(sum[r], vpaddq_s32(low, high))
-            })
-        })
+        for r in 0..4 {
+            // Products of bytes fit an i16, and are added as i32.
+            let low = vpaddlq_s16(vmull_s8(vget_low_s8(w[r]), vget_low_s8(x)));
+            let high = vpaddlq_s16(vmull_high_s8(w[r], x));
+            sum[r] = vaddq_s32(sum[r], vpaddq_s32(low, high));
+        }
     }
 }
 
+/// 4 × 16 weights; of nibbles the low ones, or the high ones.
 #[inline(always)]
-unsafe fn start(init: i32) -> [int32x4_t; 4] {
-    // SAFETY: every 64-bit ARM has it.
-    unsafe { [vdupq_n_s32(init); 4] }
+unsafe fn weights<const KIND: u8>(w: *const u8, high: bool) -> [int8x16_t; 4] {
+    // SAFETY: the caller's blocks are whole.
+    unsafe {
+        let mut out = [vdupq_n_s8(0); 4];
+        for (r, out) in out.iter_mut().enumerate() {
+            let bytes = vld1q_u8(w.add(r * 16));
+            *out = vreinterpretq_s8_u8(match (KIND == simd::NIBBLES, high) {
+                (false, _) => bytes,
+                (true, false) => vandq_u8(bytes, vdupq_n_u8(15)),
+                (true, true) => vshrq_n_u8::<4>(bytes),
+            });
+        }
+        out
+    }
 }
 
 #[inline(always)]
@@ -41,9 +47,8 @@ unsafe fn each(f: impl FnMut(usize) -> float32x4_t) -> [float32x4_t; 4] {
 impl Simd for Neon {
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
-    /// The weights stay where they are.
-    type W = *const u8;
-    const SIGNED_BIAS: i32 = 0;
+    const SIGNED_BIAS: bool = false;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -80,6 +85,16 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, x: Self::F) {
+        let mut lanes = [0.0f32; 16];
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), x);
+            for (i, lane) in lanes.into_iter().enumerate() {
+                *p.add(i) = half::f16::from_f32(lane).to_bits();
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         unsafe { each(|i| vaddq_f32(a[i], b[i])) }
     }
@@ -96,34 +111,24 @@ impl Simd for Neon {
         unsafe { each(|i| vcvtq_f32_s32(x[i])) }
     }
     #[inline(always)]
-    unsafe fn load_signed(p: *const u8) -> Self::W {
-        p
-    }
-    #[inline(always)]
-    unsafe fn load_small(p: *const u8) -> Self::W {
-        p
-    }
-    #[inline(always)]
-    unsafe fn load_nibbles(p: *const u8) -> Self::W {
-        p
-    }
-    #[inline(always)]
-    unsafe fn dot_signed(w: &Self::W, x: *const i8, init: i32) -> Self::I {
-        unsafe { dot(*w, 0, 255, x, start(init), 8) }
-    }
-    #[inline(always)]
-    unsafe fn dot_halves(w: &Self::W, x: *const i8, init: [i32; 2]) -> [Self::I; 2] {
-        unsafe { [dot(*w, 0, 255, x, start(init[0]), 4), dot(w.add(256), 0, 255, x.add(16), start(init[1]), 4)] }
-    }
-    #[inline(always)]
-    unsafe fn dot_small(w: &Self::W, x: *const i8, init: i32) -> Self::I {
-        unsafe { dot(*w, 0, 255, x, start(init), 8) }
-    }
-    #[inline(always)]
-    unsafe fn dot_nibbles(w: &Self::W, x: *const i8, init: i32) -> Self::I {
+    unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
+        // SAFETY: the caller's.
         unsafe {
-            let sum = dot(*w, 0, 15, x, start(init), 4);
-            dot(*w, 4, 15, x.add(16), sum, 4)
+            let mut sums = [[vdupq_n_s32(0); 4]; M];
+            for row in 0..M {
+                sums[row] = [vdupq_n_s32(acts.init(row)); 4];
+            }
+            let groups = if matches!(KIND, simd::HALF | simd::NIBBLES) { 4 } else { 8 };
+            for group in 0..groups {
+                for high in 0..if KIND == simd::NIBBLES { 2 } else { 1 } {
+                    let w = weights::<KIND>(w.add(group * 64), high == 1);
+                    for row in 0..M {
+                        let x = vdupq_n_s32(acts.four(row, group + high * 4));
+                        add_products(&mut sums[row], w, vreinterpretq_s8_s32(x));
+                    }
+                }
+            }
+            sums
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Weights in panels of 16 rows.
 
+use super::arena::{Arena, Buffer};
 use super::{BLOCK, LANES, quants};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
+use half::f16;
 
 /// How the numbers of a packed matrix are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +17,16 @@ pub enum Form {
     Signed,
     /// Bytes 0..=31 less 16, a scale each 32 columns.
     Small16,
-    /// Bytes 0..=31, a scale and a minimum each 32 columns.
+    /// Bytes 0..=31, a scale and a minimum each 32 columns, both f32.
     SmallMin,
-    /// Bytes 0..=63 less 32, a scale each 16 columns.
+    /// Bytes 0..=63 less 32, an f32 scale each 16 columns.
     SmallHalves,
     /// Nibbles less 8, a scale each 32 columns.
     Nibbles8,
     /// Nibbles, a scale and a minimum each 32 columns.
     NibblesMin,
+    /// The same with f32 scales, for super-blocks whose products of scales no f16 holds.
+    NibblesMinWide,
 }
 
 impl Form {
@@ -32,12 +36,25 @@ impl Form {
             Self::F32 => 4 * LANES,
             Self::F16 | Self::Bf16 => 2 * LANES,
             Self::Signed | Self::Small16 | Self::SmallMin | Self::SmallHalves => LANES * BLOCK,
-            Self::Nibbles8 | Self::NibblesMin => LANES * BLOCK / 2,
+            Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide => LANES * BLOCK / 2,
         }
     }
 
     pub fn is_dense(self) -> bool {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    fn has_nibbles(self) -> bool {
+        matches!(self, Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide)
+    }
+
+    fn has_mins(self) -> bool {
+        matches!(self, Self::SmallMin | Self::NibblesMin | Self::NibblesMinWide)
+    }
+
+    /// Whether scales are f32.
+    fn is_wide(self) -> bool {
+        matches!(self, Self::SmallMin | Self::SmallHalves | Self::NibblesMinWide)
     }
 
     fn of(dtype: GgmlDType) -> Option<Self> {
@@ -50,16 +67,53 @@ impl Form {
             GgmlDType::Q5_1 | GgmlDType::Q5K => Self::SmallMin,
             GgmlDType::Q6K => Self::SmallHalves,
             GgmlDType::Q4_0 => Self::Nibbles8,
-            GgmlDType::Q4_1 | GgmlDType::Q4K => Self::NibblesMin,
+            GgmlDType::Q4_1 => Self::NibblesMin,
+            GgmlDType::Q4K => Self::NibblesMinWide,
             _ => return None,
         })
     }
 }
 
-/// 64 bytes that begin on a cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
+/// Scales or minima, f16 or f32.
+pub struct Scales {
+    wide: bool,
+    data: Buffer,
+}
+
+impl Scales {
+    fn zeros(n: usize, wide: bool, arena: &mut Arena) -> Self {
+        Self { wide, data: arena.zeros(n * if wide { 4 } else { 2 }) }
+    }
+
+    fn len(&self) -> usize {
+        self.data.len() / self.size()
+    }
+
+    fn size(&self) -> usize {
+        if self.wide { 4 } else { 2 }
+    }
+
+    fn get(&self, i: usize) -> f32 {
+        if self.wide {
+            f32::from_ne_bytes([0, 1, 2, 3].map(|byte| self.data[i * 4 + byte]))
+        } else {
+            f16::from_ne_bytes([self.data[i * 2], self.data[i * 2 + 1]]).to_f32()
+        }
+    }
+
+    fn set(&mut self, i: usize, scale: f32) {
+        if self.wide {
+            self.data[i * 4..i * 4 + 4].copy_from_slice(&scale.to_ne_bytes());
+        } else {
+            self.data[i * 2..i * 2 + 2].copy_from_slice(&f16::from_f32(scale).to_ne_bytes());
+        }
+    }
+
+    /// Where scale `i` lies; `i` may be their number.
+    pub fn at(&self, i: usize) -> *const u8 {
+        self.data[i * self.size()..].as_ptr()
+    }
+}
 
 /// A `[rows, cols]` matrix, packed for [`super::tile`]. The last panel is filled up with zeros.
 pub struct Packed {
@@ -67,16 +121,16 @@ pub struct Packed {
     pub cols: usize,
     pub dtype: GgmlDType,
     pub form: Form,
-    data: Vec<Line>,
+    data: Buffer,
     /// `[panel][block][lane]`; for [`Form::SmallHalves`] `[panel][block][half][lane]`.
-    pub scales: Vec<f32>,
+    pub scales: Scales,
     /// As `scales`; empty for forms without minima.
-    pub mins: Vec<f32>,
+    pub mins: Scales,
 }
 
 impl Packed {
     /// Packs rows as a file holds them; `name` is for the error.
-    pub fn new(name: &str, dtype: GgmlDType, rows: usize, cols: usize, data: &[u8]) -> Result<Self> {
+    pub fn new(name: &str, dtype: GgmlDType, rows: usize, cols: usize, data: &[u8], arena: &mut Arena) -> Result<Self> {
         let Some(form) = Form::of(dtype) else {
             return Err(Error::Model(format!("{name}: weights of type {dtype:?} are not supported")));
         };
@@ -92,14 +146,14 @@ impl Packed {
                 format!("{name}: {} bytes where [{rows}, {cols}] of {dtype:?} takes {rows} × {row_bytes}", data.len());
             return Err(Error::Model(message));
         }
-        let mut packed = Self::empty(dtype, form, rows, cols);
+        let mut packed = Self::empty(dtype, form, rows, cols, arena);
         for (row, bytes) in data.chunks_exact(row_bytes).enumerate() {
             packed.set_row(row, bytes);
         }
         Ok(packed)
     }
 
-    fn empty(dtype: GgmlDType, form: Form, rows: usize, cols: usize) -> Self {
+    fn empty(dtype: GgmlDType, form: Form, rows: usize, cols: usize, arena: &mut Arena) -> Self {
         let panels = rows.div_ceil(LANES);
         let units = if form.is_dense() { cols } else { cols / BLOCK };
         let bytes = panels * units * form.unit();
@@ -108,9 +162,17 @@ impl Packed {
             Form::SmallHalves => panels * units * 2 * LANES,
             _ => panels * units * LANES,
         };
-        let mins = if matches!(form, Form::SmallMin | Form::NibblesMin) { scales } else { 0 };
-        let data = vec![Line([0; 64]); bytes.div_ceil(64)];
-        Self { rows, cols, dtype, form, data, scales: vec![0.0; scales], mins: vec![0.0; mins] }
+        let mins = if form.has_mins() { scales } else { 0 };
+        let data = arena.zeros(bytes);
+        Self {
+            rows,
+            cols,
+            dtype,
+            form,
+            data,
+            scales: Scales::zeros(scales, form.is_wide(), arena),
+            mins: Scales::zeros(mins, form.is_wide(), arena),
+        }
     }
 
     /// 16-row panels.
@@ -120,7 +182,7 @@ impl Packed {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> u64 {
-        (self.data.len() * 64 + (self.scales.len() + self.mins.len()) * 4) as u64
+        (self.data.len() + self.scales.data.len() + self.mins.data.len()) as u64
     }
 
     /// Blocks of a row, or columns of dense weights.
@@ -132,18 +194,7 @@ impl Packed {
     pub fn panel(&self, panel: usize) -> *const u8 {
         assert!(panel < self.panels());
         // SAFETY: inside of the data.
-        unsafe { self.data.as_ptr().cast::<u8>().add(panel * self.units() * self.form.unit()) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        let len = self.data.len() * 64;
-        // SAFETY: lines are bytes without gaps.
-        unsafe { std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), len) }
-    }
-
-    fn bytes_ref(&self) -> &[u8] {
-        // SAFETY: lines are bytes without gaps.
-        unsafe { std::slice::from_raw_parts(self.data.as_ptr().cast(), self.data.len() * 64) }
+        unsafe { self.data.as_ptr().add(panel * self.units() * self.form.unit()) }
     }
 
     fn set_row(&mut self, row: usize, bytes: &[u8]) {
@@ -154,7 +205,7 @@ impl Packed {
             let size = unit / LANES;
             for (col, number) in bytes.chunks_exact(size).enumerate() {
                 let at = first + col * unit + lane * size;
-                self.bytes_mut()[at..at + size].copy_from_slice(number);
+                self.data[at..at + size].copy_from_slice(number);
             }
             return;
         }
@@ -162,16 +213,16 @@ impl Packed {
         quants::unpack(self.dtype, bytes, |b, block| {
             let at = panel * units + b;
             if form == Form::SmallHalves {
-                self.scales[at * 2 * LANES + lane] = block.scales[0];
-                self.scales[(at * 2 + 1) * LANES + lane] = block.scales[1];
+                self.scales.set(at * 2 * LANES + lane, block.scales[0]);
+                self.scales.set((at * 2 + 1) * LANES + lane, block.scales[1]);
             } else {
-                self.scales[at * LANES + lane] = block.scales[0];
+                self.scales.set(at * LANES + lane, block.scales[0]);
             }
-            if !self.mins.is_empty() {
-                self.mins[at * LANES + lane] = block.min;
+            if form.has_mins() {
+                self.mins.set(at * LANES + lane, block.min);
             }
-            let to = &mut self.bytes_mut()[first + b * unit..first + (b + 1) * unit];
-            let nibbles = matches!(form, Form::Nibbles8 | Form::NibblesMin);
+            let to = &mut self.data[first + b * unit..first + (b + 1) * unit];
+            let nibbles = form.has_nibbles();
             for (i, &q) in block.q.iter().enumerate() {
                 let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
                 if nibbles && i >= 16 {
@@ -188,7 +239,7 @@ impl Packed {
         assert!(row < self.rows && out.len() == self.cols);
         let (panel, lane) = (row / LANES, row % LANES);
         let (units, unit) = (self.units(), self.form.unit());
-        let panel_bytes = &self.bytes_ref()[panel * units * unit..(panel + 1) * units * unit];
+        let panel_bytes = &self.data[panel * units * unit..(panel + 1) * units * unit];
         for (col, out) in out.iter_mut().enumerate() {
             *out = match self.form {
                 Form::F32 => {
@@ -213,14 +264,14 @@ impl Packed {
     fn quantised(&self, at: usize, lane: usize, i: usize, block: &[u8]) -> f32 {
         let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
         let nibble = |i: usize| if i < 16 { block[place(i)] & 15 } else { block[place(i - 16)] >> 4 };
-        let scale = |at: usize| self.scales[at * LANES + lane];
+        let scale = |at: usize| self.scales.get(at * LANES + lane);
         match self.form {
             Form::Signed => f32::from(block[place(i)] as i8) * scale(at),
             Form::Small16 => (f32::from(block[place(i)]) - 16.0) * scale(at),
-            Form::SmallMin => f32::from(block[place(i)]) * scale(at) + self.mins[at * LANES + lane],
+            Form::SmallMin => f32::from(block[place(i)]) * scale(at) + self.mins.get(at * LANES + lane),
             Form::SmallHalves => (f32::from(block[place(i)]) - 32.0) * scale(at * 2 + i / 16),
             Form::Nibbles8 => (f32::from(nibble(i)) - 8.0) * scale(at),
-            _ => f32::from(nibble(i)) * scale(at) + self.mins[at * LANES + lane],
+            _ => f32::from(nibble(i)) * scale(at) + self.mins.get(at * LANES + lane),
         }
     }
 }
@@ -232,7 +283,7 @@ impl Packed {
 
     /// A matrix of the rows `ids`, in that order; ids are below `rows`.
     pub fn gather(&self, ids: &[u32]) -> Self {
-        let mut to = Self::empty(self.dtype, self.form, ids.len(), self.cols);
+        let mut to = Self::empty(self.dtype, self.form, ids.len(), self.cols, &mut Arena::default());
         let (units, unit) = (self.units(), self.form.unit());
         let size = if matches!(self.form, Form::F16 | Form::Bf16) { 2 } else { 4 };
         let (group, groups) = (size * LANES, unit / (size * LANES));
@@ -242,16 +293,13 @@ impl Packed {
             for i in 0..units * groups {
                 let from = from_panel * units * unit + i * group + from_lane * size;
                 let at = to_panel * units * unit + i * group + to_lane * size;
-                to.bytes_mut()[at..at + size].copy_from_slice(&self.bytes_ref()[from..from + size]);
+                to.data[at..at + size].copy_from_slice(&self.data[from..from + size]);
             }
-            let lanes = |list: &[f32]| list.len() / self.panels() / LANES;
-            for i in 0..lanes(&self.scales) {
-                let n = lanes(&self.scales);
-                to.scales[(to_panel * n + i) * LANES + to_lane] = self.scales[(from_panel * n + i) * LANES + from_lane];
-            }
-            for i in 0..lanes(&self.mins) {
-                let n = lanes(&self.mins);
-                to.mins[(to_panel * n + i) * LANES + to_lane] = self.mins[(from_panel * n + i) * LANES + from_lane];
+            for (from, to) in [(&self.scales, &mut to.scales), (&self.mins, &mut to.mins)] {
+                let n = from.len() / self.panels() / LANES;
+                for i in 0..n {
+                    to.set((to_panel * n + i) * LANES + to_lane, from.get((from_panel * n + i) * LANES + from_lane));
+                }
             }
         }
         to

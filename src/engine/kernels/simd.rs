@@ -12,34 +12,70 @@ pub trait Simd: Copy {
     type F: Copy;
     /// 16 × i32.
     type I: Copy;
-    /// Weights of 16 rows and 32 columns, ready for dot products.
-    type W: Copy;
-    /// What dot products with signed weights are too large by, as a multiple of the sum of the activations.
-    const SIGNED_BIAS: i32;
+    /// Whether dot products with signed weights come out too large by 128 times the sum of the activations.
+    const SIGNED_BIAS: bool;
+    /// Most rows of activations that are best served at once.
+    const ROWS: usize;
 
+    /// Asks for the cache line at `p`, which need not be there.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const u8) {}
     unsafe fn splat(x: f32) -> Self::F;
     unsafe fn load(p: *const f32) -> Self::F;
     unsafe fn load_f16(p: *const u16) -> Self::F;
     unsafe fn load_bf16(p: *const u16) -> Self::F;
     unsafe fn store(p: *mut f32, x: Self::F);
+    /// Rounded to the nearest f16, ties to even.
+    unsafe fn store_f16(p: *mut u16, x: Self::F);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     unsafe fn to_f(x: Self::I) -> Self::F;
 
-    /// Signed bytes: 8 × (16 rows × 4 columns).
-    unsafe fn load_signed(p: *const u8) -> Self::W;
-    /// Unsigned bytes of at most 63, in the same order.
-    unsafe fn load_small(p: *const u8) -> Self::W;
-    /// 4 × (16 rows × 4 columns); the low nibbles are columns 0..16, the high ones columns 16..32.
-    unsafe fn load_nibbles(p: *const u8) -> Self::W;
-    /// Dot products of signed bytes with the 32 activations, started at `init`.
-    unsafe fn dot_signed(w: &Self::W, x: *const i8, init: i32) -> Self::I;
-    /// Dot products of columns 0..16 and 16..32 apart.
-    unsafe fn dot_halves(w: &Self::W, x: *const i8, init: [i32; 2]) -> [Self::I; 2];
-    unsafe fn dot_small(w: &Self::W, x: *const i8, init: i32) -> Self::I;
-    unsafe fn dot_nibbles(w: &Self::W, x: *const i8, init: i32) -> Self::I;
+    /// Dot products of 16 rows of weights of that kind with `M` rows of activations.
+    unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
+}
+
+/// Weights are signed bytes, in 8 groups of 16 rows × 4 columns.
+pub const SIGNED: u8 = 0;
+/// Unsigned bytes of at most 63, in the same order.
+pub const SMALL: u8 = 1;
+/// As [`SMALL`], 4 groups.
+pub const HALF: u8 = 2;
+/// 4 groups whose low nibbles are columns 0..16 and whose high nibbles are columns 16..32.
+pub const NIBBLES: u8 = 3;
+
+/// Where the activations of a block lie.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    pub x: *const i8,
+    /// Bytes from row to row.
+    pub stride: usize,
+    /// What the dot product of each row starts at; null for 0.
+    pub init: *const i32,
+    /// Elements of `init` from row to row.
+    pub init_stride: usize,
+}
+
+impl Rows {
+    /// # Safety
+    /// The row is there.
+    #[inline(always)]
+    pub unsafe fn init(&self, row: usize) -> i32 {
+        // SAFETY: the caller's.
+        if self.init.is_null() { 0 } else { unsafe { *self.init.add(row * self.init_stride) } }
+    }
+
+    /// Activations `4 * group..` of a row.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    pub unsafe fn four(&self, row: usize, group: usize) -> i32 {
+        // SAFETY: the caller's.
+        unsafe { self.x.add(row * self.stride + group * 4).cast::<i32>().read_unaligned() }
+    }
 }
 
 /// No vector instructions asked for: arrays, for any machine and for reference.
@@ -51,25 +87,11 @@ fn lanes<T>(f: impl FnMut(usize) -> T) -> [T; LANES] {
     std::array::from_fn(f)
 }
 
-/// Adds to each row's sum the products of the column groups `groups` (4 columns each).
-#[inline(always)]
-unsafe fn dot(w: *const i16, x: *const i8, init: i32, groups: std::ops::Range<usize>) -> [i32; LANES] {
-    lanes(|row| {
-        groups.clone().fold(init, |sum, group| {
-            (0..4).fold(sum, |sum, i| {
-                // SAFETY: the caller's blocks are whole.
-                let (w, x) = unsafe { (*w.add(group * 64 + row * 4 + i), *x.add(group * 4 + i)) };
-                sum + i32::from(w) * i32::from(x)
-            })
-        })
-    })
-}
-
 impl Simd for Portable {
     type F = [f32; LANES];
     type I = [i32; LANES];
-    type W = [i16; LANES * 32];
-    const SIGNED_BIAS: i32 = 0;
+    const SIGNED_BIAS: bool = false;
+    const ROWS: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -96,6 +118,13 @@ impl Simd for Portable {
         unsafe { std::ptr::copy_nonoverlapping(x.as_ptr(), p, LANES) }
     }
     #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, x: Self::F) {
+        for (i, x) in x.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { *p.add(i) = half::f16::from_f32(x).to_bits() }
+        }
+    }
+    #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         lanes(|i| a[i] + b[i])
     }
@@ -112,41 +141,27 @@ impl Simd for Portable {
         lanes(|i| x[i] as f32)
     }
     #[inline(always)]
-    unsafe fn load_signed(p: *const u8) -> Self::W {
-        // SAFETY: the caller's.
-        std::array::from_fn(|i| i16::from(unsafe { *p.add(i) } as i8))
-    }
-    #[inline(always)]
-    unsafe fn load_small(p: *const u8) -> Self::W {
-        // SAFETY: the caller's.
-        std::array::from_fn(|i| i16::from(unsafe { *p.add(i) }))
-    }
-    #[inline(always)]
-    unsafe fn load_nibbles(p: *const u8) -> Self::W {
-        std::array::from_fn(|i| {
+    unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
+        let groups = if KIND == HALF { 4 } else { 8 };
+        // SAFETY: the caller's blocks are whole.
+        let weight = |group: usize, i: usize| unsafe {
+            match KIND {
+                SIGNED => i32::from(*w.add(group * 64 + i) as i8),
+                NIBBLES => i32::from(*w.add(group % 4 * 64 + i) >> (group / 4 * 4) & 15),
+                _ => i32::from(*w.add(group * 64 + i)),
+            }
+        };
+        std::array::from_fn(|row| {
             // SAFETY: the caller's.
-            let byte = unsafe { *p.add(i % 256) };
-            i16::from(if i < 256 { byte & 15 } else { byte >> 4 })
+            let mut sums = [unsafe { acts.init(row) }; LANES];
+            for group in 0..groups {
+                // SAFETY: the caller's.
+                let x = unsafe { acts.four(row, group) }.to_ne_bytes();
+                for i in 0..64 {
+                    sums[i / 4] += weight(group, i) * i32::from(x[i % 4] as i8);
+                }
+            }
+            sums
         })
-    }
-    #[inline(always)]
-    unsafe fn dot_signed(w: &Self::W, x: *const i8, init: i32) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe { dot(w.as_ptr(), x, init, 0..8) }
-    }
-    #[inline(always)]
-    unsafe fn dot_halves(w: &Self::W, x: *const i8, init: [i32; 2]) -> [Self::I; 2] {
-        // SAFETY: the caller's.
-        unsafe { [dot(w.as_ptr(), x, init[0], 0..4), dot(w.as_ptr(), x, init[1], 4..8)] }
-    }
-    #[inline(always)]
-    unsafe fn dot_small(w: &Self::W, x: *const i8, init: i32) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe { dot(w.as_ptr(), x, init, 0..8) }
-    }
-    #[inline(always)]
-    unsafe fn dot_nibbles(w: &Self::W, x: *const i8, init: i32) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe { dot(w.as_ptr(), x, init, 0..8) }
     }
 }

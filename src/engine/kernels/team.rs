@@ -244,6 +244,12 @@ impl Crew<'_> {
         self.member
     }
 
+    /// How many of `n` equal items to take at once: enough pieces for an even end, few enough that taking them costs
+    /// nothing.
+    pub fn piece(&self, n: usize) -> usize {
+        (n / (8 * self.state.threads)).clamp(1, 16)
+    }
+
     /// Shares out `0..n` in pieces of at most `piece`, and waits until the crew has done them all. Who is late takes
     /// less, so a core that is busy with other things does not hold up the others.
     pub fn share(&self, n: usize, piece: usize, mut work: impl FnMut(Range<usize>)) {
@@ -310,7 +316,7 @@ mod tests {
             }));
             assert!(failed.is_err());
             let count = AtomicUsize::new(0);
-            team.run(&|crew| crew.share(100, 1, |items| drop(count.fetch_add(items.len(), Relaxed))));
+            team.run(&|crew| crew.share(100, 1, |items| _ = count.fetch_add(items.len(), Relaxed)));
             assert_eq!(count.into_inner(), 100);
         }
     }
@@ -321,7 +327,7 @@ mod tests {
         for _ in 0..3 {
             thread::sleep(AWAKE * 10);
             let count = AtomicUsize::new(0);
-            team.run(&|crew| crew.share(10, 1, |items| drop(count.fetch_add(items.len(), Relaxed))));
+            team.run(&|crew| crew.share(10, 1, |items| _ = count.fetch_add(items.len(), Relaxed)));
             assert_eq!(count.into_inner(), 10);
         }
     }

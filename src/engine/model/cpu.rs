@@ -5,8 +5,8 @@ use crate::engine::Result;
 use crate::engine::cache::{Pages, PagesView};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Acts, ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend, rms_norm, swiglu,
-    tile,
+    Acts, ActsView, Arena, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend,
+    read_bandwidth, rms_norm, rotate, swiglu, tile, to_f16,
 };
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
@@ -59,15 +59,16 @@ impl CpuLlama {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let steps = config.num_layers as f32 + 1.0;
-        let embedding = load::matrix(source, "token_embd.weight", vocab, hidden)?;
+        let mut arena = Arena::default();
+        let embedding = load::matrix(source, "token_embd.weight", vocab, hidden, &mut arena)?;
         let output = match config.tie_word_embeddings {
             true => None,
-            false => Some(load::matrix(source, "output.weight", vocab, hidden)?),
+            false => Some(load::matrix(source, "output.weight", vocab, hidden, &mut arena)?),
         };
         let mut layers = Vec::new();
         for i in 0..config.num_layers {
             progress((i as f32 + 1.0) / steps);
-            layers.push(Layer::load(checkpoint, i)?);
+            layers.push(Layer::load(checkpoint, i, &mut arena)?);
         }
         let output_norm = load::vector(source, "output_norm.weight", hidden)?;
         progress(1.0);
@@ -87,6 +88,20 @@ impl CpuLlama {
 
     pub fn threads(&self) -> usize {
         self.team.threads()
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub fn read_bandwidth(&self) -> f64 {
+        read_bandwidth(&self.team, self.level, 5)
+    }
+
+    /// Bytes of the layers and the head.
+    pub fn step_bytes(&self) -> u64 {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.chain([self.output.as_ref().unwrap_or(&self.embedding)]).map(Packed::bytes).sum()
     }
 
     pub fn pages(&self) -> Pages {
@@ -180,11 +195,12 @@ impl CpuLlama {
 }
 
 impl Layer {
-    fn load(checkpoint: &Checkpoint, i: usize) -> Result<Self> {
+    fn load(checkpoint: &Checkpoint, i: usize, arena: &mut Arena) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
-        let matrix = |name: &str, rows, cols| load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols);
+        let mut matrix =
+            |name: &str, rows, cols| load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena);
         let norm = |name: &str| load::vector(source, &format!("blk.{i}.{name}.weight"), hidden);
         Ok(Self {
             attn_norm: norm("attn_norm")?,
@@ -231,10 +247,10 @@ unsafe fn multiply(
     panels: usize,
     acts: &ActsView,
     n: usize,
-    mut done: impl FnMut(usize, usize, usize, &[[f32; LANES]]),
+    mut done: impl FnMut(usize, usize, usize, &mut [[f32; LANES]]),
 ) {
     let mut out: Tile = [[0.0; LANES]; TILE];
-    crew.share(panels, 4, |panels| {
+    crew.share(panels, crew.piece(panels), |panels| {
         for mut panel in panels {
             let mut matrix = 0;
             while panel >= weights[matrix].panels() {
@@ -245,10 +261,20 @@ unsafe fn multiply(
                 let rows = TILE.min(n - first);
                 // SAFETY: the caller's.
                 unsafe { tile(level, weights[matrix], panel, acts, first, rows, &mut out) };
-                done(matrix, panel, first, &out[..rows]);
+                done(matrix, panel, first, &mut out[..rows]);
             }
         }
     });
+}
+
+/// As [`rotate`] for some of the lanes, where a head does not fill a panel.
+fn rotate_part(tile: &mut [[f32; LANES]], part: Range<usize>, rotations: &[f32], stride: usize) {
+    for (i, row) in tile.iter_mut().enumerate() {
+        for (pair, rotation) in row[part.clone()].chunks_exact_mut(2).zip(rotations[i * stride..].chunks_exact(2)) {
+            let [a, b, cos, sin] = [pair[0], pair[1], rotation[0], rotation[1]];
+            (pair[0], pair[1]) = (a * cos - b * sin, a * sin + b * cos);
+        }
+    }
 }
 
 /// One pass of rows through layers: what the members of the crew share.
@@ -283,16 +309,10 @@ impl Step<'_> {
             let [q, k, v] = &layer.qkv;
             self.norm(crew, &layer.attn_norm, &[q, k, v]);
             self.project(crew, index, &[q, k, v]);
-            self.attention(crew, index);
-            crew.share(self.n, 1, |rows| {
-                rows.for_each(|row| quantise_for(&[&layer.attn_output], self.llama.level, &self.attended, row));
-            });
+            self.attention(crew, index, &layer.attn_output);
             self.add(crew, &layer.attn_output, &self.attended);
             self.norm(crew, &layer.ffn_norm, &[&layer.gate, &layer.up]);
             self.gate_up(crew, layer);
-            crew.share(self.n, 1, |rows| {
-                rows.for_each(|row| quantise_for(&[&layer.down], self.llama.level, &self.inner, row));
-            });
             self.add(crew, &layer.down, &self.inner);
         }
     }
@@ -314,42 +334,77 @@ impl Step<'_> {
 
     /// q, k and v; q and k rotated, k and v into the cache.
     unsafe fn project(&self, crew: &Crew, layer: usize, weights: &[&Packed]) {
-        let dim = self.llama.config.head_dim;
-        let width = self.attended.cols;
         let panels = weights.iter().map(|w| w.panels()).sum();
-        let done = |matrix: usize, panel: usize, first: usize, tile: &[[f32; LANES]]| {
-            let lanes = LANES.min(weights[matrix].rows - panel * LANES);
-            for (i, values) in tile.iter().enumerate() {
-                let (row, position) = (first + i, self.start + first + i);
-                for lane in (0..lanes).step_by(2) {
-                    let (head, d) = ((panel * LANES + lane) / dim, (panel * LANES + lane) % dim);
-                    let pair = [values[lane], values[lane + 1]];
-                    // SAFETY: panels are shared out, and with them columns and elements of heads.
-                    unsafe {
-                        match matrix {
-                            0 => self
-                                .q
-                                .slice(row * width + head * dim + d, 2)
-                                .copy_from_slice(&self.rotate(position, d, pair)),
-                            1 => self.cache.write_key(layer, head, position, d, &self.rotate(position, d, pair)),
-                            _ => self.cache.write_value(layer, head, position, d, &pair),
-                        }
-                    }
-                }
-            }
+        let done = |matrix: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
+            let column = panel * LANES;
+            let lanes = LANES.min(weights[matrix].rows - column);
+            // SAFETY: panels are shared out, and with them columns and elements of heads.
+            unsafe { self.place(layer, matrix, first, column, tile, lanes) };
         };
         // SAFETY: the input was written in the phase before.
         unsafe { multiply(crew, self.llama.level, weights, panels, &self.input, self.n, done) };
     }
 
-    /// Elements `d` and `d + 1` of a head, rotated for their position.
-    fn rotate(&self, position: usize, d: usize, [a, b]: [f32; 2]) -> [f32; 2] {
-        let at = position * self.llama.config.head_dim + d;
-        let (cos, sin) = (self.rotations[at], self.rotations[at + 1]);
-        [a * cos - b * sin, a * sin + b * cos]
+    /// Puts columns `column..column + lanes` of q (`matrix` 0), k (1) or v (2) where they belong, a head's share at a
+    /// time.
+    unsafe fn place(
+        &self,
+        layer: usize,
+        matrix: usize,
+        first: usize,
+        column: usize,
+        tile: &mut [[f32; LANES]],
+        lanes: usize,
+    ) {
+        let (level, dim) = (self.llama.level, self.llama.config.head_dim);
+        let mut from = 0;
+        while from < lanes {
+            let (head, d) = ((column + from) / dim, (column + from) % dim);
+            let width = (dim - d).min(lanes - from);
+            if matrix < 2 {
+                let at = (self.start + first) * dim + d;
+                if width == LANES {
+                    rotate(level, tile, &self.rotations[at..], dim);
+                } else {
+                    rotate_part(tile, from..from + width, &self.rotations[at..], dim);
+                }
+            }
+            // SAFETY: the caller's.
+            unsafe { self.write(layer, matrix, first, (head, d), tile, from..from + width) };
+            from += width;
+        }
     }
 
-    unsafe fn attention(&self, crew: &Crew, layer: usize) {
+    /// Writes lanes `part` of a tile as elements `d..` of a head.
+    unsafe fn write(
+        &self,
+        layer: usize,
+        matrix: usize,
+        first: usize,
+        (head, d): (usize, usize),
+        tile: &[[f32; LANES]],
+        part: Range<usize>,
+    ) {
+        let (dim, width) = (self.llama.config.head_dim, self.attended.cols);
+        let mut halves = [[0; LANES]; TILE];
+        if matrix > 0 {
+            to_f16(self.llama.level, tile, &mut halves);
+        }
+        for (i, values) in tile.iter().enumerate() {
+            let (row, half) = (first + i, &halves[i][part.clone()]);
+            // SAFETY: the caller's.
+            unsafe {
+                match matrix {
+                    0 => self.q.slice(row * width + head * dim + d, part.len()).copy_from_slice(&values[part.clone()]),
+                    1 => self.cache.write_key(layer, head, self.start + row, d, half),
+                    _ => self.cache.write_value(layer, head, self.start + row, d, half),
+                }
+            }
+        }
+    }
+
+    /// Attention of every row, in the form that `weights` want.
+    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
         let config = &self.llama.config;
         let (kv_heads, dim) = (config.num_kv_heads, config.head_dim);
         let size = config.num_heads / kv_heads * dim;
@@ -370,15 +425,24 @@ impl Step<'_> {
                         out: self.attended.dense.slice(item * size, size),
                     };
                     attend(self.llama.level, attention);
+                    if !weights.is_dense() && size.is_multiple_of(BLOCK) {
+                        self.attended.quantise(self.llama.level, row, head * size, (head + 1) * size);
+                    }
                 }
             }
         });
+        if !weights.is_dense() && !size.is_multiple_of(BLOCK) {
+            crew.share(self.n, 1, |rows| {
+                // SAFETY: rows are shared out.
+                rows.for_each(|row| unsafe { quantise_for(&[weights], self.llama.level, &self.attended, row) });
+            });
+        }
     }
 
     /// Adds a product to the residual stream.
     unsafe fn add(&self, crew: &Crew, weights: &Packed, acts: &ActsView) {
         let (cols, panels) = (self.input.cols, weights.panels());
-        let done = |_: usize, panel: usize, first: usize, tile: &[[f32; LANES]]| {
+        let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
                 // SAFETY: panels are shared out, and with them columns.
@@ -395,7 +459,9 @@ impl Step<'_> {
         let (level, cols) = (self.llama.level, self.inner.cols);
         let mut up: Tile = [[0.0; LANES]; TILE];
         let mut gate: Tile = [[0.0; LANES]; TILE];
-        crew.share(layer.gate.panels(), 2, |panels| {
+        // Two panels are a block of columns, which can be quantised once both are there.
+        let piece = crew.piece(layer.gate.panels()).next_multiple_of(2);
+        crew.share(layer.gate.panels(), piece, |panels| {
             for panel in panels {
                 let lanes = LANES.min(cols - panel * LANES);
                 for first in (0..self.n).step_by(TILE) {
@@ -408,6 +474,9 @@ impl Step<'_> {
                         for (i, values) in gate[..rows].iter().enumerate() {
                             let to = self.inner.dense.slice((first + i) * cols + panel * LANES, lanes);
                             to.copy_from_slice(&values[..lanes]);
+                            if panel % 2 == 1 && !layer.down.is_dense() {
+                                self.inner.quantise(level, first + i, (panel - 1) * LANES, (panel + 1) * LANES);
+                            }
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! Tensors of a checkpoint, checked against its config.
 
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::kernels::Packed;
+use crate::engine::kernels::{Arena, Packed};
 use crate::engine::weights::{RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
@@ -58,9 +58,9 @@ pub fn raw<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usize]) -> Res
 }
 
 /// A matrix, packed for the CPU kernels.
-pub fn matrix(source: &dyn TensorSource, name: &str, rows: usize, cols: usize) -> Result<Packed> {
+pub fn matrix(source: &dyn TensorSource, name: &str, rows: usize, cols: usize, arena: &mut Arena) -> Result<Packed> {
     let tensor = raw(source, name, &[rows, cols])?;
-    Packed::new(name, tensor.dtype, rows, cols, &tensor.data)
+    Packed::new(name, tensor.dtype, rows, cols, &tensor.data, arena)
 }
 
 /// A vector as f32.
@@ -70,6 +70,6 @@ pub fn vector(source: &dyn TensorSource, name: &str, n: usize) -> Result<Vec<f32
         return Err(Error::Model(format!("{name} is of type {:?}, where f32, f16 or bf16 is wanted", tensor.dtype)));
     }
     let mut out = vec![0.0; n];
-    Packed::new(name, tensor.dtype, 1, n, &tensor.data)?.row(0, &mut out);
+    Packed::new(name, tensor.dtype, 1, n, &tensor.data, &mut Arena::default())?.row(0, &mut out);
     Ok(out)
 }

@@ -1,19 +1,23 @@
 //! The Llama: embed, layers by range, head.
 
 mod cpu;
+mod device;
 mod load;
 pub mod random;
 mod rope;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::cache::{KvCache, Store};
+use crate::engine::cache::{KvCache, Pages, Store};
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Level, physical_cores};
+use crate::engine::kernels::{Level, Packed, physical_cores};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Storage, Tensor};
+use candle_core::quantized::GgmlDType;
+use candle_core::{CpuStorage, Device, DeviceLocation, InplaceOp1, Layout, Storage, Tensor};
 use cpu::CpuLlama;
+pub(crate) use device::CacheTensors;
+use device::{DeviceLlama, Kind};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -21,11 +25,17 @@ use std::sync::{Mutex, PoisonError};
 /// A Llama whose layers can be run by ranges.
 pub struct Llama {
     pub config: LlamaConfig,
-    body: CpuLlama,
+    body: Body,
     /// Token ids by the column of a reduced head.
     draft_order: Vec<u32>,
     /// Whether `draft_order` is the vocabulary's own order, whose rows need no copy.
     draft_is_prefix: bool,
+}
+
+/// Who computes.
+enum Body {
+    Cpu(CpuLlama),
+    Device(DeviceLlama),
 }
 
 impl Llama {
@@ -37,10 +47,19 @@ impl Llama {
         threads: Option<usize>,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        if !device.is_cpu() {
-            return Err(Error::Model("this device is not supported yet".into()));
+        if device.is_cpu() {
+            let threads = threads.unwrap_or_else(physical_cores);
+            return Self::load_cpu(checkpoint, threads, Level::detect(), progress);
         }
-        Self::load_cpu(checkpoint, threads.unwrap_or_else(physical_cores), Level::detect(), progress)
+        Self::load_tensors(checkpoint, device, progress)
+    }
+
+    /// As [`Llama::load`] for candle's own operations, on any of its devices. A row's result may depend on its
+    /// neighbours there.
+    pub fn load_tensors(checkpoint: &Checkpoint, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
+        load::check(&checkpoint.config)?;
+        let body = DeviceLlama::load(checkpoint, device, progress)?;
+        Ok(Self::new(checkpoint.config.clone(), Body::Device(body)))
     }
 
     /// As [`Llama::load`] for the CPU kernels at a level of SIMD.
@@ -50,11 +69,14 @@ impl Llama {
         level: Level,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        let config = checkpoint.config.clone();
-        load::check(&config)?;
+        load::check(&checkpoint.config)?;
         let body = CpuLlama::load(checkpoint, level, threads, progress)?;
+        Ok(Self::new(checkpoint.config.clone(), Body::Cpu(body)))
+    }
+
+    fn new(config: LlamaConfig, body: Body) -> Self {
         let draft_order = (0..config.vocab_size as u32).collect();
-        Ok(Self { config, body, draft_order, draft_is_prefix: true })
+        Self { config, body, draft_order, draft_is_prefix: true }
     }
 
     /// An empty cache for at most `capacity` positions, which grows as it is filled.
@@ -63,7 +85,13 @@ impl Llama {
             return Err(Error::Setting("a cache needs room for at least one position".into()));
         }
         let capacity = capacity.min(self.config.context_length);
-        Ok(KvCache::new(capacity, Store::Pages(self.body.pages())))
+        Ok(KvCache::new(
+            capacity,
+            match &self.body {
+                Body::Cpu(body) => Store::Pages(body.pages()),
+                Body::Device(body) => Store::Tensors(body.cache()),
+            },
+        ))
     }
 
     /// Embeddings of tokens, `[n, hidden]`. Fails on ids outside of the vocabulary.
@@ -71,8 +99,12 @@ impl Llama {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             return Err(Error::Setting(format!("token {id} is not among the {} of the model", self.config.vocab_size)));
         }
-        let rows = self.body.embed(ids);
-        Ok(Tensor::from_vec(rows, (ids.len(), self.config.hidden_size), &Device::Cpu)?)
+        match &self.body {
+            Body::Cpu(body) => {
+                Ok(Tensor::from_vec(body.embed(ids), (ids.len(), self.config.hidden_size), &Device::Cpu)?)
+            }
+            Body::Device(body) => body.embed(ids),
+        }
     }
 
     /// Runs layers `range` in place over `hidden`, `[n, hidden]`, whose rows stand at positions `start..start + n`;
@@ -87,8 +119,16 @@ impl Llama {
             return Ok(());
         }
         cache.extend(start, n)?;
-        let op = LayersOp { body: &self.body, range, start, cache: Mutex::new(cache) };
-        Ok(hidden.inplace_op1(&op)?)
+        match (&self.body, &mut cache.store) {
+            (Body::Cpu(body), Store::Pages(pages)) => {
+                Ok(hidden.inplace_op1(&LayersOp { body, range, start, pages: Mutex::new(pages) })?)
+            }
+            (Body::Device(body), Store::Tensors(tensors)) => {
+                *hidden = body.layers(range, hidden, start, tensors)?;
+                Ok(())
+            }
+            _ => Err(Error::Setting("the cache belongs to another device".into())),
+        }
     }
 
     /// Final norm and LM head over all rows of `hidden`, `[n, hidden]`: logits row by row in `out`, which becomes
@@ -100,15 +140,20 @@ impl Llama {
         }
         let width = self.head_width(vocab);
         out.resize(n * width, 0.0);
-        let hidden = hidden.contiguous()?;
-        // Straight from the storage: a custom op would put the logits in a tensor first.
-        let (storage, layout) = hidden.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else {
-            return Err(Error::Setting("hidden states are on another device than the model".into()));
-        };
-        let rows = &storage.as_slice::<f32>()?[layout.start_offset()..][..n * hidden_size];
-        self.body.head(rows, vocab > 0 && !self.draft_is_prefix, width, out);
-        Ok(())
+        match &self.body {
+            Body::Cpu(body) => {
+                let draft = vocab > 0 && !self.draft_is_prefix;
+                with_rows(hidden, |rows| body.head(rows, draft, width, out))
+            }
+            Body::Device(body) => {
+                let mut logits = body.head(hidden)?;
+                if width < self.config.vocab_size || vocab > 0 {
+                    logits = logits.index_select(&Tensor::new(self.draft_ids(vocab), logits.device())?, 1)?;
+                }
+                out.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
+                Ok(())
+            }
+        }
     }
 
     /// How many logits [`Llama::head`] gives for each row.
@@ -128,35 +173,88 @@ impl Llama {
             return Err(Error::Setting("the order of the draft vocabulary must name tokens of the model".into()));
         }
         self.draft_is_prefix = order.iter().enumerate().all(|(i, &id)| i == id as usize);
-        if !self.draft_is_prefix {
-            self.body.set_draft_order(&order);
+        if let (false, Body::Cpu(body)) = (self.draft_is_prefix, &mut self.body) {
+            body.set_draft_order(&order);
         }
         self.draft_order = order;
         Ok(())
     }
 
+    /// The CPU kernels, where they compute.
+    fn cpu(&self) -> Option<&CpuLlama> {
+        match &self.body {
+            Body::Cpu(body) => Some(body),
+            Body::Device(_) => None,
+        }
+    }
+
+    /// Type, number of weights and bytes of every matrix.
+    fn kinds(&self) -> Vec<Kind> {
+        match &self.body {
+            Body::Device(body) => body.kinds.clone(),
+            Body::Cpu(body) => {
+                let kind = |w: &Packed| Kind { dtype: w.dtype, weights: w.rows * w.cols, bytes: w.bytes() };
+                body.matrices().map(kind).collect()
+            }
+        }
+    }
+
     /// Bytes that the weights take in memory.
     pub fn weight_bytes(&self) -> u64 {
-        self.body.matrices().map(|w| w.bytes()).sum()
+        self.kinds().iter().map(|kind| kind.bytes).sum()
+    }
+
+    /// Bytes of weights that one decode step reads.
+    pub fn step_bytes(&self) -> u64 {
+        self.cpu().map_or_else(|| self.weight_bytes(), CpuLlama::step_bytes)
+    }
+
+    /// Bytes a second that the threads of the CPU kernels read from memory; none on other devices. Takes a moment.
+    pub fn read_bandwidth(&self) -> Option<f64> {
+        self.cpu().map(CpuLlama::read_bandwidth)
+    }
+
+    /// SIMD level of the CPU kernels; none on other devices.
+    pub fn simd(&self) -> Option<&'static str> {
+        self.cpu().map(|body| body.level().name())
     }
 
     /// Type of most of the weights: `q8_0`, `f16`, …
     pub fn dtype_name(&self) -> String {
-        let mut counts = BTreeMap::<String, u64>::new();
-        for matrix in self.body.matrices() {
-            *counts.entry(dtype_name(matrix.dtype)).or_default() += (matrix.rows * matrix.cols) as u64;
+        let mut counts = BTreeMap::<String, usize>::new();
+        for kind in self.kinds() {
+            *counts.entry(dtype_name(kind.dtype)).or_default() += kind.weights;
         }
         counts.into_iter().max_by_key(|(_, n)| *n).map(|(name, _)| name).unwrap_or_default()
     }
 
     /// `cpu×2`, `cuda`, `metal`.
     pub fn device_name(&self) -> String {
-        format!("cpu×{}", self.body.threads())
+        match &self.body {
+            Body::Cpu(body) => format!("cpu×{}", body.threads()),
+            Body::Device(body) => match body.device.location() {
+                DeviceLocation::Cpu => "cpu".into(),
+                DeviceLocation::Cuda { .. } => "cuda".into(),
+                DeviceLocation::Metal { .. } => "metal".into(),
+            },
+        }
     }
 }
 
+/// Calls `f` with the elements of a matrix on the CPU, straight from its storage: the result of a custom op would be a
+/// tensor first.
+fn with_rows(hidden: &Tensor, f: impl FnOnce(&[f32])) -> Result<()> {
+    let hidden = hidden.contiguous()?;
+    let (storage, layout) = hidden.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(Error::Setting("hidden states are on another device than the model".into()));
+    };
+    f(&storage.as_slice::<f32>()?[layout.start_offset()..][..hidden.elem_count()]);
+    Ok(())
+}
+
 /// `Q4K` is `q4_k` to people.
-fn dtype_name(dtype: candle_core::quantized::GgmlDType) -> String {
+fn dtype_name(dtype: GgmlDType) -> String {
     let name = format!("{dtype:?}").to_lowercase();
     match name.strip_suffix('k') {
         Some(front) => format!("{front}_k"),
@@ -170,7 +268,7 @@ struct LayersOp<'a> {
     range: Range<usize>,
     start: usize,
     /// Candle hands operations out by shared reference.
-    cache: Mutex<&'a mut KvCache>,
+    pages: Mutex<&'a mut Pages>,
 }
 
 impl InplaceOp1 for LayersOp<'_> {
@@ -182,11 +280,8 @@ impl InplaceOp1 for LayersOp<'_> {
         let (CpuStorage::F32(data), Some((from, to))) = (storage, layout.contiguous_offsets()) else {
             candle_core::bail!("hidden states must be contiguous f32");
         };
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Store::Pages(pages) = &mut cache.store else {
-            candle_core::bail!("the cache belongs to another device");
-        };
-        self.body.layers(self.range.clone(), &mut data[from..to], self.start, pages);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        self.body.layers(self.range.clone(), &mut data[from..to], self.start, &mut pages);
         Ok(())
     }
 }

@@ -202,6 +202,25 @@ fn threads_and_levels_give_the_same_bits() {
 }
 
 #[test]
+fn tensors_agree_with_the_kernels() {
+    use GgmlDType::*;
+    for (dtype, config) in all_dtypes().into_iter().filter(|(dtype, _)| !matches!(dtype, Q4_1 | Q5_0 | Q5_1)) {
+        let checkpoint = random::checkpoint(&config, dtype, 8).unwrap();
+        let (kernels, ids) = (load(&checkpoint), ids(23, &config));
+        let tensors = Llama::load_tensors(&checkpoint, &Device::Cpu, &mut |_| ()).unwrap();
+        assert_eq!((kernels.dtype_name(), tensors.device_name().as_str()), (tensors.dtype_name(), "cpu"));
+        let ours = logits(&kernels, &mut kernels.new_cache(40).unwrap(), &ids, &[23]);
+        for chunks in [&[23][..], &[5, 1, 9]] {
+            let theirs = logits(&tensors, &mut tensors.new_cache(40).unwrap(), &ids, chunks);
+            let size = ours.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let error = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt() / size;
+            let most = if dtype.block_size() == 1 { 1e-2 } else { 5e-2 };
+            assert!(error < most, "{dtype:?} in chunks of {chunks:?}: relative difference {error}");
+        }
+    }
+}
+
+#[test]
 fn truncated_positions_are_written_again() {
     let llama = load(&random::checkpoint(&config(false), GgmlDType::Q8_0, 3).unwrap());
     let (ids, other) = (ids(300, &llama.config), vec![1; 20]);

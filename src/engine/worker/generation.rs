@@ -2,10 +2,13 @@
 
 use super::thread::Inbox;
 use super::{Command, Event, RunId};
-use crate::engine::decode::{Decoder, DraftToken, Phase, Session, Settings, Stats, StopReason, Watch};
+use crate::engine::decode::{Costs, Decoder, DraftToken, Phase, Session, Settings, Stats, StopReason, Watch};
 use crate::engine::{Error, Result};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use tokio::sync::mpsc::UnboundedSender;
+
+/// Positions of the lens told at once.
+const LENS_PIECE: usize = 16;
 
 /// Steers one generation by the commands that arrive while it runs.
 pub(super) struct Steering<'a> {
@@ -40,8 +43,7 @@ impl<'a> Steering<'a> {
             if let Some(reason) = run.stop() {
                 return Ok((reason.clone(), run.stats().clone()));
             }
-            self.read_inbox();
-            let settings = self.settings.clone();
+            let settings = self.settings();
             match decoder.round(session, &mut run, &settings, self) {
                 Ok(round) => self.tell(Event::Round { run: self.run, round: Box::new(round) }),
                 Err(Error::Cancelled) => return Ok((StopReason::Cancelled, run.stats().clone())),
@@ -50,8 +52,39 @@ impl<'a> Steering<'a> {
         }
     }
 
-    fn tell(&self, event: Event) {
+    pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);
+    }
+
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The newest settings.
+    pub fn settings(&mut self) -> Settings {
+        self.read_inbox();
+        self.settings.clone()
+    }
+
+    /// Computes the lens over `positions` of the session's text and tells it piece by piece. Whatever else is asked of
+    /// the worker meanwhile ends it.
+    pub fn lens(
+        &mut self,
+        decoder: &mut Decoder,
+        session: &mut Session,
+        positions: Range<usize>,
+        costs: &Costs,
+    ) -> Result<()> {
+        let settings = self.settings();
+        let of = positions.len();
+        for start in positions.clone().step_by(LENS_PIECE) {
+            match decoder.lens(session, start..positions.end.min(start + LENS_PIECE), &settings, self) {
+                Ok(rows) => self.tell(Event::Lens { run: self.run, rows, of, costs: costs.clone() }),
+                Err(Error::Cancelled) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn read_inbox(&mut self) {
@@ -64,11 +97,12 @@ impl<'a> Steering<'a> {
         match command {
             Command::Settings(settings) => self.settings = settings,
             Command::Cancel(run) => self.cancelled |= run == self.run,
+            Command::Lens { .. } => self.inbox.postpone(command),
             Command::Pause => self.paused = true,
             Command::Step => self.steps += 1,
             Command::Resume => (self.paused, self.steps) = (false, 0),
             // A new model, a new prompt or the end of the program end this generation.
-            Command::Load(_) | Command::Generate { .. } | Command::Shutdown => {
+            Command::Load(_) | Command::Generate { .. } | Command::Race { .. } | Command::Shutdown => {
                 self.cancelled = true;
                 self.inbox.postpone(command);
             }

@@ -1,7 +1,7 @@
 //! What goes in and out of the worker.
 
 use crate::engine::config::LlamaConfig;
-use crate::engine::decode::{Round, Settings, Stats, StopReason};
+use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason};
 use crate::engine::weights::ModelDefaults;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -19,6 +19,18 @@ pub enum Command {
     Generate {
         run: RunId,
         prompt: Prompt,
+        settings: Settings,
+    },
+    /// The same prompt and seed, autoregressive beside self-speculative. The conversation's cache is left alone.
+    Race {
+        run: RunId,
+        prompt: Prompt,
+        settings: Settings,
+    },
+    /// What every layer would have said along the text that `run` generated; the answer comes in several
+    /// [`Event::Lens`]. It waits for a generation that runs, and gives way to one that is asked for.
+    Lens {
+        run: RunId,
         settings: Settings,
     },
     /// The settings from the next round on.
@@ -90,6 +102,14 @@ pub struct ModelInfo {
     pub defaults: ModelDefaults,
 }
 
+/// One side of a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    Autoregressive,
+    SelfSpeculative,
+}
+
 /// What the worker reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -118,6 +138,19 @@ pub enum Event {
     Round {
         run: RunId,
         round: Box<Round>,
+    },
+    /// A round of one lane of a race; [`Event::Finished`] ends it.
+    Race {
+        run: RunId,
+        lane: Lane,
+        round: Box<Round>,
+    },
+    /// What every layer would have said at some positions of the text of `run`, in order; `of` positions in all.
+    Lens {
+        run: RunId,
+        rows: Vec<LensRow>,
+        of: usize,
+        costs: Costs,
     },
     /// The run is paused before its next phase.
     Paused {

@@ -2,7 +2,10 @@
 
 mod generation;
 mod message;
+mod race;
+#[cfg(test)]
+mod tests;
 mod thread;
 
-pub use message::{Command, Event, Message, ModelInfo, ModelRequest, Prompt, Role, RunId};
-pub use thread::{Worker, spawn};
+pub use message::{Command, Event, Lane, Message, ModelInfo, ModelRequest, Prompt, Role, RunId};
+pub use thread::{Loader, Worker, spawn, spawn_with};

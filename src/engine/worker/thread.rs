@@ -1,9 +1,10 @@
 //! The thread itself: takes commands one by one, and outlives whatever panics in one of them.
 
 use super::generation::Steering;
-use super::{Command, Event, ModelRequest, Prompt, RunId};
-use crate::engine::decode::{Session, Settings};
-use crate::engine::instance::Instance;
+use super::{Command, Event, ModelRequest, RunId};
+use crate::engine::decode::{Costs, Session, Settings, Stats, StopReason};
+use crate::engine::instance::{Instance, Progress};
+use crate::engine::{Error, Result};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,9 +23,21 @@ pub struct Worker {
 ///
 /// Fails when the system gives no thread.
 pub fn spawn() -> std::io::Result<Worker> {
+    spawn_with(Instance::load)
+}
+
+/// How a worker comes to a model.
+pub trait Loader: FnMut(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + 'static {}
+impl<F: FnMut(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + 'static> Loader for F {}
+
+/// Starts a worker that loads models in a way of the caller's own.
+///
+/// Fails when the system gives no thread.
+pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
     let (commands, inbox) = mpsc::channel();
     let (sender, events) = unbounded_channel();
-    let body = move || Thread { inbox: Inbox::new(inbox), events: sender, loaded: None }.run();
+    let body =
+        move || Thread { inbox: Inbox::new(inbox), events: sender, loader: Box::new(loader), loaded: None }.run();
     let thread = std::thread::Builder::new().name("skiplens-worker".into()).spawn(body)?;
     Ok(Worker { commands, events, thread })
 }
@@ -46,7 +59,7 @@ impl Inbox {
     }
 
     /// The next command that arrives during a generation. Without `wait`, only one that is there already.
-    pub fn arriving(&self, wait: bool) -> Result<Command, mpsc::TryRecvError> {
+    pub fn arriving(&self, wait: bool) -> std::result::Result<Command, mpsc::TryRecvError> {
         if wait { self.receiver.recv().map_err(|_| mpsc::TryRecvError::Disconnected) } else { self.receiver.try_recv() }
     }
 
@@ -59,11 +72,16 @@ impl Inbox {
 struct Loaded {
     instance: Instance,
     session: Session,
+    /// The last generation and where in the session's text it begins.
+    last: Option<(RunId, usize)>,
+    /// Measured once asked for.
+    costs: Option<Costs>,
 }
 
 struct Thread {
     inbox: Inbox,
     events: UnboundedSender<Event>,
+    loader: Box<dyn Loader>,
     loaded: Option<Loaded>,
 }
 
@@ -73,7 +91,20 @@ impl Thread {
             match command {
                 Command::Shutdown => return,
                 Command::Load(request) => self.load(&request),
-                Command::Generate { run, prompt, settings } => self.generate(run, &prompt, settings),
+                Command::Generate { run, prompt, settings } => self.steered(run, settings, |steering, loaded| {
+                    let ids = loaded.instance.encode(&prompt)?;
+                    loaded.last = Some((run, ids.len()));
+                    steering.generate(&mut loaded.instance.decoder, &mut loaded.session, &ids).map(Some)
+                }),
+                Command::Race { run, prompt, settings } => self.steered(run, settings, |steering, loaded| {
+                    let ids = loaded.instance.encode(&prompt)?;
+                    let decoder = &mut loaded.instance.decoder;
+                    let (mut plain, mut speculative) = (decoder.session()?, decoder.session()?);
+                    steering.race(decoder, &mut plain, &mut speculative, &ids).map(Some)
+                }),
+                Command::Lens { run, settings } => {
+                    self.steered(run, settings, |steering, loaded| lens(steering, loaded).map(|()| None))
+                }
                 // Without a running generation there is nothing for these to act on.
                 Command::Settings(_) | Command::Cancel(_) | Command::Pause | Command::Step | Command::Resume => {}
             }
@@ -88,10 +119,13 @@ impl Thread {
     fn load(&mut self, request: &ModelRequest) {
         self.loaded = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut report = |stage: &str, fraction| self.tell(Event::Loading { stage: stage.to_owned(), fraction });
-            let instance = Instance::load(request, &mut report)?;
+            let events = &self.events;
+            let mut report = |stage: &str, fraction| {
+                let _ = events.send(Event::Loading { stage: stage.to_owned(), fraction });
+            };
+            let instance = (self.loader)(request, &mut report)?;
             let session = instance.decoder.session()?;
-            Ok::<_, crate::engine::Error>(Loaded { instance, session })
+            Ok::<_, Error>(Loaded { instance, session, last: None, costs: None })
         }));
         match outcome {
             Ok(Ok(loaded)) => {
@@ -103,17 +137,20 @@ impl Thread {
         }
     }
 
-    fn generate(&mut self, run: RunId, prompt: &Prompt, settings: Settings) {
+    /// Does `work` under the steering of the commands that arrive meanwhile, and tells how it ended.
+    fn steered(
+        &mut self,
+        run: RunId,
+        settings: Settings,
+        work: impl FnOnce(&mut Steering<'_>, &mut Loaded) -> Result<Option<(StopReason, Stats)>>,
+    ) {
         let Some(loaded) = &mut self.loaded else {
             return self.tell(Event::Failed { run, message: "no model is loaded".into() });
         };
         let mut steering = Steering::new(run, settings, &mut self.inbox, &self.events);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let ids = loaded.instance.encode(prompt)?;
-            steering.generate(&mut loaded.instance.decoder, &mut loaded.session, &ids)
-        }));
-        match outcome {
-            Ok(Ok((reason, stats))) => self.tell(Event::Finished { run, reason, stats }),
+        match catch_unwind(AssertUnwindSafe(|| work(&mut steering, loaded))) {
+            Ok(Ok(Some((reason, stats)))) => self.tell(Event::Finished { run, reason, stats }),
+            Ok(Ok(None)) => {}
             Ok(Err(error)) => self.tell(Event::Failed { run, message: error.to_string() }),
             Err(panic) => {
                 // What the panic left of the session cannot be trusted.
@@ -123,6 +160,20 @@ impl Thread {
             }
         }
     }
+}
+
+/// The lens over the text of the last generation; nothing if that is not the one asked about.
+fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
+    let Some((_, start)) = loaded.last.filter(|(run, _)| *run == steering.run()) else { return Ok(()) };
+    let decoder = &mut loaded.instance.decoder;
+    let costs = match loaded.costs.take() {
+        Some(costs) => costs,
+        None => decoder.measure_costs(steering.settings().draft_vocab)?,
+    };
+    let end = loaded.session.tokens().len();
+    let outcome = steering.lens(decoder, &mut loaded.session, start..end, &costs);
+    loaded.costs = Some(costs);
+    outcome
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -71,6 +71,10 @@ impl Fake {
     /// Take a command, as the worker does between tokens.
     pub fn take(&mut self, command: &Command) {
         match (command, &mut self.run) {
+            (Command::Load(_), _) => {
+                self.run = None;
+                self.ready = VecDeque::from([loaded()]);
+            }
             (Command::Generate { run, settings, .. }, _) => self.start(*run, settings.clone()),
             (Command::Settings(settings), Some(run)) => run.settings = settings.clone(),
             (Command::Cancel(id), Some(run)) if run.id == *id => self.finish(StopReason::Cancelled),
@@ -98,6 +102,7 @@ impl Fake {
     }
 
     fn start(&mut self, id: RunId, settings: Settings) {
+        self.ready.clear();
         self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words: answer() });
         for done in [16, 24] {
             self.ready.push_back(Event::Prefill { run: id, done, total: 24, cached: 8 });

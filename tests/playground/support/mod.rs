@@ -97,6 +97,30 @@ impl Harness {
         self.engine(usize::MAX);
     }
 
+    /// Give a slash command.
+    pub fn ask_command(&mut self, text: &str) {
+        self.state.focus = skiplens::app::Pane::Prompt;
+        self.write(text);
+        self.press("enter");
+    }
+
+    /// Take in a message without drawing.
+    pub fn quiet(&mut self, msg: Msg) {
+        for effect in update(&mut self.state, msg) {
+            match effect {
+                Effect::Send(command) => self.fake.take(&command),
+                effect => self.effects.push(effect),
+            }
+        }
+    }
+
+    /// Let the engine report one event without drawing.
+    pub fn quiet_engine(&mut self) {
+        if let Some(event) = self.fake.next() {
+            self.quiet(Msg::Engine(event));
+        }
+    }
+
     pub fn tick(&mut self, milliseconds: u64) {
         self.send(Msg::Tick(Duration::from_millis(milliseconds)));
     }

@@ -1,0 +1,66 @@
+//! Time of a frame by the length of the transcript: it must not grow with it.
+
+#[path = "../tests/playground/support/mod.rs"]
+mod support;
+
+use divan::{Bencher, black_box};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use skiplens::app::{Msg, Options, State, Turn, update};
+use skiplens::engine::decode::Settings;
+use skiplens::engine::worker::{Event, RunId};
+use skiplens::ui::Screen;
+use support::{answer, key, loaded, round};
+
+fn main() {
+    divan::main();
+}
+
+/// A state with an answer of `tokens` tokens under way.
+fn state(tokens: usize) -> State {
+    let mut state = State::new(Options::default()).expect("options");
+    update(&mut state, Msg::Engine(loaded()));
+    state.prompt.set("Why is the sky blue?");
+    update(&mut state, Msg::Key(key("enter")));
+    let words = answer();
+    while state.turns.last().map_or(0, Turn::len) < tokens {
+        grow(&mut state, &words);
+    }
+    state
+}
+
+/// One round more.
+fn grow(state: &mut State, words: &[String]) {
+    let index = state.turns.last().map_or(0, |turn| turn.rounds.len());
+    let round = round(index, index * 3 % (words.len() - 9), &Settings::default(), words);
+    update(state, Msg::Engine(Event::Round { run: RunId(0), round: Box::new(round) }));
+}
+
+const TOKENS: [usize; 4] = [100, 1_000, 10_000, 100_000];
+
+/// A frame after each round of a running answer.
+#[divan::bench(args = TOKENS)]
+fn frame_while_writing(bencher: Bencher, tokens: usize) {
+    let (mut state, words) = (state(tokens), answer());
+    let mut screen = Screen::default();
+    let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
+    terminal.draw(|frame| drop(screen.draw(&state, frame))).expect("a frame");
+    bencher.bench_local(|| {
+        grow(&mut state, &words);
+        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+    });
+}
+
+/// A frame while scrolling through the middle.
+#[divan::bench(args = TOKENS)]
+fn frame_while_scrolling(bencher: Bencher, tokens: usize) {
+    let mut state = state(tokens);
+    let mut screen = Screen::default();
+    let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
+    let mut top = 0;
+    bencher.bench_local(|| {
+        top = (top + 1) % (tokens / 20).max(1);
+        state.view.top = Some(top);
+        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+    });
+}

@@ -1,0 +1,128 @@
+//! Memory for weights.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::sync::Arc;
+
+/// Most bytes of a slab; smaller ones come first, so that small models take little.
+const SLAB: usize = 64 << 20;
+/// The size of a huge page, on which slabs begin.
+const HUGE: usize = 2 << 20;
+/// Buffers begin on cache lines.
+const LINE: usize = 64;
+
+/// Hands out buffers that lie side by side on huge pages: decoding runs through all weights for every token, and with
+/// pages of 4 kB it would wait for their addresses.
+#[derive(Default)]
+pub struct Arena {
+    slab: Option<Arc<Slab>>,
+    used: usize,
+    total: usize,
+}
+
+/// Memory of an arena, not yet written.
+struct Slab {
+    start: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: a slab is only memory; buffers see to who writes which part.
+unsafe impl Send for Slab {}
+// SAFETY: as above.
+unsafe impl Sync for Slab {}
+
+impl Slab {
+    fn new(size: usize) -> Self {
+        let align = if size < HUGE { LINE } else { HUGE };
+        // A size that no layout holds is one that no memory holds.
+        let Ok(layout) = Layout::from_size_align(size.max(LINE), align) else {
+            handle_alloc_error(Layout::new::<[u8; LINE]>());
+        };
+        // SAFETY: the size is not 0.
+        let start = unsafe { alloc(layout) };
+        if start.is_null() {
+            handle_alloc_error(layout);
+        }
+        #[cfg(target_os = "linux")]
+        if size >= HUGE {
+            // SAFETY: whole pages of this allocation. Without huge pages things are only slower.
+            unsafe { libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE) };
+        }
+        Self { start, layout }
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout, and no buffer is left.
+        unsafe { dealloc(self.start, self.layout) };
+    }
+}
+
+impl Arena {
+    /// `len` zeros.
+    pub fn zeros(&mut self, len: usize) -> Buffer {
+        let size = len.next_multiple_of(LINE);
+        let room = self.slab.as_ref().map_or(0, |slab| slab.layout.size() - self.used);
+        if size > room || self.slab.is_none() {
+            let slab = Slab::new(size.max(self.total.clamp(HUGE / 32, SLAB)));
+            self.total += slab.layout.size();
+            self.slab = Some(Arc::new(slab));
+            self.used = 0;
+        }
+        let Some(slab) = self.slab.clone() else { unreachable!("a slab was made above") };
+        // SAFETY: the slab has room for it.
+        let start = unsafe { slab.start.add(self.used) };
+        // SAFETY: as above; no one else has this part.
+        unsafe { start.write_bytes(0, size) };
+        self.used += size;
+        Buffer { start, len, _slab: slab }
+    }
+}
+
+/// Bytes of an arena.
+pub struct Buffer {
+    start: *mut u8,
+    len: usize,
+    _slab: Arc<Slab>,
+}
+
+// SAFETY: a buffer owns its part of the slab.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+impl std::ops::Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: written by `Arena::zeros`, and kept by the slab.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and no one else has this part.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_apart_and_aligned() {
+        let mut arena = Arena::default();
+        let sizes = [1, 64, 65, 0, 100_000, 5 << 20, 3];
+        let mut buffers: Vec<Buffer> = sizes.iter().map(|&size| arena.zeros(size)).collect();
+        drop(arena);
+        for (i, buffer) in buffers.iter_mut().enumerate() {
+            assert!(buffer.as_ptr() as usize % LINE == 0 && buffer.iter().all(|&x| x == 0));
+            buffer.fill(i as u8 + 1);
+        }
+        for (i, (buffer, size)) in buffers.iter().zip(sizes).enumerate() {
+            assert!(buffer.len() == size && buffer.iter().all(|&x| x == i as u8 + 1));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! How fast a model runs here: the phases that speculative decoding is made of.
+
+use crate::engine::Result;
+use crate::engine::cache::KvCache;
+use crate::engine::model::Llama;
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// Rows of the verify passes that are measured.
+const VERIFY: [usize; 5] = [1, 2, 4, 8, 16];
+/// Position at which decoding is measured.
+const CONTEXT: usize = 64;
+
+/// What was measured; all times are medians.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BenchReport {
+    pub device: String,
+    /// SIMD level of the CPU kernels, where they were used.
+    pub simd: Option<String>,
+    pub dtype: String,
+    pub weight_bytes: u64,
+    /// Bytes a second that the same threads read from memory; none where that was not measured.
+    pub read_bandwidth: Option<f64>,
+    /// One token through all layers and the head.
+    pub decode: Phase,
+    /// Tokens side by side through all layers and the head.
+    pub verify: Vec<Verify>,
+    /// One token through layers `0..E` and the head.
+    pub draft: Vec<Draft>,
+    /// A prompt through all layers, and its last row through the head.
+    pub prefill: Phase,
+    /// Bytes of weights that decoding reads a second.
+    pub decode_bandwidth: f64,
+}
+
+/// A pass over some tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub tokens: usize,
+    pub seconds: f64,
+    pub tokens_per_second: f64,
+}
+
+/// A verify pass.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Verify {
+    #[serde(flatten)]
+    pub phase: Phase,
+    /// Its time over that of one decode step.
+    pub decode_steps: f64,
+}
+
+/// A draft step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    pub exit_layer: usize,
+    /// Tokens of the reduced head, 0 for all.
+    pub draft_vocab: usize,
+    pub seconds: f64,
+    /// Its time over that of one decode step.
+    pub decode_steps: f64,
+}
+
+/// What to run.
+#[derive(Clone, Copy)]
+struct Case {
+    rows: usize,
+    layers: usize,
+    vocab: usize,
+    prompt: bool,
+}
+
+/// Measures for about `budget`, at least two rounds. The cases take turns, so that noise of the machine meets them
+/// alike and ratios hold.
+pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<BenchReport> {
+    let layers = llama.config.num_layers;
+    let context = llama.config.context_length;
+    let prompt = 256.min(context);
+    let step = |rows: usize, layers, vocab| Case { rows: rows.min(context), layers, vocab, prompt: false };
+    let exits = exits(layers, draft_vocab > 0);
+    let mut cases = vec![Case { prompt: true, ..step(prompt, layers, 0) }, step(1, layers, 0)];
+    cases.extend(VERIFY.map(|rows| step(rows, layers, 0)));
+    cases.extend(exits.iter().map(|&(exit, reduced)| step(1, exit, if reduced { draft_vocab } else { 0 })));
+    let times = run(llama, &cases, prompt.max(CONTEXT + 16), budget)?;
+    let phase = |i: usize| {
+        let (tokens, seconds) = (cases[i].rows, times[i]);
+        Phase { tokens, seconds, tokens_per_second: tokens as f64 / seconds }
+    };
+    let decode = phase(1);
+    let verify = |i| Verify { phase: phase(2 + i), decode_steps: times[2 + i] / decode.seconds };
+    let draft = |(i, &(exit_layer, reduced)): (usize, &(usize, bool))| {
+        let seconds = times[2 + VERIFY.len() + i];
+        let draft_vocab = if reduced { draft_vocab } else { 0 };
+        Draft { exit_layer, draft_vocab, seconds, decode_steps: seconds / decode.seconds }
+    };
+    Ok(BenchReport {
+        device: llama.device_name(),
+        simd: llama.simd().map(str::to_string),
+        dtype: llama.dtype_name(),
+        weight_bytes: llama.weight_bytes(),
+        read_bandwidth: llama.read_bandwidth(),
+        decode,
+        verify: (0..VERIFY.len()).map(verify).collect(),
+        draft: exits.iter().enumerate().map(draft).collect(),
+        prefill: phase(0),
+        decode_bandwidth: llama.step_bytes() as f64 / decode.seconds,
+    })
+}
+
+/// Exit layers to measure, each with the whole head and, where one is asked for, with the reduced one.
+fn exits(layers: usize, reduced: bool) -> Vec<(usize, bool)> {
+    let mut exits = [1, layers / 8, layers / 4, layers / 2].map(|e| e.clamp(1, layers)).to_vec();
+    exits.dedup();
+    let heads = if reduced { &[false, true][..] } else { &[false] };
+    exits.iter().flat_map(|&exit| heads.iter().map(move |&reduced| (exit, reduced))).collect()
+}
+
+/// Median seconds of each case.
+fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Result<Vec<f64>> {
+    let mut cache = llama.new_cache(positions)?;
+    let mut out = Vec::new();
+    let mut times = vec![Vec::new(); cases.len()];
+    let since = Instant::now();
+    // A first pass fills the cache and warms up; it is not counted.
+    for round in 0.. {
+        if round > 2 && since.elapsed() > budget {
+            break;
+        }
+        for (case, times) in cases.iter().zip(&mut times) {
+            let repetitions = if case.prompt || round == 0 { 1 } else { 3 };
+            for _ in 0..repetitions {
+                let seconds = time(llama, case, &mut cache, &mut out)?;
+                if round > 0 {
+                    times.push(seconds);
+                }
+            }
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+fn time(llama: &Llama, case: &Case, cache: &mut KvCache, out: &mut Vec<f32>) -> Result<f64> {
+    let start = if case.prompt { 0 } else { CONTEXT.min(cache.capacity() - case.rows) };
+    let vocab = llama.config.vocab_size;
+    let ids: Vec<u32> = (0..case.rows).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
+    let since = Instant::now();
+    let mut hidden = llama.embed(&ids)?;
+    llama.layers(0..case.layers, &mut hidden, start, cache)?;
+    if case.prompt {
+        hidden = hidden.narrow(0, case.rows - 1, 1)?;
+    }
+    llama.head(&hidden, case.vocab, out)?;
+    Ok(since.elapsed().as_secs_f64())
+}
+
+pub(super) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}

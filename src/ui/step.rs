@@ -1,0 +1,83 @@
+//! A paused run, phase by phase: what is drafted and how likely, what the verifier made of it.
+
+use super::Canvas;
+use super::theme::{Role, Theme};
+use super::widgets::row;
+use crate::app::sanitize::visible_line;
+use crate::app::turn::{slots, token};
+use crate::app::{Pane, Phase, State, Target, Turn};
+use crate::engine::decode::{Origin, Round};
+use ratatui::layout::Rect;
+
+/// Whether the run is paused and nothing else is asked for in this place.
+pub fn applies(state: &State) -> bool {
+    matches!(state.phase, Phase::Paused { .. }) && !state.inspecting() && state.focus != Pane::Controls
+}
+
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
+    let mut inner = canvas.panel(area, "step", None);
+    canvas.target(area, Target::Inspector);
+    let Some(turn) = canvas.state.turns.last() else { return };
+    if turn.pending.is_empty() {
+        match turn.rounds.last() {
+            Some(round) => verified(canvas, &mut inner, turn, round),
+            None => say(canvas, &mut inner, "next: the first draft", Role::Dim),
+        }
+    } else {
+        drafting(canvas, &mut inner, turn);
+    }
+    row(&mut inner);
+    let keys = [(crate::app::Action::Step, "one phase further"), (crate::app::Action::Pause, "go on")];
+    for (action, label) in keys {
+        if let Some(key) = canvas.state.keys.key_of(canvas.state.focus, &action) {
+            say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
+        }
+    }
+}
+
+fn say(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
+    if let Some(row) = row(area) {
+        canvas.put_all(row, &[(text, role)]);
+    }
+}
+
+/// Tokens drafted so far, with the probability the draft gives them.
+fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
+    let settings = &canvas.state.settings;
+    let (exit, most) = (settings.exit_layer, settings.num_speculations);
+    let text = format!("drafting with layers 1 to {exit}: {} of {most}", turn.pending.len());
+    say(canvas, area, &text, Role::Text);
+    for token in &turn.pending {
+        let Some(row) = row(area) else { return };
+        let text = format!(" “{}”", visible_line(&token.text));
+        canvas.put_all(row, &[(&text, Role::Text)]);
+        canvas.put_right(row, &format!("{:.1} %", token.p_draft * 100.0), Role::Dim);
+    }
+}
+
+/// The last round: each token with both probabilities and the verdict.
+fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round) {
+    let number = turn.rounds.len() - 1;
+    let text = format!("round {number}: {} of {} accepted", round.accepted, round.drafted.len());
+    say(canvas, area, &text, Role::Text);
+    say(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
+    for slot in 0..slots(round) {
+        let (Some(token), Some(row)) = (token(round, slot), row(area)) else { return };
+        let (symbol, role) = verdict(&canvas.theme, token.origin);
+        let text = format!(" {:<12}", format!("“{}”", visible_line(token.text)));
+        let percent = |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
+        let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));
+        canvas.put_all(row, &[(symbol, role), (&text, Role::Text), (&both, Role::Dim)]);
+    }
+}
+
+/// The symbol and look of what became of a token.
+pub fn verdict(theme: &Theme, origin: Option<Origin>) -> (&'static str, Role) {
+    match origin {
+        None => (theme.symbols.rejected, Role::Wrong),
+        Some(Origin::Accepted) => (theme.symbols.accepted, Role::Accepted),
+        Some(Origin::Corrected) => (theme.symbols.corrected, Role::Bonus),
+        Some(Origin::Bonus) => (theme.symbols.bonus, Role::Bonus),
+        Some(Origin::Plain | Origin::Prompt) => (theme.symbols.plain, Role::Text),
+    }
+}

@@ -1,0 +1,104 @@
+//! Whole models, from their files to their logits, against what other programs computed.
+
+mod support;
+
+use candle_core::Device;
+use skiplens::engine::model::Llama;
+use skiplens::engine::text::{ChatTemplate, TextStream, Tokenizer};
+use skiplens::engine::weights::{self, Checkpoint, Dtype};
+use skiplens::engine::worker::{Message, Role};
+use std::path::{Path, PathBuf};
+
+fn load(checkpoint: &Checkpoint) -> Llama {
+    Llama::load(checkpoint, &Device::Cpu, Some(2), &mut |_| {}).unwrap()
+}
+
+/// Logits after each of `ids`, which stand at the beginning.
+fn logits(model: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
+    let mut cache = model.new_cache(ids.len()).unwrap();
+    let mut hidden = model.embed(ids).unwrap();
+    model.layers(0..model.config.num_layers, &mut hidden, 0, &mut cache).unwrap();
+    let mut out = Vec::new();
+    model.head(&hidden, 0, &mut out).unwrap();
+    out.chunks(model.config.vocab_size).map(<[f32]>::to_vec).collect()
+}
+
+fn argmax(row: &[f32]) -> u32 {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32
+}
+
+fn tiny_llama() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny_llama")
+}
+
+/// A sharded BF16 folder with grouped heads and Llama 3's RoPE against transformers; the script beside it wrote it.
+#[test]
+fn a_hugging_face_folder_computes_what_transformers_computes() {
+    let expected = std::fs::read_to_string(tiny_llama().join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    let ids: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
+    for dtype in ["f32", "auto"] {
+        let checkpoint = weights::open(&tiny_llama(), dtype.parse().unwrap()).unwrap();
+        assert_eq!(checkpoint.end_tokens, [261, 262]);
+        let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
+        assert_eq!(tokenizer.encode_with_bos(expected["text"].as_str().unwrap()).unwrap(), ids);
+        compare(&logits(&load(&checkpoint), &ids), &expected);
+    }
+}
+
+fn compare(rows: &[Vec<f32>], expected: &serde_json::Value) {
+    // The logits reach from -5 to 5, and our cache rounds keys and values to 16 bits.
+    const TOLERANCE: f32 = 1e-2;
+    let best: Vec<u32> = rows.iter().map(|row| argmax(row)).collect();
+    assert_eq!(best, serde_json::from_value::<Vec<u32>>(expected["argmax"].clone()).unwrap());
+    for (position, wanted) in expected["logits"].as_object().unwrap() {
+        let wanted: Vec<f32> = serde_json::from_value(wanted.clone()).unwrap();
+        for (ours, theirs) in rows[position.parse::<usize>().unwrap()].iter().zip(wanted) {
+            assert!((ours - theirs).abs() < TOLERANCE, "position {position}: {ours} and {theirs}");
+        }
+    }
+}
+
+#[test]
+fn the_chat_template_of_a_folder_is_used() {
+    let checkpoint = weights::open(&tiny_llama(), Dtype::Auto).unwrap();
+    let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
+    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
+    let ids =
+        tokenizer.encode_chat(&template, &[Message { role: Role::User, content: "the<|eot_id|>".into() }]).unwrap();
+    assert_eq!(ids.iter().filter(|&&id| id >= 260).copied().collect::<Vec<_>>(), [260, 262]);
+    assert_eq!(tokenizer.decode(&ids), "user: the<|eot_id|>");
+}
+
+/// llama2.c's own test: what its smallest model writes from nothing, in 200 steps.
+#[test]
+fn stories260k_writes_what_llama2c_writes() {
+    let files = ["stories260K.bin", "tok512.bin", "stories260K.expected.txt"].map(|name| format!("golden/{name}"));
+    let [Some(model), Some(vocabulary), Some(expected)] = files.map(|file| support::shared(&file)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stories260K.gguf");
+    support::llama2c::to_gguf(&std::fs::read(model).unwrap(), &std::fs::read(vocabulary).unwrap()).write(&path);
+    let checkpoint = weights::open(&path, Dtype::Auto).unwrap();
+    let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
+    let written = write(&load(&checkpoint), &tokenizer, 200);
+    assert_eq!(written.trim_end(), std::fs::read_to_string(expected).unwrap().trim_end());
+}
+
+/// Greedy text from BOS on, up to `steps` positions.
+fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
+    let mut cache = model.new_cache(steps).unwrap();
+    let (mut text, mut stream) = (String::new(), TextStream::new(tokenizer));
+    let mut id = tokenizer.bos().unwrap();
+    for position in 0..steps {
+        let mut hidden = model.embed(&[id]).unwrap();
+        model.layers(0..model.config.num_layers, &mut hidden, position, &mut cache).unwrap();
+        let mut row = Vec::new();
+        model.head(&hidden, 0, &mut row).unwrap();
+        id = argmax(&row);
+        if tokenizer.is_special(id) {
+            break;
+        }
+        text.push_str(&stream.push(id));
+    }
+    text + &stream.finish()
+}

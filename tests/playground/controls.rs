@@ -1,0 +1,246 @@
+//! Sliders by keys and mouse, numbers typed, undo, presets, commands.
+
+use super::support::Harness;
+use crossterm::event::{MouseButton, MouseEventKind};
+use skiplens::app::{Action, Control, Effect, Msg, Overlay, Pane, Phase, Target, ThemeName};
+use skiplens::engine::decode::{Settings, Strategy};
+use skiplens::engine::sampling::Coupling;
+use skiplens::engine::worker::{Command, Event};
+
+/// Keys in the controls panel, and what they do to one setting.
+#[test]
+fn keys_move_the_focused_control() {
+    let table: [(&str, fn(&Settings) -> f64, f64); 16] = [
+        ("right", |s| s.exit_layer as f64, 8.0),
+        ("left left", |s| s.exit_layer as f64, 5.0),
+        ("shift-right", |s| s.exit_layer as f64, 11.0),
+        ("home", |s| s.exit_layer as f64, 1.0),
+        ("end", |s| s.exit_layer as f64, 29.0),
+        ("end right", |s| s.exit_layer as f64, 29.0),
+        ("1 2 enter", |s| s.exit_layer as f64, 12.0),
+        ("9 9 enter", |s| s.exit_layer as f64, 29.0),
+        ("1 2 backspace enter", |s| s.exit_layer as f64, 1.0),
+        ("1 2 esc", |s| s.exit_layer as f64, 7.0),
+        ("down right", |s| s.num_speculations as f64, 5.0),
+        ("down down 0 . 8 enter", |s| f64::from(s.sampling.temperature), f64::from(0.8f32)),
+        ("down down down right", |s| s.strategy as usize as f64, Strategy::SelfSpeculative as usize as f64),
+        ("down down down home", |s| s.strategy as usize as f64, 0.0),
+        ("down down down space", |s| s.strategy as usize as f64, 0.0),
+        ("right right u", |s| s.exit_layer as f64, 8.0),
+    ];
+    for (keys, value, expected) in table {
+        let mut h = Harness::ready(100, 30);
+        h.press("tab");
+        assert_eq!(h.state.focus, Pane::Controls);
+        h.press(keys);
+        assert_eq!(value(&h.state.settings), expected, "{keys}");
+    }
+}
+
+#[test]
+fn every_control_can_be_reached_and_says_what_it_means() {
+    let mut h = Harness::ready(80, 24);
+    h.press("tab");
+    for control in Control::ALL {
+        assert_eq!(h.state.controls.focused, control);
+        h.find(&Target::Control(control));
+        let first = control.meaning().split(' ').next().expect("a word");
+        assert!(h.screen().contains(first), "{control:?}\n{}", h.screen());
+        h.press("down");
+    }
+    assert_eq!(h.state.controls.focused, Control::SystemPrompt);
+}
+
+#[test]
+fn a_drag_in_the_drawn_frame_moves_the_slider() {
+    let mut h = Harness::ready(100, 30);
+    let track = h.find(&Target::Track(Control::ExitLayer));
+    let left = MouseButton::Left;
+    h.mouse(MouseEventKind::Down(left), track.x, track.y);
+    assert_eq!(h.state.settings.exit_layer, 1);
+    h.mouse(MouseEventKind::Drag(left), track.right() - 1, track.y + 9);
+    assert_eq!(h.state.settings.exit_layer, 29);
+    h.mouse(MouseEventKind::Drag(left), 0, 0);
+    assert_eq!(h.state.settings.exit_layer, 1);
+    h.mouse(MouseEventKind::Drag(left), track.x + track.width / 2, track.y);
+    h.mouse(MouseEventKind::Up(left), track.x, track.y);
+    assert!((13..=17).contains(&h.state.settings.exit_layer));
+    h.mouse(MouseEventKind::Drag(left), track.x, track.y);
+    assert!(h.state.settings.exit_layer > 1, "released");
+    h.press("u");
+    assert_eq!(h.state.settings.exit_layer, 7, "the whole drag is one change");
+}
+
+#[test]
+fn wheel_and_clicks_change_controls() {
+    let mut h = Harness::ready(100, 30);
+    let row = h.find(&Target::Control(Control::Speculations));
+    h.mouse(MouseEventKind::ScrollUp, row.x, row.y);
+    assert_eq!(h.state.settings.num_speculations, 5);
+    h.mouse(MouseEventKind::ScrollDown, row.x, row.y);
+    h.mouse(MouseEventKind::ScrollDown, row.x, row.y);
+    assert_eq!(h.state.settings.num_speculations, 3);
+    let toggle = h.find(&Target::Track(Control::Sampling));
+    h.click(toggle.x, toggle.y);
+    assert!(!h.state.settings.sampling.sample);
+}
+
+#[test]
+fn a_change_reaches_a_running_generation_at_once() {
+    let mut h = Harness::ready(100, 30);
+    h.write("hi");
+    h.press("enter");
+    h.engine(20);
+    h.press("tab shift-right");
+    assert!(matches!(h.commands.last(), Some(Command::Settings(s)) if s.exit_layer == 11), "{:?}", h.commands.last());
+    let count = h.commands.len();
+    h.press("end end");
+    assert_eq!(h.commands.len(), count + 1, "a value that stays is not sent");
+}
+
+#[test]
+fn presets_are_saved_by_name_and_taken_up() {
+    let mut h = Harness::ready(100, 30);
+    h.press("tab end");
+    h.ask_command("/keep late exit");
+    assert!(matches!(h.effects.last(), Some(Effect::SaveConfig(c)) if c.presets.contains_key("late exit")));
+    h.press("tab home f3");
+    assert!(h.screen().contains("late exit"), "{}", h.screen());
+    h.press("enter");
+    assert_eq!(h.state.settings.exit_layer, 29);
+    h.press("tab u");
+    assert_eq!(h.state.settings.exit_layer, 1, "{:?}", h.state.focus);
+}
+
+#[test]
+fn commands_set_what_they_name() {
+    let mut h = Harness::ready(100, 30);
+    for command in [
+        "/set exit_layer 12",
+        "/set num-speculations 6",
+        "/set temperature 0.7",
+        "/set seed 7",
+        "/set strategy autoregressive",
+        "/set coupling rejection",
+        "/set sample off",
+        "/set kvq_reuse false",
+        "/set controller adaptive-k",
+        "/set system \"Be brief.\"",
+        "/set theme light",
+    ] {
+        h.ask_command(command);
+        assert!(h.state.notice.as_ref().is_some_and(|notice| !notice.wrong), "{command}: {:?}", h.state.notice);
+    }
+    let s = &h.state.settings;
+    assert_eq!((s.exit_layer, s.num_speculations, s.sampling.seed), (12, 6, 7));
+    assert_eq!((s.strategy, s.sampling.coupling), (Strategy::Autoregressive, Coupling::Rejection));
+    assert!(!s.sampling.sample && !s.kvq_reuse);
+    assert_eq!((h.state.system.as_str(), h.state.look.theme), ("Be brief.", ThemeName::Light));
+}
+
+#[test]
+fn commands_that_cannot_be_carried_out_say_why() {
+    let mut h = Harness::ready(160, 30);
+    for (command, words) in [
+        ("/set exit_layer 99", "1 to 29"),
+        ("/set exit_layer x", "1 to 29"),
+        ("/set colour red", "exit_layer"),
+        ("/set theme neon", "monochrome"),
+        ("/set sample maybe", "on or off"),
+        ("/set", "more words"),
+        ("/frobnicate", "/?"),
+        ("/preset none", "no preset"),
+    ] {
+        h.ask_command(command);
+        let notice = h.state.notice.as_ref().expect("a notice");
+        assert!(notice.wrong && notice.text.contains(words), "{command}: {}", notice.text);
+    }
+    assert!(h.state.turns.is_empty());
+}
+
+#[test]
+fn other_commands_do_what_they_say() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    h.ask_command("/show");
+    assert!(h.screen().contains("acceptance rate"), "{}", h.screen());
+    h.press("esc");
+    h.ask_command("/save evening");
+    assert!(matches!(h.effects.last(), Some(Effect::SaveSession(name, s)) if name == "evening" && s.turns.len() == 1));
+    let session = h.state.session();
+    h.ask_command("/clear");
+    assert!(h.state.turns.is_empty());
+    h.send(Msg::SessionLoaded(session));
+    assert_eq!(h.state.turns.len(), 1);
+    h.ask_command("/model some/model");
+    assert!(
+        matches!(h.commands.last(), Some(Command::Load(request)) if request.model.as_deref() == Some("some/model"))
+    );
+    assert!(matches!(h.state.phase, Phase::Loading { .. }));
+    h.ask_command("/?");
+    assert_eq!(h.state.overlay, Some(Overlay::Help { scroll: 0 }));
+    h.press("esc");
+    h.ask_command("/bye");
+    assert!(h.state.quit);
+    h.state.quit = false;
+    h.write("/etc/hosts is a file");
+    h.send(Msg::Engine(super::support::loaded()));
+    h.press("enter");
+    assert_eq!(h.state.turns.len(), 2, "a path is no command");
+}
+
+#[test]
+fn the_palette_finds_and_does() {
+    let mut h = Harness::ready(100, 30);
+    h.press("ctrl-p");
+    h.write("monochrome");
+    h.press("enter");
+    assert_eq!(h.state.look.theme, ThemeName::Monochrome);
+    h.press("ctrl-p");
+    h.write("theme");
+    let light = h.find(&Target::Entry(3));
+    h.click(light.x + 2, light.y);
+    assert_eq!(h.state.look.theme, ThemeName::Light);
+    h.press("ctrl-p");
+    h.write("nothing like this");
+    h.press("enter");
+    assert!(h.state.overlay.is_none());
+}
+
+#[test]
+fn a_models_recommendations_yield_to_the_user() {
+    let mut h = Harness::starting(100, 30, Default::default());
+    h.send(Msg::Action(Action::Set(Control::Speculations, 9.0)));
+    let mut model = super::support::model();
+    (model.defaults.exit_layer, model.defaults.num_speculations) = (Some(6), Some(3));
+    h.send(Msg::Engine(Event::Loaded(model)));
+    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (6, 9));
+}
+
+#[test]
+fn the_mouse_can_be_left_to_the_terminal() {
+    let mut h = Harness::ready(100, 30);
+    h.press("f9");
+    assert!(h.effects.contains(&Effect::Mouse(false)));
+    h.tick(1);
+    h.tick(60_000);
+    assert!(h.screen().contains("mouse off"), "{}", h.screen());
+}
+
+#[test]
+fn the_system_prompt_is_edited_in_place() {
+    let mut h = Harness::ready(100, 30);
+    h.press("tab G enter");
+    h.write("Be kind.");
+    h.press("alt-enter");
+    h.write("Be brief.");
+    h.press("enter");
+    assert_eq!(h.state.system, "Be kind.\nBe brief.");
+    h.press("esc");
+    h.ask("hi");
+    let Some(Command::Generate { prompt: skiplens::engine::worker::Prompt::Chat(messages), .. }) = h.commands.last()
+    else {
+        panic!("{:?}", h.commands.last());
+    };
+    assert_eq!(messages[0].content, "Be kind.\nBe brief.");
+}

@@ -1,0 +1,230 @@
+//! The text: scrolling, tokens, rejected drafts, unsafe characters, turns taken back or continued.
+
+use super::support::{Harness, answer};
+use crossterm::event::MouseEventKind;
+use ratatui::style::Modifier;
+use skiplens::app::{Effect, Mode, Msg, Pane, Target, TokenRef};
+use skiplens::engine::decode::Origin;
+use skiplens::engine::worker::{Command, Event, Prompt, RunId};
+
+#[test]
+fn the_end_is_followed_only_from_the_end() {
+    let mut h = Harness::ready(80, 16);
+    h.ask("one");
+    h.write("two");
+    h.press("enter");
+    h.engine(60);
+    let shown = h.state.regions.transcript;
+    assert_eq!(shown.first + shown.height, shown.total, "follows");
+    h.press("pageup");
+    let first = h.state.regions.transcript.first;
+    h.engine(60);
+    assert_eq!(h.state.regions.transcript.first, first, "stays where it was left");
+    h.press("pagedown pagedown pagedown pagedown pagedown");
+    assert_eq!(h.state.view.top, None, "at the end it follows again");
+    let chat = h.find(&Target::Chat);
+    h.mouse(MouseEventKind::ScrollUp, chat.x + 9, chat.y + 2);
+    assert!(h.state.view.top.is_some());
+    h.press("esc esc esc");
+    assert_eq!(h.state.view.top, None);
+}
+
+#[test]
+fn tokens_are_walked_and_clicked() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    h.press("backtab backtab");
+    assert_eq!(h.state.focus, Pane::Chat);
+    let last = h.state.view.cursor.expect("a cursor");
+    h.press("left left left right");
+    let at = h.state.view.cursor.expect("a cursor");
+    assert!(at < last);
+    h.press("up");
+    assert!(h.state.view.cursor.expect("a cursor") < at);
+    let first = TokenRef { turn: 0, round: 0, slot: 0 };
+    let area = h.find(&Target::Token(first));
+    h.click(area.x, area.y);
+    assert_eq!(h.state.view.cursor, Some(first));
+    assert!(h.screen().contains("accepted") && h.screen().contains("“The”"), "{}", h.screen());
+    h.press("left left");
+    assert_eq!(h.state.view.cursor, Some(first), "nothing before the first");
+}
+
+#[test]
+fn walking_visits_every_token_once_and_rejected_ones_only_when_shown() {
+    let mut h = Harness::ready(80, 24);
+    h.ask("hi");
+    let rounds = h.state.turns[0].rounds.clone();
+    let (kept, all) = rounds.iter().fold((0, 0), |(kept, all), r| (kept + r.len(), all + r.len() + r.rejected()));
+    for (keys, expected) in [("tab", kept), ("ctrl-x tab", all)] {
+        h.press("esc");
+        h.state.focus = Pane::Controls;
+        h.state.view.cursor = None;
+        h.press(keys);
+        h.state.focus = Pane::Chat;
+        let mut visited = 1;
+        loop {
+            let before = h.state.view.cursor;
+            h.press("left");
+            if h.state.view.cursor == before {
+                break;
+            }
+            visited += 1;
+        }
+        assert_eq!(visited, expected, "{keys}");
+    }
+}
+
+#[test]
+fn the_cursor_scrolls_into_sight() {
+    let mut h = Harness::ready(80, 16);
+    h.ask("one");
+    h.press("tab tab");
+    for _ in 0..200 {
+        h.press("left");
+        let cursor = h.state.view.cursor.expect("a cursor");
+        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[cursor.round], cursor.slot).expect("a token");
+        if !token.text.trim().is_empty() {
+            h.find(&Target::Token(cursor));
+        }
+    }
+}
+
+#[test]
+fn rejected_drafts_are_struck_through_in_place() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    let struck = |h: &Harness| h.buffer().content.iter().any(|c| c.modifier.contains(Modifier::CROSSED_OUT));
+    assert!(!struck(&h));
+    h.press("ctrl-x");
+    assert!(struck(&h));
+}
+
+#[test]
+fn every_origin_looks_different_without_colours() {
+    let mut h = Harness::ready(100, 30);
+    h.state.look.depth = skiplens::app::ColorDepth::None;
+    h.ask("hi");
+    let mut looks = std::collections::BTreeMap::new();
+    for (area, target) in h.state.regions.areas() {
+        let Target::Token(at) = target else { continue };
+        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[at.round], at.slot).expect("a token");
+        let cell = &h.buffer()[(area.x, area.y)];
+        assert_eq!(cell.fg, ratatui::style::Color::Reset);
+        looks.entry(format!("{:?}", token.origin)).or_insert(cell.modifier);
+    }
+    let origins = [Origin::Accepted, Origin::Corrected, Origin::Bonus].map(|o| looks[&format!("{:?}", Some(o))]);
+    assert!(origins[0] != origins[1] && origins[1] != origins[2] && origins[0] != origins[2]);
+}
+
+#[test]
+fn unsafe_characters_never_reach_the_terminal() {
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt\u{200b}\r\u{0}";
+    let mut h = Harness::ready(100, 30);
+    h.send(Msg::Paste(evil.into()));
+    h.press("enter");
+    h.send(Msg::Engine(Event::Drafted { run: RunId(0), id: 1, text: evil.into(), p_draft: 0.5 }));
+    let mut round = super::support::round(0, 0, &Default::default(), &vec![evil.to_string(); 9]);
+    round.drafted.iter_mut().for_each(|token| token.text = evil.into());
+    h.send(Msg::Engine(Event::Round { run: RunId(0), round: Box::new(round) }));
+    h.press("tab tab ctrl-x left");
+    h.send(Msg::Engine(Event::Failed { run: RunId(0), message: evil.into() }));
+    h.send(Msg::Wrong(evil.into()));
+    let symbols: String = h.buffer().content.iter().map(|cell| cell.symbol()).collect();
+    assert!(symbols.chars().all(skiplens::app::sanitize::is_safe), "{symbols:?}");
+    assert!(symbols.contains("␛]0;owned␇"), "{}", h.screen());
+}
+
+#[test]
+fn copying_takes_the_raw_text_of_the_answer() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    h.press("ctrl-y");
+    assert_eq!(h.effects.last(), Some(&Effect::Copy(answer().concat())));
+}
+
+#[test]
+fn turns_are_regenerated_edited_continued_and_cleared() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("first");
+    h.press("ctrl-r");
+    h.engine(usize::MAX);
+    assert_eq!((h.state.turns.len(), h.commands.len()), (1, 2));
+    h.press("esc tab tab R");
+    h.engine(usize::MAX);
+    assert_eq!(h.state.settings.sampling.seed, 43);
+    h.press("e");
+    assert_eq!((h.state.prompt.text(), h.state.turns.len()), ("first", 0));
+    h.write(" again");
+    h.press("enter");
+    h.engine(30);
+    h.press("esc");
+    h.engine(1);
+    let before = h.state.turns[0].answer();
+    h.press("tab tab c");
+    let Some(Command::Generate { prompt: Prompt::Chat(messages), .. }) = h.commands.last() else { panic!() };
+    assert_eq!(messages.last().expect("a message").content, before);
+    h.engine(usize::MAX);
+    assert!(h.state.turns[0].answer().starts_with(&before) && h.state.turns.len() == 1);
+    h.press("ctrl-l");
+    assert!(h.state.turns.is_empty());
+    assert!(h.screen().contains("Ask something"));
+}
+
+#[test]
+fn a_completion_goes_on_with_the_text_as_it_stands() {
+    let mut h = Harness::ready(100, 30);
+    h.press("f8");
+    assert_eq!(h.state.mode, Mode::Completion);
+    h.ask("Once upon a time");
+    let sent = h.commands.last();
+    assert!(matches!(sent, Some(Command::Generate { prompt: Prompt::Text(t), .. }) if t == "Once upon a time"));
+    assert!(h.screen().contains("text Once upon a timeThe sky looks"), "{}", h.screen());
+}
+
+#[test]
+fn finished_answers_can_be_shown_as_markdown() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    assert!(h.screen().contains("**Rayleigh"));
+    h.press("tab tab m");
+    let screen = h.screen();
+    assert!(screen.contains("Rayleigh scattering") && !screen.contains("**"), "{screen}");
+    assert!(screen.contains("• violet"), "{screen}");
+    h.press("m");
+    assert!(h.screen().contains("**Rayleigh"));
+}
+
+#[test]
+fn what_is_typed_while_loading_or_writing_is_kept() {
+    let mut h = Harness::starting(100, 30, Default::default());
+    h.write("early");
+    h.press("enter");
+    assert_eq!(h.state.prompt.text(), "early");
+    h.send(Msg::Engine(super::support::loaded()));
+    h.press("enter");
+    h.engine(10);
+    h.write("next");
+    h.press("enter");
+    assert_eq!((h.state.prompt.text(), h.state.turns.len()), ("next", 1));
+}
+
+#[test]
+fn the_prompt_grows_and_remembers() {
+    let mut h = Harness::ready(100, 30);
+    let low = h.find(&Target::Prompt).height;
+    h.write("one");
+    h.press("alt-enter");
+    h.write("two");
+    assert_eq!(h.find(&Target::Prompt).height, low + 1);
+    h.press("enter");
+    h.engine(usize::MAX);
+    h.press("up");
+    assert_eq!(h.state.prompt.text(), "one\ntwo");
+    h.send(Msg::Paste("a\r\nb".into()));
+    assert_eq!(h.state.prompt.text(), "one\ntwoa\nb");
+    h.press("ctrl-g");
+    assert_eq!(h.effects.last(), Some(&Effect::Edit("one\ntwoa\nb".into())));
+    h.send(Msg::Edited("edited\n".into()));
+    assert_eq!(h.state.prompt.text(), "edited");
+}
