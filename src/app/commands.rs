@@ -108,7 +108,7 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
             _ => Err(format!("{} is on or off", control.name())),
         },
         Kind::Choice(names) => {
-            let plain = |name: &str| name.replace(['-', '_', ' '], "");
+            let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
             let at = names.iter().position(|name| plain(name) == plain(&text));
             at.map(|at| at as f64).ok_or_else(|| format!("{} is one of {}", control.name(), names.join(", ")))
         }

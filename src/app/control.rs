@@ -61,8 +61,6 @@ impl Control {
         Self::Speculations,
         Self::Temperature,
         Self::Strategy,
-        Self::Autopilot,
-        Self::Confidence,
         Self::Sampling,
         Self::TopP,
         Self::TopK,
@@ -74,6 +72,8 @@ impl Control {
         Self::Coupling,
         Self::DraftVocab,
         Self::KvqReuse,
+        Self::Autopilot,
+        Self::Confidence,
         Self::SystemPrompt,
     ];
 

@@ -42,7 +42,7 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
         Target::Prompt => state.focus = Pane::Prompt,
         Target::Chat => state.focus = Pane::Chat,
         Target::Rounds => state.focus = Pane::Rounds,
-        Target::Token(token) => {
+        Target::Token(token) if walk::is_shown(state, token) => {
             state.focus = Pane::Chat;
             state.view.cursor = Some(token);
         }
@@ -50,7 +50,7 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
             state.focus = Pane::Rounds;
             walk::select_round(state, Some((turn, round)));
         }
-        Target::Inspector | Target::Overlay => {}
+        Target::Token(_) | Target::Inspector | Target::Overlay => {}
     }
     Vec::new()
 }

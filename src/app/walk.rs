@@ -103,8 +103,8 @@ pub(super) fn enter(state: &mut State, pane: Pane) {
     }
 }
 
-/// Whether a token is on screen with what is shown now.
-fn is_shown(state: &State, at: TokenRef) -> bool {
+/// Whether a token is there and shown; a frame on screen may be older than the state.
+pub(super) fn is_shown(state: &State, at: TokenRef) -> bool {
     let round = state.turns.get(at.turn).and_then(|turn| turn.rounds.get(at.round));
     round.is_some_and(|round| at.slot < slots(round) && (state.view.show_rejected || is_kept(round, at.slot)))
 }
@@ -119,7 +119,7 @@ fn token(state: &mut State, by: isize) {
 }
 
 fn put_cursor(state: &mut State, at: Option<TokenRef>) {
-    if at.is_some() {
+    if at.is_some_and(|at| is_shown(state, at)) {
         state.view.cursor = at;
         state.view.reveal = true;
     }
@@ -208,7 +208,8 @@ fn round(state: &mut State, by: isize) {
 /// Put the cursor on the first token of a round.
 pub(super) fn select_round(state: &mut State, at: Option<(usize, usize)>) {
     let Some((turn, round)) = at else { return };
-    let mut slots = 0..slots(&state.turns[turn].rounds[round]);
+    let Some(found) = state.turns.get(turn).and_then(|turn| turn.rounds.get(round)) else { return };
+    let mut slots = 0..slots(found);
     let first = slots.find(|slot| is_shown(state, TokenRef { turn, round, slot: *slot }));
     put_cursor(state, Some(TokenRef { turn, round, slot: first.unwrap_or(0) }));
 }

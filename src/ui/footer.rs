@@ -24,11 +24,11 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     draw_hints(canvas, Rect { width: row.width.saturating_sub(right.cells()), ..row });
 }
 
-/// A failure stays until it is dismissed.
+/// That there is no model stays in sight.
 fn failure(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
     let state = canvas.state;
     match &state.phase {
-        Phase::Failed { message } if !state.turns.is_empty() => {
+        Phase::Failed { message } if !state.turns.is_empty() && state.model.is_none() => {
             let text = format!("{}  ", message.lines().next().unwrap_or_default());
             let x = canvas.put(row.x, row.y, &text, row.width.saturating_sub(14), canvas.theme.style(Role::Wrong));
             Rect { x, width: row.right().saturating_sub(x), ..row }

@@ -15,7 +15,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let room = area.width.saturating_sub(right.as_str().cells() + 4);
     let left = Rect { x: area.x + 1, width: room, ..area };
     let dot = format!(" {} ", canvas.theme.symbols.dot);
-    let model = model(canvas, &dot);
+    let model = model(canvas, &dot, left.width.saturating_sub(10));
     let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim), (&model, Role::Text)]);
     loading(canvas, Rect { x, width: left.right().saturating_sub(x), ..left });
     let right_row = Rect { width: area.width.saturating_sub(1), ..area };
@@ -36,11 +36,14 @@ fn loading(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-fn model(canvas: &Canvas<'_>, dot: &str) -> String {
+/// What is loaded, in as many parts as there is room for.
+fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     match (&canvas.state.model, &canvas.state.request.model) {
         (Some(model), _) => {
             let layers = format!("{} layers", model.config.num_layers);
-            [&model.name, &layers, &model.dtype, &model.device].map(String::as_str).join(dot)
+            let parts = [&model.name, &layers, &model.dtype, &model.device].map(String::as_str);
+            let fits = |count: &usize| parts[..*count].join(dot).as_str().cells() <= room;
+            parts[..(1..=4).rev().find(fits).unwrap_or(1)].join(dot)
         }
         (None, Some(name)) => name.clone(),
         (None, None) => "bundled model".into(),

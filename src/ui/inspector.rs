@@ -11,7 +11,7 @@ use crate::engine::sampling::Coupling;
 use ratatui::layout::Rect;
 
 /// Cells of a label.
-const LABEL: u16 = 11;
+const LABEL: u16 = 12;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "token", None);

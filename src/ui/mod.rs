@@ -78,7 +78,7 @@ impl Screen {
         let cursor = prompt::draw(&mut canvas, layout.prompt);
         footer::draw(&mut canvas, layout.footer);
         let over = overlay::draw(&mut canvas, layout.body());
-        scrub(canvas.buffer);
+        scrub(canvas.buffer, state.look.ascii);
         let regions = canvas.regions;
         let cursor = if state.overlay.is_some() { over } else { cursor };
         if let Some(position) = cursor {
@@ -88,15 +88,33 @@ impl Screen {
     }
 }
 
-/// The last guard before the terminal: whatever a panel let through, no cell holds a control character.
-fn scrub(buffer: &mut Buffer) {
+/// The last guard before the terminal: whatever a panel let through, no cell holds a control character, nor one that
+/// a terminal for ASCII alone could not show.
+fn scrub(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
-        if !symbol.is_ascii() || symbol.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-            let safe = |c: char| is_safe(c);
-            if !symbol.chars().all(safe) {
-                cell.set_symbol("?");
-            }
+        if symbol.chars().all(|c| is_safe(c) && (c.is_ascii() || !ascii)) {
+            continue;
         }
+        let plain = symbol.chars().next().map_or("?", |c| if ascii { in_ascii(c) } else { "?" });
+        cell.set_symbol(plain);
+    }
+}
+
+/// The nearest ASCII character.
+fn in_ascii(c: char) -> &'static str {
+    match c {
+        '“' | '”' => "\"",
+        '‘' | '’' => "'",
+        '‹' | '←' => "<",
+        '›' | '→' => ">",
+        '↑' => "^",
+        '↓' => "v",
+        '–' | '—' | '−' | '─' => "-",
+        '×' => "x",
+        '•' | '·' => "*",
+        '┃' => "|",
+        '\u{a0}' => " ",
+        _ => "?",
     }
 }

@@ -88,11 +88,12 @@ fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
     for (_, key, action) in canvas.state.keys.bindings().filter(|(within, ..)| *within == context) {
         let label = action.label();
         match entries.iter_mut().find(|(_, other)| *other == label) {
-            Some((keys, _)) => keys.push_str(&format!(" {key}")),
+            Some((keys, _)) if keys.len() < 8 => keys.push_str(&format!(" {key}")),
+            Some(_) => {}
             None => entries.push((key.to_string(), label)),
         }
     }
-    entries.into_iter().map(|(keys, label)| format!("{keys:<14}{label}")).collect()
+    entries.into_iter().map(|(keys, label)| format!("{keys:<15}{label}")).collect()
 }
 
 /// A list with its filter; the entry that Enter takes is marked.

@@ -56,7 +56,7 @@ pub fn draw_text(canvas: &mut Canvas<'_>, area: Rect, editor: &Editor) -> Positi
         canvas.put(area.x, area.y + y as u16, &text[row.start..row.end], area.width, style);
     }
     let column = rows.get(at).map_or(0, |row| cells(&text[row.start..editor.cursor().max(row.start)]));
-    Position::new((area.x + column).min(area.right().saturating_sub(1)), area.y + (at - first) as u16)
+    Position::new((area.x + column).min(area.right().saturating_sub(1)), area.y + at.saturating_sub(first) as u16)
 }
 
 /// Break a text at `width` cells, leaving a cell for the cursor.

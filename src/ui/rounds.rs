@@ -14,13 +14,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
     let last = state.turns.iter().rposition(|turn| !turn.rounds.is_empty());
     let Some(turn) = state.view.cursor.map(|cursor| cursor.turn).or(last) else {
-        canvas.put(
-            inner.x,
-            inner.y,
-            "each round of draft and verify appears here",
-            inner.width,
-            canvas.theme.style(Role::Dim),
-        );
+        canvas.put(inner.x, inner.y, "each round appears here", inner.width, canvas.theme.style(Role::Dim));
         return;
     };
     let rounds = &state.turns[turn].rounds;
@@ -115,5 +109,9 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
         true => format!("  T {:.2}", settings.sampling.temperature),
         false => "  greedy".into(),
     };
-    canvas.put_all(row, &[(&accepted, Role::Text), (&time, Role::Dim), (&force, Role::Dim), (&temperature, Role::Dim)]);
+    let reason = round.control.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    let parts = [(&accepted, Role::Text), (&time, Role::Dim), (&force, Role::Dim), (&temperature, Role::Dim)];
+    let x = canvas.put_all(row, &parts.map(|(text, role)| (text.as_str(), role)));
+    let rest = Rect { x, width: row.right().saturating_sub(x), ..row };
+    canvas.put_all(rest, &[(&reason, Role::Accent)]);
 }

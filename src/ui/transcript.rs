@@ -56,7 +56,13 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
     let status = failed(turn, width).map_or(1, |lines| lines.len());
-    [(Part::Prompt, prompt), (Part::Answer, lines.shown().len()), (Part::Status, status), (Part::Gap, 1)]
+    let answer = if is_bare(turn) { 0 } else { lines.shown().len() };
+    [(Part::Prompt, prompt), (Part::Answer, answer), (Part::Status, status), (Part::Gap, 1)]
+}
+
+/// Whether there is nothing to show of an answer yet.
+fn is_bare(turn: &Turn) -> bool {
+    turn.mode == Mode::Chat && turn.is_empty() && turn.pending.is_empty()
 }
 
 /// The words of a turn that could not go on, in lines.
@@ -126,7 +132,12 @@ fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &Tu
         (Part::Prompt, _) => "you",
         (Part::Answer, Mode::Chat) => "ai",
         (Part::Answer, Mode::Completion) => "text",
-        (Part::Status, _) => return status(canvas, text, (index, turn), from),
+        (Part::Status, _) => {
+            if is_bare(turn) && from == 0 {
+                canvas.put(area.x, area.y, "ai", GUTTER, canvas.theme.style(Role::Dim));
+            }
+            return status(canvas, text, (index, turn), from);
+        }
         (Part::Gap, _) => return,
     };
     let prompt = Flow::prompt(turn);
@@ -211,7 +222,7 @@ fn summary(canvas: &Canvas<'_>, turn: &Turn) -> String {
     if stats.tokens == 0 {
         return String::new();
     }
-    let mut parts = vec![format!("{} tokens", stats.tokens)];
+    let mut parts = vec![format!("{} tok", stats.tokens)];
     parts.extend(stats.acceptance_rate().map(|rate| format!("{:.0} % accepted", rate * 100.0)));
     parts.extend(stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
     parts.join(&format!(" {} ", canvas.theme.symbols.dot))

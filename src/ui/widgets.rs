@@ -38,7 +38,7 @@ impl Canvas<'_> {
         if y < area.top() || y >= area.bottom() || x >= area.right() {
             return x;
         }
-        self.buffer.set_stringn(x, y, visible_line(text), usize::from(width), style).0
+        self.buffer.set_stringn(x, y, visible_line(text), usize::from(width), Style::reset().patch(style)).0
     }
 
     /// Write stretches of text one after the other within one row.
@@ -89,14 +89,14 @@ pub fn bar(theme: &Theme, share: f64) -> &'static str {
     theme.symbols.bars[((share.clamp(0.0, 1.0) * 8.0) as usize).min(7)]
 }
 
-/// Width in cells of a text that is safe.
+/// Width in cells of a text as it is put on screen.
 pub trait Cells {
     fn cells(&self) -> u16;
 }
 
 impl Cells for str {
     fn cells(&self) -> u16 {
-        self.graphemes(true).map(CellWidth::cell_width).sum()
+        visible_line(self).graphemes(true).map(CellWidth::cell_width).sum()
     }
 }
 

@@ -53,10 +53,10 @@ fn a_slider_moves_a_running_generation_and_the_text_marks_where() {
     h.engine(30);
     h.press("alt-right alt-up alt-.");
     let Some(Command::Settings(settings)) = h.commands.last() else { panic!("{:?}", h.commands.last()) };
-    assert_eq!((settings.exit_layer, settings.num_speculations), (9, 5));
+    assert_eq!((settings.exit_layer, settings.num_speculations), (8, 5));
     assert_eq!(Control::Temperature.get(settings), 0.65);
     h.engine(usize::MAX);
-    assert!(h.screen().contains("‹E\u{a0}8→9,\u{a0}K\u{a0}4→5,\u{a0}T\u{a0}0.60→0.65›"), "{}", h.screen());
+    assert!(h.screen().contains("‹E\u{a0}7→8,\u{a0}K\u{a0}4→5,\u{a0}T\u{a0}0.60→0.65›"), "{}", h.screen());
     assert_eq!(h.state.turns[0].answer(), answer().concat());
 }
 

@@ -108,7 +108,7 @@ fn presets_are_saved_by_name_and_taken_up() {
     assert!(h.screen().contains("late exit"), "{}", h.screen());
     h.press("enter");
     assert_eq!(h.state.settings.exit_layer, 29);
-    h.press("tab u");
+    h.press("u");
     assert_eq!(h.state.settings.exit_layer, 1, "{:?}", h.state.focus);
 }
 

@@ -140,6 +140,7 @@ fn can_be_left(h: &mut Harness) {
     h.state.quit = false;
     h.press("esc esc esc esc");
     assert!(h.state.run().is_none() && h.state.overlay.is_none(), "{:?}", h.state.phase);
+    h.engine(usize::MAX);
     assert!(!matches!(h.state.phase, Phase::Failed { .. }) || h.state.model.is_none(), "{:?}", h.state.phase);
     h.press("ctrl-c");
     assert!(h.state.quit);

@@ -11,7 +11,7 @@ fn a_run_is_paused_stepped_and_goes_on() {
     h.press("enter");
     h.engine(20);
     h.press("f5");
-    h.engine(1);
+    h.engine(9);
     assert!(matches!(h.state.phase, Phase::Paused { .. }), "{:?}", h.state.phase);
     assert!(h.screen().contains("paused"), "{}", h.screen());
     let rounds = h.state.turns[0].rounds.len();
@@ -35,7 +35,7 @@ fn a_paused_run_can_be_cancelled() {
     h.press("enter");
     h.engine(20);
     h.press("f5");
-    h.engine(1);
+    h.engine(9);
     h.press("esc");
     assert_eq!(h.commands.last(), Some(&Command::Cancel(RunId(0))));
     h.engine(9);

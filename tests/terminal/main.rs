@@ -1,6 +1,8 @@
 //! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
 #![cfg(unix)]
 
+mod picture;
+#[path = "../support/mod.rs"]
 mod support;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -101,6 +103,14 @@ impl Session {
         })
     }
 
+    /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
+    fn picture(&self) {
+        if let Some(path) = std::env::var_os("SKIPLENS_PICTURE") {
+            let screen = self.screen.lock().expect("the screen");
+            std::fs::write(path, picture::svg(screen.screen())).expect("the picture");
+        }
+    }
+
     /// Wait for the end; the terminal must be as it was.
     fn assert_restored(mut self) -> u32 {
         let start = Instant::now();
@@ -155,6 +165,7 @@ fn a_chat_with_a_real_model() {
     let (column, row) = session.find("exit layer").expect("the slider");
     session.drag((column + 20, row), (column + 24, row));
     session.wait("the mark of the new exit layer", |screen| screen.contains("‹E"));
+    session.picture();
     session.type_("\x1b");
     session.wait("the end", |screen| screen.contains("cancelled"));
     session.resize(70, 20);
