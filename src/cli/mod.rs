@@ -5,7 +5,7 @@ mod bench;
 mod generate;
 mod output;
 mod spelling;
-mod transcript;
+pub mod transcript;
 mod tui;
 
 use clap::{Parser, Subcommand};
@@ -30,9 +30,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
-    Generate(generate::GenerateArgs),
+    Generate(Box<generate::GenerateArgs>),
     /// Measure how fast the model runs on this machine.
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// Sessions that were kept: list, show, export, replay.
     Transcript(transcript::Args),
 }
@@ -41,9 +41,9 @@ enum Command {
 pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
     let outcome = match cli.command {
-        Some(Command::Generate(args)) => generate::run(args),
-        Some(Command::Bench(args)) => bench::run(args),
-        Some(Command::Transcript(args)) => transcript::run(args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Generate(args)) => generate::run(*args),
+        Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding),
     };
     match outcome {

@@ -1,8 +1,8 @@
 //! A session in memory: what the lines of a journal amount to.
 
 use super::check;
-use super::entry::{ModelRecord, Outcome, PromptForm, RunEnd};
-use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
+use super::entry::{Detail, ModelRecord, Outcome, PromptForm, RunEnd};
+use super::line::{Header, Line, MAGIC, Moved, RoundLine, SCHEMA, Totals};
 use super::text;
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
 use crate::engine::worker::{Message, Prompt, Role, RunId};
@@ -357,8 +357,9 @@ impl<'a> Writer<'a> {
         self.systems_to(of.system.map_or(0, |at| at + 1));
         self.lines.push(Line::Run { turn, at: of.at_ms, run: of.run, prompt: of.prompt.clone() });
         for round in &of.rounds {
-            self.settle(&round.settings);
-            let line = RoundLine::new(of.run, round.clone(), super::entry::Detail::Layers);
+            let base = self.settings.filter(|base| Moved::between(base, &round.settings).is_some());
+            self.settle(base.unwrap_or(&round.settings));
+            let line = RoundLine::new(of.run, base.unwrap_or(&round.settings), round.clone(), Detail::Layers);
             self.lines.push(Line::Round(Box::new(line)));
         }
         if let Some(end) = &of.end {

@@ -99,7 +99,7 @@ impl Kernel for Quantise<'_> {
 
 #[inline(always)]
 fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
-    /// Adding and taking away 1.5 × 2^23 rounds to the nearest integer, ties to even.
+    /// Adding 1.5 × 2^23 rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     let mut most = [0.0f32; 16];
     for i in 0..BLOCK {
@@ -112,9 +112,9 @@ fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
     let mut sums = [0i32; 2];
     for (half, sum) in sums.iter_mut().enumerate() {
         for i in half * 16..half * 16 + 16 {
-            // The clamp catches what is not a number, and infinities of a broken model.
-            let rounded = (x[i] * inverse + ROUND) - ROUND;
-            let q = (rounded as i32).clamp(-127, 127);
+            // The integer lies in the low bits: a cast would be done one by one. The clamp catches what is not a number.
+            let rounded = x[i] * inverse + ROUND;
+            let q = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32).clamp(-127, 127);
             bytes[i] = q as i8;
             *sum += q;
         }

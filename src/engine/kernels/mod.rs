@@ -22,6 +22,8 @@ mod quants;
 mod rope;
 mod simd;
 mod team;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

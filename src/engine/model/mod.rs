@@ -5,6 +5,7 @@ mod device;
 mod load;
 pub mod random;
 mod rope;
+mod step;
 #[cfg(test)]
 mod tests;
 
