@@ -23,7 +23,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
         Action::LoadModel(model) => load_model(state, model),
-        Action::SaveSession(name) => vec![Effect::SaveSession(name, state.session())],
+        Action::SaveSession(name) => vec![Effect::SaveSession(name)],
         Action::LoadSession(name) => vec![Effect::LoadSession(name)],
         _ => Vec::new(),
     }
