@@ -13,10 +13,7 @@ use std::process::Command;
 impl Driver {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
-            Effect::Send(command) => {
-                self.record(|recorder, state| recorder.command(state, &command));
-                self.send(command);
-            }
+            Effect::Send(command) => self.send(command),
             Effect::Copy(text) => execute!(stdout(), CopyToClipboard::to_clipboard_from(text))?,
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,

@@ -13,7 +13,7 @@ fn dirs() -> Result<ProjectDirs> {
 
 /// Where saved sessions lie.
 pub fn sessions_dir() -> Result<PathBuf> {
-    Ok(dirs()?.data_dir().join("saved"))
+    Ok(dirs()?.data_dir().join("sessions"))
 }
 
 fn config_path() -> Result<PathBuf> {

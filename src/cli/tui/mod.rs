@@ -2,19 +2,16 @@
 
 mod effects;
 mod files;
-mod record;
 mod start;
 mod terminal;
 
 use crate::app::{Msg, Options, State, update};
 use crate::engine::worker::{Command, Event};
-use crate::transcript::{Journal, Store};
 use crate::ui::Screen;
 use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
-use record::Recorder;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use terminal::{Signals, Terminal};
@@ -46,15 +43,12 @@ pub async fn run(commands: Sender<Command>, events: UnboundedReceiver<Event>, op
         start: Instant::now(),
         next_frame: Instant::now(),
         changed: true,
-        recorder: None,
     };
     driver.draw()?;
-    driver.keep_a_journal();
     let request = driver.state.request.clone();
     driver.send(Command::Load(request));
     let result = driver.serve().await;
     driver.send(Command::Shutdown);
-    driver.record(|recorder, _| recorder.close());
     result
 }
 
@@ -72,8 +66,6 @@ struct Driver {
     next_frame: Instant,
     /// Whether there is something to draw.
     changed: bool,
-    /// None where no journal can be kept.
-    recorder: Option<Recorder>,
 }
 
 impl Driver {
@@ -119,33 +111,10 @@ impl Driver {
             self.events = None;
         }
         self.changed = true;
-        if let Msg::Engine(event) = &msg {
-            self.record(|recorder, state| recorder.event(state, event));
-        }
         for effect in update(&mut self.state, msg) {
             self.carry_out(effect)?;
         }
         Ok(())
-    }
-
-    fn keep_a_journal(&mut self) {
-        match Store::open() {
-            Ok(store) => self.recorder = Some(Recorder::new(Journal::begin(&store))),
-            Err(error) => self.complain(&error),
-        }
-    }
-
-    /// Write to the journal. When that fails the chat goes on without one.
-    fn record(&mut self, write: impl FnOnce(&mut Recorder, &State) -> crate::transcript::Result<()>) {
-        let Some(recorder) = &mut self.recorder else { return };
-        if let Err(error) = write(recorder, &self.state) {
-            self.recorder = None;
-            self.complain(&error);
-        }
-    }
-
-    fn complain(&mut self, error: &crate::transcript::Error) {
-        update(&mut self.state, Msg::Wrong(format!("this session is not kept: {error}")));
     }
 
     fn draw(&mut self) -> Result<()> {
