@@ -39,6 +39,10 @@ pub enum Action {
     Pause,
     /// While paused: one phase further.
     Step,
+    /// What other exit layers and speculations would have made of the last answer.
+    WhatIf,
+    /// The prompt answered twice, autoregressive beside self-speculative.
+    Race,
 
     ControlUp,
     ControlDown,
@@ -148,6 +152,8 @@ impl Action {
             Self::Clear => "clear chat",
             Self::Pause => "pause",
             Self::Step => "step",
+            Self::WhatIf => "what if",
+            Self::Race => "race",
             Self::ControlUp => "control above",
             Self::ControlDown => "control below",
             Self::ControlTop => "first control",

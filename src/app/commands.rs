@@ -8,7 +8,7 @@ use super::{ThemeName, update};
 use crate::engine::decode::Stats;
 
 /// Each command, its arguments and what it does: the help reads this.
-pub const COMMANDS: [(&str, &str); 15] = [
+pub const COMMANDS: [(&str, &str); 17] = [
     ("/set NAME VALUE", "change a setting: /set exit_layer 8, /set temperature 0.7, /set seed 1"),
     ("/set system TEXT", "tell the model something before the conversation"),
     ("/set theme NAME", "default, color-blind, monochrome, light"),
@@ -20,6 +20,8 @@ pub const COMMANDS: [(&str, &str); 15] = [
     ("/keep NAME", "save the present settings as a preset"),
     ("/retry", "answer the last prompt again"),
     ("/continue", "go on where the last answer stopped"),
+    ("/whatif", "what other exit layers and speculations would have made of the last answer"),
+    ("/race [PROMPT]", "autoregressive beside self-speculative; without a prompt, on the last one"),
     ("/copy", "copy the last answer"),
     ("/clear", "forget the conversation"),
     ("/bye", "quit"),
@@ -49,6 +51,12 @@ pub(super) fn run(state: &mut State, text: &str) -> Vec<Effect> {
         ("/keep", Some(name)) => update::act(state, Action::SavePreset(name)),
         ("/retry", _) => update::act(state, Action::Regenerate),
         ("/continue", _) => update::act(state, Action::Continue),
+        ("/whatif", _) => update::act(state, Action::WhatIf),
+        ("/race", Some(prompt)) => {
+            state.prompt.set(prompt);
+            update::act(state, Action::Race)
+        }
+        ("/race", None) => update::act(state, Action::Race),
         ("/copy", _) => update::act(state, Action::Copy),
         ("/clear", _) => update::act(state, Action::Clear),
         ("/bye" | "/exit" | "/quit", _) => update::act(state, Action::Quit),

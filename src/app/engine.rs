@@ -5,6 +5,7 @@ use super::message::Effect;
 use super::state::{Phase, State};
 use super::talk;
 use super::turn::{Outcome, Pending};
+use super::{race, what_if};
 use crate::engine::decode::{Round, Stats, StopReason, Strategy};
 use crate::engine::worker::{Event, ModelInfo, RunId};
 
@@ -29,6 +30,7 @@ pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
 }
 
 fn on_run_event(state: &mut State, event: Event) {
+    let Some(event) = apart(state, event) else { return };
     let Some(present) = state.run() else { return };
     if run_of(&event) != Some(present.id) {
         return;
@@ -58,6 +60,18 @@ fn on_run_event(state: &mut State, event: Event) {
         Event::Race { .. } | Event::Lens { .. } => {}
         Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => {}
     }
+}
+
+/// Lenses and races run apart from the conversation; gives back the events that are not theirs.
+fn apart(state: &mut State, event: Event) -> Option<Event> {
+    match event {
+        Event::Lens { run, rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
+        Event::Race { .. } => race::on_event(state, event),
+        event if run_of(&event).is_some_and(|run| race::is_of(state, run)) => race::on_event(state, event),
+        Event::Failed { run, ref message } if what_if::on_failed(state, run, message) => {}
+        event => return Some(event),
+    }
+    None
 }
 
 fn run_of(event: &Event) -> Option<RunId> {

@@ -3,6 +3,7 @@
 use super::action::{Action, Pane, Step};
 use super::keymap::Key;
 use super::state::{Overlay, Phase, State};
+use super::{race, what_if};
 
 /// A key, what it does and the action behind it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub fn can(state: &State, action: &Action) -> bool {
         Action::Pause => running,
         Action::Step => running,
         Action::Copy | Action::TokenLeft | Action::TokenRight | Action::RoundLeft | Action::RoundRight => answered,
+        Action::WhatIf => what_if::can(state),
+        Action::Race => race::can(state),
         Action::Undo => state.controls.can_undo(),
         _ => true,
     }
@@ -124,6 +127,16 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
         Overlay::Help { .. } | Overlay::Text { .. } => vec![fixed("↑↓", "scroll", Action::Back)],
         Overlay::Picker(_) => vec![fixed("↑↓", "choose", Action::Back), fixed("enter", "do it", Action::Back)],
         Overlay::System(_) => vec![fixed("enter", "take it", Action::Back)],
+        Overlay::WhatIf(_) => vec![
+            fixed("↑↓", "exit layer", Action::Back),
+            fixed("←→", "speculations", Action::Back),
+            fixed("b", "best", Action::Back),
+            fixed("enter", "take it", Action::Back),
+        ],
+        Overlay::Race(race) if race.outcome.is_none() => {
+            return hint(state, Action::Back, None, "cancel").into_iter().collect();
+        }
+        Overlay::Race(_) => vec![fixed("enter", "again", Action::Race)],
     };
     own.into_iter().chain(close).collect()
 }

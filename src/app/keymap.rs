@@ -112,6 +112,8 @@ fn global() -> Vec<Row> {
         row("alt-up", Action::Nudge(Control::Speculations, Step::Up)),
         row("alt-,", Action::Nudge(Control::Temperature, Step::Down)),
         row("alt-.", Action::Nudge(Control::Temperature, Step::Up)),
+        row("f4", Action::WhatIf),
+        row("f7", Action::Race),
         row("f5", Action::Pause),
         row("f6", Action::Step),
         row("ctrl-r", Action::Regenerate),

@@ -5,7 +5,7 @@ use super::control::{Control, Kind};
 use super::message::Effect;
 use super::regions::Target;
 use super::state::{Overlay, State};
-use super::{overlay, panel, update, walk};
+use super::{overlay, panel, update, walk, what_if};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
@@ -29,12 +29,17 @@ pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
 
 fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Effect> {
     let Some((area, target)) = hit else { return Vec::new() };
-    if state.overlay.is_some() && !matches!(target, Target::Entry(_) | Target::Overlay | Target::Hint(_)) {
+    if state.overlay.is_some()
+        && !matches!(target, Target::Entry(_) | Target::Cell { .. } | Target::Overlay | Target::Hint(_))
+    {
         state.overlay = None;
         return Vec::new();
     }
     match target {
         Target::Entry(index) => return overlay::choose(state, index),
+        Target::Cell { exit_layer, num_speculations } => {
+            return what_if::click(state, exit_layer, num_speculations);
+        }
         Target::Hint(action) => return update::act(state, action),
         Target::Track(control) => return grab(state, control, area, column),
         Target::Control(control) => select(state, control),
@@ -104,7 +109,11 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
                 *scroll = scroll.saturating_add_signed(by * WHEEL)
             }
             Overlay::Picker(picker) => picker.step(by),
-            Overlay::System(_) => {}
+            Overlay::WhatIf(map) => {
+                let map = *map;
+                return what_if::step(state, map, by, 0);
+            }
+            Overlay::System(_) | Overlay::Race(_) => {}
         }
         return Vec::new();
     }

@@ -4,7 +4,7 @@ use super::action::{Action, Pane};
 use super::message::Effect;
 use super::picker::{Entry, Picker};
 use super::state::{Overlay, State};
-use super::{ThemeName, hints, panel, update};
+use super::{ThemeName, hints, panel, update, what_if};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Open what the action names.
@@ -28,6 +28,8 @@ fn commands(state: &State) -> Vec<Entry> {
         Action::Cancel,
         Action::Pause,
         Action::Step,
+        Action::WhatIf,
+        Action::Race,
         Action::Copy,
         Action::Clear,
         Action::Models,
@@ -83,6 +85,8 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     match state.overlay.take() {
         Some(Overlay::Picker(picker)) => picker_key(state, picker, key),
         Some(Overlay::System(editor)) => system_key(state, editor, key),
+        Some(Overlay::WhatIf(map)) => what_if::on_key(state, map, key),
+        Some(Overlay::Race(race)) => race_key(state, race, key),
         Some(Overlay::Help { scroll }) => {
             state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Help { scroll });
             Vec::new()
@@ -93,6 +97,13 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         }
         None => Vec::new(),
     }
+}
+
+/// Enter runs a race that has ended once more.
+fn race_key(state: &mut State, race: Box<super::Race>, key: KeyEvent) -> Vec<Effect> {
+    let again = race.outcome.is_some() && key.code == KeyCode::Enter;
+    state.overlay = Some(Overlay::Race(race));
+    if again { update::act(state, Action::Race) } else { Vec::new() }
 }
 
 /// Where a key scrolls to; none closes.

@@ -97,7 +97,7 @@ pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effec
 }
 
 /// A running generation takes the settings up at its next round.
-fn tell(state: &State) -> Vec<Effect> {
+pub(super) fn tell(state: &State) -> Vec<Effect> {
     match state.run() {
         Some(_) => vec![Effect::Send(Command::Settings(state.settings.clone()))],
         None => Vec::new(),

@@ -38,6 +38,11 @@ pub enum Target {
     },
     /// An entry of the list that lies over the screen.
     Entry(usize),
+    /// A cell of the map of exit layers and speculations.
+    Cell {
+        exit_layer: usize,
+        num_speculations: usize,
+    },
     /// The list or text that lies over the screen.
     Overlay,
     /// A key of the footer.

@@ -50,6 +50,8 @@ pub struct State {
     /// Slider under the mouse button.
     pub drag: Option<Control>,
     pub quit: bool,
+    /// The last generation that the engine was told of and still remembers.
+    pub(super) last_run: Option<RunId>,
     pub(super) next_run: u64,
     pub(super) next_turn: u64,
 }
@@ -115,6 +117,8 @@ pub enum Overlay {
     },
     /// The system prompt under edit.
     System(Editor),
+    WhatIf(super::WhatIf),
+    Race(Box<super::Race>),
 }
 
 /// The controls panel.
@@ -206,6 +210,7 @@ impl State {
             regions: Regions::default(),
             drag: None,
             quit: false,
+            last_run: None,
             next_run: 0,
             next_turn: 0,
         })
@@ -213,7 +218,9 @@ impl State {
 
     /// Whether something on screen changes with time alone.
     pub fn animated(&self) -> bool {
-        !matches!(self.phase, Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. }) || self.notice.is_some()
+        let busy = !matches!(self.phase, Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. });
+        let over = self.overlay.is_some() && (self.lens_pending() || super::race::under_way(self).is_some());
+        busy || over || self.notice.is_some()
     }
 
     /// The run under way.

@@ -23,7 +23,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
         Action::LoadModel(model) => load_model(state, model),
-        Action::SaveSession(name) => vec![Effect::SaveSession(name, state.session())],
+        Action::SaveSession(name) => vec![Effect::SaveSession(name)],
         Action::LoadSession(name) => vec![Effect::LoadSession(name)],
         _ => Vec::new(),
     }
@@ -52,7 +52,7 @@ pub(super) fn send(state: &mut State) -> Vec<Effect> {
 }
 
 /// Whether a run can start now; says why not.
-fn ready(state: &mut State) -> bool {
+pub(super) fn ready(state: &mut State) -> bool {
     let why = match &state.phase {
         Phase::Loading { .. } => "the model is still loading",
         _ if state.run().is_some() => "an answer is being written; Esc cancels it",
@@ -77,9 +77,12 @@ fn ask(state: &mut State, text: String) -> Vec<Effect> {
 fn generate(state: &mut State) -> Vec<Effect> {
     let id = RunId(state.next_run);
     state.next_run += 1;
+    state.last_run = Some(id);
     state.phase = Phase::Prefill { run: Run { id, pausing: false, cancelling: false }, done: 0, total: 0, cached: 0 };
     if let Some(turn) = state.turns.last_mut() {
         turn.outcome = None;
+        turn.run = Some(id);
+        turn.lens = None;
     }
     let prompt = prompt(state);
     vec![Effect::Send(Command::Generate { run: id, prompt, settings: state.settings.clone() })]
@@ -93,23 +96,28 @@ fn prompt(state: &State) -> Prompt {
     }
 }
 
-/// The conversation so far. Turns that were never answered are left out, but for the last one.
+/// The conversation so far, with what is there of the last answer.
 fn messages(state: &State) -> Vec<Message> {
+    let Some((last, before)) = state.turns.split_last() else { return Vec::new() };
+    let mut messages = conversation(state, before, last.prompt.clone());
+    if !last.is_empty() {
+        messages.push(Message { role: Role::Assistant, content: last.answer() });
+    }
+    messages
+}
+
+/// What was said `before`, and a question. Turns that were never answered are left out.
+pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut say = |role, content: String| messages.push(Message { role, content });
     if !state.system.trim().is_empty() {
         say(Role::System, state.system.clone());
     }
-    for (at, turn) in state.turns.iter().enumerate() {
-        let last = at + 1 == state.turns.len();
-        if turn.mode == Mode::Completion || (turn.is_empty() && !last) {
-            continue;
-        }
+    for turn in before.iter().filter(|turn| turn.mode == Mode::Chat && !turn.is_empty()) {
         say(Role::User, turn.prompt.clone());
-        if !turn.is_empty() {
-            say(Role::Assistant, turn.answer());
-        }
+        say(Role::Assistant, turn.answer());
     }
+    say(Role::User, question);
     messages
 }
 
@@ -225,6 +233,7 @@ fn load_model(state: &mut State, model: Option<String>) -> Vec<Effect> {
     }
     let request = ModelRequest { model, ..state.request.clone() };
     state.request = request.clone();
+    state.last_run = None;
     state.model = None;
     state.phase = Phase::Loading { stage: "opening the model".into(), fraction: None };
     effects.push(Effect::Send(Command::Load(request)));

@@ -1,6 +1,8 @@
 //! What was said: turns, each a prompt and the rounds that answer it.
 
+use super::Lens;
 use crate::engine::decode::{DraftToken, FinalToken, Origin, Round, Stats, StopReason, TokenDetail};
+use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
 /// How a prompt reaches the model.
@@ -29,6 +31,12 @@ pub struct Turn {
     /// Statistics of the rounds, prefill included once the run has ended.
     #[serde(default)]
     pub stats: Stats,
+    /// The generation that wrote its end; none for one that came from a file.
+    #[serde(skip)]
+    pub run: Option<RunId>,
+    /// What every layer would have said along what that generation wrote, once asked for.
+    #[serde(skip)]
+    pub lens: Option<Box<Lens>>,
     /// None while the run goes on.
     pub outcome: Option<Outcome>,
 }
@@ -75,7 +83,8 @@ pub struct TokenView<'a> {
 
 impl Turn {
     pub fn new(id: u64, mode: Mode, prompt: String) -> Self {
-        Self { id, mode, prompt, rounds: Vec::new(), pending: Vec::new(), stats: Stats::default(), outcome: None }
+        let (rounds, pending, stats) = (Vec::new(), Vec::new(), Stats::default());
+        Self { id, mode, prompt, rounds, pending, stats, run: None, lens: None, outcome: None }
     }
 
     /// Settle the drafted tokens: the round says what became of them.

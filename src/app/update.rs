@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
-use super::{Pane, engine, mouse, overlay, panel, talk, walk};
+use super::{Pane, engine, mouse, overlay, panel, race, talk, walk, what_if};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
@@ -12,6 +12,13 @@ const NOTICE: Duration = Duration::from_secs(4);
 
 /// Take in what happened; give back what is to be done. The same state and message always give the same result.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    let racing = race::under_way(state);
+    let mut effects = take(state, msg);
+    effects.extend(race::left(state, racing));
+    effects
+}
+
+fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) if key.kind != KeyEventKind::Release => on_key(state, key),
         Msg::Key(_) | Msg::Resize => Vec::new(),
@@ -106,6 +113,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusPrevious => focus(state, state.focus.cycle(-1)),
         Action::Focus(pane) => focus(state, pane),
         Action::Help | Action::Palette | Action::Models | Action::Presets => overlay::open(state, &action),
+        Action::WhatIf => what_if::open(state),
+        Action::Race => race::start(state),
         Action::ExternalEditor => vec![Effect::Edit(state.prompt.text().to_string())],
         action => act_on_panels(state, action),
     }
@@ -163,6 +172,9 @@ fn focus(state: &mut State, pane: Pane) -> Vec<Effect> {
 
 /// Ctrl-C: the first cancels, the next quits.
 fn interrupt(state: &mut State) -> Vec<Effect> {
+    if let Some(effects) = race::cancel(state) {
+        return effects;
+    }
     match state.run() {
         Some(run) if !run.cancelling => talk::cancel(state),
         _ => quit(state),
@@ -176,6 +188,9 @@ fn quit(state: &mut State) -> Vec<Effect> {
 
 /// Esc: whatever is nearest.
 fn back(state: &mut State) -> Vec<Effect> {
+    if let Some(effects) = race::cancel(state) {
+        return effects;
+    }
     if state.overlay.take().is_some() || state.controls.typing.take().is_some() {
         return Vec::new();
     }

@@ -25,6 +25,9 @@ struct Cli {
     model: args::ModelArgs,
     #[command(flatten)]
     decoding: args::DecodingArgs,
+    /// Go on with a session that was kept: its name, a path, or without either the last one.
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "last")]
+    resume: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,7 +47,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Bench(args)) => bench::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
-        None => tui::start(cli.model.request(), &cli.decoding),
+        None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     };
     match outcome {
         Err(report) if is_fault_of_input(&report) => {

@@ -4,7 +4,7 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{bar, row};
 use crate::app::Turn;
-use crate::engine::decode::Stats;
+use crate::engine::decode::{Round, Settings, Stats};
 use ratatui::layout::Rect;
 
 /// Rounds that one bar of the course stands for.
@@ -19,10 +19,40 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(inner.x, inner.y, "nothing generated yet", inner.width, canvas.theme.style(Role::Dim));
         return;
     };
-    for line in [rate, by_position, speed, speed_up, phases] {
+    let lines: &[Part] = match effective(turn) {
+        Some(_) => &[rate, pilot, reason, speed, speed_up, by_position, phases],
+        None => &[rate, by_position, speed, speed_up, phases],
+    };
+    for line in lines {
         let Some(row) = row(&mut inner) else { return };
         line(canvas, row, turn);
     }
+}
+
+/// Draws one row.
+type Part = fn(&mut Canvas<'_>, Rect, &Turn);
+
+/// The last round, where a controller chose its settings.
+fn effective(turn: &Turn) -> Option<(&Round, &str)> {
+    let round = turn.rounds.last()?;
+    Some((round, round.control.as_deref()?))
+}
+
+/// `autopilot  E 6 K 5   yours E 8 K 4`
+fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let Some((round, _)) = effective(turn) else { return };
+    let pair = |settings: &Settings| format!("E {} K {}", settings.exit_layer, settings.num_speculations);
+    let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
+    canvas.put_all(
+        row,
+        &[("autopilot  ", Role::Dim), (&chosen, Role::Title), ("   yours ", Role::Dim), (&yours, Role::Text)],
+    );
+}
+
+/// Why the controller chose so.
+fn reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let Some((_, reason)) = effective(turn) else { return };
+    canvas.put_all(row, &[(reason, Role::Accent)]);
 }
 
 /// `74 %  ▁▃▅▆▆▇▇▆▇`

@@ -6,7 +6,7 @@ use super::widgets::row;
 use crate::app::sanitize::visible_line;
 use crate::app::turn::{TokenView, token};
 use crate::app::{Target, TokenRef};
-use crate::engine::decode::{Candidate, LayerChoice, Origin, Round, TokenDetail};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, TokenDetail};
 use crate::engine::sampling::Coupling;
 use ratatui::layout::Rect;
 
@@ -25,7 +25,10 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             facts(canvas, &mut inner, at, round, &token);
             match token.detail {
                 Some(detail) => alternatives(canvas, &mut inner, &token, detail),
-                None => no_detail(canvas, &mut inner),
+                None => match asked(canvas, at) {
+                    Some(row) => layers(canvas, &mut inner, token.id, &row.layers),
+                    None => no_detail(canvas, &mut inner),
+                },
             }
         }
         None => {
@@ -86,6 +89,19 @@ fn chance(round: &Round, token: &TokenView<'_>) -> Option<String> {
     let ratio = if draft > 0.0 { (verify / draft).min(1.0) } else { 1.0 };
     let used = round.settings.sampling.coupling == Coupling::Rejection && round.settings.sampling.sample;
     Some(format!("{:.1} %{}", ratio * 100.0, if used { "" } else { " (not used)" }))
+}
+
+/// What every layer would have said at the place of a token, where that was asked for afterwards.
+fn asked<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<&'a LensRow> {
+    let state: &'a crate::app::State = canvas.state;
+    let turn = state.turns.get(at.turn)?;
+    let round = turn.rounds.get(at.round)?;
+    // A draft after the first rejected one stands behind words that are not in the text.
+    let after = at.slot.min(round.accepted);
+    let in_text = at.slot <= round.accepted || at.slot >= round.drafted.len();
+    let rows = &turn.lens.as_ref().filter(|_| in_text)?.rows;
+    let found = rows.binary_search_by_key(&(round.position + after), |row| row.position);
+    found.ok().map(|index| &rows[index])
 }
 
 fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {

@@ -10,10 +10,12 @@ mod layout;
 mod markdown;
 mod overlay;
 mod prompt;
+mod race;
 mod rounds;
 mod step;
 mod theme;
 mod transcript;
+mod what_if;
 mod widgets;
 mod wrap;
 

@@ -4,6 +4,7 @@ use super::Canvas;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::row;
+use super::{race, what_if};
 use crate::app::commands::COMMANDS;
 use crate::app::keymap::Context;
 use crate::app::picker::Picker;
@@ -25,6 +26,14 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
             text(canvas, body, title, &lines, *scroll);
             None
         }
+        Overlay::WhatIf(map) => {
+            what_if::draw(canvas, body, *map);
+            None
+        }
+        Overlay::Race(race) => {
+            race::draw(canvas, body, race);
+            None
+        }
         Overlay::Picker(picker) => Some(list(canvas, body, picker)),
         Overlay::System(editor) => {
             let inner = window(canvas, centered(body, 64, 10), "system prompt");
@@ -33,14 +42,14 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
     }
 }
 
-fn centered(body: Rect, width: u16, height: u16) -> Rect {
+pub fn centered(body: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(body.width), height.min(body.height));
     let (x, y) = (body.x + (body.width - width) / 2, body.y + (body.height - height) / 2);
     Rect { x, y, width, height }
 }
 
 /// An empty window over what was drawn.
-fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
+pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
     Clear.render(area, canvas.buffer);
     let inner = canvas.panel(area, title, None);
     canvas.buffer.set_style(area, ratatui::style::Style::new());

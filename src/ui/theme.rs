@@ -36,6 +36,8 @@ pub enum Role {
     Strong,
     Emphasis,
     Code,
+    /// A step of a heat map, 0 for the least to 4 for the most.
+    Heat(u8),
 }
 
 /// Resolves roles to styles and knows the symbols.
@@ -132,6 +134,7 @@ struct Palette {
     border: Paint,
     accent: Paint,
     wrong: Paint,
+    heat: [Paint; 5],
 }
 
 static DARK: Palette = Palette {
@@ -145,6 +148,13 @@ static DARK: Palette = Palette {
     border: (0x4b5262, Color::DarkGray),
     accent: (0x8fa8ff, Color::Blue),
     wrong: (0xff8080, Color::LightRed),
+    heat: [
+        (0x6b7280, Color::DarkGray),
+        (0x6f93b8, Color::Blue),
+        (0x66b0b0, Color::Cyan),
+        (0x8fd19e, Color::Green),
+        (0xf2d675, Color::Yellow),
+    ],
 };
 
 static COLOR_BLIND: Palette = Palette {
@@ -158,6 +168,13 @@ static COLOR_BLIND: Palette = Palette {
     border: (0x4b5262, Color::DarkGray),
     accent: (0x56b4e9, Color::Blue),
     wrong: (0xd55e00, Color::LightRed),
+    heat: [
+        (0x6e7f9e, Color::DarkGray),
+        (0x7d8aa8, Color::Blue),
+        (0xa59c84, Color::Gray),
+        (0xd2b85a, Color::Yellow),
+        (0xffea46, Color::LightYellow),
+    ],
 };
 
 static LIGHT: Palette = Palette {
@@ -171,6 +188,13 @@ static LIGHT: Palette = Palette {
     border: (0xb8bec7, Color::Gray),
     accent: (0x3451c6, Color::Blue),
     wrong: (0xb3243b, Color::Red),
+    heat: [
+        (0x8c959f, Color::Gray),
+        (0x4f8fbd, Color::Cyan),
+        (0x2a6fa8, Color::Blue),
+        (0x1a7f5a, Color::Green),
+        (0x0b4f2a, Color::Magenta),
+    ],
 };
 
 impl Theme {
@@ -201,6 +225,8 @@ impl Theme {
             Role::Rejected => Modifier::CROSSED_OUT | Modifier::DIM,
             Role::Draft => Modifier::DIM | Modifier::UNDERLINED,
             Role::Mark => Modifier::ITALIC | Modifier::DIM,
+            Role::Heat(0) if !self.colored() => Modifier::DIM,
+            Role::Heat(4..) => Modifier::BOLD,
             Role::Focus | Role::Accent if !self.colored() => Modifier::BOLD,
             Role::Dim | Role::Border | Role::Track if !self.colored() => Modifier::DIM,
             _ => Modifier::empty(),
@@ -225,6 +251,7 @@ impl Theme {
             Role::Border | Role::Track => palette.border,
             Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code => palette.accent,
             Role::Wrong => palette.wrong,
+            Role::Heat(step) => palette.heat[usize::from(step).min(4)],
             Role::Text | Role::Prompt | Role::Plain | Role::Title | Role::Strong | Role::Emphasis => return None,
         })
     }

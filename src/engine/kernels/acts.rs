@@ -102,11 +102,17 @@ fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
     /// Adding 1.5 × 2^23 rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     let mut most = [0.0f32; 16];
-    for i in 0..BLOCK {
-        let size = x[i].abs();
-        most[i % 16] = if size > most[i % 16] { size } else { most[i % 16] };
+    for i in 0..16 {
+        let [a, b] = [x[i].abs(), x[i + 16].abs()];
+        let larger = if a > b { a } else { b };
+        most[i] = if larger > 0.0 { larger } else { 0.0 };
     }
-    let most = most.iter().fold(0.0f32, |a, &b| if b > a { b } else { a });
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            most[i] = if most[i + width] > most[i] { most[i + width] } else { most[i] };
+        }
+    }
+    let most = most[0];
     let scale = most / 127.0;
     let inverse = if scale > 0.0 { 127.0 / most } else { 0.0 };
     let mut sums = [0i32; 2];

@@ -1,6 +1,6 @@
 //! The forward pass on the CPU: every step runs in one parallel region of the team.
 
-use super::step::{Step, multiply, quantise_for};
+use super::step::{PageLists, Step, multiply, quantise_for};
 use super::{load, rope};
 use crate::engine::Result;
 use crate::engine::cache::Pages;
@@ -154,9 +154,10 @@ impl CpuLlama {
             rotations: &rotations,
         };
         self.team.run(&|crew| {
+            let mut lists = PageLists::default();
             for layer in range.clone() {
                 // SAFETY: the buffers outlive the step, and its phases are apart.
-                unsafe { step.layer(crew, layer, &self.layers[layer]) };
+                unsafe { step.layer(crew, layer, &self.layers[layer], &mut lists) };
             }
         });
         drop(step);

@@ -32,18 +32,25 @@ pub struct Step<'a> {
     pub rotations: &'a [f32],
 }
 
+/// Where a head's keys and values lie, page by page; each member of the crew keeps its own.
+#[derive(Default)]
+pub struct PageLists {
+    keys: Vec<*const u16>,
+    values: Vec<*const u16>,
+}
+
 impl Step<'_> {
     /// One layer over all rows. Each phase ends with the whole crew done.
     ///
     /// # Safety
     /// All members of the crew call this alike, and the buffers are in place.
-    pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer) {
+    pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer, lists: &mut PageLists) {
         // SAFETY: the members write rows and columns of their own, and read what earlier phases wrote.
         unsafe {
             let [q, k, v] = &layer.qkv;
             self.norm(crew, &layer.attn_norm, &[q, k, v]);
             self.project(crew, index, &[q, k, v]);
-            self.attention(crew, index, &layer.attn_output);
+            self.attention(crew, index, &layer.attn_output, lists);
             self.add(crew, &layer.attn_output, &self.attended);
             self.norm(crew, &layer.ffn_norm, &[&layer.gate, &layer.up]);
             self.gate_up(crew, layer);
@@ -138,22 +145,22 @@ impl Step<'_> {
     }
 
     /// Attention of every row, in the form that `weights` want.
-    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
+    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed, lists: &mut PageLists) {
         let config = self.config;
         let (kv_heads, dim) = (config.num_kv_heads, config.head_dim);
         let size = config.num_heads / kv_heads * dim;
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let PageLists { keys, values } = lists;
         crew.share(self.n * kv_heads, 1, |items| {
             for item in items {
                 let (row, head) = (item / kv_heads, item % kv_heads);
-                self.cache.head(layer, head, &mut keys, &mut values);
+                self.cache.head(layer, head, keys, values);
                 // SAFETY: items are shared out, and the cache was written in the phase before.
                 unsafe {
                     let attention = Attention {
                         q: self.q.slice(item * size, size),
                         head_dim: dim,
-                        keys: &keys,
-                        values: &values,
+                        keys,
+                        values,
                         positions: self.start + row + 1,
                         scores: self.scores.slice(crew.member() * self.score_size, self.score_size),
                         out: self.attended.dense.slice(item * size, size),

@@ -217,7 +217,7 @@ pub fn sample() -> Session {
             index,
             position: 9 + 3 * index,
             settings,
-            control: None,
+            control: (index % 2 == 1).then(|| "K follows acceptance: 3.5".to_owned()),
             drafted,
             accepted,
             last: Some(last),

@@ -1,0 +1,110 @@
+//! A race: both lanes beside each other, what each has measured, and whether they say the same.
+
+use super::Canvas;
+use super::overlay::{centered, window};
+use super::theme::Role;
+use super::widgets::{fold, row};
+use super::wrap::{Flow, Line, Place, wrap};
+use crate::app::race::Verdict;
+use crate::app::turn::Outcome;
+use crate::app::{Race, Turn};
+use crate::engine::decode::{Stats, StopReason};
+use ratatui::layout::Rect;
+use std::collections::VecDeque;
+
+/// ```text
+/// › Why is the sky blue?
+/// ● exact so far: 57 tokens                 1.62× as fast
+///
+/// autoregressive         self-speculative
+/// 84 tok/s  57 tokens …  136 tok/s  92 tokens …
+/// The sky appears …      The sky appears …
+/// ```
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race) {
+    let mut inner = window(canvas, centered(body, 156, 46), "race");
+    if let Some(row) = row(&mut inner) {
+        canvas
+            .put_all(row, &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&race.prompt, Role::Text)]);
+    }
+    if let Some(row) = row(&mut inner) {
+        lamp(canvas, row, race);
+        if let Some(times) = race.speed_up() {
+            let text = format!("{times:.2}{} as fast", canvas.theme.symbols.times);
+            canvas.put_right(row, &text, Role::Title);
+        }
+    }
+    if let Some(Outcome::Failed(message)) = &race.outcome {
+        for line in fold(message, inner.width) {
+            let Some(row) = row(&mut inner) else { return };
+            canvas.put_all(row, &[(&line, Role::Wrong)]);
+        }
+    }
+    row(&mut inner);
+    let width = inner.width.saturating_sub(3) / 2;
+    let left = Rect { width, ..inner };
+    let right = Rect { x: inner.right().saturating_sub(width), width, ..inner };
+    for (area, name, turn) in
+        [(left, "autoregressive", 0), (right, "self-speculative", 1)].map(|(a, n, i)| (a, n, &race.lanes[i]))
+    {
+        lane(canvas, area, name, turn);
+    }
+}
+
+/// Whether the texts are the same, as far as that is known.
+fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
+    let symbols = canvas.theme.symbols;
+    let cancelled = matches!(race.outcome, Some(Outcome::Stopped(StopReason::Cancelled)));
+    let (symbol, role, text) = match (race.verdict(), race.prefill) {
+        (Verdict::Differs(at), _) => (symbols.rejected, Role::Wrong, format!("differs at token {at}")),
+        (Verdict::Exact(count), _) => (symbols.accepted, Role::Accepted, format!("exact: {count} tokens")),
+        (Verdict::Same(count), _) if cancelled => {
+            (symbols.plain, Role::Dim, format!("cancelled; the first {count} tokens are the same"))
+        }
+        (Verdict::Same(0), Some((done, total))) => {
+            (canvas.spinner(), Role::Accent, format!("reading the prompt: {done} of {total} tokens"))
+        }
+        (Verdict::Same(count), _) if race.outcome.is_some() => {
+            (symbols.plain, Role::Dim, format!("the first {count} tokens are the same"))
+        }
+        (Verdict::Same(count), _) => (canvas.spinner(), Role::Accent, format!("exact so far: {count} tokens")),
+    };
+    canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
+}
+
+fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn) {
+    let Some(title) = row(&mut area) else { return };
+    canvas.put_all(title, &[(name, Role::Heading)]);
+    let Some(figures) = row(&mut area) else { return };
+    measured(canvas, figures, &turn.stats);
+    row(&mut area);
+    text(canvas, area, turn);
+}
+
+/// `136 tok/s  92 tokens  0.7 s  74 % accepted`
+fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
+    let speed = stats.tokens_per_second().map_or("–".into(), |speed| format!("{speed:.0}"));
+    let rate = stats.acceptance_rate().map(|rate| format!("  {:.0} % accepted", rate * 100.0)).unwrap_or_default();
+    let rest = format!(" tok/s  {} tokens  {:.1} s{rate}", stats.tokens, stats.decode_seconds());
+    canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
+}
+
+/// The end of a lane's text, every token with the look of its origin.
+fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn) {
+    let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
+    let mut lines: VecDeque<Line> = VecDeque::new();
+    wrap(&flow, Place::default(), usize::MAX, area.width, &mut |line| {
+        lines.push_back(line);
+        if lines.len() > usize::from(area.height) {
+            lines.pop_front();
+        }
+        true
+    });
+    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+        let mut x = area.x;
+        for run in &line.runs {
+            let width = run.width.min(area.right().saturating_sub(x));
+            canvas.put(x, y, &run.text, width, canvas.theme.style(run.role));
+            x += width;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Acceptance of every exit layer and predicted speed of every pair of exit layer and speculations, as a map.
+
+use super::Canvas;
+use super::overlay::{centered, window};
+use super::theme::Role;
+use super::widgets::{bar, fold, row};
+use crate::app::what_if::MOST;
+use crate::app::{Lens, Target, Turn, WhatIf};
+use crate::engine::decode::Forecast;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+/// Cells of one pair: mark, shade, three digits.
+const CELL: u16 = 5;
+/// Cells of a row besides bar and pairs: exit layer, percentage, gaps.
+const LABELS: u16 = 10;
+/// Steps of the shading.
+const STEPS: f64 = 5.0;
+
+/// Where the map is looked at.
+struct Map<'a> {
+    lens: &'a Lens,
+    cursor: WhatIf,
+    /// Exit layer and speculations of the fastest pair, and of the settings.
+    best: (usize, usize),
+    present: (usize, usize),
+    /// Slowest and fastest speed.
+    speeds: (f64, f64),
+}
+
+/// ```text
+/// E 8  K 4   74 % accepted   131 tok/s   1.54× of plain
+/// best: E 6  K 5   140 tok/s
+///
+///  E  accepted        1    2    3  …  K
+///  2  ▃▃          21%  ▁ 61 ▁ 64
+///  8  ▆▆▆▆▆▆▆     74%  ▆128●▇131 …
+/// ```
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
+    let state = canvas.state;
+    let mut inner = window(canvas, centered(body, 104, state.layers().unwrap_or(0) as u16 + 9), "what if");
+    let turn = state.lens_turn().filter(|turn| turn.run == Some(cursor.run));
+    let Some((turn, lens)) = turn.and_then(|turn| Some((turn, turn.lens.as_deref()?))) else {
+        return lines(canvas, &mut inner, "The chat has gone on; close this and ask again.", Role::Wrong);
+    };
+    if let Some(message) = &lens.failed {
+        return lines(canvas, &mut inner, message, Role::Wrong);
+    }
+    let notes = fold(note(turn), inner.width);
+    let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
+    let foot = Rect { y: inner.bottom() - below, height: below, ..inner };
+    inner.height -= below;
+    match map(canvas, lens, cursor) {
+        Some(map) => {
+            head(canvas, &mut inner, &map);
+            progress(canvas, &mut inner, lens);
+            chart(canvas, inner, &map);
+        }
+        None => progress(canvas, &mut inner, lens),
+    }
+    footnotes(canvas, foot, &notes);
+}
+
+fn map<'a>(canvas: &Canvas<'_>, lens: &'a Lens, cursor: WhatIf) -> Option<Map<'a>> {
+    let best = lens.best()?;
+    let slowest = lens.forecasts.iter().map(|f| f.speed).fold(f64::INFINITY, f64::min);
+    let settings = &canvas.state.settings;
+    Some(Map {
+        lens,
+        cursor,
+        best: (best.exit_layer, best.num_speculations),
+        present: (settings.exit_layer, settings.num_speculations),
+        speeds: (slowest, best.speed),
+    })
+}
+
+fn lines(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
+    for line in fold(text, area.width) {
+        let Some(row) = row(area) else { return };
+        canvas.put_all(row, &[(&line, role)]);
+    }
+}
+
+/// The pair under the cursor and the fastest one.
+fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
+    let chosen = (map.cursor.exit_layer, map.cursor.num_speculations);
+    for (label, (exit, speculations)) in [("", chosen), ("* best: ", map.best)] {
+        let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else { continue };
+        let pair = format!("E {exit}  K {speculations}");
+        let rate = forecast.acceptance_rate().map_or("–".into(), |rate| format!("{:.0} %", rate * 100.0));
+        let speed = format!("   {:.0} tok/s", forecast.speed);
+        let times = format!("   {:.2}{} of plain", forecast.speed * map.lens.costs.step(), canvas.theme.symbols.times);
+        let rate = format!("   {rate} accepted");
+        let parts =
+            [(label, Role::Dim), (&pair, Role::Title), (&rate, Role::Text), (&speed, Role::Title), (&times, Role::Dim)];
+        canvas.put_all(row, &parts);
+    }
+}
+
+/// How far the engine is.
+fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
+    let Some(row) = row(area) else { return };
+    let tokens = format!("{} tokens of the answer", lens.rows.len());
+    if lens.complete() {
+        canvas.put_all(row, &[(&tokens, Role::Dim)]);
+        return;
+    }
+    let text = match lens.of {
+        0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
+        0 => "measuring what each part of a round costs on this machine".into(),
+        of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
+    };
+    canvas.put_all(row, &[(canvas.spinner(), Role::Accent), (" ", Role::Dim), (&text, Role::Dim)]);
+}
+
+fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
+    let room = area.width.saturating_sub(LABELS);
+    let columns = usize::from(room.saturating_sub(4) / CELL).clamp(1, MOST);
+    let bars = room.saturating_sub(columns as u16 * CELL).min(28);
+    let first = map.cursor.num_speculations.saturating_sub(columns) + 1;
+    let columns = first..first + columns;
+    let Some(titles) = row(&mut area) else { return };
+    canvas.put(titles.x, titles.y, " E accepted", bars + 6, canvas.theme.style(Role::Dim));
+    for (speculations, x) in columns.clone().zip((titles.x + LABELS + bars..).step_by(usize::from(CELL))) {
+        let role = if speculations == map.cursor.num_speculations { Role::Title } else { Role::Dim };
+        canvas.put(x, titles.y, &format!("{:>5}", format!("K{speculations}")), CELL, canvas.theme.style(role));
+    }
+    for exit in sampled(map, usize::from(area.height)) {
+        let Some(row) = row(&mut area) else { return };
+        acceptance(canvas, row, bars, exit, map);
+        let mut x = row.x + LABELS + bars;
+        for speculations in columns.clone() {
+            let cell = Rect { x, width: CELL.min(row.right().saturating_sub(x)), ..row };
+            if let Some(forecast) = map.lens.at(exit, speculations) {
+                pair(canvas, cell, forecast, map);
+            }
+            x += CELL;
+        }
+    }
+}
+
+/// Exit layers that fit into `rows`, spread evenly; the cursor's, the fastest and the present one are among them.
+fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
+    let all: Vec<usize> = (1..map.lens.costs.layers).collect();
+    if all.len() <= rows {
+        return all;
+    }
+    let mut kept: Vec<usize> = (0..rows).map(|at| all[at * all.len() / rows.max(1)]).collect();
+    let mut taken = Vec::new();
+    for wanted in [map.cursor.exit_layer, map.best.0, map.present.0] {
+        let free = kept.iter().enumerate().filter(|(_, exit)| !taken.contains(*exit));
+        let nearest = free.min_by_key(|(_, exit)| exit.abs_diff(wanted)).map(|(at, _)| at);
+        if let Some(at) = nearest.filter(|_| all.contains(&wanted) && !taken.contains(&wanted)) {
+            kept[at] = wanted;
+            taken.push(wanted);
+        }
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    kept
+}
+
+/// Exit layer, a bar and the share of its drafts that is accepted with the cursor's speculations.
+fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &Map<'_>) {
+    let here = exit == map.cursor.exit_layer;
+    let label = format!("{exit:>2} ");
+    let role = if here { Role::Title } else { Role::Dim };
+    let x = canvas.put_all(row, &[(&label, role)]);
+    let forecast = map.lens.at(exit, map.cursor.num_speculations);
+    let Some(rate) = forecast.and_then(Forecast::acceptance_rate) else { return };
+    let filled = (rate * f64::from(bars)).round() as u16;
+    for column in 0..bars {
+        let (symbol, role) = if column < filled {
+            (canvas.theme.symbols.filled, Role::Accepted)
+        } else {
+            (canvas.theme.symbols.rest, Role::Track)
+        };
+        canvas.put(x + column, row.y, symbol, 1, canvas.theme.style(role));
+    }
+    let percent = format!("{:>4.0}%", rate * 100.0);
+    canvas.put(x + bars, row.y, &percent, 6, canvas.theme.style(role));
+}
+
+/// `●▆128`: a mark, a shade, tokens a second.
+fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>) {
+    let at = (forecast.exit_layer, forecast.num_speculations);
+    let (slowest, fastest) = map.speeds;
+    let share = if fastest > slowest { (forecast.speed - slowest) / (fastest - slowest) } else { 1.0 };
+    let mark = match at {
+        at if at == map.best => "*",
+        at if at == map.present => canvas.theme.symbols.knob,
+        _ => " ",
+    };
+    let heat = Role::Heat((share * STEPS).min(STEPS - 1.0) as u8);
+    let text = format!("{:>3}", short(forecast.speed));
+    canvas.put_all(cell, &[(mark, Role::Title), (bar(&canvas.theme, share), heat), (&text, heat)]);
+    if at == (map.cursor.exit_layer, map.cursor.num_speculations) {
+        canvas.buffer.set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
+    }
+    let (exit_layer, num_speculations) = at;
+    canvas.target(cell, Target::Cell { exit_layer, num_speculations });
+}
+
+/// A speed in three characters.
+fn short(speed: f64) -> String {
+    match speed {
+        speed if speed < 9.95 => format!("{speed:.1}"),
+        speed if speed < 999.5 => format!("{speed:.0}"),
+        speed => format!("{:.0}k", speed / 1e3),
+    }
+}
+
+/// What can be relied on.
+fn note(turn: &Turn) -> &'static str {
+    match turn.acceptance_is_exact() {
+        true => {
+            "Acceptance is exact: with greedy decoding or shared noise no setting of E and K changes the text. Speed is \
+             an estimate from costs measured on this machine."
+        }
+        false => {
+            "Acceptance and speed are estimates: rejection coupling, early exit, a draft vocabulary or a change of \
+             sampling on the way makes the text depend on the drafts. Costs were measured on this machine."
+        }
+    }
+}
+
+fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
+    let knob = canvas.theme.symbols.knob;
+    if let Some(row) = row(&mut area) {
+        let parts = [("*", Role::Title), (" fastest   ", Role::Dim), (knob, Role::Title), (" settings now", Role::Dim)];
+        canvas.put_all(row, &parts);
+        canvas.put_right(row, "tokens a second, predicted", Role::Dim);
+    }
+    for line in notes {
+        let Some(row) = row(&mut area) else { return };
+        canvas.put_all(row, &[(line, Role::Dim)]);
+    }
+}
