@@ -213,7 +213,6 @@ fn the_lens_tells_the_inspector_every_layer() {
 #[test]
 fn a_controller_shows_its_choice_and_its_reason() {
     let mut h = answered(160, 50);
-    h.state.focus = Pane::Controls;
     h.send(Msg::Action(Action::Set(Control::Autopilot, 2.0)));
     assert_eq!(h.state.settings.controller, Controller::AdaptiveSpeculations);
     h.write("hi");
