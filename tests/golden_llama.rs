@@ -102,3 +102,31 @@ fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
     }
     text + &stream.finish()
 }
+
+/// The bundled model against transformers, which computes in f32 what we compute in 8-bit products; the script
+/// `tests/golden/make_logits.py` wrote the expected values.
+#[test]
+fn the_bundled_model_computes_what_transformers_computes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checkpoint = weights::open(&root.join("assets").join(weights::BUNDLED_FILE), Dtype::Auto).unwrap();
+    let model = load(&checkpoint);
+    let expected = std::fs::read_to_string(root.join("tests/golden/bundled.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    let (mut rows, mut same, mut differences) = (0, 0, Vec::new());
+    for case in expected["cases"].as_array().unwrap() {
+        let ids: Vec<u32> = serde_json::from_value(case["prompt"].clone()).unwrap();
+        for (ours, theirs) in logits(&model, &ids).iter().zip(case["rows"].as_array().unwrap()) {
+            let best: Vec<usize> = serde_json::from_value(theirs["ids"].clone()).unwrap();
+            let values: Vec<f32> = serde_json::from_value(theirs["logits"].clone()).unwrap();
+            rows += 1;
+            same += usize::from(argmax(ours) == best[0] as u32);
+            differences.extend(best.iter().zip(&values).map(|(&id, value)| (ours[id] - value).abs()));
+            // Where the likeliest token leads clearly, it leads here, too.
+            assert!(values[0] - values[1] < 1.0 || argmax(ours) == best[0] as u32);
+        }
+    }
+    let mean = differences.iter().sum::<f32>() / differences.len() as f32;
+    let most = differences.iter().copied().fold(0.0, f32::max);
+    assert!(same * 10 >= rows * 9, "{same} of {rows} likeliest tokens are the same");
+    assert!(mean < 0.15 && most < 1.0, "logits differ by {mean} on average and by {most} at most");
+}

@@ -193,6 +193,23 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_json_is_refused_or_read(nth in 0..3usize, damages in prop::collection::vec(damage(4000), 1..6)) {
+        let folder = tempfile::tempdir().unwrap();
+        tiny::write_huggingface(folder.path());
+        let path = folder.path().join(["config.json", "tokenizer.json", "tokenizer_config.json"][nth]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damages.iter().for_each(|damage| apply(&mut bytes, damage));
+        std::fs::write(&path, bytes).unwrap();
+        if let Err(error) = open_whole(folder.path(), Dtype::Auto) {
+            prop_assert!(error.contains("/") || error.contains("tokenizer"), "{}", error);
+        }
+    }
+}
+
 /// The error of a GGUF must hold these words.
 #[track_caller]
 fn refused(file: GgufBuilder, words: &str) {

@@ -3,6 +3,7 @@
 use super::control::{Control, Kind};
 use super::message::Effect;
 use super::state::{Phase, State};
+use super::talk;
 use super::turn::{Outcome, Pending};
 use super::{race, what_if};
 use crate::engine::decode::{Round, Stats, StopReason, Strategy};
@@ -16,7 +17,12 @@ pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
                 state.phase = Phase::Loading { stage, fraction };
             }
         }
-        Event::Loaded(model) => on_loaded(state, model),
+        Event::Loaded(model) => {
+            on_loaded(state, model);
+            if std::mem::take(&mut state.queued) {
+                return talk::send(state);
+            }
+        }
         Event::LoadFailed(message) => state.phase = Phase::Failed { message },
         event => on_run_event(state, event),
     }

@@ -42,7 +42,9 @@ pub enum Effect {
     /// Capture the mouse, or leave it to the terminal.
     Mouse(bool),
     SaveConfig(Config),
-    SaveSession(String, Session),
+    /// Save the session under a name or a path.
+    SaveSession(String),
+    /// Take up the session of that name or path; `last` is the newest.
     LoadSession(String),
     Suspend,
     Quit,

@@ -33,6 +33,8 @@ pub struct State {
     /// Statistics of the autoregressive rounds of this session, the yardstick of the speed-up.
     pub baseline: Stats,
     pub prompt: Editor,
+    /// Enter was pressed before the model was loaded: send when it is.
+    pub queued: bool,
     pub focus: Pane,
     pub overlay: Option<Overlay>,
     pub controls: ControlsPanel,
@@ -195,6 +197,7 @@ impl State {
             turns: Vec::new(),
             baseline: Stats::default(),
             prompt,
+            queued: false,
             focus: Pane::Prompt,
             overlay: None,
             controls: ControlsPanel::default(),

@@ -23,14 +23,14 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
         Action::LoadModel(model) => load_model(state, model),
-        Action::SaveSession(name) => vec![Effect::SaveSession(name, state.session())],
+        Action::SaveSession(name) => vec![Effect::SaveSession(name)],
         Action::LoadSession(name) => vec![Effect::LoadSession(name)],
         _ => Vec::new(),
     }
 }
 
 /// Send the prompt, or carry out the slash command it holds.
-fn send(state: &mut State) -> Vec<Effect> {
+pub(super) fn send(state: &mut State) -> Vec<Effect> {
     let text = state.prompt.text();
     if text.trim().is_empty() {
         return Vec::new();
@@ -38,6 +38,11 @@ fn send(state: &mut State) -> Vec<Effect> {
     if commands::is_command(text) {
         let text = state.prompt.take();
         return commands::run(state, text.trim());
+    }
+    if matches!(state.phase, Phase::Loading { .. }) {
+        state.queued = true;
+        state.say("this is sent once the model is loaded; Esc takes it back");
+        return Vec::new();
     }
     if !ready(state) {
         return Vec::new();
@@ -49,7 +54,7 @@ fn send(state: &mut State) -> Vec<Effect> {
 /// Whether a run can start now; says why not.
 pub(super) fn ready(state: &mut State) -> bool {
     let why = match &state.phase {
-        Phase::Loading { .. } => "the model is still loading; your text stays here",
+        Phase::Loading { .. } => "the model is still loading",
         _ if state.run().is_some() => "an answer is being written; Esc cancels it",
         _ if state.model.is_none() => "no model is loaded; choose one with /load",
         _ => return true,

@@ -197,6 +197,7 @@ fn back(state: &mut State) -> Vec<Effect> {
     if state.run().is_some() {
         return talk::cancel(state);
     }
+    state.queued = false;
     match &state.phase {
         Phase::Failed { .. } if state.model.is_some() => state.phase = Phase::Idle,
         _ if state.focus != Pane::Prompt => state.focus = Pane::Prompt,

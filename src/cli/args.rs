@@ -55,19 +55,19 @@ pub struct DecodingArgs {
     #[arg(long, value_parser = boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub sample: Option<bool>,
     /// Divides the logits; 0 is greedy.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Keep the K most likely tokens; 0 keeps all.
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
     /// Keep the most likely tokens that together reach this probability; 1 keeps all.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub min_p: Option<f32>,
     /// Makes tokens that came before less likely; 1 is off.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Never write an n-gram of this size twice; 0 is off.
     #[arg(long, alias = "no-repeat-ngram", value_name = "N")]

@@ -5,7 +5,7 @@ mod bench;
 mod generate;
 mod output;
 mod spelling;
-mod transcript;
+pub mod transcript;
 mod tui;
 
 use clap::{Parser, Subcommand};
@@ -25,14 +25,17 @@ struct Cli {
     model: args::ModelArgs,
     #[command(flatten)]
     decoding: args::DecodingArgs,
+    /// Go on with a session that was kept: its name, a path, or without either the last one.
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "last")]
+    resume: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
-    Generate(generate::GenerateArgs),
+    Generate(Box<generate::GenerateArgs>),
     /// Measure how fast the model runs on this machine.
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// Sessions that were kept: list, show, export, replay.
     Transcript(transcript::Args),
 }
@@ -41,10 +44,10 @@ enum Command {
 pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
     let outcome = match cli.command {
-        Some(Command::Generate(args)) => generate::run(args),
-        Some(Command::Bench(args)) => bench::run(args),
-        Some(Command::Transcript(args)) => transcript::run(args).map(|()| ExitCode::SUCCESS),
-        None => tui::start(cli.model.request(), &cli.decoding),
+        Some(Command::Generate(args)) => generate::run(*args),
+        Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Transcript(args)) => transcript::run(args),
+        None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     };
     match outcome {
         Err(report) if is_fault_of_input(&report) => {

@@ -3,13 +3,15 @@
 mod play;
 mod table;
 
+use super::output::ColorChoice;
 use crate::transcript::export::{Format, ansi};
 use crate::transcript::palette::Paint;
+use crate::transcript::text::one_line;
 use crate::transcript::{Entry, Error, Journal, Session, Store, Summary, import, load, salvage, write_file};
-use clap::ValueEnum;
 use color_eyre::eyre::{Result, bail, eyre};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Browse, show, replay and export saved sessions.
 #[derive(Debug, clap::Args)]
@@ -43,7 +45,7 @@ enum Command {
         #[arg(long)]
         salvage: bool,
         #[arg(long, value_enum, default_value_t)]
-        color: Color,
+        color: ColorChoice,
     },
     /// Write a session in another format.
     Export {
@@ -70,7 +72,7 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         from: usize,
         #[arg(long, value_enum, default_value_t)]
-        color: Color,
+        color: ColorChoice,
     },
     /// Add a file to the sessions: what `generate --json` prints, an exported JSON, or a journal, whole or damaged.
     Import {
@@ -90,34 +92,27 @@ enum Command {
     Restore { session: String },
 }
 
-/// When to colour.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-impl Color {
-    fn paint(self) -> Paint {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        match self {
-            Self::Always => Paint::Colour,
-            Self::Never => Paint::Off,
-            Self::Auto if !io::stdout().is_terminal() => Paint::Off,
-            Self::Auto if refused => Paint::Modifiers,
-            Self::Auto => Paint::Colour,
-        }
+/// How much of the looks goes to standard output: `NO_COLOR` leaves modifiers, a file or a pipe gets nothing.
+fn paint(choice: ColorChoice) -> Paint {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => Paint::Colour,
+        ColorChoice::Never => Paint::Off,
+        ColorChoice::Auto if !io::stdout().is_terminal() => Paint::Off,
+        ColorChoice::Auto if refused => Paint::Modifiers,
+        ColorChoice::Auto => Paint::Colour,
     }
 }
 
-/// Runs the command. A reader that stops reading ends it quietly.
-pub fn run(args: Args) -> Result<()> {
+/// Runs the command. What goes wrong is told in a line and ends with status 2; a reader that stops reading ends it
+/// quietly.
+pub fn run(args: Args) -> Result<ExitCode> {
     match dispatch(args.command) {
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        outcome => outcome,
+        Err(error) if !is_broken_pipe(&error) => {
+            eprintln!("skiplens: {}", one_line(&format!("{error:#}")));
+            Ok(ExitCode::from(2))
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -129,7 +124,7 @@ fn dispatch(command: Command) -> Result<()> {
     let store = Store::open()?;
     match command {
         Command::List { search, trash, json } => list(&store, &search.join(" "), trash, json),
-        Command::Show { session, rejected, salvage, color } => show(&store, &session, rejected, salvage, color.paint()),
+        Command::Show { session, rejected, salvage, color } => show(&store, &session, rejected, salvage, paint(color)),
         Command::Export { session, format, output, force } => {
             export(&store, &session, format, output.as_deref(), force)
         }
@@ -137,7 +132,7 @@ fn dispatch(command: Command) -> Result<()> {
             if speed.is_nan() || speed <= 0.0 {
                 bail!("the speed must be above 0");
             }
-            play::play(read(&store, &session)?, speed, from, color.paint())
+            play::play(read(&store, &session)?, speed, from, paint(color))
         }
         Command::Import { file, title } => bring_in(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
@@ -154,7 +149,7 @@ fn say(text: &str) -> Result<()> {
 }
 
 fn warn(notes: &[String]) {
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    notes.iter().for_each(|note| eprintln!("note: {}", one_line(note)));
 }
 
 fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
@@ -199,7 +194,7 @@ fn salvaged(path: &Path) -> Result<Session> {
     let loaded = salvage(path)?;
     warn(&loaded.notes);
     if let Some(fault) = loaded.fault {
-        eprintln!("note: reading ended early: {fault}");
+        eprintln!("note: reading ended early: {}", one_line(&fault.to_string()));
     }
     Ok(loaded.session)
 }

@@ -157,3 +157,40 @@ pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::{LlamaConfig, RopeScaling};
+    use crate::engine::model::random;
+    use candle_core::{Device, quantized::GgmlDType};
+
+    #[test]
+    fn every_phase_is_measured() {
+        let config = LlamaConfig {
+            vocab_size: 64,
+            hidden_size: 32,
+            intermediate_size: 64,
+            num_layers: 4,
+            num_heads: 2,
+            num_kv_heads: 1,
+            head_dim: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            rope_scaling: RopeScaling::None,
+            context_length: 128,
+            tie_word_embeddings: true,
+        };
+        let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 1).unwrap();
+        let llama = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
+        let report = measure(&llama, 16, Duration::ZERO).unwrap();
+        assert_eq!(report.verify.iter().map(|v| v.phase.tokens).collect::<Vec<_>>(), VERIFY);
+        assert_eq!(
+            report.draft.iter().map(|d| (d.exit_layer, d.draft_vocab)).collect::<Vec<_>>(),
+            [(1, 0), (1, 16), (2, 0), (2, 16)]
+        );
+        assert!(report.prefill.tokens == 128 && report.decode.seconds > 0.0 && report.decode_bandwidth > 0.0);
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<BenchReport>(&json).unwrap().dtype, "q8_0");
+    }
+}

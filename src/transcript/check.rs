@@ -2,7 +2,7 @@
 //! what is written readable.
 
 use super::line::RoundLine;
-use crate::engine::decode::{Origin, Settings, TokenDetail};
+use crate::engine::decode::{Controller, Origin, Settings, TokenDetail};
 
 /// Positions, layers and counts beyond this are faults: no model comes near.
 const MOST: usize = 1 << 32;
@@ -18,6 +18,9 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
     }
     if round.position > MOST || round.index > MOST {
         return Err(format!("a round lies at the impossible position {}", round.position));
+    }
+    if round.moved.is_some_and(|moved| moved.exit_layer > MOST_LAYERS || moved.num_speculations > MOST_LAYERS) {
+        return Err("a round with an impossible exit layer or draft length".into());
     }
     if !is_duration(round.draft_seconds) || !is_duration(round.verify_seconds) {
         return Err("a round took an impossible time".into());
@@ -40,7 +43,8 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
         return Err("settings with an impossible exit layer or draft length".into());
     }
     let sampling = &settings.sampling;
-    let numbers = [sampling.temperature, sampling.top_p, sampling.min_p, sampling.repetition_penalty];
+    let threshold = if let Controller::Confidence { threshold } = settings.controller { threshold } else { 0.0 };
+    let numbers = [sampling.temperature, sampling.top_p, sampling.min_p, sampling.repetition_penalty, threshold];
     match numbers.iter().all(|number| number.is_finite()) {
         true => Ok(()),
         false => Err("settings with a number that is none".into()),
@@ -85,6 +89,10 @@ pub fn mend_round(round: &mut RoundLine) {
     round.accepted = round.accepted.min(round.drafted.len());
     round.position = round.position.min(MOST);
     round.index = round.index.min(MOST);
+    if let Some(moved) = &mut round.moved {
+        moved.exit_layer = moved.exit_layer.min(MOST_LAYERS);
+        moved.num_speculations = moved.num_speculations.min(MOST_LAYERS);
+    }
     round.draft_seconds = duration(round.draft_seconds);
     round.verify_seconds = duration(round.verify_seconds);
     for token in &mut round.drafted {
@@ -125,6 +133,9 @@ pub fn mend_settings(settings: &mut Settings) {
         if !number.is_finite() {
             *number = otherwise;
         }
+    }
+    if let Controller::Confidence { threshold } = &mut settings.controller {
+        *threshold = probability(*threshold);
     }
     settings.exit_layer = settings.exit_layer.min(MOST_LAYERS);
     settings.num_speculations = settings.num_speculations.min(MOST_LAYERS);

@@ -3,7 +3,7 @@
 use super::export::Skeleton;
 use super::line::{Header, RoundLine};
 use super::{Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read};
-use crate::engine::decode::{Round, Stats};
+use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::worker::{Message, Prompt, Role, RunId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ const LONGEST: u64 = 1 << 30;
 
 #[derive(Deserialize)]
 struct Document {
-    /// A name, or an object with one.
+    /// A name, or a `ModelInfo` or [`ModelRecord`].
     #[serde(default)]
     model: Value,
     /// A text, or a [`Prompt`].
@@ -24,8 +24,11 @@ struct Document {
     rounds: Vec<Round>,
     #[serde(default)]
     text: Option<String>,
+    /// What the file says of its rounds: compared, not believed.
     #[serde(default)]
-    stats: Option<Stats>,
+    stats: Value,
+    #[serde(default)]
+    stop: Option<StopReason>,
     #[serde(default)]
     session: Option<Skeleton>,
 }
@@ -43,7 +46,7 @@ pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
 }
 
 fn checked(at: usize, round: &Round) -> Result<(), String> {
-    let line = RoundLine::new(RunId(0), round.clone(), Detail::Layers);
+    let line = RoundLine::new(RunId(0), &round.settings, round.clone(), Detail::Layers);
     check::round(&line).and_then(|()| check::settings(&round.settings)).map_err(|fault| format!("round {at}: {fault}"))
 }
 
@@ -58,7 +61,11 @@ fn build(document: Document) -> Result<(Session, Vec<String>), String> {
         notes.push("the file's text is not that of its rounds; the rounds' is taken".into());
     }
     let counted = Stats::of(session.rounds());
-    if stats.is_some_and(|s| (s.tokens, s.drafted, s.accepted) != (counted.tokens, counted.drafted, counted.accepted)) {
+    let said = [("tokens", counted.tokens), ("drafted", counted.drafted), ("accepted", counted.accepted)];
+    if said
+        .iter()
+        .any(|(name, count)| stats.get(name).and_then(Value::as_u64).is_some_and(|said| said != *count as u64))
+    {
         notes.push("the file's statistics are not those of its rounds; they are counted again".into());
     }
     Ok((session, notes))
@@ -84,11 +91,14 @@ fn with_rounds(skeleton: Skeleton, rounds: Vec<Round>) -> Result<Session, String
 fn from_generate(document: Document) -> Session {
     let now = clock::now_ms();
     let mut session = Session::new(Header::new(String::new(), now));
-    let name = document.model.as_str().or_else(|| document.model.get("name")?.as_str());
-    session.models.extend(name.map(|name| ModelRecord { name: name.into(), ..ModelRecord::default() }));
+    session.models.extend(model(document.model));
     let prompt = add_prompt(&mut session, document.prompt, now);
-    let stop = document.rounds.last().and_then(|round| round.stop.clone());
-    let stats = document.stats.unwrap_or_default();
+    let stop = document.stop.or_else(|| document.rounds.last()?.stop.clone());
+    let prefill = Stats {
+        prefill_tokens: document.stats["prefill_tokens"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or(0),
+        prefill_seconds: document.stats["prefill_seconds"].as_f64().unwrap_or(0.0),
+        ..Stats::default()
+    };
     if let Some(last) = document.rounds.last() {
         session.settings = last.settings.clone();
     }
@@ -98,7 +108,7 @@ fn from_generate(document: Document) -> Session {
         prompt,
         model: session.models.len().checked_sub(1),
         system: session.systems.len().checked_sub(1),
-        end: stop.map(|stop| RunEnd::finished(stop, &stats, 0)),
+        end: stop.map(|stop| RunEnd::finished(stop, &prefill, 0)),
         rounds: document.rounds,
     };
     match session.turns.last_mut().filter(|turn| turn.role == Role::Assistant) {
@@ -107,6 +117,16 @@ fn from_generate(document: Document) -> Session {
     }
     session.mend();
     session
+}
+
+/// The model as far as its description can be read.
+fn model(description: Value) -> Option<ModelRecord> {
+    if let Value::String(name) = description {
+        return Some(ModelRecord { name, ..ModelRecord::default() });
+    }
+    let layers = description["config"]["num_layers"].as_u64().and_then(|count| count.try_into().ok());
+    let record: ModelRecord = serde_json::from_value(description).ok()?;
+    Some(ModelRecord { num_layers: layers.unwrap_or(record.num_layers), ..record })
 }
 
 /// Turns of what was asked, and how the answer refers to them.

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::entry::{Detail, Entry};
-use super::line::{Header, Line, RoundLine};
+use super::line::{Header, Line, Moved, RoundLine};
 use super::{Error, Result, Session, Store, check, read, text};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
@@ -207,11 +207,14 @@ impl Journal {
                 let line = Line::Run { turn, at, run, prompt: self.session.form_of(&prompt) };
                 self.settings_line(settings).into_iter().chain([line]).collect()
             }
-            Entry::Round { run, round } => {
-                let settings = round.settings.clone();
-                let mut line = RoundLine::new(run, *round, self.detail);
+            Entry::Round { run, mut round } => {
+                check::mend_settings(&mut round.settings);
+                let moved = self.settled && Moved::between(&self.session.settings, &round.settings).is_some();
+                let settings = if moved { None } else { self.settings_line(round.settings.clone()) };
+                let base = if moved { self.session.settings.clone() } else { round.settings.clone() };
+                let mut line = RoundLine::new(run, &base, *round, self.detail);
                 check::mend_round(&mut line);
-                self.settings_line(settings).into_iter().chain([Line::Round(Box::new(line))]).collect()
+                settings.into_iter().chain([Line::Round(Box::new(line))]).collect()
             }
             Entry::End { run, mut end } => {
                 end.prefill.seconds = check::duration(end.prefill.seconds);

@@ -1,7 +1,7 @@
 //! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
 
 use super::entry::{Detail, ModelRecord, PromptForm, RunEnd};
-use crate::engine::decode::{DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail};
+use crate::engine::decode::{Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail};
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -96,12 +96,15 @@ impl Line {
         ["title", "model", "system", "settings", "user", "assistant", "run", "round", "end", "keep", "summary"];
 }
 
-/// A round without its settings: those of the last settings line are its own.
+/// A round without its settings: those of the last settings line are its own, but for what a controller moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundLine {
     pub run: RunId,
     pub index: usize,
     pub position: usize,
+    /// Exit layer and speculations, where they are not those of the settings line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -118,30 +121,44 @@ pub struct RoundLine {
     pub stop: Option<StopReason>,
 }
 
+/// What a controller moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    pub exit_layer: usize,
+    pub num_speculations: usize,
+}
+
+impl Moved {
+    /// What makes `settings` of `base`: none if they are the same, or if they differ in more than a controller moves;
+    /// then `settings` need a line of their own.
+    pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
+        let Settings { exit_layer, num_speculations, .. } = *settings;
+        let same_but_for_it = Settings { exit_layer, num_speculations, ..base.clone() } == *settings;
+        (same_but_for_it && base != settings && base.controller != Controller::Fixed)
+            .then_some(Self { exit_layer, num_speculations })
+    }
+}
+
 impl RoundLine {
-    /// `round` as a line of `run`, with as much detail as is wanted.
-    pub fn new(run: RunId, round: Round, detail: Detail) -> Self {
-        let Round {
-            index,
-            position,
-            settings: _,
-            control,
-            mut drafted,
-            accepted,
-            mut last,
-            draft_seconds,
-            verify_seconds,
-            stop,
-        } = round;
+    /// `round` as a line of `run`, with as much detail as is wanted. Its settings are `base`, or what [`Moved`] makes of
+    /// them.
+    pub fn new(run: RunId, base: &Settings, round: Round, detail: Detail) -> Self {
+        let moved = Moved::between(base, &round.settings);
+        let Round { index, position, settings: _, control, mut drafted, accepted, mut last, .. } = round;
+        let Round { draft_seconds, verify_seconds, stop, .. } = round;
         drafted.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
         last.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
-        Self { run, index, position, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
+        Self { run, index, position, moved, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
     }
 
-    /// The round again, with the settings in force.
-    pub fn into_round(self, settings: Settings) -> Round {
-        let Self { run: _, index, position, control, drafted, accepted, last, draft_seconds, verify_seconds, stop } =
-            self;
+    /// The round again; `settings` are those of the last settings line.
+    pub fn into_round(self, mut settings: Settings) -> Round {
+        if let Some(moved) = self.moved {
+            settings.exit_layer = moved.exit_layer;
+            settings.num_speculations = moved.num_speculations;
+        }
+        let Self { run: _, index, position, moved: _, control, drafted, accepted, last, .. } = self;
+        let Self { draft_seconds, verify_seconds, stop, .. } = self;
         Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
     }
 }

@@ -29,6 +29,7 @@ mod session;
 mod store;
 mod summary;
 pub mod text;
+mod written;
 
 pub use clock::minutes;
 pub use entry::{Detail, Entry, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};

@@ -202,7 +202,7 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     h.press("enter");
     assert_eq!(h.state.prompt.text(), "early");
     h.send(Msg::Engine(super::support::loaded()));
-    h.press("enter");
+    assert!(matches!(h.commands.last(), Some(Command::Generate { .. })), "sent as soon as the model is there");
     h.engine(10);
     h.write("next");
     h.press("enter");

@@ -159,7 +159,7 @@ fn a_signal_ends_it_with_the_terminal_restored() {
 fn a_chat_with_a_real_model() {
     let Some(model) = support::smollm2() else { return };
     let mut session = Session::start(&model, 100, 30);
-    session.wait("the model", |screen| screen.contains("layers") && screen.contains("self-speculative"));
+    session.wait("the model", |screen| screen.contains(" layers · "));
     session.type_("Write a long story about a fox.\r");
     session.wait("tokens", |screen| screen.contains("tok/s") && screen.contains("%"));
     let (column, row) = session.find("exit layer").expect("the slider");

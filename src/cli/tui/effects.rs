@@ -1,5 +1,6 @@
 //! Carries effects out. What goes wrong comes back as a message, not as an end.
 
+use super::recorder::Recorder;
 use super::{Driver, files};
 use crate::app::{Effect, Msg};
 use color_eyre::Result;
@@ -18,17 +19,26 @@ impl Driver {
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
             Effect::SaveConfig(config) => self.answer(files::save_config(&config).map(|()| None))?,
-            Effect::SaveSession(name, session) => {
-                let saved = files::save_session(&name, &session);
-                self.answer(saved.map(|path| Some(Msg::Done(format!("saved as {}", path.display())))))?;
+            Effect::SaveSession(name) => {
+                let saved = self.recorder()?.map(|recorder| recorder.save(&name));
+                self.answer(told(saved).map(|path| path.map(|p| Msg::Done(format!("saved as {}", p.display())))))?;
             }
             Effect::LoadSession(name) => {
-                self.answer(files::load_session(&name).map(|s| Some(Msg::SessionLoaded(s))))?
+                let loaded = self.recorder()?.map(|recorder| recorder.resume(&name));
+                self.answer(told(loaded).map(|session| session.map(Msg::SessionLoaded)))?;
             }
             Effect::Suspend => self.suspend()?,
             Effect::Quit => {}
         }
         Ok(())
+    }
+
+    /// What keeps sessions; where nothing does, the user is told.
+    fn recorder(&mut self) -> Result<Option<&mut Recorder>> {
+        if self.recorder.is_none() {
+            self.take(Msg::Wrong("sessions cannot be kept here; set SKIPLENS_DATA_DIR to a folder".into()))?;
+        }
+        Ok(self.recorder.as_mut())
     }
 
     /// Tell the state how it went.
@@ -64,6 +74,11 @@ impl Driver {
         self.changed = true;
         Ok(done)
     }
+}
+
+/// An outcome, if there was one, for [`Driver::answer`].
+fn told<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
+    Ok(outcome.transpose()?)
 }
 
 /// Let `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own.

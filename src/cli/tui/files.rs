@@ -1,6 +1,6 @@
-//! The settings file and saved sessions.
+//! The settings file and scratch files.
 
-use crate::app::{Config, Session};
+use crate::app::Config;
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, bail, eyre};
 use directories::ProjectDirs;
@@ -9,11 +9,6 @@ use std::path::{Path, PathBuf};
 
 fn dirs() -> Result<ProjectDirs> {
     ProjectDirs::from("", "", "skiplens").ok_or_else(|| eyre!("no home directory is known; set HOME"))
-}
-
-/// Where saved sessions lie.
-pub fn sessions_dir() -> Result<PathBuf> {
-    Ok(dirs()?.data_dir().join("sessions"))
 }
 
 fn config_path() -> Result<PathBuf> {
@@ -32,31 +27,6 @@ pub fn load_config() -> Result<Config> {
 
 pub fn save_config(config: &Config) -> Result<()> {
     write(&config_path()?, &toml::to_string_pretty(config)?)
-}
-
-/// Save a session under a name; gives back where.
-pub fn save_session(name: &str, session: &Session) -> Result<PathBuf> {
-    let path = session_path(name)?;
-    write(&path, &serde_json::to_string(session)?)?;
-    Ok(path)
-}
-
-pub fn load_session(name: &str) -> Result<Session> {
-    let path = session_path(name)?;
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!("there is no session {name}"),
-        read => read.wrap_err_with(|| path.display().to_string())?,
-    };
-    serde_json::from_str(&text).wrap_err_with(|| format!("{} is not a session", path.display()))
-}
-
-/// A name must not lead out of the folder.
-fn session_path(name: &str) -> Result<PathBuf> {
-    let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
-    if name.starts_with('.') || name.is_empty() || !name.chars().all(fits) {
-        bail!("`{name}` cannot be a name; use letters, digits, `-`, `_` and `.`");
-    }
-    Ok(sessions_dir()?.join(format!("{name}.json")))
 }
 
 /// Write a file whole or not at all.
@@ -85,17 +55,4 @@ pub fn scratch() -> Result<(PathBuf, File)> {
         }
     }
     bail!("no file could be made in {}", folder.display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_in_their_folder() {
-        assert!(session_path("my chat-1").is_ok());
-        for name in ["", "..", "../x", "a/b", ".hidden"] {
-            assert!(session_path(name).is_err(), "{name}");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod effects;
 mod files;
+mod recorder;
 mod start;
 mod terminal;
 
@@ -12,6 +13,7 @@ use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
+use recorder::Recorder;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use terminal::{Signals, Terminal};
@@ -30,7 +32,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the terminal cannot be used or the settings file names a key that does not exist. The terminal is restored in
 /// every case, a panic included.
-pub async fn run(commands: Sender<Command>, events: UnboundedReceiver<Event>, options: Options) -> Result<()> {
+pub async fn run(
+    commands: Sender<Command>,
+    events: UnboundedReceiver<Event>,
+    options: Options,
+    resume: Option<String>,
+) -> Result<()> {
+    let mut recorder = Recorder::new();
+    let resumed = match (&resume, &mut recorder) {
+        (Some(name), Ok(recorder)) => Some(recorder.resume(name)?),
+        _ => None,
+    };
     let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
     let terminal = Terminal::enter(state.config.mouse)?;
     let mut driver = Driver {
@@ -39,16 +51,27 @@ pub async fn run(commands: Sender<Command>, events: UnboundedReceiver<Event>, op
         terminal,
         input: EventStream::new(),
         commands,
+        recorder: None,
         events: Some(events),
         start: Instant::now(),
         next_frame: Instant::now(),
         changed: true,
     };
+    match recorder {
+        Ok(recorder) => driver.recorder = Some(recorder),
+        Err(fault) => driver.take(Msg::Wrong(format!("this session is not kept: {fault}")))?,
+    }
+    if let Some(session) = resumed {
+        driver.take(Msg::SessionLoaded(session))?;
+    }
     driver.draw()?;
     let request = driver.state.request.clone();
     driver.send(Command::Load(request));
     let result = driver.serve().await;
     driver.send(Command::Shutdown);
+    if let Some(recorder) = driver.recorder.take() {
+        recorder.close()?;
+    }
     result
 }
 
@@ -59,6 +82,8 @@ struct Driver {
     terminal: Terminal,
     input: EventStream,
     commands: Sender<Command>,
+    /// None where sessions cannot be kept.
+    recorder: Option<Recorder>,
     /// None once the engine's thread is gone.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
@@ -111,6 +136,10 @@ impl Driver {
             self.events = None;
         }
         self.changed = true;
+        if let Msg::Engine(event) = &msg {
+            let noted = self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.event(event));
+            self.warn_of_journal(noted);
+        }
         for effect in update(&mut self.state, msg) {
             self.carry_out(effect)?;
         }
@@ -125,8 +154,17 @@ impl Driver {
         Ok(())
     }
 
+    /// What could not be written waits in memory and goes out later; the chat goes on.
+    fn warn_of_journal(&mut self, noted: crate::transcript::Result<()>) {
+        if let Err(fault) = noted {
+            update(&mut self.state, Msg::Wrong(format!("the session could not be written: {fault}")));
+        }
+    }
+
     /// A closed channel shows as [`Msg::EngineGone`] on the other one.
     fn send(&mut self, command: Command) {
+        let noted = self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.command(&command));
+        self.warn_of_journal(noted);
         drop(self.commands.send(command));
     }
 }

@@ -18,7 +18,7 @@ const LAYERS: usize = 30;
 ///
 /// # Errors
 /// When there is no terminal, or the settings file cannot be understood.
-pub fn start(request: ModelRequest, decoding: &DecodingArgs) -> Result<ExitCode> {
+pub fn start(request: ModelRequest, decoding: &DecodingArgs, resume: Option<String>) -> Result<ExitCode> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         bail!("the playground needs a terminal; for plain output there is `skiplens generate`");
     }
@@ -33,7 +33,7 @@ pub fn start(request: ModelRequest, decoding: &DecodingArgs) -> Result<ExitCode>
     };
     let worker = worker::spawn()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(worker.commands, worker.events, options))?;
+    runtime.block_on(run(worker.commands, worker.events, options, resume))?;
     Ok(ExitCode::SUCCESS)
 }
 

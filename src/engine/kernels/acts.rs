@@ -99,22 +99,28 @@ impl Kernel for Quantise<'_> {
 
 #[inline(always)]
 fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
-    /// Adding and taking away 1.5 × 2^23 rounds to the nearest integer, ties to even.
+    /// Adding 1.5 × 2^23 rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     let mut most = [0.0f32; 16];
-    for i in 0..BLOCK {
-        let size = x[i].abs();
-        most[i % 16] = if size > most[i % 16] { size } else { most[i % 16] };
+    for i in 0..16 {
+        let [a, b] = [x[i].abs(), x[i + 16].abs()];
+        let larger = if a > b { a } else { b };
+        most[i] = if larger > 0.0 { larger } else { 0.0 };
     }
-    let most = most.iter().fold(0.0f32, |a, &b| if b > a { b } else { a });
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            most[i] = if most[i + width] > most[i] { most[i + width] } else { most[i] };
+        }
+    }
+    let most = most[0];
     let scale = most / 127.0;
     let inverse = if scale > 0.0 { 127.0 / most } else { 0.0 };
     let mut sums = [0i32; 2];
     for (half, sum) in sums.iter_mut().enumerate() {
         for i in half * 16..half * 16 + 16 {
-            // The clamp catches what is not a number, and infinities of a broken model.
-            let rounded = (x[i] * inverse + ROUND) - ROUND;
-            let q = (rounded as i32).clamp(-127, 127);
+            // The integer lies in the low bits: a cast would be done one by one. The clamp catches what is not a number.
+            let rounded = x[i] * inverse + ROUND;
+            let q = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32).clamp(-127, 127);
             bytes[i] = q as i8;
             *sum += q;
         }

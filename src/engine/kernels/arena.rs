@@ -118,7 +118,7 @@ mod tests {
         let mut buffers: Vec<Buffer> = sizes.iter().map(|&size| arena.zeros(size)).collect();
         drop(arena);
         for (i, buffer) in buffers.iter_mut().enumerate() {
-            assert!(buffer.as_ptr() as usize % LINE == 0 && buffer.iter().all(|&x| x == 0));
+            assert!((buffer.as_ptr() as usize).is_multiple_of(LINE) && buffer.iter().all(|&x| x == 0));
             buffer.fill(i as u8 + 1);
         }
         for (i, (buffer, size)) in buffers.iter().zip(sizes).enumerate() {

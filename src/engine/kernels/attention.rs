@@ -108,50 +108,73 @@ impl Attention<'_> {
         }
     }
 
-    /// Sums of the values with the scores as weights, over `totals`.
+    /// Sums of the values with the scores as weights, over `totals`; two chunks of dimensions at once where there are
+    /// two, so that additions do not wait for each other.
     #[inline(always)]
     unsafe fn gather<S: Simd, const G: usize>(&mut self, head: usize, stride: usize, totals: [f32; G]) {
-        let dim = self.head_dim;
-        for chunk in 0..dim.div_ceil(LANES) {
-            // SAFETY: the caller's pages hold the positions.
-            let sums = unsafe { self.gather_chunk::<S, G>(head, stride, chunk) };
-            let width = LANES.min(dim - chunk * LANES);
-            for g in 0..G {
-                let to = &mut self.out[(head + g) * dim + chunk * LANES..][..width];
-                for (to, sum) in to.iter_mut().zip(sums[g]) {
-                    *to = sum / totals[g];
+        let chunks = self.head_dim.div_ceil(LANES);
+        let mut chunk = 0;
+        while chunk < chunks {
+            // SAFETY: the caller's.
+            unsafe {
+                if chunk + 2 <= chunks {
+                    self.gather_chunks::<S, G, 2>(head, stride, chunk, totals);
+                    chunk += 2;
+                } else {
+                    self.gather_chunks::<S, G, 1>(head, stride, chunk, totals);
+                    chunk += 1;
                 }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn gather_chunk<S: Simd, const G: usize>(
-        &self,
+    unsafe fn gather_chunks<S: Simd, const G: usize, const C: usize>(
+        &mut self,
         head: usize,
         stride: usize,
         chunk: usize,
-    ) -> [[f32; LANES]; G] {
+        totals: [f32; G],
+    ) {
         let scores = self.scores[head * stride..(head + G) * stride].as_ptr();
-        let mut out = [[0.0; LANES]; G];
         // SAFETY: the caller's pages hold the positions.
         unsafe {
-            let mut sums = [S::splat(0.0); G];
+            let mut sums = [[S::splat(0.0); C]; G];
             for (page, &values) in self.values.iter().enumerate() {
                 let first = page * PAGE;
                 let values = values.add(chunk * PAGE * LANES);
                 for position in first..self.positions.min(first + PAGE) {
-                    let value = S::load_f16(values.add((position - first) * LANES));
+                    let mut value = [S::splat(0.0); C];
+                    for (c, value) in value.iter_mut().enumerate() {
+                        *value = S::load_f16(values.add((c * PAGE + position - first) * LANES));
+                    }
                     for (g, sum) in sums.iter_mut().enumerate() {
-                        *sum = S::fma(value, S::splat(*scores.add(g * stride + position)), *sum);
+                        let score = S::splat(*scores.add(g * stride + position));
+                        for c in 0..C {
+                            sum[c] = S::fma(value[c], score, sum[c]);
+                        }
                     }
                 }
             }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                S::store(out.as_mut_ptr(), sum);
+            for (g, sum) in sums.into_iter().enumerate() {
+                for (c, sum) in sum.into_iter().enumerate() {
+                    self.put::<S>(head + g, chunk + c, sum, totals[g]);
+                }
             }
         }
-        out
+    }
+
+    /// One chunk of a head's output.
+    #[inline(always)]
+    unsafe fn put<S: Simd>(&mut self, head: usize, chunk: usize, sum: S::F, total: f32) {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: 16 lanes.
+        unsafe { S::store(lanes.as_mut_ptr(), sum) };
+        let width = LANES.min(self.head_dim - chunk * LANES);
+        let to = &mut self.out[head * self.head_dim + chunk * LANES..][..width];
+        for (to, lane) in to.iter_mut().zip(lanes) {
+            *to = lane / total;
+        }
     }
 }
 

@@ -9,15 +9,17 @@ pub fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     /// ln 2 in two parts, so that the reduction is exact.
     const LN2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
-    /// Adding and taking away 1.5 × 2^23 rounds to the nearest integer.
+    /// Adding 1.5 × 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
-    let n = clamped.mul_add(LOG2_E, ROUND) - ROUND;
+    let shifted = clamped.mul_add(LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = n.mul_add(-LN2.1, n.mul_add(-LN2.0, clamped));
     let p = (1.0f32 / 720.0).mul_add(r, 1.0 / 120.0);
     let p = p.mul_add(r, 1.0 / 24.0).mul_add(r, 1.0 / 6.0).mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0).mul_add(r, 1.0);
-    let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    // n lies in the low bits, from where the shift makes it an exponent.
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { p * power }
 }
 

@@ -7,9 +7,13 @@ use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd,
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
 
-/// Blocks by which weights are asked for before they are needed: the machine's own prefetching starts anew with every
-/// page, and for the short runs of scales with every panel.
-const AHEAD: usize = 10;
+/// Blocks by which weights are asked for before they are needed. Scales come in short runs, for which the machine's own
+/// prefetching starts anew with every panel.
+const AHEAD: usize = 16;
+
+/// Rows from which weights are asked for too: with fewer, the machine's own prefetching keeps up and more only disturbs;
+/// with more, reading memory and multiplying would take turns.
+pub const FEW: usize = 4;
 
 /// `[row][lane]` results.
 pub type Tile = [[f32; LANES]; TILE];
@@ -130,8 +134,10 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
         let mut mins = if has_mins { w.mins.at(panel * units * LANES) } else { scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            for at in (0..w.form.unit()).step_by(64) {
-                S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
+            if M >= FEW {
+                for at in (0..w.form.unit()).step_by(64) {
+                    S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
+                }
             }
             S::prefetch(scales.wrapping_add(AHEAD * line * halves));
             if has_mins {

@@ -6,6 +6,8 @@
 //! SIMD performs the same fused multiply-adds lane by lane, not on the machine either. And a panel that was read once
 //! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
 
+#![allow(clippy::needless_range_loop, reason = "several arrays are walked side by side, lane by lane")]
+
 mod acts;
 mod arena;
 mod attention;
@@ -22,6 +24,8 @@ mod quants;
 mod rope;
 mod simd;
 mod team;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -65,7 +65,7 @@ fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
     };
     let qs = &qs[sub / 2 * 32..];
     let q = std::array::from_fn(|i| {
-        let nibble = if sub % 2 == 0 { qs[i] & 15 } else { qs[i] >> 4 };
+        let nibble = if sub.is_multiple_of(2) { qs[i] & 15 } else { qs[i] >> 4 };
         (nibble | fifth.map_or(0, |bits| (bits[i] >> sub & 1) << 4)) as i8
     });
     Block { q, scales: [half_at(block, 0) * f32::from(scale); 2], min: -half_at(block, 2) * f32::from(min) }

@@ -17,7 +17,8 @@ pub trait Simd: Copy {
     /// Most rows of activations that are best served at once.
     const ROWS: usize;
 
-    /// Asks for the cache line at `p`, which need not be there.
+    /// Asks for the cache line at `p`, which need not be there, in the second-level cache: the first level has few
+    /// places for lines on their way, and loads that find none free wait.
     #[inline(always)]
     unsafe fn prefetch(_p: *const u8) {}
     unsafe fn splat(x: f32) -> Self::F;

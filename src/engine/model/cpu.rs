@@ -1,27 +1,25 @@
 //! The forward pass on the CPU: every step runs in one parallel region of the team.
 
+use super::step::{PageLists, Step, multiply, quantise_for};
 use super::{load, rope};
 use crate::engine::Result;
-use crate::engine::cache::{Pages, PagesView};
+use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{
-    Acts, ActsView, Arena, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Team, Tile, attend,
-    read_bandwidth, rms_norm, rotate, swiglu, tile, to_f16,
-};
+use crate::engine::kernels::{Acts, Arena, LANES, Level, Packed, Shared, Team, read_bandwidth, rms_norm};
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Weights of one layer.
-struct Layer {
-    attn_norm: Vec<f32>,
+pub struct Layer {
+    pub attn_norm: Vec<f32>,
     /// q, k and v, which read the same activations.
-    qkv: [Packed; 3],
-    attn_output: Packed,
-    ffn_norm: Vec<f32>,
-    gate: Packed,
-    up: Packed,
-    down: Packed,
+    pub qkv: [Packed; 3],
+    pub attn_output: Packed,
+    pub ffn_norm: Vec<f32>,
+    pub gate: Packed,
+    pub up: Packed,
+    pub down: Packed,
 }
 
 /// A Llama for the CPU kernels.
@@ -141,7 +139,8 @@ impl CpuLlama {
         grow(q, n * config.num_heads * config.head_dim);
         grow(scores, self.team.threads() * score_size);
         let step = Step {
-            llama: self,
+            config: &self.config,
+            level: self.level,
             n,
             start,
             hidden: Shared::new(hidden),
@@ -155,9 +154,10 @@ impl CpuLlama {
             rotations: &rotations,
         };
         self.team.run(&|crew| {
+            let mut lists = PageLists::default();
             for layer in range.clone() {
                 // SAFETY: the buffers outlive the step, and its phases are apart.
-                unsafe { step.layer(crew, layer) };
+                unsafe { step.layer(crew, layer, &self.layers[layer], &mut lists) };
             }
         });
         drop(step);
@@ -223,266 +223,3 @@ fn grow(buffer: &mut Vec<f32>, len: usize) {
         buffer.resize(len, 0.0);
     }
 }
-
-/// Quantises a row of activations if one of the matrices wants that.
-///
-/// # Safety
-/// No one else uses that row meanwhile.
-unsafe fn quantise_for(weights: &[&Packed], level: Level, acts: &ActsView, row: usize) {
-    if weights.iter().any(|w| !w.is_dense()) {
-        // SAFETY: the caller's.
-        unsafe { acts.quantise(level, row, 0, acts.cols) };
-    }
-}
-
-/// Multiplies `n` rows of activations with the first `panels` panels of the matrices, counted through, and calls
-/// `done(matrix, panel, first row, [row][lane])` with every tile.
-///
-/// # Safety
-/// No one writes the activations meanwhile.
-unsafe fn multiply(
-    crew: &Crew,
-    level: Level,
-    weights: &[&Packed],
-    panels: usize,
-    acts: &ActsView,
-    n: usize,
-    mut done: impl FnMut(usize, usize, usize, &mut [[f32; LANES]]),
-) {
-    let mut out: Tile = [[0.0; LANES]; TILE];
-    crew.share(panels, crew.piece(panels), |panels| {
-        for mut panel in panels {
-            let mut matrix = 0;
-            while panel >= weights[matrix].panels() {
-                panel -= weights[matrix].panels();
-                matrix += 1;
-            }
-            for first in (0..n).step_by(TILE) {
-                let rows = TILE.min(n - first);
-                // SAFETY: the caller's.
-                unsafe { tile(level, weights[matrix], panel, acts, first, rows, &mut out) };
-                done(matrix, panel, first, &mut out[..rows]);
-            }
-        }
-    });
-}
-
-/// As [`rotate`] for some of the lanes, where a head does not fill a panel.
-fn rotate_part(tile: &mut [[f32; LANES]], part: Range<usize>, rotations: &[f32], stride: usize) {
-    for (i, row) in tile.iter_mut().enumerate() {
-        for (pair, rotation) in row[part.clone()].chunks_exact_mut(2).zip(rotations[i * stride..].chunks_exact(2)) {
-            let [a, b, cos, sin] = [pair[0], pair[1], rotation[0], rotation[1]];
-            (pair[0], pair[1]) = (a * cos - b * sin, a * sin + b * cos);
-        }
-    }
-}
-
-/// One pass of rows through layers: what the members of the crew share.
-struct Step<'a> {
-    llama: &'a CpuLlama,
-    n: usize,
-    /// Position of the first row.
-    start: usize,
-    /// `[n, hidden]`, the residual stream.
-    hidden: Shared<f32>,
-    input: ActsView,
-    attended: ActsView,
-    inner: ActsView,
-    /// `[n, heads * head_dim]`
-    q: Shared<f32>,
-    scores: Shared<f32>,
-    /// Elements of `scores` that belong to one member.
-    score_size: usize,
-    cache: PagesView,
-    rotations: &'a [f32],
-}
-
-impl Step<'_> {
-    /// One layer over all rows. Each phase ends with the whole crew done.
-    ///
-    /// # Safety
-    /// All members of the crew call this alike, and the buffers are in place.
-    unsafe fn layer(&self, crew: &Crew, index: usize) {
-        let layer = &self.llama.layers[index];
-        // SAFETY: the members write rows and columns of their own, and read what earlier phases wrote.
-        unsafe {
-            let [q, k, v] = &layer.qkv;
-            self.norm(crew, &layer.attn_norm, &[q, k, v]);
-            self.project(crew, index, &[q, k, v]);
-            self.attention(crew, index, &layer.attn_output);
-            self.add(crew, &layer.attn_output, &self.attended);
-            self.norm(crew, &layer.ffn_norm, &[&layer.gate, &layer.up]);
-            self.gate_up(crew, layer);
-            self.add(crew, &layer.down, &self.inner);
-        }
-    }
-
-    /// Normed rows of the residual stream, in the form that `weights` want.
-    unsafe fn norm(&self, crew: &Crew, norm: &[f32], weights: &[&Packed]) {
-        let (level, cols) = (self.llama.level, self.input.cols);
-        let eps = self.llama.config.rms_norm_eps as f32;
-        crew.share(self.n, 1, |rows| {
-            for row in rows {
-                // SAFETY: rows are shared out.
-                unsafe {
-                    rms_norm(level, self.hidden.slice(row * cols, cols), norm, eps, self.input.row(row));
-                    quantise_for(weights, level, &self.input, row);
-                }
-            }
-        });
-    }
-
-    /// q, k and v; q and k rotated, k and v into the cache.
-    unsafe fn project(&self, crew: &Crew, layer: usize, weights: &[&Packed]) {
-        let panels = weights.iter().map(|w| w.panels()).sum();
-        let done = |matrix: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
-            let column = panel * LANES;
-            let lanes = LANES.min(weights[matrix].rows - column);
-            // SAFETY: panels are shared out, and with them columns and elements of heads.
-            unsafe { self.place(layer, matrix, first, column, tile, lanes) };
-        };
-        // SAFETY: the input was written in the phase before.
-        unsafe { multiply(crew, self.llama.level, weights, panels, &self.input, self.n, done) };
-    }
-
-    /// Puts columns `column..column + lanes` of q (`matrix` 0), k (1) or v (2) where they belong, a head's share at a
-    /// time.
-    unsafe fn place(
-        &self,
-        layer: usize,
-        matrix: usize,
-        first: usize,
-        column: usize,
-        tile: &mut [[f32; LANES]],
-        lanes: usize,
-    ) {
-        let (level, dim) = (self.llama.level, self.llama.config.head_dim);
-        let mut from = 0;
-        while from < lanes {
-            let (head, d) = ((column + from) / dim, (column + from) % dim);
-            let width = (dim - d).min(lanes - from);
-            if matrix < 2 {
-                let at = (self.start + first) * dim + d;
-                if width == LANES {
-                    rotate(level, tile, &self.rotations[at..], dim);
-                } else {
-                    rotate_part(tile, from..from + width, &self.rotations[at..], dim);
-                }
-            }
-            // SAFETY: the caller's.
-            unsafe { self.write(layer, matrix, first, (head, d), tile, from..from + width) };
-            from += width;
-        }
-    }
-
-    /// Writes lanes `part` of a tile as elements `d..` of a head.
-    unsafe fn write(
-        &self,
-        layer: usize,
-        matrix: usize,
-        first: usize,
-        (head, d): (usize, usize),
-        tile: &[[f32; LANES]],
-        part: Range<usize>,
-    ) {
-        let (dim, width) = (self.llama.config.head_dim, self.attended.cols);
-        let mut halves = [[0; LANES]; TILE];
-        if matrix > 0 {
-            to_f16(self.llama.level, tile, &mut halves);
-        }
-        for (i, values) in tile.iter().enumerate() {
-            let (row, half) = (first + i, &halves[i][part.clone()]);
-            // SAFETY: the caller's.
-            unsafe {
-                match matrix {
-                    0 => self.q.slice(row * width + head * dim + d, part.len()).copy_from_slice(&values[part.clone()]),
-                    1 => self.cache.write_key(layer, head, self.start + row, d, half),
-                    _ => self.cache.write_value(layer, head, self.start + row, d, half),
-                }
-            }
-        }
-    }
-
-    /// Attention of every row, in the form that `weights` want.
-    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
-        let config = &self.llama.config;
-        let (kv_heads, dim) = (config.num_kv_heads, config.head_dim);
-        let size = config.num_heads / kv_heads * dim;
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        crew.share(self.n * kv_heads, 1, |items| {
-            for item in items {
-                let (row, head) = (item / kv_heads, item % kv_heads);
-                self.cache.head(layer, head, &mut keys, &mut values);
-                // SAFETY: items are shared out, and the cache was written in the phase before.
-                unsafe {
-                    let attention = Attention {
-                        q: self.q.slice(item * size, size),
-                        head_dim: dim,
-                        keys: &keys,
-                        values: &values,
-                        positions: self.start + row + 1,
-                        scores: self.scores.slice(crew.member() * self.score_size, self.score_size),
-                        out: self.attended.dense.slice(item * size, size),
-                    };
-                    attend(self.llama.level, attention);
-                    if !weights.is_dense() && size.is_multiple_of(BLOCK) {
-                        self.attended.quantise(self.llama.level, row, head * size, (head + 1) * size);
-                    }
-                }
-            }
-        });
-        if !weights.is_dense() && !size.is_multiple_of(BLOCK) {
-            crew.share(self.n, 1, |rows| {
-                // SAFETY: rows are shared out.
-                rows.for_each(|row| unsafe { quantise_for(&[weights], self.llama.level, &self.attended, row) });
-            });
-        }
-    }
-
-    /// Adds a product to the residual stream.
-    unsafe fn add(&self, crew: &Crew, weights: &Packed, acts: &ActsView) {
-        let (cols, panels) = (self.input.cols, weights.panels());
-        let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
-            let lanes = LANES.min(cols - panel * LANES);
-            for (i, values) in tile.iter().enumerate() {
-                // SAFETY: panels are shared out, and with them columns.
-                let hidden = unsafe { self.hidden.slice((first + i) * cols + panel * LANES, lanes) };
-                hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x);
-            }
-        };
-        // SAFETY: the activations were written in the phase before.
-        unsafe { multiply(crew, self.llama.level, &[weights], panels, acts, self.n, done) };
-    }
-
-    /// silu(gate) × up, from one reading of the input.
-    unsafe fn gate_up(&self, crew: &Crew, layer: &Layer) {
-        let (level, cols) = (self.llama.level, self.inner.cols);
-        let mut up: Tile = [[0.0; LANES]; TILE];
-        let mut gate: Tile = [[0.0; LANES]; TILE];
-        // Two panels are a block of columns, which can be quantised once both are there.
-        let piece = crew.piece(layer.gate.panels()).next_multiple_of(2);
-        crew.share(layer.gate.panels(), piece, |panels| {
-            for panel in panels {
-                let lanes = LANES.min(cols - panel * LANES);
-                for first in (0..self.n).step_by(TILE) {
-                    let rows = TILE.min(self.n - first);
-                    // SAFETY: panels are shared out, and the input was written in the phase before.
-                    unsafe {
-                        tile(level, &layer.gate, panel, &self.input, first, rows, &mut gate);
-                        tile(level, &layer.up, panel, &self.input, first, rows, &mut up);
-                        swiglu(level, &mut gate[..rows], &up[..rows]);
-                        for (i, values) in gate[..rows].iter().enumerate() {
-                            let to = self.inner.dense.slice((first + i) * cols + panel * LANES, lanes);
-                            to.copy_from_slice(&values[..lanes]);
-                            if panel % 2 == 1 && !layer.down.is_dense() {
-                                self.inner.quantise(level, first + i, (panel - 1) * LANES, (panel + 1) * LANES);
-                            }
-                        }
-                    }
-                }
-            }
-        });
-    }
-}
-
-const _: () = assert!(BLOCK == 2 * LANES);

@@ -5,6 +5,7 @@ mod device;
 mod load;
 pub mod random;
 mod rope;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +35,8 @@ pub struct Llama {
 
 /// Who computes.
 enum Body {
-    Cpu(CpuLlama),
-    Device(DeviceLlama),
+    Cpu(Box<CpuLlama>),
+    Device(Box<DeviceLlama>),
 }
 
 impl Llama {
@@ -59,7 +60,7 @@ impl Llama {
     pub fn load_tensors(checkpoint: &Checkpoint, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
         load::check(&checkpoint.config)?;
         let body = DeviceLlama::load(checkpoint, device, progress)?;
-        Ok(Self::new(checkpoint.config.clone(), Body::Device(body)))
+        Ok(Self::new(checkpoint.config.clone(), Body::Device(Box::new(body))))
     }
 
     /// As [`Llama::load`] for the CPU kernels at a level of SIMD.
@@ -71,7 +72,7 @@ impl Llama {
     ) -> Result<Self> {
         load::check(&checkpoint.config)?;
         let body = CpuLlama::load(checkpoint, level, threads, progress)?;
-        Ok(Self::new(checkpoint.config.clone(), Body::Cpu(body)))
+        Ok(Self::new(checkpoint.config.clone(), Body::Cpu(Box::new(body))))
     }
 
     fn new(config: LlamaConfig, body: Body) -> Self {

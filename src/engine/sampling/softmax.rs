@@ -76,7 +76,7 @@ fn exponentials_body(logits: &[f32], max: f32, scale: f32, weights: &mut [f32]) 
 pub fn exp(x: f32) -> f32 {
     let clamped = if x > -87.0 { x } else { -87.0 };
     let n = (clamped * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
-    let r = (clamped - n * 0.693_359_375) + n * 2.121_944_4e-4;
+    let r = (clamped - n * 0.693_359_4) + n * 2.121_944_4e-4;
     let p = 1.987_569_2e-4 * r + 1.398_199_9e-3;
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;

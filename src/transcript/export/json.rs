@@ -1,23 +1,52 @@
 //! JSON: the object that `skiplens generate --json` prints, the conversation, and what else makes up the session.
 
-use crate::engine::decode::{Origin, Round, Stats};
-use crate::engine::worker::Message;
-use crate::transcript::{Run, Session, text};
+use crate::engine::decode::{Origin, Round, Stats, StopReason};
+use crate::engine::worker::{Message, Prompt};
+use crate::transcript::{ModelRecord, Run, Session, text};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
 struct Document<'a> {
-    /// Name of the last model.
-    model: &'a str,
-    /// What was said first.
-    prompt: &'a str,
+    /// The last model.
+    model: Option<&'a ModelRecord>,
+    /// What the first run continued.
+    prompt: Option<Prompt>,
     /// All generated text.
     text: String,
     tokens: Vec<Token<'a>>,
     rounds: Vec<&'a Round>,
-    stats: Stats,
+    stats: Figures,
+    /// Why the last run ended.
+    stop: Option<&'a StopReason>,
     messages: Vec<Message>,
     session: Skeleton,
+}
+
+/// [`Stats`] with what is derived from it.
+#[derive(Serialize)]
+struct Figures {
+    #[serde(flatten)]
+    stats: Stats,
+    rejected: usize,
+    acceptance_rate: Option<f64>,
+    acceptance_by_position: Vec<f64>,
+    mean_accepted_length: Option<f64>,
+    decode_seconds: f64,
+    tokens_per_second: Option<f64>,
+}
+
+impl From<Stats> for Figures {
+    fn from(stats: Stats) -> Self {
+        Self {
+            rejected: stats.drafted - stats.accepted,
+            acceptance_rate: stats.acceptance_rate(),
+            acceptance_by_position: stats.acceptance_by_position(),
+            mean_accepted_length: stats.mean_accepted_length(),
+            decode_seconds: stats.decode_seconds(),
+            tokens_per_second: stats.tokens_per_second(),
+            stats,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -41,13 +70,15 @@ pub struct Skeleton {
 
 /// `session` as one JSON object. [`crate::transcript::import`] makes the same session of it.
 pub fn json(session: &Session) -> String {
+    let answer = session.turns.iter().position(|turn| !turn.runs.is_empty());
     let document = Document {
-        model: session.model().map_or("", |model| &model.name),
-        prompt: session.turns.first().map_or("", |turn| &turn.text),
+        model: session.model(),
+        prompt: answer.and_then(|turn| session.prompt_of(turn, 0)),
         text: session.runs().map(Run::text).collect(),
         tokens: session.rounds().enumerate().flat_map(|(at, round)| tokens(at, round)).collect(),
         rounds: session.rounds().collect(),
-        stats: session.stats(),
+        stats: session.stats().into(),
+        stop: session.runs().last().and_then(Run::stop),
         messages: session.messages(),
         session: skeleton(session),
     };

@@ -155,7 +155,7 @@ fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
     let under = match style.underlined {
         Underline::None => String::new(),
         Underline::Solid => flat(UNDER),
-        Underline::Double => flat(UNDER - 0.5) + &flat(UNDER + 1.5),
+        Underline::Double => flat(UNDER) + &flat(UNDER + 2.0),
         Underline::Wavy => {
             let half = WIDE / 4.0;
             let waves = format!("t{half} 0").repeat(4 * cells - 1);

@@ -157,7 +157,9 @@ fn a_generation_printed_as_json_is_imported() {
     let tokens =
         serde_json::json!([{"id": 1, "text": "x", "origin": "plain", "round": 0, "p_draft": null, "p_verify": 1.0}]);
     let document = serde_json::json!({
-        "model": "SmolLM2", "prompt": "Which?", "text": text, "tokens": tokens, "rounds": rounds, "stats": session.stats(),
+        "model": {"name": "SmolLM2", "path": "/m.gguf", "config": {"num_layers": 30}, "dtype": "q8_0", "device": "cpu"},
+        "prompt": {"Text": "Which?"}, "text": text, "tokens": tokens, "rounds": rounds, "stop": "max-steps",
+        "stats": {"tokens": 5, "prefill_tokens": 9, "prefill_seconds": 0.5, "acceptance_rate": 0.5},
     });
     let (_folder, path) = saved(&document.to_string());
     let (imported, notes) = import(&path).unwrap();
@@ -165,7 +167,9 @@ fn a_generation_printed_as_json_is_imported() {
     assert_eq!(imported.stats(), session.stats());
     assert_eq!(imported.turns[0].text, "Which?");
     assert_eq!(imported.turns[1].content(), text);
-    assert_eq!(imported.model().unwrap().name, "SmolLM2");
+    let model = imported.model().unwrap();
+    assert_eq!((model.name.as_str(), model.dtype.as_str(), model.num_layers), ("SmolLM2", "q8_0", 30));
+    assert_eq!(imported.turns[1].runs[0].stop(), Some(&StopReason::MaxSteps));
     assert_eq!(imported.prompt_of(1, 0), Some(Prompt::Text("Which?".into())));
 }
 

@@ -137,7 +137,29 @@ fn detail_is_kept_as_far_as_is_wanted() {
         (Detail::Layers, Some(detail)),
     ];
     for (level, expected) in wanted {
-        let line = line::RoundLine::new(RunId(0), round.clone(), level);
+        let line = line::RoundLine::new(RunId(0), &round.settings, round.clone(), level);
         assert_eq!(line.drafted[0].detail.as_deref(), expected.as_ref());
     }
+}
+
+/// A controller moves exit layer and speculations at every round: that is noted at the round, and the user's settings
+/// stay what they are.
+#[test]
+fn what_a_controller_moves_is_noted_at_the_round() {
+    let run = RunId(0);
+    let settings = Settings { controller: Controller::AdaptiveSpeculations, ..Settings::default() };
+    let begin = Entry::Run { run, prompt: Prompt::Text(String::new()), settings: settings.clone() };
+    let round = sample().rounds().next().unwrap().clone();
+    let moved = (1..9).map(|k| {
+        let settings = Settings { num_speculations: k, ..settings.clone() };
+        let control = Some("all accepted".into());
+        Entry::Round { run, round: Box::new(Round { settings, control, ..round.clone() }) }
+    });
+    let (_folder, journal) = journal_of([begin].into_iter().chain(moved).collect());
+    let loaded = load(journal.path()).unwrap();
+    assert_eq!(loaded.settings, settings);
+    let ks: Vec<usize> = loaded.rounds().map(|round| round.settings.num_speculations).collect();
+    assert_eq!(ks, Vec::from_iter(1..9));
+    let file = std::fs::read_to_string(journal.path()).unwrap();
+    assert_eq!(file.matches("\"kind\":\"settings\"").count(), 1);
 }

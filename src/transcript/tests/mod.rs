@@ -10,8 +10,8 @@ mod store;
 
 use super::*;
 use crate::engine::decode::{
-    Candidate, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, StopReason, Strategy as Decoding,
-    TokenDetail,
+    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, StopReason,
+    Strategy as Decoding, TokenDetail,
 };
 use crate::engine::sampling::{Coupling, Sampling};
 use crate::engine::worker::{Prompt, RunId};
@@ -65,7 +65,12 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
             ..Sampling::default()
         },
     );
-    let rest = (any::<bool>(), vec(any_text(), 0..2), vec(any::<u32>(), 0..2));
+    let controller = prop_oneof![
+        3 => Just(Controller::Fixed),
+        1 => any_p().prop_map(|threshold| Controller::Confidence { threshold }),
+        1 => Just(Controller::ExitAndSpeculations),
+    ];
+    let rest = (any::<bool>(), vec(any_text(), 0..2), vec(any::<u32>(), 0..2), controller);
     (decoding, 1usize..30, 1usize..8, sampling, rest).prop_map(|(strategy, exit_layer, k, sampling, rest)| Settings {
         strategy,
         exit_layer,
@@ -74,6 +79,7 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
         sampling,
         stop_strings: rest.1,
         stop_token_ids: rest.2,
+        controller: rest.3,
         ..Settings::default()
     })
 }
@@ -94,9 +100,9 @@ pub fn any_round() -> impl Strategy<Value = Round> {
     let drafted = (any::<u32>(), any_text(), any_p(), option::of(any_p()), any_detail())
         .prop_map(|(id, text, p_draft, p_verify, detail)| DraftToken { id, text, p_draft, p_verify, detail });
     let last = (any::<u32>(), any_text(), option::of(any_p()), any_p(), any_detail());
-    let times = (0.0f64..10.0, 0.0f64..10.0);
+    let times = (0.0f64..10.0, 0.0f64..10.0, option::weighted(0.2, any_text()));
     (vec(drafted, 0..5), any::<prop::sample::Index>(), option::of(last), any_settings(), times, 0usize..100_000)
-        .prop_map(|(drafted, accepted, last, settings, (draft_seconds, verify_seconds), position)| {
+        .prop_map(|(drafted, accepted, last, settings, (draft_seconds, verify_seconds, control), position)| {
             let accepted = accepted.index(drafted.len() + 1);
             let origin = match drafted.len() {
                 0 => Origin::Plain,
@@ -115,7 +121,7 @@ pub fn any_round() -> impl Strategy<Value = Round> {
                 index: 0,
                 position,
                 settings,
-                control: None,
+                control,
                 drafted,
                 accepted,
                 last,

@@ -50,26 +50,10 @@ fn read_name(gguf: &Gguf) -> String {
 
 fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {
     let meta = gguf.metadata();
+    refuse_variants(meta)?;
     let required = |key: &str| meta.count(key)?.ok_or_else(|| format!("metadata {key} is missing"));
-    if let Some(files) = meta.count("split.count")?.filter(|&files| files > 1) {
-        return Err(format!("one of {files} files that make up a model; merge them with llama-gguf-split --merge"));
-    }
-    if meta.count("llama.expert_count")?.unwrap_or(0) > 0 {
-        return Err("a mixture of experts, which skiplens does not run".into());
-    }
     let hidden_size = required("llama.embedding_length")?;
     let num_heads = required("llama.attention.head_count")?;
-    let head_dim = match meta.count("llama.attention.key_length")? {
-        Some(length) => length,
-        None => hidden_size.checked_div(num_heads).unwrap_or(0),
-    };
-    for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
-        if let Some(other) = meta.count(key)?.filter(|&other| other != head_dim) {
-            return Err(format!(
-                "{key} is {other} while the heads have {head_dim} elements, which skiplens does not run"
-            ));
-        }
-    }
     let vocab_size = match gguf.shape_of("token_embd.weight") {
         Some(&[rows, _]) => rows,
         _ => return Err("tensor token_embd.weight is missing: the file holds no model".into()),
@@ -81,13 +65,36 @@ fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {
         num_layers: required("llama.block_count")?,
         num_heads,
         num_kv_heads: meta.count("llama.attention.head_count_kv")?.unwrap_or(num_heads),
-        head_dim,
+        head_dim: read_head_dim(meta, hidden_size, num_heads)?,
         rms_norm_eps: meta.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         rope_theta: meta.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
         rope_scaling: read_rope_scaling(gguf, meta)?,
         context_length: required("llama.context_length")?,
         tie_word_embeddings: gguf.shape_of("output.weight").is_none(),
     })
+}
+
+/// Files that are of the architecture and yet not a Llama as a whole.
+fn refuse_variants(meta: Metadata) -> Result<(), Fault> {
+    if let Some(files) = meta.count("split.count")?.filter(|&files| files > 1) {
+        return Err(format!("one of {files} files that make up a model; merge them with llama-gguf-split --merge"));
+    }
+    match meta.count("llama.expert_count")? {
+        None | Some(0) => Ok(()),
+        Some(_) => Err("a mixture of experts, which skiplens does not run".into()),
+    }
+}
+
+/// Elements of a head, the same for keys, values and rotation.
+fn read_head_dim(meta: Metadata, hidden_size: usize, num_heads: usize) -> Result<usize, Fault> {
+    let even = || hidden_size.checked_div(num_heads).unwrap_or(0);
+    let size = meta.count("llama.attention.key_length")?.unwrap_or_else(even);
+    for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
+        if let Some(other) = meta.count(key)?.filter(|&other| other != size) {
+            return Err(format!("{key} is {other} while the heads have {size} elements, which skiplens does not run"));
+        }
+    }
+    Ok(size)
 }
 
 /// Linear scaling from the metadata, per-frequency factors from their tensor; both together multiply.

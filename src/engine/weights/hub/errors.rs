@@ -2,6 +2,7 @@
 
 use super::model::HubModel;
 use crate::engine::Error;
+use crate::engine::weights::known_model;
 use hf_hub::api::sync::ApiError;
 
 /// In what circumstances something went wrong.
@@ -58,8 +59,9 @@ impl Trouble<'_> {
                  and see at https://huggingface.co/settings/tokens that the token may read gated repositories"
             );
         }
+        let what = if known_model(model).is_some() { "gated" } else { "gated, private or does not exist" };
         format!(
-            "{model} is gated, private or does not exist. Request access at {page}, then log in: run `hf auth login`, or \
+            "{model} is {what}. Request access at {page}, then log in: run `hf auth login`, or \
              set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
         )
     }

@@ -1,0 +1,102 @@
+//! Matrix products by format and rows, and what a phase costs with a team and with rayon's pool.
+//!
+//! `cargo bench --bench kernels`; `SKIPLENS_SIMD=avx2` measures another level.
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use divan::{Bencher, black_box, counter::BytesCount};
+use skiplens::engine::kernels::{Acts, Arena, BLOCK, LANES, Level, Packed, TILE, Team, physical_cores, tile};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+fn main() {
+    divan::main();
+}
+
+const ROWS: usize = 1536;
+/// SmolLM2's rows; a multiple of 32, not of 256.
+const COLS: usize = 576;
+
+fn matrix(dtype: GgmlDType, cols: usize) -> Packed {
+    let numbers: Vec<f32> = (0..ROWS * cols).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
+    let tensor = Tensor::from_vec(numbers, (ROWS, cols), &Device::Cpu).unwrap();
+    let data = QTensor::quantize(&tensor, dtype).unwrap();
+    Packed::new("w", dtype, ROWS, cols, &data.data().unwrap(), &mut Arena::default()).unwrap()
+}
+
+/// One matrix, in cache, on one thread.
+fn product(bencher: Bencher, dtype: GgmlDType, cols: usize, rows: usize) {
+    let (level, weights, mut acts) = (Level::detect(), matrix(dtype, cols), Acts::default());
+    let view = acts.view(rows, cols);
+    for row in 0..rows {
+        // SAFETY: no one else is here.
+        unsafe {
+            view.row(row).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 - 6.0);
+            view.quantise(level, row, 0, cols / BLOCK * BLOCK);
+        }
+    }
+    let mut out = [[0.0; LANES]; TILE];
+    bencher.counter(BytesCount::new(weights.bytes())).bench_local(|| {
+        for panel in 0..weights.panels() {
+            // SAFETY: the activations are there.
+            unsafe { tile(level, &weights, panel, &view, 0, rows, &mut out) };
+            black_box(&mut out);
+        }
+    });
+}
+
+macro_rules! formats {
+    ($($name:ident: $dtype:ident, $cols:expr;)*) => {$(
+        #[divan::bench(args = [1, 2, 4, 8, 16])]
+        fn $name(bencher: Bencher, rows: usize) {
+            product(bencher, GgmlDType::$dtype, $cols, rows);
+        }
+    )*};
+}
+
+formats! {
+    f32: F32, COLS;
+    f16: F16, COLS;
+    bf16: BF16, COLS;
+    q8_0: Q8_0, COLS;
+    q4_0: Q4_0, COLS;
+    q4_1: Q4_1, COLS;
+    q5_0: Q5_0, COLS;
+    q5_1: Q5_1, COLS;
+    q4_k: Q4K, 512;
+    q5_k: Q5K, 512;
+    q6_k: Q6K, 512;
+}
+
+/// Phases of a forward pass of 30 layers.
+const PHASES: usize = 180;
+
+/// A microsecond or so of work.
+fn work(count: &AtomicUsize, item: usize) {
+    count.fetch_add((0..200).fold(item, |a, b| black_box(a ^ b)), Relaxed);
+}
+
+#[divan::bench]
+fn phases_of_a_team(bencher: Bencher) {
+    let (team, count) = (Team::new(physical_cores()), AtomicUsize::new(0));
+    bencher.bench_local(|| {
+        team.run(&|crew| {
+            for _ in 0..PHASES {
+                crew.share(16, 1, |items| items.for_each(|item| work(&count, item)));
+            }
+        });
+    });
+}
+
+#[divan::bench]
+fn phases_of_rayon(bencher: Bencher) {
+    use rayon::prelude::*;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(physical_cores()).build().unwrap();
+    let count = AtomicUsize::new(0);
+    bencher.bench_local(|| {
+        pool.install(|| {
+            for _ in 0..PHASES {
+                (0..16usize).into_par_iter().for_each(|item| work(&count, item));
+            }
+        });
+    });
+}

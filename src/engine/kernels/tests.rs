@@ -1,0 +1,203 @@
+//! Every kernel against f64, and every level of SIMD against the portable one.
+
+use super::*;
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use proptest::prelude::*;
+
+/// Numbers in −1..1 that look random.
+fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// A packed matrix, and its numbers as candle reads them.
+fn matrix(dtype: GgmlDType, rows: usize, cols: usize, seed: u64) -> (Packed, Vec<f32>) {
+    let tensor = Tensor::from_vec(numbers(rows * cols, seed), (rows, cols), &Device::Cpu).unwrap();
+    let quantised = QTensor::quantize(&tensor, dtype).unwrap();
+    let plain = quantised.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let packed = Packed::new("w", dtype, rows, cols, &quantised.data().unwrap(), &mut Arena::default()).unwrap();
+    (packed, plain)
+}
+
+/// Activations, quantised.
+fn acts(level: Level, rows: usize, cols: usize, x: &[f32]) -> (Acts, ActsView) {
+    let mut acts = Acts::default();
+    let view = acts.view(rows, cols);
+    for row in 0..rows {
+        // SAFETY: no one else is here.
+        unsafe {
+            view.row(row).copy_from_slice(&x[row * cols..(row + 1) * cols]);
+            view.quantise(level, row, 0, cols / BLOCK * BLOCK);
+        }
+    }
+    (acts, view)
+}
+
+/// All products, `[row][output]`.
+fn multiply(level: Level, w: &Packed, rows: usize, x: &[f32]) -> Vec<Vec<f32>> {
+    let (_acts, view) = acts(level, rows, w.cols, x);
+    let mut out = vec![Vec::new(); rows];
+    for panel in 0..w.panels() {
+        let mut results: Tile = [[0.0; LANES]; TILE];
+        // SAFETY: the activations are there.
+        unsafe { tile(level, w, panel, &view, 0, rows, &mut results) };
+        let lanes = LANES.min(w.rows - panel * LANES);
+        out.iter_mut().zip(results).for_each(|(out, result)| out.extend_from_slice(&result[..lanes]));
+    }
+    out
+}
+
+const DTYPES: [GgmlDType; 11] = {
+    use GgmlDType::*;
+    [F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4K, Q5K, Q6K]
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn products_are_those_of_f64(kind in 0..11usize, rows in 1..50usize, blocks in 1..4usize, m in 1..=16usize, seed: u64) {
+        let dtype = DTYPES[kind];
+        let cols = if dtype.block_size() == 1 { blocks * 37 } else { blocks * dtype.block_size() };
+        let (w, plain) = matrix(dtype, rows, cols, seed);
+        let x = numbers(m * cols, seed ^ 5);
+        let portable = multiply(Level::PORTABLE, &w, m, &x);
+        for level in Level::available() {
+            prop_assert_eq!(&multiply(level, &w, m, &x), &portable, "{} differs", level.name());
+        }
+        for (row, x) in portable.iter().zip(x.chunks_exact(cols)) {
+            prop_assert_eq!(row, &multiply(Level::PORTABLE, &w, 1, x)[0], "a row depends on its neighbours");
+            for (out, w) in row.iter().zip(plain.chunks_exact(cols)) {
+                let exact: f64 = w.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+                let size: f64 = w.iter().map(|w| f64::from(w.abs())).sum();
+                // Activations within 1 of 127 steps when quantised, else only rounding.
+                let most = if dtype.block_size() == 1 { 1e-6 } else { 0.5 / 127.0 + 1e-5 };
+                prop_assert!((f64::from(*out) - exact).abs() <= most * size + 1e-6, "{} for {}", out, exact);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_read_back_are_those_of_candle(kind in 0..11usize, rows in 1..40usize, seed: u64) {
+        let (w, plain) = matrix(DTYPES[kind], rows, 256, seed);
+        let ids: Vec<u32> = (0..rows as u32).rev().collect();
+        let gathered = w.gather(&ids);
+        let mut out = vec![0.0; 256];
+        for row in 0..rows {
+            w.row(row, &mut out);
+            prop_assert_eq!(&out, &plain[row * 256..(row + 1) * 256]);
+            gathered.row(rows - 1 - row, &mut out);
+            prop_assert_eq!(&out, &plain[row * 256..(row + 1) * 256]);
+        }
+    }
+
+    #[test]
+    fn norms_are_those_of_f64(n in 1..200usize, seed: u64) {
+        let (x, weight) = (numbers(n, seed), numbers(n, seed ^ 1));
+        let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
+        for level in Level::available() {
+            let mut out = vec![0.0; n];
+            rms_norm(level, &x, &weight, 1e-5, &mut out);
+            for i in 0..n {
+                let exact = f64::from(x[i]) / (mean + 1e-5).sqrt() * f64::from(weight[i]);
+                prop_assert!((f64::from(out[i]) - exact).abs() <= 1e-6 * exact.abs() + 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn attention_is_that_of_f64(heads in 1..7usize, half in 1..20usize, positions in 1..600usize, seed: u64) {
+        let dim = 2 * half;
+        let q = numbers(heads * dim, seed);
+        let [k, v] = [1, 2].map(|i| numbers(positions * dim, seed ^ i).into_iter().map(half::f16::from_f32).collect::<Vec<_>>());
+        let pages = positions.div_ceil(PAGE);
+        let chunks = dim.div_ceil(LANES);
+        let mut keys = vec![vec![0u16; PAGE * dim]; pages];
+        let mut values = vec![vec![0u16; PAGE * chunks * LANES]; pages];
+        for (at, (k, v)) in k.chunks_exact(dim).zip(v.chunks_exact(dim)).enumerate() {
+            let (page, at) = (at / PAGE, at % PAGE);
+            for d in 0..dim {
+                keys[page][(at / LANES * dim + d) * LANES + at % LANES] = k[d].to_bits();
+                values[page][(d / LANES * PAGE + at) * LANES + d % LANES] = v[d].to_bits();
+            }
+        }
+        let run = |level| {
+            let (mut scores, mut out) = (vec![0.0; heads * positions.next_multiple_of(LANES)], vec![0.0; heads * dim]);
+            let keys: Vec<_> = keys.iter().map(|page| page.as_ptr()).collect();
+            let values: Vec<_> = values.iter().map(|page| page.as_ptr()).collect();
+            let (keys, values) = (&keys[..], &values[..]);
+            let task = Attention { q: &q, head_dim: dim, keys, values, positions, scores: &mut scores, out: &mut out };
+            // SAFETY: the pages hold the positions.
+            unsafe { attend(level, task) };
+            out
+        };
+        let portable = run(Level::PORTABLE);
+        for level in Level::available() {
+            prop_assert_eq!(&run(level), &portable, "{} differs", level.name());
+        }
+        for (q, out) in q.chunks_exact(dim).zip(portable.chunks_exact(dim)) {
+            let dot = |k: &[half::f16]| q.iter().zip(k).map(|(&q, k)| f64::from(q) * k.to_f64()).sum::<f64>();
+            let weights: Vec<f64> = k.chunks_exact(dim).map(|k| (dot(k) / (dim as f64).sqrt()).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..dim {
+                let exact: f64 = weights.iter().zip(v.chunks_exact(dim)).map(|(w, v)| w / total * v[d].to_f64()).sum();
+                prop_assert!((f64::from(out[d]) - exact).abs() < 1e-5, "{} for {}", out[d], exact);
+            }
+        }
+    }
+
+    #[test]
+    fn small_kernels_agree_on_all_levels(x in prop::collection::vec(-90.0f32..90.0, 32), seed: u64) {
+        let run = |level| {
+            let mut gate = [[0.0; LANES]; 2];
+            gate.as_flattened_mut().copy_from_slice(&x);
+            swiglu(level, &mut gate, &[[0.5; LANES]; 2]);
+            let mut rotated = gate;
+            rotate(level, &mut rotated, &numbers(40, seed), 24);
+            let mut halves = [[0; LANES]; 2];
+            to_f16(level, &rotated, &mut halves);
+            (gate, rotated, halves)
+        };
+        let portable = run(Level::PORTABLE);
+        for level in Level::available() {
+            prop_assert!(run(level) == portable, "{} differs", level.name());
+        }
+        for (&x, gated) in x.iter().zip(portable.0.as_flattened()) {
+            let exact = f64::from(x) / (1.0 + (-f64::from(x)).exp()) / 2.0;
+            prop_assert!((f64::from(*gated) - exact).abs() <= 1e-6 * exact.abs() + 1e-30, "{} for {}", gated, exact);
+        }
+    }
+}
+
+#[test]
+fn broken_numbers_stay_in_bounds() {
+    for level in Level::available() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-42] {
+            let mut x = numbers(64, 3);
+            x[40] = bad;
+            let (_acts, view) = acts(level, 1, 64, &x);
+            // SAFETY: no one else is here.
+            let bytes = unsafe { view.bytes.slice(0, 64) };
+            assert!(bytes.iter().all(|&q| q >= -127), "{bad} on {}", level.name());
+        }
+    }
+}
+
+#[test]
+fn misshapen_weights_are_refused() {
+    let pack = |dtype, rows, cols, bytes| Packed::new("w", dtype, rows, cols, &vec![0; bytes], &mut Arena::default());
+    assert!(pack(GgmlDType::Q8_0, 2, 64, 4 * 34).is_ok());
+    assert!(pack(GgmlDType::Q8_0, 2, 64, 4 * 34 - 1).is_err());
+    assert!(pack(GgmlDType::Q8_0, 2, 48, 4 * 34).is_err());
+    assert!(pack(GgmlDType::Q4K, 1, 64, 144).is_err());
+    assert!(pack(GgmlDType::F32, 0, 64, 0).is_err());
+    assert!(pack(GgmlDType::F32, usize::MAX, 64, 256).is_err());
+    assert!(pack(GgmlDType::Q2K, 1, 256, 84).is_err());
+}
