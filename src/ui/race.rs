@@ -83,7 +83,8 @@ fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn) {
 /// `136 tok/s  92 tokens  0.7 s  74 % accepted`
 fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
     let speed = stats.tokens_per_second().map_or("–".into(), |speed| format!("{speed:.0}"));
-    let rate = stats.acceptance_rate().map(|rate| format!("  {:.0} % accepted", rate * 100.0)).unwrap_or_default();
+    let accepted = if row.width < 46 { "" } else { " accepted" };
+    let rate = stats.acceptance_rate().map(|rate| format!("  {:.0} %{accepted}", rate * 100.0)).unwrap_or_default();
     let rest = format!(" tok/s  {} tokens  {:.1} s{rate}", stats.tokens, stats.decode_seconds());
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
 }

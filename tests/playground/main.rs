@@ -2,8 +2,10 @@
 
 mod chat;
 mod controls;
+mod race;
 mod random;
 mod screens;
 mod steps;
 mod support;
 mod transcript;
+mod what_if;

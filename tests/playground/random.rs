@@ -11,7 +11,9 @@ use skiplens::engine::decode::{Settings, StopReason};
 use skiplens::engine::worker::{Event, RunId};
 use std::time::Duration;
 
-const KEYS: [&str; 64] = [
+const KEYS: [&str; 66] = [
+    "f4",
+    "f7",
     "enter",
     "esc",
     "tab",
@@ -91,7 +93,7 @@ impl Numbers {
 /// Something that could happen.
 fn anything(numbers: &mut Numbers) -> Msg {
     match numbers.below(20) {
-        0..=10 => Msg::Key(key(KEYS[numbers.below(64) as usize])),
+        0..=10 => Msg::Key(key(KEYS[numbers.below(KEYS.len() as u64) as usize])),
         11..=13 => mouse(numbers),
         14 => Msg::Paste(
             ["/set exit_layer 5", "漢字\u{1b}[2J", "a\nb", "/clear", "/model x"][numbers.below(5) as usize].into(),
@@ -120,13 +122,18 @@ fn mouse(numbers: &mut Numbers) -> Msg {
 /// An event of any run, at any time.
 fn stray(numbers: &mut Numbers) -> Event {
     let run = RunId(numbers.below(40));
-    match numbers.below(7) {
+    match numbers.below(9) {
         0 => Event::Paused { run },
         1 => Event::Finished { run, reason: StopReason::Eos, stats: Default::default() },
         2 => Event::Failed { run, message: "failed\nbadly".into() },
         3 => Event::Drafted { run, id: 1, text: " x".into(), p_draft: 0.5 },
         4 => Event::Prefill { run, done: 1, total: 2, cached: 0 },
         5 => loaded(),
+        6 => super::support::lens(run).remove(numbers.below(3) as usize),
+        7 => {
+            let mut events = super::support::race(run, &Settings::default());
+            events.swap_remove(numbers.below(9) as usize)
+        }
         _ => {
             let words = super::support::answer();
             let at = numbers.below(words.len() as u64 - 1) as usize;

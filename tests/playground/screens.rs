@@ -86,3 +86,35 @@ fn inspector() {
         snapshot(&format!("inspector-{width}x{height}"), &h);
     }
 }
+
+#[test]
+fn what_if() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask("Why is the sky blue?");
+        h.press("f4");
+        h.engine(usize::MAX);
+        h.press("down right");
+        snapshot(&format!("what-if-{width}x{height}"), &h);
+    }
+    let mut h = Harness::ready(80, 24);
+    h.state.look = Look { ascii: true, depth: ColorDepth::None, ..Look::default() };
+    h.ask("Why is the sky blue?");
+    h.press("f4");
+    h.engine(1);
+    assert!(h.screen().is_ascii(), "{}", h.screen());
+    snapshot("what-if-no-color-80x24", &h);
+}
+
+#[test]
+fn race() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask("Why is the sky blue?");
+        h.press("f7");
+        h.engine(90);
+        snapshot(&format!("race-{width}x{height}"), &h);
+        h.engine(usize::MAX);
+        snapshot(&format!("race-exact-{width}x{height}"), &h);
+    }
+}

@@ -11,6 +11,10 @@ use std::collections::VecDeque;
 #[derive(Default)]
 pub struct Fake {
     run: Option<Running>,
+    /// The last generation, and whether its lens is to follow it.
+    last: Option<(RunId, bool)>,
+    /// The race that is reported.
+    race: Option<RunId>,
     ready: VecDeque<Event>,
 }
 
@@ -72,10 +76,20 @@ impl Fake {
     pub fn take(&mut self, command: &Command) {
         match (command, &mut self.run) {
             (Command::Load(_), _) => {
-                self.run = None;
+                (self.run, self.last) = (None, None);
                 self.ready = VecDeque::from([loaded()]);
             }
             (Command::Generate { run, settings, .. }, _) => self.start(*run, settings.clone()),
+            (Command::Lens { run, .. }, _) => self.lens(*run),
+            (Command::Race { run, settings, .. }, _) => {
+                self.run = None;
+                self.race = Some(*run);
+                self.ready = super::apart::race(*run, settings).into();
+            }
+            (Command::Cancel(id), _) if self.race == Some(*id) && !self.ready.is_empty() => {
+                let (reason, stats) = (StopReason::Cancelled, Stats::default());
+                self.ready = VecDeque::from([Event::Finished { run: *id, reason, stats }]);
+            }
             (Command::Settings(settings), Some(run)) => run.settings = settings.clone(),
             (Command::Cancel(id), Some(run)) if run.id == *id => self.finish(StopReason::Cancelled),
             (Command::Pause, Some(run)) => {
@@ -103,6 +117,7 @@ impl Fake {
 
     fn start(&mut self, id: RunId, settings: Settings) {
         self.ready.clear();
+        self.last = Some((id, false));
         self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words: answer() });
         for done in [16, 24] {
             self.ready.push_back(Event::Prefill { run: id, done, total: 24, cached: 8 });
@@ -115,6 +130,18 @@ impl Fake {
         let mut stats = Stats::of(&run.rounds);
         (stats.prefill_seconds, stats.prefill_tokens) = (0.05, 16);
         self.ready.push_back(Event::Finished { run: run.id, reason, stats });
+        if self.last == Some((run.id, true)) {
+            self.ready.extend(super::apart::lens(run.id));
+        }
+    }
+
+    /// A lens waits for the end of the generation it is about.
+    fn lens(&mut self, id: RunId) {
+        match (&self.run, &mut self.last) {
+            (None, Some((last, _))) if *last == id => self.ready.extend(super::apart::lens(id)),
+            (Some(_), Some((last, wanted))) if *last == id => *wanted = true,
+            _ => {}
+        }
     }
 
     /// Report one round, drafts first.

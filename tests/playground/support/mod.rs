@@ -1,8 +1,10 @@
 //! A fake engine, and a harness that presses keys and reads the screen.
 #![allow(dead_code, unused_imports)]
 
+mod apart;
 mod fake;
 
+pub use apart::{lens, race};
 pub use fake::{Fake, answer, loaded, model, round};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

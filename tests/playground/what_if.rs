@@ -1,0 +1,229 @@
+//! The map of exit layers and speculations: asked for, filled, walked over, taken, left.
+
+use super::support::{Harness, key, lens};
+use skiplens::app::{Action, Control, Msg, Overlay, Pane, Target, WhatIf};
+use skiplens::engine::decode::{Controller, Costs, Settings};
+use skiplens::engine::sampling::{Coupling, Sampling};
+use skiplens::engine::worker::{Command, Event, RunId};
+
+fn answered(width: u16, height: u16) -> Harness {
+    let mut h = Harness::ready(width, height);
+    h.ask("Why is the sky blue?");
+    h
+}
+
+fn map(h: &Harness) -> WhatIf {
+    match h.state.overlay {
+        Some(Overlay::WhatIf(map)) => map,
+        ref other => panic!("no map but {other:?}"),
+    }
+}
+
+fn lenses(h: &Harness) -> usize {
+    h.commands.iter().filter(|command| matches!(command, Command::Lens { .. })).count()
+}
+
+#[test]
+fn key_command_and_action_ask_once_and_the_map_fills() {
+    let mut h = answered(100, 40);
+    h.press("f4");
+    assert!(h.screen().contains("measuring"), "{}", h.screen());
+    assert!(matches!(h.commands.last(), Some(Command::Lens { run: RunId(0), .. })));
+    h.engine(1);
+    assert!(h.screen().contains("16 of"), "{}", h.screen());
+    h.engine(usize::MAX);
+    assert!(h.screen().contains("tokens of the answer"), "{}", h.screen());
+    assert!(!h.state.lens_pending());
+    h.press("esc");
+    h.ask_command("/whatif");
+    h.press("esc");
+    h.send(Msg::Action(Action::WhatIf));
+    assert_eq!(lenses(&h), 1);
+    assert_eq!((map(&h).exit_layer, map(&h).num_speculations), (7, 4));
+}
+
+/// The map's figure for the settings in force is what was measured.
+#[test]
+fn the_present_cell_tells_the_acceptance_that_was() {
+    let mut h = answered(100, 40);
+    h.press("f4");
+    h.engine(usize::MAX);
+    let turn = h.state.turns.last().expect("a turn");
+    let lens = turn.lens.as_ref().expect("a lens");
+    let forecast = lens.at(7, 4).expect("a forecast");
+    assert_eq!((forecast.drafted, forecast.accepted), (turn.stats.drafted, turn.stats.accepted));
+    assert_eq!(lens.forecasts.len(), 29 * 12);
+}
+
+#[test]
+fn keys_move_the_cursor_within_the_map() {
+    let table = [
+        ("up", (6, 4)),
+        ("down down", (9, 4)),
+        ("k l", (6, 5)),
+        ("left left left left left", (7, 1)),
+        ("pagedown pagedown pagedown pagedown pagedown pagedown", (29, 4)),
+        ("pageup pageup", (1, 4)),
+        ("x", (7, 4)),
+    ];
+    for (keys, cell) in table {
+        let mut h = answered(80, 24);
+        h.press("f4");
+        h.engine(usize::MAX);
+        h.press(keys);
+        assert_eq!((map(&h).exit_layer, map(&h).num_speculations), cell, "{keys}");
+    }
+}
+
+#[test]
+fn enter_takes_the_cell_as_one_change() {
+    let mut h = answered(100, 40);
+    h.press("f4");
+    h.engine(usize::MAX);
+    h.press("b enter");
+    let best = *h.state.turns[0].lens.as_ref().and_then(|lens| lens.best()).expect("a best cell");
+    let now = (h.state.settings.exit_layer, h.state.settings.num_speculations);
+    assert_eq!(now, (best.exit_layer, best.num_speculations));
+    assert!(h.state.overlay.is_none());
+    h.send(Msg::Action(Action::Undo));
+    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (7, 4));
+}
+
+/// While an answer is written the engine hears of the new settings once.
+#[test]
+fn a_cell_taken_while_it_writes_is_sent() {
+    let mut h = Harness::ready(100, 40);
+    h.write("hi");
+    h.press("enter");
+    h.engine(40);
+    h.press("f4");
+    assert!(h.screen().contains("waiting for the end"), "{}", h.screen());
+    h.commands.clear();
+    h.press("down right enter");
+    let sent: Vec<_> = h.commands.iter().filter(|c| matches!(c, Command::Settings(_))).collect();
+    let expected = Settings { exit_layer: 8, num_speculations: 5, ..h.state.settings.clone() };
+    assert_eq!(sent, [&Command::Settings(expected)]);
+    h.engine(usize::MAX);
+    assert!(h.state.turns[0].lens.as_ref().is_some_and(|lens| lens.complete()));
+}
+
+#[test]
+fn a_click_goes_to_a_cell_and_a_second_one_takes_it() {
+    let mut h = answered(100, 40);
+    h.press("f4");
+    h.engine(usize::MAX);
+    let cell = h.find(&Target::Cell { exit_layer: 9, num_speculations: 3 });
+    h.click(cell.x + 1, cell.y);
+    assert_eq!((map(&h).exit_layer, map(&h).num_speculations), (9, 3));
+    h.click(cell.x + 1, cell.y);
+    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (9, 3));
+}
+
+#[test]
+fn esc_leaves_and_changes_nothing() {
+    let mut h = answered(80, 24);
+    let before = h.state.settings.clone();
+    h.press("f4 down right esc");
+    assert!(h.state.overlay.is_none());
+    assert_eq!(h.state.settings, before);
+}
+
+#[test]
+fn late_and_foreign_rows_are_dropped() {
+    let mut h = answered(80, 24);
+    let rows = lens(RunId(0));
+    h.send(Msg::Engine(rows[0].clone()));
+    assert!(h.state.turns[0].lens.is_none(), "nobody asked");
+    h.press("f4");
+    h.send(Msg::Engine(lens(RunId(9))[0].clone()));
+    assert!(h.state.turns[0].lens.as_ref().is_some_and(|lens| lens.rows.is_empty()));
+    h.send(Msg::Engine(rows[0].clone()));
+    h.send(Msg::Engine(rows[0].clone()));
+    assert_eq!(h.state.turns[0].lens.as_ref().map(|lens| lens.rows.len()), Some(16));
+    let odd = Event::Lens { run: RunId(0), rows: Vec::new(), of: 0, costs: Costs::default() };
+    h.send(Msg::Engine(odd));
+    h.press("b up down enter");
+}
+
+#[test]
+fn a_map_of_a_turn_that_is_gone_says_so() {
+    let mut h = answered(80, 24);
+    h.press("f4");
+    h.engine(usize::MAX);
+    h.send(Msg::Action(Action::Regenerate));
+    h.engine(10);
+    assert!(h.screen().contains("ask again"), "{}", h.screen());
+    h.send(Msg::Action(Action::Clear));
+    h.press("enter");
+    assert!(h.state.overlay.is_none());
+    h.press("f4");
+    assert!(h.state.overlay.is_none() && h.state.notice.is_some());
+}
+
+#[test]
+fn another_model_or_a_saved_session_cannot_be_asked_about() {
+    let mut h = answered(80, 24);
+    let session = h.state.session();
+    h.send(Msg::Action(Action::LoadModel(None)));
+    h.engine(usize::MAX);
+    h.press("f4");
+    assert!(h.state.overlay.is_none());
+    h.send(Msg::SessionLoaded(session));
+    h.press("f4");
+    assert!(h.state.overlay.is_none());
+    assert_eq!(lenses(&h), 0);
+}
+
+#[test]
+fn a_failure_is_told_and_asked_again() {
+    let mut h = answered(80, 24);
+    h.press("f4");
+    h.send(Msg::Engine(Event::Failed { run: RunId(0), message: "no room\u{1b}[2J".into() }));
+    assert!(h.screen().contains("no room"), "{}", h.screen());
+    h.press("esc f4");
+    assert_eq!(lenses(&h), 2);
+}
+
+#[test]
+fn the_note_says_what_is_exact() {
+    let coupled = |sampling: Sampling| {
+        let mut h = Harness::ready(100, 40);
+        h.state.settings.sampling = sampling;
+        h.ask("hi");
+        h.press("f4");
+        h.engine(usize::MAX);
+        h.screen().contains("Acceptance is exact")
+    };
+    assert!(coupled(Sampling { sample: false, ..Sampling::default() }));
+    assert!(coupled(Sampling { sample: true, coupling: Coupling::SharedNoise, ..Sampling::default() }));
+    assert!(!coupled(Sampling { sample: true, coupling: Coupling::Rejection, ..Sampling::default() }));
+}
+
+/// The inspector of a token without recorded detail reads the lens.
+#[test]
+fn the_lens_tells_the_inspector_every_layer() {
+    let mut h = answered(160, 50);
+    h.press("f4");
+    h.engine(usize::MAX);
+    h.press("esc tab tab left left");
+    assert!(h.screen().contains("first agreed: layer"), "{}", h.screen());
+}
+
+/// The sliders stay the user's; the panel says what the controller made of them and why.
+#[test]
+fn a_controller_shows_its_choice_and_its_reason() {
+    let mut h = answered(160, 50);
+    h.send(Msg::Action(Action::Set(Control::Autopilot, 2.0)));
+    assert_eq!(h.state.settings.controller, Controller::AdaptiveSpeculations);
+    h.write("hi");
+    h.press("enter");
+    h.engine(5);
+    let settings = Settings { exit_layer: 5, num_speculations: 9, ..h.state.settings.clone() };
+    let mut made = super::support::round(1, 0, &settings, &super::support::answer());
+    made.control = Some("K follows acceptance: 9.2".into());
+    h.send(Msg::Engine(Event::Round { run: RunId(1), round: Box::new(made) }));
+    assert!(h.screen().contains("E 5 K 9"), "{}", h.screen());
+    assert!(h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2"));
+    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (7, 4));
+    assert_eq!(h.state.keys.action(Pane::Prompt, key("f4")), Some(&Action::WhatIf));
+}
