@@ -118,10 +118,11 @@ fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let stats = &turn.stats;
     let rounds = stats.rounds.max(1) as f64;
-    let text = format!(
-        "{:.1} ms draft + {:.1} ms verify",
-        stats.draft_seconds * 1e3 / rounds,
-        stats.verify_seconds * 1e3 / rounds
-    );
+    let milliseconds = |seconds: f64| match seconds * 1e3 / rounds {
+        many if many >= 100.0 => format!("{many:.0} ms"),
+        few => format!("{few:.1} ms"),
+    };
+    let (draft, verify) = (milliseconds(stats.draft_seconds), milliseconds(stats.verify_seconds));
+    let text = format!("{draft} draft + {verify} verify");
     canvas.put_all(row, &[(&text, Role::Dim)]);
 }

@@ -77,7 +77,7 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
     }
     parts.extend(round.last.as_ref().map(|last| match last.origin {
         Origin::Bonus => (symbols.bonus, Role::Bonus),
-        Origin::Corrected => (symbols.corrected, Role::Bonus),
+        Origin::Corrected => (symbols.corrected, Role::Corrected),
         _ => (symbols.plain, Role::Text),
     }));
     let symbols: Vec<(&str, Role)> = parts;

@@ -76,7 +76,7 @@ pub fn verdict(theme: &Theme, origin: Option<Origin>) -> (&'static str, Role) {
     match origin {
         None => (theme.symbols.rejected, Role::Wrong),
         Some(Origin::Accepted) => (theme.symbols.accepted, Role::Accepted),
-        Some(Origin::Corrected) => (theme.symbols.corrected, Role::Bonus),
+        Some(Origin::Corrected) => (theme.symbols.corrected, Role::Corrected),
         Some(Origin::Bonus) => (theme.symbols.bonus, Role::Bonus),
         Some(Origin::Plain | Origin::Prompt) => (theme.symbols.plain, Role::Text),
     }

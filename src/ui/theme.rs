@@ -217,7 +217,7 @@ impl Theme {
 
     fn modifier(&self, role: Role) -> Modifier {
         match role {
-            Role::Corrected => Modifier::BOLD | Modifier::UNDERLINED,
+            Role::Corrected => Modifier::UNDERLINED,
             Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading | Role::Strong => {
                 Modifier::BOLD
             }

@@ -7,11 +7,13 @@ use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::{Command, Event};
 
+/// Reads one setting as a number.
+type Reading = fn(&Settings) -> f64;
+
 /// Keys in the controls panel, and what they do to one setting.
 #[test]
 fn keys_move_the_focused_control() {
-    type Case = (&'static str, fn(&Settings) -> f64, f64);
-    let table: [Case; 16] = [
+    let table: [(&str, Reading, f64); 16] = [
         ("right", |s| s.exit_layer as f64, 8.0),
         ("left left", |s| s.exit_layer as f64, 5.0),
         ("shift-right", |s| s.exit_layer as f64, 11.0),

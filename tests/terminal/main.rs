@@ -106,6 +106,7 @@ impl Session {
     /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
     fn picture(&self) {
         if let Some(path) = std::env::var_os("SKIPLENS_PICTURE") {
+            self.wait("a screen worth a picture", |screen| screen.contains(" 40 "));
             let screen = self.screen.lock().expect("the screen");
             std::fs::write(path, picture::svg(screen.screen())).expect("the picture");
         }
