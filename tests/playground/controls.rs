@@ -10,7 +10,8 @@ use skiplens::engine::worker::{Command, Event};
 /// Keys in the controls panel, and what they do to one setting.
 #[test]
 fn keys_move_the_focused_control() {
-    let table: [(&str, fn(&Settings) -> f64, f64); 16] = [
+    type Case = (&'static str, fn(&Settings) -> f64, f64);
+    let table: [Case; 16] = [
         ("right", |s| s.exit_layer as f64, 8.0),
         ("left left", |s| s.exit_layer as f64, 5.0),
         ("shift-right", |s| s.exit_layer as f64, 11.0),
