@@ -101,18 +101,12 @@ impl Kernel for Quantise<'_> {
 fn quantise_block(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> ActBlock {
     /// Adding 1.5 × 2^23 rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
-    let mut most = [0.0f32; 16];
-    for i in 0..16 {
-        let [a, b] = [x[i].abs(), x[i + 16].abs()];
-        let larger = if a > b { a } else { b };
-        most[i] = if larger > 0.0 { larger } else { 0.0 };
+    // As integers, sizes can be compared in any order, which vectors do at once; what is not a number is the greatest.
+    let mut most = 0;
+    for x in x {
+        most = most.max(x.to_bits() & 0x7FFF_FFFF);
     }
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            most[i] = if most[i + width] > most[i] { most[i + width] } else { most[i] };
-        }
-    }
-    let most = most[0];
+    let most = f32::from_bits(most);
     let scale = most / 127.0;
     let inverse = if scale > 0.0 { 127.0 / most } else { 0.0 };
     let mut sums = [0i32; 2];

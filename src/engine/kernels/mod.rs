@@ -5,6 +5,14 @@
 //! activations therefore depends neither on the rows beside it nor on the number of threads, and since every level of
 //! SIMD performs the same fused multiply-adds lane by lane, not on the machine either. And a panel that was read once
 //! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
+//!
+//! Where the time goes, on two virtual cores of a Zen 4 server with SmolLM2-135M's shape in Q8_0: decoding reads its
+//! 143 MB at 26 GB/s of the 32 to 55 GB/s that a plain pass over memory reaches, because phases end and begin; for
+//! eight rows, tiles take about two thirds of the time, attention and quantising a tenth each, and waiting for each other
+//! about a twentieth. Two threads on the two halves of one physical core share its arithmetic: then eight rows cost more
+//! than two decode steps instead of 1.25. What is left: scales of K-quants as f32 (6 bits a weight for Q4_K instead of
+//! 4.5), five-bit weights as bytes, and attention shared out by key-value heads only, which for one row of a model with
+//! three of them leaves one of two threads idle for a third of that phase.
 
 #![allow(clippy::needless_range_loop, reason = "several arrays are walked side by side, lane by lane")]
 
