@@ -160,7 +160,7 @@ impl Control {
             Self::KvqReuse => "verify starts from the draft's exit states; off recomputes every layer",
             Self::Autopilot => "who moves exit layer and speculations while it writes",
             Self::Confidence => {
-                "a draft ends at the first token less likely than this; autopilot must be on confidence"
+                "a draft ends at the first token less likely than this; moving it puts the autopilot on confidence"
             }
             Self::SystemPrompt => "what the model is told before the conversation",
         }

@@ -6,7 +6,7 @@ use super::control::{Control, Kind};
 use super::editor::Editor;
 use super::message::Effect;
 use super::state::{Overlay, State};
-use crate::engine::decode::Settings;
+use crate::engine::decode::{Controller, Settings};
 use crate::engine::worker::Command;
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -82,6 +82,10 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
     }
     remember(state);
     state.touched.insert(control);
+    if control == Control::Confidence && !matches!(state.settings.controller, Controller::Confidence { .. }) {
+        state.settings.controller = Controller::Confidence { threshold: value as f32 };
+        state.say("the autopilot ends drafts by confidence");
+    }
     control.set(&mut state.settings, value);
     tell(state)
 }

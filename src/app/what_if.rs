@@ -47,8 +47,8 @@ impl Lens {
 
     /// The forecast for a pair of settings; none outside the map.
     pub fn at(&self, exit_layer: usize, num_speculations: usize) -> Option<&Forecast> {
-        let wanted = |f: &&Forecast| (f.exit_layer, f.num_speculations) == (exit_layer, num_speculations);
-        self.forecasts.iter().find(wanted)
+        let column = num_speculations.checked_sub(1).filter(|column| *column < MOST)?;
+        self.forecasts.get(exit_layer.checked_sub(1)? * MOST + column)
     }
 
     /// The fastest pair.

@@ -64,6 +64,7 @@ fn keys_move_the_cursor_within_the_map() {
         ("left left left left left", (7, 1)),
         ("pagedown pagedown pagedown pagedown pagedown pagedown", (29, 4)),
         ("pageup pageup", (1, 4)),
+        ("down x", (8, 4)),
         ("x", (7, 4)),
     ];
     for (keys, cell) in table {
@@ -226,4 +227,14 @@ fn a_controller_shows_its_choice_and_its_reason() {
     assert!(h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2"));
     assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (7, 4));
     assert_eq!(h.state.keys.action(Pane::Prompt, key("f4")), Some(&Action::WhatIf));
+}
+
+/// The threshold is of use to one controller only, so moving it chooses that one.
+#[test]
+fn moving_the_threshold_chooses_the_confidence_stop() {
+    let mut h = Harness::ready(100, 40);
+    h.ask_command("/set confidence 0.7");
+    assert_eq!(h.state.settings.controller, Controller::Confidence { threshold: 0.7 });
+    h.send(Msg::Action(Action::Undo));
+    assert_eq!(h.state.settings.controller, Controller::Fixed);
 }
