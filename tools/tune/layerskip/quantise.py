@@ -1,0 +1,101 @@
+"""Quantisation that looks at the activations: each rounding error is made up for by the weights still to be rounded.
+
+GPTQ (arXiv 2210.17323) on GGUF's block formats, layer by layer, with the inputs that the already quantised layers below
+give, so that the errors of a deep stack do not simply add up.
+"""
+import torch
+
+from .distil import Answer
+from .grids import BLOCK, Coded, Grid, round_matrix
+from .model import Layer, Llama
+
+INPUTS = {
+    "self_attn.q_proj": "attn", "self_attn.k_proj": "attn", "self_attn.v_proj": "attn", "self_attn.o_proj": "mixed",
+    "mlp.gate_proj": "ffn", "mlp.up_proj": "ffn", "mlp.down_proj": "gated",
+}
+
+
+def second_moment(x: torch.Tensor) -> torch.Tensor:
+    """Mean of the outer products [cols, cols] of inputs `x` [rows, cols]."""
+    x = x.reshape(-1, x.shape[-1]).float()
+    return x.T @ x / len(x)
+
+
+def error_feed(moment: torch.Tensor, damp: float) -> torch.Tensor:
+    """Upper Cholesky factor of the inverse second moment: how a rounding error is spread over later columns."""
+    diagonal = moment.diagonal()
+    h = moment + torch.diag(damp * diagonal.mean() + torch.zeros_like(diagonal))
+    return torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
+
+
+def gptq(w: torch.Tensor, moment: torch.Tensor, grid: Grid, damp: float = 0.02) -> Coded:
+    """Quantise `w` [rows, cols] for inputs of second moment `moment` [cols, cols]."""
+    w, (rows, cols) = w.detach().float().clone(), w.shape
+    feed = error_feed(moment.double(), damp).float()
+    importance = 1 / feed.diagonal().square()
+    codes, scales, offsets = torch.empty(rows, cols, dtype=torch.int16), [], []
+    for begin in range(0, cols, BLOCK):
+        end = begin + BLOCK
+        d, m = grid.fit(w[:, begin:end], importance[begin:end])
+        errors = torch.empty(rows, BLOCK)
+        for col in range(begin, end):
+            code = grid.encode(w[:, col:col + 1], d, m)
+            codes[:, col] = code[:, 0].to(torch.int16)
+            error = (w[:, col:col + 1] - grid.decode(code, d, m)) / feed[col, col]
+            errors[:, col - begin] = error[:, 0]
+            w[:, col + 1:end] -= error * feed[col, col + 1:end]
+        w[:, end:] -= errors @ feed[begin:end, end:]
+        scales.append(d)
+        offsets.append(m)
+    return Coded(grid, codes, torch.cat(scales, 1), torch.cat(offsets, 1))
+
+
+def layer_inputs(layer: Layer, xs: list[torch.Tensor], ropes, wanted: set[str]) -> dict[str, torch.Tensor]:
+    """Second moments of the inputs of the matrices of `layer`, over sequences `xs` [1, seq, dim]."""
+    sums, hooks, count = {}, [], 0
+    modules = dict(layer.named_modules())
+    for name, role in INPUTS.items():
+        if role in wanted and role not in sums:
+            sums[role] = 0.0
+            def note(module, args, role=role):
+                sums[role] = sums[role] + second_moment(args[0][:, 1:]) * (args[0].shape[1] - 1)
+            hooks.append(modules[name].register_forward_pre_hook(note))
+    for x, rope in zip(xs, ropes):
+        layer(x, rope)
+        count += x.shape[1] - 1
+    for hook in hooks:
+        hook.remove()
+    return {role: total / count for role, total in sums.items()}
+
+
+@torch.inference_mode()
+def quantise_layers(model: Llama, grids: list[Grid], texts: list[Answer], log=print) -> dict[str, Coded]:
+    """{name: Coded} of all matrices of the layers, grids by layer; `model` ends with the quantised weights.
+
+    The first token of each text is left out of the statistics: it is the same everywhere, and so large that it would
+    count for more than all others.
+    """
+    found, ids = {}, [torch.tensor([a.ids]) for a in texts]
+    xs = [model.embed(i) for i in ids]
+    ropes = [model.rope(torch.arange(i.shape[1]), torch.float32) for i in ids]
+    for index, (layer, grid) in enumerate(zip(model.model.layers, grids)):
+        for roles in ({"attn"}, {"mixed"}, {"ffn"}, {"gated"}):
+            moments = layer_inputs(layer, xs, ropes, roles)
+            for name, role in INPUTS.items():
+                if role in roles:
+                    module = layer.get_submodule(name)
+                    coded = gptq(module.weight, moments[role], grid)
+                    module.weight.copy_(coded.weights())
+                    found[f"model.layers.{index}.{name}.weight"] = coded
+        xs = [layer(x, rope) for x, rope in zip(xs, ropes)]
+        log(f"layer {index} {grid.name}")
+    return found
+
+
+def round_layers(model: Llama, grids: list[Grid]) -> dict[str, Coded]:
+    """The same without texts: nearest codes."""
+    found = {}
+    for index, (layer, grid) in enumerate(zip(model.model.layers, grids)):
+        for name in INPUTS:
+            found[f"model.layers.{index}.{name}.weight"] = round_matrix(layer.get_submodule(name).weight.detach(), grid)
+    return found
