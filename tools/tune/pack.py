@@ -1,7 +1,9 @@
 """Pack tuned weights into a GGUF that keeps the tokenizer and metadata of a base GGUF. See README.md."""
 import argparse
+import copy
 from pathlib import Path
 
+import gguf
 import torch
 from gguf import GGMLQuantizationType
 
@@ -10,6 +12,7 @@ from layerskip.grids import BLOCK, GRIDS, Coded, Grid, round_matrix
 from layerskip.model import Llama
 from layerskip.quantise import quantise_layers, round_layers
 
+KEEP = "keep"
 FILE_TYPES = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9}
 
 
@@ -20,9 +23,9 @@ def arguments(argv=None) -> argparse.Namespace:
     add("--weights", type=Path, help="safetensors of tune.py; without it the base's own weights are packed")
     add("--out", type=Path, required=True)
     add("--name", default="", help="general.name; empty: the base's")
-    add("--body", default="q4_0", choices=GRIDS, help="type of the layers' matrices")
-    add("--low", default="", help="another type for the first layers, as TYPE:COUNT, such as q5_0:6")
-    add("--head", default="q8_0", choices=GRIDS, help="type of the embedding and the head")
+    add("--body", default="q4_0", help="types of the layers, first to last, as TYPE:COUNT,...,TYPE; "
+        f"one of {', '.join(GRIDS)}, or keep: as stored in the base")
+    add("--head", default="q8_0", help="type of the embedding and the head, or keep")
     add("--calibrate", type=Path, help="text.pt of tune.py: round by the activations (GPTQ)")
     add("--calibrate-tokens", type=int, default=12000)
     add("--exit-layer", type=int, help="default exit layer, stored as skiplens.exit_layer")
@@ -31,10 +34,17 @@ def arguments(argv=None) -> argparse.Namespace:
     return p.parse_args(argv)
 
 
-def choose_grids(a: argparse.Namespace, layers: int) -> list[Grid]:
-    """The grid of each layer."""
-    kind, _, count = a.low.partition(":")
-    return [GRIDS[kind if index < int(count or 0) else a.body] for index in range(layers)]
+def choose_grids(body: str, layers: int) -> list[Grid | None]:
+    """The grid of each layer, None where the base's bytes are kept."""
+    chosen = []
+    for part in body.split(","):
+        kind, _, count = part.partition(":")
+        if kind != KEEP and kind not in GRIDS:
+            raise SystemExit(f"--body: {kind} is not one of {', '.join(GRIDS)}, {KEEP}")
+        chosen += [GRIDS.get(kind)] * (int(count) if count else layers - len(chosen))
+    if len(chosen) != layers:
+        raise SystemExit(f"--body names {len(chosen)} layers, the model has {layers}")
+    return chosen
 
 
 def read_texts(path: Path, tokens: int) -> list[distil.Answer]:
@@ -44,29 +54,47 @@ def read_texts(path: Path, tokens: int) -> list[distil.Answer]:
     return answers[::step]
 
 
-def coded_tensors(model: Llama, a: argparse.Namespace) -> dict[str, Coded]:
-    """All matrices of `model` by Hugging Face name, on their grids."""
-    grids = choose_grids(a, model.c.layers)
-    head = {name: round_matrix(w.detach(), GRIDS[a.head]) for name, w in model.named_parameters()
-            if w.ndim == 2 and ".layers." not in name}
+def round_head(model: Llama, kind: str) -> dict[str, Coded]:
+    """The embedding, and the head where it is a matrix of its own, on their grid; `model` takes the rounded weights."""
+    if kind == KEEP:
+        return {}
+    found = {name: round_matrix(w.detach(), GRIDS[kind]) for name, w in model.named_parameters()
+             if w.ndim == 2 and ".layers." not in name}
     with torch.no_grad():
-        for name, coded in head.items():
+        for name, coded in found.items():
             model.get_parameter(name).copy_(coded.weights())
+    return found
+
+
+def coded_tensors(model: Llama, a: argparse.Namespace) -> dict[str, Coded]:
+    """The matrices of `model` that are not kept, by Hugging Face name, on their grids."""
+    grids, head = choose_grids(a.body, model.c.layers), round_head(model, a.head)
     if not a.calibrate:
         return head | round_layers(model, grids)
     return head | quantise_layers(model, grids, read_texts(a.calibrate, a.calibrate_tokens))
 
 
-def file_tensors(model: Llama, coded: dict[str, Coded]):
-    """(name, data, type) for the writer: coded matrices, float32 vectors."""
+def stored_tensors(base: Path, model: Llama, published: Llama) -> dict:
+    """{GGUF name: tensor of the base file} of the matrices that tuning left as they were."""
+    tuned, before = model.state_dict(), published.state_dict()
+    same = lambda name: torch.equal(tuned[gguf_io.hf_name(name)], before[gguf_io.hf_name(name)])
+    return {t.name: t for t in gguf.GGUFReader(base).tensors if same(t.name)}
+
+
+def file_tensors(model: Llama, coded: dict[str, Coded], stored: dict):
+    """(name, data, type) for the writer: coded matrices, matrices kept as stored, float32 vectors."""
     for name, array in gguf_io.gguf_tensors(model):
         own = gguf_io.hf_name(name)
-        if own not in coded:
+        if own in coded:
+            heads = gguf_io.heads_of(name, model.c)
+            matrix = coded[own].reorder(lambda t: gguf_io.interleave(t, heads)) if heads else coded[own]
+            yield name, matrix.pack(), matrix.grid.kind
+        elif array.ndim == 1:
             yield name, array, GGMLQuantizationType.F32
-            continue
-        heads = gguf_io.heads_of(name, model.c)
-        matrix = coded[own].reorder(lambda t: gguf_io.interleave(t, heads)) if heads else coded[own]
-        yield name, matrix.pack(), matrix.grid.kind
+        elif name in stored:
+            yield name, stored[name].data, stored[name].tensor_type
+        else:
+            raise SystemExit(f"{name} was tuned: it cannot be kept as stored in the base")
 
 
 def defaults(a: argparse.Namespace) -> dict[str, int]:
@@ -79,10 +107,15 @@ def main(argv=None) -> None:
     model, _ = gguf_io.load_gguf(a.base)
     if model.c.dim % BLOCK or model.c.ffn % BLOCK:
         raise SystemExit(f"{a.base}: sizes that are not multiples of {BLOCK} cannot be packed")
+    published = copy.deepcopy(model)
     if a.weights:
         hf_io.load_safetensors(model, a.weights)
-    replace = {"general.file_type": FILE_TYPES[a.body]} | ({"general.name": a.name} if a.name else {})
-    tensors = file_tensors(model, coded_tensors(model, a))
+    stored = stored_tensors(a.base, model, published)
+    replace = {"general.name": a.name} if a.name else {}
+    first = a.body.split(",")[0].split(":")[0]
+    if first in FILE_TYPES:
+        replace["general.file_type"] = FILE_TYPES[first]
+    tensors = file_tensors(model, coded_tensors(model, a), stored)
     gguf_io.write_gguf(a.out, a.base, tensors, replace, defaults(a))
     print(f"{a.out}: {a.out.stat().st_size} bytes")
 

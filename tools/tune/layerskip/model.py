@@ -150,10 +150,10 @@ class Llama(nn.Module):
             x = y if drop is None or not drop[index].any() else torch.where(drop[index][:, None, None], x, y)
         return x
 
-    def hiddens(self, ids, want, rope_dtype=torch.float32):
+    def hiddens(self, ids, want):
         """{layer count: hidden state [batch, seq, dim] after that many layers}, before the final norm."""
         x, out, at = self.embed(ids), {}, 0
-        rope = self.rope(torch.arange(ids.shape[1], device=ids.device), rope_dtype)
+        rope = self.rope(torch.arange(ids.shape[1], device=ids.device), x.dtype)
         for end in sorted(want):
             x, at = self.run(x, rope, at, end), end
             out[end] = x

@@ -68,34 +68,42 @@ def layer_inputs(layer: Layer, xs: list[torch.Tensor], ropes, wanted: set[str]) 
     return {role: total / count for role, total in sums.items()}
 
 
+def quantise_layer(layer: Layer, prefix: str, grid: Grid, xs, ropes) -> dict[str, Coded]:
+    """Quantise the matrices of `layer` in the order of the data flow, each with the inputs that it then really gets."""
+    found = {}
+    for wanted in ("attn", "mixed", "ffn", "gated"):
+        moment = layer_inputs(layer, xs, ropes, {wanted})[wanted]
+        for name in (name for name, role in INPUTS.items() if role == wanted):
+            module = layer.get_submodule(name)
+            coded = gptq(module.weight, moment, grid)
+            module.weight.copy_(coded.weights())
+            found[f"{prefix}.{name}.weight"] = coded
+    return found
+
+
 @torch.inference_mode()
-def quantise_layers(model: Llama, grids: list[Grid], texts: list[Answer], log=print) -> dict[str, Coded]:
-    """{name: Coded} of all matrices of the layers, grids by layer; `model` ends with the quantised weights.
+def quantise_layers(model: Llama, grids: list[Grid | None], texts: list[Answer], log=print) -> dict[str, Coded]:
+    """{name: Coded} of the matrices of the layers that have a grid; `model` ends with the quantised weights.
 
     The first token of each text is left out of the statistics: it is the same everywhere, and so large that it would
     count for more than all others.
     """
+    last = max((i + 1 for i, grid in enumerate(grids) if grid), default=0)
     found, ids = {}, [torch.tensor([a.ids]) for a in texts]
     xs = [model.embed(i) for i in ids]
     ropes = [model.rope(torch.arange(i.shape[1]), torch.float32) for i in ids]
-    for index, (layer, grid) in enumerate(zip(model.model.layers, grids)):
-        for roles in ({"attn"}, {"mixed"}, {"ffn"}, {"gated"}):
-            moments = layer_inputs(layer, xs, ropes, roles)
-            for name, role in INPUTS.items():
-                if role in roles:
-                    module = layer.get_submodule(name)
-                    coded = gptq(module.weight, moments[role], grid)
-                    module.weight.copy_(coded.weights())
-                    found[f"model.layers.{index}.{name}.weight"] = coded
+    for index, (layer, grid) in enumerate(zip(model.model.layers[:last], grids)):
+        if grid:
+            found |= quantise_layer(layer, f"model.layers.{index}", grid, xs, ropes)
         xs = [layer(x, rope) for x, rope in zip(xs, ropes)]
-        log(f"layer {index} {grid.name}")
+        log(f"layer {index} {grid.name if grid else 'kept'}", flush=True)
     return found
 
 
-def round_layers(model: Llama, grids: list[Grid]) -> dict[str, Coded]:
+def round_layers(model: Llama, grids: list[Grid | None]) -> dict[str, Coded]:
     """The same without texts: nearest codes."""
     found = {}
     for index, (layer, grid) in enumerate(zip(model.model.layers, grids)):
-        for name in INPUTS:
+        for name in INPUTS if grid else ():
             found[f"model.layers.{index}.{name}.weight"] = round_matrix(layer.get_submodule(name).weight.detach(), grid)
     return found

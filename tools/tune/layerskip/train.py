@@ -21,12 +21,17 @@ from .model import Llama
 
 @dataclass
 class Settings:
-    """How to train. Rates and weights are measured on SmolLM2-135M; see the README."""
+    """How to train; the README says what for.
+
+    `boundary` > 0 trains only the layers below it and holds the state there, so that the layers above, which stay as
+    they are, give what they gave before; 0 trains all layers and holds the last one's distribution.
+    """
 
     seconds: float
     exits: list[int]
     deep_exits: list[int]
     rotate: int = 0
+    boundary: int = 0
     deep_share: float = 0.5
     deep_weight: float = 0.3
     batch_tokens: int = 1024
@@ -53,9 +58,10 @@ class Settings:
 
 @dataclass
 class Rows:
-    """A batch of sequences on the device: `ids` [batch, seq], and the flat positions of the answers in it."""
+    """A batch of sequences on the device: `ids` [batch, seq], how long each is, and the flat positions of the answers."""
 
     ids: torch.Tensor
+    lengths: torch.Tensor
     at: torch.Tensor
     sequence: torch.Tensor
     hidden: torch.Tensor
@@ -85,7 +91,8 @@ def pad(batch: list[Answer], device) -> Rows:
         at.append(torch.arange(answer.start - 1, len(answer.ids) - 1) + index * width)
         sequence.append(torch.full((answer.rows,), index))
     hidden, top = torch.cat([a.hidden for a in batch]), torch.cat([a.top for a in batch])
-    return Rows(ids.to(device), torch.cat(at).to(device), torch.cat(sequence).to(device), hidden.to(device),
+    lengths = torch.tensor([len(a.ids) - 1 for a in batch])
+    return Rows(ids.to(device), lengths.to(device), torch.cat(at).to(device), torch.cat(sequence).to(device), hidden.to(device),
                 top.to(device))
 
 
@@ -98,7 +105,8 @@ class Keeper:
     def update(self, agree: float, fraction: float) -> None:
         self.agree = agree if self.agree is None else 0.95 * self.agree + 0.05 * agree
         goal = self.s.keep_from + (self.s.keep_goal - self.s.keep_from) * min(1.0, fraction / 0.85)
-        self.weight = min(20.0, max(0.3, self.weight * math.exp(0.05 * (goal - self.agree))))
+        pull = min(0.3, max(-0.3, goal - self.agree))
+        self.weight = min(100.0, max(0.3, self.weight * math.exp(0.05 * pull)))
 
 
 class Sink:
@@ -136,7 +144,8 @@ class Trainer:
                  out: Path | None = None, state: dict | None = None, first: float = 0.0):
         self.model, self.answers, self.s, self.out = model, answers, s, out
         self.device = model.head_weight.device
-        self.teacher_head, self.sink = published.head_weight.detach().to(self.device), Sink(published)
+        self.published, self.sink = published, Sink(published)
+        self.teacher_head = published.head_weight.detach().to(self.device)
         self.rng, self.keeper = random.Random(s.seed), Keeper(s, (state or {}).get("keep_weight"))
         self.named = self.choose_parameters()
         self.optimizer = self.make_optimizer()
@@ -151,7 +160,8 @@ class Trainer:
         chosen = {}
         for name, p in self.model.named_parameters():
             head = name.startswith("lm_head") or "embed_tokens" in name
-            p.requires_grad_(".layers." in name or (head and self.s.embedding_lr > 0))
+            below = ".layers." in name and int(name.split(".")[2]) < (self.s.boundary or self.model.c.layers)
+            p.requires_grad_(below or (head and self.s.embedding_lr > 0))
             if p.requires_grad:
                 chosen[name] = p
         return chosen
@@ -224,9 +234,11 @@ class Trainer:
             x, at = self.model.run(x, rope, at, end, drop), end
             part = self.exit_loss(f"E{end}", x, rows, teacher, columns, vocabulary, feature, facts)
             total = total + self.s.deep_weight * part
-        x = self.model.run(x, rope, at, c.layers, drop)
-        last = self.exit_loss("last", x, rows, exact, columns, vocabulary, self.s.feature, facts)
+        x = self.model.run(x, rope, at, self.s.boundary or c.layers, drop)
         facts["vocabulary"] = len(columns)
+        if self.s.boundary:
+            return total + self.keeper.weight * self.boundary_loss(x, rope, rows, facts), facts
+        last = self.exit_loss("last", x, rows, exact, columns, vocabulary, self.s.feature, facts)
         return total + self.keeper.weight * last, facts
 
     def exit_loss(self, name, x, rows: Rows, teacher: Target, columns, vocabulary: Vocabulary, feature, facts):
@@ -237,6 +249,17 @@ class Trainer:
         loss = kl + feature * feature_distance(teacher, normed)
         end = self.model.c.layers if name == "last" else int(name[1:])
         return loss + self.s.sink * self.sink.distance(rows.ids[0, 0].item(), end, x[0, 0])
+
+    def boundary_loss(self, x, rope, rows: Rows, facts) -> torch.Tensor:
+        """Share of the variance of the published state at the boundary that `x` misses, averaged over dimensions."""
+        with torch.no_grad():
+            goal = self.published.run(self.published.embed(rows.ids), rope, 0, self.s.boundary).float()
+        own = torch.arange(x.shape[1], device=x.device)[None] < rows.lengths[:, None]
+        own[:, 0] = False       # the first token, far larger than all others, has a loss of its own
+        goal, missed = goal[own], x.float()[own] - goal[own]
+        share = (missed.square().mean(0) / goal.var(0)).mean()
+        facts["kl_last"], facts["agree_last"] = share.item(), 1 - share.item()
+        return share + self.s.sink * self.sink.distance(rows.ids[0, 0].item(), self.s.boundary, x[0, 0])
 
     def rope(self, ids):
         return self.model.rope(torch.arange(ids.shape[1], device=self.device), torch.float32)
@@ -264,7 +287,7 @@ class Trainer:
         begin = self.rng.randrange(len(x) - count + 1)
         own = (rows.sequence >= begin) & (rows.sequence < begin + count)
         at = rows.at[own] - begin * rows.ids.shape[1]
-        part = Rows(rows.ids[begin:begin + count], at, rows.sequence[own], rows.hidden[own], rows.top[own])
+        part = Rows(rows.ids[begin:begin + count], rows.lengths[begin:begin + count], at, rows.sequence[own], rows.hidden[own], rows.top[own])
         teacher = Target(teacher.probs[own], self.entropy(teacher.probs[own]), teacher.choice[own],
                          teacher.hidden[own])
         drop = drop and [d[begin:begin + count] for d in drop]

@@ -3,6 +3,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import gguf
 import tiny
 import numpy as np
 import torch
@@ -102,11 +103,29 @@ class Packing(Folder):
         feeding = error(self.pack("--body", "q4_0", "--calibrate", str(self.path / "text.pt"))[0])
         self.assertLess(feeding, nearest)
 
-    def test_first_layers_of_another_type(self):
-        import gguf
-        self.pack("--body", "q4_0", "--low", "q5_0:2")
-        kinds = {t.name: t.tensor_type.name for t in gguf.GGUFReader(self.path / "out.gguf").tensors}
+    def kinds(self) -> dict[str, str]:
+        return {t.name: t.tensor_type.name for t in gguf.GGUFReader(self.path / "out.gguf").tensors}
+
+    def test_types_by_layer(self):
+        self.pack("--body", "q5_0:2,q4_0")
+        kinds = self.kinds()
         self.assertEqual([kinds[f"blk.{i}.attn_q.weight"] for i in range(4)], ["Q5_0", "Q5_0", "Q4_0", "Q4_0"])
+        with self.assertRaises(SystemExit):
+            self.pack("--body", "q5_0:2,q4_0:1")
+
+    def test_untouched_layers_are_kept_as_stored(self):
+        tuned = tiny.make_model()
+        with torch.no_grad():
+            tuned.model.layers[0].mlp.up_proj.weight.mul_(1.5)
+        hf_io.save_safetensors(tuned, self.path / "model.safetensors")
+        weights = ("--weights", str(self.path / "model.safetensors"), "--head", "keep")
+        packed, _ = self.pack("--body", "q8_0:1,keep", *weights)
+        self.assertEqual(self.kinds()["blk.1.attn_q.weight"], "F32")
+        for name, w in packed.state_dict().items():
+            if ".layers.0." not in name:
+                self.assertTrue(torch.equal(w, self.model.state_dict()[name]), name)
+        with self.assertRaisesRegex(SystemExit, "was tuned"):
+            self.pack("--body", "keep", *weights)
 
 
 class Text(Folder):
