@@ -22,7 +22,8 @@ def arguments(argv=None) -> argparse.Namespace:
     add("--measure-new", type=int, default=160)
     add("--measure-exits", type=numbers, default=[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 22, 26])
     add("--measure-length", type=int, default=4)
-    add("--drift-only", action="store_true", help="no acceptance: much faster")
+    add("--own", action=argparse.BooleanOptionalAction, default=True,
+        help="acceptance over each file's own answers, not the published model's")
     add("--texts", type=Path, help="where the published model's greedy answers are kept between runs")
     add("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     return p.parse_args(argv)
@@ -38,17 +39,15 @@ def published_texts(published, held, a, eos):
     return texts
 
 
-def compare(path: Path, published, texts, held, a, eos, device) -> dict:
+def compare(path: Path, published, texts, states, held, a, eos, device) -> dict:
     """One file's report."""
     model = gguf_io.load_gguf(path)[0].to(device, published.head_weight.dtype).eval()
-    report = {"file": path.name, "bytes": path.stat().st_size,
-              "last_layer": measure.drift_report(model, published, texts)}
-    if not a.drift_only:
-        same = path.samefile(a.base)
-        own = texts if same else measure.greedy_answers(model, held, a.measure_new, eos, 64)
-        exits = [e for e in a.measure_exits if e < model.c.layers]
-        report["exits"] = measure.exits_report(model, own, exits, a.measure_length)
-    return report
+    own = a.own and not path.samefile(a.base)
+    answers = measure.greedy_answers(model, held, a.measure_new, eos, 64) if own else texts
+    exits = [e for e in a.measure_exits if e < model.c.layers]
+    return {"file": path.name, "bytes": path.stat().st_size,
+            "last_layer": measure.drift_report(model, published, texts, states),
+            "exits": measure.exits_report(model, answers, exits, a.measure_length)}
 
 
 def main(argv=None) -> None:
@@ -59,8 +58,9 @@ def main(argv=None) -> None:
     published = model.to(device, getattr(torch, a.dtype)).eval()
     held = encode(Base(model, chat), read_prompts(a.prompts)[:a.hold_out], a.max_prompt)
     texts = published_texts(published, held, a, chat.eos_id)
+    states = measure.last_states(published, texts)
     for path in a.files:
-        print(json.dumps(compare(path, published, texts, held, a, chat.eos_id, device)), flush=True)
+        print(json.dumps(compare(path, published, texts, states, held, a, chat.eos_id, device)), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def arguments(argv=None) -> argparse.Namespace:
         f"one of {', '.join(GRIDS)}, or keep: as stored in the base")
     add("--head", default="q8_0", help="type of the embedding and the head, or keep")
     add("--calibrate", type=Path, help="text.pt of tune.py: round by the activations (GPTQ)")
-    add("--calibrate-tokens", type=int, default=12000)
+    add("--calibrate-tokens", type=int, default=8000)
     add("--exit-layer", type=int, help="default exit layer, stored as skiplens.exit_layer")
     add("--num-speculations", type=int, help="default draft length, stored as skiplens.num_speculations")
     add("--draft-vocab", type=int, help="default draft vocabulary, stored as skiplens.draft_vocab")

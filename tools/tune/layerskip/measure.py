@@ -92,11 +92,20 @@ def exits_report(model: Llama, texts, exits: list[int], length: int) -> dict:
 
 
 @torch.inference_mode()
-def drift_report(model: Llama, published: Llama, texts) -> dict:
-    """Drift of the last layer over `texts`, the published model's own answers (perplexity is over the same)."""
+def last_states(model: Llama, texts) -> list[torch.Tensor]:
+    """Hidden states after the last layer [answer tokens, dim] over each of `texts`."""
+    last = model.c.layers
+    return [answer_hiddens(model, ids, start, {last})[last] for ids, start in texts]
+
+
+@torch.inference_mode()
+def drift_report(model: Llama, published: Llama, texts, states=None) -> dict:
+    """Drift of the last layer over `texts`, the published model's own answers (perplexity is over the same).
+
+    `states` are the published model's `last_states`, where they are known.
+    """
     drift = Drift()
-    for ids, start in texts:
-        last = model.c.layers
-        ours, theirs = (m.head(answer_hiddens(m, ids, start, {last})[last]) for m in (model, published))
-        drift.add(theirs, ours, torch.tensor(ids[start:], device=ours.device))
+    for (ids, start), theirs in zip(texts, states or last_states(published, texts)):
+        ours = model.head(answer_hiddens(model, ids, start, {model.c.layers})[model.c.layers])
+        drift.add(published.head(theirs), ours, torch.tensor(ids[start:], device=ours.device))
     return drift.report()

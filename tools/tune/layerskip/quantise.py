@@ -15,12 +15,6 @@ INPUTS = {
 }
 
 
-def second_moment(x: torch.Tensor) -> torch.Tensor:
-    """Mean of the outer products [cols, cols] of inputs `x` [rows, cols]."""
-    x = x.reshape(-1, x.shape[-1]).float()
-    return x.T @ x / len(x)
-
-
 def error_feed(moment: torch.Tensor, damp: float) -> torch.Tensor:
     """Upper Cholesky factor of the inverse second moment: how a rounding error is spread over later columns."""
     diagonal = moment.diagonal()
@@ -50,34 +44,31 @@ def gptq(w: torch.Tensor, moment: torch.Tensor, grid: Grid, damp: float = 0.02) 
     return Coded(grid, codes, torch.cat(scales, 1), torch.cat(offsets, 1))
 
 
-def layer_inputs(layer: Layer, xs: list[torch.Tensor], ropes, wanted: set[str]) -> dict[str, torch.Tensor]:
+def layer_inputs(layer: Layer, xs: list[torch.Tensor], ropes) -> dict[str, torch.Tensor]:
     """Second moments of the inputs of the matrices of `layer`, over sequences `xs` [1, seq, dim]."""
-    sums, hooks, count = {}, [], 0
-    modules = dict(layer.named_modules())
-    for name, role in INPUTS.items():
-        if role in wanted and role not in sums:
-            sums[role] = 0.0
-            def note(module, args, role=role):
-                sums[role] = sums[role] + second_moment(args[0][:, 1:]) * (args[0].shape[1] - 1)
-            hooks.append(modules[name].register_forward_pre_hook(note))
+    modules, sums, hooks = dict(layer.named_modules()), {}, []
+    first = {role: name for name, role in reversed(INPUTS.items())}
+    for role, name in first.items():
+        def note(module, args, role=role):
+            x = args[0][0, 1:].float()
+            sums[role] = sums.get(role, 0.0) + x.T @ x
+        hooks.append(modules[name].register_forward_pre_hook(note))
     for x, rope in zip(xs, ropes):
         layer(x, rope)
-        count += x.shape[1] - 1
     for hook in hooks:
         hook.remove()
+    count = sum(x.shape[1] - 1 for x in xs)
     return {role: total / count for role, total in sums.items()}
 
 
 def quantise_layer(layer: Layer, prefix: str, grid: Grid, xs, ropes) -> dict[str, Coded]:
-    """Quantise the matrices of `layer` in the order of the data flow, each with the inputs that it then really gets."""
-    found = {}
-    for wanted in ("attn", "mixed", "ffn", "gated"):
-        moment = layer_inputs(layer, xs, ropes, {wanted})[wanted]
-        for name in (name for name, role in INPUTS.items() if role == wanted):
-            module = layer.get_submodule(name)
-            coded = gptq(module.weight, moment, grid)
-            module.weight.copy_(coded.weights())
-            found[f"{prefix}.{name}.weight"] = coded
+    """Quantise the matrices of `layer` for the inputs that the quantised layers below give."""
+    moments, found = layer_inputs(layer, xs, ropes), {}
+    for name, role in INPUTS.items():
+        module = layer.get_submodule(name)
+        coded = gptq(module.weight, moments[role], grid)
+        module.weight.copy_(coded.weights())
+        found[f"{prefix}.{name}.weight"] = coded
     return found
 
 
