@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType
 from layerskip import distil, gguf_io, hf_io
 from layerskip.grids import BLOCK, GRIDS, Coded, Grid, round_matrix
 from layerskip.model import Llama
-from layerskip.quantise import quantise_layers, round_layers
+from layerskip.quantise import quantise_head, quantise_layers, round_layers
 
 KEEP = "keep"
 FILE_TYPES = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9}
@@ -54,24 +54,22 @@ def read_texts(path: Path, tokens: int) -> list[distil.Answer]:
     return answers[::step]
 
 
-def round_head(model: Llama, kind: str) -> dict[str, Coded]:
+def round_head(model: Llama, kind: str, texts) -> dict[str, Coded]:
     """The embedding, and the head where it is a matrix of its own, on their grid; `model` takes the rounded weights."""
-    if kind == KEEP:
-        return {}
-    found = {name: round_matrix(w.detach(), GRIDS[kind]) for name, w in model.named_parameters()
-             if w.ndim == 2 and ".layers." not in name}
-    with torch.no_grad():
-        for name, coded in found.items():
-            model.get_parameter(name).copy_(coded.weights())
+    found, head = {}, "model.embed_tokens.weight" if model.c.tied else "lm_head.weight"
+    names = [] if kind == KEEP else [n for n, w in model.named_parameters() if w.ndim == 2 and ".layers." not in n]
+    for name in names:
+        w, fit = model.get_parameter(name).detach(), texts and name == head
+        found[name] = quantise_head(w, GRIDS[kind], texts) if fit else round_matrix(w, GRIDS[kind])
+        w.copy_(found[name].weights())
     return found
 
 
 def coded_tensors(model: Llama, a: argparse.Namespace) -> dict[str, Coded]:
     """The matrices of `model` that are not kept, by Hugging Face name, on their grids."""
-    grids, head = choose_grids(a.body, model.c.layers), round_head(model, a.head)
-    if not a.calibrate:
-        return head | round_layers(model, grids)
-    return head | quantise_layers(model, grids, read_texts(a.calibrate, a.calibrate_tokens))
+    texts = read_texts(a.calibrate, a.calibrate_tokens) if a.calibrate else None
+    grids, head = choose_grids(a.body, model.c.layers), round_head(model, a.head, texts)
+    return head | (quantise_layers(model, grids, texts) if texts else round_layers(model, grids))
 
 
 def stored_tensors(base: Path, model: Llama, published: Llama) -> dict:

@@ -44,20 +44,31 @@ def gptq(w: torch.Tensor, moment: torch.Tensor, grid: Grid, damp: float = 0.02) 
     return Coded(grid, codes, torch.cat(scales, 1), torch.cat(offsets, 1))
 
 
+def tame_first(x: torch.Tensor, most: float = 10.0) -> torch.Tensor:
+    """Inputs [seq, cols] with the first token's no more than `most` times longer than the others.
+
+    The first token, the attention sink, is so large in some layers that it would outweigh all other tokens; but left
+    out, its errors would be free, and a lost sink spoils all layers above.
+    """
+    length = x[1:].norm(dim=-1).mean()
+    scale = (most * length / x[0].norm()).clamp(max=1.0)
+    return torch.cat((x[:1] * scale, x[1:]))
+
+
 def layer_inputs(layer: Layer, xs: list[torch.Tensor], ropes) -> dict[str, torch.Tensor]:
     """Second moments of the inputs of the matrices of `layer`, over sequences `xs` [1, seq, dim]."""
     modules, sums, hooks = dict(layer.named_modules()), {}, []
     first = {role: name for name, role in reversed(INPUTS.items())}
     for role, name in first.items():
         def note(module, args, role=role):
-            x = args[0][0, 1:].float()
+            x = tame_first(args[0][0].float())
             sums[role] = sums.get(role, 0.0) + x.T @ x
         hooks.append(modules[name].register_forward_pre_hook(note))
     for x, rope in zip(xs, ropes):
         layer(x, rope)
     for hook in hooks:
         hook.remove()
-    count = sum(x.shape[1] - 1 for x in xs)
+    count = sum(x.shape[1] for x in xs)
     return {role: total / count for role, total in sums.items()}
 
 
@@ -72,13 +83,15 @@ def quantise_layer(layer: Layer, prefix: str, grid: Grid, xs, ropes) -> dict[str
     return found
 
 
+def quantise_head(w: torch.Tensor, grid: Grid, texts: list[Answer]) -> Coded:
+    """The output matrix, for the normed final states of `texts`; more damped, for it is the embedding as well."""
+    x = torch.cat([a.hidden for a in texts]).float()
+    return gptq(w, x.T @ x / len(x), grid, damp=0.2)
+
+
 @torch.inference_mode()
 def quantise_layers(model: Llama, grids: list[Grid | None], texts: list[Answer], log=print) -> dict[str, Coded]:
-    """{name: Coded} of the matrices of the layers that have a grid; `model` ends with the quantised weights.
-
-    The first token of each text is left out of the statistics: it is the same everywhere, and so large that it would
-    count for more than all others.
-    """
+    """{name: Coded} of the matrices of the layers that have a grid; `model` ends with the quantised weights."""
     last = max((i + 1 for i, grid in enumerate(grids) if grid), default=0)
     found, ids = {}, [torch.tensor([a.ids]) for a in texts]
     xs = [model.embed(i) for i in ids]
