@@ -1,0 +1,1 @@
+"""LayerSkip tuning of a small Llama by self-distillation (arXiv 2404.16710)."""

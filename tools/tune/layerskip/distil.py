@@ -1,0 +1,163 @@
+"""Stage 1: the published model answers the prompts, and says what it thought at every token.
+
+The text is on-policy, so no foreign text is learnt. What training needs of the teacher is a by-product of the
+generation: the normed final hidden state of each answer position (from which the logits of any token follow by one dot
+product) and the ids of its most likely tokens. No teacher runs again in training.
+"""
+import random
+import time
+from dataclasses import dataclass
+
+import torch
+
+from .model import LayerCache, Llama
+
+
+@dataclass
+class Answer:
+    """One prompt and its answer; row i of `hidden` and `top` is the teacher's state that chose answer token i."""
+
+    ids: list[int]
+    start: int
+    hidden: torch.Tensor
+    top: torch.Tensor
+
+    @property
+    def rows(self) -> int:
+        return len(self.ids) - self.start
+
+
+@dataclass
+class Batch:
+    """A batch that is being generated, prompts padded on the left; answered sequences leave it.
+
+    `alive` [batch] are the rows of the results that the sequences still in the batch belong to.
+    """
+
+    ids: torch.Tensor
+    seen: torch.Tensor
+    first: torch.Tensor
+    heat: torch.Tensor
+    alive: torch.Tensor
+    caches: list[LayerCache]
+
+    def keep(self, rows: torch.Tensor) -> None:
+        self.seen, self.first, self.heat = self.seen[rows], self.first[rows], self.heat[rows]
+        self.alive = self.alive[rows]
+        for cache in self.caches:
+            cache.keep(rows)
+
+
+@dataclass
+class Results:
+    """What a batch gave, on the CPU: tokens [batch, max_new], the teacher's states beside them."""
+
+    tokens: torch.Tensor
+    hidden: torch.Tensor
+    top: torch.Tensor
+
+    def put(self, step: int, rows: torch.Tensor, token, hidden, top) -> None:
+        rows = rows.cpu()
+        self.tokens[rows, step] = token.cpu()
+        if self.hidden.shape[1]:
+            self.hidden[rows, step] = hidden.bfloat16().cpu()
+            self.top[rows, step] = top[:, :self.top.shape[2]].int().cpu()
+
+
+def start_batch(model: Llama, prompts: list[list[int]], temperatures, max_new: int, pad: int) -> Batch:
+    device, count, width = model.head_weight.device, len(prompts), max(map(len, prompts))
+    ids = torch.full((count, width), pad)
+    seen = torch.zeros(count, width + max_new, dtype=torch.bool)
+    seen[:, width:] = True
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt):] = torch.tensor(prompt)
+        seen[row, width - len(prompt):width] = True
+    first = width - torch.tensor([len(p) for p in prompts])
+    caches = [LayerCache(model.c, count, width + max_new, model.head_weight) for _ in range(model.c.layers)]
+    heat = torch.tensor(temperatures)[:, None]
+    return Batch(ids.to(device), seen.to(device), first.to(device), heat.to(device),
+                 torch.arange(count, device=device), caches)
+
+
+def step_hidden(model: Llama, batch: Batch, x: torch.Tensor) -> torch.Tensor:
+    """Normed final hidden state [batch, dim] of the last of the new tokens `x` [batch, new]."""
+    at, new, device = batch.caches[0].length, x.shape[1], x.device
+    where = torch.arange(at, at + new, device=device)
+    rope = model.rope((where[None] - batch.first[:, None]).clamp(min=0), model.head_weight.dtype)
+    rope = (rope[0][:, None], rope[1][:, None])
+    keys = torch.arange(at + new, device=device)
+    mask = batch.seen[:, None, None, :at + new] & (keys[None, :] <= where[:, None])
+    mask = mask | (keys[None, :] == where[:, None])     # a padded row sees itself, so that no softmax is empty
+    h = model.embed(x)
+    for layer, cache in zip(model.model.layers, batch.caches):
+        h = layer(h, rope, cache, mask)
+    return model.normed(h[:, -1])
+
+
+def choose(logits: torch.Tensor, top: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
+    """Sample among the tokens in `top` [batch, n] by the Gumbel trick; temperature 0 [batch, 1] is the argmax."""
+    likely = logits.gather(1, top)
+    noise = torch.empty_like(likely).exponential_().clamp_(min=1e-20).log_().neg_()
+    return top.gather(1, (likely + temperature * noise).argmax(-1, keepdim=True))[:, 0]
+
+
+@torch.inference_mode()
+def answer(model: Llama, prompts, temperatures, max_new: int, eos: int, top: int = 0) -> list[Answer]:
+    """Answer a batch of prompts (lists of ids); with `top` > 0 the teacher's state is kept too."""
+    batch = start_batch(model, prompts, temperatures, max_new, eos)
+    kept, x = max_new if top else 0, batch.ids
+    results = Results(torch.full((len(prompts), max_new), eos),
+                      torch.zeros(len(prompts), kept, model.c.dim, dtype=torch.bfloat16),
+                      torch.zeros(len(prompts), kept, top, dtype=torch.int32))
+    done = torch.zeros_like(batch.first, dtype=torch.bool)
+    for step in range(max_new):
+        h = step_hidden(model, batch, x)
+        logits = torch.nn.functional.linear(h, model.head_weight).float()
+        likely = logits.topk(max(1, top), -1).indices
+        token = torch.where(done, eos, choose(logits, likely, batch.heat))
+        results.put(step, batch.alive, token, h, likely)
+        done, x = done | (token == eos), token[:, None]
+        if done.all():
+            break
+        if step % 8 == 7 and done.float().mean() > 0.15:
+            batch.keep(~done)
+            x, done = x[~done], done[~done]
+    return collect(results, prompts, eos, top)
+
+
+def collect(results: Results, prompts, eos: int, top: int) -> list[Answer]:
+    """Cut each answer after its end token."""
+    answers = []
+    for row, (prompt, new) in enumerate(zip(prompts, results.tokens.tolist())):
+        n = new.index(eos) + 1 if eos in new else len(new)
+        state = (results.hidden[row, :n].clone(), results.top[row, :n].clone()) if top else (None, None)
+        answers.append(Answer(prompt + new[:n], len(prompt), *state))
+    return answers
+
+
+def make_batches(prompts: list[list[int]], size: int, rng: random.Random) -> list[list[list[int]]]:
+    """Batches of prompts of like length, in random order."""
+    prompts = sorted(prompts, key=len)
+    batches = [prompts[i:i + size] for i in range(0, len(prompts), size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def generate(model: Llama, prompts: list[list[int]], seconds: float, batch: int, max_new: int, eos: int, top: int,
+             save=None, seed: int = 1) -> list[Answer]:
+    """Answers for about `seconds`, half of them greedy as most drafting is, the rest at the usual temperatures.
+
+    `save(answers)` is called after each batch, so that a kill loses little.
+    """
+    rng, begin, answers = random.Random(seed), time.monotonic(), []
+    for prompts_now in make_batches(prompts, batch, rng):
+        heat = [rng.choice([0.0, 0.0, 0.0, 0.6, 0.8, 1.0]) for _ in prompts_now]
+        answers += [a for a in answer(model, prompts_now, heat, max_new, eos, top) if a.rows >= 4]
+        spent = time.monotonic() - begin
+        rows = sum(a.rows for a in answers)
+        print(f"{len(answers)} answers, {rows} tokens, {spent:.0f} s, {rows / spent:.0f} tokens/s", flush=True)
+        if save:
+            save(answers)
+        if spent > seconds:
+            break
+    return answers
