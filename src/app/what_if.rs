@@ -73,7 +73,7 @@ impl Turn {
         let Some(first) = self.rounds.first().map(|round| &round.settings) else { return true };
         let exact = |s: &Settings| {
             let same_noise = !s.sampling.sample || s.sampling.coupling == Coupling::SharedNoise;
-            let whole = s.strategy != Strategy::EarlyExit && s.draft_vocab == 0;
+            let whole = s.strategy != Strategy::EarlyExit && s.draft_vocab == first.draft_vocab;
             same_noise && whole && s.sampling == first.sampling
         };
         self.rounds.iter().all(|round| exact(&round.settings))

@@ -218,8 +218,8 @@ fn note(turn: &Turn) -> &'static str {
              an estimate from costs measured on this machine."
         }
         false => {
-            "Acceptance and speed are estimates: rejection coupling, early exit, a draft vocabulary or a change of \
-             sampling on the way makes the text depend on the drafts. Costs were measured on this machine."
+            "Acceptance and speed are estimates: with rejection coupling, early exit or sampling that changed on the way, \
+             what layers say of this text does not settle what drafts would have done."
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What every layer would have said along a text, through the final norm and the shared head (the logit lens).
 
 use super::{Decoder, LayerChoice, Phase, Session, Settings, Watch};
-use crate::engine::sampling::{Distribution, History, Pick, Sampler};
+use crate::engine::sampling::{Distribution, History, Pick, Sampler, VocabSubset};
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Positions computed between two checkpoints.
 const LENS_CHUNK: usize = 16;
@@ -63,23 +64,43 @@ impl Decoder {
         let mut hidden = self.model.embed(&session.tokens()[first..chunk.end - 1])?;
         let row = |position: usize| LensRow { position, id: session.tokens()[position], layers: Vec::new() };
         let mut rows: Vec<LensRow> = chunk.clone().map(row).collect();
-        let width = self.model.config.vocab_size;
-        let mut distribution = Distribution::default();
+        let vocab = self.draft_vocab(settings.draft_vocab);
         for layer in 1..=self.model.config.num_layers {
             self.model.layers(layer - 1..layer, &mut hidden, first, &mut session.cache)?;
+            // A draft would have chosen from the draft vocabulary; the last layer is the verifier and has them all.
+            let drafts = layer < self.model.config.num_layers;
+            let vocab = vocab.as_ref().filter(|_| drafts);
             let mut logits = std::mem::take(&mut self.scratch.logits);
-            self.model.head(&hidden, 0, &mut logits)?;
-            let mut history: History = session.tokens()[..chunk.start].iter().copied().collect();
-            for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width)) {
-                history.penalise(logits, None, &settings.sampling);
-                distribution.fill(logits, None, &settings.sampling)?;
-                let sampler = Sampler { sampling: &settings.sampling, position: row.position };
-                let id = sampler.pick(&distribution, Pick::Verify);
-                row.layers.push(LayerChoice { layer, id, text: self.piece(id), p: distribution.probability(id) });
-                history.push(row.id);
-            }
+            self.model.head(&hidden, if vocab.is_some() { settings.draft_vocab } else { 0 }, &mut logits)?;
+            self.lens_choices(session, settings, layer, vocab, &mut logits, &mut rows)?;
             self.scratch.logits = logits;
         }
         Ok(rows)
+    }
+
+    /// Adds to each of `rows` what `layer` would have chosen there, from its logits `[rows, columns of vocab]`.
+    fn lens_choices(
+        &self,
+        session: &Session,
+        settings: &Settings,
+        layer: usize,
+        vocab: Option<&Arc<VocabSubset>>,
+        logits: &mut [f32],
+        rows: &mut [LensRow],
+    ) -> Result<()> {
+        let start = rows.first().map_or(0, |row| row.position);
+        let mut history: History = session.tokens()[..start].iter().copied().collect();
+        let mut distribution = Distribution::default();
+        let width = logits.len() / rows.len().max(1);
+        let ids = vocab.map(|vocab| vocab.ids.as_slice());
+        for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width.max(1))) {
+            history.penalise(logits, ids, &settings.sampling);
+            distribution.fill(logits, vocab, &settings.sampling)?;
+            let sampler = Sampler { sampling: &settings.sampling, position: row.position };
+            let id = sampler.pick(&distribution, Pick::Verify);
+            row.layers.push(LayerChoice { layer, id, text: self.piece(id), p: distribution.probability(id) });
+            history.push(row.id);
+        }
+        Ok(())
     }
 }

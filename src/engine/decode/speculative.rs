@@ -287,7 +287,7 @@ impl Decoder {
     }
 
     /// The tokens a draft over the first `size` of the draft order chooses from; none for the whole vocabulary.
-    fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
+    pub(super) fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
         if size == 0 || size >= self.model.config.vocab_size {
             return None;
         }

@@ -301,9 +301,9 @@ fn the_forecast_of_the_lens_comes_true() {
     let layers = config.num_layers;
     let mut decoder = decoder(config, GgmlDType::Q8_0, 5);
     decoder.end_tokens.clear();
-    for sample in [false, true] {
+    for (sample, draft_vocab) in [(false, 0), (true, 0), (false, 30), (true, 30)] {
         let sampling = Sampling { sample, temperature: 0.4, ..Sampling::default() };
-        let settings = Settings { max_steps: 40, sampling, exit_layer: 1, ..Settings::default() };
+        let settings = Settings { max_steps: 40, sampling, exit_layer: 1, draft_vocab, ..Settings::default() };
         let prompt = [5, 9, 11];
         let all = rounds(&mut decoder, &prompt, &settings, |_, _| {});
         let mut session = decoder.session().unwrap();
