@@ -3,7 +3,7 @@
 use super::{files, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
-use crate::engine::weights::ModelDefaults;
+use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, cached_models};
 use crate::engine::worker::{self, ModelRequest};
 use color_eyre::Result;
 use color_eyre::eyre::bail;
@@ -47,13 +47,21 @@ fn touched(decoding: &DecodingArgs) -> BTreeSet<Control> {
     given.into_iter().filter(|(_, given)| *given).map(|(control, _)| control).collect()
 }
 
-/// What the picker offers: the bundled model and the one that was asked for.
+/// What the picker offers: the bundled model, the one that was asked for, those in the hub's cache, and LayerSkip's own.
 fn models(request: &ModelRequest) -> Vec<ModelChoice> {
+    let choice = |name: &str, note: String| ModelChoice { model: Some(name.to_owned()), label: name.to_owned(), note };
     let bundled = ModelChoice { model: None, label: "bundled model".into(), note: "comes with skiplens".into() };
-    let asked = request.model.iter().map(|name| ModelChoice {
-        model: Some(name.clone()),
-        label: name.clone(),
-        note: "from the command line".into(),
+    let cached = cached_models();
+    let asked = request.model.iter().map(|name| choice(name, "from the command line".into()));
+    let here = cached.iter().map(|model| choice(&model.id, format!("downloaded · {}", gigabytes(model.bytes))));
+    let known = KNOWN_MODELS.iter().filter(|known| cached.iter().all(|model| model.id != known.id)).map(|known| {
+        let gated = if known.gated { " · ask for access first" } else { "" };
+        choice(known.id, format!("{} layers · {} at 16 bits{gated}", known.layers, gigabytes(known.bytes)))
     });
-    std::iter::once(bundled).chain(asked).collect()
+    std::iter::once(bundled).chain(asked).chain(here).chain(known).collect()
+}
+
+/// About what a model takes in memory.
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
 }
