@@ -22,7 +22,7 @@ struct Session {
     screen: Arc<Mutex<vt100::Parser>>,
     /// All that was ever sent to the terminal.
     sent: Arc<Mutex<Vec<u8>>>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Session {
@@ -40,6 +40,7 @@ impl Session {
         for name in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
             command.env(name, home.path());
         }
+        command.env("SKIPLENS_DATA_DIR", home.path().join("skiplens"));
         let child = pair.slave.spawn_command(command).expect("the program");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -53,7 +54,7 @@ impl Session {
             }
         });
         let writer = pair.master.take_writer().expect("a writer");
-        Self { master: pair.master, writer, child, screen, sent, _home: home }
+        Self { master: pair.master, writer, child, screen, sent, home }
     }
 
     fn type_(&mut self, keys: &str) {
@@ -173,4 +174,34 @@ fn a_chat_with_a_real_model() {
     session.wait("the new size", |screen| screen.lines().all(|line| line.chars().count() <= 70));
     session.type_("/bye\r");
     assert_eq!(session.assert_restored(), 0);
+}
+
+/// How many tokens of the answer the screen shows.
+fn shown_tokens(screen: &str) -> usize {
+    let line = screen.lines().find(|line| line.contains(" tok ·")).unwrap_or_default();
+    let before = line.split(" tok ·").next().unwrap_or_default();
+    before.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// What the screen showed as finished is in the journal, whenever the program is killed.
+#[test]
+fn killing_the_program_loses_nothing_it_showed() {
+    let Some(model) = support::smollm2() else { return };
+    for delay in [0, 70, 190, 430, 610] {
+        let mut session = Session::start(&model, 100, 30);
+        session.wait("the model", |screen| screen.contains(" layers · "));
+        session.type_("Write a long story about a fox.\r");
+        session.wait("tokens", |screen| shown_tokens(screen) > 0);
+        std::thread::sleep(Duration::from_millis(delay));
+        let shown = shown_tokens(&session.contents());
+        let id = session.child.process_id().expect("an id");
+        // SAFETY: kill sends a signal to the child that this test started.
+        assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
+        session.child.wait().expect("an end");
+        let kept =
+            skiplens::transcript::Store::at(session.home.path().join("skiplens")).load("last").expect("a journal");
+        assert_eq!(kept.turns[0].content(), "Write a long story about a fox.");
+        assert!(kept.stats().tokens >= shown, "{} of {shown} tokens were kept", kept.stats().tokens);
+        assert!(shown > 0);
+    }
 }
