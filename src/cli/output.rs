@@ -2,6 +2,7 @@
 
 use crate::engine::decode::{Origin, Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::worker::{ModelInfo, Prompt};
+use crate::transcript::export::{Figures, Token, tokens};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -104,60 +105,10 @@ pub struct Report<'a> {
     prompt: &'a Prompt,
     /// The generated text.
     text: String,
-    tokens: Vec<ReportToken<'a>>,
+    tokens: Vec<Token<'a>>,
     rounds: &'a [Round],
-    stats: ReportStats,
+    stats: Figures,
     stop: &'a StopReason,
-}
-
-#[derive(Serialize)]
-struct ReportToken<'a> {
-    id: u32,
-    text: &'a str,
-    origin: Origin,
-    round: usize,
-    p_draft: Option<f32>,
-    p_verify: Option<f32>,
-}
-
-/// [`Stats`] with what is derived from it.
-#[derive(Serialize)]
-pub struct ReportStats {
-    rounds: usize,
-    tokens: usize,
-    drafted: usize,
-    accepted: usize,
-    rejected: usize,
-    acceptance_rate: Option<f64>,
-    acceptance_by_position: Vec<f64>,
-    mean_accepted_length: Option<f64>,
-    prefill_tokens: usize,
-    prefill_seconds: f64,
-    draft_seconds: f64,
-    verify_seconds: f64,
-    decode_seconds: f64,
-    tokens_per_second: Option<f64>,
-}
-
-impl From<&Stats> for ReportStats {
-    fn from(stats: &Stats) -> Self {
-        Self {
-            rounds: stats.rounds,
-            tokens: stats.tokens,
-            drafted: stats.drafted,
-            accepted: stats.accepted,
-            rejected: stats.drafted - stats.accepted,
-            acceptance_rate: stats.acceptance_rate(),
-            acceptance_by_position: stats.acceptance_by_position(),
-            mean_accepted_length: stats.mean_accepted_length(),
-            prefill_tokens: stats.prefill_tokens,
-            prefill_seconds: stats.prefill_seconds,
-            draft_seconds: stats.draft_seconds,
-            verify_seconds: stats.verify_seconds,
-            decode_seconds: stats.decode_seconds(),
-            tokens_per_second: stats.tokens_per_second(),
-        }
-    }
 }
 
 impl<'a> Report<'a> {
@@ -168,18 +119,9 @@ impl<'a> Report<'a> {
         stats: &Stats,
         stop: &'a StopReason,
     ) -> Self {
-        let token = |round: usize, token: crate::engine::decode::KeptToken<'a>| ReportToken {
-            id: token.id,
-            text: token.text,
-            origin: token.origin,
-            round,
-            p_draft: token.p_draft,
-            p_verify: token.p_verify,
-        };
-        let tokens: Vec<_> =
-            rounds.iter().flat_map(|round| round.kept().map(|kept| token(round.index, kept))).collect();
-        let text = tokens.iter().map(|token| token.text).collect();
-        Self { model, prompt, text, tokens, rounds, stats: stats.into(), stop }
+        let tokens: Vec<_> = rounds.iter().flat_map(|round| tokens(round.index, round)).collect();
+        let text = rounds.iter().flat_map(Round::kept).map(|token| token.text).collect();
+        Self { model, prompt, text, tokens, rounds, stats: stats.clone().into(), stop }
     }
 }
 

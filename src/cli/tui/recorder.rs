@@ -6,6 +6,7 @@ use crate::engine::decode::{Settings, Stats, StopReason};
 use crate::engine::worker::{Command, Event, Message, Prompt, Role, RunId};
 use crate::transcript::{self, Entry, Journal, ModelRecord, Result, RunEnd, Session, Store};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 
 /// Writes down the conversation as it happens.
 pub struct Recorder {
@@ -16,6 +17,8 @@ pub struct Recorder {
     /// Prompt tokens that its prefill found in the cache.
     cached: usize,
     settings: Option<Settings>,
+    /// The model with its file hash, once that is found out beside the drawing.
+    hashed: Option<Receiver<ModelRecord>>,
 }
 
 impl Recorder {
@@ -23,7 +26,7 @@ impl Recorder {
     pub fn new() -> Result<Self> {
         let store = Store::open()?;
         let journal = Journal::begin(&store);
-        Ok(Self { store, journal, run: None, cached: 0, settings: None })
+        Ok(Self { store, journal, run: None, cached: 0, settings: None, hashed: None })
     }
 
     /// Notes a command on its way to the engine.
@@ -38,7 +41,11 @@ impl Recorder {
     /// Notes what the engine reports.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Loaded(info) => self.journal.append(Entry::Model(ModelRecord::from(info))),
+            Event::Loaded(info) => {
+                let record = ModelRecord::from(info);
+                self.hashed = Some(hash(record.clone(), info.path.clone()));
+                self.journal.append(Entry::Model(record))
+            }
             Event::Prefill { run, cached, .. } if self.of(*run).is_some() => {
                 self.cached = *cached;
                 Ok(())
@@ -102,7 +109,15 @@ impl Recorder {
         self.journal.append(Entry::Settings(settings.clone()))
     }
 
+    /// Completes the model's entry with its hash, as soon as that is known.
+    fn note_hash(&mut self) -> Result<()> {
+        let Some(record) = self.hashed.as_ref().and_then(|hashed| hashed.try_recv().ok()) else { return Ok(()) };
+        self.hashed = None;
+        self.journal.append(Entry::Model(record))
+    }
+
     fn begin(&mut self, run: RunId, prompt: &Prompt, settings: &Settings) -> Result<()> {
+        self.note_hash()?;
         match prompt {
             Prompt::Chat(messages) => self.follow_chat(messages)?,
             Prompt::Text(text) => self.follow_text(text)?,
@@ -157,6 +172,17 @@ impl Recorder {
     }
 }
 
+/// Finds out the hash of the model's file on a thread of its own. A file that cannot be read has none.
+fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        if let Ok(hash) = transcript::fingerprint(&path) {
+            let _ = sender.send(ModelRecord { hash: Some(hash), ..record });
+        }
+    });
+    receiver
+}
+
 /// A session as the playground shows it: each turn of the user's with the rounds that answered it.
 fn screen(session: &Session) -> Screen {
     let mut turns: Vec<Turn> = Vec::new();
@@ -192,7 +218,7 @@ mod tests {
     fn recorder(folder: &Path) -> Recorder {
         let store = Store::at(folder);
         let journal = Journal::begin(&store);
-        Recorder { store, journal, run: None, cached: 0, settings: None }
+        Recorder { store, journal, run: None, cached: 0, settings: None, hashed: None }
     }
 
     fn say(role: Role, content: &str) -> Message {

@@ -24,7 +24,7 @@ struct Document<'a> {
 
 /// [`Stats`] with what is derived from it.
 #[derive(Serialize)]
-struct Figures {
+pub struct Figures {
     #[serde(flatten)]
     stats: Stats,
     rejected: usize,
@@ -49,8 +49,9 @@ impl From<Stats> for Figures {
     }
 }
 
+/// A token of the text.
 #[derive(Serialize)]
-struct Token<'a> {
+pub struct Token<'a> {
     id: u32,
     text: &'a str,
     origin: Origin,
@@ -86,7 +87,8 @@ pub fn json(session: &Session) -> String {
     serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), text::json) + "\n"
 }
 
-fn tokens(at: usize, round: &Round) -> impl Iterator<Item = Token<'_>> {
+/// The tokens that `round`, the one at index `at`, adds to the text.
+pub fn tokens(at: usize, round: &Round) -> impl Iterator<Item = Token<'_>> {
     round.kept().map(move |token| Token {
         id: token.id,
         text: token.text,

@@ -14,7 +14,7 @@ pub use ansi::ansi;
 pub use csv::{rounds_csv, tokens_csv};
 pub use html::html;
 pub(super) use json::Skeleton;
-pub use json::json;
+pub use json::{Figures, Token, json, tokens};
 pub use markdown::markdown;
 pub use picture::{picture, svg};
 
