@@ -57,15 +57,53 @@ unsafe fn signed<const M: usize>(w: *const u8, acts: Rows, sums: &mut [__m256i; 
     }
 }
 
-/// Two products of pairs of weights of at most 63 fit an i16.
+/// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
-unsafe fn small<const M: usize>(w: *const u8, acts: Rows, groups: usize, sums: &mut [__m256i; M]) {
+unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
+    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    // SAFETY: the level's features. What 16-bit shifts bring over from the other byte, the mask takes off.
+    unsafe {
+        let moved = match at {
+            0 => _mm256_slli_epi16::<4>(bits),
+            1 => _mm256_slli_epi16::<3>(bits),
+            2 => _mm256_slli_epi16::<2>(bits),
+            3 => _mm256_slli_epi16::<1>(bits),
+            4 => bits,
+            5 => _mm256_srli_epi16::<1>(bits),
+            6 => _mm256_srli_epi16::<2>(bits),
+            _ => _mm256_srli_epi16::<3>(bits),
+        };
+        _mm256_and_si256(moved, _mm256_set1_epi8(mask))
+    }
+}
+
+/// 8 × 4 weights of a group; not of [`simd::SIGNED`].
+#[inline(always)]
+unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
     // SAFETY: the caller's.
     unsafe {
-        for group in (0..groups).step_by(2) {
-            let (a, b) = (load(w.add(group * 64)), load(w.add(group * 64 + 64)));
+        let mask = _mm256_set1_epi8(15);
+        let bytes = load(w.add(group % 4 * 64));
+        let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
+        let nibbles = _mm256_and_si256(moved, mask);
+        match KIND {
+            simd::NIBBLES => nibbles,
+            simd::FIVES => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
+            _ => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
+        }
+    }
+}
+
+/// Two products of pairs of weights of at most 63 fit an i16.
+#[inline(always)]
+unsafe fn unsigned<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let start = simd::groups::<KIND>().start;
+        for group in simd::groups::<KIND>().step_by(2) {
+            let (a, b) = (unpack::<KIND>(w, group), unpack::<KIND>(w, group + 1));
             for row in 0..M {
-                let (xa, xb) = (acts.four(row, group), acts.four(row, group + 1));
+                let (xa, xb) = (acts.four(row, group - start), acts.four(row, group + 1 - start));
                 sums[row] = widen(sums[row], _mm256_add_epi16(maddubs(a, xa), maddubs(b, xb)));
             }
         }
@@ -77,21 +115,14 @@ unsafe fn small<const M: usize>(w: *const u8, acts: Rows, groups: usize, sums: &
 unsafe fn vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
     // SAFETY: the caller's.
     unsafe {
-        let mask = _mm256_set1_epi8(15);
-        for group in 0..if matches!(KIND, simd::HALF | simd::NIBBLES) { 4 } else { 8 } {
-            let mut bytes = load(w.add(group * 64));
-            if KIND == simd::SIGNED {
-                bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
-            }
-            let low = if KIND == simd::NIBBLES { _mm256_and_si256(bytes, mask) } else { bytes };
+        let start = simd::groups::<KIND>().start;
+        for group in simd::groups::<KIND>() {
+            let w = match KIND {
+                simd::SIGNED => _mm256_xor_si256(load(w.add(group * 64)), _mm256_set1_epi8(-128)),
+                _ => unpack::<KIND>(w, group),
+            };
             for row in 0..M {
-                sums[row] = _mm256_dpbusd_avx_epi32(sums[row], low, _mm256_set1_epi32(acts.four(row, group)));
-            }
-            if KIND == simd::NIBBLES {
-                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
-                for row in 0..M {
-                    sums[row] = _mm256_dpbusd_avx_epi32(sums[row], high, _mm256_set1_epi32(acts.four(row, group + 4)));
-                }
+                sums[row] = _mm256_dpbusd_avx_epi32(sums[row], w, _mm256_set1_epi32(acts.four(row, group - start)));
             }
         }
     }
@@ -160,6 +191,14 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        unsafe {
+            let low = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()));
+            let high = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.add(8).cast()));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+        }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, x: Self::F) {
         unsafe {
             _mm256_storeu_ps(p, x[0]);
@@ -210,14 +249,59 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
                 match KIND {
                     _ if VNNI => vnni::<M, KIND>(w, acts, &mut sums),
                     simd::SIGNED => signed(w, acts, &mut sums),
-                    simd::HALF => small(w, acts, 4, &mut sums),
-                    _ => small(w, acts, 8, &mut sums),
+                    _ => unsigned::<M, KIND>(w, acts, &mut sums),
                 }
                 for row in 0..M {
                     pairs[row][half] = sums[row];
                 }
             }
             pairs
+        }
+    }
+}
+
+/// As [`beyond`].
+#[inline(always)]
+unsafe fn beyond512<const KIND: u8>(bits: __m512i, group: usize) -> __m512i {
+    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    // SAFETY: the level's features.
+    unsafe {
+        let moved = match at {
+            0 => _mm512_slli_epi16::<4>(bits),
+            1 => _mm512_slli_epi16::<3>(bits),
+            2 => _mm512_slli_epi16::<2>(bits),
+            3 => _mm512_slli_epi16::<1>(bits),
+            4 => bits,
+            5 => _mm512_srli_epi16::<1>(bits),
+            6 => _mm512_srli_epi16::<2>(bits),
+            _ => _mm512_srli_epi16::<3>(bits),
+        };
+        _mm512_and_si512(moved, _mm512_set1_epi8(mask))
+    }
+}
+
+/// 64 weights.
+#[inline(always)]
+unsafe fn load512(p: *const u8) -> __m512i {
+    // SAFETY: the caller's blocks are whole.
+    unsafe { _mm512_loadu_si512(p.cast()) }
+}
+
+/// 16 × 4 weights of a group, as unsigned bytes.
+#[inline(always)]
+unsafe fn unpack512<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
+    // SAFETY: the caller's blocks are whole.
+    unsafe {
+        if KIND == simd::SIGNED {
+            return _mm512_xor_si512(load512(w.add(group * 64)), _mm512_set1_epi8(-128));
+        }
+        let bytes = load512(w.add(group % 4 * 64));
+        let moved = if group < 4 { bytes } else { _mm512_srli_epi16::<4>(bytes) };
+        let nibbles = _mm512_and_si512(moved, _mm512_set1_epi8(15));
+        match KIND {
+            simd::NIBBLES => nibbles,
+            simd::FIVES => _mm512_or_si512(nibbles, beyond512::<KIND>(load512(w.add(simd::BITS)), group)),
+            _ => _mm512_or_si512(nibbles, beyond512::<KIND>(load512(w.add(simd::BITS + group / 4 * 64)), group)),
         }
     }
 }
@@ -253,6 +337,10 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, x: Self::F) {
         unsafe { _mm512_storeu_ps(p, x) }
     }
@@ -285,21 +373,11 @@ impl Simd for Avx512 {
                 sums[row] = _mm512_set1_epi32(acts.init(row));
             }
             // Rows within groups: the sums of the rows are chains that do not wait for each other.
-            for group in 0..if matches!(KIND, simd::HALF | simd::NIBBLES) { 4 } else { 8 } {
-                let mut bytes = _mm512_loadu_si512(w.add(group * 64).cast());
-                if KIND == simd::SIGNED {
-                    bytes = _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
-                }
-                let mask = _mm512_set1_epi8(15);
-                let low = if KIND == simd::NIBBLES { _mm512_and_si512(bytes, mask) } else { bytes };
+            let start = simd::groups::<KIND>().start;
+            for group in simd::groups::<KIND>() {
+                let w = unpack512::<KIND>(w, group);
                 for row in 0..M {
-                    sums[row] = _mm512_dpbusd_epi32(sums[row], low, _mm512_set1_epi32(acts.four(row, group)));
-                }
-                if KIND == simd::NIBBLES {
-                    let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask);
-                    for row in 0..M {
-                        sums[row] = _mm512_dpbusd_epi32(sums[row], high, _mm512_set1_epi32(acts.four(row, group + 4)));
-                    }
+                    sums[row] = _mm512_dpbusd_epi32(sums[row], w, _mm512_set1_epi32(acts.four(row, group - start)));
                 }
             }
             sums
