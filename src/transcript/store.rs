@@ -1,8 +1,8 @@
-//! The folder that holds the sessions: finding, renaming, deleting and taking that back.
+//! The folder that holds the sessions: listing, finding and renaming.
 
 use super::entry::Entry;
 use super::summary::Summary;
-use super::{Error, Journal, Result, Session, clock, journal, read};
+use super::{Error, Journal, Result, Session, clock, read};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,14 +32,14 @@ impl Store {
         Self { root: root.into() }
     }
 
+    /// The data folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Folder of the journals.
     pub fn sessions(&self) -> PathBuf {
         self.root.join("sessions")
-    }
-
-    /// Folder of the deleted journals.
-    pub fn trash(&self) -> PathBuf {
-        self.root.join("trash")
     }
 
     /// File of the session `id`.
@@ -58,11 +58,6 @@ impl Store {
     /// All sessions, the newest first. Broken ones are among them, with their fault.
     pub fn list(&self) -> Result<Vec<Summary>> {
         list_in(&self.sessions())
-    }
-
-    /// All deleted sessions, the newest first.
-    pub fn list_trash(&self) -> Result<Vec<Summary>> {
-        list_in(&self.trash())
     }
 
     /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`.
@@ -86,19 +81,6 @@ impl Store {
         let (mut journal, _) = Journal::resume(path)?;
         journal.append(Entry::Title(title.trim().to_owned()))?;
         journal.close()
-    }
-
-    /// Moves the session `id` to the trash. [`Store::restore`] takes that back.
-    pub fn delete(&self, id: &str) -> Result<PathBuf> {
-        let from = find_in(&self.sessions(), id)?;
-        let file = read::open(&from)?;
-        journal::lock(&file, &from)?;
-        move_into(&self.trash(), &from)
-    }
-
-    /// Moves the session `id` back from the trash.
-    pub fn restore(&self, id: &str) -> Result<PathBuf> {
-        move_into(&self.sessions(), &find_in(&self.trash(), id)?)
     }
 }
 
@@ -126,11 +108,11 @@ pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn list_in(folder: &Path) -> Result<Vec<Summary>> {
+pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
     Ok(files_in(folder)?.iter().map(|path| Summary::of(path)).collect())
 }
 
-fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
+pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     let files = files_in(folder)?;
     let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     if name == "last" {
@@ -145,14 +127,4 @@ fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
         [only] => Ok(only.clone()),
         _ => Err(Error::Ambiguous { name: name.into(), count: fits.len() }),
     }
-}
-
-fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
-    make_folder(folder)?;
-    let to = folder.join(from.file_name().unwrap_or_default());
-    if to.exists() {
-        return Err(Error::Exists { path: to });
-    }
-    fs::rename(from, &to).map_err(|error| Error::io(from, error))?;
-    Ok(to)
 }

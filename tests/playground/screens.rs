@@ -1,6 +1,6 @@
 //! Screens as snapshots, with styles, in every palette.
 
-use super::support::Harness;
+use super::support::{Harness, Shelf, said};
 use skiplens::app::{ColorDepth, Look, Msg, Options, ThemeName};
 use skiplens::engine::worker::{Event, RunId};
 
@@ -116,5 +116,37 @@ fn race() {
         snapshot(&format!("race-{width}x{height}"), &h);
         h.engine(usize::MAX);
         snapshot(&format!("race-exact-{width}x{height}"), &h);
+    }
+}
+
+#[test]
+fn sessions() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask("What is the tide?");
+        let titles = ["A file that is broken", "Why is the sky blue?", "夜の空はなぜ暗いのですか", "What is the tide?"];
+        let sessions: Vec<_> = titles.iter().zip(0..).map(|(title, at)| said(title, at)).collect();
+        let id = |at: usize| sessions[at].header.id.clone();
+        let (own, broken) = (id(3), vec![id(0)]);
+        let mut shelf = Shelf { sessions, own, broken, ..Shelf::default() };
+        h.press("ctrl-s");
+        shelf.serve(&mut h);
+        h.press("down down");
+        snapshot(&format!("sessions-{width}x{height}"), &h);
+    }
+}
+
+#[test]
+fn replay() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.send(Msg::ReplayLoaded(said("Why is the sky blue?", 1)));
+        h.press("shift-right shift-right right + +");
+        h.tick(1000);
+        h.tick(1010);
+        snapshot(&format!("replay-{width}x{height}"), &h);
+        h.press("space s");
+        h.tick(60_000);
+        snapshot(&format!("replay-paused-{width}x{height}"), &h);
     }
 }
