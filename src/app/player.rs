@@ -13,6 +13,9 @@ use crate::transcript::{ModelRecord, Replay, ReplayEvent, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longest wait at once, so that no time is too far off to be named.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Speeds to choose from, as multiples of the session's own pace.
 const SPEEDS: [f64; 8] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, f64::INFINITY];
 
@@ -83,7 +86,7 @@ impl Player {
         let wait = self.replay.due_in()?;
         match self.last {
             None => Some(Duration::ZERO),
-            Some(_) => Duration::try_from_secs_f64(wait).ok(),
+            Some(_) => Some(Duration::try_from_secs_f64(wait).map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))),
         }
     }
 }
@@ -316,10 +319,12 @@ fn step(state: &mut State) {
 fn steer(state: &mut State, play: Play) {
     let Some(player) = &mut state.replay else { return };
     let (played, _) = player.progress();
-    let place = SPEEDS.iter().position(|speed| *speed >= player.speed()).unwrap_or(SPEEDS.len() - 1);
+    let speed = player.speed();
+    let slower = SPEEDS.iter().rev().find(|slower| **slower < speed);
+    let faster = SPEEDS.iter().find(|faster| **faster > speed);
     match play {
-        Play::Slower => player.replay.set_speed(SPEEDS[place.saturating_sub(1)]),
-        Play::Faster => player.replay.set_speed(SPEEDS[(place + 1).min(SPEEDS.len() - 1)]),
+        Play::Slower => player.replay.set_speed(*slower.unwrap_or(&speed)),
+        Play::Faster => player.replay.set_speed(*faster.unwrap_or(&speed)),
         Play::OwnPace => player.replay.set_speed(1.0),
         Play::AtOnce => player.replay.set_speed(f64::INFINITY),
         Play::By(by) => return seek(state, played.saturating_add_signed(by as isize)),

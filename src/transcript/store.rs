@@ -3,9 +3,11 @@
 use super::entry::Entry;
 use super::summary::Summary;
 use super::{Error, Journal, Result, Session, clock, read};
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// Names the data folder, in place of the system's own.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
@@ -55,12 +57,13 @@ impl Store {
         format!("{}-{mark:05x}", clock::sortable(now))
     }
 
-    /// All sessions, the newest first. Broken ones are among them, with their fault.
+    /// All sessions, those that began last first. Broken ones are among them, with their fault.
     pub fn list(&self) -> Result<Vec<Summary>> {
         list_in(&self.sessions())
     }
 
-    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`.
+    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`
+    /// for the one that was written to last.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
         let looks_like_path = name.contains(std::path::is_separator) || path.extension().is_some();
@@ -109,14 +112,21 @@ pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
-    Ok(files_in(folder)?.iter().map(|path| Summary::of(path)).collect())
+    let mut list: Vec<Summary> = files_in(folder)?.iter().map(|path| Summary::of(path)).collect();
+    list.sort_by_key(|summary| Reverse(summary.begun_ms()));
+    Ok(list)
+}
+
+/// When a file was written to last, and its name to decide where clocks cannot.
+fn written(path: &Path) -> (Option<SystemTime>, PathBuf) {
+    (path.metadata().and_then(|about| about.modified()).ok(), path.to_owned())
 }
 
 pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     let files = files_in(folder)?;
     let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     if name == "last" {
-        return files.into_iter().next().ok_or_else(|| Error::NotFound(name.into()));
+        return files.into_iter().max_by_key(|path| written(path)).ok_or_else(|| Error::NotFound(name.into()));
     }
     if let Some(exact) = files.iter().find(|path| stem(path) == name) {
         return Ok(exact.clone());

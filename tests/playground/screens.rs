@@ -3,6 +3,7 @@
 use super::support::{Harness, Shelf, said};
 use skiplens::app::{ColorDepth, Look, Msg, Options, ThemeName};
 use skiplens::engine::worker::{Event, RunId};
+use skiplens::transcript::export::svg::Cell;
 
 /// A chat with everything in it: rejected drafts, changed settings, a chosen token, an unfinished draft.
 fn scene(width: u16, height: u16, look: Look) -> Harness {
@@ -149,4 +150,20 @@ fn replay() {
         h.tick(60_000);
         snapshot(&format!("replay-paused-{width}x{height}"), &h);
     }
+}
+
+/// A picture holds what the screen does, cell for cell.
+#[test]
+fn picture() {
+    let mut h = Harness::ready(100, 30);
+    h.send(Msg::ReplayLoaded(said("夜の空は <b>", 1)));
+    h.press("end tab tab left");
+    let picture = skiplens::ui::picture(h.buffer(), h.state.look);
+    assert!(picture.rows.len() == 30 && picture.rows.iter().all(|row| row.len() == 100));
+    let text = |row: &Vec<Cell>| row.iter().map(|cell| cell.symbol.as_str()).collect::<String>();
+    let rows: Vec<String> = picture.rows.iter().map(|row| text(row).trim_end().to_owned()).collect();
+    assert_eq!(rows.join("\n"), h.screen());
+    assert!(picture.rows.iter().flatten().any(|cell| cell.style.reversed));
+    let svg = picture.svg();
+    assert!(svg.contains("夜") && svg.contains("&lt;b&gt;") && svg.contains("#8fd19e"));
 }

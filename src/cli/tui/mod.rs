@@ -142,6 +142,8 @@ impl Driver {
                 _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
             };
             if let Some(msg) = msg {
+                // However long nothing happened: what comes now comes now.
+                update(&mut self.state, Msg::Tick(self.start.elapsed()));
                 self.take(msg)?;
             }
             self.drain()?;

@@ -80,6 +80,17 @@ fn names_may_be_short_where_they_fit_one() {
 }
 
 #[test]
+fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
+    let (_folder, store) = store_with(&["old", "new"]);
+    save(&sample(), &store.path_of("zebra"), false).unwrap();
+    assert_eq!(store.list().unwrap()[2].id, "zebra", "it began long ago");
+    let old = store.list().unwrap()[1].path.clone();
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(soon).unwrap();
+    assert_eq!(store.find("last").unwrap(), old);
+}
+
+#[test]
 fn searches_find_titles_and_text_whatever_the_case() {
     let (_folder, store) = store_with(&["The İstanbul bridge", "nothing here", "x\n\nÄpfel und Birnen"]);
     let found = |query: &str| store.search(query).unwrap().map(|hit| hit.excerpt).collect::<Vec<_>>();
