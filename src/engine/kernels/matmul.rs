@@ -7,13 +7,26 @@ use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd,
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
 
-/// Blocks by which weights are asked for before they are needed. Scales come in short runs, for which the machine's own
+/// Blocks by which scales are asked for before they are needed: they come in short runs, for which the machine's own
 /// prefetching starts anew with every panel.
 const AHEAD: usize = 16;
 
-/// Rows from which weights are asked for too: with fewer, the machine's own prefetching keeps up and more only disturbs;
-/// with more, reading memory and multiplying would take turns.
-pub const FEW: usize = 4;
+/// One of the passes over a panel, each of which serves some of the rows. Meanwhile the next panel is asked for, an even
+/// share of it in each pass: else reading memory and multiplying would take turns.
+#[derive(Clone, Copy)]
+struct Pass {
+    index: usize,
+    count: usize,
+}
+
+impl Pass {
+    /// Bytes of the next panel to ask for at block `unit` of `units`, which take `size` bytes each.
+    #[inline(always)]
+    fn share(self, unit: usize, units: usize, size: usize) -> std::ops::Range<usize> {
+        let begin = (self.index * units + unit) * size / self.count;
+        begin..begin + size / self.count
+    }
+}
 
 /// `[row][lane]` results.
 pub type Tile = [[f32; LANES]; TILE];
@@ -50,18 +63,20 @@ impl Kernel for Matmul<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut done = 0;
+        let most = if self.weights.form.has_nibbles() { S::NIBBLE_ROWS } else { S::ROWS };
+        let (mut done, mut pass) = (0, Pass { index: 0, count: self.rows.div_ceil(most) });
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
             // SAFETY: the caller's.
             done += unsafe {
-                match (self.rows - done).min(S::ROWS) {
-                    8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, out),
-                    4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, out),
-                    2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, out),
-                    _ => part::<S, 1>(self.weights, self.panel, self.acts, first, out),
+                match (self.rows - done).min(most) {
+                    8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, pass, out),
+                    4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, pass, out),
+                    2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, pass, out),
+                    _ => part::<S, 1>(self.weights, self.panel, self.acts, first, pass, out),
                 }
             };
+            pass.index += 1;
         }
     }
 }
@@ -73,6 +88,7 @@ unsafe fn part<S: Simd, const M: usize>(
     panel: usize,
     acts: &ActsView,
     first: usize,
+    pass: Pass,
     out: &mut [[f32; LANES]],
 ) -> usize {
     // SAFETY: the caller's.
@@ -81,13 +97,13 @@ unsafe fn part<S: Simd, const M: usize>(
             Form::F32 => dense_tile::<S, M, 0>(w, panel, acts, first, out),
             Form::F16 => dense_tile::<S, M, 1>(w, panel, acts, first, out),
             Form::Bf16 => dense_tile::<S, M, 2>(w, panel, acts, first, out),
-            Form::Signed => quantised::<S, M, SIGNED>(w, panel, acts, first, out),
-            Form::Small16 => quantised::<S, M, SMALL16>(w, panel, acts, first, out),
-            Form::SmallMin => quantised::<S, M, SMALL_MIN>(w, panel, acts, first, out),
-            Form::SmallHalves => quantised::<S, M, SMALL_HALVES>(w, panel, acts, first, out),
-            Form::Nibbles8 => quantised::<S, M, NIBBLES8>(w, panel, acts, first, out),
-            Form::NibblesMin => quantised::<S, M, NIBBLES_MIN>(w, panel, acts, first, out),
-            Form::NibblesMinWide => quantised::<S, M, NIBBLES_MIN_WIDE>(w, panel, acts, first, out),
+            Form::Signed => quantised::<S, M, SIGNED>(w, panel, acts, first, pass, out),
+            Form::Small16 => quantised::<S, M, SMALL16>(w, panel, acts, first, pass, out),
+            Form::SmallMin => quantised::<S, M, SMALL_MIN>(w, panel, acts, first, pass, out),
+            Form::SmallHalves => quantised::<S, M, SMALL_HALVES>(w, panel, acts, first, pass, out),
+            Form::Nibbles8 => quantised::<S, M, NIBBLES8>(w, panel, acts, first, pass, out),
+            Form::NibblesMin => quantised::<S, M, NIBBLES_MIN>(w, panel, acts, first, pass, out),
+            Form::NibblesMinWide => quantised::<S, M, NIBBLES_MIN_WIDE>(w, panel, acts, first, pass, out),
         }
     }
     M
@@ -119,6 +135,7 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
     panel: usize,
     acts: &ActsView,
     first: usize,
+    pass: Pass,
     out: &mut [[f32; LANES]],
 ) {
     let units = w.cols / BLOCK;
@@ -130,14 +147,13 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
+        let next = data.wrapping_add(units * w.form.unit());
         let mut scales = w.scales.at(panel * units * LANES * halves);
         let mut mins = if has_mins { w.mins.at(panel * units * LANES) } else { scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            if M >= FEW {
-                for at in (0..w.form.unit()).step_by(64) {
-                    S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
-                }
+            for at in pass.share(unit, units, w.form.unit()).step_by(64) {
+                S::prefetch(next.wrapping_add(at));
             }
             S::prefetch(scales.wrapping_add(AHEAD * line * halves));
             if has_mins {

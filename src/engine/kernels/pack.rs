@@ -44,7 +44,7 @@ impl Form {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    fn has_nibbles(self) -> bool {
+    pub fn has_nibbles(self) -> bool {
         matches!(self, Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide)
     }
 

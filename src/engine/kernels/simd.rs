@@ -16,6 +16,8 @@ pub trait Simd: Copy {
     const SIGNED_BIAS: bool;
     /// Most rows of activations that are best served at once.
     const ROWS: usize;
+    /// The same for weights in nibbles.
+    const NIBBLE_ROWS: usize = Self::ROWS;
 
     /// Asks for the cache line at `p`, which need not be there, in the second-level cache: the first level has few
     /// places for lines on their way, and loads that find none free wait.
