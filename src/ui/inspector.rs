@@ -3,11 +3,11 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::row;
-use crate::app::sanitize::visible_line;
 use crate::app::turn::{TokenView, token};
 use crate::app::{Target, TokenRef};
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, TokenDetail};
 use crate::engine::sampling::Coupling;
+use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 
 /// Cells of a label.
@@ -24,7 +24,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         Some((at, round, token)) => {
             facts(canvas, &mut inner, at, round, &token);
             match token.detail {
-                Some(detail) => alternatives(canvas, &mut inner, &token, detail),
+                Some(detail) => alternatives(canvas, &mut inner, at, &token, detail),
                 None => match asked(canvas, at) {
                     Some(row) => layers(canvas, &mut inner, token.id, &row.layers),
                     None => no_detail(canvas, &mut inner),
@@ -56,7 +56,7 @@ fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role
 }
 
 fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, token: &TokenView<'_>) {
-    let text = format!("“{}”  id {}", visible_line(token.text), token.id);
+    let text = format!("“{}”  id {}", one_line(token.text), token.id);
     fact(canvas, area, "text", &text, Role::Title);
     let (origin, role) = match token.origin {
         None => ("rejected", Role::Rejected),
@@ -106,17 +106,25 @@ fn asked<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<&'a LensRow> {
 
 fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let off = !canvas.state.settings.detail;
-    let text = if off { "d records layers and alternatives" } else { "layers: from the next round on" };
+    let text = match canvas.state.replay {
+        Some(_) => "the journal holds no alternatives here",
+        None if off => "d records layers and alternatives",
+        None => "layers: from the next round on",
+    };
     row(area);
     if let Some(row) = row(area) {
         canvas.put(row.x, row.y, text, row.width, canvas.theme.style(Role::Dim));
     }
 }
 
-fn alternatives(canvas: &mut Canvas<'_>, area: &mut Rect, token: &TokenView<'_>, detail: &TokenDetail) {
+/// What draft and verifier would have said instead, and every layer, recorded or asked for afterwards.
+fn alternatives(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, token: &TokenView<'_>, detail: &TokenDetail) {
     top(canvas, area, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
     top(canvas, area, "draft", &detail.draft_top, detail.draft_entropy, token.id);
-    layers(canvas, area, token.id, &detail.layers);
+    match asked(canvas, at).filter(|_| detail.layers.is_empty()) {
+        Some(row) => layers(canvas, area, token.id, &row.layers),
+        None => layers(canvas, area, token.id, &detail.layers),
+    }
 }
 
 /// The likeliest tokens of one side with its entropy.
@@ -130,10 +138,7 @@ fn top(canvas: &mut Canvas<'_>, area: &mut Rect, side: &str, top: &[Candidate], 
         let Some(row) = row(area) else { return };
         let chosen = if candidate.id == id { canvas.theme.symbols.pointer } else { " " };
         let percent = format!("{:>5.1} % ", candidate.p * 100.0);
-        canvas.put_all(
-            row,
-            &[(chosen, Role::Accent), (&percent, Role::Dim), (&visible_line(&candidate.text), Role::Text)],
-        );
+        canvas.put_all(row, &[(chosen, Role::Accent), (&percent, Role::Dim), (&one_line(&candidate.text), Role::Text)]);
     }
 }
 
@@ -153,9 +158,7 @@ fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoi
         let percent = format!("{:>5.1} % ", layer.p * 100.0);
         let mark = if agrees { canvas.theme.symbols.accepted } else { canvas.theme.symbols.rejected };
         let role = if agrees { Role::Accepted } else { Role::Dim };
-        canvas.put_all(
-            row,
-            &[(&number, Role::Dim), (mark, role), (&percent, Role::Dim), (&visible_line(&layer.text), role)],
-        );
+        canvas
+            .put_all(row, &[(&number, Role::Dim), (mark, role), (&percent, Role::Dim), (&one_line(&layer.text), role)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::theme::Role;
 use super::wrap::{Piece, Source};
-use crate::app::sanitize::visible;
+use crate::transcript::text::in_cells;
 use std::borrow::Cow;
 
 /// An answer as blocks of text with roles.
@@ -15,7 +15,7 @@ pub struct Document {
 impl Document {
     /// Read a text line by line.
     pub fn parse(text: &str) -> Self {
-        let text = visible(text.trim());
+        let text = in_cells(text.trim());
         let (mut blocks, mut fenced) = (Vec::new(), false);
         for line in text.lines() {
             if line.trim_start().starts_with("```") {

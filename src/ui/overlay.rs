@@ -4,7 +4,7 @@ use super::Canvas;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::row;
-use super::{race, what_if};
+use super::{race, sessions, what_if};
 use crate::app::commands::COMMANDS;
 use crate::app::keymap::Context;
 use crate::app::picker::Picker;
@@ -34,6 +34,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
             race::draw(canvas, body, race);
             None
         }
+        Overlay::Sessions(browser) => Some(sessions::draw(canvas, body, browser)),
         Overlay::Picker(picker) => Some(list(canvas, body, picker)),
         Overlay::System(editor) => {
             let inner = window(canvas, centered(body, 64, 10), "system prompt");
@@ -75,6 +76,8 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
         (Context::Controls, "In the controls"),
         (Context::Chat, "In the chat"),
         (Context::Rounds, "In the rounds"),
+        (Context::Sessions, "In the list of sessions"),
+        (Context::Replay, "In a replay"),
         (Context::Global, "Everywhere"),
     ];
     for (context, name) in contexts {
