@@ -6,13 +6,13 @@
 //! SIMD performs the same fused multiply-adds lane by lane, not on the machine either. And a panel that was read once
 //! serves a whole tile of activation rows, so that verifying several tokens costs little more than decoding one.
 //!
-//! Where the time goes, on two virtual cores of a Zen 4 server with SmolLM2-135M's shape in Q8_0: decoding reads its
-//! 143 MB at 26 GB/s of the 32 to 55 GB/s that a plain pass over memory reaches, because phases end and begin; for
-//! eight rows, tiles take about two thirds of the time, attention and quantising a tenth each, and waiting for each other
-//! about a twentieth. At times the two virtual cores share their arithmetic, as the halves of one core do: then eight
-//! rows cost 1.6 to 2.3 decode steps instead of 1.2. What is left: scales of K-quants as f32 (6 bits a weight for Q4_K
-//! instead of 4.5), five-bit weights as bytes, and attention shared out by key-value heads only, which for one row of a
-//! model with three of them leaves one of two threads idle for a third of that phase.
+//! Where the time goes, on two virtual cores of a Xeon with AVX-512 and SmolLM2-135M's shape in Q8_0: one row takes as
+//! long as reading the 143 MB of weights, a few hundredths more; what made that so was asking for the next panel while
+//! one is multiplied, which the machine's own prefetching does not. For eight rows the products take about two thirds of
+//! the time, attention, quantising and copying a fifth, and waiting for each other the rest. With AVX2 alone eight rows
+//! of Q8_0 are bound by arithmetic: 32 products take four instructions (see `x86`). Five-bit weights are unpacked for
+//! every tile, which AVX2 feels too. Attention is shared out by key-value heads, which for one row of a model with three
+//! of them leaves one of two threads idle for a third of that phase.
 
 #![allow(clippy::needless_range_loop, reason = "several arrays are walked side by side, lane by lane")]
 

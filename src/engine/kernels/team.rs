@@ -244,26 +244,31 @@ impl Crew<'_> {
         self.member
     }
 
-    /// How many of `n` equal items to take at once: enough pieces for an even end, few enough that taking them costs
-    /// nothing.
-    pub fn piece(&self, n: usize) -> usize {
-        (n / (8 * self.state.threads)).clamp(1, 16)
-    }
-
-    /// Shares out `0..n` in pieces of at most `piece`, and waits until the crew has done them all. Who is late takes
-    /// less, so a core that is busy with other things does not hold up the others.
-    pub fn share(&self, n: usize, piece: usize, mut work: impl FnMut(Range<usize>)) {
+    /// Shares out `0..n` and waits until the crew has done it all. Each takes half an even part of what is left, in
+    /// multiples of `grain`, so the parts shrink towards an even end; and who is late takes less, so a core that is busy
+    /// with other things does not hold up the others.
+    pub fn share(&self, n: usize, grain: usize, mut work: impl FnMut(Range<usize>)) {
         if self.state.threads == 1 {
             return work(0..n);
         }
-        loop {
-            let start = self.state.next.0.fetch_add(piece, Relaxed);
-            if start >= n {
-                break;
-            }
-            work(start..n.min(start + piece));
+        while let Some(part) = self.part(n, grain) {
+            work(part);
         }
         self.meet();
+    }
+
+    /// The next part of `0..n` for this member.
+    fn part(&self, n: usize, grain: usize) -> Option<Range<usize>> {
+        let next = &self.state.next.0;
+        let mut start = next.load(Relaxed);
+        while start < n {
+            let end = n.min(start + ((n - start) / (2 * self.state.threads)).max(1).next_multiple_of(grain));
+            match next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
+                Ok(_) => return Some(start..end),
+                Err(now) => start = now,
+            }
+        }
+        None
     }
 
     /// Waits until all members are here.

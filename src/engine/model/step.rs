@@ -201,8 +201,7 @@ impl Step<'_> {
         let mut up: Tile = [[0.0; LANES]; TILE];
         let mut gate: Tile = [[0.0; LANES]; TILE];
         // Two panels are a block of columns, which can be quantised once both are there.
-        let piece = crew.piece(layer.gate.panels()).next_multiple_of(2);
-        crew.share(layer.gate.panels(), piece, |panels| {
+        crew.share(layer.gate.panels(), 2, |panels| {
             for panel in panels {
                 let lanes = LANES.min(cols - panel * LANES);
                 for first in (0..self.n).step_by(TILE) {
@@ -252,7 +251,7 @@ pub unsafe fn multiply(
     mut done: impl FnMut(usize, usize, usize, &mut [[f32; LANES]]),
 ) {
     let mut out: Tile = [[0.0; LANES]; TILE];
-    crew.share(panels, crew.piece(panels), |panels| {
+    crew.share(panels, 1, |panels| {
         for mut panel in panels {
             let mut matrix = 0;
             while panel >= weights[matrix].panels() {
