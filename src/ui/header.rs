@@ -24,7 +24,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 
 /// How far the loading of a model is.
 fn loading(canvas: &mut Canvas<'_>, row: Rect) {
-    let Phase::Loading { stage, fraction } = &canvas.state.phase else { return };
+    let Phase::Loading { stage, fraction, .. } = &canvas.state.phase else { return };
     let x = canvas
         .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (stage, Role::Dim)]);
     let rest = row.right().saturating_sub(x + 1);

@@ -15,13 +15,14 @@ mod rounds;
 mod step;
 mod theme;
 mod transcript;
+mod welcome;
 mod what_if;
 mod widgets;
 mod wrap;
 
 use crate::app::sanitize::is_safe;
 use crate::app::{Regions, State};
-use cache::Cache;
+use cache::{Cache, RaceLines};
 use layout::Layout;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -31,6 +32,7 @@ use theme::Theme;
 #[derive(Debug, Default)]
 pub struct Screen {
     cache: Cache,
+    race: RaceLines,
 }
 
 /// What every panel draws with.
@@ -79,7 +81,7 @@ impl Screen {
         }
         let cursor = prompt::draw(&mut canvas, layout.prompt);
         footer::draw(&mut canvas, layout.footer);
-        let over = overlay::draw(&mut canvas, layout.body());
+        let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         scrub(canvas.buffer, state.look.ascii);
         let regions = canvas.regions;
         let cursor = if state.overlay.is_some() { over } else { cursor };
@@ -113,9 +115,10 @@ fn in_ascii(c: char) -> &'static str {
         '↑' => "^",
         '↓' => "v",
         '–' | '—' | '−' | '─' => "-",
+        '┼' => "+",
         '×' => "x",
         '•' | '·' => "*",
-        '┃' => "|",
+        '┃' | '│' => "|",
         '\u{a0}' => " ",
         _ => "?",
     }

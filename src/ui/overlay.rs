@@ -1,6 +1,7 @@
 //! What lies over the screen: help, lists, texts, the system prompt.
 
 use super::Canvas;
+use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::row;
@@ -14,7 +15,7 @@ use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 
 /// Draw the overlay, if there is one; say where its cursor is.
-pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
         Overlay::Help { scroll } => {
             let lines = help(canvas);
@@ -31,7 +32,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
             None
         }
         Overlay::Race(race) => {
-            race::draw(canvas, body, race);
+            race::draw(canvas, body, race, race_lines);
             None
         }
         Overlay::Picker(picker) => Some(list(canvas, body, picker)),

@@ -16,14 +16,18 @@ use futures::StreamExt;
 use recorder::Recorder;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
-use terminal::{Signals, Terminal};
+use terminal::Signals;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 pub use start::start;
+pub use terminal::Terminal;
 
 /// At most this often is a frame drawn: 60 times a second.
 const FRAME: Duration = Duration::from_micros(16_667);
+/// While the engine works, which needs the cores more: 30 times a second. A key is answered as fast as ever.
+const BUSY_FRAME: Duration = Duration::from_micros(33_333);
 /// While something moves by itself.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -54,6 +58,7 @@ pub async fn run(
         recorder: None,
         events: Some(events),
         start: Instant::now(),
+        last_frame: Instant::now(),
         next_frame: Instant::now(),
         changed: true,
     };
@@ -87,6 +92,7 @@ struct Driver {
     /// None once the engine's thread is gone.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
+    last_frame: Instant,
     /// Not before this moment is the next frame drawn.
     next_frame: Instant,
     /// Whether there is something to draw.
@@ -94,6 +100,8 @@ struct Driver {
 }
 
 impl Driver {
+    /// While the engine works its events are looked at once a frame: to be woken by each of them would take the cores
+    /// away from it.
     async fn serve(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
         let mut ticks = interval(TICK);
@@ -104,19 +112,22 @@ impl Driver {
                 biased;
                 () = signals.stop() => return Ok(()),
                 input = self.input.next() => match input {
-                    Some(input) => message(input?),
+                    Some(input) => {
+                        self.next_frame = self.next_frame.min(self.last_frame + FRAME);
+                        message(input?)
+                    }
                     None => return Ok(()),
                 },
-                () = sleep_until(self.next_frame.into()), if changed => None,
-                event = next(&mut self.events) => Some(event),
+                () = sleep_until(self.next_frame.into()), if changed || animated => None,
+                event = next(&mut self.events), if !animated => Some(event),
                 _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
             };
             if let Some(msg) = msg {
                 self.take(msg)?;
             }
             self.drain()?;
-            if self.changed && Instant::now() >= self.next_frame {
-                self.draw()?;
+            if Instant::now() >= self.next_frame {
+                self.frame()?;
             }
         }
         Ok(())
@@ -124,9 +135,22 @@ impl Driver {
 
     /// Take in all that the engine has said by now, so that a frame shows the newest.
     fn drain(&mut self) -> Result<()> {
-        while let Some(Ok(event)) = self.events.as_mut().map(UnboundedReceiver::try_recv) {
-            self.take(Msg::Engine(event))?;
+        while let Some(receiver) = &mut self.events {
+            match receiver.try_recv() {
+                Ok(event) => self.take(Msg::Engine(event))?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => self.take(Msg::EngineGone)?,
+            }
         }
+        Ok(())
+    }
+
+    /// The moment for a frame has come: draw what has changed, and set the next one.
+    fn frame(&mut self) -> Result<()> {
+        if self.changed {
+            self.draw()?;
+        }
+        self.next_frame = Instant::now() + if self.state.animated() { BUSY_FRAME } else { FRAME };
         Ok(())
     }
 
@@ -149,7 +173,7 @@ impl Driver {
     fn draw(&mut self) -> Result<()> {
         let regions = self.terminal.draw(|frame| self.screen.draw(&self.state, frame))?;
         update(&mut self.state, Msg::Drawn(regions));
-        self.next_frame = Instant::now() + FRAME;
+        self.last_frame = Instant::now();
         self.changed = false;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{files, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
-use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, cached_models};
+use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models};
 use crate::engine::worker::{self, ModelRequest};
 use color_eyre::Result;
 use color_eyre::eyre::bail;
@@ -58,7 +58,9 @@ fn models(request: &ModelRequest) -> Vec<ModelChoice> {
         let gated = if known.gated { " · ask for access first" } else { "" };
         choice(known.id, format!("{} layers · {} at 16 bits{gated}", known.layers, gigabytes(known.bytes)))
     });
-    std::iter::once(bundled).chain(asked).chain(here).chain(known).collect()
+    let untuned = format!("{} to fetch · not tuned: little is accepted", gigabytes(PUBLISHED_BYTES));
+    let published = cached.iter().all(|model| model.id != PUBLISHED_MODEL).then(|| choice(PUBLISHED_MODEL, untuned));
+    std::iter::once(bundled).chain(asked).chain(here).chain(published).chain(known).collect()
 }
 
 /// About what a model takes in memory.

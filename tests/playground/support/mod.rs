@@ -5,7 +5,7 @@ mod apart;
 mod fake;
 
 pub use apart::{lens, race};
-pub use fake::{Fake, answer, loaded, model, round};
+pub use fake::{Fake, answer, loaded, model, round, words_of};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Terminal;
