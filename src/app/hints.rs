@@ -71,6 +71,8 @@ pub fn hints(state: &State) -> Vec<Hint> {
         Pane::Chat => vec![
             pairs(Action::TokenLeft, Action::TokenRight, "token"),
             one(Action::Copy),
+            one(Action::ToggleMarkdown),
+            (Action::ToggleDetail, None, "layers"),
             one(Action::ToggleRejected),
             one(Action::Regenerate),
             one(Action::Reroll),
@@ -83,6 +85,8 @@ pub fn hints(state: &State) -> Vec<Hint> {
     let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
     let always = [
         (Action::FocusNext, None, ""),
+        (Action::WhatIf, None, ""),
+        (Action::Race, None, ""),
         (Action::Help, None, ""),
         (Action::Palette, None, ""),
         (Action::NewLine, None, ""),

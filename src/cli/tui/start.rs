@@ -55,10 +55,10 @@ fn models(request: &ModelRequest) -> Vec<ModelChoice> {
     let asked = request.model.iter().map(|name| choice(name, "from the command line".into()));
     let here = cached.iter().map(|model| choice(&model.id, format!("downloaded · {}", gigabytes(model.bytes))));
     let known = KNOWN_MODELS.iter().filter(|known| cached.iter().all(|model| model.id != known.id)).map(|known| {
-        let gated = if known.gated { " · ask for access first" } else { "" };
-        choice(known.id, format!("{} layers · {} at 16 bits{gated}", known.layers, gigabytes(known.bytes)))
+        let gated = if known.gated { " · access on request" } else { "" };
+        choice(known.id, format!("{} layers · {}{gated}", known.layers, gigabytes(known.bytes)))
     });
-    let untuned = format!("{} to fetch · not tuned: little is accepted", gigabytes(PUBLISHED_BYTES));
+    let untuned = format!("{} · not tuned: few accepted", gigabytes(PUBLISHED_BYTES));
     let published = cached.iter().all(|model| model.id != PUBLISHED_MODEL).then(|| choice(PUBLISHED_MODEL, untuned));
     std::iter::once(bundled).chain(asked).chain(here).chain(published).chain(known).collect()
 }
