@@ -96,7 +96,7 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
 fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     let symbols = canvas.theme.symbols;
     let rows = [
-        ("exit layer E", " ", "layers that draft: fewer are faster, more are right more often"),
+        ("exit layer E", " ", "layers that draft: few are fast, many are right"),
         ("speculations K", " ", "tokens drafted before all layers verify them at once"),
         ("accepted", symbols.accepted, "drafted, and what all layers would have written"),
         ("corrected", symbols.corrected, "written in place of the first wrong draft of a round"),

@@ -47,10 +47,9 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
             return;
         }
         draw_symbols(canvas, row, &[(" ", Role::Dim), (symbol, role)]);
-        x = canvas.put_all(
-            Rect { x: x + 2, width: row.width - 2, ..row },
-            &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)],
-        );
+        let words = Rect { x: x + 2, width: row.width - 2, ..row };
+        // The space at the end gives way to the next name's.
+        x = canvas.put_all(words, &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)]) - 1;
     }
 }
 

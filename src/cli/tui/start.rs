@@ -59,7 +59,8 @@ fn models(request: &ModelRequest) -> Vec<ModelChoice> {
         choice(known.id, format!("{} layers · {}{gated}", known.layers, gigabytes(known.bytes)))
     });
     let untuned = format!("{} · not tuned: few accepted", gigabytes(PUBLISHED_BYTES));
-    let published = cached.iter().all(|model| model.id != PUBLISHED_MODEL).then(|| choice(PUBLISHED_MODEL, untuned));
+    let listed = cached.iter().map(|model| &model.id).chain(&request.model).any(|name| name == PUBLISHED_MODEL);
+    let published = (!listed).then(|| choice(PUBLISHED_MODEL, untuned));
     std::iter::once(bundled).chain(asked).chain(here).chain(published).chain(known).collect()
 }
 
