@@ -65,6 +65,40 @@ fn sessions_are_imported_listed_renamed_deleted_and_restored() {
 }
 
 #[test]
+fn the_trash_is_listed_restored_from_and_emptied() {
+    let (folder, id) = with_journal();
+    let data = folder.path();
+    printed(data, &["delete", &id]);
+    let listed = printed(data, &["trash"]);
+    assert!(listed.contains("Hello <b>there</b>") && listed.contains("1 session, "), "{listed}");
+    printed(data, &["trash", "restore", &id]);
+    assert!(printed(data, &["trash"]).contains("no sessions"));
+    printed(data, &["delete", &id]);
+    assert!(printed(data, &["trash", "empty", "--older-than", "1"]).contains("nothing to remove"));
+    assert!(complaint(data, &["trash", "empty"]).contains("1 session, "), "it asks before");
+    assert!(printed(data, &["trash", "empty", "--yes"]).contains("removed 1 session"));
+    assert!(complaint(data, &["trash", "restore", &id]).contains("no session"));
+}
+
+#[test]
+fn dates_are_of_the_users_zone() {
+    let (folder, _) = with_journal();
+    let at = |zone: &str, args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_skiplens"))
+            .arg("transcript")
+            .args(args)
+            .env("SKIPLENS_DATA_DIR", folder.path())
+            .env("TZ", zone)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(at("UTC0", &["list"]).contains("2023-11-14 22:13 +00:00"));
+    assert!(at("XXX-05:30", &["show"]).contains("2023-11-15 03:43 +05:30"));
+    assert!(at("XXX-05:30", &["export", "-f", "html"]).contains("2023-11-14 22:13 UTC"));
+}
+
+#[test]
 fn shown_and_replayed_text_never_acts() {
     let (folder, _) = with_journal();
     let shown = printed(folder.path(), &["show", "--rejected"]);

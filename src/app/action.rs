@@ -17,6 +17,8 @@ pub enum Action {
     Palette,
     Models,
     Presets,
+    /// The list of kept sessions.
+    Sessions,
     FocusNext,
     FocusPrevious,
     Focus(Pane),
@@ -86,6 +88,42 @@ pub enum Action {
     LoadModel(Option<String>),
     SaveSession(String),
     LoadSession(String),
+    /// Something to do with the session that is chosen in the list.
+    Browse(Browse),
+    /// Play a kept session on this screen.
+    ReplaySession(String),
+    /// Something to do with the replay.
+    Play(Play),
+    /// Save a picture of the screen, under a name of its own without one.
+    Picture(Option<String>),
+}
+
+/// What can be done with a kept session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Browse {
+    Open,
+    Rename,
+    Delete,
+    /// Take the last deletion back.
+    Restore,
+    Replay,
+}
+
+/// What can be done with a replay, besides pausing and stepping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Play {
+    Slower,
+    Faster,
+    /// At the pace of the session.
+    OwnPace,
+    /// Without any wait.
+    AtOnce,
+    /// So many rounds forth or back.
+    By(i32),
+    Start,
+    End,
 }
 
 /// A direction and size on a slider.
@@ -133,6 +171,7 @@ impl Action {
             Self::Palette => "commands",
             Self::Models => "models",
             Self::Presets => "presets",
+            Self::Sessions => "sessions",
             Self::FocusNext => "next panel",
             Self::FocusPrevious => "previous panel",
             Self::Focus(Pane::Prompt) => "prompt",
@@ -189,6 +228,41 @@ impl Action {
             Self::LoadModel(name) => return format!("load {}", name.as_deref().unwrap_or("the bundled model")),
             Self::SaveSession(name) => return format!("save session {name}"),
             Self::LoadSession(name) => return format!("load session {name}"),
+            Self::Browse(step) => step.label(),
+            Self::ReplaySession(name) => return format!("replay session {name}"),
+            Self::Play(step) => return step.label(),
+            Self::Picture(None) => "picture of the screen",
+            Self::Picture(Some(name)) => return format!("picture {name}"),
+        };
+        label.into()
+    }
+}
+
+impl Browse {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Rename => "rename",
+            Self::Delete => "to the trash",
+            Self::Restore => "take back",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+impl Play {
+    fn label(self) -> String {
+        let label = match self {
+            Self::Slower => "slower",
+            Self::Faster => "faster",
+            Self::OwnPace => "own pace",
+            Self::AtOnce => "at once",
+            Self::By(-1) => "round back",
+            Self::By(1) => "round forth",
+            Self::By(rounds @ ..=0) => return format!("{} rounds back", rounds.unsigned_abs()),
+            Self::By(rounds) => return format!("{rounds} rounds forth"),
+            Self::Start => "start",
+            Self::End => "end",
         };
         label.into()
     }

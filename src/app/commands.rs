@@ -8,13 +8,16 @@ use super::{ThemeName, update};
 use crate::engine::decode::Stats;
 
 /// Each command, its arguments and what it does: the help reads this.
-pub const COMMANDS: [(&str, &str); 17] = [
+pub const COMMANDS: [(&str, &str); 20] = [
     ("/set NAME VALUE", "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1"),
     ("/set system TEXT", "tell the model something before the conversation"),
     ("/set theme NAME", "default, color-blind, monochrome, light"),
     ("/show", "model, settings and statistics"),
     ("/save NAME", "save this session"),
     ("/load NAME", "take up a saved session"),
+    ("/sessions", "list the kept sessions: open, rename, delete, replay"),
+    ("/replay [NAME]", "play a kept session on this screen; without a name, choose one"),
+    ("/picture [NAME]", "save the screen as a picture, NAME.svg"),
     ("/model [NAME]", "load a model by path or Hugging Face id; without a name, choose one"),
     ("/preset [NAME]", "use a preset; without a name, choose one"),
     ("/keep NAME", "save the present settings as a preset"),
@@ -44,6 +47,9 @@ pub(super) fn run(state: &mut State, text: &str) -> Vec<Effect> {
         ("/show", _) => show(state),
         ("/save", Some(name)) => update::act(state, Action::SaveSession(name)),
         ("/load", Some(name)) => update::act(state, Action::LoadSession(name)),
+        ("/sessions", _) | ("/replay", None) => update::act(state, Action::Sessions),
+        ("/replay", Some(name)) => update::act(state, Action::ReplaySession(name)),
+        ("/picture", name) => update::act(state, Action::Picture(name)),
         ("/model", Some(name)) => update::act(state, Action::LoadModel(Some(name))),
         ("/model" | "/load", None) => update::act(state, Action::Models),
         ("/preset", Some(name)) => update::act(state, Action::LoadPreset(name)),

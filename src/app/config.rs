@@ -3,6 +3,7 @@
 use super::keymap::Overrides;
 use super::look::ThemeName;
 use crate::engine::decode::Settings;
+use crate::transcript::Detail;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub show_rejected: bool,
     /// Show finished answers as Markdown.
     pub markdown: bool,
+    /// How much of what is recorded of each token goes into the journal: `off`, `candidates` or `layers`.
+    pub journal_detail: Detail,
     /// Settings saved by name.
     pub presets: BTreeMap<String, Preset>,
     /// Bindings that go before the built-in ones.
@@ -41,6 +44,7 @@ impl Default for Config {
             mouse: true,
             show_rejected: false,
             markdown: false,
+            journal_detail: Detail::Layers,
             presets: BTreeMap::new(),
             keys: Overrides::new(),
         }

@@ -21,16 +21,16 @@ pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::LoadFailed(message) => return loading::on_failed(state, message),
         Event::LoadCancelled => return loading::on_cancelled(state),
-        event => on_run_event(state, event),
+        event => return on_run_event(state, event),
     }
     Vec::new()
 }
 
-fn on_run_event(state: &mut State, event: Event) {
-    let Some(event) = apart(state, event) else { return };
-    let Some(present) = state.run() else { return };
+fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
+    let Some(event) = apart(state, event) else { return Vec::new() };
+    let Some(present) = state.run() else { return Vec::new() };
     if run_of(&event) != Some(present.id) {
-        return;
+        return Vec::new();
     }
     match event {
         Event::Prefill { done, total, cached, .. } => {
@@ -49,7 +49,10 @@ fn on_run_event(state: &mut State, event: Event) {
         // One that was sent before the user went on is late, too.
         Event::Paused { .. } if present.pausing => state.phase = Phase::Paused { run: present },
         Event::Paused { .. } => {}
-        Event::Finished { reason, stats, .. } => on_finished(state, reason, &stats),
+        Event::Finished { reason, stats, .. } => {
+            on_finished(state, reason, &stats);
+            return record_layers(state, present.id);
+        }
         Event::Failed { message, .. } => {
             end(state, Outcome::Failed(message.clone()));
             state.phase = Phase::Failed { message, engine_lives: true };
@@ -57,6 +60,13 @@ fn on_run_event(state: &mut State, event: Event) {
         Event::Race { .. } | Event::Lens { .. } => {}
         Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {}
     }
+    Vec::new()
+}
+
+/// Where detail is recorded, what every layer would have said is asked for as soon as the answer is there.
+fn record_layers(state: &mut State, run: RunId) -> Vec<Effect> {
+    let wanted = state.settings.detail && state.replay.is_none() && what_if::can(state);
+    if wanted { what_if::request(state, run) } else { Vec::new() }
 }
 
 /// Lenses and races run apart from the conversation; gives back the events that are not theirs.

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Pane, Step};
 use super::state::{Overlay, Phase, State};
-use super::{race, what_if};
+use super::{Browse, Play, Player, browser, player, race, what_if};
 use crossterm::event::KeyCode;
 
 /// A key or a pair of keys like `←→`, and what they do.
@@ -26,6 +26,9 @@ pub fn can(state: &State, action: &Action) -> bool {
     let running = state.run().is_some();
     let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
     let answered = state.turns.iter().any(|turn| !turn.is_empty());
+    if state.replay.is_some() && !player::allows(action) {
+        return false;
+    }
     match action {
         Action::Send if state.prompt.is_empty() => state.offer().is_some(),
         Action::Send => ready,
@@ -33,8 +36,11 @@ pub fn can(state: &State, action: &Action) -> bool {
         Action::Regenerate | Action::Reroll | Action::Continue => ready && !state.turns.is_empty(),
         Action::EditLast => !running && !state.turns.is_empty(),
         Action::Clear => !state.turns.is_empty(),
-        Action::Pause => running,
-        Action::Step => running,
+        Action::Pause => running || state.replay.is_some(),
+        Action::Step => running || state.replay.is_some(),
+        Action::Play(_) => state.replay.is_some(),
+        Action::Browse(step) => browser::can(state, *step),
+        Action::LoadSession(_) | Action::ReplaySession(_) => !running,
         Action::Copy | Action::TokenLeft | Action::TokenRight | Action::RoundLeft | Action::RoundRight => answered,
         Action::WhatIf => what_if::can(state),
         Action::Race => race::can(state),
@@ -47,6 +53,9 @@ pub fn can(state: &State, action: &Action) -> bool {
 pub fn hints(state: &State) -> Vec<Hint> {
     if let Some(overlay) = &state.overlay {
         return overlay_hints(state, overlay);
+    }
+    if let Some(player) = state.replay.as_deref().filter(|_| state.focus == Pane::Prompt) {
+        return replay_hints(state, player);
     }
     let mut hints = Vec::new();
     add_back(state, &mut hints);
@@ -80,7 +89,8 @@ pub fn hints(state: &State) -> Vec<Hint> {
         ],
         Pane::Rounds => vec![pairs(Action::RoundLeft, Action::RoundRight, "round")],
     };
-    let paused = matches!(state.phase, Phase::Paused { .. });
+    let playing = |player: &Player| player.course() != player::Course::Playing;
+    let paused = state.replay.as_deref().map_or(matches!(state.phase, Phase::Paused { .. }), playing);
     let stepping = [(Action::Step, "step"), (Action::Pause, if paused { "go on" } else { "pause" })];
     let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
     let always = [
@@ -90,21 +100,27 @@ pub fn hints(state: &State) -> Vec<Hint> {
         (Action::Help, None, ""),
         (Action::Palette, None, ""),
         (Action::NewLine, None, ""),
-        (Action::Interrupt, None, if cancels(state) { "cancel" } else { "quit" }),
+        (Action::Interrupt, None, interrupt_label(state)),
     ];
     let all = stepping.map(|(action, label)| (action, None, label)).chain(wanted).chain(always);
     hints.extend(all.filter_map(|(action, other, label)| hint(state, action, other, label)));
     hints
 }
 
-/// Whether Ctrl-C ends something before it ends the program.
-fn cancels(state: &State) -> bool {
-    state.run().is_some_and(|run| !run.cancelling) || matches!(state.phase, Phase::Loading { cancelling: false, .. })
+/// Ctrl-C ends something before it ends the program.
+fn interrupt_label(state: &State) -> &'static str {
+    match (&state.replay, state.run()) {
+        (Some(player), _) if !player.alone() => "leave",
+        (None, Some(run)) if !run.cancelling => "cancel",
+        (None, None) if matches!(state.phase, Phase::Loading { cancelling: false, .. }) => "cancel",
+        _ => "quit",
+    }
 }
 
 /// Esc does different things; say which.
 fn add_back(state: &State, hints: &mut Vec<Hint>) {
     let label = match &state.phase {
+        _ if state.replay.is_some() => "to the replay",
         _ if state.controls.typing.is_some() => "drop",
         _ if state.run().is_some_and(|run| run.cancelling) => "stop waiting",
         _ if state.run().is_some() => "cancel",
@@ -123,9 +139,10 @@ fn hint(state: &State, action: Action, other: Option<Action>, label: &str) -> Op
     if !can(state, &action) {
         return None;
     }
-    let key = state.keys.key_of(state.focus, &action)?.to_string();
+    let key = state.keys.key_of(state.context(), &action)?.to_string();
     let label = if label.is_empty() { action.label() } else { label.to_string() };
-    let other = other.and_then(|other| Some((state.keys.key_of(state.focus, &other)?.to_string(), Click::Do(other))));
+    let other =
+        other.and_then(|other| Some((state.keys.key_of(state.context(), &other)?.to_string(), Click::Do(other))));
     let other = other.map(|(other, click)| (beside(&key, &other), click));
     Some(Hint { keys: std::iter::once((key, Click::Do(action))).chain(other).collect(), label })
 }
@@ -133,7 +150,10 @@ fn hint(state: &State, action: Action, other: Option<Action>, label: &str) -> Op
 /// `alt-→` beside `alt-←` is shown as `→`.
 fn beside(key: &str, other: &str) -> String {
     let prefix = key.rfind('-').map_or(0, |at| at + 1);
-    other.strip_prefix(&key[..prefix]).map_or_else(|| format!(" {other}"), str::to_string)
+    match other.strip_prefix(&key[..prefix]) {
+        Some(rest) if rest.chars().count() == 1 && key[prefix..].chars().count() == 1 => rest.to_string(),
+        _ => format!(" {other}"),
+    }
 }
 
 const UP_DOWN: [(&str, KeyCode); 2] = [("↑", KeyCode::Up), ("↓", KeyCode::Down)];
@@ -143,6 +163,30 @@ const ENTER: [(&str, KeyCode); 1] = [("enter", KeyCode::Enter)];
 fn pressed(keys: &[(&str, KeyCode)], label: &str) -> Hint {
     let keys = keys.iter().map(|(name, code)| (name.to_string(), Click::Press(*code)));
     Hint { keys: keys.collect(), label: label.into() }
+}
+
+/// The keys of a replay.
+fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
+    let by = |rounds: i32| (Action::Play(Play::By(-rounds)), Some(Action::Play(Play::By(rounds))));
+    let pause = match player.course() {
+        player::Course::Playing => "pause",
+        player::Course::Paused => "go on",
+        player::Course::Over => "again",
+    };
+    let (one, ten) = (by(1), by(10));
+    let wanted = [
+        (Action::Pause, None, pause),
+        (Action::Step, None, "step"),
+        (one.0, one.1, "round"),
+        (Action::Play(Play::Slower), Some(Action::Play(Play::Faster)), "speed"),
+        (Action::Back, None, if player.alone() { "quit" } else { "leave" }),
+        (ten.0, ten.1, "10 rounds"),
+        (Action::Play(Play::Start), Some(Action::Play(Play::End)), "start, end"),
+        (Action::Play(Play::AtOnce), None, ""),
+        (Action::FocusNext, None, ""),
+        (Action::Help, None, ""),
+    ];
+    wanted.into_iter().filter_map(|(action, other, label)| hint(state, action, other, label)).collect()
 }
 
 fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
@@ -161,6 +205,13 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
             return hint(state, Action::Back, None, "cancel").into_iter().collect();
         }
         Overlay::Race(_) => vec![pressed(&ENTER, "again")],
+        Overlay::Sessions(list) if list.title.is_some() => {
+            return std::iter::once(pressed(&ENTER, "rename")).chain(hint(state, Action::Back, None, "drop")).collect();
+        }
+        Overlay::Sessions(_) => {
+            let steps = [Browse::Open, Browse::Replay, Browse::Rename, Browse::Delete, Browse::Restore];
+            steps.into_iter().filter_map(|step| hint(state, Action::Browse(step), None, "")).collect()
+        }
     };
     own.into_iter().chain(close).collect()
 }

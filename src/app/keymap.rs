@@ -1,6 +1,6 @@
 //! Which key does what where. One table: the driver's keys, the help and the footer all read it.
 
-use super::action::{Action, Pane, Step};
+use super::action::{Action, Browse, Pane, Play, Step};
 use super::control::Control;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub enum Context {
     Controls,
     Chat,
     Rounds,
+    /// The list of kept sessions.
+    Sessions,
+    /// A replay, with the focus on its bar.
+    Replay,
 }
 
 /// Bindings of the settings file: context → key → action.
@@ -61,19 +65,20 @@ impl KeyMap {
         Ok(map)
     }
 
-    /// What a key does with the focus on `pane`.
-    pub fn action(&self, pane: Pane, key: KeyEvent) -> Option<&Action> {
+    /// What a key does in a context, such as that of a pane.
+    pub fn action(&self, context: impl Into<Context>, key: KeyEvent) -> Option<&Action> {
         let key = Key::from(key);
         let within = |context| self.bindings.iter().find(|(c, k, _)| *c == context && *k == key);
-        within(pane.into()).or_else(|| within(Context::Global)).map(|(_, _, action)| action)
+        within(context.into()).or_else(|| within(Context::Global)).map(|(_, _, action)| action)
     }
 
-    /// The key to show for an action with the focus on `pane`; none where no key reaches it.
-    pub fn key_of(&self, pane: Pane, action: &Action) -> Option<Key> {
+    /// The key to show for an action in a context; none where no key reaches it.
+    pub fn key_of(&self, context: impl Into<Context>, action: &Action) -> Option<Key> {
+        let context = context.into();
         let within = |context| self.bindings.iter().find(|(c, _, a)| *c == context && a == action);
-        let (_, key, _) = within(pane.into()).or_else(|| within(Context::Global))?;
+        let (_, key, _) = within(context).or_else(|| within(Context::Global))?;
         let event = KeyEvent::new(key.code, key.modifiers);
-        (self.action(pane, event) == Some(action)).then_some(*key)
+        (self.action(context, event) == Some(action)).then_some(*key)
     }
 
     /// All bindings, for the help.
@@ -84,7 +89,7 @@ impl KeyMap {
 
 impl Default for KeyMap {
     fn default() -> Self {
-        let tables = [global(), prompt(), controls(), chat(), rounds()];
+        let tables = [global(), prompt(), controls(), chat(), rounds(), sessions(), replay()];
         let bindings = tables.into_iter().flatten().filter_map(|(context, key, action)| {
             // The built-in names are tested to parse.
             Some((context, key.parse().ok()?, action))
@@ -106,6 +111,7 @@ fn global() -> Vec<Row> {
         row("ctrl-p", Action::Palette),
         row("f2", Action::Models),
         row("f3", Action::Presets),
+        row("ctrl-s", Action::Sessions),
         row("alt-left", Action::Nudge(Control::ExitLayer, Step::Down)),
         row("alt-right", Action::Nudge(Control::ExitLayer, Step::Up)),
         row("alt-down", Action::Nudge(Control::Speculations, Step::Down)),
@@ -124,6 +130,7 @@ fn global() -> Vec<Row> {
         row("ctrl-l", Action::Clear),
         row("f8", Action::ToggleMode),
         row("f9", Action::ToggleMouse),
+        row("f12", Action::Picture(None)),
         row("pageup", Action::PageUp),
         row("pagedown", Action::PageDown),
         row("ctrl-z", Action::Suspend),
@@ -223,6 +230,46 @@ fn rounds() -> Vec<Row> {
     ]
 }
 
+fn sessions() -> Vec<Row> {
+    let row = |key, step| (Context::Sessions, key, Action::Browse(step));
+    vec![
+        row("enter", Browse::Open),
+        row("f2", Browse::Rename),
+        row("delete", Browse::Delete),
+        row("ctrl-u", Browse::Restore),
+        row("ctrl-r", Browse::Replay),
+    ]
+}
+
+fn replay() -> Vec<Row> {
+    let row = |key, action| (Context::Replay, key, action);
+    let play = |key, step| (Context::Replay, key, Action::Play(step));
+    vec![
+        row("space", Action::Pause),
+        row("p", Action::Pause),
+        row("s", Action::Step),
+        row("enter", Action::Step),
+        play("left", Play::By(-1)),
+        play("right", Play::By(1)),
+        play("h", Play::By(-1)),
+        play("l", Play::By(1)),
+        play("shift-left", Play::By(-10)),
+        play("shift-right", Play::By(10)),
+        play("H", Play::By(-10)),
+        play("L", Play::By(10)),
+        play("home", Play::Start),
+        play("end", Play::End),
+        play("down", Play::Slower),
+        play("up", Play::Faster),
+        play("-", Play::Slower),
+        play("+", Play::Faster),
+        play("1", Play::OwnPace),
+        play("0", Play::AtOnce),
+        row("?", Action::Help),
+        row("q", Action::Back),
+    ]
+}
+
 impl From<KeyEvent> for Key {
     /// Terminals differ in whether they report the shift of a capital letter; here the letter alone says it.
     fn from(key: KeyEvent) -> Self {
@@ -309,7 +356,8 @@ mod tests {
 
     #[test]
     fn every_built_in_key_parses_and_is_unique() {
-        let rows: Vec<Row> = [global(), prompt(), controls(), chat(), rounds()].into_iter().flatten().collect();
+        let rows: Vec<Row> =
+            [global(), prompt(), controls(), chat(), rounds(), sessions(), replay()].into_iter().flatten().collect();
         let map = KeyMap::default();
         assert_eq!(map.bindings.len(), rows.len());
         for (at, (context, key, _)) in map.bindings.iter().enumerate() {

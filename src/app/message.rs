@@ -1,11 +1,15 @@
 //! What comes into the state and what goes out of it.
 
-use super::{Action, Config, Regions, Session};
+use super::{Action, Config, Listed, Regions};
 use crate::engine::worker::{Command, Event};
+use crate::transcript::Session;
 use crossterm::event::{KeyEvent, MouseEvent};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that happened.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the engine's")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Msg {
     Key(KeyEvent),
@@ -25,7 +29,24 @@ pub enum Msg {
     Action(Action),
     /// The text that came back from `$EDITOR`.
     Edited(String),
-    SessionLoaded(Session),
+    /// A kept session, to go on with.
+    SessionLoaded(Arc<Session>),
+    /// A kept session, to be played.
+    ReplayLoaded(Arc<Session>),
+    /// Sessions found so far for the search of that number; `done` when there are no more.
+    Sessions {
+        ask: u64,
+        listed: Vec<Listed>,
+        done: bool,
+    },
+    SessionRenamed,
+    /// A session is in the trash; `own` if it was the one being kept.
+    SessionDeleted {
+        id: String,
+        own: bool,
+    },
+    /// A session is back from the trash.
+    SessionRestored(String),
     /// An effect is done or went wrong; say so.
     Done(String),
     Wrong(String),
@@ -46,6 +67,22 @@ pub enum Effect {
     SaveSession(String),
     /// Take up the session of that name or path; `last` is the newest.
     LoadSession(String),
+    /// Fetch the session of that name or path to play it.
+    ReplaySession(String),
+    /// Search the sessions; the answers carry the number of the question.
+    ListSessions {
+        ask: u64,
+        search: String,
+    },
+    RenameSession {
+        path: PathBuf,
+        title: String,
+    },
+    /// Move the session of that id to the trash, or take it back from there.
+    DeleteSession(String),
+    RestoreSession(String),
+    /// Save a picture of the screen.
+    Picture(Option<String>),
     Suspend,
     Quit,
 }

@@ -6,7 +6,7 @@ use super::hints::Click;
 use super::message::Effect;
 use super::regions::Target;
 use super::state::{Overlay, State};
-use super::{overlay, panel, update, walk, what_if};
+use super::{overlay, panel, player, update, walk, what_if};
 use crossterm::event::{KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
@@ -20,6 +20,7 @@ pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::Drag(MouseButton::Left) => drag(state, event.column),
         MouseEventKind::Up(_) => {
             state.drag = None;
+            player::release(state);
             Vec::new()
         }
         MouseEventKind::ScrollUp => wheel(state, hit, -1),
@@ -43,6 +44,10 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
         }
         Target::Hint(Click::Do(action)) => return update::act(state, action),
         Target::Hint(Click::Press(code)) => return overlay::on_key(state, KeyEvent::new(code, KeyModifiers::NONE)),
+        Target::Scrub => {
+            state.focus = Pane::Prompt;
+            player::scrub(state, fraction(area, column));
+        }
         Target::Track(control) => return grab(state, control, area, column),
         Target::Control(control) => select(state, control),
         Target::Controls => state.focus = Pane::Controls,
@@ -87,6 +92,13 @@ fn grab(state: &mut State, control: Control, area: Rect, column: u16) -> Vec<Eff
 
 /// The drag follows the column wherever the row is, past the ends too.
 fn drag(state: &mut State, column: u16) -> Vec<Effect> {
+    if player::scrubbing(state) {
+        let track = state.regions.areas().iter().find(|(_, target)| *target == Target::Scrub);
+        if let Some((area, _)) = track {
+            player::scrub(state, fraction(*area, column));
+        }
+        return Vec::new();
+    }
     let Some(control) = state.drag else { return Vec::new() };
     let track = state.regions.areas().iter().find(|(_, target)| *target == Target::Track(control));
     match (track, control.kind(state.model.as_ref())) {
@@ -111,6 +123,7 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
                 *scroll = scroll.saturating_add_signed(by * WHEEL)
             }
             Overlay::Picker(picker) => picker.step(by),
+            Overlay::Sessions(list) => list.step(by),
             Overlay::WhatIf(map) => {
                 let map = *map;
                 return what_if::step(state, map, by, 0);
@@ -124,6 +137,7 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
             select(state, control);
             panel::adjust(state, control, if by < 0 { Step::Up } else { Step::Down })
         }
+        Some((_, Target::Scrub)) => update::act(state, super::Action::Play(super::Play::By(by as i32))),
         Some((_, Target::Rounds | Target::Round { .. })) => {
             let action = if by < 0 { super::Action::RoundLeft } else { super::Action::RoundRight };
             update::act(state, action)

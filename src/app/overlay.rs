@@ -4,7 +4,7 @@ use super::action::{Action, Pane};
 use super::message::Effect;
 use super::picker::{Entry, Picker};
 use super::state::{Overlay, State};
-use super::{ThemeName, hints, panel, update, what_if};
+use super::{ThemeName, browser, hints, panel, update, what_if};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Open what the action names.
@@ -32,6 +32,7 @@ fn commands(state: &State) -> Vec<Entry> {
         Action::Race,
         Action::Copy,
         Action::Clear,
+        Action::Sessions,
         Action::Models,
         Action::Presets,
         Action::Undo,
@@ -41,6 +42,7 @@ fn commands(state: &State) -> Vec<Entry> {
         Action::ToggleDetail,
         Action::ToggleMouse,
         Action::ExternalEditor,
+        Action::Picture(None),
         Action::Help,
         Action::Suspend,
         Action::Quit,
@@ -91,6 +93,7 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Some(Overlay::System(editor)) => system_key(state, editor, key),
         Some(Overlay::WhatIf(map)) => what_if::on_key(state, map, key),
         Some(Overlay::Race(race)) => race_key(state, race, key),
+        Some(Overlay::Sessions(list)) => browser::on_key(state, list, key),
         Some(Overlay::Help { scroll }) => {
             state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Help { scroll });
             Vec::new()
@@ -154,6 +157,9 @@ fn choose_typed(state: &mut State, picker: &Picker) -> Vec<Effect> {
 
 /// A click on the entry at `index` of those that match.
 pub(super) fn choose(state: &mut State, index: usize) -> Vec<Effect> {
+    if let Some(Overlay::Sessions(_)) = state.overlay {
+        return browser::click(state, index);
+    }
     let Some(Overlay::Picker(mut picker)) = state.overlay.take() else { return Vec::new() };
     picker.selected = index;
     picker.chosen().map(|action| update::act(state, action)).unwrap_or_default()

@@ -5,6 +5,7 @@ use super::config::Preset;
 use super::control::{Control, Kind};
 use super::editor::Editor;
 use super::message::Effect;
+use super::player;
 use super::state::{Overlay, State};
 use crate::engine::decode::{Controller, Settings};
 use crate::engine::worker::Command;
@@ -77,6 +78,9 @@ pub(super) fn adjust(state: &mut State, control: Control, step: Step) -> Vec<Eff
 /// Set a control to the nearest value it can take.
 pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
     let value = control.kind(state.model.as_ref()).snap(value);
+    if state.replay.is_some() {
+        return player::refuse(state);
+    }
     if control == Control::SystemPrompt || control.get(&state.settings) == value {
         return Vec::new();
     }
@@ -137,8 +141,11 @@ fn undo(state: &mut State) -> Vec<Effect> {
 pub(super) fn adopt(state: &mut State, settings: Settings) -> Vec<Effect> {
     state.settings = settings;
     for control in Control::ALL.into_iter().filter(|c| *c != Control::SystemPrompt) {
-        let value = control.kind(state.model.as_ref()).snap(control.get(&state.settings));
-        control.set(&mut state.settings, value);
+        // Without a model nobody knows the ranges; they are applied when it is there.
+        if state.model.is_some() {
+            let value = control.kind(state.model.as_ref()).snap(control.get(&state.settings));
+            control.set(&mut state.settings, value);
+        }
         state.touched.insert(control);
     }
     tell(state)
@@ -167,7 +174,9 @@ fn activate(state: &mut State) -> Vec<Effect> {
 pub(super) fn on_typing(state: &State, key: KeyEvent) -> bool {
     let numeric = matches!(state.controls.focused.kind(state.model.as_ref()), Kind::Slider(_) | Kind::Number(_));
     let begins = matches!(key.code, KeyCode::Char('0'..='9' | '.')) && key.modifiers.is_empty();
-    numeric && (begins || (state.controls.typing.is_some() && matches!(key.code, KeyCode::Backspace | KeyCode::Enter)))
+    numeric
+        && state.replay.is_none()
+        && (begins || (state.controls.typing.is_some() && matches!(key.code, KeyCode::Backspace | KeyCode::Enter)))
 }
 
 /// A key of a number being typed.
@@ -209,7 +218,7 @@ pub(super) fn set_system(state: &mut State, text: String) -> Vec<Effect> {
 fn toggle_detail(state: &mut State) -> Vec<Effect> {
     state.settings.detail = !state.settings.detail;
     state.say(match state.settings.detail {
-        true => "recording what every layer would have said, from the next round on; this takes time",
+        true => "recording what every layer would have said, from the next round on; this takes time, and room in the journal",
         false => "no longer recording the layers",
     });
     tell(state)

@@ -44,6 +44,8 @@ pub enum Target {
         exit_layer: usize,
         num_speculations: usize,
     },
+    /// The track of the replay, from its first round to its last.
+    Scrub,
     /// The list or text that lies over the screen.
     Overlay,
     /// A key of the footer.

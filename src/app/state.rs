@@ -4,15 +4,16 @@ use super::action::Pane;
 use super::config::{Config, Preset};
 use super::control::Control;
 use super::editor::Editor;
-use super::keymap::KeyMap;
+use super::keymap::{Context, KeyMap};
 use super::look::Look;
 use super::picker::Picker;
 use super::regions::Regions;
 use super::turn::{Mode, TokenRef, Turn, slots};
 use crate::engine::decode::{Settings, Stats};
 use crate::engine::worker::{ModelInfo, ModelRequest, RunId};
-use serde::{Deserialize, Serialize};
+use crate::transcript::Session;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything the screen shows and every decision is made from.
@@ -52,6 +53,12 @@ pub struct State {
     /// Slider under the mouse button.
     pub drag: Option<Control>,
     pub quit: bool,
+    /// A session that is played in place of the chat.
+    pub replay: Option<Box<super::Player>>,
+    /// Ids of the sessions that were deleted, the last one last: what can be taken back.
+    pub deleted: Vec<String>,
+    /// Number of the last question about sessions.
+    pub(super) asked: u64,
     /// The last generation that the engine was told of and still remembers.
     pub(super) last_run: Option<RunId>,
     pub(super) next_run: u64,
@@ -125,6 +132,8 @@ pub enum Overlay {
     System(Editor),
     WhatIf(super::WhatIf),
     Race(Box<super::Race>),
+    /// The kept sessions.
+    Sessions(Box<super::Browser>),
 }
 
 /// The controls panel.
@@ -158,15 +167,6 @@ pub struct Notice {
     pub since: Duration,
 }
 
-/// What a saved session holds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    pub system: String,
-    pub mode: Mode,
-    pub settings: Settings,
-    pub turns: Vec<Turn>,
-}
-
 /// How the app starts.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -181,6 +181,8 @@ pub struct Options {
     pub look: Look,
     /// Text for the prompt to begin with.
     pub prompt: String,
+    /// A session to go on with. What the command line sets goes before its settings.
+    pub session: Option<Arc<Session>>,
 }
 
 impl State {
@@ -191,7 +193,7 @@ impl State {
         let view = View { show_rejected: config.show_rejected, markdown: config.markdown, ..View::default() };
         let mut prompt = Editor::default();
         prompt.set(options.prompt);
-        Ok(Self {
+        let mut state = Self {
             phase: Phase::opening(),
             model: None,
             request: options.request,
@@ -217,10 +219,17 @@ impl State {
             regions: Regions::default(),
             drag: None,
             quit: false,
+            replay: None,
+            deleted: Vec::new(),
+            asked: 0,
             last_run: None,
             next_run: 0,
             next_turn: 0,
-        })
+        };
+        if let Some(session) = options.session {
+            super::recall::resume(&mut state, &session);
+        }
+        Ok(state)
     }
 
     /// Whether something on screen changes with time alone.
@@ -228,6 +237,21 @@ impl State {
         let busy = !matches!(self.phase, Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. });
         let over = self.overlay.is_some() && (self.lens_pending() || super::race::under_way(self).is_some());
         busy || over || self.notice.is_some()
+    }
+
+    /// Which keys count now.
+    pub fn context(&self) -> Context {
+        match (&self.overlay, &self.replay) {
+            (Some(Overlay::Sessions(_)), _) => Context::Sessions,
+            (Some(_), _) => Context::Global,
+            (None, Some(_)) if self.focus == Pane::Prompt => Context::Replay,
+            (None, _) => self.focus.into(),
+        }
+    }
+
+    /// How long after the last tick something happens by itself: the replay's next event.
+    pub fn due_in(&self) -> Option<Duration> {
+        self.replay.as_ref()?.due_in()
     }
 
     /// The run under way.
@@ -268,16 +292,6 @@ impl State {
     /// Layer count L, where a model is loaded.
     pub fn layers(&self) -> Option<usize> {
         self.model.as_ref().map(|model| model.config.num_layers)
-    }
-
-    /// What is worth saving.
-    pub fn session(&self) -> Session {
-        Session {
-            system: self.system.clone(),
-            mode: self.mode,
-            settings: self.settings.clone(),
-            turns: self.turns.clone(),
-        }
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>) {

@@ -6,7 +6,8 @@ use super::control::Control;
 use super::engine::end;
 use super::loading;
 use super::message::Effect;
-use super::state::{Phase, Run, Session, State};
+use super::player;
+use super::state::{Phase, Run, State};
 use super::turn::{Mode, Outcome, Turn};
 use crate::engine::decode::StopReason;
 use crate::engine::worker::{Command, Message, Prompt, Role, RunId};
@@ -25,7 +26,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::ToggleMode => toggle_mode(state),
         Action::LoadModel(model) => loading::load(state, model),
         Action::SaveSession(name) => vec![Effect::SaveSession(name)],
-        Action::LoadSession(name) => vec![Effect::LoadSession(name)],
+        Action::LoadSession(name) => load_session(state, name),
+        Action::ReplaySession(name) if player::free(state) => vec![Effect::ReplaySession(name)],
         _ => Vec::new(),
     }
 }
@@ -180,7 +182,7 @@ fn proceed(state: &mut State) -> Vec<Effect> {
     generate(state)
 }
 
-fn clear(state: &mut State) -> Vec<Effect> {
+pub(super) fn clear(state: &mut State) -> Vec<Effect> {
     let effects = cancel(state);
     state.turns.clear();
     state.view.top = None;
@@ -226,29 +228,20 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Go on with a kept session. An answer under way is not thrown away for it.
+pub(super) fn load_session(state: &mut State, name: String) -> Vec<Effect> {
+    if state.run().is_some() {
+        state.say_wrong("an answer is being written; cancel it before you open another session");
+        return Vec::new();
+    }
+    vec![Effect::LoadSession(name)]
+}
+
 /// End the run without waiting for the engine.
 pub(super) fn stop(state: &mut State) -> Vec<Effect> {
     let effects = cancel(state);
     if state.run().is_some() {
         end(state, Outcome::Stopped(StopReason::Cancelled));
     }
-    effects
-}
-
-/// Take up a saved session.
-pub(super) fn restore(state: &mut State, session: Session) -> Vec<Effect> {
-    let effects = clear(state);
-    state.system = session.system;
-    state.mode = session.mode;
-    super::panel::adopt(state, session.settings);
-    for mut turn in session.turns {
-        turn.id = state.next_turn;
-        state.next_turn += 1;
-        // What a file says is not to be trusted: a round keeps no more than it drafted.
-        turn.rounds.retain(|round| round.accepted <= round.drafted.len());
-        turn.outcome.get_or_insert(Outcome::Stopped(StopReason::Cancelled));
-        state.turns.push(turn);
-    }
-    state.say(format!("{} turns are back", state.turns.len()));
     effects
 }

@@ -17,7 +17,7 @@ pub enum Mode {
 }
 
 /// A prompt and its answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     /// Unique within a session; what was wrapped once is found again by it.
     pub id: u64,
@@ -26,16 +26,12 @@ pub struct Turn {
     /// Every round of the answer, in order. All that is shown of the answer derives from them.
     pub rounds: Vec<Round>,
     /// Tokens drafted in the round at hand, not yet verified.
-    #[serde(skip)]
     pub pending: Vec<Pending>,
     /// Statistics of the rounds, prefill included once the run has ended.
-    #[serde(default)]
     pub stats: Stats,
     /// The generation that wrote its end; none for one that came from a file.
-    #[serde(skip)]
     pub run: Option<RunId>,
     /// What every layer would have said along what that generation wrote, once asked for.
-    #[serde(skip)]
     pub lens: Option<Box<Lens>>,
     /// None while the run goes on.
     pub outcome: Option<Outcome>,
@@ -50,8 +46,7 @@ pub struct Pending {
 }
 
 /// How a turn ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     Stopped(StopReason),
     Failed(String),

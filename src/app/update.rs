@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
-use super::{Pane, engine, loading, mouse, overlay, panel, race, talk, walk, what_if};
+use super::{Pane, browser, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
 }
 
 fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
+    if let Some(chat) = player::beneath(state, &msg) {
+        return update(chat, msg);
+    }
     match msg {
         Msg::Key(key) if key.kind != KeyEventKind::Release => on_key(state, key),
         Msg::Key(_) | Msg::Resize => Vec::new(),
@@ -30,7 +33,12 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Drawn(regions) => on_drawn(state, regions),
         Msg::Action(action) => act(state, action),
         Msg::Edited(text) => on_edited(state, &text),
-        Msg::SessionLoaded(session) => talk::restore(state, session),
+        Msg::SessionLoaded(session) => recall::load(state, &session),
+        Msg::ReplayLoaded(session) => player::open(state, session),
+        Msg::Sessions { ask, listed, done } => browser::on_listed(state, ask, listed, done),
+        Msg::SessionRenamed => browser::on_renamed(state),
+        Msg::SessionDeleted { id, own } => browser::on_deleted(state, id, own),
+        Msg::SessionRestored(id) => browser::on_restored(state, id),
         Msg::Done(text) => {
             state.say(text);
             Vec::new()
@@ -44,8 +52,11 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
 
 /// A key goes to what lies over the screen, then to the table of bindings, then to the editor.
 fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    let action = state.keys.action(state.focus, key).cloned();
-    let always = matches!(action, Some(Action::Interrupt | Action::Quit | Action::Suspend | Action::Back));
+    let action = state.keys.action(state.context(), key).cloned();
+    let always = matches!(
+        action,
+        Some(Action::Interrupt | Action::Quit | Action::Suspend | Action::Back | Action::Picture(None))
+    );
     if state.overlay.is_some() && !always {
         return overlay::on_key(state, key);
     }
@@ -54,6 +65,7 @@ fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     }
     match action {
         Some(action) => act(state, action),
+        None if state.replay.is_some() => Vec::new(),
         None => {
             if state.focus != Pane::Prompt && overlay::is_text(key) {
                 state.focus = Pane::Prompt;
@@ -67,8 +79,10 @@ fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 fn on_paste(state: &mut State, text: &str) -> Vec<Effect> {
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.insert(text),
+        Some(Overlay::Sessions(_)) => return browser::on_paste(state, text),
         Some(Overlay::Picker(picker)) => text.chars().filter(|c| !c.is_control()).for_each(|c| picker.push(c)),
         Some(_) => {}
+        None if state.replay.is_some() => {}
         None => {
             state.focus = Pane::Prompt;
             state.prompt.insert(text);
@@ -81,6 +95,7 @@ fn on_edited(state: &mut State, text: &str) -> Vec<Effect> {
     let text = text.trim_end_matches(['\n', '\r']);
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.set(text),
+        _ if state.replay.is_some() => {}
         _ => state.prompt.set(text),
     }
     Vec::new()
@@ -89,6 +104,7 @@ fn on_edited(state: &mut State, text: &str) -> Vec<Effect> {
 fn on_tick(state: &mut State, now: Duration) -> Vec<Effect> {
     state.now = now;
     state.notice.take_if(|notice| now.saturating_sub(notice.since) > NOTICE);
+    player::on_tick(state);
     Vec::new()
 }
 
@@ -104,6 +120,14 @@ fn on_drawn(state: &mut State, regions: super::Regions) -> Vec<Effect> {
 
 /// Do one thing.
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    if state.replay.is_some() && !matches!(action, Action::Back) {
+        return player::act(state, action);
+    }
+    apply(state, action)
+}
+
+/// Do what the replay, if there is one, has nothing against.
+pub(super) fn apply(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
         Action::Interrupt => interrupt(state),
         Action::Back => back(state),
@@ -113,6 +137,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusPrevious => focus(state, state.focus.cycle(-1)),
         Action::Focus(pane) => focus(state, pane),
         Action::Help | Action::Palette | Action::Models | Action::Presets => overlay::open(state, &action),
+        Action::Sessions => browser::open(state),
+        Action::Browse(step) => browser::act(state, step),
+        Action::Picture(name) => vec![Effect::Picture(name)],
         Action::WhatIf => what_if::open(state),
         Action::Race => race::start(state),
         Action::ExternalEditor => vec![Effect::Edit(state.prompt.text().to_string())],
@@ -145,7 +172,8 @@ fn act_on_panels(state: &mut State, action: Action) -> Vec<Effect> {
         | Action::ToggleMode
         | Action::LoadModel(_)
         | Action::SaveSession(_)
-        | Action::LoadSession(_) => talk::act(state, action),
+        | Action::LoadSession(_)
+        | Action::ReplaySession(_) => talk::act(state, action),
         Action::ControlUp
         | Action::ControlDown
         | Action::ControlTop
@@ -191,8 +219,11 @@ fn back(state: &mut State) -> Vec<Effect> {
     if let Some(effects) = race::cancel(state) {
         return effects;
     }
-    if state.overlay.take().is_some() || state.controls.typing.take().is_some() {
+    if browser::drop_title(state) || state.overlay.take().is_some() || state.controls.typing.take().is_some() {
         return Vec::new();
+    }
+    if state.replay.is_some() {
+        return player::back(state);
     }
     if state.run().is_some() {
         return talk::cancel(state);

@@ -6,10 +6,11 @@ use super::control::Control;
 use super::message::Effect;
 use super::state::{Overlay, State};
 use super::turn::Turn;
-use super::{panel, update};
+use super::{panel, player, update};
 use crate::engine::decode::{Costs, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::engine::worker::{Command, RunId};
+use crate::transcript;
 use crossterm::event::{KeyCode, KeyEvent};
 
 /// The most speculations that are tried.
@@ -56,6 +57,13 @@ impl Lens {
         self.forecasts.iter().max_by(|a, b| a.speed.total_cmp(&b.speed))
     }
 
+    /// A lens that a journal kept.
+    pub(super) fn kept(lens: &transcript::Lens) -> Self {
+        let mut whole = Self::default();
+        whole.add(lens.rows.clone(), lens.rows.len(), lens.costs.clone());
+        whole
+    }
+
     /// Take in further positions. Those that do not come after the ones known are not of this text.
     fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: Costs) {
         let last = self.rows.last().map(|row| row.position);
@@ -95,13 +103,17 @@ impl State {
 
 /// Whether there is an answer to ask about.
 pub(super) fn can(state: &State) -> bool {
-    state.lens_turn().is_some_and(|turn| !turn.is_empty()) && state.layers().is_some_and(|layers| layers > 1)
+    let kept = state.replay.is_none() || state.lens_turn().is_some_and(|turn| turn.lens.is_some());
+    kept && state.lens_turn().is_some_and(|turn| !turn.is_empty()) && state.layers().is_some_and(|layers| layers > 1)
 }
 
 /// Open the map on the present settings; ask for the lens unless it is there or under way.
 pub(super) fn open(state: &mut State) -> Vec<Effect> {
     let Some(run) = state.last_run.filter(|_| can(state)) else {
-        state.say_wrong("there is no answer of this model to ask about; ask something first");
+        state.say_wrong(match state.replay {
+            Some(_) => "the journal does not hold what the layers say here; while an answer is new, what if keeps it",
+            None => "there is no answer of this model to ask about; ask something first",
+        });
         return Vec::new();
     };
     let exit_layer = state.settings.exit_layer;
@@ -111,7 +123,7 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
 }
 
 /// A lens that an answer went on after, or that failed, is asked for anew.
-fn request(state: &mut State, run: RunId) -> Vec<Effect> {
+pub(super) fn request(state: &mut State, run: RunId) -> Vec<Effect> {
     let fallback = state.settings.clone();
     let Some(turn) = state.turns.last_mut() else { return Vec::new() };
     if turn.lens.as_ref().is_some_and(|lens| lens.failed.is_none()) {
@@ -189,6 +201,9 @@ pub(super) fn click(state: &mut State, exit_layer: usize, num_speculations: usiz
 /// Take a cell's settings, as one change to undo, and close the map.
 fn apply(state: &mut State, exit_layer: usize, num_speculations: usize) -> Vec<Effect> {
     state.overlay = None;
+    if state.replay.is_some() {
+        return player::refuse(state);
+    }
     let depth = state.controls.undo.len();
     update::act(state, Action::Set(Control::ExitLayer, exit_layer as f64));
     update::act(state, Action::Set(Control::Speculations, num_speculations as f64));

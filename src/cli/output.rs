@@ -35,7 +35,7 @@ impl Painter {
     /// Writes the tokens that a round adds, and flushes.
     pub fn round(&self, out: &mut impl Write, round: &Round) -> std::io::Result<()> {
         for token in round.kept().filter(|token| !token.text.is_empty()) {
-            let text = if self.guard { crate::app::sanitize::visible(token.text) } else { token.text.into() };
+            let text = if self.guard { crate::transcript::text::in_cells(token.text) } else { token.text.into() };
             match style(token.origin).filter(|_| self.color) {
                 Some(style) => write!(out, "\x1b[{style}m{text}\x1b[0m")?,
                 None => write!(out, "{text}")?,

@@ -2,12 +2,16 @@
 
 mod play;
 mod table;
+mod trash;
 
 use super::output::ColorChoice;
+use super::tui;
 use crate::transcript::export::{Format, ansi};
 use crate::transcript::palette::Paint;
 use crate::transcript::text::one_line;
-use crate::transcript::{Entry, Error, Journal, Session, Store, Summary, import, load, salvage, write_file};
+use crate::transcript::{
+    Entry, Error, Journal, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage, write_file,
+};
 use color_eyre::eyre::{Result, bail, eyre};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -71,6 +75,9 @@ enum Command {
         /// Begin after this many rounds.
         #[arg(long, default_value_t = 0)]
         from: usize,
+        /// Play it on the screen of the playground: pause, step, scrub, inspect tokens.
+        #[arg(long, conflicts_with = "color")]
+        screen: bool,
         #[arg(long, value_enum, default_value_t)]
         color: ColorChoice,
     },
@@ -90,6 +97,11 @@ enum Command {
     },
     /// Take a session back from the trash.
     Restore { session: String },
+    /// What was deleted; after 30 days it is gone. Without a command, list it.
+    Trash {
+        #[command(subcommand)]
+        command: Option<trash::Command>,
+    },
 }
 
 /// How much of the looks goes to standard output: `NO_COLOR` leaves modifiers, a file or a pipe gets nothing.
@@ -122,25 +134,28 @@ fn is_broken_pipe(error: &color_eyre::Report) -> bool {
 
 fn dispatch(command: Command) -> Result<()> {
     let store = Store::open()?;
+    // What cannot be removed today is tried again next time.
+    drop(store.empty_trash(TRASH_KEEPS));
     match command {
         Command::List { search, trash, json } => list(&store, &search.join(" "), trash, json),
         Command::Show { session, rejected, salvage, color } => show(&store, &session, rejected, salvage, paint(color)),
         Command::Export { session, format, output, force } => {
             export(&store, &session, format, output.as_deref(), force)
         }
-        Command::Replay { session, speed, from, color } => {
+        Command::Replay { session, speed, from, screen, color } => {
             if speed.is_nan() || speed <= 0.0 {
                 bail!("the speed must be above 0");
             }
-            play::play(read(&store, &session)?, speed, from, paint(color))
+            match screen {
+                true => tui::replay(read(&store, &session)?, speed, from),
+                false => play::play(read(&store, &session)?, speed, from, paint(color)),
+            }
         }
         Command::Import { file, title } => bring_in(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
         Command::Delete { sessions } => sessions.iter().try_for_each(|session| delete(&store, session)),
-        Command::Restore { session } => {
-            let path = store.restore(&session)?;
-            say(&format!("{} is back\n", path.display()))
-        }
+        Command::Restore { session } => trash::restore(&store, &session),
+        Command::Trash { command } => trash::run(&store, command),
     }
 }
 
@@ -159,11 +174,17 @@ fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
             say(&if json { json_line(&hit.summary)? } else { table::rows(&[hit.summary]) + &excerpt })
         });
     }
-    let sessions = if trash { store.list_trash()? } else { store.list()? };
+    if trash {
+        return trash::list(store, json);
+    }
+    tell(&store.list()?, &store.sessions(), json)
+}
+
+fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     match json {
         true => sessions.iter().try_for_each(|summary| say(&json_line(summary)?)),
-        false if sessions.is_empty() => say(&format!("no sessions in {}\n", store.sessions().display())),
-        false => say(&(table::head() + &table::rows(&sessions))),
+        false if sessions.is_empty() => say(&format!("no sessions in {}\n", folder.display())),
+        false => say(&(table::head() + &table::rows(sessions))),
     }
 }
 
@@ -186,7 +207,7 @@ fn read(store: &Store, name: &str) -> Result<Session> {
 
 fn show(store: &Store, name: &str, rejected: bool, damaged: bool, paint: Paint) -> Result<()> {
     let session = if damaged { salvaged(&store.find(name)?)? } else { read(store, name)? };
-    say(&ansi(&session, paint, rejected))
+    say(&ansi(&session, paint, rejected, Zone::Local))
 }
 
 /// What can be read of a journal, with warnings.

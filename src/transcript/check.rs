@@ -1,8 +1,9 @@
 //! What must hold of everything that is read, so that no reader downstream need fear it; and the mending that keeps
 //! what is written readable.
 
+use super::entry::Lens;
 use super::line::RoundLine;
-use crate::engine::decode::{Controller, Origin, Settings, TokenDetail};
+use crate::engine::decode::{Controller, LensRow, Origin, Settings, TokenDetail};
 
 /// Positions, layers and counts beyond this are faults: no model comes near.
 const MOST: usize = 1 << 32;
@@ -48,6 +49,24 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
     match numbers.iter().all(|number| number.is_finite()) {
         true => Ok(()),
         false => Err("settings with a number that is none".into()),
+    }
+}
+
+/// The fault of what the layers say that cannot be, in words. Every row has a choice for each layer, so that what is
+/// computed from it stays in proportion to the file.
+pub fn lens(lens: &Lens) -> Result<(), String> {
+    let costs = &lens.costs;
+    let mut seconds = costs.layer.iter().chain(&costs.head).chain([&costs.draft_head, &costs.choice]);
+    if costs.layers > MOST_LAYERS || !seconds.all(|seconds| is_duration(*seconds)) {
+        return Err("impossible costs of layers".into());
+    }
+    let sound = |row: &LensRow| {
+        let choices = row.layers.iter().all(|choice| is_probability(choice.p) && choice.layer <= MOST_LAYERS);
+        row.position <= MOST && row.layers.len() == costs.layers && choices
+    };
+    match lens.rows.iter().all(sound) {
+        true => Ok(()),
+        false => Err("what the layers say holds a number that cannot be".into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a caller tells a journal, and the parts that entries are made of.
 
-use crate::engine::decode::{Round, Settings, Stats, StopReason};
+use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason};
 use crate::engine::worker::{ModelInfo, Prompt, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub enum Entry {
     Round { run: RunId, round: Box<Round> },
     /// That generation is over.
     End { run: RunId, end: RunEnd },
+    /// What every layer would have said along the text of the last generation. It may come in several pieces.
+    Lens { run: RunId, lens: Box<Lens> },
     /// Only the first so many turns stay; those behind are taken back. An edit takes back a turn of the user's and
     /// what follows it, a regeneration the assistant's answer, clearing takes back all.
     Keep(usize),
@@ -99,6 +101,23 @@ pub enum PromptForm {
     Completion,
     /// Anything else, spelled out.
     Other(Prompt),
+}
+
+/// What every layer would have said along a text, once that was asked for, and what the parts of a round cost on the
+/// machine that was asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lens {
+    pub rows: Vec<LensRow>,
+    pub costs: Costs,
+}
+
+impl Lens {
+    /// Take in further positions, those that come after the ones known.
+    pub(super) fn add(&mut self, more: Self) {
+        let last = self.rows.last().map(|row| row.position);
+        self.rows.extend(more.rows.into_iter().filter(|row| last.is_none_or(|last| row.position > last)));
+        self.costs = more.costs;
+    }
 }
 
 /// How a run ended and what its prompt cost.

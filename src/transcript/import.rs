@@ -110,6 +110,7 @@ fn from_generate(document: Document) -> Session {
         system: session.systems.len().checked_sub(1),
         end: stop.map(|stop| RunEnd::finished(stop, &prefill, 0)),
         rounds: document.rounds,
+        lens: None,
     };
     match session.turns.last_mut().filter(|turn| turn.role == Role::Assistant) {
         Some(turn) => turn.runs.push(run),

@@ -220,6 +220,9 @@ impl Journal {
                 end.prefill.seconds = check::duration(end.prefill.seconds);
                 vec![Line::End { run, end }]
             }
+            // What cannot be is no loss: it can be asked again.
+            Entry::Lens { lens, .. } if self.detail != Detail::Layers || check::lens(&lens).is_err() => Vec::new(),
+            Entry::Lens { run, lens } => vec![Line::Lens { run, lens }],
             Entry::Keep(turns) if turns as u64 >= count => Vec::new(),
             Entry::Keep(turns) => vec![Line::Keep { turns }],
         }

@@ -1,6 +1,6 @@
 //! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
 
-use super::entry::{Detail, ModelRecord, PromptForm, RunEnd};
+use super::entry::{Detail, Lens, ModelRecord, PromptForm, RunEnd};
 use crate::engine::decode::{Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail};
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,11 @@ pub enum Line {
         #[serde(flatten)]
         end: RunEnd,
     },
+    Lens {
+        run: RunId,
+        #[serde(flatten)]
+        lens: Box<Lens>,
+    },
     /// Only the first so many turns stay.
     Keep {
         turns: usize,
@@ -92,8 +97,8 @@ pub enum Line {
 
 impl Line {
     /// The kinds of this schema: a line of any other is skipped with a note.
-    pub const KINDS: [&str; 11] =
-        ["title", "model", "system", "settings", "user", "assistant", "run", "round", "end", "keep", "summary"];
+    pub const KINDS: [&str; 12] =
+        ["title", "model", "system", "settings", "user", "assistant", "run", "round", "end", "lens", "keep", "summary"];
 }
 
 /// A round without its settings: those of the last settings line are its own, but for what a controller moved.

@@ -29,10 +29,11 @@ mod session;
 mod store;
 mod summary;
 pub mod text;
+mod trash;
 mod written;
 
-pub use clock::minutes;
-pub use entry::{Detail, Entry, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
+pub use clock::{Zone, local_minutes, moment, now_ms};
+pub use entry::{Detail, Entry, Lens, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};
 pub use fingerprint::fingerprint;
 pub use import::import;
@@ -43,6 +44,7 @@ pub use save::{save, write_file};
 pub use session::{Run, Session, Turn};
 pub use store::{DATA_DIR, Store};
 pub use summary::{Hit, Summary};
+pub use trash::{Removed, TRASH_KEEPS};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -218,6 +218,7 @@ impl Reader {
                 check::round(round)
             }
             Line::Settings(settings) => check::settings(settings),
+            Line::Lens { lens, .. } => check::lens(lens),
             Line::End { end, .. } if !check::is_duration(end.prefill.seconds) => {
                 Err("a prefill took an impossible time".into())
             }

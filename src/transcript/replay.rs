@@ -44,7 +44,7 @@ enum Beat {
 /// advance(seconds) ─▶ events that fall due     step() ─▶ events up to the end of the next round
 /// seek(n)          ─▶ events that bring a fresh screen to the end of round n
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
     session: Arc<Session>,
     /// Seconds to wait before each beat, and the beat.

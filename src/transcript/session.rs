@@ -1,7 +1,7 @@
 //! A session in memory: what the lines of a journal amount to.
 
 use super::check;
-use super::entry::{ModelRecord, Outcome, PromptForm, RunEnd};
+use super::entry::{Lens, ModelRecord, Outcome, PromptForm, RunEnd};
 use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
 use super::text;
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
@@ -53,6 +53,9 @@ pub struct Run {
     pub rounds: Vec<Round>,
     /// None when the program ended before the run did.
     pub end: Option<RunEnd>,
+    /// What every layer would have said, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lens: Option<Box<Lens>>,
 }
 
 impl Run {
@@ -231,6 +234,7 @@ impl Session {
             Line::End { run, end } => {
                 self.open_run(run).ok_or("the end of a run that is not under way")?.end = Some(end)
             }
+            Line::Lens { run, lens } => self.add_lens(run, *lens)?,
             Line::Keep { turns } => self.turns.truncate(turns),
             Line::Summary(_) => {}
         }
@@ -269,6 +273,13 @@ impl Session {
         Ok(())
     }
 
+    fn add_lens(&mut self, run: RunId, lens: Lens) -> Result<(), &'static str> {
+        let last = self.turns.last_mut().and_then(|turn| turn.runs.last_mut());
+        let of = last.filter(|last| last.run == run).ok_or("what the layers say of a run that is not the last")?;
+        of.lens.get_or_insert_default().add(lens);
+        Ok(())
+    }
+
     /// The last run of the last turn, if it is `run` and not over.
     fn open_run(&mut self, run: RunId) -> Option<&mut Run> {
         self.turns.last_mut()?.runs.last_mut().filter(|last| last.run == run && last.end.is_none())
@@ -284,6 +295,7 @@ impl Session {
             run.model = run.model.filter(|at| *at < models);
             run.system = run.system.filter(|at| *at < systems);
             run.end.iter_mut().for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
+            run.lens.take_if(|lens| check::lens(lens).is_err());
         }
     }
 }
@@ -296,7 +308,7 @@ impl Turn {
 
 impl Run {
     fn new(run: RunId, at_ms: u64, prompt: PromptForm) -> Self {
-        Self { run, at_ms, prompt, model: None, system: None, rounds: Vec::new(), end: None }
+        Self { run, at_ms, prompt, model: None, system: None, rounds: Vec::new(), end: None, lens: None }
     }
 }
 

@@ -1,11 +1,13 @@
-//! The folder that holds the sessions: finding, renaming, deleting and taking that back.
+//! The folder that holds the sessions: listing, finding and renaming.
 
 use super::entry::Entry;
 use super::summary::Summary;
-use super::{Error, Journal, Result, Session, clock, journal, read};
+use super::{Error, Journal, Result, Session, clock, read};
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// Names the data folder, in place of the system's own.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
@@ -32,14 +34,14 @@ impl Store {
         Self { root: root.into() }
     }
 
+    /// The data folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Folder of the journals.
     pub fn sessions(&self) -> PathBuf {
         self.root.join("sessions")
-    }
-
-    /// Folder of the deleted journals.
-    pub fn trash(&self) -> PathBuf {
-        self.root.join("trash")
     }
 
     /// File of the session `id`.
@@ -55,17 +57,13 @@ impl Store {
         format!("{}-{mark:05x}", clock::sortable(now))
     }
 
-    /// All sessions, the newest first. Broken ones are among them, with their fault.
+    /// All sessions, those that began last first. Broken ones are among them, with their fault.
     pub fn list(&self) -> Result<Vec<Summary>> {
         list_in(&self.sessions())
     }
 
-    /// All deleted sessions, the newest first.
-    pub fn list_trash(&self) -> Result<Vec<Summary>> {
-        list_in(&self.trash())
-    }
-
-    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`.
+    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`
+    /// for the one that was written to last.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
         let looks_like_path = name.contains(std::path::is_separator) || path.extension().is_some();
@@ -86,19 +84,6 @@ impl Store {
         let (mut journal, _) = Journal::resume(path)?;
         journal.append(Entry::Title(title.trim().to_owned()))?;
         journal.close()
-    }
-
-    /// Moves the session `id` to the trash. [`Store::restore`] takes that back.
-    pub fn delete(&self, id: &str) -> Result<PathBuf> {
-        let from = find_in(&self.sessions(), id)?;
-        let file = read::open(&from)?;
-        journal::lock(&file, &from)?;
-        move_into(&self.trash(), &from)
-    }
-
-    /// Moves the session `id` back from the trash.
-    pub fn restore(&self, id: &str) -> Result<PathBuf> {
-        move_into(&self.sessions(), &find_in(&self.trash(), id)?)
     }
 }
 
@@ -126,15 +111,22 @@ pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn list_in(folder: &Path) -> Result<Vec<Summary>> {
-    Ok(files_in(folder)?.iter().map(|path| Summary::of(path)).collect())
+pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
+    let mut list: Vec<Summary> = files_in(folder)?.iter().map(|path| Summary::of(path)).collect();
+    list.sort_by_key(|summary| Reverse(summary.begun_ms()));
+    Ok(list)
 }
 
-fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
+/// When a file was written to last, and its name to decide where clocks cannot.
+fn written(path: &Path) -> (Option<SystemTime>, PathBuf) {
+    (path.metadata().and_then(|about| about.modified()).ok(), path.to_owned())
+}
+
+pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     let files = files_in(folder)?;
     let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     if name == "last" {
-        return files.into_iter().next().ok_or_else(|| Error::NotFound(name.into()));
+        return files.into_iter().max_by_key(|path| written(path)).ok_or_else(|| Error::NotFound(name.into()));
     }
     if let Some(exact) = files.iter().find(|path| stem(path) == name) {
         return Ok(exact.clone());
@@ -145,14 +137,4 @@ fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
         [only] => Ok(only.clone()),
         _ => Err(Error::Ambiguous { name: name.into(), count: fits.len() }),
     }
-}
-
-fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
-    make_folder(folder)?;
-    let to = folder.join(from.file_name().unwrap_or_default());
-    if to.exists() {
-        return Err(Error::Exists { path: to });
-    }
-    fs::rename(from, &to).map_err(|error| Error::io(from, error))?;
-    Ok(to)
 }

@@ -56,6 +56,11 @@ impl Summary {
         crate::engine::decode::Stats { drafted, accepted, ..Default::default() }.acceptance_rate()
     }
 
+    /// When it began, as far as that is known: in Unix milliseconds, for sorting.
+    pub fn begun_ms(&self) -> u64 {
+        if self.created_ms == 0 { self.modified_ms } else { self.created_ms }
+    }
+
     fn fill(&mut self) -> Result<()> {
         let mut file = read::open(&self.path)?;
         let about = file.metadata().map_err(|error| Error::io(&self.path, error))?;

@@ -1,7 +1,7 @@
 //! Making text that a model or a file wrote harmless, without losing what it was.
 //!
 //! Control characters can drive a terminal, bidirectional overrides can make text read other than it is. Wherever text
-//! leaves the program, one of these functions stands between.
+//! leaves the program, for the screen, a pipe or a file, one of these functions stands between.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
             | '\u{e0000}'..='\u{e007f}')
 }
@@ -32,6 +32,14 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// As [`visible`], with tabs as spaces: what cells of a screen can hold.
+pub fn in_cells(text: &str) -> Cow<'_, str> {
+    match visible(text) {
+        shown if shown.contains('\t') => Cow::Owned(shown.replace('\t', "    ")),
+        shown => shown,
+    }
 }
 
 /// Text to be seen on one line: as [`visible`], with line feeds as `⏎` and tabs as `⇥`.
@@ -124,6 +132,7 @@ mod tests {
     fn escape_sequences_and_overrides_become_visible() {
         assert_eq!(visible("a\x1b[31mb\u{9b}2J\u{202e}c\r\nd\re\tf\0"), "a␛[31mb⟨009B⟩2J⟨202E⟩c\nd␍e\tf␀");
         assert_eq!(one_line("a\nb\tc"), "a⏎b⇥c");
+        assert_eq!(in_cells("a\tb\r\n\u{ad}"), "a    b\n⟨00AD⟩");
         assert_eq!(visible("日本 👩‍👩‍👧 é"), "日本 👩‍👩‍👧 é");
     }
 
@@ -144,6 +153,7 @@ mod tests {
         fn nothing_acts_any_more(text in any::<String>()) {
             prop_assert!(!visible(&text).contains(|c| acts(c) && c != '\n' && c != '\t'));
             prop_assert!(!one_line(&text).contains(acts));
+            prop_assert!(!in_cells(&text).contains(|c| acts(c) && c != '\n'));
             prop_assert!(!html(&text).contains(['<', '>', '"', '\'']));
         }
 

@@ -65,6 +65,9 @@ impl<'a> Writer<'a> {
         if let Some(end) = &of.end {
             self.lines.push(Line::End { run: of.run, end: end.clone() });
         }
+        if let Some(lens) = &of.lens {
+            self.lines.push(Line::Lens { run: of.run, lens: lens.clone() });
+        }
     }
 
     fn settle(&mut self, settings: &'a Settings) {

@@ -3,11 +3,11 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{fold, row};
-use crate::app::sanitize::visible_line;
 use crate::app::turn::{TokenView, token};
 use crate::app::{Target, TokenRef};
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round};
 use crate::engine::sampling::Coupling;
+use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
@@ -27,16 +27,19 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         Some((at, round, token)) => {
             facts(canvas, &mut inner, at, round, &token);
             let exit = round.settings.exit_layer;
-            match (token.detail, asked(canvas, at)) {
-                (Some(detail), _) => {
-                    strip(canvas, &mut inner, token.id, &detail.layers, exit);
+            let asked = asked(canvas, at).map(|row| row.layers.as_slice());
+            match (token.detail, asked) {
+                (Some(detail), asked) => {
+                    let recorded = Some(detail.layers.as_slice()).filter(|layers| !layers.is_empty());
+                    let all = recorded.or(asked).unwrap_or_default();
+                    strip(canvas, &mut inner, token.id, all, exit);
                     top(canvas, &mut inner, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
                     top(canvas, &mut inner, "draft", &detail.draft_top, detail.draft_entropy, token.id);
-                    layers(canvas, &mut inner, token.id, &detail.layers, exit);
+                    layers(canvas, &mut inner, token.id, all, exit);
                 }
-                (None, Some(row)) => {
-                    strip(canvas, &mut inner, token.id, &row.layers, exit);
-                    layers(canvas, &mut inner, token.id, &row.layers, exit);
+                (None, Some(all)) => {
+                    strip(canvas, &mut inner, token.id, all, exit);
+                    layers(canvas, &mut inner, token.id, all, exit);
                 }
                 (None, None) => no_detail(canvas, &mut inner),
             }
@@ -63,7 +66,7 @@ fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role
 }
 
 fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, token: &TokenView<'_>) {
-    let text = format!("“{}”  id {}", visible_line(token.text), token.id);
+    let text = format!("“{}”  id {}", one_line(token.text), token.id);
     fact(canvas, area, "text", &text, Role::Title);
     let (origin, role) = match token.origin {
         None => ("rejected", Role::Rejected),
@@ -113,9 +116,10 @@ fn asked<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<&'a LensRow> {
 
 fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let off = !canvas.state.settings.detail;
-    let text = match off {
-        true => "d records layers and alternatives while it writes; f4 asks the layers afterwards",
-        false => "layers: from the next round on",
+    let text = match canvas.state.replay {
+        Some(_) => "the journal holds no alternatives here",
+        None if off => "d records layers and alternatives while it writes; f4 asks the layers afterwards",
+        None => "layers: from the next round on",
     };
     row(area);
     for line in fold(text, area.width) {
@@ -135,10 +139,7 @@ fn top(canvas: &mut Canvas<'_>, area: &mut Rect, side: &str, top: &[Candidate], 
         let Some(row) = row(area) else { return };
         let chosen = if candidate.id == id { canvas.theme.symbols.pointer } else { " " };
         let percent = format!("{:>5.1} % ", candidate.p * 100.0);
-        canvas.put_all(
-            row,
-            &[(chosen, Role::Accent), (&percent, Role::Dim), (&visible_line(&candidate.text), Role::Text)],
-        );
+        canvas.put_all(row, &[(chosen, Role::Accent), (&percent, Role::Dim), (&one_line(&candidate.text), Role::Text)]);
     }
 }
 
@@ -185,7 +186,7 @@ fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoi
                 (&label, number),
                 (mark, role),
                 (&percent, Role::Dim),
-                (&visible_line(&layer.text), role),
+                (&one_line(&layer.text), role),
             ],
         );
     }

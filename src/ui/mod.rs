@@ -9,9 +9,12 @@ mod inspector;
 mod layout;
 mod markdown;
 mod overlay;
+mod picture;
 mod prompt;
 mod race;
+mod replay;
 mod rounds;
+mod sessions;
 mod step;
 mod theme;
 mod transcript;
@@ -20,10 +23,11 @@ mod what_if;
 mod widgets;
 mod wrap;
 
-use crate::app::sanitize::is_safe;
 use crate::app::{Regions, State};
+use crate::transcript::text::acts;
 use cache::{Cache, RaceLines};
 use layout::Layout;
+pub use picture::picture;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use theme::Theme;
@@ -97,7 +101,7 @@ impl Screen {
 fn scrub(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
-        if symbol.chars().all(|c| is_safe(c) && (c.is_ascii() || !ascii)) {
+        if symbol.chars().all(|c| !acts(c) && (c.is_ascii() || !ascii)) {
             continue;
         }
         let plain = symbol.chars().next().map_or("?", |c| if ascii { in_ascii(c) } else { "?" });
@@ -118,8 +122,9 @@ fn in_ascii(c: char) -> &'static str {
         '┼' => "+",
         '×' => "x",
         '•' | '·' => "*",
+        '…' => ".",
         '┃' | '│' => "|",
-        '\u{a0}' => " ",
+        '\u{a0}' | '⇥' => " ",
         _ => "?",
     }
 }

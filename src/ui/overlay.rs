@@ -5,7 +5,7 @@ use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, row};
-use super::{race, what_if};
+use super::{race, sessions, what_if};
 use crate::app::commands::COMMANDS;
 use crate::app::keymap::Context;
 use crate::app::picker::Picker;
@@ -35,6 +35,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             race::draw(canvas, body, race, race_lines);
             None
         }
+        Overlay::Sessions(browser) => Some(sessions::draw(canvas, body, browser)),
         Overlay::Picker(picker) => Some(list(canvas, body, picker)),
         Overlay::System(editor) => {
             let inner = window(canvas, centered(body, 64, 10), "system prompt");
@@ -76,6 +77,8 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
         (Context::Controls, "In the controls"),
         (Context::Chat, "In the chat"),
         (Context::Rounds, "In the rounds"),
+        (Context::Sessions, "In the list of sessions"),
+        (Context::Replay, "In a replay"),
         (Context::Global, "Everywhere"),
     ];
     for (context, name) in contexts {

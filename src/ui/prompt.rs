@@ -1,10 +1,10 @@
 //! The prompt: a text of several lines that grows with what it holds.
 
-use super::Canvas;
 use super::theme::Role;
 use super::widgets::Cells;
-use crate::app::sanitize::visible_line;
+use super::{Canvas, replay};
 use crate::app::{Editor, Mode, Pane, State, Target};
+use crate::transcript::text::one_line;
 use ratatui::layout::{Position, Rect};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -26,6 +26,10 @@ pub fn height(state: &State, area: Rect) -> u16 {
 
 /// Draw it and say where the cursor is, if the keys go here.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
+    if let Some(player) = canvas.state.replay.as_deref() {
+        replay::draw(canvas, area, player);
+        return None;
+    }
     let title = match canvas.state.mode {
         Mode::Chat => "you",
         Mode::Completion => "text to continue",
@@ -82,5 +86,5 @@ fn rows(text: &str, width: u16) -> Vec<Row> {
 }
 
 fn cells(text: &str) -> u16 {
-    visible_line(text).as_ref().cells()
+    one_line(text).as_ref().cells()
 }

@@ -3,10 +3,10 @@
 use super::Canvas;
 use super::theme::{Role, Theme};
 use super::widgets::row;
-use crate::app::sanitize::visible_line;
 use crate::app::turn::{slots, token};
 use crate::app::{Pane, Phase, State, Target, Turn};
 use crate::engine::decode::{Origin, Round};
+use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 
 /// Whether the run is paused and nothing else is asked for in this place.
@@ -27,9 +27,10 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         drafting(canvas, &mut inner, turn);
     }
     row(&mut inner);
-    let keys = [(crate::app::Action::Step, "one phase further"), (crate::app::Action::Pause, "go on")];
+    let further = if canvas.state.replay.is_some() { "one round further" } else { "one phase further" };
+    let keys = [(crate::app::Action::Step, further), (crate::app::Action::Pause, "go on")];
     for (action, label) in keys {
-        if let Some(key) = canvas.state.keys.key_of(canvas.state.focus, &action) {
+        if let Some(key) = canvas.state.keys.key_of(canvas.state.context(), &action) {
             say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
         }
     }
@@ -49,7 +50,7 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     say(canvas, area, &text, Role::Text);
     for token in &turn.pending {
         let Some(row) = row(area) else { return };
-        let text = format!(" “{}”", visible_line(&token.text));
+        let text = format!(" “{}”", one_line(&token.text));
         canvas.put_all(row, &[(&text, Role::Text)]);
         canvas.put_right(row, &format!("{:.1} %", token.p_draft * 100.0), Role::Dim);
     }
@@ -64,7 +65,7 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
     for slot in 0..slots(round) {
         let (Some(token), Some(row)) = (token(round, slot), row(area)) else { return };
         let (symbol, role) = verdict(&canvas.theme, token.origin);
-        let text = format!(" {:<12}", format!("“{}”", visible_line(token.text)));
+        let text = format!(" {:<12}", format!("“{}”", one_line(token.text)));
         let percent = |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
         let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));
         canvas.put_all(row, &[(symbol, role), (&text, Role::Text), (&both, Role::Dim)]);

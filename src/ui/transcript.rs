@@ -6,10 +6,10 @@ use super::theme::Role;
 use super::welcome;
 use super::widgets::fold;
 use super::wrap::{Flow, Line, Source, wrap};
-use crate::app::sanitize::visible_line;
 use crate::app::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{Origin, StopReason};
+use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
@@ -37,7 +37,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     let view = &canvas.state.view;
     let key = Key { width, show_rejected: view.show_rejected, ascii: canvas.state.look.ascii };
     cache.update(canvas.state, key, canvas.theme.symbols.arrow);
-    if canvas.state.turns.is_empty() {
+    if canvas.state.turns.is_empty() && canvas.state.replay.is_none() {
         welcome::draw(canvas, inner);
     }
     let shown = viewport(canvas, cache, usize::from(inner.height));
@@ -69,7 +69,7 @@ fn is_bare(turn: &Turn) -> bool {
 /// The words of a turn that could not go on, in lines.
 fn failed(turn: &Turn, width: u16) -> Option<Vec<String>> {
     match &turn.outcome {
-        Some(Outcome::Failed(message)) => Some(fold(&format!("failed: {}", visible_line(message)), width)),
+        Some(Outcome::Failed(message)) => Some(fold(&format!("failed: {}", one_line(message)), width)),
         _ => None,
     }
 }

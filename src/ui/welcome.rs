@@ -5,10 +5,10 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
 use crate::app::hints::Click;
-use crate::app::sanitize::visible;
 use crate::app::{Action, Pane, Phase, Target};
 use crate::engine::decode::Origin;
 use crate::engine::weights::{PUBLISHED_BYTES, PUBLISHED_MODEL};
+use crate::transcript::text::in_cells;
 use ratatui::layout::Rect;
 
 /// Cells of a line at most.
@@ -112,7 +112,7 @@ fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
     let mut area = inner;
     let below = if *engine_lives { 6 } else { 0 };
     let room = usize::from(inner.height.saturating_sub(below).max(1));
-    let text = visible(message).into_owned();
+    let text = in_cells(message).into_owned();
     let lines = text.lines().flat_map(|line| fold(line, inner.width)).take(room);
     for (at, line) in lines.enumerate() {
         let Some(row) = row(&mut area) else { return };

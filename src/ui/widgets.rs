@@ -2,8 +2,8 @@
 
 use super::Canvas;
 use super::theme::{Role, Theme};
-use crate::app::sanitize::visible_line;
 use crate::app::{Pane, Target};
+use crate::transcript::text::one_line;
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -38,7 +38,7 @@ impl Canvas<'_> {
         if y < area.top() || y >= area.bottom() || x >= area.right() {
             return x;
         }
-        self.buffer.set_stringn(x, y, visible_line(text), usize::from(width), Style::reset().patch(style)).0
+        self.buffer.set_stringn(x, y, one_line(text), usize::from(width), Style::reset().patch(style)).0
     }
 
     /// Write stretches of text one after the other within one row.
@@ -53,7 +53,7 @@ impl Canvas<'_> {
 
     /// Write a text against the right end of a row.
     pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
-        let text = visible_line(text);
+        let text = one_line(text);
         let width = (text.as_ref().cells()).min(row.width);
         self.put(row.right() - width, row.y, &text, width, self.theme.style(role));
     }
@@ -96,7 +96,7 @@ pub trait Cells {
 
 impl Cells for str {
     fn cells(&self) -> u16 {
-        visible_line(self).graphemes(true).map(CellWidth::cell_width).sum()
+        one_line(self).graphemes(true).map(CellWidth::cell_width).sum()
     }
 }
 

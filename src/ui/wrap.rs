@@ -2,10 +2,10 @@
 //! from there, and a growing text is taken up at its last line. So the cost of a frame does not grow with the text.
 
 use super::theme::Role;
-use crate::app::sanitize::visible;
 use crate::app::turn::{self, TokenRef};
 use crate::app::{Control, Mode, Turn};
 use crate::engine::decode::{Round, Settings};
+use crate::transcript::text::in_cells;
 use ratatui::buffer::CellWidth;
 use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
@@ -90,7 +90,7 @@ impl<'a> Flow<'a> {
         let token = turn::token(round, slot)?;
         let role = token.origin.map_or(Role::Rejected, Role::from);
         let shown = token.origin.is_some() || self.show_rejected;
-        let text = if shown { visible(token.text) } else { Cow::Borrowed("") };
+        let text = if shown { in_cells(token.text) } else { Cow::Borrowed("") };
         Some(Piece { text, role, token: Some(TokenRef { turn: index, round: at, slot }) })
     }
 
@@ -111,14 +111,14 @@ impl Source for Flow<'_> {
 
     fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>> {
         if group == 0 {
-            return (piece == 0).then(|| Piece { text: visible(self.head), role: Role::Prompt, token: None });
+            return (piece == 0).then(|| Piece { text: in_cells(self.head), role: Role::Prompt, token: None });
         }
         let (index, turn) = self.turn?;
         match turn.rounds.get(group - 1) {
             Some(round) => self.piece_of_round(index, turn, group - 1, round, piece),
             None => {
                 let pending = turn.pending.get(piece)?;
-                Some(Piece { text: visible(&pending.text), role: Role::Draft, token: None })
+                Some(Piece { text: in_cells(&pending.text), role: Role::Draft, token: None })
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
-use skiplens::app::{Action, Control, Effect, Msg, Overlay, Pane, Phase, Target, ThemeName};
+use skiplens::app::{Action, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName};
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::{Command, Event};
@@ -175,7 +175,7 @@ fn other_commands_do_what_they_say() {
     h.press("esc");
     h.ask_command("/save evening");
     assert!(matches!(h.effects.last(), Some(Effect::SaveSession(name)) if name == "evening"));
-    let session = h.state.session();
+    let session = super::support::session_of(&h.state);
     h.ask_command("/clear");
     assert!(h.state.turns.is_empty());
     h.send(Msg::SessionLoaded(session));
@@ -195,6 +195,26 @@ fn other_commands_do_what_they_say() {
     h.send(Msg::Engine(super::support::loaded()));
     h.press("enter");
     assert_eq!(h.state.turns.len(), 2, "a path is no command");
+}
+
+#[test]
+fn what_the_command_line_set_goes_before_a_resumed_session() {
+    let mut kept = Harness::ready(100, 30);
+    kept.state.settings = Settings { exit_layer: 9, num_speculations: 9, ..Settings::default() };
+    kept.state.settings.stop_strings = vec!["then".into()];
+    kept.ask("hi");
+    let session = super::support::session_of(&kept.state);
+    let settings = Settings { exit_layer: 5, stop_token_ids: vec![3], ..Settings::default() };
+    let touched = [Control::ExitLayer].into();
+    let options = Options { settings, touched, session: Some(session.clone()), ..Options::default() };
+    let mut h = Harness::starting(100, 30, options);
+    h.send(Msg::Engine(super::support::loaded()));
+    let shown = |h: &Harness| (h.state.settings.exit_layer, h.state.settings.num_speculations, h.state.turns.len());
+    assert_eq!(shown(&h), (5, 9, 1));
+    let settings = &h.state.settings;
+    assert_eq!((&settings.stop_strings[..], &settings.stop_token_ids[..]), (&["then".to_owned()][..], &[3][..]));
+    h.send(Msg::SessionLoaded(session));
+    assert_eq!(shown(&h), (9, 9, 1), "one that is opened later brings its own");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Coming to a model: progress, giving it up, and what is offered where there is none.
 
 use super::support::{Harness, loaded};
-use crossterm::event::MouseEventKind;
 use skiplens::app::hints::Click;
 use skiplens::app::{Action, ModelChoice, Msg, Options, Overlay, Phase, Target};
 use skiplens::engine::weights::PUBLISHED_MODEL;
@@ -176,9 +175,9 @@ fn the_footer_of_a_list_can_be_clicked() {
     h.click(down, 29);
     h.click(up, 29);
     assert_eq!(selected(&h), 1);
-    h.mouse(MouseEventKind::Moved, down, 29);
+    h.write("presets");
     h.click(enter, 29);
-    assert!(matches!(&h.state.overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"), "the second entry");
+    assert!(matches!(&h.state.overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"), "{}", h.screen());
     h.press("esc f1");
     h.click(column(&h, "↓"), 29);
     assert_eq!(h.state.overlay, Some(Overlay::Help { scroll: 1 }));

@@ -11,7 +11,12 @@ use skiplens::engine::decode::{Settings, StopReason};
 use skiplens::engine::worker::{Event, RunId};
 use std::time::Duration;
 
-const KEYS: [&str; 66] = [
+const KEYS: [&str; 71] = [
+    "ctrl-s",
+    "delete",
+    "f12",
+    "0",
+    "+",
     "f4",
     "f7",
     "enter",
@@ -92,7 +97,7 @@ impl Numbers {
 
 /// Something that could happen.
 fn anything(numbers: &mut Numbers) -> Msg {
-    match numbers.below(20) {
+    match numbers.below(21) {
         0..=10 => Msg::Key(key(KEYS[numbers.below(KEYS.len() as u64) as usize])),
         11..=13 => mouse(numbers),
         14 => Msg::Paste(
@@ -101,7 +106,31 @@ fn anything(numbers: &mut Numbers) -> Msg {
         15 => Msg::Tick(Duration::from_millis(numbers.below(100_000))),
         16 => Msg::Edited("from the editor".into()),
         17 => Msg::Resize,
+        18 => kept(numbers),
         _ => Msg::Engine(stray(numbers)),
+    }
+}
+
+/// An answer about sessions, asked for or not.
+fn kept(numbers: &mut Numbers) -> Msg {
+    thread_local! {
+        static SESSION: std::sync::Arc<skiplens::transcript::Session> = super::support::said("Why?", 1);
+    }
+    let session = SESSION.with(std::sync::Arc::clone);
+    let id = session.header.id.clone();
+    match numbers.below(7) {
+        0 => Msg::SessionLoaded(session),
+        1 | 2 => Msg::ReplayLoaded(session),
+        3 => Msg::SessionDeleted { id, own: numbers.below(2) == 0 },
+        4 => Msg::SessionRestored(id),
+        5 => Msg::SessionRenamed,
+        _ => {
+            let mut shelf = super::support::Shelf { sessions: vec![session], own: id, ..Default::default() };
+            if numbers.below(2) == 0 {
+                shelf.own.clear();
+            }
+            Msg::Sessions { ask: numbers.below(60), listed: shelf.find(""), done: numbers.below(2) == 0 }
+        }
     }
 }
 
@@ -158,7 +187,7 @@ fn shown_keys_work(state: &State) {
     for (name, click) in hints(state).into_iter().flat_map(|hint| hint.keys) {
         if let (Click::Do(action), false) = (click, state.overlay.is_some()) {
             assert!(can(state, &action), "{name} {action:?}");
-            assert!(state.keys.key_of(state.focus, &action).is_some(), "{name} {action:?}");
+            assert!(state.keys.key_of(state.context(), &action).is_some(), "{name} {action:?}");
         }
     }
 }

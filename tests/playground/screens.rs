@@ -1,8 +1,9 @@
 //! Screens as snapshots, with styles, in every palette.
 
-use super::support::Harness;
+use super::support::{Harness, Shelf, said};
 use skiplens::app::{ColorDepth, Look, Msg, Options, ThemeName};
 use skiplens::engine::worker::{Event, RunId};
+use skiplens::transcript::export::svg::Cell;
 
 /// A chat with everything in it: rejected drafts, changed settings, a chosen token, an unfinished draft.
 fn scene(width: u16, height: u16, look: Look) -> Harness {
@@ -160,4 +161,52 @@ fn race() {
         h.engine(usize::MAX);
         snapshot(&format!("race-exact-{width}x{height}"), &h);
     }
+}
+
+#[test]
+fn sessions() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask("What is the tide?");
+        let titles = ["A file that is broken", "Why is the sky blue?", "夜の空はなぜ暗いのですか", "What is the tide?"];
+        let sessions: Vec<_> = titles.iter().zip(0..).map(|(title, at)| said(title, at)).collect();
+        let id = |at: usize| sessions[at].header.id.clone();
+        let (own, broken) = (id(3), vec![id(0)]);
+        let mut shelf = Shelf { sessions, own, broken, ..Shelf::default() };
+        h.press("ctrl-s");
+        shelf.serve(&mut h);
+        h.press("down down");
+        snapshot(&format!("sessions-{width}x{height}"), &h);
+    }
+}
+
+#[test]
+fn replay() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.send(Msg::ReplayLoaded(said("Why is the sky blue?", 1)));
+        h.press("shift-right shift-right right + +");
+        h.tick(1000);
+        h.tick(1010);
+        snapshot(&format!("replay-{width}x{height}"), &h);
+        h.press("space s");
+        h.tick(60_000);
+        snapshot(&format!("replay-paused-{width}x{height}"), &h);
+    }
+}
+
+/// A picture holds what the screen does, cell for cell.
+#[test]
+fn picture() {
+    let mut h = Harness::ready(100, 30);
+    h.send(Msg::ReplayLoaded(said("夜の空は <b>", 1)));
+    h.press("end tab tab left");
+    let picture = skiplens::ui::picture(h.buffer(), h.state.look);
+    assert!(picture.rows.len() == 30 && picture.rows.iter().all(|row| row.len() == 100));
+    let text = |row: &Vec<Cell>| row.iter().map(|cell| cell.symbol.as_str()).collect::<String>();
+    let rows: Vec<String> = picture.rows.iter().map(|row| text(row).trim_end().to_owned()).collect();
+    assert_eq!(rows.join("\n"), h.screen());
+    assert!(picture.rows.iter().flatten().any(|cell| cell.style.reversed));
+    let svg = picture.svg();
+    assert!(svg.contains("夜") && svg.contains("&lt;b&gt;") && svg.contains("#8fd19e"));
 }

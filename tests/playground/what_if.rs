@@ -164,7 +164,7 @@ fn a_map_of_a_turn_that_is_gone_says_so() {
 #[test]
 fn another_model_or_a_saved_session_cannot_be_asked_about() {
     let mut h = answered(80, 24);
-    let session = h.state.session();
+    let session = super::support::session_of(&h.state);
     h.send(Msg::Action(Action::LoadModel(None)));
     h.engine(usize::MAX);
     h.press("f4");

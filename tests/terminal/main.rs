@@ -9,6 +9,10 @@ mod session;
 mod support;
 
 use session::Session;
+use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
+use skiplens::engine::worker::{Message, Prompt, Role, RunId};
+use skiplens::transcript::{Entry, Journal, RunEnd, Store};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,10 +78,112 @@ fn killing_the_program_loses_nothing_it_showed() {
         // SAFETY: kill sends a signal to the child that this test started.
         assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
         session.child.wait().expect("an end");
-        let kept =
-            skiplens::transcript::Store::at(session.home.path().join("skiplens")).load("last").expect("a journal");
+        let kept = Store::at(session.home.path().join("skiplens")).load("last").expect("a journal");
         assert_eq!(kept.turns[0].content(), "Write a long story about a fox.");
         assert!(kept.stats().tokens >= shown, "{} of {shown} tokens were kept", kept.stats().tokens);
         assert!(shown > 0);
     }
+}
+
+/// A home with two kept sessions.
+fn home_with_sessions() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a home");
+    let store = Store::at(home.path().join("skiplens"));
+    for (question, answer) in [("Why is the sky blue?", " Because of Rayleigh."), ("What is the tide?", " The moon.")] {
+        let mut journal = Journal::begin(&store);
+        let (run, settings) = (RunId(0), Settings { exit_layer: 3, ..Settings::default() });
+        let message = Message { role: Role::User, content: question.into() };
+        let tokens = answer.split_inclusive(' ').map(str::to_owned);
+        let last =
+            |(id, text)| FinalToken { id, text, origin: Origin::Plain, p_draft: None, p_verify: 0.5, detail: None };
+        let round = |last: FinalToken| Round {
+            index: last.id as usize,
+            position: 20 + last.id as usize,
+            settings: settings.clone(),
+            control: None,
+            drafted: Vec::new(),
+            accepted: 0,
+            last: Some(last),
+            draft_seconds: 0.0,
+            verify_seconds: 0.05,
+            stop: None,
+        };
+        let rounds: Vec<Round> = (0..).zip(tokens).map(last).map(round).collect();
+        let end = RunEnd::finished(StopReason::Eos, &Stats::of(&rounds), 0);
+        let begin = Entry::Run { run, prompt: Prompt::Chat(vec![message]), settings: settings.clone() };
+        let entries = [Entry::User(question.into()), begin]
+            .into_iter()
+            .chain(rounds.into_iter().map(|round| Entry::Round { run, round: Box::new(round) }))
+            .chain([Entry::End { run, end }]);
+        entries.for_each(|entry| journal.append(entry).expect("an entry"));
+        journal.close().expect("a journal");
+    }
+    home
+}
+
+#[test]
+fn the_list_of_sessions_opens_one() {
+    let args = ["--model", "/nowhere/model.gguf", "-E", "5"].map(OsStr::new);
+    let mut session = Session::with(&args, home_with_sessions(), (100, 30));
+    session.wait("the first frame", |screen| screen.contains("could not be loaded"));
+    session.type_("\x13");
+    session.wait("the list", |screen| screen.contains("2 sessions") && screen.contains("What is the tide?"));
+    session.type_("rayleigh");
+    session.wait("what is found", |screen| screen.contains("1 session ") && screen.contains("because of rayleigh"));
+    session.type_("\r");
+    session.wait("the session", |screen| screen.contains("Because of Rayleigh.") && !screen.contains("╭ sessions"));
+    let name = session.home.path().join("screen").display().to_string();
+    session.type_(&format!("/picture {name}\r"));
+    session.wait("the picture", |screen| screen.contains("saved as"));
+    let picture = std::fs::read_to_string(name + ".svg").expect("a picture");
+    assert!(picture.starts_with("<svg") && picture.contains("Rayleigh"), "{picture}");
+    session.type_("/bye\r");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+#[test]
+fn a_deleted_session_is_taken_back() {
+    let args = ["--model", "/nowhere/model.gguf"].map(OsStr::new);
+    let mut session = Session::with(&args, home_with_sessions(), (100, 30));
+    session.wait("the first frame", |screen| screen.contains("could not be loaded"));
+    session.type_("/sessions\r");
+    session.wait("the list", |screen| screen.contains("2 sessions"));
+    session.type_("\x1b[3~");
+    session.wait("the rest", |screen| screen.contains("1 session "));
+    let store = Store::at(session.home.path().join("skiplens"));
+    assert_eq!((store.list().expect("a list").len(), store.list_trash().expect("a list").len()), (1, 1));
+    session.type_("\x15");
+    session.wait("all", |screen| screen.contains("2 sessions"));
+    assert_eq!(store.list_trash().expect("a list").len(), 0);
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+#[test]
+fn a_session_is_replayed_without_a_model() {
+    let args = ["transcript", "replay", "--screen", "--speed", "4"].map(OsStr::new);
+    let mut session = Session::with(&args, home_with_sessions(), (100, 30));
+    session.wait("the end", |screen| screen.contains("The moon.") && screen.contains("at the end"));
+    session.type_("\x1b[H");
+    session.wait("the start", |screen| screen.contains(" of 3 rounds") && !screen.contains("at the end"));
+    session.type_(" ");
+    session.wait("a pause", |screen| screen.contains("paused"));
+    let before = std::fs::read_dir(session.home.path().join("skiplens/sessions")).expect("a folder").count();
+    assert_eq!(before, 2, "nothing is written");
+    session.type_("q");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+#[test]
+fn the_command_line_goes_before_a_resumed_session() {
+    let args = ["--model", "/nowhere/model.gguf", "--resume", "-K", "7"].map(OsStr::new);
+    let mut session = Session::with(&args, home_with_sessions(), (100, 30));
+    let shown = |screen: &str, label: &str, value: &str| {
+        screen.lines().any(|line| line.split(label).nth(1).is_some_and(|rest| rest.trim_start().starts_with(value)))
+    };
+    session.wait("the settings", |screen| {
+        screen.contains("The moon.") && shown(screen, "exit layer", "3 ") && shown(screen, "speculations", "7 ")
+    });
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
 }

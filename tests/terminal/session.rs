@@ -2,7 +2,7 @@
 
 use super::picture;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -43,11 +43,21 @@ impl Session {
         Self::of(command, columns, rows)
     }
 
+    /// The program with these arguments in a home that may hold sessions.
+    pub fn with(args: &[&OsStr], home: tempfile::TempDir, (columns, rows): (u16, u16)) -> Self {
+        let mut command = CommandBuilder::new(binary());
+        command.args(args);
+        Self::at_home(command, home, columns, rows)
+    }
+
     /// Any command in a terminal of its own.
-    pub fn of(mut command: CommandBuilder, columns: u16, rows: u16) -> Self {
+    pub fn of(command: CommandBuilder, columns: u16, rows: u16) -> Self {
+        Self::at_home(command, tempfile::tempdir().expect("a home"), columns, rows)
+    }
+
+    fn at_home(mut command: CommandBuilder, home: tempfile::TempDir, columns: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
-        let home = tempfile::tempdir().expect("a home");
         for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")] {
             command.env(name, value);
         }

@@ -40,7 +40,7 @@ def arguments(argv=None) -> argparse.Namespace:
     for name in ("rotate", "boundary", "batch_tokens", "other_tokens", "warmup", "log_every", "max_steps"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     for name in ("deep_share", "deep_weight", "lr", "upper_lr", "embedding_lr", "weight_decay", "temperature", "hard", "feature",
-                 "keep_weight", "keep_from", "keep_goal", "p_max", "ema", "sink", "save_seconds"):
+                 "keep_weight", "last_weight", "keep_from", "keep_goal", "p_max", "ema", "sink", "save_seconds"):
         add(f"--{name.replace('_', '-')}", type=float, default=getattr(d, name))
     add("--measure-exits", type=numbers, default=[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 22, 26])
     add("--measure-new", type=int, default=160, help="tokens an answer is measured over")

@@ -1,7 +1,7 @@
 //! The list of sessions as lines of a terminal.
 
 use crate::transcript::export::words::percent;
-use crate::transcript::{Summary, minutes, text};
+use crate::transcript::{Summary, Zone, moment, text};
 use unicode_width::UnicodeWidthStr;
 
 /// Columns of a title and of a model's name.
@@ -11,7 +11,7 @@ const MODEL: usize = 24;
 /// Names of the columns.
 pub fn head() -> String {
     let (id, title, model) = ("session", "title", "model");
-    format!("{id:26}  {:16}  {title:TITLE$}  {model:MODEL$}  turns  tokens  accepted\n", "begun (UTC)")
+    format!("{id:26}  {:23}  {title:TITLE$}  {model:MODEL$}  turns  tokens  accepted\n", "begun")
 }
 
 /// One line for every session, two for broken ones.
@@ -27,7 +27,7 @@ fn row(summary: &Summary) -> String {
     let totals = &summary.totals;
     format!(
         "{id:26}  {}  {}  {}  {:5}  {:6}  {:>8}\n",
-        minutes(summary.created_ms),
+        moment(summary.created_ms, Zone::Local),
         fit(&totals.title, TITLE),
         fit(&totals.model, MODEL),
         totals.turns,

@@ -3,11 +3,15 @@
 use super::recorder::Recorder;
 use super::{Driver, files};
 use crate::app::{Effect, Msg};
+use crate::transcript;
+use crate::ui::picture;
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, eyre};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::EventStream;
 use crossterm::execute;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
 use std::io::{Write, stdout};
 use std::process::Command;
 
@@ -25,12 +29,50 @@ impl Driver {
             }
             Effect::LoadSession(name) => {
                 let loaded = self.recorder()?.map(|recorder| recorder.resume(&name));
-                self.answer(told(loaded).map(|session| session.map(Msg::SessionLoaded)))?;
+                self.answer(told(loaded).map(|session| session.map(|s| Msg::SessionLoaded(s.into()))))?;
             }
+            Effect::ReplaySession(name) => {
+                let read = self.recorder()?.map(|recorder| recorder.read(&name));
+                self.answer(told(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))))?;
+            }
+            Effect::ListSessions { ask, search } => self.list(ask, search)?,
+            Effect::RenameSession { path, title } => {
+                let renamed = self.recorder()?.map(|recorder| recorder.rename(&path, &title));
+                self.answer(told(renamed).map(|done| done.map(|()| Msg::SessionRenamed)))?;
+            }
+            Effect::DeleteSession(id) => {
+                let deleted = self.recorder()?.map(|recorder| recorder.delete(&id));
+                self.answer(told(deleted).map(|own| own.map(|own| Msg::SessionDeleted { id, own })))?;
+            }
+            Effect::RestoreSession(id) => {
+                let restored = self.recorder()?.map(|recorder| recorder.restore(&id));
+                self.answer(told(restored).map(|done| done.map(|()| Msg::SessionRestored(id))))?;
+            }
+            Effect::Picture(name) => self.picture(name)?,
             Effect::Suspend => self.suspend()?,
             Effect::Quit => {}
         }
         Ok(())
+    }
+
+    /// Begin to list the sessions; the answers come later, as messages.
+    fn list(&mut self, ask: u64, search: String) -> Result<()> {
+        match self.recorder()?.map(|recorder| (recorder.store().clone(), recorder.path().to_owned())) {
+            Some((store, own)) => self.shelf.search(store, own, ask, search),
+            None => self.take(Msg::Sessions { ask, listed: Vec::new(), done: true })?,
+        }
+        Ok(())
+    }
+
+    /// Save the screen as it stands, laid out once more in memory.
+    fn picture(&mut self, name: Option<String>) -> Result<()> {
+        let size = self.terminal.size()?;
+        let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
+        let drawn = copy.draw(|frame| drop(self.screen.draw(&self.state, frame)))?;
+        let svg = picture(drawn.buffer, self.state.look).svg();
+        let path = files::picture_path(name.as_deref());
+        let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
+        self.answer(saved.map(|()| Some(Msg::Done(format!("saved as {}", path.display())))).map_err(Into::into))
     }
 
     /// What keeps sessions; where nothing does, the user is told.

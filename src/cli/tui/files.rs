@@ -1,6 +1,7 @@
 //! The settings file and scratch files.
 
 use crate::app::Config;
+use crate::transcript::{local_minutes, now_ms};
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, bail, eyre};
 use directories::ProjectDirs;
@@ -38,6 +39,14 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let part = path.with_extension("part");
     fs::write(&part, text).wrap_err_with(name)?;
     fs::rename(&part, path).wrap_err_with(name)
+}
+
+/// Where a picture goes: under the name that was given, with its ending; else under one that tells the time.
+pub fn picture_path(name: Option<&str>) -> PathBuf {
+    let time = || format!("skiplens-{}", local_minutes(now_ms()).replace([' ', ':'], "-"));
+    let path = PathBuf::from(name.map_or_else(time, str::to_owned));
+    let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+    if named { path } else { PathBuf::from(format!("{}.svg", path.display())) }
 }
 
 /// A new file that nobody else reads, for an editor.

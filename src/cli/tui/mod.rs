@@ -3,25 +3,28 @@
 mod effects;
 mod files;
 mod recorder;
+mod shelf;
 mod start;
 mod terminal;
 
 use crate::app::{Msg, Options, State, update};
 use crate::engine::worker::{Command, Event};
+use crate::transcript::Session;
 use crate::ui::Screen;
 use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
 use recorder::Recorder;
-use std::sync::mpsc::Sender;
+use shelf::Shelf;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 use terminal::Signals;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-pub use start::start;
+pub use start::{replay, start};
 pub use terminal::Terminal;
 
 /// At most this often is a frame drawn: 60 times a second.
@@ -39,35 +42,21 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn run(
     commands: Sender<Command>,
     events: UnboundedReceiver<Event>,
-    options: Options,
+    mut options: Options,
     resume: Option<String>,
 ) -> Result<()> {
-    let mut recorder = Recorder::new();
-    let resumed = match (&resume, &mut recorder) {
-        (Some(name), Ok(recorder)) => Some(recorder.resume(name)?),
-        _ => None,
-    };
-    let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
-    let terminal = Terminal::enter(state.config.mouse)?;
-    let mut driver = Driver {
-        state,
-        screen: Screen::default(),
-        terminal,
-        input: EventStream::new(),
-        commands,
-        recorder: None,
-        events: Some(events),
-        start: Instant::now(),
-        last_frame: Instant::now(),
-        next_frame: Instant::now(),
-        changed: true,
-    };
-    match recorder {
-        Ok(recorder) => driver.recorder = Some(recorder),
-        Err(fault) => driver.take(Msg::Wrong(format!("this session is not kept: {fault}")))?,
+    let mut recorder = Recorder::new(options.config.journal_detail);
+    if let (Some(name), Ok(recorder)) = (&resume, &mut recorder) {
+        options.session = Some(recorder.resume(name)?.into());
     }
-    if let Some(session) = resumed {
-        driver.take(Msg::SessionLoaded(session))?;
+    let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
+    let mut driver = Driver::new(state, commands, Some(events))?;
+    match recorder {
+        Ok(recorder) => {
+            shelf::sweep(recorder.store().clone());
+            driver.recorder = Some(recorder);
+        }
+        Err(fault) => driver.take(Msg::Wrong(format!("this session is not kept: {fault}")))?,
     }
     driver.draw()?;
     let request = driver.state.request.clone();
@@ -80,6 +69,19 @@ pub async fn run(
     result
 }
 
+/// A session played on the terminal, until the user leaves it. No model is needed, and nothing is written.
+///
+/// # Errors
+/// As [`run`].
+pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<()> {
+    let mut state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
+    state.play_alone(session.into(), speed, from);
+    let (commands, _) = channel();
+    let mut driver = Driver::new(state, commands, None)?;
+    driver.draw()?;
+    driver.serve().await
+}
+
 /// Everything with an effect on the world.
 struct Driver {
     state: State,
@@ -89,6 +91,9 @@ struct Driver {
     commands: Sender<Command>,
     /// None where sessions cannot be kept.
     recorder: Option<Recorder>,
+    shelf: Shelf,
+    /// What searches beside the drawing found.
+    found: UnboundedReceiver<Msg>,
     /// None once the engine's thread is gone.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
@@ -100,6 +105,27 @@ struct Driver {
 }
 
 impl Driver {
+    /// Takes the terminal over.
+    fn new(state: State, commands: Sender<Command>, events: Option<UnboundedReceiver<Event>>) -> Result<Self> {
+        let terminal = Terminal::enter(state.config.mouse)?;
+        let (answers, found) = unbounded_channel();
+        Ok(Self {
+            state,
+            screen: Screen::default(),
+            terminal,
+            input: EventStream::new(),
+            commands,
+            recorder: None,
+            shelf: Shelf::new(answers),
+            found,
+            events,
+            start: Instant::now(),
+            last_frame: Instant::now(),
+            next_frame: Instant::now(),
+            changed: true,
+        })
+    }
+
     /// While the engine works its events are looked at once a frame: to be woken by each of them would take the cores
     /// away from it.
     async fn serve(&mut self) -> Result<()> {
@@ -107,7 +133,7 @@ impl Driver {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.state.quit {
-            let (animated, changed) = (self.state.animated(), self.changed);
+            let (animated, changed, due) = (self.state.animated(), self.changed, self.due());
             let msg = tokio::select! {
                 biased;
                 () = signals.stop() => return Ok(()),
@@ -120,9 +146,15 @@ impl Driver {
                 },
                 () = sleep_until(self.next_frame.into()), if changed || animated => None,
                 event = next(&mut self.events), if !animated => Some(event),
+                Some(found) = self.found.recv() => Some(found),
+                () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                    Some(Msg::Tick(self.start.elapsed()))
+                }
                 _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
             };
             if let Some(msg) = msg {
+                // However long nothing happened: what comes now comes now.
+                update(&mut self.state, Msg::Tick(self.start.elapsed()));
                 self.take(msg)?;
             }
             self.drain()?;
@@ -131,6 +163,12 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// When something happens by itself, at most once a frame.
+    fn due(&self) -> Option<Instant> {
+        let due = self.start + self.state.now + self.state.due_in()?;
+        Some(due.max(self.last_frame + FRAME))
     }
 
     /// Take in all that the engine has said by now, so that a frame shows the newest.

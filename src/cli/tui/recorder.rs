@@ -1,10 +1,8 @@
 //! Keeps the journal of the session: it listens to what goes to the engine and what comes from it.
 
-use crate::app::Session as Screen;
-use crate::app::turn::{Mode, Outcome, Turn};
-use crate::engine::decode::{Settings, Stats, StopReason};
+use crate::engine::decode::{Costs, LensRow, Settings};
 use crate::engine::worker::{Command, Event, Message, Prompt, Role, RunId};
-use crate::transcript::{self, Entry, Journal, ModelRecord, Result, RunEnd, Session, Store};
+use crate::transcript::{self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -14,19 +12,38 @@ pub struct Recorder {
     journal: Journal,
     /// The run under way: its id in the app and in the journal.
     run: Option<(RunId, RunId)>,
+    /// The run that began last, over or not.
+    last: Option<(RunId, RunId)>,
     /// Prompt tokens that its prefill found in the cache.
     cached: usize,
     settings: Option<Settings>,
+    /// How much of the tokens' detail is written.
+    detail: Detail,
+    /// The model that is loaded.
+    model: Option<ModelRecord>,
     /// The model with its file hash, once that is found out beside the drawing.
     hashed: Option<Receiver<ModelRecord>>,
 }
 
 impl Recorder {
     /// A recorder of a new session. Fails where the system has no data folder.
-    pub fn new() -> Result<Self> {
-        let store = Store::open()?;
-        let journal = Journal::begin(&store);
-        Ok(Self { store, journal, run: None, cached: 0, settings: None, hashed: None })
+    pub fn new(detail: Detail) -> Result<Self> {
+        Ok(Self::keeping(Store::open()?, detail))
+    }
+
+    fn keeping(store: Store, detail: Detail) -> Self {
+        let mut journal = Journal::begin(&store);
+        journal.set_detail(detail);
+        Self { store, journal, run: None, last: None, cached: 0, settings: None, detail, model: None, hashed: None }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The file of the session, there or to be.
+    pub fn path(&self) -> &Path {
+        self.journal.path()
     }
 
     /// Notes a command on its way to the engine.
@@ -44,7 +61,8 @@ impl Recorder {
             Event::Loaded(info) => {
                 let record = ModelRecord::from(info);
                 self.hashed = Some(hash(record.clone(), info.path.clone()));
-                self.journal.append(Entry::Model(record))
+                self.model = Some(record);
+                Ok(())
             }
             Event::Prefill { run, cached, .. } if self.of(*run).is_some() => {
                 self.cached = *cached;
@@ -58,6 +76,7 @@ impl Recorder {
                 self.end(*run, |cached| RunEnd::finished(reason.clone(), stats, cached))
             }
             Event::Failed { run, message } => self.end(*run, |_| RunEnd::failed(message)),
+            Event::Lens { run, rows, costs, .. } => self.note_lens(*run, rows, costs),
             _ => Ok(()),
         }
     }
@@ -77,18 +96,50 @@ impl Recorder {
     }
 
     /// Takes up a session: one of the program's own goes on in its file, one from elsewhere in a new file.
-    pub fn resume(&mut self, name: &str) -> Result<Screen> {
+    pub fn resume(&mut self, name: &str) -> Result<Session> {
         let path = self.store.find(name)?;
-        let own = path.parent() == Some(self.store.sessions().as_path());
-        self.journal = if own {
-            Journal::resume(&path)?.0
-        } else {
-            let session = transcript::load(&path)
-                .or_else(|fault| transcript::import(&path).map(|(s, _)| s).map_err(|_| fault))?;
-            Journal::adopt(&self.store, session)
-        };
-        self.run = None;
-        Ok(screen(self.journal.session()))
+        if path != self.journal.path() {
+            let own = path.parent() == Some(self.store.sessions().as_path());
+            let journal = if own { Journal::resume(&path)?.0 } else { Journal::adopt(&self.store, foreign(&path)?) };
+            self.keep(journal);
+        }
+        Ok(self.journal.session().clone())
+    }
+
+    /// The session that `name` means, to look at.
+    pub fn read(&self, name: &str) -> Result<Session> {
+        let path = self.store.find(name)?;
+        if path == self.journal.path() { Ok(self.journal.session().clone()) } else { foreign(&path) }
+    }
+
+    /// Gives the session in the file `path` a title.
+    pub fn rename(&mut self, path: &Path, title: &str) -> Result<()> {
+        match path == self.journal.path() {
+            true => self.journal.append(Entry::Title(title.trim().to_owned())),
+            false => self.store.rename(path, title),
+        }
+    }
+
+    /// Moves a session to the trash; true if it was the one being kept, in whose place another begins.
+    pub fn delete(&mut self, id: &str) -> Result<bool> {
+        let own = self.store.path_of(id) == self.journal.path();
+        if own {
+            self.keep(Journal::begin(&self.store));
+        }
+        self.store.delete(id)?;
+        Ok(own)
+    }
+
+    /// Takes a session back from the trash.
+    pub fn restore(&mut self, id: &str) -> Result<()> {
+        self.store.restore(id).map(drop)
+    }
+
+    /// From now on another journal is kept; the one before is closed.
+    fn keep(&mut self, journal: Journal) {
+        self.journal = journal;
+        self.journal.set_detail(self.detail);
+        (self.run, self.last, self.settings) = (None, None, None);
     }
 
     /// Brings everything to the disk.
@@ -109,22 +160,35 @@ impl Recorder {
         self.journal.append(Entry::Settings(settings.clone()))
     }
 
-    /// Completes the model's entry with its hash, as soon as that is known.
-    fn note_hash(&mut self) -> Result<()> {
-        let Some(record) = self.hashed.as_ref().and_then(|hashed| hashed.try_recv().ok()) else { return Ok(()) };
-        self.hashed = None;
-        self.journal.append(Entry::Model(record))
+    /// Notes the model that answers, with its hash as soon as that is known.
+    fn note_model(&mut self) -> Result<()> {
+        if let Some(record) = self.hashed.as_ref().and_then(|hashed| hashed.try_recv().ok()) {
+            (self.hashed, self.model) = (None, Some(record));
+        }
+        match &self.model {
+            Some(model) if self.journal.session().model() != Some(model) => {
+                self.journal.append(Entry::Model(model.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the layers say of the answer that was given last.
+    fn note_lens(&mut self, run: RunId, rows: &[LensRow], costs: &Costs) -> Result<()> {
+        let Some((_, own)) = self.last.filter(|(app, _)| *app == run) else { return Ok(()) };
+        let lens = Box::new(Lens { rows: rows.to_vec(), costs: costs.clone() });
+        self.journal.append(Entry::Lens { run: own, lens })
     }
 
     fn begin(&mut self, run: RunId, prompt: &Prompt, settings: &Settings) -> Result<()> {
-        self.note_hash()?;
+        self.note_model()?;
         match prompt {
             Prompt::Chat(messages) => self.follow_chat(messages)?,
             Prompt::Text(text) => self.follow_text(text)?,
         }
         self.settings = Some(settings.clone());
         let own = self.journal.session().next_run();
-        (self.run, self.cached) = (Some((run, own)), 0);
+        (self.run, self.last, self.cached) = (Some((run, own)), Some((run, own)), 0);
         self.journal.append(Entry::Run { run: own, prompt: prompt.clone(), settings: settings.clone() })
     }
 
@@ -172,6 +236,11 @@ impl Recorder {
     }
 }
 
+/// A session from a file that is no open journal of ours: a journal, or JSON to be imported.
+fn foreign(path: &Path) -> Result<Session> {
+    transcript::load(path).or_else(|fault| transcript::import(path).map(|(session, _)| session).map_err(|_| fault))
+}
+
 /// Finds out the hash of the model's file on a thread of its own. A file that cannot be read has none.
 fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
     let (sender, receiver) = channel();
@@ -183,42 +252,13 @@ fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
     receiver
 }
 
-/// A session as the playground shows it: each turn of the user's with the rounds that answered it.
-fn screen(session: &Session) -> Screen {
-    let mut turns: Vec<Turn> = Vec::new();
-    for turn in &session.turns {
-        if turn.role != Role::Assistant || turns.is_empty() {
-            let id = turns.len() as u64;
-            let text = if turn.role == Role::Assistant { String::new() } else { turn.text.clone() };
-            turns.push(Turn::new(id, mode(session), text));
-        }
-        if let Some(last) = turns.last_mut() {
-            last.rounds.extend(turn.runs.iter().flat_map(|run| run.rounds.iter().cloned()));
-            last.stats = Stats::of(&last.rounds);
-            let stopped = turn.runs.last().and_then(|run| run.stop().cloned()).unwrap_or(StopReason::Cancelled);
-            last.outcome = Some(Outcome::Stopped(stopped));
-        }
-    }
-    Screen { system: session.system().to_owned(), mode: mode(session), settings: session.settings.clone(), turns }
-}
-
-/// How the last run was prompted.
-fn mode(session: &Session) -> Mode {
-    use crate::transcript::PromptForm;
-    match session.runs().last().map(|run| &run.prompt) {
-        Some(PromptForm::Completion | PromptForm::Other(Prompt::Text(_))) => Mode::Completion,
-        _ => Mode::Chat,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::decode::{LayerChoice, Stats, StopReason};
 
     fn recorder(folder: &Path) -> Recorder {
-        let store = Store::at(folder);
-        let journal = Journal::begin(&store);
-        Recorder { store, journal, run: None, cached: 0, settings: None, hashed: None }
+        Recorder::keeping(Store::at(folder), Detail::Layers)
     }
 
     fn say(role: Role, content: &str) -> Message {
@@ -284,11 +324,53 @@ mod tests {
         recorder.close().unwrap();
         let mut again = self::recorder(folder.path());
         let shown = again.resume(&name).unwrap();
-        assert_eq!(shown.turns.len(), 1);
-        assert_eq!((shown.turns[0].prompt.as_str(), shown.turns[0].answer().as_str()), ("hello", "hey"));
+        let said: Vec<String> = shown.turns.iter().map(|turn| turn.content()).collect();
+        assert_eq!(said, ["hello", "hey"]);
         ask(&mut again, 0, vec![say(Role::User, "hello"), say(Role::Assistant, "hey"), say(Role::User, "on")]);
         answer(&mut again, 0, "!");
         assert_eq!(texts(&again), ["hello", "hey", "on", "!"]);
+    }
+
+    #[test]
+    fn what_the_layers_say_is_kept_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        for (detail, kept) in [(Detail::Layers, true), (Detail::Candidates, false)] {
+            let mut recorder = Recorder::keeping(Store::at(folder.path()), detail);
+            ask(&mut recorder, 3, vec![say(Role::User, "hello")]);
+            answer(&mut recorder, 3, "hi");
+            let choice = LayerChoice { layer: 1, id: 0, text: "hi".into(), p: 0.5 };
+            let rows = vec![LensRow { position: 0, id: 0, layers: vec![choice] }];
+            let costs = Costs { layers: 1, ..Costs::default() };
+            let event = |run| Event::Lens { run: RunId(run), rows: rows.clone(), of: 1, costs: costs.clone() };
+            recorder.event(&event(2)).unwrap();
+            recorder.event(&event(3)).unwrap();
+            let path = recorder.path().to_owned();
+            recorder.close().unwrap();
+            let lens = transcript::load(&path).unwrap().runs().next().unwrap().lens.clone();
+            assert_eq!(lens.map(|lens| lens.rows), kept.then(|| rows.clone()));
+        }
+    }
+
+    #[test]
+    fn the_own_session_is_renamed_deleted_and_another_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(folder.path());
+        recorder.model = Some(ModelRecord { name: "m".into(), ..ModelRecord::default() });
+        ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+        answer(&mut recorder, 0, "hi");
+        let path = recorder.path().to_owned();
+        let id = path.file_stem().unwrap().to_string_lossy().into_owned();
+        recorder.rename(&path, "Greeting").unwrap();
+        assert_eq!(recorder.store().list().unwrap()[0].totals.title, "Greeting");
+        assert_eq!(recorder.resume(&id).unwrap().turns.len(), 2, "what is open already stays open");
+        assert_eq!(recorder.read("last").unwrap().title, "Greeting");
+        assert!(recorder.delete(&id).unwrap());
+        ask(&mut recorder, 1, vec![say(Role::User, "again")]);
+        answer(&mut recorder, 1, "yes");
+        assert_eq!(recorder.journal.session().model().unwrap().name, "m", "the model is noted anew");
+        recorder.restore(&id).unwrap();
+        assert!(!recorder.delete(&id).unwrap());
+        assert_eq!(texts(&recorder), ["again", "yes"]);
     }
 
     #[test]
@@ -300,7 +382,7 @@ mod tests {
         let path = folder.path().join("mine.jsonl");
         recorder.save(path.to_str().unwrap()).unwrap();
         let shown = recorder.resume(path.to_str().unwrap()).unwrap();
-        assert_eq!(shown.turns[0].answer(), "hi");
+        assert_eq!(shown.turns[1].content(), "hi");
         assert_ne!(recorder.journal.path(), path);
         let page = folder.path().join("mine.html");
         recorder.save(page.to_str().unwrap()).unwrap();

@@ -1,10 +1,11 @@
 //! From the command line to the playground.
 
-use super::{files, run};
+use super::{files, play, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
 use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models};
 use crate::engine::worker::{self, ModelRequest};
+use crate::transcript::Session;
 use color_eyre::Result;
 use color_eyre::eyre::bail;
 use std::collections::BTreeSet;
@@ -19,9 +20,7 @@ const LAYERS: usize = 30;
 /// # Errors
 /// When there is no terminal, or the settings file cannot be understood.
 pub fn start(request: ModelRequest, decoding: &DecodingArgs, resume: Option<String>) -> Result<ExitCode> {
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        bail!("the playground needs a terminal; for plain output there is `skiplens generate`");
-    }
+    need_terminal("the playground needs a terminal; for plain output there is `skiplens generate`")?;
     let options = Options {
         models: models(&request),
         request,
@@ -32,17 +31,52 @@ pub fn start(request: ModelRequest, decoding: &DecodingArgs, resume: Option<Stri
         ..Options::default()
     };
     let worker = worker::spawn()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(worker.commands, worker.events, options, resume))?;
+    runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Controls that the command line sets; a model's recommendations leave them alone.
+/// Play a session on the screen of the playground, `speed` times as fast as it was, what comes before round `from` at
+/// once.
+///
+/// # Errors
+/// As [`start`].
+pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
+    need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
+    let look = Look::from_env(|name| std::env::var(name).ok());
+    let options = Options { config: files::load_config()?, look, ..Options::default() };
+    runtime()?.block_on(play(options, session, speed, from))
+}
+
+fn need_terminal(otherwise: &'static str) -> Result<()> {
+    match std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        true => Ok(()),
+        false => bail!(otherwise),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Controls that the command line sets: neither a model's recommendations nor a resumed session move them.
 fn touched(decoding: &DecodingArgs) -> BTreeSet<Control> {
+    let d = decoding;
     let given = [
-        (Control::ExitLayer, decoding.exit_layer.is_some()),
-        (Control::Speculations, decoding.num_speculations.is_some()),
-        (Control::DraftVocab, decoding.draft_vocab.is_some()),
+        (Control::Strategy, d.strategy.is_some()),
+        (Control::ExitLayer, d.exit_layer.is_some()),
+        (Control::Speculations, d.num_speculations.is_some()),
+        (Control::DraftVocab, d.draft_vocab.is_some()),
+        (Control::KvqReuse, d.kvq_reuse.is_some()),
+        (Control::MaxTokens, d.max_steps.is_some()),
+        (Control::Sampling, d.sample.is_some()),
+        (Control::Temperature, d.temperature.is_some()),
+        (Control::TopK, d.top_k.is_some()),
+        (Control::TopP, d.top_p.is_some()),
+        (Control::MinP, d.min_p.is_some()),
+        (Control::RepetitionPenalty, d.repetition_penalty.is_some()),
+        (Control::NoRepeatNgram, d.no_repeat_ngram_size.is_some()),
+        (Control::Seed, d.seed.is_some()),
+        (Control::Coupling, d.coupling.is_some()),
     ];
     given.into_iter().filter(|(_, given)| *given).map(|(control, _)| control).collect()
 }

@@ -10,6 +10,7 @@ use crossterm::terminal::{
 };
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Size;
 use std::io::{BufWriter, Stdout, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,6 +48,11 @@ impl Terminal {
         execute!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         result?;
         drawn.ok_or_else(|| color_eyre::eyre::eyre!("the terminal drew no frame"))
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> Result<Size> {
+        Ok(self.inner.size()?)
     }
 
     /// Capture the mouse, or leave it to the terminal.

@@ -1,7 +1,6 @@
 //! Matrix products with dense weights.
 
 use super::acts::ActsView;
-use super::matmul::FEW;
 use super::{LANES, Packed, simd::Simd};
 
 /// Columns by which weights are asked for before they are needed.
@@ -24,11 +23,9 @@ pub unsafe fn dense_tile<S: Simd, const M: usize, const KIND: u8>(
         let data = w.panel(panel);
         let mut sums = [[S::splat(0.0); 2]; M];
         for col in (0..cols - cols % 2).step_by(2) {
-            if M >= FEW {
-                let bytes = LANES * if KIND == 0 { 4 } else { 2 };
-                S::prefetch(data.wrapping_add((col + AHEAD) * bytes));
-                S::prefetch(data.wrapping_add((col + AHEAD + 1) * bytes));
-            }
+            let bytes = LANES * if KIND == 0 { 4 } else { 2 };
+            S::prefetch(data.wrapping_add((col + AHEAD) * bytes));
+            S::prefetch(data.wrapping_add((col + AHEAD + 1) * bytes));
             let pair = [load::<S, KIND>(data, col), load::<S, KIND>(data, col + 1)];
             for (row, sum) in sums.iter_mut().enumerate() {
                 let x = x.add(row * cols + col);

@@ -18,6 +18,8 @@ enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
 }
 
@@ -34,7 +36,7 @@ impl Level {
     pub const PORTABLE: Self = Self(Kind::Portable);
 
     /// The best level of this machine, or the one that the environment variable `SKIPLENS_SIMD` names
-    /// (`portable`, `avx2`, `avx512`, `neon`) if this machine has it.
+    /// (`portable`, `avx2`, `avxvnni`, `avx512`, `neon`) if this machine has it.
     pub fn detect() -> Self {
         let levels = Self::available();
         let wanted = std::env::var("SKIPLENS_SIMD").unwrap_or_default();
@@ -51,6 +53,9 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             levels.push(Self(Kind::Avx2));
+            if is_x86_feature_detected!("avxvnni") {
+                levels.push(Self(Kind::AvxVnni));
+            }
             let has_vnni = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni");
@@ -70,6 +75,8 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
         }
     }
@@ -83,7 +90,13 @@ impl Level {
         #[target_feature(enable = "avx2,fma,f16c")]
         unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
             // SAFETY: the caller's.
-            unsafe { kernel.run::<Avx2>() }
+            unsafe { kernel.run::<Avx2<false>>() }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+        unsafe fn avxvnni<K: Kernel>(kernel: K) -> K::Output {
+            // SAFETY: the caller's.
+            unsafe { kernel.run::<Avx2<true>>() }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vnni")]
@@ -99,6 +112,8 @@ impl Level {
                 Kind::Neon => kernel.run::<Neon>(),
                 #[cfg(target_arch = "x86_64")]
                 Kind::Avx2 => avx2(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Kind::AvxVnni => avxvnni(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Kind::Avx512 => avx512(kernel),
             }

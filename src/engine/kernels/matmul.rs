@@ -1,19 +1,32 @@
 //! Tiles of a matrix product: 16 outputs of several rows of activations, for which the weights are read once.
 
 use super::acts::{ActBlock, ActsView};
-use super::pack::Form;
-use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, simd, simd::Rows, simd::Simd};
+use super::form::Form;
+use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows, simd::Simd};
 
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
 
-/// Blocks by which weights are asked for before they are needed. Scales come in short runs, for which the machine's own
+/// Blocks by which scales are asked for before they are needed: they come in short runs, for which the machine's own
 /// prefetching starts anew with every panel.
 const AHEAD: usize = 16;
 
-/// Rows from which weights are asked for too: with fewer, the machine's own prefetching keeps up and more only disturbs;
-/// with more, reading memory and multiplying would take turns.
-pub const FEW: usize = 4;
+/// One of the passes over a panel, each of which serves some of the rows. Meanwhile the next panel is asked for, an even
+/// share of it in each pass: else reading memory and multiplying would take turns.
+#[derive(Clone, Copy)]
+struct Pass {
+    index: usize,
+    count: usize,
+}
+
+impl Pass {
+    /// Bytes of the next panel to ask for at block `unit` of `units`, which take `size` bytes each.
+    #[inline(always)]
+    fn share(self, unit: usize, units: usize, size: usize) -> std::ops::Range<usize> {
+        let begin = (self.index * units + unit) * size / self.count;
+        begin..begin + size / self.count
+    }
+}
 
 /// `[row][lane]` results.
 pub type Tile = [[f32; LANES]; TILE];
@@ -50,18 +63,20 @@ impl Kernel for Matmul<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut done = 0;
+        let most = if self.weights.form.is_nibbles() { S::NIBBLE_ROWS } else { S::ROWS };
+        let (mut done, mut pass) = (0, Pass { index: 0, count: self.rows.div_ceil(most) });
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
             // SAFETY: the caller's.
             done += unsafe {
-                match (self.rows - done).min(S::ROWS) {
-                    8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, out),
-                    4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, out),
-                    2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, out),
-                    _ => part::<S, 1>(self.weights, self.panel, self.acts, first, out),
+                match (self.rows - done).min(most) {
+                    8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, pass, out),
+                    4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, pass, out),
+                    2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, pass, out),
+                    _ => part::<S, 1>(self.weights, self.panel, self.acts, first, pass, out),
                 }
             };
+            pass.index += 1;
         }
     }
 }
@@ -73,6 +88,7 @@ unsafe fn part<S: Simd, const M: usize>(
     panel: usize,
     acts: &ActsView,
     first: usize,
+    pass: Pass,
     out: &mut [[f32; LANES]],
 ) -> usize {
     // SAFETY: the caller's.
@@ -81,69 +97,57 @@ unsafe fn part<S: Simd, const M: usize>(
             Form::F32 => dense_tile::<S, M, 0>(w, panel, acts, first, out),
             Form::F16 => dense_tile::<S, M, 1>(w, panel, acts, first, out),
             Form::Bf16 => dense_tile::<S, M, 2>(w, panel, acts, first, out),
-            Form::Signed => quantised::<S, M, SIGNED>(w, panel, acts, first, out),
-            Form::Small16 => quantised::<S, M, SMALL16>(w, panel, acts, first, out),
-            Form::SmallMin => quantised::<S, M, SMALL_MIN>(w, panel, acts, first, out),
-            Form::SmallHalves => quantised::<S, M, SMALL_HALVES>(w, panel, acts, first, out),
-            Form::Nibbles8 => quantised::<S, M, NIBBLES8>(w, panel, acts, first, out),
-            Form::NibblesMin => quantised::<S, M, NIBBLES_MIN>(w, panel, acts, first, out),
-            Form::NibblesMinWide => quantised::<S, M, NIBBLES_MIN_WIDE>(w, panel, acts, first, out),
+            Form::Signed => quantised::<S, M, SIGNED, 0>(w, panel, acts, first, pass, out),
+            Form::Fives16 => quantised::<S, M, FIVES16, 0>(w, panel, acts, first, pass, out),
+            Form::FivesMin => quantised::<S, M, FIVES_MIN, 0>(w, panel, acts, first, pass, out),
+            Form::FivesMinSuper => quantised::<S, M, FIVES_MIN_SUPER, 1>(w, panel, acts, first, pass, out),
+            Form::SixesHalves => quantised::<S, M, SIXES_HALVES, 2>(w, panel, acts, first, pass, out),
+            Form::Nibbles8 => quantised::<S, M, NIBBLES8, 0>(w, panel, acts, first, pass, out),
+            Form::NibblesMin => quantised::<S, M, NIBBLES_MIN, 0>(w, panel, acts, first, pass, out),
+            Form::NibblesMinSuper => quantised::<S, M, NIBBLES_MIN_SUPER, 1>(w, panel, acts, first, pass, out),
         }
     }
     M
 }
 
 const SIGNED: u8 = 0;
-const SMALL16: u8 = 1;
-const SMALL_MIN: u8 = 2;
-const SMALL_HALVES: u8 = 3;
-const NIBBLES8: u8 = 4;
-const NIBBLES_MIN: u8 = 5;
-const NIBBLES_MIN_WIDE: u8 = 6;
-
-/// 16 scales or minima of a form.
-#[inline(always)]
-unsafe fn load_scales<S: Simd, const FORM: u8>(p: *const u8) -> S::F {
-    // SAFETY: the caller's.
-    unsafe { if scale_size::<FORM>() == 4 { S::load(p.cast()) } else { S::load_f16(p.cast()) } }
-}
-
-/// Bytes of a scale.
-const fn scale_size<const FORM: u8>() -> usize {
-    if matches!(FORM, SMALL_MIN | SMALL_HALVES | NIBBLES_MIN_WIDE) { 4 } else { 2 }
-}
+const FIVES16: u8 = 1;
+const FIVES_MIN: u8 = 2;
+const FIVES_MIN_SUPER: u8 = 3;
+const SIXES_HALVES: u8 = 4;
+const NIBBLES8: u8 = 5;
+const NIBBLES_MIN: u8 = 6;
+const NIBBLES_MIN_SUPER: u8 = 7;
 
 #[inline(always)]
-unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
+unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>(
     w: &Packed,
     panel: usize,
     acts: &ActsView,
     first: usize,
+    pass: Pass,
     out: &mut [[f32; LANES]],
 ) {
     let units = w.cols / BLOCK;
-    let halves = if FORM == SMALL_HALVES { 2 } else { 1 };
-    let has_mins = matches!(FORM, SMALL_MIN | NIBBLES_MIN | NIBBLES_MIN_WIDE);
-    let line = LANES * scale_size::<FORM>();
+    let has_mins = matches!(FORM, FIVES_MIN | FIVES_MIN_SUPER | NIBBLES_MIN | NIBBLES_MIN_SUPER);
     // SAFETY: panels and rows are whole, which `tile` and its caller saw to.
     unsafe {
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let mut scales = w.scales.at(panel * units * LANES * halves);
-        let mut mins = if has_mins { w.mins.at(panel * units * LANES) } else { scales };
+        let next = data.wrapping_add(units * w.form.unit());
+        let all_scales = w.scales.panel(panel);
+        let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            if M >= FEW {
-                for at in (0..w.form.unit()).step_by(64) {
-                    S::prefetch(data.wrapping_add(AHEAD * w.form.unit() + at));
-                }
+            for at in pass.share(unit, units, w.form.unit()).step_by(64) {
+                S::prefetch(next.wrapping_add(at));
             }
-            S::prefetch(scales.wrapping_add(AHEAD * line * halves));
+            scales::prefetch::<S, PARTS>(all_scales, unit + AHEAD);
             if has_mins {
-                S::prefetch(mins.wrapping_add(AHEAD * line));
+                scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
             }
-            let scale = load_scales::<S, FORM>(scales);
+            let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
             let block = blocks.add(unit);
             let x = bytes.add(unit * BLOCK);
             let rows = |x, init: *const i32| Rows {
@@ -156,34 +160,32 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8>(
             let dots: [S::I; M] = match FORM {
                 SIGNED if S::SIGNED_BIAS => S::dot::<M, { simd::SIGNED }>(data, rows(x, &raw const (*block).neg128)),
                 SIGNED => S::dot::<M, { simd::SIGNED }>(data, rows(x, none)),
-                SMALL16 => S::dot::<M, { simd::SMALL }>(data, rows(x, &raw const (*block).neg16)),
-                SMALL_MIN => S::dot::<M, { simd::SMALL }>(data, rows(x, none)),
+                FIVES16 => S::dot::<M, { simd::FIVES }>(data, rows(x, &raw const (*block).neg16)),
+                FIVES_MIN | FIVES_MIN_SUPER => S::dot::<M, { simd::FIVES }>(data, rows(x, none)),
                 NIBBLES8 => S::dot::<M, { simd::NIBBLES }>(data, rows(x, &raw const (*block).neg8)),
-                NIBBLES_MIN | NIBBLES_MIN_WIDE => S::dot::<M, { simd::NIBBLES }>(data, rows(x, none)),
-                _ => S::dot::<M, { simd::HALF }>(data, rows(x, &raw const (*block).neg32[0])),
+                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::dot::<M, { simd::NIBBLES }>(data, rows(x, none)),
+                _ => S::dot::<M, { simd::SIXES_LOW }>(data, rows(x, &raw const (*block).neg32[0])),
             };
             for row in 0..M {
                 let step = S::splat((*block.add(row * units)).scale);
                 sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
             }
-            if FORM == SMALL_HALVES {
+            if FORM == SIXES_HALVES {
                 let high = rows(x.add(16), &raw const (*block).neg32[1]);
-                let dots: [S::I; M] = S::dot::<M, { simd::HALF }>(data.add(LANES * BLOCK / 2), high);
-                let scale = load_scales::<S, FORM>(scales.add(line));
+                let dots: [S::I; M] = S::dot::<M, { simd::SIXES_HIGH }>(data, high);
+                let scale = scales::load::<S, PARTS>(all_scales, unit, 1);
                 for row in 0..M {
                     let step = S::splat((*block.add(row * units)).scale);
                     sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
                 }
             }
             if has_mins {
-                let min = load_scales::<S, FORM>(mins);
+                let min = scales::load::<S, PARTS>(all_mins, unit, 0);
                 for row in 0..M {
                     sums[row] = S::fma(min, S::splat((*block.add(row * units)).sum), sums[row]);
                 }
             }
             data = data.add(w.form.unit());
-            scales = scales.add(line * halves);
-            mins = mins.wrapping_add(line);
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             S::store(out.as_mut_ptr(), sum);

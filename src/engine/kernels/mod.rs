@@ -21,6 +21,7 @@ mod arena;
 mod attention;
 mod bandwidth;
 mod dense;
+mod form;
 mod level;
 mod math;
 mod matmul;
@@ -30,6 +31,7 @@ mod norm;
 mod pack;
 mod quants;
 mod rope;
+mod scales;
 mod simd;
 mod team;
 #[cfg(test)]

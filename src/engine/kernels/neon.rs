@@ -21,19 +21,38 @@ unsafe fn add_products(sum: &mut [int32x4_t; 4], w: [int8x16_t; 4], x: int8x16_t
     }
 }
 
-/// 4 × 16 weights; of nibbles the low ones, or the high ones.
+/// Shifts bytes left by `by`, or right where that is negative.
 #[inline(always)]
-unsafe fn weights<const KIND: u8>(w: *const u8, high: bool) -> [int8x16_t; 4] {
+unsafe fn shift(bytes: uint8x16_t, by: i8) -> uint8x16_t {
+    // SAFETY: every 64-bit ARM has it.
+    unsafe { vshlq_u8(bytes, vdupq_n_s8(by)) }
+}
+
+/// The 4 × 16 weights of a group.
+#[inline(always)]
+unsafe fn weights<const KIND: u8>(w: *const u8, group: usize) -> [int8x16_t; 4] {
     // SAFETY: the caller's blocks are whole.
     unsafe {
         let mut out = [vdupq_n_s8(0); 4];
         for (r, out) in out.iter_mut().enumerate() {
-            let bytes = vld1q_u8(w.add(r * 16));
-            *out = vreinterpretq_s8_u8(match (KIND == simd::NIBBLES, high) {
-                (false, _) => bytes,
-                (true, false) => vandq_u8(bytes, vdupq_n_u8(15)),
-                (true, true) => vshrq_n_u8::<4>(bytes),
-            });
+            if KIND == simd::SIGNED {
+                *out = vreinterpretq_s8_u8(vld1q_u8(w.add(group * 64 + r * 16)));
+                continue;
+            }
+            let bytes = vld1q_u8(w.add(group % 4 * 64 + r * 16));
+            let nibbles = if group < 4 { vandq_u8(bytes, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(bytes) };
+            let beyond = match KIND {
+                simd::NIBBLES => vdupq_n_u8(0),
+                simd::FIVES => {
+                    let bits = vld1q_u8(w.add(simd::BITS + r * 16));
+                    vandq_u8(shift(bits, 4 - group as i8), vdupq_n_u8(16))
+                }
+                _ => {
+                    let bits = vld1q_u8(w.add(simd::BITS + group / 4 * 64 + r * 16));
+                    vandq_u8(shift(bits, 4 - (group % 4 * 2) as i8), vdupq_n_u8(48))
+                }
+            };
+            *out = vreinterpretq_s8_u8(vorrq_u8(nibbles, beyond));
         }
         out
     }
@@ -79,6 +98,17 @@ impl Simd for Neon {
         unsafe { each(|i| vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p.add(i * 4))))) }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        unsafe {
+            let bytes = vld1q_s8(p);
+            let halves = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
+            each(|i| {
+                let quarter = if i % 2 == 0 { vget_low_s16(halves[i / 2]) } else { vget_high_s16(halves[i / 2]) };
+                vcvtq_f32_s32(vmovl_s16(quarter))
+            })
+        }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, x: Self::F) {
         for (i, x) in x.into_iter().enumerate() {
             unsafe { vst1q_f32(p.add(i * 4), x) }
@@ -118,14 +148,12 @@ impl Simd for Neon {
             for row in 0..M {
                 sums[row] = [vdupq_n_s32(acts.init(row)); 4];
             }
-            let groups = if matches!(KIND, simd::HALF | simd::NIBBLES) { 4 } else { 8 };
-            for group in 0..groups {
-                for high in 0..if KIND == simd::NIBBLES { 2 } else { 1 } {
-                    let w = weights::<KIND>(w.add(group * 64), high == 1);
-                    for row in 0..M {
-                        let x = vdupq_n_s32(acts.four(row, group + high * 4));
-                        add_products(&mut sums[row], w, vreinterpretq_s8_s32(x));
-                    }
+            let groups = simd::groups::<KIND>();
+            for group in groups.clone() {
+                let w = weights::<KIND>(w, group);
+                for row in 0..M {
+                    let x = vdupq_n_s32(acts.four(row, group - groups.start));
+                    add_products(&mut sums[row], w, vreinterpretq_s8_s32(x));
                 }
             }
             sums

@@ -1,119 +1,11 @@
 //! Weights in panels of 16 rows.
 
 use super::arena::{Arena, Buffer};
+use super::form::Form;
+use super::scales::{Scale, Scales};
 use super::{BLOCK, LANES, quants};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
-use half::f16;
-
-/// How the numbers of a packed matrix are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `[panel][column][lane]` numbers.
-    F32,
-    F16,
-    Bf16,
-    /// Bytes −128..=127, a scale each 32 columns.
-    Signed,
-    /// Bytes 0..=31 less 16, a scale each 32 columns.
-    Small16,
-    /// Bytes 0..=31, a scale and a minimum each 32 columns, both f32.
-    SmallMin,
-    /// Bytes 0..=63 less 32, an f32 scale each 16 columns.
-    SmallHalves,
-    /// Nibbles less 8, a scale each 32 columns.
-    Nibbles8,
-    /// Nibbles, a scale and a minimum each 32 columns.
-    NibblesMin,
-    /// The same with f32 scales, for super-blocks whose products of scales no f16 holds.
-    NibblesMinWide,
-}
-
-impl Form {
-    /// Bytes of a block of 16 rows and 32 columns, or of a column of 16 rows of dense weights.
-    pub fn unit(self) -> usize {
-        match self {
-            Self::F32 => 4 * LANES,
-            Self::F16 | Self::Bf16 => 2 * LANES,
-            Self::Signed | Self::Small16 | Self::SmallMin | Self::SmallHalves => LANES * BLOCK,
-            Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide => LANES * BLOCK / 2,
-        }
-    }
-
-    pub fn is_dense(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
-    }
-
-    fn has_nibbles(self) -> bool {
-        matches!(self, Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinWide)
-    }
-
-    fn has_mins(self) -> bool {
-        matches!(self, Self::SmallMin | Self::NibblesMin | Self::NibblesMinWide)
-    }
-
-    /// Whether scales are f32.
-    fn is_wide(self) -> bool {
-        matches!(self, Self::SmallMin | Self::SmallHalves | Self::NibblesMinWide)
-    }
-
-    fn of(dtype: GgmlDType) -> Option<Self> {
-        Some(match dtype {
-            GgmlDType::F32 => Self::F32,
-            GgmlDType::F16 => Self::F16,
-            GgmlDType::BF16 => Self::Bf16,
-            GgmlDType::Q8_0 => Self::Signed,
-            GgmlDType::Q5_0 => Self::Small16,
-            GgmlDType::Q5_1 | GgmlDType::Q5K => Self::SmallMin,
-            GgmlDType::Q6K => Self::SmallHalves,
-            GgmlDType::Q4_0 => Self::Nibbles8,
-            GgmlDType::Q4_1 => Self::NibblesMin,
-            GgmlDType::Q4K => Self::NibblesMinWide,
-            _ => return None,
-        })
-    }
-}
-
-/// Scales or minima, f16 or f32.
-pub struct Scales {
-    wide: bool,
-    data: Buffer,
-}
-
-impl Scales {
-    fn zeros(n: usize, wide: bool, arena: &mut Arena) -> Self {
-        Self { wide, data: arena.zeros(n * if wide { 4 } else { 2 }) }
-    }
-
-    fn len(&self) -> usize {
-        self.data.len() / self.size()
-    }
-
-    fn size(&self) -> usize {
-        if self.wide { 4 } else { 2 }
-    }
-
-    fn get(&self, i: usize) -> f32 {
-        if self.wide {
-            f32::from_ne_bytes([0, 1, 2, 3].map(|byte| self.data[i * 4 + byte]))
-        } else {
-            f16::from_ne_bytes([self.data[i * 2], self.data[i * 2 + 1]]).to_f32()
-        }
-    }
-
-    fn set(&mut self, i: usize, scale: f32) {
-        if self.wide {
-            self.data[i * 4..i * 4 + 4].copy_from_slice(&scale.to_ne_bytes());
-        } else {
-            self.data[i * 2..i * 2 + 2].copy_from_slice(&f16::from_f32(scale).to_ne_bytes());
-        }
-    }
-
-    /// Where scale `i` lies; `i` may be their number.
-    pub fn at(&self, i: usize) -> *const u8 {
-        self.data[i * self.size()..].as_ptr()
-    }
-}
 
 /// A `[rows, cols]` matrix, packed for [`super::tile`]. The last panel is filled up with zeros.
 pub struct Packed {
@@ -122,9 +14,8 @@ pub struct Packed {
     pub dtype: GgmlDType,
     pub form: Form,
     data: Buffer,
-    /// `[panel][block][lane]`; for [`Form::SmallHalves`] `[panel][block][half][lane]`.
     pub scales: Scales,
-    /// As `scales`; empty for forms without minima.
+    /// Empty for forms without minima.
     pub mins: Scales,
 }
 
@@ -157,21 +48,16 @@ impl Packed {
         let panels = rows.div_ceil(LANES);
         let units = if form.is_dense() { cols } else { cols / BLOCK };
         let bytes = panels * units * form.unit();
-        let scales = match form {
-            _ if form.is_dense() => 0,
-            Form::SmallHalves => panels * units * 2 * LANES,
-            _ => panels * units * LANES,
-        };
-        let mins = if form.has_mins() { scales } else { 0 };
         let data = arena.zeros(bytes);
+        let mut scales = |has: bool, parts| Scales::zeros(panels, if has { units } else { 0 }, parts, arena);
         Self {
             rows,
             cols,
             dtype,
             form,
             data,
-            scales: Scales::zeros(scales, form.is_wide(), arena),
-            mins: Scales::zeros(mins, form.is_wide(), arena),
+            scales: scales(!form.is_dense(), form.parts()),
+            mins: scales(form.has_mins(), form.parts()),
         }
     }
 
@@ -182,7 +68,7 @@ impl Packed {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> u64 {
-        (self.data.len() + self.scales.data.len() + self.mins.data.len()) as u64
+        (self.data.len() + self.scales.bytes() + self.mins.bytes()) as u64
     }
 
     /// Blocks of a row, or columns of dense weights.
@@ -211,26 +97,14 @@ impl Packed {
         }
         let form = self.form;
         quants::unpack(self.dtype, bytes, |b, block| {
-            let at = panel * units + b;
-            if form == Form::SmallHalves {
-                self.scales.set(at * 2 * LANES + lane, block.scales[0]);
-                self.scales.set((at * 2 + 1) * LANES + lane, block.scales[1]);
-            } else {
-                self.scales.set(at * LANES + lane, block.scales[0]);
+            for half in 0..form.parts().max(1) {
+                self.scales.set(panel, b, half, lane, Scale { part: block.parts[half], ..block.scale });
             }
             if form.has_mins() {
-                self.mins.set(at * LANES + lane, block.min);
+                self.mins.set(panel, b, 0, lane, block.min);
             }
             let to = &mut self.data[first + b * unit..first + (b + 1) * unit];
-            let nibbles = form.has_nibbles();
-            for (i, &q) in block.q.iter().enumerate() {
-                let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
-                if nibbles && i >= 16 {
-                    to[place(i - 16)] |= (q as u8) << 4;
-                } else {
-                    to[place(i)] = q as u8;
-                }
-            }
+            block.q.iter().enumerate().for_each(|(i, &q)| form.put(to, lane, i, q));
         });
     }
 
@@ -255,23 +129,22 @@ impl Packed {
                         half::bf16::from_bits(bits).to_f32()
                     }
                 }
-                _ => self.quantised(panel * units + col / BLOCK, lane, col % BLOCK, &panel_bytes[col / BLOCK * unit..]),
+                _ => self.quantised((panel, col / BLOCK, lane), col % BLOCK, &panel_bytes[col / BLOCK * unit..]),
             };
         }
     }
 
-    /// Element `i` of a lane of the block of index `at`, whose bytes are at the front of `block`.
-    fn quantised(&self, at: usize, lane: usize, i: usize, block: &[u8]) -> f32 {
-        let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
-        let nibble = |i: usize| if i < 16 { block[place(i)] & 15 } else { block[place(i - 16)] >> 4 };
-        let scale = |at: usize| self.scales.get(at * LANES + lane);
+    /// Element `i` of a lane of a block, whose bytes are at the front of `bytes`.
+    fn quantised(&self, (panel, unit, lane): (usize, usize, usize), i: usize, bytes: &[u8]) -> f32 {
+        let q = f32::from(self.form.get(bytes, lane, i));
+        let half = if self.form.parts() == 2 { i / 16 } else { 0 };
+        let scale = self.scales.get(panel, unit, half, lane).value();
         match self.form {
-            Form::Signed => f32::from(block[place(i)] as i8) * scale(at),
-            Form::Small16 => (f32::from(block[place(i)]) - 16.0) * scale(at),
-            Form::SmallMin => f32::from(block[place(i)]) * scale(at) + self.mins.get(at * LANES + lane),
-            Form::SmallHalves => (f32::from(block[place(i)]) - 32.0) * scale(at * 2 + i / 16),
-            Form::Nibbles8 => (f32::from(nibble(i)) - 8.0) * scale(at),
-            _ => f32::from(nibble(i)) * scale(at) + self.mins.get(at * LANES + lane),
+            Form::Signed => q * scale,
+            Form::Fives16 => (q - 16.0) * scale,
+            Form::SixesHalves => (q - 32.0) * scale,
+            Form::Nibbles8 => (q - 8.0) * scale,
+            _ => q * scale + self.mins.get(panel, unit, 0, lane).value(),
         }
     }
 }
@@ -295,10 +168,13 @@ impl Packed {
                 let at = to_panel * units * unit + i * group + to_lane * size;
                 to.data[at..at + size].copy_from_slice(&self.data[from..from + size]);
             }
-            for (from, to) in [(&self.scales, &mut to.scales), (&self.mins, &mut to.mins)] {
-                let n = from.len() / self.panels() / LANES;
-                for i in 0..n {
-                    to.set((to_panel * n + i) * LANES + to_lane, from.get((from_panel * n + i) * LANES + from_lane));
+            let blocks = if self.is_dense() { 0 } else { units };
+            for unit in 0..blocks {
+                for half in 0..self.form.parts().max(1) {
+                    to.scales.set(to_panel, unit, half, to_lane, self.scales.get(from_panel, unit, half, from_lane));
+                }
+                if self.form.has_mins() {
+                    to.mins.set(to_panel, unit, 0, to_lane, self.mins.get(from_panel, unit, 0, from_lane));
                 }
             }
         }

@@ -1,15 +1,22 @@
 //! The block formats of ggml, taken apart.
 
-use super::BLOCK;
+use super::{BLOCK, scales::Scale};
 use candle_core::quantized::GgmlDType;
 use half::f16;
 
 /// 32 weights of one row: `scale * (q − offset)` or `scale * q + min`, as the form says.
 pub struct Block {
     pub q: [i8; BLOCK],
-    /// Of columns 0..16 and 16..32; the same but for Q6_K.
-    pub scales: [f32; 2],
-    pub min: f32,
+    pub scale: Scale,
+    /// Parts of the scale for columns 0..16 and 16..32; both that of `scale` but for Q6_K.
+    pub parts: [i8; 2],
+    pub min: Scale,
+}
+
+impl Block {
+    fn new(q: [i8; BLOCK], scale: f32, min: f32) -> Self {
+        Self { q, scale: Scale::whole(scale), parts: [1; 2], min: Scale::whole(min) }
+    }
 }
 
 fn half_at(bytes: &[u8], at: usize) -> f32 {
@@ -35,14 +42,13 @@ pub fn unpack(dtype: GgmlDType, bytes: &[u8], mut each: impl FnMut(usize, Block)
 }
 
 fn q8_0(block: &[u8]) -> Block {
-    let scale = half_at(block, 0);
-    Block { q: std::array::from_fn(|i| block[2 + i] as i8), scales: [scale; 2], min: 0.0 }
+    Block::new(std::array::from_fn(|i| block[2 + i] as i8), half_at(block, 0), 0.0)
 }
 
 /// Low nibbles are columns 0..16, high ones columns 16..32.
 fn nibbles(qs: &[u8], scale: f32, min: f32) -> Block {
     let q = std::array::from_fn(|i| if i < 16 { qs[i] & 15 } else { qs[i - 16] >> 4 } as i8);
-    Block { q, scales: [scale; 2], min }
+    Block::new(q, scale, min)
 }
 
 /// As [`nibbles`], after 32 bits that hold the fifth bit of every column.
@@ -68,7 +74,9 @@ fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
         let nibble = if sub.is_multiple_of(2) { qs[i] & 15 } else { qs[i] >> 4 };
         (nibble | fifth.map_or(0, |bits| (bits[i] >> sub & 1) << 4)) as i8
     });
-    Block { q, scales: [half_at(block, 0) * f32::from(scale); 2], min: -half_at(block, 2) * f32::from(min) }
+    let scaled = |base, part: u8| Scale { base, part: part as i8 };
+    let scale = scaled(half_at(block, 0), scale);
+    Block { q, scale, parts: [scale.part; 2], min: scaled(-half_at(block, 2), min) }
 }
 
 /// 32 columns of Q6_K: 4 low bits, 2 high bits, a signed byte of scale each 16 columns.
@@ -79,6 +87,6 @@ fn q6k(block: &[u8], sub: usize) -> Block {
         let nibble = if quarter < 2 { low[i] & 15 } else { low[i] >> 4 };
         (nibble | (high[i] >> (2 * quarter) & 3) << 4) as i8
     });
-    let scale = |i: usize| half_at(block, 208) * f32::from(block[192 + sub * 2 + i] as i8);
-    Block { q, scales: [scale(0), scale(1)], min: 0.0 }
+    let parts = [0, 1].map(|i| block[192 + sub * 2 + i] as i8);
+    Block { parts, ..Block::new(q, half_at(block, 208), 0.0) }
 }

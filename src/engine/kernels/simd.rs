@@ -1,6 +1,7 @@
 //! Sixteen lanes of numbers, whatever registers the machine has for them.
 
 use super::LANES;
+use std::ops::Range;
 
 /// Vector operations of one level. Every implementation gives the same bits, lane by lane.
 ///
@@ -16,6 +17,8 @@ pub trait Simd: Copy {
     const SIGNED_BIAS: bool;
     /// Most rows of activations that are best served at once.
     const ROWS: usize;
+    /// The same for weights in nibbles.
+    const NIBBLE_ROWS: usize = Self::ROWS;
 
     /// Asks for the cache line at `p`, which need not be there, in the second-level cache: the first level has few
     /// places for lines on their way, and loads that find none free wait.
@@ -25,6 +28,8 @@ pub trait Simd: Copy {
     unsafe fn load(p: *const f32) -> Self::F;
     unsafe fn load_f16(p: *const u16) -> Self::F;
     unsafe fn load_bf16(p: *const u16) -> Self::F;
+    /// 16 signed bytes.
+    unsafe fn load_i8(p: *const i8) -> Self::F;
     unsafe fn store(p: *mut f32, x: Self::F);
     /// Rounded to the nearest f16, ties to even.
     unsafe fn store_f16(p: *mut u16, x: Self::F);
@@ -38,14 +43,31 @@ pub trait Simd: Copy {
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
 }
 
-/// Weights are signed bytes, in 8 groups of 16 rows × 4 columns.
+// Kinds of weights. A block of 16 rows × 32 columns is 8 groups of 4 columns, which take 64 bytes each: first the
+// columns of row 0, then those of row 1, and so on.
+
+/// Signed bytes, group after group.
 pub const SIGNED: u8 = 0;
-/// Unsigned bytes of at most 63, in the same order.
-pub const SMALL: u8 = 1;
-/// As [`SMALL`], 4 groups.
-pub const HALF: u8 = 2;
-/// 4 groups whose low nibbles are columns 0..16 and whose high nibbles are columns 16..32.
-pub const NIBBLES: u8 = 3;
+/// 4 × 64 bytes, whose low nibbles are groups 0 to 3 and whose high ones are groups 4 to 7.
+pub const NIBBLES: u8 = 1;
+/// As [`NIBBLES`], and behind them 64 bytes whose bit `g` is the fifth bit of group `g`.
+pub const FIVES: u8 = 2;
+/// Groups 0 to 3 of: as [`NIBBLES`], and behind them 2 × 64 bytes, each for four groups, with two more bits of each.
+pub const SIXES_LOW: u8 = 3;
+/// Groups 4 to 7 of the same.
+pub const SIXES_HIGH: u8 = 4;
+
+/// Where the further bits of a block begin.
+pub const BITS: usize = 256;
+
+/// The groups that a dot product of that kind takes; the activations begin with the first of them.
+pub const fn groups<const KIND: u8>() -> Range<usize> {
+    match KIND {
+        SIXES_LOW => 0..4,
+        SIXES_HIGH => 4..8,
+        _ => 0..8,
+    }
+}
 
 /// Where the activations of a block lie.
 #[derive(Clone, Copy)]
@@ -114,6 +136,11 @@ impl Simd for Portable {
         lanes(|i| f32::from_bits(u32::from(unsafe { *p.add(i) }) << 16))
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        // SAFETY: the caller's.
+        lanes(|i| f32::from(unsafe { *p.add(i) }))
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, x: Self::F) {
         // SAFETY: the caller's.
         unsafe { std::ptr::copy_nonoverlapping(x.as_ptr(), p, LANES) }
@@ -143,21 +170,23 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
-        let groups = if KIND == HALF { 4 } else { 8 };
         // SAFETY: the caller's blocks are whole.
-        let weight = |group: usize, i: usize| unsafe {
+        let byte = |at: usize| i32::from(unsafe { *w.add(at) });
+        let weight = |group: usize, i: usize| {
+            let nibble = || byte(group % 4 * 64 + i) >> (group / 4 * 4) & 15;
             match KIND {
-                SIGNED => i32::from(*w.add(group * 64 + i) as i8),
-                NIBBLES => i32::from(*w.add(group % 4 * 64 + i) >> (group / 4 * 4) & 15),
-                _ => i32::from(*w.add(group * 64 + i)),
+                SIGNED => i32::from(byte(group * 64 + i) as i8),
+                NIBBLES => nibble(),
+                FIVES => nibble() | (byte(BITS + i) >> group & 1) << 4,
+                _ => nibble() | (byte(BITS + group / 4 * 64 + i) >> (group % 4 * 2) & 3) << 4,
             }
         };
         std::array::from_fn(|row| {
             // SAFETY: the caller's.
             let mut sums = [unsafe { acts.init(row) }; LANES];
-            for group in 0..groups {
+            for group in groups::<KIND>() {
                 // SAFETY: the caller's.
-                let x = unsafe { acts.four(row, group) }.to_ne_bytes();
+                let x = unsafe { acts.four(row, group - groups::<KIND>().start) }.to_ne_bytes();
                 for i in 0..64 {
                     sums[i / 4] += weight(group, i) * i32::from(x[i % 4] as i8);
                 }

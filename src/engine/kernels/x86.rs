@@ -5,110 +5,165 @@
 use super::simd::{self, Rows, Simd};
 use std::arch::x86_64::*;
 
-/// AVX2, FMA and F16C: two registers of 8 lanes.
+/// AVX2, FMA and F16C, and where `VNNI` the dot products of AVX-VNNI: two registers of 8 lanes.
 #[derive(Clone, Copy)]
-pub struct Avx2;
+pub struct Avx2<const VNNI: bool>;
 
 /// AVX-512 F, BW and VNNI: one register of 16 lanes.
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
-/// 16 lanes of i32, or of pairs of i16, as two registers.
+/// 16 lanes of i32 as two registers.
 type Pair = [__m256i; 2];
 
-/// The sums of neighbours among 2 × 16 i16, added to `sum`.
+/// The sums of neighbours among 16 i16, added to `sum`.
 #[inline(always)]
-unsafe fn widen(sum: &mut Pair, x: Pair) {
+unsafe fn widen(sum: __m256i, x: __m256i) -> __m256i {
     // SAFETY: the level's features.
-    unsafe {
-        let ones = _mm256_set1_epi16(1);
-        sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(x[0], ones));
-        sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(x[1], ones));
-    }
+    unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(x, _mm256_set1_epi16(1))) }
 }
 
-/// Products of unsigned weights and signed activations, neighbours added. The weights are small enough for an i16.
+/// Products of unsigned weights and four signed activations, neighbours added. The weights are small enough for an i16.
 #[inline(always)]
-unsafe fn maddubs(w: Pair, x: __m256i) -> Pair {
+unsafe fn maddubs(w: __m256i, x: i32) -> __m256i {
     // SAFETY: the level's features.
-    unsafe { [_mm256_maddubs_epi16(w[0], x), _mm256_maddubs_epi16(w[1], x)] }
+    unsafe { _mm256_maddubs_epi16(w, _mm256_set1_epi32(x)) }
 }
 
+/// 32 weights.
 #[inline(always)]
-unsafe fn add16(a: Pair, b: Pair) -> Pair {
-    // SAFETY: the level's features.
-    unsafe { [_mm256_add_epi16(a[0], b[0]), _mm256_add_epi16(a[1], b[1])] }
-}
-
-#[inline(always)]
-unsafe fn load_pair(p: *const u8) -> Pair {
+unsafe fn load(p: *const u8) -> __m256i {
     // SAFETY: the caller's blocks are whole.
-    unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(32).cast())] }
+    unsafe { _mm256_loadu_si256(p.cast()) }
 }
 
-/// |w| × sign(w)·x: at most 2 · 128 · 127 a pair, which fits an i16.
+// The functions below add the dot products of eight of the sixteen lanes, whose weights begin at `w`, to `sums`. One
+// register a row leaves room for eight rows.
+
+/// |w| × sign(w)·x: at most 2 · 128 · 127 a pair, which fits an i16, while two such pairs do not. So 32 products take
+/// four instructions, where VNNI takes one: on this level eight rows of Q8_0 are bound by arithmetic, not by memory.
 #[inline(always)]
-unsafe fn signed<const M: usize>(w: *const u8, acts: Rows, sums: &mut [Pair; M]) {
+unsafe fn signed<const M: usize>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
     // SAFETY: the caller's.
     unsafe {
         for group in 0..8 {
-            let w = load_pair(w.add(group * 64));
-            let size = [_mm256_abs_epi8(w[0]), _mm256_abs_epi8(w[1])];
+            let w = load(w.add(group * 64));
+            let size = _mm256_abs_epi8(w);
             for row in 0..M {
                 let x = _mm256_set1_epi32(acts.four(row, group));
-                let low = _mm256_maddubs_epi16(size[0], _mm256_sign_epi8(x, w[0]));
-                let high = _mm256_maddubs_epi16(size[1], _mm256_sign_epi8(x, w[1]));
-                widen(&mut sums[row], [low, high]);
+                sums[row] = widen(sums[row], _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w)));
             }
+        }
+    }
+}
+
+/// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
+#[inline(always)]
+unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
+    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    // SAFETY: the level's features. What 16-bit shifts bring over from the other byte, the mask takes off.
+    unsafe {
+        let moved = match at {
+            0 => _mm256_slli_epi16::<4>(bits),
+            1 => _mm256_slli_epi16::<3>(bits),
+            2 => _mm256_slli_epi16::<2>(bits),
+            3 => _mm256_slli_epi16::<1>(bits),
+            4 => bits,
+            5 => _mm256_srli_epi16::<1>(bits),
+            6 => _mm256_srli_epi16::<2>(bits),
+            _ => _mm256_srli_epi16::<3>(bits),
+        };
+        _mm256_and_si256(moved, _mm256_set1_epi8(mask))
+    }
+}
+
+/// 8 × 4 weights of a group; not of [`simd::SIGNED`].
+#[inline(always)]
+unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe {
+        let mask = _mm256_set1_epi8(15);
+        let bytes = load(w.add(group % 4 * 64));
+        let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
+        let nibbles = _mm256_and_si256(moved, mask);
+        match KIND {
+            simd::NIBBLES => nibbles,
+            simd::FIVES => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
+            _ => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
         }
     }
 }
 
 /// Two products of pairs of weights of at most 63 fit an i16.
 #[inline(always)]
-unsafe fn small<const M: usize>(w: *const u8, acts: Rows, groups: usize, sums: &mut [Pair; M]) {
+unsafe fn unsigned<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
     // SAFETY: the caller's.
     unsafe {
-        for group in (0..groups).step_by(2) {
-            let (a, b) = (load_pair(w.add(group * 64)), load_pair(w.add(group * 64 + 64)));
+        let start = simd::groups::<KIND>().start;
+        for group in simd::groups::<KIND>().step_by(2) {
+            let (a, b) = (unpack::<KIND>(w, group), unpack::<KIND>(w, group + 1));
             for row in 0..M {
-                let (xa, xb) = (acts.four(row, group), acts.four(row, group + 1));
-                let pairs = add16(maddubs(a, _mm256_set1_epi32(xa)), maddubs(b, _mm256_set1_epi32(xb)));
-                widen(&mut sums[row], pairs);
+                let (xa, xb) = (acts.four(row, group - start), acts.four(row, group + 1 - start));
+                sums[row] = widen(sums[row], _mm256_add_epi16(maddubs(a, xa), maddubs(b, xb)));
             }
         }
     }
 }
 
-/// All eight products of pairs, 30480 at most, fit an i16.
+/// AVX-VNNI takes all kinds alike.
+#[inline(always)]
+unsafe fn vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let start = simd::groups::<KIND>().start;
+        for group in simd::groups::<KIND>() {
+            let w = match KIND {
+                simd::SIGNED => _mm256_xor_si256(load(w.add(group * 64)), _mm256_set1_epi8(-128)),
+                _ => unpack::<KIND>(w, group),
+            };
+            for row in 0..M {
+                sums[row] = _mm256_dpbusd_avx_epi32(sums[row], w, _mm256_set1_epi32(acts.four(row, group - start)));
+            }
+        }
+    }
+}
+
+/// Nibbles for all sixteen lanes: with so little arithmetic, loading activations twice would cost as much. All eight
+/// products of pairs, 30480 at most, fit an i16.
 #[inline(always)]
 unsafe fn nibbles<const M: usize>(w: *const u8, acts: Rows, sums: &mut [Pair; M]) {
     // SAFETY: the caller's.
     unsafe {
         let mask = _mm256_set1_epi8(15);
-        let mut pairs = [[_mm256_setzero_si256(); 2]; M];
+        let mut products = [[_mm256_setzero_si256(); 2]; M];
         for group in 0..4 {
-            let w = load_pair(w.add(group * 64));
+            let w = [load(w.add(group * 64)), load(w.add(group * 64 + 32))];
             let low = [_mm256_and_si256(w[0], mask), _mm256_and_si256(w[1], mask)];
             let shifted = [_mm256_srli_epi16::<4>(w[0]), _mm256_srli_epi16::<4>(w[1])];
             let high = [_mm256_and_si256(shifted[0], mask), _mm256_and_si256(shifted[1], mask)];
             for row in 0..M {
                 let (xa, xb) = (acts.four(row, group), acts.four(row, group + 4));
-                let both = add16(maddubs(low, _mm256_set1_epi32(xa)), maddubs(high, _mm256_set1_epi32(xb)));
-                pairs[row] = add16(pairs[row], both);
+                for half in 0..2 {
+                    let both = _mm256_add_epi16(maddubs(low[half], xa), maddubs(high[half], xb));
+                    products[row][half] = _mm256_add_epi16(products[row][half], both);
+                }
             }
         }
         for row in 0..M {
-            widen(&mut sums[row], pairs[row]);
+            for half in 0..2 {
+                sums[row][half] = widen(sums[row][half], products[row][half]);
+            }
         }
     }
 }
 
-impl Simd for Avx2 {
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type F = [__m256; 2];
     type I = Pair;
-    const SIGNED_BIAS: bool = false;
-    const ROWS: usize = 4;
+    /// VNNI multiplies unsigned with signed bytes, so signed weights become unsigned ones.
+    const SIGNED_BIAS: bool = VNNI;
+    const ROWS: usize = if VNNI { 4 } else { 8 };
+    const NIBBLE_ROWS: usize = 4;
 
     #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
@@ -133,6 +188,14 @@ impl Simd for Avx2 {
             let low = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(wide[0]));
             let high = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(wide[1]));
             [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        unsafe {
+            let low = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()));
+            let high = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.add(8).cast()));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
         }
     }
     #[inline(always)]
@@ -169,17 +232,76 @@ impl Simd for Avx2 {
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
         // SAFETY: the caller's.
         unsafe {
-            let mut sums = [[_mm256_setzero_si256(); 2]; M];
+            // Loops rather than closures, which would not get the level's features.
+            let mut pairs = [[_mm256_setzero_si256(); 2]; M];
             for row in 0..M {
-                sums[row] = [_mm256_set1_epi32(acts.init(row)); 2];
+                pairs[row] = [_mm256_set1_epi32(acts.init(row)); 2];
             }
-            match KIND {
-                simd::SIGNED => signed(w, acts, &mut sums),
-                simd::NIBBLES => nibbles(w, acts, &mut sums),
-                simd::HALF => small(w, acts, 4, &mut sums),
-                _ => small(w, acts, 8, &mut sums),
+            if !VNNI && KIND == simd::NIBBLES {
+                nibbles(w, acts, &mut pairs);
+                return pairs;
             }
-            sums
+            for half in 0..2 {
+                let (w, mut sums) = (w.add(half * 32), [_mm256_setzero_si256(); M]);
+                for row in 0..M {
+                    sums[row] = pairs[row][half];
+                }
+                match KIND {
+                    _ if VNNI => vnni::<M, KIND>(w, acts, &mut sums),
+                    simd::SIGNED => signed(w, acts, &mut sums),
+                    _ => unsigned::<M, KIND>(w, acts, &mut sums),
+                }
+                for row in 0..M {
+                    pairs[row][half] = sums[row];
+                }
+            }
+            pairs
+        }
+    }
+}
+
+/// As [`beyond`].
+#[inline(always)]
+unsafe fn beyond512<const KIND: u8>(bits: __m512i, group: usize) -> __m512i {
+    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    // SAFETY: the level's features.
+    unsafe {
+        let moved = match at {
+            0 => _mm512_slli_epi16::<4>(bits),
+            1 => _mm512_slli_epi16::<3>(bits),
+            2 => _mm512_slli_epi16::<2>(bits),
+            3 => _mm512_slli_epi16::<1>(bits),
+            4 => bits,
+            5 => _mm512_srli_epi16::<1>(bits),
+            6 => _mm512_srli_epi16::<2>(bits),
+            _ => _mm512_srli_epi16::<3>(bits),
+        };
+        _mm512_and_si512(moved, _mm512_set1_epi8(mask))
+    }
+}
+
+/// 64 weights.
+#[inline(always)]
+unsafe fn load512(p: *const u8) -> __m512i {
+    // SAFETY: the caller's blocks are whole.
+    unsafe { _mm512_loadu_si512(p.cast()) }
+}
+
+/// 16 × 4 weights of a group, as unsigned bytes.
+#[inline(always)]
+unsafe fn unpack512<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
+    // SAFETY: the caller's blocks are whole.
+    unsafe {
+        if KIND == simd::SIGNED {
+            return _mm512_xor_si512(load512(w.add(group * 64)), _mm512_set1_epi8(-128));
+        }
+        let bytes = load512(w.add(group % 4 * 64));
+        let moved = if group < 4 { bytes } else { _mm512_srli_epi16::<4>(bytes) };
+        let nibbles = _mm512_and_si512(moved, _mm512_set1_epi8(15));
+        match KIND {
+            simd::NIBBLES => nibbles,
+            simd::FIVES => _mm512_or_si512(nibbles, beyond512::<KIND>(load512(w.add(simd::BITS)), group)),
+            _ => _mm512_or_si512(nibbles, beyond512::<KIND>(load512(w.add(simd::BITS + group / 4 * 64)), group)),
         }
     }
 }
@@ -215,6 +337,10 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::F {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, x: Self::F) {
         unsafe { _mm512_storeu_ps(p, x) }
     }
@@ -247,21 +373,11 @@ impl Simd for Avx512 {
                 sums[row] = _mm512_set1_epi32(acts.init(row));
             }
             // Rows within groups: the sums of the rows are chains that do not wait for each other.
-            for group in 0..if matches!(KIND, simd::HALF | simd::NIBBLES) { 4 } else { 8 } {
-                let mut bytes = _mm512_loadu_si512(w.add(group * 64).cast());
-                if KIND == simd::SIGNED {
-                    bytes = _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
-                }
-                let mask = _mm512_set1_epi8(15);
-                let low = if KIND == simd::NIBBLES { _mm512_and_si512(bytes, mask) } else { bytes };
+            let start = simd::groups::<KIND>().start;
+            for group in simd::groups::<KIND>() {
+                let w = unpack512::<KIND>(w, group);
                 for row in 0..M {
-                    sums[row] = _mm512_dpbusd_epi32(sums[row], low, _mm512_set1_epi32(acts.four(row, group)));
-                }
-                if KIND == simd::NIBBLES {
-                    let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask);
-                    for row in 0..M {
-                        sums[row] = _mm512_dpbusd_epi32(sums[row], high, _mm512_set1_epi32(acts.four(row, group + 4)));
-                    }
+                    sums[row] = _mm512_dpbusd_epi32(sums[row], w, _mm512_set1_epi32(acts.four(row, group - start)));
                 }
             }
             sums

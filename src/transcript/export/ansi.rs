@@ -3,15 +3,16 @@
 use super::words;
 use crate::engine::decode::{KeptToken, Round};
 use crate::transcript::palette::{self, Look, Paint, look};
-use crate::transcript::{Run, Session, text};
+use crate::transcript::{Run, Session, Zone, text};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
 
-/// `session` with SGR sequences, as much as `paint` wants; `with_rejected` shows rejected drafts in place.
-pub fn ansi(session: &Session, paint: Paint, with_rejected: bool) -> String {
+/// `session` with SGR sequences, as much as `paint` wants; `with_rejected` shows rejected drafts in place. Its date is
+/// given in `zone`.
+pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) -> String {
     let mut out = heading(&session.display_title(), paint) + "\n";
-    out += &faint(&words::facts(session).join(" · "), paint);
+    out += &faint(&words::facts(session, zone).join(" · "), paint);
     out += "\n";
     if !session.system().is_empty() {
         out += &format!("\n{}\n{}\n", heading("System prompt", paint), text::visible(session.system()));

@@ -7,7 +7,7 @@ use super::words;
 use crate::engine::decode::{KeptToken, Round, Stats};
 use crate::transcript::palette::{self, Look, look};
 use crate::transcript::text::{self, html as escape};
-use crate::transcript::{Run, Session, Turn};
+use crate::transcript::{Run, Session, Turn, Zone};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("page.css");
@@ -25,7 +25,8 @@ pub fn html(session: &Session) -> String {
         colours(),
         title = escape(&title),
     );
-    let facts: Vec<String> = words::facts(session).iter().map(|fact| format!("<li>{}</li>", escape(fact))).collect();
+    let facts: Vec<String> =
+        words::facts(session, Zone::Utc).iter().map(|fact| format!("<li>{}</li>", escape(fact))).collect();
     let _ = writeln!(
         out,
         "<body>\n<header>\n<a class=\"skip\" href=\"#statistics\">Skip to the statistics</a>\n<h1 dir=\"auto\">{}</h1>\n\

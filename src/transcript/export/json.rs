@@ -106,6 +106,7 @@ fn skeleton(session: &Session) -> Skeleton {
             rounds: Vec::new(),
             prompt: run.prompt.clone(),
             end: run.end.clone(),
+            lens: run.lens.clone(),
             ..*run
         });
         crate::transcript::Turn { text: turn.text.clone(), runs: runs.collect(), ..*turn }

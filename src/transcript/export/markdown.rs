@@ -1,12 +1,13 @@
 //! Markdown: every message in a fenced block, so that nothing in it can become markup, a link or a page's HTML.
 
 use super::words;
-use crate::transcript::{Session, Turn, text};
+use crate::transcript::{Session, Turn, Zone, text};
 use std::fmt::Write;
 
 /// `session` as Markdown.
 pub fn markdown(session: &Session) -> String {
-    let mut out = format!("# {}\n\n{}\n", inline(&title(session)), inline(&words::facts(session).join(" · ")));
+    let mut out =
+        format!("# {}\n\n{}\n", inline(&title(session)), inline(&words::facts(session, Zone::Utc).join(" · ")));
     if !session.system().is_empty() {
         let _ = write!(out, "\n## System prompt\n\n{}", fenced(session.system()));
     }

@@ -18,8 +18,8 @@ pub use json::{Figures, Token, json, tokens};
 pub use markdown::markdown;
 pub use picture::{picture, svg};
 
-use super::Session;
 use super::palette::Paint;
+use super::{Session, Zone};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -84,7 +84,7 @@ impl Format {
         match self {
             Self::Markdown => markdown(session),
             Self::Html => html(session),
-            Self::Ansi => ansi(session, Paint::Colour, false),
+            Self::Ansi => ansi(session, Paint::Colour, false, Zone::Utc),
             Self::Svg => svg(session),
             Self::TokensCsv => tokens_csv(session),
             Self::RoundsCsv => rounds_csv(session),

@@ -4,7 +4,7 @@ use super::svg::{Cell, Picture, Rgb, Style, Underline};
 use super::words;
 use crate::engine::decode::Origin;
 use crate::transcript::palette::{self, Look, look};
-use crate::transcript::{Session, text};
+use crate::transcript::{Session, Zone, text};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -23,7 +23,7 @@ pub fn picture(session: &Session) -> Picture {
     let bold = Style { bold: true, ..Style::default() };
     let dim = Style { dim: true, ..Style::default() };
     page.line(&session.display_title(), bold);
-    page.line(&words::facts(session).join(" · "), dim);
+    page.line(&words::facts(session, Zone::Utc).join(" · "), dim);
     for turn in &session.turns {
         page.line("", dim);
         page.line(&words::speaker(session, turn), bold);
@@ -79,7 +79,7 @@ impl Page {
 
     /// More text; rows break after the last space that fits.
     fn write(&mut self, words: &str, style: Style) {
-        for symbol in text::visible(words).replace('\t', "    ").graphemes(true) {
+        for symbol in text::in_cells(words).graphemes(true) {
             if symbol == "\n" {
                 self.end();
                 continue;

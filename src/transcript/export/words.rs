@@ -2,7 +2,7 @@
 
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::worker::Role;
-use crate::transcript::{Outcome, Run, Session, Turn, clock, text};
+use crate::transcript::{Outcome, Run, Session, Turn, Zone, moment, text};
 
 /// A share as a percentage, `71.4 %`; `–` for none.
 pub fn percent(share: Option<f64>) -> String {
@@ -37,7 +37,7 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
 }
 
 /// Model and date of a session.
-pub fn facts(session: &Session) -> Vec<String> {
+pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(model) = session.model() {
         facts.push(text::one_line(&model.name).into_owned());
@@ -46,7 +46,7 @@ pub fn facts(session: &Session) -> Vec<String> {
             facts.push(format!("{} layers", model.num_layers));
         }
     }
-    facts.push(format!("{} UTC", clock::minutes(session.header.created_ms)));
+    facts.push(moment(session.header.created_ms, zone));
     facts
 }
 

@@ -129,7 +129,7 @@ fn fences_are_longer_than_any_in_the_text() {
 
 #[test]
 fn without_colour_the_looks_still_differ() {
-    let out = ansi(&sample(), palette::Paint::Modifiers, false);
+    let out = ansi(&sample(), palette::Paint::Modifiers, false, Zone::Utc);
     assert!(
         out.contains("\x1b[4mThe\x1b[0m") && out.contains("\x1b[3m is\x1b[0m") && out.contains("\x1b[1m <blue>\x1b[0m")
     );

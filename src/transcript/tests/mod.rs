@@ -10,7 +10,7 @@ mod store;
 
 use super::*;
 use crate::engine::decode::{
-    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, StopReason,
+    Candidate, Controller, Costs, DraftToken, FinalToken, LayerChoice, LensRow, Origin, Round, Settings, StopReason,
     Strategy as Decoding, TokenDetail,
 };
 use crate::engine::sampling::{Coupling, Sampling};
@@ -154,15 +154,30 @@ fn any_model() -> impl Strategy<Value = ModelRecord> {
     })
 }
 
+/// What a few layers would have said at a few places.
+fn any_lens() -> impl Strategy<Value = Box<Lens>> {
+    let choice =
+        |layer| (any::<u32>(), any_text(), any_p()).prop_map(move |(id, text, p)| LayerChoice { layer, id, text, p });
+    let row = (any::<u32>(), [choice(1), choice(2)]).prop_map(|(id, layers)| (id, layers.to_vec()));
+    (vec(row, 0..3), vec(0.0f64..1.0, 0..3), 0.0f64..1.0).prop_map(|(rows, layer, head)| {
+        let rows =
+            rows.into_iter().enumerate().map(|(position, (id, layers))| LensRow { position, id, layers }).collect();
+        let costs = Costs { layers: 2, layer, head: vec![head], draft_head: head, choice: 0.0 };
+        Box::new(Lens { rows, costs })
+    })
+}
+
 /// One thing that happens: some entries in a row. Runs are rounds with a beginning and, mostly, an end.
 fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
     let run = (any::<u32>(), any_settings(), vec(any_round(), 0..4), option::weighted(0.8, any_end()), any_text());
-    let run = run.prop_map(|(id, settings, rounds, end, text)| {
+    let run = (run, option::weighted(0.2, any_lens())).prop_map(|((id, settings, rounds, end, text), lens)| {
         let run = RunId(id.into());
         let begin = Entry::Run { run, prompt: Prompt::Text(text), settings };
         let rounds = rounds.into_iter().enumerate().map(|(index, round)| Round { index, ..round });
         let rounds = rounds.map(|round| Entry::Round { run, round: Box::new(round) });
-        [begin].into_iter().chain(rounds).chain(end.map(|end| Entry::End { run, end })).collect()
+        let end = end.map(|end| Entry::End { run, end });
+        let lens = lens.map(|lens| Entry::Lens { run, lens });
+        [begin].into_iter().chain(rounds).chain(end).chain(lens).collect()
     });
     prop_oneof![
         3 => run,

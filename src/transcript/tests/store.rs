@@ -50,6 +50,25 @@ fn deleting_can_be_undone() {
 }
 
 #[test]
+fn the_trash_forgets_what_was_deleted_long_ago() {
+    let (_folder, store) = store_with(&["old", "new"]);
+    let [new, old] = [0, 1].map(|at| store.list().unwrap()[at].id.clone());
+    let trashed = store.delete(&old).unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    let long_ago = std::time::SystemTime::now() - TRASH_KEEPS - hour;
+    std::fs::File::options().write(true).open(&trashed).unwrap().set_modified(long_ago).unwrap();
+    // An old session that is deleted now has all its days before it.
+    let path = store.find(&new).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    store.delete(&new).unwrap();
+    let bytes = trashed.metadata().unwrap().len();
+    assert_eq!(store.empty_trash(TRASH_KEEPS).unwrap(), Removed { sessions: 1, bytes });
+    assert_eq!(store.list_trash().unwrap()[0].id, new);
+    assert_eq!(store.empty_trash(std::time::Duration::ZERO).unwrap().sessions, 1);
+    assert_eq!(store.empty_trash(std::time::Duration::ZERO).unwrap(), Removed::default());
+}
+
+#[test]
 fn names_may_be_short_where_they_fit_one() {
     let (_folder, store) = store_with(&["a", "b"]);
     let list = store.list().unwrap();
@@ -58,6 +77,17 @@ fn names_may_be_short_where_they_fit_one() {
     assert!(matches!(store.find("20"), Err(Error::Ambiguous { count: 2, .. })));
     assert!(matches!(store.find("nothing"), Err(Error::NotFound(_))));
     assert!(matches!(store.find(""), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
+    let (_folder, store) = store_with(&["old", "new"]);
+    save(&sample(), &store.path_of("zebra"), false).unwrap();
+    assert_eq!(store.list().unwrap()[2].id, "zebra", "it began long ago");
+    let old = store.list().unwrap()[1].path.clone();
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(soon).unwrap();
+    assert_eq!(store.find("last").unwrap(), old);
 }
 
 #[test]

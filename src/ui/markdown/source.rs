@@ -3,8 +3,8 @@
 use super::super::theme::Role;
 use super::super::widgets::Cells;
 use super::super::wrap::{Piece, Run, Source};
-use crate::app::sanitize::visible;
 use crate::app::turn::{TokenRef, Turn, is_kept, slots, token};
+use crate::transcript::text::in_cells;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ impl Text {
         let mut text = Self::default();
         for (number, round) in turn.rounds.iter().enumerate() {
             for slot in (0..slots(round)).filter(|slot| is_kept(round, *slot)) {
-                text.shown.push_str(&token(round, slot).map_or(Cow::Borrowed(""), |token| visible(token.text)));
+                text.shown.push_str(&token(round, slot).map_or(Cow::Borrowed(""), |token| in_cells(token.text)));
                 text.ends.push((text.shown.len(), TokenRef { turn: index, round: number, slot }));
             }
         }

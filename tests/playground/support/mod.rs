@@ -3,9 +3,11 @@
 
 mod apart;
 mod fake;
+mod kept;
 
 pub use apart::{lens, race};
 pub use fake::{Fake, answer, loaded, model, round, words_of};
+pub use kept::{Shelf, said, session_of};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Terminal;
@@ -180,6 +182,7 @@ pub fn key(name: &str) -> KeyEvent {
         "tab" => KeyCode::Tab,
         "backtab" => KeyCode::BackTab,
         "backspace" => KeyCode::Backspace,
+        "delete" => KeyCode::Delete,
         "space" => KeyCode::Char(' '),
         "left" => KeyCode::Left,
         "right" => KeyCode::Right,

@@ -24,7 +24,8 @@ class Settings:
     """How to train; the README says what for.
 
     `boundary` > 0 trains only the layers below it and holds the state there, so that the layers above, which stay as
-    they are, give what they gave before; 0 trains all layers and holds the last one's distribution.
+    they are, give what they gave before; with `last_weight` > 0 the last layer's distribution is held too, through
+    them. 0 trains all layers and holds the last one's distribution.
     """
 
     seconds: float
@@ -32,6 +33,7 @@ class Settings:
     deep_exits: list[int]
     rotate: int = 0
     boundary: int = 0
+    last_weight: float = 0.0
     deep_share: float = 0.5
     deep_weight: float = 0.3
     batch_tokens: int = 1024
@@ -209,7 +211,7 @@ class Trainer:
         self.optimizer.step()
         self.step, self.rows = self.step + 1, self.rows + len(rows.at)
         self.update_average()
-        self.keeper.update(facts["agree_last"], fraction)
+        self.keeper.update(facts.get("agree_last", facts.get("agree_state")), fraction)
         return facts
 
     def schedule(self, fraction: float) -> float:
@@ -234,12 +236,15 @@ class Trainer:
             x, at = self.model.run(x, rope, at, end, drop), end
             part = self.exit_loss(f"E{end}", x, rows, teacher, columns, vocabulary, feature, facts)
             total = total + self.s.deep_weight * part
-        x = self.model.run(x, rope, at, self.s.boundary or c.layers, drop)
-        facts["vocabulary"] = len(columns)
+        facts["vocabulary"], held, end = len(columns), 0.0, self.s.boundary or c.layers
+        x = self.model.run(x, rope, at, end, drop)
         if self.s.boundary:
-            return total + self.keeper.weight * self.boundary_loss(x, rope, rows, facts), facts
-        last = self.exit_loss("last", x, rows, exact, columns, vocabulary, self.s.feature, facts)
-        return total + self.keeper.weight * last, facts
+            held = self.boundary_loss(x, rope, rows, facts)
+        if self.s.last_weight or not self.s.boundary:
+            x = self.model.run(x, rope, end, c.layers, drop)
+            last = self.exit_loss("last", x, rows, exact, columns, vocabulary, self.s.feature, facts)
+            held = held + (self.s.last_weight or 1.0) * last
+        return total + self.keeper.weight * held, facts
 
     def exit_loss(self, name, x, rows: Rows, teacher: Target, columns, vocabulary: Vocabulary, feature, facts):
         """Loss of the exit `name` with the states `x` [batch, seq, dim]; notes its KL and agreement in `facts`."""
@@ -258,7 +263,7 @@ class Trainer:
         own[:, 0] = False       # the first token, far larger than all others, has a loss of its own
         goal, missed = goal[own], x.float()[own] - goal[own]
         share = (missed.square().mean(0) / goal.var(0)).mean()
-        facts["kl_last"], facts["agree_last"] = share.item(), 1 - share.item()
+        facts["kl_state"], facts["agree_state"] = share.item(), 1 - share.item()
         return share + self.s.sink * self.sink.distance(rows.ids[0, 0].item(), self.s.boundary, x[0, 0])
 
     def rope(self, ids):

@@ -1,0 +1,80 @@
+//! Kept sessions as the screen shows them.
+
+use super::message::Effect;
+use super::state::State;
+use super::turn::{Mode, Outcome, Turn};
+use super::{panel, talk};
+use crate::engine::decode::{Settings, StopReason};
+use crate::engine::worker::{Prompt, Role};
+use crate::transcript::{self, PromptForm, Session};
+
+/// Take up a session in place of the chat, settings included.
+pub(super) fn load(state: &mut State, session: &Session) -> Vec<Effect> {
+    take_up(state, session, session.settings.clone())
+}
+
+/// Take up a session at the start: what the command line sets goes before what the session says.
+pub(super) fn resume(state: &mut State, session: &Session) {
+    let mut settings = session.settings.clone();
+    for control in &state.touched {
+        control.set(&mut settings, control.get(&state.settings));
+    }
+    let given = &state.settings;
+    if !given.stop_strings.is_empty() {
+        settings.stop_strings = given.stop_strings.clone();
+    }
+    if !given.stop_token_ids.is_empty() {
+        settings.stop_token_ids = given.stop_token_ids.clone();
+    }
+    take_up(state, session, settings);
+}
+
+fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effect> {
+    let effects = talk::clear(state);
+    state.system = session.system().to_owned();
+    state.mode = mode(session);
+    panel::adopt(state, settings);
+    for at in 0..session.turns.len() {
+        open(state, session, at);
+        let Some(turn) = state.turns.last_mut() else { continue };
+        session.turns[at].runs.iter().for_each(|run| add(turn, run));
+    }
+    state.say(format!("{} turns are back", state.turns.len()));
+    effects
+}
+
+/// Make room for a turn of the session: what the user said begins a turn, an answer belongs to the last one.
+pub(super) fn open(state: &mut State, session: &Session, at: usize) {
+    let Some(said) = session.turns.get(at) else { return };
+    let answers = said.role == Role::Assistant;
+    if answers && !state.turns.is_empty() {
+        return;
+    }
+    let prompt = if answers { String::new() } else { said.text.clone() };
+    let mut turn = Turn::new(state.next_turn, mode(session), prompt);
+    turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
+    state.next_turn += 1;
+    state.turns.push(turn);
+}
+
+/// What a run added to a turn, as the engine's reports would have.
+fn add(turn: &mut Turn, run: &transcript::Run) {
+    run.rounds.iter().for_each(|round| turn.push(round.clone()));
+    turn.outcome = Some(match run.end.as_ref().map(|end| &end.outcome) {
+        Some(transcript::Outcome::Failed(message)) => Outcome::Failed(message.clone()),
+        _ => {
+            let stats = run.stats();
+            turn.stats.prefill_seconds += stats.prefill_seconds;
+            turn.stats.prefill_tokens += stats.prefill_tokens;
+            Outcome::Stopped(run.stop().cloned().unwrap_or(StopReason::Cancelled))
+        }
+    });
+}
+
+/// How the last run was prompted.
+pub(super) fn mode(session: &Session) -> Mode {
+    match session.runs().last().map(|run| &run.prompt) {
+        Some(PromptForm::Completion | PromptForm::Other(Prompt::Text(_))) => Mode::Completion,
+        _ => Mode::Chat,
+    }
+}

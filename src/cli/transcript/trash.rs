@@ -1,0 +1,89 @@
+//! What was deleted: to see, to take back, to be rid of.
+
+use super::{say, tell};
+use crate::transcript::{Removed, Store};
+use color_eyre::eyre::{Result, bail};
+use std::io::{IsTerminal, stdin, stdout};
+use std::time::Duration;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List what was deleted, the newest first, and how much room it takes.
+    List {
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take sessions back.
+    Restore {
+        #[arg(required = true)]
+        sessions: Vec<String>,
+    },
+    /// Remove for good what was deleted.
+    Empty {
+        /// Only what was deleted at least so many days ago.
+        #[arg(long, value_name = "DAYS", default_value_t = 0)]
+        older_than: u64,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+pub fn run(store: &Store, command: Option<Command>) -> Result<()> {
+    match command {
+        None => list(store, false),
+        Some(Command::List { json }) => list(store, json),
+        Some(Command::Restore { sessions }) => sessions.iter().try_for_each(|session| restore(store, session)),
+        Some(Command::Empty { older_than, yes }) => empty(store, older_than, yes),
+    }
+}
+
+pub fn list(store: &Store, json: bool) -> Result<()> {
+    let sessions = store.list_trash()?;
+    tell(&sessions, &store.trash(), json)?;
+    if json || sessions.is_empty() {
+        return Ok(());
+    }
+    let all = store.trash_older_than(Duration::ZERO)?;
+    say(&format!("\n{}; each is gone 30 days after it was deleted\n", words(all)))
+}
+
+pub fn restore(store: &Store, name: &str) -> Result<()> {
+    let path = store.restore(name)?;
+    say(&format!("{} is back\n", path.display()))
+}
+
+/// Says what goes before it goes.
+fn empty(store: &Store, days: u64, yes: bool) -> Result<()> {
+    let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+    let doomed = store.trash_older_than(age)?;
+    if doomed.sessions == 0 {
+        return say("nothing to remove\n");
+    }
+    if !yes && !sure(doomed)? {
+        return say("nothing was removed\n");
+    }
+    say(&format!("removed {}\n", words(store.empty_trash(age)?)))
+}
+
+fn sure(doomed: Removed) -> Result<bool> {
+    if !stdin().is_terminal() || !stdout().is_terminal() {
+        bail!("this removes {} for good; --yes does it", words(doomed));
+    }
+    say(&format!("Remove {} for good? [y/N] ", words(doomed)))?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// `3 sessions, 1.2 MB`
+fn words(removed: Removed) -> String {
+    let Removed { sessions, bytes } = removed;
+    let plural = if sessions == 1 { "" } else { "s" };
+    let size = match bytes {
+        0..100_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    };
+    format!("{sessions} session{plural}, {size}")
+}

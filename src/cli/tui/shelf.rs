@@ -1,0 +1,73 @@
+//! Searches the kept sessions beside the drawing.
+
+use crate::app::{Listed, Msg};
+use crate::transcript::{Hit, Store, TRASH_KEEPS, local_minutes};
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What was found is told this often while a search goes on.
+const OFTEN: Duration = Duration::from_millis(150);
+
+/// Forgets, beside everything else, what was deleted long ago.
+pub fn sweep(store: Store) {
+    std::thread::spawn(move || store.empty_trash(TRASH_KEEPS));
+}
+
+/// Searches in threads of their own; a new one ends the one before.
+pub struct Shelf {
+    answers: UnboundedSender<Msg>,
+    newest: Arc<AtomicU64>,
+}
+
+impl Shelf {
+    pub fn new(answers: UnboundedSender<Msg>) -> Self {
+        Self { answers, newest: Arc::default() }
+    }
+
+    /// Look for sessions that hold `search`; `own` is the file of the one being kept.
+    pub fn search(&self, store: Store, own: PathBuf, ask: u64, search: String) {
+        self.newest.store(ask, Ordering::Relaxed);
+        let (answers, newest) = (self.answers.clone(), self.newest.clone());
+        std::thread::spawn(move || {
+            let outdated = || newest.load(Ordering::Relaxed) != ask;
+            let tell = |listed: &[Listed], done| {
+                let mut listed = listed.to_vec();
+                listed.sort_by_key(|listed| Reverse(listed.summary.begun_ms()));
+                drop(answers.send(Msg::Sessions { ask, listed, done }));
+            };
+            if let Err(fault) = find(&store, &own, &search, &outdated, &tell) {
+                drop(answers.send(Msg::Wrong(format!("the sessions cannot be listed: {fault}"))));
+                tell(&[], true);
+            }
+        });
+    }
+}
+
+fn find(
+    store: &Store,
+    own: &Path,
+    search: &str,
+    outdated: &dyn Fn() -> bool,
+    tell: &dyn Fn(&[Listed], bool),
+) -> crate::transcript::Result<()> {
+    let (mut listed, mut told) = (Vec::new(), Instant::now());
+    for hit in store.search(search)?.take_while(|_| !outdated()) {
+        listed.push(entry(hit, own));
+        if told.elapsed() >= OFTEN {
+            tell(&listed, false);
+            told = Instant::now();
+        }
+    }
+    tell(&listed, true);
+    Ok(())
+}
+
+fn entry(hit: Hit, own: &Path) -> Listed {
+    let Hit { summary, excerpt } = hit;
+    let begun = if summary.created_ms == 0 { String::new() } else { local_minutes(summary.created_ms) };
+    Listed { own: summary.path == own, begun, summary, excerpt }
+}

@@ -1,0 +1,40 @@
+//! A screen as a picture.
+
+use super::theme::{Theme, rgb};
+use crate::app::Look;
+use crate::transcript::export::svg::{Cell, Picture, Style, Underline};
+use ratatui::buffer::{self, Buffer};
+use ratatui::style::Modifier;
+use unicode_width::UnicodeWidthStr;
+
+/// What a buffer shows, in the colours of a terminal that suits the theme.
+pub fn picture(buffer: &Buffer, look: Look) -> Picture {
+    let (fg, bg) = Theme::new(look).page();
+    let rows = buffer.content.chunks(usize::from(buffer.area.width).max(1)).map(row).collect();
+    Picture { title: "skiplens".into(), fg, bg, rows }
+}
+
+/// A wide character takes the cells after it, too.
+fn row(cells: &[buffer::Cell]) -> Vec<Cell> {
+    let mut covered = 0;
+    let mut drawn = |cell: &buffer::Cell| {
+        let symbol = if covered > 0 { "" } else { cell.symbol() };
+        covered = if covered > 0 { covered - 1 } else { symbol.width().saturating_sub(1) };
+        Cell { symbol: symbol.into(), style: style(cell) }
+    };
+    cells.iter().map(&mut drawn).collect()
+}
+
+fn style(cell: &buffer::Cell) -> Style {
+    let has = |modifier| cell.modifier.contains(modifier);
+    Style {
+        fg: rgb(cell.fg),
+        bg: rgb(cell.bg),
+        bold: has(Modifier::BOLD),
+        dim: has(Modifier::DIM),
+        italic: has(Modifier::ITALIC),
+        underlined: if has(Modifier::UNDERLINED) { Underline::Solid } else { Underline::None },
+        struck: has(Modifier::CROSSED_OUT),
+        reversed: has(Modifier::REVERSED),
+    }
+}

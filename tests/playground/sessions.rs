@@ -1,0 +1,163 @@
+//! The list of kept sessions: found, opened, renamed, deleted, taken back.
+
+use super::support::{Harness, Shelf, said};
+use skiplens::app::{Effect, Msg, Overlay, Phase, Target};
+
+/// A chat with three kept sessions, the list open. The newest is the one on the screen, the oldest cannot be read.
+fn browsing() -> (Harness, Shelf) {
+    let mut h = Harness::ready(100, 30);
+    h.ask("What is the tide?");
+    let sessions = vec![said("Broken", 0), said("Why is the sky blue?", 1), said("What is the tide?", 2)];
+    let (own, broken) = (sessions[2].header.id.clone(), vec![sessions[0].header.id.clone()]);
+    let mut shelf = Shelf { sessions, own, broken, ..Shelf::default() };
+    h.press("ctrl-s");
+    shelf.serve(&mut h);
+    (h, shelf)
+}
+
+fn titles(h: &Harness) -> Vec<String> {
+    let Some(Overlay::Sessions(list)) = &h.state.overlay else { panic!("no list:\n{}", h.screen()) };
+    list.listed.iter().map(|listed| listed.summary.totals.title.clone()).collect()
+}
+
+#[test]
+fn the_list_shows_the_newest_first_and_marks_its_own() {
+    let (h, _) = browsing();
+    assert_eq!(titles(&h), ["What is the tide?", "Why is the sky blue?", "Broken"]);
+    let screen = h.screen();
+    assert!(screen.contains("2026-11-23 16:22") && screen.contains("this is the session on the screen"), "{screen}");
+    assert!(screen.contains("cannot be read") && screen.contains("enter open"), "{screen}");
+}
+
+#[test]
+fn letters_search_titles_and_text() {
+    let (mut h, mut shelf) = browsing();
+    h.write("SKY");
+    shelf.serve(&mut h);
+    assert!(h.state.overlay.is_some());
+    assert!(titles(&h).contains(&"Why is the sky blue?".to_owned()));
+    h.press("backspace backspace backspace");
+    h.write("nowhere to be found");
+    shelf.serve(&mut h);
+    assert!(h.screen().contains("nothing matches"), "{}", h.screen());
+    h.send(Msg::Sessions { ask: 1, listed: Vec::new(), done: false });
+    assert!(!h.screen().contains("searching"), "late answers do not count");
+}
+
+#[test]
+fn enter_goes_on_with_a_session() {
+    let (mut h, mut shelf) = browsing();
+    h.press("down enter");
+    shelf.serve(&mut h);
+    assert!(h.state.overlay.is_none());
+    assert_eq!(h.state.turns[0].prompt, "Why is the sky blue?");
+    h.ask("And at night?");
+    assert_eq!(h.state.turns.len(), 2);
+}
+
+#[test]
+fn a_broken_file_is_explained_and_not_opened() {
+    let (mut h, mut shelf) = browsing();
+    h.press("end");
+    assert!(h.screen().contains("it is empty␛[2J"), "{}", h.screen());
+    for key in ["enter", "f2", "ctrl-r"] {
+        h.press(key);
+        assert!(h.effects.is_empty() && h.state.overlay.is_some(), "{key}");
+        assert!(h.state.notice.as_ref().is_some_and(|notice| notice.wrong), "{key}");
+    }
+    h.press("delete");
+    h.state.overlay.as_ref().expect("the list stays");
+    assert!(matches!(h.effects[..], [Effect::DeleteSession(_)]), "even that can be deleted");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h).len(), 2);
+}
+
+#[test]
+fn a_title_is_written_in_place() {
+    let (mut h, mut shelf) = browsing();
+    h.press("down f2");
+    assert!(h.screen().contains("title Why is the sky blue?"), "{}", h.screen());
+    h.press("ctrl-u");
+    h.write("Blue");
+    h.press("esc");
+    assert!(h.effects.is_empty(), "esc leaves the title as it was");
+    h.press("f2 ctrl-u");
+    h.write(" Blue q ");
+    h.press("enter");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h)[1], "Blue q");
+    h.press("enter");
+    assert!(h.state.overlay.is_none(), "the renamed one is still chosen");
+}
+
+#[test]
+fn deleting_is_taken_back_key_by_key() {
+    let (mut h, mut shelf) = browsing();
+    h.press("down delete");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h), ["What is the tide?", "Broken"]);
+    assert!(h.screen().contains("ctrl-u takes that back"), "{}", h.screen());
+    h.press("delete");
+    shelf.serve(&mut h);
+    h.press("esc ctrl-s");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h), ["What is the tide?"]);
+    h.press("ctrl-u");
+    shelf.serve(&mut h);
+    h.press("ctrl-u");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h).len(), 3);
+    let Some(Overlay::Sessions(list)) = &h.state.overlay else { panic!() };
+    assert_eq!(list.selected, 1, "what came back is chosen");
+    h.press("ctrl-u");
+    assert!(h.effects.is_empty(), "nothing more to take back");
+}
+
+#[test]
+fn deleting_the_own_session_begins_a_new_chat_but_not_under_an_answer() {
+    let (mut h, mut shelf) = browsing();
+    h.press("delete");
+    shelf.serve(&mut h);
+    assert!(h.state.turns.is_empty());
+    let (mut h, _) = browsing();
+    h.press("esc");
+    h.write("more");
+    h.press("enter ctrl-s");
+    let ask = match h.effects.pop() {
+        Some(Effect::ListSessions { ask, .. }) => ask,
+        other => panic!("{other:?}"),
+    };
+    let listed = browsing().0;
+    let Some(Overlay::Sessions(list)) = &listed.state.overlay else { panic!() };
+    h.send(Msg::Sessions { ask, listed: list.listed.clone(), done: true });
+    for keys in ["delete", "down enter", "ctrl-r"] {
+        h.press(keys);
+        assert!(h.effects.is_empty() && h.state.run().is_some(), "{keys}");
+        assert!(h.state.notice.as_ref().is_some_and(|notice| notice.wrong), "{keys}");
+    }
+    h.press("esc");
+    h.ask_command("/load last");
+    assert!(h.effects.is_empty() && !matches!(h.state.phase, Phase::Idle), "an answer is not thrown away");
+}
+
+#[test]
+fn the_mouse_chooses_then_opens() {
+    let (mut h, mut shelf) = browsing();
+    let row = h.find(&Target::Entry(1));
+    h.click(row.x + 5, row.y);
+    assert!(h.state.overlay.is_some());
+    h.click(row.x + 5, row.y);
+    shelf.serve(&mut h);
+    assert_eq!(h.state.turns[0].prompt, "Why is the sky blue?");
+}
+
+#[test]
+fn a_letter_searches_wherever_the_list_was_opened_from() {
+    let (mut h, mut shelf) = browsing();
+    h.press("esc tab ctrl-s");
+    shelf.serve(&mut h);
+    h.press("q");
+    assert!(!h.state.quit, "q is a letter here");
+    h.press("esc ctrl-p q");
+    assert!(!h.state.quit);
+}
