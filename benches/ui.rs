@@ -7,8 +7,8 @@ use divan::{Bencher, black_box};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use skiplens::app::{Msg, Options, State, Turn, update};
-use skiplens::engine::decode::Settings;
-use skiplens::engine::worker::{Event, RunId};
+use skiplens::engine::decode::{Settings, Stats, StopReason};
+use skiplens::engine::worker::{Event, Lane, RunId};
 use skiplens::ui::Screen;
 use support::{answer, key, loaded, round};
 
@@ -47,6 +47,32 @@ fn frame_while_writing(bencher: Bencher, tokens: usize) {
     terminal.draw(|frame| drop(screen.draw(&state, frame))).expect("a frame");
     bencher.bench_local(|| {
         grow(&mut state, &words);
+        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+    });
+}
+
+/// A frame after each round of a race.
+#[divan::bench(args = [100, 1_000, 10_000])]
+fn frame_of_a_race(bencher: Bencher, tokens: usize) {
+    let (mut state, words) = (state(1), answer());
+    update(
+        &mut state,
+        Msg::Engine(Event::Finished { run: RunId(0), reason: StopReason::Eos, stats: Stats::default() }),
+    );
+    update(&mut state, Msg::Key(key("f7")));
+    let grow = move |state: &mut State, index: usize| {
+        let round = round(index, index * 3 % (words.len() - 9), &Settings::default(), &words);
+        for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
+            update(state, Msg::Engine(Event::Race { run: RunId(1), lane, round: Box::new(round.clone()) }));
+        }
+    };
+    (0..tokens / 3).for_each(|index| grow(&mut state, index));
+    let mut screen = Screen::default();
+    let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
+    let mut index = tokens / 3;
+    bencher.bench_local(|| {
+        grow(&mut state, index);
+        index += 1;
         terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
     });
 }

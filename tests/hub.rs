@@ -2,8 +2,11 @@
 
 mod support;
 
+use candle_core::Device;
+use skiplens::engine::instance::{Instance, Progress};
 use skiplens::engine::weights::hub::{Hub, HubModel};
 use skiplens::engine::weights::{self, Dtype};
+use skiplens::engine::worker::{self, Command, Event, ModelRequest};
 use std::path::{Path, PathBuf};
 use support::hub::{FakeHub, REPOSITORY, Served};
 use support::tiny;
@@ -49,6 +52,38 @@ fn a_model_is_downloaded_once() {
     let cached = hub.cached_models();
     assert_eq!((cached.len(), cached[0].id.as_str(), &cached[0].path), (1, REPOSITORY, &folder));
     assert!(cached[0].bytes > 100_000);
+}
+
+/// Given up in the middle, a download leaves the worker free, and goes on later where it was.
+#[test]
+fn a_download_can_be_given_up_and_continued() {
+    let served = Served { slowly: true, ..tiny_files() };
+    let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
+    let hub = client(&server.endpoint, cache.path());
+    let load = move |_: &ModelRequest, progress: Progress<'_>| {
+        let folder = hub.fetch(&HubModel::repository(REPOSITORY), progress)?;
+        Instance::from_checkpoint(&weights::open(&folder, Dtype::Auto)?, &Device::Cpu, Some(1), progress)
+    };
+    let mut worker = worker::spawn_with(load).unwrap();
+    let mut until = |last: &dyn Fn(&Event) -> bool| {
+        while let Some(event) = worker.events.blocking_recv() {
+            if last(&event) {
+                return event;
+            }
+        }
+        panic!("the worker is gone");
+    };
+    let tell = |command| worker.commands.send(command).unwrap();
+    let weights_come = |event: &Event| matches!(event, Event::Loading { stage, fraction: Some(0.1..) } if stage.ends_with("model.safetensors"));
+    tell(Command::Load(ModelRequest::default()));
+    until(&weights_come);
+    tell(Command::CancelLoad);
+    until(&|event| *event == Event::LoadCancelled);
+    tell(Command::Load(ModelRequest::default()));
+    let end = until(&|event| matches!(event, Event::Loaded(_) | Event::LoadFailed(_)));
+    assert!(matches!(end, Event::Loaded(_)), "{end:?}");
+    let begun = server.begun.lock().unwrap();
+    assert!(begun.iter().any(|from| *from > 1000), "continued where it was: {begun:?}");
 }
 
 #[test]

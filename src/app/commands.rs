@@ -9,7 +9,7 @@ use crate::engine::decode::Stats;
 
 /// Each command, its arguments and what it does: the help reads this.
 pub const COMMANDS: [(&str, &str); 20] = [
-    ("/set NAME VALUE", "change a setting: /set exit_layer 8, /set temperature 0.7, /set seed 1"),
+    ("/set NAME VALUE", "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1"),
     ("/set system TEXT", "tell the model something before the conversation"),
     ("/set theme NAME", "default, color-blind, monochrome, light"),
     ("/show", "model, settings and statistics"),
@@ -90,9 +90,9 @@ fn set(state: &mut State, argument: &str) -> Vec<Effect> {
             ),
         };
     }
-    let Some(control) = Control::named(name) else {
-        let names: Vec<_> = Control::ALL.iter().map(|control| control.name()).collect();
-        return wrong(state, format!("there is no setting `{name}`; there are {}, theme", names.join(", ")));
+    let control = match Control::named(name) {
+        Ok(control) => control,
+        Err(near) => return wrong(state, unclear(name, &near)),
     };
     if control == Control::SystemPrompt {
         return update::act(state, Action::SystemPrompt(value.to_string()));
@@ -104,6 +104,15 @@ fn set(state: &mut State, argument: &str) -> Vec<Effect> {
             effects
         }
         Err(text) => wrong(state, text),
+    }
+}
+
+/// What a name that fits no control, or several, might have been.
+fn unclear(name: &str, near: &[Control]) -> String {
+    let names = |controls: &[Control]| controls.iter().map(|control| control.name()).collect::<Vec<_>>().join(", ");
+    match near {
+        [] => format!("there is no setting `{name}`; there are {}, theme", names(&Control::ALL)),
+        near => format!("`{name}` may be {}", names(near)),
     }
 }
 

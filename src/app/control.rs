@@ -125,19 +125,39 @@ impl Control {
         }
     }
 
-    /// The control of that name, with `-` and `_` alike, and the short forms `e`, `k` and `t`.
-    pub fn named(name: &str) -> Option<Self> {
-        let name = name.to_lowercase().replace('-', "_");
-        let short = match name.as_str() {
-            "e" => Some(Self::ExitLayer),
-            "k" | "speculations" => Some(Self::Speculations),
-            "t" => Some(Self::Temperature),
-            "max_tokens" | "num_predict" => Some(Self::MaxTokens),
-            "repeat_penalty" => Some(Self::RepetitionPenalty),
-            "no_repeat_ngram_size" => Some(Self::NoRepeatNgram),
-            _ => None,
+    /// Other names that `/set` knows: short ones, and those of other programs.
+    fn also(self) -> &'static [&'static str] {
+        match self {
+            Self::ExitLayer => &["e"],
+            Self::Speculations => &["k"],
+            Self::Temperature => &["t"],
+            Self::MaxTokens => &["num_predict"],
+            Self::RepetitionPenalty => &["repeat_penalty"],
+            Self::NoRepeatNgram => &["no_repeat_ngram_size"],
+            _ => &[],
+        }
+    }
+
+    /// The control of that name, or the only one with a word that begins so; `-`, `_` and capitals make no difference.
+    /// Otherwise the controls that it might be.
+    pub fn named(name: &str) -> Result<Self, Vec<Self>> {
+        let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
+        let wanted = plain(name);
+        let any = |control: &Self, fits: &dyn Fn(&str) -> bool| {
+            let names = [control.name(), control.label()];
+            names.iter().chain(control.also()).any(|name| fits(&plain(name)))
         };
-        short.or_else(|| Self::ALL.into_iter().find(|control| control.name() == name))
+        let exact = |control: &Self| any(control, &|name| name == wanted);
+        if let Some(control) = Self::ALL.into_iter().find(exact) {
+            return Ok(control);
+        }
+        let begins = |name: &str| {
+            let words = name.match_indices('_').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(words).any(|at| name[at..].starts_with(&wanted))
+        };
+        let near: Vec<Self> =
+            Self::ALL.into_iter().filter(|control| !wanted.is_empty() && any(control, &begins)).collect();
+        if let [control] = near[..] { Ok(control) } else { Err(near) }
     }
 
     /// What the control does, in one sentence.
@@ -345,8 +365,33 @@ mod tests {
                 control.set(&mut settings, value);
                 assert_eq!(control.get(&settings), value, "{control:?}");
             }
-            assert_eq!(Control::named(control.name()), Some(control));
+            assert_eq!(Control::named(control.name()), Ok(control));
+            assert_eq!(Control::named(control.label()), Ok(control));
         }
+    }
+
+    #[test]
+    fn short_names_that_fit_one_control_are_enough() {
+        use Control::*;
+        for (name, control) in [
+            ("e", ExitLayer),
+            ("K", Speculations),
+            ("t", Temperature),
+            ("temp", Temperature),
+            ("max", MaxTokens),
+            ("tokens", MaxTokens),
+            ("penalty", RepetitionPenalty),
+            ("vocab", DraftVocab),
+            ("spec", Speculations),
+            ("Top-P", TopP),
+            ("auto", Autopilot),
+            ("ngram", NoRepeatNgram),
+        ] {
+            assert_eq!(Control::named(name), Ok(control), "{name}");
+        }
+        assert_eq!(Control::named("top"), Err(vec![TopP, TopK]));
+        assert_eq!(Control::named("colour"), Err(Vec::new()));
+        assert_eq!(Control::named(""), Err(Vec::new()));
     }
 
     #[test]

@@ -5,25 +5,22 @@ use super::message::Effect;
 use super::state::{Phase, State};
 use super::talk;
 use super::turn::{Outcome, Pending};
-use super::{race, what_if};
+use super::{loading, race, what_if};
 use crate::engine::decode::{Round, Stats, StopReason, Strategy};
 use crate::engine::worker::{Event, ModelInfo, RunId};
 
 /// Take in an event. Those of another run than the present one are late, and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
-        Event::Loading { stage, fraction } => {
-            if matches!(state.phase, Phase::Loading { .. }) {
-                state.phase = Phase::Loading { stage, fraction };
-            }
-        }
+        Event::Loading { stage, fraction } => loading::on_progress(state, stage, fraction),
         Event::Loaded(model) => {
             on_loaded(state, model);
             if std::mem::take(&mut state.queued) {
                 return talk::send(state);
             }
         }
-        Event::LoadFailed(message) => state.phase = Phase::Failed { message },
+        Event::LoadFailed(message) => return loading::on_failed(state, message),
+        Event::LoadCancelled => return loading::on_cancelled(state),
         event => return on_run_event(state, event),
     }
     Vec::new()
@@ -58,10 +55,10 @@ fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Failed { message, .. } => {
             end(state, Outcome::Failed(message.clone()));
-            state.phase = Phase::Failed { message };
+            state.phase = Phase::Failed { message, engine_lives: true };
         }
         Event::Race { .. } | Event::Lens { .. } => {}
-        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => {}
+        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {}
     }
     Vec::new()
 }
@@ -94,7 +91,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Race { run, .. }
         | Event::Lens { run, .. }
         | Event::Failed { run, .. } => Some(*run),
-        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) => None,
+        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => None,
     }
 }
 
@@ -158,6 +155,7 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     if state.run().is_none() {
         state.phase = Phase::Idle;
     }
+    state.previous = None;
     state.model = Some(model);
 }
 
@@ -167,7 +165,8 @@ pub(super) fn on_gone(state: &mut State) -> Vec<Effect> {
     if state.run().is_some() {
         end(state, Outcome::Failed(message.clone()));
     }
+    race::on_gone(state, &message);
     state.model = None;
-    state.phase = Phase::Failed { message };
+    state.phase = Phase::Failed { message, engine_lives: false };
     Vec::new()
 }

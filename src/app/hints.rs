@@ -1,17 +1,24 @@
 //! Which keys are worth naming now: derived from the key map and the state, so that a key shown always works.
 
 use super::action::{Action, Pane, Step};
-use super::keymap::Key;
 use super::state::{Overlay, Phase, State};
 use super::{Browse, Play, Player, browser, player, race, what_if};
+use crossterm::event::KeyCode;
 
-/// A key, what it does and the action behind it.
+/// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hint {
-    /// Keys as shown, two for a pair like `←→`.
-    pub keys: String,
+    /// Each as shown, with what a click on it does.
+    pub keys: Vec<(String, Click)>,
     pub label: String,
-    pub action: Action,
+}
+
+/// What a click on a key of the footer does: the same as the key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Click {
+    Do(Action),
+    /// What lies over the screen has keys of its own.
+    Press(KeyCode),
 }
 
 /// Whether an action would do something now.
@@ -23,7 +30,8 @@ pub fn can(state: &State, action: &Action) -> bool {
         return false;
     }
     match action {
-        Action::Send => ready && !state.prompt.is_empty(),
+        Action::Send if state.prompt.is_empty() => state.offer().is_some(),
+        Action::Send => ready,
         Action::Cancel => running,
         Action::Regenerate | Action::Reroll | Action::Continue => ready && !state.turns.is_empty(),
         Action::EditLast => !running && !state.turns.is_empty(),
@@ -51,12 +59,12 @@ pub fn hints(state: &State) -> Vec<Hint> {
     }
     let mut hints = Vec::new();
     add_back(state, &mut hints);
+    let offer = state.offer().filter(|_| state.prompt.is_empty());
     let pairs = |a: Action, b: Action, label: &'static str| (a, Some(b), label);
     let one = |action: Action| (action, None, "");
     let wanted = match state.focus {
         Pane::Prompt => vec![
-            one(Action::Send),
-            one(Action::NewLine),
+            (Action::Send, None, offer.as_ref().map_or("", |offer| offer.label.as_str())),
             pairs(
                 Action::Nudge(super::Control::ExitLayer, Step::Down),
                 Action::Nudge(super::Control::ExitLayer, Step::Up),
@@ -72,6 +80,8 @@ pub fn hints(state: &State) -> Vec<Hint> {
         Pane::Chat => vec![
             pairs(Action::TokenLeft, Action::TokenRight, "token"),
             one(Action::Copy),
+            one(Action::ToggleMarkdown),
+            (Action::ToggleDetail, None, "layers"),
             one(Action::ToggleRejected),
             one(Action::Regenerate),
             one(Action::Reroll),
@@ -85,8 +95,11 @@ pub fn hints(state: &State) -> Vec<Hint> {
     let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
     let always = [
         (Action::FocusNext, None, ""),
-        (Action::Palette, None, ""),
+        (Action::WhatIf, None, ""),
+        (Action::Race, None, ""),
         (Action::Help, None, ""),
+        (Action::Palette, None, ""),
+        (Action::NewLine, None, ""),
         (Action::Interrupt, None, interrupt_label(state)),
     ];
     let all = stepping.map(|(action, label)| (action, None, label)).chain(wanted).chain(always);
@@ -94,10 +107,12 @@ pub fn hints(state: &State) -> Vec<Hint> {
     hints
 }
 
+/// Ctrl-C ends something before it ends the program.
 fn interrupt_label(state: &State) -> &'static str {
     match (&state.replay, state.run()) {
         (Some(player), _) if !player.alone() => "leave",
-        (None, Some(_)) => "cancel",
+        (None, Some(run)) if !run.cancelling => "cancel",
+        (None, None) if matches!(state.phase, Phase::Loading { cancelling: false, .. }) => "cancel",
         _ => "quit",
     }
 }
@@ -109,6 +124,8 @@ fn add_back(state: &State, hints: &mut Vec<Hint>) {
         _ if state.controls.typing.is_some() => "drop",
         _ if state.run().is_some_and(|run| run.cancelling) => "stop waiting",
         _ if state.run().is_some() => "cancel",
+        _ if state.queued => "take it back",
+        Phase::Loading { cancelling: false, .. } => "cancel",
         Phase::Failed { .. } if state.model.is_some() => "dismiss",
         _ if state.focus != Pane::Prompt => "prompt",
         _ if state.view.top.is_some() => "to the end",
@@ -122,21 +139,30 @@ fn hint(state: &State, action: Action, other: Option<Action>, label: &str) -> Op
     if !can(state, &action) {
         return None;
     }
-    let key = state.keys.key_of(state.context(), &action)?;
-    let other = other.and_then(|other| state.keys.key_of(state.context(), &other));
+    let key = state.keys.key_of(state.context(), &action)?.to_string();
     let label = if label.is_empty() { action.label() } else { label.to_string() };
-    Some(Hint { keys: pair(key, other), label, action })
+    let other =
+        other.and_then(|other| Some((state.keys.key_of(state.context(), &other)?.to_string(), Click::Do(other))));
+    let other = other.map(|(other, click)| (beside(&key, &other), click));
+    Some(Hint { keys: std::iter::once((key, Click::Do(action))).chain(other).collect(), label })
 }
 
-/// `alt-←` and `alt-→` make `alt-←→`.
-fn pair(key: Key, other: Option<Key>) -> String {
-    let key = key.to_string();
-    let Some(other) = other.map(|other| other.to_string()) else { return key };
+/// `alt-→` beside `alt-←` is shown as `→`.
+fn beside(key: &str, other: &str) -> String {
     let prefix = key.rfind('-').map_or(0, |at| at + 1);
     match other.strip_prefix(&key[..prefix]) {
-        Some(rest) if rest.chars().count() == 1 && key[prefix..].chars().count() == 1 => key + rest,
-        _ => format!("{key} {other}"),
+        Some(rest) if rest.chars().count() == 1 && key[prefix..].chars().count() == 1 => rest.to_string(),
+        _ => format!(" {other}"),
     }
+}
+
+const UP_DOWN: [(&str, KeyCode); 2] = [("↑", KeyCode::Up), ("↓", KeyCode::Down)];
+const ENTER: [(&str, KeyCode); 1] = [("enter", KeyCode::Enter)];
+
+/// Keys that what lies over the screen takes.
+fn pressed(keys: &[(&str, KeyCode)], label: &str) -> Hint {
+    let keys = keys.iter().map(|(name, code)| (name.to_string(), Click::Press(*code)));
+    Hint { keys: keys.collect(), label: label.into() }
 }
 
 /// The keys of a replay.
@@ -164,27 +190,23 @@ fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
 }
 
 fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
-    let fixed = |keys: &str, label: &str, action| Hint { keys: keys.into(), label: label.into(), action };
     let close = hint(state, Action::Back, None, "close");
     let own = match overlay {
-        Overlay::Help { .. } | Overlay::Text { .. } => vec![fixed("↑↓", "scroll", Action::Back)],
-        Overlay::Picker(_) => vec![fixed("↑↓", "choose", Action::Back), fixed("enter", "do it", Action::Back)],
-        Overlay::System(_) => vec![fixed("enter", "take it", Action::Back)],
+        Overlay::Help { .. } | Overlay::Text { .. } => vec![pressed(&UP_DOWN, "scroll")],
+        Overlay::Picker(_) => vec![pressed(&UP_DOWN, "choose"), pressed(&ENTER, "do it")],
+        Overlay::System(_) => vec![pressed(&ENTER, "take it")],
         Overlay::WhatIf(_) => vec![
-            fixed("↑↓", "exit layer", Action::Back),
-            fixed("←→", "speculations", Action::Back),
-            fixed("b", "best", Action::Back),
-            fixed("enter", "take it", Action::Back),
+            pressed(&UP_DOWN, "exit layer"),
+            pressed(&[("←", KeyCode::Left), ("→", KeyCode::Right)], "speculations"),
+            pressed(&[("b", KeyCode::Char('b'))], "best"),
+            pressed(&ENTER, "take it"),
         ],
         Overlay::Race(race) if race.outcome.is_none() => {
             return hint(state, Action::Back, None, "cancel").into_iter().collect();
         }
-        Overlay::Race(_) => vec![fixed("enter", "again", Action::Race)],
+        Overlay::Race(_) => vec![pressed(&ENTER, "again")],
         Overlay::Sessions(list) if list.title.is_some() => {
-            return [fixed("enter", "rename", Action::Back)]
-                .into_iter()
-                .chain(hint(state, Action::Back, None, "drop"))
-                .collect();
+            return std::iter::once(pressed(&ENTER, "rename")).chain(hint(state, Action::Back, None, "drop")).collect();
         }
         Overlay::Sessions(_) => {
             let steps = [Browse::Open, Browse::Replay, Browse::Rename, Browse::Delete, Browse::Restore];

@@ -2,11 +2,12 @@
 
 use super::action::{Pane, Step};
 use super::control::{Control, Kind};
+use super::hints::Click;
 use super::message::Effect;
 use super::regions::Target;
 use super::state::{Overlay, State};
 use super::{overlay, panel, player, update, walk, what_if};
-use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
 /// Lines that a notch of the wheel scrolls.
@@ -41,7 +42,8 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
         Target::Cell { exit_layer, num_speculations } => {
             return what_if::click(state, exit_layer, num_speculations);
         }
-        Target::Hint(action) => return update::act(state, action),
+        Target::Hint(Click::Do(action)) => return update::act(state, action),
+        Target::Hint(Click::Press(code)) => return overlay::on_key(state, KeyEvent::new(code, KeyModifiers::NONE)),
         Target::Scrub => {
             state.focus = Pane::Prompt;
             player::scrub(state, fraction(area, column));

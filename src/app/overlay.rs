@@ -11,7 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub(super) fn open(state: &mut State, action: &Action) -> Vec<Effect> {
     state.overlay = Some(match action {
         Action::Palette => Overlay::Picker(Picker::new("commands", commands(state))),
-        Action::Models => Overlay::Picker(Picker::new("models", models(state))),
+        Action::Models => Overlay::Picker(models(state)),
         Action::Presets => Overlay::Picker(Picker::new("presets", presets(state))),
         _ => Overlay::Help { scroll: 0 },
     });
@@ -59,13 +59,17 @@ fn entry(state: &State, action: Action) -> Entry {
     Entry { label: action.label(), note, action }
 }
 
-fn models(state: &State) -> Vec<Entry> {
+/// Models to load; where there is none, the one that is offered is chosen already.
+fn models(state: &State) -> Picker {
     let entry = |choice: &super::ModelChoice| Entry {
         label: choice.label.clone(),
         note: choice.note.clone(),
         action: Action::LoadModel(choice.model.clone()),
     };
-    state.models.iter().map(entry).collect()
+    let mut picker = Picker::new("models", state.models.iter().map(entry).collect());
+    let offered = state.offer().and_then(|offer| state.models.iter().position(|choice| choice.model == offer.model));
+    picker.selected = offered.unwrap_or(0);
+    picker
 }
 
 fn presets(state: &State) -> Vec<Entry> {

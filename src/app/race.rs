@@ -173,6 +173,13 @@ fn finish(state: &mut State, run: RunId, outcome: Outcome) {
     }
 }
 
+/// The engine is gone, and the race with it.
+pub(super) fn on_gone(state: &mut State, message: &str) {
+    if let Some(id) = under_way(state) {
+        finish(state, id, Outcome::Failed(message.to_string()));
+    }
+}
+
 /// End the race but leave it on screen; none when there is none to end.
 pub(super) fn cancel(state: &mut State) -> Option<Vec<Effect>> {
     let id = under_way(state)?;

@@ -1,6 +1,7 @@
 //! What was drawn where: drawing returns it, the mouse and scrolling are resolved against it.
 
-use super::{Action, Control, TokenRef};
+use super::hints::Click;
+use super::{Control, TokenRef};
 use ratatui::layout::{Position, Rect};
 
 /// The regions of one frame.
@@ -48,7 +49,7 @@ pub enum Target {
     /// The list or text that lies over the screen.
     Overlay,
     /// A key of the footer.
-    Hint(Action),
+    Hint(Click),
 }
 
 impl Regions {

@@ -8,7 +8,7 @@ use super::keymap::{Context, KeyMap};
 use super::look::Look;
 use super::picker::Picker;
 use super::regions::Regions;
-use super::turn::{Mode, TokenRef, Turn};
+use super::turn::{Mode, TokenRef, Turn, slots};
 use crate::engine::decode::{Settings, Stats};
 use crate::engine::worker::{ModelInfo, ModelRequest, RunId};
 use crate::transcript::Session;
@@ -23,6 +23,8 @@ pub struct State {
     pub model: Option<ModelInfo>,
     /// What was asked for, to load it again or to name it while it loads.
     pub request: ModelRequest,
+    /// The model before the one that is being loaded, to go back to.
+    pub(super) previous: Option<ModelRequest>,
     /// Models that the picker offers.
     pub models: Vec<ModelChoice>,
     pub settings: Settings,
@@ -70,6 +72,8 @@ pub enum Phase {
     Loading {
         stage: String,
         fraction: Option<f32>,
+        /// The user has given it up; the engine has yet to say so.
+        cancelling: bool,
     },
     Prefill {
         run: Run,
@@ -86,6 +90,8 @@ pub enum Phase {
     /// The model could not be loaded, or a run could not go on; the words say what to do.
     Failed {
         message: String,
+        /// False when its thread has ended: nothing can be loaded any more.
+        engine_lives: bool,
     },
 }
 
@@ -188,9 +194,10 @@ impl State {
         let mut prompt = Editor::default();
         prompt.set(options.prompt);
         let mut state = Self {
-            phase: Phase::Loading { stage: "opening the model".into(), fraction: None },
+            phase: Phase::opening(),
             model: None,
             request: options.request,
+            previous: None,
             models: options.models,
             settings: options.settings,
             system: options.system,
@@ -263,6 +270,23 @@ impl State {
     /// Whether the token under the cursor is what the user looks at.
     pub fn inspecting(&self) -> bool {
         self.view.cursor.is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
+    }
+
+    /// The token that the inspector shows: the one under the cursor, or while layers are recorded the newest.
+    pub fn inspected(&self) -> Option<TokenRef> {
+        self.view.cursor.or_else(|| self.newest().filter(|_| self.settings.detail))
+    }
+
+    /// Whether the inspector follows what is being written, and the user looks there.
+    pub fn watching(&self) -> bool {
+        self.inspected().is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
+    }
+
+    /// The last token of the last answer.
+    fn newest(&self) -> Option<TokenRef> {
+        let (turn, last) = self.turns.iter().enumerate().next_back()?;
+        let (round, rounds) = (last.rounds.len().checked_sub(1)?, &last.rounds);
+        Some(TokenRef { turn, round, slot: slots(&rounds[round]).checked_sub(1)? })
     }
 
     /// Layer count L, where a model is loaded.

@@ -4,12 +4,13 @@ use super::action::Action;
 use super::commands;
 use super::control::Control;
 use super::engine::end;
+use super::loading;
 use super::message::Effect;
 use super::player;
 use super::state::{Phase, Run, State};
 use super::turn::{Mode, Outcome, Turn};
 use crate::engine::decode::StopReason;
-use crate::engine::worker::{Command, Message, ModelRequest, Prompt, Role, RunId};
+use crate::engine::worker::{Command, Message, Prompt, Role, RunId};
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
@@ -23,7 +24,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Pause => pause(state),
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
-        Action::LoadModel(model) => load_model(state, model),
+        Action::LoadModel(model) => loading::load(state, model),
         Action::SaveSession(name) => vec![Effect::SaveSession(name)],
         Action::LoadSession(name) => load_session(state, name),
         Action::ReplaySession(name) if player::free(state) => vec![Effect::ReplaySession(name)],
@@ -35,7 +36,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
 pub(super) fn send(state: &mut State) -> Vec<Effect> {
     let text = state.prompt.text();
     if text.trim().is_empty() {
-        return Vec::new();
+        return state.offer().map(|offer| loading::load(state, offer.model)).unwrap_or_default();
     }
     if commands::is_command(text) {
         let text = state.prompt.take();
@@ -58,7 +59,7 @@ pub(super) fn ready(state: &mut State) -> bool {
     let why = match &state.phase {
         Phase::Loading { .. } => "the model is still loading",
         _ if state.run().is_some() => "an answer is being written; Esc cancels it",
-        _ if state.model.is_none() => "no model is loaded; choose one with /load",
+        _ if state.model.is_none() => "no model is loaded; f2 or /model chooses one",
         _ => return true,
     };
     state.say_wrong(why);
@@ -236,17 +237,11 @@ pub(super) fn load_session(state: &mut State, name: String) -> Vec<Effect> {
     vec![Effect::LoadSession(name)]
 }
 
-/// Load another model in place of the present one.
-fn load_model(state: &mut State, model: Option<String>) -> Vec<Effect> {
-    let mut effects = cancel(state);
+/// End the run without waiting for the engine.
+pub(super) fn stop(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
     if state.run().is_some() {
         end(state, Outcome::Stopped(StopReason::Cancelled));
     }
-    let request = ModelRequest { model, ..state.request.clone() };
-    state.request = request.clone();
-    state.last_run = None;
-    state.model = None;
-    state.phase = Phase::Loading { stage: "opening the model".into(), fraction: None };
-    effects.push(Effect::Send(Command::Load(request)));
     effects
 }

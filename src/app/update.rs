@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
-use super::{Pane, browser, engine, mouse, overlay, panel, player, race, recall, talk, walk, what_if};
+use super::{Pane, browser, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
@@ -200,7 +200,7 @@ fn focus(state: &mut State, pane: Pane) -> Vec<Effect> {
 
 /// Ctrl-C: the first cancels, the next quits.
 fn interrupt(state: &mut State) -> Vec<Effect> {
-    if let Some(effects) = race::cancel(state) {
+    if let Some(effects) = race::cancel(state).or_else(|| loading::cancel(state)) {
         return effects;
     }
     match state.run() {
@@ -228,7 +228,12 @@ fn back(state: &mut State) -> Vec<Effect> {
     if state.run().is_some() {
         return talk::cancel(state);
     }
-    state.queued = false;
+    if std::mem::take(&mut state.queued) {
+        return Vec::new();
+    }
+    if let Some(effects) = loading::cancel(state) {
+        return effects;
+    }
     match &state.phase {
         Phase::Failed { .. } if state.model.is_some() => state.phase = Phase::Idle,
         _ if state.focus != Pane::Prompt => state.focus = Pane::Prompt,

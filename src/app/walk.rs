@@ -45,6 +45,8 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
         }
         Action::ToggleMarkdown => {
             state.view.markdown = !state.view.markdown;
+            state.view.cursor = state.view.cursor.filter(|cursor| is_shown(state, *cursor));
+            state.view.reveal = state.view.cursor.is_some();
             state.config.markdown = state.view.markdown;
         }
         Action::ToggleMouse => {
@@ -105,8 +107,10 @@ pub(super) fn enter(state: &mut State, pane: Pane) {
 
 /// Whether a token is there and shown; a frame on screen may be older than the state.
 pub(super) fn is_shown(state: &State, at: TokenRef) -> bool {
-    let round = state.turns.get(at.turn).and_then(|turn| turn.rounds.get(at.round));
-    round.is_some_and(|round| at.slot < slots(round) && (state.view.show_rejected || is_kept(round, at.slot)))
+    let Some(turn) = state.turns.get(at.turn) else { return false };
+    // Markdown is of the text alone.
+    let rejected = state.view.show_rejected && !state.shows_markdown(turn);
+    turn.rounds.get(at.round).is_some_and(|round| at.slot < slots(round) && (rejected || is_kept(round, at.slot)))
 }
 
 fn token(state: &mut State, by: isize) {

@@ -6,7 +6,7 @@ mod generate;
 mod output;
 mod spelling;
 pub mod transcript;
-mod tui;
+pub mod tui;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::{Report, Result};

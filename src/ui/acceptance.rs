@@ -3,7 +3,8 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{bar, row};
-use crate::app::Turn;
+use crate::app::hints::can;
+use crate::app::{Action, Turn};
 use crate::engine::decode::{Round, Settings, Stats};
 use ratatui::layout::Rect;
 
@@ -106,7 +107,11 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 /// Against the autoregressive rounds of this session, once there are any.
 fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let (Some(plain), Some(speed)) = (canvas.state.baseline.tokens_per_second(), turn.stats.tokens_per_second()) else {
-        canvas.put_all(row, &[("no plain run to compare with", Role::Dim)]);
+        let key = canvas.state.keys.key_of(canvas.state.context(), &Action::Race);
+        match key.filter(|_| can(canvas.state, &Action::Race)) {
+            Some(key) => canvas.put_all(row, &[(&key.to_string(), Role::Key), (" compares with plain", Role::Dim)]),
+            None => canvas.put_all(row, &[("no plain run to compare with", Role::Dim)]),
+        };
         return;
     };
     let times = format!("{:.2}{}", speed / plain, canvas.theme.symbols.times);

@@ -2,7 +2,8 @@
 
 use super::markdown::Document;
 use super::wrap::{Flow, Place, Source, wrap};
-use crate::app::{State, Turn};
+use crate::app::{Race, State, Turn};
+use crate::engine::worker::RunId;
 use std::collections::HashMap;
 
 /// Starts of wrapped lines, by turn.
@@ -10,6 +11,28 @@ use std::collections::HashMap;
 pub struct Cache {
     turns: HashMap<u64, TurnLines>,
     key: Key,
+}
+
+/// Starts of the lines of a race's two texts.
+#[derive(Debug, Default)]
+pub struct RaceLines {
+    /// Whose texts they are, the width, and whether marks are in ASCII.
+    key: Option<(RunId, u16, bool)>,
+    lanes: [Starts; 2],
+}
+
+impl RaceLines {
+    /// Bring the lines of both texts up to date: only what is new since the last frame is wrapped.
+    pub fn update(&mut self, race: &Race, width: u16, ascii: bool, arrow: &str) -> &[Starts; 2] {
+        let key = Some((race.run, width, ascii));
+        if self.key != key {
+            *self = Self { key, ..Self::default() };
+        }
+        for (starts, turn) in self.lanes.iter_mut().zip(&race.lanes) {
+            starts.grow(&Flow::answer(0, turn, false, arrow), width);
+        }
+        &self.lanes
+    }
 }
 
 /// What the wrapping depends on besides the text.
@@ -106,7 +129,7 @@ impl Cache {
             lines.prompt.grow(&Flow::prompt(turn), key.width);
             if state.shows_markdown(turn) {
                 let (document, starts) =
-                    lines.markdown.get_or_insert_with(|| (Document::parse(&turn.answer()), Starts::default()));
+                    lines.markdown.get_or_insert_with(|| (Document::of(index, turn, key.width), Starts::default()));
                 starts.grow(document, key.width);
             } else {
                 lines.markdown = None;

@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::Cells;
-use crate::app::hints::hints;
+use crate::app::hints::{Hint, hints};
 use crate::app::{Phase, Target};
 use ratatui::layout::Rect;
 
@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 fn failure(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
     let state = canvas.state;
     match &state.phase {
-        Phase::Failed { message } if !state.turns.is_empty() && state.model.is_none() => {
+        Phase::Failed { message, .. } if !state.turns.is_empty() && state.model.is_none() => {
             let text = format!("{}  ", message.lines().next().unwrap_or_default());
             let x = canvas.put(row.x, row.y, &text, row.width.saturating_sub(14), canvas.theme.style(Role::Wrong));
             Rect { x, width: row.right().saturating_sub(x), ..row }
@@ -40,13 +40,23 @@ fn failure(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
 fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
     let mut x = row.x;
     for hint in hints(canvas.state) {
-        let width = hint.keys.as_str().cells() + 1 + hint.label.as_str().cells();
-        if x + width > row.right() {
+        let keys: u16 = hint.keys.iter().map(|(key, _)| key.as_str().cells()).sum();
+        if x + keys + 1 + hint.label.as_str().cells() > row.right() {
             break;
         }
-        let area = Rect { x, width, ..row };
-        canvas.put_all(area, &[(&hint.keys, Role::Key), (" ", Role::Dim), (&hint.label, Role::Dim)]);
-        canvas.target(area, Target::Hint(hint.action));
-        x += width + 2;
+        x = draw_hint(canvas, Rect { x, width: row.right() - x, ..row }, hint) + 2;
     }
+}
+
+/// Keys and what they do. A click on a key does what the key does, one on the words what the last key does.
+fn draw_hint(canvas: &mut Canvas<'_>, row: Rect, hint: Hint) -> u16 {
+    let keys: String = hint.keys.iter().map(|(key, _)| key.as_str()).collect();
+    let end = canvas.put_all(row, &[(&keys, Role::Key), (" ", Role::Dim), (&hint.label, Role::Dim)]);
+    let (mut x, last) = (row.x, hint.keys.len().saturating_sub(1));
+    for (at, (key, click)) in hint.keys.into_iter().enumerate() {
+        let width = if at == last { end - x } else { key.as_str().cells() };
+        canvas.target(Rect { x, width, ..row }, Target::Hint(click));
+        x += width;
+    }
+    end
 }

@@ -24,12 +24,15 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 
 /// How far the loading of a model is.
 fn loading(canvas: &mut Canvas<'_>, row: Rect) {
-    let Phase::Loading { stage, fraction } = &canvas.state.phase else { return };
+    let Phase::Loading { stage, fraction, .. } = &canvas.state.phase else { return };
+    let percent = fraction.map(|fraction| format!("{:.0} %", fraction * 100.0)).unwrap_or_default();
+    // What is being done, or where there is no room for that, how far it is.
+    let words = if stage.as_str().cells() + 3 <= row.width { stage } else { &percent };
     let x = canvas
-        .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (stage, Role::Dim)]);
+        .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (words, Role::Dim)]);
     let rest = row.right().saturating_sub(x + 1);
-    if let (Some(fraction), true) = (fraction, rest >= 6) {
-        let percent = format!(" {:.0} %", fraction * 100.0);
+    if let (Some(fraction), true) = (fraction, words == stage && rest >= 6) {
+        let percent = format!(" {percent}");
         let track = Rect { x: x + 1, width: (rest - 5).min(16), ..row };
         canvas.slider(track, f64::from(*fraction), true);
         canvas.put(track.right(), row.y, &percent, 6, canvas.theme.style(Role::Dim));

@@ -2,43 +2,53 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::row;
+use super::widgets::{fold, row};
 use crate::app::turn::{TokenView, token};
 use crate::app::{Target, TokenRef};
-use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, TokenDetail};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round};
 use crate::engine::sampling::Coupling;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 /// Cells of a label.
 const LABEL: u16 = 12;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
-    let mut inner = canvas.panel(area, "token", None);
+    let title =
+        if canvas.state.view.cursor.is_none() && canvas.state.settings.detail { "newest token" } else { "token" };
+    let mut inner = canvas.panel(area, title, None);
     canvas.target(area, Target::Inspector);
     if inner.is_empty() {
         return;
     }
-    let chosen = canvas.state.view.cursor.and_then(|at| find(canvas, at));
+    let chosen = canvas.state.inspected().and_then(|at| find(canvas, at));
     match chosen {
         Some((at, round, token)) => {
             facts(canvas, &mut inner, at, round, &token);
-            match token.detail {
-                Some(detail) => alternatives(canvas, &mut inner, at, &token, detail),
-                None => match asked(canvas, at) {
-                    Some(row) => layers(canvas, &mut inner, token.id, &row.layers),
-                    None => no_detail(canvas, &mut inner),
-                },
+            let exit = round.settings.exit_layer;
+            let asked = asked(canvas, at).map(|row| row.layers.as_slice());
+            match (token.detail, asked) {
+                (Some(detail), asked) => {
+                    let recorded = Some(detail.layers.as_slice()).filter(|layers| !layers.is_empty());
+                    let all = recorded.or(asked).unwrap_or_default();
+                    strip(canvas, &mut inner, token.id, all, exit);
+                    top(canvas, &mut inner, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
+                    top(canvas, &mut inner, "draft", &detail.draft_top, detail.draft_entropy, token.id);
+                    layers(canvas, &mut inner, token.id, all, exit);
+                }
+                (None, Some(all)) => {
+                    strip(canvas, &mut inner, token.id, all, exit);
+                    layers(canvas, &mut inner, token.id, all, exit);
+                }
+                (None, None) => no_detail(canvas, &mut inner),
             }
         }
         None => {
-            canvas.put(
-                inner.x,
-                inner.y,
-                "choose a token: tab to the chat, ← →",
-                inner.width,
-                canvas.theme.style(Role::Dim),
-            );
+            for line in fold("choose a token: a click, or tab to the chat, then ← →", inner.width) {
+                let Some(row) = row(&mut inner) else { return };
+                canvas.put_all(row, &[(&line, Role::Dim)]);
+            }
         }
     }
 }
@@ -108,22 +118,13 @@ fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let off = !canvas.state.settings.detail;
     let text = match canvas.state.replay {
         Some(_) => "the journal holds no alternatives here",
-        None if off => "d records layers and alternatives",
+        None if off => "d records layers and alternatives while it writes; f4 asks the layers afterwards",
         None => "layers: from the next round on",
     };
     row(area);
-    if let Some(row) = row(area) {
-        canvas.put(row.x, row.y, text, row.width, canvas.theme.style(Role::Dim));
-    }
-}
-
-/// What draft and verifier would have said instead, and every layer, recorded or asked for afterwards.
-fn alternatives(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, token: &TokenView<'_>, detail: &TokenDetail) {
-    top(canvas, area, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
-    top(canvas, area, "draft", &detail.draft_top, detail.draft_entropy, token.id);
-    match asked(canvas, at).filter(|_| detail.layers.is_empty()) {
-        Some(row) => layers(canvas, area, token.id, &row.layers),
-        None => layers(canvas, area, token.id, &detail.layers),
+    for line in fold(text, area.width) {
+        let Some(row) = row(area) else { return };
+        canvas.put_all(row, &[(&line, Role::Dim)]);
     }
 }
 
@@ -142,23 +143,51 @@ fn top(canvas: &mut Canvas<'_>, area: &mut Rect, side: &str, top: &[Candidate], 
     }
 }
 
-/// What each layer would have said, from the earliest that agreed with the token on marked.
-fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice]) {
+/// A symbol for each layer, the first on the left: whether it would have written this token. The exit layer stands out.
+fn strip(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice], exit: usize) {
     if layers.is_empty() {
         return;
     }
     let earliest = layers.iter().find(|layer| layer.id == id).map(|layer| layer.layer);
-    let text = earliest.map_or("no layer agrees".into(), |layer| format!("first agreed: layer {layer}"));
+    let name = if area.width < LABEL + 22 { "" } else { "layer " };
+    let text = earliest.map_or("none agrees".into(), |layer| format!("first agreed: {name}{layer}"));
     fact(canvas, area, "layers", &text, Role::Text);
+    for part in layers.chunks(usize::from(area.width.max(1))) {
+        let Some(row) = row(area) else { return };
+        for (x, layer) in (row.x..row.right()).zip(part) {
+            let (mark, role) = agreement(canvas, layer.id == id);
+            let exits = if layer.layer == exit { Modifier::REVERSED } else { Modifier::empty() };
+            canvas.put(x, row.y, mark, 1, canvas.theme.style(role).add_modifier(exits));
+        }
+    }
+}
+
+fn agreement(canvas: &Canvas<'_>, agrees: bool) -> (&'static str, Role) {
+    match agrees {
+        true => (canvas.theme.symbols.accepted, Role::Accepted),
+        false => (canvas.theme.symbols.rejected, Role::Dim),
+    }
+}
+
+/// What each layer would have said, as many of the last as there is room for.
+fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice], exit: usize) {
     let skipped = layers.len().saturating_sub(usize::from(area.height));
     for layer in &layers[skipped..] {
         let Some(row) = row(area) else { return };
-        let agrees = layer.id == id;
-        let number = format!("{:>3} ", layer.layer);
-        let percent = format!("{:>5.1} % ", layer.p * 100.0);
-        let mark = if agrees { canvas.theme.symbols.accepted } else { canvas.theme.symbols.rejected };
-        let role = if agrees { Role::Accepted } else { Role::Dim };
-        canvas
-            .put_all(row, &[(&number, Role::Dim), (mark, role), (&percent, Role::Dim), (&one_line(&layer.text), role)]);
+        let (mark, role) = agreement(canvas, layer.id == id);
+        let (pointer, number) =
+            if layer.layer == exit { (canvas.theme.symbols.pointer, Role::Title) } else { (" ", Role::Dim) };
+        let label = format!("{:>2} ", layer.layer);
+        let percent = format!(" {:>5.1} % ", layer.p * 100.0);
+        canvas.put_all(
+            row,
+            &[
+                (pointer, Role::Accent),
+                (&label, number),
+                (mark, role),
+                (&percent, Role::Dim),
+                (&one_line(&layer.text), role),
+            ],
+        );
     }
 }

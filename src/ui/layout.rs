@@ -47,7 +47,7 @@ impl Layout {
     /// Controls above, acceptance below them, the token at the bottom if there is room for all.
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
         let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
-        let inspecting = state.inspecting() || step::applies(state);
+        let inspecting = state.watching() || step::applies(state);
         if roomy {
             self.controls = take_top(column, CONTROLS);
             self.acceptance = take_top(column, ACCEPTANCE + 2);

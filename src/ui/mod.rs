@@ -18,13 +18,14 @@ mod sessions;
 mod step;
 mod theme;
 mod transcript;
+mod welcome;
 mod what_if;
 mod widgets;
 mod wrap;
 
 use crate::app::{Regions, State};
 use crate::transcript::text::acts;
-use cache::Cache;
+use cache::{Cache, RaceLines};
 use layout::Layout;
 pub use picture::picture;
 use ratatui::Frame;
@@ -35,6 +36,7 @@ use theme::Theme;
 #[derive(Debug, Default)]
 pub struct Screen {
     cache: Cache,
+    race: RaceLines,
 }
 
 /// What every panel draws with.
@@ -83,7 +85,7 @@ impl Screen {
         }
         let cursor = prompt::draw(&mut canvas, layout.prompt);
         footer::draw(&mut canvas, layout.footer);
-        let over = overlay::draw(&mut canvas, layout.body());
+        let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         scrub(canvas.buffer, state.look.ascii);
         let regions = canvas.regions;
         let cursor = if state.overlay.is_some() { over } else { cursor };
@@ -117,10 +119,11 @@ fn in_ascii(c: char) -> &'static str {
         '↑' => "^",
         '↓' => "v",
         '–' | '—' | '−' | '─' => "-",
+        '┼' => "+",
         '×' => "x",
         '•' | '·' => "*",
         '…' => ".",
-        '┃' => "|",
+        '┃' | '│' => "|",
         '\u{a0}' | '⇥' => " ",
         _ => "?",
     }

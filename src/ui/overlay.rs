@@ -1,9 +1,10 @@
 //! What lies over the screen: help, lists, texts, the system prompt.
 
 use super::Canvas;
+use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
-use super::widgets::row;
+use super::widgets::{Cells, row};
 use super::{race, sessions, what_if};
 use crate::app::commands::COMMANDS;
 use crate::app::keymap::Context;
@@ -14,7 +15,7 @@ use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 
 /// Draw the overlay, if there is one; say where its cursor is.
-pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
         Overlay::Help { scroll } => {
             let lines = help(canvas);
@@ -31,7 +32,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect) -> Option<Position> {
             None
         }
         Overlay::Race(race) => {
-            race::draw(canvas, body, race);
+            race::draw(canvas, body, race, race_lines);
             None
         }
         Overlay::Sessions(browser) => Some(sessions::draw(canvas, body, browser)),
@@ -70,7 +71,7 @@ fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role
 
 /// Keys by context, from the table that the keys themselves go by, then the commands.
 fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
-    let mut lines = Vec::new();
+    let mut lines = words(canvas);
     let contexts = [
         (Context::Prompt, "In the prompt"),
         (Context::Controls, "In the controls"),
@@ -94,6 +95,24 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     lines
 }
 
+/// What the words and looks on screen mean.
+fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
+    let symbols = canvas.theme.symbols;
+    let rows = [
+        ("exit layer E", " ", "layers that draft: few are fast, many are right"),
+        ("speculations K", " ", "tokens drafted before all layers verify them at once"),
+        ("accepted", symbols.accepted, "drafted, and what all layers would have written"),
+        ("corrected", symbols.corrected, "written in place of the first wrong draft of a round"),
+        ("bonus", symbols.bonus, "written after a draft that was right to its end"),
+        ("rejected", symbols.rejected, "drafted and not kept; ctrl-x shows them in the text"),
+        ("plain", symbols.plain, "written without a draft"),
+    ];
+    let line = |(name, symbol, meaning)| (format!("  {name:<15}{symbol} {meaning}"), Role::Text);
+    let title = ("Words".to_string(), Role::Heading);
+    let gap = (String::new(), Role::Text);
+    std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
+}
+
 /// The keys of a context, those that do the same together.
 fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
     let mut entries: Vec<(String, String)> = Vec::new();
@@ -111,7 +130,8 @@ fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
 /// A list with its filter; the entry that Enter takes is marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
-    let area = centered(body, 64, (matches.len() as u16 + 4).max(8));
+    let widest = matches.iter().map(|entry| entry.label.as_str().cells() + entry.note.as_str().cells()).max();
+    let area = centered(body, widest.unwrap_or(0).saturating_add(8).max(64), (matches.len() as u16 + 4).max(8));
     let mut inner = window(canvas, area, picker.title);
     let Some(filter) = row(&mut inner) else { return area.as_position() };
     let end = canvas.put_all(
@@ -122,8 +142,9 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let first = (picker.selected + 1).saturating_sub(usize::from(inner.height));
     for (index, entry) in matches.iter().enumerate().skip(first) {
         let Some(row) = row(&mut inner) else { break };
-        canvas.put_all(row, &[(&entry.label, Role::Text)]);
-        canvas.put_right(row, &entry.note, Role::Dim);
+        let end = canvas.put_all(row, &[(&entry.label, Role::Text)]) + 2;
+        let rest = Rect { x: end, width: row.right().saturating_sub(end), ..row };
+        canvas.put_right(rest, &entry.note, Role::Dim);
         if index == picker.selected {
             canvas.buffer.set_style(row, ratatui::style::Style::new().add_modifier(Modifier::REVERSED));
         }

@@ -1,16 +1,16 @@
 //! A race: both lanes beside each other, what each has measured, and whether they say the same.
 
 use super::Canvas;
+use super::cache::{RaceLines, Starts};
 use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{fold, row};
-use super::wrap::{Flow, Line, Place, wrap};
+use super::wrap::{Flow, wrap};
 use crate::app::race::Verdict;
 use crate::app::turn::Outcome;
 use crate::app::{Race, Turn};
 use crate::engine::decode::{Stats, StopReason};
 use ratatui::layout::Rect;
-use std::collections::VecDeque;
 
 /// ```text
 /// › Why is the sky blue?
@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 /// 84 tok/s  57 tokens …  136 tok/s  92 tokens …
 /// The sky appears …      The sky appears …
 /// ```
-pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race) {
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLines) {
     let mut inner = window(canvas, centered(body, 156, 46), "race");
     if let Some(row) = row(&mut inner) {
         canvas
@@ -43,10 +43,9 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race) {
     let width = inner.width.saturating_sub(3) / 2;
     let left = Rect { width, ..inner };
     let right = Rect { x: inner.right().saturating_sub(width), width, ..inner };
-    for (area, name, turn) in
-        [(left, "autoregressive", 0), (right, "self-speculative", 1)].map(|(a, n, i)| (a, n, &race.lanes[i]))
-    {
-        lane(canvas, area, name, turn);
+    let starts = lines.update(race, width, canvas.state.look.ascii, canvas.theme.symbols.arrow);
+    for (at, (area, name)) in [(left, "autoregressive"), (right, "self-speculative")].into_iter().enumerate() {
+        lane(canvas, area, name, &race.lanes[at], &starts[at]);
     }
 }
 
@@ -71,13 +70,13 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
     canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
 }
 
-fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn) {
+fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn, starts: &Starts) {
     let Some(title) = row(&mut area) else { return };
     canvas.put_all(title, &[(name, Role::Heading)]);
     let Some(figures) = row(&mut area) else { return };
     measured(canvas, figures, &turn.stats);
     row(&mut area);
-    text(canvas, area, turn);
+    text(canvas, area, turn, starts);
 }
 
 /// `136 tok/s  92 tokens  0.7 s  74 % accepted`
@@ -90,22 +89,19 @@ fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
 }
 
 /// The end of a lane's text, every token with the look of its origin.
-fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn) {
+fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &Starts) {
     let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
-    let mut lines: VecDeque<Line> = VecDeque::new();
-    wrap(&flow, Place::default(), usize::MAX, area.width, &mut |line| {
-        lines.push_back(line);
-        if lines.len() > usize::from(area.height) {
-            lines.pop_front();
-        }
-        true
-    });
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+    let first = starts.len().saturating_sub(usize::from(area.height));
+    let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else { return };
+    let mut rows = area.top()..area.bottom();
+    wrap(&flow, start, usize::MAX, area.width, &mut |line| {
+        let Some(y) = rows.next() else { return false };
         let mut x = area.x;
         for run in &line.runs {
             let width = run.width.min(area.right().saturating_sub(x));
             canvas.put(x, y, &run.text, width, canvas.theme.style(run.role));
             x += width;
         }
-    }
+        true
+    });
 }

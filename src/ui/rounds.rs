@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::row;
+use super::widgets::{Cells, row};
 use crate::app::{Pane, Target};
 use crate::engine::decode::{Origin, Round};
 use ratatui::layout::Rect;
@@ -11,6 +11,7 @@ use ratatui::style::Modifier;
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "rounds", Some(Pane::Rounds));
     canvas.target(area, Target::Rounds);
+    legend(canvas, area);
     let state = canvas.state;
     let last = state.turns.iter().rposition(|turn| !turn.rounds.is_empty());
     let Some(turn) = state.view.cursor.map(|cursor| cursor.turn).or(last) else {
@@ -24,6 +25,31 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let described = selected.or(rounds.len().checked_sub(1)).and_then(|round| rounds.get(round));
     if let (Some(detail), Some(round)) = (detail, described) {
         describe(canvas, detail, round);
+    }
+}
+
+/// In the lower border: what the symbols mean, as many as there is room for.
+fn legend(canvas: &mut Canvas<'_>, area: Rect) {
+    let symbols = canvas.theme.symbols;
+    let names = [
+        (symbols.accepted, "accepted", Role::Accepted),
+        (symbols.rejected, "rejected", Role::Rejected),
+        (symbols.corrected, "corrected", Role::Corrected),
+        (symbols.bonus, "bonus", Role::Bonus),
+    ];
+    let (mut x, last) = (area.x + 2, area.right().saturating_sub(1));
+    if area.height < 2 {
+        return;
+    }
+    for (symbol, name, role) in names {
+        let row = Rect { x, y: area.bottom() - 1, width: last.saturating_sub(x), height: 1 };
+        if name.cells() + 4 > row.width {
+            return;
+        }
+        draw_symbols(canvas, row, &[(" ", Role::Dim), (symbol, role)]);
+        let words = Rect { x: x + 2, width: row.width - 2, ..row };
+        // The space at the end gives way to the next name's.
+        x = canvas.put_all(words, &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)]) - 1;
     }
 }
 

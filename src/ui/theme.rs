@@ -36,6 +36,7 @@ pub enum Role {
     Strong,
     Emphasis,
     Code,
+    Link,
     /// A step of a heat map, 0 for the least to 4 for the most.
     Heat(u8),
 }
@@ -217,7 +218,7 @@ impl Theme {
 
     fn modifier(&self, role: Role) -> Modifier {
         match role {
-            Role::Corrected => Modifier::UNDERLINED,
+            Role::Corrected | Role::Link => Modifier::UNDERLINED,
             Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading | Role::Strong => {
                 Modifier::BOLD
             }
@@ -249,7 +250,7 @@ impl Theme {
             Role::Mark => palette.mark,
             Role::Dim => palette.dim,
             Role::Border | Role::Track => palette.border,
-            Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code => palette.accent,
+            Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code | Role::Link => palette.accent,
             Role::Wrong => palette.wrong,
             Role::Heat(step) => palette.heat[usize::from(step).min(4)],
             Role::Text | Role::Prompt | Role::Plain | Role::Title | Role::Strong | Role::Emphasis => return None,

@@ -3,6 +3,7 @@
 use super::Canvas;
 use super::cache::{Cache, Key, Starts, TurnLines};
 use super::theme::Role;
+use super::welcome;
 use super::widgets::fold;
 use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::turn::Outcome;
@@ -37,7 +38,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     let key = Key { width, show_rejected: view.show_rejected, ascii: canvas.state.look.ascii };
     cache.update(canvas.state, key, canvas.theme.symbols.arrow);
     if canvas.state.turns.is_empty() && canvas.state.replay.is_none() {
-        welcome(canvas, inner);
+        welcome::draw(canvas, inner);
     }
     let shown = viewport(canvas, cache, usize::from(inner.height));
     canvas.regions.transcript = shown;
@@ -98,7 +99,10 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn].iter().map(|turn| height(turn, cache)).sum();
     let [(_, prompt), ..] = parts(turn, lines, cache.width());
-    let within = if lines.markdown.is_some() { 0 } else { lines.answer.line_of(Flow::place(at)) };
+    let within = match &lines.markdown {
+        Some((document, starts)) => starts.line_of(document.place(at)),
+        None => lines.answer.line_of(Flow::place(at)),
+    };
     Some(before + prompt + within)
 }
 
@@ -274,45 +278,5 @@ fn scrollbar(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
     for row in from..from + length {
         let (x, y) = (area.right() - 1, area.y + 1 + row as u16);
         canvas.put(x, y, canvas.theme.symbols.scroll, 1, canvas.theme.style(Role::Dim));
-    }
-}
-
-/// What to do first.
-fn welcome(canvas: &mut Canvas<'_>, inner: Rect) {
-    let lines: [(&str, Role); 7] = match &canvas.state.phase {
-        Phase::Failed { .. } if canvas.state.model.is_none() => return failure(canvas, inner),
-        _ => [
-            ("Ask something and watch how it is written.", Role::Text),
-            ("", Role::Text),
-            ("The first layers of the model draft a few tokens,", Role::Dim),
-            ("all its layers verify them at once. Move the exit", Role::Dim),
-            ("layer and the speculations while it writes; the", Role::Dim),
-            ("colours change, the words do not.", Role::Dim),
-            ("", Role::Dim),
-        ],
-    };
-    let top = inner.y + inner.height.saturating_sub(lines.len() as u16 + 1) / 2;
-    let left = inner.x + inner.width.saturating_sub(50) / 2;
-    for (at, (text, role)) in lines.iter().enumerate() {
-        let y = top + at as u16;
-        if y < inner.bottom() {
-            canvas.put(left, y, text, inner.right().saturating_sub(left), canvas.theme.style(*role));
-        }
-    }
-}
-
-/// Why there is no model, and what to do.
-fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
-    let Phase::Failed { message } = &canvas.state.phase else { return };
-    let message = crate::transcript::text::in_cells(message).into_owned();
-    let mut lines: Vec<(String, Role)> =
-        vec![("The model could not be loaded.".into(), Role::Wrong), (String::new(), Role::Text)];
-    for line in message.lines() {
-        lines.extend(fold(line, inner.width).into_iter().map(|line| (line, Role::Text)));
-    }
-    lines.push((String::new(), Role::Text));
-    lines.push(("f2 or /model chooses another one.".into(), Role::Dim));
-    for (at, (text, role)) in lines.iter().enumerate().take(usize::from(inner.height)) {
-        canvas.put(inner.x, inner.y + at as u16, text, inner.width, canvas.theme.style(*role));
     }
 }

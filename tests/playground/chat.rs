@@ -112,16 +112,3 @@ fn a_failure_says_so_and_the_next_question_works() {
     h.ask("again");
     assert_eq!(h.state.turns[1].answer(), answer().concat());
 }
-
-#[test]
-fn a_model_that_cannot_be_loaded_says_what_to_do() {
-    let mut h = Harness::starting(80, 24, Default::default());
-    assert!(h.screen().contains("opening the model"), "{}", h.screen());
-    h.send(skiplens::app::Msg::Engine(Event::LoadFailed("model.gguf: truncated".into())));
-    let screen = h.screen();
-    assert!(screen.contains("could not be loaded") && screen.contains("truncated") && screen.contains("/model"));
-    h.write("hello");
-    h.press("enter");
-    assert!(h.screen().contains("no model is loaded"), "{}", h.screen());
-    assert_eq!(h.state.prompt.text(), "hello", "the text is not lost");
-}

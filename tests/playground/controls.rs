@@ -130,6 +130,9 @@ fn commands_set_what_they_name() {
         "/set controller adaptive-k",
         "/set system \"Be brief.\"",
         "/set theme light",
+        "/set max 300",
+        "/set penalty 1.2",
+        "/set vocab 512",
     ] {
         h.ask_command(command);
         assert!(h.state.notice.as_ref().is_some_and(|notice| !notice.wrong), "{command}: {:?}", h.state.notice);
@@ -138,6 +141,7 @@ fn commands_set_what_they_name() {
     assert_eq!((s.exit_layer, s.num_speculations, s.sampling.seed), (12, 6, 7));
     assert_eq!((s.strategy, s.sampling.coupling), (Strategy::Autoregressive, Coupling::Rejection));
     assert!(!s.sampling.sample && !s.kvq_reuse);
+    assert_eq!((s.max_steps, s.sampling.repetition_penalty, s.draft_vocab), (300, 1.2, 512));
     assert_eq!((h.state.system.as_str(), h.state.look.theme), ("Be brief.", ThemeName::Light));
 }
 
@@ -148,6 +152,7 @@ fn commands_that_cannot_be_carried_out_say_why() {
         ("/set exit_layer 99", "1 to 29"),
         ("/set exit_layer x", "1 to 29"),
         ("/set colour red", "exit_layer"),
+        ("/set top 5", "`top` may be top_p, top_k"),
         ("/set theme neon", "monochrome"),
         ("/set sample maybe", "on or off"),
         ("/set", "more words"),

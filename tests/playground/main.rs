@@ -2,6 +2,7 @@
 
 mod chat;
 mod controls;
+mod loading;
 mod race;
 mod random;
 mod replay;

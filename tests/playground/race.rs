@@ -58,6 +58,20 @@ fn what_is_raced_on() {
     assert_eq!(raced(&h), Prompt::Text("three".into()));
 }
 
+/// Without an engine there is no more to come: the race says so and lets go.
+#[test]
+fn an_engine_that_dies_ends_it() {
+    let mut h = Harness::ready(80, 24);
+    h.ask("hi");
+    h.press("f7");
+    h.engine(20);
+    h.send(Msg::EngineGone);
+    assert!(h.screen().contains("the engine has stopped"), "{}", h.screen());
+    assert!(!h.state.animated());
+    h.press("esc");
+    assert!(h.state.overlay.is_none());
+}
+
 #[test]
 fn nothing_to_race_on_or_a_busy_engine_is_said() {
     let mut h = Harness::ready(80, 24);

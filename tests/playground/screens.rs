@@ -108,6 +108,49 @@ fn what_if() {
 }
 
 #[test]
+fn overlays_in_other_palettes() {
+    for theme in [ThemeName::Light, ThemeName::ColorBlind] {
+        let mut h = Harness::ready(100, 30);
+        h.state.look.theme = theme;
+        h.ask("Why is the sky blue?");
+        h.press("f4");
+        h.engine(usize::MAX);
+        h.press("down right");
+        snapshot(&format!("what-if-{}-100x30", theme.label()), &h);
+        h.press("esc f7");
+        h.engine(90);
+        snapshot(&format!("race-{}-100x30", theme.label()), &h);
+    }
+}
+
+/// The autopilot moves K while the sliders stay where the user put them.
+#[test]
+fn autopilot() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask_command("/set autopilot adaptive-k");
+        h.write("Why is the sky blue?");
+        h.press("enter");
+        h.engine(80);
+        h.tick(60_000);
+        snapshot(&format!("autopilot-{width}x{height}"), &h);
+    }
+}
+
+/// With detail on, the inspector follows the newest token while it is written.
+#[test]
+fn layers_while_writing() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.write("Why is the sky blue?");
+        h.press("enter tab tab d");
+        h.engine(60);
+        h.tick(60_000);
+        snapshot(&format!("layers-{width}x{height}"), &h);
+    }
+}
+
+#[test]
 fn race() {
     for (width, height) in [(80, 24), (160, 50)] {
         let mut h = Harness::ready(width, height);

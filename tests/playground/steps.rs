@@ -28,6 +28,28 @@ fn a_run_is_paused_stepped_and_goes_on() {
     assert_eq!(h.state.phase, Phase::Idle);
 }
 
+/// What every layer says appears while it is written, once that is asked for, and follows the newest token.
+#[test]
+fn layers_appear_while_it_writes() {
+    let mut h = Harness::ready(80, 24);
+    h.write("hi");
+    h.press("enter");
+    h.engine(20);
+    h.press("tab tab");
+    assert!(!h.screen().contains("newest token"), "{}", h.screen());
+    h.press("d");
+    assert!(matches!(h.commands.last(), Some(Command::Settings(settings)) if settings.detail));
+    h.engine(12);
+    assert!(h.screen().contains("newest token") && h.screen().contains("first agreed"), "{}", h.screen());
+    let before = h.state.inspected();
+    h.engine(12);
+    assert!(h.state.inspected() > before && h.state.view.cursor.is_none());
+    h.press("left left");
+    assert!(h.state.inspected() == h.state.view.cursor && !h.screen().contains("newest token"));
+    h.press("d");
+    assert!(matches!(h.commands.last(), Some(Command::Settings(settings)) if !settings.detail));
+}
+
 #[test]
 fn a_paused_run_can_be_cancelled() {
     let mut h = Harness::ready(100, 30);

@@ -195,6 +195,46 @@ fn finished_answers_can_be_shown_as_markdown() {
     assert!(h.screen().contains("**Rayleigh"));
 }
 
+/// Tables and links, and their tokens walked and clicked as in the plain text.
+#[test]
+fn tokens_stay_within_reach_in_markdown() {
+    let mut h = Harness::ready(100, 30);
+    let table = "| layer | share |\n|---|--:|\n| 4 | 9 % |\n| 12 | 31 % |\n\n";
+    let link = "See [the paper](https://arxiv.org/abs/2404.16710), **section 4**.";
+    h.fake.words = Some(super::support::words_of(&format!("{table}{link}")));
+    h.ask("hi");
+    h.press("ctrl-x tab tab m");
+    let screen = h.screen();
+    assert!(screen.contains("layer │ share") && screen.contains("12    │  31 %"), "{screen}");
+    assert!(screen.contains("See the paper (https://arxiv.org/abs/2404.16710), section"), "{screen}");
+    let reversed = |h: &Harness| {
+        let cells = h.buffer().content.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+        cells.map(|cell| cell.symbol()).collect::<String>()
+    };
+    let word = |h: &Harness, text: &str| {
+        let rows: Vec<String> = h.screen().lines().map(str::to_string).collect();
+        let row = rows.iter().position(|row| row.contains(text)).expect("a row");
+        (rows[row][..rows[row].find(text).expect("a word")].chars().count() as u16, row as u16)
+    };
+    let (column, row) = word(&h, "share");
+    h.click(column, row);
+    assert!(reversed(&h).starts_with("share"), "{}", reversed(&h));
+    assert!(h.screen().contains("“ share”"), "{}", h.screen());
+    let (column, row) = word(&h, "section");
+    h.click(column + 1, row);
+    assert!(reversed(&h).starts_with("sectio"), "{}", reversed(&h));
+    let at = h.state.view.cursor.expect("a cursor");
+    h.press("right right");
+    assert!(h.state.view.cursor > Some(at));
+    assert!(reversed(&h).trim_start().starts_with('4'), "{}", reversed(&h));
+    let mut visited = 0;
+    while h.state.view.cursor > Some(TokenRef { turn: 0, round: 0, slot: 0 }) {
+        h.press("left");
+        visited += 1;
+    }
+    assert!(visited > 20, "every kept token is walked, and no rejected one: {visited}");
+}
+
 #[test]
 fn what_is_typed_while_loading_or_writing_is_kept() {
     let mut h = Harness::starting(100, 30, Default::default());

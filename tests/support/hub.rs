@@ -15,6 +15,8 @@ pub struct FakeHub {
     pub endpoint: String,
     /// Paths that were asked for.
     pub requests: Arc<Mutex<Vec<String>>>,
+    /// Where in their files downloads began.
+    pub begun: Arc<Mutex<Vec<usize>>>,
 }
 
 /// What it serves and to whom.
@@ -23,6 +25,8 @@ pub struct Served {
     pub files: BTreeMap<String, Vec<u8>>,
     /// The token that opens its files; none for everybody's.
     pub token: Option<String>,
+    /// Whether files come in small pieces with pauses between them.
+    pub slowly: bool,
 }
 
 impl FakeHub {
@@ -30,14 +34,15 @@ impl FakeHub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let log = requests.clone();
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let (log, starts) = (requests.clone(), begun.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (served, log) = (served.clone(), log.clone());
-                std::thread::spawn(move || answer(stream, &served, &log));
+                let (served, log, starts) = (served.clone(), log.clone(), starts.clone());
+                std::thread::spawn(move || answer(stream, &served, &log, &starts));
             }
         });
-        Self { endpoint, requests }
+        Self { endpoint, requests, begun }
     }
 }
 
@@ -66,9 +71,10 @@ fn read(stream: &TcpStream) -> Option<Request> {
     Some(Request { path, range, token })
 }
 
-fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>) {
+fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<usize>>) {
     let Some(request) = read(&stream) else { return };
     log.lock().unwrap().push(request.path.clone());
+    starts.lock().unwrap().extend(request.range.map(|(from, _)| from));
     let info = format!("/api/models/{REPOSITORY}/revision/main");
     let prefix = format!("/{REPOSITORY}/resolve/main/");
     let file = request.path.strip_prefix(&prefix).map(|name| served.files.get(name));
@@ -80,7 +86,16 @@ fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>) {
         Some(Some(data)) => serve(&request, data),
         _ => reply("404 Not Found", "", b""),
     };
-    stream.write_all(&reply).ok();
+    if !served.slowly {
+        stream.write_all(&reply).ok();
+        return;
+    }
+    for piece in reply.chunks(8 * 1024) {
+        if stream.write_all(piece).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 fn serve(request: &Request, data: &[u8]) -> Vec<u8> {

@@ -1,148 +1,20 @@
 //! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
 #![cfg(unix)]
 
+mod cost;
+mod lending;
 mod picture;
+mod session;
 #[path = "../support/mod.rs"]
 mod support;
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use session::Session;
 use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
 use skiplens::engine::worker::{Message, Prompt, Role, RunId};
 use skiplens::transcript::{Entry, Journal, RunEnd, Store};
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// How long anything may take. The machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The program in a terminal of its own.
-struct Session {
-    master: Box<dyn MasterPty + Send>,
-    writer: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    screen: Arc<Mutex<vt100::Parser>>,
-    /// All that was ever sent to the terminal.
-    sent: Arc<Mutex<Vec<u8>>>,
-    home: tempfile::TempDir,
-}
-
-impl Session {
-    fn start(model: &Path, columns: u16, rows: u16) -> Self {
-        let args = [OsStr::new("--model"), model.as_os_str()];
-        Self::with(&args, tempfile::tempdir().expect("a home"), (columns, rows))
-    }
-
-    /// The program with these arguments in a home that may hold sessions.
-    fn with(args: &[&OsStr], home: tempfile::TempDir, (columns, rows): (u16, u16)) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_skiplens"));
-        command.args(args);
-        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")] {
-            command.env(name, value);
-        }
-        command.env_remove("NO_COLOR");
-        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
-            command.env(name, home.path());
-        }
-        command.env("SKIPLENS_DATA_DIR", home.path().join("skiplens"));
-        let child = pair.slave.spawn_command(command).expect("the program");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
-        let sent = Arc::new(Mutex::new(Vec::new()));
-        let mut reader = pair.master.try_clone_reader().expect("a reader");
-        let (parser, log) = (screen.clone(), sent.clone());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                parser.lock().expect("the screen").process(&buffer[..count]);
-                log.lock().expect("the log").extend_from_slice(&buffer[..count]);
-            }
-        });
-        let writer = pair.master.take_writer().expect("a writer");
-        Self { master: pair.master, writer, child, screen, sent, home }
-    }
-
-    fn type_(&mut self, keys: &str) {
-        self.writer.write_all(keys.as_bytes()).expect("typing");
-        self.writer.flush().expect("typing");
-    }
-
-    fn contents(&self) -> String {
-        self.screen.lock().expect("the screen").screen().contents()
-    }
-
-    /// Wait until the screen satisfies something.
-    fn wait(&self, what: &str, until: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let contents = self.contents();
-            if until(&contents) {
-                return contents;
-            }
-            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}:\n{contents}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn resize(&self, columns: u16, rows: u16) {
-        self.screen.lock().expect("the screen").screen_mut().set_size(rows, columns);
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        self.master.resize(size).expect("a new size");
-    }
-
-    /// Press the left button at a cell, drag to another and release, in the SGR encoding.
-    fn drag(&mut self, from: (u16, u16), to: (u16, u16)) {
-        let at = |button: u8, (column, row): (u16, u16), end: char| {
-            format!("\x1b[<{button};{};{}{end}", column + 1, row + 1)
-        };
-        let events = at(0, from, 'M') + &at(32, to, 'M') + &at(0, to, 'm');
-        self.type_(&events);
-    }
-
-    /// The column and row of a text on screen.
-    fn find(&self, text: &str) -> Option<(u16, u16)> {
-        let screen = self.screen.lock().expect("the screen");
-        let (rows, columns) = screen.screen().size();
-        screen.screen().rows(0, columns).take(usize::from(rows)).enumerate().find_map(|(y, row)| {
-            let before = &row[..row.find(text)?];
-            Some((before.chars().count() as u16, y as u16))
-        })
-    }
-
-    /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
-    fn picture(&self) {
-        if let Some(path) = std::env::var_os("SKIPLENS_PICTURE") {
-            self.wait("a screen worth a picture", |screen| screen.contains(" 40 "));
-            let screen = self.screen.lock().expect("the screen");
-            std::fs::write(path, picture::svg(screen.screen())).expect("the picture");
-        }
-    }
-
-    /// Wait for the end; the terminal must be as it was.
-    fn assert_restored(mut self) -> u32 {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a status") {
-                break status;
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end:\n{}", self.contents());
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        std::thread::sleep(Duration::from_millis(100));
-        let screen = self.screen.lock().expect("the screen");
-        assert!(!screen.screen().alternate_screen(), "the alternate screen is left");
-        assert!(!screen.screen().hide_cursor(), "the cursor is shown");
-        assert!(!screen.screen().bracketed_paste(), "pastes are plain again");
-        assert_eq!(screen.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is released");
-        drop(screen);
-        let sent = self.sent.lock().expect("the log");
-        assert!(!sent.is_empty());
-        status.exit_code()
-    }
-}
+use std::time::Duration;
 
 #[test]
 fn a_missing_model_is_explained_and_the_terminal_is_given_back() {

@@ -19,14 +19,18 @@ use recorder::Recorder;
 use shelf::Shelf;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
-use terminal::{Signals, Terminal};
+use terminal::Signals;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 pub use start::{replay, start};
+pub use terminal::Terminal;
 
 /// At most this often is a frame drawn: 60 times a second.
 const FRAME: Duration = Duration::from_micros(16_667);
+/// While the engine works, which needs the cores more: 30 times a second. A key is answered as fast as ever.
+const BUSY_FRAME: Duration = Duration::from_micros(33_333);
 /// While something moves by itself.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -93,6 +97,7 @@ struct Driver {
     /// None once the engine's thread is gone.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
+    last_frame: Instant,
     /// Not before this moment is the next frame drawn.
     next_frame: Instant,
     /// Whether there is something to draw.
@@ -115,11 +120,14 @@ impl Driver {
             found,
             events,
             start: Instant::now(),
+            last_frame: Instant::now(),
             next_frame: Instant::now(),
             changed: true,
         })
     }
 
+    /// While the engine works its events are looked at once a frame: to be woken by each of them would take the cores
+    /// away from it.
     async fn serve(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
         let mut ticks = interval(TICK);
@@ -130,11 +138,14 @@ impl Driver {
                 biased;
                 () = signals.stop() => return Ok(()),
                 input = self.input.next() => match input {
-                    Some(input) => message(input?),
+                    Some(input) => {
+                        self.next_frame = self.next_frame.min(self.last_frame + FRAME);
+                        message(input?)
+                    }
                     None => return Ok(()),
                 },
-                () = sleep_until(self.next_frame.into()), if changed => None,
-                event = next(&mut self.events) => Some(event),
+                () = sleep_until(self.next_frame.into()), if changed || animated => None,
+                event = next(&mut self.events), if !animated => Some(event),
                 Some(found) = self.found.recv() => Some(found),
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                     Some(Msg::Tick(self.start.elapsed()))
@@ -147,8 +158,8 @@ impl Driver {
                 self.take(msg)?;
             }
             self.drain()?;
-            if self.changed && Instant::now() >= self.next_frame {
-                self.draw()?;
+            if Instant::now() >= self.next_frame {
+                self.frame()?;
             }
         }
         Ok(())
@@ -157,14 +168,27 @@ impl Driver {
     /// When something happens by itself, at most once a frame.
     fn due(&self) -> Option<Instant> {
         let due = self.start + self.state.now + self.state.due_in()?;
-        Some(due.max(self.next_frame))
+        Some(due.max(self.last_frame + FRAME))
     }
 
     /// Take in all that the engine has said by now, so that a frame shows the newest.
     fn drain(&mut self) -> Result<()> {
-        while let Some(Ok(event)) = self.events.as_mut().map(UnboundedReceiver::try_recv) {
-            self.take(Msg::Engine(event))?;
+        while let Some(receiver) = &mut self.events {
+            match receiver.try_recv() {
+                Ok(event) => self.take(Msg::Engine(event))?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => self.take(Msg::EngineGone)?,
+            }
         }
+        Ok(())
+    }
+
+    /// The moment for a frame has come: draw what has changed, and set the next one.
+    fn frame(&mut self) -> Result<()> {
+        if self.changed {
+            self.draw()?;
+        }
+        self.next_frame = Instant::now() + if self.state.animated() { BUSY_FRAME } else { FRAME };
         Ok(())
     }
 
@@ -187,7 +211,7 @@ impl Driver {
     fn draw(&mut self) -> Result<()> {
         let regions = self.terminal.draw(|frame| self.screen.draw(&self.state, frame))?;
         update(&mut self.state, Msg::Drawn(regions));
-        self.next_frame = Instant::now() + FRAME;
+        self.last_frame = Instant::now();
         self.changed = false;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{files, play, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
-use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, cached_models};
+use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models};
 use crate::engine::worker::{self, ModelRequest};
 use crate::transcript::Session;
 use color_eyre::Result;
@@ -89,10 +89,13 @@ fn models(request: &ModelRequest) -> Vec<ModelChoice> {
     let asked = request.model.iter().map(|name| choice(name, "from the command line".into()));
     let here = cached.iter().map(|model| choice(&model.id, format!("downloaded · {}", gigabytes(model.bytes))));
     let known = KNOWN_MODELS.iter().filter(|known| cached.iter().all(|model| model.id != known.id)).map(|known| {
-        let gated = if known.gated { " · ask for access first" } else { "" };
-        choice(known.id, format!("{} layers · {} at 16 bits{gated}", known.layers, gigabytes(known.bytes)))
+        let gated = if known.gated { " · access on request" } else { "" };
+        choice(known.id, format!("{} layers · {}{gated}", known.layers, gigabytes(known.bytes)))
     });
-    std::iter::once(bundled).chain(asked).chain(here).chain(known).collect()
+    let untuned = format!("{} · not tuned: few accepted", gigabytes(PUBLISHED_BYTES));
+    let listed = cached.iter().map(|model| &model.id).chain(&request.model).any(|name| name == PUBLISHED_MODEL);
+    let published = (!listed).then(|| choice(PUBLISHED_MODEL, untuned));
+    std::iter::once(bundled).chain(asked).chain(here).chain(published).chain(known).collect()
 }
 
 /// About what a model takes in memory.

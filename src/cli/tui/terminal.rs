@@ -11,16 +11,21 @@ use crossterm::terminal::{
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
-use std::io::{Stdout, stdout};
+use std::io::{BufWriter, Stdout, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Bytes of a frame that are sent in one go.
+const BUFFER: usize = 64 * 1024;
+
+type Inner = ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+
 /// The terminal while it is ours. Dropping gives it back.
 pub struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    inner: Inner,
     mouse: bool,
 }
 
@@ -30,17 +35,17 @@ impl Terminal {
         report_panics();
         take(mouse)?;
         // From here on dropping restores.
-        let backend = CrosstermBackend::new(stdout());
-        let inner = ratatui::Terminal::new(backend).inspect_err(|_| give_back())?;
+        let inner = blank().inspect_err(|_| give_back())?;
         Ok(Self { inner, mouse })
     }
 
     /// Draw one frame in one go.
     pub fn draw<T>(&mut self, render: impl FnOnce(&mut Frame<'_>) -> T) -> Result<T> {
-        execute!(stdout(), BeginSynchronizedUpdate)?;
+        // Sent at once: should `render` panic, nothing must be left in the buffer to follow the terminal's restoration.
+        execute!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         let mut drawn = None;
         let result = self.inner.draw(|frame| drawn = Some(render(frame))).map(drop);
-        execute!(stdout(), EndSynchronizedUpdate)?;
+        execute!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         result?;
         drawn.ok_or_else(|| color_eyre::eyre::eyre!("the terminal drew no frame"))
     }
@@ -65,7 +70,8 @@ impl Terminal {
         give_back();
         let done = work();
         take(self.mouse)?;
-        self.inner.clear()?;
+        // What was on screen is gone. Clearing would ask the terminal for its cursor, and not every one answers.
+        self.inner = blank()?;
         Ok(done)
     }
 }
@@ -74,6 +80,11 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// A screen of which nothing is drawn yet.
+fn blank() -> std::io::Result<Inner> {
+    ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(BUFFER, stdout())))
 }
 
 fn take(mouse: bool) -> Result<()> {

@@ -164,7 +164,13 @@ impl Decoder {
             _ => self.step(session, run, settings, watch),
         };
         match outcome {
-            Ok(round) => Ok(self.settle(session, run, Round { control, ..round })),
+            Ok(round) => {
+                let mut round = self.settle(session, run, Round { control, ..round });
+                if settings.detail {
+                    self.record_layers(session, settings, &mut round)?;
+                }
+                Ok(round)
+            }
             Err(error) => {
                 session.truncate(before);
                 Err(error)

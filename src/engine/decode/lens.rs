@@ -1,6 +1,6 @@
 //! What every layer would have said along a text, through the final norm and the shared head (the logit lens).
 
-use super::{Decoder, LayerChoice, Phase, Session, Settings, Watch};
+use super::{Decoder, LayerChoice, Phase, Round, Session, Settings, Watch};
 use crate::engine::sampling::{Distribution, History, Pick, Sampler, VocabSubset};
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,26 @@ impl Decoder {
             rows.extend(self.lens_chunk(session, start..positions.end.min(start + LENS_CHUNK), settings)?);
         }
         Ok(rows)
+    }
+
+    /// Adds to the details of a round that has just been settled what every layer would have said at its positions.
+    pub(super) fn record_layers(
+        &mut self,
+        session: &mut Session,
+        settings: &Settings,
+        round: &mut Round,
+    ) -> Result<()> {
+        let end = session.tokens().len();
+        for row in self.lens(session, round.position..end, settings, &mut ())? {
+            let at = row.position - round.position;
+            let last = round.last.as_mut().filter(|_| at == round.accepted).and_then(|last| last.detail.as_mut());
+            // The first rejected draft stands at the place of the token that was put there instead.
+            let drafted = round.drafted.get_mut(at).and_then(|token| token.detail.as_mut());
+            for detail in last.into_iter().chain(drafted) {
+                detail.layers.clone_from(&row.layers);
+            }
+        }
+        Ok(())
     }
 
     fn lens_chunk(&mut self, session: &mut Session, chunk: Range<usize>, settings: &Settings) -> Result<Vec<LensRow>> {

@@ -87,7 +87,7 @@ pub struct TokenDetail {
     pub draft_entropy: Option<f32>,
     /// Entropy of the verifier's distribution in nats.
     pub verify_entropy: Option<f32>,
-    /// What each layer 1..=L would have said through the final norm and head; empty unless asked for.
+    /// What each layer 1..=L would have said through the final norm and head; empty where the text went another way.
     pub layers: Vec<LayerChoice>,
 }
 

@@ -323,3 +323,24 @@ fn the_forecast_of_the_lens_comes_true() {
         }
     }
 }
+
+/// Detail names, for every token of the text, what each layer would have said; the words stay what they are.
+#[test]
+fn detail_holds_every_layer_and_changes_nothing() {
+    let prompt: Vec<u32> = (3..12).collect();
+    for strategy in [Strategy::Autoregressive, Strategy::EarlyExit, Strategy::SelfSpeculative] {
+        let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 1);
+        let plain = Settings { strategy, exit_layer: 2, num_speculations: 3, max_steps: 30, ..Settings::default() };
+        let detailed = Settings { detail: true, ..plain.clone() };
+        let (without, with) =
+            (rounds(&mut decoder, &prompt, &plain, |_, _| {}), rounds(&mut decoder, &prompt, &detailed, |_, _| {}));
+        assert_eq!(tokens(&without), tokens(&with));
+        let chooser = if strategy == Strategy::EarlyExit { 2 } else { 4 };
+        for token in with.iter().flat_map(Round::kept) {
+            let layers = &token.detail.expect("a detail").layers;
+            assert_eq!(layers.iter().map(|choice| choice.layer).collect::<Vec<_>>(), [1, 2, 3, 4]);
+            assert_eq!(layers[chooser - 1].id, token.id, "{strategy:?}");
+        }
+        assert!(without.iter().flat_map(Round::kept).all(|token| token.detail.is_none()));
+    }
+}

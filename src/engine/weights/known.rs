@@ -20,6 +20,12 @@ impl KnownModel {
     }
 }
 
+/// The published model that the bundled one was tuned from. It stands in where that one is missing, but was not tuned
+/// for early exit.
+pub const PUBLISHED_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
+/// About how many bytes its download takes.
+pub const PUBLISHED_BYTES: u64 = 270_000_000;
+
 /// The models of the LayerSkip paper and its successors, smallest first.
 pub const KNOWN_MODELS: [KnownModel; 7] = [
     layerskip("facebook/layerskip-llama3.2-1B", 16, 2_500_000_000),

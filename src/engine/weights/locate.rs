@@ -1,7 +1,7 @@
 //! Where a model comes from: a path, the Hugging Face hub, or the one that comes with skiplens.
 
 use super::hub::{Hub, HubModel};
-use super::known::{KNOWN_MODELS, known_model};
+use super::known::{KNOWN_MODELS, PUBLISHED_MODEL, known_model};
 use crate::engine::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,7 @@ fn find_bundled(folders: &[PathBuf]) -> Result<PathBuf> {
     let looked: Vec<_> = folders.iter().map(|folder| format!("  {}", folder.display())).collect();
     Err(Error::Model(format!(
         "the bundled model {BUNDLED_FILE} was not found; looked in\n{}\nSet {FOLDER_VARIABLE} to its folder, or choose \
-         another model: --model PATH, or --model HuggingFaceTB/SmolLM2-135M-Instruct, which is downloaded (it was not \
+         another model: --model PATH, or --model {PUBLISHED_MODEL}, which is downloaded (it was not \
          trained for early exit, so little of what it drafts will be accepted)",
         looked.join("\n")
     )))

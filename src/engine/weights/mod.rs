@@ -13,7 +13,7 @@ mod shapes;
 
 pub use dtype::Dtype;
 pub use hub::{CachedModel, cached_models};
-pub use known::{KNOWN_MODELS, KnownModel, known_model};
+pub use known::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
 pub use locate::{BUNDLED_FILE, Progress, locate};
 
 use crate::engine::text::TextParts;

@@ -98,6 +98,8 @@ impl<'a> Steering<'a> {
             Command::Settings(settings) => self.settings = settings,
             Command::Cancel(run) => self.cancelled |= run == self.run,
             Command::Lens { .. } => self.inbox.postpone(command),
+            // Nothing is loading while something is generated.
+            Command::CancelLoad => {}
             Command::Pause => self.paused = true,
             Command::Step => self.steps += 1,
             Command::Resume => (self.paused, self.steps) = (false, 0),

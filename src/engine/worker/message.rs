@@ -15,6 +15,8 @@ pub struct RunId(pub u64);
 pub enum Command {
     /// Load a model in place of the present one.
     Load(ModelRequest),
+    /// Give up the load under way, the download included; there is no model then.
+    CancelLoad,
     /// Answer a prompt. Settings are replaced by later [`Command::Settings`].
     Generate {
         run: RunId,
@@ -121,6 +123,8 @@ pub enum Event {
     Loaded(ModelInfo),
     /// The model could not be loaded.
     LoadFailed(String),
+    /// The load was given up.
+    LoadCancelled,
     /// Prompt tokens computed so far; `cached` of `total` were found in the cache.
     Prefill {
         run: RunId,

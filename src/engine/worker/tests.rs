@@ -3,11 +3,12 @@
 use super::*;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
-use crate::engine::instance::Instance;
+use crate::engine::instance::{Instance, Progress};
 use crate::engine::model::random;
 use crate::engine::{Error, Result};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
+use std::time::Duration;
 
 fn instance() -> Result<Instance> {
     let config = LlamaConfig {
@@ -29,14 +30,22 @@ fn instance() -> Result<Instance> {
     Instance::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {})
 }
 
-/// Loads the random model, except when asked for one named `missing` or `faulty`.
+/// Loads the random model, except when asked for one named `missing`, `endless`, `stalled` or `faulty`.
 fn worker() -> Worker {
-    let worker =
-        spawn_with(|request: &ModelRequest, _: crate::engine::instance::Progress<'_>| match request.model.as_deref() {
-            Some("missing") => Err(Error::Model("no such model".into())),
-            Some(_) => panic!("a fault on purpose"),
-            None => instance(),
-        });
+    let worker = spawn_with(|request: &ModelRequest, progress: Progress<'_>| match request.model.as_deref() {
+        Some("missing") => Err(Error::Model("no such model".into())),
+        Some("endless") => loop {
+            progress("downloading", Some(0.5));
+            std::thread::sleep(Duration::from_millis(1));
+        },
+        Some("stalled") => {
+            progress("downloading", None);
+            std::thread::sleep(Duration::from_secs(3600));
+            instance()
+        }
+        Some(_) => panic!("a fault on purpose"),
+        None => instance(),
+    });
     worker.unwrap()
 }
 
@@ -211,4 +220,31 @@ fn the_lens_covers_the_generated_text() {
     let forecast = Forecast::of(&rows, 2, 4, &costs.unwrap());
     assert_eq!((forecast.drafted, forecast.accepted), (found.drafted, found.accepted));
     assert!(forecast.speed > 0.0);
+}
+
+/// Whether the download runs or stands still, giving it up takes no time, and the worker goes on.
+#[test]
+fn a_load_can_be_given_up() {
+    for name in ["endless", "stalled"] {
+        let mut worker = worker();
+        tell(&worker, Command::Load(ModelRequest { model: Some(name.into()), ..ModelRequest::default() }));
+        until(&mut worker, |event| matches!(event, Event::Loading { .. }));
+        tell(&worker, Command::CancelLoad);
+        until(&mut worker, |event| *event == Event::LoadCancelled);
+        tell(&worker, Command::Load(ModelRequest::default()));
+        until(&mut worker, |event| matches!(event, Event::Loaded(_)));
+        tell(&worker, Command::CancelLoad);
+        tell(&worker, generate(1, settings(5)));
+        assert_eq!(tokens(&until(&mut worker, ended)).len(), 5);
+    }
+}
+
+#[test]
+fn another_load_takes_the_place_of_one_under_way() {
+    let mut worker = worker();
+    tell(&worker, Command::Load(ModelRequest { model: Some("endless".into()), ..ModelRequest::default() }));
+    until(&mut worker, |event| matches!(event, Event::Loading { .. }));
+    tell(&worker, Command::Load(ModelRequest::default()));
+    let events = until(&mut worker, |event| matches!(event, Event::Loaded(_)));
+    assert!(!events.contains(&Event::LoadCancelled));
 }

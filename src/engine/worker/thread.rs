@@ -1,13 +1,15 @@
 //! The thread itself: takes commands one by one, and outlives whatever panics in one of them.
 
 use super::generation::Steering;
+use super::loading::{self, Loader, Outcome};
 use super::{Command, Event, ModelRequest, RunId};
+use crate::engine::Result;
 use crate::engine::decode::{Costs, Session, Settings, Stats, StopReason};
-use crate::engine::instance::{Instance, Progress};
-use crate::engine::{Error, Result};
+use crate::engine::instance::Instance;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -26,10 +28,6 @@ pub fn spawn() -> std::io::Result<Worker> {
     spawn_with(Instance::load)
 }
 
-/// How a worker comes to a model.
-pub trait Loader: FnMut(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + 'static {}
-impl<F: FnMut(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + 'static> Loader for F {}
-
 /// Starts a worker that loads models in a way of the caller's own.
 ///
 /// Fails when the system gives no thread.
@@ -37,7 +35,7 @@ pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
     let (commands, inbox) = mpsc::channel();
     let (sender, events) = unbounded_channel();
     let body =
-        move || Thread { inbox: Inbox::new(inbox), events: sender, loader: Box::new(loader), loaded: None }.run();
+        move || Thread { inbox: Inbox::new(inbox), events: sender, loader: Arc::new(loader), loaded: None }.run();
     let thread = std::thread::Builder::new().name("skiplens-worker".into()).spawn(body)?;
     Ok(Worker { commands, events, thread })
 }
@@ -81,7 +79,7 @@ struct Loaded {
 struct Thread {
     inbox: Inbox,
     events: UnboundedSender<Event>,
-    loader: Box<dyn Loader>,
+    loader: Arc<dyn Loader>,
     loaded: Option<Loaded>,
 }
 
@@ -105,8 +103,13 @@ impl Thread {
                 Command::Lens { run, settings } => {
                     self.steered(run, settings, |steering, loaded| lens(steering, loaded).map(|()| None))
                 }
-                // Without a running generation there is nothing for these to act on.
-                Command::Settings(_) | Command::Cancel(_) | Command::Pause | Command::Step | Command::Resume => {}
+                // Without a load or a generation there is nothing for these to act on.
+                Command::CancelLoad
+                | Command::Settings(_)
+                | Command::Cancel(_)
+                | Command::Pause
+                | Command::Step
+                | Command::Resume => {}
             }
         }
     }
@@ -118,22 +121,18 @@ impl Thread {
 
     fn load(&mut self, request: &ModelRequest) {
         self.loaded = None;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let events = &self.events;
-            let mut report = |stage: &str, fraction| {
-                let _ = events.send(Event::Loading { stage: stage.to_owned(), fraction });
-            };
-            let instance = (self.loader)(request, &mut report)?;
-            let session = instance.decoder.session()?;
-            Ok::<_, Error>(Loaded { instance, session, last: None, costs: None })
-        }));
+        let outcome = loading::load(&self.loader, request, &mut self.inbox, &self.events);
         match outcome {
-            Ok(Ok(loaded)) => {
-                self.tell(Event::Loaded(loaded.instance.info.clone()));
-                self.loaded = Some(loaded);
-            }
-            Ok(Err(error)) => self.tell(Event::LoadFailed(error.to_string())),
-            Err(panic) => self.tell(Event::LoadFailed(format!("a fault in the program: {}", panic_message(&*panic)))),
+            Outcome::Loaded(instance) => match instance.decoder.session() {
+                Ok(session) => {
+                    self.tell(Event::Loaded(instance.info.clone()));
+                    self.loaded = Some(Loaded { instance: *instance, session, last: None, costs: None });
+                }
+                Err(error) => self.tell(Event::LoadFailed(error.to_string())),
+            },
+            Outcome::Failed(message) => self.tell(Event::LoadFailed(message)),
+            Outcome::Cancelled => self.tell(Event::LoadCancelled),
+            Outcome::Superseded => {}
         }
     }
 
@@ -176,7 +175,7 @@ fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
     outcome
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
 }

@@ -2,7 +2,8 @@
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
-    Candidate, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats, StopReason, Strategy, TokenDetail,
+    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats, StopReason, Strategy,
+    TokenDetail,
 };
 use skiplens::engine::worker::{Command, Event, ModelInfo, RunId};
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ pub struct Fake {
     /// The race that is reported.
     race: Option<RunId>,
     ready: VecDeque<Event>,
+    /// What it answers in place of the usual text.
+    pub words: Option<Vec<String>>,
 }
 
 struct Running {
@@ -29,7 +32,11 @@ struct Running {
 
 /// The text of every answer, in tokens.
 pub fn answer() -> Vec<String> {
-    let text = include_str!("../fixtures/answer.txt").trim_end();
+    words_of(include_str!("../fixtures/answer.txt").trim_end())
+}
+
+/// A text in tokens.
+pub fn words_of(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for c in text.chars() {
         match words.last_mut() {
@@ -79,6 +86,7 @@ impl Fake {
                 (self.run, self.last) = (None, None);
                 self.ready = VecDeque::from([loaded()]);
             }
+            (Command::CancelLoad, _) => self.ready = VecDeque::from([Event::LoadCancelled]),
             (Command::Generate { run, settings, .. }, _) => self.start(*run, settings.clone()),
             (Command::Lens { run, .. }, _) => self.lens(*run),
             (Command::Race { run, settings, .. }, _) => {
@@ -118,7 +126,8 @@ impl Fake {
     fn start(&mut self, id: RunId, settings: Settings) {
         self.ready.clear();
         self.last = Some((id, false));
-        self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words: answer() });
+        let words = self.words.clone().unwrap_or_else(answer);
+        self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words });
         for done in [16, 24] {
             self.ready.push_back(Event::Prefill { run: id, done, total: 24, cached: 8 });
         }
@@ -148,7 +157,13 @@ impl Fake {
     fn round(&mut self) {
         let Some(run) = &mut self.run else { return };
         let words = run.words.clone();
-        let made = round(run.rounds.len(), run.at, &run.settings, &words);
+        let mut settings = run.settings.clone();
+        let steered = settings.controller == Controller::AdaptiveSpeculations;
+        if steered {
+            settings.num_speculations = 2 + run.rounds.len() % 4;
+        }
+        let mut made = round(run.rounds.len(), run.at, &settings, &words);
+        made.control = steered.then(|| format!("K follows acceptance: {}.4", settings.num_speculations));
         for token in &made.drafted {
             let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
             self.ready.push_back(Event::Drafted { run: run.id, id, text, p_draft });

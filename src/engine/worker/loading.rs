@@ -1,0 +1,96 @@
+//! Loading a model on a thread of its own, so that the worker can turn away from it at any time: a download may stand
+//! still for minutes.
+
+use super::thread::{Inbox, panic_message};
+use super::{Command, Event, ModelRequest};
+use crate::engine::Result;
+use crate::engine::instance::{Instance, Progress};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How a worker comes to a model.
+pub trait Loader: Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static {}
+impl<F: Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static> Loader for F {}
+
+/// How long a command may wait while nothing is reported.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// How a load ended.
+pub(super) enum Outcome {
+    Loaded(Box<Instance>),
+    Failed(String),
+    /// As [`Command::CancelLoad`] wished.
+    Cancelled,
+    /// Another load or the end of the program came between; it waits in the inbox.
+    Superseded,
+}
+
+/// What the loading thread says.
+enum Report {
+    Progress(String, Option<f32>),
+    Ended(Outcome),
+}
+
+/// Loads a model under the eyes of the inbox. A load that is given up ends at its next report; what it has downloaded
+/// by then stays in the cache, to be continued.
+pub(super) fn load(
+    loader: &Arc<dyn Loader>,
+    request: &ModelRequest,
+    inbox: &mut Inbox,
+    events: &UnboundedSender<Event>,
+) -> Outcome {
+    let (sender, reports) = mpsc::channel();
+    let (loader, request) = (loader.clone(), request.clone());
+    let thread = std::thread::Builder::new().name("skiplens-loader".into());
+    match thread.spawn(move || run(&*loader, &request, &sender)) {
+        Ok(_) => follow(&reports, inbox, events),
+        Err(error) => Outcome::Failed(format!("the system gives no thread to load the model: {error}")),
+    }
+}
+
+/// Passes on what is reported, until the load has ended or is to be given up: then nobody listens to it any more.
+fn follow(reports: &Receiver<Report>, inbox: &mut Inbox, events: &UnboundedSender<Event>) -> Outcome {
+    loop {
+        match reports.recv_timeout(GLANCE) {
+            Ok(Report::Progress(stage, fraction)) => drop(events.send(Event::Loading { stage, fraction })),
+            Ok(Report::Ended(outcome)) => return outcome,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Outcome::Failed("loading ended without a model".into()),
+        }
+        loop {
+            match inbox.arriving(false) {
+                Ok(Command::CancelLoad) => return Outcome::Cancelled,
+                Ok(command) => {
+                    let leaves = matches!(command, Command::Load(_) | Command::Shutdown);
+                    inbox.postpone(command);
+                    if leaves {
+                        return Outcome::Superseded;
+                    }
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Outcome::Superseded,
+            }
+        }
+    }
+}
+
+/// The loading thread. When nobody listens any more it unwinds out of whatever it is in, which closes files and gives
+/// back locks; the library that downloads knows no other way to stop.
+fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
+    struct GivenUp;
+    let mut report = |stage: &str, fraction| {
+        if sender.send(Report::Progress(stage.to_owned(), fraction)).is_err() {
+            resume_unwind(Box::new(GivenUp));
+        }
+    };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| loader(request, &mut report))) {
+        Ok(Ok(instance)) => Outcome::Loaded(Box::new(instance)),
+        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Err(panic) if panic.is::<GivenUp>() => return,
+        Err(panic) => Outcome::Failed(format!("a fault in the program: {}", panic_message(&*panic))),
+    };
+    let _ = sender.send(Report::Ended(outcome));
+}

@@ -1,0 +1,118 @@
+//! The text of an answer as it is shown, with the token that each stretch of it comes from.
+
+use super::super::theme::Role;
+use super::super::widgets::Cells;
+use super::super::wrap::{Piece, Run, Source};
+use crate::app::turn::{TokenRef, Turn, is_kept, slots, token};
+use crate::transcript::text::in_cells;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A text made safe, and where in it each token ends.
+#[derive(Debug, Default)]
+pub struct Text {
+    pub shown: String,
+    ends: Vec<(usize, TokenRef)>,
+}
+
+/// A part of a line before it is cut at its tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Span {
+    /// A stretch of the text.
+    Source(Range<usize>, Role),
+    /// What Markdown puts in the place of its marks.
+    Made(&'static str, Role),
+}
+
+/// A stretch with one look, of one token or of none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fragment {
+    pub text: String,
+    pub role: Role,
+    pub token: Option<TokenRef>,
+}
+
+impl Text {
+    /// The answer of the turn at `index`.
+    pub fn of(index: usize, turn: &Turn) -> Self {
+        let mut text = Self::default();
+        for (number, round) in turn.rounds.iter().enumerate() {
+            for slot in (0..slots(round)).filter(|slot| is_kept(round, *slot)) {
+                text.shown.push_str(&token(round, slot).map_or(Cow::Borrowed(""), |token| in_cells(token.text)));
+                text.ends.push((text.shown.len(), TokenRef { turn: index, round: number, slot }));
+            }
+        }
+        text
+    }
+
+    /// Spans cut wherever a token ends.
+    pub fn cut(&self, spans: &[Span]) -> Vec<Fragment> {
+        let mut fragments = Vec::new();
+        for span in spans {
+            match span {
+                Span::Made(text, role) => fragments.push(Fragment::made(*text, *role)),
+                Span::Source(range, role) => self.cut_range(range.clone(), *role, &mut fragments),
+            }
+        }
+        fragments
+    }
+
+    fn cut_range(&self, range: Range<usize>, role: Role, out: &mut Vec<Fragment>) {
+        let mut from = range.start;
+        let first = self.ends.partition_point(|(end, _)| *end <= from);
+        for (end, token) in &self.ends[first..] {
+            let to = range.end.min(*end);
+            if from < to {
+                out.push(Fragment { text: self.shown[from..to].into(), role, token: Some(*token) });
+            }
+            from = to;
+            if from >= range.end {
+                return;
+            }
+        }
+        if from < range.end {
+            out.push(Fragment { text: self.shown[from..range.end].into(), role, token: None });
+        }
+    }
+}
+
+/// Words that are wrapped by themselves: a cell of a table, an item of a list.
+#[derive(Debug, Default)]
+pub struct Paragraph(pub Vec<Fragment>);
+
+impl Paragraph {
+    /// Cells on one line.
+    pub fn width(&self) -> u16 {
+        self.0.iter().map(|fragment| fragment.text.as_str().cells()).fold(0, u16::saturating_add)
+    }
+}
+
+impl Source for Paragraph {
+    fn settled(&self) -> usize {
+        1
+    }
+
+    fn groups(&self) -> usize {
+        1
+    }
+
+    fn piece(&self, _group: usize, piece: usize) -> Option<Piece<'_>> {
+        self.0.get(piece).map(Fragment::piece)
+    }
+}
+
+impl From<Run> for Fragment {
+    fn from(run: Run) -> Self {
+        Self { text: run.text, role: run.role, token: run.token }
+    }
+}
+
+impl Fragment {
+    pub fn made(text: impl Into<String>, role: Role) -> Self {
+        Self { text: text.into(), role, token: None }
+    }
+
+    pub fn piece(&self) -> Piece<'_> {
+        Piece { text: Cow::Borrowed(&self.text), role: self.role, token: self.token }
+    }
+}

@@ -1,0 +1,81 @@
+//! The terminal lent to others, an editor or a shell, and taken back.
+
+use super::session::{Session, binary};
+use portable_pty::CommandBuilder;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const NOWHERE: &str = "/nowhere/model.gguf";
+/// What switches to the alternate screen and back.
+const ENTER: &str = "\x1b[?1049h";
+const LEAVE: &str = "\x1b[?1049l";
+
+/// The editor has the plain terminal to itself; its text comes back into the prompt.
+#[test]
+fn the_editor_gets_the_terminal_and_its_text_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let editor = folder.path().join("editor");
+    std::fs::write(&editor, "#!/bin/sh\necho the editor has: $(cat \"$1\")\nread line\nprintf \"$line\" > \"$1\"\n")
+        .expect("the editor");
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let vars = [("EDITOR", editor.as_path()), ("VISUAL", Path::new(""))];
+    let mut session = Session::start_with(Path::new(NOWHERE), 80, 24, &[], &vars);
+    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.type_("half a question\x07");
+    session.wait("the editor", |screen| screen.contains("the editor has: half a question"));
+    assert!(!session.alternate(), "the screen is the editor's");
+    session.type_("written elsewhere\n");
+    session.wait("the text", |screen| screen.contains("› written elsewhere") && screen.contains("controls"));
+    assert!(session.alternate());
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+/// Ctrl-Z gives the terminal back to the shell; `fg` brings the screen back as it was.
+#[test]
+fn suspending_leaves_the_terminal_to_the_shell() {
+    let mut command = CommandBuilder::new("sh");
+    let script = "set -m; \"$0\" \"$@\"; echo in the shell; read answer; fg >/dev/null; echo left with $?";
+    command.args(["-c", script]);
+    command.arg(binary());
+    command.args(["--model", NOWHERE]);
+    let mut session = Session::of(command, 80, 24);
+    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.type_("kept");
+    session.wait("the prompt", |screen| screen.contains("› kept"));
+    session.type_("\x1a");
+    session.wait("the shell", |screen| screen.contains("in the shell"));
+    assert!(!session.alternate());
+    session.type_("\n");
+    session.wait("the screen", |screen| screen.contains("controls") && screen.contains("› kept"));
+    assert!(session.alternate());
+    session.type_("\x03");
+    session.wait("the end", |screen| screen.contains("left with 0"));
+    assert_eq!(session.assert_restored(), 0);
+}
+
+/// The order in which the terminal is told things: restored first, so that the report of a panic can be read.
+#[test]
+fn a_panic_restores_the_terminal_and_then_reports() {
+    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "lending::in_a_terminal_of_its_own", "--nocapture"]);
+    command.env(CHILD, "1");
+    command.env("RUST_BACKTRACE", "0");
+    let session = Session::of(command, 80, 24);
+    session.wait("the report", |screen| screen.contains("a fault on purpose"));
+    let log = session.log();
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text:?} in {log:?}"));
+    assert!(at(ENTER) < at(LEAVE) && at(LEAVE) < at("a fault on purpose"), "{log:?}");
+    assert_ne!(session.assert_restored(), 0);
+}
+
+const CHILD: &str = "SKIPLENS_TEST_PANIC";
+
+/// Not a test of its own: what the test above runs in a terminal.
+#[test]
+fn in_a_terminal_of_its_own() {
+    if std::env::var_os(CHILD).is_some() {
+        let _terminal = skiplens::cli::tui::Terminal::enter(true).expect("a terminal");
+        panic!("a fault on purpose");
+    }
+}
