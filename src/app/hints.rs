@@ -170,12 +170,11 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
         Overlay::Help { .. } | Overlay::Text { .. } => vec![fixed("↑↓", "scroll", Action::Back)],
         Overlay::Picker(_) => vec![fixed("↑↓", "choose", Action::Back), fixed("enter", "do it", Action::Back)],
         Overlay::System(_) => vec![fixed("enter", "take it", Action::Back)],
-        Overlay::WhatIf(_) => vec![
-            fixed("↑↓", "exit layer", Action::Back),
-            fixed("←→", "speculations", Action::Back),
-            fixed("b", "best", Action::Back),
-            fixed("enter", "take it", Action::Back),
-        ],
+        Overlay::WhatIf(_) => {
+            let take = state.replay.is_none().then(|| fixed("enter", "take it", Action::Back));
+            let moves = [("↑↓", "exit layer"), ("←→", "speculations"), ("b", "best")];
+            moves.into_iter().map(|(keys, label)| fixed(keys, label, Action::Back)).chain(take).collect()
+        }
         Overlay::Race(race) if race.outcome.is_none() => {
             return hint(state, Action::Back, None, "cancel").into_iter().collect();
         }
