@@ -195,12 +195,15 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
         Overlay::Help { .. } | Overlay::Text { .. } => vec![pressed(&UP_DOWN, "scroll")],
         Overlay::Picker(_) => vec![pressed(&UP_DOWN, "choose"), pressed(&ENTER, "do it")],
         Overlay::System(_) => vec![pressed(&ENTER, "take it")],
-        Overlay::WhatIf(_) => vec![
-            pressed(&UP_DOWN, "exit layer"),
-            pressed(&[("←", KeyCode::Left), ("→", KeyCode::Right)], "speculations"),
-            pressed(&[("b", KeyCode::Char('b'))], "best"),
-            pressed(&ENTER, "take it"),
-        ],
+        Overlay::WhatIf(_) => {
+            let moves = vec![
+                pressed(&UP_DOWN, "exit layer"),
+                pressed(&[("←", KeyCode::Left), ("→", KeyCode::Right)], "speculations"),
+                pressed(&[("b", KeyCode::Char('b'))], "best"),
+            ];
+            let take = state.replay.is_none().then(|| pressed(&ENTER, "take it"));
+            moves.into_iter().chain(take).collect()
+        }
         Overlay::Race(race) if race.outcome.is_none() => {
             return hint(state, Action::Back, None, "cancel").into_iter().collect();
         }

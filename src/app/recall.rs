@@ -39,7 +39,10 @@ fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effe
         let Some(turn) = state.turns.last_mut() else { continue };
         session.turns[at].runs.iter().for_each(|run| add(turn, run));
     }
-    state.say(format!("{} turns are back", state.turns.len()));
+    state.say(match state.turns.len() {
+        1 => "1 turn is back".to_owned(),
+        count => format!("{count} turns are back"),
+    });
     effects
 }
 

@@ -46,7 +46,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     if let Some(message) = &lens.failed {
         return lines(canvas, &mut inner, message, Role::Wrong);
     }
-    let notes = fold(note(turn), inner.width);
+    let notes = fold(&note(turn, state.replay.is_some()), inner.width);
     let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
     let foot = Rect { y: inner.bottom() - below, height: below, ..inner };
     inner.height -= below;
@@ -211,15 +211,17 @@ fn short(speed: f64) -> String {
 }
 
 /// What can be relied on.
-fn note(turn: &Turn) -> &'static str {
+fn note(turn: &Turn, replayed: bool) -> String {
+    let machine = if replayed { "the machine that answered" } else { "this machine" };
     match turn.acceptance_is_exact() {
-        true => {
+        true => format!(
             "Acceptance is exact: with greedy decoding or shared noise no setting of E and K changes the text. Speed is \
-             an estimate from costs measured on this machine."
-        }
+             an estimate from costs measured on {machine}."
+        ),
         false => {
             "Acceptance and speed are estimates: with rejection coupling, early exit or sampling that changed on the way, \
              what layers say of this text does not settle what drafts would have done."
+                .into()
         }
     }
 }

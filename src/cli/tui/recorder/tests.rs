@@ -1,0 +1,132 @@
+use super::*;
+use crate::engine::decode::{LayerChoice, Stats, StopReason};
+
+fn recorder(folder: &Path) -> Recorder {
+    Recorder::keeping(Store::at(folder), Detail::Layers)
+}
+
+fn say(role: Role, content: &str) -> Message {
+    Message { role, content: content.into() }
+}
+
+fn ask(recorder: &mut Recorder, run: u64, messages: Vec<Message>) {
+    let command = Command::Generate { run: RunId(run), prompt: Prompt::Chat(messages), settings: Settings::default() };
+    recorder.command(&command).unwrap();
+}
+
+fn answer(recorder: &mut Recorder, run: u64, text: &str) {
+    let last = crate::engine::decode::FinalToken {
+        id: 1,
+        text: text.into(),
+        origin: crate::engine::decode::Origin::Plain,
+        p_draft: None,
+        p_verify: 0.5,
+        detail: None,
+    };
+    let round = crate::engine::decode::Round {
+        index: 0,
+        position: 5,
+        settings: Settings::default(),
+        control: None,
+        drafted: Vec::new(),
+        accepted: 0,
+        last: Some(last),
+        draft_seconds: 0.0,
+        verify_seconds: 0.1,
+        stop: None,
+    };
+    recorder.event(&Event::Round { run: RunId(run), round: Box::new(round) }).unwrap();
+    let (reason, stats) = (StopReason::Eos, Stats::default());
+    recorder.event(&Event::Finished { run: RunId(run), reason, stats }).unwrap();
+}
+
+fn texts(recorder: &Recorder) -> Vec<String> {
+    recorder.journal.session().turns.iter().map(|turn| turn.content()).collect()
+}
+
+#[test]
+fn a_conversation_is_kept_with_what_was_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    let hello = say(Role::User, "hello");
+    ask(&mut recorder, 0, vec![say(Role::System, "be kind"), hello.clone()]);
+    answer(&mut recorder, 0, "hi");
+    let more = vec![say(Role::System, "be kind"), hello.clone(), say(Role::Assistant, "hi"), say(Role::User, "more")];
+    ask(&mut recorder, 1, more);
+    answer(&mut recorder, 1, "well");
+    assert_eq!(texts(&recorder), ["hello", "hi", "more", "well"]);
+    ask(&mut recorder, 2, vec![hello]);
+    answer(&mut recorder, 1, "late");
+    answer(&mut recorder, 2, "hey");
+    assert_eq!(texts(&recorder), ["hello", "hey"]);
+    assert_eq!(recorder.journal.session().system(), "");
+
+    let path = recorder.journal.path().to_owned();
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    recorder.close().unwrap();
+    let mut again = self::recorder(folder.path());
+    let shown = again.resume(&name).unwrap();
+    let said: Vec<String> = shown.turns.iter().map(|turn| turn.content()).collect();
+    assert_eq!(said, ["hello", "hey"]);
+    ask(&mut again, 0, vec![say(Role::User, "hello"), say(Role::Assistant, "hey"), say(Role::User, "on")]);
+    answer(&mut again, 0, "!");
+    assert_eq!(texts(&again), ["hello", "hey", "on", "!"]);
+}
+
+#[test]
+fn what_the_layers_say_is_kept_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    for (detail, kept) in [(Detail::Layers, true), (Detail::Candidates, false)] {
+        let mut recorder = Recorder::keeping(Store::at(folder.path()), detail);
+        ask(&mut recorder, 3, vec![say(Role::User, "hello")]);
+        answer(&mut recorder, 3, "hi");
+        let choice = LayerChoice { layer: 1, id: 0, text: "hi".into(), p: 0.5 };
+        let rows = vec![LensRow { position: 0, id: 0, layers: vec![choice] }];
+        let costs = Costs { layers: 1, ..Costs::default() };
+        let event = |run| Event::Lens { run: RunId(run), rows: rows.clone(), of: 1, costs: costs.clone() };
+        recorder.event(&event(2)).unwrap();
+        recorder.event(&event(3)).unwrap();
+        let path = recorder.path().to_owned();
+        recorder.close().unwrap();
+        let lens = transcript::load(&path).unwrap().runs().next().unwrap().lens.clone();
+        assert_eq!(lens.map(|lens| lens.rows), kept.then(|| rows.clone()));
+    }
+}
+
+#[test]
+fn the_own_session_is_renamed_deleted_and_another_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    recorder.model = Some(ModelRecord { name: "m".into(), ..ModelRecord::default() });
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let path = recorder.path().to_owned();
+    let id = path.file_stem().unwrap().to_string_lossy().into_owned();
+    recorder.rename(&path, "Greeting").unwrap();
+    assert_eq!(recorder.store().list().unwrap()[0].totals.title, "Greeting");
+    assert_eq!(recorder.resume(&id).unwrap().turns.len(), 2, "what is open already stays open");
+    assert_eq!(recorder.read("last").unwrap().title, "Greeting");
+    assert!(recorder.delete(&id).unwrap());
+    ask(&mut recorder, 1, vec![say(Role::User, "again")]);
+    answer(&mut recorder, 1, "yes");
+    assert_eq!(recorder.journal.session().model().unwrap().name, "m", "the model is noted anew");
+    recorder.restore(&id).unwrap();
+    assert!(!recorder.delete(&id).unwrap());
+    assert_eq!(texts(&recorder), ["again", "yes"]);
+}
+
+#[test]
+fn a_saved_session_is_taken_up_from_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let path = folder.path().join("mine.jsonl");
+    recorder.save(path.to_str().unwrap()).unwrap();
+    let shown = recorder.resume(path.to_str().unwrap()).unwrap();
+    assert_eq!(shown.turns[1].content(), "hi");
+    assert_ne!(recorder.journal.path(), path);
+    let page = folder.path().join("mine.html");
+    recorder.save(page.to_str().unwrap()).unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
+}

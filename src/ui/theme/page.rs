@@ -1,0 +1,56 @@
+//! The colours of a terminal, for pictures of one.
+
+use super::Theme;
+use crate::app::ThemeName;
+use crate::transcript::export::svg::Rgb;
+use ratatui::style::Color;
+
+impl Theme {
+    /// Letters and ground of a terminal that the theme is made for.
+    pub fn page(&self) -> (Rgb, Rgb) {
+        match self.look.theme {
+            ThemeName::Light => ((0x1f, 0x23, 0x28), (0xff, 0xff, 0xff)),
+            _ => ((0xd7, 0xda, 0xe0), (0x16, 0x19, 0x22)),
+        }
+    }
+}
+
+/// The sixteen colours as xterm shows them.
+const SIXTEEN: [u32; 16] = [
+    0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x5c5cff, 0xcd00cd, 0x00cdcd, 0xe5e5e5, 0x7f7f7f, 0xff0000, 0x00ff00,
+    0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff,
+];
+
+/// A colour of the terminal as a picture shows it; none for the terminal's own.
+pub fn rgb(color: Color) -> Option<Rgb> {
+    let named = match color {
+        Color::Reset => return None,
+        Color::Rgb(red, green, blue) => return Some((red, green, blue)),
+        Color::Indexed(index) => index,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 8,
+        Color::LightRed => 9,
+        Color::LightGreen => 10,
+        Color::LightYellow => 11,
+        Color::LightBlue => 12,
+        Color::LightMagenta => 13,
+        Color::LightCyan => 14,
+        Color::White => 15,
+    };
+    let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+    Some(match named {
+        0..=15 => {
+            let [_, red, green, blue] = SIXTEEN[usize::from(named)].to_be_bytes();
+            (red, green, blue)
+        }
+        16..=231 => (level((named - 16) / 36), level((named - 16) / 6 % 6), level((named - 16) % 6)),
+        grey => (8 + 10 * (grey - 232), 8 + 10 * (grey - 232), 8 + 10 * (grey - 232)),
+    })
+}
