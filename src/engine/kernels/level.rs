@@ -4,7 +4,7 @@
 use super::neon::Neon;
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
-use super::x86::{Avx2, Avx512};
+use super::{avx2::Avx2, avx512::Avx512};
 
 /// A level of SIMD. All give the same bits; they differ in speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

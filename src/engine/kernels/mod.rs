@@ -10,7 +10,7 @@
 //! long as reading the 143 MB of weights, a few hundredths more; what made that so was asking for the next panel while
 //! one is multiplied, which the machine's own prefetching does not. For eight rows the products take about two thirds of
 //! the time, attention, quantising and copying a fifth, and waiting for each other the rest. With AVX2 alone eight rows
-//! of Q8_0 are bound by arithmetic: 32 products take four instructions (see `x86`). Five-bit weights are unpacked for
+//! of Q8_0 are bound by arithmetic: 32 products take four instructions (see `avx2`). Five-bit weights are unpacked for
 //! every tile, which AVX2 feels too. Attention is shared out by key-value heads, which for one row of a model with three
 //! of them leaves one of two threads idle for a third of that phase.
 
@@ -19,6 +19,10 @@
 mod acts;
 mod arena;
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod bandwidth;
 mod dense;
 mod form;
@@ -36,8 +40,6 @@ mod simd;
 mod team;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 pub use acts::{Acts, ActsView};
 pub use arena::Arena;

@@ -19,9 +19,12 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template of a model; none if its files hold none.
+    /// The template of a model; none if its files hold none. The error names the file or folder.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Option<Self>> {
-        Self::from_parts(&checkpoint.text)
+        Self::from_parts(&checkpoint.text).map_err(|error| match error {
+            Error::Template(fault) => Error::Template(format!("{}: {fault}", checkpoint.path.display())),
+            error => error,
+        })
     }
 
     pub fn from_parts(parts: &TextParts) -> Result<Option<Self>> {
