@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_table_may_lack_its_rule_and_rows_may_differ() {
+        let text = "| Planet | Size |\n| Mars | 2 |\n| Venus's cousin | Earth | 2 |";
+        assert_eq!(
+            screen(text, 40),
+            ["Planet         │ Size  │", "Mars           │ 2     │", "Venus's cousin │ Earth │ 2"]
+        );
+        assert_eq!(screen("a | b\nc | d", 40), ["a | b", "c | d"], "bars alone are no table");
+    }
+
+    #[test]
     fn what_hangs_on_a_bullet_stays_beside_it() {
         assert_eq!(screen("- one two three four", 14), ["• one two", "  three four"]);
         assert_eq!(screen("10. one two three four", 17), ["10. one two three", "    four"]);

@@ -20,28 +20,43 @@ enum Align {
     Right,
 }
 
-/// The table that begins with `lines`, if they are one: its screen lines, and how many of `lines` it takes.
+/// The table that begins with `lines`, if they are one: its screen lines, and how many of `lines` it takes. Small models
+/// forget the rule under the head; rows that a bar begins and ends are a table without it, too.
 pub fn table(text: &Text, lines: &[Range<usize>], width: u16) -> Option<(Vec<Vec<Fragment>>, usize)> {
-    let [head, rule, ..] = lines else { return None };
-    let aligns = aligns(&text.shown[rule.clone()])?;
-    let columns = aligns.len();
-    if !text.shown[head.clone()].contains('|') || cells(&text.shown, head.clone()).len() != columns {
+    let [head, second, ..] = lines else { return None };
+    let shown = |line: &Range<usize>| &text.shown[line.clone()];
+    let ruled = aligns(shown(second)).filter(|aligns| cells(&text.shown, head.clone()).len() == aligns.len());
+    let has_rule = ruled.is_some() && shown(head).contains('|');
+    let barred = is_barred(shown(head)) && is_barred(shown(second));
+    if !(has_rule || barred) {
         return None;
     }
-    let body = lines[2..].iter().take_while(|line| text.shown[(*line).clone()].contains('|')).count();
-    let row = |line: &Range<usize>, role| {
-        let mut row: Vec<Paragraph> =
-            cells(&text.shown, line.clone()).into_iter().map(|c| cell(text, c, role)).collect();
-        row.resize_with(columns, Paragraph::default);
-        row
+    let first = if has_rule { 2 } else { 0 };
+    let count = lines[first..].iter().take_while(|line| shown(line).contains('|')).count();
+    let row = |line: &Range<usize>, role| -> Vec<Paragraph> {
+        cells(&text.shown, line.clone()).into_iter().map(|range| cell(text, range, role)).collect()
     };
-    let head = row(head, Role::Strong);
-    let rows: Vec<Vec<Paragraph>> = lines[2..2 + body].iter().map(|line| row(line, Role::Text)).collect();
-    let widths = widths(std::iter::once(&head).chain(&rows), columns, width)?;
-    let mut out = lay_out(&head, &widths, &aligns);
-    out.push(rule_line(&widths));
-    out.extend(rows.iter().flat_map(|row| lay_out(row, &widths, &aligns)));
-    Some((out, 2 + body))
+    let mut rows: Vec<Vec<Paragraph>> = has_rule.then(|| row(head, Role::Strong)).into_iter().collect();
+    rows.extend(lines[first..first + count].iter().map(|line| row(line, Role::Text)));
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    rows.iter_mut().for_each(|row| row.resize_with(columns, Paragraph::default));
+    let mut aligns = ruled.filter(|_| has_rule).unwrap_or_default();
+    aligns.resize(columns, Align::Left);
+    let widths = widths(rows.iter(), columns, width)?;
+    let mut out: Vec<Vec<Fragment>> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        out.extend(lay_out(row, &widths, &aligns));
+        if has_rule && at == 0 {
+            out.push(rule_line(&widths));
+        }
+    }
+    Some((out, first + count))
+}
+
+/// Whether a bar begins and ends a line.
+fn is_barred(line: &str) -> bool {
+    let line = line.trim();
+    line.len() > 1 && line.starts_with('|') && line.ends_with('|')
 }
 
 fn cell(text: &Text, range: Range<usize>, role: Role) -> Paragraph {
