@@ -23,6 +23,11 @@ fn a_missing_model_is_explained_and_the_terminal_is_given_back() {
     session.wait("the failure", |screen| screen.contains("could not be loaded"));
     session.resize(120, 40);
     session.wait("the new size", |screen| screen.lines().any(|line| line.chars().count() > 110));
+    for typed in 1..=20 {
+        session.resize(100 + typed % 2, 30);
+        session.type_("x");
+        session.wait("a key that came with a new size", |screen| screen.contains(&"x".repeat(typed.into())));
+    }
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);
 }
@@ -51,10 +56,6 @@ fn a_chat_with_a_real_model() {
     session.type_("\x1b");
     session.wait("the end", |screen| screen.contains("cancelled"));
     session.resize(70, 20);
-    // The frame must be drawn anew: keys that come together with a change of size may wait for the next key.
-    session.wait("the new size", |screen| {
-        screen.lines().nth(1).is_some_and(|line| line.chars().count() == 70 && line.ends_with('╮'))
-    });
     session.type_("/bye\r");
     assert_eq!(session.assert_restored(), 0);
 }
@@ -184,8 +185,12 @@ fn the_command_line_goes_before_a_resumed_session() {
     let shown = |screen: &str, label: &str, value: &str| {
         screen.lines().any(|line| line.split(label).nth(1).is_some_and(|rest| rest.trim_start().starts_with(value)))
     };
+    // While it loads, ctrl-c would give up the load and no more.
     session.wait("the settings", |screen| {
-        screen.contains("The moon.") && shown(screen, "exit layer", "3 ") && shown(screen, "speculations", "7 ")
+        screen.contains("could not be loaded")
+            && screen.contains("The moon.")
+            && shown(screen, "exit layer", "3 ")
+            && shown(screen, "speculations", "7 ")
     });
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);

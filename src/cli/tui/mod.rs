@@ -140,7 +140,11 @@ impl Driver {
                 input = self.input.next() => match input {
                     Some(input) => {
                         self.next_frame = self.next_frame.min(self.last_frame + FRAME);
-                        message(input?)
+                        let input = input?;
+                        if matches!(input, Input::Resize(..)) {
+                            terminal::announce_input();
+                        }
+                        message(input)
                     }
                     None => return Ok(()),
                 },

@@ -111,6 +111,23 @@ fn give_back() {
     }
 }
 
+/// Have waiting input announced once more. crossterm learns of a new size and of keys from one edge-triggered poll, and
+/// when both come at once, it forgets the keys until the next one. To set the terminal's modes, to what they are, wakes
+/// whoever waits for it.
+#[cfg(unix)]
+pub fn announce_input() {
+    // SAFETY: the modes are plain data, written before they are read.
+    unsafe {
+        let mut modes = std::mem::zeroed();
+        if libc::tcgetattr(libc::STDIN_FILENO, &raw mut modes) == 0 {
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const modes);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub fn announce_input() {}
+
 /// A panic of the screen's thread restores the terminal before it is reported. One of another thread is that thread's
 /// to report; printed here, it would only smear the screen.
 fn report_panics() {
