@@ -2,7 +2,8 @@
 
 usage: make_logits.py MODEL.gguf OUT.json      (needs the PyPI packages torch, transformers, accelerate, gguf)
 
-transformers dequantises the file to f32 and computes in f32, so what differs is our arithmetic, not the weights.
+transformers dequantises the file to f32 and computes in f32. Before each product the activations are rounded as runtimes
+of GGUF files round them, to bytes with a scale for each 32, so what differs is our arithmetic, not the rounding.
 """
 
 import json
@@ -19,11 +20,23 @@ PROMPTS = [
     [19556, 905, 28, 253, 4227, 13158, 338, 253, 2898, 282],
 ]
 TOP = 16
+BLOCK = 32
+
+
+def rounded(x):
+    """`x` as bytes with a scale for each 32 of the last dimension."""
+    blocks = x.reshape(-1, BLOCK)
+    scale = blocks.abs().amax(-1, keepdim=True) / 127
+    steps = torch.where(scale > 0, (blocks / scale.clamp(min=1e-30)).round(), torch.zeros_like(blocks))
+    return (steps * scale).reshape(x.shape)
 
 
 def main(model_path: str, out_path: str) -> None:
     folder, file = os.path.split(os.path.abspath(model_path))
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(lambda _, inputs: (rounded(inputs[0]),))
     cases = []
     for ids in PROMPTS:
         with torch.no_grad():
