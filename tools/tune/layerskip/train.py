@@ -47,7 +47,7 @@ class Settings:
     feature: float = 0.5
     other_tokens: int = 2048
     sink: float = 1.0
-    keep_weight: float = 2.0
+    keep_weight: float = 0.0
     keep_from: float = 0.85
     keep_goal: float = 0.96
     p_max: float = 0.0
@@ -99,10 +99,13 @@ def pad(batch: list[Answer], device) -> Rows:
 
 
 class Keeper:
-    """Steers the weight of the last layer's loss by its agreement with the published model."""
+    """Steers the weight of the last layer's loss by its agreement with the published model.
+
+    It starts at `keep_weight`; where that is 0, where the resumed run left it, or at 2.
+    """
 
     def __init__(self, s: Settings, weight: float | None = None):
-        self.s, self.weight, self.agree = s, weight or s.keep_weight, None
+        self.s, self.weight, self.agree = s, s.keep_weight or weight or 2.0, None
 
     def update(self, agree: float, fraction: float) -> None:
         self.agree = agree if self.agree is None else 0.95 * self.agree + 0.05 * agree
