@@ -2,15 +2,13 @@
 //!
 //! Functions here are inlined into entry points with the level's features; they are called from nowhere else.
 
-use super::simd::{self, Rows, Simd};
+use super::BLOCK;
+use super::simd::{self, ROUND, Rows, Simd};
 use std::arch::x86_64::*;
 
 /// AVX2, FMA and F16C, and where `VNNI` the dot products of AVX-VNNI: two registers of 8 lanes.
 #[derive(Clone, Copy)]
 pub struct Avx2<const VNNI: bool>;
-
-/// 16 lanes of i32 as two registers.
-type Pair = [__m256i; 2];
 
 /// The sums of neighbours among 16 i16, added to `sum`.
 #[inline(always)]
@@ -33,26 +31,6 @@ unsafe fn load(p: *const u8) -> __m256i {
     unsafe { _mm256_loadu_si256(p.cast()) }
 }
 
-// The functions below add the dot products of eight of the sixteen lanes, whose weights begin at `w`, to `sums`. One
-// register a row leaves room for eight rows.
-
-/// |w| × sign(w)·x: at most 2 · 128 · 127 a pair, which fits an i16, while two such pairs do not. So 32 products take
-/// four instructions, where VNNI takes one: on this level eight rows of Q8_0 are bound by arithmetic, not by memory.
-#[inline(always)]
-unsafe fn signed<const M: usize>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
-    // SAFETY: the caller's.
-    unsafe {
-        for group in 0..8 {
-            let w = load(w.add(group * 64));
-            let size = _mm256_abs_epi8(w);
-            for row in 0..M {
-                let x = _mm256_set1_epi32(acts.four(row, group));
-                sums[row] = widen(sums[row], _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w)));
-            }
-        }
-    }
-}
-
 /// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
 unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
@@ -73,15 +51,17 @@ unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
     }
 }
 
-/// 8 × 4 weights of a group; not of [`simd::SIGNED`].
+/// 8 × 4 weights of a group, as unsigned bytes.
 #[inline(always)]
 unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
     // SAFETY: the caller's.
     unsafe {
-        let mask = _mm256_set1_epi8(15);
+        if KIND == simd::SIGNED {
+            return _mm256_xor_si256(load(w.add(group * 64)), _mm256_set1_epi8(-128));
+        }
         let bytes = load(w.add(group % 4 * 64));
         let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
-        let nibbles = _mm256_and_si256(moved, mask);
+        let nibbles = _mm256_and_si256(moved, _mm256_set1_epi8(15));
         match KIND {
             simd::NIBBLES => nibbles,
             simd::FIVES => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
@@ -90,75 +70,160 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
     }
 }
 
-/// Two products of pairs of weights of at most 63 fit an i16.
+/// Adds the products of a group to `sums`. A pair of neighbouring activations is at most 128 together, so that with
+/// weights of up to 255 two products fit an i16: 32 products take three instructions, where VNNI takes one. That is the
+/// limit of several rows of Q8_0 on this level, not memory.
 #[inline(always)]
-unsafe fn unsigned<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
+unsafe fn add_wide<const M: usize, const H: usize>(w: *const u8, group: usize, x: Rows, sums: &mut [[__m256i; H]; M]) {
     // SAFETY: the caller's.
     unsafe {
-        let start = simd::groups::<KIND>().start;
-        for group in simd::groups::<KIND>().step_by(2) {
-            let (a, b) = (unpack::<KIND>(w, group), unpack::<KIND>(w, group + 1));
-            for row in 0..M {
-                let (xa, xb) = (acts.four(row, group - start), acts.four(row, group + 1 - start));
-                sums[row] = widen(sums[row], _mm256_add_epi16(maddubs(a, xa), maddubs(b, xb)));
-            }
-        }
-    }
-}
-
-/// AVX-VNNI takes all kinds alike.
-#[inline(always)]
-unsafe fn vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [__m256i; M]) {
-    // SAFETY: the caller's.
-    unsafe {
-        let start = simd::groups::<KIND>().start;
-        for group in simd::groups::<KIND>() {
-            let w = match KIND {
-                simd::SIGNED => _mm256_xor_si256(load(w.add(group * 64)), _mm256_set1_epi8(-128)),
-                _ => unpack::<KIND>(w, group),
-            };
-            for row in 0..M {
-                sums[row] = _mm256_dpbusd_avx_epi32(sums[row], w, _mm256_set1_epi32(acts.four(row, group - start)));
-            }
-        }
-    }
-}
-
-/// Nibbles for all sixteen lanes: with so little arithmetic, loading activations twice would cost as much. All eight
-/// products of pairs, 30480 at most, fit an i16.
-#[inline(always)]
-unsafe fn nibbles<const M: usize>(w: *const u8, acts: Rows, sums: &mut [Pair; M]) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mask = _mm256_set1_epi8(15);
-        let mut products = [[_mm256_setzero_si256(); 2]; M];
-        for group in 0..4 {
-            let w = [load(w.add(group * 64)), load(w.add(group * 64 + 32))];
-            let low = [_mm256_and_si256(w[0], mask), _mm256_and_si256(w[1], mask)];
-            let shifted = [_mm256_srli_epi16::<4>(w[0]), _mm256_srli_epi16::<4>(w[1])];
-            let high = [_mm256_and_si256(shifted[0], mask), _mm256_and_si256(shifted[1], mask)];
-            for row in 0..M {
-                let (xa, xb) = (acts.four(row, group), acts.four(row, group + 4));
-                for half in 0..2 {
-                    let both = _mm256_add_epi16(maddubs(low[half], xa), maddubs(high[half], xb));
-                    products[row][half] = _mm256_add_epi16(products[row][half], both);
-                }
-            }
+        let mut weights = [_mm256_setzero_si256(); H];
+        for half in 0..H {
+            weights[half] = unpack::<{ simd::SIGNED }>(w.add(half * 32), group);
         }
         for row in 0..M {
-            for half in 0..2 {
+            let x = x.four(row, group);
+            for half in 0..H {
+                sums[row][half] = widen(sums[row][half], maddubs(weights[half], x));
+            }
+        }
+    }
+}
+
+/// Adds the products of group `GROUP` to `products`, as i16.
+#[inline(always)]
+unsafe fn add_narrow<const M: usize, const H: usize, const KIND: u8, const GROUP: usize>(
+    w: *const u8,
+    acts: Rows,
+    products: &mut [[__m256i; H]; M],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut weights = [_mm256_setzero_si256(); H];
+        for half in 0..H {
+            weights[half] = unpack::<KIND>(w.add(half * 32), GROUP);
+        }
+        for row in 0..M {
+            let x = acts.four(row, GROUP - const { simd::groups::<KIND>().start });
+            for half in 0..H {
+                products[row][half] = _mm256_add_epi16(products[row][half], maddubs(weights[half], x));
+            }
+        }
+    }
+}
+
+/// Adds the products of groups `LOW` and `HIGH`, where the kind has them.
+#[inline(always)]
+unsafe fn quarter<const M: usize, const H: usize, const KIND: u8, const LOW: usize, const HIGH: usize>(
+    w: *const u8,
+    acts: Rows,
+    products: &mut [[__m256i; H]; M],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if KIND != simd::SIXES_HIGH {
+            add_narrow::<M, H, KIND, LOW>(w, acts, products);
+        }
+        if KIND != simd::SIXES_LOW {
+            add_narrow::<M, H, KIND, HIGH>(w, acts, products);
+        }
+    }
+}
+
+/// Adds the dot products of `H` times eight lanes, whose weights begin at `w`, to `sums`. What is not a signed byte is so
+/// small that all products fit an i16: eight pairs of at most 31 · 128, or four of 63 · 128.
+#[inline(always)]
+unsafe fn add_dots<const M: usize, const H: usize, const KIND: u8>(
+    w: *const u8,
+    acts: Rows,
+    sums: &mut [[__m256i; H]; M],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if KIND == simd::SIGNED {
+            for group in 0..8 {
+                add_wide(w, group, acts, sums);
+            }
+            return;
+        }
+        let mut products = [[_mm256_setzero_si256(); H]; M];
+        // Groups that share their bytes follow each other.
+        quarter::<M, H, KIND, 0, 4>(w, acts, &mut products);
+        quarter::<M, H, KIND, 1, 5>(w, acts, &mut products);
+        quarter::<M, H, KIND, 2, 6>(w, acts, &mut products);
+        quarter::<M, H, KIND, 3, 7>(w, acts, &mut products);
+        for row in 0..M {
+            for half in 0..H {
                 sums[row][half] = widen(sums[row][half], products[row][half]);
             }
         }
     }
 }
 
+/// The same by AVX-VNNI, which takes all kinds alike.
+#[inline(always)]
+unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 1]; M]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let start = simd::groups::<KIND>().start;
+        for group in simd::groups::<KIND>() {
+            let w = unpack::<KIND>(w, group);
+            for row in 0..M {
+                let x = _mm256_set1_epi32(acts.four(row, group - start));
+                sums[row][0] = _mm256_dpbusd_avx_epi32(sums[row][0], w, x);
+            }
+        }
+    }
+}
+
+/// See [`Simd::greatest_pair`].
+#[inline(always)]
+pub unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
+    // SAFETY: the level's features.
+    unsafe {
+        let mut sizes = [_mm256_setzero_ps(); 4];
+        for i in 0..4 {
+            sizes[i] = _mm256_andnot_ps(_mm256_set1_ps(-0.0), _mm256_loadu_ps(x.as_ptr().add(i * 8)));
+        }
+        let low = _mm256_castps_si256(_mm256_hadd_ps(sizes[0], sizes[1]));
+        let high = _mm256_castps_si256(_mm256_hadd_ps(sizes[2], sizes[3]));
+        let most = _mm256_max_epi32(low, high);
+        let most = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256::<1>(most));
+        let most = _mm_max_epi32(most, _mm_shuffle_epi32::<0b01_00_11_10>(most));
+        let most = _mm_max_epi32(most, _mm_shuffle_epi32::<0b10_11_00_01>(most));
+        f32::from_bits(_mm_cvtsi128_si32(most) as u32)
+    }
+}
+
+/// See [`Simd::round`].
+#[inline(always)]
+pub unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+    // SAFETY: the level's features.
+    unsafe {
+        let mut steps = [_mm256_setzero_si256(); 4];
+        for i in 0..4 {
+            let scaled = _mm256_mul_ps(_mm256_loadu_ps(x.as_ptr().add(i * 8)), _mm256_set1_ps(factor));
+            let rounded = _mm256_castps_si256(_mm256_add_ps(scaled, _mm256_set1_ps(ROUND)));
+            steps[i] = _mm256_sub_epi32(rounded, _mm256_set1_epi32(ROUND.to_bits() as i32));
+        }
+        // Packing keeps the two halves of registers apart, and leaves groups of four bytes in the order 0 2 4 6 1 3 5 7.
+        let pairs = [_mm256_packs_epi32(steps[0], steps[1]), _mm256_packs_epi32(steps[2], steps[3])];
+        let packed = _mm256_max_epi8(_mm256_packs_epi16(pairs[0], pairs[1]), _mm256_set1_epi8(-127));
+        let packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256(bytes.as_mut_ptr().cast(), packed);
+        let sums = widen(_mm256_setzero_si256(), _mm256_maddubs_epi16(_mm256_set1_epi8(1), packed));
+        let mut fours = [0; 8];
+        _mm256_storeu_si256(fours.as_mut_ptr().cast(), sums);
+        [fours[0] + fours[1] + fours[2] + fours[3], fours[4] + fours[5] + fours[6] + fours[7]]
+    }
+}
+
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type F = [__m256; 2];
-    type I = Pair;
-    /// VNNI multiplies unsigned with signed bytes, so signed weights become unsigned ones.
-    const SIGNED_BIAS: bool = VNNI;
-    const ROWS: usize = if VNNI { 4 } else { 8 };
+    type I = [__m256i; 2];
+    /// Unsigned bytes are multiplied with signed ones, so signed weights become unsigned ones.
+    const SIGNED_BIAS: bool = true;
+    const ROWS: usize = 4;
     const NIBBLE_ROWS: usize = 4;
 
     #[inline(always)]
@@ -225,6 +290,14 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
     #[inline(always)]
+    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
+        unsafe { greatest_pair(x) }
+    }
+    #[inline(always)]
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+        unsafe { round(x, factor, bytes) }
+    }
+    #[inline(always)]
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
         // SAFETY: the caller's.
         unsafe {
@@ -233,22 +306,22 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             for row in 0..M {
                 pairs[row] = [_mm256_set1_epi32(acts.init(row)); 2];
             }
-            if !VNNI && KIND == simd::NIBBLES {
-                nibbles(w, acts, &mut pairs);
+            // Up to four rows have registers for all lanes, and load activations once.
+            if !VNNI && M <= 4 {
+                add_dots::<M, 2, KIND>(w, acts, &mut pairs);
                 return pairs;
             }
             for half in 0..2 {
-                let (w, mut sums) = (w.add(half * 32), [_mm256_setzero_si256(); M]);
+                let (w, mut sums) = (w.add(half * 32), [[_mm256_setzero_si256(); 1]; M]);
                 for row in 0..M {
-                    sums[row] = pairs[row][half];
+                    sums[row][0] = pairs[row][half];
                 }
-                match KIND {
-                    _ if VNNI => vnni::<M, KIND>(w, acts, &mut sums),
-                    simd::SIGNED => signed(w, acts, &mut sums),
-                    _ => unsigned::<M, KIND>(w, acts, &mut sums),
+                match VNNI {
+                    true => add_dots_vnni::<M, KIND>(w, acts, &mut sums),
+                    false => add_dots::<M, 1, KIND>(w, acts, &mut sums),
                 }
                 for row in 0..M {
-                    pairs[row][half] = sums[row];
+                    pairs[row][half] = sums[row][0];
                 }
             }
             pairs

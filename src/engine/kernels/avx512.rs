@@ -3,6 +3,7 @@
 //! Functions here are inlined into entry points with the level's features; they are called from nowhere else.
 
 use super::simd::{self, Rows, Simd};
+use super::{BLOCK, avx2};
 use std::arch::x86_64::*;
 
 /// AVX-512 F, BW and VNNI: one register of 16 lanes.
@@ -112,6 +113,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn to_f(x: Self::I) -> Self::F {
         unsafe { _mm512_cvtepi32_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
+        unsafe { avx2::greatest_pair(x) }
+    }
+    #[inline(always)]
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+        unsafe { avx2::round(x, factor, bytes) }
     }
     #[inline(always)]
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {

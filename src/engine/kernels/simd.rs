@@ -1,7 +1,10 @@
 //! Sixteen lanes of numbers, whatever registers the machine has for them.
 
-use super::LANES;
+use super::{BLOCK, LANES};
 use std::ops::Range;
+
+/// Adding 1.5 × 2^23 rounds to the nearest integer, ties to even.
+pub const ROUND: f32 = 12_582_912.0;
 
 /// Vector operations of one level. Every implementation gives the same bits, lane by lane.
 ///
@@ -39,6 +42,29 @@ pub trait Simd: Copy {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     unsafe fn to_f(x: Self::I) -> Self::F;
 
+    /// The greatest sum of the sizes of two neighbours, columns `2i` and `2i + 1`; not a number if one of them is not.
+    #[inline(always)]
+    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
+        // As integers, sizes can be compared in any order, which vectors do at once; what is not a number is the greatest.
+        let pairs = x.as_chunks::<2>().0.iter();
+        f32::from_bits(pairs.fold(0, |most, [a, b]| most.max((a.abs() + b.abs()).to_bits() & 0x7FFF_FFFF)))
+    }
+
+    /// Rounds every number times `factor` to the nearest integer in −127..=127, ties to even; returns the sums of the
+    /// first and of the last 16.
+    #[inline(always)]
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+        let mut sums = [0i32; 2];
+        for i in 0..BLOCK {
+            // The integer lies in the low bits: a cast would be done one by one. The clamp catches what is not a number.
+            let rounded = x[i] * factor + ROUND;
+            let step = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32).clamp(-127, 127);
+            bytes[i] = step as i8;
+            sums[i / 16] += step;
+        }
+        sums
+    }
+
     /// Dot products of 16 rows of weights of that kind with `M` rows of activations.
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
 }
@@ -61,6 +87,7 @@ pub const SIXES_HIGH: u8 = 4;
 pub const BITS: usize = 256;
 
 /// The groups that a dot product of that kind takes; the activations begin with the first of them.
+#[inline(always)]
 pub const fn groups<const KIND: u8>() -> Range<usize> {
     match KIND {
         SIXES_LOW => 0..4,

@@ -49,6 +49,7 @@ impl<T> Shared<T> {
     ///
     /// # Safety
     /// The storage is still in place, and no one else writes those elements meanwhile.
+    #[inline]
     pub unsafe fn slice<'a>(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start, "outside of the shared slice");
         // SAFETY: inside, and the caller's.

@@ -188,7 +188,11 @@ impl Step<'_> {
             for (i, values) in tile.iter().enumerate() {
                 // SAFETY: panels are shared out, and with them columns.
                 let hidden = unsafe { self.hidden.slice((first + i) * cols + panel * LANES, lanes) };
-                hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x);
+                match <&mut [f32; LANES]>::try_from(&mut *hidden) {
+                    // Of known length, so that vectors do it.
+                    Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
+                    Err(_) => hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x),
+                }
             }
         };
         // SAFETY: the activations were written in the phase before.
