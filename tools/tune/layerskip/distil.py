@@ -143,15 +143,24 @@ def make_batches(prompts: list[list[int]], size: int, rng: random.Random) -> lis
     return batches
 
 
+def plan(prompts: list[list[int]], size: int, rng: random.Random):
+    """(batch, temperatures) without end. The first time through the prompts half of the answers are greedy, as most drafting
+    is, the rest at the usual temperatures; after that none, for greedy answers would come again."""
+    greedy = [0.0, 0.0, 0.0]
+    while True:
+        for batch in make_batches(prompts, size, rng):
+            yield batch, [rng.choice(greedy + [0.6, 0.8, 1.0]) for _ in batch]
+        greedy = []
+
+
 def generate(model: Llama, prompts: list[list[int]], seconds: float, batch: int, max_new: int, eos: int, top: int,
              save=None, seed: int = 1) -> list[Answer]:
-    """Answers for about `seconds`, half of them greedy as most drafting is, the rest at the usual temperatures.
+    """Answers for about `seconds`.
 
     `save(answers)` is called after each batch, so that a kill loses little.
     """
-    rng, begin, answers = random.Random(seed), time.monotonic(), []
-    for prompts_now in make_batches(prompts, batch, rng):
-        heat = [rng.choice([0.0, 0.0, 0.0, 0.6, 0.8, 1.0]) for _ in prompts_now]
+    begin, answers = time.monotonic(), []
+    for prompts_now, heat in plan(prompts, batch, random.Random(seed)):
         answers += [a for a in answer(model, prompts_now, heat, max_new, eos, top) if a.rows >= 4]
         spent = time.monotonic() - begin
         rows = sum(a.rows for a in answers)
