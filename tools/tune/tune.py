@@ -125,6 +125,11 @@ def get_device() -> torch.device:
     return torch.device("cuda")
 
 
+def published_copy(model):
+    """The teacher: bfloat16, frozen, on the device of `model`."""
+    return copy.deepcopy(model).bfloat16().eval().requires_grad_(False)
+
+
 def main(argv=None) -> None:
     begin, a = time.monotonic(), arguments(argv)
     random.seed(a.seed)
@@ -135,7 +140,7 @@ def main(argv=None) -> None:
     where_to_begin(a, state)    # refuses before the work, not after
     base, rows = load_base(a.base, a.tokenizer), read_prompts(a.prompts)
     model = base.model.to(device)
-    published = copy.deepcopy(model).bfloat16().eval().requires_grad_(False)
+    published = published_copy(model)
     held, rest = encode(base, rows[:a.hold_out], a.max_prompt), rows[a.hold_out:]
     random.shuffle(rest)
     metrics = {"arguments": {k: str(v) for k, v in vars(a).items()}}

@@ -101,21 +101,30 @@ def choose(logits: torch.Tensor, top: torch.Tensor, temperature: torch.Tensor) -
     return top.gather(1, (likely + temperature * noise).argmax(-1, keepdim=True))[:, 0]
 
 
+def make_results(count: int, dim: int, max_new: int, top: int, eos: int) -> Results:
+    kept = max_new if top else 0
+    return Results(torch.full((count, max_new), eos), torch.zeros(count, kept, dim, dtype=torch.bfloat16),
+                   torch.zeros(count, kept, top, dtype=torch.int32))
+
+
+def take_step(model: Llama, batch: Batch, results: Results, step: int, x, top: int, done=None, eos: int = 0) -> torch.Tensor:
+    """The next token [batch] of each sequence, `eos` where it is `done`; it is noted in `results`."""
+    h = step_hidden(model, batch, x)
+    logits = torch.nn.functional.linear(h, model.head_weight).float()
+    likely = logits.topk(max(1, top), -1).indices
+    token = choose(logits, likely, batch.heat)
+    token = token if done is None else torch.where(done, eos, token)
+    results.put(step, batch.alive, token, h, likely)
+    return token
+
+
 @torch.inference_mode()
 def answer(model: Llama, prompts, temperatures, max_new: int, eos: int, top: int = 0) -> list[Answer]:
     """Answer a batch of prompts (lists of ids); with `top` > 0 the teacher's state is kept too."""
-    batch = start_batch(model, prompts, temperatures, max_new, eos)
-    kept, x = max_new if top else 0, batch.ids
-    results = Results(torch.full((len(prompts), max_new), eos),
-                      torch.zeros(len(prompts), kept, model.c.dim, dtype=torch.bfloat16),
-                      torch.zeros(len(prompts), kept, top, dtype=torch.int32))
-    done = torch.zeros_like(batch.first, dtype=torch.bool)
+    batch, results = start_batch(model, prompts, temperatures, max_new, eos), make_results(len(prompts), model.c.dim, max_new, top, eos)
+    x, done = batch.ids, torch.zeros_like(batch.first, dtype=torch.bool)
     for step in range(max_new):
-        h = step_hidden(model, batch, x)
-        logits = torch.nn.functional.linear(h, model.head_weight).float()
-        likely = logits.topk(max(1, top), -1).indices
-        token = torch.where(done, eos, choose(logits, likely, batch.heat))
-        results.put(step, batch.alive, token, h, likely)
+        token = take_step(model, batch, results, step, x, top, done, eos)
         done, x = done | (token == eos), token[:, None]
         if done.all():
             break
