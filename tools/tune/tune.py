@@ -122,6 +122,7 @@ def get_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.set_float32_matmul_precision("high")
+    torch.backends.cuda.enable_cudnn_sdp(False)     # it plans anew for each shape, and here no two batches are alike
     return torch.device("cuda")
 
 

@@ -155,7 +155,8 @@ class Trainer:
         self.optimizer.step()
         self.update_average()
         self.seen.append({k: v.detach() if torch.is_tensor(v) else v for k, v in facts.items()})
-        self.keeper.update(float(facts["agree_last"] if "agree_last" in facts else facts["agree_state"]), fraction)
+        kept = facts["agree_last"] if "agree_last" in facts else facts["agree_state"]
+        self.keeper.update(float(kept.detach()), fraction)
         return facts
 
     def schedule(self, fraction: float) -> float:

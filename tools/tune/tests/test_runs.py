@@ -161,6 +161,11 @@ class Programs(Runs):
             self.assertLess((back[name] - tuned[name]).norm().item(), error * change.norm().item())
             self.assertTrue(torch.equal(back["model.norm.weight"], tuned["model.norm.weight"]))
 
+    def test_the_recipes_are_flags_that_tune_knows(self):
+        for recipe in gpu.RECIPES.values():
+            a = tune.arguments(["--base", "b", "--prompts", "p", "--out", "o", *gpu.SHARED.split(), *recipe.split()])
+            self.assertTrue(a.exits and a.other_tokens == 0)
+
     def test_parts_are_joined_only_when_all_are_there(self):
         data = bytes(range(256)) * 10
         paths = compact.write_parts(data, self.path / "parts", 1000)
