@@ -7,7 +7,7 @@ import torch
 
 from layerskip import gguf_io, measure
 from layerskip.text import Chat, read_prompts
-from tune import encode, numbers
+from tune import encode, get_device, numbers
 from layerskip.base import Base
 
 
@@ -52,7 +52,7 @@ def compare(path: Path, published, texts, states, held, a, eos, device) -> dict:
 
 def main(argv=None) -> None:
     a = arguments(argv)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = get_device()
     model, meta = gguf_io.load_gguf(a.base)
     chat = Chat.from_meta(meta)
     published = model.to(device, getattr(torch, a.dtype)).eval()

@@ -20,7 +20,7 @@ def arguments(argv=None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = p.add_argument
     add("--base", type=Path, required=True, help="GGUF whose tokenizer and metadata are copied")
-    add("--weights", type=Path, help="safetensors of tune.py; without it the base's own weights are packed")
+    add("--weights", type=Path, help="safetensors or state.pt of tune.py; without it the base's own weights are packed")
     add("--out", type=Path, required=True)
     add("--name", default="", help="general.name; empty: the base's")
     add("--body", default="q4_0", help="types of the layers, first to last, as TYPE:COUNT,...,TYPE; "
@@ -107,7 +107,7 @@ def main(argv=None) -> None:
         raise SystemExit(f"{a.base}: sizes that are not multiples of {BLOCK} cannot be packed")
     published = copy.deepcopy(model)
     if a.weights:
-        hf_io.load_safetensors(model, a.weights)
+        hf_io.load_weights(model, a.weights)
     stored = stored_tensors(a.base, model, published)
     replace = {"general.name": a.name} if a.name else {}
     first = a.body.split(",")[0].split(":")[0]

@@ -1,7 +1,9 @@
 """Tune the early exits of a small Llama: generate, train, measure, save. See README.md."""
 import argparse
+import copy
 import json
 import random
+import time
 from pathlib import Path
 
 import torch
@@ -31,10 +33,13 @@ def arguments(argv=None) -> argparse.Namespace:
     add("--gen-batch", type=int, default=768)
     add("--max-prompt", type=int, default=320)
     add("--max-new", type=int, default=320)
+    add("--text-tokens", type=int, default=0, help="answer tokens kept in text.pt (0: all; 1.3 kB each)")
     add("--top", type=int, default=32, help="likely tokens kept of the teacher at each position")
     add("--resume", type=Path, help="state.pt of an earlier run: go on from its weights and optimizer")
-    add("--first", type=float, default=0.0, help="where on the schedule to begin: above 0 after --resume")
+    add("--first", type=float, help="where on the schedule to begin; unless given, where the resumed run was, or 0")
     add("--train-seconds", type=float, default=900)
+    add("--total-seconds", type=float, default=0, help="training ends early enough for all to end by then (0: no limit)")
+    add("--end-seconds", type=float, default=60, help="of --total-seconds, kept for saving and measuring after training")
     add("--exits", type=numbers, default=[4, 6, 8, 10, 12], help="exits trained on every sequence")
     add("--deep-exits", type=numbers, default=[15, 18, 22, 26], help="exits trained on the sequences run to the end")
     for name in ("rotate", "boundary", "batch_tokens", "other_tokens", "warmup", "log_every", "max_steps"):
@@ -54,26 +59,29 @@ def settings(a: argparse.Namespace) -> Settings:
     return Settings(seconds=a.train_seconds, seed=a.seed, **{n: getattr(a, n) for n in names})
 
 
-def save_answers(answers: list[distil.Answer], path: Path) -> None:
-    torch.save([(a.ids, a.start, a.hidden, a.top) for a in answers], path)
+def save_answers(answers: list[distil.Answer], path: Path, tokens: int = 0) -> None:
+    """All answers, or a sample of about `tokens` answer tokens."""
+    step = -(-sum(a.rows for a in answers) // tokens) if tokens else 1
+    torch.save([(a.ids, a.start, a.hidden, a.top) for a in answers[::max(1, step)]], path)
 
 
-def get_answers(base: Base, prompts: list[list[int]], a: argparse.Namespace, device) -> list[distil.Answer]:
-    """The texts of an earlier run, or new ones."""
+def get_answers(published, base: Base, prompts, a: argparse.Namespace) -> list[distil.Answer]:
+    """The texts of an earlier run, or new ones that `published` gives to the turns in `prompts`."""
     if a.text:
         return [distil.Answer(*row) for path in a.text for row in torch.load(path)]
-    teacher = base.model.to(device, torch.bfloat16).eval()
-    path = a.out / "text.pt"
-    answers = distil.generate(teacher, prompts, a.gen_seconds, a.gen_batch, a.max_new, base.chat.eos_id, a.top,
-                              save=None if device.type == "cuda" else lambda found: save_answers(found, path),
-                              seed=a.seed)
-    save_answers(answers, path)
+    path, slow = a.out / "text.pt", published.head_weight.device.type == "cpu"
+    save = lambda found: save_answers(found, path, a.text_tokens)
+    prompts = encode(base, prompts, a.max_prompt)
+    answers = distil.generate(published, prompts, a.gen_seconds, a.gen_batch, a.max_new, base.chat.eos_id, a.top,
+                              save=save if slow else None, seed=a.seed)
+    save(answers)
+    torch.cuda.empty_cache()    # of the keys and values, which training has no use for
     return answers
 
 
-def measure_model(model, published, base: Base, held, a: argparse.Namespace, device) -> dict:
-    """Acceptance over the model's own greedy answers, drift over the published model's."""
-    model, published = (m.to(device, torch.bfloat16).eval() for m in (model, published))
+def measure_model(model, published, base: Base, held, a: argparse.Namespace) -> dict:
+    """Acceptance over the model's own greedy answers, drift over the published model's; `model` becomes bfloat16."""
+    model = model.bfloat16().eval()
     answers = lambda m: measure.greedy_answers(m, held, a.measure_new, base.chat.eos_id, 64)
     exits = [e for e in a.measure_exits if e < model.c.layers]
     return {"exits": measure.exits_report(model, answers(model), exits, a.measure_length),
@@ -85,37 +93,65 @@ def encode(base: Base, prompts, longest: int) -> list[list[int]]:
     return [ids for ids in encoded if len(ids) <= longest]
 
 
-def train(base: Base, answers, a: argparse.Namespace, device):
-    """The tuned model in float32, and the trainer's report."""
-    model = load_base(a.base, a.tokenizer).model.to(device)
-    state = torch.load(a.resume, map_location=device) if a.resume else None
+def time_left(a: argparse.Namespace, begin: float) -> float:
+    """Seconds to train for."""
+    if not a.total_seconds:
+        return a.train_seconds
+    return max(1.0, min(a.train_seconds, a.total_seconds - a.end_seconds - (time.monotonic() - begin)))
+
+
+def where_to_begin(a: argparse.Namespace, state: dict | None) -> float:
+    """Where on the schedule the run begins: as asked, or where the resumed run was cut."""
+    if a.first is not None or not state:
+        return a.first or 0.0
+    if state["fraction"] >= 1:
+        raise SystemExit(f"{a.resume} is of a run that ended: say with --first where on the schedule to go on")
+    return state["fraction"]
+
+
+def train(model, published, answers, a: argparse.Namespace, state: dict | None, begin: float) -> dict:
+    """Tunes `model`; returns the trainer's report."""
     if state:
         model.load_state_dict(state["weights"], strict=False)
-    trainer = Trainer(model, answers, settings(a), base.model, a.out, state, a.first)
-    report = trainer.run()
-    trainer.save()
-    return model, report
+    s = settings(a)
+    s.seconds = time_left(a, begin)
+    return Trainer(model, answers, s, published, a.out, state, where_to_begin(a, state)).run()
+
+
+def get_device() -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cuda.enable_cudnn_sdp(False)     # it plans anew for each shape, and here no two batches are alike
+    return torch.device("cuda")
+
+
+def published_copy(model):
+    """The teacher: bfloat16, frozen, on the device of `model`."""
+    return copy.deepcopy(model).bfloat16().eval().requires_grad_(False)
 
 
 def main(argv=None) -> None:
-    a = arguments(argv)
+    begin, a = time.monotonic(), arguments(argv)
     random.seed(a.seed)
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads or torch.get_num_threads())
-    torch.set_float32_matmul_precision("high")
     a.out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device, state = get_device(), torch.load(a.resume, map_location="cpu") if a.resume else None
+    where_to_begin(a, state)    # refuses before the work, not after
     base, rows = load_base(a.base, a.tokenizer), read_prompts(a.prompts)
+    model = base.model.to(device)
+    published = published_copy(model)
     held, rest = encode(base, rows[:a.hold_out], a.max_prompt), rows[a.hold_out:]
     random.shuffle(rest)
     metrics = {"arguments": {k: str(v) for k, v in vars(a).items()}}
     if a.measure_before:
-        metrics["before"] = measure_model(base.model, base.model, base, held, a, device)
+        metrics["before"] = measure_model(published, published, base, held, a)
         print("before", json.dumps(metrics["before"]), flush=True)
-    answers = get_answers(base, encode(base, rest, a.max_prompt) if not a.text else [], a, device)
-    model, metrics["training"] = train(base, answers, a, device)
+    answers = get_answers(published, base, rest, a)
+    metrics["training"] = train(model, published, answers, a, state, begin)
     hf_io.save_safetensors(model, a.out / "model.safetensors")
-    metrics["after"] = measure_model(model, base.model, base, held, a, device)
+    metrics["after"] = measure_model(model, published, base, held, a)
     print("after", json.dumps(metrics["after"]), flush=True)
     (a.out / "metrics.json").write_text(json.dumps(metrics, indent=1))
 

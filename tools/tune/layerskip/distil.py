@@ -101,21 +101,30 @@ def choose(logits: torch.Tensor, top: torch.Tensor, temperature: torch.Tensor) -
     return top.gather(1, (likely + temperature * noise).argmax(-1, keepdim=True))[:, 0]
 
 
+def make_results(count: int, dim: int, max_new: int, top: int, eos: int) -> Results:
+    kept = max_new if top else 0
+    return Results(torch.full((count, max_new), eos), torch.zeros(count, kept, dim, dtype=torch.bfloat16),
+                   torch.zeros(count, kept, top, dtype=torch.int32))
+
+
+def take_step(model: Llama, batch: Batch, results: Results, step: int, x, top: int, done=None, eos: int = 0) -> torch.Tensor:
+    """The next token [batch] of each sequence, `eos` where it is `done`; it is noted in `results`."""
+    h = step_hidden(model, batch, x)
+    logits = torch.nn.functional.linear(h, model.head_weight).float()
+    likely = logits.topk(max(1, top), -1).indices
+    token = choose(logits, likely, batch.heat)
+    token = token if done is None else torch.where(done, eos, token)
+    results.put(step, batch.alive, token, h, likely)
+    return token
+
+
 @torch.inference_mode()
 def answer(model: Llama, prompts, temperatures, max_new: int, eos: int, top: int = 0) -> list[Answer]:
     """Answer a batch of prompts (lists of ids); with `top` > 0 the teacher's state is kept too."""
-    batch = start_batch(model, prompts, temperatures, max_new, eos)
-    kept, x = max_new if top else 0, batch.ids
-    results = Results(torch.full((len(prompts), max_new), eos),
-                      torch.zeros(len(prompts), kept, model.c.dim, dtype=torch.bfloat16),
-                      torch.zeros(len(prompts), kept, top, dtype=torch.int32))
-    done = torch.zeros_like(batch.first, dtype=torch.bool)
+    batch, results = start_batch(model, prompts, temperatures, max_new, eos), make_results(len(prompts), model.c.dim, max_new, top, eos)
+    x, done = batch.ids, torch.zeros_like(batch.first, dtype=torch.bool)
     for step in range(max_new):
-        h = step_hidden(model, batch, x)
-        logits = torch.nn.functional.linear(h, model.head_weight).float()
-        likely = logits.topk(max(1, top), -1).indices
-        token = torch.where(done, eos, choose(logits, likely, batch.heat))
-        results.put(step, batch.alive, token, h, likely)
+        token = take_step(model, batch, results, step, x, top, done, eos)
         done, x = done | (token == eos), token[:, None]
         if done.all():
             break
@@ -143,15 +152,24 @@ def make_batches(prompts: list[list[int]], size: int, rng: random.Random) -> lis
     return batches
 
 
+def plan(prompts: list[list[int]], size: int, rng: random.Random):
+    """(batch, temperatures) without end. The first time through the prompts half of the answers are greedy, as most drafting
+    is, the rest at the usual temperatures; after that none, for greedy answers would come again."""
+    greedy = [0.0, 0.0, 0.0]
+    while True:
+        for batch in make_batches(prompts, size, rng):
+            yield batch, [rng.choice(greedy + [0.6, 0.8, 1.0]) for _ in batch]
+        greedy = []
+
+
 def generate(model: Llama, prompts: list[list[int]], seconds: float, batch: int, max_new: int, eos: int, top: int,
              save=None, seed: int = 1) -> list[Answer]:
-    """Answers for about `seconds`, half of them greedy as most drafting is, the rest at the usual temperatures.
+    """Answers for about `seconds`.
 
     `save(answers)` is called after each batch, so that a kill loses little.
     """
-    rng, begin, answers = random.Random(seed), time.monotonic(), []
-    for prompts_now in make_batches(prompts, batch, rng):
-        heat = [rng.choice([0.0, 0.0, 0.0, 0.6, 0.8, 1.0]) for _ in prompts_now]
+    begin, answers = time.monotonic(), []
+    for prompts_now, heat in plan(prompts, batch, random.Random(seed)):
         answers += [a for a in answer(model, prompts_now, heat, max_new, eos, top) if a.rows >= 4]
         spent = time.monotonic() - begin
         rows = sum(a.rows for a in answers)

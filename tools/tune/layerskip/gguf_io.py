@@ -63,15 +63,16 @@ def read_config(meta: dict, tied: bool) -> Config:
         rope_base=get("rope.freq_base", 10000.0), norm_eps=get("attention.layer_norm_rms_epsilon"), tied=tied)
 
 
-def read_meta(path: Path) -> dict:
+def read_meta(path: Path, reader: gguf.GGUFReader | None = None) -> dict:
     """The metadata of a GGUF file as Python values."""
-    fields = gguf.GGUFReader(path).fields
+    fields = (reader or gguf.GGUFReader(path)).fields
     return {key: field.contents() for key, field in fields.items() if not key.startswith("GGUF.")}
 
 
 def load_gguf(path: Path) -> tuple[Llama, dict]:
     """The model in float32, and the metadata."""
-    reader, meta = gguf.GGUFReader(path), read_meta(path)
+    reader = gguf.GGUFReader(path)
+    meta = read_meta(path, reader)
     config = read_config(meta, all(t.name != "output.weight" for t in reader.tensors))
     state = {}
     for t in reader.tensors:

@@ -10,7 +10,7 @@ import torch
 from gguf import GGMLQuantizationType
 
 BLOCK = 32
-TRIES = torch.linspace(0.70, 1.10, 17)
+TRIES = torch.linspace(0.70, 1.10, 17).tolist()
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class Coded:
     def pack(self) -> np.ndarray:
         """The bytes [rows, bytes] of the GGUF tensor."""
         rows = self.codes.shape[0]
-        codes = self.codes.view(-1, BLOCK).numpy().astype(np.uint8)
-        parts = [self.d.reshape(-1, 1).numpy().astype(np.float16).view(np.uint8)]
+        codes = self.codes.view(-1, BLOCK).cpu().numpy().astype(np.uint8)
+        parts = [self.d.reshape(-1, 1).cpu().numpy().astype(np.float16).view(np.uint8)]
         if self.grid.zero is None:
-            parts.append(self.m.reshape(-1, 1).numpy().astype(np.float16).view(np.uint8))
+            parts.append(self.m.reshape(-1, 1).cpu().numpy().astype(np.float16).view(np.uint8))
         if self.grid.levels == 255:
             parts.append((codes.astype(np.int16) - 127).astype(np.int8).view(np.uint8))
         else:
@@ -97,7 +97,7 @@ class Coded:
 def round_matrix(w: torch.Tensor, grid: Grid, importance: torch.Tensor | None = None) -> Coded:
     """Each weight to its nearest code, scales fitted by block; `importance` [cols] weights the errors."""
     rows, cols = w.shape
-    importance = torch.ones(cols) if importance is None else importance
+    importance = torch.ones(cols, device=w.device) if importance is None else importance
     blocks = w.float().reshape(rows, cols // BLOCK, BLOCK)
     fitted = [grid.fit(blocks[:, b], importance[b * BLOCK:(b + 1) * BLOCK]) for b in range(cols // BLOCK)]
     d, m = (torch.cat([f[i] for f in fitted], 1) for i in (0, 1))

@@ -2,6 +2,7 @@
 import json
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -57,9 +58,14 @@ def load_folder(folder: Path) -> tuple[Llama, Chat]:
     return model, load_chat(folder)
 
 
-def load_safetensors(model: Llama, path: Path) -> None:
-    """Put the weights of a tuned file into `model`."""
-    model.load_state_dict({name: w.float() for name, w in load_file(path).items()})
+def load_weights(model: Llama, path: Path) -> None:
+    """Put tuned weights into `model`: a safetensors file, or the average of a checkpoint (state.pt), whose other weights
+    are the base's."""
+    part = path.suffix == ".pt"
+    state = torch.load(path, map_location="cpu", mmap=True)["average"] if part else load_file(path)
+    found = model.load_state_dict({name: w.float() for name, w in state.items()}, strict=not part)
+    if found.unexpected_keys:
+        raise ValueError(f"{path}: {found.unexpected_keys[0]} is not part of this model")
 
 
 def save_safetensors(model: Llama, path: Path) -> None:

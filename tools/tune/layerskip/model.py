@@ -47,8 +47,11 @@ class Attention(nn.Module):
         if t == 1:      # the query heads of a group as the rows of one product: a third of the time on a CPU
             q = q.reshape(b, c.kv_heads, c.heads // c.kv_heads, c.head_dim)
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(b, c.heads, 1, c.head_dim)
+        elif mask is not None:      # no fused CUDA kernel takes both a mask and grouped heads
+            k, v = (z.repeat_interleave(c.heads // c.kv_heads, 1) for z in (k, v))
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.o_proj(y.transpose(1, 2).reshape(b, t, c.heads * c.head_dim))
 
 
@@ -63,6 +66,12 @@ class Mlp(nn.Module):
 
     def forward(self, x):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+def for_products(x: torch.Tensor) -> torch.Tensor:
+    """`x` in the type that autocast gives to matrix products: one cast for all that read it, and one copy kept."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 class Norm(nn.Module):
@@ -86,8 +95,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm, self.mlp = Norm(c), Mlp(c)
 
     def forward(self, x, rope, cache=None, mask=None):
-        x = x + self.self_attn(self.input_layernorm(x), rope, cache, mask)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self.self_attn(for_products(self.input_layernorm(x)), rope, cache, mask)
+        return x + self.mlp(for_products(self.post_attention_layernorm(x)))
 
 
 class Body(nn.Module):
@@ -144,10 +153,10 @@ class Llama(nn.Module):
         return angle.cos().to(dtype), angle.sin().to(dtype)
 
     def run(self, x, rope, start: int, end: int, drop=None):
-        """Layers `start..end` over whole sequences, causal. `drop[l]` [batch] bool skips layer l for those rows."""
+        """Layers `start..end` over whole sequences, causal. `drop[l]` [batch] bool, or None, skips layer l for those rows."""
         for index in range(start, end):
             y = self.model.layers[index](x, rope)
-            x = y if drop is None or not drop[index].any() else torch.where(drop[index][:, None, None], x, y)
+            x = y if drop is None or drop[index] is None else torch.where(drop[index][:, None, None], x, y)
         return x
 
     def hiddens(self, ids, want):

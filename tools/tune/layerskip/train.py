@@ -14,9 +14,13 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 
+from .batches import Rows, stream
 from .distil import Answer
+from .hold import Keeper, Sink
 from .losses import Target, Vocabulary, divergence, draw_vocabulary, feature_distance, head_columns, make_target
 from .model import Llama
+
+BROKEN_STEPS = 20
 
 
 @dataclass
@@ -58,107 +62,28 @@ class Settings:
     seed: int = 1
 
 
-@dataclass
-class Rows:
-    """A batch of sequences on the device: `ids` [batch, seq], how long each is, and the flat positions of the answers."""
-
-    ids: torch.Tensor
-    lengths: torch.Tensor
-    at: torch.Tensor
-    sequence: torch.Tensor
-    hidden: torch.Tensor
-    top: torch.Tensor
-
-
-def make_batches(answers: list[Answer], tokens: int, rng: random.Random) -> list[list[Answer]]:
-    """Answers of like length together, at most `tokens` positions with padding, in random order."""
-    batches, now, longest = [], [], 0
-    for answer in sorted(answers, key=lambda a: len(a.ids) + rng.random()):
-        longest = max(longest, len(answer.ids))
-        if now and (len(now) + 1) * longest > tokens:
-            batches.append(now)
-            now, longest = [], len(answer.ids)
-        now.append(answer)
-    batches.append(now)
-    rng.shuffle(batches)
-    return batches
-
-
-def pad(batch: list[Answer], device) -> Rows:
-    """Sequences padded on the right; position i is a row if token i + 1 belongs to the answer."""
-    width = max(len(a.ids) for a in batch) - 1
-    ids, at, sequence = torch.zeros(len(batch), width, dtype=torch.long), [], []
-    for index, answer in enumerate(batch):
-        ids[index, :len(answer.ids) - 1] = torch.tensor(answer.ids[:-1])
-        at.append(torch.arange(answer.start - 1, len(answer.ids) - 1) + index * width)
-        sequence.append(torch.full((answer.rows,), index))
-    hidden, top = torch.cat([a.hidden for a in batch]), torch.cat([a.top for a in batch])
-    lengths = torch.tensor([len(a.ids) - 1 for a in batch])
-    return Rows(ids.to(device), lengths.to(device), torch.cat(at).to(device), torch.cat(sequence).to(device), hidden.to(device),
-                top.to(device))
-
-
-class Keeper:
-    """Steers the weight of the last layer's loss by its agreement with the published model.
-
-    It starts at `keep_weight`; where that is 0, where the resumed run left it, or at 2.
-    """
-
-    def __init__(self, s: Settings, weight: float | None = None):
-        self.s, self.weight, self.agree = s, s.keep_weight or weight or 2.0, None
-
-    def update(self, agree: float, fraction: float) -> None:
-        self.agree = agree if self.agree is None else 0.95 * self.agree + 0.05 * agree
-        goal = self.s.keep_from + (self.s.keep_goal - self.s.keep_from) * min(1.0, fraction / 0.85)
-        pull = min(0.3, max(-0.3, goal - self.agree))
-        self.weight = min(100.0, max(0.3, self.weight * math.exp(0.05 * pull)))
-
-
-class Sink:
-    """Holds the first token of a sequence, on which later layers park their attention.
-
-    It sees only itself, so its states are the same in every sequence, and in small Llamas a hundred times longer than
-    others. Exits have no use for it, but when it is lost, all layers above are.
-    """
-
-    def __init__(self, published: Llama):
-        self.published, self.known = published, {}
-
-    @torch.no_grad()
-    def states(self, token: int) -> dict[int, torch.Tensor]:
-        if token not in self.known:
-            ids = torch.tensor([[token]], device=self.published.head_weight.device)
-            with torch.autocast(ids.device.type, enabled=False):
-                found = self.published.hiddens(ids, set(range(1, self.published.c.layers + 1)))
-            self.known[token] = {end: h[0, 0].float() for end, h in found.items()}
-        return self.known[token]
-
-    def distance(self, token: int, end: int, x: torch.Tensor) -> torch.Tensor:
-        """Squared distance of the first token's state `x` [dim] after `end` layers, relative to its size."""
-        goal = self.states(token)[end].to(x.device)
-        return (x.float() - goal).square().sum() / goal.square().sum()
-
-
 class Trainer:
     """One timed run over `answers`; `model` ends as the moving average of its weights.
 
+    `published` is on the device of `model`. `state` is the checkpoint of an earlier run, whose weights `model` has;
     `first` is where on the schedule (0 to 1) the run begins: above 0 it continues a run that was cut short.
     """
 
     def __init__(self, model: Llama, answers: list[Answer], s: Settings, published: Llama,
                  out: Path | None = None, state: dict | None = None, first: float = 0.0):
-        self.model, self.answers, self.s, self.out = model, answers, s, out
+        self.model, self.answers, self.s, self.out, state = model, answers, s, out, state or {}
         self.device = model.head_weight.device
         self.published, self.sink = published, Sink(published)
-        self.teacher_head = published.head_weight.detach().to(self.device)
-        self.rng, self.keeper = random.Random(s.seed), Keeper(s, (state or {}).get("keep_weight"))
+        self.teacher_head = published.head_weight.detach()
+        self.rng, self.keeper = random.Random(s.seed), Keeper(s, state.get("keep_weight"))
         self.named = self.choose_parameters()
         self.optimizer = self.make_optimizer()
-        if state and "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
-        average = (state or {}).get("average", self.named)
-        self.average = {name: average[name].detach().clone().to(self.device) for name in self.named}
-        self.first, self.step, self.rows, self.history = first, 0, 0, []
+        self.restore_moments(state.get("moments", {}))
+        average = state.get("average", {})
+        self.average = {name: average.get(name, p).detach().to(self.device, copy=True) for name, p in self.named.items()}
+        self.averaged = state.get("averaged", 0)
+        self.first, self.fraction = first, first
+        self.step, self.rows, self.broken, self.seen, self.history = 0, 0, 0, [], []
 
     def choose_parameters(self) -> dict[str, nn.Parameter]:
         """The layers train; the final norm is shared by all exits and stays, and so does the head unless asked."""
@@ -183,24 +108,35 @@ class Trainer:
         groups = [{"params": ps, "weight_decay": wd, "scale": scale} for (scale, wd), ps in groups.items()]
         return torch.optim.AdamW(groups, lr=self.s.lr, betas=(0.9, 0.97), fused=True)
 
+    def restore_moments(self, moments: dict) -> None:
+        """The optimizer's memory of an earlier run, by name: that run may have trained other layers, at other rates."""
+        for name in moments.keys() & self.named.keys():
+            p = self.named[name]
+            self.optimizer.state[p] = {k: v.to(p.device, torch.float32, copy=True) for k, v in moments[name].items()}
+
     def run(self) -> dict:
         """Train for `seconds` of the wall clock; returns what to report."""
         begin = saved = time.monotonic()
-        batches = []
-        while not self.finished(begin):
-            batches = batches or make_batches(self.answers, self.s.batch_tokens, self.rng)
-            fraction = min(1.0, (time.monotonic() - begin) / self.s.seconds)
-            facts = self.train_step(pad(batches.pop(), self.device), self.first + (1 - self.first) * fraction)
+        for rows in stream(self.answers, self.s.batch_tokens, self.rng, self.device):
+            spent = time.monotonic() - begin
+            self.fraction = self.first + (1 - self.first) * min(1.0, spent / self.s.seconds)
+            if self.finished(spent):
+                break
+            facts = self.train_step(rows, self.fraction)
             if self.step % self.s.log_every == 0:
-                self.report(facts, time.monotonic() - begin)
+                self.report(facts, spent)
             if self.out and time.monotonic() - saved > self.s.save_seconds:
                 self.save()
                 saved = time.monotonic()
+        if self.out:
+            self.save()
         self.load_average()
         return {"steps": self.step, "answer_tokens": self.rows, "settings": asdict(self.s), "history": self.history}
 
-    def finished(self, begin: float) -> bool:
-        return time.monotonic() - begin >= self.s.seconds or (self.s.max_steps and self.step >= self.s.max_steps)
+    def finished(self, spent: float) -> bool:
+        if self.broken >= BROKEN_STEPS:
+            print(f"stopped: {self.broken} steps in a row gave no finite gradient; the average is from before", flush=True)
+        return spent >= self.s.seconds or self.broken >= BROKEN_STEPS or 0 < self.s.max_steps <= self.step
 
     def train_step(self, rows: Rows, fraction: float) -> dict:
         """One forward, backward and update; returns what was measured on the way."""
@@ -210,11 +146,17 @@ class Trainer:
             loss, facts = self.loss(rows, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        facts["norm"] = nn.utils.clip_grad_norm_(list(self.named.values()), 1.0).item()
+        norm = nn.utils.clip_grad_norm_(list(self.named.values()), 1.0).item()
+        self.step, self.rows, facts["norm"] = self.step + 1, self.rows + len(rows.at), norm
+        if not math.isfinite(norm):
+            self.broken += 1
+            return facts
+        self.broken = 0
         self.optimizer.step()
-        self.step, self.rows = self.step + 1, self.rows + len(rows.at)
         self.update_average()
-        self.keeper.update(facts.get("agree_last", facts.get("agree_state")), fraction)
+        self.seen.append({k: v.detach() if torch.is_tensor(v) else v for k, v in facts.items()})
+        kept = facts["agree_last"] if "agree_last" in facts else facts["agree_state"]
+        self.keeper.update(float(kept.detach()), fraction)
         return facts
 
     def schedule(self, fraction: float) -> float:
@@ -234,7 +176,6 @@ class Trainer:
             x, at = self.model.run(x, rope, at, end, drop), end
             total = total + self.exit_loss(f"E{end}", x, rows, teacher, columns, vocabulary, feature, facts)
         x, rows, teacher, drop = self.deep_part(x, rows, teacher, drop)
-        exact = make_target(rows.hidden, teacher_columns, vocabulary, 1.0, 0.0)
         for end in self.pick(self.s.deep_exits):
             x, at = self.model.run(x, rope, at, end, drop), end
             part = self.exit_loss(f"E{end}", x, rows, teacher, columns, vocabulary, feature, facts)
@@ -245,6 +186,7 @@ class Trainer:
             held = self.boundary_loss(x, rope, rows, facts)
         if self.s.last_weight or not self.s.boundary:
             x = self.model.run(x, rope, end, c.layers, drop)
+            exact = make_target(rows.hidden, teacher_columns, vocabulary, 1.0, 0.0)
             last = self.exit_loss("last", x, rows, exact, columns, vocabulary, self.s.feature, facts)
             held = held + (self.s.last_weight or 1.0) * last
         return total + self.keeper.weight * held, facts
@@ -253,21 +195,20 @@ class Trainer:
         """Loss of the exit `name` with the states `x` [batch, seq, dim]; notes its KL and agreement in `facts`."""
         normed = self.model.normed(x.reshape(-1, x.shape[-1])[rows.at])
         kl, agree = divergence(teacher, normed, columns, vocabulary)
-        facts[f"kl_{name}"], facts[f"agree_{name}"] = kl.item(), agree.item()
+        facts[f"kl_{name}"], facts[f"agree_{name}"] = kl, agree
         loss = kl + feature * feature_distance(teacher, normed)
         end = self.model.c.layers if name == "last" else int(name[1:])
-        return loss + self.s.sink * self.sink.distance(rows.ids[0, 0].item(), end, x[0, 0])
+        return loss + self.s.sink * self.sink.distance(rows.first[0], end, x[0, 0])
 
     def boundary_loss(self, x, rope, rows: Rows, facts) -> torch.Tensor:
         """Share of the variance of the published state at the boundary that `x` misses, averaged over dimensions."""
         with torch.no_grad():
-            goal = self.published.run(self.published.embed(rows.ids), rope, 0, self.s.boundary).float()
-        own = torch.arange(x.shape[1], device=x.device)[None] < rows.lengths[:, None]
-        own[:, 0] = False       # the first token, far larger than all others, has a loss of its own
-        goal, missed = goal[own], x.float()[own] - goal[own]
-        share = (missed.square().mean(0) / goal.var(0)).mean()
-        facts["kl_state"], facts["agree_state"] = share.item(), 1 - share.item()
-        return share + self.s.sink * self.sink.distance(rows.ids[0, 0].item(), self.s.boundary, x[0, 0])
+            goal = self.published.run(self.published.embed(rows.ids), rope, 0, self.s.boundary)
+        # without the first token, far larger than all others, which has a loss of its own
+        own, goal = (z.reshape(-1, z.shape[-1])[rows.body].float() for z in (x, goal))
+        share = ((own - goal).square().mean(0) / goal.var(0)).mean()
+        facts["kl_state"], facts["agree_state"] = share, 1 - share
+        return share + self.s.sink * self.sink.distance(rows.first[0], self.s.boundary, x[0, 0])
 
     def rope(self, ids):
         return self.model.rope(torch.arange(ids.shape[1], device=self.device), torch.float32)
@@ -285,7 +226,9 @@ class Trainer:
             return None
         layers = self.model.c.layers
         rates = [self.s.p_max * (math.exp(i * math.log(2) / (layers - 1)) - 1) for i in range(layers)]
-        return [torch.rand(batch, device=self.device) < rate for rate in rates]
+        drawn = [[self.rng.random() < rate for _ in range(batch)] for rate in rates]
+        there = torch.tensor(drawn).to(self.device, non_blocking=True)
+        return [there[i] if any(drawn[i]) else None for i in range(layers)]
 
     def deep_part(self, x, rows: Rows, teacher: Target, drop):
         """The sequences of the batch that run through all layers, a different part each time."""
@@ -293,24 +236,17 @@ class Trainer:
         if count == len(x):
             return x, rows, teacher, drop
         begin = self.rng.randrange(len(x) - count + 1)
-        own = (rows.sequence >= begin) & (rows.sequence < begin + count)
-        at = rows.at[own] - begin * rows.ids.shape[1]
-        part = Rows(rows.ids[begin:begin + count], rows.lengths[begin:begin + count], at, rows.sequence[own], rows.hidden[own], rows.top[own])
-        teacher = Target(teacher.probs[own], self.entropy(teacher.probs[own]), teacher.choice[own],
-                         teacher.hidden[own])
-        drop = drop and [d[begin:begin + count] for d in drop]
-        return x[begin:begin + count], part, teacher, drop
-
-    @staticmethod
-    def entropy(probs):
-        return -torch.special.xlogy(probs, probs).sum(-1).mean()
+        part, own = rows.part(begin, count)
+        drop = drop and [d if d is None else d[begin:begin + count] for d in drop]
+        return x[begin:begin + count], part, teacher.part(own), drop
 
     @torch.no_grad()
     def update_average(self, every: int = 4) -> None:
         """Moving average of the weights, shorter at first; every few steps, for it costs memory bandwidth."""
         if self.step % every:
             return
-        keep = min(self.s.ema ** every, self.step / (self.step + 10.0 * every))
+        self.averaged += every
+        keep = min(self.s.ema ** every, self.averaged / (self.averaged + 10.0 * every))
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.named.values()], 1 - keep)
 
     def load_average(self) -> None:
@@ -319,16 +255,22 @@ class Trainer:
                 p.copy_(self.average[name])
 
     def save(self) -> None:
-        """A checkpoint to resume from: raw weights, their average, and the optimizer."""
-        state = {"weights": {n: p.detach() for n, p in self.named.items()}, "average": self.average,
-                 "optimizer": self.optimizer.state_dict(), "keep_weight": self.keeper.weight, "step": self.step}
+        """A checkpoint to resume from: raw weights, their average (what to use), and the optimizer's memory."""
+        moments = {n: self.optimizer.state[p] for n, p in self.named.items() if p in self.optimizer.state}
+        state = {"weights": {n: p.detach() for n, p in self.named.items()}, "average": self.average, "averaged": self.averaged,
+                 "moments": moments, "keep_weight": self.keeper.weight, "step": self.step, "fraction": self.fraction}
         partial = self.out / "state.pt.part"
         torch.save(state, partial)
         partial.rename(self.out / "state.pt")
 
     def report(self, facts: dict, seconds: float) -> None:
-        self.history.append({"step": self.step, "seconds": round(seconds), **{k: round(v, 4) for k, v in facts.items()}})
-        exits = " ".join(f"{k[6:]} {facts['kl_' + k[6:]]:.3f}/{100 * v:.0f}%" for k, v in facts.items()
-                         if k.startswith("agree_"))
-        print(f"step {self.step} rows {self.rows} {seconds:.0f} s | {exits} | kept {100 * self.keeper.agree:.1f}% "
-              f"weight {self.keeper.weight:.2f} norm {facts['norm']:.2f} vocab {facts['vocabulary']}", flush=True)
+        """Means since the last report, for exits that take turns are not all in one step."""
+        names = list(dict.fromkeys(k for seen in self.seen for k in seen))
+        values = {k: [float(seen[k]) for seen in self.seen if k in seen] for k in names}
+        self.seen, means = [], {k: sum(v) / len(v) for k, v in values.items()}
+        self.history.append({"step": self.step, "seconds": round(seconds), **{k: round(v, 4) for k, v in means.items()}})
+        order = sorted((k[6:] for k in names if k.startswith("agree_")), key=lambda k: int(k[1:]) if k[0] == "E" else 999)
+        exits = " ".join(f"{k} {means['kl_' + k]:.3f}/{100 * means['agree_' + k]:.0f}%" for k in order)
+        kept = f"kept {100 * self.keeper.agree:.1f}%" if self.keeper.agree is not None else "nothing kept"
+        print(f"step {self.step} rows {self.rows} {seconds:.0f} s | {exits} | {kept} weight {self.keeper.weight:.2f} "
+              f"norm {facts['norm']:.2f} vocab {facts.get('vocabulary', 0)}", flush=True)

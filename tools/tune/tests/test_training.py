@@ -1,14 +1,19 @@
 """Generation, measuring and training on a tiny model, in seconds."""
+import contextlib
 import copy
+import io
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import tiny
 import torch
 
 from layerskip import distil, losses, measure
-from layerskip.train import Keeper, Settings, Trainer, make_batches, pad
+from layerskip.batches import make_batches, pad
+from layerskip.hold import Keeper
+from layerskip.train import Settings, Trainer
 
 
 def settings(**more) -> Settings:
@@ -33,6 +38,16 @@ class Distil(unittest.TestCase):
             self.assertEqual(a.top[:, 0].tolist(), a.ids[a.start:])
             choice = (a.hidden.float() @ model.head_weight.T).argmax(-1)
             self.assertGreater((choice == torch.tensor(a.ids[a.start:])).float().mean().item(), 0.9)
+
+
+    def test_the_prompts_come_again_but_not_the_greedy_answers(self):
+        import random
+        batches = distil.plan([[i] for i in range(40)], 20, random.Random(0))
+        first, second = ([next(batches) for _ in range(2)] for _ in range(2))
+        for time in (first, second):
+            self.assertEqual(sorted(p for prompts, _ in time for p in prompts), [[i] for i in range(40)])
+        self.assertIn(0.0, [h for _, heat in first for h in heat])
+        self.assertNotIn(0.0, [h for _, heat in second for h in heat])
 
 
 class Measuring(unittest.TestCase):
@@ -75,6 +90,26 @@ class Losses(unittest.TestCase):
             found.append(losses.divergence(target, student, columns, v)[0].item())
         self.assertAlmostEqual(found[0], found[1], delta=0.1 * found[0])
 
+    def test_loss_and_gradients_are_those_of_all_rows_at_once(self):
+        torch.manual_seed(0)
+        hidden, head = torch.randn(50, 16), torch.randn(300, 16, requires_grad=True)
+        normed, shift = torch.randn(50, 16, requires_grad=True), torch.randn(300)
+        v = losses.Vocabulary(torch.arange(300), shift)
+        found = []
+        for rows in (7, 1000):
+            with mock.patch.object(losses, "CHUNK", rows):
+                target = losses.make_target(hidden, head.detach(), v, 0.7, 0.3)
+                kl, agree = losses.divergence(target, normed, head, v)
+            found.append((kl, agree, *torch.autograd.grad(3 * kl, (normed, head))))
+        logits = normed @ head.T + shift
+        teacher = hidden @ head.detach().T + shift
+        p = 0.7 * (teacher / 0.7).softmax(-1) + 0.3 * torch.nn.functional.one_hot(teacher.argmax(-1), 300)
+        plain = (p * (p.log() - logits.log_softmax(-1))).sum(-1).mean()
+        want = (plain, (logits.argmax(-1) == teacher.argmax(-1)).float().mean(), *torch.autograd.grad(3 * plain, (normed, head)))
+        for one in found:
+            for a, b in zip(one, want):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
     def test_the_teacher_is_at_no_distance_from_itself(self):
         hidden, head = torch.randn(5, 16), torch.randn(50, 16)
         v = losses.Vocabulary(None, 0.0)
@@ -98,7 +133,7 @@ class Training(unittest.TestCase):
     def exit_loss(self, model) -> float:
         t = self.trainer(model)
         with torch.no_grad():
-            _, facts = t.loss(pad(self.answers, torch.device("cpu")), 0.0)
+            _, facts = t.loss(pad(self.answers), 0.0)
         return facts["kl_E1"] + facts["kl_E2"]
 
     def test_exits_learn_and_frozen_parts_stay(self):
@@ -122,7 +157,6 @@ class Training(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             first = self.trainer(out=Path(folder), max_steps=6)
             first.run()
-            first.save()
             state = torch.load(Path(folder) / "state.pt")
             model = copy.deepcopy(self.published).requires_grad_(True)
             model.load_state_dict(state["weights"], strict=False)
@@ -133,6 +167,28 @@ class Training(unittest.TestCase):
         step = next(iter(second.optimizer.state_dict()["state"].values()))["step"]
         self.assertEqual(step, 6)
         second.run()
+
+    def test_a_step_without_a_finite_gradient_changes_nothing(self):
+        t = self.trainer()
+        before = {name: p.detach().clone() for name, p in t.named.items()}
+        rows = pad(self.answers)
+        rows.hidden.fill_(float("nan"))
+        t.train_step(rows, 0.0)
+        for name, p in t.named.items():
+            self.assertTrue(torch.equal(p, before[name]), name)
+        for _ in range(20):
+            t.train_step(rows, 0.0)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertTrue(t.finished(0.0))
+
+    def test_a_part_of_a_batch_is_the_batch_of_its_part(self):
+        whole, lone = pad(self.answers[:5]), pad(self.answers[1:4])
+        part, own = whole.part(1, 3)
+        self.assertTrue(torch.equal(part.hidden, lone.hidden) and torch.equal(whole.hidden[own], lone.hidden))
+        self.assertEqual((part.at_ends, part.body_ends, part.first), (lone.at_ends, lone.body_ends, lone.first))
+        for name in ("at", "body"):
+            picked = [getattr(r, name) for r in (part, lone)]
+            self.assertTrue(torch.equal(part.ids.flatten()[picked[0]], lone.ids.flatten()[picked[1]]), name)
 
     def test_batches_hold_every_answer_once(self):
         import random
