@@ -86,10 +86,15 @@ impl Recorder {
     }
 
     /// Saves the session under a path of the user's, or as a copy of that name among the sessions; gives back where.
-    /// A file is replaced only if it was saved here before: it may be anything else, or the journal being written.
+    /// A file is replaced only if it was saved here before: it may be anything else. The session's own file holds it
+    /// already.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
         let own = !name.contains(std::path::is_separator) && Path::new(name).extension().is_none();
         let path = if own { self.store.path_of(name) } else { at_home(name) };
+        if path == self.journal.path() {
+            self.journal.write_now()?;
+            return Ok(path);
+        }
         let (session, again) = (self.journal.session(), self.saved.contains(&path));
         match transcript::export::Format::of_path(&path) {
             Some(format) => transcript::write_file(&path, format.export(session).as_bytes(), again)?,

@@ -131,7 +131,8 @@ fn a_saved_session_is_taken_up_from_its_path() {
     assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
 }
 
-/// A file of the user's is not replaced, nor the journal that is being written; what was saved here before is.
+/// A file of the user's is not replaced, nor another session; what was saved here before is. The journal that is being
+/// written is left alone: it holds the session already.
 #[test]
 fn saving_replaces_only_what_was_saved() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,8 +142,12 @@ fn saving_replaces_only_what_was_saved() {
     let own = recorder.path().to_owned();
     let notes = folder.path().join("notes.md");
     std::fs::write(&notes, "mine").unwrap();
-    for name in [notes.to_str().unwrap(), own.to_str().unwrap(), own.file_stem().unwrap().to_str().unwrap()] {
+    transcript::save(&Session::default(), &recorder.store().path_of("other"), false).unwrap();
+    for name in [notes.to_str().unwrap(), "other"] {
         assert!(matches!(recorder.save(name), Err(transcript::Error::Exists { .. })), "{name}");
+    }
+    for name in [own.to_str().unwrap(), own.file_stem().unwrap().to_str().unwrap()] {
+        assert_eq!(recorder.save(name).unwrap(), own);
     }
     assert_eq!(std::fs::read_to_string(&notes).unwrap(), "mine");
     let page = folder.path().join("page.html");
