@@ -1,11 +1,13 @@
 //! `skiplens transcript` from outside.
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
 /// A journal as a program that was killed leaves it: the last line is torn.
 const JOURNAL: &str = r#"{"format":"skiplens-session","schema":1,"program":"skiplens 0.1.0","id":"x","created_ms":1700000000000,"created":"","title":""}
-{"kind":"model","name":"SmolLM2"}
+{"kind":"model","name":"SmolLM2","dtype":"q8_0\u001b]0;x\u0007","device":"cpu\u009b2J"}
 {"kind":"settings","exit_layer":6}
 {"kind":"user","turn":0,"at":1700000000000,"text":"Hello <b>there</b>"}
 {"kind":"run","turn":1,"at":1700000000000,"run":0}
@@ -51,7 +53,10 @@ fn sessions_are_imported_listed_renamed_deleted_and_restored() {
     assert!(printed(data, &["list"]).contains("Hello <b>there</b>"));
     printed(data, &["rename", &id, "Greeting"]);
     assert!(printed(data, &["list", "greet"]).contains("Greeting"));
-    assert!(printed(data, &["list", "GOOD", "Morning"]).contains("… good morning␛[2j …"));
+    let found = printed(data, &["list", "GOOD", "Morning"]);
+    assert!(found.starts_with("session ") && found.contains("\n    Good morning␛[2J\n"), "{found}");
+    assert_eq!(printed(data, &["list", "no", "such\x1b[2J"]), "no session holds “no such␛[2J”\n");
+    assert_eq!(printed(data, &["list", "nothing", "--json"]), "");
     let line: serde_json::Value = serde_json::from_str(&printed(data, &["list", "--json"])).unwrap();
     assert_eq!(
         (line["tokens"].as_u64(), line["drafted"].as_u64(), line["accepted"].as_u64()),
@@ -103,9 +108,11 @@ fn shown_and_replayed_text_never_acts() {
     let (folder, _) = with_journal();
     let shown = printed(folder.path(), &["show", "--rejected"]);
     assert!(shown.contains("Good day morning␛[2J") && !shown.contains('\x1b'), "{shown}");
+    assert!(shown.contains("q8_0␛]0;x␇ · cpu⟨009B⟩2J"), "the model's description is foreign, too: {shown}");
     assert!(!printed(folder.path(), &["show"]).contains(" day"));
     let coloured = printed(folder.path(), &["show", "--color", "always"]);
     assert!(coloured.contains("\x1b[32;4mGood\x1b[0m") && coloured.contains("\x1b[1;33m morning␛[2J\x1b[0m"));
+    assert!(!coloured.contains("\x1b]"), "{coloured:?}");
     let played = printed(folder.path(), &["replay", "--speed", "inf"]);
     assert!(played.contains("Hello <b>there</b>") && played.contains("Good morning␛[2J"), "{played}");
     assert!(complaint(folder.path(), &["replay", "--speed", "0"]).contains("above 0"));
@@ -124,7 +131,83 @@ fn exports_go_to_files_and_come_back() {
     assert!(printed(data, &["export", file, "-f", "html"]).contains("Hello &lt;b&gt;there&lt;/b&gt;"));
     printed(data, &["import", file]);
     assert_eq!(printed(data, &["list", "--json"]).lines().count(), 2);
-    assert!(complaint(data, &["export"]).contains("--format"));
+    assert!(complaint(data, &["export"]).contains("--format (markdown, html, "));
+    assert!(complaint(data, &["export", "-o", "x.txt"]).contains("the ending of x.txt names no format"));
     assert!(complaint(data, &["show", "20"]).contains("fits 2 sessions"));
     assert!(complaint(data, &["show", "nothing"]).contains("no session is called"));
+}
+
+/// A file of a later schema is refused in the same clear words by whatever opens it, and stays as it is.
+#[test]
+fn files_from_the_future_are_refused_by_every_command() {
+    let (folder, id) = with_journal();
+    let data = folder.path();
+    let file = data.join(format!("sessions/{id}.jsonl"));
+    let later = std::fs::read_to_string(&file).unwrap().replacen("\"schema\":1", "\"schema\":7", 1);
+    std::fs::write(&file, &later).unwrap();
+    let path = file.to_str().unwrap();
+    for args in [
+        &["show"][..],
+        &["show", "--salvage"],
+        &["export", "-f", "html"],
+        &["replay", "--speed", "inf"],
+        &["replay", "--screen"],
+        &["import", path],
+        &["rename", "last", "x"],
+    ] {
+        let told = complaint(data, args);
+        assert!(told.contains("newer skiplens") && told.contains("schema 7"), "{args:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{args:?}: {told}");
+    }
+    let listed = printed(data, &["list"]);
+    assert!(listed.contains(&format!("{id}  cannot be read: it was written by a newer skiplens")), "{listed}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), later);
+}
+
+#[test]
+fn faults_are_told_once_and_name_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    for args in
+        [&["show"][..], &["export", "-f", "html"], &["replay"], &["delete", "last"], &["trash", "restore", "last"]]
+    {
+        assert!(complaint(data, args).contains("there is no session in "), "{args:?}");
+    }
+    for args in [&["show", "/nowhere/x.jsonl"][..], &["import", "/nowhere/x.jsonl"]] {
+        let told = complaint(data, args);
+        assert!(told.starts_with("skiplens: /nowhere/x.jsonl: ") && told.matches("os error").count() == 1, "{told}");
+    }
+}
+
+/// What `generate --json` printed becomes a session that counts the same, continues the same prompt and says the same.
+#[test]
+fn a_generation_is_imported_as_it_was_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, model) = (folder.path(), folder.path().join("tiny.gguf"));
+    support::tiny::gguf().write(&model);
+    for (name, form) in [("chat", &["--chat"][..]), ("text", &[])] {
+        let output = Command::new(env!("CARGO_BIN_EXE_skiplens"))
+            .args(["generate", "--json", "--max-steps", "24", "--prompt", "hello the door", "--model"])
+            .arg(&model)
+            .args(form)
+            .env("SKIPLENS_DATA_DIR", data)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let file = data.join(format!("{name}.json"));
+        std::fs::write(&file, &output.stdout).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(report["stats"]["tokens"].as_u64().unwrap() > 0);
+        let said = skiplens(data, &["import", file.to_str().unwrap(), "--title", name]);
+        assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+        let id = String::from_utf8(said.stdout).unwrap().trim().replace("imported as ", "");
+        let kept: serde_json::Value = serde_json::from_str(&printed(data, &["export", &id, "-f", "json"])).unwrap();
+        for what in ["text", "rounds", "tokens", "stop", "prompt"] {
+            assert_eq!(kept[what], report[what], "{name}: {what}");
+        }
+        for count in ["tokens", "rounds", "drafted", "accepted", "prefill_tokens"] {
+            assert_eq!(kept["stats"][count], report["stats"][count], "{name}: {count}");
+        }
+        assert!(printed(data, &["list", name]).contains("tiny"), "the model is named");
+    }
 }

@@ -26,7 +26,7 @@ pub const COMMANDS: [(&str, &str); 20] = [
     ("/whatif", "what other exit layers and speculations would have made of the last answer"),
     ("/race [PROMPT]", "autoregressive beside self-speculative; without a prompt, on the last one"),
     ("/copy", "copy the last answer"),
-    ("/clear", "forget the conversation"),
+    ("/clear", "begin a new chat; the one before stays among the sessions"),
     ("/bye", "quit"),
     ("/?", "help"),
 ];

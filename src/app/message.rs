@@ -63,6 +63,8 @@ pub enum Effect {
     /// Capture the mouse, or leave it to the terminal.
     Mouse(bool),
     SaveConfig(Config),
+    /// What is said from now on is another session.
+    BeginSession,
     /// Save the session under a name or a path.
     SaveSession(String),
     /// Take up the session of that name or path; `last` is the newest.

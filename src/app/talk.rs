@@ -4,6 +4,7 @@ use super::action::Action;
 use super::commands;
 use super::control::Control;
 use super::engine::end;
+use super::keymap::Context;
 use super::loading;
 use super::message::Effect;
 use super::player;
@@ -20,7 +21,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Reroll => reroll(state),
         Action::EditLast => edit_last(state),
         Action::Continue => proceed(state),
-        Action::Clear => clear(state),
+        Action::Clear => begin_anew(state),
         Action::Pause => pause(state),
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
@@ -180,6 +181,17 @@ fn proceed(state: &mut State) -> Vec<Effect> {
     }
     state.view.top = None;
     generate(state)
+}
+
+/// An empty chat and a new session; the one before stays in the list.
+fn begin_anew(state: &mut State) -> Vec<Effect> {
+    let said = !state.turns.is_empty();
+    let mut effects = clear(state);
+    effects.push(Effect::BeginSession);
+    if let Some(key) = state.keys.key_of(Context::Global, &Action::Sessions).filter(|_| said) {
+        state.say(format!("a new chat; {key} lists the one before"));
+    }
+    effects
 }
 
 pub(super) fn clear(state: &mut State) -> Vec<Effect> {

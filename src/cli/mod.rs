@@ -36,7 +36,7 @@ enum Command {
     Generate(Box<generate::GenerateArgs>),
     /// Measure how fast the model runs on this machine.
     Bench(Box<bench::BenchArgs>),
-    /// Sessions that were kept: list, show, export, replay, delete.
+    /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
 

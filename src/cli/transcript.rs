@@ -6,25 +6,30 @@ mod trash;
 
 use super::output::ColorChoice;
 use super::tui;
-use crate::transcript::export::{Format, ansi};
+use crate::transcript::export::{Format, ansi, words};
 use crate::transcript::palette::Paint;
 use crate::transcript::text::one_line;
 use crate::transcript::{
-    Entry, Error, Journal, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage, write_file,
+    Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage, write_file,
 };
 use color_eyre::eyre::{Result, bail, eyre};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use table::Table;
+
+/// How a session is named, wherever a command takes one.
+const NAMING: &str = "SESSION is an id or a part of one that fits no other, `last` for the session that was written \
+                      to last, or the path of a journal or an exported JSON file.";
 
 /// Browse, show, replay and export saved sessions.
 #[derive(Debug, clap::Args)]
+#[command(after_help = NAMING)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-/// SESSION is an id, a part of one that fits no other, `last`, or the path of a journal or exported JSON file.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the sessions, the newest first.
@@ -40,7 +45,8 @@ enum Command {
     },
     /// Print a session, coloured by the origin of its tokens.
     Show {
-        #[arg(default_value = "last")]
+        /// An id or a part of one, `last`, or a path.
+        #[arg(default_value = LAST)]
         session: String,
         /// Show rejected drafts in place, struck through.
         #[arg(long)]
@@ -53,13 +59,14 @@ enum Command {
     },
     /// Write a session in another format.
     Export {
-        #[arg(default_value = "last")]
+        /// An id or a part of one, `last`, or a path.
+        #[arg(default_value = LAST)]
         session: String,
         /// The format; else the ending of the file decides.
         #[arg(long, short, value_enum)]
         format: Option<Format>,
         /// The file to write; standard output without one.
-        #[arg(long, short)]
+        #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace the file if it exists.
         #[arg(long)]
@@ -67,7 +74,8 @@ enum Command {
     },
     /// Play a session again in the terminal; no model is needed.
     Replay {
-        #[arg(default_value = "last")]
+        /// An id or a part of one, `last`, or a path.
+        #[arg(default_value = LAST)]
         session: String,
         /// How many times as fast as it was; `inf` for at once.
         #[arg(long, default_value_t = 1.0)]
@@ -83,20 +91,30 @@ enum Command {
     },
     /// Add a file to the sessions: what `generate --json` prints, an exported JSON, or a journal, whole or damaged.
     Import {
+        /// The file, which stays as it is.
         file: PathBuf,
         /// Title of the session.
         #[arg(long)]
         title: Option<String>,
     },
     /// Give a session a title.
-    Rename { session: String, title: String },
+    Rename {
+        /// An id or a part of one, or `last`.
+        session: String,
+        /// The new title; an empty one leaves the beginning of the conversation.
+        title: String,
+    },
     /// Move sessions to the trash.
     Delete {
-        #[arg(required = true)]
+        /// Ids or parts of them, or `last`.
+        #[arg(required = true, value_name = "SESSION")]
         sessions: Vec<String>,
     },
     /// Take a session back from the trash.
-    Restore { session: String },
+    Restore {
+        /// An id or a part of one, or `last` for the one that was deleted last.
+        session: String,
+    },
     /// What was deleted; after 30 days it is gone. Without a command, list it.
     Trash {
         #[command(subcommand)]
@@ -168,23 +186,38 @@ fn warn(notes: &[String]) {
 }
 
 fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
-    if !search.is_empty() {
-        return store.search(search)?.try_for_each(|hit| {
-            let excerpt = if hit.excerpt.is_empty() { String::new() } else { format!("    … {} …\n", hit.excerpt) };
-            say(&if json { json_line(&hit.summary)? } else { table::rows(&[hit.summary]) + &excerpt })
-        });
+    match () {
+        () if trash => trash::list(store, json),
+        () if search.is_empty() => tell(&store.list()?, &store.sessions(), json),
+        () => find(store, search, json),
     }
-    if trash {
-        return trash::list(store, json);
+}
+
+/// Tells what a search finds as it is found.
+fn find(store: &Store, search: &str, json: bool) -> Result<()> {
+    let table = Table::for_stdout();
+    let mut found = 0;
+    for hit in store.search(search)? {
+        let line = if json { json_line(&hit.summary)? } else { table.rows(&[hit.summary]) };
+        let head = if json || found > 0 { String::new() } else { table.head() };
+        let excerpt = if json || hit.excerpt.is_empty() { String::new() } else { format!("    {}\n", hit.excerpt) };
+        say(&(head + &line + &excerpt))?;
+        found += 1;
     }
-    tell(&store.list()?, &store.sessions(), json)
+    match found {
+        0 if !json => say(&format!("no session holds “{}”\n", one_line(search))),
+        _ => Ok(()),
+    }
 }
 
 fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     match json {
         true => sessions.iter().try_for_each(|summary| say(&json_line(summary)?)),
         false if sessions.is_empty() => say(&format!("no sessions in {}\n", folder.display())),
-        false => say(&(table::head() + &table::rows(sessions))),
+        false => {
+            let table = Table::for_stdout();
+            say(&(table.head() + &table.rows(sessions)))
+        }
     }
 }
 
@@ -221,8 +254,7 @@ fn salvaged(path: &Path) -> Result<Session> {
 }
 
 fn export(store: &Store, name: &str, format: Option<Format>, output: Option<&Path>, force: bool) -> Result<()> {
-    let format = format.or_else(|| Format::of_path(output?));
-    let format = format.ok_or_else(|| eyre!("name a format with --format, or a file with its ending with --output"))?;
+    let format = format.or_else(|| Format::of_path(output?)).ok_or_else(|| unnamed(output))?;
     let document = format.export(&read(store, name)?);
     match output {
         None => say(&document),
@@ -230,6 +262,15 @@ fn export(store: &Store, name: &str, format: Option<Format>, output: Option<&Pat
             Err(Error::Exists { path }) => bail!("{} exists already; --force replaces it", path.display()),
             outcome => Ok(outcome?),
         },
+    }
+}
+
+/// What to say where nothing tells the format.
+fn unnamed(output: Option<&Path>) -> color_eyre::Report {
+    let formats = Format::ALL.map(|format| words::serde_name(&format)).join(", ");
+    match output {
+        None => eyre!("name a format with --format ({formats}), or a file with its ending with --output"),
+        Some(path) => eyre!("the ending of {} names no format; --format does: {formats}", path.display()),
     }
 }
 

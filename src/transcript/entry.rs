@@ -28,7 +28,7 @@ pub enum Entry {
     /// What every layer would have said along the text of the last generation. It may come in several pieces.
     Lens { run: RunId, lens: Box<Lens> },
     /// Only the first so many turns stay; those behind are taken back. An edit takes back a turn of the user's and
-    /// what follows it, a regeneration the assistant's answer, clearing takes back all.
+    /// what follows it, a regeneration the assistant's answer.
     Keep(usize),
 }
 

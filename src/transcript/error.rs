@@ -8,8 +8,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of reading, writing or finding a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    /// The system's own error is in the words, and so no source besides: whoever prints the chain would say it twice.
+    #[error("{path}: {fault}")]
+    Io { path: PathBuf, fault: io::Error },
     /// The file is no journal at all.
     #[error("{path} is not a skiplens journal: {fault}")]
     NotAJournal { path: PathBuf, fault: String },
@@ -23,10 +24,12 @@ pub enum Error {
     Future { path: PathBuf, found: u64, known: u64 },
     #[error("{path} is open in another skiplens; close it there first")]
     InUse { path: PathBuf },
-    #[error("{path} exists already; choose another name, or say that it may be replaced")]
+    #[error("{path} exists already; choose another name")]
     Exists { path: PathBuf },
-    #[error("no session is called {0:?}; `skiplens transcript list` shows those there are")]
-    NotFound(String),
+    #[error("no session is called {name:?} in {folder}")]
+    NotFound { name: String, folder: PathBuf },
+    #[error("there is no session in {folder}")]
+    None { folder: PathBuf },
     #[error("{name:?} fits {count} sessions; give more of the name")]
     Ambiguous { name: String, count: usize },
     #[error("{path} is not what `skiplens generate --json` or an export as JSON writes: {fault}")]
@@ -37,7 +40,7 @@ pub enum Error {
 
 impl Error {
     /// A failed read or write of `path`.
-    pub fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_owned(), source }
+    pub fn io(path: impl AsRef<Path>, fault: io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), fault }
     }
 }

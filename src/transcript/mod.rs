@@ -9,7 +9,7 @@
 //!                    import of `generate --json` ─┘
 //! ```
 //!
-//! Files only grow: a regenerated, edited or cleared turn stays in the file, and a later line takes it back.
+//! Files only grow: a regenerated or edited turn stays in the file, and a later line takes it back.
 //! Statistics come from [`crate::engine::decode::Stats`] alone.
 
 mod check;
@@ -42,7 +42,7 @@ pub use read::{Loaded, load, salvage};
 pub use replay::{Replay, ReplayEvent};
 pub use save::{save, write_file};
 pub use session::{Run, Session, Turn};
-pub use store::{DATA_DIR, Store};
+pub use store::{DATA_DIR, LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};
 

@@ -85,7 +85,10 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
     if line.is_empty() {
         return Err(not("it is empty".into()));
     }
-    let probe: Probe = serde_json::from_slice(line).map_err(|error| not(format!("its first line: {error}")))?;
+    let probe: Probe = serde_json::from_slice(line).map_err(|error| match error.is_data() {
+        true => not(format!("its first line: {error}")),
+        false => not("its first line is not JSON".into()),
+    })?;
     match probe {
         Probe { format, .. } if format != MAGIC => Err(not("its first line is not a session's".into())),
         Probe { schema: 0, .. } => Err(not("it has schema 0".into())),

@@ -6,12 +6,14 @@ use super::{Error, Journal, Result, Session, clock, read};
 use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Names the data folder, in place of the system's own.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 const EXTENSION: &str = "jsonl";
+/// Means the session that was written to last, whatever it is called.
+pub const LAST: &str = "last";
 
 /// The data folder. `sessions` holds the journals, `trash` those that were deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,25 +51,28 @@ impl Store {
         self.sessions().join(format!("{id}.{EXTENSION}"))
     }
 
-    /// An id for a session that begins now: the time, and something that tells it from one of the same millisecond.
+    /// An id for a session that begins now: the time, and something that tells it from one of another program. Those
+    /// of one program sort in the order in which they were made, however fast they came.
     pub(super) fn new_id(&self, now: u64) -> String {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mark = std::process::id().wrapping_mul(0x9e37).wrapping_add(count) & 0xf_ffff;
-        format!("{}-{mark:05x}", clock::sortable(now))
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let after = |last: u64| now.max(last.saturating_add(1));
+        let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+        let mark = std::process::id().wrapping_mul(0x9e37) & 0xf_ffff;
+        format!("{}-{mark:05x}", clock::sortable(after(last.unwrap_or_default())))
     }
 
-    /// All sessions, those that began last first. Broken ones are among them, with their fault.
+    /// All sessions, those that began last first, those of one moment by their ids. Broken ones are among them, with
+    /// their fault; they began when they were last written to, for all that is known.
     pub fn list(&self) -> Result<Vec<Summary>> {
         list_in(&self.sessions())
     }
 
-    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or `last`
+    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or [`LAST`]
     /// for the one that was written to last.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
-        let looks_like_path = name.contains(std::path::is_separator) || path.extension().is_some();
-        if looks_like_path && path.is_file() {
+        // What can only be a path is one, there or not: opening it tells best what is wrong.
+        if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file()) {
             return Ok(path.to_owned());
         }
         find_in(&self.sessions(), name)
@@ -113,6 +118,7 @@ pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
     let mut list: Vec<Summary> = files_in(folder)?.iter().map(|path| Summary::of(path)).collect();
+    // Files come with the last id first, and sorting keeps that order in one moment.
     list.sort_by_key(|summary| Reverse(summary.begun_ms()));
     Ok(list)
 }
@@ -125,15 +131,16 @@ fn written(path: &Path) -> (Option<SystemTime>, PathBuf) {
 pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     let files = files_in(folder)?;
     let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    if name == "last" {
-        return files.into_iter().max_by_key(|path| written(path)).ok_or_else(|| Error::NotFound(name.into()));
+    if name == LAST {
+        let last = files.into_iter().max_by_key(|path| written(path));
+        return last.ok_or_else(|| Error::None { folder: folder.to_owned() });
     }
     if let Some(exact) = files.iter().find(|path| stem(path) == name) {
         return Ok(exact.clone());
     }
     let fits: Vec<&PathBuf> = files.iter().filter(|path| !name.is_empty() && stem(path).contains(name)).collect();
     match fits[..] {
-        [] => Err(Error::NotFound(name.into())),
+        [] => Err(Error::NotFound { name: name.into(), folder: folder.to_owned() }),
         [only] => Ok(only.clone()),
         _ => Err(Error::Ambiguous { name: name.into(), count: fits.len() }),
     }

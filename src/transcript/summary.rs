@@ -1,7 +1,7 @@
 //! What a list shows of a journal, read from the two ends of its file.
 
 use super::line::{Header, Line, Totals};
-use super::{Error, Result, Session, Store, read, store, text};
+use super::{Error, Result, Store, read, text};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,16 @@ impl Summary {
         if self.created_ms == 0 { self.modified_ms } else { self.created_ms }
     }
 
+    /// Its fault where the file is named beside it already.
+    pub fn fault_beside_name(&self) -> Option<String> {
+        let fault = self.fault.as_deref()?;
+        let rest = fault.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(fault);
+        Some(match rest.strip_prefix(' ') {
+            Some(said_of_it) => format!("it {said_of_it}"),
+            None => rest.trim_start_matches([':', ',', ' ']).to_owned(),
+        })
+    }
+
     fn fill(&mut self) -> Result<()> {
         let mut file = read::open(&self.path)?;
         let about = file.metadata().map_err(|error| Error::io(&self.path, error))?;
@@ -104,38 +114,60 @@ fn last_totals(file: &mut File, bytes: u64) -> Option<Totals> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     pub summary: Summary,
-    /// Where the words stand, with some text around, on one line; empty when the title alone fits.
+    /// Where the words stand, with some text around, on one line; empty where a name fits.
     pub excerpt: String,
 }
 
 impl Store {
-    /// Sessions whose title, id, model or text holds `query`, upper and lower case alike, the newest first. Files are
-    /// read one by one as the iterator goes, so that a caller can show what is found so far and stop when it likes.
+    /// Sessions whose title, id, model or text holds `query`, upper and lower case alike, in the order of
+    /// [`Store::list`]. Texts are read one by one as the iterator goes, so that a caller can show what is found so far
+    /// and stop when it likes.
     pub fn search(&self, query: &str) -> Result<impl Iterator<Item = Hit> + use<>> {
         let query = query.trim().to_lowercase();
-        let files = store::files_in(&self.sessions())?;
-        Ok(files.into_iter().filter_map(move |path| hit(&path, &query)))
+        Ok(self.list()?.into_iter().filter_map(move |summary| hit(summary, &query)))
     }
 }
 
-fn hit(path: &Path, query: &str) -> Option<Hit> {
-    let summary = Summary::of(path);
+fn hit(summary: Summary, query: &str) -> Option<Hit> {
     let by_name = [&summary.totals.title, &summary.id, &summary.totals.model];
     if by_name.iter().any(|name| name.to_lowercase().contains(query)) {
         return Some(Hit { summary, excerpt: String::new() });
     }
-    let session = read::load(path).ok()?;
-    let excerpt = find_text(&session, query)?;
+    let session = read::load(&summary.path).ok()?;
+    let excerpt = session.turns.iter().find_map(|turn| excerpt(&turn.content(), query))?;
     Some(Hit { summary, excerpt })
 }
 
-/// The first place of the session's text that holds `query`, which is in lower case.
-fn find_text(session: &Session, query: &str) -> Option<String> {
-    session.turns.iter().find_map(|turn| {
-        let lower = turn.content().to_lowercase();
-        let at = lower.find(query)?;
-        let from = lower[..at].char_indices().rev().nth(AROUND - 1).map_or(0, |(start, _)| start);
-        let rest = &lower[from..];
-        Some(text::one_line(text::shorten(rest, 2 * AROUND + query.chars().count()).trim()).into_owned())
-    })
+/// The first place of `content` that holds `query`, which is in lower case, with the words around it.
+fn excerpt(content: &str, query: &str) -> Option<String> {
+    let at = content.to_lowercase().find(query)?;
+    let (start, end) = (unlowered(content, at), unlowered(content, at + query.len()));
+    let (before, behind) = (&content[..start], &content[end..]);
+    let from = before.char_indices().rev().nth(AROUND - 1).map_or(0, |(far, _)| after_space(before, far));
+    let to = behind.char_indices().nth(AROUND).map_or(content.len(), |(far, _)| end + before_space(behind, far));
+    let dots = |cut: bool| if cut { "…" } else { "" };
+    let words = text::one_line(content[from..to].trim());
+    Some(format!("{}{words}{}", dots(from > 0), dots(to < content.len())))
+}
+
+/// Where in `content` the byte `at` of its lower case comes from: letters may grow or shrink.
+fn unlowered(content: &str, at: usize) -> usize {
+    let mut lower = 0;
+    let longer = |c: char| c.to_lowercase().map(char::len_utf8).sum::<usize>();
+    let reached = content.char_indices().find(|(_, c)| {
+        let reached = lower >= at;
+        lower += longer(*c);
+        reached
+    });
+    reached.map_or(content.len(), |(start, _)| start)
+}
+
+/// The start of the first word behind `far`, or `far` itself where one long word fills all.
+fn after_space(text: &str, far: usize) -> usize {
+    text[far..].char_indices().find(|(_, c)| c.is_whitespace()).map_or(far, |(at, c)| far + at + c.len_utf8())
+}
+
+/// The end of the last word before `far`, or `far` itself.
+fn before_space(text: &str, far: usize) -> usize {
+    text[..far].rfind(char::is_whitespace).unwrap_or(far)
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// Whether a character acts on the terminal or on the order of the text rather than being seen.
 /// Line feed and tab are among them: callers that lay text out spare them.
@@ -123,6 +125,21 @@ pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     }
 }
 
+/// `words` on one line, cut with an ellipsis to at most `columns` cells of a screen.
+pub fn fit(words: &str, columns: usize) -> Cow<'_, str> {
+    let words = one_line(words);
+    if words.width() <= columns {
+        return words;
+    }
+    let mut used = 1;
+    let fits = |symbol: &&str| {
+        used += symbol.width();
+        used <= columns
+    };
+    let cut: String = words.graphemes(true).take_while(fits).collect();
+    Cow::Owned(if columns == 0 { String::new() } else { format!("{}…", cut.trim_end()) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +165,20 @@ mod tests {
         assert_eq!(shorten("abc", 0), "…");
     }
 
+    #[test]
+    fn text_is_cut_by_cells() {
+        assert_eq!((fit("abc", 3), fit("abcd", 3), fit("a bcd", 3)), ("abc".into(), "ab…".into(), "a…".into()));
+        assert_eq!((fit("日本語", 5), fit("日本語", 6)), ("日本…".into(), "日本語".into()));
+        assert_eq!((fit("abc", 0), fit("abc", 1), fit("\x1b[2J", 3)), ("".into(), "…".into(), "␛[…".into()));
+    }
+
     proptest! {
+        #[test]
+        fn text_that_fits_stays_within(text in any::<String>(), columns in 0usize..40) {
+            let cut = fit(&text, columns);
+            prop_assert!(cut.width() <= columns && !cut.contains(acts), "{cut:?}");
+        }
+
         #[test]
         fn nothing_acts_any_more(text in any::<String>()) {
             prop_assert!(!visible(&text).contains(|c| acts(c) && c != '\n' && c != '\t'));

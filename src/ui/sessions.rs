@@ -7,6 +7,7 @@ use super::theme::Role;
 use super::widgets::{Cells, fold, row};
 use crate::app::{Browser, Listed, Target};
 use crate::transcript::export::words::percent;
+use crate::transcript::text;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
@@ -32,7 +33,7 @@ struct Columns {
 ///   title                 begun             model           tokens  accepted
 /// ▸ Why is the sky blue?  2026-11-23 16:20  SmolLM2-135M…      180    62.3 %
 ///
-/// … the sky appears blue because …
+/// …the sky appears blue because…
 /// ```
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
     let wanted = (list.listed.len() as u16).saturating_add(BELOW + 6).max(12);
@@ -106,7 +107,8 @@ fn cells(canvas: &mut Canvas<'_>, row: Rect, columns: &Columns, parts: [(&str, R
     let [title, begun, model, tokens, accepted] = parts;
     let mut x = row.x + 2;
     for (width, (text, role)) in [(columns.title, title), (DATE, begun), (columns.model, model)] {
-        canvas.put(x, row.y, text, width.saturating_sub(2), canvas.theme.style(role));
+        let room = width.saturating_sub(2);
+        canvas.put(x, row.y, &text::fit(text, usize::from(room)), room, canvas.theme.style(role));
         x += width;
     }
     if columns.tokens > 0 {
@@ -141,8 +143,8 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
 fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &Browser) {
     let Some(chosen) = list.chosen() else { return };
     let (text, role) = match &chosen.summary.fault {
-        Some(fault) => (fault.clone(), Role::Wrong),
-        None if !chosen.excerpt.is_empty() => (format!("… {} …", chosen.excerpt), Role::Dim),
+        Some(_) => (chosen.summary.fault_beside_name().unwrap_or_default(), Role::Wrong),
+        None if !chosen.excerpt.is_empty() => (chosen.excerpt.clone(), Role::Dim),
         None if chosen.own => ("this is the session on the screen".into(), Role::Dim),
         None => (format!("{}, {} turns", chosen.summary.id, chosen.summary.totals.turns), Role::Dim),
     };

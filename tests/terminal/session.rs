@@ -147,6 +147,15 @@ impl Session {
         }
     }
 
+    /// Kill the program with a signal that it cannot catch; gives back its home.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        let id = self.child.process_id().expect("an id");
+        // SAFETY: kill sends a signal to the child that this test started and has not waited for.
+        assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
+        self.child.wait().expect("an end");
+        self.home
+    }
+
     /// Wait for the end; the terminal must be as it was.
     pub fn assert_restored(mut self) -> u32 {
         let start = Instant::now();

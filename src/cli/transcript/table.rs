@@ -1,60 +1,118 @@
 //! The list of sessions as lines of a terminal.
 
 use crate::transcript::export::words::percent;
-use crate::transcript::{Summary, Zone, moment, text};
+use crate::transcript::{Summary, Zone, local_minutes, moment, text};
+use std::io::{IsTerminal, stdout};
 use unicode_width::UnicodeWidthStr;
 
-/// Columns of a title and of a model's name.
-const TITLE: usize = 40;
-const MODEL: usize = 24;
+/// Cells of an id, of a date without and with its zone, and of the columns of figures with the gaps before them.
+const ID: usize = 25;
+const DATE: usize = 16;
+const DATE_AND_ZONE: usize = 23;
+const TURNS: usize = 7;
+const FIGURES: usize = 18;
+/// Widest and narrowest title, and the same of a model's name. What is narrower than its least is left out.
+const TITLE: (usize, usize) = (40, 12);
+const MODEL: (usize, usize) = (24, 16);
+const GAP: usize = 2;
 
-/// Names of the columns.
-pub fn head() -> String {
-    let (id, title, model) = ("session", "title", "model");
-    format!("{id:26}  {:23}  {title:TITLE$}  {model:MODEL$}  turns  tokens  accepted\n", "begun")
+/// How wide the columns are; 0 for those that are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    zone: bool,
+    title: usize,
+    model: usize,
+    turns: usize,
 }
 
-/// One line for every session, two for broken ones.
-pub fn rows(sessions: &[Summary]) -> String {
-    sessions.iter().map(row).collect()
-}
-
-fn row(summary: &Summary) -> String {
-    let id = text::one_line(&summary.id);
-    if let Some(fault) = &summary.fault {
-        return format!("{id:26}  cannot be read: {}\n", text::one_line(fault));
+impl Table {
+    /// A table for standard output: what fits the terminal, or everything for a file or a pipe.
+    pub fn for_stdout() -> Self {
+        let terminal = stdout().is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
+        terminal.map_or(Self::whole(), |(columns, _)| Self::within(columns.into()))
     }
-    let totals = &summary.totals;
-    format!(
-        "{id:26}  {}  {}  {}  {:5}  {:6}  {:>8}\n",
-        moment(summary.created_ms, Zone::Local),
-        fit(&totals.title, TITLE),
-        fit(&totals.model, MODEL),
-        totals.turns,
-        totals.tokens,
-        percent(summary.acceptance_rate())
-    )
+
+    fn whole() -> Self {
+        Self { zone: true, title: TITLE.0, model: MODEL.0, turns: TURNS }
+    }
+
+    /// The table for so many columns. The zone goes first, then the model, then the turns.
+    fn within(columns: usize) -> Self {
+        let room = |zone: bool, model: usize, turns: usize| {
+            let date = if zone { DATE_AND_ZONE } else { DATE };
+            let gaps = if model > 0 { 3 * GAP } else { 2 * GAP };
+            columns.saturating_sub(ID + date + model + turns + FIGURES + gaps)
+        };
+        let shapes = [(true, MODEL.0, TURNS), (false, MODEL.0, TURNS), (false, MODEL.1, TURNS), (false, 0, TURNS)];
+        let wide = shapes.into_iter().find(|&(zone, model, turns)| room(zone, model, turns) >= 24);
+        let (zone, model, turns) = wide.unwrap_or((false, 0, 0));
+        Self { zone, model, turns, title: room(zone, model, turns).clamp(TITLE.1, TITLE.0) }
+    }
+
+    /// Names of the columns.
+    pub fn head(&self) -> String {
+        self.line("session", "begun", "title", "model", ["turns", "tokens", "accepted"])
+    }
+
+    /// One line for every session.
+    pub fn rows(&self, sessions: &[Summary]) -> String {
+        sessions.iter().map(|summary| self.row(summary)).collect()
+    }
+
+    fn row(&self, summary: &Summary) -> String {
+        let id = text::one_line(&summary.id);
+        if let Some(fault) = summary.fault_beside_name() {
+            return format!("{}  cannot be read: {}\n", filled(&id, ID), text::one_line(&fault));
+        }
+        let totals = &summary.totals;
+        let begun = match self.zone {
+            true => moment(summary.created_ms, Zone::Local),
+            false => local_minutes(summary.created_ms),
+        };
+        let figures = [totals.turns.to_string(), totals.tokens.to_string(), percent(summary.acceptance_rate())];
+        self.line(&id, &begun, &totals.title, &totals.model, figures.each_ref().map(String::as_str))
+    }
+
+    fn line(&self, id: &str, begun: &str, title: &str, model: &str, [turns, tokens, accepted]: [&str; 3]) -> String {
+        let date = if self.zone { DATE_AND_ZONE } else { DATE };
+        let mut out = format!("{}  {}  {}", filled(id, ID), fitted(begun, date), fitted(title, self.title));
+        if self.model > 0 {
+            out += &format!("  {}", fitted(model, self.model));
+        }
+        if self.turns > 0 {
+            out += &format!("  {turns:>5}");
+        }
+        out + &format!("  {tokens:>6}  {accepted:>8}\n")
+    }
 }
 
 /// `words`, cut or filled up to `columns`.
-fn fit(words: &str, columns: usize) -> String {
-    let words = text::one_line(words);
-    let mut limit = columns;
-    let mut cut = text::shorten(&words, limit);
-    while cut.width() > columns {
-        limit -= 1;
-        cut = text::shorten(&words, limit);
-    }
-    let fill = " ".repeat(columns - cut.width());
-    format!("{cut}{fill}")
+fn fitted(words: &str, columns: usize) -> String {
+    filled(&text::fit(words, columns), columns)
+}
+
+/// `words`, filled up to `columns`. Ids are never cut: they are to be copied.
+fn filled(words: &str, columns: usize) -> String {
+    let fill = " ".repeat(columns.saturating_sub(words.width()));
+    format!("{words}{fill}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::tests::sample;
+
+    fn summary(title: &str, model: &str) -> Summary {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("20261123-152034-123-0abcd.jsonl");
+        crate::transcript::save(&sample(), &path, false).unwrap();
+        let mut summary = Summary::of(&path);
+        (summary.totals.title, summary.totals.model) = (title.into(), model.into());
+        summary
+    }
 
     #[test]
-    fn wide_and_acting_characters_keep_the_columns() {
+    fn lines_fit_the_terminal_whatever_the_words() {
         for words in [
             "",
             "short",
@@ -62,7 +120,18 @@ mod tests {
             "\x1b[2J\u{202e}",
             &"x".repeat(99),
         ] {
-            assert_eq!(fit(words, 40).width(), 40, "{words:?}");
+            let summary = summary(words, words);
+            for columns in 80..200 {
+                let table = Table::within(columns);
+                let lines = table.head() + &table.rows(std::slice::from_ref(&summary));
+                let widths: Vec<usize> = lines.lines().map(UnicodeWidthStr::width).collect();
+                assert!(widths[0] == widths[1] && widths[0] <= columns, "{columns}: {widths:?}\n{lines}");
+            }
         }
+    }
+
+    #[test]
+    fn a_wide_terminal_shows_all_that_a_pipe_gets() {
+        assert_eq!(Table::within(300), Table::whole());
     }
 }

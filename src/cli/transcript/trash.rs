@@ -16,7 +16,8 @@ pub enum Command {
     },
     /// Take sessions back.
     Restore {
-        #[arg(required = true)]
+        /// Ids or parts of them, or `last` for the one that was deleted last.
+        #[arg(required = true, value_name = "SESSION")]
         sessions: Vec<String>,
     },
     /// Remove for good what was deleted.

@@ -23,6 +23,10 @@ impl Driver {
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
             Effect::SaveConfig(config) => self.answer(files::save_config(&config).map(|()| None))?,
+            Effect::BeginSession => {
+                let begun = self.recorder.as_mut().map(Recorder::begin_anew);
+                self.answer(told(begun).map(|_| None))?;
+            }
             Effect::SaveSession(name) => {
                 let saved = self.recorder()?.map(|recorder| recorder.save(&name));
                 self.answer(told(saved).map(|path| path.map(|p| Msg::Done(format!("saved as {}", p.display())))))?;

@@ -1,8 +1,9 @@
 //! Keeps the journal of the session: it listens to what goes to the engine and what comes from it.
 
-use crate::engine::decode::{Costs, LensRow, Settings};
+use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
 use crate::engine::worker::{Command, Event, Message, Prompt, Role, RunId};
 use crate::transcript::{self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -23,6 +24,8 @@ pub struct Recorder {
     model: Option<ModelRecord>,
     /// The model with its file hash, once that is found out beside the drawing.
     hashed: Option<Receiver<ModelRecord>>,
+    /// Files that the user saved since the start.
+    saved: HashSet<PathBuf>,
 }
 
 impl Recorder {
@@ -34,7 +37,8 @@ impl Recorder {
     fn keeping(store: Store, detail: Detail) -> Self {
         let mut journal = Journal::begin(&store);
         journal.set_detail(detail);
-        Self { store, journal, run: None, last: None, cached: 0, settings: None, detail, model: None, hashed: None }
+        let (run, last, settings, model, hashed) = (None, None, None, None, None);
+        Self { store, journal, run, last, cached: 0, settings, detail, model, hashed, saved: HashSet::new() }
     }
 
     pub fn store(&self) -> &Store {
@@ -81,23 +85,29 @@ impl Recorder {
         }
     }
 
-    /// Saves the session under a path of the user's, or under a name in the folder of sessions; gives back where.
-    pub fn save(&self, name: &str) -> Result<PathBuf> {
-        let path = if name.contains(std::path::is_separator) || Path::new(name).extension().is_some() {
-            PathBuf::from(name)
-        } else {
-            self.store.path_of(name)
-        };
-        match transcript::export::Format::of_path(&path) {
-            Some(format) => transcript::write_file(&path, format.export(self.journal.session()).as_bytes(), true)?,
-            None => transcript::save(self.journal.session(), &path, true)?,
+    /// Saves the session under a path of the user's, or as a copy of that name among the sessions; gives back where.
+    /// A file is replaced only if it was saved here before: it may be anything else. The session's own file holds it
+    /// already.
+    pub fn save(&mut self, name: &str) -> Result<PathBuf> {
+        let own = !name.contains(std::path::is_separator) && Path::new(name).extension().is_none();
+        let path = if own { self.store.path_of(name) } else { at_home(name) };
+        if path == self.journal.path() {
+            self.journal.write_now()?;
+            return Ok(path);
         }
+        let (session, again) = (self.journal.session(), self.saved.contains(&path));
+        match transcript::export::Format::of_path(&path) {
+            Some(format) => transcript::write_file(&path, format.export(session).as_bytes(), again)?,
+            None if own => transcript::save(&Session { title: name.into(), ..session.clone() }, &path, again)?,
+            None => transcript::save(session, &path, again)?,
+        }
+        self.saved.insert(path.clone());
         Ok(path)
     }
 
     /// Takes up a session: one of the program's own goes on in its file, one from elsewhere in a new file.
     pub fn resume(&mut self, name: &str) -> Result<Session> {
-        let path = self.store.find(name)?;
+        let path = self.find(name)?;
         if path != self.journal.path() {
             let own = path.parent() == Some(self.store.sessions().as_path());
             let journal = if own { Journal::resume(&path)?.0 } else { Journal::adopt(&self.store, foreign(&path)?) };
@@ -108,8 +118,13 @@ impl Recorder {
 
     /// The session that `name` means, to look at.
     pub fn read(&self, name: &str) -> Result<Session> {
-        let path = self.store.find(name)?;
+        let path = self.find(name)?;
         if path == self.journal.path() { Ok(self.journal.session().clone()) } else { foreign(&path) }
+    }
+
+    /// The file that `name` means to a user, see [`Store::find`].
+    fn find(&self, name: &str) -> Result<PathBuf> {
+        self.store.find(&at_home(name).to_string_lossy())
     }
 
     /// Gives the session in the file `path` a title.
@@ -133,6 +148,19 @@ impl Recorder {
     /// Takes a session back from the trash.
     pub fn restore(&mut self, id: &str) -> Result<()> {
         self.store.restore(id).map(drop)
+    }
+
+    /// The chat was cleared: what is said from now on is another session. The one before stays as it is.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        if let Some((run, _)) = self.run {
+            let nothing = Stats::default();
+            self.end(run, |cached| RunEnd::finished(StopReason::Cancelled, &nothing, cached))?;
+        }
+        // What could not be written yet waits in its journal for a disk with room.
+        if self.journal.is_written() {
+            self.keep(Journal::begin(&self.store));
+        }
+        Ok(())
     }
 
     /// From now on another journal is kept; the one before is closed.
@@ -239,6 +267,16 @@ impl Recorder {
 /// A session from a file that is no open journal of ours: a journal, or JSON to be imported.
 fn foreign(path: &Path) -> Result<Session> {
     transcript::load(path).or_else(|fault| transcript::import(path).map(|(session, _)| session).map_err(|_| fault))
+}
+
+/// A path with the home folder in place of its `~`, as a shell would have it.
+fn at_home(name: &str) -> PathBuf {
+    let rest = name.strip_prefix('~').filter(|rest| rest.starts_with(std::path::is_separator));
+    let home = directories::BaseDirs::new().filter(|_| rest.is_some());
+    match (home, rest) {
+        (Some(home), Some(rest)) => home.home_dir().join(rest.trim_start_matches(std::path::is_separator)),
+        _ => PathBuf::from(name),
+    }
 }
 
 /// Finds out the hash of the model's file on a thread of its own. A file that cannot be read has none.

@@ -2,7 +2,6 @@
 
 use crate::app::{Listed, Msg};
 use crate::transcript::{Hit, Store, TRASH_KEEPS, local_minutes};
-use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,9 +34,7 @@ impl Shelf {
         std::thread::spawn(move || {
             let outdated = || newest.load(Ordering::Relaxed) != ask;
             let tell = |listed: &[Listed], done| {
-                let mut listed = listed.to_vec();
-                listed.sort_by_key(|listed| Reverse(listed.summary.begun_ms()));
-                drop(answers.send(Msg::Sessions { ask, listed, done }));
+                drop(answers.send(Msg::Sessions { ask, listed: listed.to_vec(), done }));
             };
             if let Err(fault) = find(&store, &own, &search, &outdated, &tell) {
                 drop(answers.send(Msg::Wrong(format!("the sessions cannot be listed: {fault}"))));

@@ -56,7 +56,7 @@ fn colours() -> String {
         looks.iter().map(|look| format!("--{}: {};", look.name, pick(look))).collect::<String>()
     };
     format!(
-        ":root {{ {} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n",
+        ":root {{ {} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n",
         of(|l| l.light),
         of(|l| l.dark)
     )

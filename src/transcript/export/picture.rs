@@ -24,6 +24,12 @@ pub fn picture(session: &Session) -> Picture {
     let dim = Style { dim: true, ..Style::default() };
     page.line(&session.display_title(), bold);
     page.line(&words::facts(session, Zone::Utc).join(" · "), dim);
+    if !session.system().is_empty() {
+        page.line("", dim);
+        page.line("System prompt", bold);
+        page.write(session.system(), Style::default());
+        page.end();
+    }
     for turn in &session.turns {
         page.line("", dim);
         page.line(&words::speaker(session, turn), bold);

@@ -69,8 +69,8 @@ impl Picture {
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}\" \
              height=\"{height:.1}\" role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>\n\
-             <style>text{{font:14px ui-monospace,'SF Mono','Cascadia Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace;\
-             white-space:pre}}</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>\n",
+             <style>text{{font-family:ui-monospace,'SF Mono','Cascadia Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace;\
+             font-size:14px;white-space:pre}}</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>\n",
             hex(self.bg)
         );
         self.rows.iter().enumerate().for_each(|(row, cells)| self.row(&mut out, row, cells));

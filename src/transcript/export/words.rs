@@ -41,7 +41,8 @@ pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(model) = session.model() {
         facts.push(text::one_line(&model.name).into_owned());
-        facts.extend([&model.dtype, &model.device].into_iter().filter(|word| !word.is_empty()).cloned());
+        let further = [&model.dtype, &model.device].into_iter().filter(|word| !word.is_empty());
+        facts.extend(further.map(|word| text::one_line(word).into_owned()));
         if model.num_layers > 0 {
             facts.push(format!("{} layers", model.num_layers));
         }

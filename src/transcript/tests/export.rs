@@ -69,6 +69,20 @@ proptest! {
         }
     }
 
+    /// Counting again what is on the page gives what the page says.
+    #[test]
+    fn pages_count_what_they_show(session in any_session()) {
+        let (page, stats) = (html(&session), session.stats());
+        let count = |tag: &str| page.matches(tag).count();
+        for (name, value) in [("tokens", stats.tokens), ("drafted", stats.drafted), ("accepted", stats.accepted)] {
+            let told = format!("<dt>{name}</dt><dd>{value}</dd>");
+            prop_assert!(page.contains(&told), "{}", told);
+        }
+        prop_assert_eq!(count("<del class=\"t rejected\" tabindex"), stats.drafted - stats.accepted);
+        prop_assert_eq!(count("<span class=\"round\">"), stats.rounds);
+        prop_assert_eq!(count("<span class=\"t "), 4 + session.runs().flat_map(Run::shown).filter(|(_, token)| !token.text.is_empty()).count());
+    }
+
     #[test]
     fn pages_hold_no_tags_but_their_own(session in any_session()) {
         let known: Vec<&str> = HTML_TAGS.split_whitespace().collect();
@@ -86,6 +100,12 @@ proptest! {
         prop_assert_eq!(rounds.len(), 1 + session.rounds().count());
         let tokens = cells(&tokens_csv(&session));
         let stats = session.stats();
+        let sum = |name: &str| {
+            let column = rounds[0].iter().position(|cell| cell == name).unwrap();
+            rounds[1..].iter().map(|row| row[column].parse::<usize>().unwrap()).sum::<usize>()
+        };
+        let counted = ["tokens", "drafted", "accepted", "rejected"].map(sum);
+        prop_assert_eq!(counted, [stats.tokens, stats.drafted, stats.accepted, stats.drafted - stats.accepted]);
         prop_assert_eq!(tokens.len(), 1 + stats.tokens + stats.drafted - stats.accepted);
         prop_assert!(rounds.iter().chain(&tokens).all(|row| row.len() == rounds[0].len() || row.len() == tokens[0].len()));
         prop_assert!(rounds.iter().chain(&tokens).flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
@@ -117,6 +137,25 @@ fn the_page_shows_numbers_and_forbids_scripts() {
     assert!(page.contains("&lt;blue&gt;") && !page.contains("<blue>"));
     assert!(page.contains("<dt>acceptance rate</dt><dd>50.0 %</dd>"));
     assert!(!page.contains("://"), "nothing is loaded from elsewhere");
+}
+
+/// Bold and italics are attributes of the text, and a style that names the whole font would go before them.
+#[test]
+fn pictures_leave_bold_and_italics_to_the_text() {
+    let picture = svg(&sample());
+    assert!(picture.contains(" font-weight=\"bold\"") && picture.contains("font-size:14px"));
+    let style = picture.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
+    assert!(!style.contains("font:") && !style.contains("font-weight") && !style.contains("font-style"), "{style}");
+}
+
+#[test]
+fn what_is_to_be_read_holds_all_that_was_said() {
+    for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
+        let out = format.export(&sample());
+        for said in ["System prompt", "Be brief.", "Which colour is the sky?", "ended by the model"] {
+            assert!(out.contains(said), "{format:?} lacks {said}");
+        }
+    }
 }
 
 #[test]

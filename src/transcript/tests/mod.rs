@@ -143,14 +143,9 @@ fn any_end() -> impl Strategy<Value = RunEnd> {
 }
 
 fn any_model() -> impl Strategy<Value = ModelRecord> {
-    (any_text(), option::of("[0-9a-f]{8}"), 1usize..99).prop_map(|(name, hash, num_layers)| ModelRecord {
-        name,
-        path: "/models/x.gguf".into(),
-        hash,
-        dtype: "q8_0".into(),
-        device: "cpu×2".into(),
-        num_layers,
-        weight_bytes: 1 << 40,
+    let words = (any_text(), any_text(), any_text(), any_text());
+    (words, option::of("[0-9a-f]{8}"), 0usize..99).prop_map(|((name, path, dtype, device), hash, num_layers)| {
+        ModelRecord { name, path, hash, dtype, device, num_layers, weight_bytes: 1 << 40 }
     })
 }
 

@@ -1,26 +1,69 @@
 use super::*;
 use crate::transcript::Journal;
 
+/// When the first session of [`store_with`] began, and how long after it each other one did.
+const BEGUN: u64 = 1_750_000_000_000;
+const MINUTE: u64 = 60_000;
+
+/// Sessions that began and were written to a minute after one another: clocks tick too seldom to tell files apart that
+/// a test makes in a row.
 fn store_with(texts: &[&str]) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
-    for text in texts {
-        let mut journal = Journal::begin(&store);
-        journal.append(Entry::User((*text).into())).unwrap();
+    for (text, at) in texts.iter().zip((BEGUN..).step_by(MINUTE as usize)) {
+        let mut journal = Journal::adopt(&store, Session::new(line::Header::new(String::new(), at)));
+        journal.append_at(Entry::User((*text).into()), at).unwrap();
+        let path = journal.path().to_owned();
         journal.close().unwrap();
+        written_at(&path, at);
     }
     (folder, store)
+}
+
+fn written_at(path: &std::path::Path, ms: u64) {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
 }
 
 #[test]
 fn the_list_shows_all_newest_first_and_names_what_is_broken() {
     let (_folder, store) = store_with(&["first", "second"]);
-    std::fs::write(store.path_of("99999999-broken"), b"{\"format\":\"other\",\"schema\":1}\n").unwrap();
+    let broken = store.path_of("99999999-broken");
+    std::fs::write(&broken, b"{\"format\":\"other\",\"schema\":1}\n").unwrap();
+    written_at(&broken, BEGUN + 2 * MINUTE);
     let list = store.list().unwrap();
     let titles: Vec<&str> = list.iter().map(|summary| summary.totals.title.as_str()).collect();
     assert_eq!(titles, ["", "second", "first"]);
     assert!(list[0].fault.as_deref().unwrap().contains("not a skiplens journal"));
-    assert!(list[1].fault.is_none() && list[1].created_ms > 0);
+    assert_eq!((&list[1].fault, list[1].created_ms), (&None, BEGUN + MINUTE));
+    written_at(&broken, BEGUN + MINUTE / 2);
+    assert!(store.list().unwrap()[1].fault.is_some(), "what cannot be read began when it was written to last");
+}
+
+#[test]
+fn sessions_of_one_moment_are_listed_by_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::at(folder.path());
+    std::fs::create_dir_all(store.sessions()).unwrap();
+    ["b", "c", "a"].iter().for_each(|id| save(&sample(), &store.path_of(id), false).unwrap());
+    let ids: Vec<String> = store.list().unwrap().into_iter().map(|summary| summary.id).collect();
+    assert_eq!(ids, ["c", "b", "a"]);
+}
+
+/// However fast they come, and whatever the clock does meanwhile.
+#[test]
+fn ids_sort_as_they_were_made() {
+    let store = Store::at("/nonexistent");
+    let now = clock::now_ms();
+    let ids: Vec<String> = [now, now, now - 5000, now, now + 1].map(|now| store.new_id(now)).into();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+#[test]
+fn an_empty_folder_has_no_last_session() {
+    let (_folder, store) = store_with(&[]);
+    let told = store.find("last").unwrap_err().to_string();
+    assert!(told.starts_with("there is no session in ") && told.ends_with("sessions"), "{told}");
 }
 
 #[test]
@@ -44,7 +87,7 @@ fn deleting_can_be_undone() {
     let trashed = store.delete(&id).unwrap();
     assert!(trashed.exists() && store.list().unwrap().is_empty());
     assert_eq!(store.list_trash().unwrap().len(), 1);
-    assert!(matches!(store.delete(&id), Err(Error::NotFound(_))));
+    assert!(matches!(store.delete(&id), Err(Error::NotFound { .. })));
     store.restore(&id).unwrap();
     assert_eq!(store.list().unwrap()[0].totals.title, "hello");
 }
@@ -54,12 +97,10 @@ fn the_trash_forgets_what_was_deleted_long_ago() {
     let (_folder, store) = store_with(&["old", "new"]);
     let [new, old] = [0, 1].map(|at| store.list().unwrap()[at].id.clone());
     let trashed = store.delete(&old).unwrap();
-    let hour = std::time::Duration::from_secs(3600);
-    let long_ago = std::time::SystemTime::now() - TRASH_KEEPS - hour;
-    std::fs::File::options().write(true).open(&trashed).unwrap().set_modified(long_ago).unwrap();
+    let long_ago = clock::now_ms() - TRASH_KEEPS.as_millis() as u64 - 60 * MINUTE;
+    written_at(&trashed, long_ago);
     // An old session that is deleted now has all its days before it.
-    let path = store.find(&new).unwrap();
-    std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    written_at(&store.find(&new).unwrap(), long_ago);
     store.delete(&new).unwrap();
     let bytes = trashed.metadata().unwrap().len();
     assert_eq!(store.empty_trash(TRASH_KEEPS).unwrap(), Removed { sessions: 1, bytes });
@@ -75,18 +116,20 @@ fn names_may_be_short_where_they_fit_one() {
     assert_eq!(store.find(&list[1].id).unwrap(), list[1].path);
     assert_eq!(store.find("last").unwrap(), list[0].path);
     assert!(matches!(store.find("20"), Err(Error::Ambiguous { count: 2, .. })));
-    assert!(matches!(store.find("nothing"), Err(Error::NotFound(_))));
-    assert!(matches!(store.find(""), Err(Error::NotFound(_))));
+    assert!(matches!(store.find("nothing"), Err(Error::NotFound { .. })));
+    assert!(matches!(store.find(""), Err(Error::NotFound { .. })));
+    let told = store.load("/nowhere/s.jsonl").unwrap_err().to_string();
+    assert!(told.starts_with("/nowhere/s.jsonl: ") && !told.contains("session"), "a path is no name: {told}");
 }
 
 #[test]
 fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
     let (_folder, store) = store_with(&["old", "new"]);
     save(&sample(), &store.path_of("zebra"), false).unwrap();
-    assert_eq!(store.list().unwrap()[2].id, "zebra", "it began long ago");
+    assert_eq!(store.list().unwrap()[2].id, "zebra", "it began first");
     let old = store.list().unwrap()[1].path.clone();
-    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
-    std::fs::File::options().write(true).open(&old).unwrap().set_modified(soon).unwrap();
+    assert_eq!(store.find("last").unwrap(), store.path_of("zebra"));
+    written_at(&old, clock::now_ms() + MINUTE);
     assert_eq!(store.find("last").unwrap(), old);
 }
 
@@ -95,8 +138,27 @@ fn searches_find_titles_and_text_whatever_the_case() {
     let (_folder, store) = store_with(&["The İstanbul bridge", "nothing here", "x\n\nÄpfel und Birnen"]);
     let found = |query: &str| store.search(query).unwrap().map(|hit| hit.excerpt).collect::<Vec<_>>();
     assert_eq!(found("BRIDGE"), [""]);
-    assert_eq!(found("äpfel"), ["x⏎⏎äpfel und birnen"]);
+    assert_eq!(found("äpfel"), ["x⏎⏎Äpfel und Birnen"]);
     assert!(found("absent").is_empty());
+    let ids = |list: Vec<Summary>| list.into_iter().map(|summary| summary.id).collect::<Vec<_>>();
+    let all = store.search("").unwrap().map(|hit| hit.summary).collect();
+    assert_eq!(ids(all), ids(store.list().unwrap()), "the newest first, too");
+}
+
+/// The words stand as they were written, between whole words; dots tell where text goes on.
+#[test]
+fn what_is_found_is_shown_among_its_words() {
+    let long =
+        "İİİ much is said before it comes to the point, and then The FOX jumps; after it there is again much said";
+    let text = format!("a title\n{long}");
+    let (_folder, store) = store_with(&[&text]);
+    let found = |query: &str| store.search(query).unwrap().map(|hit| hit.excerpt).collect::<Vec<_>>();
+    assert_eq!(
+        found("the fox"),
+        ["…before it comes to the point, and then The FOX jumps; after it there is again much…"]
+    );
+    assert_eq!(found("again much said"), ["…then The FOX jumps; after it there is again much said"]);
+    assert_eq!(found("İİİ"), ["a title⏎İİİ much is said before it comes to the…"]);
 }
 
 #[test]

@@ -130,3 +130,91 @@ fn a_saved_session_is_taken_up_from_its_path() {
     recorder.save(page.to_str().unwrap()).unwrap();
     assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
 }
+
+/// A file of the user's is not replaced, nor another session; what was saved here before is. The journal that is being
+/// written is left alone: it holds the session already.
+#[test]
+fn saving_replaces_only_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let own = recorder.path().to_owned();
+    let notes = folder.path().join("notes.md");
+    std::fs::write(&notes, "mine").unwrap();
+    transcript::save(&Session::default(), &recorder.store().path_of("other"), false).unwrap();
+    for name in [notes.to_str().unwrap(), "other"] {
+        assert!(matches!(recorder.save(name), Err(transcript::Error::Exists { .. })), "{name}");
+    }
+    for name in [own.to_str().unwrap(), own.file_stem().unwrap().to_str().unwrap()] {
+        assert_eq!(recorder.save(name).unwrap(), own);
+    }
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "mine");
+    let page = folder.path().join("page.html");
+    for question in ["more", "and more"] {
+        let said = recorder.journal.session().messages();
+        ask(&mut recorder, 1, [said, vec![say(Role::User, question)]].concat());
+        answer(&mut recorder, 1, "yes");
+        assert_eq!(recorder.save(page.to_str().unwrap()).unwrap(), page);
+        assert!(std::fs::read_to_string(&page).unwrap().contains(question));
+    }
+    recorder.save("evening").unwrap();
+    let kept = recorder.store().load("evening").unwrap();
+    assert_eq!((kept.title.as_str(), kept.turns.len()), ("evening", 6), "a copy that the list shows by its name");
+    assert_eq!(recorder.journal.session().title, "");
+    recorder.close().unwrap();
+    assert_eq!(transcript::load(&own).unwrap().turns.len(), 6);
+}
+
+#[test]
+fn a_name_may_begin_at_home() {
+    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
+    assert_eq!(home.map(|home| home.join("a/b")), Some(at_home("~/a/b")));
+    for name in ["a", "~", "~a/b", "/a/~/b"] {
+        assert_eq!(at_home(name), Path::new(name));
+    }
+}
+
+/// Clearing a chat, even under an answer, leaves its session in the list and begins another.
+#[test]
+fn a_cleared_chat_stays_and_another_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    recorder.begin_anew().unwrap();
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let said = recorder.journal.session().messages();
+    ask(&mut recorder, 1, [said, vec![say(Role::User, "more")]].concat());
+    let first = recorder.path().to_owned();
+    recorder.begin_anew().unwrap();
+    answer(&mut recorder, 1, "late");
+    assert!(!recorder.path().exists(), "nothing was said yet");
+    ask(&mut recorder, 2, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 2, "again");
+    assert_eq!(texts(&recorder), ["hello", "again"]);
+    let kept = transcript::load(&first).unwrap();
+    assert_eq!(kept.turns.iter().map(|turn| turn.content()).collect::<Vec<_>>(), ["hello", "hi", "more", ""]);
+    assert_eq!(kept.runs().last().unwrap().stop(), Some(&StopReason::Cancelled));
+    assert_eq!(recorder.store().list().unwrap().len(), 2);
+    let id = first.file_stem().unwrap().to_string_lossy().into_owned();
+    assert_eq!(recorder.resume(&id).unwrap().turns.len(), 4, "and can be taken up");
+}
+
+/// Where nothing can be written, clearing loses nothing either: all goes out once there is room.
+#[test]
+fn clearing_under_a_full_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    std::fs::write(&root, "in the way").unwrap();
+    let mut recorder = recorder(&root);
+    let command = |run, text: &str| {
+        let prompt = Prompt::Chat(vec![say(Role::User, text)]);
+        Command::Generate { run: RunId(run), prompt, settings: Settings::default() }
+    };
+    assert!(recorder.command(&command(0, "first")).is_err());
+    drop(recorder.begin_anew());
+    std::fs::remove_file(&root).unwrap();
+    recorder.command(&command(1, "second")).unwrap();
+    let file = std::fs::read_to_string(recorder.path()).unwrap();
+    assert!(file.contains("first") && file.contains("second"), "{file}");
+}
