@@ -9,6 +9,8 @@ use ratatui::layout::Rect;
 
 /// Cells of the longest label and the gap after it.
 const LABEL: u16 = 13;
+/// Most lines of what is said about the focused control.
+const EXPLANATION: u16 = 5;
 /// Cells of a slider's value.
 const VALUE: u16 = 5;
 
@@ -20,7 +22,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
     let focused = canvas.state.controls.focused;
     let help = explanation(canvas, focused, inner.width);
-    let room = inner.height.saturating_sub(3).min(3);
+    let room = (inner.height / 2).min(EXPLANATION);
     let below = (help.len() as u16).min(room);
     let mut rows = Rect { height: inner.height - below, ..inner };
     let visible = usize::from(rows.height);
@@ -36,10 +38,11 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// Range and meaning of the focused control.
+/// Range or choices, and meaning, of the focused control.
 fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String> {
     let range = match control.kind(canvas.state.model.as_ref()) {
         Kind::Slider(range) => format!("{} to {}: ", range.min, range.max),
+        Kind::Choice(names) => format!("{}: ", names.join(", ")),
         _ => String::new(),
     };
     fold(&format!("{range}{}", control.meaning()), width)

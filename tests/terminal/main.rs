@@ -3,6 +3,7 @@
 
 mod cost;
 mod lending;
+mod manners;
 mod picture;
 mod session;
 #[path = "../support/mod.rs"]
