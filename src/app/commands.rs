@@ -39,10 +39,17 @@ pub(super) fn is_command(text: &str) -> bool {
 
 /// The commands that what is written so far may become, with what each does; none where it is no command.
 pub fn fitting(text: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let (word, ended) = text.split_once(char::is_whitespace).map_or((text, false), |(word, _)| (word, true));
+    let (word, rest) = text.split_once(char::is_whitespace).map_or((text, None), |(word, rest)| (word, Some(rest)));
     let begun = word.starts_with('/') && !text.contains('\n');
-    let fits = move |name: &str| if ended { name == word } else { name.starts_with(word) };
-    COMMANDS.into_iter().filter(move |(usage, _)| begun && usage.split(' ').next().is_some_and(&fits))
+    let fits = move |usage: &str| {
+        let (name, what) = usage.split_once(' ').unwrap_or((usage, ""));
+        // What stands for something else is in capitals.
+        let literal = what.split(' ').next().filter(|first| first.starts_with(|c: char| c.is_ascii_lowercase()));
+        let second = rest.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        let whole = rest.is_none_or(|_| name == word && literal.is_none_or(|literal| literal.starts_with(second)));
+        name.starts_with(word) && whole
+    };
+    COMMANDS.into_iter().filter(move |(usage, _)| begun && fits(usage))
 }
 
 /// Complete the name of a command that is being written, as far as that is clear; whether there was anything to add.

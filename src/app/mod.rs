@@ -21,6 +21,7 @@ pub mod player;
 pub mod race;
 mod recall;
 mod regions;
+mod relevance;
 mod state;
 mod talk;
 pub mod turn;

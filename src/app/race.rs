@@ -161,6 +161,9 @@ pub(super) fn is_of(state: &State, id: RunId) -> bool {
 pub(super) fn on_event(state: &mut State, event: Event) {
     match event {
         Event::Race { run, lane, round } => {
+            if running(state, run).is_some() && lane == Lane::Autoregressive {
+                state.baseline.add(&round);
+            }
             if let Some(race) = running(state, run) {
                 race.push(lane, *round);
             }

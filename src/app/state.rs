@@ -33,7 +33,7 @@ pub struct State {
     pub touched: BTreeSet<Control>,
     pub mode: Mode,
     pub turns: Vec<Turn>,
-    /// Statistics of the autoregressive rounds of this session, the yardstick of the speed-up.
+    /// Statistics of the autoregressive rounds of this session, races included: the yardstick of the speed-up.
     pub baseline: Stats,
     pub prompt: Editor,
     /// Enter was pressed before the model was loaded: send when it is.

@@ -4,7 +4,8 @@ use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
 use super::{
-    Pane, browser, commands, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if, withdrawn,
+    Pane, browser, commands, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if,
+    withdrawn,
 };
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;

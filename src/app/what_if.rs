@@ -205,6 +205,7 @@ fn apply(state: &mut State, exit_layer: usize, num_speculations: usize) -> Vec<E
         return player::refuse(state);
     }
     let depth = state.controls.undo.len();
+    update::act(state, Action::Set(Control::Strategy, Strategy::SelfSpeculative as usize as f64));
     update::act(state, Action::Set(Control::ExitLayer, exit_layer as f64));
     update::act(state, Action::Set(Control::Speculations, num_speculations as f64));
     state.controls.undo.truncate(depth + 1);

@@ -45,7 +45,8 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         Kind::Choice(names) => format!("{}: ", names.join(", ")),
         _ => String::new(),
     };
-    fold(&format!("{range}{}", control.meaning()), width)
+    let now = if control.has_effect(&canvas.state.settings) { "" } else { " (without effect as things are set)" };
+    fold(&format!("{range}{}{now}", control.meaning()), width)
 }
 
 fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
@@ -66,7 +67,7 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     match control.kind(state.model.as_ref()) {
         Kind::Slider(range) => {
             let value = control.show(&state.settings, state.model.as_ref());
-            canvas.put_right(Rect { width: VALUE, ..rest }, &value, Role::Text);
+            canvas.put_right(Rect { width: VALUE, ..rest }, &value, value_role(canvas, control));
             let width = rest.width.saturating_sub(VALUE + 1);
             let track = Rect { x: rest.x + VALUE + 1, width, ..rest };
             canvas.slider(track, range.fraction(control.get(&state.settings)), active);
@@ -83,9 +84,14 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     }
 }
 
+/// What has no effect as things are set stands back.
+fn value_role(canvas: &Canvas<'_>, control: Control) -> Role {
+    if control.has_effect(&canvas.state.settings) { Role::Text } else { Role::Dim }
+}
+
 /// A value without a slider; a click changes it.
 fn draw_value(canvas: &mut Canvas<'_>, rest: Rect, control: Control, value: &str, active: bool) {
-    let role = if active { Role::Accent } else { Role::Text };
+    let role = if active { Role::Accent } else { value_role(canvas, control) };
     let shown = rest.width.min(value.cells().max(1));
     canvas.put(rest.x, rest.y, value, rest.width, canvas.theme.style(role));
     canvas.target(Rect { width: shown, ..rest }, Target::Track(control));

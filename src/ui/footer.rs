@@ -29,13 +29,15 @@ fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
     let state = canvas.state;
     let here = state.overlay.is_none() && state.replay.is_none() && state.focus == Pane::Prompt;
     let fitting: Vec<_> = fitting(state.prompt.text()).filter(|_| here).collect();
+    let whole: u16 = fitting.iter().map(|(usage, what)| usage.cells() + what.cells() + 3).sum();
+    let explained = fitting.len() == 1 || whole <= row.width + 2;
     let mut rest = row;
     for (usage, what) in &fitting {
-        let told = if fitting.len() <= 3 { what } else { "" };
-        if rest.x > row.x && usage.cells() + told.cells() + 1 > rest.width {
+        if rest.x > row.x && usage.cells() > rest.width {
             break;
         }
-        let x = canvas.put_all(rest, &[(usage, Role::Key), (" ", Role::Dim), (told, Role::Dim)]) + 2;
+        let told = if explained { format!(" {what}") } else { String::new() };
+        let x = canvas.put_all(rest, &[(usage, Role::Key), (&told, Role::Dim)]) + 2;
         rest = Rect { x, width: row.right().saturating_sub(x), ..row };
     }
     !fitting.is_empty()

@@ -100,6 +100,7 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
         }
         lines.push((String::new(), Role::Text));
     }
+    lines.extend(mouse(canvas));
     lines.push(("Commands".to_string(), Role::Heading));
     lines.extend(COMMANDS.iter().map(|(name, what)| (format!("  {name:<18}{what}"), Role::Text)));
     lines
@@ -122,6 +123,20 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     let line = |(name, symbol, meaning): (&str, &str, &str)| (format!("  {name:<15}{symbol} {meaning}"), Role::Text);
     let title = ("Words".to_string(), Role::Heading);
     let gap = (String::new(), Role::Text);
+    std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
+}
+
+/// What the mouse does.
+fn mouse(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
+    let leave = canvas.state.key_name(Context::Global, &Action::ToggleMouse);
+    let rows = [
+        ("sliders", "drag them, or turn the wheel over them"),
+        ("words, rounds", "a click chooses one"),
+        ("keys below", "a click does what the key does"),
+        (&leave, "leaves the mouse to the terminal, to select text with it"),
+    ];
+    let line = |(what, how): (&str, &str)| (format!("  {what:<15}{how}"), Role::Text);
+    let (title, gap) = (("With the mouse".to_string(), Role::Heading), (String::new(), Role::Text));
     std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
 }
 

@@ -8,6 +8,7 @@ mod picture;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod tour;
 
 use session::Session;
 use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
