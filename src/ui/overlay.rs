@@ -14,6 +14,9 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 
+/// Cells of a line to read, at most.
+const TEXT: u16 = 74;
+
 /// Draw the overlay, if there is one; say where its cursor is.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
@@ -23,7 +26,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             None
         }
         Overlay::Text { title, lines, scroll } => {
-            let width = body.width.min(78).saturating_sub(4);
+            let width = body.width.saturating_sub(4).min(TEXT);
             let folded = lines.iter().flat_map(|line| fold_indented(line, width));
             let lines: Vec<_> = folded.map(|line| (line, Role::Text)).collect();
             text(canvas, body, title, &lines, *scroll);
@@ -63,7 +66,7 @@ pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
 
 /// Lines to read.
 fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role)], scroll: usize) {
-    let area = centered(body, 78, lines.len() as u16 + 2);
+    let area = centered(body, TEXT + 4, lines.len() as u16 + 2);
     let inner = window(canvas, area, title);
     let mut shown = Viewport { first: scroll, height: usize::from(inner.height), total: lines.len() };
     shown.first = shown.scrolled(0);
@@ -102,8 +105,14 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     }
     lines.extend(mouse(canvas));
     lines.push(("Commands".to_string(), Role::Heading));
-    lines.extend(COMMANDS.iter().map(|(name, what)| (format!("  {name:<18}{what}"), Role::Text)));
+    lines.extend(COMMANDS.iter().flat_map(|(name, what)| command(name, what)));
     lines
+}
+
+/// A command and what it does, in as many lines as that takes.
+fn command(name: &str, what: &str) -> Vec<(String, Role)> {
+    let line = |(at, text): (usize, String)| (format!("  {:<18}{text}", if at == 0 { name } else { "" }), Role::Text);
+    fold(what, TEXT - 20).into_iter().enumerate().map(line).collect()
 }
 
 /// What the words and looks on screen mean.

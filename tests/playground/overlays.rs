@@ -13,6 +13,24 @@ fn help_scroll(h: &Harness) -> usize {
     }
 }
 
+/// What the help says of commands and keys is never cut off at 80 columns.
+#[test]
+fn help_is_whole_at_eighty_columns() {
+    let mut h = Harness::ready(80, 24);
+    h.press("f1");
+    let mut text = String::new();
+    while h.state.regions.text.first < h.state.regions.text.end() {
+        text.push_str(&h.screen());
+        h.press("pagedown");
+    }
+    text.push_str(&h.screen());
+    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains(['│', '┃'])).collect();
+    for (usage, what) in skiplens::app::commands::COMMANDS {
+        let last = what.split(' ').next_back().expect("a word");
+        assert!(text.contains(usage) && words.contains(&last), "{usage}: {last}");
+    }
+}
+
 /// At the end of the text further keys scroll no further, so that the first one back is seen.
 #[test]
 fn help_scrolls_within_its_text() {
