@@ -129,10 +129,8 @@ fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
         few => format!("{few:.1} ms"),
     };
     if stats.drafted == 0 {
-        canvas.put_all(
-            row,
-            &[(&format!("{} a token", milliseconds(stats.draft_seconds + stats.verify_seconds)), Role::Dim)],
-        );
+        let text = format!("{} a token", milliseconds(stats.draft_seconds + stats.verify_seconds));
+        canvas.put_all(row, &[(&text, Role::Dim)]);
         return;
     }
     let (draft, verify) = (milliseconds(stats.draft_seconds), milliseconds(stats.verify_seconds));
