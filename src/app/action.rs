@@ -54,6 +54,8 @@ pub enum Action {
     Adjust(Step),
     /// Toggle, next choice, or type a value.
     Activate,
+    /// Go to one control.
+    FocusControl(Control),
     /// Move one control, wherever the focus is.
     Nudge(Control, Step),
     /// Set one control to a number.
@@ -152,6 +154,15 @@ pub enum Pane {
 impl Pane {
     pub const ALL: [Self; 4] = [Self::Prompt, Self::Controls, Self::Chat, Self::Rounds];
 
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Controls => "controls",
+            Self::Chat => "chat",
+            Self::Rounds => "rounds",
+        }
+    }
+
     /// The pane `by` places further round.
     pub fn cycle(self, by: isize) -> Self {
         let count = Self::ALL.len() as isize;
@@ -182,7 +193,7 @@ impl Action {
             Self::NewLine => "new line",
             Self::PromptUp => "line up, older",
             Self::PromptDown => "line down, newer",
-            Self::ExternalEditor => "editor",
+            Self::ExternalEditor => "open $EDITOR",
             Self::Cancel => "cancel",
             Self::Regenerate => "regenerate",
             Self::Reroll => "next seed",
@@ -199,6 +210,7 @@ impl Action {
             Self::ControlBottom => "last control",
             Self::Adjust(step) => return step.label().into(),
             Self::Activate => "change",
+            Self::FocusControl(control) => return format!("set {}", control.label()),
             Self::Nudge(control, step) => return format!("{} {}", control.label(), step.sign()),
             Self::Set(control, value) => return format!("{} = {value}", control.label()),
             Self::SystemPrompt(_) => "system prompt",
@@ -222,7 +234,7 @@ impl Action {
             Self::ToggleMarkdown => "Markdown",
             Self::ToggleDetail => "record detail",
             Self::ToggleMode => "chat / completion",
-            Self::ToggleMouse => "mouse",
+            Self::ToggleMouse => "mouse on, off",
             Self::NextTheme => "next theme",
             Self::Theme(name) => return format!("theme {}", name.label()),
             Self::LoadModel(name) => return format!("load {}", name.as_deref().unwrap_or("the bundled model")),

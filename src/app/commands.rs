@@ -1,6 +1,6 @@
 //! Slash commands, named as ollama names them.
 
-use super::action::Action;
+use super::action::{Action, Pane};
 use super::control::{Control, Kind};
 use super::message::Effect;
 use super::state::{Overlay, State};
@@ -14,7 +14,7 @@ pub const COMMANDS: [(&str, &str); 20] = [
     ("/set theme NAME", "default, color-blind, monochrome, light"),
     ("/show", "model, settings and statistics"),
     ("/save NAME", "save this session"),
-    ("/load NAME", "take up a saved session"),
+    ("/load [NAME]", "take up a saved session; without a name, choose one"),
     ("/sessions", "list the kept sessions: open, rename, delete, replay"),
     ("/replay [NAME]", "play a kept session on this screen; without a name, choose one"),
     ("/picture [NAME]", "save the screen as a picture, NAME.svg"),
@@ -37,6 +37,38 @@ pub(super) fn is_command(text: &str) -> bool {
     word.strip_prefix('/').is_some_and(|name| !name.is_empty() && !name.contains('/')) && !text.trim().contains('\n')
 }
 
+/// The commands that what is written so far may become, with what each does; none where it is no command.
+pub fn fitting(text: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let (word, rest) = text.split_once(char::is_whitespace).map_or((text, None), |(word, rest)| (word, Some(rest)));
+    let begun = word.starts_with('/') && !text.contains('\n');
+    let fits = move |usage: &str| {
+        let (name, what) = usage.split_once(' ').unwrap_or((usage, ""));
+        // What stands for something else is in capitals.
+        let literal = what.split(' ').next().filter(|first| first.starts_with(|c: char| c.is_ascii_lowercase()));
+        let second = rest.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        let whole = rest.is_none_or(|_| name == word && literal.is_none_or(|literal| literal.starts_with(second)));
+        name.starts_with(word) && whole
+    };
+    COMMANDS.into_iter().filter(move |(usage, _)| begun && fits(usage))
+}
+
+/// Complete the name of a command that is being written, as far as that is clear; whether there was anything to add.
+pub(super) fn complete(state: &mut State) -> bool {
+    if state.focus != Pane::Prompt || state.overlay.is_some() || state.replay.is_some() {
+        return false;
+    }
+    let text = state.prompt.text();
+    let names: Vec<&str> = fitting(text).filter_map(|(usage, _)| usage.split(' ').next()).collect();
+    let Some(first) = names.first().filter(|_| text.len() > 1) else { return false };
+    let same = |length: &usize| names.iter().all(|name| name.starts_with(&first[..*length]));
+    let length = (text.len()..=first.len()).rev().find(same).unwrap_or(text.len());
+    let longer = length > text.len();
+    if longer {
+        state.prompt.set(&first[..length]);
+    }
+    longer
+}
+
 /// Carry out a command.
 pub(super) fn run(state: &mut State, text: &str) -> Vec<Effect> {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -47,11 +79,11 @@ pub(super) fn run(state: &mut State, text: &str) -> Vec<Effect> {
         ("/show", _) => show(state),
         ("/save", Some(name)) => update::act(state, Action::SaveSession(name)),
         ("/load", Some(name)) => update::act(state, Action::LoadSession(name)),
-        ("/sessions", _) | ("/replay", None) => update::act(state, Action::Sessions),
+        ("/sessions", _) | ("/replay" | "/load", None) => update::act(state, Action::Sessions),
         ("/replay", Some(name)) => update::act(state, Action::ReplaySession(name)),
         ("/picture", name) => update::act(state, Action::Picture(name)),
         ("/model", Some(name)) => update::act(state, Action::LoadModel(Some(name))),
-        ("/model" | "/load", None) => update::act(state, Action::Models),
+        ("/model", None) => update::act(state, Action::Models),
         ("/preset", Some(name)) => update::act(state, Action::LoadPreset(name)),
         ("/preset", None) => update::act(state, Action::Presets),
         ("/keep", Some(name)) => update::act(state, Action::SavePreset(name)),

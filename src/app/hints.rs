@@ -1,9 +1,11 @@
 //! Which keys are worth naming now: derived from the key map and the state, so that a key shown always works.
 
 use super::action::{Action, Pane, Step};
+use super::control::Kind;
+use super::picker::Picker;
 use super::state::{Overlay, Phase, State};
 use super::{Browse, Play, Player, browser, player, race, what_if};
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent};
 
 /// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,8 @@ pub enum Click {
     Do(Action),
     /// What lies over the screen has keys of its own.
     Press(KeyCode),
+    /// Likewise, with modifiers.
+    Key(KeyEvent),
 }
 
 /// Whether an action would do something now.
@@ -63,6 +67,10 @@ pub fn hints(state: &State) -> Vec<Hint> {
     let pairs = |a: Action, b: Action, label: &'static str| (a, Some(b), label);
     let one = |action: Action| (action, None, "");
     let wanted = match state.focus {
+        Pane::Controls if state.controls.typing.is_some() => {
+            hints.insert(0, pressed(&ENTER, "take it"));
+            return hints;
+        }
         Pane::Prompt => vec![
             (Action::Send, None, offer.as_ref().map_or("", |offer| offer.label.as_str())),
             pairs(
@@ -71,12 +79,7 @@ pub fn hints(state: &State) -> Vec<Hint> {
                 "exit layer",
             ),
         ],
-        Pane::Controls => vec![
-            pairs(Action::Adjust(Step::Down), Action::Adjust(Step::Up), "change"),
-            pairs(Action::Adjust(Step::DownCoarse), Action::Adjust(Step::UpCoarse), "coarse"),
-            one(Action::Undo),
-            one(Action::Presets),
-        ],
+        Pane::Controls => controls(state),
         Pane::Chat => vec![
             pairs(Action::TokenLeft, Action::TokenRight, "token"),
             one(Action::Copy),
@@ -87,12 +90,16 @@ pub fn hints(state: &State) -> Vec<Hint> {
             one(Action::Reroll),
             one(Action::Continue),
         ],
-        Pane::Rounds => vec![pairs(Action::RoundLeft, Action::RoundRight, "round")],
+        Pane::Rounds => {
+            vec![pairs(Action::RoundLeft, Action::RoundRight, "round"), one(Action::Focus(Pane::Chat))]
+        }
     };
     let playing = |player: &Player| player.course() != player::Course::Playing;
     let paused = state.replay.as_deref().map_or(matches!(state.phase, Phase::Paused { .. }), playing);
     let stepping = [(Action::Step, "step"), (Action::Pause, if paused { "go on" } else { "pause" })];
     let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
+    let nudge = |control, step| Action::Nudge(control, step);
+    let speculations = super::Control::Speculations;
     let always = [
         (Action::FocusNext, None, ""),
         (Action::WhatIf, None, ""),
@@ -101,10 +108,30 @@ pub fn hints(state: &State) -> Vec<Hint> {
         (Action::Palette, None, ""),
         (Action::NewLine, None, ""),
         (Action::Interrupt, None, interrupt_label(state)),
+        pairs(nudge(speculations, Step::Down), nudge(speculations, Step::Up), "speculations"),
+        one(Action::Sessions),
+        one(Action::Models),
     ];
     let all = stepping.map(|(action, label)| (action, None, label)).chain(wanted).chain(always);
     hints.extend(all.filter_map(|(action, other, label)| hint(state, action, other, label)));
     hints
+}
+
+/// An action with a second one beside it, and what both do.
+type Wanted = (Action, Option<Action>, &'static str);
+
+/// The keys that change the focused control.
+fn controls(state: &State) -> Vec<Wanted> {
+    let change = (Action::Adjust(Step::Down), Some(Action::Adjust(Step::Up)), "change");
+    let coarse = (Action::Adjust(Step::DownCoarse), Some(Action::Adjust(Step::UpCoarse)), "coarse");
+    let mut keys = match state.controls.focused.kind(state.model.as_ref()) {
+        Kind::Slider(_) | Kind::Number(_) => vec![change, coarse, (Action::Activate, None, "type a number")],
+        Kind::Toggle | Kind::Choice(_) => vec![change],
+        Kind::Text => vec![(Action::Activate, None, "edit")],
+    };
+    keys.extend([(Action::Undo, None, ""), (Action::Presets, None, "")]);
+    keys.push((Action::ControlUp, Some(Action::ControlDown), "control"));
+    keys
 }
 
 /// Ctrl-C ends something before it ends the program.
@@ -128,6 +155,7 @@ fn add_back(state: &State, hints: &mut Vec<Hint>) {
         Phase::Loading { cancelling: false, .. } => "cancel",
         Phase::Failed { .. } if state.model.is_some() => "dismiss",
         _ if state.focus != Pane::Prompt => "prompt",
+        _ if state.withdrawn.is_some() => "the chat as it was",
         _ if state.view.top.is_some() => "to the end",
         _ => return,
     };
@@ -165,6 +193,28 @@ fn pressed(keys: &[(&str, KeyCode)], label: &str) -> Hint {
     Hint { keys: keys.collect(), label: label.into() }
 }
 
+/// The keys of a list: what Enter does depends on whether anything fits what was typed.
+fn picker_hints(picker: &Picker) -> Vec<Hint> {
+    let (typed, found) = (!picker.filter.trim().is_empty(), picker.chosen().is_some());
+    let label = match (picker.title, found) {
+        ("models", _) => "load",
+        ("presets", true) => "use",
+        ("presets", false) => "save",
+        _ => "do it",
+    };
+    let choose = (picker.matches().len() > 1).then(|| pressed(&UP_DOWN, "choose"));
+    let enter = (found || typed).then(|| pressed(&ENTER, label));
+    let drop = (found && picker.title == "presets").then(|| pressed(&[("delete", KeyCode::Delete)], "forget"));
+    enter.into_iter().chain(drop).chain(choose).collect()
+}
+
+/// A key of the prompt that what lies over the screen takes as the prompt does.
+fn prompt_hint(state: &State, action: Action, label: &str) -> Option<Hint> {
+    let key = state.keys.key_of(Pane::Prompt, &action)?;
+    let label = if label.is_empty() { action.label() } else { label.into() };
+    Some(Hint { keys: vec![(key.to_string(), Click::Key(key.event()))], label })
+}
+
 /// The keys of a replay.
 fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
     let by = |rounds: i32| (Action::Play(Play::By(-rounds)), Some(Action::Play(Play::By(rounds))));
@@ -191,10 +241,19 @@ fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
 
 fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
     let close = hint(state, Action::Back, None, "close");
+    let longer = state.regions.text.total > state.regions.text.height;
+    let scroll = longer.then(|| pressed(&UP_DOWN, "scroll"));
     let own = match overlay {
-        Overlay::Help { .. } | Overlay::Text { .. } => vec![pressed(&UP_DOWN, "scroll")],
-        Overlay::Picker(_) => vec![pressed(&UP_DOWN, "choose"), pressed(&ENTER, "do it")],
-        Overlay::System(_) => vec![pressed(&ENTER, "take it")],
+        Overlay::Help { .. } => vec![pressed(&UP_DOWN, "scroll")],
+        // The window takes the rows between header, footer and its own border.
+        Overlay::Text { lines, .. } if lines.len() + 4 > state.regions.height() => vec![pressed(&UP_DOWN, "scroll")],
+        Overlay::Text { .. } => Vec::new(),
+        Overlay::Picker(picker) => picker_hints(picker),
+        Overlay::System(_) => {
+            let keys = [(Action::Send, "take it"), (Action::NewLine, ""), (Action::ExternalEditor, "")];
+            let own = keys.into_iter().filter_map(|(action, label)| prompt_hint(state, action, label));
+            return own.chain(hint(state, Action::Back, None, "drop")).collect();
+        }
         Overlay::WhatIf(_) => {
             let moves = vec![
                 pressed(&UP_DOWN, "exit layer"),
@@ -207,7 +266,7 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
         Overlay::Race(race) if race.outcome.is_none() => {
             return hint(state, Action::Back, None, "cancel").into_iter().collect();
         }
-        Overlay::Race(_) => vec![pressed(&ENTER, "again")],
+        Overlay::Race(_) => std::iter::once(pressed(&ENTER, "again")).chain(scroll).collect(),
         Overlay::Sessions(list) if list.title.is_some() => {
             return std::iter::once(pressed(&ENTER, "rename")).chain(hint(state, Action::Back, None, "drop")).collect();
         }

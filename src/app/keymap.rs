@@ -40,6 +40,13 @@ pub struct KeyMap {
     bindings: Vec<(Context, Key, Action)>,
 }
 
+impl Key {
+    /// The event that pressing it makes.
+    pub fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, self.modifiers)
+    }
+}
+
 impl From<Pane> for Context {
     fn from(pane: Pane) -> Self {
         match pane {
@@ -77,8 +84,7 @@ impl KeyMap {
         let context = context.into();
         let within = |context| self.bindings.iter().find(|(c, _, a)| *c == context && a == action);
         let (_, key, _) = within(context).or_else(|| within(Context::Global))?;
-        let event = KeyEvent::new(key.code, key.modifiers);
-        (self.action(context, event) == Some(action)).then_some(*key)
+        (self.action(context, key.event()) == Some(action)).then_some(*key)
     }
 
     /// All bindings, for the help.
@@ -118,6 +124,7 @@ fn global() -> Vec<Row> {
         row("alt-up", Action::Nudge(Control::Speculations, Step::Up)),
         row("alt-,", Action::Nudge(Control::Temperature, Step::Down)),
         row("alt-.", Action::Nudge(Control::Temperature, Step::Up)),
+        row("alt-u", Action::Undo),
         row("f4", Action::WhatIf),
         row("f7", Action::Race),
         row("f5", Action::Pause),

@@ -21,12 +21,14 @@ pub mod player;
 pub mod race;
 mod recall;
 mod regions;
+mod relevance;
 mod state;
 mod talk;
 pub mod turn;
 mod update;
 mod walk;
 pub mod what_if;
+mod withdrawn;
 
 pub use action::{Action, Browse, Pane, Play};
 pub use browser::{Browser, Listed};
@@ -43,3 +45,4 @@ pub use state::{ControlsPanel, ModelChoice, Notice, Options, Overlay, Phase, Run
 pub use turn::{Mode, TokenRef, Turn};
 pub use update::update;
 pub use what_if::{Lens, WhatIf};
+pub use withdrawn::Withdrawn;

@@ -43,13 +43,14 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
             return what_if::click(state, exit_layer, num_speculations);
         }
         Target::Hint(Click::Do(action)) => return update::act(state, action),
-        Target::Hint(Click::Press(code)) => return overlay::on_key(state, KeyEvent::new(code, KeyModifiers::NONE)),
+        Target::Hint(Click::Press(code)) => return update::on_key(state, KeyEvent::new(code, KeyModifiers::NONE)),
+        Target::Hint(Click::Key(key)) => return update::on_key(state, key),
         Target::Scrub => {
             state.focus = Pane::Prompt;
             player::scrub(state, fraction(area, column));
         }
         Target::Track(control) => return grab(state, control, area, column),
-        Target::Control(control) => select(state, control),
+        Target::Control(control) => return select(state, control),
         Target::Controls => state.focus = Pane::Controls,
         Target::Prompt => state.focus = Pane::Prompt,
         Target::Chat => state.focus = Pane::Chat,
@@ -67,27 +68,26 @@ fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Eff
     Vec::new()
 }
 
-/// A second click on a focused control that is no slider changes it.
-fn select(state: &mut State, control: Control) {
-    state.focus = Pane::Controls;
-    state.controls.focused = control;
-    state.controls.typing = None;
+/// A number that was being typed elsewhere is taken.
+fn select(state: &mut State, control: Control) -> Vec<Effect> {
+    update::apply(state, super::Action::FocusControl(control))
 }
 
 /// Take hold of a slider: the whole drag is one change to undo.
 fn grab(state: &mut State, control: Control, area: Rect, column: u16) -> Vec<Effect> {
     let again = state.focus == Pane::Controls && state.controls.focused == control;
-    select(state, control);
-    match control.kind(state.model.as_ref()) {
+    let mut effects = select(state, control);
+    effects.extend(match control.kind(state.model.as_ref()) {
         Kind::Slider(range) => {
-            let effects = panel::set(state, control, range.at(fraction(area, column)));
+            let moved = panel::set(state, control, range.at(fraction(area, column)));
             state.drag = Some(control);
-            effects
+            moved
         }
         Kind::Toggle | Kind::Choice(_) => update::act(state, super::Action::Activate),
         Kind::Text if again => update::act(state, super::Action::Activate),
         Kind::Text | Kind::Number(_) => Vec::new(),
-    }
+    });
+    effects
 }
 
 /// The drag follows the column wherever the row is, past the ends too.
@@ -117,25 +117,26 @@ fn fraction(track: Rect, column: u16) -> f64 {
 }
 
 fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effect> {
+    let shown = state.regions.text;
     if let Some(open) = &mut state.overlay {
         match open {
-            Overlay::Help { scroll } | Overlay::Text { scroll, .. } => {
-                *scroll = scroll.saturating_add_signed(by * WHEEL)
-            }
+            Overlay::Help { scroll } | Overlay::Text { scroll, .. } => *scroll = shown.scrolled(by * WHEEL),
             Overlay::Picker(picker) => picker.step(by),
             Overlay::Sessions(list) => list.step(by),
             Overlay::WhatIf(map) => {
                 let map = *map;
                 return what_if::step(state, map, by, 0);
             }
-            Overlay::System(_) | Overlay::Race(_) => {}
+            Overlay::Race(race) => race.scroll(shown, by * WHEEL),
+            Overlay::System(_) => {}
         }
         return Vec::new();
     }
     match hit {
         Some((_, Target::Track(control) | Target::Control(control))) => {
-            select(state, control);
-            panel::adjust(state, control, if by < 0 { Step::Up } else { Step::Down })
+            let mut effects = select(state, control);
+            effects.extend(panel::adjust(state, control, if by < 0 { Step::Up } else { Step::Down }));
+            effects
         }
         Some((_, Target::Scrub)) => update::act(state, super::Action::Play(super::Play::By(by as i32))),
         Some((_, Target::Rounds | Target::Round { .. })) => {

@@ -1,11 +1,16 @@
 //! What lies over the screen: help, lists, the system prompt.
 
 use super::action::{Action, Pane};
+use super::keymap::Context;
 use super::message::Effect;
 use super::picker::{Entry, Picker};
+use super::regions::Viewport;
 use super::state::{Overlay, State};
-use super::{ThemeName, browser, hints, panel, update, what_if};
+use super::{Control, ThemeName, browser, hints, panel, update, what_if};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Lines of a page.
+const PAGE: isize = 10;
 
 /// Open what the action names.
 pub(super) fn open(state: &mut State, action: &Action) -> Vec<Effect> {
@@ -49,14 +54,30 @@ fn commands(state: &State) -> Vec<Entry> {
     ];
     let themes = ThemeName::ALL.map(Action::Theme);
     let panes = Pane::ALL.map(Action::Focus);
-    let all = general.into_iter().chain(panes).chain(themes);
+    let controls = Control::ALL.map(Action::FocusControl);
+    let all = general.into_iter().chain(panes).chain(controls).chain(themes);
     all.filter(|action| hints::can(state, action)).map(|action| entry(state, action)).collect()
 }
 
 fn entry(state: &State, action: Action) -> Entry {
-    let key = Pane::ALL.into_iter().find_map(|pane| state.keys.key_of(pane, &action));
-    let note = key.map(|key| key.to_string()).unwrap_or_default();
-    Entry { label: action.label(), note, action }
+    let label = match &action {
+        Action::Focus(pane) => format!("go to the {}", pane.label()),
+        action => action.label(),
+    };
+    Entry { label, note: note(state, &action), action }
+}
+
+/// The key of an action, and where it holds if that is not everywhere; the value of a control.
+fn note(state: &State, action: &Action) -> String {
+    if let Action::FocusControl(control) = action {
+        return control.show(&state.settings, state.model.as_ref());
+    }
+    if let Some(key) = state.keys.key_of(Context::Global, action) {
+        return key.to_string();
+    }
+    let within = |pane: Pane| Some((state.keys.key_of(pane, action)?, pane));
+    let found = Pane::ALL.into_iter().filter(|_| !matches!(action, Action::Focus(_))).find_map(within);
+    found.map(|(key, pane)| format!("{key} in the {}", pane.label())).unwrap_or_default()
 }
 
 /// Models to load; where there is none, the one that is offered is chosen already.
@@ -95,11 +116,11 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Some(Overlay::Race(race)) => race_key(state, race, key),
         Some(Overlay::Sessions(list)) => browser::on_key(state, list, key),
         Some(Overlay::Help { scroll }) => {
-            state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Help { scroll });
+            state.overlay = scrolled(state, scroll, key).map(|scroll| Overlay::Help { scroll });
             Vec::new()
         }
         Some(Overlay::Text { title, lines, scroll }) => {
-            state.overlay = scrolled(scroll, key).map(|scroll| Overlay::Text { title, lines, scroll });
+            state.overlay = scrolled(state, scroll, key).map(|scroll| Overlay::Text { title, lines, scroll });
             Vec::new()
         }
         None => Vec::new(),
@@ -107,20 +128,30 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Enter runs a race that has ended once more.
-fn race_key(state: &mut State, race: Box<super::Race>, key: KeyEvent) -> Vec<Effect> {
+fn race_key(state: &mut State, mut race: Box<super::Race>, key: KeyEvent) -> Vec<Effect> {
+    if let Some(by) = scrolling(key) {
+        race.scroll(state.regions.text, by);
+    }
     let again = race.outcome.is_some() && key.code == KeyCode::Enter;
     state.overlay = Some(Overlay::Race(race));
     if again { update::act(state, Action::Race) } else { Vec::new() }
 }
 
 /// Where a key scrolls to; none closes.
-fn scrolled(scroll: usize, key: KeyEvent) -> Option<usize> {
+fn scrolled(state: &State, first: usize, key: KeyEvent) -> Option<usize> {
+    let shown = Viewport { first, ..state.regions.text };
+    scrolling(key).map(|by| shown.scrolled(by))
+}
+
+/// By how many lines a key scrolls.
+fn scrolling(key: KeyEvent) -> Option<isize> {
     match key.code {
-        KeyCode::Up | KeyCode::Char('k') => Some(scroll.saturating_sub(1)),
-        KeyCode::Down | KeyCode::Char('j') => Some(scroll + 1),
-        KeyCode::PageUp => Some(scroll.saturating_sub(10)),
-        KeyCode::PageDown | KeyCode::Char(' ') => Some(scroll + 10),
-        KeyCode::Home => Some(0),
+        KeyCode::Up | KeyCode::Char('k') => Some(-1),
+        KeyCode::Down | KeyCode::Char('j') => Some(1),
+        KeyCode::PageUp | KeyCode::Char('b') => Some(-PAGE),
+        KeyCode::PageDown | KeyCode::Char(' ') => Some(PAGE),
+        KeyCode::Home | KeyCode::Char('g') => Some(isize::MIN / 2),
+        KeyCode::End | KeyCode::Char('G') => Some(isize::MAX / 2),
         _ => None,
     }
 }
@@ -130,8 +161,14 @@ fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent) -> Vec<Effec
     match key.code {
         KeyCode::Enter => match picker.chosen() {
             Some(action) => return update::act(state, action),
-            None => return choose_typed(state, &picker),
+            None if !picker.filter.trim().is_empty() => return choose_typed(state, &picker),
+            None => {}
         },
+        KeyCode::Delete => {
+            if let Some(Action::LoadPreset(name)) = picker.chosen() {
+                return panel::drop_preset(state, &name);
+            }
+        }
         KeyCode::Up => picker.step(-1),
         KeyCode::Down | KeyCode::Tab => picker.step(1),
         KeyCode::Char('p') if control => picker.step(-1),
@@ -148,7 +185,6 @@ fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent) -> Vec<Effec
 fn choose_typed(state: &mut State, picker: &Picker) -> Vec<Effect> {
     let name = picker.filter.trim().to_string();
     match picker.title {
-        _ if name.is_empty() => Vec::new(),
         "models" => update::act(state, Action::LoadModel(Some(name))),
         "presets" => update::act(state, Action::SavePreset(name)),
         _ => Vec::new(),

@@ -1,12 +1,12 @@
 //! The controls panel: moving, typing, undoing.
 
-use super::action::{Action, Step};
+use super::action::{Action, Pane, Step};
 use super::config::Preset;
 use super::control::{Control, Kind};
 use super::editor::Editor;
 use super::message::Effect;
-use super::player;
 use super::state::{Overlay, State};
+use super::{overlay, player};
 use crate::engine::decode::{Controller, Settings};
 use crate::engine::worker::Command;
 use crossterm::event::{KeyCode, KeyEvent};
@@ -15,11 +15,24 @@ use crossterm::event::{KeyCode, KeyEvent};
 const UNDO: usize = 200;
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    let typed = state.controls.typing.is_some();
+    let mut effects = finish_typing(state);
+    if !(typed && action == Action::Activate) {
+        effects.extend(act_on(state, action));
+    }
+    effects
+}
+
+fn act_on(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
         Action::ControlUp => select(state, -1),
         Action::ControlDown => select(state, 1),
         Action::ControlTop => focus(state, Control::ALL[0]),
         Action::ControlBottom => focus(state, Control::ALL[Control::ALL.len() - 1]),
+        Action::FocusControl(control) => {
+            state.focus = Pane::Controls;
+            focus(state, control);
+        }
         Action::Adjust(step) => return adjust(state, state.controls.focused, step),
         Action::Nudge(control, step) => return nudge(state, control, step),
         Action::Activate => return activate(state),
@@ -48,7 +61,11 @@ fn select(state: &mut State, by: isize) {
 /// A nudge says what it did, since the panel may be out of sight.
 fn nudge(state: &mut State, control: Control, step: Step) -> Vec<Effect> {
     state.controls.focused = control;
-    adjust(state, control, step)
+    let effects = adjust(state, control, step);
+    if state.replay.is_none() {
+        state.say(format!("{} {}", control.label(), control.show(&state.settings, state.model.as_ref())));
+    }
+    effects
 }
 
 /// Move a control by one step.
@@ -128,6 +145,7 @@ fn undo(state: &mut State) -> Vec<Effect> {
         Some(before) => {
             state.system = before.system;
             state.settings = before.settings;
+            state.say("the last change is undone");
             tell(state)
         }
         None => {
@@ -194,10 +212,19 @@ pub(super) fn typed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn finish_typing(state: &mut State) -> Vec<Effect> {
+/// Take the number that is being typed, if there is one: leaving its control does as much as Enter.
+pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
     let text = state.controls.typing.take().unwrap_or_default();
+    let control = state.controls.focused;
     match text.parse() {
-        Ok(value) => set(state, state.controls.focused, value),
+        Ok(value) => {
+            if let Kind::Slider(range) | Kind::Number(range) = control.kind(state.model.as_ref())
+                && !(range.min..=range.max).contains(&value)
+            {
+                state.say_wrong(format!("{} goes from {} to {}", control.label(), range.min, range.max));
+            }
+            set(state, control, value)
+        }
         Err(_) if text.is_empty() => Vec::new(),
         Err(_) => {
             state.say_wrong(format!("`{text}` is not a number"));
@@ -224,6 +251,19 @@ fn toggle_detail(state: &mut State) -> Vec<Effect> {
     tell(state)
 }
 
+/// Forget a preset; the list of the others stays open.
+pub(super) fn drop_preset(state: &mut State, name: &str) -> Vec<Effect> {
+    state.config.presets.remove(name);
+    state.say(format!("preset {name} is forgotten"));
+    overlay::open(state, &Action::Presets);
+    vec![Effect::SaveConfig(state.config.clone())]
+}
+
+/// Which key takes a change back.
+pub(super) fn way_back(state: &State) -> String {
+    format!("{} goes back", state.key_name(Pane::Prompt, &Action::Undo))
+}
+
 fn save_preset(state: &mut State, name: String) -> Vec<Effect> {
     let preset = Preset { system: state.system.clone(), settings: state.settings.clone() };
     state.say(format!("preset {name} saved"));
@@ -236,7 +276,7 @@ fn load_preset(state: &mut State, name: &str) -> Vec<Effect> {
         Some(preset) => {
             remember(state);
             state.system = preset.system;
-            state.say(format!("preset {name}; u in the controls goes back"));
+            state.say(format!("preset {name}; {}", way_back(state)));
             adopt(state, preset.settings)
         }
         None => {

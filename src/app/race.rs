@@ -2,6 +2,7 @@
 
 use super::commands;
 use super::message::Effect;
+use super::regions::Viewport;
 use super::state::{Overlay, State};
 use super::talk;
 use super::turn::{Mode, Outcome, Turn};
@@ -20,6 +21,8 @@ pub struct Race {
     pub prefill: Option<(usize, usize)>,
     /// How it ended; none while it goes on.
     pub outcome: Option<Outcome>,
+    /// First line shown of both texts; none follows their ends.
+    pub top: Option<usize>,
     /// How far the texts are known to be the same.
     compared: usize,
     diverged: Option<usize>,
@@ -40,7 +43,7 @@ impl Race {
     fn new(run: RunId, prompt: String) -> Self {
         let lane = |id| Turn::new(id, Mode::Chat, String::new());
         let lanes = [lane(0), lane(1)];
-        Self { run, prompt, lanes, prefill: None, outcome: None, compared: 0, diverged: None }
+        Self { run, prompt, lanes, prefill: None, outcome: None, top: None, compared: 0, diverged: None }
     }
 
     pub fn lane(&self, lane: Lane) -> &Turn {
@@ -63,6 +66,12 @@ impl Race {
             None if whole => Verdict::Exact(self.compared),
             None => Verdict::Same(self.compared),
         }
+    }
+
+    /// Scroll both texts; at the end, the end is followed again.
+    pub(super) fn scroll(&mut self, shown: Viewport, by: isize) {
+        let first = shown.scrolled(by);
+        self.top = (first < shown.end()).then_some(first);
     }
 
     fn push(&mut self, lane: Lane, round: Round) {
@@ -152,6 +161,9 @@ pub(super) fn is_of(state: &State, id: RunId) -> bool {
 pub(super) fn on_event(state: &mut State, event: Event) {
     match event {
         Event::Race { run, lane, round } => {
+            if running(state, run).is_some() && lane == Lane::Autoregressive {
+                state.baseline.add(&round);
+            }
             if let Some(race) = running(state, run) {
                 race.push(lane, *round);
             }

@@ -31,6 +31,7 @@ pub(super) fn resume(state: &mut State, session: &Session) {
 
 fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effect> {
     let effects = talk::clear(state);
+    state.withdrawn = None;
     state.system = session.system().to_owned();
     state.mode = mode(session);
     panel::adopt(state, settings);

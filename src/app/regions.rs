@@ -10,14 +10,28 @@ pub struct Regions {
     /// Later ones lie above earlier ones.
     areas: Vec<(Rect, Target)>,
     pub transcript: Viewport,
+    /// Of the text that lies over the screen.
+    pub text: Viewport,
 }
 
-/// Which part of the transcript the frame showed, in wrapped lines.
+/// Which part of a text the frame showed, in wrapped lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Viewport {
     pub first: usize,
     pub height: usize,
     pub total: usize,
+}
+
+impl Viewport {
+    /// The first line after scrolling by so many, within the text.
+    pub fn scrolled(self, by: isize) -> usize {
+        self.first.saturating_add_signed(by).min(self.end())
+    }
+
+    /// The first line where the end of the text is shown.
+    pub fn end(self) -> usize {
+        self.total.saturating_sub(self.height)
+    }
 }
 
 /// What lies under a cell.
@@ -63,6 +77,11 @@ impl Regions {
     pub fn at(&self, column: u16, row: u16) -> Option<(Rect, &Target)> {
         let position = Position::new(column, row);
         self.areas.iter().rev().find(|(area, _)| area.contains(position)).map(|(area, target)| (*area, target))
+    }
+
+    /// Rows of the screen, as far as anything lies on them.
+    pub fn height(&self) -> usize {
+        self.areas.iter().map(|(area, _)| usize::from(area.bottom())).max().unwrap_or(0)
     }
 
     /// Everything drawn, lowest first.

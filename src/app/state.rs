@@ -1,6 +1,6 @@
 //! The state of the screen: everything that drawing reads.
 
-use super::action::Pane;
+use super::action::{Action, Pane};
 use super::config::{Config, Preset};
 use super::control::Control;
 use super::editor::Editor;
@@ -33,7 +33,7 @@ pub struct State {
     pub touched: BTreeSet<Control>,
     pub mode: Mode,
     pub turns: Vec<Turn>,
-    /// Statistics of the autoregressive rounds of this session, the yardstick of the speed-up.
+    /// Statistics of the autoregressive rounds of this session, races included: the yardstick of the speed-up.
     pub baseline: Stats,
     pub prompt: Editor,
     /// Enter was pressed before the model was loaded: send when it is.
@@ -57,6 +57,8 @@ pub struct State {
     pub replay: Option<Box<super::Player>>,
     /// Ids of the sessions that were deleted, the last one last: what can be taken back.
     pub deleted: Vec<String>,
+    /// Turns that were taken off the chat and can come back, until something is generated.
+    pub withdrawn: Option<super::Withdrawn>,
     /// Number of the last question about sessions.
     pub(super) asked: u64,
     /// The last generation that the engine was told of and still remembers.
@@ -221,6 +223,7 @@ impl State {
             quit: false,
             replay: None,
             deleted: Vec::new(),
+            withdrawn: None,
             asked: 0,
             last_run: None,
             next_run: 0,
@@ -247,6 +250,11 @@ impl State {
             (None, Some(_)) if self.focus == Pane::Prompt => Context::Replay,
             (None, _) => self.focus.into(),
         }
+    }
+
+    /// The key of an action as words name it; where no key reaches it, what the action is called.
+    pub fn key_name(&self, context: impl Into<Context>, action: &Action) -> String {
+        self.keys.key_of(context, action).map_or_else(|| action.label(), |key| key.to_string())
     }
 
     /// How long after the last tick something happens by itself: the replay's next event.

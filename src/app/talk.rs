@@ -1,15 +1,15 @@
 //! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
 
-use super::action::Action;
+use super::action::{Action, Pane};
 use super::commands;
 use super::control::Control;
 use super::engine::end;
-use super::keymap::Context;
 use super::loading;
 use super::message::Effect;
 use super::player;
 use super::state::{Phase, Run, State};
 use super::turn::{Mode, Outcome, Turn};
+use super::withdrawn;
 use crate::engine::decode::StopReason;
 use crate::engine::worker::{Command, Message, Prompt, Role, RunId};
 
@@ -21,7 +21,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Reroll => reroll(state),
         Action::EditLast => edit_last(state),
         Action::Continue => proceed(state),
-        Action::Clear => begin_anew(state),
+        Action::Clear => withdrawn::forget(state),
         Action::Pause => pause(state),
         Action::Step => step(state),
         Action::ToggleMode => toggle_mode(state),
@@ -45,7 +45,8 @@ pub(super) fn send(state: &mut State) -> Vec<Effect> {
     }
     if matches!(state.phase, Phase::Loading { .. }) {
         state.queued = true;
-        state.say("this is sent once the model is loaded; Esc takes it back");
+        let back = state.key_name(Pane::Prompt, &Action::Back);
+        state.say(format!("this is sent once the model is loaded; {back} takes it back"));
         return Vec::new();
     }
     if !ready(state) {
@@ -57,10 +58,11 @@ pub(super) fn send(state: &mut State) -> Vec<Effect> {
 
 /// Whether a run can start now; says why not.
 pub(super) fn ready(state: &mut State) -> bool {
+    let key = |action| state.key_name(state.context(), &action);
     let why = match &state.phase {
-        Phase::Loading { .. } => "the model is still loading",
-        _ if state.run().is_some() => "an answer is being written; Esc cancels it",
-        _ if state.model.is_none() => "no model is loaded; f2 or /model chooses one",
+        Phase::Loading { .. } => "the model is still loading".to_string(),
+        _ if state.run().is_some() => format!("an answer is being written; {} cancels it", key(Action::Back)),
+        _ if state.model.is_none() => format!("no model is loaded; {} or /model chooses one", key(Action::Models)),
         _ => return true,
     };
     state.say_wrong(why);
@@ -82,6 +84,8 @@ fn generate(state: &mut State) -> Vec<Effect> {
     let id = RunId(state.next_run);
     state.next_run += 1;
     state.last_run = Some(id);
+    // What is asked after a chat was cleared is another session.
+    let anew = state.withdrawn.take().is_some_and(|withdrawn| withdrawn.is_whole());
     state.phase = Phase::Prefill { run: Run { id, pausing: false, cancelling: false }, done: 0, total: 0, cached: 0 };
     if let Some(turn) = state.turns.last_mut() {
         turn.outcome = None;
@@ -89,7 +93,8 @@ fn generate(state: &mut State) -> Vec<Effect> {
         turn.lens = None;
     }
     let prompt = prompt(state);
-    vec![Effect::Send(Command::Generate { run: id, prompt, settings: state.settings.clone() })]
+    let generate = Effect::Send(Command::Generate { run: id, prompt, settings: state.settings.clone() });
+    anew.then_some(Effect::BeginSession).into_iter().chain([generate]).collect()
 }
 
 /// What the model is to continue: the text of the last turn, or the whole conversation.
@@ -141,7 +146,7 @@ pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
 
 /// The last prompt once more.
 fn regenerate(state: &mut State) -> Vec<Effect> {
-    if state.turns.is_empty() || !ready(state) {
+    if !asked(state) || !ready(state) {
         return Vec::new();
     }
     let text = state.turns.pop().map(|turn| turn.prompt).unwrap_or_default();
@@ -150,7 +155,7 @@ fn regenerate(state: &mut State) -> Vec<Effect> {
 
 /// The last prompt once more, with the next seed: another answer.
 fn reroll(state: &mut State) -> Vec<Effect> {
-    if state.turns.is_empty() || !ready(state) {
+    if !asked(state) || !ready(state) {
         return Vec::new();
     }
     let seed = Control::Seed.get(&state.settings) + 1.0;
@@ -159,16 +164,31 @@ fn reroll(state: &mut State) -> Vec<Effect> {
     effects
 }
 
+/// Whether anything was asked yet; says so where nothing was.
+pub(super) fn asked(state: &mut State) -> bool {
+    if state.turns.is_empty() {
+        state.say_wrong("nothing was asked yet");
+    }
+    !state.turns.is_empty()
+}
+
 /// Take the last turn back into the prompt.
 fn edit_last(state: &mut State) -> Vec<Effect> {
-    if state.turns.is_empty() || state.run().is_some() {
+    if !asked(state) {
+        return Vec::new();
+    }
+    if state.run().is_some() {
+        ready(state);
         return Vec::new();
     }
     if let Some(turn) = state.turns.pop() {
         state.mode = turn.mode;
-        state.prompt.set(turn.prompt);
+        let text = turn.prompt.clone();
+        let draft = state.prompt.text().to_string();
+        withdrawn::keep(state, vec![turn], Some(draft));
+        state.prompt.set(text);
     }
-    state.focus = super::Pane::Prompt;
+    state.focus = Pane::Prompt;
     state.view.cursor = None;
     state.view.top = None;
     Vec::new()
@@ -176,22 +196,11 @@ fn edit_last(state: &mut State) -> Vec<Effect> {
 
 /// Go on where the last answer stopped.
 fn proceed(state: &mut State) -> Vec<Effect> {
-    if state.turns.is_empty() || !ready(state) {
+    if !asked(state) || !ready(state) {
         return Vec::new();
     }
     state.view.top = None;
     generate(state)
-}
-
-/// An empty chat and a new session; the one before stays in the list.
-fn begin_anew(state: &mut State) -> Vec<Effect> {
-    let said = !state.turns.is_empty();
-    let mut effects = clear(state);
-    effects.push(Effect::BeginSession);
-    if let Some(key) = state.keys.key_of(Context::Global, &Action::Sessions).filter(|_| said) {
-        state.say(format!("a new chat; {key} lists the one before"));
-    }
-    effects
 }
 
 pub(super) fn clear(state: &mut State) -> Vec<Effect> {
@@ -215,7 +224,10 @@ fn pause(state: &mut State) -> Vec<Effect> {
             run.pausing = true;
             vec![Effect::Send(Command::Pause)]
         }
-        _ => Vec::new(),
+        _ => {
+            state.say_wrong("nothing is being written");
+            Vec::new()
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
-use super::{Pane, browser, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if};
+use super::{
+    Pane, browser, commands, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if,
+    withdrawn,
+};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
@@ -51,7 +54,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
 }
 
 /// A key goes to what lies over the screen, then to the table of bindings, then to the editor.
-fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let action = state.keys.action(state.context(), key).cloned();
     let always = matches!(
         action,
@@ -133,6 +136,7 @@ pub(super) fn apply(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Back => back(state),
         Action::Quit => quit(state),
         Action::Suspend => vec![Effect::Suspend],
+        Action::FocusNext if commands::complete(state) => Vec::new(),
         Action::FocusNext => focus(state, state.focus.cycle(1)),
         Action::FocusPrevious => focus(state, state.focus.cycle(-1)),
         Action::Focus(pane) => focus(state, pane),
@@ -180,6 +184,7 @@ fn act_on_panels(state: &mut State, action: Action) -> Vec<Effect> {
         | Action::ControlBottom
         | Action::Adjust(_)
         | Action::Activate
+        | Action::FocusControl(_)
         | Action::Nudge(..)
         | Action::Set(..)
         | Action::SystemPrompt(_)
@@ -192,10 +197,10 @@ fn act_on_panels(state: &mut State, action: Action) -> Vec<Effect> {
 }
 
 fn focus(state: &mut State, pane: Pane) -> Vec<Effect> {
-    state.controls.typing = None;
+    let effects = panel::finish_typing(state);
     state.focus = pane;
     walk::enter(state, pane);
-    Vec::new()
+    effects
 }
 
 /// Ctrl-C: the first cancels, the next quits.
@@ -237,6 +242,7 @@ fn back(state: &mut State) -> Vec<Effect> {
     match &state.phase {
         Phase::Failed { .. } if state.model.is_some() => state.phase = Phase::Idle,
         _ if state.focus != Pane::Prompt => state.focus = Pane::Prompt,
+        _ if state.withdrawn.is_some() => withdrawn::take_back(state),
         _ => state.view.top = None,
     }
     state.view.cursor = None;

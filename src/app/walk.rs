@@ -47,6 +47,10 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
             state.view.markdown = !state.view.markdown;
             state.view.cursor = state.view.cursor.filter(|cursor| is_shown(state, *cursor));
             state.view.reveal = state.view.cursor.is_some();
+            state.say(match state.view.markdown {
+                true => "finished answers are shown as Markdown",
+                false => "answers are shown token by token",
+            });
             state.config.markdown = state.view.markdown;
         }
         Action::ToggleMouse => {

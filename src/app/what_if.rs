@@ -205,9 +205,10 @@ fn apply(state: &mut State, exit_layer: usize, num_speculations: usize) -> Vec<E
         return player::refuse(state);
     }
     let depth = state.controls.undo.len();
+    update::act(state, Action::Set(Control::Strategy, Strategy::SelfSpeculative as usize as f64));
     update::act(state, Action::Set(Control::ExitLayer, exit_layer as f64));
     update::act(state, Action::Set(Control::Speculations, num_speculations as f64));
     state.controls.undo.truncate(depth + 1);
-    state.say(format!("E {exit_layer}, K {num_speculations}; u in the controls goes back"));
+    state.say(format!("E {exit_layer}, K {num_speculations}; {}", panel::way_back(state)));
     panel::tell(state)
 }

@@ -21,6 +21,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         return;
     };
     let lines: &[Part] = match effective(turn) {
+        _ if turn.stats.drafted == 0 => &[rate, speed, speed_up, phases],
         Some(_) => &[rate, pilot, reason, speed, speed_up, by_position, phases],
         None => &[rate, by_position, speed, speed_up, phases],
     };
@@ -127,6 +128,11 @@ fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
         many if many >= 100.0 => format!("{many:.0} ms"),
         few => format!("{few:.1} ms"),
     };
+    if stats.drafted == 0 {
+        let text = format!("{} a token", milliseconds(stats.draft_seconds + stats.verify_seconds));
+        canvas.put_all(row, &[(&text, Role::Dim)]);
+        return;
+    }
     let (draft, verify) = (milliseconds(stats.draft_seconds), milliseconds(stats.verify_seconds));
     let text = format!("{draft} draft + {verify} verify");
     canvas.put_all(row, &[(&text, Role::Dim)]);

@@ -9,6 +9,8 @@ use ratatui::layout::Rect;
 
 /// Cells of the longest label and the gap after it.
 const LABEL: u16 = 13;
+/// Most lines of what is said about the focused control.
+const EXPLANATION: u16 = 5;
 /// Cells of a slider's value.
 const VALUE: u16 = 5;
 
@@ -20,7 +22,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
     let focused = canvas.state.controls.focused;
     let help = explanation(canvas, focused, inner.width);
-    let room = inner.height.saturating_sub(3).min(3);
+    let room = (inner.height / 2).min(EXPLANATION);
     let below = (help.len() as u16).min(room);
     let mut rows = Rect { height: inner.height - below, ..inner };
     let visible = usize::from(rows.height);
@@ -36,13 +38,15 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// Range and meaning of the focused control.
+/// Range or choices, and meaning, of the focused control.
 fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String> {
     let range = match control.kind(canvas.state.model.as_ref()) {
         Kind::Slider(range) => format!("{} to {}: ", range.min, range.max),
+        Kind::Choice(names) => format!("{}: ", names.join(", ")),
         _ => String::new(),
     };
-    fold(&format!("{range}{}", control.meaning()), width)
+    let now = if control.has_effect(&canvas.state.settings) { "" } else { " (without effect as things are set)" };
+    fold(&format!("{range}{}{now}", control.meaning()), width)
 }
 
 fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
@@ -63,7 +67,7 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     match control.kind(state.model.as_ref()) {
         Kind::Slider(range) => {
             let value = control.show(&state.settings, state.model.as_ref());
-            canvas.put_right(Rect { width: VALUE, ..rest }, &value, Role::Text);
+            canvas.put_right(Rect { width: VALUE, ..rest }, &value, value_role(canvas, control));
             let width = rest.width.saturating_sub(VALUE + 1);
             let track = Rect { x: rest.x + VALUE + 1, width, ..rest };
             canvas.slider(track, range.fraction(control.get(&state.settings)), active);
@@ -80,9 +84,14 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     }
 }
 
+/// What has no effect as things are set stands back.
+fn value_role(canvas: &Canvas<'_>, control: Control) -> Role {
+    if control.has_effect(&canvas.state.settings) { Role::Text } else { Role::Dim }
+}
+
 /// A value without a slider; a click changes it.
 fn draw_value(canvas: &mut Canvas<'_>, rest: Rect, control: Control, value: &str, active: bool) {
-    let role = if active { Role::Accent } else { Role::Text };
+    let role = if active { Role::Accent } else { value_role(canvas, control) };
     let shown = rest.width.min(value.cells().max(1));
     canvas.put(rest.x, rest.y, value, rest.width, canvas.theme.style(role));
     canvas.target(Rect { width: shown, ..rest }, Target::Track(control));

@@ -16,7 +16,8 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let left = Rect { x: area.x + 1, width: room, ..area };
     let dot = format!(" {} ", canvas.theme.symbols.dot);
     let model = model(canvas, &dot, left.width.saturating_sub(10));
-    let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim), (&model, Role::Text)]);
+    let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim)]);
+    let x = canvas.put_clipped(Rect { x, width: left.right().saturating_sub(x), ..left }, &model, Role::Text);
     loading(canvas, Rect { x, width: left.right().saturating_sub(x), ..left });
     let right_row = Rect { width: area.width.saturating_sub(1), ..area };
     canvas.put_right(right_row, &right, Role::Dim);

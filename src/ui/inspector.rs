@@ -3,9 +3,10 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{fold, row};
+use crate::app::keymap::Context;
 use crate::app::turn::{TokenView, token};
-use crate::app::{Target, TokenRef};
-use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round};
+use crate::app::{Action, Pane, Target, TokenRef};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, StopReason};
 use crate::engine::sampling::Coupling;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
@@ -45,7 +46,9 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             }
         }
         None => {
-            for line in fold("choose a token: a click, or tab to the chat, then ← →", inner.width) {
+            let next = canvas.state.key_name(Context::Global, &Action::FocusNext);
+            let how = format!("choose a token: a click, or {next} to the chat, then ← →");
+            for line in fold(&how, inner.width) {
                 let Some(row) = row(&mut inner) else { return };
                 canvas.put_all(row, &[(&line, Role::Dim)]);
             }
@@ -66,7 +69,11 @@ fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role
 }
 
 fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, token: &TokenView<'_>) {
-    let text = format!("“{}”  id {}", one_line(token.text), token.id);
+    let text = match (token.text, token.draft_position, &round.stop) {
+        ("", None, Some(StopReason::Eos | StopReason::StopToken(_))) => format!("end of the answer  id {}", token.id),
+        ("", ..) => format!("part of a character  id {}", token.id),
+        (text, ..) => format!("“{}”  id {}", one_line(text), token.id),
+    };
     fact(canvas, area, "text", &text, Role::Title);
     let (origin, role) = match token.origin {
         None => ("rejected", Role::Rejected),
@@ -115,14 +122,18 @@ fn asked<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<&'a LensRow> {
 }
 
 fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
-    let off = !canvas.state.settings.detail;
-    let text = match canvas.state.replay {
-        Some(_) => "the journal holds no alternatives here",
-        None if off => "d records layers and alternatives while it writes; f4 asks the layers afterwards",
-        None => "layers: from the next round on",
+    let state = canvas.state;
+    let text = match state.replay {
+        Some(_) => "the journal holds no alternatives here".to_string(),
+        None if !state.settings.detail => {
+            let record = state.key_name(Pane::Chat, &Action::ToggleDetail);
+            let ask = state.key_name(Context::Global, &Action::WhatIf);
+            format!("{record} records layers and alternatives while it writes; {ask} asks the layers afterwards")
+        }
+        None => "layers: from the next round on".to_string(),
     };
     row(area);
-    for line in fold(text, area.width) {
+    for line in fold(&text, area.width) {
         let Some(row) = row(area) else { return };
         canvas.put_all(row, &[(&line, Role::Dim)]);
     }

@@ -4,15 +4,18 @@ use super::Canvas;
 use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
-use super::widgets::{Cells, row};
+use super::widgets::{Cells, fold, row};
 use super::{race, sessions, what_if};
 use crate::app::commands::COMMANDS;
 use crate::app::keymap::Context;
 use crate::app::picker::Picker;
-use crate::app::{Overlay, Target};
+use crate::app::{Action, Overlay, Pane, Target, Viewport};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
+
+/// Cells of a line to read, at most.
+const TEXT: u16 = 74;
 
 /// Draw the overlay, if there is one; say where its cursor is.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
@@ -23,7 +26,9 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             None
         }
         Overlay::Text { title, lines, scroll } => {
-            let lines: Vec<_> = lines.iter().map(|line| (line.clone(), Role::Text)).collect();
+            let width = body.width.saturating_sub(4).min(TEXT);
+            let folded = lines.iter().flat_map(|line| fold_indented(line, width));
+            let lines: Vec<_> = folded.map(|line| (line, Role::Text)).collect();
             text(canvas, body, title, &lines, *scroll);
             None
         }
@@ -61,12 +66,20 @@ pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
 
 /// Lines to read.
 fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role)], scroll: usize) {
-    let area = centered(body, 78, lines.len() as u16 + 2);
+    let area = centered(body, TEXT + 4, lines.len() as u16 + 2);
     let inner = window(canvas, area, title);
-    let last = lines.len().saturating_sub(usize::from(inner.height));
-    for (at, (line, role)) in lines.iter().skip(scroll.min(last)).take(usize::from(inner.height)).enumerate() {
+    let mut shown = Viewport { first: scroll, height: usize::from(inner.height), total: lines.len() };
+    shown.first = shown.scrolled(0);
+    for (at, (line, role)) in lines.iter().skip(shown.first).take(shown.height).enumerate() {
         canvas.put(inner.x, inner.y + at as u16, line, inner.width, canvas.theme.style(*role));
     }
+    canvas.scrollbar(area, shown);
+    canvas.regions.text = shown;
+}
+
+/// Break a line that is too long; one that fits keeps its columns.
+fn fold_indented(line: &str, width: u16) -> Vec<String> {
+    if line.cells() <= width { vec![line.to_string()] } else { fold(line, width) }
 }
 
 /// Keys by context, from the table that the keys themselves go by, then the commands.
@@ -90,26 +103,49 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
         }
         lines.push((String::new(), Role::Text));
     }
+    lines.extend(mouse(canvas));
     lines.push(("Commands".to_string(), Role::Heading));
-    lines.extend(COMMANDS.iter().map(|(name, what)| (format!("  {name:<18}{what}"), Role::Text)));
+    lines.extend(COMMANDS.iter().flat_map(|(name, what)| command(name, what)));
     lines
+}
+
+/// A command and what it does, in as many lines as that takes.
+fn command(name: &str, what: &str) -> Vec<(String, Role)> {
+    let line = |(at, text): (usize, String)| (format!("  {:<18}{text}", if at == 0 { name } else { "" }), Role::Text);
+    fold(what, TEXT - 20).into_iter().enumerate().map(line).collect()
 }
 
 /// What the words and looks on screen mean.
 fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     let symbols = canvas.theme.symbols;
+    let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
+    let rejected = format!("drafted and not kept; {show} shows them in the text");
     let rows = [
         ("exit layer E", " ", "layers that draft: few are fast, many are right"),
         ("speculations K", " ", "tokens drafted before all layers verify them at once"),
         ("accepted", symbols.accepted, "drafted, and what all layers would have written"),
         ("corrected", symbols.corrected, "written in place of the first wrong draft of a round"),
         ("bonus", symbols.bonus, "written after a draft that was right to its end"),
-        ("rejected", symbols.rejected, "drafted and not kept; ctrl-x shows them in the text"),
+        ("rejected", symbols.rejected, &rejected),
         ("plain", symbols.plain, "written without a draft"),
     ];
-    let line = |(name, symbol, meaning)| (format!("  {name:<15}{symbol} {meaning}"), Role::Text);
+    let line = |(name, symbol, meaning): (&str, &str, &str)| (format!("  {name:<15}{symbol} {meaning}"), Role::Text);
     let title = ("Words".to_string(), Role::Heading);
     let gap = (String::new(), Role::Text);
+    std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
+}
+
+/// What the mouse does.
+fn mouse(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
+    let leave = canvas.state.key_name(Context::Global, &Action::ToggleMouse);
+    let rows = [
+        ("sliders", "drag them, or turn the wheel over them"),
+        ("words, rounds", "a click chooses one"),
+        ("keys below", "a click does what the key does"),
+        (&leave, "leaves the mouse to the terminal, to select text with it"),
+    ];
+    let line = |(what, how): (&str, &str)| (format!("  {what:<15}{how}"), Role::Text);
+    let (title, gap) = (("With the mouse".to_string(), Role::Heading), (String::new(), Role::Text));
     std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
 }
 
@@ -153,6 +189,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     if matches.is_empty() {
         let hint = match picker.title {
             "models" => "enter loads this path or Hugging Face id",
+            "presets" if picker.filter.trim().is_empty() => "none yet; type a name to save the present settings",
             "presets" => "enter saves the present settings under this name",
             _ => "nothing matches",
         };

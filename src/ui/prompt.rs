@@ -43,7 +43,10 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     let text = Rect { x: inner.x + 2, width: inner.width - 2, ..inner };
     let cursor = draw_text(canvas, text, &canvas.state.prompt);
     if canvas.state.prompt.is_empty() {
-        let hint = "ask something, or /? for commands";
+        let hint = match canvas.state.mode {
+            Mode::Chat => "ask something, or /? for commands",
+            Mode::Completion => "begin a text, or /? for commands",
+        };
         canvas.put(text.x, text.y, hint, text.width, canvas.theme.style(Role::Dim));
     }
     (canvas.state.focus == Pane::Prompt).then_some(cursor)

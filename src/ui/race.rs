@@ -8,7 +8,7 @@ use super::widgets::{fold, row};
 use super::wrap::{Flow, wrap};
 use crate::app::race::Verdict;
 use crate::app::turn::Outcome;
-use crate::app::{Race, Turn};
+use crate::app::{Race, Turn, Viewport};
 use crate::engine::decode::{Stats, StopReason};
 use ratatui::layout::Rect;
 
@@ -21,7 +21,8 @@ use ratatui::layout::Rect;
 /// The sky appears …      The sky appears …
 /// ```
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLines) {
-    let mut inner = window(canvas, centered(body, 156, 46), "race");
+    let window_area = centered(body, 156, 46);
+    let mut inner = window(canvas, window_area, "race");
     if let Some(row) = row(&mut inner) {
         canvas
             .put_all(row, &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&race.prompt, Role::Text)]);
@@ -43,10 +44,16 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     let width = inner.width.saturating_sub(3) / 2;
     let left = Rect { width, ..inner };
     let right = Rect { x: inner.right().saturating_sub(width), width, ..inner };
+    let text = Rect { height: left.height.saturating_sub(3), ..left };
     let starts = lines.update(race, width, canvas.state.look.ascii, canvas.theme.symbols.arrow);
+    let total = starts[0].len().max(starts[1].len());
+    let mut shown = Viewport { first: race.top.unwrap_or(total), height: usize::from(text.height), total };
+    shown.first = shown.scrolled(0);
     for (at, (area, name)) in [(left, "autoregressive"), (right, "self-speculative")].into_iter().enumerate() {
-        lane(canvas, area, name, &race.lanes[at], &starts[at]);
+        lane(canvas, area, name, &race.lanes[at], &starts[at], race.top.map(|_| shown.first));
     }
+    canvas.scrollbar(window_area, shown);
+    canvas.regions.text = shown;
 }
 
 /// Whether the texts are the same, as far as that is known.
@@ -70,13 +77,15 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
     canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
 }
 
-fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn, starts: &Starts) {
+/// The text from line `top` on, or its end.
+fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn, starts: &Starts, top: Option<usize>) {
     let Some(title) = row(&mut area) else { return };
     canvas.put_all(title, &[(name, Role::Heading)]);
     let Some(figures) = row(&mut area) else { return };
     measured(canvas, figures, &turn.stats);
     row(&mut area);
-    text(canvas, area, turn, starts);
+    let end = starts.len().saturating_sub(usize::from(area.height));
+    text(canvas, area, turn, starts, top.unwrap_or(end));
 }
 
 /// `136 tok/s  92 tokens  0.7 s  74 % accepted`
@@ -88,10 +97,9 @@ fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
 }
 
-/// The end of a lane's text, every token with the look of its origin.
-fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &Starts) {
+/// A lane's text from a line on, every token with the look of its origin.
+fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &Starts, first: usize) {
     let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
-    let first = starts.len().saturating_sub(usize::from(area.height));
     let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else { return };
     let mut rows = area.top()..area.bottom();
     wrap(&flow, start, usize::MAX, area.width, &mut |line| {

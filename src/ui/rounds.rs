@@ -36,6 +36,7 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
         (symbols.rejected, "rejected", Role::Rejected),
         (symbols.corrected, "corrected", Role::Corrected),
         (symbols.bonus, "bonus", Role::Bonus),
+        (symbols.plain, "plain", Role::Text),
     ];
     let (mut x, last) = (area.x + 2, area.right().saturating_sub(1));
     if area.height < 2 {
@@ -128,8 +129,13 @@ fn draw_symbols(canvas: &mut Canvas<'_>, area: Rect, parts: &[(&str, Role)]) {
 /// Milliseconds and settings of one round.
 fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
     let settings = &round.settings;
-    let accepted = format!("{}/{} accepted", round.accepted, round.drafted.len());
-    let time = format!("  draft {:.1} ms  verify {:.1} ms", round.draft_seconds * 1e3, round.verify_seconds * 1e3);
+    let (draft, verify) = (round.draft_seconds * 1e3, round.verify_seconds * 1e3);
+    let (accepted, time) = match round.drafted.len() {
+        0 => ("nothing drafted".to_string(), format!("  {:.1} ms", draft + verify)),
+        drafted => {
+            (format!("{}/{drafted} accepted", round.accepted), format!("  draft {draft:.1} ms  verify {verify:.1} ms"))
+        }
+    };
     let force = format!("  E {}  K {}", settings.exit_layer, settings.num_speculations);
     let temperature = match settings.sampling.sample {
         true => format!("  T {:.2}", settings.sampling.temperature),

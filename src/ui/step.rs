@@ -46,7 +46,7 @@ fn say(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
 fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let settings = &canvas.state.settings;
     let (exit, most) = (settings.exit_layer, settings.num_speculations);
-    let text = format!("drafting with layers 1 to {exit}: {} of {most}", turn.pending.len());
+    let text = format!("layers 1 to {exit} draft: {} of {most}", turn.pending.len());
     say(canvas, area, &text, Role::Text);
     for token in &turn.pending {
         let Some(row) = row(area) else { return };

@@ -16,6 +16,9 @@ use ratatui::style::Modifier;
 /// Cells to the left of the text, for `you` and `ai`.
 const GUTTER: u16 = 5;
 
+/// Between the figures of a turn.
+const BETWEEN: &str = " · ";
+
 /// A part of a turn, by the wrapped lines it takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
@@ -43,7 +46,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     let shown = viewport(canvas, cache, usize::from(inner.height));
     canvas.regions.transcript = shown;
     draw_lines(canvas, inner, cache, shown);
-    scrollbar(canvas, area, shown);
+    canvas.scrollbar(area, shown);
 }
 
 fn title(canvas: &Canvas<'_>) -> &'static str {
@@ -56,7 +59,7 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 /// The parts of a turn and how many lines each has.
 fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
-    let status = failed(turn, width).map_or(1, |lines| lines.len());
+    let status = ended(turn, width).map_or(1, |lines| lines.len());
     let answer = if is_bare(turn) { 0 } else { lines.shown().len() };
     [(Part::Prompt, prompt), (Part::Answer, answer), (Part::Status, status), (Part::Gap, 1)]
 }
@@ -66,12 +69,16 @@ fn is_bare(turn: &Turn) -> bool {
     turn.mode == Mode::Chat && turn.is_empty() && turn.pending.is_empty()
 }
 
-/// The words of a turn that could not go on, in lines.
-fn failed(turn: &Turn, width: u16) -> Option<Vec<String>> {
-    match &turn.outcome {
-        Some(Outcome::Failed(message)) => Some(fold(&format!("failed: {}", one_line(message)), width)),
-        _ => None,
-    }
+/// What there is to say under a turn that has ended, in lines.
+fn ended(turn: &Turn, width: u16) -> Option<Vec<String>> {
+    let text = match turn.outcome.as_ref()? {
+        Outcome::Failed(message) => format!("failed: {}", one_line(message)),
+        Outcome::Stopped(reason) => {
+            let figures = Some(summary(turn)).filter(|text| !text.is_empty());
+            figures.into_iter().chain(stop_words(reason)).collect::<Vec<_>>().join(BETWEEN)
+        }
+    };
+    Some(fold(&text, width).iter().map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string()).collect())
 }
 
 fn height(turn: &Turn, cache: &Cache) -> usize {
@@ -185,29 +192,22 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 
 /// The line under an answer.
 fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
-    if let Some(lines) = failed(turn, row.width) {
+    if let Some(lines) = ended(turn, row.width) {
+        let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) { Role::Wrong } else { Role::Dim };
         for (line, y) in lines.iter().skip(from).zip(row.top()..row.bottom()) {
-            canvas.put(row.x, y, line, row.width, canvas.theme.style(Role::Wrong));
+            canvas.put(row.x, y, &dotted(canvas, line), row.width, canvas.theme.style(role));
         }
         return;
     }
     let live = index + 1 == canvas.state.turns.len();
-    let (text, role) = match (&canvas.state.phase, &turn.outcome) {
-        (Phase::Prefill { done, total, cached, .. }, None) if live => (prefill(*done, *total, *cached), Role::Dim),
-        (Phase::Paused { .. }, None) if live => ("paused".into(), Role::Accent),
-        (_, None) if live => (summary(canvas, turn), Role::Dim),
-        (_, outcome) => {
-            let reason = match outcome {
-                Some(Outcome::Stopped(reason)) => stop_words(reason),
-                _ => None,
-            };
-            let dot = canvas.theme.symbols.dot;
-            let parts = [Some(summary(canvas, turn)).filter(|text| !text.is_empty()), reason];
-            (parts.into_iter().flatten().collect::<Vec<_>>().join(&format!(" {dot} ")), Role::Dim)
-        }
+    let (text, role) = match &canvas.state.phase {
+        Phase::Prefill { done, total, cached, .. } if live => (prefill(*done, *total, *cached), Role::Dim),
+        Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
+        _ => (dotted(canvas, &summary(turn)), Role::Dim),
     };
     let mut x = row.x;
-    if turn.outcome.is_none() && live && canvas.state.run().is_some() {
+    let moves = matches!(canvas.state.phase, Phase::Prefill { .. } | Phase::Generating { .. });
+    if live && moves {
         x = canvas.put(x, row.y, canvas.spinner(), 1, canvas.theme.style(Role::Accent)) + 1;
     }
     canvas.put(x, row.y, &text, row.right().saturating_sub(x), canvas.theme.style(role));
@@ -221,7 +221,7 @@ fn prefill(done: usize, total: usize, cached: usize) -> String {
     }
 }
 
-fn summary(canvas: &Canvas<'_>, turn: &Turn) -> String {
+fn summary(turn: &Turn) -> String {
     let stats = &turn.stats;
     if stats.tokens == 0 {
         return String::new();
@@ -229,7 +229,12 @@ fn summary(canvas: &Canvas<'_>, turn: &Turn) -> String {
     let mut parts = vec![format!("{} tok", stats.tokens)];
     parts.extend(stats.acceptance_rate().map(|rate| format!("{:.0} % accepted", rate * 100.0)));
     parts.extend(stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
-    parts.join(&format!(" {} ", canvas.theme.symbols.dot))
+    parts.join(BETWEEN)
+}
+
+/// With the theme's own dot between the figures; it takes as many cells.
+fn dotted(canvas: &Canvas<'_>, text: &str) -> String {
+    text.replace(BETWEEN, &format!(" {} ", canvas.theme.symbols.dot))
 }
 
 /// Why an answer ended, where that is not the model's own end.
@@ -264,19 +269,5 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
         x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));
         x = canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
-    }
-}
-
-/// The right border shows where the viewport is, if there is more than it holds.
-fn scrollbar(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
-    if shown.total <= shown.height || area.height < 4 {
-        return;
-    }
-    let track = usize::from(area.height - 2);
-    let length = (shown.height * track / shown.total).max(1);
-    let from = shown.first * (track - length) / (shown.total - shown.height).max(1);
-    for row in from..from + length {
-        let (x, y) = (area.right() - 1, area.y + 1 + row as u16);
-        canvas.put(x, y, canvas.theme.symbols.scroll, 1, canvas.theme.style(Role::Dim));
     }
 }

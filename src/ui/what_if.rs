@@ -29,8 +29,8 @@ struct Map<'a> {
 }
 
 /// ```text
-/// E 8  K 4   74 % accepted   131 tok/s   1.54× of plain
-/// best: E 6  K 5   140 tok/s
+///   here: E 8   K 4    74 % accepted    131 tok/s   1.54× of plain
+/// * best: E 6   K 5    70 % accepted    140 tok/s   1.64× of plain
 ///
 ///  E  accepted        1    2    3  …  K
 ///  2  ▃▃          21%  ▁ 61 ▁ 64
@@ -84,13 +84,13 @@ fn lines(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
 /// The pair under the cursor and the fastest one.
 fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
     let chosen = (map.cursor.exit_layer, map.cursor.num_speculations);
-    for (label, (exit, speculations)) in [("", chosen), ("* best: ", map.best)] {
+    for (label, (exit, speculations)) in [("  here: ", chosen), ("* best: ", map.best)] {
         let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else { continue };
-        let pair = format!("E {exit}  K {speculations}");
-        let rate = forecast.acceptance_rate().map_or("–".into(), |rate| format!("{:.0} %", rate * 100.0));
-        let speed = format!("   {:.0} tok/s", forecast.speed);
+        let pair = format!("E {exit:<2}  K {speculations:<2}");
+        let rate = forecast.acceptance_rate().map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
+        let speed = format!("   {:>4.0} tok/s", forecast.speed);
         let times = format!("   {:.2}{} of plain", forecast.speed * map.lens.costs.step(), canvas.theme.symbols.times);
-        let rate = format!("   {rate} accepted");
+        let rate = format!("  {rate:>5} accepted");
         let parts =
             [(label, Role::Dim), (&pair, Role::Title), (&rate, Role::Text), (&speed, Role::Title), (&times, Role::Dim)];
         canvas.put_all(row, &parts);
@@ -102,7 +102,9 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let Some(row) = row(area) else { return };
     let tokens = format!("{} tokens of the answer", lens.rows.len());
     if lens.complete() {
-        canvas.put_all(row, &[(&tokens, Role::Dim)]);
+        let slower = lens.best().is_some_and(|best| best.speed * lens.costs.step() < 1.0);
+        let verdict = if slower { "; plain decoding is faster here than every pair" } else { "" };
+        canvas.put_all(row, &[(&tokens, Role::Dim), (verdict, Role::Text)]);
         return;
     }
     let text = match lens.of {

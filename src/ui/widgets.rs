@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::{Role, Theme};
-use crate::app::{Pane, Target};
+use crate::app::{Pane, Target, Viewport};
 use crate::transcript::text::one_line;
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
@@ -51,11 +51,34 @@ impl Canvas<'_> {
         x
     }
 
+    /// Write a text within a row; where there is no room for all of it, an ellipsis says so.
+    pub fn put_clipped(&mut self, row: Rect, text: &str, role: Role) -> u16 {
+        if text.cells() <= row.width || row.width == 0 {
+            return self.put_all(row, &[(text, role)]);
+        }
+        let x = self.put(row.x, row.y, text, row.width - 1, self.theme.style(role));
+        self.put(x, row.y, "…", 1, self.theme.style(role))
+    }
+
     /// Write a text against the right end of a row.
     pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
         let text = one_line(text);
         let width = (text.as_ref().cells()).min(row.width);
         self.put(row.right() - width, row.y, &text, width, self.theme.style(role));
+    }
+
+    /// The right border shows where the viewport is, if there is more than it holds.
+    pub fn scrollbar(&mut self, area: Rect, shown: Viewport) {
+        if shown.total <= shown.height || area.height < 4 {
+            return;
+        }
+        let track = usize::from(area.height - 2);
+        let length = (shown.height * track / shown.total).max(1);
+        let from = shown.first * (track - length) / (shown.total - shown.height).max(1);
+        for row in from..from + length {
+            let (x, y) = (area.right() - 1, area.y + 1 + row as u16);
+            self.put(x, y, self.theme.symbols.scroll, 1, self.theme.style(Role::Dim));
+        }
     }
 
     /// The present symbol of what turns while something is under way.

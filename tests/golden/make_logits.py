@@ -1,9 +1,9 @@
-"""Makes the expected logits that tests/golden_logits.rs compares with, by Hugging Face transformers.
+"""Makes the expected logits that tests/golden_llama.rs compares with, by Hugging Face transformers.
 
 usage: make_logits.py MODEL.gguf OUT.json      (needs the PyPI packages torch, transformers, accelerate, gguf)
 
-transformers dequantises the file to f32 and computes in f32. Before each product the activations are rounded as runtimes
-of GGUF files round them, to bytes with a scale for each 32, so what differs is our arithmetic, not the rounding.
+transformers dequantises the file to f32 and computes in f32. Before each product the activations are rounded as ours
+are, to bytes with a scale for each 32, so what differs is our arithmetic, not the rounding.
 """
 
 import json
@@ -24,9 +24,9 @@ BLOCK = 32
 
 
 def rounded(x):
-    """`x` as bytes with a scale for each 32 of the last dimension."""
+    """`x` as bytes with a scale for each 32 of the last dimension: 127 steps are the most that two neighbours have."""
     blocks = x.reshape(-1, BLOCK)
-    scale = blocks.abs().amax(-1, keepdim=True) / 127
+    scale = blocks.abs().unflatten(-1, (-1, 2)).sum(-1).amax(-1, keepdim=True) / 127
     steps = torch.where(scale > 0, (blocks / scale.clamp(min=1e-30)).round(), torch.zeros_like(blocks))
     return (steps * scale).reshape(x.shape)
 

@@ -272,3 +272,19 @@ fn the_system_prompt_is_edited_in_place() {
     };
     assert_eq!(messages[0].content, "Be kind.\nBe brief.");
 }
+
+/// What the present settings leave without effect is said where it is looked at.
+#[test]
+fn a_control_without_effect_says_so() {
+    let mut h = Harness::ready(160, 50);
+    h.press("tab");
+    assert!(!h.screen().contains("without effect"), "{}", h.screen());
+    h.ask_command("/set strategy autoregressive");
+    h.press("tab");
+    assert!(h.screen().contains("without effect"), "{}", h.screen());
+    h.press("down down");
+    assert_eq!(h.state.controls.focused, Control::Temperature);
+    assert!(!h.screen().contains("without effect"), "{}", h.screen());
+    h.ask_command("/set sample off");
+    assert!(h.screen().contains("without effect"), "{}", h.screen());
+}

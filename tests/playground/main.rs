@@ -2,7 +2,9 @@
 
 mod chat;
 mod controls;
+mod footer;
 mod loading;
+mod overlays;
 mod race;
 mod random;
 mod replay;
@@ -11,4 +13,5 @@ mod sessions;
 mod steps;
 mod support;
 mod transcript;
+mod transitions;
 mod what_if;

@@ -181,3 +181,15 @@ fn a_failure_is_told() {
     h.press("esc");
     assert!(h.state.overlay.is_none());
 }
+
+/// What the plain lane measured is what later answers are compared with.
+#[test]
+fn a_race_is_the_yardstick_of_the_speed_up() {
+    let mut h = Harness::ready(100, 40);
+    h.ask("hi");
+    assert!(h.screen().contains("f7 compares with plain"), "{}", h.screen());
+    h.press("f7");
+    h.engine(usize::MAX);
+    h.press("esc");
+    assert!(h.screen().contains(" of plain, "), "{}", h.screen());
+}

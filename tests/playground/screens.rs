@@ -109,7 +109,7 @@ fn what_if() {
 
 #[test]
 fn overlays_in_other_palettes() {
-    for theme in [ThemeName::Light, ThemeName::ColorBlind] {
+    for theme in [ThemeName::Light, ThemeName::ColorBlind, ThemeName::Monochrome] {
         let mut h = Harness::ready(100, 30);
         h.state.look.theme = theme;
         h.ask("Why is the sky blue?");

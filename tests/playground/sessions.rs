@@ -162,21 +162,27 @@ fn a_letter_searches_wherever_the_list_was_opened_from() {
     assert!(!h.state.quit);
 }
 
-/// What was said before stays in the list: the driver is told that another session begins. A session that is taken up
-/// is no new one.
+/// What was said before stays in the list: the driver is told that another session begins, once something is asked in
+/// place of what was cleared. A session that is taken up is no new one.
 #[test]
 fn a_cleared_chat_is_followed_by_a_session_of_its_own() {
     let begins = |h: &Harness| h.effects.contains(&Effect::BeginSession);
     for clear in ["ctrl-l", "/clear"] {
-        let mut h = Harness::ready(100, 30);
-        h.ask("What is the tide?");
-        if clear.starts_with('/') {
-            h.ask_command(clear)
-        } else {
-            h.press(clear)
+        for back in [false, true] {
+            let mut h = Harness::ready(100, 30);
+            h.ask("What is the tide?");
+            if clear.starts_with('/') {
+                h.ask_command(clear)
+            } else {
+                h.press(clear)
+            }
+            assert!(h.state.turns.is_empty() && !begins(&h), "{clear}");
+            if back {
+                h.press("esc");
+            }
+            h.ask("And the moon?");
+            assert_eq!((h.state.turns.len(), begins(&h)), if back { (2, false) } else { (1, true) }, "{clear}");
         }
-        assert!(h.state.turns.is_empty() && begins(&h), "{clear}");
-        assert!(h.screen().contains("ctrl-s lists the one before"), "{}", h.screen());
     }
     let mut h = Harness::ready(100, 30);
     h.ask("What is the tide?");

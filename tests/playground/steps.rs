@@ -109,3 +109,14 @@ fn the_inspector_shows_layers_and_alternatives_where_they_were_recorded() {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
 }
+
+/// Without drafts nothing is said of drafts.
+#[test]
+fn plain_decoding_is_told_as_such() {
+    let mut h = Harness::ready(100, 40);
+    h.ask_command("/set strategy autoregressive");
+    h.ask("hi");
+    let screen = h.screen();
+    assert!(screen.contains("nothing drafted") && screen.contains("ms a token"), "{screen}");
+    assert!(!screen.contains("0/0") && !screen.contains("ms draft"), "{screen}");
+}

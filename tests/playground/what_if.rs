@@ -2,7 +2,7 @@
 
 use super::support::{Harness, key, lens};
 use skiplens::app::{Action, Control, Msg, Overlay, Pane, Target, WhatIf};
-use skiplens::engine::decode::{Controller, Costs, Settings};
+use skiplens::engine::decode::{Controller, Costs, Settings, Strategy};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::worker::{Command, Event, RunId};
 
@@ -237,4 +237,18 @@ fn moving_the_threshold_chooses_the_confidence_stop() {
     assert_eq!(h.state.settings.controller, Controller::Confidence { threshold: 0.7 });
     h.send(Msg::Action(Action::Undo));
     assert_eq!(h.state.settings.controller, Controller::Fixed);
+}
+
+/// A cell is about self-speculative decoding; taking it turns that on, as part of the same change.
+#[test]
+fn enter_turns_speculation_on() {
+    let mut h = answered(100, 30);
+    h.ask_command("/set strategy autoregressive");
+    h.press("f4");
+    h.engine(usize::MAX);
+    h.press("down enter");
+    assert_eq!(h.state.settings.strategy, Strategy::SelfSpeculative);
+    h.press("alt-u");
+    assert_eq!(h.state.settings.strategy, Strategy::Autoregressive);
+    assert_eq!(h.state.settings.exit_layer, 7);
 }

@@ -4,10 +4,12 @@
 mod cost;
 mod killed;
 mod lending;
+mod manners;
 mod picture;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod tour;
 
 use session::Session;
 use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};

@@ -96,6 +96,12 @@ impl Session {
         self.screen.lock().expect("the screen").screen().alternate_screen()
     }
 
+    /// Whether the program asks for the mouse.
+    pub fn has_mouse(&self) -> bool {
+        let screen = self.screen.lock().expect("the screen");
+        screen.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    }
+
     pub fn contents(&self) -> String {
         self.screen.lock().expect("the screen").screen().contents()
     }

@@ -1,0 +1,76 @@
+//! How the program treats its terminal: whole frames, nothing unsafe, the mouse only while it is wanted.
+
+use super::session::Session;
+use std::ffi::OsStr;
+use std::path::Path;
+
+const NOWHERE: &str = "/nowhere/model.gguf";
+
+fn started() -> Session {
+    let session = Session::start(Path::new(NOWHERE), 100, 30);
+    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session
+}
+
+/// A frame is shown whole or not at all.
+#[test]
+fn every_frame_is_a_synchronized_update() {
+    let mut session = started();
+    session.type_("a few words");
+    session.wait("the words", |screen| screen.contains("› a few words"));
+    session.type_("\x03");
+    let sent = session.sent.clone();
+    assert_eq!(session.assert_restored(), 0);
+    let log = String::from_utf8_lossy(&sent.lock().expect("the log")).into_owned();
+    let (begun, ended) = ("\x1b[?2026h", "\x1b[?2026l");
+    assert!(log.matches(begun).count() > 1);
+    let outside: String =
+        log.split(begun).map(|rest| rest.split_once(ended).map_or(rest, |(_, after)| after)).collect();
+    assert!(!outside.contains("controls") && !outside.contains("a few"), "{outside:?}");
+}
+
+/// What is pasted goes into the prompt whole, line ends included, and never to the terminal as it came.
+#[test]
+fn a_paste_is_text_and_nothing_else() {
+    let mut session = started();
+    session.type_("\x1b[200~one\rtwo \x1b]0;stolen\x07 three\x1b[201~");
+    session.wait("both lines", |screen| screen.contains("› one") && screen.contains("three"));
+    assert!(!session.log().contains("\x1b]0;"), "{:?}", session.log());
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+#[test]
+fn the_mouse_is_let_go_and_taken_again() {
+    let mut session = started();
+    assert!(session.has_mouse());
+    session.type_("\x1b[20~");
+    session.wait("the mark", |screen| screen.contains("the mouse is the terminal's"));
+    assert!(!session.has_mouse());
+    session.type_("\x1b[20~");
+    session.wait("the mark", |screen| screen.contains("the mouse is ours"));
+    assert!(session.has_mouse());
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
+
+/// What a setting was changed to is there the next time.
+#[test]
+fn settings_are_kept_for_the_next_time() {
+    let mut session = started();
+    session.type_("/set theme light\r");
+    session.wait("the theme", |screen| screen.contains("theme light"));
+    session.type_("/keep evening\r");
+    session.wait("the preset", |screen| screen.contains("preset evening saved"));
+    session.type_("\x03");
+    let home = std::mem::replace(&mut session.home, tempfile::tempdir().expect("a home"));
+    assert_eq!(session.assert_restored(), 0);
+    let mut session = Session::with(&["--model", NOWHERE].map(OsStr::new), home, (100, 30));
+    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.type_("/preset evening\r");
+    session.wait("the preset", |screen| screen.contains("preset evening;"));
+    session.type_("\x14");
+    session.wait("the theme after the light one", |screen| screen.contains("theme default"));
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
