@@ -7,6 +7,9 @@ use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, scale
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Blocks by which scales are asked for before they are needed: they come in short runs, for which the machine's own
 /// prefetching starts anew with every panel.
 const AHEAD: usize = 16;
@@ -20,11 +23,12 @@ struct Pass {
 }
 
 impl Pass {
-    /// Bytes of the next panel to ask for at block `unit` of `units`, which take `size` bytes each.
+    /// Where its share of the next panel begins, which is at `next`, and how much of that goes with each block, of
+    /// `units` blocks of `size` bytes.
     #[inline(always)]
-    fn share(self, unit: usize, units: usize, size: usize) -> std::ops::Range<usize> {
-        let begin = (self.index * units + unit) * size / self.count;
-        begin..begin + size / self.count
+    fn share(self, next: *const u8, units: usize, size: usize) -> (*const u8, usize) {
+        let share = size / self.count;
+        (next.wrapping_add(self.index * units * share), share)
     }
 }
 
@@ -135,14 +139,15 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let next = data.wrapping_add(units * w.form.unit());
+        let (mut ahead, share) = pass.share(data.wrapping_add(units * w.form.unit()), units, w.form.unit());
         let all_scales = w.scales.panel(panel);
         let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
-            for at in pass.share(unit, units, w.form.unit()).step_by(64) {
-                S::prefetch(next.wrapping_add(at));
+            for line in 0..share.div_ceil(LINE) {
+                S::prefetch(ahead.wrapping_add(line * LINE));
             }
+            ahead = ahead.wrapping_add(share);
             scales::prefetch::<S, PARTS>(all_scales, unit + AHEAD);
             if has_mins {
                 scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
