@@ -84,6 +84,24 @@ proptest! {
         }
     }
 
+    /// What 16-bit sums of products rest on, on every level alike.
+    #[test]
+    fn neighbours_are_rounded_to_128_steps_at_most(x in prop::collection::vec(-1e3f32..1e3, 64), power in -30..30i32) {
+        let x: Vec<f32> = x.iter().enumerate().map(|(i, x)| if i < 32 { *x } else { x * (power as f32).exp2() }).collect();
+        let run = |level| {
+            let (_acts, view) = acts(level, 1, 64, &x);
+            // SAFETY: no one else is here.
+            unsafe { (view.bytes.slice(0, 64).to_vec(), format!("{:?}", view.blocks.slice(0, 2))) }
+        };
+        let portable = run(Level::PORTABLE);
+        for pair in portable.0.chunks_exact(2) {
+            prop_assert!(pair[0].unsigned_abs() as u32 + pair[1].unsigned_abs() as u32 <= 128, "{:?}", pair);
+        }
+        for level in Level::available() {
+            prop_assert!(run(level) == portable, "{} differs", level.name());
+        }
+    }
+
     #[test]
     fn rows_read_back_are_those_of_candle(kind in 0..11usize, rows in 1..40usize, seed: u64) {
         let (w, plain) = matrix(DTYPES[kind], rows, 256, seed);
@@ -186,6 +204,25 @@ fn broken_numbers_stay_in_bounds() {
             // SAFETY: no one else is here.
             let bytes = unsafe { view.bytes.slice(0, 64) };
             assert!(bytes.iter().all(|&q| q >= -127), "{bad} on {}", level.name());
+        }
+    }
+}
+
+/// All weights and all activations as great as they can be, of one sign or of both: no sum of products overflows.
+#[test]
+fn the_greatest_products_fit() {
+    for dtype in DTYPES {
+        for (weights, activations) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+            let signed = |every: usize| move |i: usize| if i.is_multiple_of(every) { 1.0f32 } else { -1.0 };
+            let (n, cols) = (LANES * 256, 256);
+            let tensor = Tensor::from_vec((0..n).map(signed(weights)).collect(), (LANES, cols), &Device::Cpu).unwrap();
+            let data = QTensor::quantize(&tensor, dtype).unwrap();
+            let w = Packed::new("w", dtype, LANES, cols, &data.data().unwrap(), &mut Arena::default()).unwrap();
+            let x: Vec<f32> = (0..8 * cols).map(signed(activations)).collect();
+            let portable = multiply(Level::PORTABLE, &w, 8, &x);
+            for level in Level::available() {
+                assert_eq!(multiply(level, &w, 8, &x), portable, "{dtype:?} on {}", level.name());
+            }
         }
     }
 }
