@@ -42,7 +42,8 @@ def arguments(argv=None) -> argparse.Namespace:
     add("--end-seconds", type=float, default=60, help="of --total-seconds, kept for saving and measuring after training")
     add("--exits", type=numbers, default=[4, 6, 8, 10, 12], help="exits trained on every sequence")
     add("--deep-exits", type=numbers, default=[15, 18, 22, 26], help="exits trained on the sequences run to the end")
-    for name in ("rotate", "boundary", "batch_tokens", "other_tokens", "warmup", "log_every", "max_steps"):
+    add("--optimizer", choices=["adamw", "muon"], default=d.optimizer, help="muon: for the matrices of the layers; PyTorch 2.9")
+    for name in ("rotate", "boundary", "batch_tokens", "accumulate", "other_tokens", "warmup", "log_every", "max_steps"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     for name in ("deep_share", "deep_weight", "lr", "upper_lr", "embedding_lr", "weight_decay", "temperature", "hard", "feature",
                  "keep_weight", "last_weight", "keep_from", "keep_goal", "p_max", "ema", "sink", "save_seconds"):

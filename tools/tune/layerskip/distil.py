@@ -12,6 +12,8 @@ import torch
 
 from .model import LayerCache, Llama
 
+PREFILL = {"cpu": 16, "cuda": 256}    # prompts read at once
+
 
 @dataclass
 class Answer:
@@ -40,6 +42,11 @@ class Batch:
     heat: torch.Tensor
     alive: torch.Tensor
     caches: list[LayerCache]
+
+    def part(self, rows: slice) -> "Batch":
+        """Some of the sequences, in the same storage."""
+        return Batch(self.ids[rows], self.seen[rows], self.first[rows], self.heat[rows], self.alive[rows],
+                     [cache.part(rows) for cache in self.caches])
 
     def keep(self, rows: torch.Tensor) -> None:
         self.seen, self.first, self.heat = self.seen[rows], self.first[rows], self.heat[rows]
@@ -94,6 +101,19 @@ def step_hidden(model: Llama, batch: Batch, x: torch.Tensor) -> torch.Tensor:
     return model.normed(h[:, -1])
 
 
+def read_prompts(model: Llama, batch: Batch) -> torch.Tensor:
+    """Normed final hidden state [batch, dim] of the last token of each prompt.
+
+    A few sequences at a time: whole batches leave the caches of a CPU, and take more memory than the rest of the run.
+    """
+    size = PREFILL.get(batch.ids.device.type, 256)
+    parts = [batch.part(slice(i, i + size)) for i in range(0, len(batch.ids), size)]
+    h = torch.cat([step_hidden(model, part, part.ids) for part in parts])
+    for cache in batch.caches:
+        cache.length = batch.ids.shape[1]
+    return h
+
+
 def choose(logits: torch.Tensor, top: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
     """Sample among the tokens in `top` [batch, n] by the Gumbel trick; temperature 0 [batch, 1] is the argmax."""
     likely = logits.gather(1, top)
@@ -108,8 +128,9 @@ def make_results(count: int, dim: int, max_new: int, top: int, eos: int) -> Resu
 
 
 def take_step(model: Llama, batch: Batch, results: Results, step: int, x, top: int, done=None, eos: int = 0) -> torch.Tensor:
-    """The next token [batch] of each sequence, `eos` where it is `done`; it is noted in `results`."""
-    h = step_hidden(model, batch, x)
+    """The token [batch] after `x` of each sequence, after the prompt at step 0, and `eos` where it is `done`; it is noted in
+    `results`."""
+    h = step_hidden(model, batch, x[:, None]) if step else read_prompts(model, batch)
     logits = torch.nn.functional.linear(h, model.head_weight).float()
     likely = logits.topk(max(1, top), -1).indices
     token = choose(logits, likely, batch.heat)
@@ -122,10 +143,10 @@ def take_step(model: Llama, batch: Batch, results: Results, step: int, x, top: i
 def answer(model: Llama, prompts, temperatures, max_new: int, eos: int, top: int = 0) -> list[Answer]:
     """Answer a batch of prompts (lists of ids); with `top` > 0 the teacher's state is kept too."""
     batch, results = start_batch(model, prompts, temperatures, max_new, eos), make_results(len(prompts), model.c.dim, max_new, top, eos)
-    x, done = batch.ids, torch.zeros_like(batch.first, dtype=torch.bool)
+    x, done = None, torch.zeros_like(batch.first, dtype=torch.bool)
     for step in range(max_new):
         token = take_step(model, batch, results, step, x, top, done, eos)
-        done, x = done | (token == eos), token[:, None]
+        done, x = done | (token == eos), token
         if done.all():
             break
         if step % 8 == 7 and done.float().mean() > 0.15:

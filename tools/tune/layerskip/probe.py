@@ -77,14 +77,14 @@ def generation(published: Llama, prompt: int, new: int, top: int):
     def make(size: int):
         batch = distil.start_batch(published, [[1] * prompt] * size, [1.0] * size, new, 1)
         results = distil.make_results(size, published.c.dim, new, top, 1)
-        x = distil.take_step(published, batch, results, 0, batch.ids, top)[:, None]
+        x = distil.take_step(published, batch, results, 0, None, top)
 
         @torch.inference_mode()
         def work() -> int:
             nonlocal x
-            begin = batch.caches[0].length - prompt
+            begin = batch.caches[0].length - prompt + 1
             for step in range(begin, begin + (new - 1) // 16):
-                x = distil.take_step(published, batch, results, step, x, top)[:, None]
+                x = distil.take_step(published, batch, results, step, x, top)
             return size * ((new - 1) // 16)
         return work
     return make
@@ -105,7 +105,7 @@ def training(model: Llama, published: Llama, s: Settings, prompt: int, new: int,
 
         def work() -> int:
             for _ in range(steps):
-                t.train_step(rows, 0.5)
+                t.train_step([rows], 0.5)
             return steps * rows.ids.numel()
         return work
     return make

@@ -8,7 +8,9 @@ follows a rising line that ends at the goal.
 import math
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from .distil import Answer
 from .hold import Keeper, Sink
 from .losses import Target, Vocabulary, divergence, draw_vocabulary, feature_distance, head_columns, make_target
 from .model import Llama
+from .optimizers import Optimizers
 
 BROKEN_STEPS = 20
 
@@ -41,6 +44,8 @@ class Settings:
     deep_share: float = 0.5
     deep_weight: float = 0.3
     batch_tokens: int = 1024
+    accumulate: int = 1
+    optimizer: str = "adamw"
     lr: float = 5e-4
     upper_lr: float = 0.3
     embedding_lr: float = 0.0
@@ -77,8 +82,8 @@ class Trainer:
         self.teacher_head = published.head_weight.detach()
         self.rng, self.keeper = random.Random(s.seed), Keeper(s, state.get("keep_weight"))
         self.named = self.choose_parameters()
-        self.optimizer = self.make_optimizer()
-        self.restore_moments(state.get("moments", {}))
+        self.optimizers = self.make_optimizers()
+        self.optimizers.restore(state.get("moments", {}))
         average = state.get("average", {})
         self.average = {name: average.get(name, p).detach().to(self.device, copy=True) for name, p in self.named.items()}
         self.averaged = state.get("averaged", 0)
@@ -96,33 +101,22 @@ class Trainer:
                 chosen[name] = p
         return chosen
 
-    def make_optimizer(self):
-        deepest, groups = max(self.s.exits), {}
-        for name, p in self.named.items():
-            if ".layers." not in name:
-                key = (self.s.embedding_lr, 0.0)
-            else:
-                upper = int(name.split(".")[2]) >= deepest
-                key = (self.s.upper_lr if upper else 1.0, self.s.weight_decay if p.ndim > 1 else 0.0)
-            groups.setdefault(key, []).append(p)
-        groups = [{"params": ps, "weight_decay": wd, "scale": scale} for (scale, wd), ps in groups.items()]
-        return torch.optim.AdamW(groups, lr=self.s.lr, betas=(0.9, 0.97), fused=True)
-
-    def restore_moments(self, moments: dict) -> None:
-        """The optimizer's memory of an earlier run, by name: that run may have trained other layers, at other rates."""
-        for name in moments.keys() & self.named.keys():
-            p = self.named[name]
-            self.optimizer.state[p] = {k: v.to(p.device, torch.float32, copy=True) for k, v in moments[name].items()}
+    def make_optimizers(self) -> Optimizers:
+        deepest = max(self.s.exits)
+        rate = lambda name: self.s.upper_lr if int(name.split(".")[2]) >= deepest else 1.0
+        scales = {n: rate(n) if ".layers." in n else self.s.embedding_lr for n in self.named}
+        return Optimizers(self.named, scales, self.s.lr, self.s.weight_decay, self.s.optimizer == "muon")
 
     def run(self) -> dict:
         """Train for `seconds` of the wall clock; returns what to report."""
         begin = saved = time.monotonic()
-        for rows in stream(self.answers, self.s.batch_tokens, self.rng, self.device):
+        batches = stream(self.answers, self.s.batch_tokens, self.rng, self.device)
+        while True:
             spent = time.monotonic() - begin
             self.fraction = self.first + (1 - self.first) * min(1.0, spent / self.s.seconds)
             if self.finished(spent):
                 break
-            facts = self.train_step(rows, self.fraction)
+            facts = self.train_step(islice(batches, self.s.accumulate), self.fraction)
             if self.step % self.s.log_every == 0:
                 self.report(facts, spent)
             if self.out and time.monotonic() - saved > self.s.save_seconds:
@@ -138,26 +132,30 @@ class Trainer:
             print(f"stopped: {self.broken} steps in a row gave no finite gradient; the average is from before", flush=True)
         return spent >= self.s.seconds or self.broken >= BROKEN_STEPS or 0 < self.s.max_steps <= self.step
 
-    def train_step(self, rows: Rows, fraction: float) -> dict:
-        """One forward, backward and update; returns what was measured on the way."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.s.lr * group["scale"] * self.schedule(fraction)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss, facts = self.loss(rows, fraction)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def train_step(self, batches: Iterable[Rows], fraction: float) -> dict:
+        """Forward and backward of `accumulate` batches, and one update; returns what was measured on the way."""
+        self.optimizers.zero_grad()
+        found = [self.backward(rows, fraction) for rows in batches]
+        facts = dict(found[-1])
         norm = nn.utils.clip_grad_norm_(list(self.named.values()), 1.0).item()
-        self.step, self.rows, facts["norm"] = self.step + 1, self.rows + len(rows.at), norm
+        self.step, facts["norm"] = self.step + 1, norm
         if not math.isfinite(norm):
             self.broken += 1
             return facts
-        self.broken = 0
-        self.optimizer.step()
+        self.broken, self.seen = 0, self.seen + found
+        self.optimizers.step(self.s.lr * self.schedule(fraction))
         self.update_average()
-        self.seen.append({k: v.detach() if torch.is_tensor(v) else v for k, v in facts.items()})
         kept = facts["agree_last"] if "agree_last" in facts else facts["agree_state"]
-        self.keeper.update(float(kept.detach()), fraction)
+        self.keeper.update(float(kept), fraction)
         return facts
+
+    def backward(self, rows: Rows, fraction: float) -> dict:
+        """Adds the gradients of a batch; returns what was measured."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            loss, facts = self.loss(rows, fraction)
+        (loss / self.s.accumulate).backward()
+        self.rows += len(rows.at)
+        return {k: v.detach() if torch.is_tensor(v) else v for k, v in facts.items()}
 
     def schedule(self, fraction: float) -> float:
         warm = min(1.0, (self.step + 1) / self.s.warmup)
@@ -256,9 +254,8 @@ class Trainer:
 
     def save(self) -> None:
         """A checkpoint to resume from: raw weights, their average (what to use), and the optimizer's memory."""
-        moments = {n: self.optimizer.state[p] for n, p in self.named.items() if p in self.optimizer.state}
         state = {"weights": {n: p.detach() for n, p in self.named.items()}, "average": self.average, "averaged": self.averaged,
-                 "moments": moments, "keep_weight": self.keeper.weight, "step": self.step, "fraction": self.fraction}
+                 "moments": self.optimizers.moments(), "keep_weight": self.keeper.weight, "step": self.step, "fraction": self.fraction}
         partial = self.out / "state.pt.part"
         torch.save(state, partial)
         partial.rename(self.out / "state.pt")

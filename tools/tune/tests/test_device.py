@@ -44,7 +44,7 @@ class Devices(unittest.TestCase):
         self.assertEqual({v.device.type for v in facts.values() if torch.is_tensor(v)}, {"cuda"})
         for p in t.named.values():
             p.grad = torch.zeros_like(p)
-        t.optimizer.step()
+        t.optimizers.step(1e-3)
         t.step = 4
         t.update_average()
         t.load_average()
@@ -54,6 +54,9 @@ class Devices(unittest.TestCase):
 
     def test_loss_with_dropout_a_deep_part_and_turns(self):
         self.check_loss(p_max=0.5, deep_share=0.5, rotate=1)
+
+    def test_loss_with_muon(self):
+        self.check_loss(optimizer="muon")
 
     def test_loss_with_a_boundary(self):
         self.check_loss(boundary=3, deep_exits=[])
@@ -67,16 +70,15 @@ class Devices(unittest.TestCase):
         published = fakes.fake_model(tiny.CONFIG, "cuda").requires_grad_(False)
         t = Trainer(fakes.fake_model(tiny.CONFIG, "cuda"), answers, settings(), published,
                     state={"moments": {name: moments}, "average": {name: torch.zeros(96, 64)}})
-        found = t.optimizer.state[t.named[name]]
+        found = t.optimizers.moments()[name]
         self.assertEqual({v.device.type for v in [*found.values(), *t.average.values()]}, {"cuda"})
 
     def test_generation(self):
         model = fakes.fake_model(tiny.CONFIG, "cuda", torch.bfloat16).eval()
         with torch.inference_mode():
             batch = distil.start_batch(model, [[1] * 5, [1] * 3, [1] * 4], [0.0, 1.0, 0.8], 10, 2)
-            x = batch.ids
-            for _ in range(2):
-                h = distil.step_hidden(model, batch, x)
+            for step in range(2):
+                h = distil.step_hidden(model, batch, x) if step else distil.read_prompts(model, batch)
                 logits = torch.nn.functional.linear(h, model.head_weight).float()
                 token = distil.choose(logits, logits.topk(4, -1).indices, batch.heat)
                 rows = torch.arange(2, device="cuda")

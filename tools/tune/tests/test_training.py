@@ -13,6 +13,7 @@ import torch
 from layerskip import distil, losses, measure
 from layerskip.batches import make_batches, pad
 from layerskip.hold import Keeper
+from layerskip.model import attend_in_products
 from layerskip.train import Settings, Trainer
 
 
@@ -48,6 +49,18 @@ class Distil(unittest.TestCase):
             self.assertEqual(sorted(p for prompts, _ in time for p in prompts), [[i] for i in range(40)])
         self.assertIn(0.0, [h for _, heat in first for h in heat])
         self.assertNotIn(0.0, [h for _, heat in second for h in heat])
+
+
+class Attention(unittest.TestCase):
+    def test_products_and_a_softmax_are_causal_attention(self):
+        torch.manual_seed(0)
+        q, k, v = (torch.randn(2, heads, 7, 8, requires_grad=True) for heads in (6, 2, 2))
+        plain = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        found = attend_in_products(q, k, v)
+        torch.testing.assert_close(found, plain)
+        weights = torch.randn_like(plain)
+        for a, b in zip(*(torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (found, plain))):
+            torch.testing.assert_close(a, b)
 
 
 class Measuring(unittest.TestCase):
@@ -164,20 +177,42 @@ class Training(unittest.TestCase):
         name = "model.layers.0.mlp.up_proj.weight"
         self.assertTrue(torch.equal(second.average[name], first.average[name]))
         self.assertEqual(second.keeper.weight, first.keeper.weight)
-        step = next(iter(second.optimizer.state_dict()["state"].values()))["step"]
-        self.assertEqual(step, 6)
+        self.assertEqual(second.optimizers.moments()[name]["step"], 6)
         second.run()
+
+    def test_muon_learns_and_remembers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first = self.trainer(out=Path(folder), optimizer="muon")
+            before = self.exit_loss(copy.deepcopy(first.model))
+            first.run()
+            state = torch.load(Path(folder) / "state.pt")
+        self.assertLess(self.exit_loss(first.model), 0.9 * before)
+        name = "model.layers.0.mlp.up_proj.weight"
+        moments = self.trainer(optimizer="muon", state=state).optimizers.moments()
+        self.assertTrue(torch.equal(moments[name]["momentum_buffer"], state["moments"][name]["momentum_buffer"]))
+        self.assertIn("exp_avg_sq", moments["model.layers.0.input_layernorm.weight"])
+        other = self.trainer(optimizer="adamw", state=state).optimizers.moments()
+        self.assertNotIn(name, other, "the memory of one optimizer is of no use to the other")
+
+    def test_gradients_of_several_batches_are_averaged(self):
+        grads = []
+        for count in (1, 2):
+            t = self.trainer(accumulate=count, other_tokens=0, deep_share=1.0, lr=0.0)
+            t.train_step([pad(self.answers[:4])] * count, 0.0)
+            grads.append({n: p.grad.clone() for n, p in t.named.items()})
+        for name, grad in grads[0].items():
+            self.assertTrue(torch.allclose(grad, grads[1][name], atol=1e-3 * float(grad.abs().max())), name)
 
     def test_a_step_without_a_finite_gradient_changes_nothing(self):
         t = self.trainer()
         before = {name: p.detach().clone() for name, p in t.named.items()}
         rows = pad(self.answers)
         rows.hidden.fill_(float("nan"))
-        t.train_step(rows, 0.0)
+        t.train_step([rows], 0.0)
         for name, p in t.named.items():
             self.assertTrue(torch.equal(p, before[name]), name)
         for _ in range(20):
-            t.train_step(rows, 0.0)
+            t.train_step([rows], 0.0)
         with contextlib.redirect_stdout(io.StringIO()):
             self.assertTrue(t.finished(0.0))
 
