@@ -7,5 +7,6 @@ pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod eval;
+pub mod folders;
 pub mod transcript;
 pub mod ui;

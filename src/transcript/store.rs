@@ -3,14 +3,13 @@
 use super::entry::Entry;
 use super::summary::Summary;
 use super::{Error, Journal, Result, Session, clock, read};
+use crate::folders;
 use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// Names the data folder, in place of the system's own.
-pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 const EXTENSION: &str = "jsonl";
 /// Means the session that was written to last, whatever it is called.
 pub const LAST: &str = "last";
@@ -22,13 +21,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// The user's data folder, or the one that `SKIPLENS_DATA_DIR` names. Nothing is made on the disk.
+    /// In the user's [data folder](folders::data). Nothing is made on the disk.
     pub fn open() -> Result<Self> {
-        if let Some(root) = std::env::var_os(DATA_DIR).filter(|root| !root.is_empty()) {
-            return Ok(Self::at(root));
-        }
-        let folders = directories::ProjectDirs::from("", "", "skiplens").ok_or(Error::NoDataFolder)?;
-        Ok(Self::at(folders.data_dir()))
+        Ok(Self::at(folders::data().ok_or(Error::NoDataFolder)?))
     }
 
     /// The store in the folder `root`.

@@ -1,6 +1,7 @@
 //! The settings file and scratch files.
 
 use crate::app::Config;
+use crate::folders;
 use crate::transcript::{local_minutes, now_ms};
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, bail, eyre};
@@ -9,7 +10,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 fn dirs() -> Result<ProjectDirs> {
-    ProjectDirs::from("", "", "skiplens").ok_or_else(|| eyre!("no home directory is known; set HOME"))
+    folders::system().ok_or_else(|| eyre!("no home directory is known; set HOME"))
 }
 
 fn config_path() -> Result<PathBuf> {

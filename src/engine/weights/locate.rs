@@ -3,6 +3,7 @@
 use super::hub::{Hub, HubModel};
 use super::known::{KNOWN_MODELS, PUBLISHED_MODEL, known_model};
 use crate::engine::{Error, Result};
+use crate::folders;
 use std::path::{Path, PathBuf};
 
 /// The model that comes with skiplens.
@@ -61,15 +62,26 @@ fn choices() -> String {
 
 /// Folders where the bundled model may be, in the order in which they are tried.
 fn bundled_folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from).into_iter().collect();
-    folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"));
     let program = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
-    if let Some(folder) = program.as_deref().and_then(Path::parent) {
-        folders.extend([folder.join("assets"), folder.to_owned()]);
-        folders.extend(folder.parent().map(|above| above.join("share/skiplens")));
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folders_of(std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from), repository, program.as_deref(), folders::data())
+}
+
+/// The folder that the user `named`, the repository's, those beside the program, and the user's data folder.
+fn folders_of(
+    named: Option<PathBuf>,
+    repository: &Path,
+    program: Option<&Path>,
+    data: Option<PathBuf>,
+) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = named.into_iter().collect();
+    found.push(repository.join("assets"));
+    if let Some(folder) = program.and_then(Path::parent) {
+        found.extend([folder.join("assets"), folder.to_owned()]);
+        found.extend(folder.parent().map(|above| above.join("share/skiplens")));
     }
-    folders.extend(directories::ProjectDirs::from("", "", "skiplens").map(|dirs| dirs.data_dir().to_owned()));
-    folders
+    found.extend(data);
+    found
 }
 
 fn find_bundled(folders: &[PathBuf]) -> Result<PathBuf> {
@@ -111,6 +123,24 @@ mod tests {
             assert!(error.contains("no such file or folder"), "{error}");
         }
         assert!(resolve("gpt9").unwrap_err().to_string().contains("layerskip-llama2-7B"));
+    }
+
+    /// An installed program has no repository: the model lies beside it, in the prefix's share or in the user's folder.
+    #[test]
+    fn the_bundled_model_is_found_wherever_it_may_be_put() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let found = || {
+            let program = at("prefix/bin/skiplens");
+            find_bundled(&folders_of(Some(at("named")), &at("repository"), Some(&program), Some(at("data")))).ok()
+        };
+        assert_eq!(found(), None);
+        for place in ["data", "prefix/share/skiplens", "prefix/bin", "prefix/bin/assets", "repository/assets", "named"]
+        {
+            std::fs::create_dir_all(at(place)).unwrap();
+            std::fs::write(at(place).join(BUNDLED_FILE), "x").unwrap();
+            assert_eq!(found(), Some(at(place).join(BUNDLED_FILE)), "{place} goes before those so far");
+        }
     }
 
     #[test]
