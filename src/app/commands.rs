@@ -1,8 +1,9 @@
 //! Slash commands, named as ollama names them.
 
 use super::action::{Action, Pane};
-use super::control::{Control, Kind};
+use super::control::Control;
 use super::message::Effect;
+use super::range::Kind;
 use super::state::{Overlay, State};
 use super::{ThemeName, update};
 use crate::engine::decode::Stats;

@@ -1,7 +1,8 @@
 //! What the engine reports.
 
-use super::control::{Control, Kind};
+use super::control::Control;
 use super::message::Effect;
+use super::range::Kind;
 use super::state::{Phase, State};
 use super::talk;
 use super::turn::{Outcome, Pending};

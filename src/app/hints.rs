@@ -1,8 +1,8 @@
 //! Which keys are worth naming now: derived from the key map and the state, so that a key shown always works.
 
 use super::action::{Action, Pane, Step};
-use super::control::Kind;
 use super::picker::Picker;
+use super::range::Kind;
 use super::state::{Overlay, Phase, State};
 use super::{Browse, Play, Player, browser, player, race, what_if};
 use crossterm::event::{KeyCode, KeyEvent};

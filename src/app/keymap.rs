@@ -2,18 +2,10 @@
 
 use super::action::{Action, Browse, Pane, Play, Step};
 use super::control::Control;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use super::key::Key;
+use crossterm::event::KeyEvent;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-
-/// A key with its modifiers, written like `ctrl-c`, `alt-left` or `f1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
-pub struct Key {
-    code: KeyCode,
-    modifiers: KeyModifiers,
-}
 
 /// Where a binding holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,13 +30,6 @@ pub type Overrides = BTreeMap<Context, BTreeMap<String, Action>>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyMap {
     bindings: Vec<(Context, Key, Action)>,
-}
-
-impl Key {
-    /// The event that pressing it makes.
-    pub fn event(self) -> KeyEvent {
-        KeyEvent::new(self.code, self.modifiers)
-    }
 }
 
 impl From<Pane> for Context {
@@ -277,89 +262,10 @@ fn replay() -> Vec<Row> {
     ]
 }
 
-impl From<KeyEvent> for Key {
-    /// Terminals differ in whether they report the shift of a capital letter; here the letter alone says it.
-    fn from(key: KeyEvent) -> Self {
-        let modifiers = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
-        match key.code {
-            KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
-                Self { code: KeyCode::Char(c.to_ascii_lowercase()), modifiers: modifiers - KeyModifiers::SHIFT }
-            }
-            KeyCode::Char(_) | KeyCode::BackTab => Self { code: key.code, modifiers: modifiers - KeyModifiers::SHIFT },
-            code => Self { code, modifiers },
-        }
-    }
-}
-
-/// Names of keys that are not a character or a function key.
-const NAMED: [(&str, KeyCode); 15] = [
-    ("esc", KeyCode::Esc),
-    ("tab", KeyCode::Tab),
-    ("backtab", KeyCode::BackTab),
-    ("enter", KeyCode::Enter),
-    ("space", KeyCode::Char(' ')),
-    ("backspace", KeyCode::Backspace),
-    ("delete", KeyCode::Delete),
-    ("up", KeyCode::Up),
-    ("down", KeyCode::Down),
-    ("left", KeyCode::Left),
-    ("right", KeyCode::Right),
-    ("home", KeyCode::Home),
-    ("end", KeyCode::End),
-    ("pageup", KeyCode::PageUp),
-    ("pagedown", KeyCode::PageDown),
-];
-
-impl FromStr for Key {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (mut rest, mut modifiers) = (text, KeyModifiers::NONE);
-        loop {
-            let (prefix, modifier) = match rest {
-                r if r.starts_with("ctrl-") => ("ctrl-", KeyModifiers::CONTROL),
-                r if r.starts_with("alt-") => ("alt-", KeyModifiers::ALT),
-                r if r.starts_with("shift-") => ("shift-", KeyModifiers::SHIFT),
-                _ => break,
-            };
-            rest = &rest[prefix.len()..];
-            modifiers |= modifier;
-        }
-        let named = NAMED.iter().find(|(name, _)| *name == rest).map(|(_, code)| *code);
-        let function = || rest.strip_prefix('f')?.parse().ok().map(KeyCode::F);
-        let mut chars = rest.chars();
-        let character = match (chars.next(), chars.next()) {
-            (Some(c), None) => Some(KeyCode::Char(c)),
-            _ => None,
-        };
-        match named.or(character).or_else(function) {
-            Some(code) => Ok(KeyEvent::new(code, modifiers).into()),
-            None => Err(format!("`{text}` is not a key; write it like `ctrl-x`, `alt-left`, `f1` or `?`")),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has = |modifier| self.modifiers.contains(modifier);
-        let prefixes = [(KeyModifiers::CONTROL, "ctrl-"), (KeyModifiers::ALT, "alt-"), (KeyModifiers::SHIFT, "shift-")];
-        prefixes.iter().filter(|(modifier, _)| has(*modifier)).try_for_each(|(_, name)| f.write_str(name))?;
-        match (NAMED.iter().find(|(_, code)| *code == self.code), self.code) {
-            (_, KeyCode::Left) => f.write_str("←"),
-            (_, KeyCode::Right) => f.write_str("→"),
-            (_, KeyCode::Up) => f.write_str("↑"),
-            (_, KeyCode::Down) => f.write_str("↓"),
-            (Some((name, _)), _) => f.write_str(name),
-            (None, KeyCode::Char(c)) => write!(f, "{c}"),
-            (None, KeyCode::F(n)) => write!(f, "f{n}"),
-            (None, code) => write!(f, "{code:?}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossterm::event::{KeyCode, KeyModifiers};
 
     #[test]
     fn every_built_in_key_parses_and_is_unique() {

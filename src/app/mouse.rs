@@ -1,9 +1,10 @@
 //! The mouse, resolved against the regions of the frame on screen.
 
 use super::action::{Pane, Step};
-use super::control::{Control, Kind};
+use super::control::Control;
 use super::hints::Click;
 use super::message::Effect;
+use super::range::Kind;
 use super::regions::Target;
 use super::state::{Overlay, State};
 use super::{overlay, panel, player, update, walk, what_if};

@@ -2,9 +2,10 @@
 
 use super::action::{Action, Pane, Step};
 use super::config::Preset;
-use super::control::{Control, Kind};
+use super::control::Control;
 use super::editor::Editor;
 use super::message::Effect;
+use super::range::Kind;
 use super::state::{Overlay, State};
 use super::{overlay, player};
 use crate::engine::decode::{Controller, Settings};
