@@ -71,7 +71,7 @@ fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (done, COUNT.load(Relaxed) - before)
 }
 
-/// A model without page boundaries in the way of a few hundred tokens, and one whose sizes divide into nothing.
+/// A model of even sizes, and one whose sizes divide into nothing.
 fn random_models() -> Vec<Checkpoint> {
     use candle_core::quantized::GgmlDType;
     let even = LlamaConfig {
@@ -149,12 +149,11 @@ impl Watch for PhaseCounts {
     }
 }
 
-/// How often the record of a round may ask for memory: once for the list of drafted tokens, for the text of each token
-/// that has one, for a controller's reason, and for what the settings hold of lists.
+/// How often the record of a round may ask for memory: once for the list of drafted tokens, for the text of each token,
+/// for a controller's reason, and for what the settings hold of lists.
 fn record_of(round: &Round) -> usize {
     let list = usize::from(round.strategy() == Strategy::SelfSpeculative);
-    let drafted = round.drafted.iter().map(|token| &token.text);
-    let texts = drafted.chain(round.last.iter().map(|token| &token.text)).filter(|text| !text.is_empty()).count();
+    let texts = round.drafted.len() + usize::from(round.last.is_some());
     let (strings, ids) = (&round.settings.stop_strings, &round.settings.stop_token_ids);
     let stops = usize::from(!strings.is_empty()) + strings.len() + usize::from(!ids.is_empty());
     list + texts + usize::from(round.control.is_some()) + stops
@@ -176,7 +175,8 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
         let mut phases = PhaseCounts::default();
         let (round, asked) = allocations(|| decoder.round(&mut session, &mut run, settings, &mut phases).unwrap());
         phases.close(None);
-        let drafts_more = round.drafted.len() > std::mem::replace(&mut most, round.drafted.len().max(most));
+        let drafts_more = round.drafted.len() > most;
+        most = most.max(round.drafted.len());
         if round.index < warm_up || grew(&round) || drafts_more || round.stop.is_some() {
             continue;
         }
@@ -255,5 +255,5 @@ fn decoding_asks_for_memory_for_its_record_only() {
     }
     let bundled = bundled();
     passes(&bundled);
-    decode_in_every_way(&bundled, &prompt, 16);
+    decode_in_every_way(&bundled, &prompt[..6], 16);
 }

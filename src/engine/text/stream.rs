@@ -68,6 +68,10 @@ impl TextStream {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             self.at_start = false;
         }
+        // What is no text as it stands can become three times as long.
+        if self.held_len > 0 || std::str::from_utf8(bytes).is_err() {
+            text.reserve(3 * (self.held_len + bytes.len()));
+        }
         while self.held_len > 0
             && let Some((&first, rest)) = bytes.split_first()
         {
