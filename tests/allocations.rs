@@ -190,14 +190,15 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
         assert!(phases.verify <= 1, "{} allocations to verify, which gives one text: {about}", phases.verify);
         measured += 1;
     }
-    assert!(measured > 0, "nothing was measured");
+    assert!(measured > 0, "nothing was measured with {settings:?}");
 }
 
-fn decode_in_every_way(checkpoint: &Checkpoint, prompt: &[u32], max_steps: usize) {
+fn decode_in_every_way(checkpoint: &Checkpoint, samplings: &[Sampling], prompt: &[u32], max_steps: usize) {
     let mut decoder = decoder(checkpoint);
     let layers = decoder.model().config.num_layers;
-    for sampling in all_sampling() {
-        let settings = Settings { sampling, max_steps, exit_layer: layers / 4, ..Settings::default() };
+    for sampling in samplings {
+        let settings =
+            Settings { sampling: sampling.clone(), max_steps, exit_layer: layers / 4, ..Settings::default() };
         for strategy in [Strategy::Autoregressive, Strategy::EarlyExit] {
             decode(&mut decoder, prompt, &Settings { strategy, ..settings.clone() }, 2);
         }
@@ -214,10 +215,11 @@ fn decode_with_controllers_and_stops(checkpoint: &Checkpoint, prompt: &[u32], ma
     for controller in
         [Controller::Confidence { threshold: 0.1 }, Controller::AdaptiveSpeculations, Controller::ExitAndSpeculations]
     {
-        decode(&mut decoder, prompt, &Settings { controller, ..settings.clone() }, max_steps / 4);
+        decode(&mut decoder, prompt, &Settings { controller, ..settings.clone() }, 20);
     }
-    let stop_strings = vec!["never written".to_owned(), "\u{FFFD}".repeat(9)];
-    decode(&mut decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, max_steps / 4);
+    // The text held back grows to the longest that there ever is.
+    let stop_strings = vec!["never written".to_owned(), "\u{FFFD}\u{FFFD}, never".to_owned()];
+    decode(&mut decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, 60);
 }
 
 /// Embedding, layers and head, a draft step's and a verify's, with buffers that were used once.
@@ -247,13 +249,15 @@ fn passes(checkpoint: &Checkpoint) {
 fn decoding_asks_for_memory_for_its_record_only() {
     COUNTED.set(Some(true));
     COUNT_NEW_THREADS.store(true, Relaxed);
-    let prompt: Vec<u32> = (3..40).collect();
+    let (prompt, samplings) = ((3..40).collect::<Vec<u32>>(), all_sampling());
     for checkpoint in random_models() {
         passes(&checkpoint);
-        decode_in_every_way(&checkpoint, &prompt, 400);
+        decode_in_every_way(&checkpoint, &samplings, &prompt, 400);
         decode_with_controllers_and_stops(&checkpoint, &prompt, 400);
     }
     let bundled = bundled();
     passes(&bundled);
-    decode_in_every_way(&bundled, &prompt[..6], 16);
+    // It takes a while: greedy, all filters with shared noise, and with rejection.
+    let few = [0, 2, 4].map(|i| samplings[i].clone());
+    decode_in_every_way(&bundled, &few, &prompt[..6], 24);
 }
