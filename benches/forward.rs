@@ -6,7 +6,7 @@
 use candle_core::quantized::GgmlDType;
 use divan::{Bencher, counter::ItemsCount};
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
-use skiplens::engine::model::{Llama, random};
+use skiplens::engine::model::{Hidden, Llama, random};
 use std::sync::OnceLock;
 
 fn main() {
@@ -51,15 +51,16 @@ fn pass(bencher: Bencher, context: usize, rows: usize, layers: usize, vocab: usi
     let llama = llama();
     let ids: Vec<u32> = (0..(context + rows) as u32).collect();
     let mut cache = llama.new_cache(context + rows).unwrap();
-    let mut out = Vec::new();
+    let (mut hidden, mut out) = (Hidden::default(), Vec::new());
     if context > 0 {
-        let mut hidden = llama.embed(&ids[..context]).unwrap();
+        llama.embed(&ids[..context], &mut hidden).unwrap();
         llama.layers(0..layers, &mut hidden, 0, &mut cache).unwrap();
     }
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        let mut hidden = llama.embed(&ids[context..]).unwrap();
+        llama.embed(&ids[context..], &mut hidden).unwrap();
         llama.layers(0..layers, &mut hidden, context, &mut cache).unwrap();
-        llama.head(&hidden.narrow(0, rows - logits, logits).unwrap(), vocab, &mut out).unwrap();
+        hidden.keep(rows - logits..rows).unwrap();
+        llama.head(&hidden, vocab, &mut out).unwrap();
     });
 }
 

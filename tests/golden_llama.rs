@@ -3,7 +3,7 @@
 mod support;
 
 use candle_core::Device;
-use skiplens::engine::model::Llama;
+use skiplens::engine::model::{Hidden, Llama};
 use skiplens::engine::text::{ChatTemplate, TextStream, Tokenizer};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use skiplens::engine::worker::{Message, Role};
@@ -16,7 +16,8 @@ fn load(checkpoint: &Checkpoint) -> Llama {
 /// Logits after each of `ids`, which stand at the beginning.
 fn logits(model: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
     let mut cache = model.new_cache(ids.len()).unwrap();
-    let mut hidden = model.embed(ids).unwrap();
+    let mut hidden = Hidden::default();
+    model.embed(ids, &mut hidden).unwrap();
     model.layers(0..model.config.num_layers, &mut hidden, 0, &mut cache).unwrap();
     let mut out = Vec::new();
     model.head(&hidden, 0, &mut out).unwrap();
@@ -88,9 +89,9 @@ fn stories260k_writes_what_llama2c_writes() {
 fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
     let mut cache = model.new_cache(steps).unwrap();
     let (mut text, mut stream) = (String::new(), TextStream::new(tokenizer));
-    let mut id = tokenizer.bos().unwrap();
+    let (mut id, mut hidden) = (tokenizer.bos().unwrap(), Hidden::default());
     for position in 0..steps {
-        let mut hidden = model.embed(&[id]).unwrap();
+        model.embed(&[id], &mut hidden).unwrap();
         model.layers(0..model.config.num_layers, &mut hidden, position, &mut cache).unwrap();
         let mut row = Vec::new();
         model.head(&hidden, 0, &mut row).unwrap();

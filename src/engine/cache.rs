@@ -1,7 +1,7 @@
 //! The KV cache that draft and verify share. Keys and values are written by position, so that taking tokens back is
 //! moving an integer.
 
-use super::kernels::{LANES, PAGE};
+use super::kernels::{LANES, PAGE, Page};
 use super::model::CacheTensors;
 use super::{Error, Result};
 
@@ -71,7 +71,7 @@ pub(crate) struct Pages {
     head_dim: usize,
     /// Each page is f16 `[layer][kv_head]` of keys `[panel][head_dim][16 positions]` and values
     /// `[chunk][256 positions][16]`.
-    pages: Vec<Box<[u16]>>,
+    pages: Vec<Page>,
     /// cos and sin of every position so far, `[position][head_dim / 2][2]`.
     pub rotations: Vec<f32>,
 }
@@ -81,11 +81,13 @@ impl Pages {
         Self { layers, kv_heads, head_dim, pages: Vec::new(), rotations: Vec::new() }
     }
 
+    /// Makes pages for that many positions, and room for their rotations, so that between pages nothing grows.
     fn grow(&mut self, positions: usize) {
         let size = self.layers * self.kv_heads * self.head_size();
         while self.pages.len() * PAGE < positions {
-            self.pages.push(vec![0; size].into_boxed_slice());
+            self.pages.push(Page::zeros(size));
         }
+        self.rotations.reserve(self.pages.len() * PAGE * self.head_dim - self.rotations.len());
     }
 
     /// Bytes aside, what keys and values of one head take in a page.
@@ -93,48 +95,15 @@ impl Pages {
         PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
     }
 
-    /// A view through which a crew writes and reads.
-    pub fn view(&mut self) -> PagesView {
-        let pages = self.pages.iter_mut().map(|page| page.as_mut_ptr()).collect();
-        PagesView { layers: self.layers, kv_heads: self.kv_heads, head_dim: self.head_dim, pages }
-    }
-}
-
-/// Pages that a crew writes in turns.
-pub(crate) struct PagesView {
-    layers: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    pages: Vec<*mut u16>,
-}
-
-// SAFETY: access goes through unsafe methods whose callers promise that writes are apart.
-unsafe impl Send for PagesView {}
-// SAFETY: as above.
-unsafe impl Sync for PagesView {}
-
-impl PagesView {
-    fn head_size(&self) -> usize {
-        PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
+    pub fn pages(&self) -> &[Page] {
+        &self.pages
     }
 
-    /// The keys of a head in a page; its values lie `PAGE * head_dim` further on.
-    fn page(&self, layer: usize, head: usize, page: usize) -> *mut u16 {
+    /// Where in a page keys and values of a head begin, as [`super::kernels::Attention`] takes them.
+    pub fn head(&self, layer: usize, head: usize) -> [usize; 2] {
         assert!(layer < self.layers && head < self.kv_heads);
-        // SAFETY: inside of the page.
-        unsafe { self.pages[page].add((layer * self.kv_heads + head) * self.head_size()) }
-    }
-
-    /// Pointers to keys and values, as [`super::kernels::Attention`] takes them.
-    pub fn head(&self, layer: usize, head: usize, keys: &mut Vec<*const u16>, values: &mut Vec<*const u16>) {
-        keys.clear();
-        values.clear();
-        for page in 0..self.pages.len() {
-            let start = self.page(layer, head, page);
-            keys.push(start);
-            // SAFETY: inside of the page.
-            values.push(unsafe { start.add(PAGE * self.head_dim) });
-        }
+        let start = (layer * self.kv_heads + head) * self.head_size();
+        [start, start + PAGE * self.head_dim]
     }
 
     /// Writes elements `first..` of a key, f16.
@@ -143,8 +112,8 @@ impl PagesView {
     /// No one else uses those elements meanwhile.
     pub unsafe fn write_key(&self, layer: usize, head: usize, position: usize, first: usize, key: &[u16]) {
         assert!(first + key.len() <= self.head_dim);
-        let at = position % PAGE;
-        let start = self.page(layer, head, position / PAGE);
+        let ([start, _], at) = (self.head(layer, head), position % PAGE);
+        let start = self.pages[position / PAGE].at(start);
         for (i, &x) in key.iter().enumerate() {
             let offset = (at / LANES * self.head_dim + first + i) * LANES + at % LANES;
             // SAFETY: inside of the page, and the caller's.
@@ -158,11 +127,11 @@ impl PagesView {
     /// No one else uses those elements meanwhile.
     pub unsafe fn write_value(&self, layer: usize, head: usize, position: usize, first: usize, value: &[u16]) {
         assert!(first + value.len() <= self.head_dim);
-        let at = position % PAGE;
-        let start = self.page(layer, head, position / PAGE);
+        let ([_, start], at) = (self.head(layer, head), position % PAGE);
+        let start = self.pages[position / PAGE].at(start);
         for (i, &x) in value.iter().enumerate() {
             let d = first + i;
-            let offset = PAGE * self.head_dim + (d / LANES * PAGE + at) * LANES + d % LANES;
+            let offset = (d / LANES * PAGE + at) * LANES + d % LANES;
             // SAFETY: inside of the page, and the caller's.
             unsafe { *start.add(offset) = x };
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::Result;
 use crate::engine::cache::KvCache;
-use crate::engine::model::Llama;
+use crate::engine::model::{Hidden, Llama};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -117,8 +117,7 @@ fn exits(layers: usize, reduced: bool) -> Vec<(usize, bool)> {
 
 /// Median seconds of each case.
 fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Result<Vec<f64>> {
-    let mut cache = llama.new_cache(positions)?;
-    let mut out = Vec::new();
+    let mut pass = Pass { llama, cache: llama.new_cache(positions)?, hidden: Hidden::default(), out: Vec::new() };
     let mut times = vec![Vec::new(); cases.len()];
     let since = Instant::now();
     let mut prompted = false;
@@ -134,28 +133,39 @@ fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Res
                 false => 1,
             };
             for _ in 0..warm_ups {
-                time(llama, case, &mut cache, &mut out)?;
+                pass.time(case)?;
             }
             for _ in 0..if case.prompt { 1 } else { 3 } {
-                times.push(time(llama, case, &mut cache, &mut out)?);
+                times.push(pass.time(case)?);
             }
         }
     }
     Ok(times.into_iter().map(median).collect())
 }
 
-fn time(llama: &Llama, case: &Case, cache: &mut KvCache, out: &mut Vec<f32>) -> Result<f64> {
-    let start = if case.prompt { 0 } else { CONTEXT.min(cache.capacity() - case.rows) };
-    let vocab = llama.config.vocab_size;
-    let ids: Vec<u32> = (0..case.rows).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
-    let since = Instant::now();
-    let mut hidden = llama.embed(&ids)?;
-    llama.layers(0..case.layers, &mut hidden, start, cache)?;
-    if case.prompt {
-        hidden = hidden.narrow(0, case.rows - 1, 1)?;
+/// A model with the buffers that its passes use again.
+struct Pass<'a> {
+    llama: &'a Llama,
+    cache: KvCache,
+    hidden: Hidden,
+    out: Vec<f32>,
+}
+
+impl Pass<'_> {
+    fn time(&mut self, case: &Case) -> Result<f64> {
+        let Self { llama, cache, hidden, out } = self;
+        let start = if case.prompt { 0 } else { CONTEXT.min(cache.capacity() - case.rows) };
+        let vocab = llama.config.vocab_size;
+        let ids: Vec<u32> = (0..case.rows).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
+        let since = Instant::now();
+        llama.embed(&ids, hidden)?;
+        llama.layers(0..case.layers, hidden, start, cache)?;
+        if case.prompt {
+            hidden.keep(case.rows - 1..case.rows)?;
+        }
+        llama.head(hidden, case.vocab, out)?;
+        Ok(since.elapsed().as_secs_f64())
     }
-    llama.head(&hidden, case.vocab, out)?;
-    Ok(since.elapsed().as_secs_f64())
 }
 
 pub(super) fn median(mut times: Vec<f64>) -> f64 {

@@ -67,9 +67,9 @@ impl Autopilot {
 
     /// The exit layer whose hidden states the next verification should be asked about.
     pub fn observed_exit(&mut self, config: &LlamaConfig) -> usize {
-        let candidates: Vec<usize> = candidates(config.num_layers).collect();
-        self.turn = (self.turn + 1) % candidates.len().max(1);
-        candidates.get(self.turn).copied().unwrap_or(1)
+        let candidates = || candidates(config.num_layers);
+        self.turn = (self.turn + 1) % candidates().count().max(1);
+        candidates().nth(self.turn).unwrap_or(1)
     }
 
     /// Notes that of `seen` tokens the exit would have written `agreed`.

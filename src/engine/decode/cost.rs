@@ -2,6 +2,7 @@
 
 use super::{Costs, Decoder};
 use crate::engine::Result;
+use crate::engine::model::Hidden;
 use crate::engine::sampling::Distribution;
 use std::time::Instant;
 
@@ -19,23 +20,25 @@ impl Decoder {
         let config = self.model.config.clone();
         let context = CONTEXT.min(config.context_length.saturating_sub(32));
         let mut cache = self.model.new_cache(context + 32)?;
-        let mut prompt = self.model.embed(&vec![0; context])?;
-        self.model.layers(0..config.num_layers, &mut prompt, 0, &mut cache)?;
+        let (mut embedded, mut hidden) = (Hidden::default(), Hidden::default());
+        self.model.embed(&vec![0; context], &mut hidden)?;
+        self.model.layers(0..config.num_layers, &mut hidden, 0, &mut cache)?;
         let (mut layer, mut head) = (Vec::new(), Vec::new());
         let mut logits = std::mem::take(&mut self.scratch.logits);
         for rows in ROWS {
-            let embedded = self.model.embed(&vec![0; rows])?;
+            self.model.embed(&vec![0; rows], &mut embedded)?;
             let seconds = best(|| {
-                let mut hidden = embedded.copy()?;
+                hidden.clear();
+                hidden.append(&embedded)?;
                 self.model.layers(0..config.num_layers, &mut hidden, context, &mut cache)
             })?;
             layer.push(seconds / config.num_layers as f64);
             head.push(best(|| self.model.head(&embedded, 0, &mut logits))?);
         }
-        let row = self.model.embed(&[0])?;
-        let draft_head = best(|| self.model.head(&row, draft_vocab, &mut logits))?;
+        self.model.embed(&[0], &mut embedded)?;
+        let draft_head = best(|| self.model.head(&embedded, draft_vocab, &mut logits))?;
         let mut distribution = Distribution::default();
-        self.model.head(&row, 0, &mut logits)?;
+        self.model.head(&embedded, 0, &mut logits)?;
         let choice = best(|| distribution.fill(&logits, None, &Default::default()))?;
         self.scratch.logits = logits;
         Ok(Costs { layers: config.num_layers, layer: between(&layer), head: between(&head), draft_head, choice })

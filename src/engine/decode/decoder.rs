@@ -3,7 +3,7 @@
 use super::autopilot::Autopilot;
 use super::stop::Output;
 use super::{DraftToken, FinalToken, Phase, Round, Session, Settings, Stats, StopReason, Strategy, Watch};
-use crate::engine::model::Llama;
+use crate::engine::model::{Hidden, Llama};
 use crate::engine::sampling::{Distribution, VocabSubset};
 use crate::engine::text::Tokenizer;
 use crate::engine::{Error, Result};
@@ -12,6 +12,8 @@ use std::time::Instant;
 
 /// Prompt tokens computed between two checkpoints.
 const PREFILL_CHUNK: usize = 256;
+/// Most tokens of a run that the session gets room for at once.
+const RESERVED: usize = 1 << 16;
 
 /// Decodes with one model. It keeps buffers from step to step; what belongs to a conversation is in [`Session`].
 pub struct Decoder {
@@ -26,6 +28,11 @@ pub struct Decoder {
 /// Buffers that live as long as the decoder, so that a step allocates none.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// The rows on their way through the layers.
+    pub hidden: Hidden,
+    /// Exit hidden states of the round at hand, which the KVQ cache keeps for verify.
+    pub exits: Hidden,
+    pub shadow: Shadow,
     /// Logits, `[rows, columns]`.
     pub logits: Vec<f32>,
     pub verifier: Distribution,
@@ -34,11 +41,32 @@ pub(super) struct Scratch {
     pub draft_vocab: Option<Arc<VocabSubset>>,
 }
 
+/// An exit that a controller wants to know about.
+#[derive(Default)]
+pub(super) struct Shadow {
+    /// None where no controller asks.
+    pub exit_layer: Option<usize>,
+    /// The hidden states that passed it in the round at hand.
+    pub hidden: Hidden,
+}
+
+impl Scratch {
+    /// Forgets the round before. Makes room for the distributions of `most` drafted tokens.
+    pub fn begin_round(&mut self, most: usize, shadow_exit: Option<usize>) {
+        self.exits.clear();
+        self.shadow.hidden.clear();
+        self.shadow.exit_layer = shadow_exit;
+        self.drafts.resize_with(most.max(self.drafts.len()), Distribution::default);
+    }
+}
+
 /// One generation: how far it is and what it amounts to.
 pub struct Run {
     pub(super) output: Output,
-    pub(super) rounds: usize,
+    /// The output as the draft at hand would go on.
+    pub(super) preview: Output,
     pub(super) pilot: Autopilot,
+    rounds: usize,
     stats: Stats,
     stop: Option<StopReason>,
 }
@@ -52,13 +80,6 @@ impl Run {
     pub fn stop(&self) -> Option<&StopReason> {
         self.stop.as_ref()
     }
-
-    pub(super) fn round(&self, position: usize, settings: &Settings, found: Drafted) -> Round {
-        let Drafted { drafted, accepted, last, draft_seconds, verify_seconds } = found;
-        let (index, settings) = (self.rounds, settings.clone());
-        let (control, stop) = (None, None);
-        Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
-    }
 }
 
 /// What a round found out, before it becomes a [`Round`].
@@ -69,6 +90,24 @@ pub(super) struct Drafted {
     pub last: Option<FinalToken>,
     pub draft_seconds: f64,
     pub verify_seconds: f64,
+}
+
+impl Drafted {
+    /// How many tokens were kept.
+    pub fn len(&self) -> usize {
+        self.accepted + usize::from(self.last.is_some())
+    }
+
+    /// Ids of the tokens that were kept, in order.
+    pub fn kept(&self) -> impl Iterator<Item = u32> {
+        self.drafted[..self.accepted].iter().map(|token| token.id).chain(self.last.iter().map(|token| token.id))
+    }
+
+    /// The same with their texts.
+    fn kept_mut(&mut self) -> impl Iterator<Item = (u32, &mut String)> {
+        let accepted = self.drafted[..self.accepted].iter_mut().map(|token| (token.id, &mut token.text));
+        accepted.chain(self.last.iter_mut().map(|token| (token.id, &mut token.text)))
+    }
 }
 
 impl Decoder {
@@ -98,7 +137,7 @@ impl Decoder {
     /// An empty session, for contexts as long as the model allows.
     pub fn session(&self) -> Result<Session> {
         let config = &self.model.config;
-        Ok(Session::new(self.model.new_cache(config.context_length)?, config.num_layers))
+        Ok(Session::new(self.model.new_cache(config.context_length)?, config))
     }
 
     /// Begins a run that continues `prompt`: computes what the session's cache does not hold of it.
@@ -125,6 +164,7 @@ impl Decoder {
         let begun = Instant::now();
         let depth = self.depth(settings);
         let cached = session.restart(prompt, depth);
+        session.history.reserve(settings.max_steps.min(config.context_length - prompt.len()).min(RESERVED));
         self.fill(session, depth, watch)?;
         let stats = Stats {
             prefill_seconds: begun.elapsed().as_secs_f64(),
@@ -132,13 +172,8 @@ impl Decoder {
             ..Stats::default()
         };
         let stop = (settings.max_steps == 0).then_some(StopReason::MaxSteps);
-        Ok(Run {
-            output: Output::new(self.tokenizer.as_ref(), prompt),
-            rounds: 0,
-            pilot: Autopilot::default(),
-            stats,
-            stop,
-        })
+        let output = Output::new(self.tokenizer.as_ref(), prompt);
+        Ok(Run { preview: output.clone(), output, pilot: Autopilot::default(), rounds: 0, stats, stop })
     }
 
     /// Decodes the next round of a run that has not stopped. Settings are read now and hold for the whole round.
@@ -152,22 +187,22 @@ impl Decoder {
         watch: &mut dyn Watch,
     ) -> Result<Round> {
         settings.validate(&self.model.config)?;
-        let (chosen, control) = run.pilot.choose(settings, &self.model.config);
-        let settings = &chosen;
+        let (settings, control) = run.pilot.choose(settings, &self.model.config);
         let before = session.tokens().len();
         let steps = settings.max_steps.saturating_sub(run.stats.tokens).max(1);
         let room = steps.min(self.model.config.context_length - before);
         let outcome = match settings.strategy {
             Strategy::SelfSpeculative if room > 1 => {
-                self.speculate(session, run, settings, settings.num_speculations.min(room - 1), watch)
+                self.speculate(session, run, &settings, settings.num_speculations.min(room - 1), watch)
             }
-            _ => self.step(session, run, settings, watch),
+            _ => self.step(session, &settings, watch),
         };
         match outcome {
-            Ok(round) => {
-                let mut round = self.settle(session, run, Round { control, ..round });
-                if settings.detail {
-                    self.record_layers(session, settings, &mut round)?;
+            Ok(found) => {
+                let mut round = self.settle(session, run, settings, found);
+                round.control = control;
+                if round.settings.detail {
+                    self.record_layers(session, &mut round)?;
                 }
                 Ok(round)
             }
@@ -196,8 +231,9 @@ impl Decoder {
                 return Err(Error::Cancelled);
             }
             let end = total.min(done + self.prefill_chunk);
-            let mut hidden = self.model.embed(&session.tokens()[done..end])?;
-            self.model.layers(0..depth, &mut hidden, done, &mut session.cache)?;
+            let hidden = &mut self.scratch.hidden;
+            self.model.embed(&session.tokens()[done..end], hidden)?;
+            self.model.layers(0..depth, hidden, done, &mut session.cache)?;
             session.mark_filled(0..depth, end);
             done = end;
             watch.prefill(done, total, cached);
@@ -206,32 +242,36 @@ impl Decoder {
     }
 
     /// Puts what a round kept into the session, gives its tokens their texts and finds out whether the run ends.
-    fn settle(&self, session: &mut Session, run: &mut Run, mut round: Round) -> Round {
-        let settings = round.settings.clone();
+    fn settle(&self, session: &mut Session, run: &mut Run, settings: Settings, mut found: Drafted) -> Round {
+        let position = session.tokens().len();
         let mut stop = None;
-        for (id, text) in round.kept_mut() {
-            let (piece, reason) = run.output.push(id, &self.end_tokens, &settings);
-            *text = piece;
+        for (id, text) in found.kept_mut() {
+            text.clear();
+            let reason = run.output.push(id, &self.end_tokens, &settings, text);
             stop = stop.or(reason);
             session.history.push(id);
         }
-        run.rounds += 1;
-        run.pilot.learn(&round);
-        run.stats.add(&round);
-        let stop = stop.or_else(|| self.out_of_room(session, run, &settings));
+        let stop = stop.or_else(|| self.out_of_room(session, run.stats.tokens + found.len(), &settings));
         if stop.is_some() && !matches!(stop, Some(StopReason::StopString(_))) {
             let rest = run.output.finish();
-            if let Some((_, text)) = round.kept_mut().last() {
+            if let Some((_, text)) = found.kept_mut().last() {
                 text.push_str(&rest);
             }
         }
         run.stop.clone_from(&stop);
-        round.stop = stop;
+        let Drafted { drafted, accepted, last, draft_seconds, verify_seconds } = found;
+        let (index, control) = (run.rounds, None);
+        let round =
+            Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop };
+        run.rounds += 1;
+        run.pilot.learn(&round);
+        run.stats.add(&round);
         round
     }
 
-    fn out_of_room(&self, session: &Session, run: &Run, settings: &Settings) -> Option<StopReason> {
-        if run.stats.tokens >= settings.max_steps {
+    /// Why a run of so many tokens cannot go on, if it cannot.
+    fn out_of_room(&self, session: &Session, tokens: usize, settings: &Settings) -> Option<StopReason> {
+        if tokens >= settings.max_steps {
             Some(StopReason::MaxSteps)
         } else {
             (session.tokens().len() >= self.model.config.context_length).then_some(StopReason::ContextFull)

@@ -1,6 +1,7 @@
 //! What every layer would have said along a text, through the final norm and the shared head (the logit lens).
 
 use super::{Decoder, LayerChoice, Phase, Round, Session, Settings, Watch};
+use crate::engine::model::Hidden;
 use crate::engine::sampling::{Distribution, History, Pick, Sampler, VocabSubset};
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -60,14 +61,9 @@ impl Decoder {
     }
 
     /// Adds to the details of a round that has just been settled what every layer would have said at its positions.
-    pub(super) fn record_layers(
-        &mut self,
-        session: &mut Session,
-        settings: &Settings,
-        round: &mut Round,
-    ) -> Result<()> {
+    pub(super) fn record_layers(&mut self, session: &mut Session, round: &mut Round) -> Result<()> {
         let end = session.tokens().len();
-        for row in self.lens(session, round.position..end, settings, &mut ())? {
+        for row in self.lens(session, round.position..end, &round.settings, &mut ())? {
             let at = row.position - round.position;
             let last = round.last.as_mut().filter(|_| at == round.accepted).and_then(|last| last.detail.as_mut());
             // The first rejected draft stands at the place of the token that was put there instead.
@@ -81,7 +77,8 @@ impl Decoder {
 
     fn lens_chunk(&mut self, session: &mut Session, chunk: Range<usize>, settings: &Settings) -> Result<Vec<LensRow>> {
         let first = chunk.start - 1;
-        let mut hidden = self.model.embed(&session.tokens()[first..chunk.end - 1])?;
+        let mut hidden = Hidden::default();
+        self.model.embed(&session.tokens()[first..chunk.end - 1], &mut hidden)?;
         let row = |position: usize| LensRow { position, id: session.tokens()[position], layers: Vec::new() };
         let mut rows: Vec<LensRow> = chunk.clone().map(row).collect();
         let vocab = self.draft_vocab(settings.draft_vocab);

@@ -166,12 +166,6 @@ impl Round {
         self.settings.strategy
     }
 
-    /// Ids and texts of the tokens this round adds, in order.
-    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (u32, &mut String)> {
-        let accepted = self.drafted[..self.accepted].iter_mut().map(|token| (token.id, &mut token.text));
-        accepted.chain(self.last.iter_mut().map(|token| (token.id, &mut token.text)))
-    }
-
     /// The tokens this round adds to the text, in order.
     pub fn kept(&self) -> impl Iterator<Item = KeptToken<'_>> {
         let accepted = self.drafted[..self.accepted].iter().enumerate().map(|(position, token)| KeptToken {

@@ -1,6 +1,7 @@
 //! What lasts from round to round and from turn to turn.
 
 use crate::engine::cache::KvCache;
+use crate::engine::config::LlamaConfig;
 use crate::engine::sampling::History;
 
 /// The tokens so far and the cache that holds their keys and values.
@@ -16,9 +17,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// An empty session over `cache`, for a model of `layers` layers.
-    pub fn new(cache: KvCache, layers: usize) -> Self {
-        Self { history: History::default(), cache, filled: vec![0; layers] }
+    /// An empty session over `cache`, for a model of that shape.
+    pub fn new(cache: KvCache, config: &LlamaConfig) -> Self {
+        Self { history: History::new(config.vocab_size), cache, filled: vec![0; config.num_layers] }
     }
 
     /// All tokens: prompt and generated.

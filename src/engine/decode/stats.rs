@@ -52,8 +52,10 @@ impl Stats {
 
     /// The verifier comes to the accepted drafts and to the first rejected one.
     fn count_positions(&mut self, round: &Round) {
-        let verified = round.drafted.len().min(round.accepted + 1);
-        if self.by_position.len() < verified {
+        let (drafted, counted) = (round.drafted.len(), self.by_position.len());
+        let verified = drafted.min(round.accepted + 1);
+        self.by_position.reserve(drafted.saturating_sub(counted));
+        if counted < verified {
             self.by_position.resize(verified, PositionCount::default());
         }
         for (position, count) in self.by_position[..verified].iter_mut().enumerate() {

@@ -3,12 +3,23 @@
 use super::{Settings, StopReason};
 use crate::engine::text::{TextStream, Tokenizer};
 
-/// Turns the tokens of one run into text and watches for its end. Cloning is cheap, so that a draft can be previewed.
-#[derive(Clone)]
+/// Turns the tokens of one run into text and watches for its end.
 pub(super) struct Output {
     stream: Option<TextStream>,
     /// Text held back because it may be the beginning of a stop string.
     held: String,
+}
+
+impl Clone for Output {
+    fn clone(&self) -> Self {
+        Self { stream: self.stream.clone(), held: self.held.clone() }
+    }
+
+    /// Keeps the memory it has, so that a draft can be previewed for nothing.
+    fn clone_from(&mut self, other: &Self) {
+        self.stream.clone_from(&other.stream);
+        self.held.clone_from(&other.held);
+    }
 }
 
 impl Output {
@@ -17,30 +28,33 @@ impl Output {
         Self { stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)), held: String::new() }
     }
 
-    /// Takes one more token. Returns the text it adds and, if it ends the run, why.
-    pub fn push(&mut self, id: u32, ends: &[u32], settings: &Settings) -> (String, Option<StopReason>) {
+    /// Takes one more token. Puts the text it adds behind `text` and returns, if it ends the run, why.
+    pub fn push(&mut self, id: u32, ends: &[u32], settings: &Settings, text: &mut String) -> Option<StopReason> {
         if let Some(reason) = stop_token(id, ends, settings) {
-            return (String::new(), Some(reason));
+            return Some(reason);
         }
-        let text = self.stream.as_mut().map(|stream| stream.push(id)).unwrap_or_default();
+        let stream = self.stream.as_mut()?;
         if settings.stop_strings.is_empty() && self.held.is_empty() {
-            return (text, None);
+            stream.push_into(id, text);
+            return None;
         }
-        self.held.push_str(&text);
-        self.release(&settings.stop_strings)
+        stream.push_into(id, &mut self.held);
+        self.release(&settings.stop_strings, text)
     }
 
-    /// The text that is no longer in doubt, and the stop string if one was found.
-    fn release(&mut self, stops: &[String]) -> (String, Option<StopReason>) {
+    /// Puts the text that is no longer in doubt behind `text`; returns the stop string if one was found.
+    fn release(&mut self, stops: &[String], text: &mut String) -> Option<StopReason> {
         let found = stops.iter().filter(|s| !s.is_empty()).filter_map(|s| Some((self.held.find(s.as_str())?, s)));
         if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len()))) {
-            let text = self.held[..at].to_owned();
+            text.push_str(&self.held[..at]);
             self.held.clear();
-            return (text, Some(StopReason::StopString(stop.clone())));
+            return Some(StopReason::StopString(stop.clone()));
         }
         let keep = stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
-        let rest = self.held.split_off(self.held.len() - keep);
-        (std::mem::replace(&mut self.held, rest), None)
+        let sure = self.held.len() - keep;
+        text.push_str(&self.held[..sure]);
+        self.held.drain(..sure);
+        None
     }
 
     /// The text still held back when the run ends for another reason than a stop string.
@@ -75,8 +89,7 @@ mod tests {
         let mut text = String::new();
         for piece in pieces {
             output.held.push_str(piece);
-            let (more, stop) = output.release(stops);
-            text.push_str(&more);
+            let stop = output.release(stops, &mut text);
             if stop.is_some() {
                 return (text, stop);
             }

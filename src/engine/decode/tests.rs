@@ -1,6 +1,9 @@
 //! Exactness on small random models: whatever the strategy, the exit layer, the speculations, the chunking of the prompt
 //! and however they change on the way, the tokens are those of plain autoregressive decoding, bit for bit.
 
+mod cancelling;
+mod rejection;
+
 use super::*;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::model::{Llama, random};
@@ -166,39 +169,6 @@ proptest! {
     }
 }
 
-/// A watch that cancels at the n-th checkpoint.
-struct CancelAt(usize);
-
-impl Watch for CancelAt {
-    fn checkpoint(&mut self, _next: Phase) -> std::ops::ControlFlow<()> {
-        self.0 = self.0.wrapping_sub(1);
-        if self.0 == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
-    }
-}
-
-#[test]
-fn cancelling_anywhere_loses_nothing_that_was_finished() {
-    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
-    let settings = Settings { exit_layer: 2, max_steps: 20, ..Settings::default() };
-    let want = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
-    for at in 1..60 {
-        let mut session = decoder.session().unwrap();
-        let mut watch = CancelAt(at);
-        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut watch) else { continue };
-        let mut kept = Vec::new();
-        while run.stop().is_none() {
-            match decoder.round(&mut session, &mut run, &settings, &mut watch) {
-                Ok(round) => kept.extend(tokens(&[round])),
-                Err(error) => {
-                    assert!(matches!(error, crate::engine::Error::Cancelled));
-                    assert_eq!(session.tokens()[3..], kept);
-                }
-            }
-        }
-        assert_eq!(kept, want, "cancelled at checkpoint {at}, then went on");
-    }
-}
-
 #[test]
 fn early_exit_is_what_a_draft_would_have_written() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
@@ -246,52 +216,6 @@ fn unsound_input_is_refused_with_words() {
     fails(&[5], &Settings { num_speculations: 0, ..sound.clone() }, "at least 1");
     let nan = Sampling { temperature: f32::NAN, ..Sampling::default() };
     fails(&[5], &Settings { sampling: nan, ..sound.clone() }, "temperature");
-}
-
-/// Pairs of tokens from self-speculation with rejection follow the distribution of autoregressive sampling.
-#[test]
-fn rejection_samples_the_models_distribution() {
-    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 6);
-    decoder.end_tokens.clear();
-    let mut counts = |strategy: Strategy, seeds: std::ops::Range<u64>| {
-        let mut counts = std::collections::BTreeMap::<Vec<u32>, f64>::new();
-        for seed in seeds {
-            let coupling = Coupling::Rejection;
-            let sampling = Sampling { temperature: 0.8, top_k: 3, top_p: 1.0, seed, coupling, ..Sampling::default() };
-            let settings = Settings {
-                strategy,
-                exit_layer: 1,
-                num_speculations: 3,
-                max_steps: 3,
-                sampling,
-                ..Settings::default()
-            };
-            *counts.entry(tokens(&rounds(&mut decoder, &[5, 9], &settings, |_, _| {}))).or_default() += 1.0;
-        }
-        counts
-    };
-    let n = 6000u64;
-    let plain = counts(Strategy::Autoregressive, 0..n);
-    let speculative = counts(Strategy::SelfSpeculative, n..2 * n);
-    let keys: std::collections::BTreeSet<_> = plain.keys().chain(speculative.keys()).cloned().collect();
-    let pairs = keys.iter().map(|key| (plain.get(key).unwrap_or(&0.0), speculative.get(key).unwrap_or(&0.0)));
-    // Two samples of the same size: the sum of (a - b)² / (a + b) is chi-square; rare texts count together.
-    let (mut chi, mut rare, mut freedom) = (0f64, (0f64, 0f64), 0f64);
-    for (a, b) in pairs {
-        if a + b < 10.0 {
-            rare = (rare.0 + a, rare.1 + b);
-        } else {
-            chi += (a - b).powi(2) / (a + b);
-            freedom += 1.0;
-        }
-    }
-    if rare.0 + rare.1 > 0.0 {
-        chi += f64::powi(rare.0 - rare.1, 2) / (rare.0 + rare.1);
-    }
-    assert!(freedom >= 5.0);
-    // 99.99 % of a chi-square distribution lie below this (Wilson and Hilferty's approximation).
-    let limit = freedom * (1.0 - 2.0 / (9.0 * freedom) + 3.72 * (2.0 / (9.0 * freedom)).sqrt()).powi(3);
-    assert!(chi < limit, "chi-square {chi} of {freedom} degrees of freedom, limit {limit}");
 }
 
 /// What the lens says of a text is what drafting on that text then finds.

@@ -6,19 +6,41 @@
 
 use super::math::{exp, tree_sum};
 use super::{LANES, Level, level::Kernel, simd::Simd};
+use std::cell::UnsafeCell;
 
 /// Positions of a page of the cache.
 pub const PAGE: usize = 256;
+
+/// Keys and values of [`PAGE`] positions, f16, which a crew writes and reads in turns.
+pub struct Page(Box<[UnsafeCell<u16>]>);
+
+// SAFETY: access goes through pointers, whose users see to it that no one writes what others use.
+unsafe impl Sync for Page {}
+
+impl Page {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        let zeros = Box::into_raw(vec![0u16; len].into_boxed_slice());
+        // SAFETY: a cell lies in memory as what it holds.
+        Self(unsafe { Box::from_raw(zeros as *mut [UnsafeCell<u16>]) })
+    }
+
+    /// The elements from `offset` on.
+    pub fn at(&self, offset: usize) -> *mut u16 {
+        self.0[offset..].as_ptr().cast_mut().cast()
+    }
+}
 
 /// The query heads that share one key-value head, at one position.
 pub struct Attention<'a> {
     /// `[heads, head_dim]`, already rotated.
     pub q: &'a [f32],
     pub head_dim: usize,
-    /// Keys of each page, f16 `[panel][head_dim][16 positions]`.
-    pub keys: &'a [*const u16],
-    /// Values of each page, f16 `[chunk of 16 dimensions][256 positions][16]`.
-    pub values: &'a [*const u16],
+    pub pages: &'a [Page],
+    /// Where in a page the head's keys begin, `[panel][head_dim][16 positions]`.
+    pub keys: usize,
+    /// Where in a page its values begin, `[chunk of 16 dimensions][256 positions][16]`.
+    pub values: usize,
     /// How many positions are attended to: all up to the query's own.
     pub positions: usize,
     /// Room for `heads` times the positions rounded up to 16.
@@ -30,12 +52,12 @@ pub struct Attention<'a> {
 /// Softmax-weighted sums of the values.
 ///
 /// # Safety
-/// The pages hold `positions` positions, and no one writes those meanwhile.
+/// The pages hold keys and values of `positions` positions there, and no one writes those meanwhile.
 pub unsafe fn attend(level: Level, attention: Attention) {
     let heads = attention.q.len() / attention.head_dim;
     let stride = attention.positions.next_multiple_of(LANES);
-    assert!(attention.positions > 0 && attention.positions <= attention.keys.len() * PAGE);
-    assert!(attention.values.len() == attention.keys.len() && attention.scores.len() >= heads * stride);
+    assert!(attention.positions > 0 && attention.positions <= attention.pages.len() * PAGE);
+    assert!(attention.scores.len() >= heads * stride);
     assert!(attention.out.len() == attention.q.len() && attention.head_dim.is_multiple_of(2));
     // SAFETY: the caller's.
     unsafe { level.run(attention) }
@@ -89,7 +111,7 @@ impl Attention<'_> {
         unsafe {
             let scale = S::splat(1.0 / (dim as f32).sqrt());
             for panel in 0..stride / LANES {
-                let page = self.keys[panel * LANES / PAGE];
+                let page = self.pages[panel * LANES / PAGE].at(self.keys);
                 let keys = page.add(panel % (PAGE / LANES) * dim * LANES);
                 let mut sums = [[S::splat(0.0); 2]; G];
                 for d in (0..dim).step_by(2) {
@@ -140,9 +162,9 @@ impl Attention<'_> {
         // SAFETY: the caller's pages hold the positions.
         unsafe {
             let mut sums = [[S::splat(0.0); C]; G];
-            for (page, &values) in self.values.iter().enumerate() {
+            for (page, values) in self.pages.iter().enumerate() {
                 let first = page * PAGE;
-                let values = values.add(chunk * PAGE * LANES);
+                let values = values.at(self.values).add(chunk * PAGE * LANES);
                 for position in first..self.positions.min(first + PAGE) {
                     let mut value = [S::splat(0.0); C];
                     for (c, value) in value.iter_mut().enumerate() {

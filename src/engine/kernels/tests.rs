@@ -137,21 +137,24 @@ proptest! {
         let [k, v] = [1, 2].map(|i| numbers(positions * dim, seed ^ i).into_iter().map(half::f16::from_f32).collect::<Vec<_>>());
         let pages = positions.div_ceil(PAGE);
         let chunks = dim.div_ceil(LANES);
-        let mut keys = vec![vec![0u16; PAGE * dim]; pages];
-        let mut values = vec![vec![0u16; PAGE * chunks * LANES]; pages];
+        // Something else lies before the keys, and between them and the values.
+        let (keys, values) = (5, 5 + PAGE * dim + 3);
+        let pages: Vec<Page> = (0..pages).map(|_| Page::zeros(values + PAGE * chunks * LANES)).collect();
         for (at, (k, v)) in k.chunks_exact(dim).zip(v.chunks_exact(dim)).enumerate() {
             let (page, at) = (at / PAGE, at % PAGE);
             for d in 0..dim {
-                keys[page][(at / LANES * dim + d) * LANES + at % LANES] = k[d].to_bits();
-                values[page][(d / LANES * PAGE + at) * LANES + d % LANES] = v[d].to_bits();
+                // SAFETY: no one else is here.
+                unsafe {
+                    *pages[page].at(keys + (at / LANES * dim + d) * LANES + at % LANES) = k[d].to_bits();
+                    *pages[page].at(values + (d / LANES * PAGE + at) * LANES + d % LANES) = v[d].to_bits();
+                }
             }
         }
         let run = |level| {
             let (mut scores, mut out) = (vec![0.0; heads * positions.next_multiple_of(LANES)], vec![0.0; heads * dim]);
-            let keys: Vec<_> = keys.iter().map(|page| page.as_ptr()).collect();
-            let values: Vec<_> = values.iter().map(|page| page.as_ptr()).collect();
-            let (keys, values) = (&keys[..], &values[..]);
-            let task = Attention { q: &q, head_dim: dim, keys, values, positions, scores: &mut scores, out: &mut out };
+            let (scores, out_rows) = (&mut scores, &mut out);
+            let task =
+                Attention { q: &q, head_dim: dim, pages: &pages, keys, values, positions, scores, out: out_rows };
             // SAFETY: the pages hold the positions.
             unsafe { attend(level, task) };
             out

@@ -1,11 +1,11 @@
 //! The forward pass on the CPU: every step runs in one parallel region of the team.
 
-use super::step::{PageLists, Step, multiply, quantise_for};
+use super::step::{Step, multiply, quantise_for};
 use super::{load, rope};
 use crate::engine::Result;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Acts, Arena, LANES, Level, Packed, Shared, Team, read_bandwidth, rms_norm};
+use crate::engine::kernels::{Acts, Arena, LANES, Level, PAGE, Packed, Shared, Team, read_bandwidth, rms_norm};
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -112,14 +112,11 @@ impl CpuLlama {
         layers.chain([&self.embedding]).chain(&self.output)
     }
 
-    /// Rows of the embedding, `[ids, hidden]`.
-    pub fn embed(&self, ids: &[u32]) -> Vec<f32> {
-        let width = self.config.hidden_size;
-        let mut out = vec![0.0; ids.len() * width];
-        for (&id, row) in ids.iter().zip(out.chunks_exact_mut(width)) {
+    /// Rows of the embedding into `hidden`, `[ids, hidden]`.
+    pub fn embed(&self, ids: &[u32], hidden: &mut [f32]) {
+        for (&id, row) in ids.iter().zip(hidden.chunks_exact_mut(self.config.hidden_size)) {
             self.embedding.row(id as usize, row);
         }
-        out
     }
 
     /// Lets a later [`CpuLlama::head`] with `draft` compute these tokens only, in this order.
@@ -132,10 +129,9 @@ impl CpuLlama {
         let n = hidden.len() / self.config.hidden_size;
         let (config, group) = (&self.config, self.config.num_heads / self.config.num_kv_heads);
         rope::extend(&mut pages.rotations, &self.frequencies, start + n);
-        let rotations = std::mem::take(&mut pages.rotations);
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let Scratch { input, attended, inner, q, scores } = &mut *scratch;
-        let score_size = group * (start + n).next_multiple_of(LANES);
+        let score_size = group * (start + n).next_multiple_of(PAGE);
         grow(q, n * config.num_heads * config.head_dim);
         grow(scores, self.team.threads() * score_size);
         let step = Step {
@@ -150,18 +146,14 @@ impl CpuLlama {
             q: Shared::new(q),
             scores: Shared::new(scores),
             score_size,
-            cache: pages.view(),
-            rotations: &rotations,
+            cache: pages,
         };
         self.team.run(&|crew| {
-            let mut lists = PageLists::default();
             for layer in range.clone() {
                 // SAFETY: the buffers outlive the step, and its phases are apart.
-                unsafe { step.layer(crew, layer, &self.layers[layer], &mut lists) };
+                unsafe { step.layer(crew, layer, &self.layers[layer]) };
             }
         });
-        drop(step);
-        pages.rotations = rotations;
     }
 
     /// Final norm and LM head over `hidden`, `[n, hidden]`, into `out`, `[n, width]`; with `draft` over the first

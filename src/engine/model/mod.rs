@@ -1,7 +1,12 @@
 //! The Llama: embed, layers by range, head.
+//!
+//! Two bodies compute the same. The CPU's runs its own kernels over plain buffers and allocates nothing once they are
+//! there; the other runs candle's operations over tensors on any device of candle. What passes between the stages,
+//! [`Hidden`] and [`KvCache`], is kept in the form that the body at work wants.
 
 mod cpu;
 mod device;
+mod hidden;
 mod load;
 pub mod random;
 mod rope;
@@ -9,19 +14,20 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::cache::{KvCache, Pages, Store};
+use crate::engine::cache::{KvCache, Store};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{Level, Packed, physical_cores};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, Device, DeviceLocation, InplaceOp1, Layout, Storage, Tensor};
+use candle_core::{Device, DeviceLocation, Tensor};
 use cpu::CpuLlama;
 pub(crate) use device::CacheTensors;
 use device::{DeviceLlama, Kind};
+pub use hidden::Hidden;
+use hidden::{States, elsewhere};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 /// A Llama whose layers can be run by ranges.
 pub struct Llama {
@@ -95,66 +101,72 @@ impl Llama {
         ))
     }
 
-    /// Embeddings of tokens, `[n, hidden]`. Fails on ids outside of the vocabulary.
-    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+    /// Puts the embeddings of tokens into `hidden`, a row for each, in place of what was there. Fails on ids outside of
+    /// the vocabulary.
+    pub fn embed(&self, ids: &[u32], hidden: &mut Hidden) -> Result<()> {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             return Err(Error::Setting(format!("token {id} is not among the {} of the model", self.config.vocab_size)));
         }
         match &self.body {
-            Body::Cpu(body) => {
-                Ok(Tensor::from_vec(body.embed(ids), (ids.len(), self.config.hidden_size), &Device::Cpu)?)
-            }
-            Body::Device(body) => body.embed(ids),
+            Body::Cpu(body) => body.embed(ids, hidden.buffer(ids.len(), self.config.hidden_size)),
+            Body::Device(body) => hidden.set_tensor(body.embed(ids)?)?,
         }
+        Ok(())
     }
 
-    /// Runs layers `range` in place over `hidden`, `[n, hidden]`, whose rows stand at positions `start..start + n`;
-    /// keys and values are written there. Fails if the cache has no room, or holds fewer than `start` positions.
-    pub fn layers(&self, range: Range<usize>, hidden: &mut Tensor, start: usize, cache: &mut KvCache) -> Result<()> {
-        let (n, width) = hidden.dims2()?;
-        if width != self.config.hidden_size || range.start > range.end || range.end > self.config.num_layers {
-            let message = format!("layers {range:?} cannot run over hidden states [{n}, {width}] of this model");
-            return Err(Error::Setting(message));
+    /// Runs layers `range` in place over `hidden`, whose n rows stand at positions `start..start + n`; keys and values
+    /// are written there. Fails if the cache has no room, or holds fewer than `start` positions.
+    pub fn layers(&self, range: Range<usize>, hidden: &mut Hidden, start: usize, cache: &mut KvCache) -> Result<()> {
+        self.check_width(hidden)?;
+        if range.start > range.end || range.end > self.config.num_layers {
+            return Err(Error::Setting(format!("this model has no layers {range:?}")));
         }
-        if n == 0 || range.is_empty() {
+        if hidden.is_empty() || range.is_empty() {
             return Ok(());
         }
-        cache.extend(start, n)?;
-        match (&self.body, &mut cache.store) {
-            (Body::Cpu(body), Store::Pages(pages)) => {
-                Ok(hidden.inplace_op1(&LayersOp { body, range, start, pages: Mutex::new(pages) })?)
+        cache.extend(start, hidden.rows())?;
+        match (&self.body, &mut hidden.states, &mut cache.store) {
+            (Body::Cpu(body), States::Rows(rows), Store::Pages(pages)) => body.layers(range, rows, start, pages),
+            (Body::Device(body), States::Tensors(_), Store::Tensors(tensors)) => {
+                let passed = body.layers(range, &hidden.tensor()?, start, tensors)?;
+                hidden.set_tensor(passed)?;
             }
-            (Body::Device(body), Store::Tensors(tensors)) => {
-                *hidden = body.layers(range, hidden, start, tensors)?;
-                Ok(())
-            }
-            _ => Err(Error::Setting("the cache belongs to another device".into())),
+            _ => return Err(elsewhere()),
         }
+        Ok(())
     }
 
-    /// Final norm and LM head over all rows of `hidden`, `[n, hidden]`: logits row by row in `out`, which becomes
-    /// `n * width` long. `vocab` is 0 for the whole vocabulary, else how many tokens of the draft order to compute.
-    pub fn head(&self, hidden: &Tensor, vocab: usize, out: &mut Vec<f32>) -> Result<()> {
-        let (n, hidden_size) = hidden.dims2()?;
-        if hidden_size != self.config.hidden_size {
-            return Err(Error::Setting(format!("hidden states of {hidden_size} elements do not fit this model")));
-        }
+    /// Final norm and LM head over all n rows of `hidden`: logits row by row in `out`, which becomes `n * width` long.
+    /// `vocab` is 0 for the whole vocabulary, else how many tokens of the draft order to compute.
+    pub fn head(&self, hidden: &Hidden, vocab: usize, out: &mut Vec<f32>) -> Result<()> {
+        self.check_width(hidden)?;
         let width = self.head_width(vocab);
-        out.resize(n * width, 0.0);
-        match &self.body {
-            Body::Cpu(body) => {
-                let draft = vocab > 0 && !self.draft_is_prefix;
-                with_rows(hidden, |rows| body.head(rows, draft, width, out))
+        out.resize(hidden.rows() * width, 0.0);
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        match (&self.body, &hidden.states) {
+            (Body::Cpu(body), States::Rows(rows)) => {
+                body.head(rows, vocab > 0 && !self.draft_is_prefix, width, out);
             }
-            Body::Device(body) => {
-                let mut logits = body.head(hidden)?;
+            (Body::Device(body), States::Tensors(_)) => {
+                let mut logits = body.head(&hidden.tensor()?)?;
                 if width < self.config.vocab_size || vocab > 0 {
                     logits = logits.index_select(&Tensor::new(self.draft_ids(vocab), logits.device())?, 1)?;
                 }
                 out.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
-                Ok(())
             }
+            _ => return Err(elsewhere()),
         }
+        Ok(())
+    }
+
+    fn check_width(&self, hidden: &Hidden) -> Result<()> {
+        let width = hidden.width()?;
+        if !hidden.is_empty() && width != self.config.hidden_size {
+            return Err(Error::Setting(format!("hidden states of {width} elements do not fit this model")));
+        }
+        Ok(())
     }
 
     /// How many logits [`Llama::head`] gives for each row.
@@ -242,47 +254,11 @@ impl Llama {
     }
 }
 
-/// Calls `f` with the elements of a matrix on the CPU, straight from its storage: the result of a custom op would be a
-/// tensor first.
-fn with_rows(hidden: &Tensor, f: impl FnOnce(&[f32])) -> Result<()> {
-    let hidden = hidden.contiguous()?;
-    let (storage, layout) = hidden.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else {
-        return Err(Error::Setting("hidden states are on another device than the model".into()));
-    };
-    f(&storage.as_slice::<f32>()?[layout.start_offset()..][..hidden.elem_count()]);
-    Ok(())
-}
-
 /// `Q4K` is `q4_k` to people.
 fn dtype_name(dtype: GgmlDType) -> String {
     let name = format!("{dtype:?}").to_lowercase();
     match name.strip_suffix('k') {
         Some(front) => format!("{front}_k"),
         None => name,
-    }
-}
-
-/// [`CpuLlama::layers`] over the storage of a tensor.
-struct LayersOp<'a> {
-    body: &'a CpuLlama,
-    range: Range<usize>,
-    start: usize,
-    /// Candle hands operations out by shared reference.
-    pages: Mutex<&'a mut Pages>,
-}
-
-impl InplaceOp1 for LayersOp<'_> {
-    fn name(&self) -> &'static str {
-        "llama-layers"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (CpuStorage::F32(data), Some((from, to))) = (storage, layout.contiguous_offsets()) else {
-            candle_core::bail!("hidden states must be contiguous f32");
-        };
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        self.body.layers(self.range.clone(), &mut data[from..to], self.start, &mut pages);
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! One pass of rows through layers.
 
 use super::cpu::Layer;
-use crate::engine::cache::PagesView;
+use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
     ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, attend, rms_norm, rotate, swiglu, tile,
@@ -28,15 +28,7 @@ pub struct Step<'a> {
     pub scores: Shared<f32>,
     /// Elements of `scores` that belong to one member.
     pub score_size: usize,
-    pub cache: PagesView,
-    pub rotations: &'a [f32],
-}
-
-/// Where a head's keys and values lie, page by page; each member of the crew keeps its own.
-#[derive(Default)]
-pub struct PageLists {
-    keys: Vec<*const u16>,
-    values: Vec<*const u16>,
+    pub cache: &'a Pages,
 }
 
 impl Step<'_> {
@@ -44,13 +36,13 @@ impl Step<'_> {
     ///
     /// # Safety
     /// All members of the crew call this alike, and the buffers are in place.
-    pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer, lists: &mut PageLists) {
+    pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer) {
         // SAFETY: the members write rows and columns of their own, and read what earlier phases wrote.
         unsafe {
             let [q, k, v] = &layer.qkv;
             self.norm(crew, &layer.attn_norm, &[q, k, v]);
             self.project(crew, index, &[q, k, v]);
-            self.attention(crew, index, &layer.attn_output, lists);
+            self.attention(crew, index, &layer.attn_output);
             self.add(crew, &layer.attn_output, &self.attended);
             self.norm(crew, &layer.ffn_norm, &[&layer.gate, &layer.up]);
             self.gate_up(crew, layer);
@@ -105,9 +97,9 @@ impl Step<'_> {
             if matrix < 2 {
                 let at = (self.start + first) * dim + d;
                 if width == LANES {
-                    rotate(level, tile, &self.rotations[at..], dim);
+                    rotate(level, tile, &self.cache.rotations[at..], dim);
                 } else {
-                    rotate_part(tile, from..from + width, &self.rotations[at..], dim);
+                    rotate_part(tile, from..from + width, &self.cache.rotations[at..], dim);
                 }
             }
             // SAFETY: the caller's.
@@ -145,20 +137,20 @@ impl Step<'_> {
     }
 
     /// Attention of every row, in the form that `weights` want.
-    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed, lists: &mut PageLists) {
+    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
         let config = self.config;
         let (kv_heads, dim) = (config.num_kv_heads, config.head_dim);
         let size = config.num_heads / kv_heads * dim;
-        let PageLists { keys, values } = lists;
         crew.share(self.n * kv_heads, 1, |items| {
             for item in items {
                 let (row, head) = (item / kv_heads, item % kv_heads);
-                self.cache.head(layer, head, keys, values);
+                let [keys, values] = self.cache.head(layer, head);
                 // SAFETY: items are shared out, and the cache was written in the phase before.
                 unsafe {
                     let attention = Attention {
                         q: self.q.slice(item * size, size),
                         head_dim: dim,
+                        pages: self.cache.pages(),
                         keys,
                         values,
                         positions: self.start + row + 1,

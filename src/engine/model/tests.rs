@@ -1,12 +1,15 @@
 //! The forward pass against a plain one in f64, and against itself cut differently.
 
-use super::{Llama, random, rope};
+mod reference;
+
+use super::{Hidden, Llama, random};
 use crate::engine::cache::KvCache;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::kernels::Level;
-use crate::engine::weights::{Checkpoint, RawTensor};
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{Device, Tensor};
+use crate::engine::weights::Checkpoint;
+use candle_core::Device;
+use candle_core::quantized::GgmlDType;
+use reference::Reference;
 
 pub fn config(tie: bool) -> LlamaConfig {
     LlamaConfig {
@@ -60,100 +63,24 @@ fn ids(n: usize, config: &LlamaConfig) -> Vec<u32> {
     (0..n).map(|i| (i * i * 7 + 3 * i + 5) as u32 % config.vocab_size as u32).collect()
 }
 
+fn embed(llama: &Llama, ids: &[u32]) -> Hidden {
+    let mut hidden = Hidden::default();
+    llama.embed(ids, &mut hidden).unwrap();
+    hidden
+}
+
 /// Logits of all positions, computed in chunks of the given sizes.
 fn logits(llama: &Llama, cache: &mut KvCache, ids: &[u32], chunks: &[usize]) -> Vec<f32> {
     let (mut all, mut out, mut start, mut i) = (Vec::new(), Vec::new(), 0, 0);
     while start < ids.len() {
         let n = chunks[i % chunks.len()].min(ids.len() - start);
-        let mut hidden = llama.embed(&ids[start..start + n]).unwrap();
+        let mut hidden = embed(llama, &ids[start..start + n]);
         llama.layers(0..llama.config.num_layers, &mut hidden, start, cache).unwrap();
         llama.head(&hidden, 0, &mut out).unwrap();
         all.extend_from_slice(&out);
         (start, i) = (start + n, i + 1);
     }
     all
-}
-
-fn numbers(raw: RawTensor) -> Vec<f64> {
-    let storage = QStorage::from_data(raw.data.into_owned().into(), &Device::Cpu, raw.dtype).unwrap();
-    let tensor = QTensor::new(storage, raw.shape.as_slice()).unwrap().dequantize(&Device::Cpu).unwrap();
-    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
-}
-
-/// A Llama as the textbooks have it.
-struct Reference<'a>(&'a Checkpoint);
-
-impl Reference<'_> {
-    fn tensor(&self, name: &str) -> Vec<f64> {
-        numbers(self.0.tensors.tensor(&format!("{name}.weight")).unwrap().unwrap())
-    }
-
-    fn norm(&self, x: &[f64], name: &str) -> Vec<f64> {
-        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        let weight = self.tensor(name);
-        x.iter().zip(weight).map(|(x, w)| x / (mean + self.0.config.rms_norm_eps).sqrt() * w).collect()
-    }
-
-    fn multiply(&self, name: &str, x: &[f64]) -> Vec<f64> {
-        self.tensor(name).chunks_exact(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
-    }
-
-    fn rotate(&self, x: &mut [f64], position: usize) {
-        let frequencies = rope::frequencies(&self.0.config);
-        for head in x.chunks_exact_mut(self.0.config.head_dim) {
-            for (pair, frequency) in head.chunks_exact_mut(2).zip(&frequencies) {
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
-                (pair[0], pair[1]) = (pair[0] * cos - pair[1] * sin, pair[0] * sin + pair[1] * cos);
-            }
-        }
-    }
-
-    fn attention(&self, q: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
-        let c = &self.0.config;
-        let (dim, group) = (c.head_dim, c.num_heads / c.num_kv_heads);
-        let mut out = vec![0.0; q.len()];
-        for head in 0..c.num_heads {
-            let kv = head / group * dim..(head / group + 1) * dim;
-            let q = &q[head * dim..(head + 1) * dim];
-            let score =
-                |k: &Vec<f64>| q.iter().zip(&k[kv.clone()]).map(|(a, b)| a * b).sum::<f64>() / (dim as f64).sqrt();
-            let weights: Vec<f64> = keys.iter().map(|k| score(k).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            for (weight, value) in weights.iter().zip(values) {
-                for (out, v) in out[head * dim..].iter_mut().zip(&value[kv.clone()]) {
-                    *out += weight / total * v;
-                }
-            }
-        }
-        out
-    }
-
-    fn logits(&self, ids: &[u32]) -> Vec<f64> {
-        let c = &self.0.config;
-        let embedding = self.tensor("token_embd");
-        let row = |id: u32| embedding[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
-        let mut hidden: Vec<Vec<f64>> = ids.iter().map(|&id| row(id)).collect();
-        for layer in 0..c.num_layers {
-            let name = |name: &str| format!("blk.{layer}.{name}");
-            let (mut keys, mut values) = (Vec::new(), Vec::new());
-            for (position, h) in hidden.iter_mut().enumerate() {
-                let x = self.norm(h, &name("attn_norm"));
-                let (mut q, mut k) = (self.multiply(&name("attn_q"), &x), self.multiply(&name("attn_k"), &x));
-                self.rotate(&mut q, position);
-                self.rotate(&mut k, position);
-                keys.push(k);
-                values.push(self.multiply(&name("attn_v"), &x));
-                let attended = self.attention(&q, &keys, &values);
-                h.iter_mut().zip(self.multiply(&name("attn_output"), &attended)).for_each(|(h, x)| *h += x);
-                let x = self.norm(h, &name("ffn_norm"));
-                let (gate, up) = (self.multiply(&name("ffn_gate"), &x), self.multiply(&name("ffn_up"), &x));
-                let inner: Vec<f64> = gate.iter().zip(up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
-                h.iter_mut().zip(self.multiply(&name("ffn_down"), &inner)).for_each(|(h, x)| *h += x);
-            }
-        }
-        let head = if c.tie_word_embeddings { "token_embd" } else { "output" };
-        hidden.iter().flat_map(|h| self.multiply(head, &self.norm(h, "output_norm"))).collect()
-    }
 }
 
 #[test]
@@ -228,11 +155,11 @@ fn truncated_positions_are_written_again() {
     let all = logits(&llama, &mut cache, &ids, &[64]);
     let mut cache = llama.new_cache(400).unwrap();
     logits(&llama, &mut cache, &ids[..250], &[64]);
-    let mut hidden = llama.embed(&other).unwrap();
+    let mut hidden = embed(&llama, &other);
     llama.layers(0..2, &mut hidden, 250, &mut cache).unwrap();
     cache.truncate(250);
     assert_eq!(cache.len(), 250);
-    let mut hidden = llama.embed(&ids[250..]).unwrap();
+    let mut hidden = embed(&llama, &ids[250..]);
     llama.layers(0..2, &mut hidden, 250, &mut cache).unwrap();
     llama.layers(2..3, &mut hidden, 250, &mut cache).unwrap();
     let mut out = Vec::new();
@@ -244,7 +171,7 @@ fn truncated_positions_are_written_again() {
 fn a_reduced_head_gives_the_same_logits() {
     for tie in [false, true] {
         let mut llama = load(&random::checkpoint(&config(tie), GgmlDType::Q4_0, 4).unwrap());
-        let hidden = llama.embed(&[5, 6, 7]).unwrap();
+        let hidden = embed(&llama, &[5, 6, 7]);
         let (mut full, mut part) = (Vec::new(), Vec::new());
         llama.head(&hidden, 0, &mut full).unwrap();
         for order in [None, Some(vec![100, 3, 50, 7, 8, 9, 1, 0, 22, 21, 20, 19, 18, 17, 16, 15, 14, 99])] {
@@ -271,14 +198,17 @@ fn what_does_not_fit_is_refused() {
     let llama = load(&random::checkpoint(&config(false), GgmlDType::F32, 5).unwrap());
     let mut cache = llama.new_cache(4).unwrap();
     assert!(llama.new_cache(0).is_err());
-    assert!(llama.embed(&[101]).is_err());
-    let mut hidden = llama.embed(&[1, 2, 3, 4, 5]).unwrap();
+    assert!(llama.embed(&[101], &mut Hidden::default()).is_err());
+    let mut hidden = embed(&llama, &[1, 2, 3, 4, 5]);
     assert!(llama.layers(0..3, &mut hidden, 0, &mut cache).is_err());
-    let mut hidden = llama.embed(&[1]).unwrap();
+    let mut hidden = embed(&llama, &[1]);
     assert!(llama.layers(0..3, &mut hidden, 1, &mut cache).is_err());
     assert!(llama.layers(0..4, &mut hidden, 0, &mut cache).is_err());
-    let mut narrow = Tensor::zeros((1, 63), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let other = load(&random::checkpoint(&odd(), GgmlDType::F32, 5).unwrap());
+    let mut narrow = embed(&other, &[1]);
     assert!(llama.layers(0..1, &mut narrow, 0, &mut cache).is_err());
+    assert!(llama.head(&narrow, 0, &mut Vec::new()).is_err());
+    assert!(embed(&llama, &[1]).append(&narrow).is_err());
     assert!(cache.is_empty());
 }
 

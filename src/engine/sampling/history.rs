@@ -11,6 +11,16 @@ pub struct History {
 }
 
 impl History {
+    /// An empty history of a vocabulary of that size; ids beyond it are counted, too.
+    pub fn new(vocab_size: usize) -> Self {
+        Self { tokens: Vec::new(), counts: vec![0; vocab_size] }
+    }
+
+    /// Makes room for `more` tokens.
+    pub fn reserve(&mut self, more: usize) {
+        self.tokens.reserve(more);
+    }
+
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }

@@ -4,12 +4,13 @@ use super::Tokenizer;
 
 /// Decodes token by token. A character whose bytes are spread over several tokens belongs to the token that completes
 /// it, and what all pushes and `finish` return is exactly what decoding all ids at once returns. Cheap to clone, so that
-/// a draft can be shown and taken back.
+/// a draft can be shown and taken back: it owns no memory.
 #[derive(Clone)]
 pub struct TextStream {
     tokenizer: Tokenizer,
-    /// Bytes of a character that is not complete.
-    held: Vec<u8>,
+    /// Bytes of a character that is not complete, `held_len` of them: at most three between tokens.
+    held: [u8; 4],
+    held_len: usize,
     /// Whether a leading space is still to be dropped: SentencePiece puts one before every text.
     at_start: bool,
     /// Whether control tokens are written by their names.
@@ -21,7 +22,8 @@ impl TextStream {
     pub fn new(tokenizer: &Tokenizer) -> Self {
         Self {
             tokenizer: tokenizer.clone(),
-            held: Vec::new(),
+            held: [0; 4],
+            held_len: 0,
             at_start: tokenizer.drops_leading_space(),
             keep_special: false,
         }
@@ -49,43 +51,67 @@ impl TextStream {
 
     /// The text that this token adds; empty while its character is not complete.
     pub fn push(&mut self, id: u32) -> String {
-        let special = self.tokenizer.is_special(id);
+        let mut text = String::new();
+        self.push_into(id, &mut text);
+        text
+    }
+
+    /// As [`TextStream::push`], but the text goes behind `text`.
+    pub fn push_into(&mut self, id: u32, text: &mut String) {
+        let tokenizer = self.tokenizer.clone();
+        let special = tokenizer.is_special(id);
         if special && !self.keep_special {
-            return String::new();
+            return;
         }
-        let mut bytes = self.tokenizer.0.pieces.get(id);
+        let mut bytes = tokenizer.0.pieces.get(id);
         if self.at_start && !special && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             self.at_start = false;
         }
-        self.held.extend_from_slice(bytes);
-        self.take_complete()
+        // What is no text as it stands can become three times as long.
+        if self.held_len > 0 || std::str::from_utf8(bytes).is_err() {
+            text.reserve(3 * (self.held_len + bytes.len()));
+        }
+        while self.held_len > 0
+            && let Some((&first, rest)) = bytes.split_first()
+        {
+            bytes = rest;
+            self.hold(&[first]);
+            let done = take_complete(&self.held[..self.held_len], text);
+            self.held.copy_within(done.., 0);
+            self.held_len -= done;
+        }
+        self.hold(&bytes[take_complete(bytes, text)..]);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        self.held[self.held_len..][..bytes.len()].copy_from_slice(bytes);
+        self.held_len += bytes.len();
     }
 
     /// What is still held back, as replacement characters.
     pub fn finish(&mut self) -> String {
-        let rest = String::from_utf8_lossy(&self.held).into_owned();
-        self.held.clear();
+        let rest = String::from_utf8_lossy(&self.held[..self.held_len]).into_owned();
+        self.held_len = 0;
         rest
     }
+}
 
-    /// Take out the characters that are complete; impossible bytes become U+FFFD.
-    fn take_complete(&mut self) -> String {
-        let mut text = String::new();
-        let mut done = 0;
-        for chunk in self.held.utf8_chunks() {
-            text.push_str(chunk.valid());
-            done += chunk.valid().len();
-            let rest = chunk.invalid();
-            if rest.is_empty() || (done + rest.len() == self.held.len() && may_continue(rest)) {
-                break;
-            }
-            text.push(char::REPLACEMENT_CHARACTER);
-            done += rest.len();
+/// Puts the characters at the front of `bytes` that are complete behind `text` and returns how many bytes that were;
+/// impossible bytes become U+FFFD.
+fn take_complete(bytes: &[u8], text: &mut String) -> usize {
+    let mut done = 0;
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        done += chunk.valid().len();
+        let rest = chunk.invalid();
+        if rest.is_empty() || (done + rest.len() == bytes.len() && may_continue(rest)) {
+            break;
         }
-        self.held.drain(..done);
-        text
+        text.push(char::REPLACEMENT_CHARACTER);
+        done += rest.len();
     }
+    done
 }
 
 /// Whether these bytes can be the beginning of a character.

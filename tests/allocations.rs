@@ -1,0 +1,263 @@
+//! How often decoding asks the system for memory. A forward pass never does once its buffers are there; a round does
+//! for what it hands out, which is its record, and for nothing else.
+
+use skiplens::engine::config::{LlamaConfig, RopeScaling};
+use skiplens::engine::decode::{Controller, Decoder, Phase, Round, Run, Session, Settings, Strategy, Watch};
+use skiplens::engine::kernels::PAGE;
+use skiplens::engine::model::{Hidden, Llama, random};
+use skiplens::engine::sampling::{Coupling, Sampling};
+use skiplens::engine::text::Tokenizer;
+use skiplens::engine::weights::{self, Checkpoint, Dtype};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The system's memory, with a count of how often it was asked for.
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Whether threads that begin now are counted: those of the kernels are, those of the test harness are not.
+static COUNT_NEW_THREADS: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether this thread is counted; none before it was first asked.
+    static COUNTED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+fn count() {
+    let counted = COUNTED.try_with(|counted| {
+        let now = counted.get().unwrap_or_else(|| COUNT_NEW_THREADS.load(Relaxed));
+        counted.set(Some(now));
+        now
+    });
+    COUNT.fetch_add(usize::from(counted == Ok(true)), Relaxed);
+}
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.realloc(start, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static MEMORY: Counting = Counting;
+
+/// How often `work` asks for memory, on all threads that are counted.
+fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = COUNT.load(Relaxed);
+    let done = work();
+    (done, COUNT.load(Relaxed) - before)
+}
+
+/// A model of even sizes, and one whose sizes divide into nothing.
+fn random_models() -> Vec<Checkpoint> {
+    use candle_core::quantized::GgmlDType;
+    let even = LlamaConfig {
+        vocab_size: 300,
+        hidden_size: 64,
+        intermediate_size: 96,
+        num_layers: 4,
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 16,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::None,
+        context_length: 1000,
+        tie_word_embeddings: true,
+    };
+    let odd = LlamaConfig {
+        hidden_size: 30,
+        intermediate_size: 50,
+        num_heads: 3,
+        num_kv_heads: 3,
+        head_dim: 10,
+        ..even.clone()
+    };
+    let make = |config, dtype| random::checkpoint(config, dtype, 3).unwrap();
+    vec![make(&even, GgmlDType::Q8_0), make(&odd, GgmlDType::F16)]
+}
+
+fn bundled() -> Checkpoint {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    weights::open(&root.join("assets").join(weights::BUNDLED_FILE), Dtype::Auto).unwrap()
+}
+
+/// A decoder that ends only when it may write no more.
+fn decoder(checkpoint: &Checkpoint) -> Decoder {
+    let model = Llama::load(checkpoint, &candle_core::Device::Cpu, Some(2), &mut |_| ()).unwrap();
+    Decoder::new(model, Some(Tokenizer::from_checkpoint(checkpoint).unwrap()), Vec::new())
+}
+
+fn all_sampling() -> [Sampling; 5] {
+    let plain = Sampling { temperature: 0.8, top_p: 1.0, seed: 5, ..Sampling::default() };
+    let filtered = Sampling { top_k: 40, top_p: 0.9, min_p: 0.01, ..plain.clone() };
+    let penalised = Sampling { repetition_penalty: 1.2, no_repeat_ngram: 3, ..filtered.clone() };
+    let rejection = Sampling { coupling: Coupling::Rejection, ..filtered.clone() };
+    [Sampling { sample: false, ..plain.clone() }, plain, filtered, penalised, rejection]
+}
+
+/// Counts what each phase of a round asks for: what came before the phase that begins belongs to the one before.
+#[derive(Default)]
+struct PhaseCounts {
+    since: usize,
+    phase: Option<Phase>,
+    /// The most that drafting one token asked for.
+    draft: usize,
+    /// What verifying and settling asked for, or a step where nothing is drafted.
+    verify: usize,
+}
+
+impl PhaseCounts {
+    fn close(&mut self, next: Option<Phase>) {
+        let now = COUNT.load(Relaxed);
+        match self.phase {
+            Some(Phase::Draft) => self.draft = self.draft.max(now - self.since),
+            Some(Phase::Verify) => self.verify = now - self.since,
+            _ => {}
+        }
+        (self.since, self.phase) = (now, next);
+    }
+}
+
+impl Watch for PhaseCounts {
+    fn checkpoint(&mut self, next: Phase) -> ControlFlow<()> {
+        self.close(Some(next));
+        ControlFlow::Continue(())
+    }
+}
+
+/// How often the record of a round may ask for memory: once for the list of drafted tokens, for the text of each token,
+/// for a controller's reason, and for what the settings hold of lists.
+fn record_of(round: &Round) -> usize {
+    let list = usize::from(round.strategy() == Strategy::SelfSpeculative);
+    let texts = round.drafted.len() + usize::from(round.last.is_some());
+    let (strings, ids) = (&round.settings.stop_strings, &round.settings.stop_token_ids);
+    let stops = usize::from(!strings.is_empty()) + strings.len() + usize::from(!ids.is_empty());
+    list + texts + usize::from(round.control.is_some()) + stops
+}
+
+/// Whether the cache got another page in this round: that is the one thing that grows with the text.
+fn grew(round: &Round) -> bool {
+    let (first, last) = (round.position - 1, round.position + round.settings.num_speculations);
+    first / PAGE != last / PAGE || first.is_multiple_of(PAGE)
+}
+
+/// Decodes, and holds every round between the first `warm_up` and the last to its record, but for those that draft more
+/// than any before them, for which buffers grow.
+fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: usize) {
+    let mut session: Session = decoder.session().unwrap();
+    let mut run: Run = decoder.begin(&mut session, prompt, settings, &mut ()).unwrap();
+    let (mut measured, mut most) = (0, 0);
+    while run.stop().is_none() {
+        let mut phases = PhaseCounts::default();
+        let (round, asked) = allocations(|| decoder.round(&mut session, &mut run, settings, &mut phases).unwrap());
+        phases.close(None);
+        let drafts_more = round.drafted.len() > most;
+        most = most.max(round.drafted.len());
+        if round.index < warm_up || grew(&round) || drafts_more || round.stop.is_some() {
+            continue;
+        }
+        let about = format!("{settings:?}\n{round:?}");
+        assert!(
+            asked <= record_of(&round),
+            "{asked} allocations in a round, {} for its record: {about}",
+            record_of(&round)
+        );
+        assert!(phases.draft <= 1, "{} allocations for a draft token, which has one text: {about}", phases.draft);
+        assert!(phases.verify <= 1, "{} allocations to verify, which gives one text: {about}", phases.verify);
+        measured += 1;
+    }
+    assert!(measured > 0, "nothing was measured with {settings:?}");
+}
+
+fn decode_in_every_way(checkpoint: &Checkpoint, samplings: &[Sampling], prompt: &[u32], max_steps: usize) {
+    let mut decoder = decoder(checkpoint);
+    let layers = decoder.model().config.num_layers;
+    for sampling in samplings {
+        let settings =
+            Settings { sampling: sampling.clone(), max_steps, exit_layer: layers / 4, ..Settings::default() };
+        for strategy in [Strategy::Autoregressive, Strategy::EarlyExit] {
+            decode(&mut decoder, prompt, &Settings { strategy, ..settings.clone() }, 2);
+        }
+        for (draft_vocab, kvq_reuse) in [(0, true), (0, false), (256, true)] {
+            decode(&mut decoder, prompt, &Settings { draft_vocab, kvq_reuse, ..settings.clone() }, 3);
+        }
+    }
+}
+
+/// With what moves the settings, and with stop strings, which hold text back.
+fn decode_with_controllers_and_stops(checkpoint: &Checkpoint, prompt: &[u32], max_steps: usize) {
+    let mut decoder = decoder(checkpoint);
+    let settings = Settings { max_steps, exit_layer: 1, ..Settings::default() };
+    for controller in
+        [Controller::Confidence { threshold: 0.1 }, Controller::AdaptiveSpeculations, Controller::ExitAndSpeculations]
+    {
+        decode(&mut decoder, prompt, &Settings { controller, ..settings.clone() }, 20);
+    }
+    // The text held back grows to the longest that there ever is.
+    let stop_strings = vec!["never written".to_owned(), "\u{FFFD}\u{FFFD}, never".to_owned()];
+    decode(&mut decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, 60);
+}
+
+/// Embedding, layers and head, a draft step's and a verify's, with buffers that were used once.
+fn passes(checkpoint: &Checkpoint) {
+    let llama = Llama::load(checkpoint, &candle_core::Device::Cpu, Some(2), &mut |_| ()).unwrap();
+    let layers = llama.config.num_layers;
+    let mut cache = llama.new_cache(PAGE).unwrap();
+    let (mut hidden, mut logits) = (Hidden::default(), Vec::new());
+    let ids: Vec<u32> = (3..12).collect();
+    let mut pass = |rows: usize, layers: usize, vocab: usize, start: usize| {
+        llama.embed(&ids[..rows], &mut hidden).unwrap();
+        llama.layers(0..layers, &mut hidden, start, &mut cache).unwrap();
+        llama.head(&hidden, vocab, &mut logits).unwrap();
+    };
+    pass(9, layers, 0, 0);
+    for position in (9..PAGE - 9).step_by(9) {
+        let ((), asked) = allocations(|| {
+            pass(1, layers / 4, 100, position);
+            pass(1, layers / 4, 0, position);
+            pass(9, layers, 0, position);
+        });
+        assert_eq!(asked, 0, "allocations in forward passes at position {position}");
+    }
+}
+
+#[test]
+fn decoding_asks_for_memory_for_its_record_only() {
+    COUNTED.set(Some(true));
+    COUNT_NEW_THREADS.store(true, Relaxed);
+    let (prompt, samplings) = ((3..40).collect::<Vec<u32>>(), all_sampling());
+    for checkpoint in random_models() {
+        passes(&checkpoint);
+        decode_in_every_way(&checkpoint, &samplings, &prompt, 400);
+        decode_with_controllers_and_stops(&checkpoint, &prompt, 400);
+    }
+    let bundled = bundled();
+    passes(&bundled);
+    // It takes a while: greedy, all filters with shared noise, and with rejection.
+    let few = [0, 2, 4].map(|i| samplings[i].clone());
+    decode_in_every_way(&bundled, &few, &prompt[..6], 24);
+}
