@@ -3,13 +3,14 @@
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{Controller, Decoder, Phase, Round, Run, Session, Settings, Strategy, Watch};
-use skiplens::engine::kernels::PAGE;
+use skiplens::engine::kernels::{PAGE, Team};
 use skiplens::engine::model::{Hidden, Llama, random};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::text::Tokenizer;
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -217,9 +218,8 @@ fn decode_with_controllers_and_stops(checkpoint: &Checkpoint, prompt: &[u32], ma
     {
         decode(&mut decoder, prompt, &Settings { controller, ..settings.clone() }, 20);
     }
-    // The text held back grows to the longest that there ever is.
     let stop_strings = vec!["never written".to_owned(), "\u{FFFD}\u{FFFD}, never".to_owned()];
-    decode(&mut decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, 60);
+    decode(&mut decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, 20);
 }
 
 /// Embedding, layers and head, a draft step's and a verify's, with buffers that were used once.
@@ -249,11 +249,15 @@ fn passes(checkpoint: &Checkpoint) {
 fn decoding_asks_for_memory_for_its_record_only() {
     COUNTED.set(Some(true));
     COUNT_NEW_THREADS.store(true, Relaxed);
-    let (prompt, samplings) = ((3..40).collect::<Vec<u32>>(), all_sampling());
+    let team = Team::new(2);
+    team.run(&|_| ());
+    let ((), asked) = allocations(|| team.run(&|_| drop(black_box(Box::new(1)))));
+    assert_eq!(asked, 2, "threads of the kernels are not counted");
+    let (prompt, samplings) = ((3..203).collect::<Vec<u32>>(), all_sampling());
     for checkpoint in random_models() {
         passes(&checkpoint);
-        decode_in_every_way(&checkpoint, &samplings, &prompt, 400);
-        decode_with_controllers_and_stops(&checkpoint, &prompt, 400);
+        decode_in_every_way(&checkpoint, &samplings, &prompt, 100);
+        decode_with_controllers_and_stops(&checkpoint, &prompt, 300);
     }
     let bundled = bundled();
     passes(&bundled);

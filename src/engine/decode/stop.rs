@@ -38,22 +38,28 @@ impl Output {
             stream.push_into(id, text);
             return None;
         }
-        stream.push_into(id, &mut self.held);
-        self.release(&settings.stop_strings, text)
+        let from = text.len();
+        text.reserve(self.held.len() + stream.most_bytes(id));
+        text.push_str(&self.held);
+        stream.push_into(id, text);
+        self.release(&settings.stop_strings, text, from)
     }
 
-    /// Puts the text that is no longer in doubt behind `text`; returns the stop string if one was found.
-    fn release(&mut self, stops: &[String], text: &mut String) -> Option<StopReason> {
-        let found = stops.iter().filter(|s| !s.is_empty()).filter_map(|s| Some((self.held.find(s.as_str())?, s)));
+    /// Holds back what of `text` from `from` on is in doubt; returns the stop string if one was found, with the text cut
+    /// before it.
+    fn release(&mut self, stops: &[String], text: &mut String, from: usize) -> Option<StopReason> {
+        let new = &text[from..];
+        self.held.clear();
+        let found = stops.iter().filter(|s| !s.is_empty()).filter_map(|s| Some((new.find(s.as_str())?, s)));
         if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len()))) {
-            text.push_str(&self.held[..at]);
-            self.held.clear();
+            text.truncate(from + at);
             return Some(StopReason::StopString(stop.clone()));
         }
-        let keep = stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
-        let sure = self.held.len() - keep;
-        text.push_str(&self.held[..sure]);
-        self.held.drain(..sure);
+        let keep = stops.iter().map(|stop| overlap(new, stop)).max().unwrap_or(0);
+        let sure = text.len() - keep;
+        self.held.reserve(stops.iter().map(String::len).max().unwrap_or(0));
+        self.held.push_str(&text[sure..]);
+        text.truncate(sure);
         None
     }
 
@@ -88,8 +94,10 @@ mod tests {
         let mut output = Output { stream: None, held: String::new() };
         let mut text = String::new();
         for piece in pieces {
-            output.held.push_str(piece);
-            let stop = output.release(stops, &mut text);
+            let from = text.len();
+            text.push_str(&output.held);
+            text.push_str(piece);
+            let stop = output.release(stops, &mut text, from);
             if stop.is_some() {
                 return (text, stop);
             }

@@ -68,9 +68,8 @@ impl TextStream {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             self.at_start = false;
         }
-        // What is no text as it stands can become three times as long.
         if self.held_len > 0 || std::str::from_utf8(bytes).is_err() {
-            text.reserve(3 * (self.held_len + bytes.len()));
+            text.reserve(self.most_bytes(id));
         }
         while self.held_len > 0
             && let Some((&first, rest)) = bytes.split_first()
@@ -82,6 +81,11 @@ impl TextStream {
             self.held_len -= done;
         }
         self.hold(&bytes[take_complete(bytes, text)..]);
+    }
+
+    /// Bytes that the text of this token has at most if it comes next: a byte that is no text takes three.
+    pub fn most_bytes(&self, id: u32) -> usize {
+        3 * (self.held_len + self.tokenizer.0.pieces.get(id).len())
     }
 
     fn hold(&mut self, bytes: &[u8]) {
