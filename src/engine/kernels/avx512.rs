@@ -42,8 +42,8 @@ unsafe fn load(p: *const u8) -> __m512i {
 unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
     // SAFETY: the caller's blocks are whole.
     unsafe {
-        if KIND == simd::SIGNED {
-            return _mm512_xor_si512(load(w.add(group * 64)), _mm512_set1_epi8(-128));
+        if KIND == simd::BYTES {
+            return load(w.add(group * 64));
         }
         let bytes = load(w.add(group % 4 * 64));
         let moved = if group < 4 { bytes } else { _mm512_srli_epi16::<4>(bytes) };
@@ -59,8 +59,6 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
-    /// VNNI multiplies unsigned with signed bytes, so signed weights become unsigned ones.
-    const SIGNED_BIAS: bool = true;
     const ROWS: usize = 8;
 
     #[inline(always)]
@@ -115,11 +113,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }
     #[inline(always)]
-    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
-        unsafe { avx2::greatest_pair(x) }
+    unsafe fn greatest(x: &[f32; BLOCK]) -> f32 {
+        unsafe { avx2::greatest(x) }
     }
     #[inline(always)]
-    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [[i32; 2]; 2] {
         unsafe { avx2::round(x, factor, bytes) }
     }
     #[inline(always)]

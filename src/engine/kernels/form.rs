@@ -1,6 +1,7 @@
 //! How the weights of a panel are stored.
 
-use super::{BLOCK, LANES, simd::BITS};
+use super::simd::{BITS, OFFSET};
+use super::{BLOCK, LANES};
 use candle_core::quantized::GgmlDType;
 
 /// How the numbers of a packed matrix are stored.
@@ -72,7 +73,7 @@ impl Form {
     pub fn put(self, block: &mut [u8], lane: usize, i: usize, q: i8) {
         let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
         if self == Self::Signed {
-            block[place(i)] = q as u8;
+            block[place(i)] = (q as u8).wrapping_add(OFFSET);
             return;
         }
         block[place(i % 16)] |= (q as u8 & 15) << (i / 16 * 4);
@@ -86,7 +87,7 @@ impl Form {
     pub fn get(self, block: &[u8], lane: usize, i: usize) -> i8 {
         let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
         if self == Self::Signed {
-            return block[place(i)] as i8;
+            return block[place(i)].wrapping_sub(OFFSET) as i8;
         }
         let nibble = block[place(i % 16)] >> (i / 16 * 4) & 15;
         if self.is_nibbles() {

@@ -67,7 +67,11 @@ impl Kernel for Matmul<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let most = if self.weights.form.is_nibbles() { S::NIBBLE_ROWS } else { S::ROWS };
+        let most = match self.weights.form {
+            Form::Signed => S::BYTE_ROWS,
+            form if form.is_nibbles() => S::NIBBLE_ROWS,
+            _ => S::ROWS,
+        };
         let (mut done, mut pass) = (0, Pass { index: 0, count: self.rows.div_ceil(most) });
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
@@ -155,33 +159,33 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
             let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
             let block = blocks.add(unit);
             let x = bytes.add(unit * BLOCK);
-            let rows = |x, init: *const i32| Rows {
-                x,
-                stride: acts.cols,
-                init,
-                init_stride: units * size_of::<ActBlock>() / 4,
-            };
+            let rows = |x, init| Rows { x, stride: acts.cols, block, block_stride: units, init };
             let none = std::ptr::null();
-            let dots: [S::I; M] = match FORM {
-                SIGNED if S::SIGNED_BIAS => S::dot::<M, { simd::SIGNED }>(data, rows(x, &raw const (*block).neg128)),
-                SIGNED => S::dot::<M, { simd::SIGNED }>(data, rows(x, none)),
-                FIVES16 => S::dot::<M, { simd::FIVES }>(data, rows(x, &raw const (*block).neg16)),
-                FIVES_MIN | FIVES_MIN_SUPER => S::dot::<M, { simd::FIVES }>(data, rows(x, none)),
-                NIBBLES8 => S::dot::<M, { simd::NIBBLES }>(data, rows(x, &raw const (*block).neg8)),
-                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::dot::<M, { simd::NIBBLES }>(data, rows(x, none)),
-                _ => S::dot::<M, { simd::SIXES_LOW }>(data, rows(x, &raw const (*block).neg32[0])),
-            };
-            for row in 0..M {
-                let step = S::splat((*block.add(row * units)).scale);
-                sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
-            }
-            if FORM == SIXES_HALVES {
-                let high = rows(x.add(16), &raw const (*block).neg32[1]);
-                let dots: [S::I; M] = S::dot::<M, { simd::SIXES_HIGH }>(data, high);
-                let scale = scales::load::<S, PARTS>(all_scales, unit, 1);
-                for row in 0..M {
-                    let step = S::splat((*block.add(row * units)).scale);
-                    sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
+            match FORM {
+                SIGNED if simd::OFFSET == 0 => {
+                    S::accumulate::<M, { simd::BYTES }>(data, rows(x, none), scale, &mut sums)
+                }
+                SIGNED => {
+                    S::accumulate::<M, { simd::BYTES }>(data, rows(x, &raw const (*block).neg128), scale, &mut sums)
+                }
+                FIVES16 => {
+                    S::accumulate::<M, { simd::FIVES }>(data, rows(x, &raw const (*block).neg16), scale, &mut sums)
+                }
+                FIVES_MIN | FIVES_MIN_SUPER => {
+                    S::accumulate::<M, { simd::FIVES }>(data, rows(x, none), scale, &mut sums);
+                }
+                NIBBLES8 => {
+                    S::accumulate::<M, { simd::NIBBLES }>(data, rows(x, &raw const (*block).neg8), scale, &mut sums)
+                }
+                NIBBLES_MIN | NIBBLES_MIN_SUPER => {
+                    S::accumulate::<M, { simd::NIBBLES }>(data, rows(x, none), scale, &mut sums);
+                }
+                _ => {
+                    let low = rows(x, &raw const (*block).neg32[0]);
+                    S::accumulate::<M, { simd::SIXES_LOW }>(data, low, scale, &mut sums);
+                    let scale = scales::load::<S, PARTS>(all_scales, unit, 1);
+                    let high = rows(x.add(16), &raw const (*block).neg32[1]);
+                    S::accumulate::<M, { simd::SIXES_HIGH }>(data, high, scale, &mut sums);
                 }
             }
             if has_mins {

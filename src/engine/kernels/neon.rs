@@ -35,7 +35,7 @@ unsafe fn weights<const KIND: u8>(w: *const u8, group: usize) -> [int8x16_t; 4] 
     unsafe {
         let mut out = [vdupq_n_s8(0); 4];
         for (r, out) in out.iter_mut().enumerate() {
-            if KIND == simd::SIGNED {
+            if KIND == simd::BYTES {
                 *out = vreinterpretq_s8_u8(vld1q_u8(w.add(group * 64 + r * 16)));
                 continue;
             }
@@ -66,7 +66,6 @@ unsafe fn each(f: impl FnMut(usize) -> float32x4_t) -> [float32x4_t; 4] {
 impl Simd for Neon {
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
-    const SIGNED_BIAS: bool = false;
     const ROWS: usize = 4;
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! Sixteen lanes of numbers, whatever registers the machine has for them.
 
+use super::acts::{ActBlock, MOST, MOST_OCTET};
 use super::{BLOCK, LANES};
 use std::ops::Range;
 
@@ -16,12 +17,11 @@ pub trait Simd: Copy {
     type F: Copy;
     /// 16 × i32.
     type I: Copy;
-    /// Whether dot products with signed weights come out too large by 128 times the sum of the activations.
-    const SIGNED_BIAS: bool;
     /// Most rows of activations that are best served at once.
     const ROWS: usize;
-    /// The same for weights in nibbles.
+    /// The same for weights in nibbles, and for those in bytes.
     const NIBBLE_ROWS: usize = Self::ROWS;
+    const BYTE_ROWS: usize = Self::ROWS;
 
     /// Asks for the cache line at `p`, which need not be there, in the second-level cache: the first level has few
     /// places for lines on their way, and loads that find none free wait.
@@ -42,38 +42,73 @@ pub trait Simd: Copy {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     unsafe fn to_f(x: Self::I) -> Self::F;
 
-    /// The greatest sum of the sizes of two neighbours, columns `2i` and `2i + 1`; not a number if one of them is not.
+    /// What the greatest step, [`MOST`], stands for: the greatest sum of the sizes of two neighbours, or, in its own
+    /// measure, that of an octet, whichever is more; not a number if one of them is not.
     #[inline(always)]
-    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
+    unsafe fn greatest(x: &[f32; BLOCK]) -> f32 {
+        let pairs: [f32; BLOCK / 2] = std::array::from_fn(|i| x[2 * i].abs() + x[2 * i + 1].abs());
+        let octets =
+            pairs.as_chunks::<8>().0.iter().flat_map(|p| [0, 1].map(|i| (p[i] + p[i + 2]) + (p[i + 4] + p[i + 6])));
         // As integers, sizes can be compared in any order, which vectors do at once; what is not a number is the greatest.
-        let pairs = x.as_chunks::<2>().0.iter();
-        f32::from_bits(pairs.fold(0, |most, [a, b]| most.max((a.abs() + b.abs()).to_bits() & 0x7FFF_FFFF)))
+        let most = pairs.into_iter().chain(octets.map(|x| x * (MOST / MOST_OCTET)));
+        f32::from_bits(most.fold(0, |most, x| most.max(x.to_bits() & 0x7FFF_FFFF)))
     }
 
     /// Rounds every number times `factor` to the nearest integer in −127..=127, ties to even; returns the sums of the
-    /// first and of the last 16.
+    /// octets of the first and of the last 16.
     #[inline(always)]
-    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
-        let mut sums = [0i32; 2];
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [[i32; 2]; 2] {
+        let mut sums = [[0i32; 2]; 2];
         for i in 0..BLOCK {
             // The integer lies in the low bits: a cast would be done one by one. The clamp catches what is not a number.
             let rounded = x[i] * factor + ROUND;
             let step = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32).clamp(-127, 127);
             bytes[i] = step as i8;
-            sums[i / 16] += step;
+            sums[i / 16][i / 2 % 2] += step;
         }
         sums
+    }
+
+    /// Adds to `sums` the dot products of 16 rows of weights of that kind with `M` rows of activations, times the
+    /// scales of both.
+    #[inline(always)]
+    unsafe fn accumulate<const M: usize, const KIND: u8>(
+        w: *const u8,
+        acts: Rows,
+        scale: Self::F,
+        sums: &mut [Self::F; M],
+    ) {
+        // SAFETY: the caller's.
+        unsafe { accumulate::<Self, M, KIND>(w, acts, scale, sums) }
     }
 
     /// Dot products of 16 rows of weights of that kind with `M` rows of activations.
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
 }
 
+/// See [`Simd::accumulate`].
+#[inline(always)]
+pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(
+    w: *const u8,
+    acts: Rows,
+    scale: S::F,
+    sums: &mut [S::F; M],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let dots = S::dot::<M, KIND>(w, acts);
+        for row in 0..M {
+            let step = S::splat((*acts.block(row)).scale);
+            sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
+        }
+    }
+}
+
 // Kinds of weights. A block of 16 rows × 32 columns is 8 groups of 4 columns, which take 64 bytes each: first the
 // columns of row 0, then those of row 1, and so on.
 
-/// Signed bytes, group after group.
-pub const SIGNED: u8 = 0;
+/// Signed bytes plus [`OFFSET`], group after group.
+pub const BYTES: u8 = 0;
 /// 4 × 64 bytes, whose low nibbles are groups 0 to 3 and whose high ones are groups 4 to 7.
 pub const NIBBLES: u8 = 1;
 /// As [`NIBBLES`], and behind them 64 bytes whose bit `g` is the fifth bit of group `g`.
@@ -82,6 +117,9 @@ pub const FIVES: u8 = 2;
 pub const SIXES_LOW: u8 = 3;
 /// Groups 4 to 7 of the same.
 pub const SIXES_HIGH: u8 = 4;
+
+/// What bytes in memory have more than the weights they stand for. x86 multiplies unsigned bytes with signed ones.
+pub const OFFSET: u8 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 
 /// Where the further bits of a block begin.
 pub const BITS: usize = 256;
@@ -102,19 +140,30 @@ pub struct Rows {
     pub x: *const i8,
     /// Bytes from row to row.
     pub stride: usize,
-    /// What the dot product of each row starts at; null for 0.
+    /// The block of the first row.
+    pub block: *const ActBlock,
+    /// Blocks from row to row.
+    pub block_stride: usize,
+    /// Of that block, what the dot product of the row starts at; null for 0.
     pub init: *const i32,
-    /// Elements of `init` from row to row.
-    pub init_stride: usize,
 }
 
 impl Rows {
     /// # Safety
     /// The row is there.
     #[inline(always)]
-    pub unsafe fn init(&self, row: usize) -> i32 {
+    pub unsafe fn block(&self, row: usize) -> *const ActBlock {
         // SAFETY: the caller's.
-        if self.init.is_null() { 0 } else { unsafe { *self.init.add(row * self.init_stride) } }
+        unsafe { self.block.add(row * self.block_stride) }
+    }
+
+    /// # Safety
+    /// The row is there.
+    #[inline(always)]
+    pub unsafe fn init(&self, row: usize) -> i32 {
+        let bytes = row * self.block_stride * size_of::<ActBlock>();
+        // SAFETY: the caller's.
+        if self.init.is_null() { 0 } else { unsafe { *self.init.byte_add(bytes) } }
     }
 
     /// Activations `4 * group..` of a row.
@@ -140,7 +189,6 @@ fn lanes<T>(f: impl FnMut(usize) -> T) -> [T; LANES] {
 impl Simd for Portable {
     type F = [f32; LANES];
     type I = [i32; LANES];
-    const SIGNED_BIAS: bool = false;
     const ROWS: usize = 1;
 
     #[inline(always)]
@@ -202,7 +250,8 @@ impl Simd for Portable {
         let weight = |group: usize, i: usize| {
             let nibble = || byte(group % 4 * 64 + i) >> (group / 4 * 4) & 15;
             match KIND {
-                SIGNED => i32::from(byte(group * 64 + i) as i8),
+                BYTES if OFFSET == 0 => i32::from(byte(group * 64 + i) as u8 as i8),
+                BYTES => byte(group * 64 + i),
                 NIBBLES => nibble(),
                 FIVES => nibble() | (byte(BITS + i) >> group & 1) << 4,
                 _ => nibble() | (byte(BITS + group / 4 * 64 + i) >> (group % 4 * 2) & 3) << 4,

@@ -2,8 +2,12 @@
 //!
 //! Functions here are inlined into entry points with the level's features; they are called from nowhere else.
 
+mod bytes;
+mod round;
+
 use super::BLOCK;
-use super::simd::{self, ROUND, Rows, Simd};
+use super::simd::{self, Rows, Simd};
+pub use round::{greatest, round};
 use std::arch::x86_64::*;
 
 /// AVX2, FMA and F16C, and where `VNNI` the dot products of AVX-VNNI: two registers of 8 lanes.
@@ -56,8 +60,8 @@ unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
 unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
     // SAFETY: the caller's.
     unsafe {
-        if KIND == simd::SIGNED {
-            return _mm256_xor_si256(load(w.add(group * 64)), _mm256_set1_epi8(-128));
+        if KIND == simd::BYTES {
+            return load(w.add(group * 64));
         }
         let bytes = load(w.add(group % 4 * 64));
         let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
@@ -66,26 +70,6 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
             simd::NIBBLES => nibbles,
             simd::FIVES => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
             _ => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
-        }
-    }
-}
-
-/// Adds the products of a group to `sums`. A pair of neighbouring activations is at most 128 together, so that with
-/// weights of up to 255 two products fit an i16: 32 products take three instructions, where VNNI takes one. That is the
-/// limit of several rows of Q8_0 on this level, not memory.
-#[inline(always)]
-unsafe fn add_wide<const M: usize, const H: usize>(w: *const u8, group: usize, x: Rows, sums: &mut [[__m256i; H]; M]) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut weights = [_mm256_setzero_si256(); H];
-        for half in 0..H {
-            weights[half] = unpack::<{ simd::SIGNED }>(w.add(half * 32), group);
-        }
-        for row in 0..M {
-            let x = x.four(row, group);
-            for half in 0..H {
-                sums[row][half] = widen(sums[row][half], maddubs(weights[half], x));
-            }
         }
     }
 }
@@ -130,8 +114,8 @@ unsafe fn quarter<const M: usize, const H: usize, const KIND: u8, const LOW: usi
     }
 }
 
-/// Adds the dot products of `H` times eight lanes, whose weights begin at `w`, to `sums`. What is not a signed byte is so
-/// small that all products fit an i16: eight pairs of at most 31 · 128, or four of 63 · 128.
+/// Adds the dot products of `H` times eight lanes, whose weights begin at `w`, to `sums`. Weights of less than eight
+/// bits are so small that all products fit an i16: eight pairs of at most 31 · 128, or four of 63 · 128.
 #[inline(always)]
 unsafe fn add_dots<const M: usize, const H: usize, const KIND: u8>(
     w: *const u8,
@@ -140,12 +124,6 @@ unsafe fn add_dots<const M: usize, const H: usize, const KIND: u8>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        if KIND == simd::SIGNED {
-            for group in 0..8 {
-                add_wide(w, group, acts, sums);
-            }
-            return;
-        }
         let mut products = [[_mm256_setzero_si256(); H]; M];
         // Groups that share their bytes follow each other.
         quarter::<M, H, KIND, 0, 4>(w, acts, &mut products);
@@ -176,55 +154,12 @@ unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows
     }
 }
 
-/// See [`Simd::greatest_pair`].
-#[inline(always)]
-pub unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
-    // SAFETY: the level's features.
-    unsafe {
-        let mut sizes = [_mm256_setzero_ps(); 4];
-        for i in 0..4 {
-            sizes[i] = _mm256_andnot_ps(_mm256_set1_ps(-0.0), _mm256_loadu_ps(x.as_ptr().add(i * 8)));
-        }
-        let low = _mm256_castps_si256(_mm256_hadd_ps(sizes[0], sizes[1]));
-        let high = _mm256_castps_si256(_mm256_hadd_ps(sizes[2], sizes[3]));
-        let most = _mm256_max_epi32(low, high);
-        let most = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256::<1>(most));
-        let most = _mm_max_epi32(most, _mm_shuffle_epi32::<0b01_00_11_10>(most));
-        let most = _mm_max_epi32(most, _mm_shuffle_epi32::<0b10_11_00_01>(most));
-        f32::from_bits(_mm_cvtsi128_si32(most) as u32)
-    }
-}
-
-/// See [`Simd::round`].
-#[inline(always)]
-pub unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
-    // SAFETY: the level's features.
-    unsafe {
-        let mut steps = [_mm256_setzero_si256(); 4];
-        for i in 0..4 {
-            let scaled = _mm256_mul_ps(_mm256_loadu_ps(x.as_ptr().add(i * 8)), _mm256_set1_ps(factor));
-            let rounded = _mm256_castps_si256(_mm256_add_ps(scaled, _mm256_set1_ps(ROUND)));
-            steps[i] = _mm256_sub_epi32(rounded, _mm256_set1_epi32(ROUND.to_bits() as i32));
-        }
-        // Packing keeps the two halves of registers apart, and leaves groups of four bytes in the order 0 2 4 6 1 3 5 7.
-        let pairs = [_mm256_packs_epi32(steps[0], steps[1]), _mm256_packs_epi32(steps[2], steps[3])];
-        let packed = _mm256_max_epi8(_mm256_packs_epi16(pairs[0], pairs[1]), _mm256_set1_epi8(-127));
-        let packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        _mm256_storeu_si256(bytes.as_mut_ptr().cast(), packed);
-        let sums = widen(_mm256_setzero_si256(), _mm256_maddubs_epi16(_mm256_set1_epi8(1), packed));
-        let mut fours = [0; 8];
-        _mm256_storeu_si256(fours.as_mut_ptr().cast(), sums);
-        [fours[0] + fours[1] + fours[2] + fours[3], fours[4] + fours[5] + fours[6] + fours[7]]
-    }
-}
-
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type F = [__m256; 2];
     type I = [__m256i; 2];
-    /// Unsigned bytes are multiplied with signed ones, so signed weights become unsigned ones.
-    const SIGNED_BIAS: bool = true;
     const ROWS: usize = 4;
     const NIBBLE_ROWS: usize = 4;
+    const BYTE_ROWS: usize = if VNNI { 4 } else { 8 };
 
     #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
@@ -290,12 +225,29 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
     #[inline(always)]
-    unsafe fn greatest_pair(x: &[f32; BLOCK]) -> f32 {
-        unsafe { greatest_pair(x) }
+    unsafe fn greatest(x: &[f32; BLOCK]) -> f32 {
+        unsafe { greatest(x) }
     }
     #[inline(always)]
-    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [i32; 2] {
+    unsafe fn round(x: &[f32; BLOCK], factor: f32, bytes: &mut [i8; BLOCK]) -> [[i32; 2]; 2] {
         unsafe { round(x, factor, bytes) }
+    }
+    #[inline(always)]
+    unsafe fn accumulate<const M: usize, const KIND: u8>(
+        w: *const u8,
+        acts: Rows,
+        scale: Self::F,
+        sums: &mut [Self::F; M],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            if VNNI || KIND != simd::BYTES || M % 2 > 0 {
+                return simd::accumulate::<Self, M, KIND>(w, acts, scale, sums);
+            }
+            for (i, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                bytes::accumulate_two(w, acts, 2 * i, &scale, sums);
+            }
+        }
     }
     #[inline(always)]
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M] {
@@ -305,6 +257,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             let mut pairs = [[_mm256_setzero_si256(); 2]; M];
             for row in 0..M {
                 pairs[row] = [_mm256_set1_epi32(acts.init(row)); 2];
+            }
+            if !VNNI && KIND == simd::BYTES {
+                for (row, out) in pairs.iter_mut().enumerate() {
+                    *out = bytes::dot_one(w, acts, row);
+                }
+                return pairs;
             }
             // Up to four rows have registers for all lanes, and load activations once.
             if !VNNI && M <= 4 {

@@ -1,0 +1,235 @@
+//! Products of weights in bytes, where there is no VNNI.
+//!
+//! `vpmaddubsw` multiplies unsigned with signed bytes and adds two products to an i16, `vpmaddwd` adds two i16 to an i32.
+//! These multiplications have two of four ports, so as much as possible is added as i16, for which any port will do. With
+//! weights that are 128 too great the sums of an octet, eight products, leave the range of an i16 and come round again;
+//! less 128 times the sum of their activations they are sums with signed weights, which fit (see `acts`).
+//!
+//! Two rows are a block of assembly: compilers give eight sums, their weights and activations more registers than there
+//! are, or copy them between rounds of a loop that they don't write out.
+
+use crate::engine::kernels::acts::ActBlock;
+use crate::engine::kernels::simd::Rows;
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::mem::offset_of;
+
+static ONES: [i16; 16] = [1; 16];
+
+/// Starts the octets of 16 columns, whose sums of activations are number `$half` of a block.
+macro_rules! start {
+    ($at:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "vpbroadcastd ",
+            $a,
+            ", [{block0} + {octets} + ",
+            $at,
+            "]\n",
+            "vpbroadcastd ",
+            $c,
+            ", [{block1} + {octets} + ",
+            $at,
+            "]\n",
+            "vmovdqa ",
+            $b,
+            ", ",
+            $a,
+            "\n",
+            "vmovdqa ",
+            $d,
+            ", ",
+            $c,
+            "\n",
+        )
+    };
+}
+
+/// Adds the products of a group, whose weights are `$w` bytes on and whose activations `$x`, to the octets of row 0
+/// (`$a`, `$b`) and row 1 (`$c`, `$d`).
+macro_rules! group {
+    ($w:literal, $x:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "vmovdqu ymm8, [{w} + ",
+            $w,
+            "]\n",
+            "vmovdqu ymm9, [{w} + ",
+            $w,
+            " + 32]\n",
+            "vpbroadcastd ymm10, [{x0} + ",
+            $x,
+            "]\n",
+            "vpbroadcastd ymm11, [{x1} + ",
+            $x,
+            "]\n",
+            "vpmaddubsw ymm12, ymm8, ymm10\n",
+            "vpmaddubsw ymm13, ymm9, ymm10\n",
+            "vpmaddubsw ymm8, ymm8, ymm11\n",
+            "vpmaddubsw ymm9, ymm9, ymm11\n",
+            "vpaddw ",
+            $a,
+            ", ",
+            $a,
+            ", ymm12\n",
+            "vpaddw ",
+            $b,
+            ", ",
+            $b,
+            ", ymm13\n",
+            "vpaddw ",
+            $c,
+            ", ",
+            $c,
+            ", ymm8\n",
+            "vpaddw ",
+            $d,
+            ", ",
+            $d,
+            ", ymm9\n",
+        )
+    };
+}
+
+/// Adds the octets of a row, in `$a`, `$b` and `$c`, `$d`, as i32, and adds their sums times the scales to the row's.
+macro_rules! finish {
+    ($block:literal, $sums:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "vbroadcastss ymm10, [{",
+            $block,
+            "} + {step}]\n",
+            "vpmaddwd ",
+            $a,
+            ", ",
+            $a,
+            ", ymm15\n",
+            "vpmaddwd ",
+            $b,
+            ", ",
+            $b,
+            ", ymm15\n",
+            "vpmaddwd ",
+            $c,
+            ", ",
+            $c,
+            ", ymm15\n",
+            "vpmaddwd ",
+            $d,
+            ", ",
+            $d,
+            ", ymm15\n",
+            "vmulps ymm8, ymm10, [{scale}]\n",
+            "vmulps ymm9, ymm10, [{scale} + 32]\n",
+            "vpaddd ",
+            $a,
+            ", ",
+            $a,
+            ", ",
+            $c,
+            "\n",
+            "vpaddd ",
+            $b,
+            ", ",
+            $b,
+            ", ",
+            $d,
+            "\n",
+            "vcvtdq2ps ",
+            $a,
+            ", ",
+            $a,
+            "\n",
+            "vcvtdq2ps ",
+            $b,
+            ", ",
+            $b,
+            "\n",
+            "vfmadd213ps ",
+            $a,
+            ", ymm8, [{sums} + ",
+            $sums,
+            "]\n",
+            "vfmadd213ps ",
+            $b,
+            ", ymm9, [{sums} + ",
+            $sums,
+            " + 32]\n",
+            "vmovups [{sums} + ",
+            $sums,
+            "], ",
+            $a,
+            "\n",
+            "vmovups [{sums} + ",
+            $sums,
+            " + 32], ",
+            $b,
+            "\n",
+        )
+    };
+}
+
+/// Adds the dot products with rows `row` and `row + 1` of activations, times the scales of both, to `sums`.
+///
+/// # Safety
+/// The machine has AVX2 and FMA; the block and the rows are there.
+#[inline(always)]
+pub unsafe fn accumulate_two(w: *const u8, acts: Rows, row: usize, scale: &[__m256; 2], sums: &mut [[__m256; 2]; 2]) {
+    // SAFETY: the caller's; what is written is `sums` and the registers named here.
+    unsafe {
+        asm!(
+            "vmovdqu ymm15, [rip + {ones}]",
+            start!("0", "ymm0", "ymm1", "ymm2", "ymm3"),
+            group!("0", "0", "ymm0", "ymm1", "ymm2", "ymm3"),
+            group!("64", "4", "ymm0", "ymm1", "ymm2", "ymm3"),
+            group!("128", "8", "ymm0", "ymm1", "ymm2", "ymm3"),
+            group!("192", "12", "ymm0", "ymm1", "ymm2", "ymm3"),
+            start!("4", "ymm4", "ymm5", "ymm6", "ymm7"),
+            group!("256", "16", "ymm4", "ymm5", "ymm6", "ymm7"),
+            group!("320", "20", "ymm4", "ymm5", "ymm6", "ymm7"),
+            group!("384", "24", "ymm4", "ymm5", "ymm6", "ymm7"),
+            group!("448", "28", "ymm4", "ymm5", "ymm6", "ymm7"),
+            finish!("block0", "0", "ymm0", "ymm1", "ymm4", "ymm5"),
+            finish!("block1", "64", "ymm2", "ymm3", "ymm6", "ymm7"),
+            w = in(reg) w,
+            x0 = in(reg) acts.x.add(row * acts.stride),
+            x1 = in(reg) acts.x.add((row + 1) * acts.stride),
+            block0 = in(reg) acts.block(row),
+            block1 = in(reg) acts.block(row + 1),
+            scale = in(reg) scale,
+            sums = in(reg) sums,
+            ones = sym ONES,
+            octets = const offset_of!(ActBlock, neg128_octets),
+            step = const offset_of!(ActBlock, scale),
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
+            out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
+            out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+            out("ymm12") _, out("ymm13") _, out("ymm15") _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// The dot products with one row of activations.
+///
+/// # Safety
+/// The machine has AVX2; the block and the row are there.
+#[inline(always)]
+pub unsafe fn dot_one(w: *const u8, acts: Rows, row: usize) -> [__m256i; 2] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for half in 0..2 {
+            let octets = (*acts.block(row)).neg128_octets[half];
+            let mut products = [_mm256_set1_epi32(octets as i32); 2];
+            for group in half * 4..half * 4 + 4 {
+                let x = _mm256_set1_epi32(acts.four(row, group));
+                for i in 0..2 {
+                    let w = _mm256_loadu_si256(w.add(group * 64 + i * 32).cast());
+                    products[i] = _mm256_add_epi16(products[i], _mm256_maddubs_epi16(w, x));
+                }
+            }
+            for i in 0..2 {
+                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products[i], _mm256_set1_epi16(1)));
+            }
+        }
+        sums
+    }
+}
