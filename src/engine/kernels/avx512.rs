@@ -2,6 +2,7 @@
 //!
 //! Functions here are inlined into entry points with the level's features; they are called from nowhere else.
 
+use super::form::Form;
 use super::simd::{self, Rows, Simd};
 use super::{BLOCK, avx2};
 use std::arch::x86_64::*;
@@ -13,7 +14,7 @@ pub struct Avx512;
 /// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
 unsafe fn beyond<const KIND: u8>(bits: __m512i, group: usize) -> __m512i {
-    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) { (group, 16) } else { (group % 4 * 2, 48) };
     // SAFETY: the level's features.
     unsafe {
         let moved = match at {
@@ -49,8 +50,8 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
         let moved = if group < 4 { bytes } else { _mm512_srli_epi16::<4>(bytes) };
         let nibbles = _mm512_and_si512(moved, _mm512_set1_epi8(15));
         match KIND {
-            simd::NIBBLES => nibbles,
-            simd::FIVES => _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
+            simd::NIBBLES | simd::NIBBLES8 => nibbles,
+            simd::FIVES | simd::FIVES16 => _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
             _ => _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
         }
     }
@@ -59,8 +60,10 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
-    const ROWS: usize = 8;
 
+    fn rows(_form: Form) -> usize {
+        8
+    }
     #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
@@ -126,7 +129,7 @@ impl Simd for Avx512 {
         unsafe {
             let mut sums = [_mm512_setzero_si512(); M];
             for row in 0..M {
-                sums[row] = _mm512_set1_epi32(acts.init(row));
+                sums[row] = _mm512_set1_epi32(acts.init::<KIND>(row));
             }
             // Rows within groups: the sums of the rows are chains that do not wait for each other.
             let start = simd::groups::<KIND>().start;

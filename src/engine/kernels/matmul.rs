@@ -67,11 +67,7 @@ impl Kernel for Matmul<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let most = match self.weights.form {
-            Form::Signed => S::BYTE_ROWS,
-            form if form.is_nibbles() => S::NIBBLE_ROWS,
-            _ => S::ROWS,
-        };
+        let most = S::rows(self.weights.form);
         let (mut done, mut pass) = (0, Pass { index: 0, count: self.rows.div_ceil(most) });
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
@@ -136,14 +132,14 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
     pass: Pass,
     out: &mut [[f32; LANES]],
 ) {
-    let units = w.cols / BLOCK;
+    let (units, size) = (w.cols / BLOCK, w.form.unit());
     let has_mins = matches!(FORM, FIVES_MIN | FIVES_MIN_SUPER | NIBBLES_MIN | NIBBLES_MIN_SUPER);
     // SAFETY: panels and rows are whole, which `tile` and its caller saw to.
     unsafe {
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let (mut ahead, share) = pass.share(data.wrapping_add(units * w.form.unit()), units, w.form.unit());
+        let (mut ahead, share) = pass.share(data.wrapping_add(units * size), units, size);
         let all_scales = w.scales.panel(panel);
         let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
         let mut sums = [S::splat(0.0); M];
@@ -157,44 +153,23 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
                 scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
             }
             let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
-            let block = blocks.add(unit);
-            let x = bytes.add(unit * BLOCK);
-            let rows = |x, init| Rows { x, stride: acts.cols, block, block_stride: units, init };
-            let none = std::ptr::null();
+            let min = if has_mins { scales::load::<S, PARTS>(all_mins, unit, 0) } else { scale };
+            let w = simd::Block { bytes: data, scale, min };
+            let rows =
+                Rows { x: bytes.add(unit * BLOCK), stride: acts.cols, block: blocks.add(unit), block_stride: units };
             match FORM {
-                SIGNED if simd::OFFSET == 0 => {
-                    S::accumulate::<M, { simd::BYTES }>(data, rows(x, none), scale, &mut sums)
-                }
-                SIGNED => {
-                    S::accumulate::<M, { simd::BYTES }>(data, rows(x, &raw const (*block).neg128), scale, &mut sums)
-                }
-                FIVES16 => {
-                    S::accumulate::<M, { simd::FIVES }>(data, rows(x, &raw const (*block).neg16), scale, &mut sums)
-                }
-                FIVES_MIN | FIVES_MIN_SUPER => {
-                    S::accumulate::<M, { simd::FIVES }>(data, rows(x, none), scale, &mut sums);
-                }
-                NIBBLES8 => {
-                    S::accumulate::<M, { simd::NIBBLES }>(data, rows(x, &raw const (*block).neg8), scale, &mut sums)
-                }
-                NIBBLES_MIN | NIBBLES_MIN_SUPER => {
-                    S::accumulate::<M, { simd::NIBBLES }>(data, rows(x, none), scale, &mut sums);
-                }
+                SIGNED => S::accumulate::<M, { simd::BYTES }>(w, rows, &mut sums),
+                FIVES16 => S::accumulate::<M, { simd::FIVES16 }>(w, rows, &mut sums),
+                FIVES_MIN | FIVES_MIN_SUPER => S::accumulate::<M, { simd::FIVES }>(w, rows, &mut sums),
+                NIBBLES8 => S::accumulate::<M, { simd::NIBBLES8 }>(w, rows, &mut sums),
+                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::accumulate::<M, { simd::NIBBLES }>(w, rows, &mut sums),
                 _ => {
-                    let low = rows(x, &raw const (*block).neg32[0]);
-                    S::accumulate::<M, { simd::SIXES_LOW }>(data, low, scale, &mut sums);
-                    let scale = scales::load::<S, PARTS>(all_scales, unit, 1);
-                    let high = rows(x.add(16), &raw const (*block).neg32[1]);
-                    S::accumulate::<M, { simd::SIXES_HIGH }>(data, high, scale, &mut sums);
+                    S::accumulate::<M, { simd::SIXES_LOW }>(w, rows, &mut sums);
+                    let w = simd::Block { scale: scales::load::<S, PARTS>(all_scales, unit, 1), ..w };
+                    S::accumulate::<M, { simd::SIXES_HIGH }>(w, Rows { x: rows.x.add(16), ..rows }, &mut sums);
                 }
             }
-            if has_mins {
-                let min = scales::load::<S, PARTS>(all_mins, unit, 0);
-                for row in 0..M {
-                    sums[row] = S::fma(min, S::splat((*block.add(row * units)).sum), sums[row]);
-                }
-            }
-            data = data.add(w.form.unit());
+            data = data.add(size);
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             S::store(out.as_mut_ptr(), sum);

@@ -1,5 +1,6 @@
 //! NEON: four registers of 4 lanes.
 
+use super::form::Form;
 use super::simd::{self, Rows, Simd};
 use std::arch::aarch64::*;
 
@@ -42,8 +43,8 @@ unsafe fn weights<const KIND: u8>(w: *const u8, group: usize) -> [int8x16_t; 4] 
             let bytes = vld1q_u8(w.add(group % 4 * 64 + r * 16));
             let nibbles = if group < 4 { vandq_u8(bytes, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(bytes) };
             let beyond = match KIND {
-                simd::NIBBLES => vdupq_n_u8(0),
-                simd::FIVES => {
+                simd::NIBBLES | simd::NIBBLES8 => vdupq_n_u8(0),
+                simd::FIVES | simd::FIVES16 => {
                     let bits = vld1q_u8(w.add(simd::BITS + r * 16));
                     vandq_u8(shift(bits, 4 - group as i8), vdupq_n_u8(16))
                 }
@@ -66,8 +67,10 @@ unsafe fn each(f: impl FnMut(usize) -> float32x4_t) -> [float32x4_t; 4] {
 impl Simd for Neon {
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
-    const ROWS: usize = 4;
 
+    fn rows(_form: Form) -> usize {
+        4
+    }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         unsafe { [vdupq_n_f32(x); 4] }
@@ -145,7 +148,7 @@ impl Simd for Neon {
         unsafe {
             let mut sums = [[vdupq_n_s32(0); 4]; M];
             for row in 0..M {
-                sums[row] = [vdupq_n_s32(acts.init(row)); 4];
+                sums[row] = [vdupq_n_s32(acts.init::<KIND>(row)); 4];
             }
             let groups = simd::groups::<KIND>();
             for group in groups.clone() {

@@ -1,6 +1,7 @@
 //! Sixteen lanes of numbers, whatever registers the machine has for them.
 
 use super::acts::{ActBlock, MOST, MOST_OCTET};
+use super::form::Form;
 use super::{BLOCK, LANES};
 use std::ops::Range;
 
@@ -17,11 +18,8 @@ pub trait Simd: Copy {
     type F: Copy;
     /// 16 × i32.
     type I: Copy;
-    /// Most rows of activations that are best served at once.
-    const ROWS: usize;
-    /// The same for weights in nibbles, and for those in bytes.
-    const NIBBLE_ROWS: usize = Self::ROWS;
-    const BYTE_ROWS: usize = Self::ROWS;
+    /// Most rows of activations that are best served at once by weights of that form.
+    fn rows(form: Form) -> usize;
 
     /// Asks for the cache line at `p`, which need not be there, in the second-level cache: the first level has few
     /// places for lines on their way, and loads that find none free wait.
@@ -69,37 +67,38 @@ pub trait Simd: Copy {
         sums
     }
 
-    /// Adds to `sums` the dot products of 16 rows of weights of that kind with `M` rows of activations, times the
-    /// scales of both.
+    /// Adds to `sums` the products of a block of weights with `M` rows of activations.
     #[inline(always)]
-    unsafe fn accumulate<const M: usize, const KIND: u8>(
-        w: *const u8,
-        acts: Rows,
-        scale: Self::F,
-        sums: &mut [Self::F; M],
-    ) {
+    unsafe fn accumulate<const M: usize, const KIND: u8>(w: Block<Self>, acts: Rows, sums: &mut [Self::F; M]) {
         // SAFETY: the caller's.
-        unsafe { accumulate::<Self, M, KIND>(w, acts, scale, sums) }
+        unsafe { accumulate::<Self, M, KIND>(w, acts, sums) }
     }
 
     /// Dot products of 16 rows of weights of that kind with `M` rows of activations.
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
 }
 
+/// 16 rows × 32 columns of weights: what their bytes stand for times `scale`, plus `min`.
+#[derive(Clone, Copy)]
+pub struct Block<S: Simd> {
+    pub bytes: *const u8,
+    pub scale: S::F,
+    /// For the kinds [`NIBBLES`] and [`FIVES`].
+    pub min: S::F,
+}
+
 /// See [`Simd::accumulate`].
 #[inline(always)]
-pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(
-    w: *const u8,
-    acts: Rows,
-    scale: S::F,
-    sums: &mut [S::F; M],
-) {
+pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(w: Block<S>, acts: Rows, sums: &mut [S::F; M]) {
     // SAFETY: the caller's.
     unsafe {
-        let dots = S::dot::<M, KIND>(w, acts);
+        let dots = S::dot::<M, KIND>(w.bytes, acts);
         for row in 0..M {
-            let step = S::splat((*acts.block(row)).scale);
-            sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
+            let block = &*acts.block(row);
+            sums[row] = S::fma(S::to_f(dots[row]), S::mul(w.scale, S::splat(block.scale)), sums[row]);
+            if matches!(KIND, NIBBLES | FIVES) {
+                sums[row] = S::fma(w.min, S::splat(block.sum), sums[row]);
+            }
         }
     }
 }
@@ -111,12 +110,17 @@ pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(
 pub const BYTES: u8 = 0;
 /// 4 × 64 bytes, whose low nibbles are groups 0 to 3 and whose high ones are groups 4 to 7.
 pub const NIBBLES: u8 = 1;
+/// The same, less 8.
+pub const NIBBLES8: u8 = 2;
 /// As [`NIBBLES`], and behind them 64 bytes whose bit `g` is the fifth bit of group `g`.
-pub const FIVES: u8 = 2;
-/// Groups 0 to 3 of: as [`NIBBLES`], and behind them 2 × 64 bytes, each for four groups, with two more bits of each.
-pub const SIXES_LOW: u8 = 3;
+pub const FIVES: u8 = 3;
+/// The same, less 16.
+pub const FIVES16: u8 = 4;
+/// Less 32, groups 0 to 3 of: as [`NIBBLES`], and behind them 2 × 64 bytes, each for four groups, with two more bits of
+/// each.
+pub const SIXES_LOW: u8 = 5;
 /// Groups 4 to 7 of the same.
-pub const SIXES_HIGH: u8 = 4;
+pub const SIXES_HIGH: u8 = 6;
 
 /// What bytes in memory have more than the weights they stand for. x86 multiplies unsigned bytes with signed ones.
 pub const OFFSET: u8 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
@@ -144,8 +148,6 @@ pub struct Rows {
     pub block: *const ActBlock,
     /// Blocks from row to row.
     pub block_stride: usize,
-    /// Of that block, what the dot product of the row starts at; null for 0.
-    pub init: *const i32,
 }
 
 impl Rows {
@@ -157,13 +159,22 @@ impl Rows {
         unsafe { self.block.add(row * self.block_stride) }
     }
 
+    /// What the dot product of a row starts at, for what the weights have too much.
+    ///
     /// # Safety
     /// The row is there.
     #[inline(always)]
-    pub unsafe fn init(&self, row: usize) -> i32 {
-        let bytes = row * self.block_stride * size_of::<ActBlock>();
+    pub unsafe fn init<const KIND: u8>(&self, row: usize) -> i32 {
         // SAFETY: the caller's.
-        if self.init.is_null() { 0 } else { unsafe { *self.init.byte_add(bytes) } }
+        let block = unsafe { &*self.block(row) };
+        match KIND {
+            BYTES if OFFSET > 0 => block.neg128,
+            NIBBLES8 => block.neg8,
+            FIVES16 => block.neg16,
+            SIXES_LOW => block.neg32[0],
+            SIXES_HIGH => block.neg32[1],
+            _ => 0,
+        }
     }
 
     /// Activations `4 * group..` of a row.
@@ -189,8 +200,10 @@ fn lanes<T>(f: impl FnMut(usize) -> T) -> [T; LANES] {
 impl Simd for Portable {
     type F = [f32; LANES];
     type I = [i32; LANES];
-    const ROWS: usize = 1;
 
+    fn rows(_form: Form) -> usize {
+        1
+    }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         [x; LANES]
@@ -252,14 +265,14 @@ impl Simd for Portable {
             match KIND {
                 BYTES if OFFSET == 0 => i32::from(byte(group * 64 + i) as u8 as i8),
                 BYTES => byte(group * 64 + i),
-                NIBBLES => nibble(),
-                FIVES => nibble() | (byte(BITS + i) >> group & 1) << 4,
+                NIBBLES | NIBBLES8 => nibble(),
+                FIVES | FIVES16 => nibble() | (byte(BITS + i) >> group & 1) << 4,
                 _ => nibble() | (byte(BITS + group / 4 * 64 + i) >> (group % 4 * 2) & 3) << 4,
             }
         };
         std::array::from_fn(|row| {
             // SAFETY: the caller's.
-            let mut sums = [unsafe { acts.init(row) }; LANES];
+            let mut sums = [unsafe { acts.init::<KIND>(row) }; LANES];
             for group in groups::<KIND>() {
                 // SAFETY: the caller's.
                 let x = unsafe { acts.four(row, group - groups::<KIND>().start) }.to_ne_bytes();

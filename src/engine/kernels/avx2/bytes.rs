@@ -5,19 +5,21 @@
 //! weights that are 128 too great the sums of an octet, eight products, leave the range of an i16 and come round again;
 //! less 128 times the sum of their activations they are sums with signed weights, which fit (see `acts`).
 //!
-//! Two rows are a block of assembly: compilers give eight sums, their weights and activations more registers than there
-//! are, or copy them between rounds of a loop that they don't write out.
+//! Two rows are a block of assembly: compilers give the sums, weights and activations more registers than there are, or
+//! copy them between rounds of loops that they don't write out, and take a fifth to two fifths longer.
 
+use super::Avx2;
 use crate::engine::kernels::acts::ActBlock;
-use crate::engine::kernels::simd::Rows;
+use crate::engine::kernels::simd::{Block, Rows};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::offset_of;
 
 static ONES: [i16; 16] = [1; 16];
 
-/// Starts the octets of 16 columns, whose sums of activations are number `$half` of a block.
-macro_rules! start {
+/// Begins octets at what the blocks of activations have for them, `$at` bytes on: those of row 0 in `$a` and `$b`, those
+/// of row 1 in `$c` and `$d`.
+macro_rules! octets {
     ($at:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
             "vpbroadcastd ",
@@ -44,8 +46,7 @@ macro_rules! start {
     };
 }
 
-/// Adds the products of a group, whose weights are `$w` bytes on and whose activations `$x`, to the octets of row 0
-/// (`$a`, `$b`) and row 1 (`$c`, `$d`).
+/// Adds the products of a group, whose weights are `$w` bytes on and whose activations `$x`.
 macro_rules! group {
     ($w:literal, $x:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
@@ -89,7 +90,7 @@ macro_rules! group {
     };
 }
 
-/// Adds the octets of a row, in `$a`, `$b` and `$c`, `$d`, as i32, and adds their sums times the scales to the row's.
+/// Adds the octets of a row, first those in `$a` and `$b`, as i32, and their sums times the scales to those of the row.
 macro_rules! finish {
     ($block:literal, $sums:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
@@ -166,34 +167,39 @@ macro_rules! finish {
     };
 }
 
-/// Adds the dot products with rows `row` and `row + 1` of activations, times the scales of both, to `sums`.
+/// Adds the products with rows `row` and `row + 1` of activations to `sums`.
 ///
 /// # Safety
 /// The machine has AVX2 and FMA; the block and the rows are there.
 #[inline(always)]
-pub unsafe fn accumulate_two(w: *const u8, acts: Rows, row: usize, scale: &[__m256; 2], sums: &mut [[__m256; 2]; 2]) {
+pub unsafe fn accumulate_two<const VNNI: bool>(
+    w: Block<Avx2<VNNI>>,
+    acts: Rows,
+    row: usize,
+    sums: &mut [[__m256; 2]; 2],
+) {
     // SAFETY: the caller's; what is written is `sums` and the registers named here.
     unsafe {
         asm!(
             "vmovdqu ymm15, [rip + {ones}]",
-            start!("0", "ymm0", "ymm1", "ymm2", "ymm3"),
+            octets!("0", "ymm0", "ymm1", "ymm2", "ymm3"),
             group!("0", "0", "ymm0", "ymm1", "ymm2", "ymm3"),
             group!("64", "4", "ymm0", "ymm1", "ymm2", "ymm3"),
             group!("128", "8", "ymm0", "ymm1", "ymm2", "ymm3"),
             group!("192", "12", "ymm0", "ymm1", "ymm2", "ymm3"),
-            start!("4", "ymm4", "ymm5", "ymm6", "ymm7"),
+            octets!("4", "ymm4", "ymm5", "ymm6", "ymm7"),
             group!("256", "16", "ymm4", "ymm5", "ymm6", "ymm7"),
             group!("320", "20", "ymm4", "ymm5", "ymm6", "ymm7"),
             group!("384", "24", "ymm4", "ymm5", "ymm6", "ymm7"),
             group!("448", "28", "ymm4", "ymm5", "ymm6", "ymm7"),
             finish!("block0", "0", "ymm0", "ymm1", "ymm4", "ymm5"),
             finish!("block1", "64", "ymm2", "ymm3", "ymm6", "ymm7"),
-            w = in(reg) w,
+            w = in(reg) w.bytes,
             x0 = in(reg) acts.x.add(row * acts.stride),
             x1 = in(reg) acts.x.add((row + 1) * acts.stride),
             block0 = in(reg) acts.block(row),
             block1 = in(reg) acts.block(row + 1),
-            scale = in(reg) scale,
+            scale = in(reg) &raw const w.scale,
             sums = in(reg) sums,
             ones = sym ONES,
             octets = const offset_of!(ActBlock, neg128_octets),

@@ -6,7 +6,8 @@ mod bytes;
 mod round;
 
 use super::BLOCK;
-use super::simd::{self, Rows, Simd};
+use super::form::Form;
+use super::simd::{self, Block, Rows, Simd};
 pub use round::{greatest, round};
 use std::arch::x86_64::*;
 
@@ -38,7 +39,7 @@ unsafe fn load(p: *const u8) -> __m256i {
 /// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
 unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
-    let (at, mask) = if KIND == simd::FIVES { (group, 16) } else { (group % 4 * 2, 48) };
+    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) { (group, 16) } else { (group % 4 * 2, 48) };
     // SAFETY: the level's features. What 16-bit shifts bring over from the other byte, the mask takes off.
     unsafe {
         let moved = match at {
@@ -67,8 +68,8 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
         let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
         let nibbles = _mm256_and_si256(moved, _mm256_set1_epi8(15));
         match KIND {
-            simd::NIBBLES => nibbles,
-            simd::FIVES => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
+            simd::NIBBLES | simd::NIBBLES8 => nibbles,
+            simd::FIVES | simd::FIVES16 => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
             _ => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
         }
     }
@@ -157,10 +158,10 @@ unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type F = [__m256; 2];
     type I = [__m256i; 2];
-    const ROWS: usize = 4;
-    const NIBBLE_ROWS: usize = 4;
-    const BYTE_ROWS: usize = if VNNI { 4 } else { 8 };
 
+    fn rows(form: Form) -> usize {
+        if !VNNI && form == Form::Signed { 8 } else { 4 }
+    }
     #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
@@ -233,19 +234,14 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { round(x, factor, bytes) }
     }
     #[inline(always)]
-    unsafe fn accumulate<const M: usize, const KIND: u8>(
-        w: *const u8,
-        acts: Rows,
-        scale: Self::F,
-        sums: &mut [Self::F; M],
-    ) {
+    unsafe fn accumulate<const M: usize, const KIND: u8>(w: Block<Self>, acts: Rows, sums: &mut [Self::F; M]) {
         // SAFETY: the caller's.
         unsafe {
             if VNNI || KIND != simd::BYTES || M % 2 > 0 {
-                return simd::accumulate::<Self, M, KIND>(w, acts, scale, sums);
+                return simd::accumulate::<Self, M, KIND>(w, acts, sums);
             }
-            for (i, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                bytes::accumulate_two(w, acts, 2 * i, &scale, sums);
+            for (i, sums) in sums.as_chunks_mut().0.iter_mut().enumerate() {
+                bytes::accumulate_two(w, acts, 2 * i, sums);
             }
         }
     }
@@ -256,7 +252,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             // Loops rather than closures, which would not get the level's features.
             let mut pairs = [[_mm256_setzero_si256(); 2]; M];
             for row in 0..M {
-                pairs[row] = [_mm256_set1_epi32(acts.init(row)); 2];
+                pairs[row] = [_mm256_set1_epi32(acts.init::<KIND>(row)); 2];
             }
             if !VNNI && KIND == simd::BYTES {
                 for (row, out) in pairs.iter_mut().enumerate() {
