@@ -14,8 +14,11 @@ const LINE: usize = 64;
 /// prefetching starts anew with every panel.
 const AHEAD: usize = 16;
 
-/// One of the passes over a panel, each of which serves some of the rows. Meanwhile the next panel is asked for, an even
-/// share of it in each pass: else reading memory and multiplying would take turns.
+/// Bytes by which weights are asked for before they are needed, where a panel is passed over once.
+const DISTANCE: usize = 5 << 10;
+
+/// One of the passes over a panel, each of which serves some of the rows. Meanwhile weights are asked for: else reading
+/// memory and multiplying would take turns.
 #[derive(Clone, Copy)]
 struct Pass {
     index: usize,
@@ -23,12 +26,15 @@ struct Pass {
 }
 
 impl Pass {
-    /// Where its share of the next panel begins, which is at `next`, and how much of that goes with each block, of
-    /// `units` blocks of `size` bytes.
+    /// Where what is asked for begins, and how much of it goes with each block, of `units` blocks of `size` bytes that
+    /// begin at `data`: what comes a little later, or of the next panel an even share in each of several passes.
     #[inline(always)]
-    fn share(self, next: *const u8, units: usize, size: usize) -> (*const u8, usize) {
+    fn share(self, data: *const u8, units: usize, size: usize) -> (*const u8, usize) {
+        if self.count == 1 {
+            return (data.wrapping_add(DISTANCE), size);
+        }
         let share = size / self.count;
-        (next.wrapping_add(self.index * units * share), share)
+        (data.wrapping_add(units * size + self.index * units * share), share)
     }
 }
 
@@ -139,7 +145,7 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let (mut ahead, share) = pass.share(data.wrapping_add(units * size), units, size);
+        let (mut ahead, share) = pass.share(data, units, size);
         let all_scales = w.scales.panel(panel);
         let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
         let mut sums = [S::splat(0.0); M];
