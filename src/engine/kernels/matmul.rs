@@ -159,20 +159,25 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
                 scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
             }
             let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
-            let min = if has_mins { scales::load::<S, PARTS>(all_mins, unit, 0) } else { scale };
-            let w = simd::Block { bytes: data, scale, min };
             let rows =
                 Rows { x: bytes.add(unit * BLOCK), stride: acts.cols, block: blocks.add(unit), block_stride: units };
             match FORM {
-                SIGNED => S::accumulate::<M, { simd::BYTES }>(w, rows, &mut sums),
-                FIVES16 => S::accumulate::<M, { simd::FIVES16 }>(w, rows, &mut sums),
-                FIVES_MIN | FIVES_MIN_SUPER => S::accumulate::<M, { simd::FIVES }>(w, rows, &mut sums),
-                NIBBLES8 => S::accumulate::<M, { simd::NIBBLES8 }>(w, rows, &mut sums),
-                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::accumulate::<M, { simd::NIBBLES }>(w, rows, &mut sums),
+                SIGNED => S::accumulate::<M, { simd::BYTES }>(data, scale, rows, &mut sums),
+                FIVES16 => S::accumulate::<M, { simd::FIVES16 }>(data, scale, rows, &mut sums),
+                FIVES_MIN | FIVES_MIN_SUPER => S::accumulate::<M, { simd::FIVES }>(data, scale, rows, &mut sums),
+                NIBBLES8 => S::accumulate::<M, { simd::NIBBLES8 }>(data, scale, rows, &mut sums),
+                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::accumulate::<M, { simd::NIBBLES }>(data, scale, rows, &mut sums),
                 _ => {
-                    S::accumulate::<M, { simd::SIXES_LOW }>(w, rows, &mut sums);
-                    let w = simd::Block { scale: scales::load::<S, PARTS>(all_scales, unit, 1), ..w };
-                    S::accumulate::<M, { simd::SIXES_HIGH }>(w, Rows { x: rows.x.add(16), ..rows }, &mut sums);
+                    S::accumulate::<M, { simd::SIXES_LOW }>(data, scale, rows, &mut sums);
+                    let (scale, high) =
+                        (scales::load::<S, PARTS>(all_scales, unit, 1), Rows { x: rows.x.add(16), ..rows });
+                    S::accumulate::<M, { simd::SIXES_HIGH }>(data, scale, high, &mut sums);
+                }
+            }
+            if has_mins {
+                let min = scales::load::<S, PARTS>(all_mins, unit, 0);
+                for row in 0..M {
+                    sums[row] = S::fma(min, S::splat((*rows.block(row)).sum), sums[row]);
                 }
             }
             data = data.add(size);

@@ -10,18 +10,23 @@
 //! tensor they return, each call a new one, and a forward pass here asks for no memory at all.
 //!
 //! Where the time goes, with two threads and SmolLM2-135M's shape in Q8_0: one row takes as long as reading the 143 MB of
-//! weights, a few hundredths more; what made that so was asking for the next panel while one is multiplied, which the
-//! machine's own prefetching does not. With AVX-512 VNNI the products of eight rows take about two thirds of the time,
-//! attention, quantising and copying a fifth, and waiting for each other the rest.
+//! weights, a few hundredths more; what made that so was asking for weights before they are needed, which the machine's own
+//! prefetching does too late. On Zen 4 5 KiB ahead was best for any number of rows and all formats; a panel ahead, as it
+//! was before, costs a tenth for one row and a twentieth for eight, every other line only is as good for one row of Q8_0,
+//! and 1.4 times slower with five bits or several rows. With AVX-512 VNNI eight rows hide behind the reading: what they
+//! take more is attention, quantising, norms, SwiGLU, copying and waiting for each other, 1.4 ms of 5.4.
 //!
-//! With AVX2 alone eight rows are bound by arithmetic. On Zen 3 (3.24 GHz) 32 products take a `vpmaddubsw`, a `vpmaddwd` and
-//! a `vpaddd`, and the two multiplications have two ports: 1.0 cycle at best, 5.2 ms for all weights and eight rows. Alone
-//! the loop takes 1.13 cycles, scaling each block to f32 brings it to 1.3, prefetching and calling to 1.35; the rest of a
-//! pass of 9.4 ms is attention (5 %), quantising (3 %), SwiGLU, norms, copying, waiting and misses. Tried without gain:
-//! `vpmaddwd` on weights widened to 16 bits, signs moved to the activations (1.7 cycles both), Winograd's inner product
-//! (1.8), activations interleaved by row, loops written out (registers run short). Five-bit weights are unpacked for every
-//! tile. Attention is shared out by key-value heads, which for one row of a model with three of them leaves one of two
-//! threads idle for a third of that phase.
+//! With AVX2 alone eight rows are bound by arithmetic. In cache the products of Q8_0 take 1.0 cycle for 32 (`avx2::bytes`;
+//! 1.25 when each two products were widened to 32 bits at once), 4.6 ms of all weights with eight rows on Zen 4 at
+//! 3.66 GHz. A pass takes 7.3 ms: 1.4 ms are attention and the like, as above, and the rest is that weights come from
+//! memory at nearly its full speed meanwhile. The ports would allow 0.73 cycles; the same instructions in an order that a
+//! list scheduler found run 6 % faster, too little for a listing that no one can read. Tried without gain: `vpmaddwd` on
+//! weights widened to 16 bits, signs moved to the activations (1.7 cycles both), Winograd's inner product (1.8),
+//! activations interleaved by row, the correction for quads of products (0.87 without scaling, where octets take 0.75),
+//! smaller records of activations, and assembly for weights of four and five bits, unpacked once for all rows: a sixth
+//! faster for eight rows of Q5_0, slower or no faster for fewer rows and other formats. Their weights are unpacked for
+//! every tile. Attention is shared out by key-value heads, which for one row of a model with three of them leaves one of
+//! two threads idle for a third of that phase.
 
 #![allow(clippy::needless_range_loop, reason = "several arrays are walked side by side, lane by lane")]
 

@@ -67,38 +67,36 @@ pub trait Simd: Copy {
         sums
     }
 
-    /// Adds to `sums` the products of a block of weights with `M` rows of activations.
+    /// Adds to `sums` the dot products of 16 rows of weights of that kind, times `scale`, with `M` rows of activations.
     #[inline(always)]
-    unsafe fn accumulate<const M: usize, const KIND: u8>(w: Block<Self>, acts: Rows, sums: &mut [Self::F; M]) {
+    unsafe fn accumulate<const M: usize, const KIND: u8>(
+        w: *const u8,
+        scale: Self::F,
+        acts: Rows,
+        sums: &mut [Self::F; M],
+    ) {
         // SAFETY: the caller's.
-        unsafe { accumulate::<Self, M, KIND>(w, acts, sums) }
+        unsafe { accumulate::<Self, M, KIND>(w, scale, acts, sums) }
     }
 
     /// Dot products of 16 rows of weights of that kind with `M` rows of activations.
     unsafe fn dot<const M: usize, const KIND: u8>(w: *const u8, acts: Rows) -> [Self::I; M];
 }
 
-/// 16 rows × 32 columns of weights: what their bytes stand for times `scale`, plus `min`.
-#[derive(Clone, Copy)]
-pub struct Block<S: Simd> {
-    pub bytes: *const u8,
-    pub scale: S::F,
-    /// For the kinds [`NIBBLES`] and [`FIVES`].
-    pub min: S::F,
-}
-
 /// See [`Simd::accumulate`].
 #[inline(always)]
-pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(w: Block<S>, acts: Rows, sums: &mut [S::F; M]) {
+pub unsafe fn accumulate<S: Simd, const M: usize, const KIND: u8>(
+    w: *const u8,
+    scale: S::F,
+    acts: Rows,
+    sums: &mut [S::F; M],
+) {
     // SAFETY: the caller's.
     unsafe {
-        let dots = S::dot::<M, KIND>(w.bytes, acts);
+        let dots = S::dot::<M, KIND>(w, acts);
         for row in 0..M {
-            let block = &*acts.block(row);
-            sums[row] = S::fma(S::to_f(dots[row]), S::mul(w.scale, S::splat(block.scale)), sums[row]);
-            if matches!(KIND, NIBBLES | FIVES) {
-                sums[row] = S::fma(w.min, S::splat(block.sum), sums[row]);
-            }
+            let step = S::splat((*acts.block(row)).scale);
+            sums[row] = S::fma(S::to_f(dots[row]), S::mul(scale, step), sums[row]);
         }
     }
 }

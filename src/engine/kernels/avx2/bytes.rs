@@ -8,9 +8,8 @@
 //! Two rows are a block of assembly: compilers give the sums, weights and activations more registers than there are, or
 //! copy them between rounds of loops that they don't write out, and take a fifth to two fifths longer.
 
-use super::Avx2;
 use crate::engine::kernels::acts::ActBlock;
-use crate::engine::kernels::simd::{Block, Rows};
+use crate::engine::kernels::simd::Rows;
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::offset_of;
@@ -167,17 +166,12 @@ macro_rules! finish {
     };
 }
 
-/// Adds the products with rows `row` and `row + 1` of activations to `sums`.
+/// Adds the dot products, times `scale`, with rows `row` and `row + 1` of activations to `sums`.
 ///
 /// # Safety
 /// The machine has AVX2 and FMA; the block and the rows are there.
 #[inline(always)]
-pub unsafe fn accumulate_two<const VNNI: bool>(
-    w: Block<Avx2<VNNI>>,
-    acts: Rows,
-    row: usize,
-    sums: &mut [[__m256; 2]; 2],
-) {
+pub unsafe fn accumulate_two(w: *const u8, scale: &[__m256; 2], acts: Rows, row: usize, sums: &mut [[__m256; 2]; 2]) {
     // SAFETY: the caller's; what is written is `sums` and the registers named here.
     unsafe {
         asm!(
@@ -194,12 +188,12 @@ pub unsafe fn accumulate_two<const VNNI: bool>(
             group!("448", "28", "ymm4", "ymm5", "ymm6", "ymm7"),
             finish!("block0", "0", "ymm0", "ymm1", "ymm4", "ymm5"),
             finish!("block1", "64", "ymm2", "ymm3", "ymm6", "ymm7"),
-            w = in(reg) w.bytes,
+            w = in(reg) w,
             x0 = in(reg) acts.x.add(row * acts.stride),
             x1 = in(reg) acts.x.add((row + 1) * acts.stride),
             block0 = in(reg) acts.block(row),
             block1 = in(reg) acts.block(row + 1),
-            scale = in(reg) &raw const w.scale,
+            scale = in(reg) scale,
             sums = in(reg) sums,
             ones = sym ONES,
             octets = const offset_of!(ActBlock, neg128_octets),

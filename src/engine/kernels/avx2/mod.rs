@@ -7,7 +7,7 @@ mod round;
 
 use super::BLOCK;
 use super::form::Form;
-use super::simd::{self, Block, Rows, Simd};
+use super::simd::{self, Rows, Simd};
 pub use round::{greatest, round};
 use std::arch::x86_64::*;
 
@@ -234,14 +234,19 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { round(x, factor, bytes) }
     }
     #[inline(always)]
-    unsafe fn accumulate<const M: usize, const KIND: u8>(w: Block<Self>, acts: Rows, sums: &mut [Self::F; M]) {
+    unsafe fn accumulate<const M: usize, const KIND: u8>(
+        w: *const u8,
+        scale: Self::F,
+        acts: Rows,
+        sums: &mut [Self::F; M],
+    ) {
         // SAFETY: the caller's.
         unsafe {
             if VNNI || KIND != simd::BYTES || M % 2 > 0 {
-                return simd::accumulate::<Self, M, KIND>(w, acts, sums);
+                return simd::accumulate::<Self, M, KIND>(w, scale, acts, sums);
             }
             for (i, sums) in sums.as_chunks_mut().0.iter_mut().enumerate() {
-                bytes::accumulate_two(w, acts, 2 * i, sums);
+                bytes::accumulate_two(w, &scale, acts, 2 * i, sums);
             }
         }
     }
