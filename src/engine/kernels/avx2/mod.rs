@@ -242,7 +242,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            if VNNI || KIND != simd::BYTES || M % 2 > 0 {
+            if VNNI || KIND != simd::BYTES || !M.is_multiple_of(2) {
                 return simd::accumulate::<Self, M, KIND>(w, scale, acts, sums);
             }
             for (i, sums) in sums.as_chunks_mut().0.iter_mut().enumerate() {
