@@ -11,7 +11,7 @@ pub enum Form {
     F32,
     F16,
     Bf16,
-    /// Bytes −128..=127, a scale each 32 columns.
+    /// Bytes −128..=127, in memory plus [`OFFSET`], a scale each 32 columns.
     Signed,
     /// Five bits less 16, a scale each 32 columns.
     Fives16,
