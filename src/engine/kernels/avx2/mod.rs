@@ -77,20 +77,20 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
 
 /// Adds the products of group `GROUP` to `products`, as i16.
 #[inline(always)]
-unsafe fn add_narrow<const M: usize, const H: usize, const KIND: u8, const GROUP: usize>(
+unsafe fn add_narrow<const M: usize, const KIND: u8, const GROUP: usize>(
     w: *const u8,
     acts: Rows,
-    products: &mut [[__m256i; H]; M],
+    products: &mut [[__m256i; 2]; M],
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mut weights = [_mm256_setzero_si256(); H];
-        for half in 0..H {
+        let mut weights = [_mm256_setzero_si256(); 2];
+        for half in 0..2 {
             weights[half] = unpack::<KIND>(w.add(half * 32), GROUP);
         }
         for row in 0..M {
             let x = acts.four(row, GROUP - const { simd::groups::<KIND>().start });
-            for half in 0..H {
+            for half in 0..2 {
                 products[row][half] = _mm256_add_epi16(products[row][half], maddubs(weights[half], x));
             }
         }
@@ -99,57 +99,63 @@ unsafe fn add_narrow<const M: usize, const H: usize, const KIND: u8, const GROUP
 
 /// Adds the products of groups `LOW` and `HIGH`, where the kind has them.
 #[inline(always)]
-unsafe fn quarter<const M: usize, const H: usize, const KIND: u8, const LOW: usize, const HIGH: usize>(
+unsafe fn quarter<const M: usize, const KIND: u8, const LOW: usize, const HIGH: usize>(
     w: *const u8,
     acts: Rows,
-    products: &mut [[__m256i; H]; M],
+    products: &mut [[__m256i; 2]; M],
 ) {
     // SAFETY: the caller's.
     unsafe {
         if KIND != simd::SIXES_HIGH {
-            add_narrow::<M, H, KIND, LOW>(w, acts, products);
+            add_narrow::<M, KIND, LOW>(w, acts, products);
         }
         if KIND != simd::SIXES_LOW {
-            add_narrow::<M, H, KIND, HIGH>(w, acts, products);
+            add_narrow::<M, KIND, HIGH>(w, acts, products);
         }
     }
 }
 
-/// Adds the dot products of `H` times eight lanes, whose weights begin at `w`, to `sums`. Weights of less than eight
-/// bits are so small that all products fit an i16: eight pairs of at most 31 · 128, or four of 63 · 128.
+/// Adds the dot products of weights of less than eight bits to `sums`. Those are so small that all products fit an i16:
+/// eight pairs of at most 31 · 128, or four of 63 · 128.
 #[inline(always)]
-unsafe fn add_dots<const M: usize, const H: usize, const KIND: u8>(
-    w: *const u8,
-    acts: Rows,
-    sums: &mut [[__m256i; H]; M],
-) {
+unsafe fn add_dots<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 2]; M]) {
     // SAFETY: the caller's.
     unsafe {
-        let mut products = [[_mm256_setzero_si256(); H]; M];
+        let mut products = [[_mm256_setzero_si256(); 2]; M];
         // Groups that share their bytes follow each other.
-        quarter::<M, H, KIND, 0, 4>(w, acts, &mut products);
-        quarter::<M, H, KIND, 1, 5>(w, acts, &mut products);
-        quarter::<M, H, KIND, 2, 6>(w, acts, &mut products);
-        quarter::<M, H, KIND, 3, 7>(w, acts, &mut products);
+        quarter::<M, KIND, 0, 4>(w, acts, &mut products);
+        quarter::<M, KIND, 1, 5>(w, acts, &mut products);
+        quarter::<M, KIND, 2, 6>(w, acts, &mut products);
+        quarter::<M, KIND, 3, 7>(w, acts, &mut products);
         for row in 0..M {
-            for half in 0..H {
+            for half in 0..2 {
                 sums[row][half] = widen(sums[row][half], products[row][half]);
             }
         }
     }
 }
 
-/// The same by AVX-VNNI, which takes all kinds alike.
+/// Adds the dot products of any kind by AVX-VNNI, one half of the lanes after the other: both would want more registers
+/// than there are.
 #[inline(always)]
-unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 1]; M]) {
+unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 2]; M]) {
     // SAFETY: the caller's.
     unsafe {
         let start = simd::groups::<KIND>().start;
-        for group in simd::groups::<KIND>() {
-            let w = unpack::<KIND>(w, group);
+        for half in 0..2 {
+            let mut lanes = [_mm256_setzero_si256(); M];
             for row in 0..M {
-                let x = _mm256_set1_epi32(acts.four(row, group - start));
-                sums[row][0] = _mm256_dpbusd_avx_epi32(sums[row][0], w, x);
+                lanes[row] = sums[row][half];
+            }
+            for group in simd::groups::<KIND>() {
+                let w = unpack::<KIND>(w.add(half * 32), group);
+                for row in 0..M {
+                    let x = _mm256_set1_epi32(acts.four(row, group - start));
+                    lanes[row] = _mm256_dpbusd_avx_epi32(lanes[row], w, x);
+                }
+            }
+            for row in 0..M {
+                sums[row][half] = lanes[row];
             }
         }
     }
@@ -256,32 +262,18 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe {
             // Loops rather than closures, which would not get the level's features.
             let mut pairs = [[_mm256_setzero_si256(); 2]; M];
+            if !VNNI && KIND == simd::BYTES {
+                for row in 0..M {
+                    pairs[row] = bytes::dot_one(w, acts, row);
+                }
+                return pairs;
+            }
             for row in 0..M {
                 pairs[row] = [_mm256_set1_epi32(acts.init::<KIND>(row)); 2];
             }
-            if !VNNI && KIND == simd::BYTES {
-                for (row, out) in pairs.iter_mut().enumerate() {
-                    *out = bytes::dot_one(w, acts, row);
-                }
-                return pairs;
-            }
-            // Up to four rows have registers for all lanes, and load activations once.
-            if !VNNI && M <= 4 {
-                add_dots::<M, 2, KIND>(w, acts, &mut pairs);
-                return pairs;
-            }
-            for half in 0..2 {
-                let (w, mut sums) = (w.add(half * 32), [[_mm256_setzero_si256(); 1]; M]);
-                for row in 0..M {
-                    sums[row][0] = pairs[row][half];
-                }
-                match VNNI {
-                    true => add_dots_vnni::<M, KIND>(w, acts, &mut sums),
-                    false => add_dots::<M, 1, KIND>(w, acts, &mut sums),
-                }
-                for row in 0..M {
-                    pairs[row][half] = sums[row][0];
-                }
+            match VNNI {
+                true => add_dots_vnni::<M, KIND>(w, acts, &mut pairs),
+                false => add_dots::<M, KIND>(w, acts, &mut pairs),
             }
             pairs
         }
