@@ -89,3 +89,8 @@ fn prefill_256(bencher: Bencher) {
 fn decode_in_context(bencher: Bencher, context: usize) {
     pass(bencher, context, 1, 30, 0, 1);
 }
+
+#[divan::bench(args = [256, 1024, 4000])]
+fn verify_8_in_context(bencher: Bencher, context: usize) {
+    pass(bencher, context, 8, 30, 0, 8);
+}

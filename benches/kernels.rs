@@ -4,8 +4,14 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use divan::{Bencher, black_box, counter::BytesCount};
-use skiplens::engine::kernels::{Acts, Arena, BLOCK, LANES, Level, Packed, TILE, Team, physical_cores, tile};
+use divan::{
+    Bencher, black_box,
+    counter::{BytesCount, ItemsCount},
+};
+use skiplens::engine::kernels::{
+    Acts, Arena, Attention, BLOCK, LANES, Level, Merge, PAGE, Packed, Page, Queries, SCORES, Shared, TILE, Team,
+    attend, merge, physical_cores, tile,
+};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 fn main() {
@@ -65,6 +71,32 @@ formats! {
     q4_k: Q4K, 512;
     q5_k: Q5K, 512;
     q6_k: Q6K, 512;
+}
+
+/// Attention of a row or more over 128 positions before them, for one of SmolLM2's key-value heads with its three heads of
+/// queries, in cache, on one thread.
+#[divan::bench(args = [1, 2, 4, 8, 16])]
+fn attention(bencher: Bencher, rows: usize) {
+    const DIM: usize = 64;
+    let (heads, positions, level) = (3, 129, Level::detect());
+    let (mut q, mut out) = (vec![0.1; rows * heads * DIM], vec![0.0; rows * heads * DIM]);
+    let (q, out) = (Shared::new(&mut q), Shared::new(&mut out));
+    let page = Page::zeros(2 * PAGE * DIM);
+    let most = Queries::rows(rows, heads, 3, 2);
+    let mut scores = vec![0.0; SCORES];
+    let mut sums = vec![0.0; Queries::room(heads, DIM, positions)];
+    bencher.counter(ItemsCount::new(rows)).bench_local(|| {
+        for row in (0..rows).step_by(most) {
+            let (first, rows, positions) = (row * heads * DIM, most.min(rows - row), positions + row);
+            let queries = Queries { first, stride: heads * DIM, rows, heads, head_dim: DIM, positions };
+            let (keys, values, scores, sums) = (0, PAGE * DIM, &mut scores, &mut sums);
+            // SAFETY: the page holds the positions, and no one else is here.
+            unsafe {
+                attend(level, Attention { queries, q, page: &page, start: 0, keys, values, scores, sums });
+                merge(level, Merge { queries, sums, out });
+            }
+        }
+    });
 }
 
 /// Phases of a forward pass of 30 layers.

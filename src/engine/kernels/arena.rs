@@ -1,5 +1,6 @@
 //! Memory for weights.
 
+use super::LINE;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::sync::Arc;
 
@@ -7,10 +8,8 @@ use std::sync::Arc;
 const SLAB: usize = 64 << 20;
 /// The size of a huge page, on which slabs begin.
 const HUGE: usize = 2 << 20;
-/// Buffers begin on cache lines.
-const LINE: usize = 64;
 
-/// Hands out buffers that lie side by side on huge pages: decoding runs through all weights for every token, and with
+/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding runs through all weights for every token, and with
 /// pages of 4 kB it would wait for their addresses.
 #[derive(Default)]
 pub struct Arena {

@@ -1,6 +1,6 @@
 //! Functions of one number, the same on every machine.
 
-use super::{LANES, Level, level::Kernel, simd::Simd};
+use super::{LANES, Level, Shared, level::Kernel, simd::Simd};
 
 /// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round alike
 /// everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.
@@ -29,15 +29,30 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// `gate[i] = silu(gate[i]) * up[i]` over rows of 16 lanes.
-pub fn swiglu(level: Level, gate: &mut [[f32; LANES]], up: &[[f32; LANES]]) {
-    // SAFETY: levels exist only where the machine has them, and the kernel is safe code.
-    unsafe { level.run(SwiGlu { gate, up }) }
+/// `silu(gate[i]) * up[i]`, the first `lanes` of each row, to rows of `out` that begin at `first` and every `stride`
+/// elements further on.
+///
+/// # Safety
+/// No one else uses those elements meanwhile.
+pub unsafe fn swiglu(
+    level: Level,
+    gate: &[[f32; LANES]],
+    up: &[[f32; LANES]],
+    lanes: usize,
+    out: Shared<f32>,
+    (first, stride): (usize, usize),
+) {
+    // SAFETY: the caller's; levels exist only where the machine has them.
+    unsafe { level.run(SwiGlu { gate, up, lanes, out, first, stride }) }
 }
 
 struct SwiGlu<'a> {
-    gate: &'a mut [[f32; LANES]],
+    gate: &'a [[f32; LANES]],
     up: &'a [[f32; LANES]],
+    lanes: usize,
+    out: Shared<f32>,
+    first: usize,
+    stride: usize,
 }
 
 impl Kernel for SwiGlu<'_> {
@@ -45,11 +60,23 @@ impl Kernel for SwiGlu<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for (gate, up) in self.gate.iter_mut().zip(self.up) {
+        for (row, (gate, up)) in self.gate.iter().zip(self.up).enumerate() {
+            let mut product = [0.0; LANES];
             for i in 0..LANES {
-                gate[i] = silu(gate[i]) * up[i];
+                product[i] = silu(gate[i]) * up[i];
             }
+            // SAFETY: the caller's.
+            copy(&product[..self.lanes], unsafe { self.out.slice(self.first + row * self.stride, self.lanes) });
         }
+    }
+}
+
+/// Copies some of 16 lanes, all of them by vectors.
+#[inline(always)]
+pub fn copy(from: &[f32], to: &mut [f32]) {
+    match (<&[f32; LANES]>::try_from(from), <&mut [f32; LANES]>::try_from(&mut *to)) {
+        (Ok(from), Ok(to)) => *to = *from,
+        _ => to.copy_from_slice(from),
     }
 }
 

@@ -2,13 +2,12 @@
 
 use super::acts::{ActBlock, ActsView};
 use super::form::Form;
-use super::{BLOCK, LANES, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows, simd::Simd};
+use super::{
+    BLOCK, LANES, LINE, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows, simd::Simd,
+};
 
 /// Most rows of activations that a panel is multiplied with at once.
 pub const TILE: usize = 16;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Blocks by which scales are asked for before they are needed: they come in short runs, for which the machine's own
 /// prefetching starts anew with every panel.

@@ -245,6 +245,11 @@ impl Crew<'_> {
         self.member
     }
 
+    /// How many members the team has.
+    pub fn threads(&self) -> usize {
+        self.state.threads
+    }
+
     /// Shares out `0..n` and waits until the crew has done it all. Each takes half an even part of what is left, in
     /// multiples of `grain`, so the parts shrink towards an even end; and who is late takes less, so a core that is busy
     /// with other things does not hold up the others.

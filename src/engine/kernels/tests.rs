@@ -4,6 +4,7 @@ use super::*;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
+use std::ops::Range;
 
 /// Numbers in −1..1 that look random.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -137,11 +138,15 @@ proptest! {
     }
 
     #[test]
-    fn attention_is_that_of_f64(heads in 1..7usize, half in 1..20usize, positions in 1..600usize, seed: u64) {
-        let dim = 2 * half;
-        let q = numbers(heads * dim, seed);
-        let [k, v] = [1, 2].map(|i| numbers(positions * dim, seed ^ i).into_iter().map(half::f16::from_f32).collect::<Vec<_>>());
-        let pages = positions.div_ceil(PAGE);
+    fn attention_is_that_of_f64(
+        heads in 1..9usize, half in 1..20usize, rows in 1..10usize, positions in 1..600usize, seed: u64,
+    ) {
+        let (dim, all) = (2 * half, positions + rows - 1);
+        let mut q = numbers(rows * heads * dim, seed);
+        let [k, mut v] = [1, 2].map(|i| numbers(all * dim, seed ^ i).into_iter().map(half::f16::from_f32).collect::<Vec<_>>());
+        // What only the last query sees does nothing to the others.
+        v[(all - 1) * dim] = half::f16::INFINITY;
+        let pages = all.div_ceil(PAGE);
         let chunks = dim.div_ceil(LANES);
         // Something else lies before the keys, and between them and the values.
         let (keys, values) = (5, 5 + PAGE * dim + 3);
@@ -156,26 +161,42 @@ proptest! {
                 }
             }
         }
-        let run = |level| {
-            let (mut scores, mut out) = (vec![0.0; heads * positions.next_multiple_of(LANES)], vec![0.0; heads * dim]);
-            let (scores, out_rows) = (&mut scores, &mut out);
-            let task =
-                Attention { q: &q, head_dim: dim, pages: &pages, keys, values, positions, scores, out: out_rows };
-            // SAFETY: the pages hold the positions.
-            unsafe { attend(level, task) };
-            out
+        let q = Shared::new(&mut q);
+        let run = |level, part: Range<usize>| {
+            let (stride, mut out) = (heads * dim, vec![f32::NAN; rows * heads * dim]);
+            let first = part.start * stride;
+            let positions = positions + part.start;
+            let queries = Queries { first, stride, rows: part.len(), heads, head_dim: dim, positions };
+            let reached = (positions + part.len() - 1).div_ceil(PAGE);
+            let (mut scores, mut sums) = (vec![f32::NAN; SCORES], vec![f32::NAN; reached * queries.sums()]);
+            for (index, sums) in sums.chunks_exact_mut(queries.sums()).enumerate() {
+                let (page, start, scores) = (&pages[index], index * PAGE, &mut scores);
+                // SAFETY: the pages hold the positions, and no one else is here.
+                unsafe { attend(level, Attention { queries, q, page, start, keys, values, scores, sums }) };
+            }
+            // SAFETY: no one else is here.
+            unsafe { merge(level, Merge { queries, sums: &sums, out: Shared::new(&mut out) }) };
+            out[part.start * stride..part.end * stride].iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
-        let portable = run(Level::PORTABLE);
+        let portable = run(Level::PORTABLE, 0..rows);
         for level in Level::available() {
-            prop_assert_eq!(&run(level), &portable, "{} differs", level.name());
+            prop_assert_eq!(&run(level, 0..rows), &portable, "{} differs", level.name());
+            for (row, alone) in portable.chunks_exact(heads * dim).enumerate() {
+                prop_assert_eq!(&run(level, row..row + 1), alone, "row {} of {} alone, {}", row, rows, level.name());
+            }
         }
-        for (q, out) in q.chunks_exact(dim).zip(portable.chunks_exact(dim)) {
+        // SAFETY: no one else is here.
+        let q = unsafe { q.slice(0, rows * heads * dim) };
+        for (i, (q, out)) in q.chunks_exact(dim).zip(portable.chunks_exact(dim)).enumerate() {
+            let (row, positions) = (i / heads, positions + i / heads);
             let dot = |k: &[half::f16]| q.iter().zip(k).map(|(&q, k)| f64::from(q) * k.to_f64()).sum::<f64>();
-            let weights: Vec<f64> = k.chunks_exact(dim).map(|k| (dot(k) / (dim as f64).sqrt()).exp()).collect();
+            let weights: Vec<f64> =
+                k.chunks_exact(dim).take(positions).map(|k| (dot(k) / (dim as f64).sqrt()).exp()).collect();
             let total: f64 = weights.iter().sum();
-            for d in 0..dim {
+            for d in usize::from(row + 1 == rows)..dim {
                 let exact: f64 = weights.iter().zip(v.chunks_exact(dim)).map(|(w, v)| w / total * v[d].to_f64()).sum();
-                prop_assert!((f64::from(out[d]) - exact).abs() < 1e-5, "{} for {}", out[d], exact);
+                let out = f64::from(f32::from_bits(out[d]));
+                prop_assert!((out - exact).abs() < 1e-5, "{} for {}", out, exact);
             }
         }
     }
@@ -183,14 +204,20 @@ proptest! {
     #[test]
     fn small_kernels_agree_on_all_levels(x in prop::collection::vec(-90.0f32..90.0, 32), seed: u64) {
         let run = |level| {
-            let mut gate = [[0.0; LANES]; 2];
+            let (mut gate, mut gated) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
             gate.as_flattened_mut().copy_from_slice(&x);
-            swiglu(level, &mut gate, &[[0.5; LANES]; 2]);
-            let mut rotated = gate;
+            // Part of the lanes first, which must not touch the others.
+            for lanes in [5, LANES] {
+                let out = Shared::new(gated.as_flattened_mut());
+                // SAFETY: no one else is here.
+                unsafe { swiglu(level, &gate, &[[0.5; LANES]; 2], lanes, out, (0, LANES)) };
+                assert!(lanes == LANES || gated.iter().all(|row| row[lanes..] == [0.0; LANES][lanes..]));
+            }
+            let mut rotated = gated;
             rotate(level, &mut rotated, &numbers(40, seed), 24);
             let mut halves = [[0; LANES]; 2];
             to_f16(level, &rotated, &mut halves);
-            (gate, rotated, halves)
+            (gated, rotated, halves)
         };
         let portable = run(Level::PORTABLE);
         for level in Level::available() {

@@ -5,7 +5,9 @@ use super::{load, rope};
 use crate::engine::Result;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Acts, Arena, LANES, Level, PAGE, Packed, Shared, Team, read_bandwidth, rms_norm};
+use crate::engine::kernels::{
+    Acts, Arena, LANES, Level, Packed, Queries, SCORES, Shared, Team, copy, read_bandwidth, rms_norm,
+};
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -48,8 +50,9 @@ struct Scratch {
     /// Hidden state of the feed-forward network.
     inner: Acts,
     q: Vec<f32>,
-    /// Of each member of the team.
+    /// Of attention, for each member of the team.
     scores: Vec<f32>,
+    sums: Vec<f32>,
 }
 
 impl CpuLlama {
@@ -127,13 +130,15 @@ impl CpuLlama {
     /// Layers `range` over `hidden`, `[n, hidden]`, whose rows stand at `start..start + n`.
     pub fn layers(&self, range: Range<usize>, hidden: &mut [f32], start: usize, pages: &mut Pages) {
         let n = hidden.len() / self.config.hidden_size;
-        let (config, group) = (&self.config, self.config.num_heads / self.config.num_kv_heads);
+        let config = &self.config;
         rope::extend(&mut pages.rotations, &self.frequencies, start + n);
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scratch { input, attended, inner, q, scores } = &mut *scratch;
-        let score_size = group * (start + n).next_multiple_of(PAGE);
+        let Scratch { input, attended, inner, q, scores, sums } = &mut *scratch;
+        let slots = 4 * self.team.threads();
+        let slot_size = Queries::room(config.num_heads / config.num_kv_heads, config.head_dim, start + n);
         grow(q, n * config.num_heads * config.head_dim);
-        grow(scores, self.team.threads() * score_size);
+        grow(scores, self.team.threads() * SCORES);
+        grow(sums, slots * slot_size);
         let step = Step {
             config: &self.config,
             level: self.level,
@@ -145,7 +150,9 @@ impl CpuLlama {
             inner: inner.view(n, config.intermediate_size),
             q: Shared::new(q),
             scores: Shared::new(scores),
-            score_size,
+            sums: Shared::new(sums),
+            slots,
+            slot_size,
             cache: pages,
         };
         self.team.run(&|crew| {
@@ -178,7 +185,7 @@ impl CpuLlama {
                 multiply(crew, self.level, &[weights], width.div_ceil(LANES), &acts, n, |_, panel, first, tile| {
                     let lanes = LANES.min(width - panel * LANES);
                     for (i, values) in tile.iter().enumerate() {
-                        out.slice((first + i) * width + panel * LANES, lanes).copy_from_slice(&values[..lanes]);
+                        copy(&values[..lanes], out.slice((first + i) * width + panel * LANES, lanes));
                     }
                 });
             }

@@ -4,8 +4,8 @@ use super::cpu::Layer;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActsView, Attention, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, attend, rms_norm, rotate, swiglu, tile,
-    to_f16,
+    ActsView, Attention, BLOCK, Crew, LANES, Level, Merge, PAGE, Packed, Queries, SCORES, Shared, TILE, Tile, attend,
+    copy, merge, rms_norm, rotate, swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
@@ -25,9 +25,13 @@ pub struct Step<'a> {
     pub inner: ActsView,
     /// `[n, heads * head_dim]`
     pub q: Shared<f32>,
+    /// [`SCORES`] elements for each member.
     pub scores: Shared<f32>,
-    /// Elements of `scores` that belong to one member.
-    pub score_size: usize,
+    /// What pages come to, `slots` times `slot_size` elements: for each member, or for each item of attention where those
+    /// are fewer than slots.
+    pub sums: Shared<f32>,
+    pub slots: usize,
+    pub slot_size: usize,
     pub cache: &'a Pages,
 }
 
@@ -128,7 +132,7 @@ impl Step<'_> {
             // SAFETY: the caller's.
             unsafe {
                 match matrix {
-                    0 => self.q.slice(row * width + head * dim + d, part.len()).copy_from_slice(&values[part.clone()]),
+                    0 => copy(&values[part.clone()], self.q.slice(row * width + head * dim + d, part.len())),
                     1 => self.cache.write_key(layer, head, self.start + row, d, half),
                     _ => self.cache.write_value(layer, head, self.start + row, d, half),
                 }
@@ -138,37 +142,79 @@ impl Step<'_> {
 
     /// Attention of every row, in the form that `weights` want.
     unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
-        let config = self.config;
-        let (kv_heads, dim) = (config.num_kv_heads, config.head_dim);
-        let size = config.num_heads / kv_heads * dim;
-        crew.share(self.n * kv_heads, 1, |items| {
-            for item in items {
-                let (row, head) = (item / kv_heads, item % kv_heads);
-                let [keys, values] = self.cache.head(layer, head);
-                // SAFETY: items are shared out, and the cache was written in the phase before.
-                unsafe {
-                    let attention = Attention {
-                        q: self.q.slice(item * size, size),
-                        head_dim: dim,
-                        pages: self.cache.pages(),
-                        keys,
-                        values,
-                        positions: self.start + row + 1,
-                        scores: self.scores.slice(crew.member() * self.score_size, self.score_size),
-                        out: self.attended.dense.slice(item * size, size),
-                    };
-                    attend(self.level, attention);
-                    if !weights.is_dense() && size.is_multiple_of(BLOCK) {
-                        self.attended.quantise(self.level, row, head * size, (head + 1) * size);
+        let (kv_heads, pages) = (self.config.num_kv_heads, (self.start + self.n).div_ceil(PAGE));
+        let most = Queries::rows(self.n, self.heads(), kv_heads * pages, crew.threads());
+        let blocks = self.n.div_ceil(most);
+        let items = kv_heads * blocks;
+        // Items of one key-value head follow each other, so that a thread reads it once.
+        let queries = |item: usize| self.queries(item / blocks, item % blocks * most, most);
+        // SAFETY: items, or pages of items, are shared out, and the cache was written in the phase before.
+        unsafe {
+            if pages > 1 && items < self.slots {
+                crew.share(pages * items, 1, |units| {
+                    units.for_each(|unit| self.attend(crew, layer, queries(unit % items), unit / items, unit % items));
+                });
+                crew.share(items, 1, |items| items.for_each(|item| self.merge(weights, queries(item), item)));
+            } else {
+                crew.share(items, 1, |items| {
+                    for (head, queries) in items.map(queries) {
+                        for page in 0..pages {
+                            self.attend(crew, layer, (head, queries), page, crew.member());
+                        }
+                        self.merge(weights, (head, queries), crew.member());
                     }
+                });
+            }
+            if !weights.is_dense() && !(self.heads() * self.config.head_dim).is_multiple_of(BLOCK) {
+                crew.share(self.n, 1, |rows| {
+                    rows.for_each(|row| quantise_for(&[weights], self.level, &self.attended, row));
+                });
+            }
+        }
+    }
+
+    /// Query heads for each key-value head.
+    fn heads(&self) -> usize {
+        self.config.num_heads / self.config.num_kv_heads
+    }
+
+    /// Those of a key-value head, of up to `most` rows from `row`.
+    fn queries(&self, head: usize, row: usize, most: usize) -> (usize, Queries) {
+        let (heads, head_dim, stride) = (self.heads(), self.config.head_dim, self.attended.cols);
+        let (first, rows) = (row * stride + head * heads * head_dim, most.min(self.n - row));
+        (head, Queries { first, stride, rows, heads, head_dim, positions: self.start + row + 1 })
+    }
+
+    /// Attention over one page, if the queries reach it, to a slot of the sums.
+    unsafe fn attend(&self, crew: &Crew, layer: usize, (head, queries): (usize, Queries), page: usize, slot: usize) {
+        let start = page * PAGE;
+        if queries.positions + queries.rows <= start + 1 {
+            return;
+        }
+        let [keys, values] = self.cache.head(layer, head);
+        let size = queries.sums();
+        // SAFETY: the caller's.
+        unsafe {
+            let scores = self.scores.slice(crew.member() * SCORES, SCORES);
+            let sums = self.sums.slice(slot * self.slot_size + page * size, size);
+            let page = &self.cache.pages()[page];
+            attend(self.level, Attention { queries, q: self.q, page, start, keys, values, scores, sums });
+        }
+    }
+
+    /// Results of queries from a slot of the sums.
+    unsafe fn merge(&self, weights: &Packed, (head, queries): (usize, Queries), slot: usize) {
+        let width = queries.heads * queries.head_dim;
+        // SAFETY: the caller's.
+        unsafe {
+            let sums = self.sums.slice(slot * self.slot_size, self.slot_size);
+            merge(self.level, Merge { queries, sums, out: self.attended.dense });
+            if !weights.is_dense() && width.is_multiple_of(BLOCK) {
+                let row = queries.first / queries.stride;
+                for row in row..row + queries.rows {
+                    self.attended.quantise(self.level, row, head * width, (head + 1) * width);
                 }
             }
-        });
-        if !weights.is_dense() && !size.is_multiple_of(BLOCK) {
-            crew.share(self.n, 1, |rows| {
-                // SAFETY: rows are shared out.
-                rows.for_each(|row| unsafe { quantise_for(&[weights], self.level, &self.attended, row) });
-            });
         }
     }
 
@@ -206,12 +252,11 @@ impl Step<'_> {
                     unsafe {
                         tile(level, &layer.gate, panel, &self.input, first, rows, &mut gate);
                         tile(level, &layer.up, panel, &self.input, first, rows, &mut up);
-                        swiglu(level, &mut gate[..rows], &up[..rows]);
-                        for (i, values) in gate[..rows].iter().enumerate() {
-                            let to = self.inner.dense.slice((first + i) * cols + panel * LANES, lanes);
-                            to.copy_from_slice(&values[..lanes]);
-                            if panel % 2 == 1 && !layer.down.is_dense() {
-                                self.inner.quantise(level, first + i, (panel - 1) * LANES, (panel + 1) * LANES);
+                        let at = first * cols + panel * LANES;
+                        swiglu(level, &gate[..rows], &up[..rows], lanes, self.inner.dense, (at, cols));
+                        if panel % 2 == 1 && !layer.down.is_dense() {
+                            for row in first..first + rows {
+                                self.inner.quantise(level, row, (panel - 1) * LANES, (panel + 1) * LANES);
                             }
                         }
                     }
