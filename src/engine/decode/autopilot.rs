@@ -90,12 +90,8 @@ impl Autopilot {
             known.flat_map(|(exit, a)| (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config))));
         let (exit, speculations, acceptance, value) = pairs.max_by(|x, y| x.3.total_cmp(&y.3))?;
         (settings.exit_layer, settings.num_speculations) = (exit, speculations);
-        let percent = acceptance * 100.0;
-        Some(format!(
-            "E {exit} accepts {percent:.0} %: {:.2} tokens for {} layers",
-            value * config.num_layers as f64,
-            config.num_layers
-        ))
+        let (percent, tokens) = (acceptance * 100.0, value * (config.num_layers as f64 + head_layers(config)));
+        Some(format!("E {exit} accepts {percent:.0} %: about {tokens:.2} tokens for the work of one"))
     }
 }
 
@@ -106,11 +102,15 @@ fn candidates(layers: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Expected tokens of a round for each layer it runs, where every draft token is accepted with probability `a`. The head
-/// counts as as many layers as it is wide.
+/// counts as [`head_layers`].
 fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &LlamaConfig) -> f64 {
-    let layer = config.hidden_size * (2 * config.hidden_size + 3 * config.intermediate_size);
-    let head = (config.vocab_size * config.hidden_size) as f64 / layer as f64;
-    let k = speculations as f64;
+    let (k, head) = (speculations as f64, head_layers(config));
     let expected = if a < 1.0 { (1.0 - a.powf(k + 1.0)) / (1.0 - a) } else { k + 1.0 };
     expected / (k * (exit_layer as f64 + head) + config.num_layers as f64 + head)
+}
+
+/// How many layers' work the LM head is.
+fn head_layers(config: &LlamaConfig) -> f64 {
+    let layer = config.hidden_size * (2 * config.hidden_size + 3 * config.intermediate_size);
+    (config.vocab_size * config.hidden_size) as f64 / layer as f64
 }

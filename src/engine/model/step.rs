@@ -1,11 +1,12 @@
 //! One pass of rows through layers.
 
+mod attention;
+
 use super::cpu::Layer;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActsView, Attention, BLOCK, Crew, LANES, Level, Merge, PAGE, Packed, Queries, SCORES, Shared, TILE, Tile, attend,
-    copy, merge, rms_norm, rotate, swiglu, tile, to_f16,
+    ActsView, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, copy, rms_norm, rotate, swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
@@ -135,84 +136,6 @@ impl Step<'_> {
                     0 => copy(&values[part.clone()], self.q.slice(row * width + head * dim + d, part.len())),
                     1 => self.cache.write_key(layer, head, self.start + row, d, half),
                     _ => self.cache.write_value(layer, head, self.start + row, d, half),
-                }
-            }
-        }
-    }
-
-    /// Attention of every row, in the form that `weights` want.
-    unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
-        let (kv_heads, pages) = (self.config.num_kv_heads, (self.start + self.n).div_ceil(PAGE));
-        let most = Queries::rows(self.n, self.heads(), kv_heads * pages, crew.threads());
-        let blocks = self.n.div_ceil(most);
-        let items = kv_heads * blocks;
-        // Items of one key-value head follow each other, so that a thread reads it once.
-        let queries = |item: usize| self.queries(item / blocks, item % blocks * most, most);
-        // SAFETY: items, or pages of items, are shared out, and the cache was written in the phase before.
-        unsafe {
-            if pages > 1 && items < self.slots {
-                crew.share(pages * items, 1, |units| {
-                    units.for_each(|unit| self.attend(crew, layer, queries(unit % items), unit / items, unit % items));
-                });
-                crew.share(items, 1, |items| items.for_each(|item| self.merge(weights, queries(item), item)));
-            } else {
-                crew.share(items, 1, |items| {
-                    for (head, queries) in items.map(queries) {
-                        for page in 0..pages {
-                            self.attend(crew, layer, (head, queries), page, crew.member());
-                        }
-                        self.merge(weights, (head, queries), crew.member());
-                    }
-                });
-            }
-            if !weights.is_dense() && !(self.heads() * self.config.head_dim).is_multiple_of(BLOCK) {
-                crew.share(self.n, 1, |rows| {
-                    rows.for_each(|row| quantise_for(&[weights], self.level, &self.attended, row));
-                });
-            }
-        }
-    }
-
-    /// Query heads for each key-value head.
-    fn heads(&self) -> usize {
-        self.config.num_heads / self.config.num_kv_heads
-    }
-
-    /// Those of a key-value head, of up to `most` rows from `row`.
-    fn queries(&self, head: usize, row: usize, most: usize) -> (usize, Queries) {
-        let (heads, head_dim, stride) = (self.heads(), self.config.head_dim, self.attended.cols);
-        let (first, rows) = (row * stride + head * heads * head_dim, most.min(self.n - row));
-        (head, Queries { first, stride, rows, heads, head_dim, positions: self.start + row + 1 })
-    }
-
-    /// Attention over one page, if the queries reach it, to a slot of the sums.
-    unsafe fn attend(&self, crew: &Crew, layer: usize, (head, queries): (usize, Queries), page: usize, slot: usize) {
-        let start = page * PAGE;
-        if queries.positions + queries.rows <= start + 1 {
-            return;
-        }
-        let [keys, values] = self.cache.head(layer, head);
-        let size = queries.sums();
-        // SAFETY: the caller's.
-        unsafe {
-            let scores = self.scores.slice(crew.member() * SCORES, SCORES);
-            let sums = self.sums.slice(slot * self.slot_size + page * size, size);
-            let page = &self.cache.pages()[page];
-            attend(self.level, Attention { queries, q: self.q, page, start, keys, values, scores, sums });
-        }
-    }
-
-    /// Results of queries from a slot of the sums.
-    unsafe fn merge(&self, weights: &Packed, (head, queries): (usize, Queries), slot: usize) {
-        let width = queries.heads * queries.head_dim;
-        // SAFETY: the caller's.
-        unsafe {
-            let sums = self.sums.slice(slot * self.slot_size, self.slot_size);
-            merge(self.level, Merge { queries, sums, out: self.attended.dense });
-            if !weights.is_dense() && width.is_multiple_of(BLOCK) {
-                let row = queries.first / queries.stride;
-                for row in row..row + queries.rows {
-                    self.attended.quantise(self.level, row, head * width, (head + 1) * width);
                 }
             }
         }

@@ -128,6 +128,34 @@ fn threads_and_levels_give_the_same_bits() {
     }
 }
 
+/// Over several pages of the cache, which threads share for few rows.
+#[test]
+fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
+    for config in [config(true), odd(), LlamaConfig { num_heads: 8, num_kv_heads: 1, ..config(true) }] {
+        let checkpoint = random::checkpoint(&config, GgmlDType::F32, 9).unwrap();
+        let ids = ids(560, &config);
+        let run = |threads, level, chunks: &[usize]| {
+            let llama = Llama::load_cpu(&checkpoint, threads, level, &mut |_| ()).unwrap();
+            logits(&llama, &mut llama.new_cache(600).unwrap(), &ids, chunks)
+        };
+        let best = Level::detect();
+        let plain = run(1, best, &[560]);
+        let kept = Reference(&checkpoint).logits(&ids);
+        let error = plain.iter().zip(&kept).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+        assert!(error < 2e-3 * kept.iter().fold(0.0, |a: f64, b| a.max(b.abs())), "{error}");
+        for (threads, level, chunks) in [
+            (1, Level::PORTABLE, &[250, 9, 1][..]),
+            (2, best, &[1]),
+            (2, best, &[255, 2]),
+            (2, best, &[8]),
+            (3, best, &[240, 5, 3, 11]),
+            (5, best, &[17, 4]),
+        ] {
+            assert!(plain == run(threads, level, chunks), "{threads} threads, {}, {chunks:?}", level.name());
+        }
+    }
+}
+
 #[test]
 fn tensors_agree_with_the_kernels() {
     use GgmlDType::*;
