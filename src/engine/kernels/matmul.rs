@@ -16,6 +16,10 @@ const AHEAD: usize = 16;
 /// Bytes by which weights are asked for before they are needed, where a panel is passed over once.
 const DISTANCE: usize = 5 << 10;
 
+/// The same for one row and weights in bytes: those pass by so fast that the machine's own prefetching does better, if it
+/// is not disturbed.
+const NEAR: usize = 1 << 10;
+
 /// One of the passes over a panel, each of which serves some of the rows. Meanwhile weights are asked for: else reading
 /// memory and multiplying would take turns.
 #[derive(Clone, Copy)]
@@ -28,9 +32,9 @@ impl Pass {
     /// Where what is asked for begins, and how much of it goes with each block, of `units` blocks of `size` bytes that
     /// begin at `data`: what comes a little later, or of the next panel an even share in each of several passes.
     #[inline(always)]
-    fn share(self, data: *const u8, units: usize, size: usize) -> (*const u8, usize) {
+    fn share(self, data: *const u8, distance: usize, units: usize, size: usize) -> (*const u8, usize) {
         if self.count == 1 {
-            return (data.wrapping_add(DISTANCE), size);
+            return (data.wrapping_add(distance), size);
         }
         let share = size / self.count;
         (data.wrapping_add(units * size + self.index * units * share), share)
@@ -144,7 +148,8 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let (mut ahead, share) = pass.share(data, units, size);
+        let distance = if M == 1 && FORM == SIGNED { NEAR } else { DISTANCE };
+        let (mut ahead, share) = pass.share(data, distance, units, size);
         let all_scales = w.scales.panel(panel);
         let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
         let mut sums = [S::splat(0.0); M];

@@ -5,6 +5,9 @@
 //! once and wait for each other by spinning. Between steps they spin for a moment more, in which the next token
 //! usually comes, and then sleep.
 
+mod left;
+
+use left::Left;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
@@ -78,8 +81,8 @@ struct State {
     arrived: Apart<AtomicUsize>,
     /// Counts phases; a change lets the members go on.
     phases: Apart<AtomicUsize>,
-    /// The first piece of the present phase that no one has taken.
-    next: Apart<AtomicUsize>,
+    /// What of the present phase no one has taken, of each member's even part.
+    left: Box<[Apart<Left>]>,
     failed: AtomicBool,
     /// What the first member to panic panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -109,8 +112,9 @@ impl Team {
             steps: Apart::default(),
             busy: Apart::default(),
             arrived: Apart::default(),
-            phases: Apart::default(),
-            next: Apart::default(),
+            // Phase 0 is what `left` holds before the first.
+            phases: Apart(AtomicUsize::new(1)),
+            left: (0..threads).map(|_| Apart::default()).collect(),
             failed: AtomicBool::new(false),
             panic: Mutex::default(),
             quit: AtomicBool::new(false),
@@ -144,7 +148,8 @@ impl Team {
         wait(|| state.busy.0.load(Acquire) == 0);
         if state.failed.swap(false, Relaxed) {
             state.arrived.0.store(0, Relaxed);
-            state.next.0.store(0, Relaxed);
+            // What is left there is of no phase to come.
+            state.phases.0.fetch_add(1, Relaxed);
             if let Some(panic) = state.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 resume_unwind(panic);
             }
@@ -250,31 +255,52 @@ impl Crew<'_> {
         self.state.threads
     }
 
-    /// Shares out `0..n` and waits until the crew has done it all. Each takes half an even part of what is left, in
-    /// multiples of `grain`, so the parts shrink towards an even end; and who is late takes less, so a core that is busy
-    /// with other things does not hold up the others.
+    /// Shares out `0..n` and waits until the crew has done it all. Each has an even part, in multiples of `grain`, and goes
+    /// through it from its start, so that memory is read in long runs; who is done takes from the ends of others' parts, so
+    /// a core that is busy with other things does not hold up the others.
     pub fn share(&self, n: usize, grain: usize, mut work: impl FnMut(Range<usize>)) {
         if self.state.threads == 1 {
             return work(0..n);
         }
-        while let Some(part) = self.part(n, grain) {
-            work(part);
+        let grain = grain * n.div_ceil(grain).div_ceil(left::MOST).max(1);
+        let count = n.div_ceil(grain);
+        while let Some(part) = self.take(count).or_else(|| self.take_from_others(count)) {
+            work(part.start * grain..n.min(part.end * grain));
         }
         self.meet();
     }
 
-    /// The next part of `0..n` for this member.
-    fn part(&self, n: usize, grain: usize) -> Option<Range<usize>> {
-        let next = &self.state.next.0;
-        let mut start = next.load(Relaxed);
-        while start < n {
-            let end = n.min(start + ((n - start) / (2 * self.state.threads)).max(1).next_multiple_of(grain));
-            match next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
-                Ok(_) => return Some(start..end),
-                Err(now) => start = now,
-            }
-        }
-        None
+    /// The next of this member's part of `0..count`, a quarter of what is left of it.
+    fn take(&self, count: usize) -> Option<Range<usize>> {
+        self.state.left[self.member].0.change(self.phase(), self.even_part(self.member, count), |left| {
+            let end = left.start + (left.len() / 4).max(1);
+            (end..left.end, left.start..end)
+        })
+    }
+
+    /// Takes half of what another member has left, keeps it as this member's part, and takes the next of that.
+    fn take_from_others(&self, count: usize) -> Option<Range<usize>> {
+        let threads = self.state.threads;
+        let taken = (1..threads).find_map(|i| {
+            let other = (self.member + i) % threads;
+            self.state.left[other].0.change(self.phase(), self.even_part(other, count), |left| {
+                let start = left.end - left.len().div_ceil(2);
+                (left.start..start, start..left.end)
+            })
+        })?;
+        let end = taken.start + (taken.len() / 4).max(1);
+        self.state.left[self.member].0.set(self.phase(), end..taken.end);
+        Some(taken.start..end)
+    }
+
+    fn even_part(&self, member: usize, count: usize) -> Range<usize> {
+        let threads = self.state.threads;
+        member * count / threads..(member + 1) * count / threads
+    }
+
+    /// The present phase, which does not end before this member has met the others.
+    fn phase(&self) -> usize {
+        self.state.phases.0.load(Relaxed)
     }
 
     /// Waits until all members are here.
@@ -283,7 +309,6 @@ impl Crew<'_> {
         let phase = state.phases.0.load(Relaxed);
         if state.arrived.0.fetch_add(1, AcqRel) + 1 == state.threads {
             state.arrived.0.store(0, Relaxed);
-            state.next.0.store(0, Relaxed);
             state.phases.0.store(phase.wrapping_add(1), Release);
             return;
         }

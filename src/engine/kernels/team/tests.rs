@@ -21,6 +21,34 @@ fn everything_is_done_once_and_in_order() {
     }
 }
 
+/// More phases than their numbers in `left` tell apart, some without anything for some members.
+#[test]
+fn nothing_is_left_over_from_phases_long_ago() {
+    let (team, count) = (Team::new(2), AtomicUsize::new(0));
+    team.run(&|crew| {
+        for phase in 0..70_000 {
+            crew.share(phase % 4, 1, |items| _ = count.fetch_add(items.len(), Relaxed));
+        }
+    });
+    assert_eq!(count.into_inner(), 70_000 / 4 * 6);
+}
+
+#[test]
+fn members_take_from_one_who_is_late() {
+    let team = Team::new(3);
+    let (count, first) = (AtomicUsize::new(0), AtomicBool::new(true));
+    team.run(&|crew| {
+        // The first to come waits with its first piece until the others have done all the rest.
+        crew.share(100, 1, |items| {
+            count.fetch_add(items.len(), AcqRel);
+            if first.swap(false, AcqRel) {
+                wait(|| count.load(Acquire) == 100);
+            }
+        });
+    });
+    assert_eq!(count.into_inner(), 100);
+}
+
 #[test]
 fn a_panic_reaches_the_caller_and_the_team_lives_on() {
     let team = Team::new(3);
