@@ -129,15 +129,11 @@ impl Pages {
         assert!(first + value.len() <= self.head_dim);
         let ([_, start], at) = (self.head(layer, head), position % PAGE);
         let start = self.pages[position / PAGE].at(start);
-        let offset = |d: usize| (d / LANES * PAGE + at) * LANES + d % LANES;
-        // SAFETY: inside of the page, and the caller's.
-        unsafe {
-            match <&[u16; LANES]>::try_from(value) {
-                Ok(chunk) if first.is_multiple_of(LANES) => {
-                    start.add(offset(first)).cast::<[u16; LANES]>().write(*chunk)
-                }
-                _ => value.iter().enumerate().for_each(|(i, &x)| start.add(offset(first + i)).write(x)),
-            }
+        for (i, &x) in value.iter().enumerate() {
+            let d = first + i;
+            let offset = (d / LANES * PAGE + at) * LANES + d % LANES;
+            // SAFETY: inside of the page, and the caller's.
+            unsafe { *start.add(offset) = x };
         }
     }
 }

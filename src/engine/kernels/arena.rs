@@ -9,8 +9,8 @@ const SLAB: usize = 64 << 20;
 /// The size of a huge page, on which slabs begin.
 const HUGE: usize = 2 << 20;
 
-/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding runs through all weights for every token, and with
-/// pages of 4 kB it would wait for their addresses.
+/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding runs through all weights for
+/// every token, and with pages of 4 kB it would wait for their addresses.
 #[derive(Default)]
 pub struct Arena {
     slab: Option<Arc<Slab>>,

@@ -238,6 +238,12 @@ impl State {
     }
 }
 
+/// Items without their first quarter, and that: at least one item.
+fn quarter(items: Range<usize>) -> (Range<usize>, Range<usize>) {
+    let end = items.start + (items.len() / 4).max(1);
+    (end..items.end, items.start..end)
+}
+
 /// A member's view of its team within a step. All members make the same calls in the same order.
 pub struct Crew<'a> {
     state: &'a State,
@@ -272,10 +278,7 @@ impl Crew<'_> {
 
     /// The next of this member's part of `0..count`, a quarter of what is left of it.
     fn take(&self, count: usize) -> Option<Range<usize>> {
-        self.state.left[self.member].0.change(self.phase(), self.even_part(self.member, count), |left| {
-            let end = left.start + (left.len() / 4).max(1);
-            (end..left.end, left.start..end)
-        })
+        self.state.left[self.member].0.change(self.phase(), self.even_part(self.member, count), quarter)
     }
 
     /// Takes half of what another member has left, keeps it as this member's part, and takes the next of that.
@@ -288,9 +291,9 @@ impl Crew<'_> {
                 (left.start..start, start..left.end)
             })
         })?;
-        let end = taken.start + (taken.len() / 4).max(1);
-        self.state.left[self.member].0.set(self.phase(), end..taken.end);
-        Some(taken.start..end)
+        let (rest, first) = quarter(taken);
+        self.state.left[self.member].0.set(self.phase(), rest);
+        Some(first)
     }
 
     fn even_part(&self, member: usize, count: usize) -> Range<usize> {
