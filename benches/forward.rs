@@ -58,7 +58,9 @@ fn pass(bencher: Bencher, context: usize, rows: usize, layers: usize, vocab: usi
     }
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         llama.embed(&ids[context..], &mut hidden).unwrap();
-        llama.layers(0..layers, &mut hidden, context, &mut cache).unwrap();
+        llama
+            .layers(0..layers, &mut hidden, context, &mut cache)
+            .unwrap();
         hidden.keep(rows - logits..rows).unwrap();
         llama.head(&hidden, vocab, &mut out).unwrap();
     });

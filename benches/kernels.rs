@@ -9,8 +9,8 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use skiplens::engine::kernels::{
-    Acts, Arena, Attention, BLOCK, LANES, Level, Merge, PAGE, Packed, Page, Queries, SCORES, Shared, TILE, Team,
-    attend, merge, physical_cores, tile,
+    Acts, Arena, Attention, BLOCK, LANES, Level, Merge, PAGE, Packed, Page, Queries, SCORES,
+    Shared, TILE, Team, attend, merge, physical_cores, tile,
 };
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -23,10 +23,20 @@ const ROWS: usize = 1536;
 const COLS: usize = 576;
 
 fn matrix(dtype: GgmlDType, cols: usize) -> Packed {
-    let numbers: Vec<f32> = (0..ROWS * cols).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
+    let numbers: Vec<f32> = (0..ROWS * cols)
+        .map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5)
+        .collect();
     let tensor = Tensor::from_vec(numbers, (ROWS, cols), &Device::Cpu).unwrap();
     let data = QTensor::quantize(&tensor, dtype).unwrap();
-    Packed::new("w", dtype, ROWS, cols, &data.data().unwrap(), &mut Arena::default()).unwrap()
+    Packed::new(
+        "w",
+        dtype,
+        ROWS,
+        cols,
+        &data.data().unwrap(),
+        &mut Arena::default(),
+    )
+    .unwrap()
 }
 
 /// One matrix, in cache, on one thread.
@@ -36,18 +46,23 @@ fn product(bencher: Bencher, dtype: GgmlDType, cols: usize, rows: usize) {
     for row in 0..rows {
         // SAFETY: no one else is here.
         unsafe {
-            view.row(row).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 - 6.0);
+            view.row(row)
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, x)| *x = (i % 13) as f32 - 6.0);
             view.quantise(level, row, 0, cols / BLOCK * BLOCK);
         }
     }
     let mut out = [[0.0; LANES]; TILE];
-    bencher.counter(BytesCount::new(weights.bytes())).bench_local(|| {
-        for panel in 0..weights.panels() {
-            // SAFETY: the activations are there.
-            unsafe { tile(level, &weights, panel, &view, 0, rows, &mut out) };
-            black_box(&mut out);
-        }
-    });
+    bencher
+        .counter(BytesCount::new(weights.bytes()))
+        .bench_local(|| {
+            for panel in 0..weights.panels() {
+                // SAFETY: the activations are there.
+                unsafe { tile(level, &weights, panel, &view, 0, rows, &mut out) };
+                black_box(&mut out);
+            }
+        });
 }
 
 macro_rules! formats {
@@ -87,12 +102,32 @@ fn attention(bencher: Bencher, rows: usize) {
     let mut sums = vec![0.0; Queries::room(heads, DIM, positions)];
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         for row in (0..rows).step_by(most) {
-            let (first, rows, positions) = (row * heads * DIM, most.min(rows - row), positions + row);
-            let queries = Queries { first, stride: heads * DIM, rows, heads, head_dim: DIM, positions };
+            let (first, rows, positions) =
+                (row * heads * DIM, most.min(rows - row), positions + row);
+            let queries = Queries {
+                first,
+                stride: heads * DIM,
+                rows,
+                heads,
+                head_dim: DIM,
+                positions,
+            };
             let (keys, values, scores, sums) = (0, PAGE * DIM, &mut scores, &mut sums);
             // SAFETY: the page holds the positions, and no one else is here.
             unsafe {
-                attend(level, Attention { queries, q, page: &page, start: 0, keys, values, scores, sums });
+                attend(
+                    level,
+                    Attention {
+                        queries,
+                        q,
+                        page: &page,
+                        start: 0,
+                        keys,
+                        values,
+                        scores,
+                        sums,
+                    },
+                );
                 merge(level, Merge { queries, sums, out });
             }
         }
@@ -122,12 +157,17 @@ fn phases_of_a_team(bencher: Bencher) {
 #[divan::bench]
 fn phases_of_rayon(bencher: Bencher) {
     use rayon::prelude::*;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(physical_cores()).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(physical_cores())
+        .build()
+        .unwrap();
     let count = AtomicUsize::new(0);
     bencher.bench_local(|| {
         pool.install(|| {
             for _ in 0..PHASES {
-                (0..16usize).into_par_iter().for_each(|item| work(&count, item));
+                (0..16usize)
+                    .into_par_iter()
+                    .for_each(|item| work(&count, item));
             }
         });
     });

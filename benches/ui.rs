@@ -32,8 +32,19 @@ fn state(tokens: usize) -> State {
 /// One round more.
 fn grow(state: &mut State, words: &[String]) {
     let index = state.turns.last().map_or(0, |turn| turn.rounds.len());
-    let round = round(index, index * 3 % (words.len() - 9), &Settings::default(), words);
-    update(state, Msg::Engine(Event::Round { run: RunId(0), round: Box::new(round) }));
+    let round = round(
+        index,
+        index * 3 % (words.len() - 9),
+        &Settings::default(),
+        words,
+    );
+    update(
+        state,
+        Msg::Engine(Event::Round {
+            run: RunId(0),
+            round: Box::new(round),
+        }),
+    );
 }
 
 const TOKENS: [usize; 4] = [100, 1_000, 10_000, 100_000];
@@ -44,10 +55,14 @@ fn frame_while_writing(bencher: Bencher, tokens: usize) {
     let (mut state, words) = (state(tokens), answer());
     let mut screen = Screen::default();
     let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
-    terminal.draw(|frame| drop(screen.draw(&state, frame))).expect("a frame");
+    terminal
+        .draw(|frame| drop(screen.draw(&state, frame)))
+        .expect("a frame");
     bencher.bench_local(|| {
         grow(&mut state, &words);
-        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+        terminal
+            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .expect("a frame");
     });
 }
 
@@ -57,13 +72,29 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
     let (mut state, words) = (state(1), answer());
     update(
         &mut state,
-        Msg::Engine(Event::Finished { run: RunId(0), reason: StopReason::Eos, stats: Stats::default() }),
+        Msg::Engine(Event::Finished {
+            run: RunId(0),
+            reason: StopReason::Eos,
+            stats: Stats::default(),
+        }),
     );
     update(&mut state, Msg::Key(key("f7")));
     let grow = move |state: &mut State, index: usize| {
-        let round = round(index, index * 3 % (words.len() - 9), &Settings::default(), &words);
+        let round = round(
+            index,
+            index * 3 % (words.len() - 9),
+            &Settings::default(),
+            &words,
+        );
         for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
-            update(state, Msg::Engine(Event::Race { run: RunId(1), lane, round: Box::new(round.clone()) }));
+            update(
+                state,
+                Msg::Engine(Event::Race {
+                    run: RunId(1),
+                    lane,
+                    round: Box::new(round.clone()),
+                }),
+            );
         }
     };
     (0..tokens / 3).for_each(|index| grow(&mut state, index));
@@ -73,7 +104,9 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
     bencher.bench_local(|| {
         grow(&mut state, index);
         index += 1;
-        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+        terminal
+            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .expect("a frame");
     });
 }
 
@@ -87,6 +120,8 @@ fn frame_while_scrolling(bencher: Bencher, tokens: usize) {
     bencher.bench_local(|| {
         top = (top + 1) % (tokens / 20).max(1);
         state.view.top = Some(top);
-        terminal.draw(|frame| drop(black_box(screen.draw(&state, frame)))).expect("a frame");
+        terminal
+            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .expect("a frame");
     });
 }

@@ -8,7 +8,9 @@ pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 
 /// Where sessions are kept and a model may be put, if the system has such a place. Nothing is made on the disk.
 pub fn data() -> Option<PathBuf> {
-    let named = std::env::var_os(DATA_DIR).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let named = std::env::var_os(DATA_DIR)
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from);
     named.or_else(|| system().map(|folders| folders.data_dir().to_owned()))
 }
 

@@ -2,7 +2,9 @@
 //! for what it hands out, which is its record, and for nothing else.
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
-use skiplens::engine::decode::{Controller, Decoder, Phase, Round, Run, Session, Settings, Strategy, Watch};
+use skiplens::engine::decode::{
+    Controller, Decoder, Phase, Round, Run, Session, Settings, Strategy, Watch,
+};
 use skiplens::engine::kernels::{PAGE, Team};
 use skiplens::engine::model::{Hidden, Llama, random};
 use skiplens::engine::sampling::{Coupling, Sampling};
@@ -29,7 +31,9 @@ thread_local! {
 
 fn count() {
     let counted = COUNTED.try_with(|counted| {
-        let now = counted.get().unwrap_or_else(|| COUNT_NEW_THREADS.load(Relaxed));
+        let now = counted
+            .get()
+            .unwrap_or_else(|| COUNT_NEW_THREADS.load(Relaxed));
         counted.set(Some(now));
         now
     });
@@ -103,11 +107,21 @@ fn random_models() -> Vec<Checkpoint> {
 
 fn bundled() -> Checkpoint {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    weights::open(&root.join("assets").join(weights::BUNDLED_FILE), Dtype::Auto).unwrap()
+    weights::open(
+        &root.join("assets").join(weights::BUNDLED_FILE),
+        Dtype::Auto,
+    )
+    .unwrap()
 }
 
 fn load(checkpoint: &Checkpoint, threads: usize) -> Llama {
-    Llama::load(checkpoint, &candle_core::Device::Cpu, Some(threads), &mut |_| ()).unwrap()
+    Llama::load(
+        checkpoint,
+        &candle_core::Device::Cpu,
+        Some(threads),
+        &mut |_| (),
+    )
+    .unwrap()
 }
 
 /// A decoder that ends only when it may write no more.
@@ -117,11 +131,37 @@ fn decoder(checkpoint: &Checkpoint, threads: usize) -> Decoder {
 }
 
 fn all_sampling() -> [Sampling; 5] {
-    let plain = Sampling { temperature: 0.8, top_p: 1.0, seed: 5, ..Sampling::default() };
-    let filtered = Sampling { top_k: 40, top_p: 0.9, min_p: 0.01, ..plain.clone() };
-    let penalised = Sampling { repetition_penalty: 1.2, no_repeat_ngram: 3, ..filtered.clone() };
-    let rejection = Sampling { coupling: Coupling::Rejection, ..filtered.clone() };
-    [Sampling { sample: false, ..plain.clone() }, plain, filtered, penalised, rejection]
+    let plain = Sampling {
+        temperature: 0.8,
+        top_p: 1.0,
+        seed: 5,
+        ..Sampling::default()
+    };
+    let filtered = Sampling {
+        top_k: 40,
+        top_p: 0.9,
+        min_p: 0.01,
+        ..plain.clone()
+    };
+    let penalised = Sampling {
+        repetition_penalty: 1.2,
+        no_repeat_ngram: 3,
+        ..filtered.clone()
+    };
+    let rejection = Sampling {
+        coupling: Coupling::Rejection,
+        ..filtered.clone()
+    };
+    [
+        Sampling {
+            sample: false,
+            ..plain.clone()
+        },
+        plain,
+        filtered,
+        penalised,
+        rejection,
+    ]
 }
 
 /// Counts what each phase of a round asks for: what came before the phase that begins belongs to the one before.
@@ -166,7 +206,10 @@ fn record_of(round: &Round) -> usize {
 
 /// Whether the cache got another page in this round: that is the one thing that grows with the text.
 fn grew(round: &Round) -> bool {
-    let (first, last) = (round.position - 1, round.position + round.settings.num_speculations);
+    let (first, last) = (
+        round.position - 1,
+        round.position + round.settings.num_speculations,
+    );
     first / PAGE != last / PAGE || first.is_multiple_of(PAGE)
 }
 
@@ -174,11 +217,17 @@ fn grew(round: &Round) -> bool {
 /// than any before them, for which buffers grow.
 fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: usize) {
     let mut session: Session = decoder.session().unwrap();
-    let mut run: Run = decoder.begin(&mut session, prompt, settings, &mut ()).unwrap();
+    let mut run: Run = decoder
+        .begin(&mut session, prompt, settings, &mut ())
+        .unwrap();
     let (mut measured, mut most) = (0, 0);
     while run.stop().is_none() {
         let mut phases = PhaseCounts::default();
-        let (round, asked) = allocations(|| decoder.round(&mut session, &mut run, settings, &mut phases).unwrap());
+        let (round, asked) = allocations(|| {
+            decoder
+                .round(&mut session, &mut run, settings, &mut phases)
+                .unwrap()
+        });
         phases.close(None);
         let drafts_more = round.drafted.len() > most;
         most = most.max(round.drafted.len());
@@ -191,37 +240,97 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
             "{asked} allocations in a round, {} for its record: {about}",
             record_of(&round)
         );
-        assert!(phases.draft <= 1, "{} allocations for a draft token, which has one text: {about}", phases.draft);
-        assert!(phases.verify <= 1, "{} allocations to verify, which gives one text: {about}", phases.verify);
+        assert!(
+            phases.draft <= 1,
+            "{} allocations for a draft token, which has one text: {about}",
+            phases.draft
+        );
+        assert!(
+            phases.verify <= 1,
+            "{} allocations to verify, which gives one text: {about}",
+            phases.verify
+        );
         measured += 1;
     }
     assert!(measured > 0, "nothing was measured with {settings:?}");
 }
 
-fn decode_in_every_way(decoder: &mut Decoder, samplings: &[Sampling], prompt: &[u32], max_steps: usize) {
+fn decode_in_every_way(
+    decoder: &mut Decoder,
+    samplings: &[Sampling],
+    prompt: &[u32],
+    max_steps: usize,
+) {
     let layers = decoder.model().config.num_layers;
     for sampling in samplings {
-        let settings =
-            Settings { sampling: sampling.clone(), max_steps, exit_layer: layers / 4, ..Settings::default() };
+        let settings = Settings {
+            sampling: sampling.clone(),
+            max_steps,
+            exit_layer: layers / 4,
+            ..Settings::default()
+        };
         for strategy in [Strategy::Autoregressive, Strategy::EarlyExit] {
-            decode(decoder, prompt, &Settings { strategy, ..settings.clone() }, 2);
+            decode(
+                decoder,
+                prompt,
+                &Settings {
+                    strategy,
+                    ..settings.clone()
+                },
+                2,
+            );
         }
         for (draft_vocab, kvq_reuse) in [(0, true), (0, false), (256, true)] {
-            decode(decoder, prompt, &Settings { draft_vocab, kvq_reuse, ..settings.clone() }, 3);
+            decode(
+                decoder,
+                prompt,
+                &Settings {
+                    draft_vocab,
+                    kvq_reuse,
+                    ..settings.clone()
+                },
+                3,
+            );
         }
     }
 }
 
 /// With what moves the settings, and with stop strings, which hold text back.
 fn decode_with_controllers_and_stops(decoder: &mut Decoder, prompt: &[u32], max_steps: usize) {
-    let settings = Settings { max_steps, exit_layer: 1, ..Settings::default() };
-    for controller in
-        [Controller::Confidence { threshold: 0.1 }, Controller::AdaptiveSpeculations, Controller::ExitAndSpeculations]
-    {
-        decode(decoder, prompt, &Settings { controller, ..settings.clone() }, 20);
+    let settings = Settings {
+        max_steps,
+        exit_layer: 1,
+        ..Settings::default()
+    };
+    for controller in [
+        Controller::Confidence { threshold: 0.1 },
+        Controller::AdaptiveSpeculations,
+        Controller::ExitAndSpeculations,
+    ] {
+        decode(
+            decoder,
+            prompt,
+            &Settings {
+                controller,
+                ..settings.clone()
+            },
+            20,
+        );
     }
-    let stop_strings = vec!["never written".to_owned(), "\u{FFFD}\u{FFFD}, never".to_owned()];
-    decode(decoder, prompt, &Settings { stop_strings, stop_token_ids: vec![u32::MAX], ..settings }, 20);
+    let stop_strings = vec![
+        "never written".to_owned(),
+        "\u{FFFD}\u{FFFD}, never".to_owned(),
+    ];
+    decode(
+        decoder,
+        prompt,
+        &Settings {
+            stop_strings,
+            stop_token_ids: vec![u32::MAX],
+            ..settings
+        },
+        20,
+    );
 }
 
 /// Embedding, layers and head, a draft step's and a verify's, with buffers that were used once.
@@ -233,7 +342,9 @@ fn passes(checkpoint: &Checkpoint) {
     let ids: Vec<u32> = (3..12).collect();
     let mut pass = |rows: usize, layers: usize, vocab: usize, start: usize| {
         llama.embed(&ids[..rows], &mut hidden).unwrap();
-        llama.layers(0..layers, &mut hidden, start, &mut cache).unwrap();
+        llama
+            .layers(0..layers, &mut hidden, start, &mut cache)
+            .unwrap();
         llama.head(&hidden, vocab, &mut logits).unwrap();
     };
     pass(9, layers, 0, 0);
@@ -243,7 +354,10 @@ fn passes(checkpoint: &Checkpoint) {
             pass(1, layers / 4, 0, position);
             pass(9, layers, 0, position);
         });
-        assert_eq!(asked, 0, "allocations in forward passes at position {position}");
+        assert_eq!(
+            asked, 0,
+            "allocations in forward passes at position {position}"
+        );
     }
 }
 

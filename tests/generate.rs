@@ -12,19 +12,31 @@ fn skiplens(args: &[&str]) -> Output {
 fn skiplens_with_input(args: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_skiplens"))
         .args(args)
-        .env("SKIPLENS_DATA_DIR", std::env::temp_dir().join("skiplens-test-data"))
+        .env(
+            "SKIPLENS_DATA_DIR",
+            std::env::temp_dir().join("skiplens-test-data"),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
 fn json(args: &[&str]) -> Value {
     let output = skiplens(args);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -33,7 +45,17 @@ const PROMPT: &str = "Why is the sky blue?";
 #[test]
 fn every_setting_gives_the_autoregressive_text() {
     for sample in ["false", "true"] {
-        let common = ["generate", "--prompt", PROMPT, "--chat", "--json", "--max-steps", "40", "--sample", sample];
+        let common = [
+            "generate",
+            "--prompt",
+            PROMPT,
+            "--chat",
+            "--json",
+            "--max-steps",
+            "40",
+            "--sample",
+            sample,
+        ];
         let run = |more: &[&str]| json(&[&common, more].concat());
         let plain = run(&["--strategy", "autoregressive"]);
         assert!(!plain["text"].as_str().unwrap().is_empty());
@@ -57,21 +79,51 @@ fn check_record(report: &Value) {
     assert_eq!(count("drafted"), count("accepted") + count("rejected"));
     let tokens = report["tokens"].as_array().unwrap();
     assert_eq!(tokens.len() as u64, count("tokens"));
-    let of = |origin: &str| tokens.iter().filter(|token| token["origin"] == origin).count() as u64;
+    let of = |origin: &str| {
+        tokens
+            .iter()
+            .filter(|token| token["origin"] == origin)
+            .count() as u64
+    };
     assert_eq!(of("accepted"), count("accepted"));
     let rounds = report["rounds"].as_array().unwrap();
     assert_eq!(rounds.len() as u64, count("rounds"));
-    assert_eq!(of("corrected") + of("bonus") + of("plain") + of("accepted"), count("tokens"));
-    let text: String = tokens.iter().map(|token| token["text"].as_str().unwrap()).collect();
+    assert_eq!(
+        of("corrected") + of("bonus") + of("plain") + of("accepted"),
+        count("tokens")
+    );
+    let text: String = tokens
+        .iter()
+        .map(|token| token["text"].as_str().unwrap())
+        .collect();
     assert_eq!(text, report["text"].as_str().unwrap());
-    let drafted: usize = rounds.iter().map(|round| round["drafted"].as_array().unwrap().len()).sum();
+    let drafted: usize = rounds
+        .iter()
+        .map(|round| round["drafted"].as_array().unwrap().len())
+        .sum();
     assert_eq!(drafted as u64, count("drafted"));
 }
 
 #[test]
 fn layerskips_spelling_works() {
-    let args = ["generate", "--prompt", "Once upon a time", "--exit_layer", "6", "--num_speculations", "3"];
-    let more = ["--generation_strategy", "self_speculative", "--sample", "False", "--max_steps", "12", "--json"];
+    let args = [
+        "generate",
+        "--prompt",
+        "Once upon a time",
+        "--exit_layer",
+        "6",
+        "--num_speculations",
+        "3",
+    ];
+    let more = [
+        "--generation_strategy",
+        "self_speculative",
+        "--sample",
+        "False",
+        "--max_steps",
+        "12",
+        "--json",
+    ];
     let report = json(&[&args[..], &more].concat());
     let settings = &report["rounds"][0]["settings"];
     assert_eq!(settings["exit_layer"], 6);
@@ -82,7 +134,15 @@ fn layerskips_spelling_works() {
 
 #[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
-    let args = ["generate", "--max-steps", "8", "--sample", "false", "--color", "always"];
+    let args = [
+        "generate",
+        "--max-steps",
+        "8",
+        "--sample",
+        "false",
+        "--color",
+        "always",
+    ];
     let coloured = skiplens_with_input(&args, "The capital of France is");
     let text = String::from_utf8(coloured.stdout).unwrap();
     assert!(text.contains("\x1b["), "{text}");
@@ -90,12 +150,25 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let plain_text = String::from_utf8(plain.stdout).unwrap();
     assert!(!plain_text.contains('\x1b'));
     assert!(plain_text.contains("Paris"), "{plain_text}");
-    assert!(String::from_utf8(plain.stderr).unwrap().contains("acceptance"));
+    assert!(
+        String::from_utf8(plain.stderr)
+            .unwrap()
+            .contains("acceptance")
+    );
 }
 
 #[test]
 fn stop_words_cut_the_text() {
-    let args = ["generate", "--prompt", "1, 2, 3, 4, 5,", "--sample", "false", "--max-steps", "40", "--json"];
+    let args = [
+        "generate",
+        "--prompt",
+        "1, 2, 3, 4, 5,",
+        "--sample",
+        "false",
+        "--max-steps",
+        "40",
+        "--json",
+    ];
     let whole = json(&args)["text"].as_str().unwrap().to_owned();
     let middle: String = whole.chars().skip(5).take(3).collect();
     let report = json(&[&args[..], &["--stop-words", &middle]].concat());
@@ -108,7 +181,11 @@ fn stop_words_cut_the_text() {
 fn bad_input_is_refused_with_words_and_status_2() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.gguf");
-    std::fs::write(&broken, b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f").unwrap();
+    std::fs::write(
+        &broken,
+        b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    )
+    .unwrap();
     let long = "word ".repeat(20_000);
     let cases: [(&[&str], &str); 9] = [
         (&["--exit-layer", "0"], "exit layer"),
@@ -116,7 +193,10 @@ fn bad_input_is_refused_with_words_and_status_2() {
         (&["--num-speculations", "0"], "at least 1"),
         (&["--temperature", "-1"], "temperature"),
         (&["--top-p", "2"], "top-p"),
-        (&["--model", "/nonexistent/model.gguf"], "/nonexistent/model.gguf"),
+        (
+            &["--model", "/nonexistent/model.gguf"],
+            "/nonexistent/model.gguf",
+        ),
         (&["--model", broken.to_str().unwrap()], "broken.gguf"),
         (&["--dtype", "q9"], "q9"),
         (&["--device", "abacus"], "abacus"),
@@ -135,8 +215,25 @@ fn bad_input_is_refused_with_words_and_status_2() {
 
 #[test]
 fn tokens_of_a_round_stand_together() {
-    let report = json(&["generate", "--prompt", PROMPT, "--json", "--max-steps", "30", "-K", "3"]);
-    let rounds: Vec<u64> = report["tokens"].as_array().unwrap().iter().map(|t| t["round"].as_u64().unwrap()).collect();
+    let report = json(&[
+        "generate",
+        "--prompt",
+        PROMPT,
+        "--json",
+        "--max-steps",
+        "30",
+        "-K",
+        "3",
+    ]);
+    let rounds: Vec<u64> = report["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["round"].as_u64().unwrap())
+        .collect();
     assert!(rounds.is_sorted());
-    assert_eq!(rounds.iter().collect::<HashSet<_>>().len() as u64, report["stats"]["rounds"].as_u64().unwrap());
+    assert_eq!(
+        rounds.iter().collect::<HashSet<_>>().len() as u64,
+        report["stats"]["rounds"].as_u64().unwrap()
+    );
 }

@@ -18,14 +18,20 @@ fn logits(model: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
     let mut cache = model.new_cache(ids.len()).unwrap();
     let mut hidden = Hidden::default();
     model.embed(ids, &mut hidden).unwrap();
-    model.layers(0..model.config.num_layers, &mut hidden, 0, &mut cache).unwrap();
+    model
+        .layers(0..model.config.num_layers, &mut hidden, 0, &mut cache)
+        .unwrap();
     let mut out = Vec::new();
     model.head(&hidden, 0, &mut out).unwrap();
-    out.chunks(model.config.vocab_size).map(<[f32]>::to_vec).collect()
+    out.chunks(model.config.vocab_size)
+        .map(<[f32]>::to_vec)
+        .collect()
 }
 
 fn argmax(row: &[f32]) -> u32 {
-    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32
+    (0..row.len())
+        .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+        .unwrap() as u32
 }
 
 fn tiny_llama() -> PathBuf {
@@ -42,7 +48,12 @@ fn a_hugging_face_folder_computes_what_transformers_computes() {
         let checkpoint = weights::open(&tiny_llama(), dtype.parse().unwrap()).unwrap();
         assert_eq!(checkpoint.end_tokens, [261, 262]);
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-        assert_eq!(tokenizer.encode_with_bos(expected["text"].as_str().unwrap()).unwrap(), ids);
+        assert_eq!(
+            tokenizer
+                .encode_with_bos(expected["text"].as_str().unwrap())
+                .unwrap(),
+            ids
+        );
         compare(&logits(&load(&checkpoint), &ids), &expected);
     }
 }
@@ -51,11 +62,17 @@ fn compare(rows: &[Vec<f32>], expected: &serde_json::Value) {
     // The logits reach from -5 to 5, and our cache rounds keys and values to 16 bits.
     const TOLERANCE: f32 = 1e-2;
     let best: Vec<u32> = rows.iter().map(|row| argmax(row)).collect();
-    assert_eq!(best, serde_json::from_value::<Vec<u32>>(expected["argmax"].clone()).unwrap());
+    assert_eq!(
+        best,
+        serde_json::from_value::<Vec<u32>>(expected["argmax"].clone()).unwrap()
+    );
     for (position, wanted) in expected["logits"].as_object().unwrap() {
         let wanted: Vec<f32> = serde_json::from_value(wanted.clone()).unwrap();
         for (ours, theirs) in rows[position.parse::<usize>().unwrap()].iter().zip(wanted) {
-            assert!((ours - theirs).abs() < TOLERANCE, "position {position}: {ours} and {theirs}");
+            assert!(
+                (ours - theirs).abs() < TOLERANCE,
+                "position {position}: {ours} and {theirs}"
+            );
         }
     }
 }
@@ -65,24 +82,48 @@ fn the_chat_template_of_a_folder_is_used() {
     let checkpoint = weights::open(&tiny_llama(), Dtype::Auto).unwrap();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
-    let ids =
-        tokenizer.encode_chat(&template, &[Message { role: Role::User, content: "the<|eot_id|>".into() }]).unwrap();
-    assert_eq!(ids.iter().filter(|&&id| id >= 260).copied().collect::<Vec<_>>(), [260, 262]);
+    let ids = tokenizer
+        .encode_chat(
+            &template,
+            &[Message {
+                role: Role::User,
+                content: "the<|eot_id|>".into(),
+            }],
+        )
+        .unwrap();
+    assert_eq!(
+        ids.iter()
+            .filter(|&&id| id >= 260)
+            .copied()
+            .collect::<Vec<_>>(),
+        [260, 262]
+    );
     assert_eq!(tokenizer.decode(&ids), "user: the<|eot_id|>");
 }
 
 /// llama2.c's own test: what its smallest model writes from nothing, in 200 steps.
 #[test]
 fn stories260k_writes_what_llama2c_writes() {
-    let files = ["stories260K.bin", "tok512.bin", "stories260K.expected.txt"].map(|name| format!("golden/{name}"));
-    let [Some(model), Some(vocabulary), Some(expected)] = files.map(|file| support::shared(&file)) else { return };
+    let files = ["stories260K.bin", "tok512.bin", "stories260K.expected.txt"]
+        .map(|name| format!("golden/{name}"));
+    let [Some(model), Some(vocabulary), Some(expected)] = files.map(|file| support::shared(&file))
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stories260K.gguf");
-    support::llama2c::to_gguf(&std::fs::read(model).unwrap(), &std::fs::read(vocabulary).unwrap()).write(&path);
+    support::llama2c::to_gguf(
+        &std::fs::read(model).unwrap(),
+        &std::fs::read(vocabulary).unwrap(),
+    )
+    .write(&path);
     let checkpoint = weights::open(&path, Dtype::Auto).unwrap();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     let written = write(&load(&checkpoint), &tokenizer, 200);
-    assert_eq!(written.trim_end(), std::fs::read_to_string(expected).unwrap().trim_end());
+    assert_eq!(
+        written.trim_end(),
+        std::fs::read_to_string(expected).unwrap().trim_end()
+    );
 }
 
 /// Greedy text from BOS on, up to `steps` positions.
@@ -92,7 +133,14 @@ fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
     let (mut id, mut hidden) = (tokenizer.bos().unwrap(), Hidden::default());
     for position in 0..steps {
         model.embed(&[id], &mut hidden).unwrap();
-        model.layers(0..model.config.num_layers, &mut hidden, position, &mut cache).unwrap();
+        model
+            .layers(
+                0..model.config.num_layers,
+                &mut hidden,
+                position,
+                &mut cache,
+            )
+            .unwrap();
         let mut row = Vec::new();
         model.head(&hidden, 0, &mut row).unwrap();
         id = argmax(&row);
@@ -110,25 +158,42 @@ fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
 #[test]
 fn the_bundled_model_computes_what_transformers_computes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let checkpoint = weights::open(&root.join("assets").join(weights::BUNDLED_FILE), Dtype::Auto).unwrap();
+    let checkpoint = weights::open(
+        &root.join("assets").join(weights::BUNDLED_FILE),
+        Dtype::Auto,
+    )
+    .unwrap();
     let model = load(&checkpoint);
     let expected = std::fs::read_to_string(root.join("tests/golden/bundled.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
     let (mut rows, mut same, mut differences) = (0, 0, Vec::new());
     for case in expected["cases"].as_array().unwrap() {
         let ids: Vec<u32> = serde_json::from_value(case["prompt"].clone()).unwrap();
-        for (ours, theirs) in logits(&model, &ids).iter().zip(case["rows"].as_array().unwrap()) {
+        for (ours, theirs) in logits(&model, &ids)
+            .iter()
+            .zip(case["rows"].as_array().unwrap())
+        {
             let best: Vec<usize> = serde_json::from_value(theirs["ids"].clone()).unwrap();
             let values: Vec<f32> = serde_json::from_value(theirs["logits"].clone()).unwrap();
             rows += 1;
             same += usize::from(argmax(ours) == best[0] as u32);
-            differences.extend(best.iter().zip(&values).map(|(&id, value)| (ours[id] - value).abs()));
+            differences.extend(
+                best.iter()
+                    .zip(&values)
+                    .map(|(&id, value)| (ours[id] - value).abs()),
+            );
             // Where the likeliest token leads clearly, it leads here, too.
             assert!(values[0] - values[1] < 1.0 || argmax(ours) == best[0] as u32);
         }
     }
     let mean = differences.iter().sum::<f32>() / differences.len() as f32;
     let most = differences.iter().copied().fold(0.0, f32::max);
-    assert!(same * 10 >= rows * 9, "{same} of {rows} likeliest tokens are the same");
-    assert!(mean < 0.25 && most < 3.0, "logits differ by {mean} on average and by {most} at most");
+    assert!(
+        same * 10 >= rows * 9,
+        "{same} of {rows} likeliest tokens are the same"
+    );
+    assert!(
+        mean < 0.25 && most < 3.0,
+        "logits differ by {mean} on average and by {most} at most"
+    );
 }

@@ -41,23 +41,33 @@ const MOST_MEMORY: usize = 48 << 20;
 
 static GGUF: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf().bytes());
 static BYTE_LEVEL: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf_byte_level().bytes());
-static SAFETENSORS: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::safetensors(&tiny::huggingface_tensors()));
+static SAFETENSORS: LazyLock<Vec<u8>> =
+    LazyLock::new(|| tiny::safetensors(&tiny::huggingface_tensors()));
 
 /// Open it, read all of it. The error, if any, names the file.
 fn open_whole(path: &Path, dtype: Dtype) -> Result<(), String> {
     let result = weights::open(path, dtype).and_then(|checkpoint| {
         for layer in 0..checkpoint.config.num_layers {
             for name in ["attn_norm", "attn_q", "attn_k", "ffn_down"] {
-                let tensor = checkpoint.tensors.tensor(&format!("blk.{layer}.{name}.weight"))?.expect("it was checked");
-                let size = weights::gguf::byte_size(&tensor.shape, tensor.dtype).expect("it was checked");
+                let tensor = checkpoint
+                    .tensors
+                    .tensor(&format!("blk.{layer}.{name}.weight"))?
+                    .expect("it was checked");
+                let size =
+                    weights::gguf::byte_size(&tensor.shape, tensor.dtype).expect("it was checked");
                 assert_eq!(size, tensor.data.len() as u64);
             }
         }
         ChatTemplate::from_checkpoint(&checkpoint).map(drop)?;
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
-        tokenizer.encode("hello the </s>\n", true).map(|ids| drop(tokenizer.decode(&ids)))
+        tokenizer
+            .encode("hello the </s>\n", true)
+            .map(|ids| drop(tokenizer.decode(&ids)))
     });
-    assert!(PEAK.load(Ordering::Relaxed) < MOST_MEMORY, "{PEAK:?} bytes of memory");
+    assert!(
+        PEAK.load(Ordering::Relaxed) < MOST_MEMORY,
+        "{PEAK:?} bytes of memory"
+    );
     result.map_err(|e| e.to_string())
 }
 
@@ -123,7 +133,11 @@ fn damage(header: usize) -> impl Strategy<Value = Damage> {
     prop_oneof![
         (0..2 * header).prop_map(Damage::Truncate),
         (at(), any::<u8>()).prop_map(|(at, byte)| Damage::Set { at, byte }),
-        (at(), value, any::<bool>()).prop_map(|(at, value, wide)| Damage::Number { at, value, wide }),
+        (at(), value, any::<bool>()).prop_map(|(at, value, wide)| Damage::Number {
+            at,
+            value,
+            wide
+        }),
         (at(), 1..64usize).prop_map(|(at, length)| Damage::Cut { at, length }),
         (at(), 1..64usize).prop_map(|(at, length)| Damage::Repeat { at, length }),
     ]
@@ -160,7 +174,10 @@ fn header_of_safetensors() -> usize {
 
 fn named(result: Result<(), String>) {
     if let Err(error) = result {
-        assert!(error.contains("model") || error.contains("tokenizer") || error.contains("template"), "{error}");
+        assert!(
+            error.contains("model") || error.contains("tokenizer") || error.contains("template"),
+            "{error}"
+        );
     }
 }
 
@@ -219,7 +236,10 @@ fn refused(file: GgufBuilder, words: &str) {
 #[track_caller]
 fn refused_bytes(bytes: &[u8], words: &str) {
     let error = open_gguf(bytes).unwrap_err();
-    assert!(error.contains(words) && error.contains("model.gguf"), "{error}");
+    assert!(
+        error.contains(words) && error.contains("model.gguf"),
+        "{error}"
+    );
 }
 
 /// A tiny GGUF whose header says something else at a place.
@@ -240,34 +260,71 @@ fn gguf_faults_are_named() {
     refused_bytes(&GGUF[..3000], "truncated");
     refused_bytes(&GGUF[..GGUF.len() - 1], "outside of the file");
     refused_bytes(&patched(8, u64::MAX), "tensors, more than it can hold");
-    refused_bytes(&patched(16, 1 << 40), "metadata entries, more than it can hold");
+    refused_bytes(
+        &patched(16, 1 << 40),
+        "metadata entries, more than it can hold",
+    );
     refused_bytes(&patched(24, u64::MAX), "truncated");
     refused(tiny::gguf_metadata(), "token_embd.weight is missing");
-    refused(GgufBuilder::default().string("general.architecture", "llama"), "is missing");
-    refused(GgufBuilder::default().string("general.architecture", "gemma3"), "\"gemma3\"");
+    refused(
+        GgufBuilder::default().string("general.architecture", "llama"),
+        "is missing",
+    );
+    refused(
+        GgufBuilder::default().string("general.architecture", "gemma3"),
+        "\"gemma3\"",
+    );
     refused(tiny::gguf().u32("llama.context_length", 1), "occurs twice");
-    refused(tiny::gguf().u32("general.alignment", 3), "general.alignment");
-    refused(tiny::gguf().u32("llama.expert_count", 8), "mixture of experts");
+    refused(
+        tiny::gguf().u32("general.alignment", 3),
+        "general.alignment",
+    );
+    refused(
+        tiny::gguf().u32("llama.expert_count", 8),
+        "mixture of experts",
+    );
     refused(tiny::gguf().u32("split.count", 3), "one of 3 files");
-    refused(tiny::gguf().string("llama.rope.scaling.type", "yarn"), "yarn");
-    refused(tiny::gguf().f32("llama.rope.freq_base", f32::NAN), "llama.rope.freq_base");
+    refused(
+        tiny::gguf().string("llama.rope.scaling.type", "yarn"),
+        "yarn",
+    );
+    refused(
+        tiny::gguf().f32("llama.rope.freq_base", f32::NAN),
+        "llama.rope.freq_base",
+    );
     refused(tiny::gguf().u32("llama.attention.key_length", 7), "is odd");
 }
 
 #[test]
 fn tensor_faults_are_named() {
-    let tensor = |shape: &[usize], kind: u32| tiny::gguf().tensor("extra", shape, kind, vec![0; 64]);
-    refused(tensor(&[1 << 40, 1 << 40], 0), "no F32 tensor can have the shape");
+    let tensor =
+        |shape: &[usize], kind: u32| tiny::gguf().tensor("extra", shape, kind, vec![0; 64]);
+    refused(
+        tensor(&[1 << 40, 1 << 40], 0),
+        "no F32 tensor can have the shape",
+    );
     refused(tensor(&[1 << 60], 0), "outside of the file");
     refused(tensor(&[0, 4], 0), "no F32 tensor");
     refused(tensor(&[1, 1, 1, 1, 1], 0), "5 dimensions");
     refused(tensor(&[2, 33], 8), "no Q8_0 tensor");
     refused(tensor(&[2, 32], 23), "IQ4_XS");
     refused(tensor(&[2, 32], 77), "unknown type 77");
-    refused(tiny::gguf().tensor_f32("token_embd.weight", &[2], &[0.0; 2]), "occurs twice");
-    refused(tiny::gguf().tensor_f32("output.weight", &[2, 2], &[0.0; 4]), "output.weight has the shape [2, 2]");
-    refused(tiny::gguf().tensor_f32("blk.1.attn_q.bias", &[2], &[0.0; 2]), "biases");
-    refused(tiny::gguf().tensor_f32("rope_freqs.weight", &[2], &[1.0; 2]), "RoPE scaling");
+    refused(
+        tiny::gguf().tensor_f32("token_embd.weight", &[2], &[0.0; 2]),
+        "occurs twice",
+    );
+    refused(
+        tiny::gguf().tensor_f32("output.weight", &[2, 2], &[0.0; 4]),
+        "output.weight has the shape [2, 2]",
+    );
+    refused(
+        tiny::gguf().tensor_f32("blk.1.attn_q.bias", &[2], &[0.0; 2]),
+        "biases",
+    );
+    refused(
+        tiny::gguf().tensor_f32("rope_freqs.weight", &[2], &[1.0; 2]),
+        "RoPE scaling",
+    );
 }
 
 /// A header with this text, and this much data.
@@ -281,20 +338,34 @@ fn header(json: &str, data: usize) -> Vec<u8> {
 #[test]
 fn safetensors_faults_are_named() {
     let entry = |shape: &str, offsets: &str| {
-        header(&format!(r#"{{"lm_head.weight":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#), 16)
+        header(
+            &format!(
+                r#"{{"lm_head.weight":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#
+            ),
+            16,
+        )
     };
     let cases = [
         (b"".to_vec(), "empty"),
         (b"abc".to_vec(), "not a safetensors file"),
-        (u64::MAX.to_le_bytes().to_vec(), "a header of 18446744073709551615 bytes"),
+        (
+            u64::MAX.to_le_bytes().to_vec(),
+            "a header of 18446744073709551615 bytes",
+        ),
         (header("{", 0), "damaged safetensors header"),
         (header("[]", 0), "damaged safetensors header"),
         (entry("[4]", "[0,18446744073709551615]"), "claims the bytes"),
-        (entry("[4611686018427387904,4]", "[0,16]"), "damaged safetensors header"),
+        (
+            entry("[4611686018427387904,4]", "[0,16]"),
+            "damaged safetensors header",
+        ),
         (entry("[5]", "[0,16]"), "damaged safetensors header"),
         (entry("[4]", "[16,0]"), "claims the bytes"),
         (entry("[4]", "[0,16]"), "is missing"),
-        (SAFETENSORS[..SAFETENSORS.len() - 1].to_vec(), "damaged safetensors header"),
+        (
+            SAFETENSORS[..SAFETENSORS.len() - 1].to_vec(),
+            "damaged safetensors header",
+        ),
     ];
     for (bytes, words) in cases {
         let error = open_safetensors(&bytes, Dtype::Auto).unwrap_err();
@@ -315,9 +386,14 @@ fn with_config(key: &str, value: serde_json::Value) -> String {
 #[test]
 fn configurations_are_checked_against_the_tensors() {
     let huge = u32::MAX;
-    for key in
-        ["vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "head_dim"]
-    {
+    for key in [
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "head_dim",
+    ] {
         let error = with_config(key, huge.into());
         assert!(error != "it opened", "{key}");
         assert!(with_config(key, 0.into()) != "it opened", "{key}");
@@ -325,8 +401,13 @@ fn configurations_are_checked_against_the_tensors() {
     }
     assert!(with_config("num_key_value_heads", 3.into()).contains("cannot share"));
     assert!(with_config("max_position_embeddings", huge.into()).contains("context length"));
-    assert!(with_config("architectures", serde_json::json!(["MistralForCausalLM"])).contains("MistralForCausalLM"));
+    assert!(
+        with_config("architectures", serde_json::json!(["MistralForCausalLM"]))
+            .contains("MistralForCausalLM")
+    );
     assert!(with_config("attention_bias", true.into()).contains("attention_bias"));
-    assert!(with_config("quantization_config", serde_json::json!({"bits": 4})).contains("quantised"));
+    assert!(
+        with_config("quantization_config", serde_json::json!({"bits": 4})).contains("quantised")
+    );
     assert!(with_config("rope_scaling", serde_json::json!({"type": "yarn"})).contains("yarn"));
 }

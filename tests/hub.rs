@@ -18,18 +18,29 @@ fn tiny_files() -> Served {
     let mut served = Served::default();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
-        served.files.insert(path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap());
+        served.files.insert(
+            path.file_name().unwrap().to_str().unwrap().to_owned(),
+            std::fs::read(path).unwrap(),
+        );
     }
-    served.files.insert("README.md".into(), b"not needed".to_vec());
+    served
+        .files
+        .insert("README.md".into(), b"not needed".to_vec());
     served
 }
 
 fn client(endpoint: &str, cache: &Path) -> Hub {
-    Hub { cache: cache.to_owned(), endpoint: endpoint.to_owned(), token: None, offline: false }
+    Hub {
+        cache: cache.to_owned(),
+        endpoint: endpoint.to_owned(),
+        token: None,
+        offline: false,
+    }
 }
 
 fn fetch(hub: &Hub, name: &str) -> Result<PathBuf, String> {
-    hub.fetch(&HubModel::parse(name).unwrap(), &mut |_, _| {}).map_err(|e| e.to_string())
+    hub.fetch(&HubModel::parse(name).unwrap(), &mut |_, _| {})
+        .map_err(|e| e.to_string())
 }
 
 #[test]
@@ -39,30 +50,56 @@ fn a_model_is_downloaded_once() {
     assert!(hub.cached_models().is_empty());
     let mut stages = Vec::new();
     let mut note = |stage: &str, fraction: Option<f32>| stages.push((stage.to_owned(), fraction));
-    let folder = hub.fetch(&HubModel::repository(REPOSITORY), &mut note).unwrap();
-    assert!(stages.contains(&("downloading model.safetensors".to_owned(), Some(1.0))), "{stages:?}");
+    let folder = hub
+        .fetch(&HubModel::repository(REPOSITORY), &mut note)
+        .unwrap();
+    assert!(
+        stages.contains(&("downloading model.safetensors".to_owned(), Some(1.0))),
+        "{stages:?}"
+    );
     let checkpoint = weights::open(&folder, Dtype::Auto).unwrap();
-    assert_eq!((checkpoint.name.as_str(), checkpoint.config.num_layers), (REPOSITORY, tiny::LAYERS));
+    assert_eq!(
+        (checkpoint.name.as_str(), checkpoint.config.num_layers),
+        (REPOSITORY, tiny::LAYERS)
+    );
     let requests = server.requests.lock().unwrap().clone();
-    assert!(!requests.iter().any(|path| path.contains("README")), "{requests:?}");
+    assert!(
+        !requests.iter().any(|path| path.contains("README")),
+        "{requests:?}"
+    );
 
     hub.offline = true;
     assert_eq!(fetch(&hub, REPOSITORY).unwrap(), folder);
-    assert_eq!(*server.requests.lock().unwrap(), requests, "the second time it comes from the cache");
+    assert_eq!(
+        *server.requests.lock().unwrap(),
+        requests,
+        "the second time it comes from the cache"
+    );
     let cached = hub.cached_models();
-    assert_eq!((cached.len(), cached[0].id.as_str(), &cached[0].path), (1, REPOSITORY, &folder));
+    assert_eq!(
+        (cached.len(), cached[0].id.as_str(), &cached[0].path),
+        (1, REPOSITORY, &folder)
+    );
     assert!(cached[0].bytes > 100_000);
 }
 
 /// Given up in the middle, a download leaves the worker free, and goes on later where it was.
 #[test]
 fn a_download_can_be_given_up_and_continued() {
-    let served = Served { slowly: true, ..tiny_files() };
+    let served = Served {
+        slowly: true,
+        ..tiny_files()
+    };
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let hub = client(&server.endpoint, cache.path());
     let load = move |_: &ModelRequest, progress: Progress<'_>| {
         let folder = hub.fetch(&HubModel::repository(REPOSITORY), progress)?;
-        Instance::from_checkpoint(&weights::open(&folder, Dtype::Auto)?, &Device::Cpu, Some(1), progress)
+        Instance::from_checkpoint(
+            &weights::open(&folder, Dtype::Auto)?,
+            &Device::Cpu,
+            Some(1),
+            progress,
+        )
     };
     let mut worker = worker::spawn_with(load).unwrap();
     let mut until = |last: &dyn Fn(&Event) -> bool| {
@@ -83,13 +120,18 @@ fn a_download_can_be_given_up_and_continued() {
     let end = until(&|event| matches!(event, Event::Loaded(_) | Event::LoadFailed(_)));
     assert!(matches!(end, Event::Loaded(_)), "{end:?}");
     let begun = server.begun.lock().unwrap();
-    assert!(begun.iter().any(|from| *from > 1000), "continued where it was: {begun:?}");
+    assert!(
+        begun.iter().any(|from| *from > 1000),
+        "continued where it was: {begun:?}"
+    );
 }
 
 #[test]
 fn sharded_weights_are_downloaded_in_full() {
     let mut served = tiny_files();
-    let (first, second) = tiny::huggingface_tensors().into_iter().partition(|(name, _)| name.contains("layers"));
+    let (first, second) = tiny::huggingface_tensors()
+        .into_iter()
+        .partition(|(name, _)| name.contains("layers"));
     let mut map = serde_json::Map::new();
     for (name, tensors) in [("a.safetensors", &first), ("b.safetensors", &second)] {
         served.files.insert(name.into(), tiny::safetensors(tensors));
@@ -97,7 +139,9 @@ fn sharded_weights_are_downloaded_in_full() {
     }
     served.files.remove("model.safetensors");
     let index = serde_json::json!({ "weight_map": map }).to_string();
-    served.files.insert("model.safetensors.index.json".into(), index.into_bytes());
+    served
+        .files
+        .insert("model.safetensors.index.json".into(), index.into_bytes());
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let folder = fetch(&client(&server.endpoint, cache.path()), REPOSITORY).unwrap();
     weights::open(&folder, Dtype::Auto).unwrap();
@@ -107,15 +151,26 @@ fn sharded_weights_are_downloaded_in_full() {
 fn a_gguf_is_chosen_among_several() {
     let mut served = Served::default();
     for name in ["tiny-F16.gguf", "tiny-Q8_0.gguf", "more/tiny-Q4_0.gguf"] {
-        served.files.insert(name.into(), tiny::gguf().string("test.name", name).bytes());
+        served
+            .files
+            .insert(name.into(), tiny::gguf().string("test.name", name).bytes());
     }
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let hub = client(&server.endpoint, cache.path());
-    let name = |model: &str| fetch(&hub, model).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let name = |model: &str| {
+        fetch(&hub, model).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+    };
     assert_eq!(name("someone/tiny:f16").unwrap(), "tiny-F16.gguf");
-    assert_eq!(name("someone/tiny/more/tiny-Q4_0.gguf").unwrap(), "tiny-Q4_0.gguf");
+    assert_eq!(
+        name("someone/tiny/more/tiny-Q4_0.gguf").unwrap(),
+        "tiny-Q4_0.gguf"
+    );
     assert_eq!(name("someone/tiny:Q8_0").unwrap(), "tiny-Q8_0.gguf");
-    assert!(name("someone/tiny:Q2_K").unwrap_err().contains("holds no GGUF file Q2_K: more/tiny-Q4_0.gguf"));
+    assert!(
+        name("someone/tiny:Q2_K")
+            .unwrap_err()
+            .contains("holds no GGUF file Q2_K: more/tiny-Q4_0.gguf")
+    );
     weights::open(&fetch(&hub, "someone/tiny:F16").unwrap(), Dtype::Auto).unwrap();
     assert_eq!(hub.cached_models().len(), 1);
 }
@@ -127,12 +182,19 @@ fn gated_models_say_how_to_get_access() {
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let mut hub = client(&server.endpoint, cache.path());
     let error = fetch(&hub, REPOSITORY).unwrap_err();
-    for words in ["Request access at https://huggingface.co/someone/tiny", "hf auth login", "HF_TOKEN"] {
+    for words in [
+        "Request access at https://huggingface.co/someone/tiny",
+        "hf auth login",
+        "HF_TOKEN",
+    ] {
         assert!(error.contains(words), "{error}");
     }
     hub.token = Some("wrong".into());
     let error = fetch(&hub, REPOSITORY).unwrap_err();
-    assert!(error.contains("your Hugging Face token gives no access"), "{error}");
+    assert!(
+        error.contains("your Hugging Face token gives no access"),
+        "{error}"
+    );
     hub.token = Some("right".into());
     weights::open(&fetch(&hub, REPOSITORY).unwrap(), Dtype::Auto).unwrap();
 }
@@ -142,10 +204,16 @@ fn what_is_not_there_is_explained() {
     let (server, cache) = (FakeHub::start(tiny_files()), tempfile::tempdir().unwrap());
     let mut hub = client(&server.endpoint, cache.path());
     let error = fetch(&hub, "nobody/nothing").unwrap_err();
-    assert!(error.contains("there is no nobody/nothing at http://127.0.0.1"), "{error}");
+    assert!(
+        error.contains("there is no nobody/nothing at http://127.0.0.1"),
+        "{error}"
+    );
     hub.offline = true;
     let error = fetch(&hub, REPOSITORY).unwrap_err();
-    assert!(error.contains("not in the cache") && error.contains("HF_HUB_OFFLINE"), "{error}");
+    assert!(
+        error.contains("not in the cache") && error.contains("HF_HUB_OFFLINE"),
+        "{error}"
+    );
     // A port on which nobody listens.
     let unreachable = client("http://127.0.0.1:9", cache.path());
     let error = fetch(&unreachable, REPOSITORY).unwrap_err();
@@ -157,11 +225,20 @@ fn a_model_of_another_kind_is_refused_before_its_weights_come() {
     let mut served = tiny_files();
     let mut config = tiny::config_json();
     config["architectures"] = serde_json::json!(["Qwen2ForCausalLM"]);
-    served.files.insert("config.json".into(), config.to_string().into_bytes());
+    served
+        .files
+        .insert("config.json".into(), config.to_string().into_bytes());
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let error = fetch(&client(&server.endpoint, cache.path()), REPOSITORY).unwrap_err();
     assert!(error.contains("Qwen2ForCausalLM"), "{error}");
-    assert!(!server.requests.lock().unwrap().iter().any(|path| path.ends_with("safetensors")));
+    assert!(
+        !server
+            .requests
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|path| path.ends_with("safetensors"))
+    );
 }
 
 #[test]

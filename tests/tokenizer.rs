@@ -12,14 +12,22 @@ use std::path::Path;
 /// llama.cpp's own test cases for the vocabulary of Llama 2.
 #[test]
 fn sentencepiece_agrees_with_llama_cpp() {
-    let Some(path) = support::shared("golden/ggml-vocab-llama-spm.gguf") else { return };
+    let Some(path) = support::shared("golden/ggml-vocab-llama-spm.gguf") else {
+        return;
+    };
     let tokenizer = vocabulary(&path);
     let inputs = fs::read_to_string(path.with_extension("gguf.inp")).unwrap();
     let outputs = fs::read_to_string(path.with_extension("gguf.out")).unwrap();
-    let cases: Vec<_> = inputs.split("\n__ggml_vocab_test__\n").zip(outputs.lines()).collect();
+    let cases: Vec<_> = inputs
+        .split("\n__ggml_vocab_test__\n")
+        .zip(outputs.lines())
+        .collect();
     assert_eq!(cases.len(), 46);
     for (text, expected) in cases {
-        let expected: Vec<u32> = expected.split_whitespace().map(|id| id.parse().unwrap()).collect();
+        let expected: Vec<u32> = expected
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .collect();
         let ids = tokenizer.encode(text, false).unwrap();
         assert_eq!(ids, expected, "{text:?}");
         assert_eq!(tokenizer.decode(&ids), text);
@@ -29,17 +37,25 @@ fn sentencepiece_agrees_with_llama_cpp() {
 /// SmolLM2's vocabulary against llama.cpp and Hugging Face's tokenizers; the script beside the file wrote it.
 #[test]
 fn byte_level_agrees_with_two_others() {
-    let Some(path) = support::smollm2() else { return };
-    let tokenizer = Tokenizer::from_checkpoint(&weights::open(&path, Dtype::Auto).unwrap()).unwrap();
-    let file =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/smollm2_tokens.jsonl")).unwrap();
+    let Some(path) = support::smollm2() else {
+        return;
+    };
+    let tokenizer =
+        Tokenizer::from_checkpoint(&weights::open(&path, Dtype::Auto).unwrap()).unwrap();
+    let file = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/smollm2_tokens.jsonl"),
+    )
+    .unwrap();
     for line in file.lines() {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let text = case["text"].as_str().unwrap();
         let expected: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
         assert_eq!(tokenizer.encode(text, false).unwrap(), expected, "{text:?}");
         // The vocabulary lacks some control characters, which every program drops.
-        if !text.chars().any(|c| c.is_ascii_control() && !c.is_whitespace()) {
+        if !text
+            .chars()
+            .any(|c| c.is_ascii_control() && !c.is_whitespace())
+        {
             assert_eq!(tokenizer.decode(&expected), text);
         }
     }
@@ -47,20 +63,25 @@ fn byte_level_agrees_with_two_others() {
 
 #[test]
 fn llama2c_vocabulary_converts() {
-    let (Some(model), Some(vocabulary)) =
-        (support::shared("golden/stories260K.bin"), support::shared("golden/tok512.bin"))
-    else {
+    let (Some(model), Some(vocabulary)) = (
+        support::shared("golden/stories260K.bin"),
+        support::shared("golden/tok512.bin"),
+    ) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stories.gguf");
-    support::llama2c::to_gguf(&fs::read(model).unwrap(), &fs::read(vocabulary).unwrap()).write(&path);
+    support::llama2c::to_gguf(&fs::read(model).unwrap(), &fs::read(vocabulary).unwrap())
+        .write(&path);
     let checkpoint = weights::open(&path, Dtype::Auto).unwrap();
     assert_eq!(checkpoint.end_tokens, [2]);
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     assert_eq!((tokenizer.bos(), tokenizer.vocab_size()), (Some(1), 512));
     let text = "Once upon a time, there was a little girl named Lily.";
-    assert_eq!(tokenizer.decode(&tokenizer.encode(text, false).unwrap()), text);
+    assert_eq!(
+        tokenizer.decode(&tokenizer.encode(text, false).unwrap()),
+        text
+    );
 }
 
 /// The whole is the sum of its parts, whatever the ids.
@@ -77,9 +98,15 @@ fn stream_equals_decode(tokenizer: &Tokenizer, ids: &[u32]) {
     }
     text.push_str(&stream.finish());
     assert_eq!(text, tokenizer.decode(ids));
-    let bytes: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.token_bytes(id)).collect();
+    let bytes: Vec<u8> = ids
+        .iter()
+        .flat_map(|&id| tokenizer.token_bytes(id))
+        .collect();
     let whole = String::from_utf8_lossy(&bytes);
-    assert!(whole == text || whole.strip_prefix(' ') == Some(&text), "{whole:?} {text:?}");
+    assert!(
+        whole == text || whole.strip_prefix(' ') == Some(&text),
+        "{whole:?} {text:?}"
+    );
 }
 
 fn vocabulary(path: &Path) -> Tokenizer {
@@ -102,15 +129,30 @@ fn built(file: support::gguf::GgufBuilder) -> Tokenizer {
 #[test]
 fn llama3_words_are_split() {
     let tokenizer = built(support::tiny::gguf_byte_level());
-    assert_eq!(tokenizer.bos().map(|id| tokenizer.piece(id)).as_deref(), Some("<|begin_of_text|>"));
+    assert_eq!(
+        tokenizer.bos().map(|id| tokenizer.piece(id)).as_deref(),
+        Some("<|begin_of_text|>")
+    );
     let pieces = |text: &str| -> Vec<String> {
-        tokenizer.encode(text, true).unwrap().into_iter().map(|id| tokenizer.piece(id)).collect()
+        tokenizer
+            .encode(text, true)
+            .unwrap()
+            .into_iter()
+            .map(|id| tokenizer.piece(id))
+            .collect()
     };
     assert_eq!(pieces("hello hello"), ["hello", " hello"]);
     assert_eq!(pieces("12312"), ["123", "12"], "not 12 312");
     assert_eq!(pieces("412"), ["4", "12"]);
-    assert_eq!(pieces("4123"), ["4", "12", "3"], "412 is one word, 3 the next");
-    assert_eq!(pieces("hello<|eot_id|>hello"), ["hello", "<|eot_id|>", "hello"]);
+    assert_eq!(
+        pieces("4123"),
+        ["4", "12", "3"],
+        "412 is one word, 3 the next"
+    );
+    assert_eq!(
+        pieces("hello<|eot_id|>hello"),
+        ["hello", "<|eot_id|>", "hello"]
+    );
     assert_eq!(pieces("é")[0], "\\xC3");
 }
 
@@ -137,11 +179,17 @@ proptest! {
 
 #[test]
 fn long_texts_without_a_break_are_encoded() {
-    let tokenizers = [Some(tiny()), support::smollm2().map(|path| vocabulary(&path))];
+    let tokenizers = [
+        Some(tiny()),
+        support::smollm2().map(|path| vocabulary(&path)),
+    ];
     for tokenizer in tokenizers.into_iter().flatten() {
         for unit in [" ", "\n", "a", "1", "é", " \n"] {
             let text = unit.repeat(200_000);
-            assert_eq!(tokenizer.decode(&tokenizer.encode(&text, true).unwrap()), text);
+            assert_eq!(
+                tokenizer.decode(&tokenizer.encode(&text, true).unwrap()),
+                text
+            );
         }
     }
 }
@@ -156,12 +204,17 @@ fn control_tokens_are_recognised_when_asked() {
     assert!(!plain.iter().any(|&id| tokenizer.is_special(id)));
     assert_eq!(tokenizer.decode(&plain), "<s>hello</s>");
     let mut named = TextStream::new(&tokenizer).keep_special(true);
-    assert_eq!(ids.iter().map(|&id| named.push(id)).collect::<String>(), "<s>hello</s>");
+    assert_eq!(
+        ids.iter().map(|&id| named.push(id)).collect::<String>(),
+        "<s>hello</s>"
+    );
 }
 
 #[test]
 fn pieces_can_be_read() {
     let tokenizer = tiny();
-    let pieces: Vec<_> = [1, 3 + 0xE2, 3 + b'a' as u32, 9999].map(|id| tokenizer.piece(id)).to_vec();
+    let pieces: Vec<_> = [1, 3 + 0xE2, 3 + b'a' as u32, 9999]
+        .map(|id| tokenizer.piece(id))
+        .to_vec();
     assert_eq!(pieces, ["<s>", "\\xE2", "a", "[9999]"]);
 }

@@ -26,7 +26,11 @@ fn skiplens(data: &Path, args: &[&str]) -> Output {
 /// What a command that succeeds prints.
 fn printed(data: &Path, args: &[&str]) -> String {
     let output = skiplens(data, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -54,12 +58,23 @@ fn sessions_are_imported_listed_renamed_deleted_and_restored() {
     printed(data, &["rename", &id, "Greeting"]);
     assert!(printed(data, &["list", "greet"]).contains("Greeting"));
     let found = printed(data, &["list", "GOOD", "Morning"]);
-    assert!(found.starts_with("session ") && found.contains("\n    Good morning␛[2J\n"), "{found}");
-    assert_eq!(printed(data, &["list", "no", "such\x1b[2J"]), "no session holds “no such␛[2J”\n");
-    assert_eq!(printed(data, &["list", "nothing", "--json"]), "");
-    let line: serde_json::Value = serde_json::from_str(&printed(data, &["list", "--json"])).unwrap();
+    assert!(
+        found.starts_with("session ") && found.contains("\n    Good morning␛[2J\n"),
+        "{found}"
+    );
     assert_eq!(
-        (line["tokens"].as_u64(), line["drafted"].as_u64(), line["accepted"].as_u64()),
+        printed(data, &["list", "no", "such\x1b[2J"]),
+        "no session holds “no such␛[2J”\n"
+    );
+    assert_eq!(printed(data, &["list", "nothing", "--json"]), "");
+    let line: serde_json::Value =
+        serde_json::from_str(&printed(data, &["list", "--json"])).unwrap();
+    assert_eq!(
+        (
+            line["tokens"].as_u64(),
+            line["drafted"].as_u64(),
+            line["accepted"].as_u64()
+        ),
         (Some(2), Some(2), Some(1))
     );
     assert!(printed(data, &["delete", "last"]).contains(&id));
@@ -75,12 +90,18 @@ fn the_trash_is_listed_restored_from_and_emptied() {
     let data = folder.path();
     printed(data, &["delete", &id]);
     let listed = printed(data, &["trash"]);
-    assert!(listed.contains("Hello <b>there</b>") && listed.contains("1 session, "), "{listed}");
+    assert!(
+        listed.contains("Hello <b>there</b>") && listed.contains("1 session, "),
+        "{listed}"
+    );
     printed(data, &["trash", "restore", &id]);
     assert!(printed(data, &["trash"]).contains("no sessions"));
     printed(data, &["delete", &id]);
     assert!(printed(data, &["trash", "empty", "--older-than", "1"]).contains("nothing to remove"));
-    assert!(complaint(data, &["trash", "empty"]).contains("1 session, "), "it asks before");
+    assert!(
+        complaint(data, &["trash", "empty"]).contains("1 session, "),
+        "it asks before"
+    );
     assert!(printed(data, &["trash", "empty", "--yes"]).contains("removed 1 session"));
     assert!(complaint(data, &["trash", "restore", &id]).contains("no session"));
 }
@@ -107,14 +128,26 @@ fn dates_are_of_the_users_zone() {
 fn shown_and_replayed_text_never_acts() {
     let (folder, _) = with_journal();
     let shown = printed(folder.path(), &["show", "--rejected"]);
-    assert!(shown.contains("Good day morning␛[2J") && !shown.contains('\x1b'), "{shown}");
-    assert!(shown.contains("q8_0␛]0;x␇ · cpu⟨009B⟩2J"), "the model's description is foreign, too: {shown}");
+    assert!(
+        shown.contains("Good day morning␛[2J") && !shown.contains('\x1b'),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("q8_0␛]0;x␇ · cpu⟨009B⟩2J"),
+        "the model's description is foreign, too: {shown}"
+    );
     assert!(!printed(folder.path(), &["show"]).contains(" day"));
     let coloured = printed(folder.path(), &["show", "--color", "always"]);
-    assert!(coloured.contains("\x1b[32;4mGood\x1b[0m") && coloured.contains("\x1b[1;33m morning␛[2J\x1b[0m"));
+    assert!(
+        coloured.contains("\x1b[32;4mGood\x1b[0m")
+            && coloured.contains("\x1b[1;33m morning␛[2J\x1b[0m")
+    );
     assert!(!coloured.contains("\x1b]"), "{coloured:?}");
     let played = printed(folder.path(), &["replay", "--speed", "inf"]);
-    assert!(played.contains("Hello <b>there</b>") && played.contains("Good morning␛[2J"), "{played}");
+    assert!(
+        played.contains("Hello <b>there</b>") && played.contains("Good morning␛[2J"),
+        "{played}"
+    );
     assert!(complaint(folder.path(), &["replay", "--speed", "0"]).contains("above 0"));
 }
 
@@ -128,11 +161,15 @@ fn exports_go_to_files_and_come_back() {
     assert!(complaint(data, &["export", "-o", file]).contains("--force"));
     printed(data, &["export", "-o", file, "--force"]);
     assert_eq!(printed(data, &["show", file]), printed(data, &["show"]));
-    assert!(printed(data, &["export", file, "-f", "html"]).contains("Hello &lt;b&gt;there&lt;/b&gt;"));
+    assert!(
+        printed(data, &["export", file, "-f", "html"]).contains("Hello &lt;b&gt;there&lt;/b&gt;")
+    );
     printed(data, &["import", file]);
     assert_eq!(printed(data, &["list", "--json"]).lines().count(), 2);
     assert!(complaint(data, &["export"]).contains("--format (markdown, html, "));
-    assert!(complaint(data, &["export", "-o", "x.txt"]).contains("the ending of x.txt names no format"));
+    assert!(
+        complaint(data, &["export", "-o", "x.txt"]).contains("the ending of x.txt names no format")
+    );
     assert!(complaint(data, &["show", "20"]).contains("fits 2 sessions"));
     assert!(complaint(data, &["show", "nothing"]).contains("no session is called"));
 }
@@ -143,7 +180,9 @@ fn files_from_the_future_are_refused_by_every_command() {
     let (folder, id) = with_journal();
     let data = folder.path();
     let file = data.join(format!("sessions/{id}.jsonl"));
-    let later = std::fs::read_to_string(&file).unwrap().replacen("\"schema\":1", "\"schema\":7", 1);
+    let later = std::fs::read_to_string(&file)
+        .unwrap()
+        .replacen("\"schema\":1", "\"schema\":7", 1);
     std::fs::write(&file, &later).unwrap();
     let path = file.to_str().unwrap();
     for args in [
@@ -156,11 +195,19 @@ fn files_from_the_future_are_refused_by_every_command() {
         &["rename", "last", "x"],
     ] {
         let told = complaint(data, args);
-        assert!(told.contains("newer skiplens") && told.contains("schema 7"), "{args:?}: {told}");
+        assert!(
+            told.contains("newer skiplens") && told.contains("schema 7"),
+            "{args:?}: {told}"
+        );
         assert_eq!(told.lines().count(), 1, "{args:?}: {told}");
     }
     let listed = printed(data, &["list"]);
-    assert!(listed.contains(&format!("{id}  cannot be read: it was written by a newer skiplens")), "{listed}");
+    assert!(
+        listed.contains(&format!(
+            "{id}  cannot be read: it was written by a newer skiplens"
+        )),
+        "{listed}"
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), later);
 }
 
@@ -168,14 +215,28 @@ fn files_from_the_future_are_refused_by_every_command() {
 fn faults_are_told_once_and_name_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    for args in
-        [&["show"][..], &["export", "-f", "html"], &["replay"], &["delete", "last"], &["trash", "restore", "last"]]
-    {
-        assert!(complaint(data, args).contains("there is no session in "), "{args:?}");
+    for args in [
+        &["show"][..],
+        &["export", "-f", "html"],
+        &["replay"],
+        &["delete", "last"],
+        &["trash", "restore", "last"],
+    ] {
+        assert!(
+            complaint(data, args).contains("there is no session in "),
+            "{args:?}"
+        );
     }
-    for args in [&["show", "/nowhere/x.jsonl"][..], &["import", "/nowhere/x.jsonl"]] {
+    for args in [
+        &["show", "/nowhere/x.jsonl"][..],
+        &["import", "/nowhere/x.jsonl"],
+    ] {
         let told = complaint(data, args);
-        assert!(told.starts_with("skiplens: /nowhere/x.jsonl: ") && told.matches("os error").count() == 1, "{told}");
+        assert!(
+            told.starts_with("skiplens: /nowhere/x.jsonl: ")
+                && told.matches("os error").count() == 1,
+            "{told}"
+        );
     }
 }
 
@@ -187,27 +248,53 @@ fn a_generation_is_imported_as_it_was_printed() {
     support::tiny::gguf().write(&model);
     for (name, form) in [("chat", &["--chat"][..]), ("text", &[])] {
         let output = Command::new(env!("CARGO_BIN_EXE_skiplens"))
-            .args(["generate", "--json", "--max-steps", "24", "--prompt", "hello the door", "--model"])
+            .args([
+                "generate",
+                "--json",
+                "--max-steps",
+                "24",
+                "--prompt",
+                "hello the door",
+                "--model",
+            ])
             .arg(&model)
             .args(form)
             .env("SKIPLENS_DATA_DIR", data)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let file = data.join(format!("{name}.json"));
         std::fs::write(&file, &output.stdout).unwrap();
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(report["stats"]["tokens"].as_u64().unwrap() > 0);
         let said = skiplens(data, &["import", file.to_str().unwrap(), "--title", name]);
-        assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
-        let id = String::from_utf8(said.stdout).unwrap().trim().replace("imported as ", "");
-        let kept: serde_json::Value = serde_json::from_str(&printed(data, &["export", &id, "-f", "json"])).unwrap();
+        assert!(
+            said.status.success() && said.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+        let id = String::from_utf8(said.stdout)
+            .unwrap()
+            .trim()
+            .replace("imported as ", "");
+        let kept: serde_json::Value =
+            serde_json::from_str(&printed(data, &["export", &id, "-f", "json"])).unwrap();
         for what in ["text", "rounds", "tokens", "stop", "prompt"] {
             assert_eq!(kept[what], report[what], "{name}: {what}");
         }
         for count in ["tokens", "rounds", "drafted", "accepted", "prefill_tokens"] {
-            assert_eq!(kept["stats"][count], report["stats"][count], "{name}: {count}");
+            assert_eq!(
+                kept["stats"][count], report["stats"][count],
+                "{name}: {count}"
+            );
         }
-        assert!(printed(data, &["list", name]).contains("tiny"), "the model is named");
+        assert!(
+            printed(data, &["list", name]).contains("tiny"),
+            "the model is named"
+        );
     }
 }

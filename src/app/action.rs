@@ -141,7 +141,9 @@ pub enum Step {
 }
 
 /// What the keys go to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pane {
     #[default]
@@ -237,7 +239,9 @@ impl Action {
             Self::ToggleMouse => "mouse on, off",
             Self::NextTheme => "next theme",
             Self::Theme(name) => return format!("theme {}", name.label()),
-            Self::LoadModel(name) => return format!("load {}", name.as_deref().unwrap_or("the bundled model")),
+            Self::LoadModel(name) => {
+                return format!("load {}", name.as_deref().unwrap_or("the bundled model"));
+            }
             Self::SaveSession(name) => return format!("save session {name}"),
             Self::LoadSession(name) => return format!("load session {name}"),
             Self::Browse(step) => step.label(),

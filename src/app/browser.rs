@@ -57,9 +57,18 @@ impl Browser {
     /// Another list: the session that was chosen stays so, or else the one in its place is.
     fn fill(&mut self, listed: Vec<Listed>) {
         self.listed = listed;
-        let place = |id: &String| self.listed.iter().position(|listed| listed.summary.id == *id);
+        let place = |id: &String| {
+            self.listed
+                .iter()
+                .position(|listed| listed.summary.id == *id)
+        };
         let last = self.listed.len().saturating_sub(1);
-        self.selected = self.follow.as_ref().and_then(place).unwrap_or(self.selected).min(last);
+        self.selected = self
+            .follow
+            .as_ref()
+            .and_then(place)
+            .unwrap_or(self.selected)
+            .min(last);
     }
 }
 
@@ -81,14 +90,24 @@ fn list(state: &mut State) -> Option<&mut Browser> {
 fn ask(state: &mut State) -> Vec<Effect> {
     state.asked += 1;
     let ask = state.asked;
-    let Some(list) = list(state) else { return Vec::new() };
+    let Some(list) = list(state) else {
+        return Vec::new();
+    };
     list.ask = ask;
     list.searching = true;
-    vec![Effect::ListSessions { ask, search: list.search.clone() }]
+    vec![Effect::ListSessions {
+        ask,
+        search: list.search.clone(),
+    }]
 }
 
 /// Sessions found so far.
-pub(super) fn on_listed(state: &mut State, ask: u64, listed: Vec<Listed>, done: bool) -> Vec<Effect> {
+pub(super) fn on_listed(
+    state: &mut State,
+    ask: u64,
+    listed: Vec<Listed>,
+    done: bool,
+) -> Vec<Effect> {
     if let Some(list) = list(state).filter(|list| list.ask == ask) {
         list.fill(listed);
         list.searching = !done;
@@ -105,8 +124,12 @@ pub(super) fn on_renamed(state: &mut State) -> Vec<Effect> {
 pub(super) fn on_deleted(state: &mut State, id: String, own: bool) -> Vec<Effect> {
     state.deleted.push(id);
     let mut effects = if own { talk::clear(state) } else { Vec::new() };
-    let key = state.keys.key_of(Context::Sessions, &Action::Browse(Browse::Restore));
-    let back = key.map(|key| format!("; {key} takes that back")).unwrap_or_default();
+    let key = state
+        .keys
+        .key_of(Context::Sessions, &Action::Browse(Browse::Restore));
+    let back = key
+        .map(|key| format!("; {key} takes that back"))
+        .unwrap_or_default();
     state.say(format!("deleted{back}"));
     effects.extend(ask(state));
     effects
@@ -138,7 +161,9 @@ pub(super) fn on_key(state: &mut State, mut list: Box<Browser>, key: KeyEvent) -
 }
 
 fn move_or_search(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    let Some(list) = list(state) else { return Vec::new() };
+    let Some(list) = list(state) else {
+        return Vec::new();
+    };
     match key.code {
         KeyCode::Up => list.step(-1),
         KeyCode::Down | KeyCode::Tab => list.step(1),
@@ -166,7 +191,9 @@ fn search(state: &mut State) -> Vec<Effect> {
 
 pub(super) fn on_paste(state: &mut State, text: &str) -> Vec<Effect> {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    let Some(list) = list(state) else { return Vec::new() };
+    let Some(list) = list(state) else {
+        return Vec::new();
+    };
     if let Some(title) = &mut list.title {
         title.insert(&text);
         return Vec::new();
@@ -177,7 +204,8 @@ pub(super) fn on_paste(state: &mut State, text: &str) -> Vec<Effect> {
 
 /// A click chooses; on what is chosen, it opens.
 pub(super) fn click(state: &mut State, index: usize) -> Vec<Effect> {
-    let Some(list) = list(state).filter(|list| list.title.is_none() && index < list.listed.len()) else {
+    let Some(list) = list(state).filter(|list| list.title.is_none() && index < list.listed.len())
+    else {
         return Vec::new();
     };
     if list.selected == index && list.follow.is_some() {
@@ -189,7 +217,9 @@ pub(super) fn click(state: &mut State, index: usize) -> Vec<Effect> {
 
 /// Whether that can be done with what is chosen.
 pub(super) fn can(state: &State, step: Browse) -> bool {
-    let Some(Overlay::Sessions(list)) = &state.overlay else { return false };
+    let Some(Overlay::Sessions(list)) = &state.overlay else {
+        return false;
+    };
     match (step, list.chosen()) {
         (_, _) if list.title.is_some() => false,
         (Browse::Restore, _) => !state.deleted.is_empty(),
@@ -201,11 +231,15 @@ pub(super) fn can(state: &State, step: Browse) -> bool {
 
 /// Do something with the chosen session.
 pub(super) fn act(state: &mut State, step: Browse) -> Vec<Effect> {
-    let Some(list) = list(state).filter(|list| list.title.is_none()) else { return Vec::new() };
+    let Some(list) = list(state).filter(|list| list.title.is_none()) else {
+        return Vec::new();
+    };
     if step == Browse::Restore {
         return take_back(state);
     }
-    let Some(chosen) = list.chosen().cloned() else { return Vec::new() };
+    let Some(chosen) = list.chosen().cloned() else {
+        return Vec::new();
+    };
     match (&chosen.summary.fault, step) {
         (_, Browse::Delete) => delete(state, &chosen),
         (Some(fault), _) => {
@@ -268,10 +302,16 @@ fn take_back(state: &mut State) -> Vec<Effect> {
 }
 
 fn rename(state: &mut State, mut list: Box<Browser>) -> Vec<Effect> {
-    let title = list.title.take().map(|editor| editor.text().trim().to_owned()).unwrap_or_default();
+    let title = list
+        .title
+        .take()
+        .map(|editor| editor.text().trim().to_owned())
+        .unwrap_or_default();
     let path = list.chosen().map(|chosen| chosen.summary.path.clone());
     state.overlay = Some(Overlay::Sessions(list));
-    path.map(|path| Effect::RenameSession { path, title }).into_iter().collect()
+    path.map(|path| Effect::RenameSession { path, title })
+        .into_iter()
+        .collect()
 }
 
 /// Leave the title as it was; false where none was being written.

@@ -57,11 +57,23 @@ mod tests {
 
     #[test]
     fn survives_a_file() {
-        let mut config = Config { theme: ThemeName::Light, ..Config::default() };
-        config.presets.insert("calm".into(), Preset { system: "Be\nbrief.".into(), ..Preset::default() });
+        let mut config = Config {
+            theme: ThemeName::Light,
+            ..Config::default()
+        };
+        config.presets.insert(
+            "calm".into(),
+            Preset {
+                system: "Be\nbrief.".into(),
+                ..Preset::default()
+            },
+        );
         let text = toml::to_string(&config).expect("serialisable");
         assert_eq!(toml::from_str::<Config>(&text).expect("readable"), config);
-        assert_eq!(toml::from_str::<Config>("").expect("empty is fine"), Config::default());
+        assert_eq!(
+            toml::from_str::<Config>("").expect("empty is fine"),
+            Config::default()
+        );
         assert!(toml::from_str::<Config>("colour = 1").is_err());
     }
 }

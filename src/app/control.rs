@@ -121,7 +121,10 @@ impl Control {
         let wanted = plain(name);
         let any = |control: &Self, fits: &dyn Fn(&str) -> bool| {
             let names = [control.name(), control.label()];
-            names.iter().chain(control.also()).any(|name| fits(&plain(name)))
+            names
+                .iter()
+                .chain(control.also())
+                .any(|name| fits(&plain(name)))
         };
         let exact = |control: &Self| any(control, &|name| name == wanted);
         if let Some(control) = Self::ALL.into_iter().find(exact) {
@@ -129,18 +132,28 @@ impl Control {
         }
         let begins = |name: &str| {
             let words = name.match_indices('_').map(|(at, _)| at + 1);
-            std::iter::once(0).chain(words).any(|at| name[at..].starts_with(&wanted))
+            std::iter::once(0)
+                .chain(words)
+                .any(|at| name[at..].starts_with(&wanted))
         };
-        let near: Vec<Self> =
-            Self::ALL.into_iter().filter(|control| !wanted.is_empty() && any(control, &begins)).collect();
-        if let [control] = near[..] { Ok(control) } else { Err(near) }
+        let near: Vec<Self> = Self::ALL
+            .into_iter()
+            .filter(|control| !wanted.is_empty() && any(control, &begins))
+            .collect();
+        if let [control] = near[..] {
+            Ok(control)
+        } else {
+            Err(near)
+        }
     }
 
     /// What the control does, in one sentence.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Strategy => "how tokens are decoded",
-            Self::ExitLayer => "layers the draft runs: fewer draft faster, more are accepted more often",
+            Self::ExitLayer => {
+                "layers the draft runs: fewer draft faster, more are accepted more often"
+            }
             Self::Speculations => "tokens drafted before each verify",
             Self::Sampling => "off takes the most likely token every time",
             Self::Temperature => "higher is more varied; 0 is greedy",
@@ -151,9 +164,15 @@ impl Control {
             Self::NoRepeatNgram => "never repeat a run of this many tokens; 0 is off",
             Self::MaxTokens => "tokens generated at most in one answer",
             Self::Seed => "same seed, same text",
-            Self::Coupling => "shared noise keeps the text of plain sampling; rejection keeps only its distribution",
-            Self::DraftVocab => "draft with a head over the N most frequent tokens; 0 uses the whole head",
-            Self::KvqReuse => "verify starts from the draft's exit states; off recomputes every layer",
+            Self::Coupling => {
+                "shared noise keeps the text of plain sampling; rejection keeps only its distribution"
+            }
+            Self::DraftVocab => {
+                "draft with a head over the N most frequent tokens; 0 uses the whole head"
+            }
+            Self::KvqReuse => {
+                "verify starts from the draft's exit states; off recomputes every layer"
+            }
             Self::Autopilot => "who moves exit layer and speculations while it writes",
             Self::Confidence => {
                 "a draft ends at the first token less likely than this; moving it puts the autopilot on confidence"
@@ -167,7 +186,15 @@ impl Control {
         let layers = model.map_or(33, |m| m.config.num_layers) as f64;
         let context = model.map_or(8192, |m| m.config.context_length).max(2) as f64;
         let vocab = model.map_or(0, |m| m.config.vocab_size) as f64;
-        let slider = |min, max, step, coarse, decimals| Kind::Slider(Range { min, max, step, coarse, decimals });
+        let slider = |min, max, step, coarse, decimals| {
+            Kind::Slider(Range {
+                min,
+                max,
+                step,
+                coarse,
+                decimals,
+            })
+        };
         match self {
             Self::Strategy => Kind::Choice(&["autoregressive", "early exit", "self-speculative"]),
             Self::ExitLayer => slider(1.0, (layers - 1.0).max(1.0), 1.0, 4.0, 0),
@@ -182,7 +209,13 @@ impl Control {
             Self::RepetitionPenalty => slider(1.0, 2.0, 0.01, 0.1, 2),
             Self::NoRepeatNgram => slider(0.0, 10.0, 1.0, 2.0, 0),
             Self::MaxTokens => slider(1.0, context, 16.0, 256.0, 0),
-            Self::Seed => Kind::Number(Range { min: 0.0, max: MAX_SEED, step: 1.0, coarse: 100.0, decimals: 0 }),
+            Self::Seed => Kind::Number(Range {
+                min: 0.0,
+                max: MAX_SEED,
+                step: 1.0,
+                coarse: 100.0,
+                decimals: 0,
+            }),
             Self::Coupling => Kind::Choice(&["shared noise", "rejection"]),
             Self::DraftVocab => slider(0.0, vocab, 512.0, 4096.0, 0),
             Self::SystemPrompt => Kind::Text,

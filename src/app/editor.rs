@@ -63,17 +63,29 @@ impl Editor {
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         match (key.code, control, alt) {
             (KeyCode::Char(c), false, false) => self.insert(c.encode_utf8(&mut [0; 4])),
-            (KeyCode::Backspace, false, false) | (KeyCode::Char('h'), true, false) => self.delete_to(self.previous()),
+            (KeyCode::Backspace, false, false) | (KeyCode::Char('h'), true, false) => {
+                self.delete_to(self.previous())
+            }
             (KeyCode::Delete, false, false) => self.delete_to(self.next()),
-            (KeyCode::Backspace, ..) | (KeyCode::Char('w'), true, false) => self.delete_to(self.word_start()),
+            (KeyCode::Backspace, ..) | (KeyCode::Char('w'), true, false) => {
+                self.delete_to(self.word_start())
+            }
             (KeyCode::Char('k'), true, false) => self.delete_to(self.line_end()),
             (KeyCode::Char('u'), true, false) => self.delete_to(self.line_start()),
             (KeyCode::Left, false, false) => self.cursor = self.previous(),
             (KeyCode::Right, false, false) => self.cursor = self.next(),
-            (KeyCode::Left, true, false) | (KeyCode::Char('b'), false, true) => self.cursor = self.word_start(),
-            (KeyCode::Right, true, false) | (KeyCode::Char('f'), false, true) => self.cursor = self.word_end(),
-            (KeyCode::Home, false, _) | (KeyCode::Char('a'), true, _) => self.cursor = self.line_start(),
-            (KeyCode::End, false, _) | (KeyCode::Char('e'), true, _) => self.cursor = self.line_end(),
+            (KeyCode::Left, true, false) | (KeyCode::Char('b'), false, true) => {
+                self.cursor = self.word_start()
+            }
+            (KeyCode::Right, true, false) | (KeyCode::Char('f'), false, true) => {
+                self.cursor = self.word_end()
+            }
+            (KeyCode::Home, false, _) | (KeyCode::Char('a'), true, _) => {
+                self.cursor = self.line_start()
+            }
+            (KeyCode::End, false, _) | (KeyCode::Char('e'), true, _) => {
+                self.cursor = self.line_end()
+            }
             (KeyCode::Home, true, _) => self.cursor = 0,
             (KeyCode::End, true, _) => self.cursor = self.text.len(),
             _ => return false,
@@ -125,20 +137,31 @@ impl Editor {
     }
 
     fn previous(&self) -> usize {
-        self.text[..self.cursor].grapheme_indices(true).next_back().map_or(0, |(at, _)| at)
+        self.text[..self.cursor]
+            .grapheme_indices(true)
+            .next_back()
+            .map_or(0, |(at, _)| at)
     }
 
     fn next(&self) -> usize {
-        self.text[self.cursor..].graphemes(true).next().map_or(self.cursor, |g| self.cursor + g.len())
+        self.text[self.cursor..]
+            .graphemes(true)
+            .next()
+            .map_or(self.cursor, |g| self.cursor + g.len())
     }
 
     fn word_start(&self) -> usize {
-        self.text[..self.cursor].unicode_word_indices().next_back().map_or(0, |(at, _)| at)
+        self.text[..self.cursor]
+            .unicode_word_indices()
+            .next_back()
+            .map_or(0, |(at, _)| at)
     }
 
     fn word_end(&self) -> usize {
         let rest = &self.text[self.cursor..];
-        rest.unicode_word_indices().next().map_or(self.text.len(), |(at, word)| self.cursor + at + word.len())
+        rest.unicode_word_indices()
+            .next()
+            .map_or(self.text.len(), |(at, word)| self.cursor + at + word.len())
     }
 
     fn line_start(&self) -> usize {
@@ -146,15 +169,21 @@ impl Editor {
     }
 
     fn line_end(&self) -> usize {
-        self.text[self.cursor..].find('\n').map_or(self.text.len(), |at| self.cursor + at)
+        self.text[self.cursor..]
+            .find('\n')
+            .map_or(self.text.len(), |at| self.cursor + at)
     }
 
     /// The place in the line that holds `within` as many graphemes in as the cursor is in its line.
     fn same_column(&self, within: usize) -> usize {
-        let column = self.text[self.line_start()..self.cursor].graphemes(true).count();
+        let column = self.text[self.line_start()..self.cursor]
+            .graphemes(true)
+            .count();
         let start = self.text[..within].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[start..].split('\n').next().unwrap_or_default();
-        line.grapheme_indices(true).nth(column).map_or(start + line.len(), |(at, _)| start + at)
+        line.grapheme_indices(true)
+            .nth(column)
+            .map_or(start + line.len(), |(at, _)| start + at)
     }
 }
 

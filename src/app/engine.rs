@@ -28,16 +28,32 @@ pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
 }
 
 fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
-    let Some(event) = apart(state, event) else { return Vec::new() };
-    let Some(present) = state.run() else { return Vec::new() };
+    let Some(event) = apart(state, event) else {
+        return Vec::new();
+    };
+    let Some(present) = state.run() else {
+        return Vec::new();
+    };
     if run_of(&event) != Some(present.id) {
         return Vec::new();
     }
     match event {
-        Event::Prefill { done, total, cached, .. } => {
-            state.phase = Phase::Prefill { run: present, done, total, cached }
+        Event::Prefill {
+            done,
+            total,
+            cached,
+            ..
+        } => {
+            state.phase = Phase::Prefill {
+                run: present,
+                done,
+                total,
+                cached,
+            }
         }
-        Event::Drafted { id, text, p_draft, .. } => {
+        Event::Drafted {
+            id, text, p_draft, ..
+        } => {
             generating(state);
             if let Some(turn) = state.turns.last_mut() {
                 turn.pending.push(Pending { id, text, p_draft });
@@ -56,7 +72,10 @@ fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Failed { message, .. } => {
             end(state, Outcome::Failed(message.clone()));
-            state.phase = Phase::Failed { message, engine_lives: true };
+            state.phase = Phase::Failed {
+                message,
+                engine_lives: true,
+            };
         }
         Event::Race { .. } | Event::Lens { .. } => {}
         Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {}
@@ -67,15 +86,26 @@ fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
 /// Where detail is recorded, what every layer would have said is asked for as soon as the answer is there.
 fn record_layers(state: &mut State, run: RunId) -> Vec<Effect> {
     let wanted = state.settings.detail && state.replay.is_none() && what_if::can(state);
-    if wanted { what_if::request(state, run) } else { Vec::new() }
+    if wanted {
+        what_if::request(state, run)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Lenses and races run apart from the conversation; gives back the events that are not theirs.
 fn apart(state: &mut State, event: Event) -> Option<Event> {
     match event {
-        Event::Lens { run, rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
+        Event::Lens {
+            run,
+            rows,
+            of,
+            costs,
+        } => what_if::on_lens(state, run, rows, of, costs),
         Event::Race { .. } => race::on_event(state, event),
-        event if run_of(&event).is_some_and(|run| race::is_of(state, run)) => race::on_event(state, event),
+        event if run_of(&event).is_some_and(|run| race::is_of(state, run)) => {
+            race::on_event(state, event)
+        }
         Event::Failed { run, ref message } if what_if::on_failed(state, run, message) => {}
         event => return Some(event),
     }
@@ -92,7 +122,9 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Race { run, .. }
         | Event::Lens { run, .. }
         | Event::Failed { run, .. } => Some(*run),
-        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => None,
+        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {
+            None
+        }
     }
 }
 
@@ -162,12 +194,16 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
 
 /// The engine's thread ended by itself; nothing can be generated any more.
 pub(super) fn on_gone(state: &mut State) -> Vec<Effect> {
-    let message = "the engine has stopped; save what you need with /save and start skiplens again".to_string();
+    let message = "the engine has stopped; save what you need with /save and start skiplens again"
+        .to_string();
     if state.run().is_some() {
         end(state, Outcome::Failed(message.clone()));
     }
     race::on_gone(state, &message);
     state.model = None;
-    state.phase = Phase::Failed { message, engine_lives: false };
+    state.phase = Phase::Failed {
+        message,
+        engine_lives: false,
+    };
     Vec::new()
 }

@@ -45,7 +45,11 @@ pub fn can(state: &State, action: &Action) -> bool {
         Action::Play(_) => state.replay.is_some(),
         Action::Browse(step) => browser::can(state, *step),
         Action::LoadSession(_) | Action::ReplaySession(_) => !running,
-        Action::Copy | Action::TokenLeft | Action::TokenRight | Action::RoundLeft | Action::RoundRight => answered,
+        Action::Copy
+        | Action::TokenLeft
+        | Action::TokenRight
+        | Action::RoundLeft
+        | Action::RoundRight => answered,
         Action::WhatIf => what_if::can(state),
         Action::Race => race::can(state),
         Action::Undo => state.controls.can_undo(),
@@ -58,7 +62,11 @@ pub fn hints(state: &State) -> Vec<Hint> {
     if let Some(overlay) = &state.overlay {
         return overlay_hints(state, overlay);
     }
-    if let Some(player) = state.replay.as_deref().filter(|_| state.focus == Pane::Prompt) {
+    if let Some(player) = state
+        .replay
+        .as_deref()
+        .filter(|_| state.focus == Pane::Prompt)
+    {
         return replay_hints(state, player);
     }
     let mut hints = Vec::new();
@@ -72,7 +80,11 @@ pub fn hints(state: &State) -> Vec<Hint> {
             return hints;
         }
         Pane::Prompt => vec![
-            (Action::Send, None, offer.as_ref().map_or("", |offer| offer.label.as_str())),
+            (
+                Action::Send,
+                None,
+                offer.as_ref().map_or("", |offer| offer.label.as_str()),
+            ),
             pairs(
                 Action::Nudge(super::Control::ExitLayer, Step::Down),
                 Action::Nudge(super::Control::ExitLayer, Step::Up),
@@ -91,13 +103,24 @@ pub fn hints(state: &State) -> Vec<Hint> {
             one(Action::Continue),
         ],
         Pane::Rounds => {
-            vec![pairs(Action::RoundLeft, Action::RoundRight, "round"), one(Action::Focus(Pane::Chat))]
+            vec![
+                pairs(Action::RoundLeft, Action::RoundRight, "round"),
+                one(Action::Focus(Pane::Chat)),
+            ]
         }
     };
     let playing = |player: &Player| player.course() != player::Course::Playing;
-    let paused = state.replay.as_deref().map_or(matches!(state.phase, Phase::Paused { .. }), playing);
-    let stepping = [(Action::Step, "step"), (Action::Pause, if paused { "go on" } else { "pause" })];
-    let stepping = stepping.into_iter().filter(|(action, _)| paused || *action == Action::Pause);
+    let paused = state
+        .replay
+        .as_deref()
+        .map_or(matches!(state.phase, Phase::Paused { .. }), playing);
+    let stepping = [
+        (Action::Step, "step"),
+        (Action::Pause, if paused { "go on" } else { "pause" }),
+    ];
+    let stepping = stepping
+        .into_iter()
+        .filter(|(action, _)| paused || *action == Action::Pause);
     let nudge = |control, step| Action::Nudge(control, step);
     let speculations = super::Control::Speculations;
     let always = [
@@ -108,11 +131,18 @@ pub fn hints(state: &State) -> Vec<Hint> {
         (Action::Palette, None, ""),
         (Action::NewLine, None, ""),
         (Action::Interrupt, None, interrupt_label(state)),
-        pairs(nudge(speculations, Step::Down), nudge(speculations, Step::Up), "speculations"),
+        pairs(
+            nudge(speculations, Step::Down),
+            nudge(speculations, Step::Up),
+            "speculations",
+        ),
         one(Action::Sessions),
         one(Action::Models),
     ];
-    let all = stepping.map(|(action, label)| (action, None, label)).chain(wanted).chain(always);
+    let all = stepping
+        .map(|(action, label)| (action, None, label))
+        .chain(wanted)
+        .chain(always);
     hints.extend(all.filter_map(|(action, other, label)| hint(state, action, other, label)));
     hints
 }
@@ -122,10 +152,20 @@ type Wanted = (Action, Option<Action>, &'static str);
 
 /// The keys that change the focused control.
 fn controls(state: &State) -> Vec<Wanted> {
-    let change = (Action::Adjust(Step::Down), Some(Action::Adjust(Step::Up)), "change");
-    let coarse = (Action::Adjust(Step::DownCoarse), Some(Action::Adjust(Step::UpCoarse)), "coarse");
+    let change = (
+        Action::Adjust(Step::Down),
+        Some(Action::Adjust(Step::Up)),
+        "change",
+    );
+    let coarse = (
+        Action::Adjust(Step::DownCoarse),
+        Some(Action::Adjust(Step::UpCoarse)),
+        "coarse",
+    );
     let mut keys = match state.controls.focused.kind(state.model.as_ref()) {
-        Kind::Slider(_) | Kind::Number(_) => vec![change, coarse, (Action::Activate, None, "type a number")],
+        Kind::Slider(_) | Kind::Number(_) => {
+            vec![change, coarse, (Action::Activate, None, "type a number")]
+        }
         Kind::Toggle | Kind::Choice(_) => vec![change],
         Kind::Text => vec![(Action::Activate, None, "edit")],
     };
@@ -139,7 +179,17 @@ fn interrupt_label(state: &State) -> &'static str {
     match (&state.replay, state.run()) {
         (Some(player), _) if !player.alone() => "leave",
         (None, Some(run)) if !run.cancelling => "cancel",
-        (None, None) if matches!(state.phase, Phase::Loading { cancelling: false, .. }) => "cancel",
+        (None, None)
+            if matches!(
+                state.phase,
+                Phase::Loading {
+                    cancelling: false,
+                    ..
+                }
+            ) =>
+        {
+            "cancel"
+        }
         _ => "quit",
     }
 }
@@ -152,7 +202,9 @@ fn add_back(state: &State, hints: &mut Vec<Hint>) {
         _ if state.run().is_some_and(|run| run.cancelling) => "stop waiting",
         _ if state.run().is_some() => "cancel",
         _ if state.queued => "take it back",
-        Phase::Loading { cancelling: false, .. } => "cancel",
+        Phase::Loading {
+            cancelling: false, ..
+        } => "cancel",
         Phase::Failed { .. } if state.model.is_some() => "dismiss",
         _ if state.focus != Pane::Prompt => "prompt",
         _ if state.withdrawn.is_some() => "the chat as it was",
@@ -168,18 +220,33 @@ fn hint(state: &State, action: Action, other: Option<Action>, label: &str) -> Op
         return None;
     }
     let key = state.keys.key_of(state.context(), &action)?.to_string();
-    let label = if label.is_empty() { action.label() } else { label.to_string() };
-    let other =
-        other.and_then(|other| Some((state.keys.key_of(state.context(), &other)?.to_string(), Click::Do(other))));
+    let label = if label.is_empty() {
+        action.label()
+    } else {
+        label.to_string()
+    };
+    let other = other.and_then(|other| {
+        Some((
+            state.keys.key_of(state.context(), &other)?.to_string(),
+            Click::Do(other),
+        ))
+    });
     let other = other.map(|(other, click)| (beside(&key, &other), click));
-    Some(Hint { keys: std::iter::once((key, Click::Do(action))).chain(other).collect(), label })
+    Some(Hint {
+        keys: std::iter::once((key, Click::Do(action)))
+            .chain(other)
+            .collect(),
+        label,
+    })
 }
 
 /// `alt-→` beside `alt-←` is shown as `→`.
 fn beside(key: &str, other: &str) -> String {
     let prefix = key.rfind('-').map_or(0, |at| at + 1);
     match other.strip_prefix(&key[..prefix]) {
-        Some(rest) if rest.chars().count() == 1 && key[prefix..].chars().count() == 1 => rest.to_string(),
+        Some(rest) if rest.chars().count() == 1 && key[prefix..].chars().count() == 1 => {
+            rest.to_string()
+        }
         _ => format!(" {other}"),
     }
 }
@@ -189,8 +256,13 @@ const ENTER: [(&str, KeyCode); 1] = [("enter", KeyCode::Enter)];
 
 /// Keys that what lies over the screen takes.
 fn pressed(keys: &[(&str, KeyCode)], label: &str) -> Hint {
-    let keys = keys.iter().map(|(name, code)| (name.to_string(), Click::Press(*code)));
-    Hint { keys: keys.collect(), label: label.into() }
+    let keys = keys
+        .iter()
+        .map(|(name, code)| (name.to_string(), Click::Press(*code)));
+    Hint {
+        keys: keys.collect(),
+        label: label.into(),
+    }
 }
 
 /// The keys of a list: what Enter does depends on whether anything fits what was typed.
@@ -204,20 +276,33 @@ fn picker_hints(picker: &Picker) -> Vec<Hint> {
     };
     let choose = (picker.matches().len() > 1).then(|| pressed(&UP_DOWN, "choose"));
     let enter = (found || typed).then(|| pressed(&ENTER, label));
-    let drop = (found && picker.title == "presets").then(|| pressed(&[("delete", KeyCode::Delete)], "forget"));
+    let drop = (found && picker.title == "presets")
+        .then(|| pressed(&[("delete", KeyCode::Delete)], "forget"));
     enter.into_iter().chain(drop).chain(choose).collect()
 }
 
 /// A key of the prompt that what lies over the screen takes as the prompt does.
 fn prompt_hint(state: &State, action: Action, label: &str) -> Option<Hint> {
     let key = state.keys.key_of(Pane::Prompt, &action)?;
-    let label = if label.is_empty() { action.label() } else { label.into() };
-    Some(Hint { keys: vec![(key.to_string(), Click::Key(key.event()))], label })
+    let label = if label.is_empty() {
+        action.label()
+    } else {
+        label.into()
+    };
+    Some(Hint {
+        keys: vec![(key.to_string(), Click::Key(key.event()))],
+        label,
+    })
 }
 
 /// The keys of a replay.
 fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
-    let by = |rounds: i32| (Action::Play(Play::By(-rounds)), Some(Action::Play(Play::By(rounds))));
+    let by = |rounds: i32| {
+        (
+            Action::Play(Play::By(-rounds)),
+            Some(Action::Play(Play::By(rounds))),
+        )
+    };
     let pause = match player.course() {
         player::Course::Playing => "pause",
         player::Course::Paused => "go on",
@@ -228,15 +313,30 @@ fn replay_hints(state: &State, player: &Player) -> Vec<Hint> {
         (Action::Pause, None, pause),
         (Action::Step, None, "step"),
         (one.0, one.1, "round"),
-        (Action::Play(Play::Slower), Some(Action::Play(Play::Faster)), "speed"),
-        (Action::Back, None, if player.alone() { "quit" } else { "leave" }),
+        (
+            Action::Play(Play::Slower),
+            Some(Action::Play(Play::Faster)),
+            "speed",
+        ),
+        (
+            Action::Back,
+            None,
+            if player.alone() { "quit" } else { "leave" },
+        ),
         (ten.0, ten.1, "10 rounds"),
-        (Action::Play(Play::Start), Some(Action::Play(Play::End)), "start, end"),
+        (
+            Action::Play(Play::Start),
+            Some(Action::Play(Play::End)),
+            "start, end",
+        ),
         (Action::Play(Play::AtOnce), None, ""),
         (Action::FocusNext, None, ""),
         (Action::Help, None, ""),
     ];
-    wanted.into_iter().filter_map(|(action, other, label)| hint(state, action, other, label)).collect()
+    wanted
+        .into_iter()
+        .filter_map(|(action, other, label)| hint(state, action, other, label))
+        .collect()
 }
 
 fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
@@ -246,33 +346,59 @@ fn overlay_hints(state: &State, overlay: &Overlay) -> Vec<Hint> {
     let own = match overlay {
         Overlay::Help { .. } => vec![pressed(&UP_DOWN, "scroll")],
         // The window takes the rows between header, footer and its own border.
-        Overlay::Text { lines, .. } if lines.len() + 4 > state.regions.height() => vec![pressed(&UP_DOWN, "scroll")],
+        Overlay::Text { lines, .. } if lines.len() + 4 > state.regions.height() => {
+            vec![pressed(&UP_DOWN, "scroll")]
+        }
         Overlay::Text { .. } => Vec::new(),
         Overlay::Picker(picker) => picker_hints(picker),
         Overlay::System(_) => {
-            let keys = [(Action::Send, "take it"), (Action::NewLine, ""), (Action::ExternalEditor, "")];
-            let own = keys.into_iter().filter_map(|(action, label)| prompt_hint(state, action, label));
+            let keys = [
+                (Action::Send, "take it"),
+                (Action::NewLine, ""),
+                (Action::ExternalEditor, ""),
+            ];
+            let own = keys
+                .into_iter()
+                .filter_map(|(action, label)| prompt_hint(state, action, label));
             return own.chain(hint(state, Action::Back, None, "drop")).collect();
         }
         Overlay::WhatIf(_) => {
             let moves = vec![
                 pressed(&UP_DOWN, "exit layer"),
-                pressed(&[("←", KeyCode::Left), ("→", KeyCode::Right)], "speculations"),
+                pressed(
+                    &[("←", KeyCode::Left), ("→", KeyCode::Right)],
+                    "speculations",
+                ),
                 pressed(&[("b", KeyCode::Char('b'))], "best"),
             ];
             let take = state.replay.is_none().then(|| pressed(&ENTER, "take it"));
             moves.into_iter().chain(take).collect()
         }
         Overlay::Race(race) if race.outcome.is_none() => {
-            return hint(state, Action::Back, None, "cancel").into_iter().collect();
+            return hint(state, Action::Back, None, "cancel")
+                .into_iter()
+                .collect();
         }
-        Overlay::Race(_) => std::iter::once(pressed(&ENTER, "again")).chain(scroll).collect(),
+        Overlay::Race(_) => std::iter::once(pressed(&ENTER, "again"))
+            .chain(scroll)
+            .collect(),
         Overlay::Sessions(list) if list.title.is_some() => {
-            return std::iter::once(pressed(&ENTER, "rename")).chain(hint(state, Action::Back, None, "drop")).collect();
+            return std::iter::once(pressed(&ENTER, "rename"))
+                .chain(hint(state, Action::Back, None, "drop"))
+                .collect();
         }
         Overlay::Sessions(_) => {
-            let steps = [Browse::Open, Browse::Replay, Browse::Rename, Browse::Delete, Browse::Restore];
-            steps.into_iter().filter_map(|step| hint(state, Action::Browse(step), None, "")).collect()
+            let steps = [
+                Browse::Open,
+                Browse::Replay,
+                Browse::Rename,
+                Browse::Delete,
+                Browse::Restore,
+            ];
+            steps
+                .into_iter()
+                .filter_map(|step| hint(state, Action::Browse(step), None, ""))
+                .collect()
         }
     };
     own.into_iter().chain(close).collect()

@@ -21,12 +21,17 @@ impl Key {
 impl From<KeyEvent> for Key {
     /// Terminals differ in whether they report the shift of a capital letter; here the letter alone says it.
     fn from(key: KeyEvent) -> Self {
-        let modifiers = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+        let modifiers =
+            key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
         match key.code {
-            KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
-                Self { code: KeyCode::Char(c.to_ascii_lowercase()), modifiers: modifiers - KeyModifiers::SHIFT }
-            }
-            KeyCode::Char(_) | KeyCode::BackTab => Self { code: key.code, modifiers: modifiers - KeyModifiers::SHIFT },
+            KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => Self {
+                code: KeyCode::Char(c.to_ascii_lowercase()),
+                modifiers: modifiers - KeyModifiers::SHIFT,
+            },
+            KeyCode::Char(_) | KeyCode::BackTab => Self {
+                code: key.code,
+                modifiers: modifiers - KeyModifiers::SHIFT,
+            },
             code => Self { code, modifiers },
         }
     }
@@ -66,7 +71,10 @@ impl FromStr for Key {
             rest = &rest[prefix.len()..];
             modifiers |= modifier;
         }
-        let named = NAMED.iter().find(|(name, _)| *name == rest).map(|(_, code)| *code);
+        let named = NAMED
+            .iter()
+            .find(|(name, _)| *name == rest)
+            .map(|(_, code)| *code);
         let function = || rest.strip_prefix('f')?.parse().ok().map(KeyCode::F);
         let mut chars = rest.chars();
         let character = match (chars.next(), chars.next()) {
@@ -75,7 +83,9 @@ impl FromStr for Key {
         };
         match named.or(character).or_else(function) {
             Some(code) => Ok(KeyEvent::new(code, modifiers).into()),
-            None => Err(format!("`{text}` is not a key; write it like `ctrl-x`, `alt-left`, `f1` or `?`")),
+            None => Err(format!(
+                "`{text}` is not a key; write it like `ctrl-x`, `alt-left`, `f1` or `?`"
+            )),
         }
     }
 }
@@ -83,8 +93,15 @@ impl FromStr for Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has = |modifier| self.modifiers.contains(modifier);
-        let prefixes = [(KeyModifiers::CONTROL, "ctrl-"), (KeyModifiers::ALT, "alt-"), (KeyModifiers::SHIFT, "shift-")];
-        prefixes.iter().filter(|(modifier, _)| has(*modifier)).try_for_each(|(_, name)| f.write_str(name))?;
+        let prefixes = [
+            (KeyModifiers::CONTROL, "ctrl-"),
+            (KeyModifiers::ALT, "alt-"),
+            (KeyModifiers::SHIFT, "shift-"),
+        ];
+        prefixes
+            .iter()
+            .filter(|(modifier, _)| has(*modifier))
+            .try_for_each(|(_, name)| f.write_str(name))?;
         match (NAMED.iter().find(|(_, code)| *code == self.code), self.code) {
             (_, KeyCode::Left) => f.write_str("←"),
             (_, KeyCode::Right) => f.write_str("→"),
@@ -104,7 +121,18 @@ mod tests {
 
     #[test]
     fn a_key_reads_back_as_it_is_written() {
-        for name in ["ctrl-c", "alt-left", "f12", "shift-end", "space", "?", "G", "alt-,", "backtab", "ctrl-alt-x"] {
+        for name in [
+            "ctrl-c",
+            "alt-left",
+            "f12",
+            "shift-end",
+            "space",
+            "?",
+            "G",
+            "alt-,",
+            "backtab",
+            "ctrl-alt-x",
+        ] {
             let key: Key = name.parse().expect(name);
             assert_eq!(Key::from(key.event()), key, "{name}");
             if !name.contains("left") {
@@ -117,14 +145,21 @@ mod tests {
     fn the_shift_of_a_letter_is_in_the_letter() {
         let event = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
         assert_eq!(Key::from(event).to_string(), "G");
-        let event = KeyEvent::new(KeyCode::Char('X'), KeyModifiers::CONTROL | KeyModifiers::SHIFT);
+        let event = KeyEvent::new(
+            KeyCode::Char('X'),
+            KeyModifiers::CONTROL | KeyModifiers::SHIFT,
+        );
         assert_eq!(Key::from(event).to_string(), "ctrl-x");
     }
 
     #[test]
     fn what_is_no_key_is_named() {
         for name in ["", "hyper-p", "ctrl-", "fx", "f999", "abc"] {
-            assert!(name.parse::<Key>().unwrap_err().contains(&format!("`{name}`")));
+            assert!(
+                name.parse::<Key>()
+                    .unwrap_err()
+                    .contains(&format!("`{name}`"))
+            );
         }
     }
 }

@@ -60,32 +60,57 @@ impl KeyMap {
     /// What a key does in a context, such as that of a pane.
     pub fn action(&self, context: impl Into<Context>, key: KeyEvent) -> Option<&Action> {
         let key = Key::from(key);
-        let within = |context| self.bindings.iter().find(|(c, k, _)| *c == context && *k == key);
-        within(context.into()).or_else(|| within(Context::Global)).map(|(_, _, action)| action)
+        let within = |context| {
+            self.bindings
+                .iter()
+                .find(|(c, k, _)| *c == context && *k == key)
+        };
+        within(context.into())
+            .or_else(|| within(Context::Global))
+            .map(|(_, _, action)| action)
     }
 
     /// The key to show for an action in a context; none where no key reaches it.
     pub fn key_of(&self, context: impl Into<Context>, action: &Action) -> Option<Key> {
         let context = context.into();
-        let within = |context| self.bindings.iter().find(|(c, _, a)| *c == context && a == action);
+        let within = |context| {
+            self.bindings
+                .iter()
+                .find(|(c, _, a)| *c == context && a == action)
+        };
         let (_, key, _) = within(context).or_else(|| within(Context::Global))?;
         (self.action(context, key.event()) == Some(action)).then_some(*key)
     }
 
     /// All bindings, for the help.
     pub fn bindings(&self) -> impl Iterator<Item = (Context, Key, &Action)> {
-        self.bindings.iter().map(|(context, key, action)| (*context, *key, action))
+        self.bindings
+            .iter()
+            .map(|(context, key, action)| (*context, *key, action))
     }
 }
 
 impl Default for KeyMap {
     fn default() -> Self {
-        let tables = [global(), prompt(), controls(), chat(), rounds(), sessions(), replay()];
-        let bindings = tables.into_iter().flatten().filter_map(|(context, key, action)| {
-            // The built-in names are tested to parse.
-            Some((context, key.parse().ok()?, action))
-        });
-        Self { bindings: bindings.collect() }
+        let tables = [
+            global(),
+            prompt(),
+            controls(),
+            chat(),
+            rounds(),
+            sessions(),
+            replay(),
+        ];
+        let bindings = tables
+            .into_iter()
+            .flatten()
+            .filter_map(|(context, key, action)| {
+                // The built-in names are tested to parse.
+                Some((context, key.parse().ok()?, action))
+            });
+        Self {
+            bindings: bindings.collect(),
+        }
     }
 }
 
@@ -269,30 +294,55 @@ mod tests {
 
     #[test]
     fn every_built_in_key_parses_and_is_unique() {
-        let rows: Vec<Row> =
-            [global(), prompt(), controls(), chat(), rounds(), sessions(), replay()].into_iter().flatten().collect();
+        let rows: Vec<Row> = [
+            global(),
+            prompt(),
+            controls(),
+            chat(),
+            rounds(),
+            sessions(),
+            replay(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let map = KeyMap::default();
         assert_eq!(map.bindings.len(), rows.len());
         for (at, (context, key, _)) in map.bindings.iter().enumerate() {
-            assert!(!map.bindings[..at].iter().any(|(c, k, _)| (c, k) == (context, key)), "{context:?} {key} twice");
+            assert!(
+                !map.bindings[..at]
+                    .iter()
+                    .any(|(c, k, _)| (c, k) == (context, key)),
+                "{context:?} {key} twice"
+            );
         }
     }
 
     #[test]
     fn an_override_replaces_and_a_bad_key_is_named() {
-        let overrides = |key: &str| Overrides::from([(Context::Global, BTreeMap::from([(key.into(), Action::Help)]))]);
+        let overrides = |key: &str| {
+            Overrides::from([(
+                Context::Global,
+                BTreeMap::from([(key.into(), Action::Help)]),
+            )])
+        };
         let map = KeyMap::with(&overrides("ctrl-p")).expect("a key");
         let event = KeyEvent::new(KeyCode::Char('p'), KeyModifiers::CONTROL);
         assert_eq!(map.action(Pane::Prompt, event), Some(&Action::Help));
         assert_eq!(map.key_of(Pane::Prompt, &Action::Palette), None);
-        assert!(KeyMap::with(&overrides("hyper-p")).unwrap_err().contains("hyper-p"));
+        assert!(
+            KeyMap::with(&overrides("hyper-p"))
+                .unwrap_err()
+                .contains("hyper-p")
+        );
     }
 
     #[test]
     fn actions_have_readable_names_in_the_settings_file() {
-        let overrides: Overrides =
-            toml::from_str("[global]\nctrl-e = { nudge = [\"exit-layer\", \"up\"] }\nf7 = \"clear\"\n")
-                .expect("overrides");
+        let overrides: Overrides = toml::from_str(
+            "[global]\nctrl-e = { nudge = [\"exit-layer\", \"up\"] }\nf7 = \"clear\"\n",
+        )
+        .expect("overrides");
         assert_eq!(overrides[&Context::Global]["f7"], Action::Clear);
     }
 }

@@ -17,18 +17,34 @@ pub struct Offer {
 impl Phase {
     /// Loading, nothing yet known of it.
     pub(super) fn opening() -> Self {
-        Self::Loading { stage: "opening the model".into(), fraction: None, cancelling: false }
+        Self::Loading {
+            stage: "opening the model".into(),
+            fraction: None,
+            cancelling: false,
+        }
     }
 }
 
 impl State {
     /// What Enter loads while the prompt is empty: where no model could be had, one that can be fetched.
     pub fn offer(&self) -> Option<Offer> {
-        if !matches!(self.phase, Phase::Failed { engine_lives: true, .. }) || self.model.is_some() {
+        if !matches!(
+            self.phase,
+            Phase::Failed {
+                engine_lives: true,
+                ..
+            }
+        ) || self.model.is_some()
+        {
             return None;
         }
         let published = Some(PUBLISHED_MODEL.to_string());
-        let offer = |model, label: &str| Some(Offer { model, label: label.into() });
+        let offer = |model, label: &str| {
+            Some(Offer {
+                model,
+                label: label.into(),
+            })
+        };
         match self.request.model.as_deref() {
             None => offer(published, "fetch the published model"),
             Some(PUBLISHED_MODEL) => offer(published, "try again"),
@@ -43,7 +59,10 @@ pub(super) fn load(state: &mut State, model: Option<String>) -> Vec<Effect> {
     if state.model.take().is_some() {
         state.previous = Some(state.request.clone());
     }
-    let request = ModelRequest { model, ..state.request.clone() };
+    let request = ModelRequest {
+        model,
+        ..state.request.clone()
+    };
     effects.push(begin(state, request));
     effects
 }
@@ -69,21 +88,35 @@ pub(super) fn cancel(state: &mut State) -> Option<Vec<Effect>> {
 
 pub(super) fn on_progress(state: &mut State, stage: String, fraction: Option<f32>) {
     if let Phase::Loading { cancelling, .. } = state.phase {
-        state.phase = Phase::Loading { stage, fraction, cancelling };
+        state.phase = Phase::Loading {
+            stage,
+            fraction,
+            cancelling,
+        };
     }
 }
 
 /// The engine has given a load up. What was asked for since goes on.
 pub(super) fn on_cancelled(state: &mut State) -> Vec<Effect> {
-    if !matches!(state.phase, Phase::Loading { cancelling: true, .. }) {
+    if !matches!(
+        state.phase,
+        Phase::Loading {
+            cancelling: true,
+            ..
+        }
+    ) {
         return Vec::new();
     }
     if let Some(previous) = state.previous.take() {
         state.say("loading was cancelled; back to the model before");
         return vec![begin(state, previous)];
     }
-    let message = "Loading was cancelled. What was downloaded is kept and continued the next time.".to_string();
-    state.phase = Phase::Failed { message, engine_lives: true };
+    let message = "Loading was cancelled. What was downloaded is kept and continued the next time."
+        .to_string();
+    state.phase = Phase::Failed {
+        message,
+        engine_lives: true,
+    };
     Vec::new()
 }
 
@@ -92,11 +125,18 @@ pub(super) fn on_failed(state: &mut State, message: String) -> Vec<Effect> {
     state.queued = false;
     let Some(previous) = state.previous.take() else {
         let message = format!("The model could not be loaded.\n\n{message}");
-        state.phase = Phase::Failed { message, engine_lives: true };
+        state.phase = Phase::Failed {
+            message,
+            engine_lives: true,
+        };
         return Vec::new();
     };
     let mut lines: Vec<String> = message.lines().map(str::to_string).collect();
     lines.extend([String::new(), "The model before is loaded again.".into()]);
-    state.overlay = Some(Overlay::Text { title: "the model could not be loaded".into(), lines, scroll: 0 });
+    state.overlay = Some(Overlay::Text {
+        title: "the model could not be loaded".into(),
+        lines,
+        scroll: 0,
+    });
     vec![begin(state, previous)]
 }

@@ -38,7 +38,12 @@ pub struct Look {
 }
 
 impl ThemeName {
-    pub const ALL: [Self; 4] = [Self::Default, Self::ColorBlind, Self::Monochrome, Self::Light];
+    pub const ALL: [Self; 4] = [
+        Self::Default,
+        Self::ColorBlind,
+        Self::Monochrome,
+        Self::Light,
+    ];
 
     pub fn label(self) -> &'static str {
         match self {
@@ -74,9 +79,13 @@ impl Look {
         };
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(filled);
         let utf8 = |l: &String| l.to_lowercase().replace('-', "").contains("utf8");
-        let ascii =
-            term == "linux" || locale.is_some_and(|l| (l == "C" || l == "POSIX" || l.contains('.')) && !utf8(&l));
-        Self { theme: ThemeName::default(), depth, ascii }
+        let ascii = term == "linux"
+            || locale.is_some_and(|l| (l == "C" || l == "POSIX" || l.contains('.')) && !utf8(&l));
+        Self {
+            theme: ThemeName::default(),
+            depth,
+            ascii,
+        }
     }
 }
 
@@ -87,12 +96,24 @@ mod tests {
     #[test]
     fn the_environment_decides_colours_and_symbols() {
         let look = |vars: &[(&str, &str)]| {
-            let vars: Vec<(String, String)> = vars.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            let vars: Vec<(String, String)> = vars
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect();
             Look::from_env(|name| vars.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()))
         };
-        assert_eq!(look(&[("TERM", "xterm-256color")]).depth, ColorDepth::Ansi256);
-        assert_eq!(look(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]).depth, ColorDepth::True);
-        assert_eq!(look(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]).depth, ColorDepth::None);
+        assert_eq!(
+            look(&[("TERM", "xterm-256color")]).depth,
+            ColorDepth::Ansi256
+        );
+        assert_eq!(
+            look(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]).depth,
+            ColorDepth::True
+        );
+        assert_eq!(
+            look(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]).depth,
+            ColorDepth::None
+        );
         assert!(!look(&[("LANG", "de_DE.UTF-8")]).ascii);
         assert!(look(&[("LANG", "C")]).ascii);
     }

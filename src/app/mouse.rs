@@ -15,7 +15,10 @@ use ratatui::layout::Rect;
 const WHEEL: isize = 3;
 
 pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
-    let hit = state.regions.at(event.column, event.row).map(|(area, target)| (area, target.clone()));
+    let hit = state
+        .regions
+        .at(event.column, event.row)
+        .map(|(area, target)| (area, target.clone()));
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => press(state, hit, event.column),
         MouseEventKind::Drag(MouseButton::Left) => drag(state, event.column),
@@ -31,20 +34,30 @@ pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
 }
 
 fn press(state: &mut State, hit: Option<(Rect, Target)>, column: u16) -> Vec<Effect> {
-    let Some((area, target)) = hit else { return Vec::new() };
+    let Some((area, target)) = hit else {
+        return Vec::new();
+    };
     if state.overlay.is_some()
-        && !matches!(target, Target::Entry(_) | Target::Cell { .. } | Target::Overlay | Target::Hint(_))
+        && !matches!(
+            target,
+            Target::Entry(_) | Target::Cell { .. } | Target::Overlay | Target::Hint(_)
+        )
     {
         state.overlay = None;
         return Vec::new();
     }
     match target {
         Target::Entry(index) => return overlay::choose(state, index),
-        Target::Cell { exit_layer, num_speculations } => {
+        Target::Cell {
+            exit_layer,
+            num_speculations,
+        } => {
             return what_if::click(state, exit_layer, num_speculations);
         }
         Target::Hint(Click::Do(action)) => return update::act(state, action),
-        Target::Hint(Click::Press(code)) => return update::on_key(state, KeyEvent::new(code, KeyModifiers::NONE)),
+        Target::Hint(Click::Press(code)) => {
+            return update::on_key(state, KeyEvent::new(code, KeyModifiers::NONE));
+        }
         Target::Hint(Click::Key(key)) => return update::on_key(state, key),
         Target::Scrub => {
             state.focus = Pane::Prompt;
@@ -94,14 +107,24 @@ fn grab(state: &mut State, control: Control, area: Rect, column: u16) -> Vec<Eff
 /// The drag follows the column wherever the row is, past the ends too.
 fn drag(state: &mut State, column: u16) -> Vec<Effect> {
     if player::scrubbing(state) {
-        let track = state.regions.areas().iter().find(|(_, target)| *target == Target::Scrub);
+        let track = state
+            .regions
+            .areas()
+            .iter()
+            .find(|(_, target)| *target == Target::Scrub);
         if let Some((area, _)) = track {
             player::scrub(state, fraction(*area, column));
         }
         return Vec::new();
     }
-    let Some(control) = state.drag else { return Vec::new() };
-    let track = state.regions.areas().iter().find(|(_, target)| *target == Target::Track(control));
+    let Some(control) = state.drag else {
+        return Vec::new();
+    };
+    let track = state
+        .regions
+        .areas()
+        .iter()
+        .find(|(_, target)| *target == Target::Track(control));
     match (track, control.kind(state.model.as_ref())) {
         (Some((area, _)), Kind::Slider(range)) => {
             let value = range.at(fraction(*area, column));
@@ -121,7 +144,9 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
     let shown = state.regions.text;
     if let Some(open) = &mut state.overlay {
         match open {
-            Overlay::Help { scroll } | Overlay::Text { scroll, .. } => *scroll = shown.scrolled(by * WHEEL),
+            Overlay::Help { scroll } | Overlay::Text { scroll, .. } => {
+                *scroll = shown.scrolled(by * WHEEL)
+            }
             Overlay::Picker(picker) => picker.step(by),
             Overlay::Sessions(list) => list.step(by),
             Overlay::WhatIf(map) => {
@@ -136,12 +161,22 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
     match hit {
         Some((_, Target::Track(control) | Target::Control(control))) => {
             let mut effects = select(state, control);
-            effects.extend(panel::adjust(state, control, if by < 0 { Step::Up } else { Step::Down }));
+            effects.extend(panel::adjust(
+                state,
+                control,
+                if by < 0 { Step::Up } else { Step::Down },
+            ));
             effects
         }
-        Some((_, Target::Scrub)) => update::act(state, super::Action::Play(super::Play::By(by as i32))),
+        Some((_, Target::Scrub)) => {
+            update::act(state, super::Action::Play(super::Play::By(by as i32)))
+        }
         Some((_, Target::Rounds | Target::Round { .. })) => {
-            let action = if by < 0 { super::Action::RoundLeft } else { super::Action::RoundRight };
+            let action = if by < 0 {
+                super::Action::RoundLeft
+            } else {
+                super::Action::RoundRight
+            };
             update::act(state, action)
         }
         _ => {

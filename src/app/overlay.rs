@@ -55,8 +55,14 @@ fn commands(state: &State) -> Vec<Entry> {
     let themes = ThemeName::ALL.map(Action::Theme);
     let panes = Pane::ALL.map(Action::Focus);
     let controls = Control::ALL.map(Action::FocusControl);
-    let all = general.into_iter().chain(panes).chain(controls).chain(themes);
-    all.filter(|action| hints::can(state, action)).map(|action| entry(state, action)).collect()
+    let all = general
+        .into_iter()
+        .chain(panes)
+        .chain(controls)
+        .chain(themes);
+    all.filter(|action| hints::can(state, action))
+        .map(|action| entry(state, action))
+        .collect()
 }
 
 fn entry(state: &State, action: Action) -> Entry {
@@ -64,7 +70,11 @@ fn entry(state: &State, action: Action) -> Entry {
         Action::Focus(pane) => format!("go to the {}", pane.label()),
         action => action.label(),
     };
-    Entry { label, note: note(state, &action), action }
+    Entry {
+        label,
+        note: note(state, &action),
+        action,
+    }
 }
 
 /// The key of an action, and where it holds if that is not everywhere; the value of a control.
@@ -76,8 +86,13 @@ fn note(state: &State, action: &Action) -> String {
         return key.to_string();
     }
     let within = |pane: Pane| Some((state.keys.key_of(pane, action)?, pane));
-    let found = Pane::ALL.into_iter().filter(|_| !matches!(action, Action::Focus(_))).find_map(within);
-    found.map(|(key, pane)| format!("{key} in the {}", pane.label())).unwrap_or_default()
+    let found = Pane::ALL
+        .into_iter()
+        .filter(|_| !matches!(action, Action::Focus(_)))
+        .find_map(within);
+    found
+        .map(|(key, pane)| format!("{key} in the {}", pane.label()))
+        .unwrap_or_default()
 }
 
 /// Models to load; where there is none, the one that is offered is chosen already.
@@ -88,7 +103,12 @@ fn models(state: &State) -> Picker {
         action: Action::LoadModel(choice.model.clone()),
     };
     let mut picker = Picker::new("models", state.models.iter().map(entry).collect());
-    let offered = state.offer().and_then(|offer| state.models.iter().position(|choice| choice.model == offer.model));
+    let offered = state.offer().and_then(|offer| {
+        state
+            .models
+            .iter()
+            .position(|choice| choice.model == offer.model)
+    });
     picker.selected = offered.unwrap_or(0);
     picker
 }
@@ -96,7 +116,10 @@ fn models(state: &State) -> Picker {
 fn presets(state: &State) -> Vec<Entry> {
     let entry = |(name, preset): (&String, &super::Preset)| Entry {
         label: name.clone(),
-        note: format!("E {}, K {}", preset.settings.exit_layer, preset.settings.num_speculations),
+        note: format!(
+            "E {}, K {}",
+            preset.settings.exit_layer, preset.settings.num_speculations
+        ),
         action: Action::LoadPreset(name.clone()),
     };
     state.config.presets.iter().map(entry).collect()
@@ -104,7 +127,10 @@ fn presets(state: &State) -> Vec<Entry> {
 
 /// Whether a key is a character to write.
 pub(super) fn is_text(key: KeyEvent) -> bool {
-    matches!(key.code, KeyCode::Char(_)) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+    matches!(key.code, KeyCode::Char(_))
+        && !key
+            .modifiers
+            .intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
 }
 
 /// A key goes to the overlay alone.
@@ -119,8 +145,16 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             state.overlay = scrolled(state, scroll, key).map(|scroll| Overlay::Help { scroll });
             Vec::new()
         }
-        Some(Overlay::Text { title, lines, scroll }) => {
-            state.overlay = scrolled(state, scroll, key).map(|scroll| Overlay::Text { title, lines, scroll });
+        Some(Overlay::Text {
+            title,
+            lines,
+            scroll,
+        }) => {
+            state.overlay = scrolled(state, scroll, key).map(|scroll| Overlay::Text {
+                title,
+                lines,
+                scroll,
+            });
             Vec::new()
         }
         None => Vec::new(),
@@ -134,12 +168,19 @@ fn race_key(state: &mut State, mut race: Box<super::Race>, key: KeyEvent) -> Vec
     }
     let again = race.outcome.is_some() && key.code == KeyCode::Enter;
     state.overlay = Some(Overlay::Race(race));
-    if again { update::act(state, Action::Race) } else { Vec::new() }
+    if again {
+        update::act(state, Action::Race)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Where a key scrolls to; none closes.
 fn scrolled(state: &State, first: usize, key: KeyEvent) -> Option<usize> {
-    let shown = Viewport { first, ..state.regions.text };
+    let shown = Viewport {
+        first,
+        ..state.regions.text
+    };
     scrolling(key).map(|by| shown.scrolled(by))
 }
 
@@ -196,9 +237,14 @@ pub(super) fn choose(state: &mut State, index: usize) -> Vec<Effect> {
     if let Some(Overlay::Sessions(_)) = state.overlay {
         return browser::click(state, index);
     }
-    let Some(Overlay::Picker(mut picker)) = state.overlay.take() else { return Vec::new() };
+    let Some(Overlay::Picker(mut picker)) = state.overlay.take() else {
+        return Vec::new();
+    };
     picker.selected = index;
-    picker.chosen().map(|action| update::act(state, action)).unwrap_or_default()
+    picker
+        .chosen()
+        .map(|action| update::act(state, action))
+        .unwrap_or_default()
 }
 
 /// Enter takes the system prompt; the keys of the prompt edit it.

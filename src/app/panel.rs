@@ -54,7 +54,10 @@ fn focus(state: &mut State, control: Control) {
 }
 
 fn select(state: &mut State, by: isize) {
-    let at = Control::ALL.iter().position(|c| *c == state.controls.focused).unwrap_or(0);
+    let at = Control::ALL
+        .iter()
+        .position(|c| *c == state.controls.focused)
+        .unwrap_or(0);
     let next = at.saturating_add_signed(by).min(Control::ALL.len() - 1);
     focus(state, Control::ALL[next]);
 }
@@ -64,7 +67,11 @@ fn nudge(state: &mut State, control: Control, step: Step) -> Vec<Effect> {
     state.controls.focused = control;
     let effects = adjust(state, control, step);
     if state.replay.is_none() {
-        state.say(format!("{} {}", control.label(), control.show(&state.settings, state.model.as_ref())));
+        state.say(format!(
+            "{} {}",
+            control.label(),
+            control.show(&state.settings, state.model.as_ref())
+        ));
     }
     effects
 }
@@ -81,7 +88,10 @@ pub(super) fn adjust(state: &mut State, control: Control, step: Step) -> Vec<Eff
             Step::Least => range.min,
             Step::Greatest => range.max,
         },
-        Kind::Toggle => f64::from(u8::from(matches!(step, Step::Up | Step::UpCoarse | Step::Greatest))),
+        Kind::Toggle => f64::from(u8::from(matches!(
+            step,
+            Step::Up | Step::UpCoarse | Step::Greatest
+        ))),
         Kind::Choice(names) => match step {
             Step::Down | Step::DownCoarse => value - 1.0,
             Step::Up | Step::UpCoarse => value + 1.0,
@@ -104,8 +114,12 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
     }
     remember(state);
     state.touched.insert(control);
-    if control == Control::Confidence && !matches!(state.settings.controller, Controller::Confidence { .. }) {
-        state.settings.controller = Controller::Confidence { threshold: value as f32 };
+    if control == Control::Confidence
+        && !matches!(state.settings.controller, Controller::Confidence { .. })
+    {
+        state.settings.controller = Controller::Confidence {
+            threshold: value as f32,
+        };
         state.say("the autopilot ends drafts by confidence");
     }
     control.set(&mut state.settings, value);
@@ -131,7 +145,10 @@ pub(super) fn tell(state: &State) -> Vec<Effect> {
 }
 
 pub(super) fn remember(state: &mut State) {
-    let before = Preset { system: state.system.clone(), settings: state.settings.clone() };
+    let before = Preset {
+        system: state.system.clone(),
+        settings: state.settings.clone(),
+    };
     let undo = &mut state.controls.undo;
     if undo.last() != Some(&before) {
         undo.push(before);
@@ -159,10 +176,15 @@ fn undo(state: &mut State) -> Vec<Effect> {
 /// Take up settings from elsewhere, within this model's ranges.
 pub(super) fn adopt(state: &mut State, settings: Settings) -> Vec<Effect> {
     state.settings = settings;
-    for control in Control::ALL.into_iter().filter(|c| *c != Control::SystemPrompt) {
+    for control in Control::ALL
+        .into_iter()
+        .filter(|c| *c != Control::SystemPrompt)
+    {
         // Without a model nobody knows the ranges; they are applied when it is there.
         if state.model.is_some() {
-            let value = control.kind(state.model.as_ref()).snap(control.get(&state.settings));
+            let value = control
+                .kind(state.model.as_ref())
+                .snap(control.get(&state.settings));
             control.set(&mut state.settings, value);
         }
         state.touched.insert(control);
@@ -191,11 +213,16 @@ fn activate(state: &mut State) -> Vec<Effect> {
 
 /// Whether the key belongs to a number being typed, or begins one.
 pub(super) fn on_typing(state: &State, key: KeyEvent) -> bool {
-    let numeric = matches!(state.controls.focused.kind(state.model.as_ref()), Kind::Slider(_) | Kind::Number(_));
+    let numeric = matches!(
+        state.controls.focused.kind(state.model.as_ref()),
+        Kind::Slider(_) | Kind::Number(_)
+    );
     let begins = matches!(key.code, KeyCode::Char('0'..='9' | '.')) && key.modifiers.is_empty();
     numeric
         && state.replay.is_none()
-        && (begins || (state.controls.typing.is_some() && matches!(key.code, KeyCode::Backspace | KeyCode::Enter)))
+        && (begins
+            || (state.controls.typing.is_some()
+                && matches!(key.code, KeyCode::Backspace | KeyCode::Enter)))
 }
 
 /// A key of a number being typed.
@@ -222,7 +249,12 @@ pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
             if let Kind::Slider(range) | Kind::Number(range) = control.kind(state.model.as_ref())
                 && !(range.min..=range.max).contains(&value)
             {
-                state.say_wrong(format!("{} goes from {} to {}", control.label(), range.min, range.max));
+                state.say_wrong(format!(
+                    "{} goes from {} to {}",
+                    control.label(),
+                    range.min,
+                    range.max
+                ));
             }
             set(state, control, value)
         }
@@ -266,7 +298,10 @@ pub(super) fn way_back(state: &State) -> String {
 }
 
 fn save_preset(state: &mut State, name: String) -> Vec<Effect> {
-    let preset = Preset { system: state.system.clone(), settings: state.settings.clone() };
+    let preset = Preset {
+        system: state.system.clone(),
+        settings: state.settings.clone(),
+    };
     state.say(format!("preset {name} saved"));
     state.config.presets.insert(name, preset);
     vec![Effect::SaveConfig(state.config.clone())]

@@ -23,7 +23,12 @@ pub struct Entry {
 
 impl Picker {
     pub fn new(title: &'static str, entries: Vec<Entry>) -> Self {
-        Self { title, filter: String::new(), selected: 0, entries }
+        Self {
+            title,
+            filter: String::new(),
+            selected: 0,
+            entries,
+        }
     }
 
     /// Entries that hold every word of the filter.
@@ -39,7 +44,11 @@ impl Picker {
     /// Move the selection, round at the ends.
     pub fn step(&mut self, by: isize) {
         let count = self.matches().len() as isize;
-        self.selected = if count == 0 { 0 } else { (self.selected as isize + by).rem_euclid(count) as usize };
+        self.selected = if count == 0 {
+            0
+        } else {
+            (self.selected as isize + by).rem_euclid(count) as usize
+        };
     }
 
     pub fn push(&mut self, c: char) {
@@ -54,6 +63,8 @@ impl Picker {
 
     /// The action of the selected entry.
     pub fn chosen(&self) -> Option<Action> {
-        self.matches().get(self.selected).map(|entry| entry.action.clone())
+        self.matches()
+            .get(self.selected)
+            .map(|entry| entry.action.clone())
     }
 }

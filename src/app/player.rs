@@ -45,7 +45,14 @@ pub enum Course {
 
 impl Player {
     fn new(session: Arc<Session>, chat: Option<Box<State>>) -> Self {
-        Self { replay: Replay::new(session.clone()), session, chat, turn: None, last: None, scrubbing: false }
+        Self {
+            replay: Replay::new(session.clone()),
+            session,
+            chat,
+            turn: None,
+            last: None,
+            scrubbing: false,
+        }
     }
 
     /// What is played.
@@ -78,7 +85,13 @@ impl Player {
 
     /// What the journal holds of the layers for a run.
     fn lens(&self, turn: usize, id: RunId) -> Option<Box<Lens>> {
-        let run = self.session.turns.get(turn)?.runs.iter().find(|run| run.run == id)?;
+        let run = self
+            .session
+            .turns
+            .get(turn)?
+            .runs
+            .iter()
+            .find(|run| run.run == id)?;
         run.lens.as_deref().map(|lens| Box::new(Lens::kept(lens)))
     }
 
@@ -87,7 +100,10 @@ impl Player {
         let wait = self.replay.due_in()?;
         match self.last {
             None => Some(Duration::ZERO),
-            Some(_) => Some(Duration::try_from_secs_f64(wait).map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))),
+            Some(_) => Some(
+                Duration::try_from_secs_f64(wait)
+                    .map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT)),
+            ),
         }
     }
 }
@@ -121,7 +137,9 @@ impl State {
     /// `from` is there at once.
     pub fn play_alone(&mut self, session: Arc<Session>, speed: f64, from: usize) {
         set_stage(self, Player::new(session, None));
-        let Some(player) = &mut self.replay else { return };
+        let Some(player) = &mut self.replay else {
+            return;
+        };
         player.replay.set_speed(speed);
         let events = player.replay.seek(from);
         feed(self, events);
@@ -131,8 +149,16 @@ impl State {
 /// Make the screen that of the session's beginning.
 fn set_stage(state: &mut State, player: Player) {
     let session = player.session.clone();
-    state.model = Some(session.model().map(info).unwrap_or_else(|| info(&ModelRecord::default())));
-    state.settings = session.rounds().next().map_or_else(|| session.settings.clone(), |round| round.settings.clone());
+    state.model = Some(
+        session
+            .model()
+            .map(info)
+            .unwrap_or_else(|| info(&ModelRecord::default())),
+    );
+    state.settings = session
+        .rounds()
+        .next()
+        .map_or_else(|| session.settings.clone(), |round| round.settings.clone());
     state.system = session.system().to_owned();
     state.mode = recall::mode(&session);
     state.phase = Phase::Idle;
@@ -141,7 +167,12 @@ fn set_stage(state: &mut State, player: Player) {
     state.controls = Default::default();
     state.focus = Pane::Prompt;
     (state.notice, state.drag, state.last_run) = (None, None, None);
-    state.view = View { top: None, cursor: None, reveal: false, ..state.view };
+    state.view = View {
+        top: None,
+        cursor: None,
+        reveal: false,
+        ..state.view
+    };
     state.replay = Some(Box::new(player));
 }
 
@@ -162,7 +193,11 @@ fn info(record: &ModelRecord) -> ModelInfo {
         tie_word_embeddings: false,
     };
     ModelInfo {
-        name: if record.name.is_empty() { "unknown model".into() } else { record.name.clone() },
+        name: if record.name.is_empty() {
+            "unknown model".into()
+        } else {
+            record.name.clone()
+        },
         path: record.path.clone().into(),
         config,
         dtype: record.dtype.clone(),
@@ -175,15 +210,27 @@ fn info(record: &ModelRecord) -> ModelInfo {
 
 /// Where a message is meant for the chat beneath: what the real engine reports.
 pub(super) fn beneath<'a>(state: &'a mut State, msg: &Msg) -> Option<&'a mut State> {
-    let theirs = matches!(msg, Msg::Engine(_) | Msg::EngineGone | Msg::SessionLoaded(_));
-    state.replay.as_mut().filter(|_| theirs)?.chat.as_deref_mut()
+    let theirs = matches!(
+        msg,
+        Msg::Engine(_) | Msg::EngineGone | Msg::SessionLoaded(_)
+    );
+    state
+        .replay
+        .as_mut()
+        .filter(|_| theirs)?
+        .chat
+        .as_deref_mut()
 }
 
 /// Time went by.
 pub(super) fn on_tick(state: &mut State) {
     let now = state.now;
-    let Some(player) = &mut state.replay else { return };
-    let gone = player.last.map_or(Duration::ZERO, |last| now.saturating_sub(last));
+    let Some(player) = &mut state.replay else {
+        return;
+    };
+    let gone = player
+        .last
+        .map_or(Duration::ZERO, |last| now.saturating_sub(last));
     player.last = Some(now);
     let events = player.replay.advance(gone.as_secs_f64());
     feed(state, events);
@@ -221,15 +268,19 @@ fn restart(state: &mut State) {
 
 /// The controls show what was in force. What an autopilot moved, the user did not set.
 fn take_settings(state: &mut State, round: &Round) {
-    let (exit_layer, num_speculations) = (state.settings.exit_layer, state.settings.num_speculations);
+    let (exit_layer, num_speculations) =
+        (state.settings.exit_layer, state.settings.num_speculations);
     state.settings = round.settings.clone();
     if round.control.is_some() {
-        (state.settings.exit_layer, state.settings.num_speculations) = (exit_layer, num_speculations);
+        (state.settings.exit_layer, state.settings.num_speculations) =
+            (exit_layer, num_speculations);
     }
 }
 
 fn open_turn(state: &mut State, turn: usize) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     if player.turn.replace(turn) == Some(turn) {
         return;
     }
@@ -239,11 +290,30 @@ fn open_turn(state: &mut State, turn: usize) {
 
 fn begin(state: &mut State, turn: usize, id: RunId) {
     open_turn(state, turn);
-    let run = Run { id, pausing: false, cancelling: false };
-    let paused = state.replay.as_ref().is_some_and(|player| player.course() == Course::Paused);
-    state.phase = if paused { Phase::Paused { run } } else { Phase::Prefill { run, done: 0, total: 0, cached: 0 } };
+    let run = Run {
+        id,
+        pausing: false,
+        cancelling: false,
+    };
+    let paused = state
+        .replay
+        .as_ref()
+        .is_some_and(|player| player.course() == Course::Paused);
+    state.phase = if paused {
+        Phase::Paused { run }
+    } else {
+        Phase::Prefill {
+            run,
+            done: 0,
+            total: 0,
+            cached: 0,
+        }
+    };
     state.last_run = Some(id);
-    let lens = state.replay.as_ref().and_then(|player| player.lens(turn, id));
+    let lens = state
+        .replay
+        .as_ref()
+        .and_then(|player| player.lens(turn, id));
     if let Some(turn) = state.turns.last_mut() {
         (turn.outcome, turn.run, turn.lens) = (None, Some(id), lens);
     }

@@ -43,7 +43,16 @@ impl Race {
     fn new(run: RunId, prompt: String) -> Self {
         let lane = |id| Turn::new(id, Mode::Chat, String::new());
         let lanes = [lane(0), lane(1)];
-        Self { run, prompt, lanes, prefill: None, outcome: None, top: None, compared: 0, diverged: None }
+        Self {
+            run,
+            prompt,
+            lanes,
+            prefill: None,
+            outcome: None,
+            top: None,
+            compared: 0,
+            diverged: None,
+        }
     }
 
     pub fn lane(&self, lane: Lane) -> &Turn {
@@ -83,7 +92,11 @@ impl Race {
         let ids = |turn: &Turn| newest_ids(turn, self.compared);
         let (plain, speculative) = (ids(&self.lanes[0]), ids(&self.lanes[1]));
         let both = plain.len().min(speculative.len());
-        let same = plain.iter().zip(&speculative).take_while(|(a, b)| a == b).count();
+        let same = plain
+            .iter()
+            .zip(&speculative)
+            .take_while(|(a, b)| a == b)
+            .count();
         self.compared += same;
         self.diverged = (same < both).then_some(self.compared);
     }
@@ -104,7 +117,10 @@ fn newest_ids(turn: &Turn, from: usize) -> Vec<u32> {
         first -= 1;
         found += turn.rounds[first].len();
     }
-    let ids = turn.rounds[first..].iter().flat_map(Round::kept).map(|token| token.id);
+    let ids = turn.rounds[first..]
+        .iter()
+        .flat_map(Round::kept)
+        .map(|token| token.id);
     ids.skip(found - wanted.min(found)).collect()
 }
 
@@ -126,12 +142,17 @@ pub(super) fn start(state: &mut State) -> Vec<Effect> {
     let run = RunId(state.next_run);
     state.next_run += 1;
     state.overlay = Some(Overlay::Race(Box::new(Race::new(run, text))));
-    vec![Effect::Send(Command::Race { run, prompt, settings: state.settings.clone() })]
+    vec![Effect::Send(Command::Race {
+        run,
+        prompt,
+        settings: state.settings.clone(),
+    })]
 }
 
 /// The words to answer, and all that the model is to continue.
 fn prompt(state: &State) -> Option<(String, Prompt)> {
-    let written = Some(state.prompt.text()).filter(|text| !text.trim().is_empty() && !commands::is_command(text));
+    let written = Some(state.prompt.text())
+        .filter(|text| !text.trim().is_empty() && !commands::is_command(text));
     let (before, text, mode) = match (written, state.turns.split_last()) {
         (Some(text), _) => (&state.turns[..], text.to_string(), state.mode),
         (None, Some((last, before))) => (before, last.prompt.clone(), last.mode),
@@ -168,7 +189,9 @@ pub(super) fn on_event(state: &mut State, event: Event) {
                 race.push(lane, *round);
             }
         }
-        Event::Prefill { run, done, total, .. } => {
+        Event::Prefill {
+            run, done, total, ..
+        } => {
             if let Some(race) = running(state, run) {
                 race.prefill = Some((done, total));
             }

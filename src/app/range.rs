@@ -42,7 +42,11 @@ impl Range {
     /// The value at `fraction` of the way, on a step.
     pub fn at(self, fraction: f64) -> f64 {
         let raw = self.min + fraction.clamp(0.0, 1.0) * (self.max - self.min);
-        self.snap(if fraction >= 1.0 { raw } else { (raw / self.step).round() * self.step })
+        self.snap(if fraction >= 1.0 {
+            raw
+        } else {
+            (raw / self.step).round() * self.step
+        })
     }
 }
 
@@ -64,8 +68,17 @@ mod tests {
 
     #[test]
     fn a_slider_maps_places_to_values() {
-        let range = Range { min: 1.0, max: 29.0, step: 1.0, coarse: 4.0, decimals: 0 };
-        assert_eq!((range.at(0.0), range.at(0.5), range.at(1.0)), (1.0, 15.0, 29.0));
+        let range = Range {
+            min: 1.0,
+            max: 29.0,
+            step: 1.0,
+            coarse: 4.0,
+            decimals: 0,
+        };
+        assert_eq!(
+            (range.at(0.0), range.at(0.5), range.at(1.0)),
+            (1.0, 15.0, 29.0)
+        );
         assert_eq!(range.snap(99.0), 29.0);
         assert_eq!(range.snap(f64::NAN), 1.0);
     }

@@ -37,7 +37,9 @@ fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effe
     panel::adopt(state, settings);
     for at in 0..session.turns.len() {
         open(state, session, at);
-        let Some(turn) = state.turns.last_mut() else { continue };
+        let Some(turn) = state.turns.last_mut() else {
+            continue;
+        };
         session.turns[at].runs.iter().for_each(|run| add(turn, run));
     }
     state.say(match state.turns.len() {
@@ -49,12 +51,18 @@ fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effe
 
 /// Make room for a turn of the session: what the user said begins a turn, an answer belongs to the last one.
 pub(super) fn open(state: &mut State, session: &Session, at: usize) {
-    let Some(said) = session.turns.get(at) else { return };
+    let Some(said) = session.turns.get(at) else {
+        return;
+    };
     let answers = said.role == Role::Assistant;
     if answers && !state.turns.is_empty() {
         return;
     }
-    let prompt = if answers { String::new() } else { said.text.clone() };
+    let prompt = if answers {
+        String::new()
+    } else {
+        said.text.clone()
+    };
     let mut turn = Turn::new(state.next_turn, mode(session), prompt);
     turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
     state.next_turn += 1;

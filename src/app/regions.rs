@@ -76,12 +76,20 @@ impl Regions {
     /// What lies topmost at a cell, and its extent.
     pub fn at(&self, column: u16, row: u16) -> Option<(Rect, &Target)> {
         let position = Position::new(column, row);
-        self.areas.iter().rev().find(|(area, _)| area.contains(position)).map(|(area, target)| (*area, target))
+        self.areas
+            .iter()
+            .rev()
+            .find(|(area, _)| area.contains(position))
+            .map(|(area, target)| (*area, target))
     }
 
     /// Rows of the screen, as far as anything lies on them.
     pub fn height(&self) -> usize {
-        self.areas.iter().map(|(area, _)| usize::from(area.bottom())).max().unwrap_or(0)
+        self.areas
+            .iter()
+            .map(|(area, _)| usize::from(area.bottom()))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Everything drawn, lowest first.

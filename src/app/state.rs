@@ -191,8 +191,16 @@ impl State {
     /// The state before the model is loaded. Fails on a key binding that cannot be read.
     pub fn new(options: Options) -> Result<Self, String> {
         let config = options.config;
-        let look = Look { theme: config.theme, ascii: options.look.ascii || config.ascii, ..options.look };
-        let view = View { show_rejected: config.show_rejected, markdown: config.markdown, ..View::default() };
+        let look = Look {
+            theme: config.theme,
+            ascii: options.look.ascii || config.ascii,
+            ..options.look
+        };
+        let view = View {
+            show_rejected: config.show_rejected,
+            markdown: config.markdown,
+            ..View::default()
+        };
         let mut prompt = Editor::default();
         prompt.set(options.prompt);
         let mut state = Self {
@@ -237,8 +245,12 @@ impl State {
 
     /// Whether something on screen changes with time alone.
     pub fn animated(&self) -> bool {
-        let busy = !matches!(self.phase, Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. });
-        let over = self.overlay.is_some() && (self.lens_pending() || super::race::under_way(self).is_some());
+        let busy = !matches!(
+            self.phase,
+            Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. }
+        );
+        let over = self.overlay.is_some()
+            && (self.lens_pending() || super::race::under_way(self).is_some());
         busy || over || self.notice.is_some()
     }
 
@@ -254,7 +266,9 @@ impl State {
 
     /// The key of an action as words name it; where no key reaches it, what the action is called.
     pub fn key_name(&self, context: impl Into<Context>, action: &Action) -> String {
-        self.keys.key_of(context, action).map_or_else(|| action.label(), |key| key.to_string())
+        self.keys
+            .key_of(context, action)
+            .map_or_else(|| action.label(), |key| key.to_string())
     }
 
     /// How long after the last tick something happens by itself: the replay's next event.
@@ -265,7 +279,9 @@ impl State {
     /// The run under way.
     pub fn run(&self) -> Option<Run> {
         match self.phase {
-            Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } => Some(run),
+            Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } => {
+                Some(run)
+            }
             _ => None,
         }
     }
@@ -282,7 +298,9 @@ impl State {
 
     /// The token that the inspector shows: the one under the cursor, or while layers are recorded the newest.
     pub fn inspected(&self) -> Option<TokenRef> {
-        self.view.cursor.or_else(|| self.newest().filter(|_| self.settings.detail))
+        self.view
+            .cursor
+            .or_else(|| self.newest().filter(|_| self.settings.detail))
     }
 
     /// Whether the inspector follows what is being written, and the user looks there.
@@ -294,7 +312,11 @@ impl State {
     fn newest(&self) -> Option<TokenRef> {
         let (turn, last) = self.turns.iter().enumerate().next_back()?;
         let (round, rounds) = (last.rounds.len().checked_sub(1)?, &last.rounds);
-        Some(TokenRef { turn, round, slot: slots(&rounds[round]).checked_sub(1)? })
+        Some(TokenRef {
+            turn,
+            round,
+            slot: slots(&rounds[round]).checked_sub(1)?,
+        })
     }
 
     /// Layer count L, where a model is loaded.
@@ -303,11 +325,19 @@ impl State {
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), wrong: false, since: self.now });
+        self.notice = Some(Notice {
+            text: text.into(),
+            wrong: false,
+            since: self.now,
+        });
     }
 
     pub(super) fn say_wrong(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), wrong: true, since: self.now });
+        self.notice = Some(Notice {
+            text: text.into(),
+            wrong: true,
+            since: self.now,
+        });
     }
 }
 
@@ -320,6 +350,10 @@ impl ControlsPanel {
 
 impl Default for ControlsPanel {
     fn default() -> Self {
-        Self { focused: Control::ExitLayer, typing: None, undo: Vec::new() }
+        Self {
+            focused: Control::ExitLayer,
+            typing: None,
+            undo: Vec::new(),
+        }
     }
 }

@@ -37,7 +37,10 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
 pub(super) fn send(state: &mut State) -> Vec<Effect> {
     let text = state.prompt.text();
     if text.trim().is_empty() {
-        return state.offer().map(|offer| loading::load(state, offer.model)).unwrap_or_default();
+        return state
+            .offer()
+            .map(|offer| loading::load(state, offer.model))
+            .unwrap_or_default();
     }
     if commands::is_command(text) {
         let text = state.prompt.take();
@@ -46,7 +49,9 @@ pub(super) fn send(state: &mut State) -> Vec<Effect> {
     if matches!(state.phase, Phase::Loading { .. }) {
         state.queued = true;
         let back = state.key_name(Pane::Prompt, &Action::Back);
-        state.say(format!("this is sent once the model is loaded; {back} takes it back"));
+        state.say(format!(
+            "this is sent once the model is loaded; {back} takes it back"
+        ));
         return Vec::new();
     }
     if !ready(state) {
@@ -61,8 +66,14 @@ pub(super) fn ready(state: &mut State) -> bool {
     let key = |action| state.key_name(state.context(), &action);
     let why = match &state.phase {
         Phase::Loading { .. } => "the model is still loading".to_string(),
-        _ if state.run().is_some() => format!("an answer is being written; {} cancels it", key(Action::Back)),
-        _ if state.model.is_none() => format!("no model is loaded; {} or /model chooses one", key(Action::Models)),
+        _ if state.run().is_some() => format!(
+            "an answer is being written; {} cancels it",
+            key(Action::Back)
+        ),
+        _ if state.model.is_none() => format!(
+            "no model is loaded; {} or /model chooses one",
+            key(Action::Models)
+        ),
         _ => return true,
     };
     state.say_wrong(why);
@@ -85,32 +96,58 @@ fn generate(state: &mut State) -> Vec<Effect> {
     state.next_run += 1;
     state.last_run = Some(id);
     // What is asked after a chat was cleared is another session.
-    let anew = state.withdrawn.take().is_some_and(|withdrawn| withdrawn.is_whole());
-    state.phase = Phase::Prefill { run: Run { id, pausing: false, cancelling: false }, done: 0, total: 0, cached: 0 };
+    let anew = state
+        .withdrawn
+        .take()
+        .is_some_and(|withdrawn| withdrawn.is_whole());
+    state.phase = Phase::Prefill {
+        run: Run {
+            id,
+            pausing: false,
+            cancelling: false,
+        },
+        done: 0,
+        total: 0,
+        cached: 0,
+    };
     if let Some(turn) = state.turns.last_mut() {
         turn.outcome = None;
         turn.run = Some(id);
         turn.lens = None;
     }
     let prompt = prompt(state);
-    let generate = Effect::Send(Command::Generate { run: id, prompt, settings: state.settings.clone() });
-    anew.then_some(Effect::BeginSession).into_iter().chain([generate]).collect()
+    let generate = Effect::Send(Command::Generate {
+        run: id,
+        prompt,
+        settings: state.settings.clone(),
+    });
+    anew.then_some(Effect::BeginSession)
+        .into_iter()
+        .chain([generate])
+        .collect()
 }
 
 /// What the model is to continue: the text of the last turn, or the whole conversation.
 fn prompt(state: &State) -> Prompt {
     match state.turns.last() {
-        Some(turn) if turn.mode == Mode::Completion => Prompt::Text(turn.prompt.clone() + &turn.answer()),
+        Some(turn) if turn.mode == Mode::Completion => {
+            Prompt::Text(turn.prompt.clone() + &turn.answer())
+        }
         _ => Prompt::Chat(messages(state)),
     }
 }
 
 /// The conversation so far, with what is there of the last answer.
 fn messages(state: &State) -> Vec<Message> {
-    let Some((last, before)) = state.turns.split_last() else { return Vec::new() };
+    let Some((last, before)) = state.turns.split_last() else {
+        return Vec::new();
+    };
     let mut messages = conversation(state, before, last.prompt.clone());
     if !last.is_empty() {
-        messages.push(Message { role: Role::Assistant, content: last.answer() });
+        messages.push(Message {
+            role: Role::Assistant,
+            content: last.answer(),
+        });
     }
     messages
 }
@@ -122,7 +159,10 @@ pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> 
     if !state.system.trim().is_empty() {
         say(Role::System, state.system.clone());
     }
-    for turn in before.iter().filter(|turn| turn.mode == Mode::Chat && !turn.is_empty()) {
+    for turn in before
+        .iter()
+        .filter(|turn| turn.mode == Mode::Chat && !turn.is_empty())
+    {
         say(Role::User, turn.prompt.clone());
         say(Role::Assistant, turn.answer());
     }
@@ -132,13 +172,17 @@ pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> 
 
 /// End the run. A second time, without waiting for the engine.
 pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
-    let Some(run) = state.run() else { return Vec::new() };
+    let Some(run) = state.run() else {
+        return Vec::new();
+    };
     if run.cancelling {
         end(state, Outcome::Stopped(StopReason::Cancelled));
         state.phase = Phase::Idle;
         return Vec::new();
     }
-    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } = &mut state.phase {
+    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } =
+        &mut state.phase
+    {
         run.cancelling = true;
     }
     vec![Effect::Send(Command::Cancel(run.id))]
@@ -149,7 +193,11 @@ fn regenerate(state: &mut State) -> Vec<Effect> {
     if !asked(state) || !ready(state) {
         return Vec::new();
     }
-    let text = state.turns.pop().map(|turn| turn.prompt).unwrap_or_default();
+    let text = state
+        .turns
+        .pop()
+        .map(|turn| turn.prompt)
+        .unwrap_or_default();
     ask(state, text)
 }
 
@@ -217,7 +265,12 @@ pub(super) fn clear(state: &mut State) -> Vec<Effect> {
 fn pause(state: &mut State) -> Vec<Effect> {
     match &mut state.phase {
         &mut Phase::Paused { run } => {
-            state.phase = Phase::Generating { run: Run { pausing: false, ..run } };
+            state.phase = Phase::Generating {
+                run: Run {
+                    pausing: false,
+                    ..run
+                },
+            };
             vec![Effect::Send(Command::Resume)]
         }
         Phase::Generating { run } | Phase::Prefill { run, .. } => {
@@ -243,9 +296,14 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
         Mode::Chat => Mode::Completion,
         Mode::Completion => Mode::Chat,
     };
-    let template = state.model.as_ref().is_none_or(|model| model.has_chat_template);
+    let template = state
+        .model
+        .as_ref()
+        .is_none_or(|model| model.has_chat_template);
     match state.mode {
-        Mode::Chat if !template => state.say_wrong("this model has no chat template; answers may make little sense"),
+        Mode::Chat if !template => {
+            state.say_wrong("this model has no chat template; answers may make little sense")
+        }
         Mode::Chat => state.say("chat: the conversation goes through the model's template"),
         Mode::Completion => state.say("completion: the model continues the text as it stands"),
     }

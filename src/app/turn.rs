@@ -1,7 +1,9 @@
 //! What was said: turns, each a prompt and the rounds that answer it.
 
 use super::Lens;
-use crate::engine::decode::{DraftToken, FinalToken, Origin, Round, Stats, StopReason, TokenDetail};
+use crate::engine::decode::{
+    DraftToken, FinalToken, Origin, Round, Stats, StopReason, TokenDetail,
+};
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +81,17 @@ pub struct TokenView<'a> {
 impl Turn {
     pub fn new(id: u64, mode: Mode, prompt: String) -> Self {
         let (rounds, pending, stats) = (Vec::new(), Vec::new(), Stats::default());
-        Self { id, mode, prompt, rounds, pending, stats, run: None, lens: None, outcome: None }
+        Self {
+            id,
+            mode,
+            prompt,
+            rounds,
+            pending,
+            stats,
+            run: None,
+            lens: None,
+            outcome: None,
+        }
     }
 
     /// Settle the drafted tokens: the round says what became of them.
@@ -91,7 +103,11 @@ impl Turn {
 
     /// The text of the answer, raw.
     pub fn answer(&self) -> String {
-        self.rounds.iter().flat_map(Round::kept).map(|token| token.text).collect()
+        self.rounds
+            .iter()
+            .flat_map(Round::kept)
+            .map(|token| token.text)
+            .collect()
     }
 
     /// Number of tokens in the answer.

@@ -4,8 +4,8 @@ use super::action::Action;
 use super::message::{Effect, Msg};
 use super::state::{Overlay, Phase, State};
 use super::{
-    Pane, browser, commands, engine, loading, mouse, overlay, panel, player, race, recall, talk, walk, what_if,
-    withdrawn,
+    Pane, browser, commands, engine, loading, mouse, overlay, panel, player, race, recall, talk,
+    walk, what_if, withdrawn,
 };
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
@@ -58,7 +58,13 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let action = state.keys.action(state.context(), key).cloned();
     let always = matches!(
         action,
-        Some(Action::Interrupt | Action::Quit | Action::Suspend | Action::Back | Action::Picture(None))
+        Some(
+            Action::Interrupt
+                | Action::Quit
+                | Action::Suspend
+                | Action::Back
+                | Action::Picture(None)
+        )
     );
     if state.overlay.is_some() && !always {
         return overlay::on_key(state, key);
@@ -83,7 +89,10 @@ fn on_paste(state: &mut State, text: &str) -> Vec<Effect> {
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.insert(text),
         Some(Overlay::Sessions(_)) => return browser::on_paste(state, text),
-        Some(Overlay::Picker(picker)) => text.chars().filter(|c| !c.is_control()).for_each(|c| picker.push(c)),
+        Some(Overlay::Picker(picker)) => text
+            .chars()
+            .filter(|c| !c.is_control())
+            .for_each(|c| picker.push(c)),
         Some(_) => {}
         None if state.replay.is_some() => {}
         None => {
@@ -106,7 +115,9 @@ fn on_edited(state: &mut State, text: &str) -> Vec<Effect> {
 
 fn on_tick(state: &mut State, now: Duration) -> Vec<Effect> {
     state.now = now;
-    state.notice.take_if(|notice| now.saturating_sub(notice.since) > NOTICE);
+    state
+        .notice
+        .take_if(|notice| now.saturating_sub(notice.since) > NOTICE);
     player::on_tick(state);
     Vec::new()
 }
@@ -140,7 +151,9 @@ pub(super) fn apply(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusNext => focus(state, state.focus.cycle(1)),
         Action::FocusPrevious => focus(state, state.focus.cycle(-1)),
         Action::Focus(pane) => focus(state, pane),
-        Action::Help | Action::Palette | Action::Models | Action::Presets => overlay::open(state, &action),
+        Action::Help | Action::Palette | Action::Models | Action::Presets => {
+            overlay::open(state, &action)
+        }
         Action::Sessions => browser::open(state),
         Action::Browse(step) => browser::act(state, step),
         Action::Picture(name) => vec![Effect::Picture(name)],
@@ -224,7 +237,10 @@ fn back(state: &mut State) -> Vec<Effect> {
     if let Some(effects) = race::cancel(state) {
         return effects;
     }
-    if browser::drop_title(state) || state.overlay.take().is_some() || state.controls.typing.take().is_some() {
+    if browser::drop_title(state)
+        || state.overlay.take().is_some()
+        || state.controls.typing.take().is_some()
+    {
         return Vec::new();
     }
     if state.replay.is_some() {

@@ -65,13 +65,21 @@ impl Control {
         match self.kind(model) {
             Kind::Slider(range) | Kind::Number(range) => format!("{value:.*}", range.decimals),
             Kind::Toggle => if value != 0.0 { "on" } else { "off" }.into(),
-            Kind::Choice(names) => names.get(value as usize).copied().unwrap_or_default().into(),
+            Kind::Choice(names) => names
+                .get(value as usize)
+                .copied()
+                .unwrap_or_default()
+                .into(),
             Kind::Text => String::new(),
         }
     }
 }
 
-const STRATEGIES: [Strategy; 3] = [Strategy::Autoregressive, Strategy::EarlyExit, Strategy::SelfSpeculative];
+const STRATEGIES: [Strategy; 3] = [
+    Strategy::Autoregressive,
+    Strategy::EarlyExit,
+    Strategy::SelfSpeculative,
+];
 const COUPLINGS: [Coupling; 2] = [Coupling::SharedNoise, Coupling::Rejection];
 
 /// The threshold a confidence stop begins with.
@@ -88,7 +96,9 @@ fn controller_index(controller: Controller) -> usize {
 
 fn controller(index: usize, threshold: f64) -> Controller {
     match index {
-        1 => Controller::Confidence { threshold: threshold as f32 },
+        1 => Controller::Confidence {
+            threshold: threshold as f32,
+        },
         2 => Controller::AdaptiveSpeculations,
         3 => Controller::ExitAndSpeculations,
         _ => Controller::Fixed,
@@ -114,8 +124,10 @@ mod tests {
     #[test]
     fn every_control_sets_what_it_gets() {
         for control in Control::ALL {
-            let mut settings =
-                Settings { controller: Controller::Confidence { threshold: 0.5 }, ..Settings::default() };
+            let mut settings = Settings {
+                controller: Controller::Confidence { threshold: 0.5 },
+                ..Settings::default()
+            };
             let kind = control.kind(None);
             for value in [0.0, 0.05, 1.0, 2.0, 7.0] {
                 let value = kind.snap(value);

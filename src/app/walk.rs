@@ -60,7 +60,10 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
             } else {
                 "the mouse is the terminal's: select and copy"
             });
-            return vec![Effect::Mouse(state.config.mouse), Effect::SaveConfig(state.config.clone())];
+            return vec![
+                Effect::Mouse(state.config.mouse),
+                Effect::SaveConfig(state.config.clone()),
+            ];
         }
         Action::NextTheme => return theme(state, state.look.theme.next()),
         Action::Theme(name) => return theme(state, name),
@@ -104,17 +107,24 @@ fn bottom(state: &mut State) {
 
 /// Going to the tokens or rounds puts a cursor on the last one.
 pub(super) fn enter(state: &mut State, pane: Pane) {
-    if matches!(pane, Pane::Rounds | Pane::Chat) && state.view.cursor.is_none() && state.run().is_none() {
+    if matches!(pane, Pane::Rounds | Pane::Chat)
+        && state.view.cursor.is_none()
+        && state.run().is_none()
+    {
         state.view.cursor = last_token(state);
     }
 }
 
 /// Whether a token is there and shown; a frame on screen may be older than the state.
 pub(super) fn is_shown(state: &State, at: TokenRef) -> bool {
-    let Some(turn) = state.turns.get(at.turn) else { return false };
+    let Some(turn) = state.turns.get(at.turn) else {
+        return false;
+    };
     // Markdown is of the text alone.
     let rejected = state.view.show_rejected && !state.shows_markdown(turn);
-    turn.rounds.get(at.round).is_some_and(|round| at.slot < slots(round) && (rejected || is_kept(round, at.slot)))
+    turn.rounds
+        .get(at.round)
+        .is_some_and(|round| at.slot < slots(round) && (rejected || is_kept(round, at.slot)))
 }
 
 fn token(state: &mut State, by: isize) {
@@ -135,19 +145,45 @@ fn put_cursor(state: &mut State, at: Option<TokenRef>) {
 
 /// The shown token after `at`.
 fn after(state: &State, at: TokenRef) -> Option<TokenRef> {
-    let rest = state.turns.get(at.turn)?.rounds.iter().enumerate().skip(at.round);
-    let here = rest.flat_map(|(round, r)| (0..slots(r)).map(move |slot| TokenRef { turn: at.turn, round, slot }));
+    let rest = state
+        .turns
+        .get(at.turn)?
+        .rounds
+        .iter()
+        .enumerate()
+        .skip(at.round);
+    let here = rest.flat_map(|(round, r)| {
+        (0..slots(r)).map(move |slot| TokenRef {
+            turn: at.turn,
+            round,
+            slot,
+        })
+    });
     let later = (at.turn + 1..state.turns.len()).flat_map(|turn| tokens(state, turn));
-    here.chain(later).find(|next| *next > at && is_shown(state, *next))
+    here.chain(later)
+        .find(|next| *next > at && is_shown(state, *next))
 }
 
 /// The shown token before `at`.
 fn before(state: &State, at: TokenRef) -> Option<TokenRef> {
-    let rounds = state.turns.get(at.turn)?.rounds.iter().enumerate().take(at.round + 1).rev();
-    let here =
-        rounds.flat_map(|(round, r)| (0..slots(r)).rev().map(move |slot| TokenRef { turn: at.turn, round, slot }));
+    let rounds = state
+        .turns
+        .get(at.turn)?
+        .rounds
+        .iter()
+        .enumerate()
+        .take(at.round + 1)
+        .rev();
+    let here = rounds.flat_map(|(round, r)| {
+        (0..slots(r)).rev().map(move |slot| TokenRef {
+            turn: at.turn,
+            round,
+            slot,
+        })
+    });
     let earlier = (0..at.turn).rev().flat_map(|turn| tokens_back(state, turn));
-    here.chain(earlier).find(|next| *next < at && is_shown(state, *next))
+    here.chain(earlier)
+        .find(|next| *next < at && is_shown(state, *next))
 }
 
 fn tokens(state: &State, turn: usize) -> impl Iterator<Item = TokenRef> + '_ {
@@ -157,11 +193,18 @@ fn tokens(state: &State, turn: usize) -> impl Iterator<Item = TokenRef> + '_ {
 
 fn tokens_back(state: &State, turn: usize) -> impl Iterator<Item = TokenRef> + '_ {
     let rounds = state.turns[turn].rounds.iter().enumerate().rev();
-    rounds.flat_map(move |(round, r)| (0..slots(r)).rev().map(move |slot| TokenRef { turn, round, slot }))
+    rounds.flat_map(move |(round, r)| {
+        (0..slots(r))
+            .rev()
+            .map(move |slot| TokenRef { turn, round, slot })
+    })
 }
 
 fn last_token(state: &State) -> Option<TokenRef> {
-    (0..state.turns.len()).rev().flat_map(|turn| tokens_back(state, turn)).find(|at| is_shown(state, *at))
+    (0..state.turns.len())
+        .rev()
+        .flat_map(|turn| tokens_back(state, turn))
+        .find(|at| is_shown(state, *at))
 }
 
 /// The token on the nearest row above or below, as the frame shows it; else scroll a line and go token-wise.
@@ -190,7 +233,12 @@ fn line(state: &mut State, by: i32) {
 }
 
 fn last_round(state: &State) -> Option<(usize, usize)> {
-    state.turns.iter().enumerate().rev().find_map(|(at, turn)| Some((at, turn.rounds.len().checked_sub(1)?)))
+    state
+        .turns
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(at, turn)| Some((at, turn.rounds.len().checked_sub(1)?)))
 }
 
 fn first_round(state: &State) -> Option<(usize, usize)> {
@@ -203,12 +251,20 @@ fn round(state: &mut State, by: isize) {
     let Some(at) = state.view.cursor else {
         return select_round(state, last_round(state));
     };
-    let within = at.round.checked_add_signed(by).filter(|round| *round < state.turns[at.turn].rounds.len());
+    let within = at
+        .round
+        .checked_add_signed(by)
+        .filter(|round| *round < state.turns[at.turn].rounds.len());
     let has_rounds = |turn: &usize| !state.turns[*turn].rounds.is_empty();
     let next = match within {
         Some(round) => Some((at.turn, round)),
-        None if by < 0 => (0..at.turn).rev().find(has_rounds).map(|turn| (turn, state.turns[turn].rounds.len() - 1)),
-        None => (at.turn + 1..state.turns.len()).find(has_rounds).map(|turn| (turn, 0)),
+        None if by < 0 => (0..at.turn)
+            .rev()
+            .find(has_rounds)
+            .map(|turn| (turn, state.turns[turn].rounds.len() - 1)),
+        None => (at.turn + 1..state.turns.len())
+            .find(has_rounds)
+            .map(|turn| (turn, 0)),
     };
     select_round(state, next);
 }
@@ -216,10 +272,32 @@ fn round(state: &mut State, by: isize) {
 /// Put the cursor on the first token of a round.
 pub(super) fn select_round(state: &mut State, at: Option<(usize, usize)>) {
     let Some((turn, round)) = at else { return };
-    let Some(found) = state.turns.get(turn).and_then(|turn| turn.rounds.get(round)) else { return };
+    let Some(found) = state
+        .turns
+        .get(turn)
+        .and_then(|turn| turn.rounds.get(round))
+    else {
+        return;
+    };
     let mut slots = 0..slots(found);
-    let first = slots.find(|slot| is_shown(state, TokenRef { turn, round, slot: *slot }));
-    put_cursor(state, Some(TokenRef { turn, round, slot: first.unwrap_or(0) }));
+    let first = slots.find(|slot| {
+        is_shown(
+            state,
+            TokenRef {
+                turn,
+                round,
+                slot: *slot,
+            },
+        )
+    });
+    put_cursor(
+        state,
+        Some(TokenRef {
+            turn,
+            round,
+            slot: first.unwrap_or(0),
+        }),
+    );
 }
 
 /// Copy the answer under the cursor, or else the last one.

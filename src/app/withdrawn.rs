@@ -24,7 +24,11 @@ impl Withdrawn {
 
 /// Keep turns that were taken off the end of the chat.
 pub(super) fn keep(state: &mut State, turns: Vec<Turn>, draft: Option<String>) -> &mut Withdrawn {
-    let kept = state.withdrawn.get_or_insert(Withdrawn { turns: Vec::new(), draft, whole: false });
+    let kept = state.withdrawn.get_or_insert(Withdrawn {
+        turns: Vec::new(),
+        draft,
+        whole: false,
+    });
     kept.turns.splice(0..0, turns);
     kept
 }
@@ -50,6 +54,8 @@ pub(super) fn forget(state: &mut State) -> Vec<Effect> {
     keep(state, turns, None).whole = true;
     talk::clear(state);
     let back = state.key_name(Pane::Prompt, &Action::Back);
-    state.say(format!("the chat is cleared; {back} in the prompt takes that back"));
+    state.say(format!(
+        "the chat is cleared; {back} in the prompt takes that back"
+    ));
     effects
 }

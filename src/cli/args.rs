@@ -25,8 +25,18 @@ pub struct ModelArgs {
 
 impl ModelArgs {
     pub fn request(&self) -> ModelRequest {
-        let ModelArgs { model, dtype, device, threads } = self.clone();
-        ModelRequest { model, dtype, device, threads }
+        let ModelArgs {
+            model,
+            dtype,
+            device,
+            threads,
+        } = self.clone();
+        ModelRequest {
+            model,
+            dtype,
+            device,
+            threads,
+        }
     }
 }
 
@@ -90,10 +100,16 @@ impl DecodingArgs {
     /// Lays these options over the model's defaults and the program's. A default exit layer that this model is too
     /// shallow for becomes a quarter of its `layers`; an explicit one is left for validation to judge.
     pub fn settings(&self, defaults: ModelDefaults, layers: usize) -> Settings {
-        let mut s = Settings { exit_layer: (layers / 4).max(1), ..Settings::default() };
+        let mut s = Settings {
+            exit_layer: (layers / 4).max(1),
+            ..Settings::default()
+        };
         let own = self.clone();
         set(&mut s.exit_layer, own.exit_layer.or(defaults.exit_layer));
-        set(&mut s.num_speculations, own.num_speculations.or(defaults.num_speculations));
+        set(
+            &mut s.num_speculations,
+            own.num_speculations.or(defaults.num_speculations),
+        );
         set(&mut s.draft_vocab, own.draft_vocab.or(defaults.draft_vocab));
         set(&mut s.strategy, own.strategy);
         set(&mut s.kvq_reuse, own.kvq_reuse);

@@ -28,7 +28,11 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
     seconds: f64,
     /// What the end-to-end part answers.
-    #[arg(long, default_value = "Explain in a few sentences why the sky is blue.", value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "Explain in a few sentences why the sky is blue.",
+        value_name = "TEXT"
+    )]
     prompt: String,
 }
 
@@ -42,53 +46,127 @@ struct Report {
 /// Runs the command.
 pub fn run(args: BenchArgs) -> Result<ExitCode> {
     let mut instance = Instance::load(&args.model.request(), &mut output::loading_progress())?;
-    let mut settings = args.decoding.settings(instance.info.defaults, instance.info.config.num_layers);
+    let mut settings = args
+        .decoding
+        .settings(instance.info.defaults, instance.info.config.num_layers);
     settings.max_steps = args.decoding.max_steps.unwrap_or(128);
     settings.sampling.sample = args.decoding.sample.unwrap_or(false);
-    let message = Message { role: Role::User, content: args.prompt };
+    let message = Message {
+        role: Role::User,
+        content: args.prompt,
+    };
     let chat = instance.info.has_chat_template;
-    let prompt = if chat { Prompt::Chat(vec![message]) } else { Prompt::Text(message.content) };
+    let prompt = if chat {
+        Prompt::Chat(vec![message])
+    } else {
+        Prompt::Text(message.content)
+    };
     let ids = instance.encode(&prompt)?;
     let budget = Duration::from_secs_f64(args.seconds.clamp(0.0, 3600.0));
     let phases = bench::measure(instance.decoder.model(), settings.draft_vocab, budget)?;
     let end_to_end = end_to_end::measure(&mut instance.decoder, &ids, &settings, budget)?;
-    let report = Report { model: instance.info.name, phases, end_to_end };
-    let text = if args.json { serde_json::to_string_pretty(&report)? } else { table(&report)? };
+    let report = Report {
+        model: instance.info.name,
+        phases,
+        end_to_end,
+    };
+    let text = if args.json {
+        serde_json::to_string_pretty(&report)?
+    } else {
+        table(&report)?
+    };
     writeln!(std::io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn table(report: &Report) -> Result<String, std::fmt::Error> {
-    let Report { model, phases, end_to_end } = report;
+    let Report {
+        model,
+        phases,
+        end_to_end,
+    } = report;
     let mut out = String::new();
-    let simd = phases.simd.as_ref().map(|simd| format!(" · {simd}")).unwrap_or_default();
+    let simd = phases
+        .simd
+        .as_ref()
+        .map(|simd| format!(" · {simd}"))
+        .unwrap_or_default();
     let megabytes = phases.weight_bytes as f64 / 1e6;
-    writeln!(out, "{model} · {} · {megabytes:.0} MB · {}{simd}\n", phases.dtype, phases.device)?;
-    writeln!(out, "{:<28}{:>10}{:>12}{:>14}", "phase", "ms", "tokens/s", "decode steps")?;
+    writeln!(
+        out,
+        "{model} · {} · {megabytes:.0} MB · {}{simd}\n",
+        phases.dtype, phases.device
+    )?;
+    writeln!(
+        out,
+        "{:<28}{:>10}{:>12}{:>14}",
+        "phase", "ms", "tokens/s", "decode steps"
+    )?;
     let mut row = |name: String, tokens: usize, seconds: f64| {
-        let (ms, speed, steps) = (seconds * 1e3, tokens as f64 / seconds, seconds / phases.decode.seconds);
+        let (ms, speed, steps) = (
+            seconds * 1e3,
+            tokens as f64 / seconds,
+            seconds / phases.decode.seconds,
+        );
         writeln!(out, "{name:<28}{ms:>10.2}{speed:>12.1}{steps:>14.2}")
     };
     row("decode".into(), 1, phases.decode.seconds)?;
     for verify in &phases.verify {
-        row(format!("verify {} tokens", verify.phase.tokens), verify.phase.tokens, verify.phase.seconds)?;
+        row(
+            format!("verify {} tokens", verify.phase.tokens),
+            verify.phase.tokens,
+            verify.phase.seconds,
+        )?;
     }
     for draft in &phases.draft {
-        let head = if draft.draft_vocab == 0 { String::new() } else { format!(", {} tokens", draft.draft_vocab) };
-        row(format!("draft E {}{head}", draft.exit_layer), 1, draft.seconds)?;
+        let head = if draft.draft_vocab == 0 {
+            String::new()
+        } else {
+            format!(", {} tokens", draft.draft_vocab)
+        };
+        row(
+            format!("draft E {}{head}", draft.exit_layer),
+            1,
+            draft.seconds,
+        )?;
     }
-    row(format!("prefill {} tokens", phases.prefill.tokens), phases.prefill.tokens, phases.prefill.seconds)?;
+    row(
+        format!("prefill {} tokens", phases.prefill.tokens),
+        phases.prefill.tokens,
+        phases.prefill.seconds,
+    )?;
     let gigabytes = phases.decode_bandwidth / 1e9;
     write!(out, "\ndecode reads {gigabytes:.1} GB/s of weights")?;
     if let Some(read) = phases.read_bandwidth {
-        write!(out, " of the {:.1} GB/s that these threads can read ({:.0} %)", read / 1e9, gigabytes * 1e11 / read)?;
+        write!(
+            out,
+            " of the {:.1} GB/s that these threads can read ({:.0} %)",
+            read / 1e9,
+            gigabytes * 1e11 / read
+        )?;
     }
     let e = end_to_end;
-    writeln!(out, "\n\n{} tokens end to end, E {} K {}:", e.tokens, e.exit_layer, e.num_speculations)?;
-    writeln!(out, "  autoregressive    {:>8.1} tokens/s", e.autoregressive)?;
-    writeln!(out, "  self-speculative  {:>8.1} tokens/s  ({:.2}×)", e.self_speculative, e.speed_up)?;
+    writeln!(
+        out,
+        "\n\n{} tokens end to end, E {} K {}:",
+        e.tokens, e.exit_layer, e.num_speculations
+    )?;
+    writeln!(
+        out,
+        "  autoregressive    {:>8.1} tokens/s",
+        e.autoregressive
+    )?;
+    writeln!(
+        out,
+        "  self-speculative  {:>8.1} tokens/s  ({:.2}×)",
+        e.self_speculative, e.speed_up
+    )?;
     if let (Some(rate), Some(length)) = (e.acceptance_rate, e.mean_accepted_length) {
-        writeln!(out, "  acceptance {:.1} %, mean accepted length {length:.2}", rate * 100.0)?;
+        writeln!(
+            out,
+            "  acceptance {:.1} %, mean accepted length {length:.2}",
+            rate * 100.0
+        )?;
     }
     write!(out, "  same text: {}", if e.exact { "yes" } else { "no" })?;
     Ok(out)

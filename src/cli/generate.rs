@@ -49,36 +49,68 @@ pub struct GenerateArgs {
 pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     let prompt = args.prompt()?;
     let mut instance = Instance::load(&args.model.request(), &mut output::loading_progress())?;
-    let mut settings = args.decoding.settings(instance.info.defaults, instance.info.config.num_layers);
+    let mut settings = args
+        .decoding
+        .settings(instance.info.defaults, instance.info.config.num_layers);
     settings.detail = args.detail;
     let ids = instance.encode(&prompt)?;
     let mut session = instance.decoder.session()?;
     let painter = Painter::for_stdout(args.color);
     let mut print = |round: &Round| {
-        if args.json { Ok(()) } else { painter.round(&mut std::io::stdout().lock(), round) }
+        if args.json {
+            Ok(())
+        } else {
+            painter.round(&mut std::io::stdout().lock(), round)
+        }
     };
-    let (rounds, stats, stop) = generate(&mut instance.decoder, &mut session, &ids, &settings, &mut print)?;
+    let (rounds, stats, stop) = generate(
+        &mut instance.decoder,
+        &mut session,
+        &ids,
+        &settings,
+        &mut print,
+    )?;
     if args.json {
         let report = output::Report::new(&instance.info, &prompt, &rounds, &stats, &stop);
         serde_json::to_writer_pretty(std::io::stdout().lock(), &report)?;
     }
     writeln!(std::io::stdout())?;
-    writeln!(std::io::stderr(), "{}", output::summary(&stats, &stop, &settings))?;
-    Ok(if stop == StopReason::Cancelled { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    writeln!(
+        std::io::stderr(),
+        "{}",
+        output::summary(&stats, &stop, &settings)
+    )?;
+    Ok(if stop == StopReason::Cancelled {
+        ExitCode::from(130)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 impl GenerateArgs {
     fn prompt(&self) -> Result<Prompt> {
         let text = match (&self.prompt, &self.prompt_file) {
             (Some(text), _) => text.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?,
+            (None, Some(path)) => {
+                std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?
+            }
             (None, None) => from_stdin()?,
         };
         if !self.chat {
             return Ok(Prompt::Text(text));
         }
-        let system = self.system.iter().map(|content| Message { role: Role::System, content: content.clone() });
-        Ok(Prompt::Chat(system.chain([Message { role: Role::User, content: text }]).collect()))
+        let system = self.system.iter().map(|content| Message {
+            role: Role::System,
+            content: content.clone(),
+        });
+        Ok(Prompt::Chat(
+            system
+                .chain([Message {
+                    role: Role::User,
+                    content: text,
+                }])
+                .collect(),
+        ))
     }
 }
 
@@ -90,7 +122,9 @@ fn from_stdin() -> Result<String> {
         ));
     }
     let mut text = String::new();
-    stdin.read_to_string(&mut text).map_err(|error| Error::io("standard input", error))?;
+    stdin
+        .read_to_string(&mut text)
+        .map_err(|error| Error::io("standard input", error))?;
     Ok(text)
 }
 
@@ -117,7 +151,9 @@ fn generate(
                 print(&round).map_err(|error| Error::io("standard output", error))?;
                 rounds.push(round);
             }
-            Err(Error::Cancelled) => return Ok((rounds, run.stats().clone(), StopReason::Cancelled)),
+            Err(Error::Cancelled) => {
+                return Ok((rounds, run.stats().clone(), StopReason::Cancelled));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -132,7 +168,9 @@ impl Interrupt {
         let flag = Arc::new(AtomicBool::new(false));
         let raised = flag.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build();
             if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
                 raised.store(true, Ordering::Relaxed);
             }
@@ -143,6 +181,10 @@ impl Interrupt {
 
 impl Watch for Interrupt {
     fn checkpoint(&mut self, _next: Phase) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.0.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }

@@ -29,13 +29,20 @@ impl Painter {
     pub fn for_stdout(choice: ColorChoice) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let wanted = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { color: choice == ColorChoice::Always || (choice == ColorChoice::Auto && wanted), guard: terminal }
+        Self {
+            color: choice == ColorChoice::Always || (choice == ColorChoice::Auto && wanted),
+            guard: terminal,
+        }
     }
 
     /// Writes the tokens that a round adds, and flushes.
     pub fn round(&self, out: &mut impl Write, round: &Round) -> std::io::Result<()> {
         for token in round.kept().filter(|token| !token.text.is_empty()) {
-            let text = if self.guard { crate::transcript::text::in_cells(token.text) } else { token.text.into() };
+            let text = if self.guard {
+                crate::transcript::text::in_cells(token.text)
+            } else {
+                token.text.into()
+            };
             match style(token.origin).filter(|_| self.color) {
                 Some(style) => write!(out, "\x1b[{style}m{text}\x1b[0m")?,
                 None => write!(out, "{text}")?,
@@ -58,7 +65,11 @@ fn style(origin: Origin) -> Option<&'static str> {
 /// One line on how the run went.
 pub fn summary(stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
     let speed = |tokens: usize, seconds: f64| {
-        if seconds > 0.0 { format!(" ({:.1} tokens/s)", tokens as f64 / seconds) } else { String::new() }
+        if seconds > 0.0 {
+            format!(" ({:.1} tokens/s)", tokens as f64 / seconds)
+        } else {
+            String::new()
+        }
     };
     let mut line = format!(
         "prompt {} tokens in {:.2} s{} · generated {} tokens in {:.2} s{}",
@@ -70,8 +81,11 @@ pub fn summary(stats: &Stats, stop: &StopReason, settings: &Settings) -> String 
         speed(stats.tokens, stats.decode_seconds()),
     );
     if let (Some(rate), Some(length)) = (stats.acceptance_rate(), stats.mean_accepted_length()) {
-        let positions: Vec<String> =
-            stats.acceptance_by_position().iter().map(|p| format!("{:.0}", p * 100.0)).collect();
+        let positions: Vec<String> = stats
+            .acceptance_by_position()
+            .iter()
+            .map(|p| format!("{:.0}", p * 100.0))
+            .collect();
         line += &format!(
             "\nE {} K {} · acceptance {:.1} % ({}/{}) · by position {} % · mean accepted length {length:.2}",
             settings.exit_layer,
@@ -119,9 +133,24 @@ impl<'a> Report<'a> {
         stats: &Stats,
         stop: &'a StopReason,
     ) -> Self {
-        let tokens: Vec<_> = rounds.iter().flat_map(|round| tokens(round.index, round)).collect();
-        let text = rounds.iter().flat_map(Round::kept).map(|token| token.text).collect();
-        Self { model, prompt, text, tokens, rounds, stats: stats.clone().into(), stop }
+        let tokens: Vec<_> = rounds
+            .iter()
+            .flat_map(|round| tokens(round.index, round))
+            .collect();
+        let text = rounds
+            .iter()
+            .flat_map(Round::kept)
+            .map(|token| token.text)
+            .collect();
+        Self {
+            model,
+            prompt,
+            text,
+            tokens,
+            rounds,
+            stats: stats.clone().into(),
+            stop,
+        }
     }
 }
 

@@ -35,14 +35,31 @@ mod tests {
     use super::*;
 
     fn spelled(args: &[&str]) -> Vec<String> {
-        normalise(args.iter().map(OsString::from)).into_iter().map(|arg| arg.into_string().unwrap()).collect()
+        normalise(args.iter().map(OsString::from))
+            .into_iter()
+            .map(|arg| arg.into_string().unwrap())
+            .collect()
     }
 
     #[test]
     fn layerskip_names_become_ours_and_values_stay() {
         assert_eq!(
-            spelled(&["skiplens", "--exit_layer", "8", "--generation_strategy=self_speculative", "--prompt", "a_b"]),
-            ["skiplens", "--exit-layer", "8", "--strategy=self_speculative", "--prompt", "a_b"],
+            spelled(&[
+                "skiplens",
+                "--exit_layer",
+                "8",
+                "--generation_strategy=self_speculative",
+                "--prompt",
+                "a_b"
+            ]),
+            [
+                "skiplens",
+                "--exit-layer",
+                "8",
+                "--strategy=self_speculative",
+                "--prompt",
+                "a_b"
+            ],
         );
         assert_eq!(spelled(&["x", "--", "--a_b"]), ["x", "--", "--a_b"]);
     }

@@ -10,7 +10,8 @@ use crate::transcript::export::{Format, ansi, words};
 use crate::transcript::palette::Paint;
 use crate::transcript::text::one_line;
 use crate::transcript::{
-    Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage, write_file,
+    Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage,
+    write_file,
 };
 use color_eyre::eyre::{Result, bail, eyre};
 use std::io::{self, IsTerminal, Write};
@@ -147,7 +148,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn is_broken_pipe(error: &color_eyre::Report) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(command: Command) -> Result<()> {
@@ -155,12 +158,30 @@ fn dispatch(command: Command) -> Result<()> {
     // What cannot be removed today is tried again next time.
     drop(store.empty_trash(TRASH_KEEPS));
     match command {
-        Command::List { search, trash, json } => list(&store, &search.join(" "), trash, json),
-        Command::Show { session, rejected, salvage, color } => show(&store, &session, rejected, salvage, paint(color)),
-        Command::Export { session, format, output, force } => {
-            export(&store, &session, format, output.as_deref(), force)
-        }
-        Command::Replay { session, speed, from, screen, color } => {
+        Command::List {
+            search,
+            trash,
+            json,
+        } => list(&store, &search.join(" "), trash, json),
+        Command::Show {
+            session,
+            rejected,
+            salvage,
+            color,
+        } => show(&store, &session, rejected, salvage, paint(color)),
+        Command::Export {
+            session,
+            format,
+            output,
+            force,
+        } => export(&store, &session, format, output.as_deref(), force),
+        Command::Replay {
+            session,
+            speed,
+            from,
+            screen,
+            color,
+        } => {
             if speed.is_nan() || speed <= 0.0 {
                 bail!("the speed must be above 0");
             }
@@ -171,7 +192,9 @@ fn dispatch(command: Command) -> Result<()> {
         }
         Command::Import { file, title } => bring_in(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
-        Command::Delete { sessions } => sessions.iter().try_for_each(|session| delete(&store, session)),
+        Command::Delete { sessions } => sessions
+            .iter()
+            .try_for_each(|session| delete(&store, session)),
         Command::Restore { session } => trash::restore(&store, &session),
         Command::Trash { command } => trash::run(&store, command),
     }
@@ -182,7 +205,9 @@ fn say(text: &str) -> Result<()> {
 }
 
 fn warn(notes: &[String]) {
-    notes.iter().for_each(|note| eprintln!("note: {}", one_line(note)));
+    notes
+        .iter()
+        .for_each(|note| eprintln!("note: {}", one_line(note)));
 }
 
 fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
@@ -198,9 +223,21 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
     let table = Table::for_stdout();
     let mut found = 0;
     for hit in store.search(search)? {
-        let line = if json { json_line(&hit.summary)? } else { table.rows(&[hit.summary]) };
-        let head = if json || found > 0 { String::new() } else { table.head() };
-        let excerpt = if json || hit.excerpt.is_empty() { String::new() } else { format!("    {}\n", hit.excerpt) };
+        let line = if json {
+            json_line(&hit.summary)?
+        } else {
+            table.rows(&[hit.summary])
+        };
+        let head = if json || found > 0 {
+            String::new()
+        } else {
+            table.head()
+        };
+        let excerpt = if json || hit.excerpt.is_empty() {
+            String::new()
+        } else {
+            format!("    {}\n", hit.excerpt)
+        };
         say(&(head + &line + &excerpt))?;
         found += 1;
     }
@@ -212,7 +249,9 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
 
 fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     match json {
-        true => sessions.iter().try_for_each(|summary| say(&json_line(summary)?)),
+        true => sessions
+            .iter()
+            .try_for_each(|summary| say(&json_line(summary)?)),
         false if sessions.is_empty() => say(&format!("no sessions in {}\n", folder.display())),
         false => {
             let table = Table::for_stdout();
@@ -229,7 +268,11 @@ fn json_line(summary: &Summary) -> Result<String> {
 fn read(store: &Store, name: &str) -> Result<Session> {
     let path = store.find(name)?;
     match load(&path) {
-        Err(Error::NotAJournal { .. }) if path.extension().is_some_and(|extension| extension == "json") => {
+        Err(Error::NotAJournal { .. })
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json") =>
+        {
             let (session, notes) = import(&path)?;
             warn(&notes);
             Ok(session)
@@ -239,7 +282,11 @@ fn read(store: &Store, name: &str) -> Result<Session> {
 }
 
 fn show(store: &Store, name: &str, rejected: bool, damaged: bool, paint: Paint) -> Result<()> {
-    let session = if damaged { salvaged(&store.find(name)?)? } else { read(store, name)? };
+    let session = if damaged {
+        salvaged(&store.find(name)?)?
+    } else {
+        read(store, name)?
+    };
     say(&ansi(&session, paint, rejected, Zone::Local))
 }
 
@@ -248,18 +295,31 @@ fn salvaged(path: &Path) -> Result<Session> {
     let loaded = salvage(path)?;
     warn(&loaded.notes);
     if let Some(fault) = loaded.fault {
-        eprintln!("note: reading ended early: {}", one_line(&fault.to_string()));
+        eprintln!(
+            "note: reading ended early: {}",
+            one_line(&fault.to_string())
+        );
     }
     Ok(loaded.session)
 }
 
-fn export(store: &Store, name: &str, format: Option<Format>, output: Option<&Path>, force: bool) -> Result<()> {
-    let format = format.or_else(|| Format::of_path(output?)).ok_or_else(|| unnamed(output))?;
+fn export(
+    store: &Store,
+    name: &str,
+    format: Option<Format>,
+    output: Option<&Path>,
+    force: bool,
+) -> Result<()> {
+    let format = format
+        .or_else(|| Format::of_path(output?))
+        .ok_or_else(|| unnamed(output))?;
     let document = format.export(&read(store, name)?);
     match output {
         None => say(&document),
         Some(path) => match write_file(path, document.as_bytes(), force) {
-            Err(Error::Exists { path }) => bail!("{} exists already; --force replaces it", path.display()),
+            Err(Error::Exists { path }) => {
+                bail!("{} exists already; --force replaces it", path.display())
+            }
             outcome => Ok(outcome?),
         },
     }
@@ -267,10 +327,17 @@ fn export(store: &Store, name: &str, format: Option<Format>, output: Option<&Pat
 
 /// What to say where nothing tells the format.
 fn unnamed(output: Option<&Path>) -> color_eyre::Report {
-    let formats = Format::ALL.map(|format| words::serde_name(&format)).join(", ");
+    let formats = Format::ALL
+        .map(|format| words::serde_name(&format))
+        .join(", ");
     match output {
-        None => eyre!("name a format with --format ({formats}), or a file with its ending with --output"),
-        Some(path) => eyre!("the ending of {} names no format; --format does: {formats}", path.display()),
+        None => eyre!(
+            "name a format with --format ({formats}), or a file with its ending with --output"
+        ),
+        Some(path) => eyre!(
+            "the ending of {} names no format; --format does: {formats}",
+            path.display()
+        ),
     }
 }
 
@@ -285,15 +352,26 @@ fn bring_in(store: &Store, file: &Path, title: Option<String>) -> Result<()> {
         Err(error) => return Err(error),
     };
     let mut journal = Journal::adopt(store, session);
-    journal.append(Entry::Title(title.unwrap_or_else(|| journal.session().display_title())))?;
+    journal.append(Entry::Title(
+        title.unwrap_or_else(|| journal.session().display_title()),
+    ))?;
     journal.write_now()?;
     let path = journal.path().to_owned();
     journal.close()?;
-    say(&format!("imported as {}\n", path.file_stem().unwrap_or_default().to_string_lossy()))
+    say(&format!(
+        "imported as {}\n",
+        path.file_stem().unwrap_or_default().to_string_lossy()
+    ))
 }
 
 fn delete(store: &Store, name: &str) -> Result<()> {
     let path = store.delete(name)?;
-    let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    say(&format!("deleted; `skiplens transcript restore {id}` takes that back\n"))
+    let id = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    say(&format!(
+        "deleted; `skiplens transcript restore {id}` takes that back\n"
+    ))
 }

@@ -20,7 +20,11 @@ pub(crate) enum Store {
 
 impl KvCache {
     pub(crate) fn new(capacity: usize, store: Store) -> Self {
-        Self { len: 0, capacity, store }
+        Self {
+            len: 0,
+            capacity,
+            store,
+        }
     }
 
     /// Positions held.
@@ -52,8 +56,9 @@ impl KvCache {
         let end = start.checked_add(n).filter(|&end| end <= self.capacity);
         let (Some(end), true) = (end, start <= self.len) else {
             let (len, capacity) = (self.len, self.capacity);
-            let message =
-                format!("positions {start} to {start} + {n} do not fit a cache of {len} of {capacity} positions");
+            let message = format!(
+                "positions {start} to {start} + {n} do not fit a cache of {len} of {capacity} positions"
+            );
             return Err(Error::Setting(message));
         };
         if let Store::Pages(pages) = &mut self.store {
@@ -78,7 +83,13 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub fn new(layers: usize, kv_heads: usize, head_dim: usize) -> Self {
-        Self { layers, kv_heads, head_dim, pages: Vec::new(), rotations: Vec::new() }
+        Self {
+            layers,
+            kv_heads,
+            head_dim,
+            pages: Vec::new(),
+            rotations: Vec::new(),
+        }
     }
 
     /// Makes pages for that many positions, and room for their rotations, so that between pages nothing grows.
@@ -87,7 +98,8 @@ impl Pages {
         while self.pages.len() * PAGE < positions {
             self.pages.push(Page::zeros(size));
         }
-        self.rotations.reserve(self.pages.len() * PAGE * self.head_dim - self.rotations.len());
+        self.rotations
+            .reserve(self.pages.len() * PAGE * self.head_dim - self.rotations.len());
     }
 
     /// Bytes aside, what keys and values of one head take in a page.
@@ -110,7 +122,14 @@ impl Pages {
     ///
     /// # Safety
     /// No one else uses those elements meanwhile.
-    pub unsafe fn write_key(&self, layer: usize, head: usize, position: usize, first: usize, key: &[u16]) {
+    pub unsafe fn write_key(
+        &self,
+        layer: usize,
+        head: usize,
+        position: usize,
+        first: usize,
+        key: &[u16],
+    ) {
         assert!(first + key.len() <= self.head_dim);
         let ([start, _], at) = (self.head(layer, head), position % PAGE);
         let start = self.pages[position / PAGE].at(start);
@@ -125,7 +144,14 @@ impl Pages {
     ///
     /// # Safety
     /// No one else uses those elements meanwhile.
-    pub unsafe fn write_value(&self, layer: usize, head: usize, position: usize, first: usize, value: &[u16]) {
+    pub unsafe fn write_value(
+        &self,
+        layer: usize,
+        head: usize,
+        position: usize,
+        first: usize,
+        value: &[u16],
+    ) {
         assert!(first + value.len() <= self.head_dim);
         let ([_, start], at) = (self.head(layer, head), position % PAGE);
         let start = self.pages[position / PAGE].at(start);

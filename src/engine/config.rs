@@ -38,7 +38,12 @@ pub enum RopeScaling {
     /// Every position divided by `factor`.
     Linear { factor: f64 },
     /// Llama 3.1's scheme: low frequencies stretched, high ones kept, a ramp between.
-    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_context: f64 },
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original_context: f64,
+    },
     /// Per-frequency divisors as GGUF's `rope_freqs.weight` holds them, `[head_dim / 2]`.
     Factors(Vec<f32>),
 }
@@ -57,14 +62,23 @@ impl LlamaConfig {
             ("head size", self.head_dim),
             ("context length", self.context_length),
         ];
-        if let Some((what, size)) = sizes.iter().find(|(_, n)| *n == 0 || *n > u32::MAX as usize) {
+        if let Some((what, size)) = sizes
+            .iter()
+            .find(|(_, n)| *n == 0 || *n > u32::MAX as usize)
+        {
             return Err(format!("its {what} is {size}"));
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
-            return Err(format!("{} heads cannot share {} key-value heads", self.num_heads, self.num_kv_heads));
+            return Err(format!(
+                "{} heads cannot share {} key-value heads",
+                self.num_heads, self.num_kv_heads
+            ));
         }
         if !self.head_dim.is_multiple_of(2) {
-            return Err(format!("its head size {} is odd, which rotary embedding cannot halve", self.head_dim));
+            return Err(format!(
+                "its head size {} is odd, which rotary embedding cannot halve",
+                self.head_dim
+            ));
         }
         if self.context_length > MAX_CONTEXT {
             return Err(format!("its context length is {}", self.context_length));
@@ -89,14 +103,30 @@ impl RopeScaling {
         let sound = match self {
             Self::None => true,
             Self::Linear { factor } => positive(*factor),
-            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
-                [*factor, *low_freq_factor, *high_freq_factor, *original_context].into_iter().all(positive)
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_context,
+            } => {
+                [
+                    *factor,
+                    *low_freq_factor,
+                    *high_freq_factor,
+                    *original_context,
+                ]
+                .into_iter()
+                .all(positive)
                     && high_freq_factor > low_freq_factor
             }
             Self::Factors(factors) => {
                 factors.len() == head_dim / 2 && factors.iter().all(|&x| x.is_finite() && x > 0.0)
             }
         };
-        if sound { Ok(()) } else { Err(format!("its RoPE scaling makes no sense: {self:?}")) }
+        if sound {
+            Ok(())
+        } else {
+            Err(format!("its RoPE scaling makes no sense: {self:?}"))
+        }
     }
 }

@@ -18,7 +18,9 @@ pub enum Error {
     #[error("{0}")]
     Setting(String),
     /// A prompt that does not fit in the model's context.
-    #[error("the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt")]
+    #[error(
+        "the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt"
+    )]
     PromptTooLong { tokens: usize, context: usize },
     /// A prompt with nothing in it for a model without a beginning-of-sequence token.
     #[error("the prompt is empty, and this model has no token to begin with; give it some text")]
@@ -34,7 +36,10 @@ pub enum Error {
     Cancelled,
     /// Reading or writing a file failed.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A tensor operation failed; with sound files and settings this does not happen.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -43,11 +48,17 @@ pub enum Error {
 impl Error {
     /// A fault of the model file at `path`.
     pub fn file(path: impl Into<PathBuf>, fault: impl Into<String>) -> Self {
-        Self::ModelFile { path: path.into(), fault: fault.into() }
+        Self::ModelFile {
+            path: path.into(),
+            fault: fault.into(),
+        }
     }
 
     /// A failed read or write of `path`.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 }

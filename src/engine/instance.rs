@@ -21,7 +21,11 @@ pub struct Instance {
 impl Instance {
     /// Finds, downloads where need be, opens and loads the model of `request`.
     pub fn load(request: &ModelRequest, progress: Progress<'_>) -> Result<Self> {
-        let dtype = request.dtype.as_deref().unwrap_or("auto").parse::<Dtype>()?;
+        let dtype = request
+            .dtype
+            .as_deref()
+            .unwrap_or("auto")
+            .parse::<Dtype>()?;
         let device = device(request.device.as_deref().unwrap_or("auto"))?;
         let path = weights::locate(request.model.as_deref(), progress)?;
         progress("opening", None);
@@ -51,18 +55,25 @@ impl Instance {
             defaults: checkpoint.defaults,
         };
         let decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
-        Ok(Self { decoder, info, template })
+        Ok(Self {
+            decoder,
+            info,
+            template,
+        })
     }
 
     /// Token ids of a prompt; a conversation goes through the model's chat template.
     pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
-        let tokenizer = self.decoder.tokenizer().ok_or_else(|| Error::Tokenizer("this model has none".into()))?;
+        let tokenizer = self
+            .decoder
+            .tokenizer()
+            .ok_or_else(|| Error::Tokenizer("this model has none".into()))?;
         match (prompt, &self.template) {
             (Prompt::Text(text), _) => tokenizer.encode_with_bos(text),
             (Prompt::Chat(messages), Some(template)) => tokenizer.encode_chat(template, messages),
-            (Prompt::Chat(_), None) => {
-                Err(Error::Template("this model has none; use it for plain completion instead of chat".into()))
-            }
+            (Prompt::Chat(_), None) => Err(Error::Template(
+                "this model has none; use it for plain completion instead of chat".into(),
+            )),
         }
     }
 }
@@ -78,7 +89,11 @@ pub fn device(name: &str) -> Result<Device> {
         "cpu" => Ok(Device::Cpu),
         "cuda" => Device::new_cuda(0).map_err(|error| missing("cuda", error)),
         "metal" => Device::new_metal(0).map_err(|error| missing("metal", error)),
-        "auto" => Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu)),
-        other => Err(Error::Setting(format!("unknown device {other:?}; choose auto, cpu, cuda or metal"))),
+        "auto" => Ok(Device::new_cuda(0)
+            .or_else(|_| Device::new_metal(0))
+            .unwrap_or(Device::Cpu)),
+        other => Err(Error::Setting(format!(
+            "unknown device {other:?}; choose auto, cpu, cuda or metal"
+        ))),
     }
 }

@@ -76,22 +76,49 @@ pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<Be
     let layers = llama.config.num_layers;
     let context = llama.config.context_length;
     let prompt = 256.min(context);
-    let step = |rows: usize, layers, vocab| Case { rows: rows.min(context), layers, vocab, prompt: false };
+    let step = |rows: usize, layers, vocab| Case {
+        rows: rows.min(context),
+        layers,
+        vocab,
+        prompt: false,
+    };
     let exits = exits(layers, draft_vocab > 0);
-    let mut cases = vec![Case { prompt: true, ..step(prompt, layers, 0) }, step(1, layers, 0)];
+    let mut cases = vec![
+        Case {
+            prompt: true,
+            ..step(prompt, layers, 0)
+        },
+        step(1, layers, 0),
+    ];
     cases.extend(VERIFY.map(|rows| step(rows, layers, 0)));
-    cases.extend(exits.iter().map(|&(exit, reduced)| step(1, exit, if reduced { draft_vocab } else { 0 })));
+    cases.extend(
+        exits
+            .iter()
+            .map(|&(exit, reduced)| step(1, exit, if reduced { draft_vocab } else { 0 })),
+    );
     let times = run(llama, &cases, prompt.max(CONTEXT + 16), budget)?;
     let phase = |i: usize| {
         let (tokens, seconds) = (cases[i].rows, times[i]);
-        Phase { tokens, seconds, tokens_per_second: tokens as f64 / seconds }
+        Phase {
+            tokens,
+            seconds,
+            tokens_per_second: tokens as f64 / seconds,
+        }
     };
     let decode = phase(1);
-    let verify = |i| Verify { phase: phase(2 + i), decode_steps: times[2 + i] / decode.seconds };
+    let verify = |i| Verify {
+        phase: phase(2 + i),
+        decode_steps: times[2 + i] / decode.seconds,
+    };
     let draft = |(i, &(exit_layer, reduced)): (usize, &(usize, bool))| {
         let seconds = times[2 + VERIFY.len() + i];
         let draft_vocab = if reduced { draft_vocab } else { 0 };
-        Draft { exit_layer, draft_vocab, seconds, decode_steps: seconds / decode.seconds }
+        Draft {
+            exit_layer,
+            draft_vocab,
+            seconds,
+            decode_steps: seconds / decode.seconds,
+        }
     };
     Ok(BenchReport {
         device: llama.device_name(),
@@ -109,15 +136,29 @@ pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<Be
 
 /// Exit layers to measure, each with the whole head and, where one is asked for, with the reduced one.
 fn exits(layers: usize, reduced: bool) -> Vec<(usize, bool)> {
-    let mut exits = [1, layers / 8, layers / 4, layers / 2].map(|e| e.clamp(1, layers)).to_vec();
+    let mut exits = [1, layers / 8, layers / 4, layers / 2]
+        .map(|e| e.clamp(1, layers))
+        .to_vec();
     exits.dedup();
-    let heads = if reduced { &[false, true][..] } else { &[false] };
-    exits.iter().flat_map(|&exit| heads.iter().map(move |&reduced| (exit, reduced))).collect()
+    let heads = if reduced {
+        &[false, true][..]
+    } else {
+        &[false]
+    };
+    exits
+        .iter()
+        .flat_map(|&exit| heads.iter().map(move |&reduced| (exit, reduced)))
+        .collect()
 }
 
 /// Median seconds of each case.
 fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Result<Vec<f64>> {
-    let mut pass = Pass { llama, cache: llama.new_cache(positions)?, hidden: Hidden::default(), out: Vec::new() };
+    let mut pass = Pass {
+        llama,
+        cache: llama.new_cache(positions)?,
+        hidden: Hidden::default(),
+        out: Vec::new(),
+    };
     let mut times = vec![Vec::new(); cases.len()];
     let since = Instant::now();
     let mut prompted = false;
@@ -153,10 +194,21 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn time(&mut self, case: &Case) -> Result<f64> {
-        let Self { llama, cache, hidden, out } = self;
-        let start = if case.prompt { 0 } else { CONTEXT.min(cache.capacity() - case.rows) };
+        let Self {
+            llama,
+            cache,
+            hidden,
+            out,
+        } = self;
+        let start = if case.prompt {
+            0
+        } else {
+            CONTEXT.min(cache.capacity() - case.rows)
+        };
         let vocab = llama.config.vocab_size;
-        let ids: Vec<u32> = (0..case.rows).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
+        let ids: Vec<u32> = (0..case.rows)
+            .map(|i| ((i * 7919 + 13) % vocab) as u32)
+            .collect();
         let since = Instant::now();
         llama.embed(&ids, hidden)?;
         llama.layers(0..case.layers, hidden, start, cache)?;
@@ -199,13 +251,31 @@ mod tests {
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 1).unwrap();
         let llama = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
         let report = measure(&llama, 16, Duration::ZERO).unwrap();
-        assert_eq!(report.verify.iter().map(|v| v.phase.tokens).collect::<Vec<_>>(), VERIFY);
         assert_eq!(
-            report.draft.iter().map(|d| (d.exit_layer, d.draft_vocab)).collect::<Vec<_>>(),
+            report
+                .verify
+                .iter()
+                .map(|v| v.phase.tokens)
+                .collect::<Vec<_>>(),
+            VERIFY
+        );
+        assert_eq!(
+            report
+                .draft
+                .iter()
+                .map(|d| (d.exit_layer, d.draft_vocab))
+                .collect::<Vec<_>>(),
             [(1, 0), (1, 16), (2, 0), (2, 16)]
         );
-        assert!(report.prefill.tokens == 128 && report.decode.seconds > 0.0 && report.decode_bandwidth > 0.0);
+        assert!(
+            report.prefill.tokens == 128
+                && report.decode.seconds > 0.0
+                && report.decode_bandwidth > 0.0
+        );
         let json = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<BenchReport>(&json).unwrap().dtype, "q8_0");
+        assert_eq!(
+            serde_json::from_str::<BenchReport>(&json).unwrap().dtype,
+            "q8_0"
+        );
     }
 }

@@ -25,9 +25,20 @@ pub struct EndToEnd {
 }
 
 /// Generates with both strategies by turns for about `budget`, at least twice each.
-pub fn measure(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, budget: Duration) -> Result<EndToEnd> {
-    let speculative = Settings { strategy: Strategy::SelfSpeculative, ..settings.clone() };
-    let plain = Settings { strategy: Strategy::Autoregressive, ..settings.clone() };
+pub fn measure(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    settings: &Settings,
+    budget: Duration,
+) -> Result<EndToEnd> {
+    let speculative = Settings {
+        strategy: Strategy::SelfSpeculative,
+        ..settings.clone()
+    };
+    let plain = Settings {
+        strategy: Strategy::Autoregressive,
+        ..settings.clone()
+    };
     let since = Instant::now();
     let (mut seconds, mut stats, mut exact) = ((Vec::new(), Vec::new()), Stats::default(), true);
     while seconds.0.len() < 2 || since.elapsed() < budget {
@@ -55,14 +66,23 @@ pub fn measure(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, budge
     })
 }
 
-fn generate(decoder: &mut Decoder, prompt: &[u32], settings: &Settings) -> Result<(Vec<u32>, Stats)> {
+fn generate(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    settings: &Settings,
+) -> Result<(Vec<u32>, Stats)> {
     let mut session = decoder.session()?;
     let mut run = decoder.begin(&mut session, prompt, settings, &mut ())?;
     while run.stop().is_none() {
         decoder.round(&mut session, &mut run, settings, &mut ())?;
     }
     if run.stats().tokens == 0 {
-        return Err(Error::Setting("nothing was generated, so there is nothing to measure; raise --max-steps".into()));
+        return Err(Error::Setting(
+            "nothing was generated, so there is nothing to measure; raise --max-steps".into(),
+        ));
     }
-    Ok((session.tokens()[prompt.len()..].to_vec(), run.stats().clone()))
+    Ok((
+        session.tokens()[prompt.len()..].to_vec(),
+        run.stats().clone(),
+    ))
 }

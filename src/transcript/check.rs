@@ -15,18 +15,32 @@ const ONE: f32 = 1.001;
 /// The fault of a round that cannot be, in words.
 pub fn round(round: &RoundLine) -> Result<(), String> {
     if round.accepted > round.drafted.len() {
-        return Err(format!("a round accepted {} of {} drafted tokens", round.accepted, round.drafted.len()));
+        return Err(format!(
+            "a round accepted {} of {} drafted tokens",
+            round.accepted,
+            round.drafted.len()
+        ));
     }
     if round.position > MOST || round.index > MOST {
-        return Err(format!("a round lies at the impossible position {}", round.position));
+        return Err(format!(
+            "a round lies at the impossible position {}",
+            round.position
+        ));
     }
-    if round.moved.is_some_and(|moved| moved.exit_layer > MOST_LAYERS || moved.num_speculations > MOST_LAYERS) {
+    if round
+        .moved
+        .is_some_and(|moved| moved.exit_layer > MOST_LAYERS || moved.num_speculations > MOST_LAYERS)
+    {
         return Err("a round with an impossible exit layer or draft length".into());
     }
     if !is_duration(round.draft_seconds) || !is_duration(round.verify_seconds) {
         return Err("a round took an impossible time".into());
     }
-    if round.last.as_ref().is_some_and(|token| matches!(token.origin, Origin::Accepted | Origin::Prompt)) {
+    if round
+        .last
+        .as_ref()
+        .is_some_and(|token| matches!(token.origin, Origin::Accepted | Origin::Prompt))
+    {
         return Err("the token that ends a round has the origin of another".into());
     }
     if !probabilities(round).all(is_probability) {
@@ -44,8 +58,18 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
         return Err("settings with an impossible exit layer or draft length".into());
     }
     let sampling = &settings.sampling;
-    let threshold = if let Controller::Confidence { threshold } = settings.controller { threshold } else { 0.0 };
-    let numbers = [sampling.temperature, sampling.top_p, sampling.min_p, sampling.repetition_penalty, threshold];
+    let threshold = if let Controller::Confidence { threshold } = settings.controller {
+        threshold
+    } else {
+        0.0
+    };
+    let numbers = [
+        sampling.temperature,
+        sampling.top_p,
+        sampling.min_p,
+        sampling.repetition_penalty,
+        threshold,
+    ];
     match numbers.iter().all(|number| number.is_finite()) {
         true => Ok(()),
         false => Err("settings with a number that is none".into()),
@@ -56,12 +80,19 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
 /// computed from it stays in proportion to the file.
 pub fn lens(lens: &Lens) -> Result<(), String> {
     let costs = &lens.costs;
-    let mut seconds = costs.layer.iter().chain(&costs.head).chain([&costs.draft_head, &costs.choice]);
+    let mut seconds = costs
+        .layer
+        .iter()
+        .chain(&costs.head)
+        .chain([&costs.draft_head, &costs.choice]);
     if costs.layers > MOST_LAYERS || !seconds.all(|seconds| is_duration(*seconds)) {
         return Err("impossible costs of layers".into());
     }
     let sound = |row: &LensRow| {
-        let choices = row.layers.iter().all(|choice| is_probability(choice.p) && choice.layer <= MOST_LAYERS);
+        let choices = row
+            .layers
+            .iter()
+            .all(|choice| is_probability(choice.p) && choice.layer <= MOST_LAYERS);
         row.position <= MOST && row.layers.len() == costs.layers && choices
     };
     match lens.rows.iter().all(sound) {
@@ -80,18 +111,36 @@ fn is_probability(p: f32) -> bool {
 }
 
 fn probabilities(round: &RoundLine) -> impl Iterator<Item = f32> {
-    let drafted = round.drafted.iter().flat_map(|token| [Some(token.p_draft), token.p_verify]);
-    let last = round.last.iter().flat_map(|token| [token.p_draft, Some(token.p_verify)]);
+    let drafted = round
+        .drafted
+        .iter()
+        .flat_map(|token| [Some(token.p_draft), token.p_verify]);
+    let last = round
+        .last
+        .iter()
+        .flat_map(|token| [token.p_draft, Some(token.p_verify)]);
     drafted.chain(last).flatten()
 }
 
 fn details(round: &RoundLine) -> impl Iterator<Item = &TokenDetail> {
-    let drafted = round.drafted.iter().filter_map(|token| token.detail.as_deref());
-    drafted.chain(round.last.iter().filter_map(|token| token.detail.as_deref()))
+    let drafted = round
+        .drafted
+        .iter()
+        .filter_map(|token| token.detail.as_deref());
+    drafted.chain(
+        round
+            .last
+            .iter()
+            .filter_map(|token| token.detail.as_deref()),
+    )
 }
 
 fn is_sound(detail: &TokenDetail) -> bool {
-    let candidates = detail.draft_top.iter().chain(&detail.verify_top).map(|candidate| candidate.p);
+    let candidates = detail
+        .draft_top
+        .iter()
+        .chain(&detail.verify_top)
+        .map(|candidate| candidate.p);
     let mut layers = detail.layers.iter();
     let mut entropies = detail.draft_entropy.iter().chain(&detail.verify_entropy);
     candidates.into_iter().all(is_probability)
@@ -117,12 +166,18 @@ pub fn mend_round(round: &mut RoundLine) {
     for token in &mut round.drafted {
         token.p_draft = probability(token.p_draft);
         token.p_verify = token.p_verify.map(probability);
-        token.detail.iter_mut().for_each(|detail| mend_detail(detail));
+        token
+            .detail
+            .iter_mut()
+            .for_each(|detail| mend_detail(detail));
     }
     if let Some(token) = &mut round.last {
         token.p_draft = token.p_draft.map(probability);
         token.p_verify = probability(token.p_verify);
-        token.detail.iter_mut().for_each(|detail| mend_detail(detail));
+        token
+            .detail
+            .iter_mut()
+            .for_each(|detail| mend_detail(detail));
         if matches!(token.origin, Origin::Accepted | Origin::Prompt) {
             token.origin = Origin::Plain;
         }
@@ -130,7 +185,11 @@ pub fn mend_round(round: &mut RoundLine) {
 }
 
 fn mend_detail(detail: &mut TokenDetail) {
-    detail.draft_top.iter_mut().chain(&mut detail.verify_top).for_each(|choice| choice.p = probability(choice.p));
+    detail
+        .draft_top
+        .iter_mut()
+        .chain(&mut detail.verify_top)
+        .for_each(|choice| choice.p = probability(choice.p));
     for choice in &mut detail.layers {
         choice.p = probability(choice.p);
         choice.layer = choice.layer.min(MOST_LAYERS);
@@ -166,5 +225,9 @@ pub fn duration(seconds: f64) -> f64 {
 }
 
 fn probability(p: f32) -> f32 {
-    if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.0 }
+    if p.is_finite() {
+        p.clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
 }

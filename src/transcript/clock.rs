@@ -8,7 +8,9 @@ const DAY_MS: u64 = 86_400_000;
 
 /// Milliseconds since 1970, UTC; 0 on a clock set before.
 pub fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(LAST_MS)
 }
 
@@ -27,7 +29,15 @@ struct Civil {
 /// `2026-11-23T15:20:34.123Z`
 pub fn rfc3339(ms: u64) -> String {
     let c = civil(ms);
-    let Civil { year, month, day, hour, minute, second, milli } = c;
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        milli,
+    } = c;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
@@ -54,22 +64,42 @@ pub fn local_minutes(ms: u64) -> String {
 }
 
 fn with_offset(ms: u64, offset: i64) -> String {
-    let (sign, minutes_off) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
-    format!("{} {sign}{:02}:{:02}", minutes(ms, offset), minutes_off / 60, minutes_off % 60)
+    let (sign, minutes_off) = (
+        if offset < 0 { '-' } else { '+' },
+        offset.unsigned_abs() / 60,
+    );
+    format!(
+        "{} {sign}{:02}:{:02}",
+        minutes(ms, offset),
+        minutes_off / 60,
+        minutes_off % 60
+    )
 }
 
 /// `offset` is in seconds east of Greenwich.
 fn minutes(ms: u64, offset: i64) -> String {
-    let Civil { year, month, day, hour, minute, .. } = civil(ms.saturating_add_signed(offset * 1000));
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        ..
+    } = civil(ms.saturating_add_signed(offset * 1000));
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
 }
 
 /// How far the system's zone was ahead of UTC at that moment, in seconds; 0 where nobody knows.
 fn offset(ms: u64) -> i64 {
-    let Some(seconds) = i64::try_from(ms.min(LAST_MS) / 1000).ok() else { return 0 };
-    let Some(tm) = local_fields(seconds) else { return 0 };
+    let Some(seconds) = i64::try_from(ms.min(LAST_MS) / 1000).ok() else {
+        return 0;
+    };
+    let Some(tm) = local_fields(seconds) else {
+        return 0;
+    };
     let part = |value: libc::c_int| u64::try_from(value).unwrap_or_default();
-    let days = days_before(part(tm.tm_year) + 1900, part(tm.tm_mon) + 1) + part(tm.tm_mday).saturating_sub(1);
+    let days = days_before(part(tm.tm_year) + 1900, part(tm.tm_mon) + 1)
+        + part(tm.tm_mday).saturating_sub(1);
     let shown = days * 86_400 + part(tm.tm_hour) * 3600 + part(tm.tm_min) * 60 + part(tm.tm_sec);
     i64::try_from(shown).map_or(0, |shown| shown - seconds)
 }
@@ -77,7 +107,10 @@ fn offset(ms: u64) -> i64 {
 /// Days from 1970-01-01 to the first of a month.
 fn days_before(year: u64, month: u64) -> u64 {
     let years: u64 = (1970..year).map(year_length).sum();
-    years + (1..month).map(|month| month_length(year, month)).sum::<u64>()
+    years
+        + (1..month)
+            .map(|month| month_length(year, month))
+            .sum::<u64>()
 }
 
 /// The system's clock on the wall.
@@ -104,7 +137,15 @@ fn local_fields(seconds: i64) -> Option<libc::tm> {
 
 /// `20261123-152034-123`: sorts as time does.
 pub fn sortable(ms: u64) -> String {
-    let Civil { year, month, day, hour, minute, second, milli } = civil(ms);
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        milli,
+    } = civil(ms);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{milli:03}")
 }
 
@@ -175,7 +216,10 @@ mod tests {
         let ms = 1_763_911_234_567;
         assert_eq!(moment(ms, Zone::Utc), "2025-11-23 15:20 UTC");
         assert_eq!(with_offset(ms, 3600), "2025-11-23 16:20 +01:00");
-        assert_eq!(with_offset(ms, -(9 * 3600 + 1800)), "2025-11-23 05:50 -09:30");
+        assert_eq!(
+            with_offset(ms, -(9 * 3600 + 1800)),
+            "2025-11-23 05:50 -09:30"
+        );
         assert_eq!(with_offset(0, -3600), "1970-01-01 00:00 -01:00");
         assert_eq!(with_offset(ms, offset(ms)), moment(ms, Zone::Local));
         assert!(moment(ms, Zone::Local).starts_with(&local_minutes(ms)));

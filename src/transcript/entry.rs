@@ -20,7 +20,11 @@ pub enum Entry {
     /// Text of the assistant that no run generated, typed or edited by the user: a new turn.
     Assistant(String),
     /// A generation begins: a new turn of the assistant, or the last one goes on if it is the assistant's.
-    Run { run: RunId, prompt: Prompt, settings: Settings },
+    Run {
+        run: RunId,
+        prompt: Prompt,
+        settings: Settings,
+    },
     /// A round of the generation that has begun last.
     Round { run: RunId, round: Box<Round> },
     /// That generation is over.
@@ -35,7 +39,10 @@ pub enum Entry {
 impl Entry {
     /// Whether this is worth a file: a session in which nothing was said leaves none.
     pub fn speaks(&self) -> bool {
-        matches!(self, Self::User(_) | Self::Assistant(_) | Self::Run { .. } | Self::Round { .. })
+        matches!(
+            self,
+            Self::User(_) | Self::Assistant(_) | Self::Run { .. } | Self::Round { .. }
+        )
     }
 
     /// Whether the moment is one to bring everything to the disk itself.
@@ -85,7 +92,11 @@ impl From<&ModelInfo> for ModelRecord {
 impl ModelRecord {
     /// Whether `self` is `other` with its hash found out meanwhile.
     pub fn completes(&self, other: &Self) -> bool {
-        other.hash.is_none() && Self { hash: None, ..self.clone() } == *other
+        other.hash.is_none()
+            && Self {
+                hash: None,
+                ..self.clone()
+            } == *other
     }
 }
 
@@ -115,7 +126,11 @@ impl Lens {
     /// Take in further positions, those that come after the ones known.
     pub(super) fn add(&mut self, more: Self) {
         let last = self.rows.last().map(|row| row.position);
-        self.rows.extend(more.rows.into_iter().filter(|row| last.is_none_or(|last| row.position > last)));
+        self.rows.extend(
+            more.rows
+                .into_iter()
+                .filter(|row| last.is_none_or(|last| row.position > last)),
+        );
         self.costs = more.costs;
     }
 }
@@ -151,13 +166,23 @@ pub struct Prefill {
 impl RunEnd {
     /// The end that [`crate::engine::worker::Event::Finished`] reports; `cached` is what its prefill found.
     pub fn finished(reason: StopReason, stats: &Stats, cached: usize) -> Self {
-        let prefill = Prefill { tokens: stats.prefill_tokens, cached, seconds: stats.prefill_seconds };
-        Self { outcome: Outcome::Stopped(reason), prefill }
+        let prefill = Prefill {
+            tokens: stats.prefill_tokens,
+            cached,
+            seconds: stats.prefill_seconds,
+        };
+        Self {
+            outcome: Outcome::Stopped(reason),
+            prefill,
+        }
     }
 
     /// The end that [`crate::engine::worker::Event::Failed`] reports.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed(message.into()), prefill: Prefill::default() }
+        Self {
+            outcome: Outcome::Failed(message.into()),
+            prefill: Prefill::default(),
+        }
     }
 }
 

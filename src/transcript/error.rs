@@ -15,13 +15,23 @@ pub enum Error {
     #[error("{path} is not a skiplens journal: {fault}")]
     NotAJournal { path: PathBuf, fault: String },
     /// A line in the middle of a journal that cannot be what it claims to be.
-    #[error("{path}, line {line}: {fault}; `skiplens transcript show --salvage` reads what comes before it")]
-    Broken { path: PathBuf, line: usize, fault: String },
+    #[error(
+        "{path}, line {line}: {fault}; `skiplens transcript show --salvage` reads what comes before it"
+    )]
+    Broken {
+        path: PathBuf,
+        line: usize,
+        fault: String,
+    },
     #[error(
         "{path} was written by a newer skiplens: it has journal schema {found}, and this program reads up to {known}; \
          update skiplens to open it"
     )]
-    Future { path: PathBuf, found: u64, known: u64 },
+    Future {
+        path: PathBuf,
+        found: u64,
+        known: u64,
+    },
     #[error("{path} is open in another skiplens; close it there first")]
     InUse { path: PathBuf },
     #[error("{path} exists already; choose another name")]
@@ -41,6 +51,9 @@ pub enum Error {
 impl Error {
     /// A failed read or write of `path`.
     pub fn io(path: impl AsRef<Path>, fault: io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_owned(), fault }
+        Self::Io {
+            path: path.as_ref().to_owned(),
+            fault,
+        }
     }
 }

@@ -14,7 +14,10 @@ const END: u64 = 1 << 20;
 /// milliseconds; call it off the thread that draws.
 pub fn fingerprint(path: &Path) -> io::Result<String> {
     match path.is_dir() {
-        true => largest_weights(path)?.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |file| of_file(&file)),
+        true => largest_weights(path)?.map_or_else(
+            || Err(io::ErrorKind::NotFound.into()),
+            |file| of_file(&file),
+        ),
         false => of_file(path),
     }
 }
@@ -25,16 +28,24 @@ fn of_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(length.to_le_bytes());
     io::copy(&mut (&mut file).take(END), &mut hash)?;
-    file.seek(SeekFrom::Start(length.saturating_sub(END).max(END.min(length))))?;
+    file.seek(SeekFrom::Start(
+        length.saturating_sub(END).max(END.min(length)),
+    ))?;
     io::copy(&mut file.take(END), &mut hash)?;
-    let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(format!("ends:{digits}"))
 }
 
 fn largest_weights(folder: &Path) -> io::Result<Option<std::path::PathBuf>> {
     let files = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let weights = files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors" || extension == "gguf"));
+    let weights = files.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "safetensors" || extension == "gguf")
+    });
     Ok(weights.max_by_key(|path| path.metadata().map_or(0, |about| about.len())))
 }
 
@@ -57,7 +68,10 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         prints.insert(fingerprint(&path).unwrap());
         assert_eq!(prints.len(), 4);
-        assert!(prints.contains(&fingerprint(folder.path()).unwrap()), "a folder is its largest weights");
+        assert!(
+            prints.contains(&fingerprint(folder.path()).unwrap()),
+            "a folder is its largest weights"
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::export::Skeleton;
 use super::line::{Header, RoundLine};
-use super::{Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read};
+use super::{
+    Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read,
+};
 use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::worker::{Message, Prompt, Role, RunId};
 use serde::Deserialize;
@@ -36,18 +38,30 @@ struct Document {
 /// The session in the JSON file at `path`, and notes on where the file contradicts itself. Rounds are checked as those
 /// of a journal are; text and statistics are made from them again.
 pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
-    let fail = |fault: String| Error::Import { path: path.to_owned(), fault };
+    let fail = |fault: String| Error::Import {
+        path: path.to_owned(),
+        fault,
+    };
     let mut text = String::new();
     let mut file = read::open(path)?.take(LONGEST);
-    file.read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
-    let document: Document = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    document.rounds.iter().enumerate().try_for_each(|(at, round)| checked(at, round)).map_err(fail)?;
+    file.read_to_string(&mut text)
+        .map_err(|error| Error::io(path, error))?;
+    let document: Document =
+        serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    document
+        .rounds
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, round)| checked(at, round))
+        .map_err(fail)?;
     build(document).map_err(fail)
 }
 
 fn checked(at: usize, round: &Round) -> Result<(), String> {
     let line = RoundLine::new(RunId(0), &round.settings, round.clone(), Detail::Layers);
-    check::round(&line).and_then(|()| check::settings(&round.settings)).map_err(|fault| format!("round {at}: {fault}"))
+    check::round(&line)
+        .and_then(|()| check::settings(&round.settings))
+        .map_err(|fault| format!("round {at}: {fault}"))
 }
 
 fn build(document: Document) -> Result<(Session, Vec<String>), String> {
@@ -61,20 +75,33 @@ fn build(document: Document) -> Result<(Session, Vec<String>), String> {
         notes.push("the file's text is not that of its rounds; the rounds' is taken".into());
     }
     let counted = Stats::of(session.rounds());
-    let said = [("tokens", counted.tokens), ("drafted", counted.drafted), ("accepted", counted.accepted)];
-    if said
-        .iter()
-        .any(|(name, count)| stats.get(name).and_then(Value::as_u64).is_some_and(|said| said != *count as u64))
-    {
-        notes.push("the file's statistics are not those of its rounds; they are counted again".into());
+    let said = [
+        ("tokens", counted.tokens),
+        ("drafted", counted.drafted),
+        ("accepted", counted.accepted),
+    ];
+    if said.iter().any(|(name, count)| {
+        stats
+            .get(name)
+            .and_then(Value::as_u64)
+            .is_some_and(|said| said != *count as u64)
+    }) {
+        notes.push(
+            "the file's statistics are not those of its rounds; they are counted again".into(),
+        );
     }
     Ok((session, notes))
 }
 
 /// Puts the rounds back where they belong.
 fn with_rounds(skeleton: Skeleton, rounds: Vec<Round>) -> Result<Session, String> {
-    let Skeleton { mut session, round_counts } = skeleton;
-    let total = round_counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+    let Skeleton {
+        mut session,
+        round_counts,
+    } = skeleton;
+    let total = round_counts
+        .iter()
+        .try_fold(0usize, |sum, count| sum.checked_add(*count));
     if total != Some(rounds.len()) || round_counts.len() != session.runs().count() {
         return Err("its rounds are not as many as its runs have".into());
     }
@@ -93,9 +120,14 @@ fn from_generate(document: Document) -> Session {
     let mut session = Session::new(Header::new(String::new(), now));
     session.models.extend(model(document.model));
     let prompt = add_prompt(&mut session, document.prompt, now);
-    let stop = document.stop.or_else(|| document.rounds.last()?.stop.clone());
+    let stop = document
+        .stop
+        .or_else(|| document.rounds.last()?.stop.clone());
     let prefill = Stats {
-        prefill_tokens: document.stats["prefill_tokens"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or(0),
+        prefill_tokens: document.stats["prefill_tokens"]
+            .as_u64()
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(0),
         prefill_seconds: document.stats["prefill_seconds"].as_f64().unwrap_or(0.0),
         ..Stats::default()
     };
@@ -112,9 +144,18 @@ fn from_generate(document: Document) -> Session {
         rounds: document.rounds,
         lens: None,
     };
-    match session.turns.last_mut().filter(|turn| turn.role == Role::Assistant) {
+    match session
+        .turns
+        .last_mut()
+        .filter(|turn| turn.role == Role::Assistant)
+    {
         Some(turn) => turn.runs.push(run),
-        None => session.turns.push(Turn { at_ms: now, role: Role::Assistant, text: String::new(), runs: vec![run] }),
+        None => session.turns.push(Turn {
+            at_ms: now,
+            role: Role::Assistant,
+            text: String::new(),
+            runs: vec![run],
+        }),
     }
     session.mend();
     session
@@ -123,16 +164,29 @@ fn from_generate(document: Document) -> Session {
 /// The model as far as its description can be read.
 fn model(description: Value) -> Option<ModelRecord> {
     if let Value::String(name) = description {
-        return Some(ModelRecord { name, ..ModelRecord::default() });
+        return Some(ModelRecord {
+            name,
+            ..ModelRecord::default()
+        });
     }
-    let layers = description["config"]["num_layers"].as_u64().and_then(|count| count.try_into().ok());
+    let layers = description["config"]["num_layers"]
+        .as_u64()
+        .and_then(|count| count.try_into().ok());
     let record: ModelRecord = serde_json::from_value(description).ok()?;
-    Some(ModelRecord { num_layers: layers.unwrap_or(record.num_layers), ..record })
+    Some(ModelRecord {
+        num_layers: layers.unwrap_or(record.num_layers),
+        ..record
+    })
 }
 
 /// Turns of what was asked, and how the answer refers to them.
 fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
-    let turn = |role, text| Turn { at_ms, role, text, runs: Vec::new() };
+    let turn = |role, text| Turn {
+        at_ms,
+        role,
+        text,
+        runs: Vec::new(),
+    };
     let text = match prompt {
         Value::String(text) => Some(text),
         other => match serde_json::from_value::<Prompt>(other) {
@@ -149,6 +203,8 @@ fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
             Err(_) => None,
         },
     };
-    session.turns.extend(text.map(|text| turn(Role::User, text)));
+    session
+        .turns
+        .extend(text.map(|text| turn(Role::User, text)));
     PromptForm::Completion
 }

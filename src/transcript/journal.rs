@@ -49,8 +49,15 @@ impl Journal {
     /// was loaded from a file of the user's, which stays as it is.
     pub fn adopt(store: &Store, session: Session) -> Self {
         let now = clock::now_ms();
-        let begun = if session.header.created_ms == 0 { now } else { session.header.created_ms };
-        let header = Header { title: session.title.clone(), ..Header::new(store.new_id(now), begun) };
+        let begun = if session.header.created_ms == 0 {
+            now
+        } else {
+            session.header.created_ms
+        };
+        let header = Header {
+            title: session.title.clone(),
+            ..Header::new(store.new_id(now), begun)
+        };
         let session = Session { header, ..session };
         let lines: Vec<Line> = session.lines().collect();
         let mut journal = Self::unwritten(store, session);
@@ -80,20 +87,29 @@ impl Journal {
     /// What was skipped or mended is returned as notes.
     pub fn resume(path: &Path) -> Result<(Self, Vec<String>)> {
         read::open(path)?;
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| Error::io(path, error))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| Error::io(path, error))?;
         lock(&file, path)?;
         let loaded = read::read(path, &file)?;
         if let Some(fault) = loaded.fault {
             return Err(fault);
         }
-        file.set_len(loaded.whole).map_err(|error| Error::io(path, error))?;
+        file.set_len(loaded.whole)
+            .map_err(|error| Error::io(path, error))?;
         let journal = Self {
             session: loaded.session,
             path: path.to_owned(),
             file: Some(file),
             wanted: true,
             whole: loaded.whole,
-            waiting: if loaded.unterminated { b"\n".to_vec() } else { Vec::new() },
+            waiting: if loaded.unterminated {
+                b"\n".to_vec()
+            } else {
+                Vec::new()
+            },
             detail: Detail::default(),
             synced: Instant::now(),
             summed_up: loaded.summed_up,
@@ -148,7 +164,11 @@ impl Journal {
             self.sum_up();
         }
         self.write()?;
-        if settles || self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
+        if settles || self.synced.elapsed() >= SYNC_EVERY {
+            self.sync()
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes the file even if nothing was said since: for keeping a session that was adopted.
@@ -165,7 +185,9 @@ impl Journal {
         self.write()?;
         self.synced = Instant::now();
         match &self.file {
-            Some(file) => file.sync_data().map_err(|error| Error::io(&self.path, error)),
+            Some(file) => file
+                .sync_data()
+                .map_err(|error| Error::io(&self.path, error)),
             None => Ok(()),
         }
     }
@@ -200,28 +222,64 @@ impl Journal {
             Entry::System(text) if text == self.session.system() => Vec::new(),
             Entry::System(text) => vec![Line::System { text }],
             Entry::Settings(settings) => self.settings_line(settings).into_iter().collect(),
-            Entry::User(text) => vec![Line::User { turn: count, at, text }],
-            Entry::Assistant(text) => vec![Line::Assistant { turn: count, at, text }],
-            Entry::Run { run, prompt, settings } => {
+            Entry::User(text) => vec![Line::User {
+                turn: count,
+                at,
+                text,
+            }],
+            Entry::Assistant(text) => vec![Line::Assistant {
+                turn: count,
+                at,
+                text,
+            }],
+            Entry::Run {
+                run,
+                prompt,
+                settings,
+            } => {
                 let turn = count - u64::from(self.session.answer_goes_on());
-                let line = Line::Run { turn, at, run, prompt: self.session.form_of(&prompt) };
-                self.settings_line(settings).into_iter().chain([line]).collect()
+                let line = Line::Run {
+                    turn,
+                    at,
+                    run,
+                    prompt: self.session.form_of(&prompt),
+                };
+                self.settings_line(settings)
+                    .into_iter()
+                    .chain([line])
+                    .collect()
             }
             Entry::Round { run, mut round } => {
                 check::mend_settings(&mut round.settings);
-                let moved = self.settled && Moved::between(&self.session.settings, &round.settings).is_some();
-                let settings = if moved { None } else { self.settings_line(round.settings.clone()) };
-                let base = if moved { self.session.settings.clone() } else { round.settings.clone() };
+                let moved = self.settled
+                    && Moved::between(&self.session.settings, &round.settings).is_some();
+                let settings = if moved {
+                    None
+                } else {
+                    self.settings_line(round.settings.clone())
+                };
+                let base = if moved {
+                    self.session.settings.clone()
+                } else {
+                    round.settings.clone()
+                };
                 let mut line = RoundLine::new(run, &base, *round, self.detail);
                 check::mend_round(&mut line);
-                settings.into_iter().chain([Line::Round(Box::new(line))]).collect()
+                settings
+                    .into_iter()
+                    .chain([Line::Round(Box::new(line))])
+                    .collect()
             }
             Entry::End { run, mut end } => {
                 end.prefill.seconds = check::duration(end.prefill.seconds);
                 vec![Line::End { run, end }]
             }
             // What cannot be is no loss: it can be asked again.
-            Entry::Lens { lens, .. } if self.detail != Detail::Layers || check::lens(&lens).is_err() => Vec::new(),
+            Entry::Lens { lens, .. }
+                if self.detail != Detail::Layers || check::lens(&lens).is_err() =>
+            {
+                Vec::new()
+            }
             Entry::Lens { run, lens } => vec![Line::Lens { run, lens }],
             Entry::Keep(turns) if turns as u64 >= count => Vec::new(),
             Entry::Keep(turns) => vec![Line::Keep { turns }],
@@ -248,7 +306,9 @@ impl Journal {
             Some(file) => file,
             None => self.file.insert(create(&self.path)?),
         };
-        let written = file.seek(SeekFrom::Start(self.whole)).and_then(|_| file.write_all(&self.waiting));
+        let written = file
+            .seek(SeekFrom::Start(self.whole))
+            .and_then(|_| file.write_all(&self.waiting));
         if let Err(error) = written {
             let _ = file.set_len(self.whole);
             return Err(Error::io(&self.path, error));
@@ -291,7 +351,9 @@ fn create(path: &Path) -> Result<File> {
 /// Keeps other programs out until the file is closed. File systems without locks are taken as they are.
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: path.to_owned(),
+        }),
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }

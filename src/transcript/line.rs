@@ -1,7 +1,9 @@
 //! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
 
 use super::entry::{Detail, Lens, ModelRecord, PromptForm, RunEnd};
-use crate::engine::decode::{Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail};
+use crate::engine::decode::{
+    Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail,
+};
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -97,8 +99,20 @@ pub enum Line {
 
 impl Line {
     /// The kinds of this schema: a line of any other is skipped with a note.
-    pub const KINDS: [&str; 12] =
-        ["title", "model", "system", "settings", "user", "assistant", "run", "round", "end", "lens", "keep", "summary"];
+    pub const KINDS: [&str; 12] = [
+        "title",
+        "model",
+        "system",
+        "settings",
+        "user",
+        "assistant",
+        "run",
+        "round",
+        "end",
+        "lens",
+        "keep",
+        "summary",
+    ];
 }
 
 /// A round without its settings: those of the last settings line are its own, but for what a controller moved.
@@ -137,10 +151,22 @@ impl Moved {
     /// What makes `settings` of `base`: none if they are the same, or if they differ in more than a controller moves;
     /// then `settings` need a line of their own.
     pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
-        let Settings { exit_layer, num_speculations, .. } = *settings;
-        let same_but_for_it = Settings { exit_layer, num_speculations, ..base.clone() } == *settings;
-        (same_but_for_it && base != settings && base.controller != Controller::Fixed)
-            .then_some(Self { exit_layer, num_speculations })
+        let Settings {
+            exit_layer,
+            num_speculations,
+            ..
+        } = *settings;
+        let same_but_for_it = Settings {
+            exit_layer,
+            num_speculations,
+            ..base.clone()
+        } == *settings;
+        (same_but_for_it && base != settings && base.controller != Controller::Fixed).then_some(
+            Self {
+                exit_layer,
+                num_speculations,
+            },
+        )
     }
 }
 
@@ -149,11 +175,40 @@ impl RoundLine {
     /// them.
     pub fn new(run: RunId, base: &Settings, round: Round, detail: Detail) -> Self {
         let moved = Moved::between(base, &round.settings);
-        let Round { index, position, settings: _, control, mut drafted, accepted, mut last, .. } = round;
-        let Round { draft_seconds, verify_seconds, stop, .. } = round;
-        drafted.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
-        last.iter_mut().for_each(|token| reduce(&mut token.detail, detail));
-        Self { run, index, position, moved, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
+        let Round {
+            index,
+            position,
+            settings: _,
+            control,
+            mut drafted,
+            accepted,
+            mut last,
+            ..
+        } = round;
+        let Round {
+            draft_seconds,
+            verify_seconds,
+            stop,
+            ..
+        } = round;
+        drafted
+            .iter_mut()
+            .for_each(|token| reduce(&mut token.detail, detail));
+        last.iter_mut()
+            .for_each(|token| reduce(&mut token.detail, detail));
+        Self {
+            run,
+            index,
+            position,
+            moved,
+            control,
+            drafted,
+            accepted,
+            last,
+            draft_seconds,
+            verify_seconds,
+            stop,
+        }
     }
 
     /// The round again; `settings` are those of the last settings line.
@@ -162,9 +217,35 @@ impl RoundLine {
             settings.exit_layer = moved.exit_layer;
             settings.num_speculations = moved.num_speculations;
         }
-        let Self { run: _, index, position, moved: _, control, drafted, accepted, last, .. } = self;
-        let Self { draft_seconds, verify_seconds, stop, .. } = self;
-        Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop }
+        let Self {
+            run: _,
+            index,
+            position,
+            moved: _,
+            control,
+            drafted,
+            accepted,
+            last,
+            ..
+        } = self;
+        let Self {
+            draft_seconds,
+            verify_seconds,
+            stop,
+            ..
+        } = self;
+        Round {
+            index,
+            position,
+            settings,
+            control,
+            drafted,
+            accepted,
+            last,
+            draft_seconds,
+            verify_seconds,
+            stop,
+        }
     }
 }
 

@@ -46,7 +46,12 @@ impl Look {
 }
 
 /// Origins of generated text, in the order of a legend.
-pub const GENERATED: [Origin; 4] = [Origin::Accepted, Origin::Corrected, Origin::Bonus, Origin::Plain];
+pub const GENERATED: [Origin; 4] = [
+    Origin::Accepted,
+    Origin::Corrected,
+    Origin::Bonus,
+    Origin::Plain,
+];
 
 const ACCEPTED: Look = Look {
     name: "accepted",

@@ -52,15 +52,23 @@ pub fn salvage(path: &Path) -> Result<Loaded> {
 pub fn open(path: &Path) -> Result<File> {
     let kind = fs::metadata(path).map_err(|error| Error::io(path, error))?;
     if !kind.is_file() {
-        return Err(Error::io(path, io::Error::new(io::ErrorKind::InvalidInput, "this is not a file")));
+        return Err(Error::io(
+            path,
+            io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"),
+        ));
     }
     File::open(path).map_err(|error| Error::io(path, error))
 }
 
 /// As [`salvage`], from an open file; `path` is for messages only.
 pub fn read(path: &Path, file: impl Read) -> Result<Loaded> {
-    let mut lines = Lines { input: BufReader::new(file), buffer: Vec::new() };
-    let first = lines.next(LONGEST_HEADER).map_err(|error| Error::io(path, error))?;
+    let mut lines = Lines {
+        input: BufReader::new(file),
+        buffer: Vec::new(),
+    };
+    let first = lines
+        .next(LONGEST_HEADER)
+        .map_err(|error| Error::io(path, error))?;
     let header = header(path, first.bytes())?;
     let mut reader = Reader::new(path, header, &first);
     while reader.loaded.fault.is_none() {
@@ -81,7 +89,10 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
         format: Cow<'a, str>,
         schema: u64,
     }
-    let not = |fault: String| Error::NotAJournal { path: path.to_owned(), fault };
+    let not = |fault: String| Error::NotAJournal {
+        path: path.to_owned(),
+        fault,
+    };
     if line.is_empty() {
         return Err(not("it is empty".into()));
     }
@@ -90,11 +101,15 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
         false => not("its first line is not JSON".into()),
     })?;
     match probe {
-        Probe { format, .. } if format != MAGIC => Err(not("its first line is not a session's".into())),
-        Probe { schema: 0, .. } => Err(not("it has schema 0".into())),
-        Probe { schema, .. } if schema > SCHEMA => {
-            Err(Error::Future { path: path.to_owned(), found: schema, known: SCHEMA })
+        Probe { format, .. } if format != MAGIC => {
+            Err(not("its first line is not a session's".into()))
         }
+        Probe { schema: 0, .. } => Err(not("it has schema 0".into())),
+        Probe { schema, .. } if schema > SCHEMA => Err(Error::Future {
+            path: path.to_owned(),
+            found: schema,
+            known: SCHEMA,
+        }),
         _ => serde_json::from_slice(line).map_err(|error| not(format!("its first line: {error}"))),
     }
 }
@@ -131,7 +146,11 @@ struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     fn next(&mut self, longest: u64) -> io::Result<Piece<'_>> {
         self.buffer.clear();
-        let read = self.input.by_ref().take(longest).read_until(b'\n', &mut self.buffer)?;
+        let read = self
+            .input
+            .by_ref()
+            .take(longest)
+            .read_until(b'\n', &mut self.buffer)?;
         Ok(match self.buffer.strip_suffix(b"\n") {
             Some(line) => Piece::Line(line),
             None if read == 0 => Piece::End,
@@ -160,13 +179,22 @@ impl Reader {
             unterminated: matches!(first, Piece::Tail(_)),
             summed_up: false,
         };
-        Self { path: path.to_owned(), loaded, line: 1, skipped: 0, budget: SETTINGS_BUDGET }
+        Self {
+            path: path.to_owned(),
+            loaded,
+            line: 1,
+            skipped: 0,
+            budget: SETTINGS_BUDGET,
+        }
     }
 
     fn take(&mut self, piece: Piece<'_>) {
         self.line += 1;
         let outcome = match piece {
-            Piece::TooLong => Err(format!("the line is longer than {} MiB", LONGEST_LINE >> 20)),
+            Piece::TooLong => Err(format!(
+                "the line is longer than {} MiB",
+                LONGEST_LINE >> 20
+            )),
             _ if piece.bytes().trim_ascii().is_empty() => Ok(()),
             _ => self.line(piece.bytes()),
         };
@@ -175,9 +203,16 @@ impl Reader {
                 self.loaded.whole += piece.len() as u64;
                 self.loaded.unterminated = matches!(piece, Piece::Tail(_));
             }
-            (Err(_), Piece::Tail(_)) => self.loaded.notes.push("the torn last line was dropped".into()),
+            (Err(_), Piece::Tail(_)) => self
+                .loaded
+                .notes
+                .push("the torn last line was dropped".into()),
             (Err(fault), _) => {
-                self.loaded.fault = Some(Error::Broken { path: self.path.clone(), line: self.line, fault });
+                self.loaded.fault = Some(Error::Broken {
+                    path: self.path.clone(),
+                    line: self.line,
+                    fault,
+                });
             }
         }
     }
@@ -204,7 +239,10 @@ impl Reader {
         }
         match serde_json::from_slice::<Tag>(bytes) {
             Ok(Tag { kind }) if !Line::KINDS.contains(&&*kind) => {
-                self.note(format!("an entry of the unknown kind {:?}", super::text::shorten(&kind, 40)));
+                self.note(format!(
+                    "an entry of the unknown kind {:?}",
+                    super::text::shorten(&kind, 40)
+                ));
                 Ok(())
             }
             _ => Err(error.to_string()),
@@ -232,13 +270,21 @@ impl Reader {
     fn note(&mut self, note: String) {
         self.skipped += 1;
         if self.skipped <= MOST_NOTES {
-            self.loaded.notes.push(format!("line {} was skipped: {note}", self.line));
+            self.loaded
+                .notes
+                .push(format!("line {} was skipped: {note}", self.line));
         }
     }
 
     fn finish(mut self) -> Loaded {
-        if let Some(more) = self.skipped.checked_sub(MOST_NOTES).filter(|more| *more > 0) {
-            self.loaded.notes.push(format!("and {more} lines more were skipped"));
+        if let Some(more) = self
+            .skipped
+            .checked_sub(MOST_NOTES)
+            .filter(|more| *more > 0)
+        {
+            self.loaded
+                .notes
+                .push(format!("and {more} lines more were skipped"));
         }
         self.loaded
     }
@@ -246,6 +292,10 @@ impl Reader {
 
 /// Bytes that settings take besides their own size.
 fn weight(settings: &Settings) -> usize {
-    let strings: usize = settings.stop_strings.iter().map(|text| text.len() + size_of::<String>()).sum();
+    let strings: usize = settings
+        .stop_strings
+        .iter()
+        .map(|text| text.len() + size_of::<String>())
+        .sum();
     strings + settings.stop_token_ids.len() * size_of::<u32>()
 }

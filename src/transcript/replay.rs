@@ -21,7 +21,11 @@ pub enum ReplayEvent {
     /// A turn that was typed.
     Typed { turn: usize },
     /// A run begins in turn `turn`.
-    Begin { turn: usize, run: RunId, prompt: Prompt },
+    Begin {
+        turn: usize,
+        run: RunId,
+        prompt: Prompt,
+    },
     /// What the engine reported.
     Engine(Event),
     /// Nothing comes behind.
@@ -31,11 +35,28 @@ pub enum ReplayEvent {
 /// One thing to play; the numbers are indices in the session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Beat {
-    Typed { turn: usize },
-    Begin { turn: usize, run: usize },
-    Draft { turn: usize, run: usize, round: usize, token: usize },
-    Round { turn: usize, run: usize, round: usize },
-    End { turn: usize, run: usize },
+    Typed {
+        turn: usize,
+    },
+    Begin {
+        turn: usize,
+        run: usize,
+    },
+    Draft {
+        turn: usize,
+        run: usize,
+        round: usize,
+        token: usize,
+    },
+    Round {
+        turn: usize,
+        run: usize,
+        round: usize,
+    },
+    End {
+        turn: usize,
+        run: usize,
+    },
 }
 
 /// A player of a session.
@@ -67,7 +88,17 @@ impl Replay {
         let session = session.into();
         let beats = beats(&session);
         let rounds = session.rounds().count();
-        Self { session, beats, next: 0, waited: 0.0, played: 0, rounds, speed: 1.0, paused: false, over: false }
+        Self {
+            session,
+            beats,
+            next: 0,
+            waited: 0.0,
+            played: 0,
+            rounds,
+            speed: 1.0,
+            paused: false,
+            over: false,
+        }
     }
 
     /// The session that is played.
@@ -115,7 +146,11 @@ impl Replay {
             return events;
         }
         // At infinite speed everything is due, however little time went by. `max` makes 0 of what is no number.
-        self.waited += if self.speed.is_infinite() { f64::MAX } else { seconds.max(0.0) * self.speed };
+        self.waited += if self.speed.is_infinite() {
+            f64::MAX
+        } else {
+            seconds.max(0.0) * self.speed
+        };
         let due = |waited: f64| move |(delay, _): &&(f64, Beat)| *delay <= waited + HAIR;
         while let Some((delay, _)) = self.beats.get(self.next).filter(due(self.waited)) {
             self.waited = (self.waited - delay).max(0.0);
@@ -144,7 +179,10 @@ impl Replay {
             events.push(ReplayEvent::Restart);
         }
         while !self.is_over() && self.played < rounds {
-            events.extend(self.play().filter(|event| !matches!(event, ReplayEvent::Engine(Event::Drafted { .. }))));
+            events.extend(
+                self.play()
+                    .filter(|event| !matches!(event, ReplayEvent::Engine(Event::Drafted { .. }))),
+            );
         }
         self.waited = 0.0;
         self.finish(events)
@@ -168,9 +206,18 @@ impl Replay {
             Beat::Typed { turn } => ReplayEvent::Typed { turn },
             Beat::Begin { turn, run } => {
                 let prompt = self.session.prompt_of(turn, run)?;
-                ReplayEvent::Begin { turn, run: run_of(turn, run)?.run, prompt }
+                ReplayEvent::Begin {
+                    turn,
+                    run: run_of(turn, run)?.run,
+                    prompt,
+                }
             }
-            Beat::Draft { turn, run, round, token } => drafted(run_of(turn, run)?, round, token)?,
+            Beat::Draft {
+                turn,
+                run,
+                round,
+                token,
+            } => drafted(run_of(turn, run)?, round, token)?,
             Beat::Round { turn, run, round } => {
                 let of = run_of(turn, run)?;
                 let round = Box::new(of.rounds.get(round)?.clone());
@@ -184,17 +231,29 @@ impl Replay {
 fn drafted(run: &Run, round: usize, token: usize) -> Option<ReplayEvent> {
     let token = run.rounds.get(round)?.drafted.get(token)?;
     let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
-    Some(ReplayEvent::Engine(Event::Drafted { run: run.run, id, text, p_draft }))
+    Some(ReplayEvent::Engine(Event::Drafted {
+        run: run.run,
+        id,
+        text,
+        p_draft,
+    }))
 }
 
 /// How the engine would have reported the end; a run that never ended was cancelled by the end of the program.
 fn end(run: &Run) -> Event {
     match run.end.as_ref().map(|end| &end.outcome) {
-        Some(Outcome::Failed(message)) => Event::Failed { run: run.run, message: message.clone() },
+        Some(Outcome::Failed(message)) => Event::Failed {
+            run: run.run,
+            message: message.clone(),
+        },
         _ => {
             let reason = run.stop().cloned().unwrap_or(StopReason::Cancelled);
             let stats: Stats = run.stats();
-            Event::Finished { run: run.run, reason, stats }
+            Event::Finished {
+                run: run.run,
+                reason,
+                stats,
+            }
         }
     }
 }
@@ -210,9 +269,17 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
         before = Some(of.at_ms);
         for (run, of) in of.runs.iter().enumerate() {
             beats.push((0.0, Beat::Begin { turn, run }));
-            let mut prefill = of.end.as_ref().map_or(0.0, |end| check::duration(end.prefill.seconds));
+            let mut prefill = of
+                .end
+                .as_ref()
+                .map_or(0.0, |end| check::duration(end.prefill.seconds));
             for (round, of) in of.rounds.iter().enumerate() {
-                round_beats(&mut beats, of, (turn, run, round), std::mem::take(&mut prefill));
+                round_beats(
+                    &mut beats,
+                    of,
+                    (turn, run, round),
+                    std::mem::take(&mut prefill),
+                );
             }
             beats.push((0.0, Beat::End { turn, run }));
         }
@@ -221,12 +288,25 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
 }
 
 /// Drafts spread evenly over the draft phase, then the verdict.
-fn round_beats(beats: &mut Vec<(f64, Beat)>, of: &Round, (turn, run, round): (usize, usize, usize), before: f64) {
+fn round_beats(
+    beats: &mut Vec<(f64, Beat)>,
+    of: &Round,
+    (turn, run, round): (usize, usize, usize),
+    before: f64,
+) {
     let count = of.drafted.len();
     let each = check::duration(of.draft_seconds) / count.max(1) as f64;
     for token in 0..count {
         let wait = if token == 0 { before + each } else { each };
-        beats.push((wait, Beat::Draft { turn, run, round, token }));
+        beats.push((
+            wait,
+            Beat::Draft {
+                turn,
+                run,
+                round,
+                token,
+            },
+        ));
     }
     let verify = check::duration(of.verify_seconds) + if count == 0 { before } else { 0.0 };
     beats.push((verify, Beat::Round { turn, run, round }));

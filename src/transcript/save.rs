@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 pub fn save(session: &Session, path: &Path, replace: bool) -> Result<()> {
     let mut bytes = Vec::new();
     journal::push_json(&mut bytes, &session.header);
-    session.lines().for_each(|line| journal::push_json(&mut bytes, &line));
+    session
+        .lines()
+        .for_each(|line| journal::push_json(&mut bytes, &line));
     write_file(path, &bytes, replace)
 }
 
@@ -17,7 +19,9 @@ pub fn save(session: &Session, path: &Path, replace: bool) -> Result<()> {
 /// so.
 pub fn write_file(path: &Path, bytes: &[u8], replace: bool) -> Result<()> {
     if !replace && path.symlink_metadata().is_ok() {
-        return Err(Error::Exists { path: path.to_owned() });
+        return Err(Error::Exists {
+            path: path.to_owned(),
+        });
     }
     if path.is_dir() {
         return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
@@ -27,7 +31,9 @@ pub fn write_file(path: &Path, bytes: &[u8], replace: bool) -> Result<()> {
         true => std::fs::rename(&beside, path),
         // A link, unlike a rename, never replaces what came there meanwhile.
         false => match std::fs::hard_link(&beside, path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => std::fs::rename(&beside, path),
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                std::fs::rename(&beside, path)
+            }
             linked => linked,
         },
     });

@@ -61,7 +61,9 @@ pub struct Run {
 impl Run {
     /// The tokens of the text, in order, each with the round it comes from.
     pub fn kept(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
-        self.rounds.iter().flat_map(|round| round.kept().map(move |token| (round, token)))
+        self.rounds
+            .iter()
+            .flat_map(|round| round.kept().map(move |token| (round, token)))
     }
 
     /// The tokens as the text shows them: as [`Run::kept`], with each token's text cut where a stop string begins.
@@ -88,8 +90,14 @@ impl Run {
     /// Why the run ended; none if it failed or never ended.
     pub fn stop(&self) -> Option<&StopReason> {
         match &self.end {
-            Some(RunEnd { outcome: Outcome::Stopped(reason), .. }) => Some(reason),
-            Some(RunEnd { outcome: Outcome::Failed(_), .. }) => None,
+            Some(RunEnd {
+                outcome: Outcome::Stopped(reason),
+                ..
+            }) => Some(reason),
+            Some(RunEnd {
+                outcome: Outcome::Failed(_),
+                ..
+            }) => None,
             None => self.rounds.last().and_then(|round| round.stop.as_ref()),
         }
     }
@@ -103,19 +111,28 @@ impl Run {
 impl Turn {
     /// All of the turn's text, typed and generated.
     pub fn content(&self) -> String {
-        self.runs.iter().fold(self.text.clone(), |text, run| text + &run.text())
+        self.runs
+            .iter()
+            .fold(self.text.clone(), |text, run| text + &run.text())
     }
 
     /// The turn as the chat template takes it.
     pub fn message(&self) -> Message {
-        Message { role: self.role, content: self.content() }
+        Message {
+            role: self.role,
+            content: self.content(),
+        }
     }
 }
 
 impl Session {
     /// An empty session.
     pub fn new(header: Header) -> Self {
-        Self { title: header.title.clone(), header, ..Self::default() }
+        Self {
+            title: header.title.clone(),
+            header,
+            ..Self::default()
+        }
     }
 
     /// The title, or else the beginning of what was said first.
@@ -123,7 +140,11 @@ impl Session {
         if !self.title.trim().is_empty() {
             return text::one_line(self.title.trim()).into_owned();
         }
-        let said = self.turns.iter().map(Turn::content).find(|content| !content.trim().is_empty());
+        let said = self
+            .turns
+            .iter()
+            .map(Turn::content)
+            .find(|content| !content.trim().is_empty());
         let said = said.unwrap_or_default();
         let line = said.trim().lines().next().unwrap_or_default();
         text::one_line(&text::shorten(line, TITLE_CHARS)).into_owned()
@@ -142,8 +163,14 @@ impl Session {
     /// The conversation as the chat template takes it.
     pub fn messages(&self) -> Vec<Message> {
         let system = Some(self.system()).filter(|text| !text.is_empty());
-        let system = system.map(|text| Message { role: Role::System, content: text.into() });
-        system.into_iter().chain(self.turns.iter().map(Turn::message)).collect()
+        let system = system.map(|text| Message {
+            role: Role::System,
+            content: text.into(),
+        });
+        system
+            .into_iter()
+            .chain(self.turns.iter().map(Turn::message))
+            .collect()
     }
 
     /// Every generation, in order.
@@ -163,29 +190,55 @@ impl Session {
 
     /// Whether a run that begins now continues the last turn rather than beginning one.
     pub fn answer_goes_on(&self) -> bool {
-        self.turns.last().is_some_and(|turn| turn.role == Role::Assistant)
+        self.turns
+            .last()
+            .is_some_and(|turn| turn.role == Role::Assistant)
     }
 
     /// A run id that this session has not used.
     pub fn next_run(&self) -> RunId {
-        RunId(self.runs().map(|run| run.run.0).max().map_or(0, |last| last.saturating_add(1)))
+        RunId(
+            self.runs()
+                .map(|run| run.run.0)
+                .max()
+                .map_or(0, |last| last.saturating_add(1)),
+        )
     }
 
     /// What the run `run` of turn `turn` continued; none if there is no such run.
     pub fn prompt_of(&self, turn: usize, run: usize) -> Option<Prompt> {
         let this = self.turns.get(turn)?;
         let of = this.runs.get(run)?;
-        let before = this.runs[..run].iter().fold(this.text.clone(), |text, run| text + &run.text());
+        let before = this.runs[..run]
+            .iter()
+            .fold(this.text.clone(), |text, run| text + &run.text());
         let turns = self.turns[..turn].iter();
         Some(match &of.prompt {
             PromptForm::Other(prompt) => prompt.clone(),
-            PromptForm::Completion => Prompt::Text(turns.map(Turn::content).collect::<String>() + &before),
+            PromptForm::Completion => {
+                Prompt::Text(turns.map(Turn::content).collect::<String>() + &before)
+            }
             PromptForm::Conversation => {
-                let system = of.system.and_then(|at| self.systems.get(at)).filter(|text| !text.is_empty());
-                let system = system.map(|text| Message { role: Role::System, content: text.clone() });
+                let system = of
+                    .system
+                    .and_then(|at| self.systems.get(at))
+                    .filter(|text| !text.is_empty());
+                let system = system.map(|text| Message {
+                    role: Role::System,
+                    content: text.clone(),
+                });
                 let own = Some(before).filter(|text| !text.is_empty());
-                let own = own.map(|content| Message { role: Role::Assistant, content });
-                Prompt::Chat(system.into_iter().chain(turns.map(Turn::message)).chain(own).collect())
+                let own = own.map(|content| Message {
+                    role: Role::Assistant,
+                    content,
+                });
+                Prompt::Chat(
+                    system
+                        .into_iter()
+                        .chain(turns.map(Turn::message))
+                        .chain(own)
+                        .collect(),
+                )
             }
         })
     }
@@ -194,7 +247,10 @@ impl Session {
     pub fn form_of(&self, prompt: &Prompt) -> PromptForm {
         let derived = match prompt {
             Prompt::Chat(messages) => {
-                let own = self.turns.last().filter(|turn| turn.role == Role::Assistant && turn.content().is_empty());
+                let own = self
+                    .turns
+                    .last()
+                    .filter(|turn| turn.role == Role::Assistant && turn.content().is_empty());
                 let mut all = self.messages();
                 all.truncate(all.len() - usize::from(own.is_some()));
                 (*messages == all).then_some(PromptForm::Conversation)
@@ -212,7 +268,10 @@ impl Session {
         let stats = Stats::of(self.rounds());
         Totals {
             title: self.display_title(),
-            model: self.model().map(|model| model.name.clone()).unwrap_or_default(),
+            model: self
+                .model()
+                .map(|model| model.name.clone())
+                .unwrap_or_default(),
             turns: self.turns.len(),
             tokens: stats.tokens,
             drafted: stats.drafted,
@@ -228,11 +287,20 @@ impl Session {
             Line::System { text } => self.systems.push(text),
             Line::Settings(settings) => self.settings = settings,
             Line::User { at, text, .. } => self.turns.push(Turn::typed(Role::User, at, text)),
-            Line::Assistant { at, text, .. } => self.turns.push(Turn::typed(Role::Assistant, at, text)),
-            Line::Run { turn, at, run, prompt } => self.begin_run(turn, Run::new(run, at, prompt))?,
+            Line::Assistant { at, text, .. } => {
+                self.turns.push(Turn::typed(Role::Assistant, at, text))
+            }
+            Line::Run {
+                turn,
+                at,
+                run,
+                prompt,
+            } => self.begin_run(turn, Run::new(run, at, prompt))?,
             Line::Round(line) => self.add_round(*line)?,
             Line::End { run, end } => {
-                self.open_run(run).ok_or("the end of a run that is not under way")?.end = Some(end)
+                self.open_run(run)
+                    .ok_or("the end of a run that is not under way")?
+                    .end = Some(end)
             }
             Line::Lens { run, lens } => self.add_lens(run, *lens)?,
             Line::Keep { turns } => self.turns.truncate(turns),
@@ -258,7 +326,9 @@ impl Session {
                 fresh.runs.push(run);
                 self.turns.push(fresh);
             }
-            Some(last) if turn.checked_add(1) == Some(count as u64) && last.role == Role::Assistant => {
+            Some(last)
+                if turn.checked_add(1) == Some(count as u64) && last.role == Role::Assistant =>
+            {
                 last.runs.push(run)
             }
             _ => return Err("a run of a turn that is not there"),
@@ -268,21 +338,29 @@ impl Session {
 
     fn add_round(&mut self, line: RoundLine) -> Result<(), &'static str> {
         let settings = self.settings.clone();
-        let run = self.open_run(line.run).ok_or("a round of a run that is not under way")?;
+        let run = self
+            .open_run(line.run)
+            .ok_or("a round of a run that is not under way")?;
         run.rounds.push(line.into_round(settings));
         Ok(())
     }
 
     fn add_lens(&mut self, run: RunId, lens: Lens) -> Result<(), &'static str> {
         let last = self.turns.last_mut().and_then(|turn| turn.runs.last_mut());
-        let of = last.filter(|last| last.run == run).ok_or("what the layers say of a run that is not the last")?;
+        let of = last
+            .filter(|last| last.run == run)
+            .ok_or("what the layers say of a run that is not the last")?;
         of.lens.get_or_insert_default().add(lens);
         Ok(())
     }
 
     /// The last run of the last turn, if it is `run` and not over.
     fn open_run(&mut self, run: RunId) -> Option<&mut Run> {
-        self.turns.last_mut()?.runs.last_mut().filter(|last| last.run == run && last.end.is_none())
+        self.turns
+            .last_mut()?
+            .runs
+            .last_mut()
+            .filter(|last| last.run == run && last.end.is_none())
     }
 
     /// Puts right what a session from a foreign hand may hold: indices that point nowhere, numbers that are none.
@@ -294,7 +372,9 @@ impl Session {
         for run in self.turns.iter_mut().flat_map(|turn| &mut turn.runs) {
             run.model = run.model.filter(|at| *at < models);
             run.system = run.system.filter(|at| *at < systems);
-            run.end.iter_mut().for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
+            run.end
+                .iter_mut()
+                .for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
             run.lens.take_if(|lens| check::lens(lens).is_err());
         }
     }
@@ -302,13 +382,27 @@ impl Session {
 
 impl Turn {
     fn typed(role: Role, at_ms: u64, text: String) -> Self {
-        Self { at_ms, role, text, runs: Vec::new() }
+        Self {
+            at_ms,
+            role,
+            text,
+            runs: Vec::new(),
+        }
     }
 }
 
 impl Run {
     fn new(run: RunId, at_ms: u64, prompt: PromptForm) -> Self {
-        Self { run, at_ms, prompt, model: None, system: None, rounds: Vec::new(), end: None, lens: None }
+        Self {
+            run,
+            at_ms,
+            prompt,
+            model: None,
+            system: None,
+            rounds: Vec::new(),
+            end: None,
+            lens: None,
+        }
     }
 }
 

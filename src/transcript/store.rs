@@ -51,9 +51,14 @@ impl Store {
     pub(super) fn new_id(&self, now: u64) -> String {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let after = |last: u64| now.max(last.saturating_add(1));
-        let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+        let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+            Some(after(last))
+        });
         let mark = std::process::id().wrapping_mul(0x9e37) & 0xf_ffff;
-        format!("{}-{mark:05x}", clock::sortable(after(last.unwrap_or_default())))
+        format!(
+            "{}-{mark:05x}",
+            clock::sortable(after(last.unwrap_or_default()))
+        )
     }
 
     /// All sessions, those that began last first, those of one moment by their ids. Broken ones are among them, with
@@ -67,7 +72,8 @@ impl Store {
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
         // What can only be a path is one, there or not: opening it tells best what is wrong.
-        if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file()) {
+        if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file())
+        {
             return Ok(path.to_owned());
         }
         find_in(&self.sessions(), name)
@@ -93,7 +99,9 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| Error::io(folder, error))
+    builder
+        .create(folder)
+        .map_err(|error| Error::io(folder, error))
 }
 
 /// Journal files of a folder, the newest id first; none if there is no such folder.
@@ -105,14 +113,20 @@ pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == EXTENSION)
+        })
         .collect();
     files.sort_by(|a, b| b.cmp(a));
     Ok(files)
 }
 
 pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
-    let mut list: Vec<Summary> = files_in(folder)?.iter().map(|path| Summary::of(path)).collect();
+    let mut list: Vec<Summary> = files_in(folder)?
+        .iter()
+        .map(|path| Summary::of(path))
+        .collect();
     // Files come with the last id first, and sorting keeps that order in one moment.
     list.sort_by_key(|summary| Reverse(summary.begun_ms()));
     Ok(list)
@@ -120,23 +134,41 @@ pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
 
 /// When a file was written to last, and its name to decide where clocks cannot.
 fn written(path: &Path) -> (Option<SystemTime>, PathBuf) {
-    (path.metadata().and_then(|about| about.modified()).ok(), path.to_owned())
+    (
+        path.metadata().and_then(|about| about.modified()).ok(),
+        path.to_owned(),
+    )
 }
 
 pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     let files = files_in(folder)?;
-    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = |path: &PathBuf| {
+        path.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
     if name == LAST {
         let last = files.into_iter().max_by_key(|path| written(path));
-        return last.ok_or_else(|| Error::None { folder: folder.to_owned() });
+        return last.ok_or_else(|| Error::None {
+            folder: folder.to_owned(),
+        });
     }
     if let Some(exact) = files.iter().find(|path| stem(path) == name) {
         return Ok(exact.clone());
     }
-    let fits: Vec<&PathBuf> = files.iter().filter(|path| !name.is_empty() && stem(path).contains(name)).collect();
+    let fits: Vec<&PathBuf> = files
+        .iter()
+        .filter(|path| !name.is_empty() && stem(path).contains(name))
+        .collect();
     match fits[..] {
-        [] => Err(Error::NotFound { name: name.into(), folder: folder.to_owned() }),
+        [] => Err(Error::NotFound {
+            name: name.into(),
+            folder: folder.to_owned(),
+        }),
         [only] => Ok(only.clone()),
-        _ => Err(Error::Ambiguous { name: name.into(), count: fits.len() }),
+        _ => Err(Error::Ambiguous {
+            name: name.into(),
+            count: fits.len(),
+        }),
     }
 }

@@ -36,7 +36,10 @@ impl Summary {
     /// Damage in between shows when it is opened.
     pub fn of(path: &Path) -> Self {
         let mut summary = Self {
-            id: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+            id: path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             path: path.to_owned(),
             created_ms: 0,
             modified_ms: 0,
@@ -52,19 +55,32 @@ impl Summary {
 
     /// accepted ÷ drafted over the whole session; none if nothing was drafted.
     pub fn acceptance_rate(&self) -> Option<f64> {
-        let Totals { drafted, accepted, .. } = self.totals;
-        crate::engine::decode::Stats { drafted, accepted, ..Default::default() }.acceptance_rate()
+        let Totals {
+            drafted, accepted, ..
+        } = self.totals;
+        crate::engine::decode::Stats {
+            drafted,
+            accepted,
+            ..Default::default()
+        }
+        .acceptance_rate()
     }
 
     /// When it began, as far as that is known: in Unix milliseconds, for sorting.
     pub fn begun_ms(&self) -> u64 {
-        if self.created_ms == 0 { self.modified_ms } else { self.created_ms }
+        if self.created_ms == 0 {
+            self.modified_ms
+        } else {
+            self.created_ms
+        }
     }
 
     /// Its fault where the file is named beside it already.
     pub fn fault_beside_name(&self) -> Option<String> {
         let fault = self.fault.as_deref()?;
-        let rest = fault.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(fault);
+        let rest = fault
+            .strip_prefix(&*self.path.to_string_lossy())
+            .unwrap_or(fault);
         Some(match rest.strip_prefix(' ') {
             Some(said_of_it) => format!("it {said_of_it}"),
             None => rest.trim_start_matches([':', ',', ' ']).to_owned(),
@@ -73,7 +89,9 @@ impl Summary {
 
     fn fill(&mut self) -> Result<()> {
         let mut file = read::open(&self.path)?;
-        let about = file.metadata().map_err(|error| Error::io(&self.path, error))?;
+        let about = file
+            .metadata()
+            .map_err(|error| Error::io(&self.path, error))?;
         self.bytes = about.len();
         self.modified_ms = about
             .modified()
@@ -93,13 +111,16 @@ impl Summary {
 fn first_line(path: &Path, file: &File) -> Result<Header> {
     let mut line = Vec::new();
     let mut start = BufReader::new(file).take(read::LONGEST_HEADER);
-    start.read_until(b'\n', &mut line).map_err(|error| Error::io(path, error))?;
+    start
+        .read_until(b'\n', &mut line)
+        .map_err(|error| Error::io(path, error))?;
     read::header(path, &line)
 }
 
 /// The totals in the last line, if that is where they are.
 fn last_totals(file: &mut File, bytes: u64) -> Option<Totals> {
-    file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL))).ok()?;
+    file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL)))
+        .ok()?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail).ok()?;
     let whole = tail.strip_suffix(b"\n")?;
@@ -124,17 +145,29 @@ impl Store {
     /// and stop when it likes.
     pub fn search(&self, query: &str) -> Result<impl Iterator<Item = Hit> + use<>> {
         let query = query.trim().to_lowercase();
-        Ok(self.list()?.into_iter().filter_map(move |summary| hit(summary, &query)))
+        Ok(self
+            .list()?
+            .into_iter()
+            .filter_map(move |summary| hit(summary, &query)))
     }
 }
 
 fn hit(summary: Summary, query: &str) -> Option<Hit> {
     let by_name = [&summary.totals.title, &summary.id, &summary.totals.model];
-    if by_name.iter().any(|name| name.to_lowercase().contains(query)) {
-        return Some(Hit { summary, excerpt: String::new() });
+    if by_name
+        .iter()
+        .any(|name| name.to_lowercase().contains(query))
+    {
+        return Some(Hit {
+            summary,
+            excerpt: String::new(),
+        });
     }
     let session = read::load(&summary.path).ok()?;
-    let excerpt = session.turns.iter().find_map(|turn| excerpt(&turn.content(), query))?;
+    let excerpt = session
+        .turns
+        .iter()
+        .find_map(|turn| excerpt(&turn.content(), query))?;
     Some(Hit { summary, excerpt })
 }
 
@@ -143,11 +176,22 @@ fn excerpt(content: &str, query: &str) -> Option<String> {
     let at = content.to_lowercase().find(query)?;
     let (start, end) = (unlowered(content, at), unlowered(content, at + query.len()));
     let (before, behind) = (&content[..start], &content[end..]);
-    let from = before.char_indices().rev().nth(AROUND - 1).map_or(0, |(far, _)| after_space(before, far));
-    let to = behind.char_indices().nth(AROUND).map_or(content.len(), |(far, _)| end + before_space(behind, far));
+    let from = before
+        .char_indices()
+        .rev()
+        .nth(AROUND - 1)
+        .map_or(0, |(far, _)| after_space(before, far));
+    let to = behind
+        .char_indices()
+        .nth(AROUND)
+        .map_or(content.len(), |(far, _)| end + before_space(behind, far));
     let dots = |cut: bool| if cut { "…" } else { "" };
     let words = text::one_line(content[from..to].trim());
-    Some(format!("{}{words}{}", dots(from > 0), dots(to < content.len())))
+    Some(format!(
+        "{}{words}{}",
+        dots(from > 0),
+        dots(to < content.len())
+    ))
 }
 
 /// Where in `content` the byte `at` of its lower case comes from: letters may grow or shrink.
@@ -164,7 +208,10 @@ fn unlowered(content: &str, at: usize) -> usize {
 
 /// The start of the first word behind `far`, or `far` itself where one long word fills all.
 fn after_space(text: &str, far: usize) -> usize {
-    text[far..].char_indices().find(|(_, c)| c.is_whitespace()).map_or(far, |(at, c)| far + at + c.len_utf8())
+    text[far..]
+        .char_indices()
+        .find(|(_, c)| c.is_whitespace())
+        .map_or(far, |(at, c)| far + at + c.len_utf8())
 }
 
 /// The end of the last word before `far`, or `far` itself.

@@ -119,7 +119,10 @@ pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     match text.char_indices().nth(limit) {
         None => Cow::Borrowed(text),
         Some(_) => {
-            let end = text.char_indices().nth(limit.saturating_sub(1)).map_or(0, |(at, _)| at);
+            let end = text
+                .char_indices()
+                .nth(limit.saturating_sub(1))
+                .map_or(0, |(at, _)| at);
             Cow::Owned(format!("{}…", text[..end].trim_end()))
         }
     }
@@ -137,7 +140,11 @@ pub fn fit(words: &str, columns: usize) -> Cow<'_, str> {
         used <= columns
     };
     let cut: String = words.graphemes(true).take_while(fits).collect();
-    Cow::Owned(if columns == 0 { String::new() } else { format!("{}…", cut.trim_end()) })
+    Cow::Owned(if columns == 0 {
+        String::new()
+    } else {
+        format!("{}…", cut.trim_end())
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +154,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_overrides_become_visible() {
-        assert_eq!(visible("a\x1b[31mb\u{9b}2J\u{202e}c\r\nd\re\tf\0"), "a␛[31mb⟨009B⟩2J⟨202E⟩c\nd␍e\tf␀");
+        assert_eq!(
+            visible("a\x1b[31mb\u{9b}2J\u{202e}c\r\nd\re\tf\0"),
+            "a␛[31mb⟨009B⟩2J⟨202E⟩c\nd␍e\tf␀"
+        );
         assert_eq!(one_line("a\nb\tc"), "a⏎b⇥c");
         assert_eq!(in_cells("a\tb\r\n\u{ad}"), "a    b\n⟨00AD⟩");
         assert_eq!(visible("日本 👩‍👩‍👧 é"), "日本 👩‍👩‍👧 é");
@@ -155,7 +165,10 @@ mod tests {
 
     #[test]
     fn markup_is_text() {
-        assert_eq!(html("<script>'&\"</script>"), "&lt;script&gt;&#39;&amp;&quot;&lt;/script&gt;");
+        assert_eq!(
+            html("<script>'&\"</script>"),
+            "&lt;script&gt;&#39;&amp;&quot;&lt;/script&gt;"
+        );
     }
 
     #[test]
@@ -167,9 +180,18 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_cells() {
-        assert_eq!((fit("abc", 3), fit("abcd", 3), fit("a bcd", 3)), ("abc".into(), "ab…".into(), "a…".into()));
-        assert_eq!((fit("日本語", 5), fit("日本語", 6)), ("日本…".into(), "日本語".into()));
-        assert_eq!((fit("abc", 0), fit("abc", 1), fit("\x1b[2J", 3)), ("".into(), "…".into(), "␛[…".into()));
+        assert_eq!(
+            (fit("abc", 3), fit("abcd", 3), fit("a bcd", 3)),
+            ("abc".into(), "ab…".into(), "a…".into())
+        );
+        assert_eq!(
+            (fit("日本語", 5), fit("日本語", 6)),
+            ("日本…".into(), "日本語".into())
+        );
+        assert_eq!(
+            (fit("abc", 0), fit("abc", 1), fit("\x1b[2J", 3)),
+            ("".into(), "…".into(), "␛[…".into())
+        );
     }
 
     proptest! {

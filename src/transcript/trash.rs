@@ -44,7 +44,9 @@ impl Store {
     /// Removes for good what was deleted at least `age` ago.
     pub fn empty_trash(&self, age: Duration) -> Result<Removed> {
         let old = self.old_trash(age)?;
-        old.iter().try_for_each(|(path, _)| fs::remove_file(path).map_err(|error| Error::io(path, error)))?;
+        old.iter().try_for_each(|(path, _)| {
+            fs::remove_file(path).map_err(|error| Error::io(path, error))
+        })?;
         Ok(summed(&old))
     }
 
@@ -58,22 +60,32 @@ impl Store {
         let now = SystemTime::now();
         let old = |path: PathBuf| {
             let about = path.metadata().ok()?;
-            let since = now.duration_since(about.modified().ok()?).unwrap_or_default();
+            let since = now
+                .duration_since(about.modified().ok()?)
+                .unwrap_or_default();
             (since >= age).then_some((path, about.len()))
         };
-        Ok(store::files_in(&self.trash())?.into_iter().filter_map(old).collect())
+        Ok(store::files_in(&self.trash())?
+            .into_iter()
+            .filter_map(old)
+            .collect())
     }
 }
 
 fn summed(files: &[(PathBuf, u64)]) -> Removed {
-    Removed { sessions: files.len(), bytes: files.iter().map(|(_, bytes)| bytes).sum() }
+    Removed {
+        sessions: files.len(),
+        bytes: files.iter().map(|(_, bytes)| bytes).sum(),
+    }
 }
 
 /// The time of a deleted file is that of its deletion: from then on its days in the trash count.
 fn touch(path: &Path, file: &File) -> Result<()> {
     let now = SystemTime::now();
     let again = || OpenOptions::new().write(true).open(path)?.set_modified(now);
-    file.set_modified(now).or_else(|_| again()).map_err(|error| Error::io(path, error))
+    file.set_modified(now)
+        .or_else(|_| again())
+        .map_err(|error| Error::io(path, error))
 }
 
 fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {

@@ -9,7 +9,13 @@ use crate::engine::worker::Role;
 impl Session {
     /// All lines behind the header that make this session again.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
-        let mut writer = Writer { session: self, lines: Vec::new(), settings: None, models: 0, systems: 0 };
+        let mut writer = Writer {
+            session: self,
+            lines: Vec::new(),
+            settings: None,
+            models: 0,
+            systems: 0,
+        };
         writer.write();
         writer.lines.into_iter()
     }
@@ -28,7 +34,9 @@ impl<'a> Writer<'a> {
     fn write(&mut self) {
         let session = self.session;
         if session.title != session.header.title {
-            self.lines.push(Line::Title { title: session.title.clone() });
+            self.lines.push(Line::Title {
+                title: session.title.clone(),
+            });
         }
         for (index, turn) in session.turns.iter().enumerate() {
             self.turn(index as u64, turn);
@@ -55,18 +63,36 @@ impl<'a> Writer<'a> {
     fn run(&mut self, turn: u64, of: &'a Run) {
         self.models_to(of.model.map_or(0, |at| at + 1));
         self.systems_to(of.system.map_or(0, |at| at + 1));
-        self.lines.push(Line::Run { turn, at: of.at_ms, run: of.run, prompt: of.prompt.clone() });
+        self.lines.push(Line::Run {
+            turn,
+            at: of.at_ms,
+            run: of.run,
+            prompt: of.prompt.clone(),
+        });
         for round in &of.rounds {
-            let base = self.settings.filter(|base| Moved::between(base, &round.settings).is_some());
+            let base = self
+                .settings
+                .filter(|base| Moved::between(base, &round.settings).is_some());
             self.settle(base.unwrap_or(&round.settings));
-            let line = RoundLine::new(of.run, base.unwrap_or(&round.settings), round.clone(), Detail::Layers);
+            let line = RoundLine::new(
+                of.run,
+                base.unwrap_or(&round.settings),
+                round.clone(),
+                Detail::Layers,
+            );
             self.lines.push(Line::Round(Box::new(line)));
         }
         if let Some(end) = &of.end {
-            self.lines.push(Line::End { run: of.run, end: end.clone() });
+            self.lines.push(Line::End {
+                run: of.run,
+                end: end.clone(),
+            });
         }
         if let Some(lens) = &of.lens {
-            self.lines.push(Line::Lens { run: of.run, lens: lens.clone() });
+            self.lines.push(Line::Lens {
+                run: of.run,
+                lens: lens.clone(),
+            });
         }
     }
 
@@ -78,14 +104,24 @@ impl<'a> Writer<'a> {
     }
 
     fn models_to(&mut self, count: usize) {
-        for model in self.session.models.get(self.models..count).unwrap_or_default() {
+        for model in self
+            .session
+            .models
+            .get(self.models..count)
+            .unwrap_or_default()
+        {
             self.lines.push(Line::Model(model.clone()));
         }
         self.models = self.models.max(count);
     }
 
     fn systems_to(&mut self, count: usize) {
-        for text in self.session.systems.get(self.systems..count).unwrap_or_default() {
+        for text in self
+            .session
+            .systems
+            .get(self.systems..count)
+            .unwrap_or_default()
+        {
             self.lines.push(Line::System { text: text.clone() });
         }
         self.systems = self.systems.max(count);

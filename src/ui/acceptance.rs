@@ -16,8 +16,20 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if inner.is_empty() {
         return;
     }
-    let Some(turn) = canvas.state.turns.iter().rev().find(|turn| !turn.rounds.is_empty()) else {
-        canvas.put(inner.x, inner.y, "nothing generated yet", inner.width, canvas.theme.style(Role::Dim));
+    let Some(turn) = canvas
+        .state
+        .turns
+        .iter()
+        .rev()
+        .find(|turn| !turn.rounds.is_empty())
+    else {
+        canvas.put(
+            inner.x,
+            inner.y,
+            "nothing generated yet",
+            inner.width,
+            canvas.theme.style(Role::Dim),
+        );
         return;
     };
     let lines: &[Part] = match effective(turn) {
@@ -42,18 +54,28 @@ fn effective(turn: &Turn) -> Option<(&Round, &str)> {
 
 /// `autopilot  E 6 K 5   yours E 8 K 4`
 fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
-    let Some((round, _)) = effective(turn) else { return };
-    let pair = |settings: &Settings| format!("E {} K {}", settings.exit_layer, settings.num_speculations);
+    let Some((round, _)) = effective(turn) else {
+        return;
+    };
+    let pair =
+        |settings: &Settings| format!("E {} K {}", settings.exit_layer, settings.num_speculations);
     let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
     canvas.put_all(
         row,
-        &[("autopilot  ", Role::Dim), (&chosen, Role::Title), ("   yours ", Role::Dim), (&yours, Role::Text)],
+        &[
+            ("autopilot  ", Role::Dim),
+            (&chosen, Role::Title),
+            ("   yours ", Role::Dim),
+            (&yours, Role::Text),
+        ],
     );
 }
 
 /// Why the controller chose so.
 fn reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
-    let Some((_, reason)) = effective(turn) else { return };
+    let Some((_, reason)) = effective(turn) else {
+        return;
+    };
     canvas.put_all(row, &[(reason, Role::Accent)]);
 }
 
@@ -61,7 +83,10 @@ fn reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 fn rate(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let stats = &turn.stats;
     let Some(rate) = stats.acceptance_rate() else {
-        canvas.put_all(row, &[("no drafts: ", Role::Dim), ("nothing to accept", Role::Dim)]);
+        canvas.put_all(
+            row,
+            &[("no drafts: ", Role::Dim), ("nothing to accept", Role::Dim)],
+        );
         return;
     };
     let percent = format!("{:>3.0} %  ", rate * 100.0);
@@ -70,7 +95,13 @@ fn rate(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let bars = course(turn, width);
     for (column, share) in bars.iter().enumerate() {
         let symbol = share.map_or(" ", |share| bar(&canvas.theme, share));
-        canvas.put(x + column as u16, row.y, symbol, 1, canvas.theme.style(Role::Accepted));
+        canvas.put(
+            x + column as u16,
+            row.y,
+            symbol,
+            1,
+            canvas.theme.style(Role::Accepted),
+        );
     }
 }
 
@@ -78,7 +109,10 @@ fn rate(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 fn course(turn: &Turn, width: usize) -> Vec<Option<f64>> {
     let bars = turn.rounds.len().div_ceil(ROUNDS_A_BAR);
     let first = bars.saturating_sub(width) * ROUNDS_A_BAR;
-    turn.rounds[first..].chunks(ROUNDS_A_BAR).map(|rounds| Stats::of(rounds).acceptance_rate()).collect()
+    turn.rounds[first..]
+        .chunks(ROUNDS_A_BAR)
+        .map(|rounds| Stats::of(rounds).acceptance_rate())
+        .collect()
 }
 
 /// `by position ▇ ▆ ▅ ▃`
@@ -89,16 +123,26 @@ fn by_position(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     }
     let start = canvas.put_all(row, &[("by position  ", Role::Dim)]);
     for (x, share) in (start..row.right()).zip(shares) {
-        canvas.put(x, row.y, bar(&canvas.theme, share), 1, canvas.theme.style(Role::Accepted));
+        canvas.put(
+            x,
+            row.y,
+            bar(&canvas.theme, share),
+            1,
+            canvas.theme.style(Role::Accepted),
+        );
     }
 }
 
 /// `3.9 tokens/round  118 tok/s`
 fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let stats = &turn.stats;
-    let speed = stats.tokens_per_second().map_or("–".into(), |speed| format!("{speed:.0}"));
+    let speed = stats
+        .tokens_per_second()
+        .map_or("–".into(), |speed| format!("{speed:.0}"));
     let mut parts = vec![(speed.as_str(), Role::Title), (" tok/s", Role::Dim)];
-    let length = stats.mean_accepted_length().map(|length| format!("   {length:.1}"));
+    let length = stats
+        .mean_accepted_length()
+        .map(|length| format!("   {length:.1}"));
     if let Some(length) = &length {
         parts.extend([(length.as_str(), Role::Text), (" tokens/round", Role::Dim)]);
     }
@@ -107,10 +151,22 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 
 /// Against the autoregressive rounds of this session, once there are any.
 fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
-    let (Some(plain), Some(speed)) = (canvas.state.baseline.tokens_per_second(), turn.stats.tokens_per_second()) else {
-        let key = canvas.state.keys.key_of(canvas.state.context(), &Action::Race);
+    let (Some(plain), Some(speed)) = (
+        canvas.state.baseline.tokens_per_second(),
+        turn.stats.tokens_per_second(),
+    ) else {
+        let key = canvas
+            .state
+            .keys
+            .key_of(canvas.state.context(), &Action::Race);
         match key.filter(|_| can(canvas.state, &Action::Race)) {
-            Some(key) => canvas.put_all(row, &[(&key.to_string(), Role::Key), (" compares with plain", Role::Dim)]),
+            Some(key) => canvas.put_all(
+                row,
+                &[
+                    (&key.to_string(), Role::Key),
+                    (" compares with plain", Role::Dim),
+                ],
+            ),
             None => canvas.put_all(row, &[("no plain run to compare with", Role::Dim)]),
         };
         return;
@@ -129,11 +185,17 @@ fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
         few => format!("{few:.1} ms"),
     };
     if stats.drafted == 0 {
-        let text = format!("{} a token", milliseconds(stats.draft_seconds + stats.verify_seconds));
+        let text = format!(
+            "{} a token",
+            milliseconds(stats.draft_seconds + stats.verify_seconds)
+        );
         canvas.put_all(row, &[(&text, Role::Dim)]);
         return;
     }
-    let (draft, verify) = (milliseconds(stats.draft_seconds), milliseconds(stats.verify_seconds));
+    let (draft, verify) = (
+        milliseconds(stats.draft_seconds),
+        milliseconds(stats.verify_seconds),
+    );
     let text = format!("{draft} draft + {verify} verify");
     canvas.put_all(row, &[(&text, Role::Dim)]);
 }

@@ -26,7 +26,10 @@ impl RaceLines {
     pub fn update(&mut self, race: &Race, width: u16, ascii: bool, arrow: &str) -> &[Starts; 2] {
         let key = Some((race.run, width, ascii));
         if self.key != key {
-            *self = Self { key, ..Self::default() };
+            *self = Self {
+                key,
+                ..Self::default()
+            };
         }
         for (starts, turn) in self.lanes.iter_mut().zip(&race.lanes) {
             starts.grow(&Flow::answer(0, turn, false, arrow), width);
@@ -70,7 +73,10 @@ impl Starts {
 
     /// Where a line starts.
     pub fn get(&self, line: usize) -> Option<Place> {
-        self.places.get(line).or_else(|| self.tail.get(line.checked_sub(self.places.len())?)).copied()
+        self.places
+            .get(line)
+            .or_else(|| self.tail.get(line.checked_sub(self.places.len())?))
+            .copied()
     }
 
     /// The line that holds a place.
@@ -110,7 +116,9 @@ impl Starts {
 impl TurnLines {
     /// The lines of the answer as it is shown.
     pub fn shown(&self) -> &Starts {
-        self.markdown.as_ref().map_or(&self.answer, |(_, starts)| starts)
+        self.markdown
+            .as_ref()
+            .map_or(&self.answer, |(_, starts)| starts)
     }
 }
 
@@ -122,18 +130,23 @@ impl Cache {
             self.turns.clear();
         }
         if self.turns.len() > state.turns.len() {
-            self.turns.retain(|id, _| state.turns.iter().any(|turn| turn.id == *id));
+            self.turns
+                .retain(|id, _| state.turns.iter().any(|turn| turn.id == *id));
         }
         for (index, turn) in state.turns.iter().enumerate() {
             let lines = self.turns.entry(turn.id).or_default();
             lines.prompt.grow(&Flow::prompt(turn), key.width);
             if state.shows_markdown(turn) {
-                let (document, starts) =
-                    lines.markdown.get_or_insert_with(|| (Document::of(index, turn, key.width), Starts::default()));
+                let (document, starts) = lines.markdown.get_or_insert_with(|| {
+                    (Document::of(index, turn, key.width), Starts::default())
+                });
                 starts.grow(document, key.width);
             } else {
                 lines.markdown = None;
-                lines.answer.grow(&Flow::answer(index, turn, key.show_rejected, arrow), key.width);
+                lines.answer.grow(
+                    &Flow::answer(index, turn, key.show_rejected, arrow),
+                    key.width,
+                );
             }
         }
     }

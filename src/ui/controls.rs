@@ -24,17 +24,31 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let help = explanation(canvas, focused, inner.width);
     let room = (inner.height / 2).min(EXPLANATION);
     let below = (help.len() as u16).min(room);
-    let mut rows = Rect { height: inner.height - below, ..inner };
+    let mut rows = Rect {
+        height: inner.height - below,
+        ..inner
+    };
     let visible = usize::from(rows.height);
-    let at = Control::ALL.iter().position(|control| *control == focused).unwrap_or(0);
-    let first = (at + 1).saturating_sub(visible.saturating_sub(1)).min(Control::ALL.len().saturating_sub(visible));
+    let at = Control::ALL
+        .iter()
+        .position(|control| *control == focused)
+        .unwrap_or(0);
+    let first = (at + 1)
+        .saturating_sub(visible.saturating_sub(1))
+        .min(Control::ALL.len().saturating_sub(visible));
     for control in &Control::ALL[first..] {
         let Some(row) = row(&mut rows) else { break };
         draw_control(canvas, row, *control);
     }
     inner.y = inner.bottom() - below;
     for (at, line) in help.iter().enumerate().take(usize::from(below)) {
-        canvas.put(inner.x, inner.y + at as u16, line, inner.width, canvas.theme.style(Role::Dim));
+        canvas.put(
+            inner.x,
+            inner.y + at as u16,
+            line,
+            inner.width,
+            canvas.theme.style(Role::Dim),
+        );
     }
 }
 
@@ -45,7 +59,11 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         Kind::Choice(names) => format!("{}: ", names.join(", ")),
         _ => String::new(),
     };
-    let now = if control.has_effect(&canvas.state.settings) { "" } else { " (without effect as things are set)" };
+    let now = if control.has_effect(&canvas.state.settings) {
+        ""
+    } else {
+        " (without effect as things are set)"
+    };
     fold(&format!("{range}{}{now}", control.meaning()), width)
 }
 
@@ -54,27 +72,69 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     let focused = state.controls.focused == control;
     let active = focused && state.focus == Pane::Controls;
     canvas.target(row, Target::Control(control));
-    let pointer = if active { canvas.theme.symbols.pointer } else { " " };
+    let pointer = if active {
+        canvas.theme.symbols.pointer
+    } else {
+        " "
+    };
     let label_role = if active { Role::Title } else { Role::Dim };
-    canvas.put_all(Rect { x: row.x - 1, width: 1, ..row }, &[(pointer, Role::Accent)]);
-    canvas.put(row.x, row.y, control.label(), LABEL, canvas.theme.style(label_role));
-    let rest = Rect { x: row.x + LABEL, width: row.width.saturating_sub(LABEL), ..row };
+    canvas.put_all(
+        Rect {
+            x: row.x - 1,
+            width: 1,
+            ..row
+        },
+        &[(pointer, Role::Accent)],
+    );
+    canvas.put(
+        row.x,
+        row.y,
+        control.label(),
+        LABEL,
+        canvas.theme.style(label_role),
+    );
+    let rest = Rect {
+        x: row.x + LABEL,
+        width: row.width.saturating_sub(LABEL),
+        ..row
+    };
     if let (true, Some(typing)) = (active, &state.controls.typing) {
-        let end = canvas.put(rest.x, rest.y, typing, rest.width, canvas.theme.style(Role::Title));
+        let end = canvas.put(
+            rest.x,
+            rest.y,
+            typing,
+            rest.width,
+            canvas.theme.style(Role::Title),
+        );
         canvas.put(end, rest.y, "_", 1, canvas.theme.style(Role::Accent));
         return;
     }
     match control.kind(state.model.as_ref()) {
         Kind::Slider(range) => {
             let value = control.show(&state.settings, state.model.as_ref());
-            canvas.put_right(Rect { width: VALUE, ..rest }, &value, value_role(canvas, control));
+            canvas.put_right(
+                Rect {
+                    width: VALUE,
+                    ..rest
+                },
+                &value,
+                value_role(canvas, control),
+            );
             let width = rest.width.saturating_sub(VALUE + 1);
-            let track = Rect { x: rest.x + VALUE + 1, width, ..rest };
+            let track = Rect {
+                x: rest.x + VALUE + 1,
+                width,
+                ..rest
+            };
             canvas.slider(track, range.fraction(control.get(&state.settings)), active);
             canvas.target(track, Target::Track(control));
         }
         Kind::Text => {
-            let text = if state.system.is_empty() { "none" } else { &state.system };
+            let text = if state.system.is_empty() {
+                "none"
+            } else {
+                &state.system
+            };
             draw_value(canvas, rest, control, text, active);
         }
         _ => {
@@ -86,13 +146,27 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
 
 /// What has no effect as things are set stands back.
 fn value_role(canvas: &Canvas<'_>, control: Control) -> Role {
-    if control.has_effect(&canvas.state.settings) { Role::Text } else { Role::Dim }
+    if control.has_effect(&canvas.state.settings) {
+        Role::Text
+    } else {
+        Role::Dim
+    }
 }
 
 /// A value without a slider; a click changes it.
 fn draw_value(canvas: &mut Canvas<'_>, rest: Rect, control: Control, value: &str, active: bool) {
-    let role = if active { Role::Accent } else { value_role(canvas, control) };
+    let role = if active {
+        Role::Accent
+    } else {
+        value_role(canvas, control)
+    };
     let shown = rest.width.min(value.cells().max(1));
     canvas.put(rest.x, rest.y, value, rest.width, canvas.theme.style(role));
-    canvas.target(Rect { width: shown, ..rest }, Target::Track(control));
+    canvas.target(
+        Rect {
+            width: shown,
+            ..rest
+        },
+        Target::Track(control),
+    );
 }

@@ -11,32 +11,86 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let right = if area.width < NARROW { figures(canvas) } else { settings(canvas) };
+    let right = if area.width < NARROW {
+        figures(canvas)
+    } else {
+        settings(canvas)
+    };
     let room = area.width.saturating_sub(right.as_str().cells() + 4);
-    let left = Rect { x: area.x + 1, width: room, ..area };
+    let left = Rect {
+        x: area.x + 1,
+        width: room,
+        ..area
+    };
     let dot = format!(" {} ", canvas.theme.symbols.dot);
     let model = model(canvas, &dot, left.width.saturating_sub(10));
     let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim)]);
-    let x = canvas.put_clipped(Rect { x, width: left.right().saturating_sub(x), ..left }, &model, Role::Text);
-    loading(canvas, Rect { x, width: left.right().saturating_sub(x), ..left });
-    let right_row = Rect { width: area.width.saturating_sub(1), ..area };
+    let x = canvas.put_clipped(
+        Rect {
+            x,
+            width: left.right().saturating_sub(x),
+            ..left
+        },
+        &model,
+        Role::Text,
+    );
+    loading(
+        canvas,
+        Rect {
+            x,
+            width: left.right().saturating_sub(x),
+            ..left
+        },
+    );
+    let right_row = Rect {
+        width: area.width.saturating_sub(1),
+        ..area
+    };
     canvas.put_right(right_row, &right, Role::Dim);
 }
 
 /// How far the loading of a model is.
 fn loading(canvas: &mut Canvas<'_>, row: Rect) {
-    let Phase::Loading { stage, fraction, .. } = &canvas.state.phase else { return };
-    let percent = fraction.map(|fraction| format!("{:.0} %", fraction * 100.0)).unwrap_or_default();
+    let Phase::Loading {
+        stage, fraction, ..
+    } = &canvas.state.phase
+    else {
+        return;
+    };
+    let percent = fraction
+        .map(|fraction| format!("{:.0} %", fraction * 100.0))
+        .unwrap_or_default();
     // What is being done, or where there is no room for that, how far it is.
-    let words = if stage.as_str().cells() + 3 <= row.width { stage } else { &percent };
-    let x = canvas
-        .put_all(row, &[("  ", Role::Dim), (canvas.spinner(), Role::Accent), (" ", Role::Dim), (words, Role::Dim)]);
+    let words = if stage.as_str().cells() + 3 <= row.width {
+        stage
+    } else {
+        &percent
+    };
+    let x = canvas.put_all(
+        row,
+        &[
+            ("  ", Role::Dim),
+            (canvas.spinner(), Role::Accent),
+            (" ", Role::Dim),
+            (words, Role::Dim),
+        ],
+    );
     let rest = row.right().saturating_sub(x + 1);
     if let (Some(fraction), true) = (fraction, words == stage && rest >= 6) {
         let percent = format!(" {percent}");
-        let track = Rect { x: x + 1, width: (rest - 5).min(16), ..row };
+        let track = Rect {
+            x: x + 1,
+            width: (rest - 5).min(16),
+            ..row
+        };
         canvas.slider(track, f64::from(*fraction), true);
-        canvas.put(track.right(), row.y, &percent, 6, canvas.theme.style(Role::Dim));
+        canvas.put(
+            track.right(),
+            row.y,
+            &percent,
+            6,
+            canvas.theme.style(Role::Dim),
+        );
     }
 }
 
@@ -77,11 +131,31 @@ fn settings(canvas: &Canvas<'_>) -> String {
 fn figures(canvas: &Canvas<'_>) -> String {
     let state = canvas.state;
     let sampling = &state.settings.sampling;
-    let mut parts = vec![format!("E {} K {}", state.settings.exit_layer, state.settings.num_speculations)];
-    parts.push(if sampling.sample { format!("T {:.2}", sampling.temperature) } else { "greedy".into() });
-    if let Some(turn) = state.turns.iter().rev().find(|turn| !turn.rounds.is_empty()) {
-        parts.extend(turn.stats.acceptance_rate().map(|rate| format!("{:.0} %", rate * 100.0)));
-        parts.extend(turn.stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
+    let mut parts = vec![format!(
+        "E {} K {}",
+        state.settings.exit_layer, state.settings.num_speculations
+    )];
+    parts.push(if sampling.sample {
+        format!("T {:.2}", sampling.temperature)
+    } else {
+        "greedy".into()
+    });
+    if let Some(turn) = state
+        .turns
+        .iter()
+        .rev()
+        .find(|turn| !turn.rounds.is_empty())
+    {
+        parts.extend(
+            turn.stats
+                .acceptance_rate()
+                .map(|rate| format!("{:.0} %", rate * 100.0)),
+        );
+        parts.extend(
+            turn.stats
+                .tokens_per_second()
+                .map(|speed| format!("{speed:.0} tok/s")),
+        );
     }
     parts.join(&format!(" {} ", canvas.theme.symbols.dot))
 }

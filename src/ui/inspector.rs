@@ -16,8 +16,11 @@ use ratatui::style::Modifier;
 const LABEL: u16 = 12;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
-    let title =
-        if canvas.state.view.cursor.is_none() && canvas.state.settings.detail { "newest token" } else { "token" };
+    let title = if canvas.state.view.cursor.is_none() && canvas.state.settings.detail {
+        "newest token"
+    } else {
+        "token"
+    };
     let mut inner = canvas.panel(area, title, None);
     canvas.target(area, Target::Inspector);
     if inner.is_empty() {
@@ -31,11 +34,26 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             let asked = asked(canvas, at).map(|row| row.layers.as_slice());
             match (token.detail, asked) {
                 (Some(detail), asked) => {
-                    let recorded = Some(detail.layers.as_slice()).filter(|layers| !layers.is_empty());
+                    let recorded =
+                        Some(detail.layers.as_slice()).filter(|layers| !layers.is_empty());
                     let all = recorded.or(asked).unwrap_or_default();
                     strip(canvas, &mut inner, token.id, all, exit);
-                    top(canvas, &mut inner, "verifier", &detail.verify_top, detail.verify_entropy, token.id);
-                    top(canvas, &mut inner, "draft", &detail.draft_top, detail.draft_entropy, token.id);
+                    top(
+                        canvas,
+                        &mut inner,
+                        "verifier",
+                        &detail.verify_top,
+                        detail.verify_entropy,
+                        token.id,
+                    );
+                    top(
+                        canvas,
+                        &mut inner,
+                        "draft",
+                        &detail.draft_top,
+                        detail.draft_entropy,
+                        token.id,
+                    );
                     layers(canvas, &mut inner, token.id, all, exit);
                 }
                 (None, Some(all)) => {
@@ -65,12 +83,26 @@ fn find<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<(TokenRef, &'a Round, T
 fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role: Role) {
     let Some(row) = row(area) else { return };
     canvas.put(row.x, row.y, label, LABEL, canvas.theme.style(Role::Dim));
-    canvas.put(row.x + LABEL, row.y, value, row.width.saturating_sub(LABEL), canvas.theme.style(role));
+    canvas.put(
+        row.x + LABEL,
+        row.y,
+        value,
+        row.width.saturating_sub(LABEL),
+        canvas.theme.style(role),
+    );
 }
 
-fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, token: &TokenView<'_>) {
+fn facts(
+    canvas: &mut Canvas<'_>,
+    area: &mut Rect,
+    at: TokenRef,
+    round: &Round,
+    token: &TokenView<'_>,
+) {
     let text = match (token.text, token.draft_position, &round.stop) {
-        ("", None, Some(StopReason::Eos | StopReason::StopToken(_))) => format!("end of the answer  id {}", token.id),
+        ("", None, Some(StopReason::Eos | StopReason::StopToken(_))) => {
+            format!("end of the answer  id {}", token.id)
+        }
         ("", ..) => format!("part of a character  id {}", token.id),
         (text, ..) => format!("“{}”  id {}", one_line(text), token.id),
     };
@@ -85,12 +117,29 @@ fn facts(canvas: &mut Canvas<'_>, area: &mut Rect, at: TokenRef, round: &Round, 
     };
     fact(canvas, area, "origin", origin, role);
     let place = match token.draft_position {
-        Some(position) => format!("{}, draft {} of {}", at.round, position + 1, round.drafted.len()),
+        Some(position) => format!(
+            "{}, draft {} of {}",
+            at.round,
+            position + 1,
+            round.drafted.len()
+        ),
         None => format!("{}, ends it", at.round),
     };
     fact(canvas, area, "round", &place, Role::Text);
-    fact(canvas, area, "p draft", &probability(token.p_draft), Role::Text);
-    fact(canvas, area, "p verify", &probability(token.p_verify), Role::Text);
+    fact(
+        canvas,
+        area,
+        "p draft",
+        &probability(token.p_draft),
+        Role::Text,
+    );
+    fact(
+        canvas,
+        area,
+        "p verify",
+        &probability(token.p_verify),
+        Role::Text,
+    );
     if let (Some(chance), Some(_)) = (chance(round, token), token.draft_position) {
         fact(canvas, area, "min(1, p/q)", &chance, Role::Text);
     }
@@ -103,9 +152,18 @@ fn probability(p: Option<f32>) -> String {
 /// The probability with which rejection sampling accepts a draft (Leviathan et al., algorithm 1).
 fn chance(round: &Round, token: &TokenView<'_>) -> Option<String> {
     let (draft, verify) = (token.p_draft?, token.p_verify?);
-    let ratio = if draft > 0.0 { (verify / draft).min(1.0) } else { 1.0 };
-    let used = round.settings.sampling.coupling == Coupling::Rejection && round.settings.sampling.sample;
-    Some(format!("{:.1} %{}", ratio * 100.0, if used { "" } else { " (not used)" }))
+    let ratio = if draft > 0.0 {
+        (verify / draft).min(1.0)
+    } else {
+        1.0
+    };
+    let used =
+        round.settings.sampling.coupling == Coupling::Rejection && round.settings.sampling.sample;
+    Some(format!(
+        "{:.1} %{}",
+        ratio * 100.0,
+        if used { "" } else { " (not used)" }
+    ))
 }
 
 /// What every layer would have said at the place of a token, where that was asked for afterwards.
@@ -128,7 +186,9 @@ fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
         None if !state.settings.detail => {
             let record = state.key_name(Pane::Chat, &Action::ToggleDetail);
             let ask = state.key_name(Context::Global, &Action::WhatIf);
-            format!("{record} records layers and alternatives while it writes; {ask} asks the layers afterwards")
+            format!(
+                "{record} records layers and alternatives while it writes; {ask} asks the layers afterwards"
+            )
         }
         None => "layers: from the next round on".to_string(),
     };
@@ -140,17 +200,37 @@ fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
 }
 
 /// The likeliest tokens of one side with its entropy.
-fn top(canvas: &mut Canvas<'_>, area: &mut Rect, side: &str, top: &[Candidate], entropy: Option<f32>, id: u32) {
+fn top(
+    canvas: &mut Canvas<'_>,
+    area: &mut Rect,
+    side: &str,
+    top: &[Candidate],
+    entropy: Option<f32>,
+    id: u32,
+) {
     if top.is_empty() {
         return;
     }
-    let entropy = entropy.map(|nats| format!("entropy {nats:.2} nats")).unwrap_or_default();
+    let entropy = entropy
+        .map(|nats| format!("entropy {nats:.2} nats"))
+        .unwrap_or_default();
     fact(canvas, area, side, &entropy, Role::Dim);
     for candidate in top {
         let Some(row) = row(area) else { return };
-        let chosen = if candidate.id == id { canvas.theme.symbols.pointer } else { " " };
+        let chosen = if candidate.id == id {
+            canvas.theme.symbols.pointer
+        } else {
+            " "
+        };
         let percent = format!("{:>5.1} % ", candidate.p * 100.0);
-        canvas.put_all(row, &[(chosen, Role::Accent), (&percent, Role::Dim), (&one_line(&candidate.text), Role::Text)]);
+        canvas.put_all(
+            row,
+            &[
+                (chosen, Role::Accent),
+                (&percent, Role::Dim),
+                (&one_line(&candidate.text), Role::Text),
+            ],
+        );
     }
 }
 
@@ -159,16 +239,35 @@ fn strip(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoic
     if layers.is_empty() {
         return;
     }
-    let earliest = layers.iter().find(|layer| layer.id == id).map(|layer| layer.layer);
-    let name = if area.width < LABEL + 22 { "" } else { "layer " };
-    let text = earliest.map_or("none agrees".into(), |layer| format!("first agreed: {name}{layer}"));
+    let earliest = layers
+        .iter()
+        .find(|layer| layer.id == id)
+        .map(|layer| layer.layer);
+    let name = if area.width < LABEL + 22 {
+        ""
+    } else {
+        "layer "
+    };
+    let text = earliest.map_or("none agrees".into(), |layer| {
+        format!("first agreed: {name}{layer}")
+    });
     fact(canvas, area, "layers", &text, Role::Text);
     for part in layers.chunks(usize::from(area.width.max(1))) {
         let Some(row) = row(area) else { return };
         for (x, layer) in (row.x..row.right()).zip(part) {
             let (mark, role) = agreement(canvas, layer.id == id);
-            let exits = if layer.layer == exit { Modifier::REVERSED } else { Modifier::empty() };
-            canvas.put(x, row.y, mark, 1, canvas.theme.style(role).add_modifier(exits));
+            let exits = if layer.layer == exit {
+                Modifier::REVERSED
+            } else {
+                Modifier::empty()
+            };
+            canvas.put(
+                x,
+                row.y,
+                mark,
+                1,
+                canvas.theme.style(role).add_modifier(exits),
+            );
         }
     }
 }
@@ -186,8 +285,11 @@ fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoi
     for layer in &layers[skipped..] {
         let Some(row) = row(area) else { return };
         let (mark, role) = agreement(canvas, layer.id == id);
-        let (pointer, number) =
-            if layer.layer == exit { (canvas.theme.symbols.pointer, Role::Title) } else { (" ", Role::Dim) };
+        let (pointer, number) = if layer.layer == exit {
+            (canvas.theme.symbols.pointer, Role::Title)
+        } else {
+            (" ", Role::Dim)
+        };
         let label = format!("{:>2} ", layer.layer);
         let percent = format!(" {:>5.1} % ", layer.p * 100.0);
         canvas.put_all(

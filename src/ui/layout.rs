@@ -32,14 +32,29 @@ impl Layout {
         let mut rest = area;
         let header = take_top(&mut rest, u16::from(area.height > 8));
         let footer = take_bottom(&mut rest, u16::from(area.height > 4));
-        let right = if area.width < NARROW { 0 } else { (area.width * 3 / 10).clamp(34, 48) };
+        let right = if area.width < NARROW {
+            0
+        } else {
+            (area.width * 3 / 10).clamp(34, 48)
+        };
         let mut left = rest;
         let mut column = take_right(&mut left, right);
         let lines = prompt::height(state, left);
         let prompt = take_bottom(&mut left, lines);
-        let lines = if left.height < 14 { 0 } else { 2 + (left.height / 10).min(3) };
+        let lines = if left.height < 14 {
+            0
+        } else {
+            2 + (left.height / 10).min(3)
+        };
         let rounds = take_bottom(&mut left, lines);
-        let mut layout = Self { header, footer, prompt, rounds, chat: left, ..Self::default() };
+        let mut layout = Self {
+            header,
+            footer,
+            prompt,
+            rounds,
+            chat: left,
+            ..Self::default()
+        };
         layout.fill_column(&mut column, state);
         layout
     }
@@ -64,18 +79,28 @@ impl Layout {
 
     /// Everything between header and footer.
     pub fn body(&self) -> Rect {
-        [self.chat, self.rounds, self.controls, self.acceptance, self.inspector, self.prompt]
-            .into_iter()
-            .filter(|area| !area.is_empty())
-            .reduce(Rect::union)
-            .unwrap_or_default()
+        [
+            self.chat,
+            self.rounds,
+            self.controls,
+            self.acceptance,
+            self.inspector,
+            self.prompt,
+        ]
+        .into_iter()
+        .filter(|area| !area.is_empty())
+        .reduce(Rect::union)
+        .unwrap_or_default()
     }
 }
 
 /// Cut `rows` off the top.
 fn take_top(area: &mut Rect, rows: u16) -> Rect {
     let rows = rows.min(area.height);
-    let top = Rect { height: rows, ..*area };
+    let top = Rect {
+        height: rows,
+        ..*area
+    };
     area.y += rows;
     area.height -= rows;
     top
@@ -84,11 +109,19 @@ fn take_top(area: &mut Rect, rows: u16) -> Rect {
 fn take_bottom(area: &mut Rect, rows: u16) -> Rect {
     let rows = rows.min(area.height);
     area.height -= rows;
-    Rect { y: area.y + area.height, height: rows, ..*area }
+    Rect {
+        y: area.y + area.height,
+        height: rows,
+        ..*area
+    }
 }
 
 fn take_right(area: &mut Rect, columns: u16) -> Rect {
     let columns = columns.min(area.width);
     area.width -= columns;
-    Rect { x: area.x + area.width, width: columns, ..*area }
+    Rect {
+        x: area.x + area.width,
+        width: columns,
+        ..*area
+    }
 }

@@ -73,7 +73,12 @@ impl Screen {
         let theme = Theme::new(state.look);
         let layout = Layout::of(frame.area(), state);
         let buffer = frame.buffer_mut();
-        let mut canvas = Canvas { state, theme, buffer, regions: Regions::default() };
+        let mut canvas = Canvas {
+            state,
+            theme,
+            buffer,
+            regions: Regions::default(),
+        };
         header::draw(&mut canvas, layout.header);
         transcript::draw(&mut canvas, layout.chat, &mut self.cache);
         rounds::draw(&mut canvas, layout.rounds);
@@ -88,7 +93,11 @@ impl Screen {
         let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         scrub(canvas.buffer, state.look.ascii);
         let regions = canvas.regions;
-        let cursor = if state.overlay.is_some() { over } else { cursor };
+        let cursor = if state.overlay.is_some() {
+            over
+        } else {
+            cursor
+        };
         if let Some(position) = cursor {
             frame.set_cursor_position(position);
         }
@@ -104,7 +113,10 @@ fn scrub(buffer: &mut Buffer, ascii: bool) {
         if symbol.chars().all(|c| !acts(c) && (c.is_ascii() || !ascii)) {
             continue;
         }
-        let plain = symbol.chars().next().map_or("?", |c| if ascii { in_ascii(c) } else { "?" });
+        let plain = symbol
+            .chars()
+            .next()
+            .map_or("?", |c| if ascii { in_ascii(c) } else { "?" });
         cell.set_symbol(plain);
     }
 }

@@ -25,7 +25,11 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             text(canvas, body, "help", &lines, *scroll);
             None
         }
-        Overlay::Text { title, lines, scroll } => {
+        Overlay::Text {
+            title,
+            lines,
+            scroll,
+        } => {
             let width = body.width.saturating_sub(4).min(TEXT);
             let folded = lines.iter().flat_map(|line| fold_indented(line, width));
             let lines: Vec<_> = folded.map(|line| (line, Role::Text)).collect();
@@ -51,8 +55,16 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
 
 pub fn centered(body: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(body.width), height.min(body.height));
-    let (x, y) = (body.x + (body.width - width) / 2, body.y + (body.height - height) / 2);
-    Rect { x, y, width, height }
+    let (x, y) = (
+        body.x + (body.width - width) / 2,
+        body.y + (body.height - height) / 2,
+    );
+    Rect {
+        x,
+        y,
+        width,
+        height,
+    }
 }
 
 /// An empty window over what was drawn.
@@ -68,10 +80,25 @@ pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
 fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role)], scroll: usize) {
     let area = centered(body, TEXT + 4, lines.len() as u16 + 2);
     let inner = window(canvas, area, title);
-    let mut shown = Viewport { first: scroll, height: usize::from(inner.height), total: lines.len() };
+    let mut shown = Viewport {
+        first: scroll,
+        height: usize::from(inner.height),
+        total: lines.len(),
+    };
     shown.first = shown.scrolled(0);
-    for (at, (line, role)) in lines.iter().skip(shown.first).take(shown.height).enumerate() {
-        canvas.put(inner.x, inner.y + at as u16, line, inner.width, canvas.theme.style(*role));
+    for (at, (line, role)) in lines
+        .iter()
+        .skip(shown.first)
+        .take(shown.height)
+        .enumerate()
+    {
+        canvas.put(
+            inner.x,
+            inner.y + at as u16,
+            line,
+            inner.width,
+            canvas.theme.style(*role),
+        );
     }
     canvas.scrollbar(area, shown);
     canvas.regions.text = shown;
@@ -79,7 +106,11 @@ fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role
 
 /// Break a line that is too long; one that fits keeps its columns.
 fn fold_indented(line: &str, width: u16) -> Vec<String> {
-    if line.cells() <= width { vec![line.to_string()] } else { fold(line, width) }
+    if line.cells() <= width {
+        vec![line.to_string()]
+    } else {
+        fold(line, width)
+    }
 }
 
 /// Keys by context, from the table that the keys themselves go by, then the commands.
@@ -111,8 +142,17 @@ fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
 
 /// A command and what it does, in as many lines as that takes.
 fn command(name: &str, what: &str) -> Vec<(String, Role)> {
-    let line = |(at, text): (usize, String)| (format!("  {:<18}{text}", if at == 0 { name } else { "" }), Role::Text);
-    fold(what, TEXT - 20).into_iter().enumerate().map(line).collect()
+    let line = |(at, text): (usize, String)| {
+        (
+            format!("  {:<18}{text}", if at == 0 { name } else { "" }),
+            Role::Text,
+        )
+    };
+    fold(what, TEXT - 20)
+        .into_iter()
+        .enumerate()
+        .map(line)
+        .collect()
 }
 
 /// What the words and looks on screen mean.
@@ -121,18 +161,43 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
     let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
     let rejected = format!("drafted and not kept; {show} shows them in the text");
     let rows = [
-        ("exit layer E", " ", "layers that draft: few are fast, many are right"),
-        ("speculations K", " ", "tokens drafted before all layers verify them at once"),
-        ("accepted", symbols.accepted, "drafted, and what all layers would have written"),
-        ("corrected", symbols.corrected, "written in place of the first wrong draft of a round"),
-        ("bonus", symbols.bonus, "written after a draft that was right to its end"),
+        (
+            "exit layer E",
+            " ",
+            "layers that draft: few are fast, many are right",
+        ),
+        (
+            "speculations K",
+            " ",
+            "tokens drafted before all layers verify them at once",
+        ),
+        (
+            "accepted",
+            symbols.accepted,
+            "drafted, and what all layers would have written",
+        ),
+        (
+            "corrected",
+            symbols.corrected,
+            "written in place of the first wrong draft of a round",
+        ),
+        (
+            "bonus",
+            symbols.bonus,
+            "written after a draft that was right to its end",
+        ),
         ("rejected", symbols.rejected, &rejected),
         ("plain", symbols.plain, "written without a draft"),
     ];
-    let line = |(name, symbol, meaning): (&str, &str, &str)| (format!("  {name:<15}{symbol} {meaning}"), Role::Text);
+    let line = |(name, symbol, meaning): (&str, &str, &str)| {
+        (format!("  {name:<15}{symbol} {meaning}"), Role::Text)
+    };
     let title = ("Words".to_string(), Role::Heading);
     let gap = (String::new(), Role::Text);
-    std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
+    std::iter::once(title)
+        .chain(rows.map(line))
+        .chain(std::iter::once(gap))
+        .collect()
 }
 
 /// What the mouse does.
@@ -142,17 +207,31 @@ fn mouse(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
         ("sliders", "drag them, or turn the wheel over them"),
         ("words, rounds", "a click chooses one"),
         ("keys below", "a click does what the key does"),
-        (&leave, "leaves the mouse to the terminal, to select text with it"),
+        (
+            &leave,
+            "leaves the mouse to the terminal, to select text with it",
+        ),
     ];
     let line = |(what, how): (&str, &str)| (format!("  {what:<15}{how}"), Role::Text);
-    let (title, gap) = (("With the mouse".to_string(), Role::Heading), (String::new(), Role::Text));
-    std::iter::once(title).chain(rows.map(line)).chain(std::iter::once(gap)).collect()
+    let (title, gap) = (
+        ("With the mouse".to_string(), Role::Heading),
+        (String::new(), Role::Text),
+    );
+    std::iter::once(title)
+        .chain(rows.map(line))
+        .chain(std::iter::once(gap))
+        .collect()
 }
 
 /// The keys of a context, those that do the same together.
 fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
     let mut entries: Vec<(String, String)> = Vec::new();
-    for (_, key, action) in canvas.state.keys.bindings().filter(|(within, ..)| *within == context) {
+    for (_, key, action) in canvas
+        .state
+        .keys
+        .bindings()
+        .filter(|(within, ..)| *within == context)
+    {
         let label = action.label();
         match entries.iter_mut().find(|(_, other)| *other == label) {
             Some((keys, _)) if keys.len() < 8 => keys.push_str(&format!(" {key}")),
@@ -160,36 +239,61 @@ fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
             None => entries.push((key.to_string(), label)),
         }
     }
-    entries.into_iter().map(|(keys, label)| format!("{keys:<15}{label}")).collect()
+    entries
+        .into_iter()
+        .map(|(keys, label)| format!("{keys:<15}{label}"))
+        .collect()
 }
 
 /// A list with its filter; the entry that Enter takes is marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
-    let widest = matches.iter().map(|entry| entry.label.as_str().cells() + entry.note.as_str().cells()).max();
-    let area = centered(body, widest.unwrap_or(0).saturating_add(8).max(64), (matches.len() as u16 + 4).max(8));
+    let widest = matches
+        .iter()
+        .map(|entry| entry.label.as_str().cells() + entry.note.as_str().cells())
+        .max();
+    let area = centered(
+        body,
+        widest.unwrap_or(0).saturating_add(8).max(64),
+        (matches.len() as u16 + 4).max(8),
+    );
     let mut inner = window(canvas, area, picker.title);
-    let Some(filter) = row(&mut inner) else { return area.as_position() };
+    let Some(filter) = row(&mut inner) else {
+        return area.as_position();
+    };
     let end = canvas.put_all(
         filter,
-        &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&picker.filter, Role::Text)],
+        &[
+            (canvas.theme.symbols.prompt, Role::Accent),
+            (" ", Role::Dim),
+            (&picker.filter, Role::Text),
+        ],
     );
     row(&mut inner);
     let first = (picker.selected + 1).saturating_sub(usize::from(inner.height));
     for (index, entry) in matches.iter().enumerate().skip(first) {
         let Some(row) = row(&mut inner) else { break };
         let end = canvas.put_all(row, &[(&entry.label, Role::Text)]) + 2;
-        let rest = Rect { x: end, width: row.right().saturating_sub(end), ..row };
+        let rest = Rect {
+            x: end,
+            width: row.right().saturating_sub(end),
+            ..row
+        };
         canvas.put_right(rest, &entry.note, Role::Dim);
         if index == picker.selected {
-            canvas.buffer.set_style(row, ratatui::style::Style::new().add_modifier(Modifier::REVERSED));
+            canvas.buffer.set_style(
+                row,
+                ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
+            );
         }
         canvas.target(row, Target::Entry(index));
     }
     if matches.is_empty() {
         let hint = match picker.title {
             "models" => "enter loads this path or Hugging Face id",
-            "presets" if picker.filter.trim().is_empty() => "none yet; type a name to save the present settings",
+            "presets" if picker.filter.trim().is_empty() => {
+                "none yet; type a name to save the present settings"
+            }
             "presets" => "enter saves the present settings under this name",
             _ => "nothing matches",
         };

@@ -10,8 +10,17 @@ use unicode_width::UnicodeWidthStr;
 /// What a buffer shows, in the colours of a terminal that suits the theme.
 pub fn picture(buffer: &Buffer, look: Look) -> Picture {
     let (fg, bg) = Theme::new(look).page();
-    let rows = buffer.content.chunks(usize::from(buffer.area.width).max(1)).map(row).collect();
-    Picture { title: "skiplens".into(), fg, bg, rows }
+    let rows = buffer
+        .content
+        .chunks(usize::from(buffer.area.width).max(1))
+        .map(row)
+        .collect();
+    Picture {
+        title: "skiplens".into(),
+        fg,
+        bg,
+        rows,
+    }
 }
 
 /// A wide character takes the cells after it, too.
@@ -19,8 +28,15 @@ fn row(cells: &[buffer::Cell]) -> Vec<Cell> {
     let mut covered = 0;
     let mut drawn = |cell: &buffer::Cell| {
         let symbol = if covered > 0 { "" } else { cell.symbol() };
-        covered = if covered > 0 { covered - 1 } else { symbol.width().saturating_sub(1) };
-        Cell { symbol: symbol.into(), style: style(cell) }
+        covered = if covered > 0 {
+            covered - 1
+        } else {
+            symbol.width().saturating_sub(1)
+        };
+        Cell {
+            symbol: symbol.into(),
+            style: style(cell),
+        }
     };
     cells.iter().map(&mut drawn).collect()
 }
@@ -33,7 +49,11 @@ fn style(cell: &buffer::Cell) -> Style {
         bold: has(Modifier::BOLD),
         dim: has(Modifier::DIM),
         italic: has(Modifier::ITALIC),
-        underlined: if has(Modifier::UNDERLINED) { Underline::Solid } else { Underline::None },
+        underlined: if has(Modifier::UNDERLINED) {
+            Underline::Solid
+        } else {
+            Underline::None
+        },
         struck: has(Modifier::CROSSED_OUT),
         reversed: has(Modifier::REVERSED),
     }

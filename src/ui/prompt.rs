@@ -39,15 +39,31 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if inner.width < 4 {
         return None;
     }
-    canvas.put(inner.x, inner.y, canvas.theme.symbols.prompt, 1, canvas.theme.style(Role::Accent));
-    let text = Rect { x: inner.x + 2, width: inner.width - 2, ..inner };
+    canvas.put(
+        inner.x,
+        inner.y,
+        canvas.theme.symbols.prompt,
+        1,
+        canvas.theme.style(Role::Accent),
+    );
+    let text = Rect {
+        x: inner.x + 2,
+        width: inner.width - 2,
+        ..inner
+    };
     let cursor = draw_text(canvas, text, &canvas.state.prompt);
     if canvas.state.prompt.is_empty() {
         let hint = match canvas.state.mode {
             Mode::Chat => "ask something, or /? for commands",
             Mode::Completion => "begin a text, or /? for commands",
         };
-        canvas.put(text.x, text.y, hint, text.width, canvas.theme.style(Role::Dim));
+        canvas.put(
+            text.x,
+            text.y,
+            hint,
+            text.width,
+            canvas.theme.style(Role::Dim),
+        );
     }
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
 }
@@ -56,14 +72,33 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
 pub fn draw_text(canvas: &mut Canvas<'_>, area: Rect, editor: &Editor) -> Position {
     let text = editor.text();
     let rows = rows(text, area.width);
-    let at = rows.iter().rposition(|row| row.start <= editor.cursor()).unwrap_or(0);
+    let at = rows
+        .iter()
+        .rposition(|row| row.start <= editor.cursor())
+        .unwrap_or(0);
     let first = (at + 1).saturating_sub(usize::from(area.height));
-    for (y, row) in rows.iter().skip(first).take(usize::from(area.height)).enumerate() {
+    for (y, row) in rows
+        .iter()
+        .skip(first)
+        .take(usize::from(area.height))
+        .enumerate()
+    {
         let style = canvas.theme.style(Role::Text);
-        canvas.put(area.x, area.y + y as u16, &text[row.start..row.end], area.width, style);
+        canvas.put(
+            area.x,
+            area.y + y as u16,
+            &text[row.start..row.end],
+            area.width,
+            style,
+        );
     }
-    let column = rows.get(at).map_or(0, |row| cells(&text[row.start..editor.cursor().max(row.start)]));
-    Position::new((area.x + column).min(area.right().saturating_sub(1)), area.y + at.saturating_sub(first) as u16)
+    let column = rows.get(at).map_or(0, |row| {
+        cells(&text[row.start..editor.cursor().max(row.start)])
+    });
+    Position::new(
+        (area.x + column).min(area.right().saturating_sub(1)),
+        area.y + at.saturating_sub(first) as u16,
+    )
 }
 
 /// Break a text at `width` cells, leaving a cell for the cursor.
@@ -84,7 +119,10 @@ fn rows(text: &str, width: u16) -> Vec<Row> {
         }
         used += cells;
     }
-    rows.push(Row { start, end: text.len() });
+    rows.push(Row {
+        start,
+        end: text.len(),
+    });
     rows
 }
 

@@ -24,8 +24,14 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     let window_area = centered(body, 156, 46);
     let mut inner = window(canvas, window_area, "race");
     if let Some(row) = row(&mut inner) {
-        canvas
-            .put_all(row, &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&race.prompt, Role::Text)]);
+        canvas.put_all(
+            row,
+            &[
+                (canvas.theme.symbols.prompt, Role::Accent),
+                (" ", Role::Dim),
+                (&race.prompt, Role::Text),
+            ],
+        );
     }
     if let Some(row) = row(&mut inner) {
         lamp(canvas, row, race);
@@ -43,14 +49,40 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     row(&mut inner);
     let width = inner.width.saturating_sub(3) / 2;
     let left = Rect { width, ..inner };
-    let right = Rect { x: inner.right().saturating_sub(width), width, ..inner };
-    let text = Rect { height: left.height.saturating_sub(3), ..left };
-    let starts = lines.update(race, width, canvas.state.look.ascii, canvas.theme.symbols.arrow);
+    let right = Rect {
+        x: inner.right().saturating_sub(width),
+        width,
+        ..inner
+    };
+    let text = Rect {
+        height: left.height.saturating_sub(3),
+        ..left
+    };
+    let starts = lines.update(
+        race,
+        width,
+        canvas.state.look.ascii,
+        canvas.theme.symbols.arrow,
+    );
     let total = starts[0].len().max(starts[1].len());
-    let mut shown = Viewport { first: race.top.unwrap_or(total), height: usize::from(text.height), total };
+    let mut shown = Viewport {
+        first: race.top.unwrap_or(total),
+        height: usize::from(text.height),
+        total,
+    };
     shown.first = shown.scrolled(0);
-    for (at, (area, name)) in [(left, "autoregressive"), (right, "self-speculative")].into_iter().enumerate() {
-        lane(canvas, area, name, &race.lanes[at], &starts[at], race.top.map(|_| shown.first));
+    for (at, (area, name)) in [(left, "autoregressive"), (right, "self-speculative")]
+        .into_iter()
+        .enumerate()
+    {
+        lane(
+            canvas,
+            area,
+            name,
+            &race.lanes[at],
+            &starts[at],
+            race.top.map(|_| shown.first),
+        );
     }
     canvas.scrollbar(window_area, shown);
     canvas.regions.text = shown;
@@ -61,27 +93,54 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
     let symbols = canvas.theme.symbols;
     let cancelled = matches!(race.outcome, Some(Outcome::Stopped(StopReason::Cancelled)));
     let (symbol, role, text) = match (race.verdict(), race.prefill) {
-        (Verdict::Differs(at), _) => (symbols.rejected, Role::Wrong, format!("differs at token {at}")),
-        (Verdict::Exact(count), _) => (symbols.accepted, Role::Accepted, format!("exact: {count} tokens")),
-        (Verdict::Same(count), _) if cancelled => {
-            (symbols.plain, Role::Dim, format!("cancelled; the first {count} tokens are the same"))
-        }
-        (Verdict::Same(0), Some((done, total))) => {
-            (canvas.spinner(), Role::Accent, format!("reading the prompt: {done} of {total} tokens"))
-        }
-        (Verdict::Same(count), _) if race.outcome.is_some() => {
-            (symbols.plain, Role::Dim, format!("the first {count} tokens are the same"))
-        }
-        (Verdict::Same(count), _) => (canvas.spinner(), Role::Accent, format!("exact so far: {count} tokens")),
+        (Verdict::Differs(at), _) => (
+            symbols.rejected,
+            Role::Wrong,
+            format!("differs at token {at}"),
+        ),
+        (Verdict::Exact(count), _) => (
+            symbols.accepted,
+            Role::Accepted,
+            format!("exact: {count} tokens"),
+        ),
+        (Verdict::Same(count), _) if cancelled => (
+            symbols.plain,
+            Role::Dim,
+            format!("cancelled; the first {count} tokens are the same"),
+        ),
+        (Verdict::Same(0), Some((done, total))) => (
+            canvas.spinner(),
+            Role::Accent,
+            format!("reading the prompt: {done} of {total} tokens"),
+        ),
+        (Verdict::Same(count), _) if race.outcome.is_some() => (
+            symbols.plain,
+            Role::Dim,
+            format!("the first {count} tokens are the same"),
+        ),
+        (Verdict::Same(count), _) => (
+            canvas.spinner(),
+            Role::Accent,
+            format!("exact so far: {count} tokens"),
+        ),
     };
     canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
 }
 
 /// The text from line `top` on, or its end.
-fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn, starts: &Starts, top: Option<usize>) {
+fn lane(
+    canvas: &mut Canvas<'_>,
+    mut area: Rect,
+    name: &str,
+    turn: &Turn,
+    starts: &Starts,
+    top: Option<usize>,
+) {
     let Some(title) = row(&mut area) else { return };
     canvas.put_all(title, &[(name, Role::Heading)]);
-    let Some(figures) = row(&mut area) else { return };
+    let Some(figures) = row(&mut area) else {
+        return;
+    };
     measured(canvas, figures, &turn.stats);
     row(&mut area);
     let end = starts.len().saturating_sub(usize::from(area.height));
@@ -90,17 +149,28 @@ fn lane(canvas: &mut Canvas<'_>, mut area: Rect, name: &str, turn: &Turn, starts
 
 /// `136 tok/s  92 tokens  0.7 s  74 % accepted`
 fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
-    let speed = stats.tokens_per_second().map_or("–".into(), |speed| format!("{speed:.0}"));
+    let speed = stats
+        .tokens_per_second()
+        .map_or("–".into(), |speed| format!("{speed:.0}"));
     let accepted = if row.width < 46 { "" } else { " accepted" };
-    let rate = stats.acceptance_rate().map(|rate| format!("  {:.0} %{accepted}", rate * 100.0)).unwrap_or_default();
-    let rest = format!(" tok/s  {} tokens  {:.1} s{rate}", stats.tokens, stats.decode_seconds());
+    let rate = stats
+        .acceptance_rate()
+        .map(|rate| format!("  {:.0} %{accepted}", rate * 100.0))
+        .unwrap_or_default();
+    let rest = format!(
+        " tok/s  {} tokens  {:.1} s{rate}",
+        stats.tokens,
+        stats.decode_seconds()
+    );
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
 }
 
 /// A lane's text from a line on, every token with the look of its origin.
 fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &Starts, first: usize) {
     let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
-    let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else { return };
+    let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else {
+        return;
+    };
     let mut rows = area.top()..area.bottom();
     wrap(&flow, start, usize::MAX, area.width, &mut |line| {
         let Some(y) = rows.next() else { return false };

@@ -12,7 +12,11 @@ const LEAST_TRACK: u16 = 8;
 
 /// `playing 2×  ━━━━━●──────  41 of 120 rounds`
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
-    let title = format!("replay {} {}", canvas.theme.symbols.dot, player.session().display_title());
+    let title = format!(
+        "replay {} {}",
+        canvas.theme.symbols.dot,
+        player.session().display_title()
+    );
     let row = canvas.panel(area, &title, Some(Pane::Prompt));
     canvas.target(area, Target::Prompt);
     if row.is_empty() {
@@ -25,7 +29,15 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
         Course::Over => ("at the end", Role::Title),
     };
     let speed = speed(canvas, player);
-    let x = canvas.put_all(row, &[(course, role), ("  ", Role::Dim), (&speed, Role::Text), ("  ", Role::Dim)]);
+    let x = canvas.put_all(
+        row,
+        &[
+            (course, role),
+            ("  ", Role::Dim),
+            (&speed, Role::Text),
+            ("  ", Role::Dim),
+        ],
+    );
     let (played, rounds) = player.progress();
     let place = format!("{played} of {rounds} rounds");
     let room = row.right().saturating_sub(x);
@@ -33,9 +45,17 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
     if room >= width {
         canvas.put_right(row, &place, Role::Text);
     }
-    let track = Rect { x, width: room.saturating_sub(width + 2), ..row };
+    let track = Rect {
+        x,
+        width: room.saturating_sub(width + 2),
+        ..row
+    };
     if track.width >= LEAST_TRACK {
-        let fraction = if rounds == 0 { 1.0 } else { played as f64 / rounds as f64 };
+        let fraction = if rounds == 0 {
+            1.0
+        } else {
+            played as f64 / rounds as f64
+        };
         canvas.slider(track, fraction, true);
         canvas.target(track, Target::Scrub);
     }

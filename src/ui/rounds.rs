@@ -15,14 +15,31 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
     let last = state.turns.iter().rposition(|turn| !turn.rounds.is_empty());
     let Some(turn) = state.view.cursor.map(|cursor| cursor.turn).or(last) else {
-        canvas.put(inner.x, inner.y, "each round appears here", inner.width, canvas.theme.style(Role::Dim));
+        canvas.put(
+            inner.x,
+            inner.y,
+            "each round appears here",
+            inner.width,
+            canvas.theme.style(Role::Dim),
+        );
         return;
     };
     let rounds = &state.turns[turn].rounds;
     let selected = state.view.cursor.map(|cursor| cursor.round);
-    let detail = if inner.height > 1 { row_at_bottom(&mut inner) } else { None };
-    draw_strip(canvas, inner, turn, selected.map_or(rounds.len(), |round| round + 1));
-    let described = selected.or(rounds.len().checked_sub(1)).and_then(|round| rounds.get(round));
+    let detail = if inner.height > 1 {
+        row_at_bottom(&mut inner)
+    } else {
+        None
+    };
+    draw_strip(
+        canvas,
+        inner,
+        turn,
+        selected.map_or(rounds.len(), |round| round + 1),
+    );
+    let described = selected
+        .or(rounds.len().checked_sub(1))
+        .and_then(|round| rounds.get(round));
     if let (Some(detail), Some(round)) = (detail, described) {
         describe(canvas, detail, round);
     }
@@ -43,19 +60,35 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
         return;
     }
     for (symbol, name, role) in names {
-        let row = Rect { x, y: area.bottom() - 1, width: last.saturating_sub(x), height: 1 };
+        let row = Rect {
+            x,
+            y: area.bottom() - 1,
+            width: last.saturating_sub(x),
+            height: 1,
+        };
         if name.cells() + 4 > row.width {
             return;
         }
         draw_symbols(canvas, row, &[(" ", Role::Dim), (symbol, role)]);
-        let words = Rect { x: x + 2, width: row.width - 2, ..row };
+        let words = Rect {
+            x: x + 2,
+            width: row.width - 2,
+            ..row
+        };
         // The space at the end gives way to the next name's.
-        x = canvas.put_all(words, &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)]) - 1;
+        x = canvas.put_all(
+            words,
+            &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)],
+        ) - 1;
     }
 }
 
 fn row_at_bottom(area: &mut Rect) -> Option<Rect> {
-    let mut bottom = Rect { y: area.bottom() - 1, height: 1, ..*area };
+    let mut bottom = Rect {
+        y: area.bottom() - 1,
+        height: 1,
+        ..*area
+    };
     area.height -= 1;
     row(&mut bottom)
 }
@@ -66,7 +99,10 @@ fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
     let room = usize::from(area.width) * usize::from(area.height);
     let mut first = until.min(rounds.len());
     let mut used = 0;
-    while first > 0 && used + usize::from(width(first - 1, &rounds[first - 1])) + usize::from(area.width) / 8 < room {
+    while first > 0
+        && used + usize::from(width(first - 1, &rounds[first - 1])) + usize::from(area.width) / 8
+            < room
+    {
         first -= 1;
         used += usize::from(width(first, &rounds[first]));
     }
@@ -79,7 +115,17 @@ fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
         if y >= area.bottom() {
             return;
         }
-        draw_round(canvas, Rect { x, y, width: width - 2, height: 1 }, turn, index);
+        draw_round(
+            canvas,
+            Rect {
+                x,
+                y,
+                width: width - 2,
+                height: 1,
+            },
+            turn,
+            index,
+        );
         x += width;
     }
 }
@@ -100,7 +146,11 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
     let mut parts = vec![(number.as_str(), Role::Dim)];
     for slot in 0..round.drafted.len() {
         let kept = slot < round.accepted;
-        parts.push(if kept { (symbols.accepted, Role::Accepted) } else { (symbols.rejected, Role::Rejected) });
+        parts.push(if kept {
+            (symbols.accepted, Role::Accepted)
+        } else {
+            (symbols.rejected, Role::Rejected)
+        });
     }
     parts.extend(round.last.as_ref().map(|last| match last.origin {
         Origin::Bonus => (symbols.bonus, Role::Bonus),
@@ -109,9 +159,15 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
     }));
     let symbols: Vec<(&str, Role)> = parts;
     draw_symbols(canvas, area, &symbols);
-    let chosen = state.view.cursor.is_some_and(|cursor| (cursor.turn, cursor.round) == (turn, index));
+    let chosen = state
+        .view
+        .cursor
+        .is_some_and(|cursor| (cursor.turn, cursor.round) == (turn, index));
     if chosen {
-        canvas.buffer.set_style(area, ratatui::style::Style::new().add_modifier(Modifier::REVERSED));
+        canvas.buffer.set_style(
+            area,
+            ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
+        );
     }
     canvas.target(area, Target::Round { turn, round: index });
 }
@@ -120,8 +176,10 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
 fn draw_symbols(canvas: &mut Canvas<'_>, area: Rect, parts: &[(&str, Role)]) {
     let mut x = area.x;
     for (text, role) in parts {
-        let style =
-            canvas.theme.style(*role).remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
+        let style = canvas
+            .theme
+            .style(*role)
+            .remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
         x = canvas.put(x, area.y, text, area.right().saturating_sub(x), style);
     }
 }
@@ -131,19 +189,39 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
     let settings = &round.settings;
     let (draft, verify) = (round.draft_seconds * 1e3, round.verify_seconds * 1e3);
     let (accepted, time) = match round.drafted.len() {
-        0 => ("nothing drafted".to_string(), format!("  {:.1} ms", draft + verify)),
-        drafted => {
-            (format!("{}/{drafted} accepted", round.accepted), format!("  draft {draft:.1} ms  verify {verify:.1} ms"))
-        }
+        0 => (
+            "nothing drafted".to_string(),
+            format!("  {:.1} ms", draft + verify),
+        ),
+        drafted => (
+            format!("{}/{drafted} accepted", round.accepted),
+            format!("  draft {draft:.1} ms  verify {verify:.1} ms"),
+        ),
     };
-    let force = format!("  E {}  K {}", settings.exit_layer, settings.num_speculations);
+    let force = format!(
+        "  E {}  K {}",
+        settings.exit_layer, settings.num_speculations
+    );
     let temperature = match settings.sampling.sample {
         true => format!("  T {:.2}", settings.sampling.temperature),
         false => "  greedy".into(),
     };
-    let reason = round.control.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
-    let parts = [(&accepted, Role::Text), (&time, Role::Dim), (&force, Role::Dim), (&temperature, Role::Dim)];
+    let reason = round
+        .control
+        .as_ref()
+        .map(|reason| format!("  {reason}"))
+        .unwrap_or_default();
+    let parts = [
+        (&accepted, Role::Text),
+        (&time, Role::Dim),
+        (&force, Role::Dim),
+        (&temperature, Role::Dim),
+    ];
     let x = canvas.put_all(row, &parts.map(|(text, role)| (text.as_str(), role)));
-    let rest = Rect { x, width: row.right().saturating_sub(x), ..row };
+    let rest = Rect {
+        x,
+        width: row.right().saturating_sub(x),
+        ..row
+    };
     canvas.put_all(rest, &[(&reason, Role::Accent)]);
 }

@@ -38,11 +38,17 @@ struct Columns {
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
     let wanted = (list.listed.len() as u16).saturating_add(BELOW + 6).max(12);
     let mut inner = window(canvas, centered(body, WIDEST, wanted), "sessions");
-    let Some(top) = row(&mut inner) else { return body.as_position() };
+    let Some(top) = row(&mut inner) else {
+        return body.as_position();
+    };
     let cursor = head(canvas, top, list);
     row(&mut inner);
     let below = BELOW.min(inner.height.saturating_sub(4));
-    let foot = Rect { y: inner.bottom() - below, height: below, ..inner };
+    let foot = Rect {
+        y: inner.bottom() - below,
+        height: below,
+        ..inner
+    };
     inner.height -= below;
     let columns = Columns::of(inner.width);
     names(canvas, &mut inner, &columns);
@@ -51,7 +57,9 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
         let Some(row) = row(&mut inner) else { break };
         line(canvas, row, listed, &columns);
         if index == list.selected {
-            canvas.buffer.set_style(row, Style::new().add_modifier(Modifier::REVERSED));
+            canvas
+                .buffer
+                .set_style(row, Style::new().add_modifier(Modifier::REVERSED));
         }
         canvas.target(row, Target::Entry(index));
     }
@@ -71,16 +79,38 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
 fn head(canvas: &mut Canvas<'_>, row: Rect, list: &Browser) -> Position {
     if let Some(title) = &list.title {
         let x = canvas.put_all(row, &[("title ", Role::Dim)]);
-        return draw_text(canvas, Rect { x, width: row.right().saturating_sub(x), ..row }, title);
+        return draw_text(
+            canvas,
+            Rect {
+                x,
+                width: row.right().saturating_sub(x),
+                ..row
+            },
+            title,
+        );
     }
-    let end = canvas
-        .put_all(row, &[(canvas.theme.symbols.prompt, Role::Accent), (" ", Role::Dim), (&list.search, Role::Text)]);
+    let end = canvas.put_all(
+        row,
+        &[
+            (canvas.theme.symbols.prompt, Role::Accent),
+            (" ", Role::Dim),
+            (&list.search, Role::Text),
+        ],
+    );
     let count = match list.listed.len() {
         1 => "1 session".into(),
         count => format!("{count} sessions"),
     };
-    let count = if list.searching { format!("searching: {count}") } else { count };
-    let room = Rect { x: end, width: row.right().saturating_sub(end), ..row };
+    let count = if list.searching {
+        format!("searching: {count}")
+    } else {
+        count
+    };
+    let room = Rect {
+        x: end,
+        width: row.right().saturating_sub(end),
+        ..row
+    };
     if room.width > count.as_str().cells() {
         canvas.put_right(room, &count, Role::Dim);
     }
@@ -91,8 +121,16 @@ impl Columns {
     fn of(width: u16) -> Self {
         let left = width.saturating_sub(2 + DATE);
         let tokens = if left >= 34 { TOKENS + ACCEPTED } else { 0 };
-        let model = if left >= tokens + 36 { (left - tokens) / 3 } else { 0 };
-        Self { title: left.saturating_sub(tokens + model), model, tokens }
+        let model = if left >= tokens + 36 {
+            (left - tokens) / 3
+        } else {
+            0
+        };
+        Self {
+            title: left.saturating_sub(tokens + model),
+            model,
+            tokens,
+        }
     }
 }
 
@@ -106,29 +144,73 @@ fn names(canvas: &mut Canvas<'_>, area: &mut Rect, columns: &Columns) {
 fn cells(canvas: &mut Canvas<'_>, row: Rect, columns: &Columns, parts: [(&str, Role); 5]) {
     let [title, begun, model, tokens, accepted] = parts;
     let mut x = row.x + 2;
-    for (width, (text, role)) in [(columns.title, title), (DATE, begun), (columns.model, model)] {
+    for (width, (text, role)) in [
+        (columns.title, title),
+        (DATE, begun),
+        (columns.model, model),
+    ] {
         let room = width.saturating_sub(2);
-        canvas.put(x, row.y, &text::fit(text, usize::from(room)), room, canvas.theme.style(role));
+        canvas.put(
+            x,
+            row.y,
+            &text::fit(text, usize::from(room)),
+            room,
+            canvas.theme.style(role),
+        );
         x += width;
     }
     if columns.tokens > 0 {
-        canvas.put_right(Rect { x, width: TOKENS, ..row }, tokens.0, tokens.1);
-        canvas.put_right(Rect { x: x + TOKENS, width: ACCEPTED, ..row }, accepted.0, accepted.1);
+        canvas.put_right(
+            Rect {
+                x,
+                width: TOKENS,
+                ..row
+            },
+            tokens.0,
+            tokens.1,
+        );
+        canvas.put_right(
+            Rect {
+                x: x + TOKENS,
+                width: ACCEPTED,
+                ..row
+            },
+            accepted.0,
+            accepted.1,
+        );
     }
 }
 
 fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) {
     let summary = &listed.summary;
-    let mark = if listed.own { canvas.theme.symbols.pointer } else { " " };
+    let mark = if listed.own {
+        canvas.theme.symbols.pointer
+    } else {
+        " "
+    };
     canvas.put_all(row, &[(mark, Role::Accent)]);
     if summary.fault.is_some() {
-        let rest = Rect { x: row.x + 2, width: row.width.saturating_sub(2), ..row };
-        canvas.put_all(rest, &[(&summary.id, Role::Dim), ("  cannot be read", Role::Wrong)]);
+        let rest = Rect {
+            x: row.x + 2,
+            width: row.width.saturating_sub(2),
+            ..row
+        };
+        canvas.put_all(
+            rest,
+            &[(&summary.id, Role::Dim), ("  cannot be read", Role::Wrong)],
+        );
         return;
     }
     let totals = &summary.totals;
-    let title = if totals.title.is_empty() { "(nothing said)" } else { &totals.title };
-    let (tokens, accepted) = (totals.tokens.to_string(), percent(summary.acceptance_rate()));
+    let title = if totals.title.is_empty() {
+        "(nothing said)"
+    } else {
+        &totals.title
+    };
+    let (tokens, accepted) = (
+        totals.tokens.to_string(),
+        percent(summary.acceptance_rate()),
+    );
     let parts = [
         (title, Role::Text),
         (&listed.begun, Role::Dim),
@@ -143,10 +225,19 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
 fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &Browser) {
     let Some(chosen) = list.chosen() else { return };
     let (text, role) = match &chosen.summary.fault {
-        Some(_) => (chosen.summary.fault_beside_name().unwrap_or_default(), Role::Wrong),
+        Some(_) => (
+            chosen.summary.fault_beside_name().unwrap_or_default(),
+            Role::Wrong,
+        ),
         None if !chosen.excerpt.is_empty() => (chosen.excerpt.clone(), Role::Dim),
         None if chosen.own => ("this is the session on the screen".into(), Role::Dim),
-        None => (format!("{}, {} turns", chosen.summary.id, chosen.summary.totals.turns), Role::Dim),
+        None => (
+            format!(
+                "{}, {} turns",
+                chosen.summary.id, chosen.summary.totals.turns
+            ),
+            Role::Dim,
+        ),
     };
     for part in fold(&text, area.width) {
         let Some(row) = row(&mut area) else { return };

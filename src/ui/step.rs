@@ -11,13 +11,17 @@ use ratatui::layout::Rect;
 
 /// Whether the run is paused and nothing else is asked for in this place.
 pub fn applies(state: &State) -> bool {
-    matches!(state.phase, Phase::Paused { .. }) && !state.inspecting() && state.focus != Pane::Controls
+    matches!(state.phase, Phase::Paused { .. })
+        && !state.inspecting()
+        && state.focus != Pane::Controls
 }
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "step", None);
     canvas.target(area, Target::Inspector);
-    let Some(turn) = canvas.state.turns.last() else { return };
+    let Some(turn) = canvas.state.turns.last() else {
+        return;
+    };
     if turn.pending.is_empty() {
         match turn.rounds.last() {
             Some(round) => verified(canvas, &mut inner, turn, round),
@@ -27,8 +31,15 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         drafting(canvas, &mut inner, turn);
     }
     row(&mut inner);
-    let further = if canvas.state.replay.is_some() { "one round further" } else { "one phase further" };
-    let keys = [(crate::app::Action::Step, further), (crate::app::Action::Pause, "go on")];
+    let further = if canvas.state.replay.is_some() {
+        "one round further"
+    } else {
+        "one phase further"
+    };
+    let keys = [
+        (crate::app::Action::Step, further),
+        (crate::app::Action::Pause, "go on"),
+    ];
     for (action, label) in keys {
         if let Some(key) = canvas.state.keys.key_of(canvas.state.context(), &action) {
             say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
@@ -59,16 +70,26 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
 /// The last round: each token with both probabilities and the verdict.
 fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round) {
     let number = turn.rounds.len() - 1;
-    let text = format!("round {number}: {} of {} accepted", round.accepted, round.drafted.len());
+    let text = format!(
+        "round {number}: {} of {} accepted",
+        round.accepted,
+        round.drafted.len()
+    );
     say(canvas, area, &text, Role::Text);
     say(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
     for slot in 0..slots(round) {
-        let (Some(token), Some(row)) = (token(round, slot), row(area)) else { return };
+        let (Some(token), Some(row)) = (token(round, slot), row(area)) else {
+            return;
+        };
         let (symbol, role) = verdict(&canvas.theme, token.origin);
         let text = format!(" {:<12}", format!("“{}”", one_line(token.text)));
-        let percent = |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
+        let percent =
+            |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
         let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));
-        canvas.put_all(row, &[(symbol, role), (&text, Role::Text), (&both, Role::Dim)]);
+        canvas.put_all(
+            row,
+            &[(symbol, role), (&text, Role::Text), (&both, Role::Dim)],
+        );
     }
 }
 

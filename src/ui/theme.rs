@@ -204,7 +204,10 @@ static LIGHT: Palette = Palette {
 
 impl Theme {
     pub fn new(look: Look) -> Self {
-        Self { look, symbols: if look.ascii { &ASCII } else { &UNICODE } }
+        Self {
+            look,
+            symbols: if look.ascii { &ASCII } else { &UNICODE },
+        }
     }
 
     /// The style of a role.
@@ -223,9 +226,13 @@ impl Theme {
     fn modifier(&self, role: Role) -> Modifier {
         match role {
             Role::Corrected | Role::Link => Modifier::UNDERLINED,
-            Role::Bonus | Role::Title | Role::Key | Role::Wrong | Role::Prompt | Role::Heading | Role::Strong => {
-                Modifier::BOLD
-            }
+            Role::Bonus
+            | Role::Title
+            | Role::Key
+            | Role::Wrong
+            | Role::Prompt
+            | Role::Heading
+            | Role::Strong => Modifier::BOLD,
             Role::Plain | Role::Emphasis => Modifier::ITALIC,
             Role::Rejected => Modifier::CROSSED_OUT | Modifier::DIM,
             Role::Draft => Modifier::DIM | Modifier::UNDERLINED,
@@ -254,10 +261,17 @@ impl Theme {
             Role::Mark => palette.mark,
             Role::Dim => palette.dim,
             Role::Border | Role::Track => palette.border,
-            Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code | Role::Link => palette.accent,
+            Role::Focus | Role::Accent | Role::Key | Role::Heading | Role::Code | Role::Link => {
+                palette.accent
+            }
             Role::Wrong => palette.wrong,
             Role::Heat(step) => palette.heat[usize::from(step).min(4)],
-            Role::Text | Role::Prompt | Role::Plain | Role::Title | Role::Strong | Role::Emphasis => return None,
+            Role::Text
+            | Role::Prompt
+            | Role::Plain
+            | Role::Title
+            | Role::Strong
+            | Role::Emphasis => return None,
         })
     }
 
@@ -299,11 +313,26 @@ mod tests {
 
     #[test]
     fn origins_differ_without_colours() {
-        let theme = Theme::new(Look { depth: ColorDepth::None, ..Look::default() });
-        let roles = [Role::Accepted, Role::Corrected, Role::Bonus, Role::Plain, Role::Rejected, Role::Draft];
+        let theme = Theme::new(Look {
+            depth: ColorDepth::None,
+            ..Look::default()
+        });
+        let roles = [
+            Role::Accepted,
+            Role::Corrected,
+            Role::Bonus,
+            Role::Plain,
+            Role::Rejected,
+            Role::Draft,
+        ];
         for (at, role) in roles.iter().enumerate() {
             assert_eq!(theme.style(*role).fg, None);
-            assert!(roles[..at].iter().all(|other| theme.style(*other) != theme.style(*role)), "{role:?}");
+            assert!(
+                roles[..at]
+                    .iter()
+                    .all(|other| theme.style(*other) != theme.style(*role)),
+                "{role:?}"
+            );
         }
     }
 
@@ -313,7 +342,13 @@ mod tests {
         assert_eq!(nearest_256(0x000000), 16);
         assert_eq!(nearest_256(0xff0000), 196);
         let cube = |rgb| super::rgb(Color::Indexed(nearest_256(rgb)));
-        assert_eq!((cube(0xffffff), cube(0xff0000)), (Some((255, 255, 255)), Some((255, 0, 0))));
-        assert_eq!((super::rgb(Color::Indexed(244)), super::rgb(Color::Reset)), (Some((128, 128, 128)), None));
+        assert_eq!(
+            (cube(0xffffff), cube(0xff0000)),
+            (Some((255, 255, 255)), Some((255, 0, 0)))
+        );
+        assert_eq!(
+            (super::rgb(Color::Indexed(244)), super::rgb(Color::Reset)),
+            (Some((128, 128, 128)), None)
+        );
     }
 }

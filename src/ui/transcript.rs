@@ -38,7 +38,11 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     legend(canvas, area);
     let width = inner.width - GUTTER;
     let view = &canvas.state.view;
-    let key = Key { width, show_rejected: view.show_rejected, ascii: canvas.state.look.ascii };
+    let key = Key {
+        width,
+        show_rejected: view.show_rejected,
+        ascii: canvas.state.look.ascii,
+    };
     cache.update(canvas.state, key, canvas.theme.symbols.arrow);
     if canvas.state.turns.is_empty() && canvas.state.replay.is_none() {
         welcome::draw(canvas, inner);
@@ -58,10 +62,23 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 
 /// The parts of a turn and how many lines each has.
 fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
-    let prompt = if turn.mode == Mode::Chat { lines.prompt.len() } else { 0 };
+    let prompt = if turn.mode == Mode::Chat {
+        lines.prompt.len()
+    } else {
+        0
+    };
     let status = ended(turn, width).map_or(1, |lines| lines.len());
-    let answer = if is_bare(turn) { 0 } else { lines.shown().len() };
-    [(Part::Prompt, prompt), (Part::Answer, answer), (Part::Status, status), (Part::Gap, 1)]
+    let answer = if is_bare(turn) {
+        0
+    } else {
+        lines.shown().len()
+    };
+    [
+        (Part::Prompt, prompt),
+        (Part::Answer, answer),
+        (Part::Status, status),
+        (Part::Gap, 1),
+    ]
 }
 
 /// Whether there is nothing to show of an answer yet.
@@ -75,28 +92,59 @@ fn ended(turn: &Turn, width: u16) -> Option<Vec<String>> {
         Outcome::Failed(message) => format!("failed: {}", one_line(message)),
         Outcome::Stopped(reason) => {
             let figures = Some(summary(turn)).filter(|text| !text.is_empty());
-            figures.into_iter().chain(stop_words(reason)).collect::<Vec<_>>().join(BETWEEN)
+            figures
+                .into_iter()
+                .chain(stop_words(reason))
+                .collect::<Vec<_>>()
+                .join(BETWEEN)
         }
     };
-    Some(fold(&text, width).iter().map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string()).collect())
+    Some(
+        fold(&text, width)
+            .iter()
+            .map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string())
+            .collect(),
+    )
 }
 
 fn height(turn: &Turn, cache: &Cache) -> usize {
-    cache.turn(turn).map_or(0, |lines| parts(turn, lines, cache.width()).iter().map(|(_, count)| count).sum())
+    cache.turn(turn).map_or(0, |lines| {
+        parts(turn, lines, cache.width())
+            .iter()
+            .map(|(_, count)| count)
+            .sum()
+    })
 }
 
 /// Which lines to show: the end, or where the view was left, or where the token cursor is.
 fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let state = canvas.state;
-    let total = state.turns.iter().map(|turn| height(turn, cache)).sum::<usize>().saturating_sub(1);
+    let total = state
+        .turns
+        .iter()
+        .map(|turn| height(turn, cache))
+        .sum::<usize>()
+        .saturating_sub(1);
     let end = total.saturating_sub(height_);
     let mut first = state.view.top.unwrap_or(end).min(end);
-    if let Some(line) = state.view.cursor.filter(|_| state.view.reveal).and_then(|at| line_of(canvas, cache, at)) {
+    if let Some(line) = state
+        .view
+        .cursor
+        .filter(|_| state.view.reveal)
+        .and_then(|at| line_of(canvas, cache, at))
+    {
         let margin = (height_ / 4).min(3);
-        let (least, most) = ((line + margin + 1).saturating_sub(height_), line.saturating_sub(margin));
+        let (least, most) = (
+            (line + margin + 1).saturating_sub(height_),
+            line.saturating_sub(margin),
+        );
         first = first.clamp(least.min(most), most.max(least)).min(end);
     }
-    Viewport { first, height: height_, total }
+    Viewport {
+        first,
+        height: height_,
+        total,
+    }
 }
 
 /// The line of the whole transcript that holds a token.
@@ -104,7 +152,10 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let turns = &canvas.state.turns;
     let turn = turns.get(at.turn)?;
     let lines = cache.turn(turn)?;
-    let before: usize = turns[..at.turn].iter().map(|turn| height(turn, cache)).sum();
+    let before: usize = turns[..at.turn]
+        .iter()
+        .map(|turn| height(turn, cache))
+        .sum();
     let [(_, prompt), ..] = parts(turn, lines, cache.width());
     let within = match &lines.markdown {
         Some((document, starts)) => starts.line_of(document.place(at)),
@@ -117,13 +168,19 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
     let state = canvas.state;
     let (mut line, end) = (0, shown.first + shown.height);
     for (index, turn) in state.turns.iter().enumerate() {
-        let Some(lines) = cache.turn(turn) else { continue };
+        let Some(lines) = cache.turn(turn) else {
+            continue;
+        };
         for (part, count) in parts(turn, lines, cache.width()) {
             let from = shown.first.max(line);
             let to = end.min(line + count);
             if from < to {
                 let y = inner.y + (from - shown.first) as u16;
-                let area = Rect { y, height: (to - from) as u16, ..inner };
+                let area = Rect {
+                    y,
+                    height: (to - from) as u16,
+                    ..inner
+                };
                 draw_part(canvas, area, (index, turn), lines, part, from - line);
             }
             line += count;
@@ -135,9 +192,20 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
 }
 
 /// Draw the lines of a part from its line `from` on, as many as the area has rows.
-fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &TurnLines, part: Part, from: usize) {
+fn draw_part(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    at: (usize, &Turn),
+    lines: &TurnLines,
+    part: Part,
+    from: usize,
+) {
     let (index, turn) = at;
-    let text = Rect { x: area.x + GUTTER, width: area.width - GUTTER, ..area };
+    let text = Rect {
+        x: area.x + GUTTER,
+        width: area.width - GUTTER,
+        ..area
+    };
     let view = &canvas.state.view;
     let label = match (part, turn.mode) {
         (Part::Prompt, _) => "you",
@@ -161,10 +229,20 @@ fn draw_part(canvas: &mut Canvas<'_>, area: Rect, at: (usize, &Turn), lines: &Tu
     if from == 0 {
         canvas.put(area.x, area.y, label, GUTTER, canvas.theme.style(Role::Dim));
     }
-    let Some(start) = starts.get(from) else { return };
+    let Some(start) = starts.get(from) else {
+        return;
+    };
     let mut row = 0;
     wrap(source, start, usize::MAX, text.width, &mut |line| {
-        draw_line(canvas, Rect { y: text.y + row, height: 1, ..text }, &line);
+        draw_line(
+            canvas,
+            Rect {
+                y: text.y + row,
+                height: 1,
+                ..text
+            },
+            &line,
+        );
         row += 1;
         row < text.height
     });
@@ -176,7 +254,8 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     for run in &line.runs {
         let mut style = canvas.theme.style(run.role);
         if let (Some(token), Some(cursor)) = (run.token, state.view.cursor) {
-            let whole_round = state.focus == Pane::Rounds && (token.turn, token.round) == (cursor.turn, cursor.round);
+            let whole_round = state.focus == Pane::Rounds
+                && (token.turn, token.round) == (cursor.turn, cursor.round);
             if token == cursor || whole_round {
                 style = style.add_modifier(Modifier::REVERSED);
             }
@@ -184,7 +263,15 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
         let width = run.width.min(row.right().saturating_sub(x));
         canvas.put(x, row.y, &run.text, width, style);
         if let Some(token) = run.token {
-            canvas.target(Rect { x, y: row.y, width, height: 1 }, Target::Token(token));
+            canvas.target(
+                Rect {
+                    x,
+                    y: row.y,
+                    width,
+                    height: 1,
+                },
+                Target::Token(token),
+            );
         }
         x += width;
     }
@@ -193,24 +280,54 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 /// The line under an answer.
 fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
     if let Some(lines) = ended(turn, row.width) {
-        let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) { Role::Wrong } else { Role::Dim };
+        let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) {
+            Role::Wrong
+        } else {
+            Role::Dim
+        };
         for (line, y) in lines.iter().skip(from).zip(row.top()..row.bottom()) {
-            canvas.put(row.x, y, &dotted(canvas, line), row.width, canvas.theme.style(role));
+            canvas.put(
+                row.x,
+                y,
+                &dotted(canvas, line),
+                row.width,
+                canvas.theme.style(role),
+            );
         }
         return;
     }
     let live = index + 1 == canvas.state.turns.len();
     let (text, role) = match &canvas.state.phase {
-        Phase::Prefill { done, total, cached, .. } if live => (prefill(*done, *total, *cached), Role::Dim),
+        Phase::Prefill {
+            done,
+            total,
+            cached,
+            ..
+        } if live => (prefill(*done, *total, *cached), Role::Dim),
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
         _ => (dotted(canvas, &summary(turn)), Role::Dim),
     };
     let mut x = row.x;
-    let moves = matches!(canvas.state.phase, Phase::Prefill { .. } | Phase::Generating { .. });
+    let moves = matches!(
+        canvas.state.phase,
+        Phase::Prefill { .. } | Phase::Generating { .. }
+    );
     if live && moves {
-        x = canvas.put(x, row.y, canvas.spinner(), 1, canvas.theme.style(Role::Accent)) + 1;
+        x = canvas.put(
+            x,
+            row.y,
+            canvas.spinner(),
+            1,
+            canvas.theme.style(Role::Accent),
+        ) + 1;
     }
-    canvas.put(x, row.y, &text, row.right().saturating_sub(x), canvas.theme.style(role));
+    canvas.put(
+        x,
+        row.y,
+        &text,
+        row.right().saturating_sub(x),
+        canvas.theme.style(role),
+    );
 }
 
 fn prefill(done: usize, total: usize, cached: usize) -> String {
@@ -227,8 +344,16 @@ fn summary(turn: &Turn) -> String {
         return String::new();
     }
     let mut parts = vec![format!("{} tok", stats.tokens)];
-    parts.extend(stats.acceptance_rate().map(|rate| format!("{:.0} % accepted", rate * 100.0)));
-    parts.extend(stats.tokens_per_second().map(|speed| format!("{speed:.0} tok/s")));
+    parts.extend(
+        stats
+            .acceptance_rate()
+            .map(|rate| format!("{:.0} % accepted", rate * 100.0)),
+    );
+    parts.extend(
+        stats
+            .tokens_per_second()
+            .map(|speed| format!("{speed:.0} tok/s")),
+    );
     parts.join(BETWEEN)
 }
 

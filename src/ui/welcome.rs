@@ -26,8 +26,16 @@ pub fn draw(canvas: &mut Canvas<'_>, inner: Rect) {
     let width = inner.width.min(WIDTH);
     let lines = introduction(width, inner.height.saturating_sub(2));
     let height = lines.len() as u16 + 2;
-    let (x, y) = (inner.x + (inner.width - width) / 2, inner.y + inner.height.saturating_sub(height) / 2);
-    let mut area = Rect { x, y, width, height: height.min(inner.bottom() - y) };
+    let (x, y) = (
+        inner.x + (inner.width - width) / 2,
+        inner.y + inner.height.saturating_sub(height) / 2,
+    );
+    let mut area = Rect {
+        x,
+        y,
+        width,
+        height: height.min(inner.bottom() - y),
+    };
     for line in &lines {
         let Some(row) = row(&mut area) else { return };
         put_line(canvas, row, line);
@@ -42,65 +50,134 @@ pub fn draw(canvas: &mut Canvas<'_>, inner: Rect) {
 }
 
 fn put_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
-    let parts: Vec<(&str, Role)> = line.iter().map(|(text, role)| (text.as_str(), *role)).collect();
+    let parts: Vec<(&str, Role)> = line
+        .iter()
+        .map(|(text, role)| (text.as_str(), *role))
+        .collect();
     canvas.put_all(row, &parts);
 }
 
 /// What happens here and what the looks mean, in as many paragraphs as there are rows for.
 fn introduction(width: u16, rows: u16) -> Vec<Line> {
-    let words = |text: &str, role| fold(text, width).into_iter().map(move |line| vec![(line, role)]).collect();
+    let words = |text: &str, role| {
+        fold(text, width)
+            .into_iter()
+            .map(move |line| vec![(line, role)])
+            .collect()
+    };
     let title: Vec<Line> = words("Ask something and watch how it is written.", Role::Title);
-    let how: Vec<Line> =
-        words("The first layers of the model draft a few tokens; all of its layers verify them at once.", Role::Dim);
-    let moving: Vec<Line> =
-        words("Move the exit layer while it writes: the colours change, the words do not.", Role::Dim);
+    let how: Vec<Line> = words(
+        "The first layers of the model draft a few tokens; all of its layers verify them at once.",
+        Role::Dim,
+    );
+    let moving: Vec<Line> = words(
+        "Move the exit layer while it writes: the colours change, the words do not.",
+        Role::Dim,
+    );
     let legend: Vec<Line> = [
         ("accepted", Origin::Accepted, "drafted and kept"),
-        ("corrected", Origin::Corrected, "put in place of a wrong draft"),
+        (
+            "corrected",
+            Origin::Corrected,
+            "put in place of a wrong draft",
+        ),
         ("bonus", Origin::Bonus, "one more after a right draft"),
     ]
     .map(|(name, origin, meaning)| legend_line(name, origin, meaning))
     .into();
-    let by_room: [&[&Vec<Line>]; 4] =
-        [&[&title, &how, &legend, &moving], &[&title, &how, &legend], &[&title, &legend], &[&title]];
+    let by_room: [&[&Vec<Line>]; 4] = [
+        &[&title, &how, &legend, &moving],
+        &[&title, &how, &legend],
+        &[&title, &legend],
+        &[&title],
+    ];
     let joined = by_room.map(|paragraphs| {
-        let owned: Vec<Vec<Line>> = paragraphs.iter().map(|paragraph| (*paragraph).clone()).collect();
+        let owned: Vec<Vec<Line>> = paragraphs
+            .iter()
+            .map(|paragraph| (*paragraph).clone())
+            .collect();
         owned.join(&Line::new())
     });
-    joined.into_iter().find(|lines| lines.len() <= usize::from(rows)).unwrap_or_default()
+    joined
+        .into_iter()
+        .find(|lines| lines.len() <= usize::from(rows))
+        .unwrap_or_default()
 }
 
 fn legend_line(name: &str, origin: Origin, meaning: &str) -> Line {
     let gap = " ".repeat(usize::from(NAME.saturating_sub(name.cells())));
-    vec![(name.into(), Role::from(origin)), (gap, Role::Dim), (meaning.into(), Role::Dim)]
+    vec![
+        (name.into(), Role::from(origin)),
+        (gap, Role::Dim),
+        (meaning.into(), Role::Dim),
+    ]
 }
 
 /// How far the model is, and how to leave that.
 fn progress(canvas: &mut Canvas<'_>, row: Rect) {
-    let Phase::Loading { stage, fraction, cancelling } = &canvas.state.phase else { return };
-    let stage = if *cancelling { "giving it up" } else { stage.as_str() };
-    let parts = [(canvas.spinner(), Role::Accent), (" ", Role::Dim), (stage, Role::Text)];
+    let Phase::Loading {
+        stage,
+        fraction,
+        cancelling,
+    } = &canvas.state.phase
+    else {
+        return;
+    };
+    let stage = if *cancelling {
+        "giving it up"
+    } else {
+        stage.as_str()
+    };
+    let parts = [
+        (canvas.spinner(), Role::Accent),
+        (" ", Role::Dim),
+        (stage, Role::Text),
+    ];
     let x = canvas.put_all(row, &parts) + 1;
     if let Some(fraction) = fraction {
-        let track = Rect { x, width: row.right().saturating_sub(x + 6).min(16), ..row };
+        let track = Rect {
+            x,
+            width: row.right().saturating_sub(x + 6).min(16),
+            ..row
+        };
         canvas.slider(track, f64::from(*fraction), true);
         let percent = format!("{:>4.0} %", fraction * 100.0);
-        canvas.put(track.right(), row.y, &percent, 6, canvas.theme.style(Role::Dim));
+        canvas.put(
+            track.right(),
+            row.y,
+            &percent,
+            6,
+            canvas.theme.style(Role::Dim),
+        );
     }
 }
 
 /// The keys to begin with.
 fn keys(canvas: &mut Canvas<'_>, row: Rect) {
     let state = canvas.state;
-    let wanted = [(Action::Send, "asks"), (Action::FocusNext, "to the controls"), (Action::Help, "all keys")];
+    let wanted = [
+        (Action::Send, "asks"),
+        (Action::FocusNext, "to the controls"),
+        (Action::Help, "all keys"),
+    ];
     let mut x = row.x;
     for (action, label) in wanted {
-        let Some(key) = state.keys.key_of(Pane::Prompt, &action).map(|key| key.to_string()) else { continue };
+        let Some(key) = state
+            .keys
+            .key_of(Pane::Prompt, &action)
+            .map(|key| key.to_string())
+        else {
+            continue;
+        };
         let width = key.as_str().cells() + 1 + label.cells();
         if x + width > row.right() {
             return;
         }
-        let parts = [(key.as_str(), Role::Key), (" ", Role::Dim), (label, Role::Dim)];
+        let parts = [
+            (key.as_str(), Role::Key),
+            (" ", Role::Dim),
+            (label, Role::Dim),
+        ];
         canvas.put_all(Rect { x, width, ..row }, &parts);
         x += width + 3;
     }
@@ -108,15 +185,27 @@ fn keys(canvas: &mut Canvas<'_>, row: Rect) {
 
 /// Why there is no model, and what can be had in its place.
 fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
-    let Phase::Failed { message, engine_lives } = &canvas.state.phase else { return };
+    let Phase::Failed {
+        message,
+        engine_lives,
+    } = &canvas.state.phase
+    else {
+        return;
+    };
     let mut area = inner;
     let below = if *engine_lives { 6 } else { 0 };
     let room = usize::from(inner.height.saturating_sub(below).max(1));
     let text = in_cells(message).into_owned();
-    let lines = text.lines().flat_map(|line| fold(line, inner.width)).take(room);
+    let lines = text
+        .lines()
+        .flat_map(|line| fold(line, inner.width))
+        .take(room);
     for (at, line) in lines.enumerate() {
         let Some(row) = row(&mut area) else { return };
-        canvas.put_all(row, &[(&line, if at == 0 { Role::Wrong } else { Role::Text })]);
+        canvas.put_all(
+            row,
+            &[(&line, if at == 0 { Role::Wrong } else { Role::Text })],
+        );
     }
     if *engine_lives {
         row(&mut area);
@@ -127,9 +216,18 @@ fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
 /// What one key loads, and where there is more to choose from.
 fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let state = canvas.state;
-    if let (Some(offer), Some(key)) = (state.offer(), state.keys.key_of(Pane::Prompt, &Action::Send)) {
+    if let (Some(offer), Some(key)) = (
+        state.offer(),
+        state.keys.key_of(Pane::Prompt, &Action::Send),
+    ) {
         let Some(first) = row(area) else { return };
-        canvas.put_all(first, &[(&format!("{key}  "), Role::Key), (&offer.label, Role::Title)]);
+        canvas.put_all(
+            first,
+            &[
+                (&format!("{key}  "), Role::Key),
+                (&offer.label, Role::Title),
+            ],
+        );
         canvas.target(first, Target::Hint(Click::Do(Action::Send)));
         for line in about(offer.model.as_deref(), area.width) {
             let Some(row) = row(area) else { return };
@@ -137,7 +235,13 @@ fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
         }
     }
     if let (Some(key), Some(row)) = (state.keys.key_of(state.focus, &Action::Models), row(area)) {
-        canvas.put_all(row, &[(&format!("{key}  "), Role::Key), ("or /model chooses another one", Role::Dim)]);
+        canvas.put_all(
+            row,
+            &[
+                (&format!("{key}  "), Role::Key),
+                ("or /model chooses another one", Role::Dim),
+            ],
+        );
         canvas.target(row, Target::Hint(Click::Do(Action::Models)));
     }
 }

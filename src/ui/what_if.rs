@@ -38,17 +38,32 @@ struct Map<'a> {
 /// ```
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     let state = canvas.state;
-    let mut inner = window(canvas, centered(body, 104, state.layers().unwrap_or(0) as u16 + 9), "what if");
-    let turn = state.lens_turn().filter(|turn| turn.run == Some(cursor.run));
+    let mut inner = window(
+        canvas,
+        centered(body, 104, state.layers().unwrap_or(0) as u16 + 9),
+        "what if",
+    );
+    let turn = state
+        .lens_turn()
+        .filter(|turn| turn.run == Some(cursor.run));
     let Some((turn, lens)) = turn.and_then(|turn| Some((turn, turn.lens.as_deref()?))) else {
-        return lines(canvas, &mut inner, "The chat has gone on; close this and ask again.", Role::Wrong);
+        return lines(
+            canvas,
+            &mut inner,
+            "The chat has gone on; close this and ask again.",
+            Role::Wrong,
+        );
     };
     if let Some(message) = &lens.failed {
         return lines(canvas, &mut inner, message, Role::Wrong);
     }
     let notes = fold(&note(turn, state.replay.is_some()), inner.width);
     let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
-    let foot = Rect { y: inner.bottom() - below, height: below, ..inner };
+    let foot = Rect {
+        y: inner.bottom() - below,
+        height: below,
+        ..inner
+    };
     inner.height -= below;
     match map(canvas, lens, cursor) {
         Some(map) => {
@@ -63,7 +78,11 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
 
 fn map<'a>(canvas: &Canvas<'_>, lens: &'a Lens, cursor: WhatIf) -> Option<Map<'a>> {
     let best = lens.best()?;
-    let slowest = lens.forecasts.iter().map(|f| f.speed).fold(f64::INFINITY, f64::min);
+    let slowest = lens
+        .forecasts
+        .iter()
+        .map(|f| f.speed)
+        .fold(f64::INFINITY, f64::min);
     let settings = &canvas.state.settings;
     Some(Map {
         lens,
@@ -85,14 +104,27 @@ fn lines(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
 fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
     let chosen = (map.cursor.exit_layer, map.cursor.num_speculations);
     for (label, (exit, speculations)) in [("  here: ", chosen), ("* best: ", map.best)] {
-        let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else { continue };
+        let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else {
+            continue;
+        };
         let pair = format!("E {exit:<2}  K {speculations:<2}");
-        let rate = forecast.acceptance_rate().map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
+        let rate = forecast
+            .acceptance_rate()
+            .map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
         let speed = format!("   {:>4.0} tok/s", forecast.speed);
-        let times = format!("   {:.2}{} of plain", forecast.speed * map.lens.costs.step(), canvas.theme.symbols.times);
+        let times = format!(
+            "   {:.2}{} of plain",
+            forecast.speed * map.lens.costs.step(),
+            canvas.theme.symbols.times
+        );
         let rate = format!("  {rate:>5} accepted");
-        let parts =
-            [(label, Role::Dim), (&pair, Role::Title), (&rate, Role::Text), (&speed, Role::Title), (&times, Role::Dim)];
+        let parts = [
+            (label, Role::Dim),
+            (&pair, Role::Title),
+            (&rate, Role::Text),
+            (&speed, Role::Title),
+            (&times, Role::Dim),
+        ];
         canvas.put_all(row, &parts);
     }
 }
@@ -102,8 +134,14 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let Some(row) = row(area) else { return };
     let tokens = format!("{} tokens of the answer", lens.rows.len());
     if lens.complete() {
-        let slower = lens.best().is_some_and(|best| best.speed * lens.costs.step() < 1.0);
-        let verdict = if slower { "; plain decoding is faster here than every pair" } else { "" };
+        let slower = lens
+            .best()
+            .is_some_and(|best| best.speed * lens.costs.step() < 1.0);
+        let verdict = if slower {
+            "; plain decoding is faster here than every pair"
+        } else {
+            ""
+        };
         canvas.put_all(row, &[(&tokens, Role::Dim), (verdict, Role::Text)]);
         return;
     }
@@ -112,7 +150,14 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
         0 => "measuring what each part of a round costs on this machine".into(),
         of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
     };
-    canvas.put_all(row, &[(canvas.spinner(), Role::Accent), (" ", Role::Dim), (&text, Role::Dim)]);
+    canvas.put_all(
+        row,
+        &[
+            (canvas.spinner(), Role::Accent),
+            (" ", Role::Dim),
+            (&text, Role::Dim),
+        ],
+    );
 }
 
 fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
@@ -122,17 +167,40 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
     let first = map.cursor.num_speculations.saturating_sub(columns) + 1;
     let columns = first..first + columns;
     let Some(titles) = row(&mut area) else { return };
-    canvas.put(titles.x, titles.y, " E accepted", bars + 6, canvas.theme.style(Role::Dim));
-    for (speculations, x) in columns.clone().zip((titles.x + LABELS + bars..).step_by(usize::from(CELL))) {
-        let role = if speculations == map.cursor.num_speculations { Role::Title } else { Role::Dim };
-        canvas.put(x, titles.y, &format!("{:>5}", format!("K{speculations}")), CELL, canvas.theme.style(role));
+    canvas.put(
+        titles.x,
+        titles.y,
+        " E accepted",
+        bars + 6,
+        canvas.theme.style(Role::Dim),
+    );
+    for (speculations, x) in columns
+        .clone()
+        .zip((titles.x + LABELS + bars..).step_by(usize::from(CELL)))
+    {
+        let role = if speculations == map.cursor.num_speculations {
+            Role::Title
+        } else {
+            Role::Dim
+        };
+        canvas.put(
+            x,
+            titles.y,
+            &format!("{:>5}", format!("K{speculations}")),
+            CELL,
+            canvas.theme.style(role),
+        );
     }
     for exit in sampled(map, usize::from(area.height)) {
         let Some(row) = row(&mut area) else { return };
         acceptance(canvas, row, bars, exit, map);
         let mut x = row.x + LABELS + bars;
         for speculations in columns.clone() {
-            let cell = Rect { x, width: CELL.min(row.right().saturating_sub(x)), ..row };
+            let cell = Rect {
+                x,
+                width: CELL.min(row.right().saturating_sub(x)),
+                ..row
+            };
             if let Some(forecast) = map.lens.at(exit, speculations) {
                 pair(canvas, cell, forecast, map);
             }
@@ -147,11 +215,18 @@ fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
     if all.len() <= rows {
         return all;
     }
-    let mut kept: Vec<usize> = (0..rows).map(|at| all[at * all.len() / rows.max(1)]).collect();
+    let mut kept: Vec<usize> = (0..rows)
+        .map(|at| all[at * all.len() / rows.max(1)])
+        .collect();
     let mut taken = Vec::new();
     for wanted in [map.cursor.exit_layer, map.best.0, map.present.0] {
-        let free = kept.iter().enumerate().filter(|(_, exit)| !taken.contains(*exit));
-        let nearest = free.min_by_key(|(_, exit)| exit.abs_diff(wanted)).map(|(at, _)| at);
+        let free = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, exit)| !taken.contains(*exit));
+        let nearest = free
+            .min_by_key(|(_, exit)| exit.abs_diff(wanted))
+            .map(|(at, _)| at);
         if let Some(at) = nearest.filter(|_| all.contains(&wanted) && !taken.contains(&wanted)) {
             kept[at] = wanted;
             taken.push(wanted);
@@ -169,7 +244,9 @@ fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &
     let role = if here { Role::Title } else { Role::Dim };
     let x = canvas.put_all(row, &[(&label, role)]);
     let forecast = map.lens.at(exit, map.cursor.num_speculations);
-    let Some(rate) = forecast.and_then(Forecast::acceptance_rate) else { return };
+    let Some(rate) = forecast.and_then(Forecast::acceptance_rate) else {
+        return;
+    };
     let filled = (rate * f64::from(bars)).round() as u16;
     for column in 0..bars {
         let (symbol, role) = if column < filled {
@@ -187,7 +264,11 @@ fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &
 fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>) {
     let at = (forecast.exit_layer, forecast.num_speculations);
     let (slowest, fastest) = map.speeds;
-    let share = if fastest > slowest { (forecast.speed - slowest) / (fastest - slowest) } else { 1.0 };
+    let share = if fastest > slowest {
+        (forecast.speed - slowest) / (fastest - slowest)
+    } else {
+        1.0
+    };
     let mark = match at {
         at if at == map.best => "*",
         at if at == map.present => canvas.theme.symbols.knob,
@@ -195,12 +276,27 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
     };
     let heat = Role::Heat((share * STEPS).min(STEPS - 1.0) as u8);
     let text = format!("{:>3}", short(forecast.speed));
-    canvas.put_all(cell, &[(mark, Role::Title), (bar(&canvas.theme, share), heat), (&text, heat)]);
+    canvas.put_all(
+        cell,
+        &[
+            (mark, Role::Title),
+            (bar(&canvas.theme, share), heat),
+            (&text, heat),
+        ],
+    );
     if at == (map.cursor.exit_layer, map.cursor.num_speculations) {
-        canvas.buffer.set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
+        canvas
+            .buffer
+            .set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
     }
     let (exit_layer, num_speculations) = at;
-    canvas.target(cell, Target::Cell { exit_layer, num_speculations });
+    canvas.target(
+        cell,
+        Target::Cell {
+            exit_layer,
+            num_speculations,
+        },
+    );
 }
 
 /// A speed in three characters.
@@ -214,7 +310,11 @@ fn short(speed: f64) -> String {
 
 /// What can be relied on.
 fn note(turn: &Turn, replayed: bool) -> String {
-    let machine = if replayed { "the machine that answered" } else { "this machine" };
+    let machine = if replayed {
+        "the machine that answered"
+    } else {
+        "this machine"
+    };
     match turn.acceptance_is_exact() {
         true => format!(
             "Acceptance is exact: with greedy decoding or shared noise no setting of E and K changes the text. Speed is \
@@ -231,7 +331,12 @@ fn note(turn: &Turn, replayed: bool) -> String {
 fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
     let knob = canvas.theme.symbols.knob;
     if let Some(row) = row(&mut area) {
-        let parts = [("*", Role::Title), (" fastest   ", Role::Dim), (knob, Role::Title), (" settings now", Role::Dim)];
+        let parts = [
+            ("*", Role::Title),
+            (" fastest   ", Role::Dim),
+            (knob, Role::Title),
+            (" settings now", Role::Dim),
+        ];
         canvas.put_all(row, &parts);
         canvas.put_right(row, "tokens a second, predicted", Role::Dim);
     }

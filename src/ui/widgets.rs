@@ -18,15 +18,23 @@ impl Canvas<'_> {
         if area.width < 4 || area.height < 2 {
             return Rect::default();
         }
-        let focused = pane.is_some() && pane == Some(self.state.focus) && self.state.overlay.is_none();
+        let focused =
+            pane.is_some() && pane == Some(self.state.focus) && self.state.overlay.is_none();
         let role = if focused { Role::Focus } else { Role::Border };
-        let pointer = if focused { self.theme.symbols.pointer } else { "" };
+        let pointer = if focused {
+            self.theme.symbols.pointer
+        } else {
+            ""
+        };
         let title_role = if focused { Role::Focus } else { Role::Dim };
         let block = Block::new()
             .borders(Borders::ALL)
             .border_set(self.theme.symbols.border)
             .border_style(self.theme.style(role))
-            .title(Line::styled(format!(" {pointer}{title} "), self.theme.style(title_role)));
+            .title(Line::styled(
+                format!(" {pointer}{title} "),
+                self.theme.style(title_role),
+            ));
         let inner = block.inner(area);
         block.render(area, self.buffer);
         inner.inner(ratatui::layout::Margin::new(u16::from(inner.width > 4), 0))
@@ -38,7 +46,15 @@ impl Canvas<'_> {
         if y < area.top() || y >= area.bottom() || x >= area.right() {
             return x;
         }
-        self.buffer.set_stringn(x, y, one_line(text), usize::from(width), Style::reset().patch(style)).0
+        self.buffer
+            .set_stringn(
+                x,
+                y,
+                one_line(text),
+                usize::from(width),
+                Style::reset().patch(style),
+            )
+            .0
     }
 
     /// Write stretches of text one after the other within one row.
@@ -64,7 +80,13 @@ impl Canvas<'_> {
     pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
         let text = one_line(text);
         let width = (text.as_ref().cells()).min(row.width);
-        self.put(row.right() - width, row.y, &text, width, self.theme.style(role));
+        self.put(
+            row.right() - width,
+            row.y,
+            &text,
+            width,
+            self.theme.style(role),
+        );
     }
 
     /// The right border shows where the viewport is, if there is more than it holds.
@@ -77,7 +99,13 @@ impl Canvas<'_> {
         let from = shown.first * (track - length) / (shown.total - shown.height).max(1);
         for row in from..from + length {
             let (x, y) = (area.right() - 1, area.y + 1 + row as u16);
-            self.put(x, y, self.theme.symbols.scroll, 1, self.theme.style(Role::Dim));
+            self.put(
+                x,
+                y,
+                self.theme.symbols.scroll,
+                1,
+                self.theme.style(Role::Dim),
+            );
         }
     }
 
@@ -98,8 +126,14 @@ impl Canvas<'_> {
         let symbols = self.theme.symbols;
         for column in 0..row.width {
             let (symbol, role) = match column.cmp(&knob) {
-                std::cmp::Ordering::Less => (symbols.filled, if focused { Role::Accent } else { Role::Dim }),
-                std::cmp::Ordering::Equal => (symbols.knob, if focused { Role::Accent } else { Role::Text }),
+                std::cmp::Ordering::Less => (
+                    symbols.filled,
+                    if focused { Role::Accent } else { Role::Dim },
+                ),
+                std::cmp::Ordering::Equal => (
+                    symbols.knob,
+                    if focused { Role::Accent } else { Role::Text },
+                ),
                 std::cmp::Ordering::Greater => (symbols.rest, Role::Track),
             };
             self.put(row.x + column, row.y, symbol, 1, self.theme.style(role));
@@ -119,7 +153,10 @@ pub trait Cells {
 
 impl Cells for str {
     fn cells(&self) -> u16 {
-        one_line(self).graphemes(true).map(CellWidth::cell_width).sum()
+        one_line(self)
+            .graphemes(true)
+            .map(CellWidth::cell_width)
+            .sum()
     }
 }
 

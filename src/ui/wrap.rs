@@ -62,13 +62,27 @@ pub struct Run {
 impl<'a> Flow<'a> {
     /// The question of a turn.
     pub fn prompt(turn: &'a Turn) -> Self {
-        Self { head: &turn.prompt, turn: None, show_rejected: false, arrow: "" }
+        Self {
+            head: &turn.prompt,
+            turn: None,
+            show_rejected: false,
+            arrow: "",
+        }
     }
 
     /// The answer of a turn; a completion begins with its prompt.
     pub fn answer(index: usize, turn: &'a Turn, show_rejected: bool, arrow: &'a str) -> Self {
-        let head = if turn.mode == Mode::Completion { turn.prompt.as_str() } else { "" };
-        Self { head, turn: Some((index, turn)), show_rejected, arrow }
+        let head = if turn.mode == Mode::Completion {
+            turn.prompt.as_str()
+        } else {
+            ""
+        };
+        Self {
+            head,
+            turn: Some((index, turn)),
+            show_rejected,
+            arrow,
+        }
     }
 
     /// Piece 0 is the mark of changed settings; the tokens follow.
@@ -81,22 +95,46 @@ impl<'a> Flow<'a> {
         piece: usize,
     ) -> Option<Piece<'a>> {
         if piece == 0 {
-            let before = at.checked_sub(1).map(|before| &turn.rounds[before].settings);
+            let before = at
+                .checked_sub(1)
+                .map(|before| &turn.rounds[before].settings);
             let by_user = before.filter(|_| round.control.is_none());
-            let text = by_user.map(|before| mark(before, &round.settings, self.arrow)).unwrap_or_default();
-            return Some(Piece { text: text.into(), role: Role::Mark, token: None });
+            let text = by_user
+                .map(|before| mark(before, &round.settings, self.arrow))
+                .unwrap_or_default();
+            return Some(Piece {
+                text: text.into(),
+                role: Role::Mark,
+                token: None,
+            });
         }
         let slot = piece - 1;
         let token = turn::token(round, slot)?;
         let role = token.origin.map_or(Role::Rejected, Role::from);
         let shown = token.origin.is_some() || self.show_rejected;
-        let text = if shown { in_cells(token.text) } else { Cow::Borrowed("") };
-        Some(Piece { text, role, token: Some(TokenRef { turn: index, round: at, slot }) })
+        let text = if shown {
+            in_cells(token.text)
+        } else {
+            Cow::Borrowed("")
+        };
+        Some(Piece {
+            text,
+            role,
+            token: Some(TokenRef {
+                turn: index,
+                round: at,
+                slot,
+            }),
+        })
     }
 
     /// Where a token's piece begins.
     pub fn place(token: TokenRef) -> Place {
-        Place { group: token.round + 1, piece: token.slot + 1, byte: 0 }
+        Place {
+            group: token.round + 1,
+            piece: token.slot + 1,
+            byte: 0,
+        }
     }
 }
 
@@ -111,14 +149,22 @@ impl Source for Flow<'_> {
 
     fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>> {
         if group == 0 {
-            return (piece == 0).then(|| Piece { text: in_cells(self.head), role: Role::Prompt, token: None });
+            return (piece == 0).then(|| Piece {
+                text: in_cells(self.head),
+                role: Role::Prompt,
+                token: None,
+            });
         }
         let (index, turn) = self.turn?;
         match turn.rounds.get(group - 1) {
             Some(round) => self.piece_of_round(index, turn, group - 1, round, piece),
             None => {
                 let pending = turn.pending.get(piece)?;
-                Some(Piece { text: in_cells(&pending.text), role: Role::Draft, token: None })
+                Some(Piece {
+                    text: in_cells(&pending.text),
+                    role: Role::Draft,
+                    token: None,
+                })
             }
         }
     }
@@ -129,14 +175,23 @@ fn mark(before: &Settings, after: &Settings, arrow: &str) -> String {
     if before == after {
         return String::new();
     }
-    let changed = Control::ALL.into_iter().filter(|control| control.get(before) != control.get(after));
+    let changed = Control::ALL
+        .into_iter()
+        .filter(|control| control.get(before) != control.get(after));
     let name = |control: Control| match control {
         Control::ExitLayer => "E",
         Control::Speculations => "K",
         Control::Temperature => "T",
         control => control.label(),
     };
-    let change = |c: Control| format!("{} {}{arrow}{}", name(c), c.show(before, None), c.show(after, None));
+    let change = |c: Control| {
+        format!(
+            "{} {}{arrow}{}",
+            name(c),
+            c.show(before, None),
+            c.show(after, None)
+        )
+    };
     match changed.map(change).collect::<Vec<_>>() {
         changes if changes.is_empty() => String::new(),
         // Spaces that do not break, so that a mark stays in one piece.
@@ -168,7 +223,13 @@ struct Filler<'s> {
 
 /// Break `flow` from the place `from` to the end of group `until`, giving each line to `sink` until that says false.
 /// The last line is given even when it is empty.
-pub fn wrap(flow: &dyn Source, from: Place, until: usize, width: u16, sink: &mut dyn FnMut(Line) -> bool) {
+pub fn wrap(
+    flow: &dyn Source,
+    from: Place,
+    until: usize,
+    width: u16,
+    sink: &mut dyn FnMut(Line) -> bool,
+) {
     let mut filler = Filler {
         width: width.max(1),
         start: from,
@@ -181,13 +242,21 @@ pub fn wrap(flow: &dyn Source, from: Place, until: usize, width: u16, sink: &mut
     let mut place = from;
     while place.group < until.min(flow.groups()) {
         let Some(piece) = flow.piece(place.group, place.piece) else {
-            place = Place { group: place.group + 1, piece: 0, byte: 0 };
+            place = Place {
+                group: place.group + 1,
+                piece: 0,
+                byte: 0,
+            };
             continue;
         };
         if !filler.piece(place, &piece) {
             return;
         }
-        place = Place { piece: place.piece + 1, byte: 0, ..place };
+        place = Place {
+            piece: place.piece + 1,
+            byte: 0,
+            ..place
+        };
     }
     let last = filler.take(filler.glyphs.len());
     (filler.sink)(last);
@@ -198,7 +267,10 @@ impl Filler<'_> {
     fn piece(&mut self, place: Place, piece: &Piece<'_>) -> bool {
         for (offset, grapheme) in piece.text[place.byte..].grapheme_indices(true) {
             let byte = place.byte + offset;
-            let after = Place { byte: byte + grapheme.len(), ..place };
+            let after = Place {
+                byte: byte + grapheme.len(),
+                ..place
+            };
             let at = Place { byte, ..place };
             let go_on = match grapheme {
                 "\n" => self.line_end(after),
@@ -230,10 +302,20 @@ impl Filler<'_> {
         while go_on && self.used + width > self.width && !self.glyphs.is_empty() {
             go_on = self.overflow(at);
         }
-        let (grapheme, width) = if width > self.width { ("?", 1) } else { (grapheme, width) };
+        let (grapheme, width) = if width > self.width {
+            ("?", 1)
+        } else {
+            (grapheme, width)
+        };
         self.text.push_str(grapheme);
         self.used += width;
-        self.glyphs.push(Glyph { at, len: grapheme.len(), width, role: piece.role, token: piece.token });
+        self.glyphs.push(Glyph {
+            at,
+            len: grapheme.len(),
+            width,
+            role: piece.role,
+            token: piece.token,
+        });
         if grapheme == " " || width == 2 {
             self.break_after = self.glyphs.len();
         }
@@ -243,7 +325,9 @@ impl Filler<'_> {
     /// A mark that a token brings for the character before it joins that character, if it is safe to.
     fn combine(&mut self, grapheme: &str) {
         let joins = |c: &char| !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
-        let Some(last) = self.glyphs.last_mut() else { return };
+        let Some(last) = self.glyphs.last_mut() else {
+            return;
+        };
         let joined: String = grapheme.chars().filter(joins).collect();
         if last.len < 32 {
             last.len += joined.len();
@@ -253,7 +337,11 @@ impl Filler<'_> {
 
     /// End the line at its last break, or where it is; what follows the break begins the next one.
     fn overflow(&mut self, at: Place) -> bool {
-        let cut = if self.break_after > 0 { self.break_after } else { self.glyphs.len() };
+        let cut = if self.break_after > 0 {
+            self.break_after
+        } else {
+            self.glyphs.len()
+        };
         let next = self.glyphs.get(cut).map_or(at, |glyph| glyph.at);
         let line = self.take(cut);
         self.start = next;
@@ -263,7 +351,10 @@ impl Filler<'_> {
     /// The first `count` glyphs as a line; the others stay.
     fn take(&mut self, count: usize) -> Line {
         let rest = self.glyphs.split_off(count);
-        let mut line = Line { start: self.start, runs: Vec::new() };
+        let mut line = Line {
+            start: self.start,
+            runs: Vec::new(),
+        };
         let mut byte = 0;
         for glyph in std::mem::replace(&mut self.glyphs, rest) {
             let text = &self.text[byte..byte + glyph.len];
@@ -273,9 +364,12 @@ impl Filler<'_> {
                     run.text.push_str(text);
                     run.width += glyph.width;
                 }
-                _ => {
-                    line.runs.push(Run { text: text.into(), width: glyph.width, role: glyph.role, token: glyph.token })
-                }
+                _ => line.runs.push(Run {
+                    text: text.into(),
+                    width: glyph.width,
+                    role: glyph.role,
+                    token: glyph.token,
+                }),
             }
         }
         self.text.drain(..byte);
@@ -293,10 +387,16 @@ mod tests {
     fn lines(text: &str, width: u16) -> Vec<String> {
         let turn = Turn::new(0, Mode::Chat, text.into());
         let mut lines = Vec::new();
-        wrap(&Flow::prompt(&turn), Place::default(), 1, width, &mut |line| {
-            lines.push(line.runs.iter().map(|run| run.text.as_str()).collect());
-            true
-        });
+        wrap(
+            &Flow::prompt(&turn),
+            Place::default(),
+            1,
+            width,
+            &mut |line| {
+                lines.push(line.runs.iter().map(|run| run.text.as_str()).collect());
+                true
+            },
+        );
         lines
     }
 
@@ -312,7 +412,10 @@ mod tests {
     #[test]
     fn wide_and_combining_characters_keep_their_cells() {
         assert_eq!(lines("漢字漢字", 5), ["漢字", "漢字"]);
-        assert_eq!(lines("e\u{301}e\u{301}e\u{301}", 2), ["e\u{301}e\u{301}", "e\u{301}"]);
+        assert_eq!(
+            lines("e\u{301}e\u{301}e\u{301}", 2),
+            ["e\u{301}e\u{301}", "e\u{301}"]
+        );
         assert_eq!(lines("👩‍💻👩‍💻", 3), ["👩‍💻", "👩‍💻"]);
         assert_eq!(lines("漢", 1), ["?"]);
     }

@@ -12,8 +12,15 @@ fn a_question_is_answered() {
     let turn = h.state.turns.last().expect("a turn");
     assert_eq!(turn.answer(), answer().concat());
     assert_eq!(h.state.phase, Phase::Idle);
-    assert_eq!(turn.stats.acceptance_rate(), Stats::of(&turn.rounds).acceptance_rate());
-    assert!(h.screen().contains("what is left is red."), "{}", h.screen());
+    assert_eq!(
+        turn.stats.acceptance_rate(),
+        Stats::of(&turn.rounds).acceptance_rate()
+    );
+    assert!(
+        h.screen().contains("what is left is red."),
+        "{}",
+        h.screen()
+    );
     assert!(h.screen().contains("% accepted"));
 }
 
@@ -22,7 +29,12 @@ fn the_next_question_carries_the_conversation() {
     let mut h = Harness::ready(100, 30);
     h.ask("one");
     h.ask("two");
-    let Some(Command::Generate { prompt: Prompt::Chat(messages), run, .. }) = h.commands.last() else {
+    let Some(Command::Generate {
+        prompt: Prompt::Chat(messages),
+        run,
+        ..
+    }) = h.commands.last()
+    else {
         panic!("{:?}", h.commands.last());
     };
     let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
@@ -52,11 +64,18 @@ fn a_slider_moves_a_running_generation_and_the_text_marks_where() {
     h.press("enter");
     h.engine(30);
     h.press("alt-right alt-up alt-.");
-    let Some(Command::Settings(settings)) = h.commands.last() else { panic!("{:?}", h.commands.last()) };
+    let Some(Command::Settings(settings)) = h.commands.last() else {
+        panic!("{:?}", h.commands.last())
+    };
     assert_eq!((settings.exit_layer, settings.num_speculations), (8, 5));
     assert_eq!(Control::Temperature.get(settings), 0.65);
     h.engine(usize::MAX);
-    assert!(h.screen().contains("‹E\u{a0}7→8,\u{a0}K\u{a0}4→5,\u{a0}T\u{a0}0.60→0.65›"), "{}", h.screen());
+    assert!(
+        h.screen()
+            .contains("‹E\u{a0}7→8,\u{a0}K\u{a0}4→5,\u{a0}T\u{a0}0.60→0.65›"),
+        "{}",
+        h.screen()
+    );
     assert_eq!(h.state.turns[0].answer(), answer().concat());
 }
 
@@ -85,8 +104,15 @@ fn a_second_escape_does_not_wait_for_the_engine() {
     h.press("esc esc");
     assert_eq!(h.state.phase, Phase::Idle);
     let rounds = h.state.turns[0].rounds.len();
-    h.send(skiplens::app::Msg::Engine(Event::Round { run: RunId(0), round: Box::new(late) }));
-    assert_eq!(h.state.turns[0].rounds.len(), rounds, "late events are dropped");
+    h.send(skiplens::app::Msg::Engine(Event::Round {
+        run: RunId(0),
+        round: Box::new(late),
+    }));
+    assert_eq!(
+        h.state.turns[0].rounds.len(),
+        rounds,
+        "late events are dropped"
+    );
 }
 
 #[test]
@@ -106,9 +132,17 @@ fn a_failure_says_so_and_the_next_question_works() {
     let mut h = Harness::ready(100, 30);
     h.write("hi");
     h.press("enter");
-    let message = "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
-    h.send(skiplens::app::Msg::Engine(Event::Failed { run: RunId(0), message: message.into() }));
-    assert!(h.screen().contains("failed: the prompt has 9000"), "{}", h.screen());
+    let message =
+        "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
+    h.send(skiplens::app::Msg::Engine(Event::Failed {
+        run: RunId(0),
+        message: message.into(),
+    }));
+    assert!(
+        h.screen().contains("failed: the prompt has 9000"),
+        "{}",
+        h.screen()
+    );
     h.ask("again");
     assert_eq!(h.state.turns[1].answer(), answer().concat());
 }

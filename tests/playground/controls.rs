@@ -2,7 +2,9 @@
 
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
-use skiplens::app::{Action, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName};
+use skiplens::app::{
+    Action, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
+};
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::{Command, Event};
@@ -25,8 +27,16 @@ fn keys_move_the_focused_control() {
         ("1 2 backspace enter", |s| s.exit_layer as f64, 1.0),
         ("1 2 esc", |s| s.exit_layer as f64, 7.0),
         ("down right", |s| s.num_speculations as f64, 5.0),
-        ("down down 0 . 8 enter", |s| f64::from(s.sampling.temperature), f64::from(0.8f32)),
-        ("down down down right", |s| s.strategy as usize as f64, Strategy::SelfSpeculative as usize as f64),
+        (
+            "down down 0 . 8 enter",
+            |s| f64::from(s.sampling.temperature),
+            f64::from(0.8f32),
+        ),
+        (
+            "down down down right",
+            |s| s.strategy as usize as f64,
+            Strategy::SelfSpeculative as usize as f64,
+        ),
         ("down down down home", |s| s.strategy as usize as f64, 0.0),
         ("down down down space", |s| s.strategy as usize as f64, 0.0),
         ("right right u", |s| s.exit_layer as f64, 8.0),
@@ -65,13 +75,20 @@ fn a_drag_in_the_drawn_frame_moves_the_slider() {
     assert_eq!(h.state.settings.exit_layer, 29);
     h.mouse(MouseEventKind::Drag(left), 0, 0);
     assert_eq!(h.state.settings.exit_layer, 1);
-    h.mouse(MouseEventKind::Drag(left), track.x + track.width / 2, track.y);
+    h.mouse(
+        MouseEventKind::Drag(left),
+        track.x + track.width / 2,
+        track.y,
+    );
     h.mouse(MouseEventKind::Up(left), track.x, track.y);
     assert!((13..=17).contains(&h.state.settings.exit_layer));
     h.mouse(MouseEventKind::Drag(left), track.x, track.y);
     assert!(h.state.settings.exit_layer > 1, "released");
     h.press("u");
-    assert_eq!(h.state.settings.exit_layer, 7, "the whole drag is one change");
+    assert_eq!(
+        h.state.settings.exit_layer, 7,
+        "the whole drag is one change"
+    );
 }
 
 #[test]
@@ -95,10 +112,18 @@ fn a_change_reaches_a_running_generation_at_once() {
     h.press("enter");
     h.engine(20);
     h.press("tab shift-right");
-    assert!(matches!(h.commands.last(), Some(Command::Settings(s)) if s.exit_layer == 11), "{:?}", h.commands.last());
+    assert!(
+        matches!(h.commands.last(), Some(Command::Settings(s)) if s.exit_layer == 11),
+        "{:?}",
+        h.commands.last()
+    );
     let count = h.commands.len();
     h.press("end end");
-    assert_eq!(h.commands.len(), count + 1, "a value that stays is not sent");
+    assert_eq!(
+        h.commands.len(),
+        count + 1,
+        "a value that stays is not sent"
+    );
 }
 
 #[test]
@@ -106,7 +131,9 @@ fn presets_are_saved_by_name_and_taken_up() {
     let mut h = Harness::ready(100, 30);
     h.press("tab end");
     h.ask_command("/keep late exit");
-    assert!(matches!(h.effects.last(), Some(Effect::SaveConfig(c)) if c.presets.contains_key("late exit")));
+    assert!(
+        matches!(h.effects.last(), Some(Effect::SaveConfig(c)) if c.presets.contains_key("late exit"))
+    );
     h.press("tab home f3");
     assert!(h.screen().contains("late exit"), "{}", h.screen());
     h.press("enter");
@@ -135,14 +162,30 @@ fn commands_set_what_they_name() {
         "/set vocab 512",
     ] {
         h.ask_command(command);
-        assert!(h.state.notice.as_ref().is_some_and(|notice| !notice.wrong), "{command}: {:?}", h.state.notice);
+        assert!(
+            h.state.notice.as_ref().is_some_and(|notice| !notice.wrong),
+            "{command}: {:?}",
+            h.state.notice
+        );
     }
     let s = &h.state.settings;
-    assert_eq!((s.exit_layer, s.num_speculations, s.sampling.seed), (12, 6, 7));
-    assert_eq!((s.strategy, s.sampling.coupling), (Strategy::Autoregressive, Coupling::Rejection));
+    assert_eq!(
+        (s.exit_layer, s.num_speculations, s.sampling.seed),
+        (12, 6, 7)
+    );
+    assert_eq!(
+        (s.strategy, s.sampling.coupling),
+        (Strategy::Autoregressive, Coupling::Rejection)
+    );
     assert!(!s.sampling.sample && !s.kvq_reuse);
-    assert_eq!((s.max_steps, s.sampling.repetition_penalty, s.draft_vocab), (300, 1.2, 512));
-    assert_eq!((h.state.system.as_str(), h.state.look.theme), ("Be brief.", ThemeName::Light));
+    assert_eq!(
+        (s.max_steps, s.sampling.repetition_penalty, s.draft_vocab),
+        (300, 1.2, 512)
+    );
+    assert_eq!(
+        (h.state.system.as_str(), h.state.look.theme),
+        ("Be brief.", ThemeName::Light)
+    );
 }
 
 #[test]
@@ -161,7 +204,11 @@ fn commands_that_cannot_be_carried_out_say_why() {
     ] {
         h.ask_command(command);
         let notice = h.state.notice.as_ref().expect("a notice");
-        assert!(notice.wrong && notice.text.contains(words), "{command}: {}", notice.text);
+        assert!(
+            notice.wrong && notice.text.contains(words),
+            "{command}: {}",
+            notice.text
+        );
     }
     assert!(h.state.turns.is_empty());
 }
@@ -200,21 +247,47 @@ fn other_commands_do_what_they_say() {
 #[test]
 fn what_the_command_line_set_goes_before_a_resumed_session() {
     let mut kept = Harness::ready(100, 30);
-    kept.state.settings = Settings { exit_layer: 9, num_speculations: 9, ..Settings::default() };
+    kept.state.settings = Settings {
+        exit_layer: 9,
+        num_speculations: 9,
+        ..Settings::default()
+    };
     kept.state.settings.stop_strings = vec!["then".into()];
     kept.ask("hi");
     let session = super::support::session_of(&kept.state);
-    let settings = Settings { exit_layer: 5, stop_token_ids: vec![3], ..Settings::default() };
+    let settings = Settings {
+        exit_layer: 5,
+        stop_token_ids: vec![3],
+        ..Settings::default()
+    };
     let touched = [Control::ExitLayer].into();
-    let options = Options { settings, touched, session: Some(session.clone()), ..Options::default() };
+    let options = Options {
+        settings,
+        touched,
+        session: Some(session.clone()),
+        ..Options::default()
+    };
     let mut h = Harness::starting(100, 30, options);
     h.send(Msg::Engine(super::support::loaded()));
-    let shown = |h: &Harness| (h.state.settings.exit_layer, h.state.settings.num_speculations, h.state.turns.len());
+    let shown = |h: &Harness| {
+        (
+            h.state.settings.exit_layer,
+            h.state.settings.num_speculations,
+            h.state.turns.len(),
+        )
+    };
     assert_eq!(shown(&h), (5, 9, 1));
     let settings = &h.state.settings;
-    assert_eq!((&settings.stop_strings[..], &settings.stop_token_ids[..]), (&["then".to_owned()][..], &[3][..]));
+    assert_eq!(
+        (&settings.stop_strings[..], &settings.stop_token_ids[..]),
+        (&["then".to_owned()][..], &[3][..])
+    );
     h.send(Msg::SessionLoaded(session));
-    assert_eq!(shown(&h), (9, 9, 1), "one that is opened later brings its own");
+    assert_eq!(
+        shown(&h),
+        (9, 9, 1),
+        "one that is opened later brings its own"
+    );
 }
 
 #[test]
@@ -242,7 +315,13 @@ fn a_models_recommendations_yield_to_the_user() {
     let mut model = super::support::model();
     (model.defaults.exit_layer, model.defaults.num_speculations) = (Some(6), Some(3));
     h.send(Msg::Engine(Event::Loaded(model)));
-    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (6, 9));
+    assert_eq!(
+        (
+            h.state.settings.exit_layer,
+            h.state.settings.num_speculations
+        ),
+        (6, 9)
+    );
 }
 
 #[test]
@@ -266,7 +345,10 @@ fn the_system_prompt_is_edited_in_place() {
     assert_eq!(h.state.system, "Be kind.\nBe brief.");
     h.press("esc");
     h.ask("hi");
-    let Some(Command::Generate { prompt: skiplens::engine::worker::Prompt::Chat(messages), .. }) = h.commands.last()
+    let Some(Command::Generate {
+        prompt: skiplens::engine::worker::Prompt::Chat(messages),
+        ..
+    }) = h.commands.last()
     else {
         panic!("{:?}", h.commands.last());
     };

@@ -19,16 +19,35 @@ fn labels(state: &State) -> Vec<String> {
 fn the_keys_are_those_of_the_focused_control() {
     let mut h = Harness::ready(160, 50);
     h.press("tab");
-    assert!(footer(&h).contains("←→ change") && footer(&h).contains("enter type a number"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("←→ change") && footer(&h).contains("enter type a number"),
+        "{}",
+        footer(&h)
+    );
     h.press("down down down");
     assert_eq!(h.state.controls.focused, Control::Strategy);
-    assert!(footer(&h).contains("←→ change") && !footer(&h).contains("coarse"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("←→ change") && !footer(&h).contains("coarse"),
+        "{}",
+        footer(&h)
+    );
     h.press("G");
-    assert!(footer(&h).contains("enter edit") && !footer(&h).contains("change"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("enter edit") && !footer(&h).contains("change"),
+        "{}",
+        footer(&h)
+    );
     h.press("enter");
-    assert_eq!(labels(&h.state), ["take it", "new line", "open $EDITOR", "drop"]);
+    assert_eq!(
+        labels(&h.state),
+        ["take it", "new line", "open $EDITOR", "drop"]
+    );
     h.press("esc g 1");
-    assert!(footer(&h).contains("take it") && footer(&h).contains("drop"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("take it") && footer(&h).contains("drop"),
+        "{}",
+        footer(&h)
+    );
 }
 
 /// The keys stay in sight beside what just happened, as far as there is room.
@@ -39,7 +58,9 @@ fn a_notice_leaves_the_keys_in_sight() {
     assert!(footer(&h).starts_with(" exit layer 8 "), "{}", footer(&h));
     assert!(footer(&h).contains("f1 help"), "{}", footer(&h));
     h.resize(40, 20);
-    h.send(Msg::Wrong("something that takes far more room than there is on this screen".into()));
+    h.send(Msg::Wrong(
+        "something that takes far more room than there is on this screen".into(),
+    ));
     assert!(footer(&h).ends_with('…'), "{}", footer(&h));
 }
 
@@ -49,27 +70,50 @@ fn at_eighty_columns_the_way_out_is_shown() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
     h.tick(60_000);
-    assert!(footer(&h).contains("ctrl-c quit") && footer(&h).contains("f1 help"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("ctrl-c quit") && footer(&h).contains("f1 help"),
+        "{}",
+        footer(&h)
+    );
 }
 
 #[test]
 fn a_command_under_way_is_explained_and_completed() {
     let mut h = Harness::ready(160, 50);
     h.write("/");
-    assert!(footer(&h).contains("/set NAME VALUE") && footer(&h).contains("/show"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("/set NAME VALUE") && footer(&h).contains("/show"),
+        "{}",
+        footer(&h)
+    );
     h.write("re");
-    assert!(footer(&h).contains("/replay [NAME]") && footer(&h).contains("/retry answer"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("/replay [NAME]") && footer(&h).contains("/retry answer"),
+        "{}",
+        footer(&h)
+    );
     h.write("t");
     h.press("tab");
-    assert_eq!((h.state.prompt.text(), h.state.focus), ("/retry", Pane::Prompt));
+    assert_eq!(
+        (h.state.prompt.text(), h.state.focus),
+        ("/retry", Pane::Prompt)
+    );
     h.press("tab");
     assert_eq!(h.state.focus, Pane::Controls, "nothing is left to complete");
     h.press("esc ctrl-u");
     h.write("/set exit 8");
-    assert!(footer(&h).contains("/set NAME VALUE change a setting"), "{}", footer(&h));
+    assert!(
+        footer(&h).contains("/set NAME VALUE change a setting"),
+        "{}",
+        footer(&h)
+    );
     h.press("ctrl-u");
     h.write("/etc/hosts");
-    assert!(footer(&h).contains("enter send"), "a path is no command: {}", footer(&h));
+    assert!(
+        footer(&h).contains("enter send"),
+        "a path is no command: {}",
+        footer(&h)
+    );
 }
 
 /// Words that name a key name the one that is bound.
@@ -78,14 +122,31 @@ fn words_follow_the_bindings() {
     let bind = |context, key: &str, action| (context, BTreeMap::from([(key.to_string(), action)]));
     let keys = Overrides::from([
         bind(skiplens::app::keymap::Context::Chat, "d", Action::Bottom),
-        bind(skiplens::app::keymap::Context::Global, "ctrl-x", Action::Help),
+        bind(
+            skiplens::app::keymap::Context::Global,
+            "ctrl-x",
+            Action::Help,
+        ),
     ]);
-    let mut h =
-        Harness::starting(160, 50, Options { config: Config { keys, ..Config::default() }, ..Options::default() });
+    let mut h = Harness::starting(
+        160,
+        50,
+        Options {
+            config: Config {
+                keys,
+                ..Config::default()
+            },
+            ..Options::default()
+        },
+    );
     h.send(Msg::Engine(super::support::loaded()));
     h.ask("hi");
     h.press("tab tab left");
-    assert!(h.screen().contains("record detail records layers"), "{}", h.screen());
+    assert!(
+        h.screen().contains("record detail records layers"),
+        "{}",
+        h.screen()
+    );
     h.press("ctrl-x");
     assert!(matches!(h.state.overlay, Some(Overlay::Help { .. })));
     assert!(!h.screen().contains("ctrl-x shows them"), "{}", h.screen());
@@ -101,9 +162,16 @@ fn the_palette_knows_controls_and_where_keys_hold() {
     assert!(h.screen().contains("m in the chat"), "{}", h.screen());
     h.press("esc ctrl-p");
     h.write("temperature");
-    assert!(h.screen().contains("set temperature") && h.screen().contains("0.60"), "{}", h.screen());
+    assert!(
+        h.screen().contains("set temperature") && h.screen().contains("0.60"),
+        "{}",
+        h.screen()
+    );
     h.press("enter right");
-    assert_eq!((h.state.focus, Control::Temperature.get(&h.state.settings)), (Pane::Controls, 0.65));
+    assert_eq!(
+        (h.state.focus, Control::Temperature.get(&h.state.settings)),
+        (Pane::Controls, 0.65)
+    );
     h.press("ctrl-p");
     h.write("go to the rounds");
     h.press("enter");
@@ -117,5 +185,9 @@ fn keys_with_modifiers_can_be_clicked() {
     h.press("tab G enter");
     let column = footer(&h).find("ctrl-g").expect("the editor's key") as u16;
     h.click(column, 29);
-    assert!(matches!(h.effects.last(), Some(skiplens::app::Effect::Edit(_))), "{:?}", h.effects);
+    assert!(
+        matches!(h.effects.last(), Some(skiplens::app::Effect::Edit(_))),
+        "{:?}",
+        h.effects
+    );
 }

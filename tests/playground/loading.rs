@@ -10,14 +10,31 @@ const MISSING: &str = "the bundled model skiplens-smollm2-135m.gguf was not foun
 
 fn choice(model: Option<&str>) -> ModelChoice {
     let label = model.unwrap_or("bundled model").into();
-    ModelChoice { model: model.map(str::to_string), label, note: String::new() }
+    ModelChoice {
+        model: model.map(str::to_string),
+        label,
+        note: String::new(),
+    }
 }
 
 /// An app whose first load fails.
 fn failed(asked: Option<&str>) -> Harness {
-    let request = ModelRequest { model: asked.map(str::to_string), ..ModelRequest::default() };
-    let models = [None, Some("a/b"), Some(PUBLISHED_MODEL)].map(choice).into();
-    let mut h = Harness::starting(100, 30, Options { request, models, ..Options::default() });
+    let request = ModelRequest {
+        model: asked.map(str::to_string),
+        ..ModelRequest::default()
+    };
+    let models = [None, Some("a/b"), Some(PUBLISHED_MODEL)]
+        .map(choice)
+        .into();
+    let mut h = Harness::starting(
+        100,
+        30,
+        Options {
+            request,
+            models,
+            ..Options::default()
+        },
+    );
     h.send(Msg::Engine(Event::LoadFailed(MISSING.into())));
     h
 }
@@ -30,16 +47,25 @@ fn asked_for(h: &Harness) -> Option<&str> {
 }
 
 fn downloading(fraction: f32) -> Msg {
-    Msg::Engine(Event::Loading { stage: "downloading model.safetensors".into(), fraction: Some(fraction) })
+    Msg::Engine(Event::Loading {
+        stage: "downloading model.safetensors".into(),
+        fraction: Some(fraction),
+    })
 }
 
 #[test]
 fn a_model_that_cannot_be_loaded_says_what_to_do() {
     let mut h = Harness::starting(80, 24, Default::default());
     assert!(h.screen().contains("opening the model"), "{}", h.screen());
-    h.send(Msg::Engine(Event::LoadFailed("model.gguf: truncated".into())));
+    h.send(Msg::Engine(Event::LoadFailed(
+        "model.gguf: truncated".into(),
+    )));
     let screen = h.screen();
-    assert!(screen.contains("could not be loaded") && screen.contains("truncated") && screen.contains("/model"));
+    assert!(
+        screen.contains("could not be loaded")
+            && screen.contains("truncated")
+            && screen.contains("/model")
+    );
     h.write("hello");
     h.press("enter");
     assert!(h.screen().contains("no model is loaded"), "{}", h.screen());
@@ -51,11 +77,18 @@ fn a_model_that_cannot_be_loaded_says_what_to_do() {
 fn one_key_fetches_the_published_model() {
     let mut h = failed(None);
     let screen = h.screen();
-    assert!(screen.contains("enter  fetch the published model") && screen.contains("not tuned"), "{screen}");
+    assert!(
+        screen.contains("enter  fetch the published model") && screen.contains("not tuned"),
+        "{screen}"
+    );
     h.press("enter");
     assert_eq!(asked_for(&h), Some(PUBLISHED_MODEL));
     h.send(downloading(0.43));
-    assert!(h.screen().contains("downloading model.safetensors") && h.screen().contains("43 %"), "{}", h.screen());
+    assert!(
+        h.screen().contains("downloading model.safetensors") && h.screen().contains("43 %"),
+        "{}",
+        h.screen()
+    );
     h.engine(usize::MAX);
     h.ask("hi");
     assert!(!h.state.turns[0].is_empty());
@@ -75,7 +108,11 @@ fn the_offer_can_be_clicked_and_is_chosen_in_the_picker() {
 #[test]
 fn what_is_offered_depends_on_what_failed() {
     let mut h = failed(Some("/nowhere/model.gguf"));
-    assert!(h.screen().contains("enter  load the bundled model"), "{}", h.screen());
+    assert!(
+        h.screen().contains("enter  load the bundled model"),
+        "{}",
+        h.screen()
+    );
     h.press("enter");
     assert_eq!(asked_for(&h), None);
     let mut h = failed(Some(PUBLISHED_MODEL));
@@ -84,7 +121,11 @@ fn what_is_offered_depends_on_what_failed() {
     assert_eq!(asked_for(&h), Some(PUBLISHED_MODEL));
     let mut h = failed(None);
     h.send(Msg::EngineGone);
-    assert!(h.state.offer().is_none() && !h.screen().contains("fetch"), "{}", h.screen());
+    assert!(
+        h.state.offer().is_none() && !h.screen().contains("fetch"),
+        "{}",
+        h.screen()
+    );
 }
 
 #[test]
@@ -98,10 +139,18 @@ fn a_download_is_given_up_with_one_key() {
         h.send(downloading(0.6));
         h.engine(usize::MAX);
         assert!(matches!(h.state.phase, Phase::Failed { .. }) && !h.state.quit);
-        assert!(h.screen().contains("cancelled") && h.screen().contains("continued"), "{}", h.screen());
+        assert!(
+            h.screen().contains("cancelled") && h.screen().contains("continued"),
+            "{}",
+            h.screen()
+        );
         h.press("enter");
         h.engine(usize::MAX);
-        assert_eq!(h.state.phase, Phase::Idle, "the program is as usable as before");
+        assert_eq!(
+            h.state.phase,
+            Phase::Idle,
+            "the program is as usable as before"
+        );
     }
 }
 
@@ -132,7 +181,9 @@ fn the_model_before_comes_back() {
     h.engine(usize::MAX);
     assert_eq!(h.state.phase, Phase::Idle);
     h.ask_command("/model nothing");
-    h.send(Msg::Engine(Event::LoadFailed("nothing: no such file or folder".into())));
+    h.send(Msg::Engine(Event::LoadFailed(
+        "nothing: no such file or folder".into(),
+    )));
     assert!(matches!(h.state.overlay, Some(Overlay::Text { .. })));
     assert!(h.screen().contains("no such file"), "{}", h.screen());
     h.engine(usize::MAX);
@@ -177,7 +228,11 @@ fn the_footer_of_a_list_can_be_clicked() {
     assert_eq!(selected(&h), 1);
     h.write("presets");
     h.click(enter, 29);
-    assert!(matches!(&h.state.overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"), "{}", h.screen());
+    assert!(
+        matches!(&h.state.overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"),
+        "{}",
+        h.screen()
+    );
     h.press("esc f1");
     h.click(column(&h, "↓"), 29);
     assert_eq!(h.state.overlay, Some(Overlay::Help { scroll: 1 }));

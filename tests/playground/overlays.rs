@@ -24,10 +24,16 @@ fn help_is_whole_at_eighty_columns() {
         h.press("pagedown");
     }
     text.push_str(&h.screen());
-    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains(['│', '┃'])).collect();
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .filter(|word| !word.contains(['│', '┃']))
+        .collect();
     for (usage, what) in skiplens::app::commands::COMMANDS {
         let last = what.split(' ').next_back().expect("a word");
-        assert!(text.contains(usage) && words.contains(&last), "{usage}: {last}");
+        assert!(
+            text.contains(usage) && words.contains(&last),
+            "{usage}: {last}"
+        );
     }
 }
 
@@ -37,7 +43,11 @@ fn help_scrolls_within_its_text() {
     let mut h = Harness::ready(80, 24);
     h.press("f1 end");
     let end = help_scroll(&h);
-    assert!(h.screen().contains("/bye") && h.screen().contains('┃'), "{}", h.screen());
+    assert!(
+        h.screen().contains("/bye") && h.screen().contains('┃'),
+        "{}",
+        h.screen()
+    );
     h.press("down pagedown");
     h.mouse(MouseEventKind::ScrollDown, 40, 12);
     assert_eq!(help_scroll(&h), end);
@@ -66,7 +76,11 @@ fn a_race_can_be_read_from_the_beginning() {
     let first = h.state.regions.text.first;
     assert!(first > 0 && h.screen().contains('┃'), "{}", h.screen());
     h.press("home");
-    assert!(race(&h).top == Some(0) && h.screen().contains("The sky"), "{}", h.screen());
+    assert!(
+        race(&h).top == Some(0) && h.screen().contains("The sky"),
+        "{}",
+        h.screen()
+    );
     h.mouse(MouseEventKind::ScrollDown, 20, 8);
     assert_eq!(race(&h).top, Some(3.min(first)).filter(|top| *top < first));
     h.press("end");
@@ -78,13 +92,19 @@ fn a_race_can_be_read_from_the_beginning() {
 fn presets_are_saved_and_forgotten_in_their_list() {
     let mut h = Harness::ready(100, 30);
     h.press("f3 enter");
-    assert!(h.screen().contains("none yet; type a name"), "{}", h.screen());
+    assert!(
+        h.screen().contains("none yet; type a name"),
+        "{}",
+        h.screen()
+    );
     h.write("evening");
     assert!(h.screen().contains("enter saves"), "{}", h.screen());
     h.press("enter f3");
     assert!(h.screen().contains("E 7, K 4"), "{}", h.screen());
     h.press("delete");
-    assert!(matches!(h.effects.last(), Some(Effect::SaveConfig(config)) if config.presets.is_empty()));
+    assert!(
+        matches!(h.effects.last(), Some(Effect::SaveConfig(config)) if config.presets.is_empty())
+    );
     assert!(matches!(&h.state.overlay, Some(Overlay::Picker(_))));
 }
 
@@ -101,10 +121,17 @@ fn what_was_taken_off_the_chat_comes_back() {
     h.press("esc");
     assert_eq!((h.state.prompt.text(), &h.state.turns), ("draft", &turns));
     h.press("ctrl-l");
-    assert!(h.state.turns.is_empty() && h.screen().contains("takes that back"), "{}", h.screen());
+    assert!(
+        h.state.turns.is_empty() && h.screen().contains("takes that back"),
+        "{}",
+        h.screen()
+    );
     h.write(" of a prompt");
     h.press("esc");
-    assert_eq!((h.state.prompt.text(), &h.state.turns), ("draft of a prompt", &turns));
+    assert_eq!(
+        (h.state.prompt.text(), &h.state.turns),
+        ("draft of a prompt", &turns)
+    );
     h.press("ctrl-u");
     h.press("ctrl-o enter");
     h.engine(usize::MAX);
@@ -128,24 +155,41 @@ fn another_session_is_not_mixed_with_what_was_cleared() {
 /// A number counts when its control is left, however that is done; Esc alone drops it.
 #[test]
 fn a_typed_number_is_taken_when_its_control_is_left() {
-    for (leave, expected) in [("down", 12), ("tab", 12), ("right", 13), ("space", 12), ("esc", 7)] {
+    for (leave, expected) in [
+        ("down", 12),
+        ("tab", 12),
+        ("right", 13),
+        ("space", 12),
+        ("esc", 7),
+    ] {
         let mut h = Harness::ready(100, 30);
         h.press("tab 1 2");
         h.press(leave);
-        assert_eq!((h.state.settings.exit_layer, &h.state.controls.typing), (expected, &None), "{leave}");
+        assert_eq!(
+            (h.state.settings.exit_layer, &h.state.controls.typing),
+            (expected, &None),
+            "{leave}"
+        );
     }
     let mut h = Harness::ready(100, 30);
     h.press("tab 1 2");
     let row = h.find(&skiplens::app::Target::Control(Control::Seed));
     h.click(row.x, row.y);
-    assert_eq!((h.state.settings.exit_layer, h.state.controls.focused), (12, Control::Seed));
+    assert_eq!(
+        (h.state.settings.exit_layer, h.state.controls.focused),
+        (12, Control::Seed)
+    );
 }
 
 #[test]
 fn a_number_out_of_range_says_what_the_range_is() {
     let mut h = Harness::ready(100, 30);
     h.press("tab 9 9 enter");
-    assert!(h.screen().contains("exit layer goes from 1 to 29"), "{}", h.screen());
+    assert!(
+        h.screen().contains("exit layer goes from 1 to 29"),
+        "{}",
+        h.screen()
+    );
     assert_eq!(h.state.settings.exit_layer, 29);
 }
 
@@ -168,10 +212,22 @@ fn why_an_answer_ended_is_always_readable() {
     h.write("hi");
     h.press("enter");
     h.engine(60);
-    h.send(Msg::Engine(Event::Finished { run: RunId(0), reason: StopReason::MaxSteps, stats: Default::default() }));
+    h.send(Msg::Engine(Event::Finished {
+        run: RunId(0),
+        reason: StopReason::MaxSteps,
+        stats: Default::default(),
+    }));
     assert!(h.screen().contains("max tokens reached"), "{}", h.screen());
     h.press("f8");
-    assert!(h.screen().lines().next().expect("a header").contains("SmolLM2-135M-L"), "{}", h.screen());
+    assert!(
+        h.screen()
+            .lines()
+            .next()
+            .expect("a header")
+            .contains("SmolLM2-135M-L"),
+        "{}",
+        h.screen()
+    );
 }
 
 #[test]
@@ -180,7 +236,11 @@ fn a_name_without_room_ends_in_an_ellipsis() {
     let mut model = super::support::model();
     model.name = "A-model-with-a-name-that-takes-more-room-than-there-is".into();
     h.send(Msg::Engine(Event::Loaded(model)));
-    assert!(h.screen().lines().next().expect("a header").contains('…'), "{}", h.screen());
+    assert!(
+        h.screen().lines().next().expect("a header").contains('…'),
+        "{}",
+        h.screen()
+    );
 }
 
 /// The token that ends an answer has no text, and says so.

@@ -27,10 +27,20 @@ fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
     assert!(h.screen().contains("exact so far"), "{}", h.screen());
     h.engine(usize::MAX);
     assert_eq!(shown(&h).verdict(), Verdict::Exact(answer().len()));
-    assert_eq!(shown(&h).lane(Lane::Autoregressive).answer(), shown(&h).lane(Lane::SelfSpeculative).answer());
+    assert_eq!(
+        shown(&h).lane(Lane::Autoregressive).answer(),
+        shown(&h).lane(Lane::SelfSpeculative).answer()
+    );
     assert!(shown(&h).speed_up().is_some_and(|times| times > 0.0));
-    assert!(h.screen().contains("as fast") && h.screen().contains("exact:"), "{}", h.screen());
-    assert_eq!((h.state.turns.clone(), &h.state.phase), (before, &Phase::Idle));
+    assert!(
+        h.screen().contains("as fast") && h.screen().contains("exact:"),
+        "{}",
+        h.screen()
+    );
+    assert_eq!(
+        (h.state.turns.clone(), &h.state.phase),
+        (before, &Phase::Idle)
+    );
     h.press("esc");
     assert!(h.state.overlay.is_none());
 }
@@ -38,7 +48,10 @@ fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
 /// Without a text being written the race is on the last prompt, without its answer.
 #[test]
 fn what_is_raced_on() {
-    let said = |role, content: &str| Message { role, content: content.into() };
+    let said = |role, content: &str| Message {
+        role,
+        content: content.into(),
+    };
     let raced = |h: &Harness| match h.commands.last() {
         Some(Command::Race { prompt, .. }) => prompt.clone(),
         other => panic!("no race but {other:?}"),
@@ -48,7 +61,11 @@ fn what_is_raced_on() {
     h.ask("two");
     let first = answer().concat();
     h.ask_command("/race");
-    let history = [said(Role::User, "one"), said(Role::Assistant, &first), said(Role::User, "two")];
+    let history = [
+        said(Role::User, "one"),
+        said(Role::Assistant, &first),
+        said(Role::User, "two"),
+    ];
     assert_eq!(raced(&h), Prompt::Chat(history.to_vec()));
     h.press("esc esc");
     h.ask_command("/race three");
@@ -66,7 +83,11 @@ fn an_engine_that_dies_ends_it() {
     h.press("f7");
     h.engine(20);
     h.send(Msg::EngineGone);
-    assert!(h.screen().contains("the engine has stopped"), "{}", h.screen());
+    assert!(
+        h.screen().contains("the engine has stopped"),
+        "{}",
+        h.screen()
+    );
     assert!(!h.state.animated());
     h.press("esc");
     assert!(h.state.overlay.is_none());
@@ -137,15 +158,30 @@ fn the_first_difference_is_named() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
     h.press("f7");
-    let plain = Settings { strategy: skiplens::engine::decode::Strategy::Autoregressive, ..Settings::default() };
+    let plain = Settings {
+        strategy: skiplens::engine::decode::Strategy::Autoregressive,
+        ..Settings::default()
+    };
     let words = answer();
-    for (lane, at) in [(Lane::Autoregressive, 0), (Lane::SelfSpeculative, 0), (Lane::SelfSpeculative, 5)] {
+    for (lane, at) in [
+        (Lane::Autoregressive, 0),
+        (Lane::SelfSpeculative, 0),
+        (Lane::SelfSpeculative, 5),
+    ] {
         let round = Box::new(round(0, at, &plain, &words));
-        h.send(Msg::Engine(Event::Race { run: RunId(1), lane, round }));
+        h.send(Msg::Engine(Event::Race {
+            run: RunId(1),
+            lane,
+            round,
+        }));
     }
     assert_eq!(shown(&h).verdict(), Verdict::Same(1));
     let next = Box::new(round(1, 1, &plain, &words));
-    h.send(Msg::Engine(Event::Race { run: RunId(1), lane: Lane::Autoregressive, round: next }));
+    h.send(Msg::Engine(Event::Race {
+        run: RunId(1),
+        lane: Lane::Autoregressive,
+        round: next,
+    }));
     assert_eq!(shown(&h).verdict(), Verdict::Differs(1));
     assert!(h.screen().contains("differs at token 1"), "{}", h.screen());
 }
@@ -156,14 +192,18 @@ fn late_events_are_dropped() {
     h.ask("hi");
     let turns = h.state.turns.clone();
     let events = race(RunId(1), &Settings::default());
-    events.iter().for_each(|event| h.send(Msg::Engine(event.clone())));
+    events
+        .iter()
+        .for_each(|event| h.send(Msg::Engine(event.clone())));
     h.press("f7");
     for event in race(RunId(7), &Settings::default()) {
         h.send(Msg::Engine(event));
     }
     assert_eq!(shown(&h).verdict(), Verdict::Same(0));
     h.press("esc");
-    events.iter().for_each(|event| h.send(Msg::Engine(event.clone())));
+    events
+        .iter()
+        .for_each(|event| h.send(Msg::Engine(event.clone())));
     assert_eq!(shown(&h).verdict(), Verdict::Same(0));
     assert_eq!(h.state.turns, turns);
 }
@@ -173,10 +213,21 @@ fn a_failure_is_told() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
     h.press("f7");
-    h.send(Msg::Engine(Event::Failed { run: RunId(1), message: "no memory for two caches".into() }));
-    assert!(h.screen().contains("no memory for two caches"), "{}", h.screen());
+    h.send(Msg::Engine(Event::Failed {
+        run: RunId(1),
+        message: "no memory for two caches".into(),
+    }));
+    assert!(
+        h.screen().contains("no memory for two caches"),
+        "{}",
+        h.screen()
+    );
     assert_eq!(h.state.phase, Phase::Idle);
-    let cancelled = Event::Finished { run: RunId(1), reason: StopReason::Cancelled, stats: Default::default() };
+    let cancelled = Event::Finished {
+        run: RunId(1),
+        reason: StopReason::Cancelled,
+        stats: Default::default(),
+    };
     h.send(Msg::Engine(cancelled));
     h.press("esc");
     assert!(h.state.overlay.is_none());
@@ -187,7 +238,11 @@ fn a_failure_is_told() {
 fn a_race_is_the_yardstick_of_the_speed_up() {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
-    assert!(h.screen().contains("f7 compares with plain"), "{}", h.screen());
+    assert!(
+        h.screen().contains("f7 compares with plain"),
+        "{}",
+        h.screen()
+    );
     h.press("f7");
     h.engine(usize::MAX);
     h.press("esc");

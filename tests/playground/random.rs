@@ -90,7 +90,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (self.0 >> 33) % bound
     }
 }
@@ -101,7 +104,14 @@ fn anything(numbers: &mut Numbers) -> Msg {
         0..=10 => Msg::Key(key(KEYS[numbers.below(KEYS.len() as u64) as usize])),
         11..=13 => mouse(numbers),
         14 => Msg::Paste(
-            ["/set exit_layer 5", "漢字\u{1b}[2J", "a\nb", "/clear", "/model x"][numbers.below(5) as usize].into(),
+            [
+                "/set exit_layer 5",
+                "漢字\u{1b}[2J",
+                "a\nb",
+                "/clear",
+                "/model x",
+            ][numbers.below(5) as usize]
+                .into(),
         ),
         15 => Msg::Tick(Duration::from_millis(numbers.below(100_000))),
         16 => Msg::Edited("from the editor".into()),
@@ -121,15 +131,26 @@ fn kept(numbers: &mut Numbers) -> Msg {
     match numbers.below(7) {
         0 => Msg::SessionLoaded(session),
         1 | 2 => Msg::ReplayLoaded(session),
-        3 => Msg::SessionDeleted { id, own: numbers.below(2) == 0 },
+        3 => Msg::SessionDeleted {
+            id,
+            own: numbers.below(2) == 0,
+        },
         4 => Msg::SessionRestored(id),
         5 => Msg::SessionRenamed,
         _ => {
-            let mut shelf = super::support::Shelf { sessions: vec![session], own: id, ..Default::default() };
+            let mut shelf = super::support::Shelf {
+                sessions: vec![session],
+                own: id,
+                ..Default::default()
+            };
             if numbers.below(2) == 0 {
                 shelf.own.clear();
             }
-            Msg::Sessions { ask: numbers.below(60), listed: shelf.find(""), done: numbers.below(2) == 0 }
+            Msg::Sessions {
+                ask: numbers.below(60),
+                listed: shelf.find(""),
+                done: numbers.below(2) == 0,
+            }
         }
     }
 }
@@ -145,7 +166,12 @@ fn mouse(numbers: &mut Numbers) -> Msg {
     ];
     let kind = kinds[numbers.below(5) as usize];
     let (column, row) = (numbers.below(170) as u16, numbers.below(60) as u16);
-    Msg::Mouse(MouseEvent { kind, column, row, modifiers: crossterm::event::KeyModifiers::NONE })
+    Msg::Mouse(MouseEvent {
+        kind,
+        column,
+        row,
+        modifiers: crossterm::event::KeyModifiers::NONE,
+    })
 }
 
 /// An event of any run, at any time.
@@ -153,10 +179,27 @@ fn stray(numbers: &mut Numbers) -> Event {
     let run = RunId(numbers.below(40));
     match numbers.below(9) {
         0 => Event::Paused { run },
-        1 => Event::Finished { run, reason: StopReason::Eos, stats: Default::default() },
-        2 => Event::Failed { run, message: "failed\nbadly".into() },
-        3 => Event::Drafted { run, id: 1, text: " x".into(), p_draft: 0.5 },
-        4 => Event::Prefill { run, done: 1, total: 2, cached: 0 },
+        1 => Event::Finished {
+            run,
+            reason: StopReason::Eos,
+            stats: Default::default(),
+        },
+        2 => Event::Failed {
+            run,
+            message: "failed\nbadly".into(),
+        },
+        3 => Event::Drafted {
+            run,
+            id: 1,
+            text: " x".into(),
+            p_draft: 0.5,
+        },
+        4 => Event::Prefill {
+            run,
+            done: 1,
+            total: 2,
+            cached: 0,
+        },
         5 => loaded(),
         6 => super::support::lens(run).remove(numbers.below(3) as usize),
         7 => {
@@ -166,7 +209,10 @@ fn stray(numbers: &mut Numbers) -> Event {
         _ => {
             let words = super::support::answer();
             let at = numbers.below(words.len() as u64 - 1) as usize;
-            Event::Round { run, round: Box::new(round(0, at, &Settings::default(), &words)) }
+            Event::Round {
+                run,
+                round: Box::new(round(0, at, &Settings::default(), &words)),
+            }
         }
     }
 }
@@ -175,9 +221,17 @@ fn stray(numbers: &mut Numbers) -> Event {
 fn can_be_left(h: &mut Harness) {
     h.state.quit = false;
     h.press("esc esc esc esc");
-    assert!(h.state.run().is_none() && h.state.overlay.is_none(), "{:?}", h.state.phase);
+    assert!(
+        h.state.run().is_none() && h.state.overlay.is_none(),
+        "{:?}",
+        h.state.phase
+    );
     h.engine(usize::MAX);
-    assert!(!matches!(h.state.phase, Phase::Failed { .. }) || h.state.model.is_none(), "{:?}", h.state.phase);
+    assert!(
+        !matches!(h.state.phase, Phase::Failed { .. }) || h.state.model.is_none(),
+        "{:?}",
+        h.state.phase
+    );
     h.press("ctrl-c");
     assert!(h.state.quit);
 }
@@ -187,7 +241,10 @@ fn shown_keys_work(state: &State) {
     for (name, click) in hints(state).into_iter().flat_map(|hint| hint.keys) {
         if let (Click::Do(action), false) = (click, state.overlay.is_some()) {
             assert!(can(state, &action), "{name} {action:?}");
-            assert!(state.keys.key_of(state.context(), &action).is_some(), "{name} {action:?}");
+            assert!(
+                state.keys.key_of(state.context(), &action).is_some(),
+                "{name} {action:?}"
+            );
         }
     }
 }
@@ -265,11 +322,14 @@ fn a_frame_depends_on_the_state_alone() {
             _ => {}
         }
         let area = h.buffer().area;
-        let mut terminal = Terminal::new(TestBackend::new(area.width, area.height)).expect("a terminal");
+        let mut terminal =
+            Terminal::new(TestBackend::new(area.width, area.height)).expect("a terminal");
         let mut state = h.state.clone();
         let mut screen = skiplens::ui::Screen::default();
         let mut regions = None;
-        terminal.draw(|frame| regions = Some(screen.draw(&state, frame))).expect("a frame");
+        terminal
+            .draw(|frame| regions = Some(screen.draw(&state, frame)))
+            .expect("a frame");
         assert_eq!(terminal.backend().buffer(), h.buffer(), "step {step}");
         update(&mut state, Msg::Drawn(regions.expect("regions")));
         assert_eq!(state, h.state);

@@ -21,7 +21,15 @@ fn playing() -> (Harness, Vec<Turn>) {
 
 /// Turns without what belongs to the program that runs: their numbers.
 fn plain(turns: &[Turn]) -> Vec<Turn> {
-    turns.iter().map(|turn| Turn { id: 0, run: None, lens: None, ..turn.clone() }).collect()
+    turns
+        .iter()
+        .map(|turn| Turn {
+            id: 0,
+            run: None,
+            lens: None,
+            ..turn.clone()
+        })
+        .collect()
 }
 
 fn course(h: &Harness) -> Course {
@@ -48,7 +56,11 @@ fn time_plays_it_and_the_end_is_what_was_recorded() {
     assert_eq!(h.state.phase, Phase::Idle);
     assert!(h.screen().contains("at the end"), "{}", h.screen());
     h.press("space");
-    assert_eq!((course(&h), progress(&h).0), (Course::Playing, 0), "again from the start");
+    assert_eq!(
+        (course(&h), progress(&h).0),
+        (Course::Playing, 0),
+        "again from the start"
+    );
 }
 
 #[test]
@@ -66,9 +78,18 @@ fn leaving_brings_back_the_chat_as_it_was() {
     (expected.look, expected.config) = (h.state.look, h.state.config.clone());
     h.state.regions = expected.regions.clone();
     let view = h.state.view.clone();
-    assert_eq!((h.state.turns.clone(), h.state.prompt.clone()), (expected.turns, expected.prompt));
-    assert_eq!((view, h.state.focus, h.state.settings.clone()), (expected.view, expected.focus, expected.settings));
-    assert!(h.state.replay.is_none() && h.commands.len() == 1, "the engine heard nothing of it");
+    assert_eq!(
+        (h.state.turns.clone(), h.state.prompt.clone()),
+        (expected.turns, expected.prompt)
+    );
+    assert_eq!(
+        (view, h.state.focus, h.state.settings.clone()),
+        (expected.view, expected.focus, expected.settings)
+    );
+    assert!(
+        h.state.replay.is_none() && h.commands.len() == 1,
+        "the engine heard nothing of it"
+    );
 }
 
 #[test]
@@ -80,7 +101,11 @@ fn pausing_stepping_and_scrubbing() {
     assert_eq!(progress(&h).0, 0, "time stands still");
     h.press("s s enter");
     assert_eq!(progress(&h).0, 3);
-    assert!(matches!(h.state.phase, Phase::Paused { .. }) && h.screen().contains("paused"), "{}", h.screen());
+    assert!(
+        matches!(h.state.phase, Phase::Paused { .. }) && h.screen().contains("paused"),
+        "{}",
+        h.screen()
+    );
     assert_eq!(h.state.turns[0].rounds[..], turns[0].rounds[..3]);
     h.press("shift-right right left left");
     assert_eq!(progress(&h).0, 12);
@@ -94,7 +119,11 @@ fn pausing_stepping_and_scrubbing() {
     let track = h.find(&Target::Scrub);
     h.mouse(MouseEventKind::Down(MouseButton::Left), track.x, track.y);
     assert_eq!(progress(&h).0, 0);
-    h.mouse(MouseEventKind::Drag(MouseButton::Left), track.x + track.width / 2, track.y + 3);
+    h.mouse(
+        MouseEventKind::Drag(MouseButton::Left),
+        track.x + track.width / 2,
+        track.y + 3,
+    );
     let half = progress(&h);
     assert!(half.0 > half.1 / 3 && half.0 < half.1 * 2 / 3, "{half:?}");
     h.mouse(MouseEventKind::Up(MouseButton::Left), 0, 0);
@@ -126,7 +155,14 @@ fn nothing_can_be_changed_or_said() {
     let settings = h.state.settings.clone();
     h.write("hello");
     h.send(Msg::Paste("hello".into()));
-    for action in [Action::Send, Action::Regenerate, Action::Clear, Action::Race, Action::Models, Action::Sessions] {
+    for action in [
+        Action::Send,
+        Action::Regenerate,
+        Action::Clear,
+        Action::Race,
+        Action::Models,
+        Action::Sessions,
+    ] {
         h.send(Msg::Action(action));
     }
     h.press("alt-right alt-up f8 ctrl-l tab right 7 enter");
@@ -145,7 +181,11 @@ fn tokens_are_inspected() {
     h.press("end tab tab left");
     assert_eq!(h.state.focus, Pane::Chat);
     assert!(h.screen().contains("p verify"), "{}", h.screen());
-    assert!(h.screen().contains("the journal holds no"), "{}", h.screen());
+    assert!(
+        h.screen().contains("the journal holds no"),
+        "{}",
+        h.screen()
+    );
 }
 
 #[test]
@@ -166,7 +206,11 @@ fn alone_it_needs_no_model_and_ends_with_the_program() {
     h.state.play_alone(said("Old", 1), 2.0, 3);
     h.draw();
     assert_eq!(progress(&h).0, 3);
-    assert!(h.screen().contains("SmolLM2-135M-LayerSkip"), "{}", h.screen());
+    assert!(
+        h.screen().contains("SmolLM2-135M-LayerSkip"),
+        "{}",
+        h.screen()
+    );
     assert!(h.screen().contains("playing  2×"), "{}", h.screen());
     h.press("esc");
     assert!(h.state.quit && h.effects == [Effect::Quit]);
@@ -177,7 +221,10 @@ fn the_list_and_a_command_begin_it() {
     let mut h = Harness::ready(100, 30);
     let sessions = vec![said("Old", 1)];
     let id = sessions[0].header.id.clone();
-    let mut shelf = Shelf { sessions, ..Shelf::default() };
+    let mut shelf = Shelf {
+        sessions,
+        ..Shelf::default()
+    };
     h.press("ctrl-s");
     shelf.serve(&mut h);
     h.press("ctrl-r");
@@ -192,7 +239,11 @@ fn the_list_and_a_command_begin_it() {
 #[test]
 fn the_next_event_is_waited_for_and_not_longer() {
     let (mut h, _) = playing();
-    assert_eq!(h.state.due_in(), Some(std::time::Duration::ZERO), "the clock is read first");
+    assert_eq!(
+        h.state.due_in(),
+        Some(std::time::Duration::ZERO),
+        "the clock is read first"
+    );
     h.tick(1000);
     let due = h.state.due_in().expect("something to come");
     assert!(due > std::time::Duration::ZERO);
@@ -205,7 +256,12 @@ fn what_if_works_on_what_the_journal_holds() {
     let (mut h, _) = playing();
     h.press("end f4");
     assert!(h.state.overlay.is_none());
-    assert!(h.state.notice.as_ref().is_some_and(|notice| notice.text.contains("journal does not hold")));
+    assert!(
+        h.state
+            .notice
+            .as_ref()
+            .is_some_and(|notice| notice.text.contains("journal does not hold"))
+    );
     let mut asked = Harness::ready(100, 30);
     asked.ask("Why is the sky blue?");
     asked.press("f4");
@@ -220,7 +276,11 @@ fn what_if_works_on_what_the_journal_holds() {
     h.press("up enter");
     assert!(h.state.overlay.is_none() && h.state.settings == settings && h.commands.is_empty());
     h.press("tab tab left");
-    assert!(h.screen().contains("first agreed") || h.screen().contains("no layer agrees"), "{}", h.screen());
+    assert!(
+        h.screen().contains("first agreed") || h.screen().contains("no layer agrees"),
+        "{}",
+        h.screen()
+    );
 }
 
 #[test]
@@ -228,8 +288,23 @@ fn recorded_detail_asks_every_layer_once_the_answer_is_there() {
     let mut h = Harness::ready(100, 30);
     h.press("tab tab d tab tab");
     h.ask("Why?");
-    assert!(matches!(h.commands.last(), Some(Command::Lens { .. })), "{:?}", h.commands);
-    assert!(h.state.turns[0].lens.as_ref().is_some_and(|lens| lens.complete()));
+    assert!(
+        matches!(h.commands.last(), Some(Command::Lens { .. })),
+        "{:?}",
+        h.commands
+    );
+    assert!(
+        h.state.turns[0]
+            .lens
+            .as_ref()
+            .is_some_and(|lens| lens.complete())
+    );
     h.press("f4");
-    assert_eq!(h.commands.iter().filter(|command| matches!(command, Command::Lens { .. })).count(), 1);
+    assert_eq!(
+        h.commands
+            .iter()
+            .filter(|command| matches!(command, Command::Lens { .. }))
+            .count(),
+        1
+    );
 }

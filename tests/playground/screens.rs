@@ -30,21 +30,40 @@ fn snapshot(name: &str, h: &Harness) {
 fn palettes() {
     for theme in ThemeName::ALL {
         for (width, height) in [(80, 24), (160, 50)] {
-            let look = Look { theme, ..Look::default() };
-            snapshot(&format!("{}-{width}x{height}", theme.label()), &scene(width, height, look));
+            let look = Look {
+                theme,
+                ..Look::default()
+            };
+            snapshot(
+                &format!("{}-{width}x{height}", theme.label()),
+                &scene(width, height, look),
+            );
         }
     }
 }
 
 #[test]
 fn poor_terminals() {
-    let plain = Look { depth: ColorDepth::None, ..Look::default() };
+    let plain = Look {
+        depth: ColorDepth::None,
+        ..Look::default()
+    };
     snapshot("no-color-80x24", &scene(80, 24, plain));
-    let few = Look { depth: ColorDepth::Ansi16, ..Look::default() };
+    let few = Look {
+        depth: ColorDepth::Ansi16,
+        ..Look::default()
+    };
     snapshot("ansi16-80x24", &scene(80, 24, few));
-    let many = Look { depth: ColorDepth::Ansi256, ..Look::default() };
+    let many = Look {
+        depth: ColorDepth::Ansi256,
+        ..Look::default()
+    };
     snapshot("ansi256-80x24", &scene(80, 24, many));
-    let ascii = Look { ascii: true, depth: ColorDepth::Ansi16, ..Look::default() };
+    let ascii = Look {
+        ascii: true,
+        depth: ColorDepth::Ansi16,
+        ..Look::default()
+    };
     let h = scene(80, 24, ascii);
     assert!(h.screen().is_ascii(), "{}", h.screen());
     snapshot("ascii-80x24", &h);
@@ -53,9 +72,14 @@ fn poor_terminals() {
 #[test]
 fn moments() {
     let mut h = Harness::starting(80, 24, Options::default());
-    h.send(Msg::Engine(Event::Loading { stage: "reading weights".into(), fraction: Some(0.4) }));
+    h.send(Msg::Engine(Event::Loading {
+        stage: "reading weights".into(),
+        fraction: Some(0.4),
+    }));
     snapshot("loading", &h);
-    h.send(Msg::Engine(Event::LoadFailed("model.gguf: tensor blk.3.attn_q.weight is missing".into())));
+    h.send(Msg::Engine(Event::LoadFailed(
+        "model.gguf: tensor blk.3.attn_q.weight is missing".into(),
+    )));
     snapshot("load-failed", &h);
     let mut h = Harness::ready(80, 24);
     snapshot("welcome", &h);
@@ -63,8 +87,12 @@ fn moments() {
     h.press("enter");
     h.engine(1);
     snapshot("prefill", &h);
-    let message = "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
-    h.send(Msg::Engine(Event::Failed { run: RunId(0), message: message.into() }));
+    let message =
+        "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
+    h.send(Msg::Engine(Event::Failed {
+        run: RunId(0),
+        message: message.into(),
+    }));
     snapshot("run-failed", &h);
     h.press("f1");
     snapshot("help", &h);
@@ -99,7 +127,11 @@ fn what_if() {
         snapshot(&format!("what-if-{width}x{height}"), &h);
     }
     let mut h = Harness::ready(80, 24);
-    h.state.look = Look { ascii: true, depth: ColorDepth::None, ..Look::default() };
+    h.state.look = Look {
+        ascii: true,
+        depth: ColorDepth::None,
+        ..Look::default()
+    };
     h.ask("Why is the sky blue?");
     h.press("f4");
     h.engine(1);
@@ -109,7 +141,11 @@ fn what_if() {
 
 #[test]
 fn overlays_in_other_palettes() {
-    for theme in [ThemeName::Light, ThemeName::ColorBlind, ThemeName::Monochrome] {
+    for theme in [
+        ThemeName::Light,
+        ThemeName::ColorBlind,
+        ThemeName::Monochrome,
+    ] {
         let mut h = Harness::ready(100, 30);
         h.state.look.theme = theme;
         h.ask("Why is the sky blue?");
@@ -168,11 +204,25 @@ fn sessions() {
     for (width, height) in [(80, 24), (160, 50)] {
         let mut h = Harness::ready(width, height);
         h.ask("What is the tide?");
-        let titles = ["A file that is broken", "Why is the sky blue?", "夜の空はなぜ暗いのですか", "What is the tide?"];
-        let sessions: Vec<_> = titles.iter().zip(0..).map(|(title, at)| said(title, at)).collect();
+        let titles = [
+            "A file that is broken",
+            "Why is the sky blue?",
+            "夜の空はなぜ暗いのですか",
+            "What is the tide?",
+        ];
+        let sessions: Vec<_> = titles
+            .iter()
+            .zip(0..)
+            .map(|(title, at)| said(title, at))
+            .collect();
         let id = |at: usize| sessions[at].header.id.clone();
         let (own, broken) = (id(3), vec![id(0)]);
-        let mut shelf = Shelf { sessions, own, broken, ..Shelf::default() };
+        let mut shelf = Shelf {
+            sessions,
+            own,
+            broken,
+            ..Shelf::default()
+        };
         h.press("ctrl-s");
         shelf.serve(&mut h);
         h.press("down down");
@@ -203,10 +253,24 @@ fn picture() {
     h.press("end tab tab left");
     let picture = skiplens::ui::picture(h.buffer(), h.state.look);
     assert!(picture.rows.len() == 30 && picture.rows.iter().all(|row| row.len() == 100));
-    let text = |row: &Vec<Cell>| row.iter().map(|cell| cell.symbol.as_str()).collect::<String>();
-    let rows: Vec<String> = picture.rows.iter().map(|row| text(row).trim_end().to_owned()).collect();
+    let text = |row: &Vec<Cell>| {
+        row.iter()
+            .map(|cell| cell.symbol.as_str())
+            .collect::<String>()
+    };
+    let rows: Vec<String> = picture
+        .rows
+        .iter()
+        .map(|row| text(row).trim_end().to_owned())
+        .collect();
     assert_eq!(rows.join("\n"), h.screen());
-    assert!(picture.rows.iter().flatten().any(|cell| cell.style.reversed));
+    assert!(
+        picture
+            .rows
+            .iter()
+            .flatten()
+            .any(|cell| cell.style.reversed)
+    );
     let svg = picture.svg();
     assert!(svg.contains("夜") && svg.contains("&lt;b&gt;") && svg.contains("#8fd19e"));
 }

@@ -7,26 +7,52 @@ use skiplens::app::{Effect, Msg, Overlay, Phase, Target};
 fn browsing() -> (Harness, Shelf) {
     let mut h = Harness::ready(100, 30);
     h.ask("What is the tide?");
-    let sessions = vec![said("Broken", 0), said("Why is the sky blue?", 1), said("What is the tide?", 2)];
-    let (own, broken) = (sessions[2].header.id.clone(), vec![sessions[0].header.id.clone()]);
-    let mut shelf = Shelf { sessions, own, broken, ..Shelf::default() };
+    let sessions = vec![
+        said("Broken", 0),
+        said("Why is the sky blue?", 1),
+        said("What is the tide?", 2),
+    ];
+    let (own, broken) = (
+        sessions[2].header.id.clone(),
+        vec![sessions[0].header.id.clone()],
+    );
+    let mut shelf = Shelf {
+        sessions,
+        own,
+        broken,
+        ..Shelf::default()
+    };
     h.press("ctrl-s");
     shelf.serve(&mut h);
     (h, shelf)
 }
 
 fn titles(h: &Harness) -> Vec<String> {
-    let Some(Overlay::Sessions(list)) = &h.state.overlay else { panic!("no list:\n{}", h.screen()) };
-    list.listed.iter().map(|listed| listed.summary.totals.title.clone()).collect()
+    let Some(Overlay::Sessions(list)) = &h.state.overlay else {
+        panic!("no list:\n{}", h.screen())
+    };
+    list.listed
+        .iter()
+        .map(|listed| listed.summary.totals.title.clone())
+        .collect()
 }
 
 #[test]
 fn the_list_shows_the_newest_first_and_marks_its_own() {
     let (h, _) = browsing();
-    assert_eq!(titles(&h), ["What is the tide?", "Why is the sky blue?", "Broken"]);
+    assert_eq!(
+        titles(&h),
+        ["What is the tide?", "Why is the sky blue?", "Broken"]
+    );
     let screen = h.screen();
-    assert!(screen.contains("2026-11-23 16:22") && screen.contains("this is the session on the screen"), "{screen}");
-    assert!(screen.contains("cannot be read") && screen.contains("enter open"), "{screen}");
+    assert!(
+        screen.contains("2026-11-23 16:22") && screen.contains("this is the session on the screen"),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("cannot be read") && screen.contains("enter open"),
+        "{screen}"
+    );
 }
 
 #[test]
@@ -40,8 +66,15 @@ fn letters_search_titles_and_text() {
     h.write("nowhere to be found");
     shelf.serve(&mut h);
     assert!(h.screen().contains("nothing matches"), "{}", h.screen());
-    h.send(Msg::Sessions { ask: 1, listed: Vec::new(), done: false });
-    assert!(!h.screen().contains("searching"), "late answers do not count");
+    h.send(Msg::Sessions {
+        ask: 1,
+        listed: Vec::new(),
+        done: false,
+    });
+    assert!(
+        !h.screen().contains("searching"),
+        "late answers do not count"
+    );
 }
 
 #[test]
@@ -63,11 +96,17 @@ fn a_broken_file_is_explained_and_not_opened() {
     for key in ["enter", "f2", "ctrl-r"] {
         h.press(key);
         assert!(h.effects.is_empty() && h.state.overlay.is_some(), "{key}");
-        assert!(h.state.notice.as_ref().is_some_and(|notice| notice.wrong), "{key}");
+        assert!(
+            h.state.notice.as_ref().is_some_and(|notice| notice.wrong),
+            "{key}"
+        );
     }
     h.press("delete");
     h.state.overlay.as_ref().expect("the list stays");
-    assert!(matches!(h.effects[..], [Effect::DeleteSession(_)]), "even that can be deleted");
+    assert!(
+        matches!(h.effects[..], [Effect::DeleteSession(_)]),
+        "even that can be deleted"
+    );
     shelf.serve(&mut h);
     assert_eq!(titles(&h).len(), 2);
 }
@@ -76,7 +115,11 @@ fn a_broken_file_is_explained_and_not_opened() {
 fn a_title_is_written_in_place() {
     let (mut h, mut shelf) = browsing();
     h.press("down f2");
-    assert!(h.screen().contains("title Why is the sky blue?"), "{}", h.screen());
+    assert!(
+        h.screen().contains("title Why is the sky blue?"),
+        "{}",
+        h.screen()
+    );
     h.press("ctrl-u");
     h.write("Blue");
     h.press("esc");
@@ -96,7 +139,11 @@ fn deleting_is_taken_back_key_by_key() {
     h.press("down delete");
     shelf.serve(&mut h);
     assert_eq!(titles(&h), ["What is the tide?", "Broken"]);
-    assert!(h.screen().contains("ctrl-u takes that back"), "{}", h.screen());
+    assert!(
+        h.screen().contains("ctrl-u takes that back"),
+        "{}",
+        h.screen()
+    );
     h.press("delete");
     shelf.serve(&mut h);
     h.press("esc ctrl-s");
@@ -107,7 +154,9 @@ fn deleting_is_taken_back_key_by_key() {
     h.press("ctrl-u");
     shelf.serve(&mut h);
     assert_eq!(titles(&h).len(), 3);
-    let Some(Overlay::Sessions(list)) = &h.state.overlay else { panic!() };
+    let Some(Overlay::Sessions(list)) = &h.state.overlay else {
+        panic!()
+    };
     assert_eq!(list.selected, 1, "what came back is chosen");
     h.press("ctrl-u");
     assert!(h.effects.is_empty(), "nothing more to take back");
@@ -128,16 +177,28 @@ fn deleting_the_own_session_begins_a_new_chat_but_not_under_an_answer() {
         other => panic!("{other:?}"),
     };
     let listed = browsing().0;
-    let Some(Overlay::Sessions(list)) = &listed.state.overlay else { panic!() };
-    h.send(Msg::Sessions { ask, listed: list.listed.clone(), done: true });
+    let Some(Overlay::Sessions(list)) = &listed.state.overlay else {
+        panic!()
+    };
+    h.send(Msg::Sessions {
+        ask,
+        listed: list.listed.clone(),
+        done: true,
+    });
     for keys in ["delete", "down enter", "ctrl-r"] {
         h.press(keys);
         assert!(h.effects.is_empty() && h.state.run().is_some(), "{keys}");
-        assert!(h.state.notice.as_ref().is_some_and(|notice| notice.wrong), "{keys}");
+        assert!(
+            h.state.notice.as_ref().is_some_and(|notice| notice.wrong),
+            "{keys}"
+        );
     }
     h.press("esc");
     h.ask_command("/load last");
-    assert!(h.effects.is_empty() && !matches!(h.state.phase, Phase::Idle), "an answer is not thrown away");
+    assert!(
+        h.effects.is_empty() && !matches!(h.state.phase, Phase::Idle),
+        "an answer is not thrown away"
+    );
 }
 
 #[test]
@@ -181,7 +242,11 @@ fn a_cleared_chat_is_followed_by_a_session_of_its_own() {
                 h.press("esc");
             }
             h.ask("And the moon?");
-            assert_eq!((h.state.turns.len(), begins(&h)), if back { (2, false) } else { (1, true) }, "{clear}");
+            assert_eq!(
+                (h.state.turns.len(), begins(&h)),
+                if back { (2, false) } else { (1, true) },
+                "{clear}"
+            );
         }
     }
     let mut h = Harness::ready(100, 30);

@@ -12,7 +12,11 @@ fn a_run_is_paused_stepped_and_goes_on() {
     h.engine(20);
     h.press("f5");
     h.engine(9);
-    assert!(matches!(h.state.phase, Phase::Paused { .. }), "{:?}", h.state.phase);
+    assert!(
+        matches!(h.state.phase, Phase::Paused { .. }),
+        "{:?}",
+        h.state.phase
+    );
     assert!(h.screen().contains("paused"), "{}", h.screen());
     let rounds = h.state.turns[0].rounds.len();
     h.press("f6");
@@ -23,7 +27,10 @@ fn a_run_is_paused_stepped_and_goes_on() {
     h.press("f5");
     assert_eq!(h.commands.last(), Some(&Command::Resume));
     h.send(Msg::Engine(Event::Paused { run: RunId(0) }));
-    assert!(matches!(h.state.phase, Phase::Generating { .. }), "a late pause changes nothing");
+    assert!(
+        matches!(h.state.phase, Phase::Generating { .. }),
+        "a late pause changes nothing"
+    );
     h.engine(usize::MAX);
     assert_eq!(h.state.phase, Phase::Idle);
 }
@@ -40,7 +47,11 @@ fn layers_appear_while_it_writes() {
     h.press("d");
     assert!(matches!(h.commands.last(), Some(Command::Settings(settings)) if settings.detail));
     h.engine(12);
-    assert!(h.screen().contains("newest token") && h.screen().contains("first agreed"), "{}", h.screen());
+    assert!(
+        h.screen().contains("newest token") && h.screen().contains("first agreed"),
+        "{}",
+        h.screen()
+    );
     let before = h.state.inspected();
     h.engine(12);
     assert!(h.state.inspected() > before && h.state.view.cursor.is_none());
@@ -70,10 +81,18 @@ fn a_step_shows_what_is_drafted_and_how_likely() {
     h.write("hi");
     h.press("enter f5");
     h.engine(3);
-    h.send(Msg::Engine(Event::Drafted { run: RunId(0), id: 5, text: "The".into(), p_draft: 0.625 }));
+    h.send(Msg::Engine(Event::Drafted {
+        run: RunId(0),
+        id: 5,
+        text: "The".into(),
+        p_draft: 0.625,
+    }));
     h.send(Msg::Engine(Event::Paused { run: RunId(0) }));
     let screen = h.screen();
-    assert!(screen.contains("“The”") && screen.contains("62.5 %"), "{screen}");
+    assert!(
+        screen.contains("“The”") && screen.contains("62.5 %"),
+        "{screen}"
+    );
 }
 
 #[test]
@@ -89,7 +108,10 @@ fn rounds_are_walked_and_clicked() {
     h.press("home");
     assert_eq!(h.state.view.cursor.map(|at| at.round), Some(0));
     h.press("end");
-    let area = h.find(&Target::Round { turn: 0, round: last - 3 });
+    let area = h.find(&Target::Round {
+        turn: 0,
+        round: last - 3,
+    });
     h.click(area.x, area.y);
     assert_eq!(h.state.view.cursor.map(|at| at.round), Some(last - 3));
     assert!(h.screen().contains("ms"), "{}", h.screen());
@@ -105,7 +127,12 @@ fn the_inspector_shows_layers_and_alternatives_where_they_were_recorded() {
     h.engine(usize::MAX);
     h.press("left");
     let screen = h.screen();
-    for words in ["first agreed: layer 12", "entropy 0.70", "80.0 %", "p verify"] {
+    for words in [
+        "first agreed: layer 12",
+        "entropy 0.70",
+        "80.0 %",
+        "p verify",
+    ] {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
 }
@@ -117,6 +144,12 @@ fn plain_decoding_is_told_as_such() {
     h.ask_command("/set strategy autoregressive");
     h.ask("hi");
     let screen = h.screen();
-    assert!(screen.contains("nothing drafted") && screen.contains("ms a token"), "{screen}");
-    assert!(!screen.contains("0/0") && !screen.contains("ms draft"), "{screen}");
+    assert!(
+        screen.contains("nothing drafted") && screen.contains("ms a token"),
+        "{screen}"
+    );
+    assert!(
+        !screen.contains("0/0") && !screen.contains("ms draft"),
+        "{screen}"
+    );
 }

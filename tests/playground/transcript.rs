@@ -19,7 +19,10 @@ fn the_end_is_followed_only_from_the_end() {
     h.press("pageup");
     let first = h.state.regions.transcript.first;
     h.engine(60);
-    assert_eq!(h.state.regions.transcript.first, first, "stays where it was left");
+    assert_eq!(
+        h.state.regions.transcript.first, first,
+        "stays where it was left"
+    );
     h.press("pagedown pagedown pagedown pagedown pagedown");
     assert_eq!(h.state.view.top, None, "at the end it follows again");
     let chat = h.find(&Target::Chat);
@@ -41,11 +44,19 @@ fn tokens_are_walked_and_clicked() {
     assert!(at < last);
     h.press("up");
     assert!(h.state.view.cursor.expect("a cursor") < at);
-    let first = TokenRef { turn: 0, round: 0, slot: 0 };
+    let first = TokenRef {
+        turn: 0,
+        round: 0,
+        slot: 0,
+    };
     let area = h.find(&Target::Token(first));
     h.click(area.x, area.y);
     assert_eq!(h.state.view.cursor, Some(first));
-    assert!(h.screen().contains("accepted") && h.screen().contains("“The”"), "{}", h.screen());
+    assert!(
+        h.screen().contains("accepted") && h.screen().contains("“The”"),
+        "{}",
+        h.screen()
+    );
     h.press("left left");
     assert_eq!(h.state.view.cursor, Some(first), "nothing before the first");
 }
@@ -55,7 +66,9 @@ fn walking_visits_every_token_once_and_rejected_ones_only_when_shown() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
     let rounds = h.state.turns[0].rounds.clone();
-    let (kept, all) = rounds.iter().fold((0, 0), |(kept, all), r| (kept + r.len(), all + r.len() + r.rejected()));
+    let (kept, all) = rounds.iter().fold((0, 0), |(kept, all), r| {
+        (kept + r.len(), all + r.len() + r.rejected())
+    });
     for (keys, expected) in [("tab", kept), ("ctrl-x tab", all)] {
         h.press("esc");
         h.state.focus = Pane::Controls;
@@ -83,7 +96,8 @@ fn the_cursor_scrolls_into_sight() {
     for _ in 0..200 {
         h.press("left");
         let cursor = h.state.view.cursor.expect("a cursor");
-        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[cursor.round], cursor.slot).expect("a token");
+        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[cursor.round], cursor.slot)
+            .expect("a token");
         if !token.text.trim().is_empty() {
             h.find(&Target::Token(cursor));
         }
@@ -94,7 +108,12 @@ fn the_cursor_scrolls_into_sight() {
 fn rejected_drafts_are_struck_through_in_place() {
     let mut h = Harness::ready(100, 30);
     h.ask("hi");
-    let struck = |h: &Harness| h.buffer().content.iter().any(|c| c.modifier.contains(Modifier::CROSSED_OUT));
+    let struck = |h: &Harness| {
+        h.buffer()
+            .content
+            .iter()
+            .any(|c| c.modifier.contains(Modifier::CROSSED_OUT))
+    };
     assert!(!struck(&h));
     h.press("ctrl-x");
     assert!(struck(&h));
@@ -108,12 +127,16 @@ fn every_origin_looks_different_without_colours() {
     let mut looks = std::collections::BTreeMap::new();
     for (area, target) in h.state.regions.areas() {
         let Target::Token(at) = target else { continue };
-        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[at.round], at.slot).expect("a token");
+        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[at.round], at.slot)
+            .expect("a token");
         let cell = &h.buffer()[(area.x, area.y)];
         assert_eq!(cell.fg, ratatui::style::Color::Reset);
-        looks.entry(format!("{:?}", token.origin)).or_insert(cell.modifier);
+        looks
+            .entry(format!("{:?}", token.origin))
+            .or_insert(cell.modifier);
     }
-    let origins = [Origin::Accepted, Origin::Corrected, Origin::Bonus].map(|o| looks[&format!("{:?}", Some(o))]);
+    let origins = [Origin::Accepted, Origin::Corrected, Origin::Bonus]
+        .map(|o| looks[&format!("{:?}", Some(o))]);
     assert!(origins[0] != origins[1] && origins[1] != origins[2] && origins[0] != origins[2]);
 }
 
@@ -123,15 +146,39 @@ fn unsafe_characters_never_reach_the_terminal() {
     let mut h = Harness::ready(100, 30);
     h.send(Msg::Paste(evil.into()));
     h.press("enter");
-    h.send(Msg::Engine(Event::Drafted { run: RunId(0), id: 1, text: evil.into(), p_draft: 0.5 }));
+    h.send(Msg::Engine(Event::Drafted {
+        run: RunId(0),
+        id: 1,
+        text: evil.into(),
+        p_draft: 0.5,
+    }));
     let mut round = super::support::round(0, 0, &Default::default(), &vec![evil.to_string(); 9]);
-    round.drafted.iter_mut().for_each(|token| token.text = evil.into());
-    h.send(Msg::Engine(Event::Round { run: RunId(0), round: Box::new(round) }));
+    round
+        .drafted
+        .iter_mut()
+        .for_each(|token| token.text = evil.into());
+    h.send(Msg::Engine(Event::Round {
+        run: RunId(0),
+        round: Box::new(round),
+    }));
     h.press("tab tab ctrl-x left");
-    h.send(Msg::Engine(Event::Failed { run: RunId(0), message: evil.into() }));
+    h.send(Msg::Engine(Event::Failed {
+        run: RunId(0),
+        message: evil.into(),
+    }));
     h.send(Msg::Wrong(evil.into()));
-    let symbols: String = h.buffer().content.iter().map(|cell| cell.symbol()).collect();
-    assert!(symbols.chars().all(|c| !skiplens::transcript::text::acts(c)), "{symbols:?}");
+    let symbols: String = h
+        .buffer()
+        .content
+        .iter()
+        .map(|cell| cell.symbol())
+        .collect();
+    assert!(
+        symbols
+            .chars()
+            .all(|c| !skiplens::transcript::text::acts(c)),
+        "{symbols:?}"
+    );
     assert!(symbols.contains("␛]0;owned␇"), "{}", h.screen());
 }
 
@@ -162,7 +209,13 @@ fn turns_are_regenerated_edited_continued_and_cleared() {
     h.engine(1);
     let before = h.state.turns[0].answer();
     h.press("tab tab c");
-    let Some(Command::Generate { prompt: Prompt::Chat(messages), .. }) = h.commands.last() else { panic!() };
+    let Some(Command::Generate {
+        prompt: Prompt::Chat(messages),
+        ..
+    }) = h.commands.last()
+    else {
+        panic!()
+    };
     assert_eq!(messages.last().expect("a message").content, before);
     h.engine(usize::MAX);
     assert!(h.state.turns[0].answer().starts_with(&before) && h.state.turns.len() == 1);
@@ -178,8 +231,14 @@ fn a_completion_goes_on_with_the_text_as_it_stands() {
     assert_eq!(h.state.mode, Mode::Completion);
     h.ask("Once upon a time");
     let sent = h.commands.last();
-    assert!(matches!(sent, Some(Command::Generate { prompt: Prompt::Text(t), .. }) if t == "Once upon a time"));
-    assert!(h.screen().contains("text Once upon a timeThe sky looks"), "{}", h.screen());
+    assert!(
+        matches!(sent, Some(Command::Generate { prompt: Prompt::Text(t), .. }) if t == "Once upon a time")
+    );
+    assert!(
+        h.screen().contains("text Once upon a timeThe sky looks"),
+        "{}",
+        h.screen()
+    );
 }
 
 #[test]
@@ -189,7 +248,10 @@ fn finished_answers_can_be_shown_as_markdown() {
     assert!(h.screen().contains("**Rayleigh"));
     h.press("tab tab m");
     let screen = h.screen();
-    assert!(screen.contains("Rayleigh scattering") && !screen.contains("**"), "{screen}");
+    assert!(
+        screen.contains("Rayleigh scattering") && !screen.contains("**"),
+        "{screen}"
+    );
     assert!(screen.contains("• violet"), "{screen}");
     h.press("m");
     assert!(h.screen().contains("**Rayleigh"));
@@ -205,16 +267,34 @@ fn tokens_stay_within_reach_in_markdown() {
     h.ask("hi");
     h.press("ctrl-x tab tab m");
     let screen = h.screen();
-    assert!(screen.contains("layer │ share") && screen.contains("12    │  31 %"), "{screen}");
-    assert!(screen.contains("See the paper (https://arxiv.org/abs/2404.16710), section"), "{screen}");
+    assert!(
+        screen.contains("layer │ share") && screen.contains("12    │  31 %"),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("See the paper (https://arxiv.org/abs/2404.16710), section"),
+        "{screen}"
+    );
     let reversed = |h: &Harness| {
-        let cells = h.buffer().content.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+        let cells = h
+            .buffer()
+            .content
+            .iter()
+            .filter(|cell| cell.modifier.contains(Modifier::REVERSED));
         cells.map(|cell| cell.symbol()).collect::<String>()
     };
     let word = |h: &Harness, text: &str| {
         let rows: Vec<String> = h.screen().lines().map(str::to_string).collect();
-        let row = rows.iter().position(|row| row.contains(text)).expect("a row");
-        (rows[row][..rows[row].find(text).expect("a word")].chars().count() as u16, row as u16)
+        let row = rows
+            .iter()
+            .position(|row| row.contains(text))
+            .expect("a row");
+        (
+            rows[row][..rows[row].find(text).expect("a word")]
+                .chars()
+                .count() as u16,
+            row as u16,
+        )
     };
     let (column, row) = word(&h, "share");
     h.click(column, row);
@@ -226,13 +306,26 @@ fn tokens_stay_within_reach_in_markdown() {
     let at = h.state.view.cursor.expect("a cursor");
     h.press("right right");
     assert!(h.state.view.cursor > Some(at));
-    assert!(reversed(&h).trim_start().starts_with('4'), "{}", reversed(&h));
+    assert!(
+        reversed(&h).trim_start().starts_with('4'),
+        "{}",
+        reversed(&h)
+    );
     let mut visited = 0;
-    while h.state.view.cursor > Some(TokenRef { turn: 0, round: 0, slot: 0 }) {
+    while h.state.view.cursor
+        > Some(TokenRef {
+            turn: 0,
+            round: 0,
+            slot: 0,
+        })
+    {
         h.press("left");
         visited += 1;
     }
-    assert!(visited > 20, "every kept token is walked, and no rejected one: {visited}");
+    assert!(
+        visited > 20,
+        "every kept token is walked, and no rejected one: {visited}"
+    );
 }
 
 #[test]
@@ -242,7 +335,10 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     h.press("enter");
     assert_eq!(h.state.prompt.text(), "early");
     h.send(Msg::Engine(super::support::loaded()));
-    assert!(matches!(h.commands.last(), Some(Command::Generate { .. })), "sent as soon as the model is there");
+    assert!(
+        matches!(h.commands.last(), Some(Command::Generate { .. })),
+        "sent as soon as the model is there"
+    );
     h.engine(10);
     h.write("next");
     h.press("enter");

@@ -33,7 +33,9 @@ fn asked(events: usize, keys: &str) -> State {
 
 fn loading(event: Option<Event>) -> State {
     let mut h = Harness::starting(100, 40, Options::default());
-    event.into_iter().for_each(|event| h.send(Msg::Engine(event)));
+    event
+        .into_iter()
+        .for_each(|event| h.send(Msg::Engine(event)));
     h.state
 }
 
@@ -58,7 +60,10 @@ fn situations() -> Vec<(&'static str, State)> {
     };
     vec![
         ("loading", loading(None)),
-        ("load failed", loading(Some(Event::LoadFailed("no such file".into())))),
+        (
+            "load failed",
+            loading(Some(Event::LoadFailed("no such file".into()))),
+        ),
         ("empty", loading(Some(super::support::loaded()))),
         ("empty, in the controls", {
             let mut state = loading(Some(super::support::loaded()));
@@ -131,11 +136,15 @@ fn every_key_shown_does_something() {
         for hint in shown {
             let works = |click: &Click| {
                 let (after, effects) = after(&state, message(click.clone()));
-                let refused = after.notice.as_ref().is_some_and(|notice| notice.wrong) && after.notice != state.notice;
+                let refused = after.notice.as_ref().is_some_and(|notice| notice.wrong)
+                    && after.notice != state.notice;
                 !refused && (after != state || !effects.is_empty())
             };
             tried += hint.keys.len();
-            assert!(hint.keys.iter().any(|(_, click)| works(click)), "{name}: {hint:?} does nothing");
+            assert!(
+                hint.keys.iter().any(|(_, click)| works(click)),
+                "{name}: {hint:?} does nothing"
+            );
         }
     }
     assert!(tried > 200, "{tried}");
@@ -144,9 +153,16 @@ fn every_key_shown_does_something() {
 /// What is at its end, or has nowhere to go, needs no words.
 fn may_rest(action: &Action) -> bool {
     use Action::*;
-    let moves = matches!(action, ControlUp | ControlDown | ControlTop | ControlBottom | Adjust(_) | Activate)
-        || matches!(action, ScrollUp | ScrollDown | PageUp | PageDown | Top | Bottom | PromptUp | PromptDown)
-        || matches!(action, TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight | Play(_));
+    let moves = matches!(
+        action,
+        ControlUp | ControlDown | ControlTop | ControlBottom | Adjust(_) | Activate
+    ) || matches!(
+        action,
+        ScrollUp | ScrollDown | PageUp | PageDown | Top | Bottom | PromptUp | PromptDown
+    ) || matches!(
+        action,
+        TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight | Play(_)
+    );
     moves || matches!(action, Back | Send | Focus(_) | Interrupt)
 }
 
@@ -154,14 +170,27 @@ fn may_rest(action: &Action) -> bool {
 #[test]
 fn no_key_is_dead_without_a_word() {
     let mut tried = 0;
-    for (name, state) in situations().into_iter().filter(|(_, state)| state.overlay.is_none()) {
+    for (name, state) in situations()
+        .into_iter()
+        .filter(|(_, state)| state.overlay.is_none())
+    {
         let context = state.context();
-        let keys: Vec<_> = state.keys.bindings().map(|(within, key, action)| (within, key, action.clone())).collect();
-        for (_, key, action) in keys.into_iter().filter(|(c, ..)| *c == context || *c == Context::Global) {
+        let keys: Vec<_> = state
+            .keys
+            .bindings()
+            .map(|(within, key, action)| (within, key, action.clone()))
+            .collect();
+        for (_, key, action) in keys
+            .into_iter()
+            .filter(|(c, ..)| *c == context || *c == Context::Global)
+        {
             let (after, effects) = after(&state, Msg::Key(key.event()));
             tried += 1;
             let rests = after == state && effects.is_empty();
-            assert!(!rests || may_rest(&action), "{name}: {key} ({action:?}) does nothing and says nothing");
+            assert!(
+                !rests || may_rest(&action),
+                "{name}: {key} ({action:?}) does nothing and says nothing"
+            );
         }
     }
     assert!(tried > 800, "{tried}");

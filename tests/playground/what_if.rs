@@ -20,7 +20,10 @@ fn map(h: &Harness) -> WhatIf {
 }
 
 fn lenses(h: &Harness) -> usize {
-    h.commands.iter().filter(|command| matches!(command, Command::Lens { .. })).count()
+    h.commands
+        .iter()
+        .filter(|command| matches!(command, Command::Lens { .. }))
+        .count()
 }
 
 #[test]
@@ -28,11 +31,18 @@ fn key_command_and_action_ask_once_and_the_map_fills() {
     let mut h = answered(100, 40);
     h.press("f4");
     assert!(h.screen().contains("measuring"), "{}", h.screen());
-    assert!(matches!(h.commands.last(), Some(Command::Lens { run: RunId(0), .. })));
+    assert!(matches!(
+        h.commands.last(),
+        Some(Command::Lens { run: RunId(0), .. })
+    ));
     h.engine(1);
     assert!(h.screen().contains("16 of"), "{}", h.screen());
     h.engine(usize::MAX);
-    assert!(h.screen().contains("tokens of the answer"), "{}", h.screen());
+    assert!(
+        h.screen().contains("tokens of the answer"),
+        "{}",
+        h.screen()
+    );
     assert!(!h.state.lens_pending());
     h.press("esc");
     h.ask_command("/whatif");
@@ -51,7 +61,10 @@ fn the_present_cell_tells_the_acceptance_that_was() {
     let turn = h.state.turns.last().expect("a turn");
     let lens = turn.lens.as_ref().expect("a lens");
     let forecast = lens.at(7, 4).expect("a forecast");
-    assert_eq!((forecast.drafted, forecast.accepted), (turn.stats.drafted, turn.stats.accepted));
+    assert_eq!(
+        (forecast.drafted, forecast.accepted),
+        (turn.stats.drafted, turn.stats.accepted)
+    );
     assert_eq!(lens.forecasts.len(), 29 * 12);
 }
 
@@ -62,7 +75,10 @@ fn keys_move_the_cursor_within_the_map() {
         ("down down", (9, 4)),
         ("k l", (6, 5)),
         ("left left left left left", (7, 1)),
-        ("pagedown pagedown pagedown pagedown pagedown pagedown", (29, 4)),
+        (
+            "pagedown pagedown pagedown pagedown pagedown pagedown",
+            (29, 4),
+        ),
         ("pageup pageup", (1, 4)),
         ("down x", (8, 4)),
         ("x", (7, 4)),
@@ -72,7 +88,11 @@ fn keys_move_the_cursor_within_the_map() {
         h.press("f4");
         h.engine(usize::MAX);
         h.press(keys);
-        assert_eq!((map(&h).exit_layer, map(&h).num_speculations), cell, "{keys}");
+        assert_eq!(
+            (map(&h).exit_layer, map(&h).num_speculations),
+            cell,
+            "{keys}"
+        );
     }
 }
 
@@ -82,12 +102,25 @@ fn enter_takes_the_cell_as_one_change() {
     h.press("f4");
     h.engine(usize::MAX);
     h.press("b enter");
-    let best = *h.state.turns[0].lens.as_ref().and_then(|lens| lens.best()).expect("a best cell");
-    let now = (h.state.settings.exit_layer, h.state.settings.num_speculations);
+    let best = *h.state.turns[0]
+        .lens
+        .as_ref()
+        .and_then(|lens| lens.best())
+        .expect("a best cell");
+    let now = (
+        h.state.settings.exit_layer,
+        h.state.settings.num_speculations,
+    );
     assert_eq!(now, (best.exit_layer, best.num_speculations));
     assert!(h.state.overlay.is_none());
     h.send(Msg::Action(Action::Undo));
-    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (7, 4));
+    assert_eq!(
+        (
+            h.state.settings.exit_layer,
+            h.state.settings.num_speculations
+        ),
+        (7, 4)
+    );
 }
 
 /// While an answer is written the engine hears of the new settings once.
@@ -101,11 +134,24 @@ fn a_cell_taken_while_it_writes_is_sent() {
     assert!(h.screen().contains("waiting for the end"), "{}", h.screen());
     h.commands.clear();
     h.press("down right enter");
-    let sent: Vec<_> = h.commands.iter().filter(|c| matches!(c, Command::Settings(_))).collect();
-    let expected = Settings { exit_layer: 8, num_speculations: 5, ..h.state.settings.clone() };
+    let sent: Vec<_> = h
+        .commands
+        .iter()
+        .filter(|c| matches!(c, Command::Settings(_)))
+        .collect();
+    let expected = Settings {
+        exit_layer: 8,
+        num_speculations: 5,
+        ..h.state.settings.clone()
+    };
     assert_eq!(sent, [&Command::Settings(expected)]);
     h.engine(usize::MAX);
-    assert!(h.state.turns[0].lens.as_ref().is_some_and(|lens| lens.complete()));
+    assert!(
+        h.state.turns[0]
+            .lens
+            .as_ref()
+            .is_some_and(|lens| lens.complete())
+    );
 }
 
 #[test]
@@ -113,11 +159,20 @@ fn a_click_goes_to_a_cell_and_a_second_one_takes_it() {
     let mut h = answered(100, 40);
     h.press("f4");
     h.engine(usize::MAX);
-    let cell = h.find(&Target::Cell { exit_layer: 9, num_speculations: 3 });
+    let cell = h.find(&Target::Cell {
+        exit_layer: 9,
+        num_speculations: 3,
+    });
     h.click(cell.x + 1, cell.y);
     assert_eq!((map(&h).exit_layer, map(&h).num_speculations), (9, 3));
     h.click(cell.x + 1, cell.y);
-    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (9, 3));
+    assert_eq!(
+        (
+            h.state.settings.exit_layer,
+            h.state.settings.num_speculations
+        ),
+        (9, 3)
+    );
 }
 
 #[test]
@@ -137,11 +192,24 @@ fn late_and_foreign_rows_are_dropped() {
     assert!(h.state.turns[0].lens.is_none(), "nobody asked");
     h.press("f4");
     h.send(Msg::Engine(lens(RunId(9))[0].clone()));
-    assert!(h.state.turns[0].lens.as_ref().is_some_and(|lens| lens.rows.is_empty()));
+    assert!(
+        h.state.turns[0]
+            .lens
+            .as_ref()
+            .is_some_and(|lens| lens.rows.is_empty())
+    );
     h.send(Msg::Engine(rows[0].clone()));
     h.send(Msg::Engine(rows[0].clone()));
-    assert_eq!(h.state.turns[0].lens.as_ref().map(|lens| lens.rows.len()), Some(16));
-    let odd = Event::Lens { run: RunId(0), rows: Vec::new(), of: 0, costs: Costs::default() };
+    assert_eq!(
+        h.state.turns[0].lens.as_ref().map(|lens| lens.rows.len()),
+        Some(16)
+    );
+    let odd = Event::Lens {
+        run: RunId(0),
+        rows: Vec::new(),
+        of: 0,
+        costs: Costs::default(),
+    };
     h.send(Msg::Engine(odd));
     h.press("b up down enter");
 }
@@ -179,7 +247,10 @@ fn another_model_or_a_saved_session_cannot_be_asked_about() {
 fn a_failure_is_told_and_asked_again() {
     let mut h = answered(80, 24);
     h.press("f4");
-    h.send(Msg::Engine(Event::Failed { run: RunId(0), message: "no room\u{1b}[2J".into() }));
+    h.send(Msg::Engine(Event::Failed {
+        run: RunId(0),
+        message: "no room\u{1b}[2J".into(),
+    }));
     assert!(h.screen().contains("no room"), "{}", h.screen());
     h.press("esc f4");
     assert_eq!(lenses(&h), 2);
@@ -195,9 +266,20 @@ fn the_note_says_what_is_exact() {
         h.engine(usize::MAX);
         h.screen().contains("Acceptance is exact")
     };
-    assert!(coupled(Sampling { sample: false, ..Sampling::default() }));
-    assert!(coupled(Sampling { sample: true, coupling: Coupling::SharedNoise, ..Sampling::default() }));
-    assert!(!coupled(Sampling { sample: true, coupling: Coupling::Rejection, ..Sampling::default() }));
+    assert!(coupled(Sampling {
+        sample: false,
+        ..Sampling::default()
+    }));
+    assert!(coupled(Sampling {
+        sample: true,
+        coupling: Coupling::SharedNoise,
+        ..Sampling::default()
+    }));
+    assert!(!coupled(Sampling {
+        sample: true,
+        coupling: Coupling::Rejection,
+        ..Sampling::default()
+    }));
 }
 
 /// The inspector of a token without recorded detail reads the lens.
@@ -215,18 +297,39 @@ fn the_lens_tells_the_inspector_every_layer() {
 fn a_controller_shows_its_choice_and_its_reason() {
     let mut h = answered(160, 50);
     h.send(Msg::Action(Action::Set(Control::Autopilot, 2.0)));
-    assert_eq!(h.state.settings.controller, Controller::AdaptiveSpeculations);
+    assert_eq!(
+        h.state.settings.controller,
+        Controller::AdaptiveSpeculations
+    );
     h.write("hi");
     h.press("enter");
     h.engine(5);
-    let settings = Settings { exit_layer: 5, num_speculations: 9, ..h.state.settings.clone() };
+    let settings = Settings {
+        exit_layer: 5,
+        num_speculations: 9,
+        ..h.state.settings.clone()
+    };
     let mut made = super::support::round(1, 0, &settings, &super::support::answer());
     made.control = Some("K follows acceptance: 9.2".into());
-    h.send(Msg::Engine(Event::Round { run: RunId(1), round: Box::new(made) }));
+    h.send(Msg::Engine(Event::Round {
+        run: RunId(1),
+        round: Box::new(made),
+    }));
     assert!(h.screen().contains("E 5 K 9"), "{}", h.screen());
-    assert!(h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2"));
-    assert_eq!((h.state.settings.exit_layer, h.state.settings.num_speculations), (7, 4));
-    assert_eq!(h.state.keys.action(Pane::Prompt, key("f4")), Some(&Action::WhatIf));
+    assert!(
+        h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2")
+    );
+    assert_eq!(
+        (
+            h.state.settings.exit_layer,
+            h.state.settings.num_speculations
+        ),
+        (7, 4)
+    );
+    assert_eq!(
+        h.state.keys.action(Pane::Prompt, key("f4")),
+        Some(&Action::WhatIf)
+    );
 }
 
 /// The threshold is of use to one controller only, so moving it chooses that one.
@@ -234,7 +337,10 @@ fn a_controller_shows_its_choice_and_its_reason() {
 fn moving_the_threshold_chooses_the_confidence_stop() {
     let mut h = Harness::ready(100, 40);
     h.ask_command("/set confidence 0.7");
-    assert_eq!(h.state.settings.controller, Controller::Confidence { threshold: 0.7 });
+    assert_eq!(
+        h.state.settings.controller,
+        Controller::Confidence { threshold: 0.7 }
+    );
     h.send(Msg::Action(Action::Undo));
     assert_eq!(h.state.settings.controller, Controller::Fixed);
 }

@@ -49,7 +49,9 @@ impl GgufBuilder {
 
     pub fn strings<S: AsRef<str>>(self, key: &str, values: &[S]) -> Self {
         let mut bytes = Vec::new();
-        values.iter().for_each(|value| push_string(&mut bytes, value.as_ref()));
+        values
+            .iter()
+            .for_each(|value| push_string(&mut bytes, value.as_ref()));
         self.array(key, 8, values.len(), &bytes)
     }
 

@@ -42,7 +42,11 @@ impl FakeHub {
                 std::thread::spawn(move || answer(stream, &served, &log, &starts));
             }
         });
-        Self { endpoint, requests, begun }
+        Self {
+            endpoint,
+            requests,
+            begun,
+        }
     }
 }
 
@@ -58,7 +62,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let path = lines.next()?.split(' ').nth(1)?.to_owned();
     let (mut range, mut token) = (None, None);
     for line in lines.take_while(|line| !line.is_empty()) {
-        let Some((name, value)) = line.split_once(": ") else { continue };
+        let Some((name, value)) = line.split_once(": ") else {
+            continue;
+        };
         match name.to_ascii_lowercase().as_str() {
             "range" => {
                 let (from, to) = value.trim_start_matches("bytes=").split_once('-')?;
@@ -71,13 +77,24 @@ fn read(stream: &TcpStream) -> Option<Request> {
     Some(Request { path, range, token })
 }
 
-fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<usize>>) {
+fn answer(
+    mut stream: TcpStream,
+    served: &Served,
+    log: &Mutex<Vec<String>>,
+    starts: &Mutex<Vec<usize>>,
+) {
     let Some(request) = read(&stream) else { return };
     log.lock().unwrap().push(request.path.clone());
-    starts.lock().unwrap().extend(request.range.map(|(from, _)| from));
+    starts
+        .lock()
+        .unwrap()
+        .extend(request.range.map(|(from, _)| from));
     let info = format!("/api/models/{REPOSITORY}/revision/main");
     let prefix = format!("/{REPOSITORY}/resolve/main/");
-    let file = request.path.strip_prefix(&prefix).map(|name| served.files.get(name));
+    let file = request
+        .path
+        .strip_prefix(&prefix)
+        .map(|name| served.files.get(name));
     let allowed = served.token.is_none() || served.token == request.token;
     let reply = match file {
         None if request.path == info => reply("200 OK", "", info_json(served).as_bytes()),
@@ -91,7 +108,11 @@ fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>, star
         return;
     }
     for piece in reply.chunks(8 * 1024) {
-        if stream.write_all(piece).and_then(|()| stream.flush()).is_err() {
+        if stream
+            .write_all(piece)
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -101,7 +122,12 @@ fn answer(mut stream: TcpStream, served: &Served, log: &Mutex<Vec<String>>, star
 fn serve(request: &Request, data: &[u8]) -> Vec<u8> {
     let (from, to) = request.range.unwrap_or((0, None));
     let end = to.map_or(data.len(), |to| (to + 1).min(data.len()));
-    let etag = format!("{:x}", data.iter().fold(data.len() as u64, |h, &b| h.wrapping_mul(31).wrapping_add(b.into())));
+    let etag = format!(
+        "{:x}",
+        data.iter().fold(data.len() as u64, |h, &b| h
+            .wrapping_mul(31)
+            .wrapping_add(b.into()))
+    );
     let headers = format!(
         "etag: \"{etag}\"\r\nx-repo-commit: {COMMIT}\r\ncontent-range: bytes {from}-{}/{}\r\n",
         end.saturating_sub(1),
@@ -111,11 +137,18 @@ fn serve(request: &Request, data: &[u8]) -> Vec<u8> {
 }
 
 fn info_json(served: &Served) -> String {
-    let files: Vec<_> = served.files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
+    let files: Vec<_> = served
+        .files
+        .keys()
+        .map(|name| serde_json::json!({ "rfilename": name }))
+        .collect();
     serde_json::json!({ "siblings": files, "sha": COMMIT }).to_string()
 }
 
 fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }

@@ -20,7 +20,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn word(&mut self) -> [u8; 4] {
-        let (word, rest) = self.0.split_first_chunk::<4>().expect("the file is complete");
+        let (word, rest) = self
+            .0
+            .split_first_chunk::<4>()
+            .expect("the file is complete");
         self.0 = rest;
         *word
     }
@@ -30,7 +33,9 @@ impl Reader<'_> {
     }
 
     fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| f32::from_le_bytes(self.word())).collect()
+        (0..count)
+            .map(|_| f32::from_le_bytes(self.word()))
+            .collect()
     }
 
     fn bytes(&mut self, count: usize) -> Vec<u8> {
@@ -53,7 +58,16 @@ fn read_header(reader: &mut Reader) -> Header {
     let [dim, hidden_dim, layers, heads, kv_heads] = [(); 5].map(|()| reader.i32() as usize);
     let (vocab, context) = (reader.i32(), reader.i32() as usize);
     let (shared, vocab) = (vocab > 0, vocab.unsigned_abs() as usize);
-    Header { dim, hidden_dim, layers, heads, kv_heads, vocab, shared, context }
+    Header {
+        dim,
+        hidden_dim,
+        layers,
+        heads,
+        kv_heads,
+        vocab,
+        shared,
+        context,
+    }
 }
 
 fn add_config(file: GgufBuilder, header: &Header) -> GgufBuilder {
@@ -78,7 +92,9 @@ fn add_vocabulary(file: GgufBuilder, tokenizer: &[u8], count: usize) -> GgufBuil
     for id in 0..count {
         scores.extend(reader.floats(1));
         let length = reader.i32() as usize;
-        let token = String::from_utf8(reader.bytes(length)).unwrap().replace(' ', "▁");
+        let token = String::from_utf8(reader.bytes(length))
+            .unwrap()
+            .replace(' ', "▁");
         let is_byte = token.starts_with("<0x") && token.len() == 6;
         kinds.push(match id {
             0 => 2,
@@ -86,7 +102,11 @@ fn add_vocabulary(file: GgufBuilder, tokenizer: &[u8], count: usize) -> GgufBuil
             _ if is_byte => 6,
             _ => 1,
         });
-        tokens.push(if id < 3 { token.trim().to_owned() } else { token });
+        tokens.push(if id < 3 {
+            token.trim().to_owned()
+        } else {
+            token
+        });
     }
     file.string("tokenizer.ggml.model", "llama")
         .strings("tokenizer.ggml.tokens", &tokens)
@@ -98,7 +118,14 @@ fn add_vocabulary(file: GgufBuilder, tokenizer: &[u8], count: usize) -> GgufBuil
 
 /// The tensors in the order of the old format: each kind for all layers at once.
 fn add_tensors(mut file: GgufBuilder, reader: &mut Reader, header: &Header) -> GgufBuilder {
-    let Header { dim, hidden_dim: width, layers, vocab, context, .. } = *header;
+    let Header {
+        dim,
+        hidden_dim: width,
+        layers,
+        vocab,
+        context,
+        ..
+    } = *header;
     let kv = dim / header.heads * header.kv_heads;
     let embedding = reader.floats(vocab * dim);
     let kinds: [(&str, &[usize]); 9] = [

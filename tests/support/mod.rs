@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 /// Data that may lie beside the repository and are no part of it. Says so and gives nothing if they are not there.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = std::env::var_os("SKIPLENS_TEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let folder = std::env::var_os("SKIPLENS_TEST_DATA")
+        .map_or_else(|| root.join("../shared/data"), PathBuf::from);
     found(folder.join(file))
 }
 
 /// A GGUF of SmolLM2-135M-Instruct: named by `SKIPLENS_TEST_MODEL`, or the bundled one.
 pub fn smollm2() -> Option<PathBuf> {
-    let bundled = || Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/skiplens-smollm2-135m.gguf");
+    let bundled =
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/skiplens-smollm2-135m.gguf");
     found(std::env::var_os("SKIPLENS_TEST_MODEL").map_or_else(bundled, PathBuf::from))
 }
 

@@ -77,7 +77,10 @@ pub fn gguf_metadata() -> GgufBuilder {
         .u32("tokenizer.ggml.bos_token_id", 1)
         .u32("tokenizer.ggml.eos_token_id", 2)
         .bool("tokenizer.ggml.add_bos_token", true)
-        .string("tokenizer.chat_template", "{% for m in messages %}{{ m.content }}</s>{% endfor %}")
+        .string(
+            "tokenizer.chat_template",
+            "{% for m in messages %}{{ m.content }}</s>{% endfor %}",
+        )
 }
 
 /// A tiny GGUF with tied LM head.
@@ -88,8 +91,14 @@ pub fn gguf() -> GgufBuilder {
 /// The same with a byte-level vocabulary as Llama 3 has it: all bytes, a few merges, two control tokens.
 pub fn gguf_byte_level() -> GgufBuilder {
     let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..);
-    let shifted = (0..=255u8).filter(|byte| !printable(byte)).zip('\u{100}'..).map(|(_, c)| c.to_string());
-    let mut tokens: Vec<String> = (0..=255u8).filter(printable).map(|byte| char::from(byte).to_string()).collect();
+    let shifted = (0..=255u8)
+        .filter(|byte| !printable(byte))
+        .zip('\u{100}'..)
+        .map(|(_, c)| c.to_string());
+    let mut tokens: Vec<String> = (0..=255u8)
+        .filter(printable)
+        .map(|byte| char::from(byte).to_string())
+        .collect();
     tokens.extend(shifted);
     let merges = ["h e", "l l", "ll o", "he llo", "Ġ hello", "1 2", "12 3"];
     tokens.extend(merges.map(|merge| merge.replace(' ', "")));
@@ -115,11 +124,12 @@ fn with_tensors(mut file: GgufBuilder) -> GgufBuilder {
             file = file.tensor_f32(&format!("blk.{layer}.{name}.weight"), &shape, &values);
         }
     }
-    file.tensor_f32("output_norm.weight", &[HIDDEN], &noise(HIDDEN, 90)).tensor_f32(
-        "token_embd.weight",
-        &[VOCAB, HIDDEN],
-        &noise(VOCAB * HIDDEN, 91),
-    )
+    file.tensor_f32("output_norm.weight", &[HIDDEN], &noise(HIDDEN, 90))
+        .tensor_f32(
+            "token_embd.weight",
+            &[VOCAB, HIDDEN],
+            &noise(VOCAB * HIDDEN, 91),
+        )
 }
 
 /// Tensors of a tiny model under Hugging Face's names: shape and values.
@@ -153,10 +163,22 @@ pub fn huggingface_tensors() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
 
 /// A safetensors file with these tensors.
 pub fn safetensors(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Vec<u8> {
-    let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let data: Vec<_> = tensors.iter().map(|(name, (shape, values))| (name, shape.clone(), bytes(values))).collect();
-    let views =
-        data.iter().map(|(name, shape, data)| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let data: Vec<_> = tensors
+        .iter()
+        .map(|(name, (shape, values))| (name, shape.clone(), bytes(values)))
+        .collect();
+    let views = data.iter().map(|(name, shape, data)| {
+        (
+            *name,
+            TensorView::new(Dtype::F32, shape.clone(), data).unwrap(),
+        )
+    });
     safetensors::serialize(views, None).unwrap()
 }
 
@@ -173,7 +195,11 @@ pub fn config_json() -> serde_json::Value {
 /// `tokenizer.json` as Llama 2 has it: SentencePiece's BPE by ranks, with byte fallback.
 pub fn tokenizer_json() -> serde_json::Value {
     let (tokens, _, _) = sentencepiece_tokens();
-    let vocab: serde_json::Map<_, _> = tokens.iter().cloned().zip((0..VOCAB).map(Into::into)).collect();
+    let vocab: serde_json::Map<_, _> = tokens
+        .iter()
+        .cloned()
+        .zip((0..VOCAB).map(Into::into))
+        .collect();
     let special = |id: usize| {
         serde_json::json!({"id": id, "content": tokens[id], "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true})
@@ -199,14 +225,23 @@ pub fn tokenizer_json() -> serde_json::Value {
 
 /// Write the tiny model as a Hugging Face folder.
 pub fn write_huggingface(folder: &Path) {
-    let write = |name: &str, value: &serde_json::Value| std::fs::write(folder.join(name), value.to_string()).unwrap();
+    let write = |name: &str, value: &serde_json::Value| {
+        std::fs::write(folder.join(name), value.to_string()).unwrap()
+    };
     write("config.json", &config_json());
-    write("generation_config.json", &serde_json::json!({"eos_token_id": [2, 7]}));
+    write(
+        "generation_config.json",
+        &serde_json::json!({"eos_token_id": [2, 7]}),
+    );
     write("tokenizer.json", &tokenizer_json());
     write(
         "tokenizer_config.json",
         &serde_json::json!({"bos_token": {"content": "<s>"}, "eos_token": "</s>",
             "chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{{ bos_token }}hello"}]}),
     );
-    std::fs::write(folder.join("model.safetensors"), safetensors(&huggingface_tensors())).unwrap();
+    std::fs::write(
+        folder.join("model.safetensors"),
+        safetensors(&huggingface_tensors()),
+    )
+    .unwrap();
 }

@@ -14,7 +14,18 @@ const PAIRS: usize = 9;
 /// Tokens a second without a screen.
 fn headless(model: &Path) -> f64 {
     let mut command = Command::new(binary());
-    command.args(["generate", "--chat", "--json", "--prompt", PROMPT, "--max-steps", TOKENS, "--model"]).arg(model);
+    command
+        .args([
+            "generate",
+            "--chat",
+            "--json",
+            "--prompt",
+            PROMPT,
+            "--max-steps",
+            TOKENS,
+            "--model",
+        ])
+        .arg(model);
     let output = command.output().expect("the program");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let stats: Stats = serde_json::from_value(json["stats"].clone()).expect("statistics");
@@ -30,7 +41,9 @@ fn on_screen(model: &Path) -> f64 {
     session.wait("the end", |screen| screen.contains("max tokens reached"));
     session.type_("\x04");
     session.child.wait().expect("an end");
-    let kept = Store::at(session.home.path().join("skiplens")).load("last").expect("a journal");
+    let kept = Store::at(session.home.path().join("skiplens"))
+        .load("last")
+        .expect("a journal");
     kept.stats().tokens_per_second().expect("tokens")
 }
 
@@ -39,14 +52,25 @@ fn on_screen(model: &Path) -> f64 {
 #[test]
 #[ignore = "measures, and takes minutes"]
 fn the_screen_costs_little() {
-    let Some(model) = support::smollm2() else { return };
+    let Some(model) = support::smollm2() else {
+        return;
+    };
     let mut ratios = Vec::new();
     for pair in 0..PAIRS {
-        let measure = |screen: bool| if screen { on_screen(&model) } else { headless(&model) };
+        let measure = |screen: bool| {
+            if screen {
+                on_screen(&model)
+            } else {
+                headless(&model)
+            }
+        };
         let first = pair % 2 == 0;
         let (a, b) = (measure(first), measure(!first));
         let (with, without) = if first { (a, b) } else { (b, a) };
-        println!("with {with:.1}  without {without:.1} tokens/s  ratio {:.3}", with / without);
+        println!(
+            "with {with:.1}  without {without:.1} tokens/s  ratio {:.3}",
+            with / without
+        );
         ratios.push(with / without);
     }
     ratios.sort_by(f64::total_cmp);

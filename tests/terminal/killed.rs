@@ -16,14 +16,19 @@ struct Moments {
 
 impl Moments {
     fn new() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let seed = since.as_nanos() as u64;
         Self { seed, state: seed }
     }
 
     /// Up to so many milliseconds.
     fn within(&mut self, ms: u64) -> Duration {
-        self.state = self.state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.state = self
+            .state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         Duration::from_micros((self.state >> 33) % (ms * 1000))
     }
 }
@@ -42,9 +47,20 @@ struct Ordeal<'a> {
 impl<'a> Ordeal<'a> {
     fn new(model: &'a Path) -> Self {
         let home = tempfile::tempdir().expect("a home");
-        let args = vec![OsStr::new("--model"), model.as_os_str(), OsStr::new("--max-steps"), OsStr::new("80")];
+        let args = vec![
+            OsStr::new("--model"),
+            model.as_os_str(),
+            OsStr::new("--max-steps"),
+            OsStr::new("80"),
+        ];
         let store = Store::at(home.path().join("skiplens"));
-        Self { args, store, home: Some(home), kept: transcript::Session::default(), moments: Moments::new() }
+        Self {
+            args,
+            store,
+            home: Some(home),
+            kept: transcript::Session::default(),
+            moments: Moments::new(),
+        }
     }
 
     /// The program with the session so far.
@@ -68,8 +84,15 @@ impl<'a> Ordeal<'a> {
         self.check();
         let answer = self.kept.turns.last().and_then(|turn| turn.runs.last());
         let tokens = answer.map_or(0, |run: &Run| run.kept().count());
-        assert!(tokens >= shown, "{tokens} of {shown} tokens were kept, seed {}", self.moments.seed);
-        assert!(self.kept.turns.iter().any(|turn| turn.text == question), "what was asked is kept");
+        assert!(
+            tokens >= shown,
+            "{tokens} of {shown} tokens were kept, seed {}",
+            self.moments.seed
+        );
+        assert!(
+            self.kept.turns.iter().any(|turn| turn.text == question),
+            "what was asked is kept"
+        );
     }
 
     /// Kill the program up to `ms` milliseconds after its start, whatever it does.
@@ -86,15 +109,25 @@ impl<'a> Ordeal<'a> {
     fn check(&mut self) {
         let seed = self.moments.seed;
         let Ok(path) = self.store.find("last") else {
-            assert!(self.kept.turns.is_empty(), "the journal is gone, seed {seed}");
+            assert!(
+                self.kept.turns.is_empty(),
+                "the journal is gone, seed {seed}"
+            );
             return;
         };
         let loaded = salvage(&path).expect("a journal");
         assert!(loaded.fault.is_none(), "{:?}, seed {seed}", loaded.fault);
         let now = loaded.session;
         let (before, after) = (answered(&self.kept), answered(&now));
-        assert!(after.starts_with(&before), "seed {seed}: {before:#?} became {after:#?}");
-        assert_eq!(self.store.list().expect("a list").len(), 1, "it is one session, seed {seed}");
+        assert!(
+            after.starts_with(&before),
+            "seed {seed}: {before:#?} became {after:#?}"
+        );
+        assert_eq!(
+            self.store.list().expect("a list").len(),
+            1,
+            "it is one session, seed {seed}"
+        );
         self.kept = now;
     }
 }
@@ -102,32 +135,52 @@ impl<'a> Ordeal<'a> {
 /// What was asked and answered. A question that got not a single token is taken back by the next one.
 fn answered(session: &transcript::Session) -> Vec<&[Turn]> {
     let is_answer = |turn: &Turn| turn.role == Role::Assistant && !turn.content().is_empty();
-    session.turns.chunks(2).filter(|pair| pair.last().is_some_and(is_answer)).collect()
+    session
+        .turns
+        .chunks(2)
+        .filter(|pair| pair.last().is_some_and(is_answer))
+        .collect()
 }
 
 /// Where the chat shows that question, as a line of the screen.
 fn asked(screen: &str, question: &str) -> Option<usize> {
-    screen.lines().position(|line| line.contains(question) && !line.contains('›'))
+    screen
+        .lines()
+        .position(|line| line.contains(question) && !line.contains('›'))
 }
 
 /// How many tokens the screen shows of the answer to the question that was asked last. A long answer pushes the question
 /// and all before it off the screen.
 fn shown_tokens(screen: &str, question: &str) -> usize {
     let from = asked(screen, question).unwrap_or_default();
-    let line = screen.lines().skip(from).find(|line| line.contains(" tok ·")).unwrap_or_default();
+    let line = screen
+        .lines()
+        .skip(from)
+        .find(|line| line.contains(" tok ·"))
+        .unwrap_or_default();
     let before = line.split(" tok ·").next().unwrap_or_default();
-    before.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
 }
 
 /// What the screen showed as finished is in the journal, whenever the program is killed.
 #[test]
 fn killing_the_program_loses_nothing_it_showed() {
-    let Some(model) = support::smollm2() else { return };
+    let Some(model) = support::smollm2() else {
+        return;
+    };
     let mut ordeal = Ordeal::new(&model);
     for kill in 0..6 {
         ordeal.killed_answering(&format!("Story number {kill} about a fox."), 900);
     }
-    assert!(ordeal.kept.stats().tokens > 0, "seed {}", ordeal.moments.seed);
+    assert!(
+        ordeal.kept.stats().tokens > 0,
+        "seed {}",
+        ordeal.moments.seed
+    );
 }
 
 /// A model of two layers is loaded and answers at once: the kills hit every part of the program's life.

@@ -15,17 +15,26 @@ const LEAVE: &str = "\x1b[?1049l";
 fn the_editor_gets_the_terminal_and_its_text_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let editor = folder.path().join("editor");
-    std::fs::write(&editor, "#!/bin/sh\necho the editor has: $(cat \"$1\")\nread line\nprintf \"$line\" > \"$1\"\n")
-        .expect("the editor");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\necho the editor has: $(cat \"$1\")\nread line\nprintf \"$line\" > \"$1\"\n",
+    )
+    .expect("the editor");
     std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("a program");
     let vars = [("EDITOR", editor.as_path()), ("VISUAL", Path::new(""))];
     let mut session = Session::start_with(Path::new(NOWHERE), 80, 24, &[], &vars);
-    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
     session.type_("half a question\x07");
-    session.wait("the editor", |screen| screen.contains("the editor has: half a question"));
+    session.wait("the editor", |screen| {
+        screen.contains("the editor has: half a question")
+    });
     assert!(!session.alternate(), "the screen is the editor's");
     session.type_("written elsewhere\n");
-    session.wait("the text", |screen| screen.contains("› written elsewhere") && screen.contains("controls"));
+    session.wait("the text", |screen| {
+        screen.contains("› written elsewhere") && screen.contains("controls")
+    });
     assert!(session.alternate());
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);
@@ -35,19 +44,24 @@ fn the_editor_gets_the_terminal_and_its_text_comes_back() {
 #[test]
 fn suspending_leaves_the_terminal_to_the_shell() {
     let mut command = CommandBuilder::new("sh");
-    let script = "set -m; \"$0\" \"$@\"; echo in the shell; read answer; fg >/dev/null; echo left with $?";
+    let script =
+        "set -m; \"$0\" \"$@\"; echo in the shell; read answer; fg >/dev/null; echo left with $?";
     command.args(["-c", script]);
     command.arg(binary());
     command.args(["--model", NOWHERE]);
     let mut session = Session::of(command, 80, 24);
-    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
     session.type_("kept");
     session.wait("the prompt", |screen| screen.contains("› kept"));
     session.type_("\x1a");
     session.wait("the shell", |screen| screen.contains("in the shell"));
     assert!(!session.alternate());
     session.type_("\n");
-    session.wait("the screen", |screen| screen.contains("controls") && screen.contains("› kept"));
+    session.wait("the screen", |screen| {
+        screen.contains("controls") && screen.contains("› kept")
+    });
     assert!(session.alternate());
     session.type_("\x03");
     session.wait("the end", |screen| screen.contains("left with 0"));
@@ -58,14 +72,24 @@ fn suspending_leaves_the_terminal_to_the_shell() {
 #[test]
 fn a_panic_restores_the_terminal_and_then_reports() {
     let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "lending::in_a_terminal_of_its_own", "--nocapture"]);
+    command.args([
+        "--exact",
+        "lending::in_a_terminal_of_its_own",
+        "--nocapture",
+    ]);
     command.env(CHILD, "1");
     command.env("RUST_BACKTRACE", "0");
     let session = Session::of(command, 80, 24);
     session.wait("the report", |screen| screen.contains("a fault on purpose"));
     let log = session.log();
-    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text:?} in {log:?}"));
-    assert!(at(ENTER) < at(LEAVE) && at(LEAVE) < at("a fault on purpose"), "{log:?}");
+    let at = |text: &str| {
+        log.find(text)
+            .unwrap_or_else(|| panic!("no {text:?} in {log:?}"))
+    };
+    assert!(
+        at(ENTER) < at(LEAVE) && at(LEAVE) < at("a fault on purpose"),
+        "{log:?}"
+    );
     assert_ne!(session.assert_restored(), 0);
 }
 

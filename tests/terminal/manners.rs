@@ -8,7 +8,9 @@ const NOWHERE: &str = "/nowhere/model.gguf";
 
 fn started() -> Session {
     let session = Session::start(Path::new(NOWHERE), 100, 30);
-    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
     session
 }
 
@@ -24,9 +26,14 @@ fn every_frame_is_a_synchronized_update() {
     let log = String::from_utf8_lossy(&sent.lock().expect("the log")).into_owned();
     let (begun, ended) = ("\x1b[?2026h", "\x1b[?2026l");
     assert!(log.matches(begun).count() > 1);
-    let outside: String =
-        log.split(begun).map(|rest| rest.split_once(ended).map_or(rest, |(_, after)| after)).collect();
-    assert!(!outside.contains("controls") && !outside.contains("a few"), "{outside:?}");
+    let outside: String = log
+        .split(begun)
+        .map(|rest| rest.split_once(ended).map_or(rest, |(_, after)| after))
+        .collect();
+    assert!(
+        !outside.contains("controls") && !outside.contains("a few"),
+        "{outside:?}"
+    );
 }
 
 /// What is pasted goes into the prompt whole, line ends included, and never to the terminal as it came.
@@ -34,7 +41,9 @@ fn every_frame_is_a_synchronized_update() {
 fn a_paste_is_text_and_nothing_else() {
     let mut session = started();
     session.type_("\x1b[200~one\rtwo \x1b]0;stolen\x07 three\x1b[201~");
-    session.wait("both lines", |screen| screen.contains("› one") && screen.contains("three"));
+    session.wait("both lines", |screen| {
+        screen.contains("› one") && screen.contains("three")
+    });
     assert!(!session.log().contains("\x1b]0;"), "{:?}", session.log());
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);
@@ -45,7 +54,9 @@ fn the_mouse_is_let_go_and_taken_again() {
     let mut session = started();
     assert!(session.has_mouse());
     session.type_("\x1b[20~");
-    session.wait("the mark", |screen| screen.contains("the mouse is the terminal's"));
+    session.wait("the mark", |screen| {
+        screen.contains("the mouse is the terminal's")
+    });
     assert!(!session.has_mouse());
     session.type_("\x1b[20~");
     session.wait("the mark", |screen| screen.contains("the mouse is ours"));
@@ -61,16 +72,22 @@ fn settings_are_kept_for_the_next_time() {
     session.type_("/set theme light\r");
     session.wait("the theme", |screen| screen.contains("theme light"));
     session.type_("/keep evening\r");
-    session.wait("the preset", |screen| screen.contains("preset evening saved"));
+    session.wait("the preset", |screen| {
+        screen.contains("preset evening saved")
+    });
     session.type_("\x03");
     let home = std::mem::replace(&mut session.home, tempfile::tempdir().expect("a home"));
     assert_eq!(session.assert_restored(), 0);
     let mut session = Session::with(&["--model", NOWHERE].map(OsStr::new), home, (100, 30));
-    session.wait("the failure", |screen| screen.contains("could not be loaded"));
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
     session.type_("/preset evening\r");
     session.wait("the preset", |screen| screen.contains("preset evening;"));
     session.type_("\x14");
-    session.wait("the theme after the light one", |screen| screen.contains("theme default"));
+    session.wait("the theme after the light one", |screen| {
+        screen.contains("theme default")
+    });
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);
 }

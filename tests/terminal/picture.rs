@@ -9,14 +9,27 @@ const TEXT: Rgb = (0xd7, 0xda, 0xe0);
 /// The screen as SVG.
 pub fn svg(screen: &Screen) -> String {
     let (rows, columns) = screen.size();
-    let row = |row| (0..columns).filter_map(|column| screen.cell(row, column).map(cell)).collect();
-    Picture { title: "The playground".into(), fg: TEXT, bg: BACKGROUND, rows: (0..rows).map(row).collect() }.svg()
+    let row = |row| {
+        (0..columns)
+            .filter_map(|column| screen.cell(row, column).map(cell))
+            .collect()
+    };
+    Picture {
+        title: "The playground".into(),
+        fg: TEXT,
+        bg: BACKGROUND,
+        rows: (0..rows).map(row).collect(),
+    }
+    .svg()
 }
 
 fn cell(cell: &Cell) -> svg::Cell {
     let contents = cell.contents();
     let blank = contents.is_empty() && !cell.is_wide_continuation();
-    svg::Cell { symbol: if blank { " " } else { contents }.into(), style: style(cell) }
+    svg::Cell {
+        symbol: if blank { " " } else { contents }.into(),
+        style: style(cell),
+    }
 }
 
 fn style(cell: &Cell) -> Style {
@@ -26,7 +39,11 @@ fn style(cell: &Cell) -> Style {
         bold: cell.bold(),
         dim: cell.dim(),
         italic: cell.italic(),
-        underlined: if cell.underline() { Underline::Solid } else { Underline::None },
+        underlined: if cell.underline() {
+            Underline::Solid
+        } else {
+            Underline::None
+        },
         struck: false,
         reversed: cell.inverse(),
     }

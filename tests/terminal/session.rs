@@ -34,12 +34,19 @@ impl Session {
     }
 
     /// The playground with further arguments and variables.
-    pub fn start_with(model: &Path, columns: u16, rows: u16, args: &[&str], vars: &[(&str, &Path)]) -> Self {
+    pub fn start_with(
+        model: &Path,
+        columns: u16,
+        rows: u16,
+        args: &[&str],
+        vars: &[(&str, &Path)],
+    ) -> Self {
         let mut command = CommandBuilder::new(binary());
         command.arg("--model");
         command.arg(model);
         command.args(args);
-        vars.iter().for_each(|(name, value)| command.env(name, value));
+        vars.iter()
+            .for_each(|(name, value)| command.env(name, value));
         Self::of(command, columns, rows)
     }
 
@@ -55,10 +62,26 @@ impl Session {
         Self::at_home(command, tempfile::tempdir().expect("a home"), columns, rows)
     }
 
-    fn at_home(mut command: CommandBuilder, home: tempfile::TempDir, columns: u16, rows: u16) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
-        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")] {
+    fn at_home(
+        mut command: CommandBuilder,
+        home: tempfile::TempDir,
+        columns: u16,
+        rows: u16,
+    ) -> Self {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system()
+            .openpty(size)
+            .expect("a pseudo-terminal");
+        for (name, value) in [
+            ("TERM", "xterm-256color"),
+            ("LANG", "C.UTF-8"),
+            ("COLORTERM", "truecolor"),
+        ] {
             command.env(name, value);
         }
         command.env_remove("NO_COLOR");
@@ -75,11 +98,20 @@ impl Session {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
                 parser.lock().expect("the screen").process(&buffer[..count]);
-                log.lock().expect("the log").extend_from_slice(&buffer[..count]);
+                log.lock()
+                    .expect("the log")
+                    .extend_from_slice(&buffer[..count]);
             }
         });
         let writer = pair.master.take_writer().expect("a writer");
-        Self { master: pair.master, writer, child, screen, sent, home }
+        Self {
+            master: pair.master,
+            writer,
+            child,
+            screen,
+            sent,
+            home,
+        }
     }
 
     pub fn type_(&mut self, keys: &str) {
@@ -93,7 +125,11 @@ impl Session {
     }
 
     pub fn alternate(&self) -> bool {
-        self.screen.lock().expect("the screen").screen().alternate_screen()
+        self.screen
+            .lock()
+            .expect("the screen")
+            .screen()
+            .alternate_screen()
     }
 
     /// Whether the program asks for the mouse.
@@ -114,14 +150,26 @@ impl Session {
             if until(&contents) {
                 return contents;
             }
-            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}:\n{contents}");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "waited in vain for {what}:\n{contents}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
-        self.screen.lock().expect("the screen").screen_mut().set_size(rows, columns);
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.screen
+            .lock()
+            .expect("the screen")
+            .screen_mut()
+            .set_size(rows, columns);
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         self.master.resize(size).expect("a new size");
     }
 
@@ -138,10 +186,15 @@ impl Session {
     pub fn find(&self, text: &str) -> Option<(u16, u16)> {
         let screen = self.screen.lock().expect("the screen");
         let (rows, columns) = screen.screen().size();
-        screen.screen().rows(0, columns).take(usize::from(rows)).enumerate().find_map(|(y, row)| {
-            let before = &row[..row.find(text)?];
-            Some((before.chars().count() as u16, y as u16))
-        })
+        screen
+            .screen()
+            .rows(0, columns)
+            .take(usize::from(rows))
+            .enumerate()
+            .find_map(|(y, row)| {
+                let before = &row[..row.find(text)?];
+                Some((before.chars().count() as u16, y as u16))
+            })
     }
 
     /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
@@ -169,15 +222,26 @@ impl Session {
             if let Some(status) = self.child.try_wait().expect("a status") {
                 break status;
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end:\n{}", self.contents());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end:\n{}",
+                self.contents()
+            );
             std::thread::sleep(Duration::from_millis(20));
         };
         std::thread::sleep(Duration::from_millis(100));
         let screen = self.screen.lock().expect("the screen");
-        assert!(!screen.screen().alternate_screen(), "the alternate screen is left");
+        assert!(
+            !screen.screen().alternate_screen(),
+            "the alternate screen is left"
+        );
         assert!(!screen.screen().hide_cursor(), "the cursor is shown");
         assert!(!screen.screen().bracketed_paste(), "pastes are plain again");
-        assert_eq!(screen.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is released");
+        assert_eq!(
+            screen.screen().mouse_protocol_mode(),
+            vt100::MouseProtocolMode::None,
+            "the mouse is released"
+        );
         drop(screen);
         let sent = self.sent.lock().expect("the log");
         assert!(!sent.is_empty());

@@ -16,15 +16,21 @@ fn ended(screen: &str) -> bool {
 
 #[test]
 fn what_if_and_a_race_with_a_real_model() {
-    let Some(model) = support::smollm2() else { return };
+    let Some(model) = support::smollm2() else {
+        return;
+    };
     let mut session = Session::start_with(&model, 120, 40, &["--max-steps", "24"], &[]);
     session.wait("the model", |screen| screen.contains(" layers · "));
     session.type_("Write a long story about a fox.\r");
     session.wait("the answer", ended);
     session.type_(F4);
-    session.wait("the map", |screen| screen.contains("best: E") && screen.contains("24 tokens of the answer"));
+    session.wait("the map", |screen| {
+        screen.contains("best: E") && screen.contains("24 tokens of the answer")
+    });
     session.type_("b\r");
-    session.wait("the choice", |screen| screen.contains("alt-u goes back") && !screen.contains("what if ─"));
+    session.wait("the choice", |screen| {
+        screen.contains("alt-u goes back") && !screen.contains("what if ─")
+    });
     session.type_(F7);
     session.wait("the verdict", |screen| screen.contains("exact: 24 tokens"));
     session.type_(ESC);
@@ -48,13 +54,23 @@ fn step_until(session: &mut Session, wanted: &str) {
 
 #[test]
 fn a_real_model_is_stepped_through_a_round() {
-    let Some(model) = support::smollm2() else { return };
-    let mut session = Session::start_with(&model, 120, 40, &["--max-steps", "400", "-K", "3", "-E", "6"], &[]);
+    let Some(model) = support::smollm2() else {
+        return;
+    };
+    let mut session = Session::start_with(
+        &model,
+        120,
+        40,
+        &["--max-steps", "400", "-K", "3", "-E", "6"],
+        &[],
+    );
     session.wait("the model", |screen| screen.contains(" layers · "));
     session.type_("Write a long story about a fox.\r");
     session.wait("tokens", |screen| screen.contains("tok/s"));
     session.type_(F5);
-    session.wait("a pause", |screen| screen.contains("paused") && screen.contains("one phase further"));
+    session.wait("a pause", |screen| {
+        screen.contains("paused") && screen.contains("one phase further")
+    });
     step_until(&mut session, "layers 1 to 6 draft: ");
     step_until(&mut session, " of 3 accepted");
     step_until(&mut session, "layers 1 to 6 draft: 1 of 3");

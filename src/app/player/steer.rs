@@ -17,9 +17,15 @@ pub(in crate::app) fn allows(action: &Action) -> bool {
     let opening = matches!(action, Help | Palette | WhatIf | Picture(_) | Copy);
     let choosing = matches!(action, FocusNext | FocusPrevious | Focus(_) | Top | Bottom)
         || matches!(action, ControlUp | ControlDown | ControlTop | ControlBottom)
-        || matches!(action, TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight);
+        || matches!(
+            action,
+            TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight
+        );
     let scrolling = matches!(action, ScrollUp | ScrollDown | PageUp | PageDown);
-    let showing = matches!(action, ToggleRejected | ToggleMarkdown | ToggleMouse | NextTheme | Theme(_));
+    let showing = matches!(
+        action,
+        ToggleRejected | ToggleMarkdown | ToggleMouse | NextTheme | Theme(_)
+    );
     leaving || playing || opening || choosing || scrolling || showing
 }
 
@@ -47,7 +53,9 @@ pub(in crate::app) fn refuse(state: &mut State) -> Vec<Effect> {
 
 /// Pause, or go on; at the end, begin anew.
 fn pause(state: &mut State) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     let course = player.course();
     player.replay.pause(course == Course::Playing);
     player.last = None;
@@ -59,7 +67,10 @@ fn pause(state: &mut State) {
 
 /// The phase says whether what is played stands still.
 fn show_pause(state: &mut State) {
-    let paused = state.replay.as_ref().is_some_and(|player| player.course() == Course::Paused);
+    let paused = state
+        .replay
+        .as_ref()
+        .is_some_and(|player| player.course() == Course::Paused);
     state.phase = match state.phase {
         Phase::Prefill { run, .. } | Phase::Generating { run } if paused => Phase::Paused { run },
         Phase::Paused { run } if !paused => Phase::Generating { run },
@@ -69,7 +80,9 @@ fn show_pause(state: &mut State) {
 
 /// One round further, and stand still there.
 fn step(state: &mut State) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     player.replay.pause(true);
     player.last = None;
     let events = player.replay.step();
@@ -78,7 +91,9 @@ fn step(state: &mut State) {
 }
 
 fn steer(state: &mut State, play: Play) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     let (played, _) = player.progress();
     let speed = player.speed();
     let slower = SPEEDS.iter().rev().find(|slower| **slower < speed);
@@ -96,9 +111,15 @@ fn steer(state: &mut State, play: Play) {
 }
 
 fn seek(state: &mut State, round: usize) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     let (played, rounds) = player.progress();
-    let there = if player.replay.is_over() { round >= rounds } else { played == round };
+    let there = if player.replay.is_over() {
+        round >= rounds
+    } else {
+        played == round
+    };
     if there {
         return;
     }
@@ -109,7 +130,9 @@ fn seek(state: &mut State, round: usize) {
 
 /// The mouse takes hold of the track, or moves along it.
 pub(in crate::app) fn scrub(state: &mut State, fraction: f64) {
-    let Some(player) = &mut state.replay else { return };
+    let Some(player) = &mut state.replay else {
+        return;
+    };
     player.scrubbing = true;
     let (_, rounds) = player.progress();
     let round = (fraction.clamp(0.0, 1.0) * rounds as f64).round() as usize;
@@ -138,11 +161,31 @@ pub(in crate::app) fn back(state: &mut State) -> Vec<Effect> {
 
 /// The chat again, as it was; only how things are shown stays as it was changed meanwhile.
 fn leave(state: &mut State) -> Vec<Effect> {
-    let Some(player) = state.replay.take() else { return Vec::new() };
-    let Some(chat) = player.chat else { return update::apply(state, Action::Quit) };
+    let Some(player) = state.replay.take() else {
+        return Vec::new();
+    };
+    let Some(chat) = player.chat else {
+        return update::apply(state, Action::Quit);
+    };
     let shown = std::mem::replace(state, *chat);
-    let State { view: View { show_rejected, markdown, .. }, config, look, now, regions, next_turn, .. } = shown;
-    state.view = View { show_rejected, markdown, ..std::mem::take(&mut state.view) };
+    let State {
+        view: View {
+            show_rejected,
+            markdown,
+            ..
+        },
+        config,
+        look,
+        now,
+        regions,
+        next_turn,
+        ..
+    } = shown;
+    state.view = View {
+        show_rejected,
+        markdown,
+        ..std::mem::take(&mut state.view)
+    };
     (state.config, state.look, state.now, state.regions) = (config, look, now, regions);
     // What was wrapped is remembered by these numbers.
     state.next_turn = state.next_turn.max(next_turn);

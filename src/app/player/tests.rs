@@ -4,7 +4,15 @@ use crate::transcript::tests::any_session;
 use proptest::prelude::*;
 
 fn plain(turns: &[Turn]) -> Vec<Turn> {
-    turns.iter().map(|turn| Turn { id: 0, run: None, lens: None, ..turn.clone() }).collect()
+    turns
+        .iter()
+        .map(|turn| Turn {
+            id: 0,
+            run: None,
+            lens: None,
+            ..turn.clone()
+        })
+        .collect()
 }
 
 proptest! {

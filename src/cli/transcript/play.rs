@@ -23,7 +23,12 @@ pub fn play(session: Session, speed: f64, from: usize, paint: Paint) -> Result<(
     Ok(())
 }
 
-fn print(out: &mut impl Write, session: &Session, events: &[ReplayEvent], paint: Paint) -> Result<()> {
+fn print(
+    out: &mut impl Write,
+    session: &Session,
+    events: &[ReplayEvent],
+    paint: Paint,
+) -> Result<()> {
     for event in events {
         out.write_all(words_of(session, event, paint).as_bytes())?;
     }
@@ -32,22 +37,33 @@ fn print(out: &mut impl Write, session: &Session, events: &[ReplayEvent], paint:
 
 fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> String {
     let heading = |turn: usize| {
-        let speaker = session.turns.get(turn).map(|turn| words::speaker(session, turn));
+        let speaker = session
+            .turns
+            .get(turn)
+            .map(|turn| words::speaker(session, turn));
         ansi::heading(&speaker.unwrap_or_default(), paint) + "\n"
     };
     match event {
         ReplayEvent::Typed { turn } => {
-            let typed = session.turns.get(*turn).map(|turn| text::visible(&turn.text).into_owned()).unwrap_or_default();
-            let goes_on = session.turns.get(*turn).is_some_and(|turn| !turn.runs.is_empty());
+            let typed = session
+                .turns
+                .get(*turn)
+                .map(|turn| text::visible(&turn.text).into_owned())
+                .unwrap_or_default();
+            let goes_on = session
+                .turns
+                .get(*turn)
+                .is_some_and(|turn| !turn.runs.is_empty());
             heading(*turn) + &typed + if goes_on { "" } else { "\n\n" }
         }
         ReplayEvent::Begin { turn, .. } => match session.turns.get(*turn) {
             Some(of) if !of.text.is_empty() => String::new(),
             _ => heading(*turn),
         },
-        ReplayEvent::Engine(Event::Round { round, .. }) => {
-            round.kept().map(|token| ansi::token(&token, paint)).collect()
-        }
+        ReplayEvent::Engine(Event::Round { round, .. }) => round
+            .kept()
+            .map(|token| ansi::token(&token, paint))
+            .collect(),
         ReplayEvent::Engine(Event::Finished { stats, .. }) => {
             format!("\n{}\n\n", ansi::faint(&words::brief(stats), paint))
         }

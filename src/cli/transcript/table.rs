@@ -28,12 +28,20 @@ pub struct Table {
 impl Table {
     /// A table for standard output: what fits the terminal, or everything for a file or a pipe.
     pub fn for_stdout() -> Self {
-        let terminal = stdout().is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
+        let terminal = stdout()
+            .is_terminal()
+            .then(|| crossterm::terminal::size().ok())
+            .flatten();
         terminal.map_or(Self::whole(), |(columns, _)| Self::within(columns.into()))
     }
 
     fn whole() -> Self {
-        Self { zone: true, title: TITLE.0, model: MODEL.0, turns: TURNS }
+        Self {
+            zone: true,
+            title: TITLE.0,
+            model: MODEL.0,
+            turns: TURNS,
+        }
     }
 
     /// The table for so many columns. The zone goes first, then the model, then the turns.
@@ -43,15 +51,33 @@ impl Table {
             let gaps = if model > 0 { 3 * GAP } else { 2 * GAP };
             columns.saturating_sub(ID + date + model + turns + FIGURES + gaps)
         };
-        let shapes = [(true, MODEL.0, TURNS), (false, MODEL.0, TURNS), (false, MODEL.1, TURNS), (false, 0, TURNS)];
-        let wide = shapes.into_iter().find(|&(zone, model, turns)| room(zone, model, turns) >= 24);
+        let shapes = [
+            (true, MODEL.0, TURNS),
+            (false, MODEL.0, TURNS),
+            (false, MODEL.1, TURNS),
+            (false, 0, TURNS),
+        ];
+        let wide = shapes
+            .into_iter()
+            .find(|&(zone, model, turns)| room(zone, model, turns) >= 24);
         let (zone, model, turns) = wide.unwrap_or((false, 0, 0));
-        Self { zone, model, turns, title: room(zone, model, turns).clamp(TITLE.1, TITLE.0) }
+        Self {
+            zone,
+            model,
+            turns,
+            title: room(zone, model, turns).clamp(TITLE.1, TITLE.0),
+        }
     }
 
     /// Names of the columns.
     pub fn head(&self) -> String {
-        self.line("session", "begun", "title", "model", ["turns", "tokens", "accepted"])
+        self.line(
+            "session",
+            "begun",
+            "title",
+            "model",
+            ["turns", "tokens", "accepted"],
+        )
     }
 
     /// One line for every session.
@@ -62,20 +88,46 @@ impl Table {
     fn row(&self, summary: &Summary) -> String {
         let id = text::one_line(&summary.id);
         if let Some(fault) = summary.fault_beside_name() {
-            return format!("{}  cannot be read: {}\n", filled(&id, ID), text::one_line(&fault));
+            return format!(
+                "{}  cannot be read: {}\n",
+                filled(&id, ID),
+                text::one_line(&fault)
+            );
         }
         let totals = &summary.totals;
         let begun = match self.zone {
             true => moment(summary.created_ms, Zone::Local),
             false => local_minutes(summary.created_ms),
         };
-        let figures = [totals.turns.to_string(), totals.tokens.to_string(), percent(summary.acceptance_rate())];
-        self.line(&id, &begun, &totals.title, &totals.model, figures.each_ref().map(String::as_str))
+        let figures = [
+            totals.turns.to_string(),
+            totals.tokens.to_string(),
+            percent(summary.acceptance_rate()),
+        ];
+        self.line(
+            &id,
+            &begun,
+            &totals.title,
+            &totals.model,
+            figures.each_ref().map(String::as_str),
+        )
     }
 
-    fn line(&self, id: &str, begun: &str, title: &str, model: &str, [turns, tokens, accepted]: [&str; 3]) -> String {
+    fn line(
+        &self,
+        id: &str,
+        begun: &str,
+        title: &str,
+        model: &str,
+        [turns, tokens, accepted]: [&str; 3],
+    ) -> String {
         let date = if self.zone { DATE_AND_ZONE } else { DATE };
-        let mut out = format!("{}  {}  {}", filled(id, ID), fitted(begun, date), fitted(title, self.title));
+        let mut out = format!(
+            "{}  {}  {}",
+            filled(id, ID),
+            fitted(begun, date),
+            fitted(title, self.title)
+        );
         if self.model > 0 {
             out += &format!("  {}", fitted(model, self.model));
         }
@@ -125,7 +177,10 @@ mod tests {
                 let table = Table::within(columns);
                 let lines = table.head() + &table.rows(std::slice::from_ref(&summary));
                 let widths: Vec<usize> = lines.lines().map(UnicodeWidthStr::width).collect();
-                assert!(widths[0] == widths[1] && widths[0] <= columns, "{columns}: {widths:?}\n{lines}");
+                assert!(
+                    widths[0] == widths[1] && widths[0] <= columns,
+                    "{columns}: {widths:?}\n{lines}"
+                );
             }
         }
     }

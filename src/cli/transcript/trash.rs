@@ -35,7 +35,9 @@ pub fn run(store: &Store, command: Option<Command>) -> Result<()> {
     match command {
         None => list(store, false),
         Some(Command::List { json }) => list(store, json),
-        Some(Command::Restore { sessions }) => sessions.iter().try_for_each(|session| restore(store, session)),
+        Some(Command::Restore { sessions }) => sessions
+            .iter()
+            .try_for_each(|session| restore(store, session)),
         Some(Command::Empty { older_than, yes }) => empty(store, older_than, yes),
     }
 }
@@ -47,7 +49,10 @@ pub fn list(store: &Store, json: bool) -> Result<()> {
         return Ok(());
     }
     let all = store.trash_older_than(Duration::ZERO)?;
-    say(&format!("\n{}; each is gone 30 days after it was deleted\n", words(all)))
+    say(&format!(
+        "\n{}; each is gone 30 days after it was deleted\n",
+        words(all)
+    ))
 }
 
 pub fn restore(store: &Store, name: &str) -> Result<()> {

@@ -22,31 +22,44 @@ impl Driver {
             Effect::Copy(text) => execute!(stdout(), CopyToClipboard::to_clipboard_from(text))?,
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
-            Effect::SaveConfig(config) => self.answer(files::save_config(&config).map(|()| None))?,
+            Effect::SaveConfig(config) => {
+                self.answer(files::save_config(&config).map(|()| None))?
+            }
             Effect::BeginSession => {
                 let begun = self.recorder.as_mut().map(Recorder::begin_anew);
                 self.answer(told(begun).map(|_| None))?;
             }
             Effect::SaveSession(name) => {
                 let saved = self.recorder()?.map(|recorder| recorder.save(&name));
-                self.answer(told(saved).map(|path| path.map(|p| Msg::Done(format!("saved as {}", p.display())))))?;
+                self.answer(
+                    told(saved)
+                        .map(|path| path.map(|p| Msg::Done(format!("saved as {}", p.display())))),
+                )?;
             }
             Effect::LoadSession(name) => {
                 let loaded = self.recorder()?.map(|recorder| recorder.resume(&name));
-                self.answer(told(loaded).map(|session| session.map(|s| Msg::SessionLoaded(s.into()))))?;
+                self.answer(
+                    told(loaded).map(|session| session.map(|s| Msg::SessionLoaded(s.into()))),
+                )?;
             }
             Effect::ReplaySession(name) => {
                 let read = self.recorder()?.map(|recorder| recorder.read(&name));
-                self.answer(told(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))))?;
+                self.answer(
+                    told(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))),
+                )?;
             }
             Effect::ListSessions { ask, search } => self.list(ask, search)?,
             Effect::RenameSession { path, title } => {
-                let renamed = self.recorder()?.map(|recorder| recorder.rename(&path, &title));
+                let renamed = self
+                    .recorder()?
+                    .map(|recorder| recorder.rename(&path, &title));
                 self.answer(told(renamed).map(|done| done.map(|()| Msg::SessionRenamed)))?;
             }
             Effect::DeleteSession(id) => {
                 let deleted = self.recorder()?.map(|recorder| recorder.delete(&id));
-                self.answer(told(deleted).map(|own| own.map(|own| Msg::SessionDeleted { id, own })))?;
+                self.answer(
+                    told(deleted).map(|own| own.map(|own| Msg::SessionDeleted { id, own })),
+                )?;
             }
             Effect::RestoreSession(id) => {
                 let restored = self.recorder()?.map(|recorder| recorder.restore(&id));
@@ -61,9 +74,16 @@ impl Driver {
 
     /// Begin to list the sessions; the answers come later, as messages.
     fn list(&mut self, ask: u64, search: String) -> Result<()> {
-        match self.recorder()?.map(|recorder| (recorder.store().clone(), recorder.path().to_owned())) {
+        match self
+            .recorder()?
+            .map(|recorder| (recorder.store().clone(), recorder.path().to_owned()))
+        {
             Some((store, own)) => self.shelf.search(store, own, ask, search),
-            None => self.take(Msg::Sessions { ask, listed: Vec::new(), done: true })?,
+            None => self.take(Msg::Sessions {
+                ask,
+                listed: Vec::new(),
+                done: true,
+            })?,
         }
         Ok(())
     }
@@ -76,13 +96,19 @@ impl Driver {
         let svg = picture(drawn.buffer, self.state.look).svg();
         let path = files::picture_path(name.as_deref());
         let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
-        self.answer(saved.map(|()| Some(Msg::Done(format!("saved as {}", path.display())))).map_err(Into::into))
+        self.answer(
+            saved
+                .map(|()| Some(Msg::Done(format!("saved as {}", path.display()))))
+                .map_err(Into::into),
+        )
     }
 
     /// What keeps sessions; where nothing does, the user is told.
     fn recorder(&mut self) -> Result<Option<&mut Recorder>> {
         if self.recorder.is_none() {
-            self.take(Msg::Wrong("sessions cannot be kept here; set SKIPLENS_DATA_DIR to a folder".into()))?;
+            self.take(Msg::Wrong(
+                "sessions cannot be kept here; set SKIPLENS_DATA_DIR to a folder".into(),
+            ))?;
         }
         Ok(self.recorder.as_mut())
     }
@@ -105,7 +131,8 @@ impl Driver {
     #[cfg(unix)]
     fn suspend(&mut self) -> Result<()> {
         // SAFETY: raise sends this very process a signal; it touches no memory of ours.
-        self.lend(|| unsafe { libc::raise(libc::SIGTSTP) }).map(drop)
+        self.lend(|| unsafe { libc::raise(libc::SIGTSTP) })
+            .map(drop)
     }
 
     #[cfg(not(unix))]
@@ -129,10 +156,17 @@ fn told<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
 
 /// Let `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own.
 fn edit(text: &str) -> Result<String> {
-    let var = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let editor = var("VISUAL").or_else(|| var("EDITOR")).unwrap_or_else(|| "vi".into());
+    let var = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.trim().is_empty())
+    };
+    let editor = var("VISUAL")
+        .or_else(|| var("EDITOR"))
+        .unwrap_or_else(|| "vi".into());
     let (path, mut file) = files::scratch()?;
-    file.write_all(text.as_bytes()).wrap_err_with(|| path.display().to_string())?;
+    file.write_all(text.as_bytes())
+        .wrap_err_with(|| path.display().to_string())?;
     drop(file);
     let mut words = editor.split_whitespace();
     let program = words.next().ok_or_else(|| eyre!("$EDITOR is empty"))?;

@@ -19,9 +19,13 @@ fn config_path() -> Result<PathBuf> {
 
 /// The settings file; the defaults where there is none. Fails on a file that cannot be understood, naming it.
 pub fn load_config() -> Result<Config> {
-    let Ok(path) = config_path() else { return Ok(Config::default()) };
+    let Ok(path) = config_path() else {
+        return Ok(Config::default());
+    };
     match fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).wrap_err_with(|| format!("settings file {}", path.display())),
+        Ok(text) => {
+            toml::from_str(&text).wrap_err_with(|| format!("settings file {}", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
         Err(error) => Err(error).wrap_err_with(|| format!("settings file {}", path.display())),
     }
@@ -44,10 +48,21 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Where a picture goes: under the name that was given, with its ending; else under one that tells the time.
 pub fn picture_path(name: Option<&str>) -> PathBuf {
-    let time = || format!("skiplens-{}", local_minutes(now_ms()).replace([' ', ':'], "-"));
+    let time = || {
+        format!(
+            "skiplens-{}",
+            local_minutes(now_ms()).replace([' ', ':'], "-")
+        )
+    };
     let path = PathBuf::from(name.map_or_else(time, str::to_owned));
-    let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
-    if named { path } else { PathBuf::from(format!("{}.svg", path.display())) }
+    let named = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+    if named {
+        path
+    } else {
+        PathBuf::from(format!("{}.svg", path.display()))
+    }
 }
 
 /// A new file that nobody else reads, for an editor.
@@ -61,7 +76,12 @@ pub fn scratch() -> Result<(PathBuf, File)> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            opened => return Ok((path.clone(), opened.wrap_err_with(|| path.display().to_string())?)),
+            opened => {
+                return Ok((
+                    path.clone(),
+                    opened.wrap_err_with(|| path.display().to_string())?,
+                ));
+            }
         }
     }
     bail!("no file could be made in {}", folder.display())

@@ -106,7 +106,11 @@ struct Driver {
 
 impl Driver {
     /// Takes the terminal over.
-    fn new(state: State, commands: Sender<Command>, events: Option<UnboundedReceiver<Event>>) -> Result<Self> {
+    fn new(
+        state: State,
+        commands: Sender<Command>,
+        events: Option<UnboundedReceiver<Event>>,
+    ) -> Result<Self> {
         let terminal = Terminal::enter(state.config.mouse)?;
         let (answers, found) = unbounded_channel();
         Ok(Self {
@@ -192,7 +196,12 @@ impl Driver {
         if self.changed {
             self.draw()?;
         }
-        self.next_frame = Instant::now() + if self.state.animated() { BUSY_FRAME } else { FRAME };
+        self.next_frame = Instant::now()
+            + if self.state.animated() {
+                BUSY_FRAME
+            } else {
+                FRAME
+            };
         Ok(())
     }
 
@@ -203,7 +212,10 @@ impl Driver {
         }
         self.changed = true;
         if let Msg::Engine(event) = &msg {
-            let noted = self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.event(event));
+            let noted = self
+                .recorder
+                .as_mut()
+                .map_or(Ok(()), |recorder| recorder.event(event));
             self.warn_of_journal(noted);
         }
         for effect in update(&mut self.state, msg) {
@@ -213,7 +225,9 @@ impl Driver {
     }
 
     fn draw(&mut self) -> Result<()> {
-        let regions = self.terminal.draw(|frame| self.screen.draw(&self.state, frame))?;
+        let regions = self
+            .terminal
+            .draw(|frame| self.screen.draw(&self.state, frame))?;
         update(&mut self.state, Msg::Drawn(regions));
         self.last_frame = Instant::now();
         self.changed = false;
@@ -223,13 +237,19 @@ impl Driver {
     /// What could not be written waits in memory and goes out later; the chat goes on.
     fn warn_of_journal(&mut self, noted: crate::transcript::Result<()>) {
         if let Err(fault) = noted {
-            update(&mut self.state, Msg::Wrong(format!("the session could not be written: {fault}")));
+            update(
+                &mut self.state,
+                Msg::Wrong(format!("the session could not be written: {fault}")),
+            );
         }
     }
 
     /// A closed channel shows as [`Msg::EngineGone`] on the other one.
     fn send(&mut self, command: Command) {
-        let noted = self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.command(&command));
+        let noted = self
+            .recorder
+            .as_mut()
+            .map_or(Ok(()), |recorder| recorder.command(&command));
         self.warn_of_journal(noted);
         drop(self.commands.send(command));
     }
@@ -247,7 +267,9 @@ async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
 fn message(input: Input) -> Option<Msg> {
     match input {
         Input::Key(key) => Some(Msg::Key(key)),
-        Input::Mouse(mouse) if mouse.kind != crossterm::event::MouseEventKind::Moved => Some(Msg::Mouse(mouse)),
+        Input::Mouse(mouse) if mouse.kind != crossterm::event::MouseEventKind::Moved => {
+            Some(Msg::Mouse(mouse))
+        }
         Input::Paste(text) => Some(Msg::Paste(text)),
         Input::Resize(..) => Some(Msg::Resize),
         _ => None,

@@ -2,7 +2,9 @@
 
 use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
 use crate::engine::worker::{Command, Event, Message, Prompt, Role, RunId};
-use crate::transcript::{self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store};
+use crate::transcript::{
+    self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store,
+};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
@@ -38,7 +40,18 @@ impl Recorder {
         let mut journal = Journal::begin(&store);
         journal.set_detail(detail);
         let (run, last, settings, model, hashed) = (None, None, None, None, None);
-        Self { store, journal, run, last, cached: 0, settings, detail, model, hashed, saved: HashSet::new() }
+        Self {
+            store,
+            journal,
+            run,
+            last,
+            cached: 0,
+            settings,
+            detail,
+            model,
+            hashed,
+            saved: HashSet::new(),
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -53,7 +66,11 @@ impl Recorder {
     /// Notes a command on its way to the engine.
     pub fn command(&mut self, command: &Command) -> Result<()> {
         match command {
-            Command::Generate { run, prompt, settings } => self.begin(*run, prompt, settings),
+            Command::Generate {
+                run,
+                prompt,
+                settings,
+            } => self.begin(*run, prompt, settings),
             Command::Settings(settings) => self.note_settings(settings),
             _ => Ok(()),
         }
@@ -73,14 +90,19 @@ impl Recorder {
                 Ok(())
             }
             Event::Round { run, round } => match self.of(*run) {
-                Some(run) => self.journal.append(Entry::Round { run, round: round.clone() }),
+                Some(run) => self.journal.append(Entry::Round {
+                    run,
+                    round: round.clone(),
+                }),
                 None => Ok(()),
             },
-            Event::Finished { run, reason, stats } => {
-                self.end(*run, |cached| RunEnd::finished(reason.clone(), stats, cached))
-            }
+            Event::Finished { run, reason, stats } => self.end(*run, |cached| {
+                RunEnd::finished(reason.clone(), stats, cached)
+            }),
             Event::Failed { run, message } => self.end(*run, |_| RunEnd::failed(message)),
-            Event::Lens { run, rows, costs, .. } => self.note_lens(*run, rows, costs),
+            Event::Lens {
+                run, rows, costs, ..
+            } => self.note_lens(*run, rows, costs),
             _ => Ok(()),
         }
     }
@@ -90,15 +112,28 @@ impl Recorder {
     /// already.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
         let own = !name.contains(std::path::is_separator) && Path::new(name).extension().is_none();
-        let path = if own { self.store.path_of(name) } else { at_home(name) };
+        let path = if own {
+            self.store.path_of(name)
+        } else {
+            at_home(name)
+        };
         if path == self.journal.path() {
             self.journal.write_now()?;
             return Ok(path);
         }
         let (session, again) = (self.journal.session(), self.saved.contains(&path));
         match transcript::export::Format::of_path(&path) {
-            Some(format) => transcript::write_file(&path, format.export(session).as_bytes(), again)?,
-            None if own => transcript::save(&Session { title: name.into(), ..session.clone() }, &path, again)?,
+            Some(format) => {
+                transcript::write_file(&path, format.export(session).as_bytes(), again)?
+            }
+            None if own => transcript::save(
+                &Session {
+                    title: name.into(),
+                    ..session.clone()
+                },
+                &path,
+                again,
+            )?,
             None => transcript::save(session, &path, again)?,
         }
         self.saved.insert(path.clone());
@@ -110,7 +145,11 @@ impl Recorder {
         let path = self.find(name)?;
         if path != self.journal.path() {
             let own = path.parent() == Some(self.store.sessions().as_path());
-            let journal = if own { Journal::resume(&path)?.0 } else { Journal::adopt(&self.store, foreign(&path)?) };
+            let journal = if own {
+                Journal::resume(&path)?.0
+            } else {
+                Journal::adopt(&self.store, foreign(&path)?)
+            };
             self.keep(journal);
         }
         Ok(self.journal.session().clone())
@@ -119,7 +158,11 @@ impl Recorder {
     /// The session that `name` means, to look at.
     pub fn read(&self, name: &str) -> Result<Session> {
         let path = self.find(name)?;
-        if path == self.journal.path() { Ok(self.journal.session().clone()) } else { foreign(&path) }
+        if path == self.journal.path() {
+            Ok(self.journal.session().clone())
+        } else {
+            foreign(&path)
+        }
     }
 
     /// The file that `name` means to a user, see [`Store::find`].
@@ -154,7 +197,9 @@ impl Recorder {
     pub fn begin_anew(&mut self) -> Result<()> {
         if let Some((run, _)) = self.run {
             let nothing = Stats::default();
-            self.end(run, |cached| RunEnd::finished(StopReason::Cancelled, &nothing, cached))?;
+            self.end(run, |cached| {
+                RunEnd::finished(StopReason::Cancelled, &nothing, cached)
+            })?;
         }
         // What could not be written yet waits in its journal for a disk with room.
         if self.journal.is_written() {
@@ -190,7 +235,11 @@ impl Recorder {
 
     /// Notes the model that answers, with its hash as soon as that is known.
     fn note_model(&mut self) -> Result<()> {
-        if let Some(record) = self.hashed.as_ref().and_then(|hashed| hashed.try_recv().ok()) {
+        if let Some(record) = self
+            .hashed
+            .as_ref()
+            .and_then(|hashed| hashed.try_recv().ok())
+        {
             (self.hashed, self.model) = (None, Some(record));
         }
         match &self.model {
@@ -203,8 +252,13 @@ impl Recorder {
 
     /// What the layers say of the answer that was given last.
     fn note_lens(&mut self, run: RunId, rows: &[LensRow], costs: &Costs) -> Result<()> {
-        let Some((_, own)) = self.last.filter(|(app, _)| *app == run) else { return Ok(()) };
-        let lens = Box::new(Lens { rows: rows.to_vec(), costs: costs.clone() });
+        let Some((_, own)) = self.last.filter(|(app, _)| *app == run) else {
+            return Ok(());
+        };
+        let lens = Box::new(Lens {
+            rows: rows.to_vec(),
+            costs: costs.clone(),
+        });
         self.journal.append(Entry::Lens { run: own, lens })
     }
 
@@ -217,7 +271,11 @@ impl Recorder {
         self.settings = Some(settings.clone());
         let own = self.journal.session().next_run();
         (self.run, self.last, self.cached) = (Some((run, own)), Some((run, own)), 0);
-        self.journal.append(Entry::Run { run: own, prompt: prompt.clone(), settings: settings.clone() })
+        self.journal.append(Entry::Run {
+            run: own,
+            prompt: prompt.clone(),
+            settings: settings.clone(),
+        })
     }
 
     /// Makes the journal's turns those of the conversation: takes back what differs, then adds what is new.
@@ -230,7 +288,11 @@ impl Recorder {
             self.journal.append(Entry::System(system.to_owned()))?;
         }
         let turns = &self.journal.session().turns;
-        let common = turns.iter().zip(said).take_while(|(turn, message)| turn.message() == **message).count();
+        let common = turns
+            .iter()
+            .zip(said)
+            .take_while(|(turn, message)| turn.message() == **message)
+            .count();
         if common < turns.len() {
             self.journal.append(Entry::Keep(common))?;
         }
@@ -246,7 +308,10 @@ impl Recorder {
     /// A completion: the last turns go on if they amount to the text; else it is a turn of its own.
     fn follow_text(&mut self, text: &str) -> Result<()> {
         let turns = &self.journal.session().turns;
-        let tail: String = turns[turns.len().saturating_sub(2)..].iter().map(|turn| turn.content()).collect();
+        let tail: String = turns[turns.len().saturating_sub(2)..]
+            .iter()
+            .map(|turn| turn.content())
+            .collect();
         if !turns.is_empty() && tail == text {
             return Ok(());
         }
@@ -258,23 +323,36 @@ impl Recorder {
     }
 
     fn end(&mut self, run: RunId, end: impl FnOnce(usize) -> RunEnd) -> Result<()> {
-        let Some(own) = self.of(run) else { return Ok(()) };
+        let Some(own) = self.of(run) else {
+            return Ok(());
+        };
         self.run = None;
-        self.journal.append(Entry::End { run: own, end: end(self.cached) })
+        self.journal.append(Entry::End {
+            run: own,
+            end: end(self.cached),
+        })
     }
 }
 
 /// A session from a file that is no open journal of ours: a journal, or JSON to be imported.
 fn foreign(path: &Path) -> Result<Session> {
-    transcript::load(path).or_else(|fault| transcript::import(path).map(|(session, _)| session).map_err(|_| fault))
+    transcript::load(path).or_else(|fault| {
+        transcript::import(path)
+            .map(|(session, _)| session)
+            .map_err(|_| fault)
+    })
 }
 
 /// A path with the home folder in place of its `~`, as a shell would have it.
 fn at_home(name: &str) -> PathBuf {
-    let rest = name.strip_prefix('~').filter(|rest| rest.starts_with(std::path::is_separator));
+    let rest = name
+        .strip_prefix('~')
+        .filter(|rest| rest.starts_with(std::path::is_separator));
     let home = directories::BaseDirs::new().filter(|_| rest.is_some());
     match (home, rest) {
-        (Some(home), Some(rest)) => home.home_dir().join(rest.trim_start_matches(std::path::is_separator)),
+        (Some(home), Some(rest)) => home
+            .home_dir()
+            .join(rest.trim_start_matches(std::path::is_separator)),
         _ => PathBuf::from(name),
     }
 }
@@ -284,7 +362,10 @@ fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         if let Ok(hash) = transcript::fingerprint(&path) {
-            let _ = sender.send(ModelRecord { hash: Some(hash), ..record });
+            let _ = sender.send(ModelRecord {
+                hash: Some(hash),
+                ..record
+            });
         }
     });
     receiver

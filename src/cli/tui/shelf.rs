@@ -24,7 +24,10 @@ pub struct Shelf {
 
 impl Shelf {
     pub fn new(answers: UnboundedSender<Msg>) -> Self {
-        Self { answers, newest: Arc::default() }
+        Self {
+            answers,
+            newest: Arc::default(),
+        }
     }
 
     /// Look for sessions that hold `search`; `own` is the file of the one being kept.
@@ -34,10 +37,16 @@ impl Shelf {
         std::thread::spawn(move || {
             let outdated = || newest.load(Ordering::Relaxed) != ask;
             let tell = |listed: &[Listed], done| {
-                drop(answers.send(Msg::Sessions { ask, listed: listed.to_vec(), done }));
+                drop(answers.send(Msg::Sessions {
+                    ask,
+                    listed: listed.to_vec(),
+                    done,
+                }));
             };
             if let Err(fault) = find(&store, &own, &search, &outdated, &tell) {
-                drop(answers.send(Msg::Wrong(format!("the sessions cannot be listed: {fault}"))));
+                drop(answers.send(Msg::Wrong(format!(
+                    "the sessions cannot be listed: {fault}"
+                ))));
                 tell(&[], true);
             }
         });
@@ -65,6 +74,15 @@ fn find(
 
 fn entry(hit: Hit, own: &Path) -> Listed {
     let Hit { summary, excerpt } = hit;
-    let begun = if summary.created_ms == 0 { String::new() } else { local_minutes(summary.created_ms) };
-    Listed { own: summary.path == own, begun, summary, excerpt }
+    let begun = if summary.created_ms == 0 {
+        String::new()
+    } else {
+        local_minutes(summary.created_ms)
+    };
+    Listed {
+        own: summary.path == own,
+        begun,
+        summary,
+        excerpt,
+    }
 }

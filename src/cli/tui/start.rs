@@ -3,7 +3,9 @@
 use super::{files, play, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
-use crate::engine::weights::{KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models};
+use crate::engine::weights::{
+    KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models,
+};
 use crate::engine::worker::{self, ModelRequest};
 use crate::transcript::Session;
 use color_eyre::Result;
@@ -19,8 +21,14 @@ const LAYERS: usize = 30;
 ///
 /// # Errors
 /// When there is no terminal, or the settings file cannot be understood.
-pub fn start(request: ModelRequest, decoding: &DecodingArgs, resume: Option<String>) -> Result<ExitCode> {
-    need_terminal("the playground needs a terminal; for plain output there is `skiplens generate`")?;
+pub fn start(
+    request: ModelRequest,
+    decoding: &DecodingArgs,
+    resume: Option<String>,
+) -> Result<ExitCode> {
+    need_terminal(
+        "the playground needs a terminal; for plain output there is `skiplens generate`",
+    )?;
     let options = Options {
         models: models(&request),
         request,
@@ -43,7 +51,11 @@ pub fn start(request: ModelRequest, decoding: &DecodingArgs, resume: Option<Stri
 pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
     let look = Look::from_env(|name| std::env::var(name).ok());
-    let options = Options { config: files::load_config()?, look, ..Options::default() };
+    let options = Options {
+        config: files::load_config()?,
+        look,
+        ..Options::default()
+    };
     runtime()?.block_on(play(options, session, speed, from))
 }
 
@@ -55,7 +67,9 @@ fn need_terminal(otherwise: &'static str) -> Result<()> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// Controls that the command line sets: neither a model's recommendations nor a resumed session move them.
@@ -78,24 +92,67 @@ fn touched(decoding: &DecodingArgs) -> BTreeSet<Control> {
         (Control::Seed, d.seed.is_some()),
         (Control::Coupling, d.coupling.is_some()),
     ];
-    given.into_iter().filter(|(_, given)| *given).map(|(control, _)| control).collect()
+    given
+        .into_iter()
+        .filter(|(_, given)| *given)
+        .map(|(control, _)| control)
+        .collect()
 }
 
 /// What the picker offers: the bundled model, the one that was asked for, those in the hub's cache, and LayerSkip's own.
 fn models(request: &ModelRequest) -> Vec<ModelChoice> {
-    let choice = |name: &str, note: String| ModelChoice { model: Some(name.to_owned()), label: name.to_owned(), note };
-    let bundled = ModelChoice { model: None, label: "bundled model".into(), note: "comes with skiplens".into() };
+    let choice = |name: &str, note: String| ModelChoice {
+        model: Some(name.to_owned()),
+        label: name.to_owned(),
+        note,
+    };
+    let bundled = ModelChoice {
+        model: None,
+        label: "bundled model".into(),
+        note: "comes with skiplens".into(),
+    };
     let cached = cached_models();
-    let asked = request.model.iter().map(|name| choice(name, "from the command line".into()));
-    let here = cached.iter().map(|model| choice(&model.id, format!("downloaded · {}", gigabytes(model.bytes))));
-    let known = KNOWN_MODELS.iter().filter(|known| cached.iter().all(|model| model.id != known.id)).map(|known| {
-        let gated = if known.gated { " · access on request" } else { "" };
-        choice(known.id, format!("{} layers · {}{gated}", known.layers, gigabytes(known.bytes)))
+    let asked = request
+        .model
+        .iter()
+        .map(|name| choice(name, "from the command line".into()));
+    let here = cached.iter().map(|model| {
+        choice(
+            &model.id,
+            format!("downloaded · {}", gigabytes(model.bytes)),
+        )
     });
+    let known = KNOWN_MODELS
+        .iter()
+        .filter(|known| cached.iter().all(|model| model.id != known.id))
+        .map(|known| {
+            let gated = if known.gated {
+                " · access on request"
+            } else {
+                ""
+            };
+            choice(
+                known.id,
+                format!(
+                    "{} layers · {}{gated}",
+                    known.layers,
+                    gigabytes(known.bytes)
+                ),
+            )
+        });
     let untuned = format!("{} · not tuned: few accepted", gigabytes(PUBLISHED_BYTES));
-    let listed = cached.iter().map(|model| &model.id).chain(&request.model).any(|name| name == PUBLISHED_MODEL);
+    let listed = cached
+        .iter()
+        .map(|model| &model.id)
+        .chain(&request.model)
+        .any(|name| name == PUBLISHED_MODEL);
     let published = (!listed).then(|| choice(PUBLISHED_MODEL, untuned));
-    std::iter::once(bundled).chain(asked).chain(here).chain(published).chain(known).collect()
+    std::iter::once(bundled)
+        .chain(asked)
+        .chain(here)
+        .chain(published)
+        .chain(known)
+        .collect()
 }
 
 /// About what a model takes in memory.

@@ -2,11 +2,13 @@
 
 use color_eyre::Result;
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
 use crossterm::execute;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
@@ -44,7 +46,10 @@ impl Terminal {
         // Sent at once: should `render` panic, nothing must be left in the buffer to follow the terminal's restoration.
         execute!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         let mut drawn = None;
-        let result = self.inner.draw(|frame| drawn = Some(render(frame))).map(drop);
+        let result = self
+            .inner
+            .draw(|frame| drawn = Some(render(frame)))
+            .map(drop);
         execute!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         result?;
         drawn.ok_or_else(|| color_eyre::eyre::eyre!("the terminal drew no frame"))
@@ -84,14 +89,21 @@ impl Drop for Terminal {
 
 /// A screen of which nothing is drawn yet.
 fn blank() -> std::io::Result<Inner> {
-    ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(BUFFER, stdout())))
+    ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(
+        BUFFER,
+        stdout(),
+    )))
 }
 
 fn take(mouse: bool) -> Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste);
-    let captured = if mouse { execute!(stdout(), EnableMouseCapture) } else { Ok(()) };
+    let captured = if mouse {
+        execute!(stdout(), EnableMouseCapture)
+    } else {
+        Ok(())
+    };
     entered.and(captured).inspect_err(|_| give_back())?;
     Ok(())
 }
@@ -156,9 +168,15 @@ impl Signals {
     #[cfg(unix)]
     pub fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+        ];
         let [terminate, hangup, interrupt] = kinds.map(signal);
-        Ok(Self { kinds: [terminate?, hangup?, interrupt?] })
+        Ok(Self {
+            kinds: [terminate?, hangup?, interrupt?],
+        })
     }
 
     /// Wait for one of them.

@@ -15,8 +15,12 @@ pub fn parse(json: &Value, path: &Path) -> Result<LlamaConfig> {
 
 /// What the model is if we cannot run it.
 fn require_llama(json: &Value) -> Result<(), String> {
-    const SUPPORTED: &str = "skiplens runs Llama models only (LlamaForCausalLM: Llama 1 to 3.2, CodeLlama, SmolLM2)";
-    let architecture = json.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    const SUPPORTED: &str =
+        "skiplens runs Llama models only (LlamaForCausalLM: Llama 1 to 3.2, CodeLlama, SmolLM2)";
+    let architecture = json
+        .get("architectures")
+        .and_then(|list| list.get(0))
+        .and_then(Value::as_str);
     let kind = json.get("model_type").and_then(Value::as_str);
     match (architecture, kind) {
         (Some("LlamaForCausalLM"), _) | (None, Some("llama")) => {}
@@ -25,7 +29,10 @@ fn require_llama(json: &Value) -> Result<(), String> {
         }
         (None, None) => return Err(format!("it names no architecture; {SUPPORTED}")),
     }
-    if json.get("quantization_config").is_some_and(|value| !value.is_null()) {
+    if json
+        .get("quantization_config")
+        .is_some_and(|value| !value.is_null())
+    {
         return Err(
             "weights quantised by another program; use the original weights with --dtype, or a GGUF file".into()
         );
@@ -37,7 +44,9 @@ fn require_llama(json: &Value) -> Result<(), String> {
     }
     match json.get("hidden_act").and_then(Value::as_str) {
         Some("silu" | "swish") | None => Ok(()),
-        Some(other) => Err(format!("a Llama with the activation {other}, which skiplens does not run")),
+        Some(other) => Err(format!(
+            "a Llama with the activation {other}, which skiplens does not run"
+        )),
     }
 }
 
@@ -60,13 +69,17 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
         rope_theta: rope_theta(json)?,
         rope_scaling: rope_scaling(json)?,
         context_length: count(json, "max_position_embeddings")?.unwrap_or(2048),
-        tie_word_embeddings: json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
+        tie_word_embeddings: json
+            .get("tie_word_embeddings")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
     })
 }
 
 /// Transformers 5 keeps all that concerns RoPE in one object.
 fn rope_parameters(json: &Value) -> Option<&Value> {
-    json.get("rope_parameters").filter(|value| value.is_object())
+    json.get("rope_parameters")
+        .filter(|value| value.is_object())
 }
 
 fn rope_theta(json: &Value) -> Result<f64, String> {
@@ -76,28 +89,48 @@ fn rope_theta(json: &Value) -> Result<f64, String> {
 
 fn rope_scaling(json: &Value) -> Result<RopeScaling, String> {
     let scaling = rope_parameters(json).or(json.get("rope_scaling"));
-    let Some(scaling) = scaling.filter(|value| !value.is_null()) else { return Ok(RopeScaling::None) };
-    let required = |key: &str| number(scaling, key)?.ok_or_else(|| format!("RoPE scaling without {key}"));
-    match scaling.get("rope_type").or(scaling.get("type")).and_then(Value::as_str) {
+    let Some(scaling) = scaling.filter(|value| !value.is_null()) else {
+        return Ok(RopeScaling::None);
+    };
+    let required =
+        |key: &str| number(scaling, key)?.ok_or_else(|| format!("RoPE scaling without {key}"));
+    match scaling
+        .get("rope_type")
+        .or(scaling.get("type"))
+        .and_then(Value::as_str)
+    {
         None | Some("default") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear { factor: required("factor")? }),
+        Some("linear") => Ok(RopeScaling::Linear {
+            factor: required("factor")?,
+        }),
         Some("llama3") => Ok(RopeScaling::Llama3 {
             factor: required("factor")?,
             low_freq_factor: required("low_freq_factor")?,
             high_freq_factor: required("high_freq_factor")?,
             original_context: required("original_max_position_embeddings")?,
         }),
-        Some(other) => Err(format!("RoPE scaling of the type {other:?}, which skiplens does not run")),
+        Some(other) => Err(format!(
+            "RoPE scaling of the type {other:?}, which skiplens does not run"
+        )),
     }
 }
 
 fn count(json: &Value, key: &str) -> Result<Option<usize>, String> {
-    let Some(value) = json.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+    let Some(value) = json.get(key).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
-    count.map(Some).ok_or_else(|| format!("{key} is {value}, not a count"))
+    count
+        .map(Some)
+        .ok_or_else(|| format!("{key} is {value}, not a count"))
 }
 
 fn number(json: &Value, key: &str) -> Result<Option<f64>, String> {
-    let Some(value) = json.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
-    value.as_f64().map(Some).ok_or_else(|| format!("{key} is {value}, not a number"))
+    let Some(value) = json.get(key).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    value
+        .as_f64()
+        .map(Some)
+        .ok_or_else(|| format!("{key} is {value}, not a number"))
 }

@@ -40,13 +40,21 @@ pub(super) struct Autopilot {
 
 impl Autopilot {
     /// The settings of the next round and the reason for them; none when the controller leaves them alone.
-    pub fn choose(&mut self, wanted: &Settings, config: &LlamaConfig) -> (Settings, Option<String>) {
+    pub fn choose(
+        &mut self,
+        wanted: &Settings,
+        config: &LlamaConfig,
+    ) -> (Settings, Option<String>) {
         let mut settings = wanted.clone();
         let reason = match wanted.controller {
             Controller::Fixed => None,
-            Controller::Confidence { threshold } => Some(format!("a draft ends under {:.0} %", threshold * 100.0)),
+            Controller::Confidence { threshold } => {
+                Some(format!("a draft ends under {:.0} %", threshold * 100.0))
+            }
             Controller::AdaptiveSpeculations => {
-                let speculations = *self.speculations.get_or_insert(wanted.num_speculations as f64);
+                let speculations = *self
+                    .speculations
+                    .get_or_insert(wanted.num_speculations as f64);
                 settings.num_speculations = speculations.round() as usize;
                 Some(format!("K follows acceptance: {speculations:.1}"))
             }
@@ -57,10 +65,16 @@ impl Autopilot {
 
     /// Learns from a finished round.
     pub fn learn(&mut self, round: &Round) {
-        let Some(speculations) = &mut self.speculations else { return };
+        let Some(speculations) = &mut self.speculations else {
+            return;
+        };
         if round.speculated() {
             let all = round.accepted == round.drafted.len();
-            let step = if all { 1.0 } else { -0.5 * (round.rejected() as f64).min(3.0) };
+            let step = if all {
+                1.0
+            } else {
+                -0.5 * (round.rejected() as f64).min(3.0)
+            };
             *speculations = (*speculations + step).clamp(1.0, MOST as f64);
         }
     }
@@ -85,13 +99,23 @@ impl Autopilot {
     }
 
     fn best(&self, settings: &mut Settings, config: &LlamaConfig) -> Option<String> {
-        let known = self.acceptance.iter().enumerate().filter_map(|(exit, a)| Some((exit, (*a)?)));
-        let pairs =
-            known.flat_map(|(exit, a)| (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config))));
+        let known = self
+            .acceptance
+            .iter()
+            .enumerate()
+            .filter_map(|(exit, a)| Some((exit, (*a)?)));
+        let pairs = known.flat_map(|(exit, a)| {
+            (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config)))
+        });
         let (exit, speculations, acceptance, value) = pairs.max_by(|x, y| x.3.total_cmp(&y.3))?;
         (settings.exit_layer, settings.num_speculations) = (exit, speculations);
-        let (percent, tokens) = (acceptance * 100.0, value * (config.num_layers as f64 + head_layers(config)));
-        Some(format!("E {exit} accepts {percent:.0} %: about {tokens:.2} tokens for the work of one"))
+        let (percent, tokens) = (
+            acceptance * 100.0,
+            value * (config.num_layers as f64 + head_layers(config)),
+        );
+        Some(format!(
+            "E {exit} accepts {percent:.0} %: about {tokens:.2} tokens for the work of one"
+        ))
     }
 }
 
@@ -105,7 +129,11 @@ fn candidates(layers: usize) -> impl Iterator<Item = usize> {
 /// counts as [`head_layers`].
 fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &LlamaConfig) -> f64 {
     let (k, head) = (speculations as f64, head_layers(config));
-    let expected = if a < 1.0 { (1.0 - a.powf(k + 1.0)) / (1.0 - a) } else { k + 1.0 };
+    let expected = if a < 1.0 {
+        (1.0 - a.powf(k + 1.0)) / (1.0 - a)
+    } else {
+        k + 1.0
+    };
     expected / (k * (exit_layer as f64 + head) + config.num_layers as f64 + head)
 }
 

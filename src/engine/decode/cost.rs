@@ -22,7 +22,8 @@ impl Decoder {
         let mut cache = self.model.new_cache(context + 32)?;
         let (mut embedded, mut hidden) = (Hidden::default(), Hidden::default());
         self.model.embed(&vec![0; context], &mut hidden)?;
-        self.model.layers(0..config.num_layers, &mut hidden, 0, &mut cache)?;
+        self.model
+            .layers(0..config.num_layers, &mut hidden, 0, &mut cache)?;
         let (mut layer, mut head) = (Vec::new(), Vec::new());
         let mut logits = std::mem::take(&mut self.scratch.logits);
         for rows in ROWS {
@@ -30,7 +31,8 @@ impl Decoder {
             let seconds = best(|| {
                 hidden.clear();
                 hidden.append(&embedded)?;
-                self.model.layers(0..config.num_layers, &mut hidden, context, &mut cache)
+                self.model
+                    .layers(0..config.num_layers, &mut hidden, context, &mut cache)
             })?;
             layer.push(seconds / config.num_layers as f64);
             head.push(best(|| self.model.head(&embedded, 0, &mut logits))?);
@@ -41,7 +43,13 @@ impl Decoder {
         self.model.head(&embedded, 0, &mut logits)?;
         let choice = best(|| distribution.fill(&logits, None, &Default::default()))?;
         self.scratch.logits = logits;
-        Ok(Costs { layers: config.num_layers, layer: between(&layer), head: between(&head), draft_head, choice })
+        Ok(Costs {
+            layers: config.num_layers,
+            layer: between(&layer),
+            head: between(&head),
+            draft_head,
+            choice,
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::autopilot::Autopilot;
 use super::stop::Output;
-use super::{DraftToken, FinalToken, Phase, Round, Session, Settings, Stats, StopReason, Strategy, Watch};
+use super::{
+    DraftToken, FinalToken, Phase, Round, Session, Settings, Stats, StopReason, Strategy, Watch,
+};
 use crate::engine::model::{Hidden, Llama};
 use crate::engine::sampling::{Distribution, VocabSubset};
 use crate::engine::text::Tokenizer;
@@ -56,7 +58,8 @@ impl Scratch {
         self.exits.clear();
         self.shadow.hidden.clear();
         self.shadow.exit_layer = shadow_exit;
-        self.drafts.resize_with(most.max(self.drafts.len()), Distribution::default);
+        self.drafts
+            .resize_with(most.max(self.drafts.len()), Distribution::default);
     }
 }
 
@@ -100,20 +103,35 @@ impl Drafted {
 
     /// Ids of the tokens that were kept, in order.
     pub fn kept(&self) -> impl Iterator<Item = u32> {
-        self.drafted[..self.accepted].iter().map(|token| token.id).chain(self.last.iter().map(|token| token.id))
+        self.drafted[..self.accepted]
+            .iter()
+            .map(|token| token.id)
+            .chain(self.last.iter().map(|token| token.id))
     }
 
     /// The same with their texts.
     fn kept_mut(&mut self) -> impl Iterator<Item = (u32, &mut String)> {
-        let accepted = self.drafted[..self.accepted].iter_mut().map(|token| (token.id, &mut token.text));
-        accepted.chain(self.last.iter_mut().map(|token| (token.id, &mut token.text)))
+        let accepted = self.drafted[..self.accepted]
+            .iter_mut()
+            .map(|token| (token.id, &mut token.text));
+        accepted.chain(
+            self.last
+                .iter_mut()
+                .map(|token| (token.id, &mut token.text)),
+        )
     }
 }
 
 impl Decoder {
     /// A decoder without a tokenizer decodes token ids; the texts in its records are empty.
     pub fn new(model: Llama, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
-        Self { model, tokenizer, end_tokens, prefill_chunk: PREFILL_CHUNK, scratch: Scratch::default() }
+        Self {
+            model,
+            tokenizer,
+            end_tokens,
+            prefill_chunk: PREFILL_CHUNK,
+            scratch: Scratch::default(),
+        }
     }
 
     pub fn model(&self) -> &Llama {
@@ -131,13 +149,19 @@ impl Decoder {
 
     /// One token as a readable text of its own.
     pub(super) fn piece(&self, id: u32) -> String {
-        self.tokenizer.as_ref().map(|tokenizer| tokenizer.piece(id)).unwrap_or_default()
+        self.tokenizer
+            .as_ref()
+            .map(|tokenizer| tokenizer.piece(id))
+            .unwrap_or_default()
     }
 
     /// An empty session, for contexts as long as the model allows.
     pub fn session(&self) -> Result<Session> {
         let config = &self.model.config;
-        Ok(Session::new(self.model.new_cache(config.context_length)?, config))
+        Ok(Session::new(
+            self.model.new_cache(config.context_length)?,
+            config,
+        ))
     }
 
     /// Begins a run that continues `prompt`: computes what the session's cache does not hold of it.
@@ -156,15 +180,25 @@ impl Decoder {
             return Err(Error::EmptyPrompt);
         }
         if prompt.len() >= config.context_length {
-            return Err(Error::PromptTooLong { tokens: prompt.len(), context: config.context_length });
+            return Err(Error::PromptTooLong {
+                tokens: prompt.len(),
+                context: config.context_length,
+            });
         }
         if let Some(id) = prompt.iter().find(|&&id| id as usize >= config.vocab_size) {
-            return Err(Error::Tokenizer(format!("token {id} is not in this model's vocabulary")));
+            return Err(Error::Tokenizer(format!(
+                "token {id} is not in this model's vocabulary"
+            )));
         }
         let begun = Instant::now();
         let depth = self.depth(settings);
         let cached = session.restart(prompt, depth);
-        session.history.reserve(settings.max_steps.min(config.context_length - prompt.len()).min(RESERVED));
+        session.history.reserve(
+            settings
+                .max_steps
+                .min(config.context_length - prompt.len())
+                .min(RESERVED),
+        );
         self.fill(session, depth, watch)?;
         let stats = Stats {
             prefill_seconds: begun.elapsed().as_secs_f64(),
@@ -173,7 +207,14 @@ impl Decoder {
         };
         let stop = (settings.max_steps == 0).then_some(StopReason::MaxSteps);
         let output = Output::new(self.tokenizer.as_ref(), prompt);
-        Ok(Run { preview: output.clone(), output, pilot: Autopilot::default(), rounds: 0, stats, stop })
+        Ok(Run {
+            preview: output.clone(),
+            output,
+            pilot: Autopilot::default(),
+            rounds: 0,
+            stats,
+            stop,
+        })
     }
 
     /// Decodes the next round of a run that has not stopped. Settings are read now and hold for the whole round.
@@ -192,9 +233,13 @@ impl Decoder {
         let steps = settings.max_steps.saturating_sub(run.stats.tokens).max(1);
         let room = steps.min(self.model.config.context_length - before);
         let outcome = match settings.strategy {
-            Strategy::SelfSpeculative if room > 1 => {
-                self.speculate(session, run, &settings, settings.num_speculations.min(room - 1), watch)
-            }
+            Strategy::SelfSpeculative if room > 1 => self.speculate(
+                session,
+                run,
+                &settings,
+                settings.num_speculations.min(room - 1),
+                watch,
+            ),
             _ => self.step(session, &settings, watch),
         };
         match outcome {
@@ -222,7 +267,12 @@ impl Decoder {
     }
 
     /// Computes the first `depth` layers for all tokens but the last, as far as the cache lacks them.
-    pub(super) fn fill(&mut self, session: &mut Session, depth: usize, watch: &mut dyn Watch) -> Result<()> {
+    pub(super) fn fill(
+        &mut self,
+        session: &mut Session,
+        depth: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
         let total = session.tokens().len() - 1;
         let cached = session.filled_to(depth).min(total);
         let mut done = cached;
@@ -233,7 +283,8 @@ impl Decoder {
             let end = total.min(done + self.prefill_chunk);
             let hidden = &mut self.scratch.hidden;
             self.model.embed(&session.tokens()[done..end], hidden)?;
-            self.model.layers(0..depth, hidden, done, &mut session.cache)?;
+            self.model
+                .layers(0..depth, hidden, done, &mut session.cache)?;
             session.mark_filled(0..depth, end);
             done = end;
             watch.prefill(done, total, cached);
@@ -242,7 +293,13 @@ impl Decoder {
     }
 
     /// Puts what a round kept into the session, gives its tokens their texts and finds out whether the run ends.
-    fn settle(&self, session: &mut Session, run: &mut Run, settings: Settings, mut found: Drafted) -> Round {
+    fn settle(
+        &self,
+        session: &mut Session,
+        run: &mut Run,
+        settings: Settings,
+        mut found: Drafted,
+    ) -> Round {
         let position = session.tokens().len();
         let mut stop = None;
         for (id, text) in found.kept_mut() {
@@ -251,7 +308,8 @@ impl Decoder {
             stop = stop.or(reason);
             session.history.push(id);
         }
-        let stop = stop.or_else(|| self.out_of_room(session, run.stats.tokens + found.len(), &settings));
+        let stop =
+            stop.or_else(|| self.out_of_room(session, run.stats.tokens + found.len(), &settings));
         if stop.is_some() && !matches!(stop, Some(StopReason::StopString(_))) {
             let rest = run.output.finish();
             if let Some((_, text)) = found.kept_mut().last() {
@@ -259,10 +317,26 @@ impl Decoder {
             }
         }
         run.stop.clone_from(&stop);
-        let Drafted { drafted, accepted, last, draft_seconds, verify_seconds } = found;
+        let Drafted {
+            drafted,
+            accepted,
+            last,
+            draft_seconds,
+            verify_seconds,
+        } = found;
         let (index, control) = (run.rounds, None);
-        let round =
-            Round { index, position, settings, control, drafted, accepted, last, draft_seconds, verify_seconds, stop };
+        let round = Round {
+            index,
+            position,
+            settings,
+            control,
+            drafted,
+            accepted,
+            last,
+            draft_seconds,
+            verify_seconds,
+            stop,
+        };
         run.rounds += 1;
         run.pilot.learn(&round);
         run.stats.add(&round);
@@ -270,11 +344,17 @@ impl Decoder {
     }
 
     /// Why a run of so many tokens cannot go on, if it cannot.
-    fn out_of_room(&self, session: &Session, tokens: usize, settings: &Settings) -> Option<StopReason> {
+    fn out_of_room(
+        &self,
+        session: &Session,
+        tokens: usize,
+        settings: &Settings,
+    ) -> Option<StopReason> {
         if tokens >= settings.max_steps {
             Some(StopReason::MaxSteps)
         } else {
-            (session.tokens().len() >= self.model.config.context_length).then_some(StopReason::ContextFull)
+            (session.tokens().len() >= self.model.config.context_length)
+                .then_some(StopReason::ContextFull)
         }
     }
 }

@@ -40,7 +40,9 @@ impl Costs {
 fn at(costs: &[f64], rows: usize) -> f64 {
     match costs.get(rows - 1) {
         Some(&cost) => cost,
-        None => costs.last().map_or(0.0, |&last| last * rows as f64 / costs.len() as f64),
+        None => costs
+            .last()
+            .map_or(0.0, |&last| last * rows as f64 / costs.len() as f64),
     }
 }
 
@@ -60,25 +62,43 @@ pub struct Forecast {
 impl Forecast {
     /// Replays the text with one pair of settings.
     pub fn of(rows: &[LensRow], exit_layer: usize, num_speculations: usize, costs: &Costs) -> Self {
-        let mut forecast = Self { exit_layer, num_speculations, ..Self::default() };
+        let mut forecast = Self {
+            exit_layer,
+            num_speculations,
+            ..Self::default()
+        };
         let mut at = 0;
         while at < rows.len() {
             let drafted = num_speculations.min(rows.len() - at - 1);
-            let accepted = rows[at..at + drafted].iter().take_while(|row| row.agrees(exit_layer)).count();
+            let accepted = rows[at..at + drafted]
+                .iter()
+                .take_while(|row| row.agrees(exit_layer))
+                .count();
             forecast.rounds += 1;
             forecast.drafted += drafted;
             forecast.accepted += accepted;
-            forecast.seconds += if drafted == 0 { costs.step() } else { costs.round(exit_layer, drafted) };
+            forecast.seconds += if drafted == 0 {
+                costs.step()
+            } else {
+                costs.round(exit_layer, drafted)
+            };
             at += accepted + 1;
         }
-        forecast.speed = if forecast.seconds > 0.0 { rows.len() as f64 / forecast.seconds } else { 0.0 };
+        forecast.speed = if forecast.seconds > 0.0 {
+            rows.len() as f64 / forecast.seconds
+        } else {
+            0.0
+        };
         forecast
     }
 
     /// Every pair of exit layer 1..L and speculations 1..=`most`, ordered by both.
     pub fn all(rows: &[LensRow], most: usize, costs: &Costs) -> Vec<Self> {
-        let pairs = (1..costs.layers).flat_map(|exit| (1..=most).map(move |speculations| (exit, speculations)));
-        pairs.map(|(exit, speculations)| Self::of(rows, exit, speculations, costs)).collect()
+        let pairs = (1..costs.layers)
+            .flat_map(|exit| (1..=most).map(move |speculations| (exit, speculations)));
+        pairs
+            .map(|(exit, speculations)| Self::of(rows, exit, speculations, costs))
+            .collect()
     }
 
     /// accepted ÷ drafted; none where nothing was drafted.

@@ -25,12 +25,17 @@ pub struct LensRow {
 impl LensRow {
     /// Whether a draft with this exit layer would have written the token that stands there.
     pub fn agrees(&self, exit_layer: usize) -> bool {
-        self.layers.get(exit_layer.wrapping_sub(1)).is_some_and(|choice| choice.id == self.id)
+        self.layers
+            .get(exit_layer.wrapping_sub(1))
+            .is_some_and(|choice| choice.id == self.id)
     }
 
     /// The earliest layer that would have written it.
     pub fn earliest(&self) -> Option<usize> {
-        self.layers.iter().find(|choice| choice.id == self.id).map(|choice| choice.layer)
+        self.layers
+            .iter()
+            .find(|choice| choice.id == self.id)
+            .map(|choice| choice.layer)
     }
 }
 
@@ -47,7 +52,9 @@ impl Decoder {
         watch: &mut dyn Watch,
     ) -> Result<Vec<LensRow>> {
         if positions.start == 0 || positions.end > session.tokens().len() {
-            return Err(Error::Setting(format!("there is no text at positions {positions:?}")));
+            return Err(Error::Setting(format!(
+                "there is no text at positions {positions:?}"
+            )));
         }
         self.fill(session, self.model.config.num_layers, watch)?;
         let mut rows = Vec::with_capacity(positions.len());
@@ -55,7 +62,11 @@ impl Decoder {
             if watch.checkpoint(Phase::Verify).is_break() {
                 return Err(Error::Cancelled);
             }
-            rows.extend(self.lens_chunk(session, start..positions.end.min(start + LENS_CHUNK), settings)?);
+            rows.extend(self.lens_chunk(
+                session,
+                start..positions.end.min(start + LENS_CHUNK),
+                settings,
+            )?);
         }
         Ok(rows)
     }
@@ -65,9 +76,16 @@ impl Decoder {
         let end = session.tokens().len();
         for row in self.lens(session, round.position..end, &round.settings, &mut ())? {
             let at = row.position - round.position;
-            let last = round.last.as_mut().filter(|_| at == round.accepted).and_then(|last| last.detail.as_mut());
+            let last = round
+                .last
+                .as_mut()
+                .filter(|_| at == round.accepted)
+                .and_then(|last| last.detail.as_mut());
             // The first rejected draft stands at the place of the token that was put there instead.
-            let drafted = round.drafted.get_mut(at).and_then(|token| token.detail.as_mut());
+            let drafted = round
+                .drafted
+                .get_mut(at)
+                .and_then(|token| token.detail.as_mut());
             for detail in last.into_iter().chain(drafted) {
                 detail.layers.clone_from(&row.layers);
             }
@@ -75,20 +93,39 @@ impl Decoder {
         Ok(())
     }
 
-    fn lens_chunk(&mut self, session: &mut Session, chunk: Range<usize>, settings: &Settings) -> Result<Vec<LensRow>> {
+    fn lens_chunk(
+        &mut self,
+        session: &mut Session,
+        chunk: Range<usize>,
+        settings: &Settings,
+    ) -> Result<Vec<LensRow>> {
         let first = chunk.start - 1;
         let mut hidden = Hidden::default();
-        self.model.embed(&session.tokens()[first..chunk.end - 1], &mut hidden)?;
-        let row = |position: usize| LensRow { position, id: session.tokens()[position], layers: Vec::new() };
+        self.model
+            .embed(&session.tokens()[first..chunk.end - 1], &mut hidden)?;
+        let row = |position: usize| LensRow {
+            position,
+            id: session.tokens()[position],
+            layers: Vec::new(),
+        };
         let mut rows: Vec<LensRow> = chunk.clone().map(row).collect();
         let vocab = self.draft_vocab(settings.draft_vocab);
         for layer in 1..=self.model.config.num_layers {
-            self.model.layers(layer - 1..layer, &mut hidden, first, &mut session.cache)?;
+            self.model
+                .layers(layer - 1..layer, &mut hidden, first, &mut session.cache)?;
             // A draft would have chosen from the draft vocabulary; the last layer is the verifier and has them all.
             let drafts = layer < self.model.config.num_layers;
             let vocab = vocab.as_ref().filter(|_| drafts);
             let mut logits = std::mem::take(&mut self.scratch.logits);
-            self.model.head(&hidden, if vocab.is_some() { settings.draft_vocab } else { 0 }, &mut logits)?;
+            self.model.head(
+                &hidden,
+                if vocab.is_some() {
+                    settings.draft_vocab
+                } else {
+                    0
+                },
+                &mut logits,
+            )?;
             self.lens_choices(session, settings, layer, vocab, &mut logits, &mut rows)?;
             self.scratch.logits = logits;
         }
@@ -113,9 +150,17 @@ impl Decoder {
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width.max(1))) {
             history.penalise(logits, ids, &settings.sampling);
             distribution.fill(logits, vocab, &settings.sampling)?;
-            let sampler = Sampler { sampling: &settings.sampling, position: row.position };
+            let sampler = Sampler {
+                sampling: &settings.sampling,
+                position: row.position,
+            };
             let id = sampler.pick(&distribution, Pick::Verify);
-            row.layers.push(LayerChoice { layer, id, text: self.piece(id), p: distribution.probability(id) });
+            row.layers.push(LayerChoice {
+                layer,
+                id,
+                text: self.piece(id),
+                p: distribution.probability(id),
+            });
             history.push(row.id);
         }
         Ok(())

@@ -21,7 +21,10 @@ pub use autopilot::Controller;
 pub use decoder::{Decoder, Run};
 pub use forecast::{Costs, Forecast};
 pub use lens::LensRow;
-pub use record::{Candidate, DraftToken, FinalToken, KeptToken, LayerChoice, Origin, Round, StopReason, TokenDetail};
+pub use record::{
+    Candidate, DraftToken, FinalToken, KeptToken, LayerChoice, Origin, Round, StopReason,
+    TokenDetail,
+};
 pub use session::Session;
 pub use settings::{Settings, Strategy};
 pub use stats::{PositionCount, Stats};

@@ -168,15 +168,18 @@ impl Round {
 
     /// The tokens this round adds to the text, in order.
     pub fn kept(&self) -> impl Iterator<Item = KeptToken<'_>> {
-        let accepted = self.drafted[..self.accepted].iter().enumerate().map(|(position, token)| KeptToken {
-            id: token.id,
-            text: &token.text,
-            origin: Origin::Accepted,
-            p_draft: Some(token.p_draft),
-            p_verify: token.p_verify,
-            draft_position: Some(position),
-            detail: token.detail.as_deref(),
-        });
+        let accepted = self.drafted[..self.accepted]
+            .iter()
+            .enumerate()
+            .map(|(position, token)| KeptToken {
+                id: token.id,
+                text: &token.text,
+                origin: Origin::Accepted,
+                p_draft: Some(token.p_draft),
+                p_verify: token.p_verify,
+                draft_position: Some(position),
+                detail: token.detail.as_deref(),
+            });
         let last = self.last.iter().map(|token| KeptToken {
             id: token.id,
             text: &token.text,

@@ -19,7 +19,11 @@ pub struct Session {
 impl Session {
     /// An empty session over `cache`, for a model of that shape.
     pub fn new(cache: KvCache, config: &LlamaConfig) -> Self {
-        Self { history: History::new(config.vocab_size), cache, filled: vec![0; config.num_layers] }
+        Self {
+            history: History::new(config.vocab_size),
+            cache,
+            filled: vec![0; config.num_layers],
+        }
     }
 
     /// All tokens: prompt and generated.
@@ -30,7 +34,12 @@ impl Session {
     /// Makes `ids` the tokens, keeping what the cache holds of their common prefix. Returns the length of that prefix as
     /// far as the first `depth` layers cover it.
     pub fn restart(&mut self, ids: &[u32], depth: usize) -> usize {
-        let common = self.tokens().iter().zip(ids).take_while(|(a, b)| a == b).count();
+        let common = self
+            .tokens()
+            .iter()
+            .zip(ids)
+            .take_while(|(a, b)| a == b)
+            .count();
         self.truncate(common);
         ids[common..].iter().for_each(|&id| self.history.push(id));
         self.filled_to(depth).min(ids.len().saturating_sub(1))
@@ -39,8 +48,11 @@ impl Session {
     /// Forgets all tokens from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.history.truncate(len);
-        self.filled.iter_mut().for_each(|filled| *filled = (*filled).min(len));
-        self.cache.truncate(self.filled.iter().copied().max().unwrap_or(0));
+        self.filled
+            .iter_mut()
+            .for_each(|filled| *filled = (*filled).min(len));
+        self.cache
+            .truncate(self.filled.iter().copied().max().unwrap_or(0));
     }
 
     /// How many positions all of the first `depth` layers cover.

@@ -68,7 +68,9 @@ impl Settings {
     pub fn validate(&self, config: &LlamaConfig) -> Result<()> {
         let layers = config.num_layers;
         if self.strategy != Strategy::Autoregressive && layers < 2 {
-            return Err(Error::Setting("this model has one layer and so no early exit; choose autoregressive".into()));
+            return Err(Error::Setting(
+                "this model has one layer and so no early exit; choose autoregressive".into(),
+            ));
         }
         if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {
             return Err(Error::Setting(format!(
@@ -79,12 +81,16 @@ impl Settings {
         }
         if self.strategy == Strategy::SelfSpeculative && self.num_speculations == 0 {
             let way_out = "it must be at least 1; to decode without drafts choose the autoregressive strategy";
-            return Err(Error::Setting(format!("number of speculations is 0; {way_out}")));
+            return Err(Error::Setting(format!(
+                "number of speculations is 0; {way_out}"
+            )));
         }
         if let Controller::Confidence { threshold } = self.controller
             && !(0.0..=1.0).contains(&threshold)
         {
-            return Err(Error::Setting(format!("confidence threshold is {threshold}; it may be 0 to 1")));
+            return Err(Error::Setting(format!(
+                "confidence threshold is {threshold}; it may be 0 to 1"
+            )));
         }
         self.sampling.validate()
     }

@@ -8,7 +8,10 @@
 
 use super::autopilot::Autopilot;
 use super::decoder::{Decoder, Drafted, Run, Scratch, Shadow};
-use super::{Candidate, Controller, DraftToken, FinalToken, Origin, Phase, Session, Settings, TokenDetail, Watch};
+use super::{
+    Candidate, Controller, DraftToken, FinalToken, Origin, Phase, Session, Settings, TokenDetail,
+    Watch,
+};
 use crate::engine::sampling::{Distribution, Pick, Sampler, Verdict, VocabSubset};
 use crate::engine::{Error, Result};
 use std::ops::Range;
@@ -29,17 +32,26 @@ impl Decoder {
         watch: &mut dyn Watch,
     ) -> Result<Drafted> {
         let observes = settings.controller == Controller::ExitAndSpeculations;
-        self.scratch.begin_round(most, observes.then(|| run.pilot.observed_exit(&self.model.config)));
+        self.scratch.begin_round(
+            most,
+            observes.then(|| run.pilot.observed_exit(&self.model.config)),
+        );
         let start = session.tokens().len();
         let begun = Instant::now();
         self.fill(session, self.model.config.num_layers, watch)?;
-        let mut found = Drafted { drafted: Vec::with_capacity(most), ..Drafted::default() };
+        let mut found = Drafted {
+            drafted: Vec::with_capacity(most),
+            ..Drafted::default()
+        };
         found.draft_seconds = begun.elapsed().as_secs_f64();
         self.draft(session, run, settings, most, &mut found, watch)?;
         next(watch, Phase::Verify)?;
         let begun = Instant::now();
         // Nothing follows an end token, so the row that would tell what does is spared.
-        let ended = found.drafted.last().is_some_and(|token| self.end_tokens.contains(&token.id));
+        let ended = found
+            .drafted
+            .last()
+            .is_some_and(|token| self.end_tokens.contains(&token.id));
         let rows = found.drafted.len() + usize::from(!ended);
         self.verify_logits(session, settings, start - 1..start - 1 + rows)?;
         session.history.truncate(start);
@@ -70,20 +82,39 @@ impl Decoder {
             let begun = Instant::now();
             let at = session.tokens().len() - 1;
             self.exit_hidden(session, settings.exit_layer, at)?;
-            let Scratch { hidden, exits, logits, drafts, .. } = &mut self.scratch;
+            let Scratch {
+                hidden,
+                exits,
+                logits,
+                drafts,
+                ..
+            } = &mut self.scratch;
             self.model.head(hidden, settings.draft_vocab, logits)?;
             exits.append(hidden)?;
             let distribution = &mut drafts[found.drafted.len()];
             session.history.penalise(logits, ids, &settings.sampling);
             // The penalties may forbid all that a draft over few tokens could write; the verifier has the rest.
-            if distribution.fill(logits, vocab.as_ref(), &settings.sampling).is_err() {
+            if distribution
+                .fill(logits, vocab.as_ref(), &settings.sampling)
+                .is_err()
+            {
                 break;
             }
-            let id = Sampler { sampling: &settings.sampling, position: at + 1 }.pick(distribution, Pick::Draft);
+            let id = Sampler {
+                sampling: &settings.sampling,
+                position: at + 1,
+            }
+            .pick(distribution, Pick::Draft);
             session.history.push(id);
             let (mut text, p_draft) = (String::new(), distribution.probability(id));
             let stop = run.preview.push(id, &self.end_tokens, settings, &mut text);
-            found.drafted.push(DraftToken { id, text, p_draft, p_verify: None, detail: None });
+            found.drafted.push(DraftToken {
+                id,
+                text,
+                p_draft,
+                p_verify: None,
+                detail: None,
+            });
             found.draft_seconds += begun.elapsed().as_secs_f64();
             watch.drafted(&found.drafted[found.drafted.len() - 1]);
             let unsure = matches!(settings.controller, Controller::Confidence { threshold } if p_draft < threshold);
@@ -96,20 +127,31 @@ impl Decoder {
 
     /// Leaves in the scratch the hidden state after the first `exit_layer` layers of the token at position `at`.
     fn exit_hidden(&mut self, session: &mut Session, exit_layer: usize, at: usize) -> Result<()> {
-        self.model.embed(&session.tokens()[at..=at], &mut self.scratch.hidden)?;
+        self.model
+            .embed(&session.tokens()[at..=at], &mut self.scratch.hidden)?;
         self.layers_by_shadow(session, 0..exit_layer, at)
     }
 
     /// Runs `layers` over the rows in the scratch, which stand at `start` and after, and keeps a copy of them where they
     /// pass the shadow exit.
-    fn layers_by_shadow(&mut self, session: &mut Session, layers: Range<usize>, start: usize) -> Result<()> {
+    fn layers_by_shadow(
+        &mut self,
+        session: &mut Session,
+        layers: Range<usize>,
+        start: usize,
+    ) -> Result<()> {
         let (Scratch { hidden, shadow, .. }, mut from) = (&mut self.scratch, layers.start);
-        if let Some(exit_layer) = shadow.exit_layer.filter(|exit| (from + 1..=layers.end).contains(exit)) {
-            self.model.layers(from..exit_layer, hidden, start, &mut session.cache)?;
+        if let Some(exit_layer) = shadow
+            .exit_layer
+            .filter(|exit| (from + 1..=layers.end).contains(exit))
+        {
+            self.model
+                .layers(from..exit_layer, hidden, start, &mut session.cache)?;
             shadow.hidden.append(hidden)?;
             from = exit_layer;
         }
-        self.model.layers(from..layers.end, hidden, start, &mut session.cache)
+        self.model
+            .layers(from..layers.end, hidden, start, &mut session.cache)
     }
 
     /// Tells the pilot what there was to see: of the exit in force what was accepted, and of the shadow exit what it would
@@ -122,8 +164,14 @@ impl Decoder {
         start: usize,
         found: &Drafted,
     ) -> Result<()> {
-        let Scratch { shadow: Shadow { exit_layer, hidden }, logits, .. } = &mut self.scratch;
-        let Some(exit_layer) = *exit_layer else { return Ok(()) };
+        let Scratch {
+            shadow: Shadow { exit_layer, hidden },
+            logits,
+            ..
+        } = &mut self.scratch;
+        let Some(exit_layer) = *exit_layer else {
+            return Ok(());
+        };
         let seen = found.len().min(hidden.rows());
         hidden.keep(0..seen)?;
         self.model.head(hidden, 0, logits)?;
@@ -134,13 +182,26 @@ impl Decoder {
             session.history.push(id);
         }
         pilot.observe(exit_layer, agreed, seen);
-        pilot.observe(settings.exit_layer, found.accepted, found.drafted.len().min(found.accepted + 1));
+        pilot.observe(
+            settings.exit_layer,
+            found.accepted,
+            found.drafted.len().min(found.accepted + 1),
+        );
         Ok(())
     }
 
     /// Leaves in the scratch the verifier's logits `[rows, vocabulary]` of the tokens at `positions`.
-    fn verify_logits(&mut self, session: &mut Session, settings: &Settings, positions: Range<usize>) -> Result<()> {
-        let from = if settings.kvq_reuse { settings.exit_layer } else { 0 };
+    fn verify_logits(
+        &mut self,
+        session: &mut Session,
+        settings: &Settings,
+        positions: Range<usize>,
+    ) -> Result<()> {
+        let from = if settings.kvq_reuse {
+            settings.exit_layer
+        } else {
+            0
+        };
         if settings.kvq_reuse {
             while self.scratch.exits.rows() < positions.len() {
                 let at = positions.start + self.scratch.exits.rows();
@@ -151,37 +212,64 @@ impl Decoder {
         } else {
             // All rows come through again, from the first layer on.
             self.scratch.shadow.hidden.clear();
-            self.model.embed(&session.tokens()[positions.clone()], &mut self.scratch.hidden)?;
+            self.model.embed(
+                &session.tokens()[positions.clone()],
+                &mut self.scratch.hidden,
+            )?;
         }
         self.layers_by_shadow(session, from..self.model.config.num_layers, positions.start)?;
-        self.model.head(&self.scratch.hidden, 0, &mut self.scratch.logits)
+        self.model
+            .head(&self.scratch.hidden, 0, &mut self.scratch.logits)
     }
 
     /// Compares the draft with the verifier's choices, position by position. Finds how many are accepted and the token
     /// that follows them: the correction of the first rejected one, or a bonus where one is wanted.
-    fn accept(&mut self, session: &mut Session, settings: &Settings, found: &mut Drafted, bonus: bool) -> Result<()> {
+    fn accept(
+        &mut self,
+        session: &mut Session,
+        settings: &Settings,
+        found: &mut Drafted,
+        bonus: bool,
+    ) -> Result<()> {
         for (row, token) in found.drafted.iter_mut().enumerate() {
             self.fill_verifier(session, settings, row)?;
             let (verifier, draft) = (&self.scratch.verifier, &self.scratch.drafts[row]);
             token.p_verify = Some(verifier.probability(token.id));
-            let detail = settings.detail.then(|| self.detail(Some(draft), Some(verifier)));
-            let sampler = Sampler { sampling: &settings.sampling, position: session.tokens().len() };
+            let detail = settings
+                .detail
+                .then(|| self.detail(Some(draft), Some(verifier)));
+            let sampler = Sampler {
+                sampling: &settings.sampling,
+                position: session.tokens().len(),
+            };
             let verdict = sampler.verify(token.id, verifier, draft);
             token.detail.clone_from(&detail);
             match verdict {
                 Verdict::Accept => session.history.push(token.id),
                 Verdict::Correct(id) => {
-                    let (p_draft, p_verify) = (Some(draft.probability(id)), verifier.probability(id));
+                    let (p_draft, p_verify) =
+                        (Some(draft.probability(id)), verifier.probability(id));
                     let text = String::new();
                     found.accepted = row;
-                    found.last = Some(FinalToken { id, text, origin: Origin::Corrected, p_draft, p_verify, detail });
+                    found.last = Some(FinalToken {
+                        id,
+                        text,
+                        origin: Origin::Corrected,
+                        p_draft,
+                        p_verify,
+                        detail,
+                    });
                     return Ok(());
                 }
             }
         }
         found.accepted = found.drafted.len();
         if bonus {
-            let origin = if found.drafted.is_empty() { Origin::Plain } else { Origin::Bonus };
+            let origin = if found.drafted.is_empty() {
+                Origin::Plain
+            } else {
+                Origin::Bonus
+            };
             found.last = Some(self.choose(session, settings, found.accepted, origin)?);
         }
         Ok(())
@@ -201,20 +289,41 @@ impl Decoder {
         self.scratch.begin_round(0, None);
         self.exit_hidden(session, depth, start - 1)?;
         session.mark_filled(0..depth, start);
-        self.model.head(&self.scratch.hidden, 0, &mut self.scratch.logits)?;
+        self.model
+            .head(&self.scratch.hidden, 0, &mut self.scratch.logits)?;
         let last = Some(self.choose(session, settings, 0, Origin::Plain)?);
         let verify_seconds = begun.elapsed().as_secs_f64();
-        Ok(Drafted { last, verify_seconds, ..Drafted::default() })
+        Ok(Drafted {
+            last,
+            verify_seconds,
+            ..Drafted::default()
+        })
     }
 
     /// The verifier's own token at the end of the history, from `row` of the logits.
-    fn choose(&mut self, session: &Session, settings: &Settings, row: usize, origin: Origin) -> Result<FinalToken> {
+    fn choose(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        row: usize,
+        origin: Origin,
+    ) -> Result<FinalToken> {
         self.fill_verifier(session, settings, row)?;
         let verifier = &self.scratch.verifier;
-        let sampler = Sampler { sampling: &settings.sampling, position: session.tokens().len() };
+        let sampler = Sampler {
+            sampling: &settings.sampling,
+            position: session.tokens().len(),
+        };
         let id = sampler.pick(verifier, Pick::Verify);
         let detail = settings.detail.then(|| self.detail(None, Some(verifier)));
-        Ok(FinalToken { id, text: String::new(), origin, p_draft: None, p_verify: verifier.probability(id), detail })
+        Ok(FinalToken {
+            id,
+            text: String::new(),
+            origin,
+            p_draft: None,
+            p_verify: verifier.probability(id),
+            detail,
+        })
     }
 
     /// Makes the verifier's distribution that of `row` of the logits, given the history.
@@ -225,9 +334,20 @@ impl Decoder {
         self.scratch.verifier.fill(logits, None, &settings.sampling)
     }
 
-    fn detail(&self, draft: Option<&Distribution>, verifier: Option<&Distribution>) -> Box<TokenDetail> {
+    fn detail(
+        &self,
+        draft: Option<&Distribution>,
+        verifier: Option<&Distribution>,
+    ) -> Box<TokenDetail> {
         let top = |d: &Distribution| {
-            d.top(TOP).into_iter().map(|(id, p)| Candidate { id, text: self.piece(id), p }).collect()
+            d.top(TOP)
+                .into_iter()
+                .map(|(id, p)| Candidate {
+                    id,
+                    text: self.piece(id),
+                    p,
+                })
+                .collect()
         };
         Box::new(TokenDetail {
             draft_top: draft.map(top).unwrap_or_default(),
@@ -244,13 +364,23 @@ impl Decoder {
             return None;
         }
         let ids = self.model.draft_ids(size);
-        let kept = self.scratch.draft_vocab.take().filter(|vocab| vocab.ids.len() == ids.len());
-        let vocab = kept.unwrap_or_else(|| Arc::new(VocabSubset::new(ids.to_vec(), self.model.config.vocab_size)));
+        let kept = self
+            .scratch
+            .draft_vocab
+            .take()
+            .filter(|vocab| vocab.ids.len() == ids.len());
+        let vocab = kept.unwrap_or_else(|| {
+            Arc::new(VocabSubset::new(ids.to_vec(), self.model.config.vocab_size))
+        });
         self.scratch.draft_vocab = Some(vocab.clone());
         Some(vocab)
     }
 }
 
 fn next(watch: &mut dyn Watch, phase: Phase) -> Result<()> {
-    if watch.checkpoint(phase).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    if watch.checkpoint(phase).is_break() {
+        Err(Error::Cancelled)
+    } else {
+        Ok(())
+    }
 }

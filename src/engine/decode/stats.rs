@@ -71,12 +71,18 @@ impl Stats {
 
     /// For each draft position, the share of the rounds that verified it and accepted it.
     pub fn acceptance_by_position(&self) -> Vec<f64> {
-        self.by_position.iter().filter_map(|c| ratio(c.accepted as f64, c.verified as f64)).collect()
+        self.by_position
+            .iter()
+            .filter_map(|c| ratio(c.accepted as f64, c.verified as f64))
+            .collect()
     }
 
     /// (accepted + 1) averaged over the rounds that drafted, as vLLM and llama.cpp report it.
     pub fn mean_accepted_length(&self) -> Option<f64> {
-        ratio((self.accepted + self.speculated_rounds) as f64, self.speculated_rounds as f64)
+        ratio(
+            (self.accepted + self.speculated_rounds) as f64,
+            self.speculated_rounds as f64,
+        )
     }
 
     /// Seconds spent decoding, prefill apart.

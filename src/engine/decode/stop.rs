@@ -12,7 +12,10 @@ pub(super) struct Output {
 
 impl Clone for Output {
     fn clone(&self) -> Self {
-        Self { stream: self.stream.clone(), held: self.held.clone() }
+        Self {
+            stream: self.stream.clone(),
+            held: self.held.clone(),
+        }
     }
 
     /// Keeps the memory it has, so that a draft can be previewed for nothing.
@@ -25,11 +28,20 @@ impl Clone for Output {
 impl Output {
     /// Output that goes on after `context`; without a tokenizer every text is empty.
     pub fn new(tokenizer: Option<&Tokenizer>, context: &[u32]) -> Self {
-        Self { stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)), held: String::new() }
+        Self {
+            stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)),
+            held: String::new(),
+        }
     }
 
     /// Takes one more token. Puts the text it adds behind `text` and returns, if it ends the run, why.
-    pub fn push(&mut self, id: u32, ends: &[u32], settings: &Settings, text: &mut String) -> Option<StopReason> {
+    pub fn push(
+        &mut self,
+        id: u32,
+        ends: &[u32],
+        settings: &Settings,
+        text: &mut String,
+    ) -> Option<StopReason> {
         if let Some(reason) = stop_token(id, ends, settings) {
             return Some(reason);
         }
@@ -50,14 +62,24 @@ impl Output {
     fn release(&mut self, stops: &[String], text: &mut String, from: usize) -> Option<StopReason> {
         let new = &text[from..];
         self.held.clear();
-        let found = stops.iter().filter(|s| !s.is_empty()).filter_map(|s| Some((new.find(s.as_str())?, s)));
-        if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len()))) {
+        let found = stops
+            .iter()
+            .filter(|s| !s.is_empty())
+            .filter_map(|s| Some((new.find(s.as_str())?, s)));
+        if let Some((at, stop)) =
+            found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len())))
+        {
             text.truncate(from + at);
             return Some(StopReason::StopString(stop.clone()));
         }
-        let keep = stops.iter().map(|stop| overlap(new, stop)).max().unwrap_or(0);
+        let keep = stops
+            .iter()
+            .map(|stop| overlap(new, stop))
+            .max()
+            .unwrap_or(0);
         let sure = text.len() - keep;
-        self.held.reserve(stops.iter().map(String::len).max().unwrap_or(0));
+        self.held
+            .reserve(stops.iter().map(String::len).max().unwrap_or(0));
         self.held.push_str(&text[sure..]);
         text.truncate(sure);
         None
@@ -66,7 +88,13 @@ impl Output {
     /// The text still held back when the run ends for another reason than a stop string.
     pub fn finish(&mut self) -> String {
         let mut text = std::mem::take(&mut self.held);
-        text.push_str(&self.stream.as_mut().map(TextStream::finish).unwrap_or_default());
+        text.push_str(
+            &self
+                .stream
+                .as_mut()
+                .map(TextStream::finish)
+                .unwrap_or_default(),
+        );
         text
     }
 }
@@ -82,7 +110,11 @@ fn stop_token(id: u32, ends: &[u32], settings: &Settings) -> Option<StopReason> 
 /// Length of the longest end of `text` that begins `stop` without completing it.
 fn overlap(text: &str, stop: &str) -> usize {
     let prefixes = stop.char_indices().skip(1).map(|(at, _)| &stop[..at]);
-    prefixes.filter(|prefix| text.ends_with(prefix)).map(str::len).max().unwrap_or(0)
+    prefixes
+        .filter(|prefix| text.ends_with(prefix))
+        .map(str::len)
+        .max()
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -91,7 +123,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn release_all(pieces: &[String], stops: &[String]) -> (String, Option<StopReason>) {
-        let mut output = Output { stream: None, held: String::new() };
+        let mut output = Output {
+            stream: None,
+            held: String::new(),
+        };
         let mut text = String::new();
         for piece in pieces {
             let from = text.len();

@@ -10,11 +10,19 @@ use crate::engine::model::{Llama, random};
 use crate::engine::sampling::{Coupling, Sampling};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
-use proptest::prelude::{Just, ProptestConfig, Strategy as Generate, any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy as Generate, any, prop, prop_assert_eq, prop_oneof, proptest,
+};
 
 const VOCAB: usize = 61;
 
-fn config(layers: usize, heads: usize, kv_heads: usize, head_dim: usize, tied: bool) -> LlamaConfig {
+fn config(
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    tied: bool,
+) -> LlamaConfig {
     LlamaConfig {
         vocab_size: VOCAB,
         hidden_size: heads * head_dim,
@@ -49,19 +57,38 @@ fn shapes() -> impl Generate<Value = (LlamaConfig, GgmlDType)> {
 }
 
 fn sampling() -> impl Generate<Value = Sampling> {
-    (any::<bool>(), any::<u64>(), 0.3f32..2.0, 0usize..9, 0.5f32..=1.0, 0f32..0.2, 1f32..1.5, 0usize..4).prop_map(
-        |(sample, seed, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)| Sampling {
-            sample,
-            seed,
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
-            no_repeat_ngram,
-            coupling: Coupling::SharedNoise,
-        },
+    (
+        any::<bool>(),
+        any::<u64>(),
+        0.3f32..2.0,
+        0usize..9,
+        0.5f32..=1.0,
+        0f32..0.2,
+        1f32..1.5,
+        0usize..4,
     )
+        .prop_map(
+            |(
+                sample,
+                seed,
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+                repetition_penalty,
+                no_repeat_ngram,
+            )| Sampling {
+                sample,
+                seed,
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+                repetition_penalty,
+                no_repeat_ngram,
+                coupling: Coupling::SharedNoise,
+            },
+        )
 }
 
 /// All rounds of one run; `change` may alter the settings before each round.
@@ -73,26 +100,42 @@ fn rounds(
 ) -> Vec<Round> {
     let mut session = decoder.session().unwrap();
     let mut settings = settings.clone();
-    let mut run = decoder.begin(&mut session, prompt, &settings, &mut ()).unwrap();
+    let mut run = decoder
+        .begin(&mut session, prompt, &settings, &mut ())
+        .unwrap();
     let mut rounds = Vec::new();
     while run.stop().is_none() {
         change(rounds.len(), &mut settings);
-        rounds.push(decoder.round(&mut session, &mut run, &settings, &mut ()).unwrap());
+        rounds.push(
+            decoder
+                .round(&mut session, &mut run, &settings, &mut ())
+                .unwrap(),
+        );
     }
     assert_eq!(
         run.stats(),
-        &Stats { prefill_seconds: run.stats().prefill_seconds, prefill_tokens: prompt.len() - 1, ..Stats::of(&rounds) }
+        &Stats {
+            prefill_seconds: run.stats().prefill_seconds,
+            prefill_tokens: prompt.len() - 1,
+            ..Stats::of(&rounds)
+        }
     );
     assert_eq!(session.tokens()[prompt.len()..], tokens(&rounds));
     rounds
 }
 
 fn tokens(rounds: &[Round]) -> Vec<u32> {
-    rounds.iter().flat_map(|round| round.kept().map(|token| token.id)).collect()
+    rounds
+        .iter()
+        .flat_map(|round| round.kept().map(|token| token.id))
+        .collect()
 }
 
 fn autoregressive(settings: &Settings) -> Settings {
-    Settings { strategy: Strategy::Autoregressive, ..settings.clone() }
+    Settings {
+        strategy: Strategy::Autoregressive,
+        ..settings.clone()
+    }
 }
 
 fn check_record(rounds: &[Round]) {
@@ -100,7 +143,12 @@ fn check_record(rounds: &[Round]) {
         assert_eq!(round.index, index);
         assert_eq!(round.drafted.len(), round.accepted + round.rejected());
         assert!(round.drafted.len() <= round.settings.num_speculations);
-        assert!(round.drafted.iter().all(|token| (0.0..=1.0).contains(&token.p_draft)));
+        assert!(
+            round
+                .drafted
+                .iter()
+                .all(|token| (0.0..=1.0).contains(&token.p_draft))
+        );
         assert!(!round.is_empty());
         assert_eq!(round.stop.is_some(), index + 1 == rounds.len());
     }
@@ -176,11 +224,18 @@ fn early_exit_is_what_a_draft_would_have_written() {
         strategy: Strategy::EarlyExit,
         exit_layer: 2,
         max_steps: 6,
-        sampling: Sampling { sample: false, ..Sampling::default() },
+        sampling: Sampling {
+            sample: false,
+            ..Sampling::default()
+        },
         ..Settings::default()
     };
     let early = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
-    let speculative = Settings { strategy: Strategy::SelfSpeculative, num_speculations: 5, ..settings };
+    let speculative = Settings {
+        strategy: Strategy::SelfSpeculative,
+        num_speculations: 5,
+        ..settings
+    };
     let first = &rounds(&mut decoder, &[5, 6, 7], &speculative, |_, _| {})[0];
     let drafted: Vec<u32> = first.drafted.iter().map(|token| token.id).collect();
     assert_eq!(drafted, early[..drafted.len()]);
@@ -190,9 +245,20 @@ fn early_exit_is_what_a_draft_would_have_written() {
 fn the_context_ends_in_a_clear_state() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
     decoder.end_tokens.clear();
-    let settings = Settings { exit_layer: 1, max_steps: 10_000, ..Settings::default() };
-    for strategy in [Strategy::SelfSpeculative, Strategy::Autoregressive, Strategy::EarlyExit] {
-        let settings = Settings { strategy, ..settings.clone() };
+    let settings = Settings {
+        exit_layer: 1,
+        max_steps: 10_000,
+        ..Settings::default()
+    };
+    for strategy in [
+        Strategy::SelfSpeculative,
+        Strategy::Autoregressive,
+        Strategy::EarlyExit,
+    ] {
+        let settings = Settings {
+            strategy,
+            ..settings.clone()
+        };
         let all = rounds(&mut decoder, &[5; 10], &settings, |_, _| {});
         assert_eq!(tokens(&all).len(), 86);
         assert_eq!(all.last().unwrap().stop, Some(StopReason::ContextFull));
@@ -203,19 +269,57 @@ fn the_context_ends_in_a_clear_state() {
 fn unsound_input_is_refused_with_words() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
     let mut session = decoder.session().unwrap();
-    let sound = Settings { exit_layer: 1, ..Settings::default() };
+    let sound = Settings {
+        exit_layer: 1,
+        ..Settings::default()
+    };
     let mut fails = |prompt: &[u32], settings: &Settings, words: &str| {
-        let error = decoder.begin(&mut session, prompt, settings, &mut ()).err().expect(words).to_string();
+        let error = decoder
+            .begin(&mut session, prompt, settings, &mut ())
+            .err()
+            .expect(words)
+            .to_string();
         assert!(error.contains(words), "{error}");
     };
     fails(&[], &sound, "empty");
     fails(&[5; 96], &sound, "context");
     fails(&[61], &sound, "vocabulary");
-    fails(&[5], &Settings { exit_layer: 3, ..sound.clone() }, "1 to 2");
-    fails(&[5], &Settings { exit_layer: 0, ..sound.clone() }, "1 to 2");
-    fails(&[5], &Settings { num_speculations: 0, ..sound.clone() }, "at least 1");
-    let nan = Sampling { temperature: f32::NAN, ..Sampling::default() };
-    fails(&[5], &Settings { sampling: nan, ..sound.clone() }, "temperature");
+    fails(
+        &[5],
+        &Settings {
+            exit_layer: 3,
+            ..sound.clone()
+        },
+        "1 to 2",
+    );
+    fails(
+        &[5],
+        &Settings {
+            exit_layer: 0,
+            ..sound.clone()
+        },
+        "1 to 2",
+    );
+    fails(
+        &[5],
+        &Settings {
+            num_speculations: 0,
+            ..sound.clone()
+        },
+        "at least 1",
+    );
+    let nan = Sampling {
+        temperature: f32::NAN,
+        ..Sampling::default()
+    };
+    fails(
+        &[5],
+        &Settings {
+            sampling: nan,
+            ..sound.clone()
+        },
+        "temperature",
+    );
 }
 
 /// What the lens says of a text is what drafting on that text then finds.
@@ -226,23 +330,51 @@ fn the_forecast_of_the_lens_comes_true() {
     let mut decoder = decoder(config, GgmlDType::Q8_0, 5);
     decoder.end_tokens.clear();
     for (sample, draft_vocab) in [(false, 0), (true, 0), (false, 30), (true, 30)] {
-        let sampling = Sampling { sample, temperature: 0.4, ..Sampling::default() };
-        let settings = Settings { max_steps: 40, sampling, exit_layer: 1, draft_vocab, ..Settings::default() };
+        let sampling = Sampling {
+            sample,
+            temperature: 0.4,
+            ..Sampling::default()
+        };
+        let settings = Settings {
+            max_steps: 40,
+            sampling,
+            exit_layer: 1,
+            draft_vocab,
+            ..Settings::default()
+        };
         let prompt = [5, 9, 11];
         let all = rounds(&mut decoder, &prompt, &settings, |_, _| {});
         let mut session = decoder.session().unwrap();
         let text: Vec<u32> = prompt.iter().copied().chain(tokens(&all)).collect();
         session.restart(&text, layers);
-        let lens = decoder.lens(&mut session, prompt.len()..text.len(), &settings, &mut ()).unwrap();
-        let costs = Costs { layers, layer: vec![1.0], head: vec![1.0], draft_head: 1.0, choice: 0.0 };
-        assert!(lens.iter().all(|row| row.agrees(layers)), "the last layer wrote the text");
+        let lens = decoder
+            .lens(&mut session, prompt.len()..text.len(), &settings, &mut ())
+            .unwrap();
+        let costs = Costs {
+            layers,
+            layer: vec![1.0],
+            head: vec![1.0],
+            draft_head: 1.0,
+            choice: 0.0,
+        };
+        assert!(
+            lens.iter().all(|row| row.agrees(layers)),
+            "the last layer wrote the text"
+        );
         for exit_layer in 1..layers {
             for num_speculations in [1, 3, 6] {
-                let settings = Settings { exit_layer, num_speculations, ..settings.clone() };
+                let settings = Settings {
+                    exit_layer,
+                    num_speculations,
+                    ..settings.clone()
+                };
                 let stats = Stats::of(&rounds(&mut decoder, &prompt, &settings, |_, _| {}));
                 let forecast = Forecast::of(&lens, exit_layer, num_speculations, &costs);
                 let found = (stats.rounds, stats.drafted, stats.accepted);
-                assert_eq!((forecast.rounds, forecast.drafted, forecast.accepted), found);
+                assert_eq!(
+                    (forecast.rounds, forecast.drafted, forecast.accepted),
+                    found
+                );
             }
         }
     }
@@ -252,19 +384,46 @@ fn the_forecast_of_the_lens_comes_true() {
 #[test]
 fn detail_holds_every_layer_and_changes_nothing() {
     let prompt: Vec<u32> = (3..12).collect();
-    for strategy in [Strategy::Autoregressive, Strategy::EarlyExit, Strategy::SelfSpeculative] {
+    for strategy in [
+        Strategy::Autoregressive,
+        Strategy::EarlyExit,
+        Strategy::SelfSpeculative,
+    ] {
         let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 1);
-        let plain = Settings { strategy, exit_layer: 2, num_speculations: 3, max_steps: 30, ..Settings::default() };
-        let detailed = Settings { detail: true, ..plain.clone() };
-        let (without, with) =
-            (rounds(&mut decoder, &prompt, &plain, |_, _| {}), rounds(&mut decoder, &prompt, &detailed, |_, _| {}));
+        let plain = Settings {
+            strategy,
+            exit_layer: 2,
+            num_speculations: 3,
+            max_steps: 30,
+            ..Settings::default()
+        };
+        let detailed = Settings {
+            detail: true,
+            ..plain.clone()
+        };
+        let (without, with) = (
+            rounds(&mut decoder, &prompt, &plain, |_, _| {}),
+            rounds(&mut decoder, &prompt, &detailed, |_, _| {}),
+        );
         assert_eq!(tokens(&without), tokens(&with));
-        let chooser = if strategy == Strategy::EarlyExit { 2 } else { 4 };
+        let chooser = if strategy == Strategy::EarlyExit {
+            2
+        } else {
+            4
+        };
         for token in with.iter().flat_map(Round::kept) {
             let layers = &token.detail.expect("a detail").layers;
-            assert_eq!(layers.iter().map(|choice| choice.layer).collect::<Vec<_>>(), [1, 2, 3, 4]);
+            assert_eq!(
+                layers.iter().map(|choice| choice.layer).collect::<Vec<_>>(),
+                [1, 2, 3, 4]
+            );
             assert_eq!(layers[chooser - 1].id, token.id, "{strategy:?}");
         }
-        assert!(without.iter().flat_map(Round::kept).all(|token| token.detail.is_none()));
+        assert!(
+            without
+                .iter()
+                .flat_map(Round::kept)
+                .all(|token| token.detail.is_none())
+        );
     }
 }

@@ -40,7 +40,12 @@ impl Acts {
             self.blocks.resize(blocks, ActBlock::default());
         }
         let (dense, bytes) = (Shared::new(&mut self.dense), Shared::new(&mut self.bytes));
-        ActsView { cols, dense, bytes, blocks: Shared::new(&mut self.blocks) }
+        ActsView {
+            cols,
+            dense,
+            bytes,
+            blocks: Shared::new(&mut self.blocks),
+        }
     }
 }
 
@@ -102,7 +107,12 @@ impl Kernel for Quantise<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let rows = self.x.as_chunks::<BLOCK>().0.iter().zip(self.bytes.as_chunks_mut::<BLOCK>().0);
+        let rows = self
+            .x
+            .as_chunks::<BLOCK>()
+            .0
+            .iter()
+            .zip(self.bytes.as_chunks_mut::<BLOCK>().0);
         for ((x, bytes), block) in rows.zip(self.blocks) {
             // SAFETY: the caller's.
             *block = unsafe { quantise_block::<S>(x, bytes) };
@@ -126,7 +136,8 @@ unsafe fn quantise_block<S: Simd>(x: &[f32; BLOCK], bytes: &mut [i8; BLOCK]) -> 
             neg16: -16 * total,
             neg128: -128 * total,
             neg32: sums.map(|sum| -32 * sum),
-            neg128_octets: octets.map(|[even, odd]| (-128 * even) as u32 & 0xFFFF | ((-128 * odd) as u32) << 16),
+            neg128_octets: octets
+                .map(|[even, odd]| (-128 * even) as u32 & 0xFFFF | ((-128 * odd) as u32) << 16),
         }
     }
 }

@@ -61,20 +61,29 @@ impl Arena {
     /// `len` zeros.
     pub fn zeros(&mut self, len: usize) -> Buffer {
         let size = len.next_multiple_of(LINE);
-        let room = self.slab.as_ref().map_or(0, |slab| slab.layout.size() - self.used);
+        let room = self
+            .slab
+            .as_ref()
+            .map_or(0, |slab| slab.layout.size() - self.used);
         if size > room || self.slab.is_none() {
             let slab = Slab::new(size.max(self.total.clamp(HUGE / 32, SLAB)));
             self.total += slab.layout.size();
             self.slab = Some(Arc::new(slab));
             self.used = 0;
         }
-        let Some(slab) = self.slab.clone() else { unreachable!("a slab was made above") };
+        let Some(slab) = self.slab.clone() else {
+            unreachable!("a slab was made above")
+        };
         // SAFETY: the slab has room for it.
         let start = unsafe { slab.start.add(self.used) };
         // SAFETY: as above; no one else has this part.
         unsafe { start.write_bytes(0, size) };
         self.used += size;
-        Buffer { start, len, _slab: slab }
+        Buffer {
+            start,
+            len,
+            _slab: slab,
+        }
     }
 }
 
@@ -117,7 +126,9 @@ mod tests {
         let mut buffers: Vec<Buffer> = sizes.iter().map(|&size| arena.zeros(size)).collect();
         drop(arena);
         for (i, buffer) in buffers.iter_mut().enumerate() {
-            assert!((buffer.as_ptr() as usize).is_multiple_of(LINE) && buffer.iter().all(|&x| x == 0));
+            assert!(
+                (buffer.as_ptr() as usize).is_multiple_of(LINE) && buffer.iter().all(|&x| x == 0)
+            );
             buffer.fill(i as u8 + 1);
         }
         for (i, (buffer, size)) in buffers.iter().zip(sizes).enumerate() {

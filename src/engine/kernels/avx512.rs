@@ -14,7 +14,11 @@ pub struct Avx512;
 /// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
 unsafe fn beyond<const KIND: u8>(bits: __m512i, group: usize) -> __m512i {
-    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) { (group, 16) } else { (group % 4 * 2, 48) };
+    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) {
+        (group, 16)
+    } else {
+        (group % 4 * 2, 48)
+    };
     // SAFETY: the level's features.
     unsafe {
         let moved = match at {
@@ -47,12 +51,21 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m512i {
             return load(w.add(group * 64));
         }
         let bytes = load(w.add(group % 4 * 64));
-        let moved = if group < 4 { bytes } else { _mm512_srli_epi16::<4>(bytes) };
+        let moved = if group < 4 {
+            bytes
+        } else {
+            _mm512_srli_epi16::<4>(bytes)
+        };
         let nibbles = _mm512_and_si512(moved, _mm512_set1_epi8(15));
         match KIND {
             simd::NIBBLES | simd::NIBBLES8 => nibbles,
-            simd::FIVES | simd::FIVES16 => _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
-            _ => _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
+            simd::FIVES | simd::FIVES16 => {
+                _mm512_or_si512(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group))
+            }
+            _ => _mm512_or_si512(
+                nibbles,
+                beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group),
+            ),
         }
     }
 }
@@ -136,7 +149,11 @@ impl Simd for Avx512 {
             for group in simd::groups::<KIND>() {
                 let w = unpack::<KIND>(w, group);
                 for row in 0..M {
-                    sums[row] = _mm512_dpbusd_epi32(sums[row], w, _mm512_set1_epi32(acts.four(row, group - start)));
+                    sums[row] = _mm512_dpbusd_epi32(
+                        sums[row],
+                        w,
+                        _mm512_set1_epi32(acts.four(row, group - start)),
+                    );
                 }
             }
             sums

@@ -41,7 +41,9 @@ impl Kernel for Sum<'_> {
         unsafe {
             let mut sums = [S::splat(0.0); 4];
             for chunk in self.0.as_chunks::<256>().0 {
-                (0..256).step_by(64).for_each(|at| S::prefetch(chunk.as_ptr().wrapping_add(AHEAD + at)));
+                (0..256)
+                    .step_by(64)
+                    .for_each(|at| S::prefetch(chunk.as_ptr().wrapping_add(AHEAD + at)));
                 let p = chunk.as_ptr().cast::<f32>();
                 sums[0] = S::add(sums[0], S::load(p));
                 sums[1] = S::add(sums[1], S::load(p.add(16)));
@@ -49,7 +51,10 @@ impl Kernel for Sum<'_> {
                 sums[3] = S::add(sums[3], S::load(p.add(48)));
             }
             let mut out = [0.0; 16];
-            S::store(out.as_mut_ptr(), S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+            S::store(
+                out.as_mut_ptr(),
+                S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])),
+            );
             out[0]
         }
     }

@@ -35,7 +35,11 @@ pub unsafe fn dense_tile<S: Simd, const M: usize, const KIND: u8>(
         }
         for (row, (out, mut sum)) in out.iter_mut().zip(sums).enumerate() {
             if cols % 2 == 1 {
-                sum[0] = S::fma(load::<S, KIND>(data, cols - 1), S::splat(*x.add(row * cols + cols - 1)), sum[0]);
+                sum[0] = S::fma(
+                    load::<S, KIND>(data, cols - 1),
+                    S::splat(*x.add(row * cols + cols - 1)),
+                    sum[0],
+                );
             }
             S::store(out.as_mut_ptr(), S::add(sum[0], sum[1]));
         }

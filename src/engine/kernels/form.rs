@@ -47,11 +47,17 @@ impl Form {
     }
 
     pub fn is_nibbles(self) -> bool {
-        matches!(self, Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinSuper)
+        matches!(
+            self,
+            Self::Nibbles8 | Self::NibblesMin | Self::NibblesMinSuper
+        )
     }
 
     pub fn has_mins(self) -> bool {
-        matches!(self, Self::FivesMin | Self::FivesMinSuper | Self::NibblesMin | Self::NibblesMinSuper)
+        matches!(
+            self,
+            Self::FivesMin | Self::FivesMinSuper | Self::NibblesMin | Self::NibblesMinSuper
+        )
     }
 
     /// Scales of a block of a super-block; 0 for forms without super-blocks.
@@ -66,7 +72,11 @@ impl Form {
     /// Byte and shift of the bits beyond a nibble of column `i` of a lane.
     fn beyond(self, lane: usize, i: usize) -> (usize, usize) {
         let (group, at) = (i / 4, BITS + lane * 4 + i % 4);
-        if self == Self::SixesHalves { (at + group / 4 * 64, group % 4 * 2) } else { (at, group) }
+        if self == Self::SixesHalves {
+            (at + group / 4 * 64, group % 4 * 2)
+        } else {
+            (at, group)
+        }
     }
 
     /// Puts the weight `q` of column `i` of a lane into a block that was zero there.

@@ -41,7 +41,10 @@ impl Level {
         let levels = Self::available();
         let wanted = std::env::var("SKIPLENS_SIMD").unwrap_or_default();
         let best = levels.last().copied().unwrap_or(Self::PORTABLE);
-        levels.into_iter().find(|level| level.name() == wanted).unwrap_or(best)
+        levels
+            .into_iter()
+            .find(|level| level.name() == wanted)
+            .unwrap_or(best)
     }
 
     /// All levels of this machine, the slowest first.
@@ -51,7 +54,10 @@ impl Level {
         #[cfg(target_arch = "aarch64")]
         levels.push(Self(Kind::Neon));
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
             levels.push(Self(Kind::Avx2));
             if is_x86_feature_detected!("avxvnni") {
                 levels.push(Self(Kind::AvxVnni));

@@ -16,7 +16,10 @@ pub fn exp(x: f32) -> f32 {
     let n = shifted - ROUND;
     let r = n.mul_add(-LN2.1, n.mul_add(-LN2.0, clamped));
     let p = (1.0f32 / 720.0).mul_add(r, 1.0 / 120.0);
-    let p = p.mul_add(r, 1.0 / 24.0).mul_add(r, 1.0 / 6.0).mul_add(r, 0.5);
+    let p = p
+        .mul_add(r, 1.0 / 24.0)
+        .mul_add(r, 1.0 / 6.0)
+        .mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0).mul_add(r, 1.0);
     // n lies in the low bits, from where the shift makes it an exponent.
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
@@ -43,7 +46,16 @@ pub unsafe fn swiglu(
     (first, stride): (usize, usize),
 ) {
     // SAFETY: the caller's; levels exist only where the machine has them.
-    unsafe { level.run(SwiGlu { gate, up, lanes, out, first, stride }) }
+    unsafe {
+        level.run(SwiGlu {
+            gate,
+            up,
+            lanes,
+            out,
+            first,
+            stride,
+        })
+    }
 }
 
 struct SwiGlu<'a> {
@@ -66,7 +78,9 @@ impl Kernel for SwiGlu<'_> {
                 product[i] = silu(gate[i]) * up[i];
             }
             // SAFETY: the caller's.
-            copy(&product[..self.lanes], unsafe { self.out.slice(self.first + row * self.stride, self.lanes) });
+            copy(&product[..self.lanes], unsafe {
+                self.out.slice(self.first + row * self.stride, self.lanes)
+            });
         }
     }
 }
@@ -74,7 +88,10 @@ impl Kernel for SwiGlu<'_> {
 /// Copies some of 16 lanes, all of them by vectors.
 #[inline(always)]
 pub fn copy(from: &[f32], to: &mut [f32]) {
-    match (<&[f32; LANES]>::try_from(from), <&mut [f32; LANES]>::try_from(&mut *to)) {
+    match (
+        <&[f32; LANES]>::try_from(from),
+        <&mut [f32; LANES]>::try_from(&mut *to),
+    ) {
         (Ok(from), Ok(to)) => *to = *from,
         _ => to.copy_from_slice(from),
     }

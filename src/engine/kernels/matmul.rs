@@ -3,7 +3,8 @@
 use super::acts::{ActBlock, ActsView};
 use super::form::Form;
 use super::{
-    BLOCK, LANES, LINE, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows, simd::Simd,
+    BLOCK, LANES, LINE, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows,
+    simd::Simd,
 };
 
 /// Most rows of activations that a panel is multiplied with at once.
@@ -32,12 +33,21 @@ impl Pass {
     /// Where what is asked for begins, and how much of it goes with each block, of `units` blocks of `size` bytes that
     /// begin at `data`: what comes a little later, or of the next panel an even share in each of several passes.
     #[inline(always)]
-    fn share(self, data: *const u8, distance: usize, units: usize, size: usize) -> (*const u8, usize) {
+    fn share(
+        self,
+        data: *const u8,
+        distance: usize,
+        units: usize,
+        size: usize,
+    ) -> (*const u8, usize) {
         if self.count == 1 {
             return (data.wrapping_add(distance), size);
         }
         let share = size / self.count;
-        (data.wrapping_add(units * size + self.index * units * share), share)
+        (
+            data.wrapping_add(units * size + self.index * units * share),
+            share,
+        )
     }
 }
 
@@ -59,7 +69,16 @@ pub unsafe fn tile(
 ) {
     assert!(rows <= TILE && weights.cols == acts.cols);
     // SAFETY: the caller's.
-    unsafe { level.run(Matmul { weights, panel, acts, first, rows, out }) }
+    unsafe {
+        level.run(Matmul {
+            weights,
+            panel,
+            acts,
+            first,
+            rows,
+            out,
+        })
+    }
 }
 
 struct Matmul<'a> {
@@ -77,7 +96,13 @@ impl Kernel for Matmul<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let most = S::rows(self.weights.form);
-        let (mut done, mut pass) = (0, Pass { index: 0, count: self.rows.div_ceil(most) });
+        let (mut done, mut pass) = (
+            0,
+            Pass {
+                index: 0,
+                count: self.rows.div_ceil(most),
+            },
+        );
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
             // SAFETY: the caller's.
@@ -113,11 +138,17 @@ unsafe fn part<S: Simd, const M: usize>(
             Form::Signed => quantised::<S, M, SIGNED, 0>(w, panel, acts, first, pass, out),
             Form::Fives16 => quantised::<S, M, FIVES16, 0>(w, panel, acts, first, pass, out),
             Form::FivesMin => quantised::<S, M, FIVES_MIN, 0>(w, panel, acts, first, pass, out),
-            Form::FivesMinSuper => quantised::<S, M, FIVES_MIN_SUPER, 1>(w, panel, acts, first, pass, out),
-            Form::SixesHalves => quantised::<S, M, SIXES_HALVES, 2>(w, panel, acts, first, pass, out),
+            Form::FivesMinSuper => {
+                quantised::<S, M, FIVES_MIN_SUPER, 1>(w, panel, acts, first, pass, out)
+            }
+            Form::SixesHalves => {
+                quantised::<S, M, SIXES_HALVES, 2>(w, panel, acts, first, pass, out)
+            }
             Form::Nibbles8 => quantised::<S, M, NIBBLES8, 0>(w, panel, acts, first, pass, out),
             Form::NibblesMin => quantised::<S, M, NIBBLES_MIN, 0>(w, panel, acts, first, pass, out),
-            Form::NibblesMinSuper => quantised::<S, M, NIBBLES_MIN_SUPER, 1>(w, panel, acts, first, pass, out),
+            Form::NibblesMinSuper => {
+                quantised::<S, M, NIBBLES_MIN_SUPER, 1>(w, panel, acts, first, pass, out)
+            }
         }
     }
     M
@@ -142,16 +173,27 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
     out: &mut [[f32; LANES]],
 ) {
     let (units, size) = (w.cols / BLOCK, w.form.unit());
-    let has_mins = matches!(FORM, FIVES_MIN | FIVES_MIN_SUPER | NIBBLES_MIN | NIBBLES_MIN_SUPER);
+    let has_mins = matches!(
+        FORM,
+        FIVES_MIN | FIVES_MIN_SUPER | NIBBLES_MIN | NIBBLES_MIN_SUPER
+    );
     // SAFETY: panels and rows are whole, which `tile` and its caller saw to.
     unsafe {
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
         let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
         let mut data = w.panel(panel);
-        let distance = if M == 1 && FORM == SIGNED { NEAR } else { DISTANCE };
+        let distance = if M == 1 && FORM == SIGNED {
+            NEAR
+        } else {
+            DISTANCE
+        };
         let (mut ahead, share) = pass.share(data, distance, units, size);
         let all_scales = w.scales.panel(panel);
-        let all_mins = if has_mins { w.mins.panel(panel) } else { all_scales };
+        let all_mins = if has_mins {
+            w.mins.panel(panel)
+        } else {
+            all_scales
+        };
         let mut sums = [S::splat(0.0); M];
         for unit in 0..units {
             for line in 0..share.div_ceil(LINE) {
@@ -163,18 +205,31 @@ unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>
                 scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
             }
             let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
-            let rows =
-                Rows { x: bytes.add(unit * BLOCK), stride: acts.cols, block: blocks.add(unit), block_stride: units };
+            let rows = Rows {
+                x: bytes.add(unit * BLOCK),
+                stride: acts.cols,
+                block: blocks.add(unit),
+                block_stride: units,
+            };
             match FORM {
                 SIGNED => S::accumulate::<M, { simd::BYTES }>(data, scale, rows, &mut sums),
                 FIVES16 => S::accumulate::<M, { simd::FIVES16 }>(data, scale, rows, &mut sums),
-                FIVES_MIN | FIVES_MIN_SUPER => S::accumulate::<M, { simd::FIVES }>(data, scale, rows, &mut sums),
+                FIVES_MIN | FIVES_MIN_SUPER => {
+                    S::accumulate::<M, { simd::FIVES }>(data, scale, rows, &mut sums)
+                }
                 NIBBLES8 => S::accumulate::<M, { simd::NIBBLES8 }>(data, scale, rows, &mut sums),
-                NIBBLES_MIN | NIBBLES_MIN_SUPER => S::accumulate::<M, { simd::NIBBLES }>(data, scale, rows, &mut sums),
+                NIBBLES_MIN | NIBBLES_MIN_SUPER => {
+                    S::accumulate::<M, { simd::NIBBLES }>(data, scale, rows, &mut sums)
+                }
                 _ => {
                     S::accumulate::<M, { simd::SIXES_LOW }>(data, scale, rows, &mut sums);
-                    let (scale, high) =
-                        (scales::load::<S, PARTS>(all_scales, unit, 1), Rows { x: rows.x.add(16), ..rows });
+                    let (scale, high) = (
+                        scales::load::<S, PARTS>(all_scales, unit, 1),
+                        Rows {
+                            x: rows.x.add(16),
+                            ..rows
+                        },
+                    );
                     S::accumulate::<M, { simd::SIXES_HIGH }>(data, scale, high, &mut sums);
                 }
             }

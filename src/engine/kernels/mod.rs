@@ -36,7 +36,10 @@
 //! its time. It is shared out by key-value heads, blocks of rows and, where those are few, pages of 256 positions; in a
 //! context of one page one row of a model with three heads leaves one of two threads idle for a third of that phase.
 
-#![allow(clippy::needless_range_loop, reason = "several arrays are walked side by side, lane by lane")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "several arrays are walked side by side, lane by lane"
+)]
 
 mod acts;
 mod arena;

@@ -41,7 +41,11 @@ unsafe fn weights<const KIND: u8>(w: *const u8, group: usize) -> [int8x16_t; 4] 
                 continue;
             }
             let bytes = vld1q_u8(w.add(group % 4 * 64 + r * 16));
-            let nibbles = if group < 4 { vandq_u8(bytes, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(bytes) };
+            let nibbles = if group < 4 {
+                vandq_u8(bytes, vdupq_n_u8(15))
+            } else {
+                vshrq_n_u8::<4>(bytes)
+            };
             let beyond = match KIND {
                 simd::NIBBLES | simd::NIBBLES8 => vdupq_n_u8(0),
                 simd::FIVES | simd::FIVES16 => {
@@ -88,10 +92,16 @@ impl Simd for Neon {
                 let wide = vmovl_u16(vld1_u16(p.add(i * 4)));
                 let sign = vshlq_n_u32::<16>(vandq_u32(wide, vdupq_n_u32(0x8000)));
                 let size = vshlq_n_u32::<13>(vandq_u32(wide, vdupq_n_u32(0x7FFF)));
-                let scaled = vmulq_f32(vreinterpretq_f32_u32(size), vdupq_n_f32(f32::from_bits(0x7780_0000)));
+                let scaled = vmulq_f32(
+                    vreinterpretq_f32_u32(size),
+                    vdupq_n_f32(f32::from_bits(0x7780_0000)),
+                );
                 let special = vcgeq_u32(size, vdupq_n_u32(0x0F80_0000));
                 let top = vandq_u32(special, vdupq_n_u32(0x7F80_0000));
-                vreinterpretq_f32_u32(vorrq_u32(vorrq_u32(vreinterpretq_u32_f32(scaled), top), sign))
+                vreinterpretq_f32_u32(vorrq_u32(
+                    vorrq_u32(vreinterpretq_u32_f32(scaled), top),
+                    sign,
+                ))
             })
         }
     }
@@ -105,7 +115,11 @@ impl Simd for Neon {
             let bytes = vld1q_s8(p);
             let halves = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
             each(|i| {
-                let quarter = if i % 2 == 0 { vget_low_s16(halves[i / 2]) } else { vget_high_s16(halves[i / 2]) };
+                let quarter = if i % 2 == 0 {
+                    vget_low_s16(halves[i / 2])
+                } else {
+                    vget_high_s16(halves[i / 2])
+                };
                 vcvtq_f32_s32(vmovl_s16(quarter))
             })
         }

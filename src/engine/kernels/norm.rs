@@ -6,7 +6,14 @@ use super::{LANES, Level, level::Kernel, math::tree_sum, simd::Simd};
 pub fn rms_norm(level: Level, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     assert!(x.len() == weight.len() && x.len() == out.len());
     // SAFETY: levels exist only where the machine has them, and the kernel is safe code.
-    unsafe { level.run(Norm { x, weight, eps, out }) }
+    unsafe {
+        level.run(Norm {
+            x,
+            weight,
+            eps,
+            out,
+        })
+    }
 }
 
 struct Norm<'a> {

@@ -21,9 +21,18 @@ pub struct Packed {
 
 impl Packed {
     /// Packs rows as a file holds them; `name` is for the error.
-    pub fn new(name: &str, dtype: GgmlDType, rows: usize, cols: usize, data: &[u8], arena: &mut Arena) -> Result<Self> {
+    pub fn new(
+        name: &str,
+        dtype: GgmlDType,
+        rows: usize,
+        cols: usize,
+        data: &[u8],
+        arena: &mut Arena,
+    ) -> Result<Self> {
         let Some(form) = Form::of(dtype) else {
-            return Err(Error::Model(format!("{name}: weights of type {dtype:?} are not supported")));
+            return Err(Error::Model(format!(
+                "{name}: weights of type {dtype:?} are not supported"
+            )));
         };
         let block = dtype.block_size();
         if rows == 0 || cols == 0 || !cols.is_multiple_of(block) {
@@ -33,8 +42,10 @@ impl Packed {
         }
         let row_bytes = cols / block * dtype.type_size();
         if rows.checked_mul(row_bytes) != Some(data.len()) {
-            let message =
-                format!("{name}: {} bytes where [{rows}, {cols}] of {dtype:?} takes {rows} × {row_bytes}", data.len());
+            let message = format!(
+                "{name}: {} bytes where [{rows}, {cols}] of {dtype:?} takes {rows} × {row_bytes}",
+                data.len()
+            );
             return Err(Error::Model(message));
         }
         let mut packed = Self::empty(dtype, form, rows, cols, arena);
@@ -49,7 +60,8 @@ impl Packed {
         let units = if form.is_dense() { cols } else { cols / BLOCK };
         let bytes = panels * units * form.unit();
         let data = arena.zeros(bytes);
-        let mut scales = |has: bool, parts| Scales::zeros(panels, if has { units } else { 0 }, parts, arena);
+        let mut scales =
+            |has: bool, parts| Scales::zeros(panels, if has { units } else { 0 }, parts, arena);
         Self {
             rows,
             cols,
@@ -73,14 +85,22 @@ impl Packed {
 
     /// Blocks of a row, or columns of dense weights.
     pub fn units(&self) -> usize {
-        if self.form.is_dense() { self.cols } else { self.cols / BLOCK }
+        if self.form.is_dense() {
+            self.cols
+        } else {
+            self.cols / BLOCK
+        }
     }
 
     /// First byte of a panel.
     pub fn panel(&self, panel: usize) -> *const u8 {
         assert!(panel < self.panels());
         // SAFETY: inside of the data.
-        unsafe { self.data.as_ptr().add(panel * self.units() * self.form.unit()) }
+        unsafe {
+            self.data
+                .as_ptr()
+                .add(panel * self.units() * self.form.unit())
+        }
     }
 
     fn set_row(&mut self, row: usize, bytes: &[u8]) {
@@ -98,13 +118,26 @@ impl Packed {
         let form = self.form;
         quants::unpack(self.dtype, bytes, |b, block| {
             for half in 0..form.parts().max(1) {
-                self.scales.set(panel, b, half, lane, Scale { part: block.parts[half], ..block.scale });
+                self.scales.set(
+                    panel,
+                    b,
+                    half,
+                    lane,
+                    Scale {
+                        part: block.parts[half],
+                        ..block.scale
+                    },
+                );
             }
             if form.has_mins() {
                 self.mins.set(panel, b, 0, lane, block.min);
             }
             let to = &mut self.data[first + b * unit..first + (b + 1) * unit];
-            block.q.iter().enumerate().for_each(|(i, &q)| form.put(to, lane, i, q));
+            block
+                .q
+                .iter()
+                .enumerate()
+                .for_each(|(i, &q)| form.put(to, lane, i, q));
         });
     }
 
@@ -129,7 +162,11 @@ impl Packed {
                         half::bf16::from_bits(bits).to_f32()
                     }
                 }
-                _ => self.quantised((panel, col / BLOCK, lane), col % BLOCK, &panel_bytes[col / BLOCK * unit..]),
+                _ => self.quantised(
+                    (panel, col / BLOCK, lane),
+                    col % BLOCK,
+                    &panel_bytes[col / BLOCK * unit..],
+                ),
             };
         }
     }
@@ -156,9 +193,19 @@ impl Packed {
 
     /// A matrix of the rows `ids`, in that order; ids are below `rows`.
     pub fn gather(&self, ids: &[u32]) -> Self {
-        let mut to = Self::empty(self.dtype, self.form, ids.len(), self.cols, &mut Arena::default());
+        let mut to = Self::empty(
+            self.dtype,
+            self.form,
+            ids.len(),
+            self.cols,
+            &mut Arena::default(),
+        );
         let (units, unit) = (self.units(), self.form.unit());
-        let size = if matches!(self.form, Form::F16 | Form::Bf16) { 2 } else { 4 };
+        let size = if matches!(self.form, Form::F16 | Form::Bf16) {
+            2
+        } else {
+            4
+        };
         let (group, groups) = (size * LANES, unit / (size * LANES));
         for (row, &id) in ids.iter().enumerate() {
             let (from_panel, from_lane) = (id as usize / LANES, id as usize % LANES);
@@ -171,10 +218,22 @@ impl Packed {
             let blocks = if self.is_dense() { 0 } else { units };
             for unit in 0..blocks {
                 for half in 0..self.form.parts().max(1) {
-                    to.scales.set(to_panel, unit, half, to_lane, self.scales.get(from_panel, unit, half, from_lane));
+                    to.scales.set(
+                        to_panel,
+                        unit,
+                        half,
+                        to_lane,
+                        self.scales.get(from_panel, unit, half, from_lane),
+                    );
                 }
                 if self.form.has_mins() {
-                    to.mins.set(to_panel, unit, 0, to_lane, self.mins.get(from_panel, unit, 0, from_lane));
+                    to.mins.set(
+                        to_panel,
+                        unit,
+                        0,
+                        to_lane,
+                        self.mins.get(from_panel, unit, 0, from_lane),
+                    );
                 }
             }
         }

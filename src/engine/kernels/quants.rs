@@ -15,7 +15,12 @@ pub struct Block {
 
 impl Block {
     fn new(q: [i8; BLOCK], scale: f32, min: f32) -> Self {
-        Self { q, scale: Scale::whole(scale), parts: [1; 2], min: Scale::whole(min) }
+        Self {
+            q,
+            scale: Scale::whole(scale),
+            parts: [1; 2],
+            min: Scale::whole(min),
+        }
     }
 }
 
@@ -29,20 +34,32 @@ pub fn unpack(dtype: GgmlDType, bytes: &[u8], mut each: impl FnMut(usize, Block)
         match dtype {
             GgmlDType::Q8_0 => each(i, q8_0(block)),
             GgmlDType::Q4_0 => each(i, nibbles(&block[2..], half_at(block, 0), 0.0)),
-            GgmlDType::Q4_1 => each(i, nibbles(&block[4..], half_at(block, 0), half_at(block, 2))),
+            GgmlDType::Q4_1 => each(
+                i,
+                nibbles(&block[4..], half_at(block, 0), half_at(block, 2)),
+            ),
             GgmlDType::Q5_0 => each(i, q5(&block[2..], half_at(block, 0), 0.0)),
             GgmlDType::Q5_1 => each(i, q5(&block[4..], half_at(block, 0), half_at(block, 2))),
-            GgmlDType::Q4K => (0..8).for_each(|sub| each(i * 8 + sub, q45k(block, sub, None, &block[16..]))),
-            GgmlDType::Q5K => {
-                (0..8).for_each(|sub| each(i * 8 + sub, q45k(block, sub, Some(&block[16..48]), &block[48..])))
+            GgmlDType::Q4K => {
+                (0..8).for_each(|sub| each(i * 8 + sub, q45k(block, sub, None, &block[16..])))
             }
+            GgmlDType::Q5K => (0..8).for_each(|sub| {
+                each(
+                    i * 8 + sub,
+                    q45k(block, sub, Some(&block[16..48]), &block[48..]),
+                )
+            }),
             _ => (0..8).for_each(|sub| each(i * 8 + sub, q6k(block, sub))),
         }
     }
 }
 
 fn q8_0(block: &[u8]) -> Block {
-    Block::new(std::array::from_fn(|i| block[2 + i] as i8), half_at(block, 0), 0.0)
+    Block::new(
+        std::array::from_fn(|i| block[2 + i] as i8),
+        half_at(block, 0),
+        0.0,
+    )
 }
 
 /// Low nibbles are columns 0..16, high ones columns 16..32.
@@ -71,22 +88,44 @@ fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
     };
     let qs = &qs[sub / 2 * 32..];
     let q = std::array::from_fn(|i| {
-        let nibble = if sub.is_multiple_of(2) { qs[i] & 15 } else { qs[i] >> 4 };
+        let nibble = if sub.is_multiple_of(2) {
+            qs[i] & 15
+        } else {
+            qs[i] >> 4
+        };
         (nibble | fifth.map_or(0, |bits| (bits[i] >> sub & 1) << 4)) as i8
     });
-    let scaled = |base, part: u8| Scale { base, part: part as i8 };
+    let scaled = |base, part: u8| Scale {
+        base,
+        part: part as i8,
+    };
     let scale = scaled(half_at(block, 0), scale);
-    Block { q, scale, parts: [scale.part; 2], min: scaled(-half_at(block, 2), min) }
+    Block {
+        q,
+        scale,
+        parts: [scale.part; 2],
+        min: scaled(-half_at(block, 2), min),
+    }
 }
 
 /// 32 columns of Q6_K: 4 low bits, 2 high bits, a signed byte of scale each 16 columns.
 fn q6k(block: &[u8], sub: usize) -> Block {
     let (half, quarter) = (sub / 4, sub % 4);
-    let (low, high) = (&block[half * 64 + quarter % 2 * 32..], &block[128 + half * 32..]);
+    let (low, high) = (
+        &block[half * 64 + quarter % 2 * 32..],
+        &block[128 + half * 32..],
+    );
     let q = std::array::from_fn(|i| {
-        let nibble = if quarter < 2 { low[i] & 15 } else { low[i] >> 4 };
+        let nibble = if quarter < 2 {
+            low[i] & 15
+        } else {
+            low[i] >> 4
+        };
         (nibble | (high[i] >> (2 * quarter) & 3) << 4) as i8
     });
     let parts = [0, 1].map(|i| block[192 + sub * 2 + i] as i8);
-    Block { parts, ..Block::new(q, half_at(block, 208), 0.0) }
+    Block {
+        parts,
+        ..Block::new(q, half_at(block, 208), 0.0)
+    }
 }

@@ -7,7 +7,13 @@ use super::{LANES, Level, level::Kernel, simd::Simd};
 pub fn rotate(level: Level, rows: &mut [[f32; LANES]], rotations: &[f32], stride: usize) {
     assert!(rows.is_empty() || rotations.len() >= (rows.len() - 1) * stride + LANES);
     // SAFETY: the kernel is safe code.
-    unsafe { level.run(Rotate { rows, rotations, stride }) }
+    unsafe {
+        level.run(Rotate {
+            rows,
+            rotations,
+            stride,
+        })
+    }
 }
 
 struct Rotate<'a> {

@@ -44,8 +44,16 @@ const fn super_bytes(parts: usize) -> usize {
 impl Scales {
     /// Zeros for `panels` of `units` blocks, which are whole super-blocks if `parts` is not 0.
     pub fn zeros(panels: usize, units: usize, parts: usize, arena: &mut Arena) -> Self {
-        let panel = if parts == 0 { units * LINE } else { units / SUPER * super_bytes(parts) };
-        Self { units, parts, data: arena.zeros(panels * panel) }
+        let panel = if parts == 0 {
+            units * LINE
+        } else {
+            units / SUPER * super_bytes(parts)
+        };
+        Self {
+            units,
+            parts,
+            data: arena.zeros(panels * panel),
+        }
     }
 
     pub fn bytes(&self) -> usize {
@@ -53,7 +61,11 @@ impl Scales {
     }
 
     fn panel_bytes(&self) -> usize {
-        if self.parts == 0 { self.units * LINE } else { self.units / SUPER * super_bytes(self.parts) }
+        if self.parts == 0 {
+            self.units * LINE
+        } else {
+            self.units / SUPER * super_bytes(self.parts)
+        }
     }
 
     /// Where the scales of a panel begin.
@@ -62,13 +74,22 @@ impl Scales {
     }
 
     /// Where the f16 and the byte, if there is one, of a block's half are.
-    fn places(&self, panel: usize, unit: usize, half: usize, lane: usize) -> (usize, Option<usize>) {
+    fn places(
+        &self,
+        panel: usize,
+        unit: usize,
+        half: usize,
+        lane: usize,
+    ) -> (usize, Option<usize>) {
         let start = panel * self.panel_bytes();
         if self.parts == 0 {
             return (start + unit * LINE + lane * 2, None);
         }
         let block = start + unit / SUPER * super_bytes(self.parts);
-        (block + lane * 2, Some(block + LINE + (unit % SUPER * self.parts + half) * LANES + lane))
+        (
+            block + lane * 2,
+            Some(block + LINE + (unit % SUPER * self.parts + half) * LANES + lane),
+        )
     }
 
     pub fn set(&mut self, panel: usize, unit: usize, half: usize, lane: usize, scale: Scale) {
@@ -82,7 +103,10 @@ impl Scales {
     pub fn get(&self, panel: usize, unit: usize, half: usize, lane: usize) -> Scale {
         let (base, part) = self.places(panel, unit, half, lane);
         let value = f16::from_ne_bytes([self.data[base], self.data[base + 1]]).to_f32();
-        Scale { base: value, part: part.map_or(1, |part| self.data[part] as i8) }
+        Scale {
+            base: value,
+            part: part.map_or(1, |part| self.data[part] as i8),
+        }
     }
 }
 
@@ -91,7 +115,11 @@ impl Scales {
 /// # Safety
 /// The panel has that block, and `PARTS` are its parts.
 #[inline(always)]
-pub unsafe fn load<S: Simd, const PARTS: usize>(panel: *const u8, unit: usize, half: usize) -> S::F {
+pub unsafe fn load<S: Simd, const PARTS: usize>(
+    panel: *const u8,
+    unit: usize,
+    half: usize,
+) -> S::F {
     // SAFETY: the caller's.
     unsafe {
         if PARTS == 0 {
@@ -109,7 +137,11 @@ pub unsafe fn load<S: Simd, const PARTS: usize>(panel: *const u8, unit: usize, h
 /// The machine has the level.
 #[inline(always)]
 pub unsafe fn prefetch<S: Simd, const PARTS: usize>(panel: *const u8, unit: usize) {
-    let size = if PARTS == 0 { LINE } else { super_bytes(PARTS) / SUPER };
+    let size = if PARTS == 0 {
+        LINE
+    } else {
+        super_bytes(PARTS) / SUPER
+    };
     // SAFETY: the caller's.
     unsafe { S::prefetch(panel.wrapping_add(unit * size)) }
 }

@@ -45,10 +45,15 @@ pub trait Simd: Copy {
     #[inline(always)]
     unsafe fn greatest(x: &[f32; BLOCK]) -> f32 {
         let pairs: [f32; BLOCK / 2] = std::array::from_fn(|i| x[2 * i].abs() + x[2 * i + 1].abs());
-        let octets =
-            pairs.as_chunks::<8>().0.iter().flat_map(|p| [0, 1].map(|i| (p[i] + p[i + 2]) + (p[i + 4] + p[i + 6])));
+        let octets = pairs
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .flat_map(|p| [0, 1].map(|i| (p[i] + p[i + 2]) + (p[i + 4] + p[i + 6])));
         // As integers, sizes can be compared in any order, which vectors do at once; what is not a number is the greatest.
-        let most = pairs.into_iter().chain(octets.map(|x| x * (MOST / MOST_OCTET)));
+        let most = pairs
+            .into_iter()
+            .chain(octets.map(|x| x * (MOST / MOST_OCTET)));
         f32::from_bits(most.fold(0, |most, x| most.max(x.to_bits() & 0x7FFF_FFFF)))
     }
 
@@ -60,7 +65,9 @@ pub trait Simd: Copy {
         for i in 0..BLOCK {
             // The integer lies in the low bits: a cast would be done one by one. The clamp catches what is not a number.
             let rounded = x[i] * factor + ROUND;
-            let step = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32).clamp(-127, 127);
+            let step = (rounded.to_bits() as i32)
+                .wrapping_sub(ROUND.to_bits() as i32)
+                .clamp(-127, 127);
             bytes[i] = step as i8;
             sums[i / 16][i / 2 % 2] += step;
         }
@@ -182,7 +189,12 @@ impl Rows {
     #[inline(always)]
     pub unsafe fn four(&self, row: usize, group: usize) -> i32 {
         // SAFETY: the caller's.
-        unsafe { self.x.add(row * self.stride + group * 4).cast::<i32>().read_unaligned() }
+        unsafe {
+            self.x
+                .add(row * self.stride + group * 4)
+                .cast::<i32>()
+                .read_unaligned()
+        }
     }
 }
 

@@ -45,7 +45,11 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 impl<T> Shared<T> {
     /// The elements of `slice`, for as long as the caller keeps them where they are.
     pub fn new(slice: &mut [T]) -> Self {
-        Self { start: slice.as_mut_ptr(), len: slice.len(), kind: PhantomData }
+        Self {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            kind: PhantomData,
+        }
     }
 
     /// `len` elements from `start`. Panics if they are not there.
@@ -54,7 +58,10 @@ impl<T> Shared<T> {
     /// The storage is still in place, and no one else writes those elements meanwhile.
     #[inline]
     pub unsafe fn slice<'a>(&self, start: usize, len: usize) -> &'a mut [T] {
-        assert!(start <= self.len && len <= self.len - start, "outside of the shared slice");
+        assert!(
+            start <= self.len && len <= self.len - start,
+            "outside of the shared slice"
+        );
         // SAFETY: inside, and the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
@@ -121,10 +128,16 @@ impl Team {
         });
         let hire = |member| {
             let state = state.clone();
-            thread::Builder::new().name(format!("kernels-{member}")).spawn(move || state.work(member))
+            thread::Builder::new()
+                .name(format!("kernels-{member}"))
+                .spawn(move || state.work(member))
         };
         match (1..threads).map(hire).collect::<Result<Vec<_>, _>>() {
-            Ok(hired) => Self { state, hired, running: Mutex::default() },
+            Ok(hired) => Self {
+                state,
+                hired,
+                running: Mutex::default(),
+            },
             Err(_) => Self::new(1),
         }
     }
@@ -138,7 +151,11 @@ impl Team {
         let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &*self.state;
         // SAFETY: no member uses the step after `busy` has come down to 0, which is awaited below; all wait meanwhile.
-        unsafe { *state.step.get() = Some(std::mem::transmute::<*const Step, *const Step<'static>>(step)) };
+        unsafe {
+            *state.step.get() = Some(std::mem::transmute::<*const Step, *const Step<'static>>(
+                step,
+            ))
+        };
         state.busy.0.store(self.hired.len(), Relaxed);
         state.steps.0.fetch_add(1, Release);
         for member in &self.hired {
@@ -150,7 +167,12 @@ impl Team {
             state.arrived.0.store(0, Relaxed);
             // What is left there is of no phase to come.
             state.phases.0.fetch_add(1, Relaxed);
-            if let Some(panic) = state.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(panic) = state
+                .panic
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+            {
                 resume_unwind(panic);
             }
         }
@@ -177,7 +199,11 @@ pub fn physical_cores() -> usize {
         std::fs::read_to_string(path).ok()
     };
     let cores: std::collections::BTreeSet<String> = (0..4096).map_while(siblings).collect();
-    if cores.is_empty() { logical } else { logical.min(cores.len()) }
+    if cores.is_empty() {
+        logical
+    } else {
+        logical.min(cores.len())
+    }
 }
 
 /// Waits until `ready`, politely after a while.
@@ -229,7 +255,10 @@ impl State {
     }
 
     fn take_part(&self, member: usize, step: &Step) {
-        let crew = Crew { state: self, member };
+        let crew = Crew {
+            state: self,
+            member,
+        };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| step(&crew))) {
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
             first.get_or_insert(panic);
@@ -278,7 +307,11 @@ impl Crew<'_> {
 
     /// The next of this member's part of `0..count`, a quarter of what is left of it.
     fn take(&self, count: usize) -> Option<Range<usize>> {
-        self.state.left[self.member].0.change(self.phase(), self.even_part(self.member, count), quarter)
+        self.state.left[self.member].0.change(
+            self.phase(),
+            self.even_part(self.member, count),
+            quarter,
+        )
     }
 
     /// Takes half of what another member has left, keeps it as this member's part, and takes the next of that.
@@ -286,10 +319,12 @@ impl Crew<'_> {
         let threads = self.state.threads;
         let taken = (1..threads).find_map(|i| {
             let other = (self.member + i) % threads;
-            self.state.left[other].0.change(self.phase(), self.even_part(other, count), |left| {
-                let start = left.end - left.len().div_ceil(2);
-                (left.start..start, start..left.end)
-            })
+            self.state.left[other]
+                .0
+                .change(self.phase(), self.even_part(other, count), |left| {
+                    let start = left.end - left.len().div_ceil(2);
+                    (left.start..start, start..left.end)
+                })
         })?;
         let (rest, first) = quarter(taken);
         self.state.left[self.member].0.set(self.phase(), rest);
@@ -316,7 +351,10 @@ impl Crew<'_> {
             return;
         }
         wait(|| state.phases.0.load(Acquire) != phase || state.failed.load(Relaxed));
-        assert!(state.phases.0.load(Acquire) != phase, "another member of the team panicked");
+        assert!(
+            state.phases.0.load(Acquire) != phase,
+            "another member of the team panicked"
+        );
     }
 }
 

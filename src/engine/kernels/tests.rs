@@ -22,8 +22,22 @@ fn numbers(n: usize, seed: u64) -> Vec<f32> {
 fn matrix(dtype: GgmlDType, rows: usize, cols: usize, seed: u64) -> (Packed, Vec<f32>) {
     let tensor = Tensor::from_vec(numbers(rows * cols, seed), (rows, cols), &Device::Cpu).unwrap();
     let quantised = QTensor::quantize(&tensor, dtype).unwrap();
-    let plain = quantised.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-    let packed = Packed::new("w", dtype, rows, cols, &quantised.data().unwrap(), &mut Arena::default()).unwrap();
+    let plain = quantised
+        .dequantize(&Device::Cpu)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap();
+    let packed = Packed::new(
+        "w",
+        dtype,
+        rows,
+        cols,
+        &quantised.data().unwrap(),
+        &mut Arena::default(),
+    )
+    .unwrap();
     (packed, plain)
 }
 
@@ -34,7 +48,8 @@ fn acts(level: Level, rows: usize, cols: usize, x: &[f32]) -> (Acts, ActsView) {
     for row in 0..rows {
         // SAFETY: no one else is here.
         unsafe {
-            view.row(row).copy_from_slice(&x[row * cols..(row + 1) * cols]);
+            view.row(row)
+                .copy_from_slice(&x[row * cols..(row + 1) * cols]);
             view.quantise(level, row, 0, cols / BLOCK * BLOCK);
         }
     }
@@ -50,7 +65,9 @@ fn multiply(level: Level, w: &Packed, rows: usize, x: &[f32]) -> Vec<Vec<f32>> {
         // SAFETY: the activations are there.
         unsafe { tile(level, w, panel, &view, 0, rows, &mut results) };
         let lanes = LANES.min(w.rows - panel * LANES);
-        out.iter_mut().zip(results).for_each(|(out, result)| out.extend_from_slice(&result[..lanes]));
+        out.iter_mut()
+            .zip(results)
+            .for_each(|(out, result)| out.extend_from_slice(&result[..lanes]));
     }
     out
 }
@@ -239,7 +256,11 @@ fn broken_numbers_stay_in_bounds() {
             let (_acts, view) = acts(level, 1, 64, &x);
             // SAFETY: no one else is here.
             let bytes = unsafe { view.bytes.slice(0, 64) };
-            assert!(bytes.iter().all(|&q| q >= -127), "{bad} on {}", level.name());
+            assert!(
+                bytes.iter().all(|&q| q >= -127),
+                "{bad} on {}",
+                level.name()
+            );
         }
     }
 }
@@ -247,29 +268,79 @@ fn broken_numbers_stay_in_bounds() {
 /// All weights and all activations as great as they can be, of one sign or of both: no sum of products overflows.
 #[test]
 fn the_greatest_products_fit() {
-    let signed = |every: usize| move |i: usize| if i.is_multiple_of(every) { 1.0f32 } else { -1.0f32 };
+    let signed = |every: usize| {
+        move |i: usize| {
+            if i.is_multiple_of(every) {
+                1.0f32
+            } else {
+                -1.0f32
+            }
+        }
+    };
     for dtype in DTYPES {
         for (weights, activations) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
             let (n, cols) = (LANES * 256, 256);
-            let tensor = Tensor::from_vec((0..n).map(signed(weights)).collect(), (LANES, cols), &Device::Cpu).unwrap();
+            let tensor = Tensor::from_vec(
+                (0..n).map(signed(weights)).collect(),
+                (LANES, cols),
+                &Device::Cpu,
+            )
+            .unwrap();
             let data = QTensor::quantize(&tensor, dtype).unwrap();
-            let w = Packed::new("w", dtype, LANES, cols, &data.data().unwrap(), &mut Arena::default()).unwrap();
-            agree(&w, &(0..8 * cols).map(signed(activations)).collect::<Vec<f32>>());
+            let w = Packed::new(
+                "w",
+                dtype,
+                LANES,
+                cols,
+                &data.data().unwrap(),
+                &mut Arena::default(),
+            )
+            .unwrap();
+            agree(
+                &w,
+                &(0..8 * cols).map(signed(activations)).collect::<Vec<f32>>(),
+            );
         }
     }
     // Bytes of −128, which no quantiser writes, beside all others, and activations of one sign, of both, and rounded up.
     for seed in 0..64 {
         let extreme = numbers(LANES * 64, seed);
-        let q = |i: usize| if extreme[i] > 0.0 && seed % 4 > 0 { 127 } else { 128 + (seed as u8 & 1) };
+        let q = |i: usize| {
+            if extreme[i] > 0.0 && seed % 4 > 0 {
+                127
+            } else {
+                128 + (seed as u8 & 1)
+            }
+        };
         let mut data = Vec::new();
         for block in 0..LANES * 2 {
             data.extend([0, 0x3C]);
             data.extend((0..32).map(|i| q(block * 32 + i)));
         }
-        let w = Packed::new("w", GgmlDType::Q8_0, LANES, 64, &data, &mut Arena::default()).unwrap();
+        let w = Packed::new(
+            "w",
+            GgmlDType::Q8_0,
+            LANES,
+            64,
+            &data,
+            &mut Arena::default(),
+        )
+        .unwrap();
         let signs = numbers(8 * 64, seed ^ 9);
-        let size = |i: usize| if i % 64 / 32 == 0 { 1.0f32 } else { [127.0, 0.0, 62.5, 31.5][(i + seed as usize) % 4] };
-        let x = |i: usize| if seed % 2 == 0 { size(i) } else { size(i).copysign(signs[i]) };
+        let size = |i: usize| {
+            if i % 64 / 32 == 0 {
+                1.0f32
+            } else {
+                [127.0, 0.0, 62.5, 31.5][(i + seed as usize) % 4]
+            }
+        };
+        let x = |i: usize| {
+            if seed % 2 == 0 {
+                size(i)
+            } else {
+                size(i).copysign(signs[i])
+            }
+        };
         agree(&w, &(0..8 * 64).map(x).collect::<Vec<f32>>());
     }
 }
@@ -278,14 +349,35 @@ fn the_greatest_products_fit() {
 fn agree(w: &Packed, x: &[f32]) {
     let portable = multiply(Level::PORTABLE, w, 8, x);
     for level in Level::available() {
-        assert_eq!(multiply(level, w, 8, x), portable, "{:?} on {}", w.dtype, level.name());
-        assert_eq!(multiply(level, w, 1, &x[..w.cols])[0], portable[0], "one row of {:?} on {}", w.dtype, level.name());
+        assert_eq!(
+            multiply(level, w, 8, x),
+            portable,
+            "{:?} on {}",
+            w.dtype,
+            level.name()
+        );
+        assert_eq!(
+            multiply(level, w, 1, &x[..w.cols])[0],
+            portable[0],
+            "one row of {:?} on {}",
+            w.dtype,
+            level.name()
+        );
     }
 }
 
 #[test]
 fn misshapen_weights_are_refused() {
-    let pack = |dtype, rows, cols, bytes| Packed::new("w", dtype, rows, cols, &vec![0; bytes], &mut Arena::default());
+    let pack = |dtype, rows, cols, bytes| {
+        Packed::new(
+            "w",
+            dtype,
+            rows,
+            cols,
+            &vec![0; bytes],
+            &mut Arena::default(),
+        )
+    };
     assert!(pack(GgmlDType::Q8_0, 2, 64, 4 * 34).is_ok());
     assert!(pack(GgmlDType::Q8_0, 2, 64, 4 * 34 - 1).is_err());
     assert!(pack(GgmlDType::Q8_0, 2, 48, 4 * 34).is_err());

@@ -6,7 +6,8 @@ use crate::engine::Result;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Acts, Arena, LANES, Level, Packed, Queries, SCORES, Shared, Team, copy, read_bandwidth, rms_norm,
+    Acts, Arena, LANES, Level, Packed, Queries, SCORES, Shared, Team, copy, read_bandwidth,
+    rms_norm,
 };
 use crate::engine::weights::Checkpoint;
 use std::ops::Range;
@@ -56,7 +57,12 @@ struct Scratch {
 }
 
 impl CpuLlama {
-    pub fn load(checkpoint: &Checkpoint, level: Level, threads: usize, progress: &mut dyn FnMut(f32)) -> Result<Self> {
+    pub fn load(
+        checkpoint: &Checkpoint,
+        level: Level,
+        threads: usize,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let steps = config.num_layers as f32 + 1.0;
@@ -64,7 +70,13 @@ impl CpuLlama {
         let embedding = load::matrix(source, "token_embd.weight", vocab, hidden, &mut arena)?;
         let output = match config.tie_word_embeddings {
             true => None,
-            false => Some(load::matrix(source, "output.weight", vocab, hidden, &mut arena)?),
+            false => Some(load::matrix(
+                source,
+                "output.weight",
+                vocab,
+                hidden,
+                &mut arena,
+            )?),
         };
         let mut layers = Vec::new();
         for i in 0..config.num_layers {
@@ -102,11 +114,18 @@ impl CpuLlama {
     /// Bytes of the layers and the head.
     pub fn step_bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(Layer::matrices);
-        layers.chain([self.output.as_ref().unwrap_or(&self.embedding)]).map(Packed::bytes).sum()
+        layers
+            .chain([self.output.as_ref().unwrap_or(&self.embedding)])
+            .map(Packed::bytes)
+            .sum()
     }
 
     pub fn pages(&self) -> Pages {
-        Pages::new(self.config.num_layers, self.config.num_kv_heads, self.config.head_dim)
+        Pages::new(
+            self.config.num_layers,
+            self.config.num_kv_heads,
+            self.config.head_dim,
+        )
     }
 
     /// All matrices, the ones of the layers first.
@@ -117,7 +136,10 @@ impl CpuLlama {
 
     /// Rows of the embedding into `hidden`, `[ids, hidden]`.
     pub fn embed(&self, ids: &[u32], hidden: &mut [f32]) {
-        for (&id, row) in ids.iter().zip(hidden.chunks_exact_mut(self.config.hidden_size)) {
+        for (&id, row) in ids
+            .iter()
+            .zip(hidden.chunks_exact_mut(self.config.hidden_size))
+        {
             self.embedding.row(id as usize, row);
         }
     }
@@ -133,9 +155,20 @@ impl CpuLlama {
         let config = &self.config;
         rope::extend(&mut pages.rotations, &self.frequencies, start + n);
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scratch { input, attended, inner, q, scores, sums } = &mut *scratch;
+        let Scratch {
+            input,
+            attended,
+            inner,
+            q,
+            scores,
+            sums,
+        } = &mut *scratch;
         let slots = 4 * self.team.threads();
-        let slot_size = Queries::room(config.num_heads / config.num_kv_heads, config.head_dim, start + n);
+        let slot_size = Queries::room(
+            config.num_heads / config.num_kv_heads,
+            config.head_dim,
+            start + n,
+        );
         grow(q, n * config.num_heads * config.head_dim);
         grow(scores, self.team.threads() * SCORES);
         grow(sums, slots * slot_size);
@@ -169,7 +202,11 @@ impl CpuLlama {
         let cols = self.config.hidden_size;
         let n = hidden.len() / cols;
         let full = self.output.as_ref().unwrap_or(&self.embedding);
-        let weights = if draft { self.draft.as_ref().unwrap_or(full) } else { full };
+        let weights = if draft {
+            self.draft.as_ref().unwrap_or(full)
+        } else {
+            full
+        };
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
         self.team.run(&|crew| {
@@ -178,16 +215,33 @@ impl CpuLlama {
                 crew.share(n, 1, |rows| {
                     for row in rows {
                         let x = &hidden[row * cols..(row + 1) * cols];
-                        rms_norm(self.level, x, &self.output_norm, self.config.rms_norm_eps as f32, acts.row(row));
+                        rms_norm(
+                            self.level,
+                            x,
+                            &self.output_norm,
+                            self.config.rms_norm_eps as f32,
+                            acts.row(row),
+                        );
                         quantise_for(&[weights], self.level, &acts, row);
                     }
                 });
-                multiply(crew, self.level, &[weights], width.div_ceil(LANES), &acts, n, |_, panel, first, tile| {
-                    let lanes = LANES.min(width - panel * LANES);
-                    for (i, values) in tile.iter().enumerate() {
-                        copy(&values[..lanes], out.slice((first + i) * width + panel * LANES, lanes));
-                    }
-                });
+                multiply(
+                    crew,
+                    self.level,
+                    &[weights],
+                    width.div_ceil(LANES),
+                    &acts,
+                    n,
+                    |_, panel, first, tile| {
+                        let lanes = LANES.min(width - panel * LANES);
+                        for (i, values) in tile.iter().enumerate() {
+                            copy(
+                                &values[..lanes],
+                                out.slice((first + i) * width + panel * LANES, lanes),
+                            );
+                        }
+                    },
+                );
             }
         });
     }
@@ -197,13 +251,21 @@ impl Layer {
     fn load(checkpoint: &Checkpoint, i: usize, arena: &mut Arena) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
-        let mut matrix =
-            |name: &str, rows, cols| load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena);
+        let (heads, kv) = (
+            config.num_heads * config.head_dim,
+            config.num_kv_heads * config.head_dim,
+        );
+        let mut matrix = |name: &str, rows, cols| {
+            load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena)
+        };
         let norm = |name: &str| load::vector(source, &format!("blk.{i}.{name}.weight"), hidden);
         Ok(Self {
             attn_norm: norm("attn_norm")?,
-            qkv: [matrix("attn_q", heads, hidden)?, matrix("attn_k", kv, hidden)?, matrix("attn_v", kv, hidden)?],
+            qkv: [
+                matrix("attn_q", heads, hidden)?,
+                matrix("attn_k", kv, hidden)?,
+                matrix("attn_v", kv, hidden)?,
+            ],
             attn_output: matrix("attn_output", hidden, heads)?,
             ffn_norm: norm("ffn_norm")?,
             gate: matrix("ffn_gate", inner, hidden)?,
@@ -213,7 +275,9 @@ impl Layer {
     }
 
     fn matrices(&self) -> impl Iterator<Item = &Packed> {
-        self.qkv.iter().chain([&self.attn_output, &self.gate, &self.up, &self.down])
+        self.qkv
+            .iter()
+            .chain([&self.attn_output, &self.gate, &self.up, &self.down])
     }
 }
 

@@ -24,11 +24,22 @@ enum Matrix {
 }
 
 impl Matrix {
-    fn load(source: &dyn TensorSource, name: &str, shape: [usize; 2], device: &Device) -> Result<(Self, Kind)> {
+    fn load(
+        source: &dyn TensorSource,
+        name: &str,
+        shape: [usize; 2],
+        device: &Device,
+    ) -> Result<(Self, Kind)> {
         let raw = load::raw(source, name, &shape)?;
-        let kind = Kind { dtype: raw.dtype, weights: shape[0] * shape[1], bytes: raw.data.len() as u64 };
+        let kind = Kind {
+            dtype: raw.dtype,
+            weights: shape[0] * shape[1],
+            bytes: raw.data.len() as u64,
+        };
         let block = raw.dtype.block_size();
-        let bytes = (shape[1] / block).checked_mul(raw.dtype.type_size()).and_then(|row| row.checked_mul(shape[0]));
+        let bytes = (shape[1] / block)
+            .checked_mul(raw.dtype.type_size())
+            .and_then(|row| row.checked_mul(shape[0]));
         if !shape[1].is_multiple_of(block) || bytes != Some(raw.data.len()) {
             return Err(Error::Model(format!(
                 "{name}: {} bytes do not make {shape:?} of {:?}",
@@ -46,7 +57,10 @@ impl Matrix {
             Some(dtype) => Self::Dense(Tensor::from_raw_buffer(&raw.data, dtype, &shape, device)?),
             None => {
                 let storage = QStorage::from_data(raw.data, device, raw.dtype)?;
-                Self::Quantised(QMatMul::from_arc(Arc::new(QTensor::new(storage, &shape[..])?))?)
+                Self::Quantised(QMatMul::from_arc(Arc::new(QTensor::new(
+                    storage,
+                    &shape[..],
+                )?))?)
             }
         };
         Ok((matrix, kind))
@@ -55,7 +69,10 @@ impl Matrix {
     /// `[n, cols]` → `[n, rows]`, f32.
     fn multiply(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Self::Dense(w) => x.to_dtype(w.dtype())?.matmul(&w.t()?)?.to_dtype(DType::F32)?,
+            Self::Dense(w) => x
+                .to_dtype(w.dtype())?
+                .matmul(&w.t()?)?
+                .to_dtype(DType::F32)?,
             Self::Quantised(w) => w.forward(x)?,
         })
     }
@@ -104,7 +121,11 @@ pub struct DeviceLlama {
 }
 
 impl DeviceLlama {
-    pub fn load(checkpoint: &Checkpoint, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
+    pub fn load(
+        checkpoint: &Checkpoint,
+        device: &Device,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let table = [config.vocab_size, config.hidden_size];
         let mut kinds = Vec::new();
@@ -124,11 +145,23 @@ impl DeviceLlama {
             output
         };
         let output_norm = vector(source, "output_norm.weight", config.hidden_size, device)?;
-        let frequencies: Vec<f32> = rope::frequencies(config).into_iter().map(|f| f as f32).collect();
+        let frequencies: Vec<f32> = rope::frequencies(config)
+            .into_iter()
+            .map(|f| f as f32)
+            .collect();
         let frequencies = Tensor::from_vec(frequencies, (1, config.head_dim / 2), device)?;
         progress(1.0);
         let (config, device) = (config.clone(), device.clone());
-        Ok(Self { config, device, frequencies, embedding, layers, output_norm, output, kinds })
+        Ok(Self {
+            config,
+            device,
+            frequencies,
+            embedding,
+            layers,
+            output_norm,
+            output,
+            kinds,
+        })
     }
 
     pub fn cache(&self) -> CacheTensors {
@@ -150,8 +183,11 @@ impl DeviceLlama {
         cache: &mut CacheTensors,
     ) -> Result<Tensor> {
         let n = hidden.dim(0)?;
-        let positions = Tensor::arange(start as u32, (start + n) as u32, &self.device)?.to_dtype(DType::F32)?;
-        let angles = positions.reshape((n, 1))?.broadcast_mul(&self.frequencies)?;
+        let positions =
+            Tensor::arange(start as u32, (start + n) as u32, &self.device)?.to_dtype(DType::F32)?;
+        let angles = positions
+            .reshape((n, 1))?
+            .broadcast_mul(&self.frequencies)?;
         let rotation = [angles.cos()?, angles.sin()?];
         let mask = self.mask(n, start)?;
         let mut hidden = hidden.clone();
@@ -172,7 +208,11 @@ impl DeviceLlama {
     }
 
     fn norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(ops::rms_norm(&x.contiguous()?, weight, self.config.rms_norm_eps as f32)?)
+        Ok(ops::rms_norm(
+            &x.contiguous()?,
+            weight,
+            self.config.rms_norm_eps as f32,
+        )?)
     }
 
     /// `[1, n, positions]`, −∞ where a row must not look; none where every row may look everywhere.
@@ -181,8 +221,18 @@ impl DeviceLlama {
             return Ok(None);
         }
         let total = start + n;
-        let hidden = |i: usize| if i % total > start + i / total { f32::NEG_INFINITY } else { 0.0 };
-        Ok(Some(Tensor::from_vec((0..n * total).map(hidden).collect(), (1, n, total), &self.device)?))
+        let hidden = |i: usize| {
+            if i % total > start + i / total {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            }
+        };
+        Ok(Some(Tensor::from_vec(
+            (0..n * total).map(hidden).collect(),
+            (1, n, total),
+            &self.device,
+        )?))
     }
 
     /// Attention of `x`, `[n, hidden]`, over the cache, into which its keys and values go first; `[n, heads * head_dim]`.
@@ -195,7 +245,11 @@ impl DeviceLlama {
         mask: Option<&Tensor>,
         cache: &mut Option<[Tensor; 2]>,
     ) -> Result<Tensor> {
-        let (heads, kv_heads, dim) = (self.config.num_heads, self.config.num_kv_heads, self.config.head_dim);
+        let (heads, kv_heads, dim) = (
+            self.config.num_heads,
+            self.config.num_kv_heads,
+            self.config.head_dim,
+        );
         let n = x.dim(0)?;
         let split = |x: Tensor, heads| x.reshape((1, n, heads, dim))?.transpose(1, 2)?.contiguous();
         let q = rotary_emb::rope_i(&split(layer.q.multiply(x)?, heads)?, cos, sin)?;
@@ -206,14 +260,25 @@ impl DeviceLlama {
         let mut scores = q.matmul(&keys.transpose(1, 2)?)?;
         if let Some(mask) = mask {
             let total = start + n;
-            scores = scores.reshape((heads, n, total))?.broadcast_add(mask)?.reshape((kv_heads, (), total))?;
+            scores = scores
+                .reshape((heads, n, total))?
+                .broadcast_add(mask)?
+                .reshape((kv_heads, (), total))?;
         }
         let out = ops::softmax(&scores, D::Minus1)?.matmul(&values)?;
-        Ok(out.reshape((heads, n, dim))?.transpose(0, 1)?.reshape((n, heads * dim))?)
+        Ok(out
+            .reshape((heads, n, dim))?
+            .transpose(0, 1)?
+            .reshape((n, heads * dim))?)
     }
 
     /// Writes keys and values at `start`, and returns all up to their end.
-    fn write(&self, cache: &mut Option<[Tensor; 2]>, new: [Tensor; 2], start: usize) -> Result<[Tensor; 2]> {
+    fn write(
+        &self,
+        cache: &mut Option<[Tensor; 2]>,
+        new: [Tensor; 2],
+        start: usize,
+    ) -> Result<[Tensor; 2]> {
         let (kv_heads, n, dim) = new[0].dims3()?;
         let have = cache.as_ref().map_or(0, |[keys, _]| keys.dims()[1]);
         if start + n > have {
@@ -221,7 +286,10 @@ impl DeviceLlama {
             let empty = Tensor::zeros((kv_heads, room, dim), DType::F32, &self.device)?;
             *cache = Some(match cache.take() {
                 None => [empty.clone(), empty.copy()?],
-                Some([keys, values]) => [Tensor::cat(&[&keys, &empty], 1)?, Tensor::cat(&[&values, &empty], 1)?],
+                Some([keys, values]) => [
+                    Tensor::cat(&[&keys, &empty], 1)?,
+                    Tensor::cat(&[&values, &empty], 1)?,
+                ],
             });
         }
         let Some(all) = cache else {
@@ -230,18 +298,34 @@ impl DeviceLlama {
         for (all, new) in all.iter().zip(&new) {
             all.slice_set(&new.contiguous()?, 1, start)?;
         }
-        Ok([all[0].narrow(1, 0, start + n)?, all[1].narrow(1, 0, start + n)?])
+        Ok([
+            all[0].narrow(1, 0, start + n)?,
+            all[1].narrow(1, 0, start + n)?,
+        ])
     }
 }
 
 impl Layer {
-    fn load(checkpoint: &Checkpoint, i: usize, device: &Device, kinds: &mut Vec<Kind>) -> Result<Self> {
+    fn load(
+        checkpoint: &Checkpoint,
+        i: usize,
+        device: &Device,
+        kinds: &mut Vec<Kind>,
+    ) -> Result<Self> {
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
+        let (heads, kv) = (
+            config.num_heads * config.head_dim,
+            config.num_kv_heads * config.head_dim,
+        );
         let norm = |name: &str| vector(source, &format!("blk.{i}.{name}.weight"), hidden, device);
         let mut matrix = |name: &str, rows, cols| -> Result<Matrix> {
-            let (matrix, kind) = Matrix::load(source, &format!("blk.{i}.{name}.weight"), [rows, cols], device)?;
+            let (matrix, kind) = Matrix::load(
+                source,
+                &format!("blk.{i}.{name}.weight"),
+                [rows, cols],
+                device,
+            )?;
             kinds.push(kind);
             Ok(matrix)
         };

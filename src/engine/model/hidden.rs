@@ -49,7 +49,9 @@ impl Hidden {
         if self.is_empty() {
             self.take_kind_of(other);
         } else if !other.is_empty() && self.width()? != other.width()? {
-            return Err(Error::Setting("hidden states of two models do not go together".into()));
+            return Err(Error::Setting(
+                "hidden states of two models do not go together".into(),
+            ));
         }
         match (&mut self.states, &other.states) {
             (States::Rows(rows), States::Rows(more)) => rows.extend_from_slice(more),
@@ -91,7 +93,9 @@ impl Hidden {
         if let States::Tensors(_) = self.states {
             self.states = States::default();
         }
-        let States::Rows(buffer) = &mut self.states else { unreachable!("they were made rows above") };
+        let States::Rows(buffer) = &mut self.states else {
+            unreachable!("they were made rows above")
+        };
         buffer.resize(rows * width, 0.0);
         buffer
     }

@@ -20,28 +20,49 @@ pub fn check(config: &LlamaConfig) -> Result<()> {
     ];
     for (name, value, most) in sizes {
         if value == 0 || value > most {
-            return Err(Error::Model(format!("{name} of the model is {value}; it must be between 1 and {most}")));
+            return Err(Error::Model(format!(
+                "{name} of the model is {value}; it must be between 1 and {most}"
+            )));
         }
     }
     let (heads, kv_heads, dim) = (config.num_heads, config.num_kv_heads, config.head_dim);
     if !heads.is_multiple_of(kv_heads) {
-        return Err(Error::Model(format!("{heads} attention heads cannot share {kv_heads} key-value heads evenly")));
+        return Err(Error::Model(format!(
+            "{heads} attention heads cannot share {kv_heads} key-value heads evenly"
+        )));
     }
     if !dim.is_multiple_of(2) {
-        return Err(Error::Model(format!("a head of {dim} elements cannot be rotated in pairs")));
+        return Err(Error::Model(format!(
+            "a head of {dim} elements cannot be rotated in pairs"
+        )));
     }
     let sound = |x: f64| x.is_finite() && x > 0.0;
     let rope = match &config.rope_scaling {
         RopeScaling::None => true,
         RopeScaling::Linear { factor } => sound(*factor),
-        RopeScaling::Factors(factors) => factors.len() == dim / 2 && factors.iter().all(|&f| sound(f64::from(f))),
-        &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
-            [factor, low_freq_factor, high_freq_factor, original_context].into_iter().all(sound)
+        RopeScaling::Factors(factors) => {
+            factors.len() == dim / 2 && factors.iter().all(|&f| sound(f64::from(f)))
+        }
+        &RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_context,
+        } => {
+            [factor, low_freq_factor, high_freq_factor, original_context]
+                .into_iter()
+                .all(sound)
                 && high_freq_factor > low_freq_factor
         }
     };
-    if !rope || !sound(config.rope_theta) || !config.rms_norm_eps.is_finite() || config.rms_norm_eps < 0.0 {
-        return Err(Error::Model("the rotary embedding or the norm of the model has impossible constants".into()));
+    if !rope
+        || !sound(config.rope_theta)
+        || !config.rms_norm_eps.is_finite()
+        || config.rms_norm_eps < 0.0
+    {
+        return Err(Error::Model(
+            "the rotary embedding or the norm of the model has impossible constants".into(),
+        ));
     }
     Ok(())
 }
@@ -52,13 +73,22 @@ pub fn raw<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usize]) -> Res
         return Err(Error::Model(format!("the model has no tensor {name}")));
     };
     if tensor.shape != shape {
-        return Err(Error::Model(format!("{name} has shape {:?}; the model's config wants {shape:?}", tensor.shape)));
+        return Err(Error::Model(format!(
+            "{name} has shape {:?}; the model's config wants {shape:?}",
+            tensor.shape
+        )));
     }
     Ok(tensor)
 }
 
 /// A matrix, packed for the CPU kernels.
-pub fn matrix(source: &dyn TensorSource, name: &str, rows: usize, cols: usize, arena: &mut Arena) -> Result<Packed> {
+pub fn matrix(
+    source: &dyn TensorSource,
+    name: &str,
+    rows: usize,
+    cols: usize,
+    arena: &mut Arena,
+) -> Result<Packed> {
     let tensor = raw(source, name, &[rows, cols])?;
     Packed::new(name, tensor.dtype, rows, cols, &tensor.data, arena)
 }
@@ -66,10 +96,24 @@ pub fn matrix(source: &dyn TensorSource, name: &str, rows: usize, cols: usize, a
 /// A vector as f32.
 pub fn vector(source: &dyn TensorSource, name: &str, n: usize) -> Result<Vec<f32>> {
     let tensor = raw(source, name, &[n])?;
-    if !matches!(tensor.dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) {
-        return Err(Error::Model(format!("{name} is of type {:?}, where f32, f16 or bf16 is wanted", tensor.dtype)));
+    if !matches!(
+        tensor.dtype,
+        GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16
+    ) {
+        return Err(Error::Model(format!(
+            "{name} is of type {:?}, where f32, f16 or bf16 is wanted",
+            tensor.dtype
+        )));
     }
     let mut out = vec![0.0; n];
-    Packed::new(name, tensor.dtype, 1, n, &tensor.data, &mut Arena::default())?.row(0, &mut out);
+    Packed::new(
+        name,
+        tensor.dtype,
+        1,
+        n,
+        &tensor.data,
+        &mut Arena::default(),
+    )?
+    .row(0, &mut out);
     Ok(out)
 }

@@ -63,10 +63,17 @@ impl Llama {
 
     /// As [`Llama::load`] for candle's own operations, on any of its devices. A row's result may depend on its
     /// neighbours there.
-    pub fn load_tensors(checkpoint: &Checkpoint, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
+    pub fn load_tensors(
+        checkpoint: &Checkpoint,
+        device: &Device,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
         load::check(&checkpoint.config)?;
         let body = DeviceLlama::load(checkpoint, device, progress)?;
-        Ok(Self::new(checkpoint.config.clone(), Body::Device(Box::new(body))))
+        Ok(Self::new(
+            checkpoint.config.clone(),
+            Body::Device(Box::new(body)),
+        ))
     }
 
     /// As [`Llama::load`] for the CPU kernels at a level of SIMD.
@@ -78,18 +85,28 @@ impl Llama {
     ) -> Result<Self> {
         load::check(&checkpoint.config)?;
         let body = CpuLlama::load(checkpoint, level, threads, progress)?;
-        Ok(Self::new(checkpoint.config.clone(), Body::Cpu(Box::new(body))))
+        Ok(Self::new(
+            checkpoint.config.clone(),
+            Body::Cpu(Box::new(body)),
+        ))
     }
 
     fn new(config: LlamaConfig, body: Body) -> Self {
         let draft_order = (0..config.vocab_size as u32).collect();
-        Self { config, body, draft_order, draft_is_prefix: true }
+        Self {
+            config,
+            body,
+            draft_order,
+            draft_is_prefix: true,
+        }
     }
 
     /// An empty cache for at most `capacity` positions, which grows as it is filled.
     pub fn new_cache(&self, capacity: usize) -> Result<KvCache> {
         if capacity == 0 {
-            return Err(Error::Setting("a cache needs room for at least one position".into()));
+            return Err(Error::Setting(
+                "a cache needs room for at least one position".into(),
+            ));
         }
         let capacity = capacity.min(self.config.context_length);
         Ok(KvCache::new(
@@ -104,8 +121,14 @@ impl Llama {
     /// Puts the embeddings of tokens into `hidden`, a row for each, in place of what was there. Fails on ids outside of
     /// the vocabulary.
     pub fn embed(&self, ids: &[u32], hidden: &mut Hidden) -> Result<()> {
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
-            return Err(Error::Setting(format!("token {id} is not among the {} of the model", self.config.vocab_size)));
+        if let Some(id) = ids
+            .iter()
+            .find(|&&id| id as usize >= self.config.vocab_size)
+        {
+            return Err(Error::Setting(format!(
+                "token {id} is not among the {} of the model",
+                self.config.vocab_size
+            )));
         }
         match &self.body {
             Body::Cpu(body) => body.embed(ids, hidden.buffer(ids.len(), self.config.hidden_size)),
@@ -116,17 +139,27 @@ impl Llama {
 
     /// Runs layers `range` in place over `hidden`, whose n rows stand at positions `start..start + n`; keys and values
     /// are written there. Fails if the cache has no room, or holds fewer than `start` positions.
-    pub fn layers(&self, range: Range<usize>, hidden: &mut Hidden, start: usize, cache: &mut KvCache) -> Result<()> {
+    pub fn layers(
+        &self,
+        range: Range<usize>,
+        hidden: &mut Hidden,
+        start: usize,
+        cache: &mut KvCache,
+    ) -> Result<()> {
         self.check_width(hidden)?;
         if range.start > range.end || range.end > self.config.num_layers {
-            return Err(Error::Setting(format!("this model has no layers {range:?}")));
+            return Err(Error::Setting(format!(
+                "this model has no layers {range:?}"
+            )));
         }
         if hidden.is_empty() || range.is_empty() {
             return Ok(());
         }
         cache.extend(start, hidden.rows())?;
         match (&self.body, &mut hidden.states, &mut cache.store) {
-            (Body::Cpu(body), States::Rows(rows), Store::Pages(pages)) => body.layers(range, rows, start, pages),
+            (Body::Cpu(body), States::Rows(rows), Store::Pages(pages)) => {
+                body.layers(range, rows, start, pages)
+            }
             (Body::Device(body), States::Tensors(_), Store::Tensors(tensors)) => {
                 let passed = body.layers(range, &hidden.tensor()?, start, tensors)?;
                 hidden.set_tensor(passed)?;
@@ -152,7 +185,8 @@ impl Llama {
             (Body::Device(body), States::Tensors(_)) => {
                 let mut logits = body.head(&hidden.tensor()?)?;
                 if width < self.config.vocab_size || vocab > 0 {
-                    logits = logits.index_select(&Tensor::new(self.draft_ids(vocab), logits.device())?, 1)?;
+                    logits = logits
+                        .index_select(&Tensor::new(self.draft_ids(vocab), logits.device())?, 1)?;
                 }
                 out.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
             }
@@ -164,14 +198,20 @@ impl Llama {
     fn check_width(&self, hidden: &Hidden) -> Result<()> {
         let width = hidden.width()?;
         if !hidden.is_empty() && width != self.config.hidden_size {
-            return Err(Error::Setting(format!("hidden states of {width} elements do not fit this model")));
+            return Err(Error::Setting(format!(
+                "hidden states of {width} elements do not fit this model"
+            )));
         }
         Ok(())
     }
 
     /// How many logits [`Llama::head`] gives for each row.
     pub fn head_width(&self, vocab: usize) -> usize {
-        if vocab == 0 { self.config.vocab_size } else { vocab.min(self.draft_order.len()) }
+        if vocab == 0 {
+            self.config.vocab_size
+        } else {
+            vocab.min(self.draft_order.len())
+        }
     }
 
     /// Token ids of the columns of a head reduced to `vocab`; 0 is not reduced, and gives nothing.
@@ -182,8 +222,14 @@ impl Llama {
     /// The order in which a reduced head takes tokens, most frequent first; it may leave tokens out. Their rows are
     /// packed a second time. Without it the order is that of the ids, which for BPE are the most frequent merges.
     pub fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()> {
-        if order.is_empty() || order.iter().any(|&id| id as usize >= self.config.vocab_size) {
-            return Err(Error::Setting("the order of the draft vocabulary must name tokens of the model".into()));
+        if order.is_empty()
+            || order
+                .iter()
+                .any(|&id| id as usize >= self.config.vocab_size)
+        {
+            return Err(Error::Setting(
+                "the order of the draft vocabulary must name tokens of the model".into(),
+            ));
         }
         self.draft_is_prefix = order.iter().enumerate().all(|(i, &id)| i == id as usize);
         if let (false, Body::Cpu(body)) = (self.draft_is_prefix, &mut self.body) {
@@ -206,7 +252,11 @@ impl Llama {
         match &self.body {
             Body::Device(body) => body.kinds.clone(),
             Body::Cpu(body) => {
-                let kind = |w: &Packed| Kind { dtype: w.dtype, weights: w.rows * w.cols, bytes: w.bytes() };
+                let kind = |w: &Packed| Kind {
+                    dtype: w.dtype,
+                    weights: w.rows * w.cols,
+                    bytes: w.bytes(),
+                };
                 body.matrices().map(kind).collect()
             }
         }
@@ -219,7 +269,8 @@ impl Llama {
 
     /// Bytes of weights that one decode step reads.
     pub fn step_bytes(&self) -> u64 {
-        self.cpu().map_or_else(|| self.weight_bytes(), CpuLlama::step_bytes)
+        self.cpu()
+            .map_or_else(|| self.weight_bytes(), CpuLlama::step_bytes)
     }
 
     /// Bytes a second that the threads of the CPU kernels read from memory; none on other devices. Takes a moment.
@@ -238,7 +289,11 @@ impl Llama {
         for kind in self.kinds() {
             *counts.entry(dtype_name(kind.dtype)).or_default() += kind.weights;
         }
-        counts.into_iter().max_by_key(|(_, n)| *n).map(|(name, _)| name).unwrap_or_default()
+        counts
+            .into_iter()
+            .max_by_key(|(_, n)| *n)
+            .map(|(name, _)| name)
+            .unwrap_or_default()
     }
 
     /// `cpu×2`, `cuda`, `metal`.

@@ -32,7 +32,9 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
     for (name, shape, spread) in shapes(config) {
         let n = shape.iter().product();
         let entry = if shape.len() == 1 {
-            let data = (0..n).flat_map(|_| (1.0 + 0.2 * random.next()).to_le_bytes()).collect();
+            let data = (0..n)
+                .flat_map(|_| (1.0 + 0.2 * random.next()).to_le_bytes())
+                .collect();
             (shape, GgmlDType::F32, data)
         } else {
             let spread = spread / (shape[1] as f32).sqrt();
@@ -63,9 +65,16 @@ fn byte_vocabulary(size: usize) -> TextParts {
         _ => (format!("<unused{id}>"), TokenKind::Unused),
     };
     let (tokens, kinds): (Vec<_>, Vec<_>) = (0..size).map(token).unzip();
-    let merging = TokenMerging::Scored { scores: vec![0.0; size], add_space_prefix: false };
+    let merging = TokenMerging::Scored {
+        scores: vec![0.0; size],
+        add_space_prefix: false,
+    };
     TextParts {
-        vocabulary: Vocabulary::Gguf(GgufVocabulary { tokens, kinds, merging }),
+        vocabulary: Vocabulary::Gguf(GgufVocabulary {
+            tokens,
+            kinds,
+            merging,
+        }),
         bos_token: Some("<s>".into()),
         eos_token: Some("</s>".into()),
         add_bos: Some(true),
@@ -75,8 +84,15 @@ fn byte_vocabulary(size: usize) -> TextParts {
 
 /// Every tensor of a Llama: name, shape, and how far its weights spread.
 fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
-    let (vocab, hidden, inner) = (config.vocab_size, config.hidden_size, config.intermediate_size);
-    let (heads, kv) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
+    let (vocab, hidden, inner) = (
+        config.vocab_size,
+        config.hidden_size,
+        config.intermediate_size,
+    );
+    let (heads, kv) = (
+        config.num_heads * config.head_dim,
+        config.num_kv_heads * config.head_dim,
+    );
     let mut all = vec![
         ("token_embd.weight".to_string(), vec![vocab, hidden], 4.0),
         ("output_norm.weight".to_string(), vec![hidden], 1.0),
@@ -85,8 +101,9 @@ fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
         all.push(("output.weight".to_string(), vec![vocab, hidden], 4.0));
     }
     for i in 0..config.num_layers {
-        let mut add =
-            |name: &str, shape: Vec<usize>, spread| all.push((format!("blk.{i}.{name}.weight"), shape, spread));
+        let mut add = |name: &str, shape: Vec<usize>, spread| {
+            all.push((format!("blk.{i}.{name}.weight"), shape, spread))
+        };
         add("attn_norm", vec![hidden], 1.0);
         add("attn_q", vec![heads, hidden], 2.0);
         add("attn_k", vec![kv, hidden], 2.0);
@@ -104,14 +121,33 @@ fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
 fn encode(numbers: Vec<f32>, shape: &[usize], dtype: GgmlDType) -> Result<(GgmlDType, Vec<u8>)> {
     let cols = shape[shape.len() - 1];
     Ok(match dtype {
-        GgmlDType::F16 => (dtype, numbers.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect()),
-        GgmlDType::BF16 => (dtype, numbers.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect()),
-        _ if dtype == GgmlDType::F32 || !cols.is_multiple_of(dtype.block_size()) => {
-            (GgmlDType::F32, numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
-        }
+        GgmlDType::F16 => (
+            dtype,
+            numbers
+                .iter()
+                .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
+                .collect(),
+        ),
+        GgmlDType::BF16 => (
+            dtype,
+            numbers
+                .iter()
+                .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+                .collect(),
+        ),
+        _ if dtype == GgmlDType::F32 || !cols.is_multiple_of(dtype.block_size()) => (
+            GgmlDType::F32,
+            numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        ),
         _ => {
             let tensor = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
-            (dtype, QTensor::quantize(&tensor, dtype).map_err(Error::Tensor)?.data()?.into_owned())
+            (
+                dtype,
+                QTensor::quantize(&tensor, dtype)
+                    .map_err(Error::Tensor)?
+                    .data()?
+                    .into_owned(),
+            )
         }
     })
 }

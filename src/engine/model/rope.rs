@@ -10,11 +10,20 @@ pub fn frequencies(config: &LlamaConfig) -> Vec<f64> {
     match &config.rope_scaling {
         RopeScaling::None => plain.collect(),
         RopeScaling::Linear { factor } => plain.map(|f| f / factor).collect(),
-        RopeScaling::Factors(factors) => plain.zip(factors).map(|(f, &by)| f / f64::from(by)).collect(),
-        &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => plain
+        RopeScaling::Factors(factors) => plain
+            .zip(factors)
+            .map(|(f, &by)| f / f64::from(by))
+            .collect(),
+        &RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_context,
+        } => plain
             .map(|f| {
                 let turns = original_context * f / (2.0 * PI);
-                let keep = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                let keep = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor))
+                    .clamp(0.0, 1.0);
                 f * (keep + (1.0 - keep) / factor)
             })
             .collect(),

@@ -6,7 +6,8 @@ use super::cpu::Layer;
 use crate::engine::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActsView, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, copy, rms_norm, rotate, swiglu, tile, to_f16,
+    ActsView, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, copy, rms_norm, rotate,
+    swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
@@ -63,7 +64,13 @@ impl Step<'_> {
             for row in rows {
                 // SAFETY: rows are shared out.
                 unsafe {
-                    rms_norm(level, self.hidden.slice(row * cols, cols), norm, eps, self.input.row(row));
+                    rms_norm(
+                        level,
+                        self.hidden.slice(row * cols, cols),
+                        norm,
+                        eps,
+                        self.input.row(row),
+                    );
                     quantise_for(weights, level, &self.input, row);
                 }
             }
@@ -133,9 +140,14 @@ impl Step<'_> {
             // SAFETY: the caller's.
             unsafe {
                 match matrix {
-                    0 => copy(&values[part.clone()], self.q.slice(row * width + head * dim + d, part.len())),
+                    0 => copy(
+                        &values[part.clone()],
+                        self.q.slice(row * width + head * dim + d, part.len()),
+                    ),
                     1 => self.cache.write_key(layer, head, self.start + row, d, half),
-                    _ => self.cache.write_value(layer, head, self.start + row, d, half),
+                    _ => self
+                        .cache
+                        .write_value(layer, head, self.start + row, d, half),
                 }
             }
         }
@@ -148,7 +160,8 @@ impl Step<'_> {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
                 // SAFETY: panels are shared out, and with them columns.
-                let hidden = unsafe { self.hidden.slice((first + i) * cols + panel * LANES, lanes) };
+                let hidden =
+                    unsafe { self.hidden.slice((first + i) * cols + panel * LANES, lanes) };
                 match <&mut [f32; LANES]>::try_from(&mut *hidden) {
                     // Of known length, so that vectors do it.
                     Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
@@ -173,13 +186,33 @@ impl Step<'_> {
                     let rows = TILE.min(self.n - first);
                     // SAFETY: panels are shared out, and the input was written in the phase before.
                     unsafe {
-                        tile(level, &layer.gate, panel, &self.input, first, rows, &mut gate);
+                        tile(
+                            level,
+                            &layer.gate,
+                            panel,
+                            &self.input,
+                            first,
+                            rows,
+                            &mut gate,
+                        );
                         tile(level, &layer.up, panel, &self.input, first, rows, &mut up);
                         let at = first * cols + panel * LANES;
-                        swiglu(level, &gate[..rows], &up[..rows], lanes, self.inner.dense, (at, cols));
+                        swiglu(
+                            level,
+                            &gate[..rows],
+                            &up[..rows],
+                            lanes,
+                            self.inner.dense,
+                            (at, cols),
+                        );
                         if panel % 2 == 1 && !layer.down.is_dense() {
                             for row in first..first + rows {
-                                self.inner.quantise(level, row, (panel - 1) * LANES, (panel + 1) * LANES);
+                                self.inner.quantise(
+                                    level,
+                                    row,
+                                    (panel - 1) * LANES,
+                                    (panel + 1) * LANES,
+                                );
                             }
                         }
                     }
@@ -235,7 +268,10 @@ pub unsafe fn multiply(
 /// As [`rotate`] for some of the lanes, where a head does not fill a panel.
 fn rotate_part(tile: &mut [[f32; LANES]], part: Range<usize>, rotations: &[f32], stride: usize) {
     for (i, row) in tile.iter_mut().enumerate() {
-        for (pair, rotation) in row[part.clone()].chunks_exact_mut(2).zip(rotations[i * stride..].chunks_exact(2)) {
+        for (pair, rotation) in row[part.clone()]
+            .chunks_exact_mut(2)
+            .zip(rotations[i * stride..].chunks_exact(2))
+        {
             let [a, b, cos, sin] = [pair[0], pair[1], rotation[0], rotation[1]];
             (pair[0], pair[1]) = (a * cos - b * sin, a * sin + b * cos);
         }

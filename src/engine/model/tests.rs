@@ -30,7 +30,14 @@ pub fn config(tie: bool) -> LlamaConfig {
 
 /// Rows of 256, for the formats with large blocks.
 pub fn wide() -> LlamaConfig {
-    LlamaConfig { hidden_size: 256, intermediate_size: 512, num_heads: 4, head_dim: 64, num_layers: 2, ..config(true) }
+    LlamaConfig {
+        hidden_size: 256,
+        intermediate_size: 512,
+        num_heads: 4,
+        head_dim: 64,
+        num_layers: 2,
+        ..config(true)
+    }
 }
 
 /// No size is a multiple of another's.
@@ -52,7 +59,8 @@ pub fn load(checkpoint: &Checkpoint) -> Llama {
 
 pub fn all_dtypes() -> Vec<(GgmlDType, LlamaConfig)> {
     use GgmlDType::*;
-    let narrow = [F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1].map(|dtype| (dtype, config(dtype == Q4_1)));
+    let narrow =
+        [F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1].map(|dtype| (dtype, config(dtype == Q4_1)));
     let mut all = narrow.to_vec();
     all.extend([Q4K, Q5K, Q6K].map(|dtype| (dtype, wide())));
     all.extend([(F32, odd()), (BF16, odd())]);
@@ -60,7 +68,9 @@ pub fn all_dtypes() -> Vec<(GgmlDType, LlamaConfig)> {
 }
 
 fn ids(n: usize, config: &LlamaConfig) -> Vec<u32> {
-    (0..n).map(|i| (i * i * 7 + 3 * i + 5) as u32 % config.vocab_size as u32).collect()
+    (0..n)
+        .map(|i| (i * i * 7 + 3 * i + 5) as u32 % config.vocab_size as u32)
+        .collect()
 }
 
 fn embed(llama: &Llama, ids: &[u32]) -> Hidden {
@@ -75,7 +85,9 @@ fn logits(llama: &Llama, cache: &mut KvCache, ids: &[u32], chunks: &[usize]) -> 
     while start < ids.len() {
         let n = chunks[i % chunks.len()].min(ids.len() - start);
         let mut hidden = embed(llama, &ids[start..start + n]);
-        llama.layers(0..llama.config.num_layers, &mut hidden, start, cache).unwrap();
+        llama
+            .layers(0..llama.config.num_layers, &mut hidden, start, cache)
+            .unwrap();
         llama.head(&hidden, 0, &mut out).unwrap();
         all.extend_from_slice(&out);
         (start, i) = (start + n, i + 1);
@@ -91,7 +103,13 @@ fn logits_agree_with_a_plain_llama() {
         let ours = logits(&llama, &mut llama.new_cache(20).unwrap(), &ids, &[9]);
         let plain = Reference(&checkpoint).logits(&ids);
         let size = (plain.iter().map(|x| x * x).sum::<f64>()).sqrt();
-        let error = ours.iter().zip(&plain).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt() / size;
+        let error = ours
+            .iter()
+            .zip(&plain)
+            .map(|(a, b)| (f64::from(*a) - b).powi(2))
+            .sum::<f64>()
+            .sqrt()
+            / size;
         let most = if dtype.block_size() == 1 { 2e-3 } else { 4e-2 };
         assert!(error < most, "{dtype:?}: relative error {error}");
     }
@@ -122,7 +140,11 @@ fn threads_and_levels_give_the_same_bits() {
         let plain = run(1, Level::PORTABLE);
         for level in Level::available() {
             for threads in [1, 2, 5] {
-                assert!(plain == run(threads, level), "{dtype:?} with {threads} threads and {}", level.name());
+                assert!(
+                    plain == run(threads, level),
+                    "{dtype:?} with {threads} threads and {}",
+                    level.name()
+                );
             }
         }
     }
@@ -131,7 +153,15 @@ fn threads_and_levels_give_the_same_bits() {
 /// Over several pages of the cache, which threads share for few rows.
 #[test]
 fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
-    for config in [config(true), odd(), LlamaConfig { num_heads: 8, num_kv_heads: 1, ..config(true) }] {
+    for config in [
+        config(true),
+        odd(),
+        LlamaConfig {
+            num_heads: 8,
+            num_kv_heads: 1,
+            ..config(true)
+        },
+    ] {
         let checkpoint = random::checkpoint(&config, GgmlDType::F32, 9).unwrap();
         let ids = ids(560, &config);
         let run = |threads, level, chunks: &[usize]| {
@@ -141,8 +171,15 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
         let best = Level::detect();
         let plain = run(1, best, &[560]);
         let kept = Reference(&checkpoint).logits(&ids);
-        let error = plain.iter().zip(&kept).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-        assert!(error < 2e-3 * kept.iter().fold(0.0, |a: f64, b| a.max(b.abs())), "{error}");
+        let error = plain
+            .iter()
+            .zip(&kept)
+            .map(|(a, b)| (f64::from(*a) - b).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            error < 2e-3 * kept.iter().fold(0.0, |a: f64, b| a.max(b.abs())),
+            "{error}"
+        );
         for (threads, level, chunks) in [
             (1, Level::PORTABLE, &[250, 9, 1][..]),
             (2, best, &[1]),
@@ -151,7 +188,11 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
             (3, best, &[240, 5, 3, 11]),
             (5, best, &[17, 4]),
         ] {
-            assert!(plain == run(threads, level, chunks), "{threads} threads, {}, {chunks:?}", level.name());
+            assert!(
+                plain == run(threads, level, chunks),
+                "{threads} threads, {}, {chunks:?}",
+                level.name()
+            );
         }
     }
 }
@@ -159,18 +200,33 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
 #[test]
 fn tensors_agree_with_the_kernels() {
     use GgmlDType::*;
-    for (dtype, config) in all_dtypes().into_iter().filter(|(dtype, _)| !matches!(dtype, Q4_1 | Q5_0 | Q5_1)) {
+    for (dtype, config) in all_dtypes()
+        .into_iter()
+        .filter(|(dtype, _)| !matches!(dtype, Q4_1 | Q5_0 | Q5_1))
+    {
         let checkpoint = random::checkpoint(&config, dtype, 8).unwrap();
         let (kernels, ids) = (load(&checkpoint), ids(23, &config));
         let tensors = Llama::load_tensors(&checkpoint, &Device::Cpu, &mut |_| ()).unwrap();
-        assert_eq!((kernels.dtype_name(), tensors.device_name().as_str()), (tensors.dtype_name(), "cpu"));
+        assert_eq!(
+            (kernels.dtype_name(), tensors.device_name().as_str()),
+            (tensors.dtype_name(), "cpu")
+        );
         let ours = logits(&kernels, &mut kernels.new_cache(40).unwrap(), &ids, &[23]);
         for chunks in [&[23][..], &[5, 1, 9]] {
             let theirs = logits(&tensors, &mut tensors.new_cache(40).unwrap(), &ids, chunks);
             let size = ours.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let error = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt() / size;
+            let error = ours
+                .iter()
+                .zip(&theirs)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f32>()
+                .sqrt()
+                / size;
             let most = if dtype.block_size() == 1 { 1e-2 } else { 5e-2 };
-            assert!(error < most, "{dtype:?} in chunks of {chunks:?}: relative difference {error}");
+            assert!(
+                error < most,
+                "{dtype:?} in chunks of {chunks:?}: relative difference {error}"
+            );
         }
     }
 }
@@ -202,7 +258,12 @@ fn a_reduced_head_gives_the_same_logits() {
         let hidden = embed(&llama, &[5, 6, 7]);
         let (mut full, mut part) = (Vec::new(), Vec::new());
         llama.head(&hidden, 0, &mut full).unwrap();
-        for order in [None, Some(vec![100, 3, 50, 7, 8, 9, 1, 0, 22, 21, 20, 19, 18, 17, 16, 15, 14, 99])] {
+        for order in [
+            None,
+            Some(vec![
+                100, 3, 50, 7, 8, 9, 1, 0, 22, 21, 20, 19, 18, 17, 16, 15, 14, 99,
+            ]),
+        ] {
             if let Some(order) = order {
                 llama.set_draft_order(order).unwrap();
             }
@@ -242,16 +303,21 @@ fn what_does_not_fit_is_refused() {
 
 #[test]
 fn misshapen_models_are_named() {
-    let refused = |checkpoint: &Checkpoint| match Llama::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ()) {
-        Ok(_) => panic!("loaded"),
-        Err(error) => error.to_string(),
-    };
+    let refused =
+        |checkpoint: &Checkpoint| match Llama::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ())
+        {
+            Ok(_) => panic!("loaded"),
+            Err(error) => error.to_string(),
+        };
     let mut checkpoint = random::checkpoint(&config(false), GgmlDType::Q8_0, 6).unwrap();
     checkpoint.config.intermediate_size = 128;
     assert!(refused(&checkpoint).contains("blk.0.ffn_gate.weight"));
     checkpoint.config.intermediate_size = 96;
     checkpoint.config.num_layers = 4;
-    assert!(refused(&checkpoint).contains("blk.3.attn_q.weight") || refused(&checkpoint).contains("blk.3."));
+    assert!(
+        refused(&checkpoint).contains("blk.3.attn_q.weight")
+            || refused(&checkpoint).contains("blk.3.")
+    );
     checkpoint.config.num_kv_heads = 4;
     assert!(refused(&checkpoint).contains("evenly"));
     checkpoint.config.head_dim = 0;

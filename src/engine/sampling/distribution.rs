@@ -47,7 +47,12 @@ impl Distribution {
     /// sampling leaves the plain softmax, so that probabilities still say how sure the model was.
     ///
     /// Fails where no logit is a number.
-    pub fn fill(&mut self, logits: &[f32], vocab: Option<&Arc<VocabSubset>>, sampling: &Sampling) -> Result<()> {
+    pub fn fill(
+        &mut self,
+        logits: &[f32],
+        vocab: Option<&Arc<VocabSubset>>,
+        sampling: &Sampling,
+    ) -> Result<()> {
         let max = softmax::maximum(logits);
         if !max.is_finite() {
             return Err(Error::Model(
@@ -57,7 +62,11 @@ impl Distribution {
         }
         self.vocab = vocab.cloned();
         self.best = logits.iter().position(|&x| x == max).unwrap_or(0);
-        let scale = if sampling.greedy() { 1.0 } else { 1.0 / sampling.temperature };
+        let scale = if sampling.greedy() {
+            1.0
+        } else {
+            1.0 / sampling.temperature
+        };
         self.total = softmax::exponentials(logits, max, scale, &mut self.weights);
         self.filtered = !sampling.greedy() && sampling.filters(logits.len());
         if self.filtered {
@@ -70,11 +79,16 @@ impl Distribution {
     fn filter(&mut self, sampling: &Sampling) {
         let columns = self.weights.len();
         // Tokens under this weight are too few to matter, however many they are: V of them do not reach 1 - top_p.
-        let floor = if sampling.top_k == 0 { self.total * (1.0 - sampling.top_p) / columns as f32 * 0.99 } else { 0.0 };
+        let floor = if sampling.top_k == 0 {
+            self.total * (1.0 - sampling.top_p) / columns as f32 * 0.99
+        } else {
+            0.0
+        };
         let weights = &self.weights;
         self.kept.clear();
         self.kept.reserve(columns);
-        self.kept.extend((0..columns as u32).filter(|&c| weights[c as usize] >= floor));
+        self.kept
+            .extend((0..columns as u32).filter(|&c| weights[c as usize] >= floor));
         let likelier = |a: &u32, b: &u32| by_weight(weights, *a, *b);
         if (1..self.kept.len()).contains(&sampling.top_k) {
             self.kept.select_nth_unstable_by(sampling.top_k, likelier);
@@ -84,7 +98,9 @@ impl Distribution {
         let nucleus = self.sort_nucleus(sampling.top_p);
         self.kept.truncate(nucleus);
         let weights = &self.weights;
-        let likely = self.kept.partition_point(|&c| weights[c as usize] >= sampling.min_p);
+        let likely = self
+            .kept
+            .partition_point(|&c| weights[c as usize] >= sampling.min_p);
         self.kept.truncate(likely.max(1));
         self.total = self.kept.iter().map(|&c| weights[c as usize]).sum();
     }
@@ -92,7 +108,11 @@ impl Distribution {
     /// Sorts `kept` from the likeliest on, as far as the nucleus of `top_p` reaches, and returns its size.
     fn sort_nucleus(&mut self, top_p: f32) -> usize {
         let weights = &self.weights;
-        let goal = if top_p < 1.0 { self.total * top_p } else { f32::INFINITY };
+        let goal = if top_p < 1.0 {
+            self.total * top_p
+        } else {
+            f32::INFINITY
+        };
         let (mut sorted, mut chunk, mut sum) = (0, 64, 0.0);
         while sorted < self.kept.len() {
             let rest = &mut self.kept[sorted..];
@@ -120,7 +140,9 @@ impl Distribution {
 
     /// Probability of a token; 0 for one that was filtered out.
     pub fn probability(&self, id: u32) -> f32 {
-        let Some(column) = self.column(id) else { return 0.0 };
+        let Some(column) = self.column(id) else {
+            return 0.0;
+        };
         if self.filtered && !self.kept.contains(&(column as u32)) {
             return 0.0;
         }
@@ -149,18 +171,25 @@ impl Distribution {
 
     /// The token at which the cumulative probability passes `uniform`.
     pub fn inverse_cdf(&self, uniform: f64) -> u32 {
-        self.walk(uniform, f64::from(self.total), |_, weight| f64::from(weight))
+        self.walk(uniform, f64::from(self.total), |_, weight| {
+            f64::from(weight)
+        })
     }
 
     /// A sample of the residual distribution `max(p - q, 0)`, normalised (Leviathan et al., section 2.3), where `self`
     /// is p and `draft` is q. Where p does not exceed q anywhere, a sample of p.
     pub fn residual(&self, draft: &Distribution, uniform: f64) -> u32 {
         let excess = |column: usize, weight: f32| {
-            (f64::from(weight / self.total) - f64::from(draft.probability(self.id(column)))).max(0.0)
+            (f64::from(weight / self.total) - f64::from(draft.probability(self.id(column))))
+                .max(0.0)
         };
         let mut sum = 0.0;
         self.each(|column, weight| sum += excess(column, weight));
-        if sum > 0.0 { self.walk(uniform, sum, excess) } else { self.inverse_cdf(uniform) }
+        if sum > 0.0 {
+            self.walk(uniform, sum, excess)
+        } else {
+            self.inverse_cdf(uniform)
+        }
     }
 
     fn walk(&self, uniform: f64, total: f64, share: impl Fn(usize, f32) -> f64) -> u32 {
@@ -182,13 +211,17 @@ impl Distribution {
     pub fn top(&self, n: usize) -> Vec<(u32, f32)> {
         let mut top: Vec<(usize, f32)> = Vec::with_capacity(n + 1);
         self.each(|column, weight| {
-            if weight > 0.0 && (top.len() < n || top.last().is_some_and(|&(_, least)| weight > least)) {
+            if weight > 0.0
+                && (top.len() < n || top.last().is_some_and(|&(_, least)| weight > least))
+            {
                 let at = top.partition_point(|&(_, other)| other >= weight);
                 top.insert(at, (column, weight));
                 top.truncate(n);
             }
         });
-        top.into_iter().map(|(column, weight)| (self.id(column), weight / self.total)).collect()
+        top.into_iter()
+            .map(|(column, weight)| (self.id(column), weight / self.total))
+            .collect()
     }
 
     /// Entropy in nats.
@@ -204,14 +237,21 @@ impl Distribution {
     /// Calls `f` with column and weight of every survivor.
     fn each(&self, mut f: impl FnMut(usize, f32)) {
         if self.filtered {
-            self.kept.iter().for_each(|&column| f(column as usize, self.weights[column as usize]));
+            self.kept
+                .iter()
+                .for_each(|&column| f(column as usize, self.weights[column as usize]));
         } else {
-            self.weights.iter().enumerate().for_each(|(column, &weight)| f(column, weight));
+            self.weights
+                .iter()
+                .enumerate()
+                .for_each(|(column, &weight)| f(column, weight));
         }
     }
 
     fn id(&self, column: usize) -> u32 {
-        self.vocab.as_ref().map_or(column as u32, |vocab| vocab.ids[column])
+        self.vocab
+            .as_ref()
+            .map_or(column as u32, |vocab| vocab.ids[column])
     }
 
     fn column(&self, id: u32) -> Option<usize> {
@@ -225,7 +265,9 @@ impl Distribution {
 
 /// The likelier column first, the lower of equals first.
 fn by_weight(weights: &[f32], a: u32, b: u32) -> Ordering {
-    weights[b as usize].total_cmp(&weights[a as usize]).then(a.cmp(&b))
+    weights[b as usize]
+        .total_cmp(&weights[a as usize])
+        .then(a.cmp(&b))
 }
 
 #[cfg(test)]

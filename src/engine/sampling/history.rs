@@ -13,7 +13,10 @@ pub struct History {
 impl History {
     /// An empty history of a vocabulary of that size; ids beyond it are counted, too.
     pub fn new(vocab_size: usize) -> Self {
-        Self { tokens: Vec::new(), counts: vec![0; vocab_size] }
+        Self {
+            tokens: Vec::new(),
+            counts: vec![0; vocab_size],
+        }
     }
 
     /// Makes room for `more` tokens.
@@ -62,19 +65,39 @@ impl History {
 
     /// Divides positive and multiplies negative logits of seen tokens (Keskar et al., arXiv 1909.05858, section 4.1).
     fn penalise_repetition(&self, logits: &mut [f32], ids: Option<&[u32]>, penalty: f32) {
-        let change = |logit: &mut f32| *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        let change = |logit: &mut f32| {
+            *logit = if *logit > 0.0 {
+                *logit / penalty
+            } else {
+                *logit * penalty
+            }
+        };
         let seen = |id: usize| self.counts.get(id).is_some_and(|&n| n > 0);
         match ids {
-            None => logits.iter_mut().enumerate().filter(|(id, _)| seen(*id)).for_each(|(_, logit)| change(logit)),
-            Some(ids) => ids.iter().zip(logits).filter(|(id, _)| seen(**id as usize)).for_each(|(_, l)| change(l)),
+            None => logits
+                .iter_mut()
+                .enumerate()
+                .filter(|(id, _)| seen(*id))
+                .for_each(|(_, logit)| change(logit)),
+            Some(ids) => ids
+                .iter()
+                .zip(logits)
+                .filter(|(id, _)| seen(**id as usize))
+                .for_each(|(_, l)| change(l)),
         }
     }
 
     /// Sets to -inf every token that would complete an n-gram which the history already holds.
     fn forbid_ngrams(&self, logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
-        let Some(start) = (self.tokens.len() + 1).checked_sub(n) else { return };
+        let Some(start) = (self.tokens.len() + 1).checked_sub(n) else {
+            return;
+        };
         let tail = &self.tokens[start..];
-        for window in self.tokens.windows(n).filter(|window| window[..n - 1] == *tail) {
+        for window in self
+            .tokens
+            .windows(n)
+            .filter(|window| window[..n - 1] == *tail)
+        {
             let id = window[n - 1];
             let column = match ids {
                 None => Some(id as usize),
@@ -104,7 +127,14 @@ mod tests {
     fn repetition_penalty_moves_seen_tokens_down_only() {
         let history: History = [1, 2, 2].into_iter().collect();
         let mut logits = [1.0, 1.0, -1.0, -1.0];
-        history.penalise(&mut logits, None, &Sampling { repetition_penalty: 2.0, ..Sampling::default() });
+        history.penalise(
+            &mut logits,
+            None,
+            &Sampling {
+                repetition_penalty: 2.0,
+                ..Sampling::default()
+            },
+        );
         assert_eq!(logits, [1.0, 0.5, -2.0, -1.0]);
     }
 

@@ -28,7 +28,8 @@ impl PositionNoise {
     /// Uniform in (0, 1) for token `id`; never 0 nor 1.
     #[inline]
     pub fn uniform(self, id: u32) -> f64 {
-        ((mix(self.0.wrapping_add(u64::from(id) << 1 | 1)) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
+        ((mix(self.0.wrapping_add(u64::from(id) << 1 | 1)) >> 12) as f64 + 0.5)
+            * (1.0 / (1u64 << 52) as f64)
     }
 }
 
@@ -62,14 +63,19 @@ mod tests {
             assert_ne!(u, other.uniform(id));
             tenths[(u * 10.0) as usize] += 1;
         }
-        let chi: f64 = tenths.iter().map(|&n| (n as f64 - 10_000.0).powi(2) / 10_000.0).sum();
+        let chi: f64 = tenths
+            .iter()
+            .map(|&n| (n as f64 - 10_000.0).powi(2) / 10_000.0)
+            .sum();
         assert!(chi < 35.0, "chi-square of 9 degrees of freedom: {chi}");
     }
 
     #[test]
     fn gumbel_noise_has_the_mean_of_its_distribution() {
-        let mean =
-            (0..200_000).map(|p| gumbel(PositionNoise::new(7, p, Stream::Gumbel).uniform(3))).sum::<f64>() / 200_000.0;
+        let mean = (0..200_000)
+            .map(|p| gumbel(PositionNoise::new(7, p, Stream::Gumbel).uniform(3)))
+            .sum::<f64>()
+            / 200_000.0;
         assert!((mean - 0.577_215).abs() < 0.02, "{mean}");
     }
 }

@@ -34,8 +34,12 @@ impl Sampler<'_> {
         }
         match (self.sampling.coupling, who) {
             (Coupling::SharedNoise, _) => distribution.gumbel_argmax(self.noise(Stream::Gumbel)),
-            (Coupling::Rejection, Pick::Draft) => distribution.inverse_cdf(self.uniform(Stream::Draft)),
-            (Coupling::Rejection, Pick::Verify) => distribution.inverse_cdf(self.uniform(Stream::Verify)),
+            (Coupling::Rejection, Pick::Draft) => {
+                distribution.inverse_cdf(self.uniform(Stream::Draft))
+            }
+            (Coupling::Rejection, Pick::Verify) => {
+                distribution.inverse_cdf(self.uniform(Stream::Verify))
+            }
         }
     }
 
@@ -44,9 +48,16 @@ impl Sampler<'_> {
     pub fn verify(&self, id: u32, verifier: &Distribution, draft: &Distribution) -> Verdict {
         if self.sampling.greedy() || self.sampling.coupling == Coupling::SharedNoise {
             let choice = self.pick(verifier, Pick::Verify);
-            return if choice == id { Verdict::Accept } else { Verdict::Correct(choice) };
+            return if choice == id {
+                Verdict::Accept
+            } else {
+                Verdict::Correct(choice)
+            };
         }
-        let (p, q) = (f64::from(verifier.probability(id)), f64::from(draft.probability(id)));
+        let (p, q) = (
+            f64::from(verifier.probability(id)),
+            f64::from(draft.probability(id)),
+        );
         if self.uniform(Stream::Accept) * q < p {
             Verdict::Accept
         } else {
@@ -76,14 +87,26 @@ mod tests {
     /// Whatever the draft's distribution, what comes out of drafting and verifying follows the verifier's.
     #[test]
     fn rejection_keeps_the_verifiers_distribution() {
-        let sampling =
-            Sampling { temperature: 1.0, top_p: 1.0, coupling: Coupling::Rejection, seed: 11, ..Sampling::default() };
+        let sampling = Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            coupling: Coupling::Rejection,
+            seed: 11,
+            ..Sampling::default()
+        };
         let verifier = filled(&[0.3, 1.5, -0.5, 0.9], &sampling);
-        for draft in [[2.0, 0.0, 0.0, 0.0], [0.3, 1.5, -0.5, 0.9], [-3.0, -3.0, 3.0, -3.0]] {
+        for draft in [
+            [2.0, 0.0, 0.0, 0.0],
+            [0.3, 1.5, -0.5, 0.9],
+            [-3.0, -3.0, 3.0, -3.0],
+        ] {
             let draft = filled(&draft, &sampling);
             let (n, mut counts) = (60_000, [0f64; 4]);
             for position in 0..n {
-                let sampler = Sampler { sampling: &sampling, position };
+                let sampler = Sampler {
+                    sampling: &sampling,
+                    position,
+                };
                 let drafted = sampler.pick(&draft, Pick::Draft);
                 let token = match sampler.verify(drafted, &verifier, &draft) {
                     Verdict::Accept => drafted,
@@ -92,7 +115,12 @@ mod tests {
                 counts[token as usize] += 1.0;
             }
             let chi: f64 = (0..4)
-                .map(|id| (f64::from(verifier.probability(id)) * f64::from(n as u32), counts[id as usize]))
+                .map(|id| {
+                    (
+                        f64::from(verifier.probability(id)) * f64::from(n as u32),
+                        counts[id as usize],
+                    )
+                })
                 .map(|(want, count)| (count - want).powi(2) / want)
                 .sum();
             assert!(chi < 21.1, "chi-square of 3 degrees of freedom: {chi}");
@@ -104,10 +132,16 @@ mod tests {
         let sampling = Sampling::default();
         let distribution = filled(&[0.3, 1.5, -0.5, 0.9], &sampling);
         for position in 0..200 {
-            let sampler = Sampler { sampling: &sampling, position };
+            let sampler = Sampler {
+                sampling: &sampling,
+                position,
+            };
             let id = sampler.pick(&distribution, Pick::Draft);
             assert_eq!(id, sampler.pick(&distribution, Pick::Verify));
-            assert_eq!(sampler.verify(id, &distribution, &distribution), Verdict::Accept);
+            assert_eq!(
+                sampler.verify(id, &distribution, &distribution),
+                Verdict::Accept
+            );
         }
     }
 }

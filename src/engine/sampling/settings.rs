@@ -56,8 +56,11 @@ impl Sampling {
 
     /// Fails with words on the first field outside of what it may be.
     pub fn validate(&self) -> Result<()> {
-        let fault =
-            |name: &str, value: f32, range: &str| Err(Error::Setting(format!("{name} is {value}; it may be {range}")));
+        let fault = |name: &str, value: f32, range: &str| {
+            Err(Error::Setting(format!(
+                "{name} is {value}; it may be {range}"
+            )))
+        };
         if !(0.0..=100.0).contains(&self.temperature) {
             return fault("temperature", self.temperature, "0 (greedy) to 100");
         }
@@ -68,7 +71,11 @@ impl Sampling {
             return fault("min-p", self.min_p, "0 (off) to 1");
         }
         if !(self.repetition_penalty > 0.0 && self.repetition_penalty <= 100.0) {
-            return fault("repetition penalty", self.repetition_penalty, "more than 0 and at most 100; 1 is off");
+            return fault(
+                "repetition penalty",
+                self.repetition_penalty,
+                "more than 0 and at most 100; 1 is off",
+            );
         }
         Ok(())
     }

@@ -48,7 +48,10 @@ fn maximum_body(logits: &[f32]) -> f32 {
             *lane = if x > *lane { x } else { *lane };
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &x| if x > a { x } else { a })
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |a, &x| if x > a { x } else { a })
 }
 
 #[inline(always)]
@@ -104,12 +107,17 @@ mod tests {
 
     #[test]
     fn every_machine_adds_in_the_same_order() {
-        let logits: Vec<f32> = (0..1003u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 300.0).collect();
+        let logits: Vec<f32> = (0..1003u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 300.0)
+            .collect();
         let max = maximum(&logits);
         assert_eq!(max, maximum_body(&logits));
         let (mut fast, mut plain) = (Vec::new(), vec![0.0; logits.len()]);
         let sum = exponentials(&logits, max, 0.7, &mut fast);
-        assert_eq!(sum.to_bits(), exponentials_body(&logits, max, 0.7, &mut plain).to_bits());
+        assert_eq!(
+            sum.to_bits(),
+            exponentials_body(&logits, max, 0.7, &mut plain).to_bits()
+        );
         assert_eq!(fast, plain);
     }
 }

@@ -33,14 +33,25 @@ fn splitting_rule(name: &str) -> Result<(PreTokenizerWrapper, bool)> {
     let gpt2 = || PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
     Ok(match name {
         "default" | "gpt-2" | "gpt2" => (gpt2(), false),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
-            (Sequence::new(vec![Digits::new(true).into(), gpt2()]).into(), false)
-        }
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => (
+            Sequence::new(vec![Digits::new(true).into(), gpt2()]).into(),
+            false,
+        ),
         "llama-bpe" | "llama3" | "llama-v3" => {
-            let words =
-                Split::new(SplitPattern::Regex(LLAMA3_WORDS.to_owned()), SplitDelimiterBehavior::Isolated, false);
+            let words = Split::new(
+                SplitPattern::Regex(LLAMA3_WORDS.to_owned()),
+                SplitDelimiterBehavior::Isolated,
+                false,
+            );
             let words = words.map_err(|e| Error::Tokenizer(e.to_string()))?;
-            (Sequence::new(vec![words.into(), ByteLevel::new(false, true, false).into()]).into(), true)
+            (
+                Sequence::new(vec![
+                    words.into(),
+                    ByteLevel::new(false, true, false).into(),
+                ])
+                .into(),
+                true,
+            )
         }
         other => {
             return Err(Error::Tokenizer(format!(
@@ -54,19 +65,36 @@ fn splitting_rule(name: &str) -> Result<(PreTokenizerWrapper, bool)> {
 /// Merges are two tokens with a space between them; the first may itself begin with one.
 fn split_merges(merges: &[String]) -> Result<Vec<(String, String)>> {
     let split = |merge: &String| {
-        let rest = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at)?;
+        let rest = merge
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| *c == ' ')
+            .map(|(at, _)| at)?;
         Some((merge[..rest].to_owned(), merge[rest + 1..].to_owned()))
     };
-    let bad = |merge: &String| Error::Tokenizer(format!("the merge {merge:?} does not name two tokens"));
-    merges.iter().map(|merge| split(merge).ok_or_else(|| bad(merge))).collect()
+    let bad =
+        |merge: &String| Error::Tokenizer(format!("the merge {merge:?} does not name two tokens"));
+    merges
+        .iter()
+        .map(|merge| split(merge).ok_or_else(|| bad(merge)))
+        .collect()
 }
 
 /// Make control tokens and user-defined ones whole.
 fn add_tokens(tokenizer: &mut Tokenizer, vocabulary: &GgufVocabulary) {
-    let of_kind = |kind: TokenKind| vocabulary.tokens.iter().zip(&vocabulary.kinds).filter(move |(_, k)| **k == kind);
-    let control: Vec<_> = of_kind(TokenKind::Control).map(|(t, _)| AddedToken::from(t.clone(), true)).collect();
-    let user: Vec<_> =
-        of_kind(TokenKind::UserDefined).map(|(t, _)| AddedToken::from(t.clone(), false).normalized(false)).collect();
+    let of_kind = |kind: TokenKind| {
+        vocabulary
+            .tokens
+            .iter()
+            .zip(&vocabulary.kinds)
+            .filter(move |(_, k)| **k == kind)
+    };
+    let control: Vec<_> = of_kind(TokenKind::Control)
+        .map(|(t, _)| AddedToken::from(t.clone(), true))
+        .collect();
+    let user: Vec<_> = of_kind(TokenKind::UserDefined)
+        .map(|(t, _)| AddedToken::from(t.clone(), false).normalized(false))
+        .collect();
     tokenizer.add_special_tokens(&control);
     tokenizer.add_tokens(&user);
 }

@@ -13,7 +13,11 @@ pub fn char_to_byte(c: char) -> Option<u8> {
 
 /// The bytes that a token of byte-level BPE stands for; its own UTF-8 where it is not of the alphabet throughout.
 pub fn byte_level(token: &str) -> Vec<u8> {
-    token.chars().map(char_to_byte).collect::<Option<Vec<u8>>>().unwrap_or_else(|| token.as_bytes().to_vec())
+    token
+        .chars()
+        .map(char_to_byte)
+        .collect::<Option<Vec<u8>>>()
+        .unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
 /// The bytes that a token of SentencePiece stands for: `▁` is a space and `<0x0A>` a byte.
@@ -23,7 +27,10 @@ pub fn sentencepiece(token: &str) -> Vec<u8> {
 
 /// The byte of a token such as `<0x0A>`.
 pub fn byte_token(token: &str) -> Option<u8> {
-    let digits = token.strip_prefix("<0x")?.strip_suffix('>').filter(|digits| digits.len() == 2)?;
+    let digits = token
+        .strip_prefix("<0x")?
+        .strip_suffix('>')
+        .filter(|digits| digits.len() == 2)?;
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }

@@ -10,12 +10,17 @@ impl Tokenizer {
     /// are ordinary text. BOS comes first if the model wants it, and once.
     pub fn encode_chat(&self, template: &ChatTemplate, messages: &[Message]) -> Result<Vec<u32>> {
         let mark = unused_character(messages.iter().map(|message| message.content.as_str()))?;
-        let harmless: Vec<Message> = messages.iter().map(|message| self.disarm(message, mark)).collect();
+        let harmless: Vec<Message> = messages
+            .iter()
+            .map(|message| self.disarm(message, mark))
+            .collect();
         let text = template.render(&harmless)?;
         let mut ids = Vec::new();
         let special = &self.0.special;
         special.split(&text, |part| match part {
-            Ok(text) if text.contains(mark) => self.encode_part(Ok(&text.replace(mark, "")), &mut ids),
+            Ok(text) if text.contains(mark) => {
+                self.encode_part(Ok(&text.replace(mark, "")), &mut ids)
+            }
             part => self.encode_part(part, &mut ids),
         })?;
         if let Some(bos) = self.bos().filter(|bos| ids.first() != Some(bos)) {
@@ -30,13 +35,26 @@ impl Tokenizer {
         let mut breaks: Vec<usize> = Vec::new();
         let text = message.content.as_str();
         for name in self.0.special.names() {
-            let Some(first) = name.chars().next().map(char::len_utf8).filter(|&first| first < name.len()) else {
+            let Some(first) = name
+                .chars()
+                .next()
+                .map(char::len_utf8)
+                .filter(|&first| first < name.len())
+            else {
                 continue;
             };
             breaks.extend(text.match_indices(name).map(|(at, _)| at + first));
             let cuts = || name.char_indices().skip(1).map(|(cut, _)| cut);
-            breaks.extend(cuts().filter(|&cut| text.ends_with(&name[..cut])).map(|cut| text.len() - cut + first));
-            breaks.extend(cuts().filter(|&cut| text.starts_with(&name[cut..])).map(|_| 0));
+            breaks.extend(
+                cuts()
+                    .filter(|&cut| text.ends_with(&name[..cut]))
+                    .map(|cut| text.len() - cut + first),
+            );
+            breaks.extend(
+                cuts()
+                    .filter(|&cut| text.starts_with(&name[cut..]))
+                    .map(|_| 0),
+            );
         }
         breaks.sort_unstable();
         breaks.dedup();
@@ -44,6 +62,9 @@ impl Tokenizer {
         for at in breaks.into_iter().rev() {
             content.insert(at, mark);
         }
-        Message { role: message.role, content }
+        Message {
+            role: message.role,
+            content,
+        }
     }
 }

@@ -16,11 +16,21 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+const DAYS: [&str; 7] = [
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+];
 
 /// The present time in the format that Python's `strftime` takes.
 pub fn format_now(format: &str) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     format_time(format, seconds)
 }
 
@@ -60,14 +70,29 @@ fn format_time(format: &str, seconds: u64) -> String {
 
 /// Year, month and day of a day counted from 1970-01-01, by the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     // Whole cycles of 400 years first, so that the loops below are short for any number.
     let (mut year, mut rest) = (1970 + 400 * (days / 146_097), days % 146_097);
     while rest >= 365 + u64::from(leap(year)) {
         rest -= 365 + u64::from(leap(year));
         year += 1;
     }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let lengths = [
+        31,
+        28 + u64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     let mut month = 1;
     for length in lengths {
         if rest < length {
@@ -86,7 +111,13 @@ mod tests {
     #[test]
     fn dates_are_right() {
         assert_eq!(format_time("%d %b %Y", 0), "01 Jan 1970");
-        assert_eq!(format_time("%A %Y-%m-%d %H:%M:%S", 1_709_210_096), "Thursday 2024-02-29 12:34:56");
-        assert_eq!(format_time("%a %d %B %y 100%% %q%", 4_102_444_799), "Thu 31 December 99 100% %q%");
+        assert_eq!(
+            format_time("%A %Y-%m-%d %H:%M:%S", 1_709_210_096),
+            "Thursday 2024-02-29 12:34:56"
+        );
+        assert_eq!(
+            format_time("%a %d %B %y 100%% %q%", 4_102_444_799),
+            "Thu 31 December 99 100% %q%"
+        );
     }
 }

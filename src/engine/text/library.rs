@@ -22,7 +22,10 @@ pub struct Encoder {
 impl Encoder {
     pub fn new(mut whole: tokenizers::Tokenizer) -> Result<Self> {
         whole.set_encode_special_tokens(true);
-        whole.with_truncation(None).map_err(fault)?.with_padding(None);
+        whole
+            .with_truncation(None)
+            .map_err(fault)?
+            .with_padding(None);
         let later = without_first_space(whole.get_pre_tokenizer()).map(|words| {
             let mut later = whole.clone();
             later.with_pre_tokenizer(Some(words));
@@ -33,8 +36,16 @@ impl Encoder {
 
     /// Ids of a text that stands at the beginning or after something else.
     pub fn encode(&self, text: &str, at_start: bool) -> Result<Vec<u32>> {
-        let tokenizer = if at_start { &self.whole } else { self.later.as_ref().unwrap_or(&self.whole) };
-        Ok(tokenizer.encode_fast(text, false).map_err(fault)?.get_ids().to_vec())
+        let tokenizer = if at_start {
+            &self.whole
+        } else {
+            self.later.as_ref().unwrap_or(&self.whole)
+        };
+        Ok(tokenizer
+            .encode_fast(text, false)
+            .map_err(fault)?
+            .get_ids()
+            .to_vec())
     }
 }
 
@@ -51,7 +62,8 @@ fn without_first_space(words: Option<&PreTokenizerWrapper>) -> Option<PreTokeniz
 /// Build the tables of a `tokenizer.json`.
 pub(super) fn from_file(path: &Path, parts: &TextParts, limit: usize) -> Result<Tables> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| Error::file(path, e.to_string()))?;
+    let tokenizer =
+        tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| Error::file(path, e.to_string()))?;
     let specials: HashMap<u32, String> = tokenizer
         .get_added_tokens_decoder()
         .iter()
@@ -62,7 +74,8 @@ pub(super) fn from_file(path: &Path, parts: &TextParts, limit: usize) -> Result<
     let decoder = Decoding::of(&tokenizer)?;
     Ok(Tables {
         bos: find_bos(&tokenizer, parts, &specials)?,
-        pieces: collect_pieces(&tokenizer, &specials, &decoder).map_err(|fault| Error::file(path, fault))?,
+        pieces: collect_pieces(&tokenizer, &specials, &decoder)
+            .map_err(|fault| Error::file(path, fault))?,
         special,
         drops_leading_space: decoder.drops_leading_space,
         encoder: AnyEncoder::Library(Box::new(Encoder::new(tokenizer)?)),
@@ -79,14 +92,20 @@ struct Decoding {
 impl Decoding {
     /// By the parts of the tokenizer's decoder.
     fn of(tokenizer: &tokenizers::Tokenizer) -> Result<Self> {
-        let decoder = tokenizer.get_decoder().map(serde_json::to_value).transpose();
+        let decoder = tokenizer
+            .get_decoder()
+            .map(serde_json::to_value)
+            .transpose();
         let decoder = decoder.map_err(fault)?.unwrap_or_default();
         let sequence = decoder.get("decoders").and_then(Value::as_array);
         let parts = sequence.map_or_else(|| vec![&decoder], |list| list.iter().collect());
-        let is = |part: &&&Value, kind: &str| part.get("type").and_then(Value::as_str) == Some(kind);
+        let is =
+            |part: &&&Value, kind: &str| part.get("type").and_then(Value::as_str) == Some(kind);
         let strips = |part: &&Value| match part.get("type").and_then(Value::as_str) {
             Some("Strip") => part.get("start").and_then(Value::as_u64) > Some(0),
-            Some("Metaspace") => part.get("prepend_scheme").and_then(Value::as_str) != Some("never"),
+            Some("Metaspace") => {
+                part.get("prepend_scheme").and_then(Value::as_str) != Some("never")
+            }
             _ => false,
         };
         Ok(Self {
@@ -96,7 +115,11 @@ impl Decoding {
     }
 
     fn bytes(&self, token: &str) -> Vec<u8> {
-        if self.byte_level { bytes::byte_level(token) } else { bytes::sentencepiece(token) }
+        if self.byte_level {
+            bytes::byte_level(token)
+        } else {
+            bytes::sentencepiece(token)
+        }
     }
 }
 
@@ -110,16 +133,24 @@ fn collect_pieces(
     let vocabulary = tokenizer.get_vocab(true);
     let count = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
     if count > 4 * vocabulary.len() + 65_536 {
-        return Err(format!("token ids up to {count} for {} tokens", vocabulary.len()));
+        return Err(format!(
+            "token ids up to {count} for {} tokens",
+            vocabulary.len()
+        ));
     }
     let mut names: Vec<&str> = vec![""; count];
     for (name, &id) in &vocabulary {
         names[id as usize] = name;
     }
-    Ok(Pieces::collect(names.into_iter().zip(0u32..).map(|(name, id)| match added.get(&id) {
-        Some(token) => (token.content.clone().into_bytes(), specials.contains_key(&id)),
-        None => (decoding.bytes(name), false),
-    })))
+    Ok(Pieces::collect(names.into_iter().zip(0u32..).map(
+        |(name, id)| match added.get(&id) {
+            Some(token) => (
+                token.content.clone().into_bytes(),
+                specials.contains_key(&id),
+            ),
+            None => (decoding.bytes(name), false),
+        },
+    )))
 }
 
 /// The token that texts begin with: the one named, if the files say that they do, or else the control token that the
@@ -131,10 +162,17 @@ fn find_bos(
 ) -> Result<Option<u32>> {
     match parts.add_bos {
         Some(false) => Ok(None),
-        Some(true) => Ok(parts.bos_token.as_deref().and_then(|name| tokenizer.token_to_id(name))),
+        Some(true) => Ok(parts
+            .bos_token
+            .as_deref()
+            .and_then(|name| tokenizer.token_to_id(name))),
         None => {
             let processed = tokenizer.encode_fast("", true).map_err(fault)?;
-            Ok(processed.get_ids().first().copied().filter(|id| specials.contains_key(id)))
+            Ok(processed
+                .get_ids()
+                .first()
+                .copied()
+                .filter(|id| specials.contains_key(id)))
         }
     }
 }

@@ -39,7 +39,10 @@ pub enum TokenMerging {
     /// Byte-level BPE: pairs of tokens in order of rank, inside of words that a rule splits off.
     Ranked { merges: Vec<String>, split: String },
     /// SentencePiece BPE: the pair with the best score merges first; bytes where nothing fits.
-    Scored { scores: Vec<f32>, add_space_prefix: bool },
+    Scored {
+        scores: Vec<f32>,
+        add_space_prefix: bool,
+    },
 }
 
 /// What a token is for.
@@ -78,7 +81,10 @@ impl GgufVocabulary {
             return Err(format!("a vocabulary of {count} tokens"));
         }
         if self.kinds.len() != count {
-            return Err(format!("{count} tokens, but {} token types", self.kinds.len()));
+            return Err(format!(
+                "{count} tokens, but {} token types",
+                self.kinds.len()
+            ));
         }
         match &self.merging {
             TokenMerging::Scored { scores, .. } if scores.len() != count => {
@@ -99,13 +105,26 @@ impl GgufVocabulary {
     /// Control tokens and their ids.
     pub fn control_tokens(&self) -> impl Iterator<Item = (&str, u32)> {
         let all = self.tokens.iter().zip(&self.kinds).zip(0u32..);
-        all.filter(|((_, kind), _)| **kind == TokenKind::Control).map(|((token, _), id)| (token.as_str(), id))
+        all.filter(|((_, kind), _)| **kind == TokenKind::Control)
+            .map(|((token, _), id)| (token.as_str(), id))
     }
 }
 
 /// Among control tokens, those that end a turn by the custom of some model family. Files often name only one of several.
-pub fn turn_ends<'a>(control_tokens: impl Iterator<Item = (&'a str, u32)>) -> impl Iterator<Item = u32> {
-    const NAMES: [&str; 8] =
-        ["</s>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|eos|>"];
-    control_tokens.filter(|(name, _)| NAMES.contains(name)).map(|(_, id)| id)
+pub fn turn_ends<'a>(
+    control_tokens: impl Iterator<Item = (&'a str, u32)>,
+) -> impl Iterator<Item = u32> {
+    const NAMES: [&str; 8] = [
+        "</s>",
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|end|>",
+        "<|eos|>",
+    ];
+    control_tokens
+        .filter(|(name, _)| NAMES.contains(name))
+        .map(|(_, id)| id)
 }

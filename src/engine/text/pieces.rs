@@ -12,7 +12,11 @@ pub struct Pieces {
 impl Pieces {
     /// Collect tokens in the order of their ids: bytes (of a control token: its name), and whether it is one.
     pub fn collect(tokens: impl Iterator<Item = (Vec<u8>, bool)>) -> Self {
-        let mut pieces = Self { bytes: Vec::new(), starts: vec![0], special: Vec::new() };
+        let mut pieces = Self {
+            bytes: Vec::new(),
+            starts: vec![0],
+            special: Vec::new(),
+        };
         for (bytes, special) in tokens {
             pieces.bytes.extend_from_slice(&bytes);
             pieces.starts.push(pieces.bytes.len());
@@ -27,7 +31,11 @@ impl Pieces {
 
     /// The bytes of a token, or the name of a control token; nothing for ids beyond the vocabulary.
     pub fn get(&self, id: u32) -> &[u8] {
-        match self.starts.get(id as usize..).and_then(|rest| rest.get(..2)) {
+        match self
+            .starts
+            .get(id as usize..)
+            .and_then(|rest| rest.get(..2))
+        {
             Some(&[start, end]) => &self.bytes[start..end],
             _ => &[],
         }

@@ -54,10 +54,18 @@ impl SentencePiece {
             user_defined: Vec::new(),
             add_space_prefix,
         };
-        for (((text, &kind), &score), id) in vocabulary.tokens.iter().zip(&vocabulary.kinds).zip(scores).zip(0u32..) {
+        for (((text, &kind), &score), id) in vocabulary
+            .tokens
+            .iter()
+            .zip(&vocabulary.kinds)
+            .zip(scores)
+            .zip(0u32..)
+        {
             encoder.add(text, kind, Token { id, score });
         }
-        encoder.user_defined.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        encoder
+            .user_defined
+            .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         encoder
     }
 
@@ -81,7 +89,11 @@ impl SentencePiece {
 
     /// Append the ids of a text that stands at the beginning or after a control token: both get the space prefix.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) {
-        let prefixed = if self.add_space_prefix { format!(" {text}") } else { text.to_owned() };
+        let prefixed = if self.add_space_prefix {
+            format!(" {text}")
+        } else {
+            text.to_owned()
+        };
         let mut rest = prefixed.as_str();
         while let Some((at, length, id)) = self.find_user_defined(rest) {
             self.encode_stretch(&rest[..at], ids);
@@ -93,7 +105,10 @@ impl SentencePiece {
 
     /// The first user-defined token in a text: where, how long, which.
     fn find_user_defined(&self, text: &str) -> Option<(usize, usize, u32)> {
-        let found = self.user_defined.iter().filter_map(|(name, id)| Some((text.find(name)?, name.len(), *id)));
+        let found = self
+            .user_defined
+            .iter()
+            .filter_map(|(name, id)| Some((text.find(name)?, name.len(), *id)));
         found.min_by_key(|&(at, length, _)| (at, std::cmp::Reverse(length)))
     }
 
@@ -130,12 +145,25 @@ impl SentencePiece {
     }
 
     /// Put a symbol and the one after it into the queue, if a token spells them.
-    fn note_pair(&self, text: &str, symbols: &[Symbol], left: Option<usize>, queue: &mut BinaryHeap<Pair>) {
-        let Some((left, right)) = left.and_then(|left| Some((left, symbols[left].next?))) else { return };
+    fn note_pair(
+        &self,
+        text: &str,
+        symbols: &[Symbol],
+        left: Option<usize>,
+        queue: &mut BinaryHeap<Pair>,
+    ) {
+        let Some((left, right)) = left.and_then(|left| Some((left, symbols[left].next?))) else {
+            return;
+        };
         let len = symbols[left].len + symbols[right].len;
         let start = symbols[left].start;
         if let Some(token) = self.tokens.get(&text[start..start + len]) {
-            queue.push(Pair { left, right, len, score: token.score });
+            queue.push(Pair {
+                left,
+                right,
+                len,
+                score: token.score,
+            });
         }
     }
 
@@ -146,7 +174,11 @@ impl SentencePiece {
             return;
         }
         let unspelled = if text == SPACE { b" " } else { text.as_bytes() };
-        match unspelled.iter().map(|&byte| self.bytes[byte as usize]).collect::<Option<Vec<u32>>>() {
+        match unspelled
+            .iter()
+            .map(|&byte| self.bytes[byte as usize])
+            .collect::<Option<Vec<u32>>>()
+        {
             Some(bytes) => ids.extend(bytes),
             None => ids.extend(self.unknown),
         }
@@ -167,7 +199,9 @@ fn characters(text: &str) -> Vec<Symbol> {
 
 impl Ord for Pair {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score).then_with(|| other.left.cmp(&self.left))
+        self.score
+            .total_cmp(&other.score)
+            .then_with(|| other.left.cmp(&self.left))
     }
 }
 

@@ -12,12 +12,20 @@ pub struct SpecialTokens {
 
 impl SpecialTokens {
     pub fn new<'a>(tokens: impl Iterator<Item = (&'a str, u32)>) -> Self {
-        let ids: HashMap<String, u32> = tokens.filter(|(name, _)| !name.is_empty()).map(own).collect();
+        let ids: HashMap<String, u32> = tokens
+            .filter(|(name, _)| !name.is_empty())
+            .map(own)
+            .collect();
         let mut by_first: HashMap<u8, Vec<(String, u32)>> = HashMap::new();
         for (name, &id) in &ids {
-            by_first.entry(name.as_bytes()[0]).or_default().push((name.clone(), id));
+            by_first
+                .entry(name.as_bytes()[0])
+                .or_default()
+                .push((name.clone(), id));
         }
-        by_first.values_mut().for_each(|names| names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len())));
+        by_first
+            .values_mut()
+            .for_each(|names| names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len())));
         Self { ids, by_first }
     }
 
@@ -33,11 +41,18 @@ impl SpecialTokens {
     /// The control token that `text` begins with.
     fn at(&self, text: &[u8]) -> Option<(usize, u32)> {
         let names = self.by_first.get(text.first()?)?;
-        names.iter().find(|(name, _)| text.starts_with(name.as_bytes())).map(|(name, id)| (name.len(), *id))
+        names
+            .iter()
+            .find(|(name, _)| text.starts_with(name.as_bytes()))
+            .map(|(name, id)| (name.len(), *id))
     }
 
     /// Call `each` with the text between control tokens (`Ok`) and with the tokens (`Err`), in order.
-    pub fn split<'t>(&self, text: &'t str, mut each: impl FnMut(Result<&'t str, u32>) -> Result<()>) -> Result<()> {
+    pub fn split<'t>(
+        &self,
+        text: &'t str,
+        mut each: impl FnMut(Result<&'t str, u32>) -> Result<()>,
+    ) -> Result<()> {
         let bytes = text.as_bytes();
         let (mut start, mut at) = (0, 0);
         while at < bytes.len() {

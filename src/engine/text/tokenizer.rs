@@ -52,7 +52,9 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
         if special {
-            self.0.special.split(text, |part| self.encode_part(part, &mut ids))?;
+            self.0
+                .special
+                .split(text, |part| self.encode_part(part, &mut ids))?;
         } else {
             self.encode_part(Ok(text), &mut ids)?;
         }
@@ -73,7 +75,9 @@ impl Tokenizer {
         match (part, &self.0.encoder) {
             (Err(id), _) => ids.push(id),
             (Ok(""), _) => {}
-            (Ok(text), Encoder::Library(encoder)) => ids.extend(encoder.encode(text, ids.is_empty())?),
+            (Ok(text), Encoder::Library(encoder)) => {
+                ids.extend(encoder.encode(text, ids.is_empty())?)
+            }
             (Ok(text), Encoder::SentencePiece(encoder)) => encoder.encode(text, ids),
         }
         Ok(())
@@ -118,12 +122,20 @@ impl Tokenizer {
             out.push_str(chunk.valid());
             out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
         }
-        if out.is_empty() { format!("[{id}]") } else { out }
+        if out.is_empty() {
+            format!("[{id}]")
+        } else {
+            out
+        }
     }
 
     /// The bytes that a token adds to a text: none for a control token.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
-        if self.is_special(id) { Vec::new() } else { self.0.pieces.get(id).to_vec() }
+        if self.is_special(id) {
+            Vec::new()
+        } else {
+            self.0.pieces.get(id).to_vec()
+        }
     }
 
     /// The text of ids, control tokens left out. Bytes that are no character become U+FFFD.
@@ -141,27 +153,55 @@ impl Tokenizer {
 
 fn from_gguf(vocabulary: &GgufVocabulary, parts: &TextParts, limit: usize) -> Result<Tables> {
     let special = SpecialTokens::new(vocabulary.control_tokens());
-    let bos_id = || parts.bos_token.as_deref().and_then(|name| special.id(name).or(position(vocabulary, name)));
-    let bos = if parts.add_bos == Some(true) { bos_id() } else { None };
+    let bos_id = || {
+        parts
+            .bos_token
+            .as_deref()
+            .and_then(|name| special.id(name).or(position(vocabulary, name)))
+    };
+    let bos = if parts.add_bos == Some(true) {
+        bos_id()
+    } else {
+        None
+    };
     let (encoder, drops_leading_space) = match &vocabulary.merging {
         TokenMerging::Ranked { merges, split } => {
             let tokenizer = byte_pair::build(vocabulary, merges, split)?;
-            (Encoder::Library(Box::new(library::Encoder::new(tokenizer)?)), false)
+            (
+                Encoder::Library(Box::new(library::Encoder::new(tokenizer)?)),
+                false,
+            )
         }
-        TokenMerging::Scored { scores, add_space_prefix } => {
+        TokenMerging::Scored {
+            scores,
+            add_space_prefix,
+        } => {
             let encoder = SentencePiece::new(vocabulary, scores, *add_space_prefix);
             (Encoder::SentencePiece(Box::new(encoder)), *add_space_prefix)
         }
     };
-    let pieces = Pieces::collect(vocabulary.tokens.iter().zip(&vocabulary.kinds).map(|(token, kind)| {
-        let special = matches!(kind, TokenKind::Control | TokenKind::Unknown);
-        (token_bytes(token, *kind, &vocabulary.merging), special)
-    }));
-    Ok(Tables { encoder, pieces, special, bos, drops_leading_space, limit })
+    let pieces = Pieces::collect(vocabulary.tokens.iter().zip(&vocabulary.kinds).map(
+        |(token, kind)| {
+            let special = matches!(kind, TokenKind::Control | TokenKind::Unknown);
+            (token_bytes(token, *kind, &vocabulary.merging), special)
+        },
+    ));
+    Ok(Tables {
+        encoder,
+        pieces,
+        special,
+        bos,
+        drops_leading_space,
+        limit,
+    })
 }
 
 fn position(vocabulary: &GgufVocabulary, name: &str) -> Option<u32> {
-    vocabulary.tokens.iter().position(|token| token == name).map(|at| at as u32)
+    vocabulary
+        .tokens
+        .iter()
+        .position(|token| token == name)
+        .map(|at| at as u32)
 }
 
 fn token_bytes(token: &str, kind: TokenKind, merging: &TokenMerging) -> Vec<u8> {

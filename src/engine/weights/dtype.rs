@@ -36,9 +36,16 @@ impl FromStr for Dtype {
         if name == "auto" {
             return Ok(Self::Auto);
         }
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| Self::Typed(*dtype)).ok_or_else(|| {
-            let known: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
-            Error::Setting(format!("unknown dtype {name:?}; choose auto, {}", known.join(", ")))
-        })
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, dtype)| Self::Typed(*dtype))
+            .ok_or_else(|| {
+                let known: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
+                Error::Setting(format!(
+                    "unknown dtype {name:?}; choose auto, {}",
+                    known.join(", ")
+                ))
+            })
     }
 }

@@ -38,10 +38,17 @@ pub const KNOWN_MODELS: [KnownModel; 7] = [
 ];
 
 const fn layerskip(id: &'static str, layers: usize, bytes: u64) -> KnownModel {
-    KnownModel { id, layers, gated: true, bytes }
+    KnownModel {
+        id,
+        layers,
+        gated: true,
+        bytes,
+    }
 }
 
 /// The known model of that id or short name, whatever the case of its letters.
 pub fn known_model(name: &str) -> Option<&'static KnownModel> {
-    KNOWN_MODELS.iter().find(|m| m.id.eq_ignore_ascii_case(name) || m.short_name().eq_ignore_ascii_case(name))
+    KNOWN_MODELS
+        .iter()
+        .find(|m| m.id.eq_ignore_ascii_case(name) || m.short_name().eq_ignore_ascii_case(name))
 }

@@ -46,14 +46,21 @@ fn resolve(name: &str) -> Result<Place> {
         Some(model) if !looks_like_path => Ok(Place::Hub(model)),
         _ => Err(Error::Model(format!(
             "{name}: no such file or folder{}",
-            if looks_like_path { String::new() } else { format!(", and not the name of a model; {}", choices()) }
+            if looks_like_path {
+                String::new()
+            } else {
+                format!(", and not the name of a model; {}", choices())
+            }
         ))),
     }
 }
 
 /// What can be asked for by name.
 fn choices() -> String {
-    let known: Vec<_> = KNOWN_MODELS.iter().map(|model| model.short_name()).collect();
+    let known: Vec<_> = KNOWN_MODELS
+        .iter()
+        .map(|model| model.short_name())
+        .collect();
     format!(
         "give a path, a Hugging Face id such as HuggingFaceTB/SmolLM2-135M-Instruct, or one of {}",
         known.join(", ")
@@ -62,9 +69,16 @@ fn choices() -> String {
 
 /// Folders where the bundled model may be, in the order in which they are tried.
 fn bundled_folders() -> Vec<PathBuf> {
-    let program = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.canonicalize().ok());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    folders_of(std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from), repository, program.as_deref(), folders::data())
+    folders_of(
+        std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from),
+        repository,
+        program.as_deref(),
+        folders::data(),
+    )
 }
 
 /// The folder that the user `named`, the repository's, those beside the program, and the user's data folder.
@@ -85,10 +99,17 @@ fn folders_of(
 }
 
 fn find_bundled(folders: &[PathBuf]) -> Result<PathBuf> {
-    if let Some(path) = folders.iter().map(|folder| folder.join(BUNDLED_FILE)).find(|path| path.is_file()) {
+    if let Some(path) = folders
+        .iter()
+        .map(|folder| folder.join(BUNDLED_FILE))
+        .find(|path| path.is_file())
+    {
         return Ok(path);
     }
-    let looked: Vec<_> = folders.iter().map(|folder| format!("  {}", folder.display())).collect();
+    let looked: Vec<_> = folders
+        .iter()
+        .map(|folder| format!("  {}", folder.display()))
+        .collect();
     Err(Error::Model(format!(
         "the bundled model {BUNDLED_FILE} was not found; looked in\n{}\nSet {FOLDER_VARIABLE} to its folder, or choose \
          another model: --model PATH, or --model {PUBLISHED_MODEL}, which is downloaded (it was not \
@@ -107,9 +128,18 @@ mod tests {
             Ok(Place::Hub(model)) => model.to_string(),
             other => panic!("{name}: {other:?}"),
         };
-        assert_eq!(hub("layerskip-llama3.2-1B"), "facebook/layerskip-llama3.2-1B");
-        assert_eq!(hub("facebook/LAYERSKIP-llama2-70b"), "facebook/layerskip-llama2-70B");
-        assert_eq!(hub("HuggingFaceTB/SmolLM2-135M"), "HuggingFaceTB/SmolLM2-135M");
+        assert_eq!(
+            hub("layerskip-llama3.2-1B"),
+            "facebook/layerskip-llama3.2-1B"
+        );
+        assert_eq!(
+            hub("facebook/LAYERSKIP-llama2-70b"),
+            "facebook/layerskip-llama2-70B"
+        );
+        assert_eq!(
+            hub("HuggingFaceTB/SmolLM2-135M"),
+            "HuggingFaceTB/SmolLM2-135M"
+        );
         assert_eq!(hub("https://huggingface.co/a/b"), "a/b");
         assert_eq!(hub("a/b:Q8_0"), "a/b:Q8_0");
         assert_eq!(hub("a/b/c/d.gguf"), "a/b/c/d.gguf");
@@ -118,11 +148,24 @@ mod tests {
 
     #[test]
     fn what_is_neither_path_nor_name_is_explained() {
-        for name in ["./none.gguf", "/nowhere/none", "none.gguf", "gpt9", "a/../b.gguf", "a/b/c", "a/b c"] {
+        for name in [
+            "./none.gguf",
+            "/nowhere/none",
+            "none.gguf",
+            "gpt9",
+            "a/../b.gguf",
+            "a/b/c",
+            "a/b c",
+        ] {
             let error = resolve(name).unwrap_err().to_string();
             assert!(error.contains("no such file or folder"), "{error}");
         }
-        assert!(resolve("gpt9").unwrap_err().to_string().contains("layerskip-llama2-7B"));
+        assert!(
+            resolve("gpt9")
+                .unwrap_err()
+                .to_string()
+                .contains("layerskip-llama2-7B")
+        );
     }
 
     /// An installed program has no repository: the model lies beside it, in the prefix's share or in the user's folder.
@@ -132,14 +175,30 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let found = || {
             let program = at("prefix/bin/skiplens");
-            find_bundled(&folders_of(Some(at("named")), &at("repository"), Some(&program), Some(at("data")))).ok()
+            find_bundled(&folders_of(
+                Some(at("named")),
+                &at("repository"),
+                Some(&program),
+                Some(at("data")),
+            ))
+            .ok()
         };
         assert_eq!(found(), None);
-        for place in ["data", "prefix/share/skiplens", "prefix/bin", "prefix/bin/assets", "repository/assets", "named"]
-        {
+        for place in [
+            "data",
+            "prefix/share/skiplens",
+            "prefix/bin",
+            "prefix/bin/assets",
+            "repository/assets",
+            "named",
+        ] {
             std::fs::create_dir_all(at(place)).unwrap();
             std::fs::write(at(place).join(BUNDLED_FILE), "x").unwrap();
-            assert_eq!(found(), Some(at(place).join(BUNDLED_FILE)), "{place} goes before those so far");
+            assert_eq!(
+                found(),
+                Some(at(place).join(BUNDLED_FILE)),
+                "{place} goes before those so far"
+            );
         }
     }
 
@@ -149,8 +208,14 @@ mod tests {
         let empty = folder.path().join("empty");
         let folders = [empty.clone(), folder.path().to_owned()];
         let error = find_bundled(&folders).unwrap_err().to_string();
-        assert!(error.contains(&empty.display().to_string()) && error.contains("--model"), "{error}");
+        assert!(
+            error.contains(&empty.display().to_string()) && error.contains("--model"),
+            "{error}"
+        );
         std::fs::write(folder.path().join(BUNDLED_FILE), "x").unwrap();
-        assert_eq!(find_bundled(&folders).unwrap(), folder.path().join(BUNDLED_FILE));
+        assert_eq!(
+            find_bundled(&folders).unwrap(),
+            folder.path().join(BUNDLED_FILE)
+        );
     }
 }

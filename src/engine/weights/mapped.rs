@@ -20,13 +20,19 @@ impl MappedFile {
             return Err(Error::file(path, "not a regular file"));
         }
         if metadata.len() == 0 {
-            return Err(Error::file(path, "the file is empty; was its download interrupted?"));
+            return Err(Error::file(
+                path,
+                "the file is empty; was its download interrupted?",
+            ));
         }
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         // SAFETY: the map is only read. Another process that truncates the file under us would fault, as with every
         // program that maps its models; the alternative is to hold a second copy of the weights in memory.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
-        Ok(Self { path: path.to_owned(), map })
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+        })
     }
 
     pub fn path(&self) -> &Path {

@@ -70,7 +70,10 @@ pub struct ModelDefaults {
 /// matrices of safetensors become; a GGUF keeps its own types, so there it must be `auto`.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if !path.exists() {
-        return Err(Error::Model(format!("{}: no such file or folder", path.display())));
+        return Err(Error::Model(format!(
+            "{}: no such file or folder",
+            path.display()
+        )));
     }
     if !path.is_dir() {
         return open_gguf(path, dtype);
@@ -96,8 +99,14 @@ fn open_gguf(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
 /// The GGUF file of a folder; an error if there are several to choose from.
 fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_gguf).collect();
+    let is_gguf = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"))
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_gguf)
+        .collect();
     files.sort();
     match files.as_slice() {
         [] | [_] => Ok(files.pop()),

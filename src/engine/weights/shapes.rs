@@ -37,7 +37,9 @@ pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), Str
             expect(tensors, &format!("blk.{layer}.{name}.weight"), shape)?;
             let bias = format!("blk.{layer}.{name}.bias");
             if shape_of(tensors, &bias)?.is_some() {
-                return Err(format!("tensor {bias}: skiplens does not run Llamas with biases"));
+                return Err(format!(
+                    "tensor {bias}: skiplens does not run Llamas with biases"
+                ));
             }
         }
     }
@@ -51,9 +53,9 @@ fn shape_of(tensors: &dyn TensorSource, name: &str) -> Result<Option<Vec<usize>>
 fn expect(tensors: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<(), String> {
     match shape_of(tensors, name)? {
         None => Err(format!("tensor {name} is missing; is the file complete?")),
-        Some(found) if found != shape => {
-            Err(format!("tensor {name} has the shape {found:?}, but the configuration says {shape:?}"))
-        }
+        Some(found) if found != shape => Err(format!(
+            "tensor {name} has the shape {found:?}, but the configuration says {shape:?}"
+        )),
         Some(_) => Ok(()),
     }
 }

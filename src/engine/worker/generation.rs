@@ -2,7 +2,9 @@
 
 use super::thread::Inbox;
 use super::{Command, Event, RunId};
-use crate::engine::decode::{Costs, Decoder, DraftToken, Phase, Session, Settings, Stats, StopReason, Watch};
+use crate::engine::decode::{
+    Costs, Decoder, DraftToken, Phase, Session, Settings, Stats, StopReason, Watch,
+};
 use crate::engine::{Error, Result};
 use std::ops::{ControlFlow, Range};
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,8 +25,21 @@ pub(super) struct Steering<'a> {
 }
 
 impl<'a> Steering<'a> {
-    pub fn new(run: RunId, settings: Settings, inbox: &'a mut Inbox, events: &'a UnboundedSender<Event>) -> Self {
-        Self { run, settings, inbox, events, paused: false, steps: 0, cancelled: false }
+    pub fn new(
+        run: RunId,
+        settings: Settings,
+        inbox: &'a mut Inbox,
+        events: &'a UnboundedSender<Event>,
+    ) -> Self {
+        Self {
+            run,
+            settings,
+            inbox,
+            events,
+            paused: false,
+            steps: 0,
+            cancelled: false,
+        }
     }
 
     /// Generates until the run stops, telling every round. Cancelling is a way to stop, not an error.
@@ -45,7 +60,10 @@ impl<'a> Steering<'a> {
             }
             let settings = self.settings();
             match decoder.round(session, &mut run, &settings, self) {
-                Ok(round) => self.tell(Event::Round { run: self.run, round: Box::new(round) }),
+                Ok(round) => self.tell(Event::Round {
+                    run: self.run,
+                    round: Box::new(round),
+                }),
                 Err(Error::Cancelled) => return Ok((StopReason::Cancelled, run.stats().clone())),
                 Err(error) => return Err(error),
             }
@@ -78,8 +96,18 @@ impl<'a> Steering<'a> {
         let settings = self.settings();
         let of = positions.len();
         for start in positions.clone().step_by(LENS_PIECE) {
-            match decoder.lens(session, start..positions.end.min(start + LENS_PIECE), &settings, self) {
-                Ok(rows) => self.tell(Event::Lens { run: self.run, rows, of, costs: costs.clone() }),
+            match decoder.lens(
+                session,
+                start..positions.end.min(start + LENS_PIECE),
+                &settings,
+                self,
+            ) {
+                Ok(rows) => self.tell(Event::Lens {
+                    run: self.run,
+                    rows,
+                    of,
+                    costs: costs.clone(),
+                }),
                 Err(Error::Cancelled) => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -104,7 +132,10 @@ impl<'a> Steering<'a> {
             Command::Step => self.steps += 1,
             Command::Resume => (self.paused, self.steps) = (false, 0),
             // A new model, a new prompt or the end of the program end this generation.
-            Command::Load(_) | Command::Generate { .. } | Command::Race { .. } | Command::Shutdown => {
+            Command::Load(_)
+            | Command::Generate { .. }
+            | Command::Race { .. }
+            | Command::Shutdown => {
                 self.cancelled = true;
                 self.inbox.postpone(command);
             }
@@ -130,12 +161,24 @@ impl<'a> Steering<'a> {
 
 impl Watch for Steering<'_> {
     fn prefill(&mut self, done: usize, total: usize, cached: usize) {
-        self.tell(Event::Prefill { run: self.run, done, total, cached });
+        self.tell(Event::Prefill {
+            run: self.run,
+            done,
+            total,
+            cached,
+        });
     }
 
     fn drafted(&mut self, token: &DraftToken) {
-        let DraftToken { id, text, p_draft, .. } = token.clone();
-        self.tell(Event::Drafted { run: self.run, id, text, p_draft });
+        let DraftToken {
+            id, text, p_draft, ..
+        } = token.clone();
+        self.tell(Event::Drafted {
+            run: self.run,
+            id,
+            text,
+            p_draft,
+        });
     }
 
     fn checkpoint(&mut self, next: Phase) -> ControlFlow<()> {
@@ -143,6 +186,10 @@ impl Watch for Steering<'_> {
         if next != Phase::Prefill {
             self.wait_while_paused();
         }
-        if self.cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.cancelled {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }

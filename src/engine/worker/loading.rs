@@ -12,7 +12,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How a worker comes to a model.
-pub trait Loader: Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static {}
+pub trait Loader:
+    Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static
+{
+}
 impl<F: Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static> Loader for F {}
 
 /// How long a command may wait while nothing is reported.
@@ -47,18 +50,28 @@ pub(super) fn load(
     let thread = std::thread::Builder::new().name("skiplens-loader".into());
     match thread.spawn(move || run(&*loader, &request, &sender)) {
         Ok(_) => follow(&reports, inbox, events),
-        Err(error) => Outcome::Failed(format!("the system gives no thread to load the model: {error}")),
+        Err(error) => Outcome::Failed(format!(
+            "the system gives no thread to load the model: {error}"
+        )),
     }
 }
 
 /// Passes on what is reported, until the load has ended or is to be given up: then nobody listens to it any more.
-fn follow(reports: &Receiver<Report>, inbox: &mut Inbox, events: &UnboundedSender<Event>) -> Outcome {
+fn follow(
+    reports: &Receiver<Report>,
+    inbox: &mut Inbox,
+    events: &UnboundedSender<Event>,
+) -> Outcome {
     loop {
         match reports.recv_timeout(GLANCE) {
-            Ok(Report::Progress(stage, fraction)) => drop(events.send(Event::Loading { stage, fraction })),
+            Ok(Report::Progress(stage, fraction)) => {
+                drop(events.send(Event::Loading { stage, fraction }))
+            }
             Ok(Report::Ended(outcome)) => return outcome,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Outcome::Failed("loading ended without a model".into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Outcome::Failed("loading ended without a model".into());
+            }
         }
         loop {
             match inbox.arriving(false) {
@@ -82,7 +95,10 @@ fn follow(reports: &Receiver<Report>, inbox: &mut Inbox, events: &UnboundedSende
 fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
     struct GivenUp;
     let mut report = |stage: &str, fraction| {
-        if sender.send(Report::Progress(stage.to_owned(), fraction)).is_err() {
+        if sender
+            .send(Report::Progress(stage.to_owned(), fraction))
+            .is_err()
+        {
             resume_unwind(Box::new(GivenUp));
         }
     };
@@ -90,7 +106,10 @@ fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
         Ok(Ok(instance)) => Outcome::Loaded(Box::new(instance)),
         Ok(Err(error)) => Outcome::Failed(error.to_string()),
         Err(panic) if panic.is::<GivenUp>() => return,
-        Err(panic) => Outcome::Failed(format!("a fault in the program: {}", panic_message(&*panic))),
+        Err(panic) => Outcome::Failed(format!(
+            "a fault in the program: {}",
+            panic_message(&*panic)
+        )),
     };
     let _ = sender.send(Report::Ended(outcome));
 }

@@ -23,7 +23,10 @@ impl Steering<'_> {
         prompt: &[u32],
     ) -> Result<(StopReason, Stats)> {
         let mut runners = Vec::with_capacity(2);
-        for (lane, session) in [(Lane::Autoregressive, plain), (Lane::SelfSpeculative, speculative)] {
+        for (lane, session) in [
+            (Lane::Autoregressive, plain),
+            (Lane::SelfSpeculative, speculative),
+        ] {
             let settings = lane.settings(&self.settings());
             match decoder.begin(session, prompt, &settings, self) {
                 Ok(run) => runners.push(Runner { lane, session, run }),
@@ -34,7 +37,11 @@ impl Steering<'_> {
         while let Some(next) = behind(&mut runners) {
             let settings = next.lane.settings(&self.settings());
             match decoder.round(next.session, &mut next.run, &settings, self) {
-                Ok(round) => self.tell(Event::Race { run: self.run(), lane: next.lane, round: Box::new(round) }),
+                Ok(round) => self.tell(Event::Race {
+                    run: self.run(),
+                    lane: next.lane,
+                    round: Box::new(round),
+                }),
                 Err(Error::Cancelled) => return Ok((StopReason::Cancelled, finish(&runners).1)),
                 Err(error) => return Err(error),
             }
@@ -49,18 +56,30 @@ impl Lane {
             Lane::Autoregressive => Strategy::Autoregressive,
             Lane::SelfSpeculative => Strategy::SelfSpeculative,
         };
-        Settings { strategy, ..settings.clone() }
+        Settings {
+            strategy,
+            ..settings.clone()
+        }
     }
 }
 
 /// The lane, of those still running, that has used less time.
 fn behind<'r, 'a>(runners: &'r mut [Runner<'a>]) -> Option<&'r mut Runner<'a>> {
-    let running = runners.iter_mut().filter(|runner| runner.run.stop().is_none());
-    running.min_by(|a, b| a.run.stats().decode_seconds().total_cmp(&b.run.stats().decode_seconds()))
+    let running = runners
+        .iter_mut()
+        .filter(|runner| runner.run.stop().is_none());
+    running.min_by(|a, b| {
+        a.run
+            .stats()
+            .decode_seconds()
+            .total_cmp(&b.run.stats().decode_seconds())
+    })
 }
 
 fn finish(runners: &[Runner<'_>]) -> (StopReason, Stats) {
-    let last = runners.last().map(|runner| (runner.run.stop().cloned(), runner.run.stats().clone()));
+    let last = runners
+        .last()
+        .map(|runner| (runner.run.stop().cloned(), runner.run.stats().clone()));
     let (stop, stats) = last.unwrap_or_default();
     (stop.unwrap_or(StopReason::Cancelled), stats)
 }

@@ -32,19 +32,21 @@ fn instance() -> Result<Instance> {
 
 /// Loads the random model, except when asked for one named `missing`, `endless`, `stalled` or `faulty`.
 fn worker() -> Worker {
-    let worker = spawn_with(|request: &ModelRequest, progress: Progress<'_>| match request.model.as_deref() {
-        Some("missing") => Err(Error::Model("no such model".into())),
-        Some("endless") => loop {
-            progress("downloading", Some(0.5));
-            std::thread::sleep(Duration::from_millis(1));
-        },
-        Some("stalled") => {
-            progress("downloading", None);
-            std::thread::sleep(Duration::from_secs(3600));
-            instance()
+    let worker = spawn_with(|request: &ModelRequest, progress: Progress<'_>| {
+        match request.model.as_deref() {
+            Some("missing") => Err(Error::Model("no such model".into())),
+            Some("endless") => loop {
+                progress("downloading", Some(0.5));
+                std::thread::sleep(Duration::from_millis(1));
+            },
+            Some("stalled") => {
+                progress("downloading", None);
+                std::thread::sleep(Duration::from_secs(3600));
+                instance()
+            }
+            Some(_) => panic!("a fault on purpose"),
+            None => instance(),
         }
-        Some(_) => panic!("a fault on purpose"),
-        None => instance(),
     });
     worker.unwrap()
 }
@@ -74,11 +76,19 @@ fn until(worker: &mut Worker, last: impl Fn(&Event) -> bool) -> Vec<Event> {
 }
 
 fn settings(max_steps: usize) -> Settings {
-    Settings { exit_layer: 2, max_steps, ..Settings::default() }
+    Settings {
+        exit_layer: 2,
+        max_steps,
+        ..Settings::default()
+    }
 }
 
 fn generate(run: u64, settings: Settings) -> Command {
-    Command::Generate { run: RunId(run), prompt: Prompt::Text("Once".into()), settings }
+    Command::Generate {
+        run: RunId(run),
+        prompt: Prompt::Text("Once".into()),
+        settings,
+    }
 }
 
 fn ended(event: &Event) -> bool {
@@ -90,7 +100,9 @@ fn tokens(events: &[Event]) -> Vec<u32> {
         Event::Round { round, .. } => Some(round),
         _ => None,
     });
-    rounds.flat_map(|round| round.kept().map(|token| token.id)).collect()
+    rounds
+        .flat_map(|round| round.kept().map(|token| token.id))
+        .collect()
 }
 
 #[test]
@@ -99,28 +111,57 @@ fn a_generation_reports_every_round_and_how_it_ended() {
     tell(&worker, generate(7, settings(30)));
     let events = until(&mut worker, ended);
     assert_eq!(tokens(&events).len(), 30);
-    let Some(Event::Finished { run, reason, stats }) = events.last() else { panic!("{events:?}") };
+    let Some(Event::Finished { run, reason, stats }) = events.last() else {
+        panic!("{events:?}")
+    };
     assert_eq!((run, reason), (&RunId(7), &StopReason::MaxSteps));
-    let rounds = events.iter().filter_map(|e| if let Event::Round { round, .. } = e { Some(&**round) } else { None });
+    let rounds = events.iter().filter_map(|e| {
+        if let Event::Round { round, .. } = e {
+            Some(&**round)
+        } else {
+            None
+        }
+    });
     let counted = Stats::of(rounds);
-    assert_eq!((stats.drafted, stats.accepted, stats.tokens), (counted.drafted, counted.accepted, counted.tokens));
-    let drafted = events.iter().filter(|event| matches!(event, Event::Drafted { .. })).count();
+    assert_eq!(
+        (stats.drafted, stats.accepted, stats.tokens),
+        (counted.drafted, counted.accepted, counted.tokens)
+    );
+    let drafted = events
+        .iter()
+        .filter(|event| matches!(event, Event::Drafted { .. }))
+        .count();
     assert_eq!(drafted, stats.drafted);
 }
 
 #[test]
 fn settings_that_change_on_the_way_never_change_the_words() {
     let mut worker = loaded();
-    tell(&worker, generate(1, Settings { strategy: Strategy::Autoregressive, ..settings(60) }));
+    tell(
+        &worker,
+        generate(
+            1,
+            Settings {
+                strategy: Strategy::Autoregressive,
+                ..settings(60)
+            },
+        ),
+    );
     let want = tokens(&until(&mut worker, ended));
     tell(&worker, generate(2, settings(60)));
     let mut got = Vec::new();
     for i in 0.. {
         tell(
             &worker,
-            Command::Settings(Settings { exit_layer: 1 + i % 3, num_speculations: 1 + i % 5, ..settings(60) }),
+            Command::Settings(Settings {
+                exit_layer: 1 + i % 3,
+                num_speculations: 1 + i % 5,
+                ..settings(60)
+            }),
         );
-        let events = until(&mut worker, |event| matches!(event, Event::Round { .. }) || ended(event));
+        let events = until(&mut worker, |event| {
+            matches!(event, Event::Round { .. }) || ended(event)
+        });
         got.extend(tokens(&events));
         if events.last().is_some_and(ended) {
             break;
@@ -136,7 +177,13 @@ fn cancelling_ends_a_run_and_keeps_the_worker() {
     until(&mut worker, |event| matches!(event, Event::Round { .. }));
     tell(&worker, Command::Cancel(RunId(1)));
     let events = until(&mut worker, ended);
-    assert!(matches!(events.last(), Some(Event::Finished { reason: StopReason::Cancelled, .. })));
+    assert!(matches!(
+        events.last(),
+        Some(Event::Finished {
+            reason: StopReason::Cancelled,
+            ..
+        })
+    ));
     tell(&worker, Command::Cancel(RunId(1)));
     tell(&worker, generate(2, settings(5)));
     assert_eq!(tokens(&until(&mut worker, ended)).len(), 5);
@@ -166,18 +213,44 @@ fn a_paused_run_goes_on_phase_by_phase() {
 fn faults_and_panics_are_reported_and_survived() {
     let mut worker = worker();
     tell(&worker, generate(1, settings(5)));
-    assert!(matches!(until(&mut worker, ended).last(), Some(Event::Failed { .. })));
+    assert!(matches!(
+        until(&mut worker, ended).last(),
+        Some(Event::Failed { .. })
+    ));
     for name in ["missing", "faulty"] {
-        tell(&worker, Command::Load(ModelRequest { model: Some(name.into()), ..ModelRequest::default() }));
-        until(&mut worker, |event| matches!(event, Event::LoadFailed(message) if !message.is_empty()));
+        tell(
+            &worker,
+            Command::Load(ModelRequest {
+                model: Some(name.into()),
+                ..ModelRequest::default()
+            }),
+        );
+        until(
+            &mut worker,
+            |event| matches!(event, Event::LoadFailed(message) if !message.is_empty()),
+        );
     }
     tell(&worker, Command::Load(ModelRequest::default()));
     until(&mut worker, |event| matches!(event, Event::Loaded(_)));
-    tell(&worker, generate(2, Settings { exit_layer: 9, ..settings(5) }));
+    tell(
+        &worker,
+        generate(
+            2,
+            Settings {
+                exit_layer: 9,
+                ..settings(5)
+            },
+        ),
+    );
     let events = until(&mut worker, ended);
-    assert!(matches!(events.last(), Some(Event::Failed { message, .. }) if message.contains("1 to 3")));
+    assert!(
+        matches!(events.last(), Some(Event::Failed { message, .. }) if message.contains("1 to 3"))
+    );
     tell(&worker, generate(3, settings(5)));
-    assert!(matches!(until(&mut worker, ended).last(), Some(Event::Finished { .. })));
+    assert!(matches!(
+        until(&mut worker, ended).last(),
+        Some(Event::Finished { .. })
+    ));
     tell(&worker, Command::Shutdown);
     worker.thread.join().unwrap();
 }
@@ -185,14 +258,23 @@ fn faults_and_panics_are_reported_and_survived() {
 #[test]
 fn a_race_writes_the_same_text_twice() {
     let mut worker = loaded();
-    tell(&worker, Command::Race { run: RunId(4), prompt: Prompt::Text("Once".into()), settings: settings(40) });
+    tell(
+        &worker,
+        Command::Race {
+            run: RunId(4),
+            prompt: Prompt::Text("Once".into()),
+            settings: settings(40),
+        },
+    );
     let events = until(&mut worker, ended);
     let lane = |wanted: Lane| -> Vec<u32> {
         let rounds = events.iter().filter_map(|event| match event {
             Event::Race { lane, round, .. } if *lane == wanted => Some(round),
             _ => None,
         });
-        rounds.flat_map(|round| round.kept().map(|token| token.id)).collect()
+        rounds
+            .flat_map(|round| round.kept().map(|token| token.id))
+            .collect()
     };
     assert_eq!(lane(Lane::Autoregressive).len(), 40);
     assert_eq!(lane(Lane::Autoregressive), lane(Lane::SelfSpeculative));
@@ -203,22 +285,44 @@ fn the_lens_covers_the_generated_text() {
     let mut worker = loaded();
     tell(&worker, generate(1, settings(40)));
     let generated = until(&mut worker, ended);
-    tell(&worker, Command::Lens { run: RunId(1), settings: settings(40) });
+    tell(
+        &worker,
+        Command::Lens {
+            run: RunId(1),
+            settings: settings(40),
+        },
+    );
     let (mut rows, mut costs) = (Vec::new(), None);
     while rows.len() < 40 {
         let events = until(&mut worker, |event| matches!(event, Event::Lens { .. }));
-        if let Some(Event::Lens { rows: more, of, costs: c, .. }) = events.into_iter().next_back() {
+        if let Some(Event::Lens {
+            rows: more,
+            of,
+            costs: c,
+            ..
+        }) = events.into_iter().next_back()
+        {
             assert_eq!(of, 40);
             rows.extend(more);
             costs = Some(c);
         }
     }
-    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), tokens(&generated));
-    let found = Stats::of(
-        generated.iter().filter_map(|e| if let Event::Round { round, .. } = e { Some(&**round) } else { None }),
+    assert_eq!(
+        rows.iter().map(|row| row.id).collect::<Vec<_>>(),
+        tokens(&generated)
     );
+    let found = Stats::of(generated.iter().filter_map(|e| {
+        if let Event::Round { round, .. } = e {
+            Some(&**round)
+        } else {
+            None
+        }
+    }));
     let forecast = Forecast::of(&rows, 2, 4, &costs.unwrap());
-    assert_eq!((forecast.drafted, forecast.accepted), (found.drafted, found.accepted));
+    assert_eq!(
+        (forecast.drafted, forecast.accepted),
+        (found.drafted, found.accepted)
+    );
     assert!(forecast.speed > 0.0);
 }
 
@@ -227,7 +331,13 @@ fn the_lens_covers_the_generated_text() {
 fn a_load_can_be_given_up() {
     for name in ["endless", "stalled"] {
         let mut worker = worker();
-        tell(&worker, Command::Load(ModelRequest { model: Some(name.into()), ..ModelRequest::default() }));
+        tell(
+            &worker,
+            Command::Load(ModelRequest {
+                model: Some(name.into()),
+                ..ModelRequest::default()
+            }),
+        );
         until(&mut worker, |event| matches!(event, Event::Loading { .. }));
         tell(&worker, Command::CancelLoad);
         until(&mut worker, |event| *event == Event::LoadCancelled);
@@ -242,7 +352,13 @@ fn a_load_can_be_given_up() {
 #[test]
 fn another_load_takes_the_place_of_one_under_way() {
     let mut worker = worker();
-    tell(&worker, Command::Load(ModelRequest { model: Some("endless".into()), ..ModelRequest::default() }));
+    tell(
+        &worker,
+        Command::Load(ModelRequest {
+            model: Some("endless".into()),
+            ..ModelRequest::default()
+        }),
+    );
     until(&mut worker, |event| matches!(event, Event::Loading { .. }));
     tell(&worker, Command::Load(ModelRequest::default()));
     let events = until(&mut worker, |event| matches!(event, Event::Loaded(_)));

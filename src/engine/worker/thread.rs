@@ -34,10 +34,23 @@ pub fn spawn() -> std::io::Result<Worker> {
 pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
     let (commands, inbox) = mpsc::channel();
     let (sender, events) = unbounded_channel();
-    let body =
-        move || Thread { inbox: Inbox::new(inbox), events: sender, loader: Arc::new(loader), loaded: None }.run();
-    let thread = std::thread::Builder::new().name("skiplens-worker".into()).spawn(body)?;
-    Ok(Worker { commands, events, thread })
+    let body = move || {
+        Thread {
+            inbox: Inbox::new(inbox),
+            events: sender,
+            loader: Arc::new(loader),
+            loaded: None,
+        }
+        .run()
+    };
+    let thread = std::thread::Builder::new()
+        .name("skiplens-worker".into())
+        .spawn(body)?;
+    Ok(Worker {
+        commands,
+        events,
+        thread,
+    })
 }
 
 /// Commands in their order; those that came during a generation but are not for it wait here.
@@ -48,17 +61,28 @@ pub(super) struct Inbox {
 
 impl Inbox {
     fn new(receiver: mpsc::Receiver<Command>) -> Self {
-        Self { receiver, waiting: VecDeque::new() }
+        Self {
+            receiver,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// The next command, waiting for it; none when there will be no more.
     fn next(&mut self) -> Option<Command> {
-        self.waiting.pop_front().or_else(|| self.receiver.recv().ok())
+        self.waiting
+            .pop_front()
+            .or_else(|| self.receiver.recv().ok())
     }
 
     /// The next command that arrives during a generation. Without `wait`, only one that is there already.
     pub fn arriving(&self, wait: bool) -> std::result::Result<Command, mpsc::TryRecvError> {
-        if wait { self.receiver.recv().map_err(|_| mpsc::TryRecvError::Disconnected) } else { self.receiver.try_recv() }
+        if wait {
+            self.receiver
+                .recv()
+                .map_err(|_| mpsc::TryRecvError::Disconnected)
+        } else {
+            self.receiver.try_recv()
+        }
     }
 
     /// Keeps a command for after the generation.
@@ -89,19 +113,33 @@ impl Thread {
             match command {
                 Command::Shutdown => return,
                 Command::Load(request) => self.load(&request),
-                Command::Generate { run, prompt, settings } => self.steered(run, settings, |steering, loaded| {
+                Command::Generate {
+                    run,
+                    prompt,
+                    settings,
+                } => self.steered(run, settings, |steering, loaded| {
                     let ids = loaded.instance.encode(&prompt)?;
                     loaded.last = Some((run, ids.len()));
-                    steering.generate(&mut loaded.instance.decoder, &mut loaded.session, &ids).map(Some)
+                    steering
+                        .generate(&mut loaded.instance.decoder, &mut loaded.session, &ids)
+                        .map(Some)
                 }),
-                Command::Race { run, prompt, settings } => self.steered(run, settings, |steering, loaded| {
+                Command::Race {
+                    run,
+                    prompt,
+                    settings,
+                } => self.steered(run, settings, |steering, loaded| {
                     let ids = loaded.instance.encode(&prompt)?;
                     let decoder = &mut loaded.instance.decoder;
                     let (mut plain, mut speculative) = (decoder.session()?, decoder.session()?);
-                    steering.race(decoder, &mut plain, &mut speculative, &ids).map(Some)
+                    steering
+                        .race(decoder, &mut plain, &mut speculative, &ids)
+                        .map(Some)
                 }),
                 Command::Lens { run, settings } => {
-                    self.steered(run, settings, |steering, loaded| lens(steering, loaded).map(|()| None))
+                    self.steered(run, settings, |steering, loaded| {
+                        lens(steering, loaded).map(|()| None)
+                    })
                 }
                 // Without a load or a generation there is nothing for these to act on.
                 Command::CancelLoad
@@ -126,7 +164,12 @@ impl Thread {
             Outcome::Loaded(instance) => match instance.decoder.session() {
                 Ok(session) => {
                     self.tell(Event::Loaded(instance.info.clone()));
-                    self.loaded = Some(Loaded { instance: *instance, session, last: None, costs: None });
+                    self.loaded = Some(Loaded {
+                        instance: *instance,
+                        session,
+                        last: None,
+                        costs: None,
+                    });
                 }
                 Err(error) => self.tell(Event::LoadFailed(error.to_string())),
             },
@@ -144,13 +187,19 @@ impl Thread {
         work: impl FnOnce(&mut Steering<'_>, &mut Loaded) -> Result<Option<(StopReason, Stats)>>,
     ) {
         let Some(loaded) = &mut self.loaded else {
-            return self.tell(Event::Failed { run, message: "no model is loaded".into() });
+            return self.tell(Event::Failed {
+                run,
+                message: "no model is loaded".into(),
+            });
         };
         let mut steering = Steering::new(run, settings, &mut self.inbox, &self.events);
         match catch_unwind(AssertUnwindSafe(|| work(&mut steering, loaded))) {
             Ok(Ok(Some((reason, stats)))) => self.tell(Event::Finished { run, reason, stats }),
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => self.tell(Event::Failed { run, message: error.to_string() }),
+            Ok(Err(error)) => self.tell(Event::Failed {
+                run,
+                message: error.to_string(),
+            }),
             Err(panic) => {
                 // What the panic left of the session cannot be trusted.
                 loaded.session.truncate(0);
@@ -163,7 +212,9 @@ impl Thread {
 
 /// The lens over the text of the last generation; nothing if that is not the one asked about.
 fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
-    let Some((_, start)) = loaded.last.filter(|(run, _)| *run == steering.run()) else { return Ok(()) };
+    let Some((_, start)) = loaded.last.filter(|(run, _)| *run == steering.run()) else {
+        return Ok(());
+    };
     let decoder = &mut loaded.instance.decoder;
     let costs = match loaded.costs.take() {
         Some(costs) => costs,
@@ -177,5 +228,6 @@ fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
 
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic without a message")
 }

@@ -15,12 +15,21 @@ pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) ->
     out += &faint(&words::facts(session, zone).join(" · "), paint);
     out += "\n";
     if !session.system().is_empty() {
-        out += &format!("\n{}\n{}\n", heading("System prompt", paint), text::visible(session.system()));
+        out += &format!(
+            "\n{}\n{}\n",
+            heading("System prompt", paint),
+            text::visible(session.system())
+        );
     }
     for turn in &session.turns {
         let typed = text::visible(&turn.text);
-        out += &format!("\n{}\n{typed}", heading(&words::speaker(session, turn), paint));
-        turn.runs.iter().for_each(|run| out += &generated(run, paint, with_rejected));
+        out += &format!(
+            "\n{}\n{typed}",
+            heading(&words::speaker(session, turn), paint)
+        );
+        turn.runs
+            .iter()
+            .for_each(|run| out += &generated(run, paint, with_rejected));
         out.push('\n');
         for run in &turn.runs {
             out += &faint(&words::run(run), paint);
@@ -34,11 +43,17 @@ fn generated(run: &Run, paint: Paint, with_rejected: bool) -> String {
     let mut shown = run.shown();
     let mut out = String::new();
     for round in &run.rounds {
-        shown.by_ref().take(round.accepted).for_each(|(_, kept)| out += &token(&kept, paint));
+        shown
+            .by_ref()
+            .take(round.accepted)
+            .for_each(|(_, kept)| out += &token(&kept, paint));
         if with_rejected {
             out += &rejected(round, paint);
         }
-        shown.by_ref().take(usize::from(round.last.is_some())).for_each(|(_, kept)| out += &token(&kept, paint));
+        shown
+            .by_ref()
+            .take(usize::from(round.last.is_some()))
+            .for_each(|(_, kept)| out += &token(&kept, paint));
     }
     out
 }
@@ -50,7 +65,9 @@ pub fn token(token: &KeptToken<'_>, paint: Paint) -> String {
 
 /// The rejected drafts of a round, struck through.
 pub fn rejected(round: &Round, paint: Paint) -> String {
-    words::rejected(round).map(|token| in_look(&text::one_line(token.text), &palette::REJECTED, paint)).collect()
+    words::rejected(round)
+        .map(|token| in_look(&text::one_line(token.text), &palette::REJECTED, paint))
+        .collect()
 }
 
 /// One line that tells what the looks mean.
@@ -78,6 +95,12 @@ fn styled(text: &str, sgr: &str) -> String {
     if sgr.is_empty() {
         return text.to_owned();
     }
-    let style = |line: &str| if line.is_empty() { String::new() } else { format!("\x1b[{sgr}m{line}\x1b[0m") };
+    let style = |line: &str| {
+        if line.is_empty() {
+            String::new()
+        } else {
+            format!("\x1b[{sgr}m{line}\x1b[0m")
+        }
+    };
     text.split('\n').map(style).collect::<Vec<_>>().join("\n")
 }

@@ -19,10 +19,13 @@ pub fn tokens_csv(session: &Session) -> String {
     let rows = runs(session).flat_map(|(turn, run)| {
         run.rounds.iter().flat_map(move |round| {
             let kept = round.kept().enumerate();
-            let kept = kept.map(move |(at, token)| token_row(turn, run, round, at, &token, look(token.origin).name));
+            let kept = kept.map(move |(at, token)| {
+                token_row(turn, run, round, at, &token, look(token.origin).name)
+            });
             let rejected = words::rejected(round).enumerate();
-            let rejected = rejected
-                .map(move |(at, token)| token_row(turn, run, round, round.accepted + at, &token, REJECTED.name));
+            let rejected = rejected.map(move |(at, token)| {
+                token_row(turn, run, round, round.accepted + at, &token, REJECTED.name)
+            });
             kept.chain(rejected)
         })
     });
@@ -31,14 +34,32 @@ pub fn tokens_csv(session: &Session) -> String {
 
 /// One row for every round.
 pub fn rounds_csv(session: &Session) -> String {
-    table(ROUNDS, runs(session).flat_map(|(turn, run)| run.rounds.iter().map(move |round| round_row(turn, run, round))))
+    table(
+        ROUNDS,
+        runs(session).flat_map(|(turn, run)| {
+            run.rounds
+                .iter()
+                .map(move |round| round_row(turn, run, round))
+        }),
+    )
 }
 
 fn runs(session: &Session) -> impl Iterator<Item = (usize, &Run)> {
-    session.turns.iter().enumerate().flat_map(|(turn, of)| of.runs.iter().map(move |run| (turn, run)))
+    session
+        .turns
+        .iter()
+        .enumerate()
+        .flat_map(|(turn, of)| of.runs.iter().map(move |run| (turn, run)))
 }
 
-fn token_row(turn: usize, run: &Run, round: &Round, at: usize, token: &KeptToken<'_>, origin: &str) -> Vec<String> {
+fn token_row(
+    turn: usize,
+    run: &Run,
+    round: &Round,
+    at: usize,
+    token: &KeptToken<'_>,
+    origin: &str,
+) -> Vec<String> {
     vec![
         turn.to_string(),
         run.run.0.to_string(),

@@ -15,7 +15,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// `session` as a page.
 pub fn html(session: &Session) -> String {
-    let title = Some(session.display_title()).filter(|title| !title.is_empty()).unwrap_or_else(|| "A session".into());
+    let title = Some(session.display_title())
+        .filter(|title| !title.is_empty())
+        .unwrap_or_else(|| "A session".into());
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -25,8 +27,10 @@ pub fn html(session: &Session) -> String {
         colours(),
         title = escape(&title),
     );
-    let facts: Vec<String> =
-        words::facts(session, Zone::Utc).iter().map(|fact| format!("<li>{}</li>", escape(fact))).collect();
+    let facts: Vec<String> = words::facts(session, Zone::Utc)
+        .iter()
+        .map(|fact| format!("<li>{}</li>", escape(fact)))
+        .collect();
     let _ = writeln!(
         out,
         "<body>\n<header>\n<a class=\"skip\" href=\"#statistics\">Skip to the statistics</a>\n<h1 dir=\"auto\">{}</h1>\n\
@@ -42,7 +46,11 @@ pub fn html(session: &Session) -> String {
             "<article class=\"system\"><h2>System prompt</h2><div class=\"text\" dir=\"auto\">{system}</div></article>"
         );
     }
-    session.turns.iter().enumerate().for_each(|(at, turn)| article(&mut out, session, at, turn));
+    session
+        .turns
+        .iter()
+        .enumerate()
+        .for_each(|(at, turn)| article(&mut out, session, at, turn));
     statistics(&mut out, &session.stats());
     out.push_str("</main>\n<footer>Made by skiplens. Hover over a token, or move to it with the Tab key, to see its numbers.</footer>\n</body>\n</html>\n");
     out
@@ -50,10 +58,16 @@ pub fn html(session: &Session) -> String {
 
 /// The palette as CSS variables.
 fn colours() -> String {
-    let mut looks: Vec<&Look> = palette::GENERATED.iter().map(|origin| look(*origin)).collect();
+    let mut looks: Vec<&Look> = palette::GENERATED
+        .iter()
+        .map(|origin| look(*origin))
+        .collect();
     looks.push(&palette::REJECTED);
     let of = |pick: fn(&Look) -> &str| {
-        looks.iter().map(|look| format!("--{}: {};", look.name, pick(look))).collect::<String>()
+        looks
+            .iter()
+            .map(|look| format!("--{}: {};", look.name, pick(look)))
+            .collect::<String>()
     };
     format!(
         ":root {{ {} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n",
@@ -66,7 +80,11 @@ fn colours() -> String {
 fn legend(session: &Session) -> String {
     let mut out = String::from("<div class=\"legend\"><ul>");
     for look in palette::GENERATED.map(look) {
-        let _ = write!(out, "<li><span class=\"t {0}\">{0}</span> {1}</li>", look.name, look.meaning);
+        let _ = write!(
+            out,
+            "<li><span class=\"t {0}\">{0}</span> {1}</li>",
+            look.name, look.meaning
+        );
     }
     out.push_str("</ul>");
     if session.rounds().any(|round| round.rejected() > 0) {
@@ -102,11 +120,17 @@ fn generated(out: &mut String, run: &Run) {
     for round in &run.rounds {
         out.push_str("<span class=\"round\">");
         for _ in 0..round.accepted {
-            shown.next().into_iter().for_each(|(round, kept)| token(out, round, &kept));
+            shown
+                .next()
+                .into_iter()
+                .for_each(|(round, kept)| token(out, round, &kept));
         }
         words::rejected(round).for_each(|token| rejected(out, round, &token));
         if round.last.is_some() {
-            shown.next().into_iter().for_each(|(round, kept)| token(out, round, &kept));
+            shown
+                .next()
+                .into_iter()
+                .for_each(|(round, kept)| token(out, round, &kept));
         }
         out.push_str("</span>");
     }
@@ -119,13 +143,19 @@ fn token(out: &mut String, round: &Round, token: &KeptToken<'_>) {
     let name = look(token.origin).name;
     let numbers = escape(&words::token(round, token, name));
     let text = escape(token.text).replace('\n', "<i class=\"nl\" aria-hidden=\"true\">⏎</i>\n");
-    let _ = write!(out, "<span class=\"t {name}\" tabindex=\"0\" data-n=\"{numbers}\">{text}</span>");
+    let _ = write!(
+        out,
+        "<span class=\"t {name}\" tabindex=\"0\" data-n=\"{numbers}\">{text}</span>"
+    );
 }
 
 fn rejected(out: &mut String, round: &Round, token: &KeptToken<'_>) {
     let numbers = escape(&words::token(round, token, palette::REJECTED.name));
     let text = escape(&text::one_line(token.text));
-    let _ = write!(out, "<del class=\"t rejected\" tabindex=\"0\" data-n=\"{numbers}\">{text}</del>");
+    let _ = write!(
+        out,
+        "<del class=\"t rejected\" tabindex=\"0\" data-n=\"{numbers}\">{text}</del>"
+    );
 }
 
 fn rounds_table(out: &mut String, run: &Run) {
@@ -145,7 +175,10 @@ fn rounds_table(out: &mut String, run: &Run) {
 
 fn round_row(out: &mut String, round: &Round) {
     let draft = |class: &str, tag: &str, token: &str| {
-        format!("<{tag} class=\"{class}\">{}</{tag}> ", escape(&text::one_line(token)))
+        format!(
+            "<{tag} class=\"{class}\">{}</{tag}> ",
+            escape(&text::one_line(token))
+        )
     };
     let texts = round.drafted.iter().enumerate();
     let drafted: String = texts
@@ -177,7 +210,10 @@ fn short_settings(round: &Round) -> String {
     match round.strategy() {
         Strategy::Autoregressive => "all layers".into(),
         Strategy::EarlyExit => format!("exit {}", round.settings.exit_layer),
-        Strategy::SelfSpeculative => format!("E {} K {}", round.settings.exit_layer, round.settings.num_speculations),
+        Strategy::SelfSpeculative => format!(
+            "E {} K {}",
+            round.settings.exit_layer, round.settings.num_speculations
+        ),
     }
 }
 

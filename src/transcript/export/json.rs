@@ -76,7 +76,11 @@ pub fn json(session: &Session) -> String {
         model: session.model(),
         prompt: answer.and_then(|turn| session.prompt_of(turn, 0)),
         text: session.runs().map(Run::text).collect(),
-        tokens: session.rounds().enumerate().flat_map(|(at, round)| tokens(at, round)).collect(),
+        tokens: session
+            .rounds()
+            .enumerate()
+            .flat_map(|(at, round)| tokens(at, round))
+            .collect(),
         rounds: session.rounds().collect(),
         stats: session.stats().into(),
         stop: session.runs().last().and_then(Run::stop),
@@ -109,9 +113,20 @@ fn skeleton(session: &Session) -> Skeleton {
             lens: run.lens.clone(),
             ..*run
         });
-        crate::transcript::Turn { text: turn.text.clone(), runs: runs.collect(), ..*turn }
+        crate::transcript::Turn {
+            text: turn.text.clone(),
+            runs: runs.collect(),
+            ..*turn
+        }
     });
-    let Session { header, title, settings, models, systems, turns: _ } = session;
+    let Session {
+        header,
+        title,
+        settings,
+        models,
+        systems,
+        turns: _,
+    } = session;
     let session = Session {
         turns: turns.collect(),
         header: header.clone(),
@@ -120,5 +135,8 @@ fn skeleton(session: &Session) -> Skeleton {
         models: models.clone(),
         systems: systems.clone(),
     };
-    Skeleton { session, round_counts }
+    Skeleton {
+        session,
+        round_counts,
+    }
 }

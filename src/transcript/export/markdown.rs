@@ -6,12 +6,18 @@ use std::fmt::Write;
 
 /// `session` as Markdown.
 pub fn markdown(session: &Session) -> String {
-    let mut out =
-        format!("# {}\n\n{}\n", inline(&title(session)), inline(&words::facts(session, Zone::Utc).join(" · ")));
+    let mut out = format!(
+        "# {}\n\n{}\n",
+        inline(&title(session)),
+        inline(&words::facts(session, Zone::Utc).join(" · "))
+    );
     if !session.system().is_empty() {
         let _ = write!(out, "\n## System prompt\n\n{}", fenced(session.system()));
     }
-    session.turns.iter().for_each(|turn| message(&mut out, session, turn));
+    session
+        .turns
+        .iter()
+        .for_each(|turn| message(&mut out, session, turn));
     out.push_str("\n## Statistics\n\n| what | value |\n|---|---:|\n");
     for (name, value) in words::statistics(&session.stats()) {
         let _ = writeln!(out, "| {name} | {value} |");
@@ -20,14 +26,28 @@ pub fn markdown(session: &Session) -> String {
 }
 
 fn title(session: &Session) -> String {
-    Some(session.display_title()).filter(|title| !title.is_empty()).unwrap_or_else(|| "A session".into())
+    Some(session.display_title())
+        .filter(|title| !title.is_empty())
+        .unwrap_or_else(|| "A session".into())
 }
 
 fn message(out: &mut String, session: &Session, turn: &Turn) {
-    let _ = write!(out, "\n## {}\n\n{}", inline(&words::speaker(session, turn)), fenced(&turn.content()));
+    let _ = write!(
+        out,
+        "\n## {}\n\n{}",
+        inline(&words::speaker(session, turn)),
+        fenced(&turn.content())
+    );
     for run in &turn.runs {
-        let settings = run.rounds.first().map(|round| format!(" · {}", words::settings(&round.settings)));
-        let _ = write!(out, "\n{}\n", inline(&(words::run(run) + &settings.unwrap_or_default())));
+        let settings = run
+            .rounds
+            .first()
+            .map(|round| format!(" · {}", words::settings(&round.settings)));
+        let _ = write!(
+            out,
+            "\n{}\n",
+            inline(&(words::run(run) + &settings.unwrap_or_default()))
+        );
     }
 }
 
@@ -54,7 +74,8 @@ fn inline(words: &str) -> String {
             // Keeps bare addresses from becoming links.
             ':' => out.push_str("&#58;"),
             '@' => out.push_str("&#64;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' | '{' | '}' => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' | '{'
+            | '}' => {
                 out.push('\\');
                 out.push(c);
             }

@@ -45,8 +45,15 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 7] =
-        [Self::Markdown, Self::Html, Self::Ansi, Self::Svg, Self::TokensCsv, Self::RoundsCsv, Self::Json];
+    pub const ALL: [Self; 7] = [
+        Self::Markdown,
+        Self::Html,
+        Self::Ansi,
+        Self::Svg,
+        Self::TokensCsv,
+        Self::RoundsCsv,
+        Self::Json,
+    ];
 
     /// The format that the name of a file asks for: `.csv` is of tokens, `….rounds.csv` of rounds.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -63,7 +70,10 @@ impl Format {
             (".svg", Self::Svg),
             (".json", Self::Json),
         ];
-        endings.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format)
+        endings
+            .iter()
+            .find(|(ending, _)| name.ends_with(ending))
+            .map(|(_, format)| *format)
     }
 
     /// Ending of a file of this format, without the dot.

@@ -20,8 +20,14 @@ pub fn svg(session: &Session) -> String {
 /// `session` as cells.
 pub fn picture(session: &Session) -> Picture {
     let mut page = Page::default();
-    let bold = Style { bold: true, ..Style::default() };
-    let dim = Style { dim: true, ..Style::default() };
+    let bold = Style {
+        bold: true,
+        ..Style::default()
+    };
+    let dim = Style {
+        dim: true,
+        ..Style::default()
+    };
     page.line(&session.display_title(), bold);
     page.line(&words::facts(session, Zone::Utc).join(" · "), dim);
     if !session.system().is_empty() {
@@ -38,7 +44,9 @@ pub fn picture(session: &Session) -> Picture {
             page.write(token.text, style(look(token.origin)));
         }
         page.end();
-        turn.runs.iter().for_each(|run| page.line(&words::run(run), dim));
+        turn.runs
+            .iter()
+            .for_each(|run| page.line(&words::run(run), dim));
     }
     page.line("", dim);
     for origin in palette::GENERATED {
@@ -46,7 +54,12 @@ pub fn picture(session: &Session) -> Picture {
         page.write("  ", Style::default());
     }
     page.end();
-    Picture { title: session.display_title(), fg: INK, bg: PAGE, rows: page.rows }
+    Picture {
+        title: session.display_title(),
+        fg: INK,
+        bg: PAGE,
+        rows: page.rows,
+    }
 }
 
 fn style(of: &Look) -> Style {
@@ -57,7 +70,12 @@ fn style(of: &Look) -> Style {
         None => Underline::None,
     };
     let bold = of.name == look(Origin::Corrected).name;
-    Style { fg: rgb(of.dark), underlined, bold, ..Style::default() }
+    Style {
+        fg: rgb(of.dark),
+        underlined,
+        bold,
+        ..Style::default()
+    }
 }
 
 /// The colour that `#rrggbb` names.
@@ -94,13 +112,23 @@ impl Page {
             if self.row.len() + width > COLUMNS {
                 self.wrap();
             }
-            self.row.push(Cell { symbol: symbol.into(), style });
-            self.row.extend((1..width).map(|_| Cell { symbol: String::new(), style }));
+            self.row.push(Cell {
+                symbol: symbol.into(),
+                style,
+            });
+            self.row.extend((1..width).map(|_| Cell {
+                symbol: String::new(),
+                style,
+            }));
         }
     }
 
     fn wrap(&mut self) {
-        let space = self.row.iter().rposition(|cell| cell.symbol == " ").filter(|at| *at > COLUMNS / 2);
+        let space = self
+            .row
+            .iter()
+            .rposition(|cell| cell.symbol == " ")
+            .filter(|at| *at > COLUMNS / 2);
         let rest = space.map_or_else(Vec::new, |at| self.row.split_off(at + 1));
         self.end();
         self.row = rest;

@@ -63,8 +63,17 @@ pub struct Picture {
 impl Picture {
     /// The picture as an SVG document. Symbols are text, never markup.
     pub fn svg(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default().max(1);
-        let (width, height) = (columns as f32 * WIDE + 2.0 * PAD, self.rows.len().max(1) as f32 * HIGH + 2.0 * PAD);
+        let columns = self
+            .rows
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap_or_default()
+            .max(1);
+        let (width, height) = (
+            columns as f32 * WIDE + 2.0 * PAD,
+            self.rows.len().max(1) as f32 * HIGH + 2.0 * PAD,
+        );
         let title = text::xml(&self.title);
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}\" \
@@ -73,7 +82,10 @@ impl Picture {
              font-size:14px;white-space:pre}}</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>\n",
             hex(self.bg)
         );
-        self.rows.iter().enumerate().for_each(|(row, cells)| self.row(&mut out, row, cells));
+        self.rows
+            .iter()
+            .enumerate()
+            .for_each(|(row, cells)| self.row(&mut out, row, cells));
         out + "</svg>\n"
     }
 
@@ -106,7 +118,11 @@ impl Picture {
         if words.trim().is_empty() && !lined {
             return;
         }
-        let (x, y, width) = (PAD + from as f32 * WIDE, top + BASE, cells.len() as f32 * WIDE);
+        let (x, y, width) = (
+            PAD + from as f32 * WIDE,
+            top + BASE,
+            cells.len() as f32 * WIDE,
+        );
         let mut look = format!("fill=\"{}\"", hex(self.colours(style).0));
         for (on, attribute) in [
             (style.bold, " font-weight=\"bold\""),
@@ -118,7 +134,10 @@ impl Picture {
         if lined {
             let colour = hex(self.colours(style).0);
             let path = lines(style, x, top, cells.len());
-            let _ = writeln!(out, "<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>");
+            let _ = writeln!(
+                out,
+                "<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>"
+            );
         }
         let words = text::xml(&words);
         let _ = writeln!(
@@ -145,7 +164,10 @@ fn same_background(a: &Cell, b: &Cell) -> bool {
 /// Whether two neighbours can be drawn as one text: wide characters begin their own, so that the grid holds.
 fn same_text(a: &Cell, b: &Cell) -> bool {
     let continues = b.symbol.is_empty();
-    continues || (!a.symbol.is_empty() && a.style == b.style && a.symbol.is_ascii() == b.symbol.is_ascii())
+    continues
+        || (!a.symbol.is_empty()
+            && a.style == b.style
+            && a.symbol.is_ascii() == b.symbol.is_ascii())
 }
 
 /// The lines under and through `cells` cells from `x`, as a path: viewers do not agree on the text decorations of CSS.
@@ -159,10 +181,18 @@ fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
         Underline::Wavy => {
             let half = WIDE / 4.0;
             let waves = format!("t{half} 0").repeat(4 * cells - 1);
-            format!("M{x:.1} {:.1}q{:.2} -2.4 {half} 0{waves}", top + UNDER + 0.5, half / 2.0)
+            format!(
+                "M{x:.1} {:.1}q{:.2} -2.4 {half} 0{waves}",
+                top + UNDER + 0.5,
+                half / 2.0
+            )
         }
     };
-    if style.struck { under + &flat(THROUGH) } else { under }
+    if style.struck {
+        under + &flat(THROUGH)
+    } else {
+        under
+    }
 }
 
 fn hex((red, green, blue): Rgb) -> String {

@@ -30,8 +30,14 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
         Role::User => "You".into(),
         Role::System => "System".into(),
         Role::Assistant => {
-            let model = turn.runs.first().and_then(|run| session.models.get(run.model?));
-            model.map_or_else(|| "Assistant".into(), |model| text::one_line(&model.name).into_owned())
+            let model = turn
+                .runs
+                .first()
+                .and_then(|run| session.models.get(run.model?));
+            model.map_or_else(
+                || "Assistant".into(),
+                |model| text::one_line(&model.name).into_owned(),
+            )
         }
     }
 }
@@ -41,7 +47,9 @@ pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(model) = session.model() {
         facts.push(text::one_line(&model.name).into_owned());
-        let further = [&model.dtype, &model.device].into_iter().filter(|word| !word.is_empty());
+        let further = [&model.dtype, &model.device]
+            .into_iter()
+            .filter(|word| !word.is_empty());
         facts.extend(further.map(|word| text::one_line(word).into_owned()));
         if model.num_layers > 0 {
             facts.push(format!("{} layers", model.num_layers));
@@ -53,15 +61,26 @@ pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
 
 /// Settings that shape the decoding.
 pub fn settings(settings: &Settings) -> String {
-    let Settings { strategy, exit_layer, num_speculations, sampling, .. } = settings;
+    let Settings {
+        strategy,
+        exit_layer,
+        num_speculations,
+        sampling,
+        ..
+    } = settings;
     let how = match strategy {
         Strategy::Autoregressive => "autoregressive".to_owned(),
         Strategy::EarlyExit => format!("early exit E={exit_layer}"),
-        Strategy::SelfSpeculative => format!("self-speculative E={exit_layer} K={num_speculations}"),
+        Strategy::SelfSpeculative => {
+            format!("self-speculative E={exit_layer} K={num_speculations}")
+        }
     };
     match sampling.sample {
         true => {
-            format!("{how}, temperature {}, top-p {}, seed {}", sampling.temperature, sampling.top_p, sampling.seed)
+            format!(
+                "{how}, temperature {}, top-p {}, seed {}",
+                sampling.temperature, sampling.top_p, sampling.seed
+            )
         }
         false => format!("{how}, greedy"),
     }
@@ -75,7 +94,10 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
         ("drafted", stats.drafted.to_string()),
         ("accepted", stats.accepted.to_string()),
         ("acceptance rate", percent(stats.acceptance_rate())),
-        ("mean accepted length", number(stats.mean_accepted_length(), 2)),
+        (
+            "mean accepted length",
+            number(stats.mean_accepted_length(), 2),
+        ),
         ("tokens a second", number(stats.tokens_per_second(), 1)),
         ("draft time", format!("{:.2} s", stats.draft_seconds)),
         ("verify time", format!("{:.2} s", stats.verify_seconds)),
@@ -90,10 +112,16 @@ pub fn run(run: &Run) -> String {
 
 /// Statistics in a line.
 pub fn brief(stats: &Stats) -> String {
-    let mut words = vec![format!("{} tokens in {} rounds", stats.tokens, stats.rounds)];
+    let mut words = vec![format!(
+        "{} tokens in {} rounds",
+        stats.tokens, stats.rounds
+    )];
     if stats.drafted > 0 {
         words.push(format!("{} accepted", percent(stats.acceptance_rate())));
-        words.push(format!("mean length {}", number(stats.mean_accepted_length(), 2)));
+        words.push(format!(
+            "mean length {}",
+            number(stats.mean_accepted_length(), 2)
+        ));
     }
     if let Some(speed) = stats.tokens_per_second() {
         words.push(format!("{speed:.1} tokens/s"));
@@ -129,7 +157,11 @@ pub fn token(round: &Round, token: &KeptToken<'_>, name: &str) -> String {
         name.to_owned(),
         format!("round {}", round.index),
     ];
-    words.extend(token.draft_position.map(|position| format!("draft position {}", position + 1)));
+    words.extend(
+        token
+            .draft_position
+            .map(|position| format!("draft position {}", position + 1)),
+    );
     words.push(format!("p(draft) {}", probability(token.p_draft)));
     words.push(format!("p(verify) {}", probability(token.p_verify)));
     words.join(" · ")
@@ -151,5 +183,6 @@ pub fn rejected(round: &Round) -> impl Iterator<Item = KeptToken<'_>> {
 
 /// The name that serde gives a value without fields.
 pub fn serde_name(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).map_or_else(|_| String::new(), |json| json.trim_matches('"').to_owned())
+    serde_json::to_string(value)
+        .map_or_else(|_| String::new(), |json| json.trim_matches('"').to_owned())
 }

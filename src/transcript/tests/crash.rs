@@ -11,7 +11,9 @@ const KILLS: u64 = 40;
 /// Not a test of its own: what the child process does. It says each round's number once the round is written.
 #[test]
 fn child() {
-    let Ok(folder) = std::env::var(CHILD) else { return };
+    let Ok(folder) = std::env::var(CHILD) else {
+        return;
+    };
     let store = Store::at(folder);
     let mut journal = match store.find("last") {
         Ok(path) => super::super::Journal::resume(&path).unwrap().0,
@@ -22,14 +24,35 @@ fn child() {
     println!("\nat {count}");
     loop {
         let run = journal.session().next_run();
-        journal.append(Entry::Keep(journal.session().turns.len())).unwrap();
+        journal
+            .append(Entry::Keep(journal.session().turns.len()))
+            .unwrap();
         journal.append(Entry::User("Go on.".into())).unwrap();
         let prompt = Prompt::Chat(journal.session().messages());
-        journal.append(Entry::Run { run, prompt, settings: Settings::default() }).unwrap();
+        journal
+            .append(Entry::Run {
+                run,
+                prompt,
+                settings: Settings::default(),
+            })
+            .unwrap();
         for index in 0..5 {
-            let settings = Settings { num_speculations: 2 + index, ..Settings::default() };
-            let round = Round { index, position: count, settings, ..round.clone() };
-            journal.append(Entry::Round { run, round: Box::new(round) }).unwrap();
+            let settings = Settings {
+                num_speculations: 2 + index,
+                ..Settings::default()
+            };
+            let round = Round {
+                index,
+                position: count,
+                settings,
+                ..round.clone()
+            };
+            journal
+                .append(Entry::Round {
+                    run,
+                    round: Box::new(round),
+                })
+                .unwrap();
             count += 1;
             println!("wrote {count}");
         }
@@ -44,7 +67,10 @@ fn killed_programs_lose_no_finished_round() {
     let mut known = 0;
     for kill in 0..KILLS {
         // Moments spread over the start, the first writes and the thick of it.
-        let told = run_and_kill(folder.path(), Duration::from_micros(200 + kill * kill * 37 % 30_000));
+        let told = run_and_kill(
+            folder.path(),
+            Duration::from_micros(200 + kill * kill * 37 % 30_000),
+        );
         let store = Store::at(folder.path());
         let Ok(path) = store.find("last") else {
             assert_eq!(told, None, "rounds were told, but there is no file");
@@ -52,10 +78,21 @@ fn killed_programs_lose_no_finished_round() {
         };
         let session = salvage(&path).unwrap();
         assert!(session.fault.is_none(), "{:?}", session.fault);
-        let positions: Vec<usize> = session.session.rounds().map(|round| round.position).collect();
-        assert!(positions.iter().copied().eq(0..positions.len()), "rounds are whole and in order");
+        let positions: Vec<usize> = session
+            .session
+            .rounds()
+            .map(|round| round.position)
+            .collect();
+        assert!(
+            positions.iter().copied().eq(0..positions.len()),
+            "rounds are whole and in order"
+        );
         known = told.unwrap_or(0).max(known);
-        assert!(positions.len() >= known, "{} rounds are left of {known}", positions.len());
+        assert!(
+            positions.len() >= known,
+            "{} rounds are left of {known}",
+            positions.len()
+        );
         known = positions.len();
     }
     assert!(known > 0, "the child never wrote");
@@ -73,10 +110,14 @@ fn run_and_kill(folder: &std::path::Path, after: Duration) -> Option<usize> {
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = output.lines().map_while(|line| line.ok());
-    lines.find(|line| line.starts_with("at ")).expect("the child begins");
+    lines
+        .find(|line| line.starts_with("at "))
+        .expect("the child begins");
     std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
     // What was told before the kill is in the pipe; a torn last line is no telling.
-    lines.filter_map(|line| line.strip_prefix("wrote ")?.parse().ok()).last()
+    lines
+        .filter_map(|line| line.strip_prefix("wrote ")?.parse().ok())
+        .last()
 }

@@ -33,7 +33,11 @@ fn cells(table: &str) -> Vec<Vec<String>> {
 fn tags(page: &str) -> std::collections::BTreeSet<String> {
     let starts = page.match_indices('<').map(|(at, _)| &page[at + 1..]);
     starts
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '!')).collect())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '!'))
+                .collect()
+        })
         .collect()
 }
 
@@ -144,15 +148,27 @@ fn the_page_shows_numbers_and_forbids_scripts() {
 fn pictures_leave_bold_and_italics_to_the_text() {
     let picture = svg(&sample());
     assert!(picture.contains(" font-weight=\"bold\"") && picture.contains("font-size:14px"));
-    let style = picture.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
-    assert!(!style.contains("font:") && !style.contains("font-weight") && !style.contains("font-style"), "{style}");
+    let style = picture
+        .split("<style>")
+        .nth(1)
+        .and_then(|rest| rest.split("</style>").next())
+        .unwrap();
+    assert!(
+        !style.contains("font:") && !style.contains("font-weight") && !style.contains("font-style"),
+        "{style}"
+    );
 }
 
 #[test]
 fn what_is_to_be_read_holds_all_that_was_said() {
     for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
         let out = format.export(&sample());
-        for said in ["System prompt", "Be brief.", "Which colour is the sky?", "ended by the model"] {
+        for said in [
+            "System prompt",
+            "Be brief.",
+            "Which colour is the sky?",
+            "ended by the model",
+        ] {
             assert!(out.contains(said), "{format:?} lacks {said}");
         }
     }
@@ -170,11 +186,15 @@ fn fences_are_longer_than_any_in_the_text() {
 fn without_colour_the_looks_still_differ() {
     let out = ansi(&sample(), palette::Paint::Modifiers, false, Zone::Utc);
     assert!(
-        out.contains("\x1b[4mThe\x1b[0m") && out.contains("\x1b[3m is\x1b[0m") && out.contains("\x1b[1m <blue>\x1b[0m")
+        out.contains("\x1b[4mThe\x1b[0m")
+            && out.contains("\x1b[3m is\x1b[0m")
+            && out.contains("\x1b[1m <blue>\x1b[0m")
     );
     assert!(!out.contains("\x1b[3;36m") && !out.contains("32;4"));
-    let looks: std::collections::HashSet<&str> =
-        palette::GENERATED.iter().map(|o| palette::look(*o).plain_sgr).collect();
+    let looks: std::collections::HashSet<&str> = palette::GENERATED
+        .iter()
+        .map(|o| palette::look(*o).plain_sgr)
+        .collect();
     assert_eq!(looks.len(), palette::GENERATED.len());
 }
 
@@ -193,8 +213,7 @@ fn a_generation_printed_as_json_is_imported() {
     let session = sample();
     let rounds: Vec<&Round> = session.rounds().collect();
     let text = session.turns[1].content();
-    let tokens =
-        serde_json::json!([{"id": 1, "text": "x", "origin": "plain", "round": 0, "p_draft": null, "p_verify": 1.0}]);
+    let tokens = serde_json::json!([{"id": 1, "text": "x", "origin": "plain", "round": 0, "p_draft": null, "p_verify": 1.0}]);
     let document = serde_json::json!({
         "model": {"name": "SmolLM2", "path": "/m.gguf", "config": {"num_layers": 30}, "dtype": "q8_0", "device": "cpu"},
         "prompt": {"Text": "Which?"}, "text": text, "tokens": tokens, "rounds": rounds, "stop": "max-steps",
@@ -207,9 +226,18 @@ fn a_generation_printed_as_json_is_imported() {
     assert_eq!(imported.turns[0].text, "Which?");
     assert_eq!(imported.turns[1].content(), text);
     let model = imported.model().unwrap();
-    assert_eq!((model.name.as_str(), model.dtype.as_str(), model.num_layers), ("SmolLM2", "q8_0", 30));
-    assert_eq!(imported.turns[1].runs[0].stop(), Some(&StopReason::MaxSteps));
-    assert_eq!(imported.prompt_of(1, 0), Some(Prompt::Text("Which?".into())));
+    assert_eq!(
+        (model.name.as_str(), model.dtype.as_str(), model.num_layers),
+        ("SmolLM2", "q8_0", 30)
+    );
+    assert_eq!(
+        imported.turns[1].runs[0].stop(),
+        Some(&StopReason::MaxSteps)
+    );
+    assert_eq!(
+        imported.prompt_of(1, 0),
+        Some(Prompt::Text("Which?".into()))
+    );
 }
 
 #[test]
@@ -225,10 +253,23 @@ fn impossible_imports_are_refused_and_contradictions_told() {
     assert!(import_of(|d| d["rounds"][0]["accepted"] = 7.into()).is_err());
     assert!(import_of(|d| d["rounds"][0]["drafted"][0]["p_draft"] = (-1).into()).is_err());
     assert!(import_of(|d| d["session"]["round_counts"] = serde_json::json!([2])).is_err());
-    assert!(import_of(|d| d["session"]["round_counts"] = serde_json::json!([u64::MAX, 4])).is_err());
+    assert!(
+        import_of(|d| d["session"]["round_counts"] = serde_json::json!([u64::MAX, 4])).is_err()
+    );
     assert!(import_of(|d| *d = serde_json::json!([])).is_err());
-    assert_eq!(import_of(|d| d["text"] = "other".into()).unwrap().1.len(), 1);
-    assert_eq!(import_of(|d| d["stats"]["accepted"] = 99.into()).unwrap().1.len(), 1);
-    let mended = import_of(|d| d["session"]["turns"][1]["runs"][0]["model"] = 77.into()).unwrap().0;
+    assert_eq!(
+        import_of(|d| d["text"] = "other".into()).unwrap().1.len(),
+        1
+    );
+    assert_eq!(
+        import_of(|d| d["stats"]["accepted"] = 99.into())
+            .unwrap()
+            .1
+            .len(),
+        1
+    );
+    let mended = import_of(|d| d["session"]["turns"][1]["runs"][0]["model"] = 77.into())
+        .unwrap()
+        .0;
     assert_eq!(mended.turns[1].runs[0].model, None);
 }

@@ -28,19 +28,45 @@ fn impossible_rounds_are_faults() {
     let token = r#"{"id":1,"text":"a","p_draft":0.5,"p_verify":null}"#;
     for (line, fault) in [
         (r#""accepted":1"#.to_owned(), "accepted 1 of 0"),
-        (format!(r#""drafted":[{token}],"accepted":2"#), "accepted 2 of 1"),
+        (
+            format!(r#""drafted":[{token}],"accepted":2"#),
+            "accepted 2 of 1",
+        ),
         (r#""accepted":-1"#.into(), "invalid value"),
         (r#""draft_seconds":-0.5"#.into(), "impossible time"),
         (r#""verify_seconds":1e300"#.into(), "impossible time"),
         (r#""verify_seconds":NaN"#.into(), "expected value"),
-        (r#""position":18446744073709551615"#.into(), "impossible position"),
-        (format!(r#""drafted":[{}]"#, token.replace("0.5", "null")), "invalid type"),
-        (format!(r#""drafted":[{}]"#, token.replace("0.5", "-0.5")), "probability"),
-        (format!(r#""drafted":[{}]"#, token.replace("0.5", "1e39")), "probability"),
-        (r#""last":{"id":1,"text":"","origin":"prompt","p_draft":null,"p_verify":1}"#.into(), "origin"),
-        (r#""last":{"id":4294967296,"text":"","origin":"plain","p_draft":null,"p_verify":1}"#.into(), "invalid value"),
+        (
+            r#""position":18446744073709551615"#.into(),
+            "impossible position",
+        ),
+        (
+            format!(r#""drafted":[{}]"#, token.replace("0.5", "null")),
+            "invalid type",
+        ),
+        (
+            format!(r#""drafted":[{}]"#, token.replace("0.5", "-0.5")),
+            "probability",
+        ),
+        (
+            format!(r#""drafted":[{}]"#, token.replace("0.5", "1e39")),
+            "probability",
+        ),
+        (
+            r#""last":{"id":1,"text":"","origin":"prompt","p_draft":null,"p_verify":1}"#.into(),
+            "origin",
+        ),
+        (
+            r#""last":{"id":4294967296,"text":"","origin":"plain","p_draft":null,"p_verify":1}"#
+                .into(),
+            "invalid value",
+        ),
     ] {
-        let fixed = if line.contains("position") { "" } else { r#""position":0,"# };
+        let fixed = if line.contains("position") {
+            ""
+        } else {
+            r#""position":0,"#
+        };
         let line = format!(r#"{{"kind":"round","run":1,"index":0,{fixed}{line}}}"#);
         let told = fault_of(&line);
         assert!(told.contains(fault), "{line}: {told}");
@@ -89,9 +115,23 @@ fn a_file_from_the_future_is_refused_with_a_clear_word() {
     let text = "{\"format\":\"skiplens-session\",\"schema\":2,\"made_of\":\"other things\"}\n{\"kind\":\"dream\"}\n";
     std::fs::write(&path, text).unwrap();
     let told = load(&path).unwrap_err().to_string();
-    assert!(told.contains("newer skiplens") && told.contains("schema 2"), "{told}");
-    assert!(matches!(Journal::resume(&path), Err(Error::Future { found: 2, known: 1, .. })));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing is written to it");
+    assert!(
+        told.contains("newer skiplens") && told.contains("schema 2"),
+        "{told}"
+    );
+    assert!(matches!(
+        Journal::resume(&path),
+        Err(Error::Future {
+            found: 2,
+            known: 1,
+            ..
+        })
+    ));
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        text,
+        "nothing is written to it"
+    );
 }
 
 #[test]
@@ -108,21 +148,33 @@ fn other_files_are_no_journals() {
         b"[1]",
     ] {
         std::fs::write(&path, bytes).unwrap();
-        assert!(matches!(load(&path), Err(Error::NotAJournal { .. })), "{bytes:?}");
+        assert!(
+            matches!(load(&path), Err(Error::NotAJournal { .. })),
+            "{bytes:?}"
+        );
     }
     std::fs::write(&path, vec![b'a'; 1 << 20]).unwrap();
     assert!(load(&path).is_err());
     assert!(load(folder.path()).is_err(), "a folder is no file");
-    assert!(load(std::path::Path::new("/dev/zero")).is_err(), "a device is no file");
+    assert!(
+        load(std::path::Path::new("/dev/zero")).is_err(),
+        "a device is no file"
+    );
 }
 
 /// A few kilobytes of settings, told once and repeated by many short rounds, must not fill the memory.
 #[test]
 fn settings_cannot_be_made_a_bomb() {
-    let settings = format!(r#"{{"kind":"settings","stop_strings":["{}"]}}"#, "x".repeat(8 << 20));
+    let settings = format!(
+        r#"{{"kind":"settings","stop_strings":["{}"]}}"#,
+        "x".repeat(8 << 20)
+    );
     let round = br#"{"kind":"round","run":1,"index":0,"position":0}"#.as_slice();
     let run = br#"{"kind":"run","turn":0,"run":1}"#.as_slice();
-    let lines: Vec<&[u8]> = [run, settings.as_bytes()].into_iter().chain(std::iter::repeat_n(round, 64)).collect();
+    let lines: Vec<&[u8]> = [run, settings.as_bytes()]
+        .into_iter()
+        .chain(std::iter::repeat_n(round, 64))
+        .collect();
     let told = read_lines(&lines).unwrap_err().to_string();
     assert!(told.contains("too large"), "{told}");
 }

@@ -17,11 +17,21 @@ fn a_torn_end_is_mended_at_every_offset() {
     for end in 0..whole.len() {
         std::fs::write(&path, &whole[..end]).unwrap();
         if end < header {
-            assert!(matches!(load(&path), Err(Error::NotAJournal { .. })), "cut at {end}");
+            assert!(
+                matches!(load(&path), Err(Error::NotAJournal { .. })),
+                "cut at {end}"
+            );
             continue;
         }
-        let rounds = whole[..end].split(|byte| *byte == b'\n').filter(|line| is_round(line)).count();
-        assert_eq!(load(&path).unwrap().rounds().count(), rounds, "cut at {end}");
+        let rounds = whole[..end]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| is_round(line))
+            .count();
+        assert_eq!(
+            load(&path).unwrap().rounds().count(),
+            rounds,
+            "cut at {end}"
+        );
         let (mut journal, notes) = Journal::resume(&path).unwrap();
         let torn = !whole[..end].ends_with(b"\n") && whole[end] != b'\n';
         assert_eq!(notes.len(), usize::from(torn), "cut at {end}: {notes:?}");
@@ -35,7 +45,8 @@ fn a_torn_end_is_mended_at_every_offset() {
 
 /// Whether a line, cut or not, is a whole round.
 fn is_round(line: &[u8]) -> bool {
-    line.starts_with(b"{\"kind\":\"round\"") && serde_json::from_slice::<serde_json::Value>(line).is_ok()
+    line.starts_with(b"{\"kind\":\"round\"")
+        && serde_json::from_slice::<serde_json::Value>(line).is_ok()
 }
 
 #[test]
@@ -68,7 +79,10 @@ fn files_and_folders_are_private() {
 #[test]
 fn two_programs_never_write_to_one_file() {
     let (folder, journal) = journal_of(vec![Entry::User("hello".into())]);
-    assert!(matches!(Journal::resume(journal.path()), Err(Error::InUse { .. })));
+    assert!(matches!(
+        Journal::resume(journal.path()),
+        Err(Error::InUse { .. })
+    ));
     let store = Store::at(folder.path());
     assert!(matches!(store.delete("last"), Err(Error::InUse { .. })));
     let path = journal.path().to_owned();
@@ -84,22 +98,45 @@ fn what_cannot_be_written_waits() {
     std::fs::write(&root, b"in the way").unwrap();
     let mut journal = Journal::begin(&Store::at(&root));
     for text in ["a", "b"] {
-        assert!(matches!(journal.append(Entry::User(text.into())), Err(Error::Io { .. })));
+        assert!(matches!(
+            journal.append(Entry::User(text.into())),
+            Err(Error::Io { .. })
+        ));
     }
     std::fs::remove_file(&root).unwrap();
     journal.append(Entry::User("c".into())).unwrap();
     let loaded = load(journal.path()).unwrap();
-    assert_eq!(loaded.turns.iter().map(|turn| turn.text.as_str()).collect::<String>(), "abc");
+    assert_eq!(
+        loaded
+            .turns
+            .iter()
+            .map(|turn| turn.text.as_str())
+            .collect::<String>(),
+        "abc"
+    );
 }
 
 #[test]
 fn late_rounds_are_dropped() {
-    let begin =
-        |run| Entry::Run { run: RunId(run), prompt: Prompt::Text(String::new()), settings: Settings::default() };
+    let begin = |run| Entry::Run {
+        run: RunId(run),
+        prompt: Prompt::Text(String::new()),
+        settings: Settings::default(),
+    };
     let round = sample().rounds().next().unwrap().clone();
-    let late = |run| Entry::Round { run: RunId(run), round: Box::new(round.clone()) };
-    let (_folder, mut journal) =
-        journal_of(vec![begin(1), late(1), Entry::Keep(0), late(1), begin(2), late(1), late(2)]);
+    let late = |run| Entry::Round {
+        run: RunId(run),
+        round: Box::new(round.clone()),
+    };
+    let (_folder, mut journal) = journal_of(vec![
+        begin(1),
+        late(1),
+        Entry::Keep(0),
+        late(1),
+        begin(2),
+        late(1),
+        late(2),
+    ]);
     assert_eq!(journal.session().rounds().count(), 1);
     let end = RunEnd::failed("no");
     journal.append(Entry::End { run: RunId(2), end }).unwrap();
@@ -117,23 +154,48 @@ fn impossible_numbers_of_the_engine_do_not_spoil_the_file() {
     round.draft_seconds = -1.0;
     round.settings.sampling.temperature = f32::NAN;
     let run = RunId(0);
-    let begin = Entry::Run { run, prompt: Prompt::Text(String::new()), settings: Settings::default() };
-    let (_folder, journal) = journal_of(vec![begin, Entry::Round { run, round: Box::new(round) }]);
+    let begin = Entry::Run {
+        run,
+        prompt: Prompt::Text(String::new()),
+        settings: Settings::default(),
+    };
+    let (_folder, journal) = journal_of(vec![
+        begin,
+        Entry::Round {
+            run,
+            round: Box::new(round),
+        },
+    ]);
     assert_eq!(&load(journal.path()).unwrap(), journal.session());
 }
 
 #[test]
 fn detail_is_kept_as_far_as_is_wanted() {
     let detail = TokenDetail {
-        draft_top: vec![Candidate { id: 1, text: "a".into(), p: 0.5 }],
-        layers: vec![LayerChoice { layer: 1, id: 2, text: "b".into(), p: 0.25 }],
+        draft_top: vec![Candidate {
+            id: 1,
+            text: "a".into(),
+            p: 0.5,
+        }],
+        layers: vec![LayerChoice {
+            layer: 1,
+            id: 2,
+            text: "b".into(),
+            p: 0.25,
+        }],
         ..TokenDetail::default()
     };
     let mut round = sample().rounds().next().unwrap().clone();
     round.drafted[0].detail = Some(Box::new(detail.clone()));
     let wanted = [
         (Detail::Off, None),
-        (Detail::Candidates, Some(TokenDetail { layers: vec![], ..detail.clone() })),
+        (
+            Detail::Candidates,
+            Some(TokenDetail {
+                layers: vec![],
+                ..detail.clone()
+            }),
+        ),
         (Detail::Layers, Some(detail)),
     ];
     for (level, expected) in wanted {
@@ -147,18 +209,38 @@ fn detail_is_kept_as_far_as_is_wanted() {
 #[test]
 fn what_a_controller_moves_is_noted_at_the_round() {
     let run = RunId(0);
-    let settings = Settings { controller: Controller::AdaptiveSpeculations, ..Settings::default() };
-    let begin = Entry::Run { run, prompt: Prompt::Text(String::new()), settings: settings.clone() };
+    let settings = Settings {
+        controller: Controller::AdaptiveSpeculations,
+        ..Settings::default()
+    };
+    let begin = Entry::Run {
+        run,
+        prompt: Prompt::Text(String::new()),
+        settings: settings.clone(),
+    };
     let round = sample().rounds().next().unwrap().clone();
     let moved = (1..9).map(|k| {
-        let settings = Settings { num_speculations: k, ..settings.clone() };
+        let settings = Settings {
+            num_speculations: k,
+            ..settings.clone()
+        };
         let control = Some("all accepted".into());
-        Entry::Round { run, round: Box::new(Round { settings, control, ..round.clone() }) }
+        Entry::Round {
+            run,
+            round: Box::new(Round {
+                settings,
+                control,
+                ..round.clone()
+            }),
+        }
     });
     let (_folder, journal) = journal_of([begin].into_iter().chain(moved).collect());
     let loaded = load(journal.path()).unwrap();
     assert_eq!(loaded.settings, settings);
-    let ks: Vec<usize> = loaded.rounds().map(|round| round.settings.num_speculations).collect();
+    let ks: Vec<usize> = loaded
+        .rounds()
+        .map(|round| round.settings.num_speculations)
+        .collect();
     assert_eq!(ks, Vec::from_iter(1..9));
     let file = std::fs::read_to_string(journal.path()).unwrap();
     assert_eq!(file.matches("\"kind\":\"settings\"").count(), 1);

@@ -10,8 +10,8 @@ mod store;
 
 use super::*;
 use crate::engine::decode::{
-    Candidate, Controller, Costs, DraftToken, FinalToken, LayerChoice, LensRow, Origin, Round, Settings, StopReason,
-    Strategy as Decoding, TokenDetail,
+    Candidate, Controller, Costs, DraftToken, FinalToken, LayerChoice, LensRow, Origin, Round,
+    Settings, StopReason, Strategy as Decoding, TokenDetail,
 };
 use crate::engine::sampling::{Coupling, Sampling};
 use crate::engine::worker::{Prompt, RunId};
@@ -36,52 +36,83 @@ fn any_p() -> impl Strategy<Value = f32> {
 }
 
 fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
-    vec((any::<u32>(), any_text(), any_p()).prop_map(|(id, text, p)| Candidate { id, text, p }), 0..3)
+    vec(
+        (any::<u32>(), any_text(), any_p()).prop_map(|(id, text, p)| Candidate { id, text, p }),
+        0..3,
+    )
 }
 
 fn any_detail() -> impl Strategy<Value = Option<Box<TokenDetail>>> {
     let layer = (1usize..64, any::<u32>(), any_text(), any_p());
-    let layers = vec(layer.prop_map(|(layer, id, text, p)| LayerChoice { layer, id, text, p }), 0..3);
+    let layers = vec(
+        layer.prop_map(|(layer, id, text, p)| LayerChoice { layer, id, text, p }),
+        0..3,
+    );
     let entropies = (option::of(0.0f32..12.0), option::of(0.0f32..12.0));
-    let detail =
-        (any_candidates(), any_candidates(), entropies, layers).prop_map(|(draft_top, verify_top, e, layers)| {
-            Box::new(TokenDetail { draft_top, verify_top, draft_entropy: e.0, verify_entropy: e.1, layers })
-        });
+    let detail = (any_candidates(), any_candidates(), entropies, layers).prop_map(
+        |(draft_top, verify_top, e, layers)| {
+            Box::new(TokenDetail {
+                draft_top,
+                verify_top,
+                draft_entropy: e.0,
+                verify_entropy: e.1,
+                layers,
+            })
+        },
+    );
     option::weighted(0.2, detail)
 }
 
 pub fn any_settings() -> impl Strategy<Value = Settings> {
-    let decoding =
-        prop_oneof![Just(Decoding::Autoregressive), Just(Decoding::EarlyExit), Just(Decoding::SelfSpeculative)];
+    let decoding = prop_oneof![
+        Just(Decoding::Autoregressive),
+        Just(Decoding::EarlyExit),
+        Just(Decoding::SelfSpeculative)
+    ];
     let coupling = prop_oneof![Just(Coupling::SharedNoise), Just(Coupling::Rejection)];
-    let sampling = (any::<bool>(), 0.0f32..2.0, 0usize..100, any_p(), any::<u64>(), coupling).prop_map(
-        |(sample, temperature, top_k, top_p, seed, coupling)| Sampling {
-            sample,
-            temperature,
-            top_k,
-            top_p,
-            seed,
-            coupling,
-            ..Sampling::default()
-        },
-    );
+    let sampling = (
+        any::<bool>(),
+        0.0f32..2.0,
+        0usize..100,
+        any_p(),
+        any::<u64>(),
+        coupling,
+    )
+        .prop_map(
+            |(sample, temperature, top_k, top_p, seed, coupling)| Sampling {
+                sample,
+                temperature,
+                top_k,
+                top_p,
+                seed,
+                coupling,
+                ..Sampling::default()
+            },
+        );
     let controller = prop_oneof![
         3 => Just(Controller::Fixed),
         1 => any_p().prop_map(|threshold| Controller::Confidence { threshold }),
         1 => Just(Controller::ExitAndSpeculations),
     ];
-    let rest = (any::<bool>(), vec(any_text(), 0..2), vec(any::<u32>(), 0..2), controller);
-    (decoding, 1usize..30, 1usize..8, sampling, rest).prop_map(|(strategy, exit_layer, k, sampling, rest)| Settings {
-        strategy,
-        exit_layer,
-        num_speculations: k,
-        detail: rest.0,
-        sampling,
-        stop_strings: rest.1,
-        stop_token_ids: rest.2,
-        controller: rest.3,
-        ..Settings::default()
-    })
+    let rest = (
+        any::<bool>(),
+        vec(any_text(), 0..2),
+        vec(any::<u32>(), 0..2),
+        controller,
+    );
+    (decoding, 1usize..30, 1usize..8, sampling, rest).prop_map(
+        |(strategy, exit_layer, k, sampling, rest)| Settings {
+            strategy,
+            exit_layer,
+            num_speculations: k,
+            detail: rest.0,
+            sampling,
+            stop_strings: rest.1,
+            stop_token_ids: rest.2,
+            controller: rest.3,
+            ..Settings::default()
+        },
+    )
 }
 
 fn any_stop() -> impl Strategy<Value = StopReason> {
@@ -97,83 +128,175 @@ fn any_stop() -> impl Strategy<Value = StopReason> {
 
 /// Rounds that a decoder could have reported.
 pub fn any_round() -> impl Strategy<Value = Round> {
-    let drafted = (any::<u32>(), any_text(), any_p(), option::of(any_p()), any_detail())
-        .prop_map(|(id, text, p_draft, p_verify, detail)| DraftToken { id, text, p_draft, p_verify, detail });
-    let last = (any::<u32>(), any_text(), option::of(any_p()), any_p(), any_detail());
-    let times = (0.0f64..10.0, 0.0f64..10.0, option::weighted(0.2, any_text()));
-    (vec(drafted, 0..5), any::<prop::sample::Index>(), option::of(last), any_settings(), times, 0usize..100_000)
-        .prop_map(|(drafted, accepted, last, settings, (draft_seconds, verify_seconds, control), position)| {
-            let accepted = accepted.index(drafted.len() + 1);
-            let origin = match drafted.len() {
-                0 => Origin::Plain,
-                count if count == accepted => Origin::Bonus,
-                _ => Origin::Corrected,
-            };
-            let last = last.map(|(id, text, p_draft, p_verify, detail)| FinalToken {
-                id,
-                text,
-                origin,
-                p_draft,
-                p_verify,
-                detail,
-            });
-            Round {
-                index: 0,
-                position,
-                settings,
-                control,
+    let drafted = (
+        any::<u32>(),
+        any_text(),
+        any_p(),
+        option::of(any_p()),
+        any_detail(),
+    )
+        .prop_map(|(id, text, p_draft, p_verify, detail)| DraftToken {
+            id,
+            text,
+            p_draft,
+            p_verify,
+            detail,
+        });
+    let last = (
+        any::<u32>(),
+        any_text(),
+        option::of(any_p()),
+        any_p(),
+        any_detail(),
+    );
+    let times = (
+        0.0f64..10.0,
+        0.0f64..10.0,
+        option::weighted(0.2, any_text()),
+    );
+    (
+        vec(drafted, 0..5),
+        any::<prop::sample::Index>(),
+        option::of(last),
+        any_settings(),
+        times,
+        0usize..100_000,
+    )
+        .prop_map(
+            |(
                 drafted,
                 accepted,
                 last,
-                draft_seconds,
-                verify_seconds,
-                stop: None,
-            }
-        })
+                settings,
+                (draft_seconds, verify_seconds, control),
+                position,
+            )| {
+                let accepted = accepted.index(drafted.len() + 1);
+                let origin = match drafted.len() {
+                    0 => Origin::Plain,
+                    count if count == accepted => Origin::Bonus,
+                    _ => Origin::Corrected,
+                };
+                let last = last.map(|(id, text, p_draft, p_verify, detail)| FinalToken {
+                    id,
+                    text,
+                    origin,
+                    p_draft,
+                    p_verify,
+                    detail,
+                });
+                Round {
+                    index: 0,
+                    position,
+                    settings,
+                    control,
+                    drafted,
+                    accepted,
+                    last,
+                    draft_seconds,
+                    verify_seconds,
+                    stop: None,
+                }
+            },
+        )
 }
 
 fn any_end() -> impl Strategy<Value = RunEnd> {
-    let outcome = prop_oneof![any_stop().prop_map(Outcome::Stopped), any_text().prop_map(Outcome::Failed)];
-    let prefill = (0usize..9999, 0usize..9999, 0.0f64..100.0).prop_map(|(tokens, cached, seconds)| Prefill {
-        tokens,
-        cached,
-        seconds,
-    });
+    let outcome = prop_oneof![
+        any_stop().prop_map(Outcome::Stopped),
+        any_text().prop_map(Outcome::Failed)
+    ];
+    let prefill =
+        (0usize..9999, 0usize..9999, 0.0f64..100.0).prop_map(|(tokens, cached, seconds)| Prefill {
+            tokens,
+            cached,
+            seconds,
+        });
     (outcome, prefill).prop_map(|(outcome, prefill)| RunEnd { outcome, prefill })
 }
 
 fn any_model() -> impl Strategy<Value = ModelRecord> {
     let words = (any_text(), any_text(), any_text(), any_text());
-    (words, option::of("[0-9a-f]{8}"), 0usize..99).prop_map(|((name, path, dtype, device), hash, num_layers)| {
-        ModelRecord { name, path, hash, dtype, device, num_layers, weight_bytes: 1 << 40 }
-    })
+    (words, option::of("[0-9a-f]{8}"), 0usize..99).prop_map(
+        |((name, path, dtype, device), hash, num_layers)| ModelRecord {
+            name,
+            path,
+            hash,
+            dtype,
+            device,
+            num_layers,
+            weight_bytes: 1 << 40,
+        },
+    )
 }
 
 /// What a few layers would have said at a few places.
 fn any_lens() -> impl Strategy<Value = Box<Lens>> {
-    let choice =
-        |layer| (any::<u32>(), any_text(), any_p()).prop_map(move |(id, text, p)| LayerChoice { layer, id, text, p });
+    let choice = |layer| {
+        (any::<u32>(), any_text(), any_p()).prop_map(move |(id, text, p)| LayerChoice {
+            layer,
+            id,
+            text,
+            p,
+        })
+    };
     let row = (any::<u32>(), [choice(1), choice(2)]).prop_map(|(id, layers)| (id, layers.to_vec()));
     (vec(row, 0..3), vec(0.0f64..1.0, 0..3), 0.0f64..1.0).prop_map(|(rows, layer, head)| {
-        let rows =
-            rows.into_iter().enumerate().map(|(position, (id, layers))| LensRow { position, id, layers }).collect();
-        let costs = Costs { layers: 2, layer, head: vec![head], draft_head: head, choice: 0.0 };
+        let rows = rows
+            .into_iter()
+            .enumerate()
+            .map(|(position, (id, layers))| LensRow {
+                position,
+                id,
+                layers,
+            })
+            .collect();
+        let costs = Costs {
+            layers: 2,
+            layer,
+            head: vec![head],
+            draft_head: head,
+            choice: 0.0,
+        };
         Box::new(Lens { rows, costs })
     })
 }
 
 /// One thing that happens: some entries in a row. Runs are rounds with a beginning and, mostly, an end.
 fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
-    let run = (any::<u32>(), any_settings(), vec(any_round(), 0..4), option::weighted(0.8, any_end()), any_text());
-    let run = (run, option::weighted(0.2, any_lens())).prop_map(|((id, settings, rounds, end, text), lens)| {
-        let run = RunId(id.into());
-        let begin = Entry::Run { run, prompt: Prompt::Text(text), settings };
-        let rounds = rounds.into_iter().enumerate().map(|(index, round)| Round { index, ..round });
-        let rounds = rounds.map(|round| Entry::Round { run, round: Box::new(round) });
-        let end = end.map(|end| Entry::End { run, end });
-        let lens = lens.map(|lens| Entry::Lens { run, lens });
-        [begin].into_iter().chain(rounds).chain(end).chain(lens).collect()
-    });
+    let run = (
+        any::<u32>(),
+        any_settings(),
+        vec(any_round(), 0..4),
+        option::weighted(0.8, any_end()),
+        any_text(),
+    );
+    let run = (run, option::weighted(0.2, any_lens())).prop_map(
+        |((id, settings, rounds, end, text), lens)| {
+            let run = RunId(id.into());
+            let begin = Entry::Run {
+                run,
+                prompt: Prompt::Text(text),
+                settings,
+            };
+            let rounds = rounds
+                .into_iter()
+                .enumerate()
+                .map(|(index, round)| Round { index, ..round });
+            let rounds = rounds.map(|round| Entry::Round {
+                run,
+                round: Box::new(round),
+            });
+            let end = end.map(|end| Entry::End { run, end });
+            let lens = lens.map(|lens| Entry::Lens { run, lens });
+            [begin]
+                .into_iter()
+                .chain(rounds)
+                .chain(end)
+                .chain(lens)
+                .collect()
+        },
+    );
     prop_oneof![
         3 => run,
         3 => any_text().prop_map(|text| vec![Entry::User(text)]),
@@ -197,7 +320,9 @@ pub fn journal_of(entries: Vec<Entry>) -> (tempfile::TempDir, super::Journal) {
     let mut journal = super::Journal::begin(&Store::at(folder.path()));
     journal.set_detail(Detail::Layers);
     for (at, entry) in entries.into_iter().enumerate() {
-        journal.append_at(entry, 1_700_000_000_000 + at as u64).unwrap();
+        journal
+            .append_at(entry, 1_700_000_000_000 + at as u64)
+            .unwrap();
     }
     (folder, journal)
 }
@@ -210,8 +335,13 @@ pub fn any_session() -> impl Strategy<Value = Session> {
 /// A small conversation with a round of every kind, for tests by example.
 pub fn sample() -> Session {
     let run = RunId(4);
-    let draft =
-        |id, text: &str, p| DraftToken { id, text: text.into(), p_draft: p, p_verify: Some(p / 2.0), detail: None };
+    let draft = |id, text: &str, p| DraftToken {
+        id,
+        text: text.into(),
+        p_draft: p,
+        p_verify: Some(p / 2.0),
+        detail: None,
+    };
     let last = |id, text: &str, origin| FinalToken {
         id,
         text: text.into(),
@@ -237,23 +367,57 @@ pub fn sample() -> Session {
         }
     };
     let rounds = [
-        round(0, vec![draft(11, "The", 0.5), draft(12, " sky", 1.0)], 2, last(13, " is", Origin::Bonus)),
-        round(1, vec![draft(14, " green", 0.5), draft(15, ".", 0.5)], 0, last(16, " <blue>", Origin::Corrected)),
-        Round { stop: Some(StopReason::Eos), ..round(2, vec![], 0, last(17, ".\x1b[31m", Origin::Plain)) },
+        round(
+            0,
+            vec![draft(11, "The", 0.5), draft(12, " sky", 1.0)],
+            2,
+            last(13, " is", Origin::Bonus),
+        ),
+        round(
+            1,
+            vec![draft(14, " green", 0.5), draft(15, ".", 0.5)],
+            0,
+            last(16, " <blue>", Origin::Corrected),
+        ),
+        Round {
+            stop: Some(StopReason::Eos),
+            ..round(2, vec![], 0, last(17, ".\x1b[31m", Origin::Plain))
+        },
     ];
-    let stats = crate::engine::decode::Stats { prefill_seconds: 0.5, prefill_tokens: 9, ..Default::default() };
+    let stats = crate::engine::decode::Stats {
+        prefill_seconds: 0.5,
+        prefill_tokens: 9,
+        ..Default::default()
+    };
     let begin = [
-        Entry::Model(ModelRecord { name: "SmolLM2".into(), num_layers: 30, ..Default::default() }),
+        Entry::Model(ModelRecord {
+            name: "SmolLM2".into(),
+            num_layers: 30,
+            ..Default::default()
+        }),
         Entry::System("Be brief.".into()),
         Entry::User("Which colour is the sky?".into()),
     ];
     let (_folder, mut journal) = journal_of(begin.into());
     let prompt = Prompt::Chat(journal.session().messages());
-    let entries = [Entry::Run { run, prompt, settings: Settings::default() }]
-        .into_iter()
-        .chain(rounds.into_iter().map(|round| Entry::Round { run, round: Box::new(round) }))
-        .chain([Entry::End { run, end: RunEnd::finished(StopReason::Eos, &stats, 3) }]);
+    let entries = [Entry::Run {
+        run,
+        prompt,
+        settings: Settings::default(),
+    }]
+    .into_iter()
+    .chain(rounds.into_iter().map(|round| Entry::Round {
+        run,
+        round: Box::new(round),
+    }))
+    .chain([Entry::End {
+        run,
+        end: RunEnd::finished(StopReason::Eos, &stats, 3),
+    }]);
     entries.for_each(|entry| journal.append_at(entry, 1_700_000_001_000).unwrap());
     let header = line::Header::new("20231114-221320-000-00000".into(), 1_700_000_000_000);
-    Session { header, ..journal.session().clone() }
+    Session {
+        header,
+        ..journal.session().clone()
+    }
 }

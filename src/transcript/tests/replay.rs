@@ -50,10 +50,26 @@ proptest! {
 fn the_pace_is_that_of_the_session() {
     let mut replay = Replay::new(sample());
     let first = replay.advance(0.0);
-    assert!(matches!(first[..], [ReplayEvent::Typed { turn: 0 }, ReplayEvent::Begin { turn: 1, .. }]), "{first:?}");
-    assert_eq!(replay.due_in(), Some(0.75), "the prefill and the first draft");
+    assert!(
+        matches!(
+            first[..],
+            [
+                ReplayEvent::Typed { turn: 0 },
+                ReplayEvent::Begin { turn: 1, .. }
+            ]
+        ),
+        "{first:?}"
+    );
+    assert_eq!(
+        replay.due_in(),
+        Some(0.75),
+        "the prefill and the first draft"
+    );
     assert!(replay.advance(0.74).is_empty());
-    assert!(matches!(replay.advance(0.01)[..], [ReplayEvent::Engine(Event::Drafted { id: 11, .. })]));
+    assert!(matches!(
+        replay.advance(0.01)[..],
+        [ReplayEvent::Engine(Event::Drafted { id: 11, .. })]
+    ));
     replay.set_speed(2.0);
     assert_eq!(replay.due_in(), Some(0.125));
     replay.pause(true);
@@ -64,7 +80,13 @@ fn the_pace_is_that_of_the_session() {
     replay.pause(false);
     replay.set_speed(f64::INFINITY);
     let rest = replay.advance(1e-9);
-    assert!(matches!(rest[rest.len() - 2..], [ReplayEvent::Engine(Event::Finished { .. }), ReplayEvent::Over]));
+    assert!(matches!(
+        rest[rest.len() - 2..],
+        [
+            ReplayEvent::Engine(Event::Finished { .. }),
+            ReplayEvent::Over
+        ]
+    ));
     assert!(replay.is_over() && replay.step().is_empty());
 }
 

@@ -66,8 +66,13 @@ proptest! {
 fn prompts_are_kept_by_reference_and_given_back() {
     let session = sample();
     assert_eq!(session.turns[1].runs[0].prompt, PromptForm::Conversation);
-    let Some(Prompt::Chat(messages)) = session.prompt_of(1, 0) else { panic!("a chat was asked for") };
-    let said: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+    let Some(Prompt::Chat(messages)) = session.prompt_of(1, 0) else {
+        panic!("a chat was asked for")
+    };
+    let said: Vec<&str> = messages
+        .iter()
+        .map(|message| message.content.as_str())
+        .collect();
     assert_eq!(said, ["Be brief.", "Which colour is the sky?"]);
     assert_eq!(session.prompt_of(1, 1), None);
     assert_eq!(session.prompt_of(9, 0), None);
@@ -78,10 +83,17 @@ fn a_continued_answer_keeps_its_prompt() {
     let begin = [Entry::User("Once".into()), Entry::Assistant(" upon".into())];
     let (_folder, mut journal) = journal_of(begin.into());
     let prompt = Prompt::Text("Once upon".into());
-    let entry = Entry::Run { run: RunId(0), prompt: prompt.clone(), settings: Settings::default() };
+    let entry = Entry::Run {
+        run: RunId(0),
+        prompt: prompt.clone(),
+        settings: Settings::default(),
+    };
     journal.append(entry).unwrap();
     assert_eq!(journal.session().turns.len(), 2);
-    assert_eq!(journal.session().turns[1].runs[0].prompt, PromptForm::Completion);
+    assert_eq!(
+        journal.session().turns[1].runs[0].prompt,
+        PromptForm::Completion
+    );
     assert_eq!(journal.session().prompt_of(1, 0), Some(prompt));
 }
 
@@ -101,5 +113,8 @@ fn settings_are_written_only_when_they_change() {
     let file = std::fs::read_to_string(&path).unwrap();
     assert_eq!(file.matches("\"kind\":\"settings\"").count(), 1);
     assert_eq!(file.matches("\"kind\":\"round\"").count(), 3);
-    assert!(!file.contains('\x1b'), "a journal harms no terminal that shows it");
+    assert!(
+        !file.contains('\x1b'),
+        "a journal harms no terminal that shows it"
+    );
 }

@@ -11,7 +11,8 @@ fn store_with(texts: &[&str]) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
     for (text, at) in texts.iter().zip((BEGUN..).step_by(MINUTE as usize)) {
-        let mut journal = Journal::adopt(&store, Session::new(line::Header::new(String::new(), at)));
+        let mut journal =
+            Journal::adopt(&store, Session::new(line::Header::new(String::new(), at)));
         journal.append_at(Entry::User((*text).into()), at).unwrap();
         let path = journal.path().to_owned();
         journal.close().unwrap();
@@ -22,7 +23,12 @@ fn store_with(texts: &[&str]) -> (tempfile::TempDir, Store) {
 
 fn written_at(path: &std::path::Path, ms: u64) {
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-    std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(at)
+        .unwrap();
 }
 
 #[test]
@@ -32,12 +38,27 @@ fn the_list_shows_all_newest_first_and_names_what_is_broken() {
     std::fs::write(&broken, b"{\"format\":\"other\",\"schema\":1}\n").unwrap();
     written_at(&broken, BEGUN + 2 * MINUTE);
     let list = store.list().unwrap();
-    let titles: Vec<&str> = list.iter().map(|summary| summary.totals.title.as_str()).collect();
+    let titles: Vec<&str> = list
+        .iter()
+        .map(|summary| summary.totals.title.as_str())
+        .collect();
     assert_eq!(titles, ["", "second", "first"]);
-    assert!(list[0].fault.as_deref().unwrap().contains("not a skiplens journal"));
-    assert_eq!((&list[1].fault, list[1].created_ms), (&None, BEGUN + MINUTE));
+    assert!(
+        list[0]
+            .fault
+            .as_deref()
+            .unwrap()
+            .contains("not a skiplens journal")
+    );
+    assert_eq!(
+        (&list[1].fault, list[1].created_ms),
+        (&None, BEGUN + MINUTE)
+    );
     written_at(&broken, BEGUN + MINUTE / 2);
-    assert!(store.list().unwrap()[1].fault.is_some(), "what cannot be read began when it was written to last");
+    assert!(
+        store.list().unwrap()[1].fault.is_some(),
+        "what cannot be read began when it was written to last"
+    );
 }
 
 #[test]
@@ -45,8 +66,15 @@ fn sessions_of_one_moment_are_listed_by_their_ids() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
     std::fs::create_dir_all(store.sessions()).unwrap();
-    ["b", "c", "a"].iter().for_each(|id| save(&sample(), &store.path_of(id), false).unwrap());
-    let ids: Vec<String> = store.list().unwrap().into_iter().map(|summary| summary.id).collect();
+    ["b", "c", "a"]
+        .iter()
+        .for_each(|id| save(&sample(), &store.path_of(id), false).unwrap());
+    let ids: Vec<String> = store
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|summary| summary.id)
+        .collect();
     assert_eq!(ids, ["c", "b", "a"]);
 }
 
@@ -55,7 +83,9 @@ fn sessions_of_one_moment_are_listed_by_their_ids() {
 fn ids_sort_as_they_were_made() {
     let store = Store::at("/nonexistent");
     let now = clock::now_ms();
-    let ids: Vec<String> = [now, now, now - 5000, now, now + 1].map(|now| store.new_id(now)).into();
+    let ids: Vec<String> = [now, now, now - 5000, now, now + 1]
+        .map(|now| store.new_id(now))
+        .into();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }
 
@@ -63,7 +93,10 @@ fn ids_sort_as_they_were_made() {
 fn an_empty_folder_has_no_last_session() {
     let (_folder, store) = store_with(&[]);
     let told = store.find("last").unwrap_err().to_string();
-    assert!(told.starts_with("there is no session in ") && told.ends_with("sessions"), "{told}");
+    assert!(
+        told.starts_with("there is no session in ") && told.ends_with("sessions"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -103,10 +136,22 @@ fn the_trash_forgets_what_was_deleted_long_ago() {
     written_at(&store.find(&new).unwrap(), long_ago);
     store.delete(&new).unwrap();
     let bytes = trashed.metadata().unwrap().len();
-    assert_eq!(store.empty_trash(TRASH_KEEPS).unwrap(), Removed { sessions: 1, bytes });
+    assert_eq!(
+        store.empty_trash(TRASH_KEEPS).unwrap(),
+        Removed { sessions: 1, bytes }
+    );
     assert_eq!(store.list_trash().unwrap()[0].id, new);
-    assert_eq!(store.empty_trash(std::time::Duration::ZERO).unwrap().sessions, 1);
-    assert_eq!(store.empty_trash(std::time::Duration::ZERO).unwrap(), Removed::default());
+    assert_eq!(
+        store
+            .empty_trash(std::time::Duration::ZERO)
+            .unwrap()
+            .sessions,
+        1
+    );
+    assert_eq!(
+        store.empty_trash(std::time::Duration::ZERO).unwrap(),
+        Removed::default()
+    );
 }
 
 #[test]
@@ -115,11 +160,17 @@ fn names_may_be_short_where_they_fit_one() {
     let list = store.list().unwrap();
     assert_eq!(store.find(&list[1].id).unwrap(), list[1].path);
     assert_eq!(store.find("last").unwrap(), list[0].path);
-    assert!(matches!(store.find("20"), Err(Error::Ambiguous { count: 2, .. })));
+    assert!(matches!(
+        store.find("20"),
+        Err(Error::Ambiguous { count: 2, .. })
+    ));
     assert!(matches!(store.find("nothing"), Err(Error::NotFound { .. })));
     assert!(matches!(store.find(""), Err(Error::NotFound { .. })));
     let told = store.load("/nowhere/s.jsonl").unwrap_err().to_string();
-    assert!(told.starts_with("/nowhere/s.jsonl: ") && !told.contains("session"), "a path is no name: {told}");
+    assert!(
+        told.starts_with("/nowhere/s.jsonl: ") && !told.contains("session"),
+        "a path is no name: {told}"
+    );
 }
 
 #[test]
@@ -135,30 +186,59 @@ fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
 
 #[test]
 fn searches_find_titles_and_text_whatever_the_case() {
-    let (_folder, store) = store_with(&["The İstanbul bridge", "nothing here", "x\n\nÄpfel und Birnen"]);
-    let found = |query: &str| store.search(query).unwrap().map(|hit| hit.excerpt).collect::<Vec<_>>();
+    let (_folder, store) = store_with(&[
+        "The İstanbul bridge",
+        "nothing here",
+        "x\n\nÄpfel und Birnen",
+    ]);
+    let found = |query: &str| {
+        store
+            .search(query)
+            .unwrap()
+            .map(|hit| hit.excerpt)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(found("BRIDGE"), [""]);
     assert_eq!(found("äpfel"), ["x⏎⏎Äpfel und Birnen"]);
     assert!(found("absent").is_empty());
-    let ids = |list: Vec<Summary>| list.into_iter().map(|summary| summary.id).collect::<Vec<_>>();
+    let ids = |list: Vec<Summary>| {
+        list.into_iter()
+            .map(|summary| summary.id)
+            .collect::<Vec<_>>()
+    };
     let all = store.search("").unwrap().map(|hit| hit.summary).collect();
-    assert_eq!(ids(all), ids(store.list().unwrap()), "the newest first, too");
+    assert_eq!(
+        ids(all),
+        ids(store.list().unwrap()),
+        "the newest first, too"
+    );
 }
 
 /// The words stand as they were written, between whole words; dots tell where text goes on.
 #[test]
 fn what_is_found_is_shown_among_its_words() {
-    let long =
-        "İİİ much is said before it comes to the point, and then The FOX jumps; after it there is again much said";
+    let long = "İİİ much is said before it comes to the point, and then The FOX jumps; after it there is again much said";
     let text = format!("a title\n{long}");
     let (_folder, store) = store_with(&[&text]);
-    let found = |query: &str| store.search(query).unwrap().map(|hit| hit.excerpt).collect::<Vec<_>>();
+    let found = |query: &str| {
+        store
+            .search(query)
+            .unwrap()
+            .map(|hit| hit.excerpt)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(
         found("the fox"),
         ["…before it comes to the point, and then The FOX jumps; after it there is again much…"]
     );
-    assert_eq!(found("again much said"), ["…then The FOX jumps; after it there is again much said"]);
-    assert_eq!(found("İİİ"), ["a title⏎İİİ much is said before it comes to the…"]);
+    assert_eq!(
+        found("again much said"),
+        ["…then The FOX jumps; after it there is again much said"]
+    );
+    assert_eq!(
+        found("İİİ"),
+        ["a title⏎İİİ much is said before it comes to the…"]
+    );
 }
 
 #[test]
@@ -166,11 +246,21 @@ fn saving_replaces_only_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     save(&sample(), &path, false).unwrap();
-    assert!(matches!(save(&Session::default(), &path, false), Err(Error::Exists { .. })));
+    assert!(matches!(
+        save(&Session::default(), &path, false),
+        Err(Error::Exists { .. })
+    ));
     assert_eq!(load(&path).unwrap(), sample());
-    let renamed = Session { title: "other".into(), ..sample() };
+    let renamed = Session {
+        title: "other".into(),
+        ..sample()
+    };
     save(&renamed, &path, true).unwrap();
     assert_eq!(load(&path).unwrap(), renamed);
     assert!(save(&sample(), folder.path(), true).is_err());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left beside"
+    );
 }

@@ -5,8 +5,13 @@ use super::source::Span;
 use std::ops::Range;
 
 /// Marks around words, the longer ones first.
-const MARKS: [(&str, Role); 5] =
-    [("**", Role::Strong), ("__", Role::Strong), ("`", Role::Code), ("*", Role::Emphasis), ("_", Role::Emphasis)];
+const MARKS: [(&str, Role); 5] = [
+    ("**", Role::Strong),
+    ("__", Role::Strong),
+    ("`", Role::Code),
+    ("*", Role::Emphasis),
+    ("_", Role::Emphasis),
+];
 /// A mark that has not closed after so many bytes is a character like any other.
 const REACH: usize = 2_000;
 
@@ -49,31 +54,45 @@ fn push(out: &mut Vec<Span>, range: Range<usize>, role: Role) {
 /// `\*` is a star and no mark.
 fn escape(at: usize, rest: &str, role: Role) -> Option<Found> {
     let escapes = rest.as_bytes().get(1).is_some_and(u8::is_ascii_punctuation);
-    escapes.then(|| Found { len: 2, spans: vec![Span::Source(at + 1..at + 2, role)] })
+    escapes.then(|| Found {
+        len: 2,
+        spans: vec![Span::Source(at + 1..at + 2, role)],
+    })
 }
 
 /// Words between two marks.
 fn marked(text: &str, at: usize, rest: &str) -> Option<Found> {
     let (mark, role) = MARKS.iter().find(|(mark, _)| rest.starts_with(mark))?;
     let inner = &rest[mark.len()..];
-    let end = opens(&text[..at], inner, mark).then(|| closing(inner, mark)).flatten()?;
+    let end = opens(&text[..at], inner, mark)
+        .then(|| closing(inner, mark))
+        .flatten()?;
     let (start, mut spans) = (at + mark.len(), Vec::new());
     match role {
         Role::Code => push(&mut spans, start..start + end, Role::Code),
         role => inline(text, start..start + end, *role, &mut spans),
     }
-    Some(Found { len: 2 * mark.len() + end, spans })
+    Some(Found {
+        len: 2 * mark.len() + end,
+        spans,
+    })
 }
 
 /// A mark opens before a word; `_` not within one.
 fn opens(before: &str, after: &str, mark: &str) -> bool {
-    let within = before.chars().next_back().is_some_and(char::is_alphanumeric);
+    let within = before
+        .chars()
+        .next_back()
+        .is_some_and(char::is_alphanumeric);
     after.chars().next().is_some_and(|c| !c.is_whitespace()) && !(mark.starts_with('_') && within)
 }
 
 /// Where the mark closes: after something that is no space.
 fn closing(inner: &str, mark: &str) -> Option<usize> {
-    let mut near = inner.match_indices(mark).map(|(at, _)| at).take_while(|at| *at < REACH);
+    let mut near = inner
+        .match_indices(mark)
+        .map(|(at, _)| at)
+        .take_while(|at| *at < REACH);
     near.find(|at| *at > 0 && !inner[..*at].ends_with(' '))
 }
 
@@ -84,7 +103,11 @@ fn link(text: &str, at: usize, rest: &str, role: Role) -> Option<Found> {
     let open = skip + words + 1;
     let inside = rest.get(open..)?.strip_prefix('(')?;
     let address = balanced(inside, '(', ')')?;
-    let shown = inside[..address].split_whitespace().next().unwrap_or_default().len();
+    let shown = inside[..address]
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .len();
     let (words, address_at) = (at + skip..at + skip + words, at + open + 1);
     let len = open + 1 + address + 1;
     let mut spans = Vec::new();
@@ -99,7 +122,11 @@ fn link(text: &str, at: usize, rest: &str, role: Role) -> Option<Found> {
 
 /// The words of a link: marks within it are read, what has no other look gets that of a link.
 fn inline_link(text: &str, words: Range<usize>, role: Role, out: &mut Vec<Span>) {
-    let role = if role == Role::Strong { role } else { Role::Link };
+    let role = if role == Role::Strong {
+        role
+    } else {
+        Role::Link
+    };
     match text[words.clone()].contains(['[', '<']) {
         true => push(out, words, role),
         false => inline(text, words, role, out),
@@ -124,14 +151,29 @@ fn balanced(text: &str, open: char, close: char) -> Option<usize> {
 fn address(text: &str, at: usize, rest: &str) -> Option<Found> {
     let is_address = |text: &str| text.starts_with("https://") || text.starts_with("http://");
     if let Some(inside) = rest.strip_prefix('<') {
-        let end = inside.find(['>', ' ']).filter(|end| inside[*end..].starts_with('>') && is_address(inside))?;
-        return Some(Found { len: end + 2, spans: vec![Span::Source(at + 1..at + 1 + end, Role::Link)] });
+        let end = inside
+            .find(['>', ' '])
+            .filter(|end| inside[*end..].starts_with('>') && is_address(inside))?;
+        return Some(Found {
+            len: end + 2,
+            spans: vec![Span::Source(at + 1..at + 1 + end, Role::Link)],
+        });
     }
-    let within = text[..at].chars().next_back().is_some_and(char::is_alphanumeric);
+    let within = text[..at]
+        .chars()
+        .next_back()
+        .is_some_and(char::is_alphanumeric);
     if within || !is_address(rest) {
         return None;
     }
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | '|')).unwrap_or(rest.len());
-    let end = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '*', '\'']).len();
-    Some(Found { len: end, spans: vec![Span::Source(at..at + end, Role::Link)] })
+    let end = rest
+        .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | '|'))
+        .unwrap_or(rest.len());
+    let end = rest[..end]
+        .trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '*', '\''])
+        .len();
+    Some(Found {
+        len: end,
+        spans: vec![Span::Source(at..at + end, Role::Link)],
+    })
 }

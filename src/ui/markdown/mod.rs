@@ -38,7 +38,10 @@ impl Document {
                 (None, Some(opened)) => fence = Some(opened),
                 (Some(opened), Some(closes)) if opened == closes => fence = None,
                 (Some(_), _) => {
-                    let code = [Span::Made("  ", Role::Code), Span::Source(line.clone(), Role::Code)];
+                    let code = [
+                        Span::Made("  ", Role::Code),
+                        Span::Source(line.clone(), Role::Code),
+                    ];
                     blocks.push(text.cut(&code));
                 }
                 (None, None) => match table::table(text, &lines[at..], width) {
@@ -52,17 +55,31 @@ impl Document {
             at += 1;
         }
         let last = blocks.len().saturating_sub(1);
-        blocks[..last].iter_mut().for_each(|block| block.push(Fragment::made("\n", Role::Text)));
+        blocks[..last]
+            .iter_mut()
+            .for_each(|block| block.push(Fragment::made("\n", Role::Text)));
         Self { blocks }
     }
 
     /// Where a token begins, or the next one that has something to show.
     pub fn place(&self, token: TokenRef) -> Place {
         let pieces = self.blocks.iter().enumerate().flat_map(|(group, block)| {
-            block.iter().enumerate().map(move |(piece, fragment)| (Place { group, piece, byte: 0 }, fragment.token))
+            block.iter().enumerate().map(move |(piece, fragment)| {
+                (
+                    Place {
+                        group,
+                        piece,
+                        byte: 0,
+                    },
+                    fragment.token,
+                )
+            })
         });
         let mut shown = pieces.filter_map(|(place, shown)| Some((place, shown?)));
-        shown.find(|(_, shown)| *shown >= token).map(|(place, _)| place).unwrap_or_default()
+        shown
+            .find(|(_, shown)| *shown >= token)
+            .map(|(place, _)| place)
+            .unwrap_or_default()
     }
 }
 
@@ -89,12 +106,18 @@ fn lines(text: &str) -> Vec<Range<usize>> {
         at += line.len();
         from..from + line.trim_end_matches('\n').len()
     };
-    text[start..].trim_end().split_inclusive('\n').map(line).collect()
+    text[start..]
+        .trim_end()
+        .split_inclusive('\n')
+        .map(line)
+        .collect()
 }
 
 /// The mark of a line that begins or ends code.
 fn fence_of(line: &str) -> Option<&'static str> {
-    ["```", "~~~"].into_iter().find(|fence| line.trim_start().starts_with(fence))
+    ["```", "~~~"]
+        .into_iter()
+        .find(|fence| line.trim_start().starts_with(fence))
 }
 
 /// One line outside of code and tables, as one or more lines of the screen.
@@ -107,7 +130,12 @@ fn block(text: &Text, line: Range<usize>, width: u16, out: &mut Vec<Vec<Fragment
         let title = trimmed[hashes..].trim();
         let from = start + hashes + (trimmed.len() - hashes - trimmed[hashes..].trim_start().len());
         let mut spans = Vec::new();
-        inline(&text.shown, from..from + title.len(), Role::Heading, &mut spans);
+        inline(
+            &text.shown,
+            from..from + title.len(),
+            Role::Heading,
+            &mut spans,
+        );
         return out.push(text.cut(&spans));
     }
     if is_rule(trimmed) {
@@ -128,26 +156,44 @@ fn block(text: &Text, line: Range<usize>, width: u16, out: &mut Vec<Vec<Fragment
 }
 
 fn is_rule(line: &str) -> bool {
-    line.len() >= 3 && ["-", "*", "_"].iter().any(|mark| line.replace(mark, "").trim().is_empty())
+    line.len() >= 3
+        && ["-", "*", "_"]
+            .iter()
+            .any(|mark| line.replace(mark, "").trim().is_empty())
 }
 
 /// What a list item or a quote begins with, what its further lines repeat of that, and where its text starts.
 fn lead(line: &str, start: usize) -> (Option<Span>, Option<&'static str>, usize) {
     match line.split_at_checked(2) {
-        Some(("- " | "* " | "+ ", _)) => return (Some(Span::Made("•", Role::Accent)), None, start + 2),
+        Some(("- " | "* " | "+ ", _)) => {
+            return (Some(Span::Made("•", Role::Accent)), None, start + 2);
+        }
         Some(("> ", _)) => return (Some(Span::Made("┃", Role::Dim)), Some("┃"), start + 2),
         _ => {}
     }
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    let numbered = (1..=4).contains(&digits) && [". ", ") "].iter().any(|mark| line[digits..].starts_with(mark));
+    let numbered = (1..=4).contains(&digits)
+        && [". ", ") "]
+            .iter()
+            .any(|mark| line[digits..].starts_with(mark));
     match numbered {
-        true => (Some(Span::Source(start..start + digits + 1, Role::Accent)), None, start + digits + 2),
+        true => (
+            Some(Span::Source(start..start + digits + 1, Role::Accent)),
+            None,
+            start + digits + 2,
+        ),
         false => (None, None, start),
     }
 }
 
 /// Further lines of an item stand under its first word.
-fn hang(lead: Paragraph, again: Option<&str>, body: Paragraph, width: u16, out: &mut Vec<Vec<Fragment>>) {
+fn hang(
+    lead: Paragraph,
+    again: Option<&str>,
+    body: Paragraph,
+    width: u16,
+    out: &mut Vec<Vec<Fragment>>,
+) {
     let used = lead.width();
     if width < used + HANGING {
         return out.push([lead.0, body.0].concat());
@@ -156,7 +202,10 @@ fn hang(lead: Paragraph, again: Option<&str>, body: Paragraph, width: u16, out: 
     wrap(&body, Place::default(), 1, width - used, &mut |line| {
         let mut block = match std::mem::take(&mut first) {
             true => lead.0.clone(),
-            false => vec![Fragment::made(format!("{:<1$}", again.unwrap_or_default(), usize::from(used)), Role::Dim)],
+            false => vec![Fragment::made(
+                format!("{:<1$}", again.unwrap_or_default(), usize::from(used)),
+                Role::Dim,
+            )],
         };
         block.extend(line.runs.into_iter().map(Fragment::from));
         out.push(block);
@@ -183,7 +232,14 @@ mod tests {
                 control: None,
                 drafted: Vec::new(),
                 accepted: 0,
-                last: Some(FinalToken { id: 0, text, origin, p_draft: None, p_verify: 1.0, detail: None }),
+                last: Some(FinalToken {
+                    id: 0,
+                    text,
+                    origin,
+                    p_draft: None,
+                    p_verify: 1.0,
+                    detail: None,
+                }),
                 draft_seconds: 0.0,
                 verify_seconds: 0.0,
                 stop: None,
@@ -199,17 +255,35 @@ mod tests {
 
     fn screen(text: &str, width: u16) -> Vec<String> {
         let mut lines = Vec::new();
-        wrap(&document(text, width), Place::default(), usize::MAX, width, &mut |line| {
-            lines.push(line.runs.iter().map(|run| run.text.as_str()).collect::<String>().trim_end().to_string());
-            true
-        });
+        wrap(
+            &document(text, width),
+            Place::default(),
+            usize::MAX,
+            width,
+            &mut |line| {
+                lines.push(
+                    line.runs
+                        .iter()
+                        .map(|run| run.text.as_str())
+                        .collect::<String>()
+                        .trim_end()
+                        .to_string(),
+                );
+                true
+            },
+        );
         lines
     }
 
     /// Adjacent stretches of one role as one.
     fn shown(text: &str) -> Vec<(String, Role)> {
         let mut joined: Vec<(String, Role)> = Vec::new();
-        for fragment in document(text, 80).blocks.into_iter().flatten().filter(|fragment| !fragment.text.is_empty()) {
+        for fragment in document(text, 80)
+            .blocks
+            .into_iter()
+            .flatten()
+            .filter(|fragment| !fragment.text.is_empty())
+        {
             match joined.last_mut() {
                 Some((text, role)) if *role == fragment.role => text.push_str(&fragment.text),
                 _ => joined.push((fragment.text, fragment.role)),
@@ -220,11 +294,22 @@ mod tests {
 
     #[test]
     fn marks_become_roles() {
-        let expected =
-            [("a ", Role::Text), ("b", Role::Strong), (" ", Role::Text), ("c", Role::Code), ("!", Role::Text)];
-        assert_eq!(shown("a **b** `c`!"), expected.map(|(text, role)| (text.to_string(), role)));
+        let expected = [
+            ("a ", Role::Text),
+            ("b", Role::Strong),
+            (" ", Role::Text),
+            ("c", Role::Code),
+            ("!", Role::Text),
+        ];
+        assert_eq!(
+            shown("a **b** `c`!"),
+            expected.map(|(text, role)| (text.to_string(), role))
+        );
         assert_eq!(shown("# Title"), [("Title".to_string(), Role::Heading)]);
-        assert_eq!(shown("2 * 3 * 4 snake_case_name"), [("2 * 3 * 4 snake_case_name".to_string(), Role::Text)]);
+        assert_eq!(
+            shown("2 * 3 * 4 snake_case_name"),
+            [("2 * 3 * 4 snake_case_name".to_string(), Role::Text)]
+        );
         assert_eq!(shown("```\nx\n```"), [("  x".to_string(), Role::Code)]);
         assert_eq!(shown("- x")[0], ("•".to_string(), Role::Accent));
         assert_eq!(shown("\\*a\\*"), [("*a*".to_string(), Role::Text)]);
@@ -234,28 +319,56 @@ mod tests {
     fn links_show_their_address() {
         let link = |text: &str| (text.to_string(), Role::Link);
         let dim = |text: &str| (text.to_string(), Role::Dim);
-        assert_eq!(shown("[the paper](https://a.b/c_d \"title\")"), [link("the paper"), dim(" (https://a.b/c_d)")]);
-        assert_eq!(shown("![a cat](cat.png)"), [link("a cat"), dim(" (cat.png)")]);
+        assert_eq!(
+            shown("[the paper](https://a.b/c_d \"title\")"),
+            [link("the paper"), dim(" (https://a.b/c_d)")]
+        );
+        assert_eq!(
+            shown("![a cat](cat.png)"),
+            [link("a cat"), dim(" (cat.png)")]
+        );
         assert_eq!(shown("<https://a.b>"), [link("https://a.b")]);
         let bare = shown("see https://a.b/_x_.");
-        assert_eq!(bare, [("see ".to_string(), Role::Text), link("https://a.b/_x_"), (".".to_string(), Role::Text)]);
+        assert_eq!(
+            bare,
+            [
+                ("see ".to_string(), Role::Text),
+                link("https://a.b/_x_"),
+                (".".to_string(), Role::Text)
+            ]
+        );
         assert_eq!(shown("a[0](b").len(), 1, "not a link");
     }
 
     #[test]
     fn tables_have_columns() {
         let text = "| layer | share |\n|:--|--:|\n| 4 | 9 % |\n| **12** | 100 % |\nafter";
-        let table = ["layer │ share", "──────┼──────", "4     │   9 %", "12    │ 100 %", "after"];
+        let table = [
+            "layer │ share",
+            "──────┼──────",
+            "4     │   9 %",
+            "12    │ 100 %",
+            "after",
+        ];
         assert_eq!(screen(text, 40), table);
     }
 
     #[test]
     fn a_table_that_is_too_wide_wraps_its_widest_cells() {
         let text = "| a | what it does |\n|---|---|\n| K | tokens drafted before each verify |";
-        let table =
-            ["a   │ what it does", "────┼───────────────", "K   │ tokens drafted", "    │ before each", "    │ verify"];
+        let table = [
+            "a   │ what it does",
+            "────┼───────────────",
+            "K   │ tokens drafted",
+            "    │ before each",
+            "    │ verify",
+        ];
         assert_eq!(screen(text, 20), table);
-        assert_eq!(screen("| a | b |\n|---|---|\n| c | d |", 7)[0], "| a | b", "no room for columns");
+        assert_eq!(
+            screen("| a | b |\n|---|---|\n| c | d |", 7)[0],
+            "| a | b",
+            "no room for columns"
+        );
     }
 
     #[test]
@@ -263,16 +376,33 @@ mod tests {
         let text = "| Planet | Size |\n| Mars | 2 |\n| Venus's cousin | Earth | 2 |";
         assert_eq!(
             screen(text, 40),
-            ["Planet         │ Size  │", "Mars           │ 2     │", "Venus's cousin │ Earth │ 2"]
+            [
+                "Planet         │ Size  │",
+                "Mars           │ 2     │",
+                "Venus's cousin │ Earth │ 2"
+            ]
         );
-        assert_eq!(screen("a | b\nc | d", 40), ["a | b", "c | d"], "bars alone are no table");
+        assert_eq!(
+            screen("a | b\nc | d", 40),
+            ["a | b", "c | d"],
+            "bars alone are no table"
+        );
     }
 
     #[test]
     fn what_hangs_on_a_bullet_stays_beside_it() {
-        assert_eq!(screen("- one two three four", 14), ["• one two", "  three four"]);
-        assert_eq!(screen("10. one two three four", 17), ["10. one two three", "    four"]);
-        assert_eq!(screen("> one two three four", 14), ["┃ one two", "┃ three four"]);
+        assert_eq!(
+            screen("- one two three four", 14),
+            ["• one two", "  three four"]
+        );
+        assert_eq!(
+            screen("10. one two three four", 17),
+            ["10. one two three", "    four"]
+        );
+        assert_eq!(
+            screen("> one two three four", 14),
+            ["┃ one two", "┃ three four"]
+        );
     }
 
     #[test]
@@ -284,8 +414,20 @@ mod tests {
             .filter_map(|fragment| Some((fragment.text.as_str(), fragment.token?.round)))
             .collect();
         assert_eq!(named, [("See ", 0), ("the ", 2), ("sky", 3), (".", 5)]);
-        let at = |round| document.place(TokenRef { turn: 3, round, slot: 0 }).piece;
-        assert_eq!((at(0), at(1), at(2)), (0, 1, 1), "a mark leads to what follows it");
+        let at = |round| {
+            document
+                .place(TokenRef {
+                    turn: 3,
+                    round,
+                    slot: 0,
+                })
+                .piece
+        };
+        assert_eq!(
+            (at(0), at(1), at(2)),
+            (0, 1, 1),
+            "a mark leads to what follows it"
+        );
     }
 
     proptest! {

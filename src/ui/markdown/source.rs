@@ -38,8 +38,17 @@ impl Text {
         let mut text = Self::default();
         for (number, round) in turn.rounds.iter().enumerate() {
             for slot in (0..slots(round)).filter(|slot| is_kept(round, *slot)) {
-                text.shown.push_str(&token(round, slot).map_or(Cow::Borrowed(""), |token| in_cells(token.text)));
-                text.ends.push((text.shown.len(), TokenRef { turn: index, round: number, slot }));
+                text.shown.push_str(
+                    &token(round, slot).map_or(Cow::Borrowed(""), |token| in_cells(token.text)),
+                );
+                text.ends.push((
+                    text.shown.len(),
+                    TokenRef {
+                        turn: index,
+                        round: number,
+                        slot,
+                    },
+                ));
             }
         }
         text
@@ -63,7 +72,11 @@ impl Text {
         for (end, token) in &self.ends[first..] {
             let to = range.end.min(*end);
             if from < to {
-                out.push(Fragment { text: self.shown[from..to].into(), role, token: Some(*token) });
+                out.push(Fragment {
+                    text: self.shown[from..to].into(),
+                    role,
+                    token: Some(*token),
+                });
             }
             from = to;
             if from >= range.end {
@@ -71,7 +84,11 @@ impl Text {
             }
         }
         if from < range.end {
-            out.push(Fragment { text: self.shown[from..range.end].into(), role, token: None });
+            out.push(Fragment {
+                text: self.shown[from..range.end].into(),
+                role,
+                token: None,
+            });
         }
     }
 }
@@ -83,7 +100,10 @@ pub struct Paragraph(pub Vec<Fragment>);
 impl Paragraph {
     /// Cells on one line.
     pub fn width(&self) -> u16 {
-        self.0.iter().map(|fragment| fragment.text.as_str().cells()).fold(0, u16::saturating_add)
+        self.0
+            .iter()
+            .map(|fragment| fragment.text.as_str().cells())
+            .fold(0, u16::saturating_add)
     }
 }
 
@@ -103,16 +123,28 @@ impl Source for Paragraph {
 
 impl From<Run> for Fragment {
     fn from(run: Run) -> Self {
-        Self { text: run.text, role: run.role, token: run.token }
+        Self {
+            text: run.text,
+            role: run.role,
+            token: run.token,
+        }
     }
 }
 
 impl Fragment {
     pub fn made(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), role, token: None }
+        Self {
+            text: text.into(),
+            role,
+            token: None,
+        }
     }
 
     pub fn piece(&self) -> Piece<'_> {
-        Piece { text: Cow::Borrowed(&self.text), role: self.role, token: self.token }
+        Piece {
+            text: Cow::Borrowed(&self.text),
+            role: self.role,
+            token: self.token,
+        }
     }
 }

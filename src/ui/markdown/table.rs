@@ -22,24 +22,45 @@ enum Align {
 
 /// The table that begins with `lines`, if they are one: its screen lines, and how many of `lines` it takes. Small models
 /// forget the rule under the head; rows that a bar begins and ends are a table without it, too.
-pub fn table(text: &Text, lines: &[Range<usize>], width: u16) -> Option<(Vec<Vec<Fragment>>, usize)> {
-    let [head, second, ..] = lines else { return None };
+pub fn table(
+    text: &Text,
+    lines: &[Range<usize>],
+    width: u16,
+) -> Option<(Vec<Vec<Fragment>>, usize)> {
+    let [head, second, ..] = lines else {
+        return None;
+    };
     let shown = |line: &Range<usize>| &text.shown[line.clone()];
-    let ruled = aligns(shown(second)).filter(|aligns| cells(&text.shown, head.clone()).len() == aligns.len());
+    let ruled = aligns(shown(second))
+        .filter(|aligns| cells(&text.shown, head.clone()).len() == aligns.len());
     let has_rule = ruled.is_some() && shown(head).contains('|');
     let barred = is_barred(shown(head)) && is_barred(shown(second));
     if !(has_rule || barred) {
         return None;
     }
     let first = if has_rule { 2 } else { 0 };
-    let count = lines[first..].iter().take_while(|line| shown(line).contains('|')).count();
+    let count = lines[first..]
+        .iter()
+        .take_while(|line| shown(line).contains('|'))
+        .count();
     let row = |line: &Range<usize>, role| -> Vec<Paragraph> {
-        cells(&text.shown, line.clone()).into_iter().map(|range| cell(text, range, role)).collect()
+        cells(&text.shown, line.clone())
+            .into_iter()
+            .map(|range| cell(text, range, role))
+            .collect()
     };
-    let mut rows: Vec<Vec<Paragraph>> = has_rule.then(|| row(head, Role::Strong)).into_iter().collect();
-    rows.extend(lines[first..first + count].iter().map(|line| row(line, Role::Text)));
+    let mut rows: Vec<Vec<Paragraph>> = has_rule
+        .then(|| row(head, Role::Strong))
+        .into_iter()
+        .collect();
+    rows.extend(
+        lines[first..first + count]
+            .iter()
+            .map(|line| row(line, Role::Text)),
+    );
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    rows.iter_mut().for_each(|row| row.resize_with(columns, Paragraph::default));
+    rows.iter_mut()
+        .for_each(|row| row.resize_with(columns, Paragraph::default));
     let mut aligns = ruled.filter(|_| has_rule).unwrap_or_default();
     aligns.resize(columns, Align::Left);
     let widths = widths(rows.iter(), columns, width)?;
@@ -108,16 +129,34 @@ fn aligns(line: &str) -> Option<Vec<Align>> {
 }
 
 /// As wide as the widest cell; if that is too much, the widest columns give way. None where even the least is too much.
-fn widths<'a>(rows: impl Iterator<Item = &'a Vec<Paragraph>>, columns: usize, width: u16) -> Option<Vec<u16>> {
+fn widths<'a>(
+    rows: impl Iterator<Item = &'a Vec<Paragraph>>,
+    columns: usize,
+    width: u16,
+) -> Option<Vec<u16>> {
     let mut widths = vec![LEAST; columns];
     for row in rows {
-        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.width().max(*width));
+        widths
+            .iter_mut()
+            .zip(row)
+            .for_each(|(width, cell)| *width = cell.width().max(*width));
     }
-    let between = BETWEEN.cells().checked_mul(u16::try_from(columns - 1).ok()?)?;
+    let between = BETWEEN
+        .cells()
+        .checked_mul(u16::try_from(columns - 1).ok()?)?;
     let room = width.checked_sub(between)?;
-    let sum = |most: u16| widths.iter().map(|width| u32::from(*width.min(&most))).sum::<u32>();
-    let most = (LEAST..=room.max(LEAST)).rev().find(|most| sum(*most) <= u32::from(room))?;
-    widths.iter_mut().for_each(|width| *width = most.min(*width));
+    let sum = |most: u16| {
+        widths
+            .iter()
+            .map(|width| u32::from(*width.min(&most)))
+            .sum::<u32>()
+    };
+    let most = (LEAST..=room.max(LEAST))
+        .rev()
+        .find(|most| sum(*most) <= u32::from(room))?;
+    widths
+        .iter_mut()
+        .for_each(|width| *width = most.min(*width));
     Some(widths)
 }
 
@@ -163,6 +202,9 @@ fn pad(line: Option<&Line>, width: u16, align: Align, out: &mut Vec<Fragment>) {
 }
 
 fn rule_line(widths: &[u16]) -> Vec<Fragment> {
-    let stretches: Vec<String> = widths.iter().map(|width| "─".repeat(usize::from(*width))).collect();
+    let stretches: Vec<String> = widths
+        .iter()
+        .map(|width| "─".repeat(usize::from(*width)))
+        .collect();
     vec![Fragment::made(stretches.join("─┼─"), Role::Border)]
 }

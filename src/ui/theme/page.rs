@@ -17,8 +17,8 @@ impl Theme {
 
 /// The sixteen colours as xterm shows them.
 const SIXTEEN: [u32; 16] = [
-    0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x5c5cff, 0xcd00cd, 0x00cdcd, 0xe5e5e5, 0x7f7f7f, 0xff0000, 0x00ff00,
-    0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff,
+    0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x5c5cff, 0xcd00cd, 0x00cdcd, 0xe5e5e5, 0x7f7f7f,
+    0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff,
 ];
 
 /// A colour of the terminal as a picture shows it; none for the terminal's own.
@@ -50,7 +50,15 @@ pub fn rgb(color: Color) -> Option<Rgb> {
             let [_, red, green, blue] = SIXTEEN[usize::from(named)].to_be_bytes();
             (red, green, blue)
         }
-        16..=231 => (level((named - 16) / 36), level((named - 16) / 6 % 6), level((named - 16) % 6)),
-        grey => (8 + 10 * (grey - 232), 8 + 10 * (grey - 232), 8 + 10 * (grey - 232)),
+        16..=231 => (
+            level((named - 16) / 36),
+            level((named - 16) / 6 % 6),
+            level((named - 16) % 6),
+        ),
+        grey => (
+            8 + 10 * (grey - 232),
+            8 + 10 * (grey - 232),
+            8 + 10 * (grey - 232),
+        ),
     })
 }

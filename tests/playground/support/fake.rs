@@ -2,8 +2,8 @@
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
-    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats, StopReason, Strategy,
-    TokenDetail,
+    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats,
+    StopReason, Strategy, TokenDetail,
 };
 use skiplens::engine::worker::{Command, Event, ModelInfo, RunId};
 use std::collections::VecDeque;
@@ -96,7 +96,11 @@ impl Fake {
             }
             (Command::Cancel(id), _) if self.race == Some(*id) && !self.ready.is_empty() => {
                 let (reason, stats) = (StopReason::Cancelled, Stats::default());
-                self.ready = VecDeque::from([Event::Finished { run: *id, reason, stats }]);
+                self.ready = VecDeque::from([Event::Finished {
+                    run: *id,
+                    reason,
+                    stats,
+                }]);
             }
             (Command::Settings(settings), Some(run)) => run.settings = settings.clone(),
             (Command::Cancel(id), Some(run)) if run.id == *id => self.finish(StopReason::Cancelled),
@@ -127,9 +131,21 @@ impl Fake {
         self.ready.clear();
         self.last = Some((id, false));
         let words = self.words.clone().unwrap_or_else(answer);
-        self.run = Some(Running { id, settings, rounds: Vec::new(), at: 0, paused: false, words });
+        self.run = Some(Running {
+            id,
+            settings,
+            rounds: Vec::new(),
+            at: 0,
+            paused: false,
+            words,
+        });
         for done in [16, 24] {
-            self.ready.push_back(Event::Prefill { run: id, done, total: 24, cached: 8 });
+            self.ready.push_back(Event::Prefill {
+                run: id,
+                done,
+                total: 24,
+                cached: 8,
+            });
         }
     }
 
@@ -138,7 +154,11 @@ impl Fake {
         self.ready.clear();
         let mut stats = Stats::of(&run.rounds);
         (stats.prefill_seconds, stats.prefill_tokens) = (0.05, 16);
-        self.ready.push_back(Event::Finished { run: run.id, reason, stats });
+        self.ready.push_back(Event::Finished {
+            run: run.id,
+            reason,
+            stats,
+        });
         if self.last == Some((run.id, true)) {
             self.ready.extend(super::apart::lens(run.id));
         }
@@ -163,18 +183,30 @@ impl Fake {
             settings.num_speculations = 2 + run.rounds.len() % 4;
         }
         let mut made = round(run.rounds.len(), run.at, &settings, &words);
-        made.control = steered.then(|| format!("K follows acceptance: {}.4", settings.num_speculations));
+        made.control =
+            steered.then(|| format!("K follows acceptance: {}.4", settings.num_speculations));
         for token in &made.drafted {
             let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
-            self.ready.push_back(Event::Drafted { run: run.id, id, text, p_draft });
+            self.ready.push_back(Event::Drafted {
+                run: run.id,
+                id,
+                text,
+                p_draft,
+            });
         }
         run.at += made.len();
         run.rounds.push(made.clone());
-        self.ready.push_back(Event::Round { run: run.id, round: Box::new(made) });
+        self.ready.push_back(Event::Round {
+            run: run.id,
+            round: Box::new(made),
+        });
         if run.at >= words.len().min(run.settings.max_steps) {
             let ready = std::mem::take(&mut self.ready);
             self.finish(StopReason::Eos);
-            self.ready = ready.into_iter().chain(std::mem::take(&mut self.ready)).collect();
+            self.ready = ready
+                .into_iter()
+                .chain(std::mem::take(&mut self.ready))
+                .collect();
         }
     }
 }
@@ -190,9 +222,19 @@ pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> 
     let accepted = (0..drafts).take_while(|draft| right(at + draft)).count();
     let drafted = (0..drafts).map(|draft| {
         let place = at + draft;
-        let text = if right(place) { words[place].clone() } else { format!(" w{}", place % 10) };
+        let text = if right(place) {
+            words[place].clone()
+        } else {
+            format!(" w{}", place % 10)
+        };
         let p_verify = (draft <= accepted).then_some(if right(place) { 0.8 } else { 0.07 });
-        DraftToken { id: place as u32, text, p_draft: 0.6, p_verify, detail: detail(settings, place, words) }
+        DraftToken {
+            id: place as u32,
+            text,
+            p_draft: 0.6,
+            p_verify,
+            detail: detail(settings, place, words),
+        }
     });
     let drafted: Vec<_> = drafted.collect();
     let origin = match drafts {
@@ -224,11 +266,28 @@ pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> 
 
 fn detail(settings: &Settings, place: usize, words: &[String]) -> Option<Box<TokenDetail>> {
     let word = words.get(place).filter(|_| settings.detail)?;
-    let candidate = |id: usize, text: &str, p| Candidate { id: id as u32, text: text.into(), p };
-    let top = vec![candidate(place, word, 0.8), candidate(1, " a", 0.1), candidate(2, " the", 0.05)];
+    let candidate = |id: usize, text: &str, p| Candidate {
+        id: id as u32,
+        text: text.into(),
+        p,
+    };
+    let top = vec![
+        candidate(place, word, 0.8),
+        candidate(1, " a", 0.1),
+        candidate(2, " the", 0.05),
+    ];
     let layer = |layer: usize| {
-        let (id, text) = if layer > 11 { (place, word.as_str()) } else { (7, " of") };
-        LayerChoice { layer, id: id as u32, text: text.into(), p: layer as f32 / 31.0 }
+        let (id, text) = if layer > 11 {
+            (place, word.as_str())
+        } else {
+            (7, " of")
+        };
+        LayerChoice {
+            layer,
+            id: id as u32,
+            text: text.into(),
+            p: layer as f32 / 31.0,
+        }
     };
     Some(Box::new(TokenDetail {
         draft_top: top.clone(),

@@ -36,7 +36,14 @@ impl Harness {
         let state = State::new(options).expect("options");
         let terminal = Terminal::new(TestBackend::new(width, height)).expect("terminal");
         let (effects, commands) = (Vec::new(), Vec::new());
-        let mut harness = Self { state, fake: Fake::default(), effects, commands, screen: Screen::default(), terminal };
+        let mut harness = Self {
+            state,
+            fake: Fake::default(),
+            effects,
+            commands,
+            screen: Screen::default(),
+            terminal,
+        };
         harness.draw();
         harness
     }
@@ -63,7 +70,9 @@ impl Harness {
 
     pub fn draw(&mut self) {
         let mut regions = None;
-        self.terminal.draw(|frame| regions = Some(self.screen.draw(&self.state, frame))).expect("frame");
+        self.terminal
+            .draw(|frame| regions = Some(self.screen.draw(&self.state, frame)))
+            .expect("frame");
         update(&mut self.state, Msg::Drawn(regions.expect("regions")));
     }
 
@@ -82,14 +91,19 @@ impl Harness {
     /// Type a text.
     pub fn write(&mut self, text: &str) {
         for c in text.chars() {
-            self.send(Msg::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
+            self.send(Msg::Key(KeyEvent::new(
+                KeyCode::Char(c),
+                KeyModifiers::NONE,
+            )));
         }
     }
 
     /// Let the engine report up to `count` events.
     pub fn engine(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(event) = self.fake.next() else { return };
+            let Some(event) = self.fake.next() else {
+                return;
+            };
             self.send(Msg::Engine(event));
         }
     }
@@ -130,7 +144,12 @@ impl Harness {
     }
 
     pub fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) {
-        self.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+        self.send(Msg::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        }));
     }
 
     pub fn click(&mut self, column: u16, row: u16) {
@@ -141,7 +160,9 @@ impl Harness {
     /// Where a target was drawn.
     pub fn find(&self, target: &Target) -> ratatui::layout::Rect {
         let found = self.state.regions.areas().iter().find(|(_, t)| t == target);
-        found.unwrap_or_else(|| panic!("{target:?} is not on screen:\n{}", self.screen())).0
+        found
+            .unwrap_or_else(|| panic!("{target:?} is not on screen:\n{}", self.screen()))
+            .0
     }
 
     pub fn buffer(&self) -> &Buffer {
@@ -168,9 +189,11 @@ impl Harness {
 /// The key of that name.
 pub fn key(name: &str) -> KeyEvent {
     let (mut rest, mut modifiers) = (name, KeyModifiers::NONE);
-    for (prefix, modifier) in
-        [("ctrl-", KeyModifiers::CONTROL), ("alt-", KeyModifiers::ALT), ("shift-", KeyModifiers::SHIFT)]
-    {
+    for (prefix, modifier) in [
+        ("ctrl-", KeyModifiers::CONTROL),
+        ("alt-", KeyModifiers::ALT),
+        ("shift-", KeyModifiers::SHIFT),
+    ] {
         if let Some(shorter) = rest.strip_prefix(prefix) {
             rest = shorter;
             modifiers |= modifier;
@@ -192,7 +215,9 @@ pub fn key(name: &str) -> KeyEvent {
         "end" => KeyCode::End,
         "pageup" => KeyCode::PageUp,
         "pagedown" => KeyCode::PageDown,
-        name if name.len() > 1 && name.starts_with('f') => KeyCode::F(name[1..].parse().expect("a function key")),
+        name if name.len() > 1 && name.starts_with('f') => {
+            KeyCode::F(name[1..].parse().expect("a function key"))
+        }
         name => KeyCode::Char(name.chars().next().expect("a character")),
     };
     KeyEvent::new(code, modifiers)
@@ -223,7 +248,10 @@ fn styles(buffer: &Buffer, y: u16) -> String {
             style.push_str(&format!(" {}", cell.fg));
         }
         if cell.modifier != Modifier::empty() {
-            style.push_str(&format!(" {}", format!("{:?}", cell.modifier).to_lowercase()));
+            style.push_str(&format!(
+                " {}",
+                format!("{:?}", cell.modifier).to_lowercase()
+            ));
         }
         match stretches.last_mut() {
             Some((_, end, last)) if *end == x && *last == style => *end = x + 1,
@@ -231,5 +259,8 @@ fn styles(buffer: &Buffer, y: u16) -> String {
         }
     }
     let shown = stretches.iter().filter(|(_, _, style)| !style.is_empty());
-    shown.map(|(from, to, style)| format!("    @{from}-{to}{style}")).collect::<Vec<_>>().join("")
+    shown
+        .map(|(from, to, style)| format!("    @{from}-{to}{style}"))
+        .collect::<Vec<_>>()
+        .join("")
 }

@@ -6,11 +6,18 @@ fn recorder(folder: &Path) -> Recorder {
 }
 
 fn say(role: Role, content: &str) -> Message {
-    Message { role, content: content.into() }
+    Message {
+        role,
+        content: content.into(),
+    }
 }
 
 fn ask(recorder: &mut Recorder, run: u64, messages: Vec<Message>) {
-    let command = Command::Generate { run: RunId(run), prompt: Prompt::Chat(messages), settings: Settings::default() };
+    let command = Command::Generate {
+        run: RunId(run),
+        prompt: Prompt::Chat(messages),
+        settings: Settings::default(),
+    };
     recorder.command(&command).unwrap();
 }
 
@@ -35,13 +42,30 @@ fn answer(recorder: &mut Recorder, run: u64, text: &str) {
         verify_seconds: 0.1,
         stop: None,
     };
-    recorder.event(&Event::Round { run: RunId(run), round: Box::new(round) }).unwrap();
+    recorder
+        .event(&Event::Round {
+            run: RunId(run),
+            round: Box::new(round),
+        })
+        .unwrap();
     let (reason, stats) = (StopReason::Eos, Stats::default());
-    recorder.event(&Event::Finished { run: RunId(run), reason, stats }).unwrap();
+    recorder
+        .event(&Event::Finished {
+            run: RunId(run),
+            reason,
+            stats,
+        })
+        .unwrap();
 }
 
 fn texts(recorder: &Recorder) -> Vec<String> {
-    recorder.journal.session().turns.iter().map(|turn| turn.content()).collect()
+    recorder
+        .journal
+        .session()
+        .turns
+        .iter()
+        .map(|turn| turn.content())
+        .collect()
 }
 
 #[test]
@@ -49,9 +73,18 @@ fn a_conversation_is_kept_with_what_was_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     let hello = say(Role::User, "hello");
-    ask(&mut recorder, 0, vec![say(Role::System, "be kind"), hello.clone()]);
+    ask(
+        &mut recorder,
+        0,
+        vec![say(Role::System, "be kind"), hello.clone()],
+    );
     answer(&mut recorder, 0, "hi");
-    let more = vec![say(Role::System, "be kind"), hello.clone(), say(Role::Assistant, "hi"), say(Role::User, "more")];
+    let more = vec![
+        say(Role::System, "be kind"),
+        hello.clone(),
+        say(Role::Assistant, "hi"),
+        say(Role::User, "more"),
+    ];
     ask(&mut recorder, 1, more);
     answer(&mut recorder, 1, "well");
     assert_eq!(texts(&recorder), ["hello", "hi", "more", "well"]);
@@ -68,7 +101,15 @@ fn a_conversation_is_kept_with_what_was_taken_back() {
     let shown = again.resume(&name).unwrap();
     let said: Vec<String> = shown.turns.iter().map(|turn| turn.content()).collect();
     assert_eq!(said, ["hello", "hey"]);
-    ask(&mut again, 0, vec![say(Role::User, "hello"), say(Role::Assistant, "hey"), say(Role::User, "on")]);
+    ask(
+        &mut again,
+        0,
+        vec![
+            say(Role::User, "hello"),
+            say(Role::Assistant, "hey"),
+            say(Role::User, "on"),
+        ],
+    );
     answer(&mut again, 0, "!");
     assert_eq!(texts(&again), ["hello", "hey", "on", "!"]);
 }
@@ -80,15 +121,38 @@ fn what_the_layers_say_is_kept_where_that_is_wanted() {
         let mut recorder = Recorder::keeping(Store::at(folder.path()), detail);
         ask(&mut recorder, 3, vec![say(Role::User, "hello")]);
         answer(&mut recorder, 3, "hi");
-        let choice = LayerChoice { layer: 1, id: 0, text: "hi".into(), p: 0.5 };
-        let rows = vec![LensRow { position: 0, id: 0, layers: vec![choice] }];
-        let costs = Costs { layers: 1, ..Costs::default() };
-        let event = |run| Event::Lens { run: RunId(run), rows: rows.clone(), of: 1, costs: costs.clone() };
+        let choice = LayerChoice {
+            layer: 1,
+            id: 0,
+            text: "hi".into(),
+            p: 0.5,
+        };
+        let rows = vec![LensRow {
+            position: 0,
+            id: 0,
+            layers: vec![choice],
+        }];
+        let costs = Costs {
+            layers: 1,
+            ..Costs::default()
+        };
+        let event = |run| Event::Lens {
+            run: RunId(run),
+            rows: rows.clone(),
+            of: 1,
+            costs: costs.clone(),
+        };
         recorder.event(&event(2)).unwrap();
         recorder.event(&event(3)).unwrap();
         let path = recorder.path().to_owned();
         recorder.close().unwrap();
-        let lens = transcript::load(&path).unwrap().runs().next().unwrap().lens.clone();
+        let lens = transcript::load(&path)
+            .unwrap()
+            .runs()
+            .next()
+            .unwrap()
+            .lens
+            .clone();
         assert_eq!(lens.map(|lens| lens.rows), kept.then(|| rows.clone()));
     }
 }
@@ -97,19 +161,30 @@ fn what_the_layers_say_is_kept_where_that_is_wanted() {
 fn the_own_session_is_renamed_deleted_and_another_begins() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
-    recorder.model = Some(ModelRecord { name: "m".into(), ..ModelRecord::default() });
+    recorder.model = Some(ModelRecord {
+        name: "m".into(),
+        ..ModelRecord::default()
+    });
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
     answer(&mut recorder, 0, "hi");
     let path = recorder.path().to_owned();
     let id = path.file_stem().unwrap().to_string_lossy().into_owned();
     recorder.rename(&path, "Greeting").unwrap();
     assert_eq!(recorder.store().list().unwrap()[0].totals.title, "Greeting");
-    assert_eq!(recorder.resume(&id).unwrap().turns.len(), 2, "what is open already stays open");
+    assert_eq!(
+        recorder.resume(&id).unwrap().turns.len(),
+        2,
+        "what is open already stays open"
+    );
     assert_eq!(recorder.read("last").unwrap().title, "Greeting");
     assert!(recorder.delete(&id).unwrap());
     ask(&mut recorder, 1, vec![say(Role::User, "again")]);
     answer(&mut recorder, 1, "yes");
-    assert_eq!(recorder.journal.session().model().unwrap().name, "m", "the model is noted anew");
+    assert_eq!(
+        recorder.journal.session().model().unwrap().name,
+        "m",
+        "the model is noted anew"
+    );
     recorder.restore(&id).unwrap();
     assert!(!recorder.delete(&id).unwrap());
     assert_eq!(texts(&recorder), ["again", "yes"]);
@@ -142,25 +217,44 @@ fn saving_replaces_only_what_was_saved() {
     let own = recorder.path().to_owned();
     let notes = folder.path().join("notes.md");
     std::fs::write(&notes, "mine").unwrap();
-    transcript::save(&Session::default(), &recorder.store().path_of("other"), false).unwrap();
+    transcript::save(
+        &Session::default(),
+        &recorder.store().path_of("other"),
+        false,
+    )
+    .unwrap();
     for name in [notes.to_str().unwrap(), "other"] {
-        assert!(matches!(recorder.save(name), Err(transcript::Error::Exists { .. })), "{name}");
+        assert!(
+            matches!(recorder.save(name), Err(transcript::Error::Exists { .. })),
+            "{name}"
+        );
     }
-    for name in [own.to_str().unwrap(), own.file_stem().unwrap().to_str().unwrap()] {
+    for name in [
+        own.to_str().unwrap(),
+        own.file_stem().unwrap().to_str().unwrap(),
+    ] {
         assert_eq!(recorder.save(name).unwrap(), own);
     }
     assert_eq!(std::fs::read_to_string(&notes).unwrap(), "mine");
     let page = folder.path().join("page.html");
     for question in ["more", "and more"] {
         let said = recorder.journal.session().messages();
-        ask(&mut recorder, 1, [said, vec![say(Role::User, question)]].concat());
+        ask(
+            &mut recorder,
+            1,
+            [said, vec![say(Role::User, question)]].concat(),
+        );
         answer(&mut recorder, 1, "yes");
         assert_eq!(recorder.save(page.to_str().unwrap()).unwrap(), page);
         assert!(std::fs::read_to_string(&page).unwrap().contains(question));
     }
     recorder.save("evening").unwrap();
     let kept = recorder.store().load("evening").unwrap();
-    assert_eq!((kept.title.as_str(), kept.turns.len()), ("evening", 6), "a copy that the list shows by its name");
+    assert_eq!(
+        (kept.title.as_str(), kept.turns.len()),
+        ("evening", 6),
+        "a copy that the list shows by its name"
+    );
     assert_eq!(recorder.journal.session().title, "");
     recorder.close().unwrap();
     assert_eq!(transcript::load(&own).unwrap().turns.len(), 6);
@@ -184,7 +278,11 @@ fn a_cleared_chat_stays_and_another_begins() {
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
     answer(&mut recorder, 0, "hi");
     let said = recorder.journal.session().messages();
-    ask(&mut recorder, 1, [said, vec![say(Role::User, "more")]].concat());
+    ask(
+        &mut recorder,
+        1,
+        [said, vec![say(Role::User, "more")]].concat(),
+    );
     let first = recorder.path().to_owned();
     recorder.begin_anew().unwrap();
     answer(&mut recorder, 1, "late");
@@ -193,11 +291,24 @@ fn a_cleared_chat_stays_and_another_begins() {
     answer(&mut recorder, 2, "again");
     assert_eq!(texts(&recorder), ["hello", "again"]);
     let kept = transcript::load(&first).unwrap();
-    assert_eq!(kept.turns.iter().map(|turn| turn.content()).collect::<Vec<_>>(), ["hello", "hi", "more", ""]);
-    assert_eq!(kept.runs().last().unwrap().stop(), Some(&StopReason::Cancelled));
+    assert_eq!(
+        kept.turns
+            .iter()
+            .map(|turn| turn.content())
+            .collect::<Vec<_>>(),
+        ["hello", "hi", "more", ""]
+    );
+    assert_eq!(
+        kept.runs().last().unwrap().stop(),
+        Some(&StopReason::Cancelled)
+    );
     assert_eq!(recorder.store().list().unwrap().len(), 2);
     let id = first.file_stem().unwrap().to_string_lossy().into_owned();
-    assert_eq!(recorder.resume(&id).unwrap().turns.len(), 4, "and can be taken up");
+    assert_eq!(
+        recorder.resume(&id).unwrap().turns.len(),
+        4,
+        "and can be taken up"
+    );
 }
 
 /// Where nothing can be written, clearing loses nothing either: all goes out once there is room.
@@ -209,7 +320,11 @@ fn clearing_under_a_full_disk_loses_nothing() {
     let mut recorder = recorder(&root);
     let command = |run, text: &str| {
         let prompt = Prompt::Chat(vec![say(Role::User, text)]);
-        Command::Generate { run: RunId(run), prompt, settings: Settings::default() }
+        Command::Generate {
+            run: RunId(run),
+            prompt,
+            settings: Settings::default(),
+        }
     };
     assert!(recorder.command(&command(0, "first")).is_err());
     drop(recorder.begin_anew());

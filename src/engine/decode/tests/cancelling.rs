@@ -8,19 +8,29 @@ struct CancelAt(usize);
 impl Watch for CancelAt {
     fn checkpoint(&mut self, _next: Phase) -> std::ops::ControlFlow<()> {
         self.0 = self.0.wrapping_sub(1);
-        if self.0 == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+        if self.0 == 0 {
+            std::ops::ControlFlow::Break(())
+        } else {
+            std::ops::ControlFlow::Continue(())
+        }
     }
 }
 
 #[test]
 fn cancelling_anywhere_loses_nothing_that_was_finished() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
-    let settings = Settings { exit_layer: 2, max_steps: 20, ..Settings::default() };
+    let settings = Settings {
+        exit_layer: 2,
+        max_steps: 20,
+        ..Settings::default()
+    };
     let want = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
     for at in 1..60 {
         let mut session = decoder.session().unwrap();
         let mut watch = CancelAt(at);
-        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut watch) else { continue };
+        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut watch) else {
+            continue;
+        };
         let mut kept = Vec::new();
         while run.stop().is_none() {
             match decoder.round(&mut session, &mut run, &settings, &mut watch) {

@@ -101,7 +101,10 @@ impl Attention<'_> {
         let (at, positions) = self.queries.get(i);
         // SAFETY: the caller's.
         let q = unsafe { self.q.slice(at, self.queries.head_dim).as_ptr() };
-        Query { q, positions: positions.saturating_sub(self.start).min(PAGE) }
+        Query {
+            q,
+            positions: positions.saturating_sub(self.start).min(PAGE),
+        }
     }
 
     /// Scaled products of the queries with all keys, two panels at once for few queries.
@@ -140,7 +143,11 @@ impl Attention<'_> {
                     self.ask_for_keys::<S>(p + AHEAD);
                 }
             }
-            let keys = self.page.at(self.keys).add(panel * dim * LANES).cast_const();
+            let keys = self
+                .page
+                .at(self.keys)
+                .add(panel * dim * LANES)
+                .cast_const();
             let mut sums = [[S::splat(0.0); P]; G];
             for d in 0..dim {
                 let mut key = [S::splat(0.0); P];
@@ -211,7 +218,11 @@ impl Attention<'_> {
         let (common, most) = (group[0].positions, group[G - 1].positions);
         // SAFETY: the page holds the positions, and sums have room for whole chunks.
         unsafe {
-            let values = self.page.at(self.values).add(chunk * PAGE * LANES).cast_const();
+            let values = self
+                .page
+                .at(self.values)
+                .add(chunk * PAGE * LANES)
+                .cast_const();
             let mut sums = [[S::splat(0.0); C]; G];
             for position in 0..common {
                 let value = load_value::<S, C>(values, position);
@@ -235,7 +246,8 @@ impl Attention<'_> {
                 }
             }
             for g in 0..G {
-                let to = self.sums[(first + g) * size + (1 + chunk) * LANES..][..C * LANES].as_mut_ptr();
+                let to =
+                    self.sums[(first + g) * size + (1 + chunk) * LANES..][..C * LANES].as_mut_ptr();
                 for c in 0..C {
                     S::store(to.add(c * LANES), sums[g][c]);
                 }
@@ -273,10 +285,16 @@ fn softmax(scores: &mut [f32], positions: usize) -> [f32; 2] {
     let mut most = [f32::NEG_INFINITY; LANES];
     for panel in scores.as_chunks::<LANES>().0 {
         for i in 0..LANES {
-            most[i] = if panel[i] > most[i] { panel[i] } else { most[i] };
+            most[i] = if panel[i] > most[i] {
+                panel[i]
+            } else {
+                most[i]
+            };
         }
     }
-    let most = most.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let most = most
+        .iter()
+        .fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
     let mut sums = [0.0f32; LANES];
     for panel in scores.as_chunks_mut::<LANES>().0 {
         for i in 0..LANES {

@@ -19,7 +19,9 @@ pub struct Merge<'a> {
 /// There is room for the results, and no one else uses it meanwhile.
 pub unsafe fn merge(level: Level, merge: Merge) {
     let queries = &merge.queries;
-    assert!(merge.sums.len() >= (queries.positions + queries.rows - 1).div_ceil(PAGE) * queries.sums());
+    assert!(
+        merge.sums.len() >= (queries.positions + queries.rows - 1).div_ceil(PAGE) * queries.sums()
+    );
     // SAFETY: the caller's.
     unsafe { level.run(merge) }
 }
@@ -34,7 +36,10 @@ impl Kernel for Merge<'_> {
             let (at, positions) = queries.get(i);
             // SAFETY: the caller's.
             let out = unsafe { self.out.slice(at, queries.head_dim) };
-            let mut pages = self.sums.chunks_exact(queries.sums()).map(|page| &page[i * size..(i + 1) * size]);
+            let mut pages = self
+                .sums
+                .chunks_exact(queries.sums())
+                .map(|page| &page[i * size..(i + 1) * size]);
             let Some(first) = pages.next() else { continue };
             let [mut most, mut total] = [first[0], first[1]];
             out.copy_from_slice(&first[LANES..LANES + queries.head_dim]);

@@ -63,13 +63,23 @@ impl Queries {
     /// good use of what is read, few enough to leave every thread something to do.
     pub fn rows(n: usize, heads: usize, parts: usize, threads: usize) -> usize {
         let enough = |rows: &usize| n.div_ceil(*rows) * parts >= 2 * threads;
-        (1..=QUERIES.div_ceil(heads)).rev().find(enough).unwrap_or(1)
+        (1..=QUERIES.div_ceil(heads))
+            .rev()
+            .find(enough)
+            .unwrap_or(1)
     }
 
     /// Elements that the sums over all pages take at most, with any number of rows that [`Queries::rows`] gives.
     pub fn room(heads: usize, head_dim: usize, positions: usize) -> usize {
         let rows = QUERIES.div_ceil(heads);
-        let queries = Self { first: 0, stride: 0, rows, heads, head_dim, positions };
+        let queries = Self {
+            first: 0,
+            stride: 0,
+            rows,
+            heads,
+            head_dim,
+            positions,
+        };
         positions.div_ceil(PAGE) * queries.sums()
     }
 
@@ -88,6 +98,9 @@ impl Queries {
     #[inline(always)]
     fn get(&self, i: usize) -> (usize, usize) {
         let (row, head) = (i / self.heads, i % self.heads);
-        (self.first + row * self.stride + head * self.head_dim, self.positions + row)
+        (
+            self.first + row * self.stride + head * self.head_dim,
+            self.positions + row,
+        )
     }
 }

@@ -80,7 +80,13 @@ macro_rules! finish {
 /// # Safety
 /// The machine has AVX2 and FMA; the block and the rows are there.
 #[inline(always)]
-pub unsafe fn accumulate_two(w: *const u8, scale: &[__m256; 2], acts: Rows, row: usize, sums: &mut [[__m256; 2]; 2]) {
+pub unsafe fn accumulate_two(
+    w: *const u8,
+    scale: &[__m256; 2],
+    acts: Rows,
+    row: usize,
+    sums: &mut [[__m256; 2]; 2],
+) {
     // SAFETY: the caller's; what is written is `sums` and the registers named here.
     unsafe {
         asm!(
@@ -136,7 +142,10 @@ pub unsafe fn dot_one(w: *const u8, acts: Rows, row: usize) -> [__m256i; 2] {
                 }
             }
             for i in 0..2 {
-                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products[i], _mm256_set1_epi16(1)));
+                sums[i] = _mm256_add_epi32(
+                    sums[i],
+                    _mm256_madd_epi16(products[i], _mm256_set1_epi16(1)),
+                );
             }
         }
         sums

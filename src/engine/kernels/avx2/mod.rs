@@ -39,7 +39,11 @@ unsafe fn load(p: *const u8) -> __m256i {
 /// Of a byte for each weight, the bits beyond the nibble of `group`, where they belong.
 #[inline(always)]
 unsafe fn beyond<const KIND: u8>(bits: __m256i, group: usize) -> __m256i {
-    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) { (group, 16) } else { (group % 4 * 2, 48) };
+    let (at, mask) = if matches!(KIND, simd::FIVES | simd::FIVES16) {
+        (group, 16)
+    } else {
+        (group % 4 * 2, 48)
+    };
     // SAFETY: the level's features. What 16-bit shifts bring over from the other byte, the mask takes off.
     unsafe {
         let moved = match at {
@@ -65,12 +69,21 @@ unsafe fn unpack<const KIND: u8>(w: *const u8, group: usize) -> __m256i {
             return load(w.add(group * 64));
         }
         let bytes = load(w.add(group % 4 * 64));
-        let moved = if group < 4 { bytes } else { _mm256_srli_epi16::<4>(bytes) };
+        let moved = if group < 4 {
+            bytes
+        } else {
+            _mm256_srli_epi16::<4>(bytes)
+        };
         let nibbles = _mm256_and_si256(moved, _mm256_set1_epi8(15));
         match KIND {
             simd::NIBBLES | simd::NIBBLES8 => nibbles,
-            simd::FIVES | simd::FIVES16 => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group)),
-            _ => _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group)),
+            simd::FIVES | simd::FIVES16 => {
+                _mm256_or_si256(nibbles, beyond::<KIND>(load(w.add(simd::BITS)), group))
+            }
+            _ => _mm256_or_si256(
+                nibbles,
+                beyond::<KIND>(load(w.add(simd::BITS + group / 4 * 64)), group),
+            ),
         }
     }
 }
@@ -91,7 +104,8 @@ unsafe fn add_narrow<const M: usize, const KIND: u8, const GROUP: usize>(
         for row in 0..M {
             let x = acts.four(row, GROUP - const { simd::groups::<KIND>().start });
             for half in 0..2 {
-                products[row][half] = _mm256_add_epi16(products[row][half], maddubs(weights[half], x));
+                products[row][half] =
+                    _mm256_add_epi16(products[row][half], maddubs(weights[half], x));
             }
         }
     }
@@ -118,7 +132,11 @@ unsafe fn quarter<const M: usize, const KIND: u8, const LOW: usize, const HIGH: 
 /// Adds the dot products of weights of less than eight bits to `sums`. Those are so small that all products fit an i16:
 /// eight pairs of at most 31 · 128, or four of 63 · 128.
 #[inline(always)]
-unsafe fn add_dots<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 2]; M]) {
+unsafe fn add_dots<const M: usize, const KIND: u8>(
+    w: *const u8,
+    acts: Rows,
+    sums: &mut [[__m256i; 2]; M],
+) {
     // SAFETY: the caller's.
     unsafe {
         let mut products = [[_mm256_setzero_si256(); 2]; M];
@@ -138,7 +156,11 @@ unsafe fn add_dots<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sum
 /// Adds the dot products of any kind by AVX-VNNI, one half of the lanes after the other: both would want more registers
 /// than there are.
 #[inline(always)]
-unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(w: *const u8, acts: Rows, sums: &mut [[__m256i; 2]; M]) {
+unsafe fn add_dots_vnni<const M: usize, const KIND: u8>(
+    w: *const u8,
+    acts: Rows,
+    sums: &mut [[__m256i; 2]; M],
+) {
     // SAFETY: the caller's.
     unsafe {
         let start = simd::groups::<KIND>().start;
@@ -182,7 +204,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn load_f16(p: *const u16) -> Self::F {
-        unsafe { [_mm256_cvtph_ps(_mm_loadu_si128(p.cast())), _mm256_cvtph_ps(_mm_loadu_si128(p.add(8).cast()))] }
+        unsafe {
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(p.cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(p.add(8).cast())),
+            ]
+        }
     }
     #[inline(always)]
     unsafe fn load_bf16(p: *const u16) -> Self::F {
@@ -212,7 +239,10 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     unsafe fn store_f16(p: *mut u16, x: Self::F) {
         unsafe {
             _mm_storeu_si128(p.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0]));
-            _mm_storeu_si128(p.add(8).cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1]));
+            _mm_storeu_si128(
+                p.add(8).cast(),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1]),
+            );
         }
     }
     #[inline(always)]
@@ -225,7 +255,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        unsafe {
+            [
+                _mm256_fmadd_ps(a[0], b[0], c[0]),
+                _mm256_fmadd_ps(a[1], b[1], c[1]),
+            ]
+        }
     }
     #[inline(always)]
     unsafe fn to_f(x: Self::I) -> Self::F {

@@ -30,8 +30,15 @@ impl Left {
                 None => whole.clone(),
             };
             // Where there is nothing from the beginning, that is noted for this phase.
-            let (stays, taken) = if left.is_empty() { (0..0, 0..0) } else { split(left) };
-            match self.0.compare_exchange_weak(packed, pack(phase, stays), Relaxed, Relaxed) {
+            let (stays, taken) = if left.is_empty() {
+                (0..0, 0..0)
+            } else {
+                split(left)
+            };
+            match self
+                .0
+                .compare_exchange_weak(packed, pack(phase, stays), Relaxed, Relaxed)
+            {
                 Ok(_) => return Some(taken).filter(|taken| !taken.is_empty()),
                 Err(now) => packed = now,
             }

@@ -11,9 +11,13 @@ fn everything_is_done_once_and_in_order() {
             let (first, second) = (Shared::new(&mut a), Shared::new(&mut b));
             team.run(&|crew| {
                 // SAFETY: elements are shared out, and read a phase after they were written.
-                crew.share(n, 3, |items| items.for_each(|i| unsafe { first.slice(i, 1)[0] += i + 1 }));
+                crew.share(n, 3, |items| {
+                    items.for_each(|i| unsafe { first.slice(i, 1)[0] += i + 1 })
+                });
                 crew.share(n, 1, |items| {
-                    items.for_each(|i| unsafe { second.slice(i, 1)[0] = first.slice(n - 1 - i, 1)[0] });
+                    items.for_each(|i| unsafe {
+                        second.slice(i, 1)[0] = first.slice(n - 1 - i, 1)[0]
+                    });
                 });
             });
             assert!(b.into_iter().eq((0..n).map(|i| n - i)));
@@ -27,7 +31,9 @@ fn nothing_is_left_over_from_phases_long_ago() {
     let (team, count) = (Team::new(2), AtomicUsize::new(0));
     team.run(&|crew| {
         for phase in 0..70_000 {
-            crew.share(phase % 4, 1, |items| _ = count.fetch_add(items.len(), Relaxed));
+            crew.share(phase % 4, 1, |items| {
+                _ = count.fetch_add(items.len(), Relaxed)
+            });
         }
     });
     assert_eq!(count.into_inner(), 70_000 / 4 * 6);

@@ -1,12 +1,17 @@
 //! Attention in a pass of rows: what it is shared out by.
 
 use super::{Step, quantise_for};
-use crate::engine::kernels::{Attention, BLOCK, Crew, Merge, PAGE, Packed, Queries, SCORES, attend, merge};
+use crate::engine::kernels::{
+    Attention, BLOCK, Crew, Merge, PAGE, Packed, Queries, SCORES, attend, merge,
+};
 
 impl Step<'_> {
     /// Attention of every row, in the form that `weights` want.
     pub(super) unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
-        let (kv_heads, pages) = (self.config.num_kv_heads, (self.start + self.n).div_ceil(PAGE));
+        let (kv_heads, pages) = (
+            self.config.num_kv_heads,
+            (self.start + self.n).div_ceil(PAGE),
+        );
         let most = Queries::rows(self.n, self.heads(), kv_heads * pages, crew.threads());
         let blocks = self.n.div_ceil(most);
         let items = kv_heads * blocks;
@@ -16,9 +21,19 @@ impl Step<'_> {
         unsafe {
             if pages > 1 && items < self.slots {
                 crew.share(pages * items, 1, |units| {
-                    units.for_each(|unit| self.attend(crew, layer, queries(unit % items), unit / items, unit % items));
+                    units.for_each(|unit| {
+                        self.attend(
+                            crew,
+                            layer,
+                            queries(unit % items),
+                            unit / items,
+                            unit % items,
+                        )
+                    });
                 });
-                crew.share(items, 1, |items| items.for_each(|item| self.merge(weights, queries(item), item)));
+                crew.share(items, 1, |items| {
+                    items.for_each(|item| self.merge(weights, queries(item), item))
+                });
             } else {
                 crew.share(items, 1, |items| {
                     for (head, queries) in items.map(queries) {
@@ -45,12 +60,32 @@ impl Step<'_> {
     /// Those of a key-value head, of up to `most` rows from `row`.
     fn queries(&self, head: usize, row: usize, most: usize) -> (usize, Queries) {
         let (heads, head_dim, stride) = (self.heads(), self.config.head_dim, self.attended.cols);
-        let (first, rows) = (row * stride + head * heads * head_dim, most.min(self.n - row));
-        (head, Queries { first, stride, rows, heads, head_dim, positions: self.start + row + 1 })
+        let (first, rows) = (
+            row * stride + head * heads * head_dim,
+            most.min(self.n - row),
+        );
+        (
+            head,
+            Queries {
+                first,
+                stride,
+                rows,
+                heads,
+                head_dim,
+                positions: self.start + row + 1,
+            },
+        )
     }
 
     /// Attention over one page, if the queries reach it, to a slot of the sums.
-    unsafe fn attend(&self, crew: &Crew, layer: usize, (head, queries): (usize, Queries), page: usize, slot: usize) {
+    unsafe fn attend(
+        &self,
+        crew: &Crew,
+        layer: usize,
+        (head, queries): (usize, Queries),
+        page: usize,
+        slot: usize,
+    ) {
         let start = page * PAGE;
         if queries.positions + queries.rows <= start + 1 {
             return;
@@ -62,7 +97,19 @@ impl Step<'_> {
             let scores = self.scores.slice(crew.member() * SCORES, SCORES);
             let sums = self.sums.slice(slot * self.slot_size + page * size, size);
             let page = &self.cache.pages()[page];
-            attend(self.level, Attention { queries, q: self.q, page, start, keys, values, scores, sums });
+            attend(
+                self.level,
+                Attention {
+                    queries,
+                    q: self.q,
+                    page,
+                    start,
+                    keys,
+                    values,
+                    scores,
+                    sums,
+                },
+            );
         }
     }
 
@@ -72,11 +119,19 @@ impl Step<'_> {
         // SAFETY: the caller's.
         unsafe {
             let sums = self.sums.slice(slot * self.slot_size, self.slot_size);
-            merge(self.level, Merge { queries, sums, out: self.attended.dense });
+            merge(
+                self.level,
+                Merge {
+                    queries,
+                    sums,
+                    out: self.attended.dense,
+                },
+            );
             if !weights.is_dense() && width.is_multiple_of(BLOCK) {
                 let row = queries.first / queries.stride;
                 for row in row..row + queries.rows {
-                    self.attended.quantise(self.level, row, head * width, (head + 1) * width);
+                    self.attended
+                        .quantise(self.level, row, head * width, (head + 1) * width);
                 }
             }
         }

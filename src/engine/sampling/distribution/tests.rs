@@ -13,8 +13,11 @@ fn distribution(logits: &[f32], sampling: &Sampling) -> Distribution {
 /// Survivors by the plain definition: sort everything.
 fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut all: Vec<(u32, f32)> =
-        logits.iter().enumerate().map(|(i, &x)| (i as u32, softmax::exp((x - max) / s.temperature))).collect();
+    let mut all: Vec<(u32, f32)> = logits
+        .iter()
+        .enumerate()
+        .map(|(i, &x)| (i as u32, softmax::exp((x - max) / s.temperature)))
+        .collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if s.top_k > 0 {
         all.truncate(s.top_k);
@@ -28,7 +31,11 @@ fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
     if s.top_p < 1.0 {
         all.truncate(nucleus.map_or(all.len(), |n| n + 1));
     }
-    all.into_iter().enumerate().filter(|(i, (_, w))| *i == 0 || *w >= s.min_p).map(|(_, (id, _))| id).collect()
+    all.into_iter()
+        .enumerate()
+        .filter(|(i, (_, w))| *i == 0 || *w >= s.min_p)
+        .map(|(_, (id, _))| id)
+        .collect()
 }
 
 proptest! {
@@ -61,11 +68,19 @@ proptest! {
 #[test]
 fn samples_follow_the_distribution() {
     let logits = [0.0, 1.0, 2.0, -1.0, 0.5];
-    let distribution = distribution(&logits, &Sampling { temperature: 1.0, top_p: 1.0, ..Sampling::default() });
+    let distribution = distribution(
+        &logits,
+        &Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            ..Sampling::default()
+        },
+    );
     let (mut gumbel, mut cdf) = ([0f64; 5], [0f64; 5]);
     let n = 40_000;
     for position in 0..n {
-        gumbel[distribution.gumbel_argmax(PositionNoise::new(5, position, Stream::Gumbel)) as usize] += 1.0;
+        gumbel[distribution.gumbel_argmax(PositionNoise::new(5, position, Stream::Gumbel))
+            as usize] += 1.0;
         let uniform = PositionNoise::new(5, position, Stream::Verify).uniform(0);
         cdf[distribution.inverse_cdf(uniform) as usize] += 1.0;
     }
@@ -86,7 +101,9 @@ fn samples_follow_the_distribution() {
 fn a_subset_of_the_vocabulary_speaks_in_token_ids() {
     let vocab = Arc::new(VocabSubset::new(vec![7, 2, 9], 12));
     let mut distribution = Distribution::default();
-    distribution.fill(&[0.0, 3.0, 1.0], Some(&vocab), &Sampling::default()).unwrap();
+    distribution
+        .fill(&[0.0, 3.0, 1.0], Some(&vocab), &Sampling::default())
+        .unwrap();
     assert_eq!(distribution.argmax(), 2);
     assert_eq!(distribution.probability(5), 0.0);
     assert!(distribution.probability(2) > 0.5);
@@ -94,7 +111,15 @@ fn a_subset_of_the_vocabulary_speaks_in_token_ids() {
 
 #[test]
 fn logits_that_are_no_numbers_are_an_error() {
-    for bad in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY, 0.0, 0.0]] {
-        assert!(Distribution::default().fill(&bad, None, &Sampling::default()).is_err());
+    for bad in [
+        [f32::NAN; 3],
+        [f32::NEG_INFINITY; 3],
+        [f32::INFINITY, 0.0, 0.0],
+    ] {
+        assert!(
+            Distribution::default()
+                .fill(&bad, None, &Sampling::default())
+                .is_err()
+        );
     }
 }

@@ -73,7 +73,10 @@ impl<'a> Cursor<'a> {
     pub fn short_string(&mut self, max: usize, what: &str) -> Result<&'a str, Fault> {
         let range = self.string(what)?;
         if range.len() > max {
-            return Err(format!("{what} of {} bytes, more than the {max} that are allowed", range.len()));
+            return Err(format!(
+                "{what} of {} bytes, more than the {max} that are allowed",
+                range.len()
+            ));
         }
         std::str::from_utf8(&self.bytes[range]).map_err(|_| format!("{what} is not UTF-8"))
     }
@@ -89,11 +92,15 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         match kind.size() {
             Some(size) => {
-                let bytes = len.checked_mul(size as u64).ok_or_else(|| format!("{what} claims {len} elements"))?;
+                let bytes = len
+                    .checked_mul(size as u64)
+                    .ok_or_else(|| format!("{what} claims {len} elements"))?;
                 self.skip(bytes, what)?;
             }
             None if len > self.remaining() as u64 / 8 => {
-                return Err(format!("{what} claims {len} elements, more than the file can hold"));
+                return Err(format!(
+                    "{what} claims {len} elements, more than the file can hold"
+                ));
             }
             None => {
                 for _ in 0..len {

@@ -25,21 +25,31 @@ impl<'a> Metadata<'a> {
     pub fn string(&self, key: &str) -> Result<Option<&'a str>, Fault> {
         match self.entries.get(key) {
             None => Ok(None),
-            Some(Value::String(range)) => {
-                std::str::from_utf8(&self.bytes[range.clone()]).map(Some).map_err(|_| format!("{key} is not UTF-8"))
-            }
+            Some(Value::String(range)) => std::str::from_utf8(&self.bytes[range.clone()])
+                .map(Some)
+                .map_err(|_| format!("{key} is not UTF-8")),
             Some(_) => Err(wrong_type(key, "a text")),
         }
     }
 
     /// A count. An array, which some files hold for a value of each layer, must hold the same count throughout.
     pub fn count(&self, key: &str) -> Result<Option<usize>, Fault> {
-        let Some(value) = self.entries.get(key) else { return Ok(None) };
-        if let Value::Array { kind: ValueType::U32 | ValueType::I32, .. } = value {
+        let Some(value) = self.entries.get(key) else {
+            return Ok(None);
+        };
+        if let Value::Array {
+            kind: ValueType::U32 | ValueType::I32,
+            ..
+        } = value
+        {
             let all = self.integers(key)?.unwrap_or_default();
             return match all.first() {
-                Some(&first) if first >= 0 && all.iter().all(|&n| n == first) => Ok(Some(first as usize)),
-                _ => Err(format!("{key} differs from layer to layer, which skiplens cannot run")),
+                Some(&first) if first >= 0 && all.iter().all(|&n| n == first) => {
+                    Ok(Some(first as usize))
+                }
+                _ => Err(format!(
+                    "{key} differs from layer to layer, which skiplens cannot run"
+                )),
             };
         }
         let count = value.as_unsigned().and_then(|n| usize::try_from(n).ok());
@@ -48,9 +58,13 @@ impl<'a> Metadata<'a> {
 
     /// A token id.
     pub fn token_id(&self, key: &str) -> Result<Option<u32>, Fault> {
-        let Some(value) = self.entries.get(key) else { return Ok(None) };
+        let Some(value) = self.entries.get(key) else {
+            return Ok(None);
+        };
         // Some converters write -1 for "none".
-        if matches!(value, Value::Signed(n) if *n < 0) || value.as_unsigned() == Some(u32::MAX.into()) {
+        if matches!(value, Value::Signed(n) if *n < 0)
+            || value.as_unsigned() == Some(u32::MAX.into())
+        {
             return Ok(None);
         }
         let id = value.as_unsigned().and_then(|n| u32::try_from(n).ok());
@@ -59,7 +73,9 @@ impl<'a> Metadata<'a> {
 
     /// A finite number.
     pub fn number(&self, key: &str) -> Result<Option<f64>, Fault> {
-        let Some(value) = self.entries.get(key) else { return Ok(None) };
+        let Some(value) = self.entries.get(key) else {
+            return Ok(None);
+        };
         let number = value.as_float().filter(|x| x.is_finite());
         number.map(Some).ok_or_else(|| wrong_type(key, "a number"))
     }
@@ -75,7 +91,9 @@ impl<'a> Metadata<'a> {
     /// A list of texts. Bytes that are not UTF-8 are replaced: some vocabularies hold such tokens, and they cannot be
     /// typed anyway.
     pub fn strings(&self, key: &str) -> Result<Option<Vec<String>>, Fault> {
-        let Some((len, range)) = self.array(key, &[ValueType::String])? else { return Ok(None) };
+        let Some((len, range)) = self.array(key, &[ValueType::String])? else {
+            return Ok(None);
+        };
         let mut cursor = Cursor::new(&self.bytes[range.clone()]);
         let elements = &self.bytes[range];
         let mut out = Vec::with_capacity(len);
@@ -87,22 +105,36 @@ impl<'a> Metadata<'a> {
 
     /// A list of 32-bit floats.
     pub fn floats(&self, key: &str) -> Result<Option<Vec<f32>>, Fault> {
-        let Some((_, range)) = self.array(key, &[ValueType::F32])? else { return Ok(None) };
+        let Some((_, range)) = self.array(key, &[ValueType::F32])? else {
+            return Ok(None);
+        };
         let words = self.bytes[range].as_chunks::<4>().0;
-        Ok(Some(words.iter().map(|&word| f32::from_le_bytes(word)).collect()))
+        Ok(Some(
+            words.iter().map(|&word| f32::from_le_bytes(word)).collect(),
+        ))
     }
 
     /// A list of 32-bit integers.
     pub fn integers(&self, key: &str) -> Result<Option<Vec<i32>>, Fault> {
-        let Some((_, range)) = self.array(key, &[ValueType::I32, ValueType::U32])? else { return Ok(None) };
+        let Some((_, range)) = self.array(key, &[ValueType::I32, ValueType::U32])? else {
+            return Ok(None);
+        };
         let words = self.bytes[range].as_chunks::<4>().0;
-        Ok(Some(words.iter().map(|&word| i32::from_le_bytes(word)).collect()))
+        Ok(Some(
+            words.iter().map(|&word| i32::from_le_bytes(word)).collect(),
+        ))
     }
 
-    fn array(&self, key: &str, kinds: &[ValueType]) -> Result<Option<(usize, Range<usize>)>, Fault> {
+    fn array(
+        &self,
+        key: &str,
+        kinds: &[ValueType],
+    ) -> Result<Option<(usize, Range<usize>)>, Fault> {
         match self.entries.get(key) {
             None => Ok(None),
-            Some(Value::Array { kind, len, range }) if kinds.contains(kind) => Ok(Some((*len, range.clone()))),
+            Some(Value::Array { kind, len, range }) if kinds.contains(kind) => {
+                Ok(Some((*len, range.clone())))
+            }
             Some(_) => Err(wrong_type(key, "a list of the expected type")),
         }
     }

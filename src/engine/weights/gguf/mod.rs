@@ -45,7 +45,11 @@ impl Gguf {
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         let (metadata, tensors) = parse(file.bytes()).map_err(|fault| Error::file(path, fault))?;
-        Ok(Self { file, metadata, tensors })
+        Ok(Self {
+            file,
+            metadata,
+            tensors,
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -59,7 +63,9 @@ impl Gguf {
 
     /// Shape of a tensor.
     pub fn shape_of(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|(info, _)| info.shape.as_slice())
+        self.tensors
+            .get(name)
+            .map(|(info, _)| info.shape.as_slice())
     }
 
     /// An error about this file.
@@ -95,8 +101,9 @@ fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
     let start = (cursor.position() as u64).next_multiple_of(alignment);
     let mut tensors = HashMap::new();
     for (name, info) in infos {
-        let range =
-            info.range(start, alignment, bytes.len() as u64).map_err(|fault| format!("tensor {name}: {fault}"))?;
+        let range = info
+            .range(start, alignment, bytes.len() as u64)
+            .map_err(|fault| format!("tensor {name}: {fault}"))?;
         tensors.insert(name, (info, range));
     }
     Ok((metadata, tensors))
@@ -113,7 +120,11 @@ fn read_header(cursor: &mut Cursor) -> Result<(u64, u64), Fault> {
         version if matches!(version.swap_bytes(), 1..=3) => {
             return Err("a big-endian GGUF file, which skiplens does not read".into());
         }
-        version => return Err(format!("GGUF version {version}; skiplens reads versions 2 and 3")),
+        version => {
+            return Err(format!(
+                "GGUF version {version}; skiplens reads versions 2 and 3"
+            ));
+        }
     }
     let tensors = cursor.u64("tensor count")?;
     let entries = cursor.u64("metadata count")?;
@@ -138,7 +149,10 @@ fn read_metadata(cursor: &mut Cursor, count: u64) -> Result<Entries, Fault> {
     Ok(entries)
 }
 
-fn read_tensor_infos(cursor: &mut Cursor, count: u64) -> Result<HashMap<String, TensorInfo>, Fault> {
+fn read_tensor_infos(
+    cursor: &mut Cursor,
+    count: u64,
+) -> Result<HashMap<String, TensorInfo>, Fault> {
     let mut infos = HashMap::new();
     for _ in 0..count {
         let (name, info) = TensorInfo::read(cursor)?;
@@ -152,7 +166,9 @@ fn read_tensor_infos(cursor: &mut Cursor, count: u64) -> Result<HashMap<String, 
 
 /// The format asks for a multiple of 8 and ggml for a power of two; both together keep every element aligned.
 fn alignment(metadata: &Entries) -> Result<u64, Fault> {
-    let Some(value) = metadata.get("general.alignment") else { return Ok(DEFAULT_ALIGNMENT) };
+    let Some(value) = metadata.get("general.alignment") else {
+        return Ok(DEFAULT_ALIGNMENT);
+    };
     let sound = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
     value
         .as_unsigned()

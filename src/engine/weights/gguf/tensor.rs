@@ -27,28 +27,47 @@ impl TensorInfo {
         let name = cursor.short_string(MAX_NAME, "tensor name")?.to_owned();
         let dims = cursor.u32("number of dimensions")?;
         if dims == 0 || dims > MAX_DIMS {
-            return Err(format!("tensor {name} has {dims} dimensions, not 1 to {MAX_DIMS}"));
+            return Err(format!(
+                "tensor {name} has {dims} dimensions, not 1 to {MAX_DIMS}"
+            ));
         }
         let mut shape = Vec::with_capacity(dims as usize);
         for _ in 0..dims {
             shape.push(usize::try_from(cursor.u64("dimension")?).map_err(|e| e.to_string())?);
         }
         shape.reverse();
-        let dtype = tensor_type(cursor.u32("tensor type")?).map_err(|what| format!("tensor {name} is {what}"))?;
+        let dtype = tensor_type(cursor.u32("tensor type")?)
+            .map_err(|what| format!("tensor {name} is {what}"))?;
         let offset = cursor.u64("tensor offset")?;
         let size = byte_size(&shape, dtype).ok_or_else(|| {
-            format!("tensor {name}: no {} tensor can have the shape {shape:?}", super::type_name(dtype))
+            format!(
+                "tensor {name}: no {} tensor can have the shape {shape:?}",
+                super::type_name(dtype)
+            )
         })?;
-        Ok((name, Self { shape, dtype, offset, size }))
+        Ok((
+            name,
+            Self {
+                shape,
+                dtype,
+                offset,
+                size,
+            },
+        ))
     }
 
     /// Where the elements lie in a file of `length` bytes whose data begin at `start`.
     pub fn range(&self, start: u64, alignment: u64, length: u64) -> Result<Range<usize>, Fault> {
         if !self.offset.is_multiple_of(alignment) {
-            return Err(format!("offset {} is not a multiple of the alignment {alignment}", self.offset));
+            return Err(format!(
+                "offset {} is not a multiple of the alignment {alignment}",
+                self.offset
+            ));
         }
         let begin = start.checked_add(self.offset);
-        let end = begin.and_then(|begin| begin.checked_add(self.size)).filter(|&end| end <= length);
+        let end = begin
+            .and_then(|begin| begin.checked_add(self.size))
+            .filter(|&end| end <= length);
         match (begin, end) {
             (Some(begin), Some(end)) => Ok(begin as usize..end as usize),
             _ => Err(format!(
@@ -65,8 +84,13 @@ pub fn byte_size(shape: &[usize], dtype: GgmlDType) -> Option<u64> {
     if !shape.last()?.is_multiple_of(block) {
         return None;
     }
-    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n > 0)?;
-    (count / block).checked_mul(dtype.type_size()).map(|n| n as u64)
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n > 0)?;
+    (count / block)
+        .checked_mul(dtype.type_size())
+        .map(|n| n as u64)
 }
 
 /// The type of that number in ggml, or what it is called where we cannot read it.

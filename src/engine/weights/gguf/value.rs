@@ -24,8 +24,12 @@ pub enum ValueType {
 impl ValueType {
     pub fn from_u32(number: u32) -> Result<Self, Fault> {
         use ValueType::*;
-        const ALL: [ValueType; 13] = [U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64];
-        ALL.get(number as usize).copied().ok_or_else(|| format!("metadata of unknown type {number}"))
+        const ALL: [ValueType; 13] = [
+            U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64,
+        ];
+        ALL.get(number as usize)
+            .copied()
+            .ok_or_else(|| format!("metadata of unknown type {number}"))
     }
 
     /// Bytes of one value; none for strings and arrays, which say their own length.
@@ -82,7 +86,11 @@ impl Value {
         let kind = ValueType::from_u32(cursor.u32(key)?)?;
         let len = cursor.u64(key)?;
         let range = cursor.skip_elements(kind, len, key, 0)?;
-        Ok(Self::Array { kind, len: len as usize, range })
+        Ok(Self::Array {
+            kind,
+            len: len as usize,
+            range,
+        })
     }
 
     /// As a count: any integer that is not negative.

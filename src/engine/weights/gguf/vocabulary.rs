@@ -2,7 +2,9 @@
 
 use super::{Fault, Gguf, Metadata};
 use crate::engine::Result;
-use crate::engine::text::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary, turn_ends};
+use crate::engine::text::{
+    GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary, turn_ends,
+};
 
 /// Read vocabulary and chat template.
 pub fn read_text(gguf: &Gguf) -> Result<TextParts> {
@@ -30,9 +32,14 @@ pub fn read_end_tokens(gguf: &Gguf, text: &TextParts) -> Result<Vec<u32>> {
 fn read_parts(meta: Metadata) -> Result<TextParts, Fault> {
     let vocabulary = read_vocabulary(meta)?;
     let name_of = |key: &str| -> Result<Option<String>, Fault> {
-        let Some(id) = meta.token_id(key)? else { return Ok(None) };
+        let Some(id) = meta.token_id(key)? else {
+            return Ok(None);
+        };
         let token = vocabulary.tokens.get(id as usize);
-        token.cloned().map(Some).ok_or_else(|| format!("{key} is {id}, outside of the vocabulary"))
+        token
+            .cloned()
+            .map(Some)
+            .ok_or_else(|| format!("{key} is {id}, outside of the vocabulary"))
     };
     let bos_token = name_of("tokenizer.ggml.bos_token_id")?;
     let eos_token = name_of("tokenizer.ggml.eos_token_id")?;
@@ -48,24 +55,43 @@ fn read_parts(meta: Metadata) -> Result<TextParts, Fault> {
 }
 
 fn read_vocabulary(meta: Metadata) -> Result<GgufVocabulary, Fault> {
-    let tokens = meta.strings("tokenizer.ggml.tokens")?.ok_or("tokenizer.ggml.tokens is missing")?;
+    let tokens = meta
+        .strings("tokenizer.ggml.tokens")?
+        .ok_or("tokenizer.ggml.tokens is missing")?;
     let kinds = match meta.integers("tokenizer.ggml.token_type")? {
         Some(kinds) => kinds.into_iter().map(TokenKind::from_ggml).collect(),
         None => vec![TokenKind::Normal; tokens.len()],
     };
     let merging = match meta.string("tokenizer.ggml.model")? {
         Some("gpt2") => TokenMerging::Ranked {
-            merges: meta.strings("tokenizer.ggml.merges")?.ok_or("tokenizer.ggml.merges is missing")?,
-            split: meta.string("tokenizer.ggml.pre")?.unwrap_or("default").to_owned(),
+            merges: meta
+                .strings("tokenizer.ggml.merges")?
+                .ok_or("tokenizer.ggml.merges is missing")?,
+            split: meta
+                .string("tokenizer.ggml.pre")?
+                .unwrap_or("default")
+                .to_owned(),
         },
         Some("llama") => TokenMerging::Scored {
-            scores: meta.floats("tokenizer.ggml.scores")?.ok_or("tokenizer.ggml.scores is missing")?,
-            add_space_prefix: meta.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
+            scores: meta
+                .floats("tokenizer.ggml.scores")?
+                .ok_or("tokenizer.ggml.scores is missing")?,
+            add_space_prefix: meta
+                .flag("tokenizer.ggml.add_space_prefix")?
+                .unwrap_or(true),
         },
-        Some(other) => return Err(format!("a tokenizer of the kind {other:?}; skiplens reads gpt2 and llama")),
+        Some(other) => {
+            return Err(format!(
+                "a tokenizer of the kind {other:?}; skiplens reads gpt2 and llama"
+            ));
+        }
         None => return Err("tokenizer.ggml.model is missing".into()),
     };
-    let vocabulary = GgufVocabulary { tokens, kinds, merging };
+    let vocabulary = GgufVocabulary {
+        tokens,
+        kinds,
+        merging,
+    };
     vocabulary.check()?;
     Ok(vocabulary)
 }

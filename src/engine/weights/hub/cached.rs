@@ -20,19 +20,32 @@ pub struct CachedModel {
 
 /// The Llamas in the cache, by name. A cache that cannot be read holds none.
 pub fn cached_models() -> Vec<CachedModel> {
-    Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default()
+    Hub::from_env()
+        .map(|hub| hub.cached_models())
+        .unwrap_or_default()
 }
 
 impl Hub {
     /// The Llamas in this cache, by name.
     pub fn cached_models(&self) -> Vec<CachedModel> {
-        let entries = std::fs::read_dir(&self.cache).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&self.cache)
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut models: Vec<CachedModel> = entries
             .filter_map(|entry| {
-                let id = entry.file_name().to_str()?.strip_prefix("models--")?.replacen("--", "/", 1);
+                let id = entry
+                    .file_name()
+                    .to_str()?
+                    .strip_prefix("models--")?
+                    .replacen("--", "/", 1);
                 let path = self.cached(&HubModel::parse(&id)?)?;
                 let is_llama = path.is_file() || names_llama(&path.join("config.json"));
-                is_llama.then(|| CachedModel { id, bytes: size_of(&path), path })
+                is_llama.then(|| CachedModel {
+                    id,
+                    bytes: size_of(&path),
+                    path,
+                })
             })
             .collect();
         models.sort_by(|a, b| a.id.cmp(&b.id));
@@ -46,13 +59,19 @@ impl Hub {
             return Some(folder);
         }
         let files = list(&folder, "");
-        let names: Vec<&str> = files.iter().map(String::as_str).filter(|name| is_gguf(name)).collect();
+        let names: Vec<&str> = files
+            .iter()
+            .map(String::as_str)
+            .filter(|name| is_gguf(name))
+            .collect();
         model.choose_gguf(&names).map(|file| folder.join(file))
     }
 
     /// The folder of the newest known revision.
     pub(super) fn snapshot(&self, repository: &str) -> Option<PathBuf> {
-        let root = self.cache.join(Repo::model(repository.to_owned()).folder_name());
+        let root = self
+            .cache
+            .join(Repo::model(repository.to_owned()).folder_name());
         let commit = std::fs::read_to_string(root.join("refs/main")).ok()?;
         let folder = root.join("snapshots").join(commit.trim());
         folder.is_dir().then_some(folder)
@@ -71,7 +90,10 @@ fn is_complete(folder: &Path) -> bool {
 
 fn names_llama(config: &Path) -> bool {
     let json = read_json(config).ok().flatten().unwrap_or_default();
-    json.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str) == Some("LlamaForCausalLM")
+    json.get("architectures")
+        .and_then(|list| list.get(0))
+        .and_then(Value::as_str)
+        == Some("LlamaForCausalLM")
 }
 
 /// Paths of the files of a folder and of the folders in it, two levels deep.
@@ -81,7 +103,9 @@ fn list(folder: &Path, prefix: &str) -> Vec<String> {
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         match entry.path() {
             path if path.is_file() => files.push(name),
-            path if path.is_dir() && prefix.matches('/').count() < 2 => files.extend(list(&path, &format!("{name}/"))),
+            path if path.is_dir() && prefix.matches('/').count() < 2 => {
+                files.extend(list(&path, &format!("{name}/")))
+            }
             _ => {}
         }
     }
@@ -92,5 +116,12 @@ fn list(folder: &Path, prefix: &str) -> Vec<String> {
 /// Bytes of a file, or of all files of a folder.
 fn size_of(path: &Path) -> u64 {
     let file = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if path.is_file() { file(path) } else { list(path, "").iter().map(|name| file(&path.join(name))).sum() }
+    if path.is_file() {
+        file(path)
+    } else {
+        list(path, "")
+            .iter()
+            .map(|name| file(&path.join(name)))
+            .sum()
+    }
 }

@@ -28,8 +28,12 @@ impl Hub {
         progress(&format!("asking for {}", model.repository), None);
         let repo = self.repository(model)?;
         let info = repo.info().map_err(|e| self.trouble(model, e))?;
-        let files: Vec<&str> =
-            info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|f| is_safe_path(f)).collect();
+        let files: Vec<&str> = info
+            .siblings
+            .iter()
+            .map(|file| file.rfilename.as_str())
+            .filter(|f| is_safe_path(f))
+            .collect();
         let mut fetch = |name: &str| self.fetch_file(&repo, model, name, progress);
         if model.file.is_none() && (files.contains(&SINGLE_FILE) || files.contains(&INDEX_FILE)) {
             return self.download_folder(&files, &mut fetch);
@@ -41,7 +45,11 @@ impl Hub {
     }
 
     /// The small files first, so that a model we cannot run is refused before its weights are downloaded.
-    fn download_folder(&self, files: &[&str], fetch: &mut dyn FnMut(&str) -> Result<PathBuf>) -> Result<PathBuf> {
+    fn download_folder(
+        &self,
+        files: &[&str],
+        fetch: &mut dyn FnMut(&str) -> Result<PathBuf>,
+    ) -> Result<PathBuf> {
         let config_path = fetch("config.json")?;
         let json = read_json(&config_path)?.unwrap_or_default();
         config::parse(&json, &config_path)?;
@@ -71,28 +79,55 @@ impl Hub {
     }
 
     /// A file's place in the cache, after downloading it if it was not there.
-    fn fetch_file(&self, repo: &ApiRepo, model: &HubModel, name: &str, progress: &mut Progress) -> Result<PathBuf> {
-        let cached = self.snapshot(&model.repository).map(|folder| folder.join(name)).filter(|path| path.is_file());
+    fn fetch_file(
+        &self,
+        repo: &ApiRepo,
+        model: &HubModel,
+        name: &str,
+        progress: &mut Progress,
+    ) -> Result<PathBuf> {
+        let cached = self
+            .snapshot(&model.repository)
+            .map(|folder| folder.join(name))
+            .filter(|path| path.is_file());
         if let Some(path) = cached {
             return Ok(path);
         }
         let stage = format!("downloading {name}");
         progress(&stage, Some(0.0));
-        let meter = Meter { stage, progress, done: 0, total: 0, reported: Instant::now() };
-        repo.download_with_progress(name, meter).map_err(|e| self.trouble(model, e))
+        let meter = Meter {
+            stage,
+            progress,
+            done: 0,
+            total: 0,
+            reported: Instant::now(),
+        };
+        repo.download_with_progress(name, meter)
+            .map_err(|e| self.trouble(model, e))
     }
 
     fn trouble(&self, model: &HubModel, error: hf_hub::api::sync::ApiError) -> Error {
-        let trouble = Trouble { model, endpoint: &self.endpoint, has_token: self.token.is_some() };
+        let trouble = Trouble {
+            model,
+            endpoint: &self.endpoint,
+            has_token: self.token.is_some(),
+        };
         explain(&trouble, error)
     }
 }
 
 fn no_weights(model: &HubModel, files: &[&str]) -> Error {
     let ggufs: Vec<_> = files.iter().copied().filter(|file| is_gguf(file)).collect();
-    let held = if ggufs.is_empty() { "no safetensors and no GGUF files".into() } else { ggufs.join(", ") };
+    let held = if ggufs.is_empty() {
+        "no safetensors and no GGUF files".into()
+    } else {
+        ggufs.join(", ")
+    };
     Error::Model(match &model.file {
-        None => format!("{} holds no weights that skiplens reads: {held}", model.repository),
+        None => format!(
+            "{} holds no weights that skiplens reads: {held}",
+            model.repository
+        ),
         Some(FileChoice::Path(file) | FileChoice::Tag(file)) => {
             format!("{} holds no GGUF file {file}: {held}", model.repository)
         }
@@ -118,7 +153,10 @@ impl hf_hub::api::Progress for Meter<'_, '_> {
         self.done += size;
         if self.reported.elapsed() >= Duration::from_millis(50) {
             self.reported = Instant::now();
-            (self.progress)(&self.stage, (self.total > 0).then(|| self.done as f32 / self.total as f32));
+            (self.progress)(
+                &self.stage,
+                (self.total > 0).then(|| self.done as f32 / self.total as f32),
+            );
         }
     }
 

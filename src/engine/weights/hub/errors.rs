@@ -24,9 +24,16 @@ pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
                 path.display()
             )
         }
-        ApiError::IoError(error) => format!("downloading {model} was interrupted: {error}; try again to continue it"),
-        ApiError::InvalidResume => format!("what the cache holds of {model} is damaged; remove it and try again"),
-        other => format!("{} gave an answer about {model} that makes no sense: {other}", trouble.endpoint),
+        ApiError::IoError(error) => {
+            format!("downloading {model} was interrupted: {error}; try again to continue it")
+        }
+        ApiError::InvalidResume => {
+            format!("what the cache holds of {model} is damaged; remove it and try again")
+        }
+        other => format!(
+            "{} gave an answer about {model} that makes no sense: {other}",
+            trouble.endpoint
+        ),
     })
 }
 
@@ -38,7 +45,9 @@ impl Trouble<'_> {
             ureq::Error::StatusCode(404) => {
                 format!("there is no {} at {endpoint}; check its name", self.model)
             }
-            ureq::Error::StatusCode(429) => format!("{endpoint} asks to slow down; try again in some minutes"),
+            ureq::Error::StatusCode(429) => {
+                format!("{endpoint} asks to slow down; try again in some minutes")
+            }
             ureq::Error::StatusCode(code) => {
                 format!("{endpoint} answered {code} when asked for {model}; try again later")
             }
@@ -59,7 +68,11 @@ impl Trouble<'_> {
                  and see at https://huggingface.co/settings/tokens that the token may read gated repositories"
             );
         }
-        let what = if known_model(model).is_some() { "gated" } else { "gated, private or does not exist" };
+        let what = if known_model(model).is_some() {
+            "gated"
+        } else {
+            "gated, private or does not exist"
+        };
         format!(
             "{model} is {what}. Request access at {page}, then log in: run `hf auth login`, or \
              set HF_TOKEN to a token from https://huggingface.co/settings/tokens"

@@ -27,17 +27,27 @@ impl Hub {
     /// By the variables that all programs of the hub know: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
     /// `HF_HUB_OFFLINE`.
     pub fn from_env() -> Result<Self> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let variable = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.trim().is_empty())
+        };
         let home = match variable("HF_HOME") {
             Some(home) => PathBuf::from(home),
             None => default_home()?,
         };
-        let logged_in = || std::fs::read_to_string(home.join("token")).ok().filter(|token| !token.trim().is_empty());
+        let logged_in = || {
+            std::fs::read_to_string(home.join("token"))
+                .ok()
+                .filter(|token| !token.trim().is_empty())
+        };
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         Ok(Self {
             cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token: variable("HF_TOKEN").or_else(logged_in).map(|token| token.trim().to_owned()),
+            token: variable("HF_TOKEN")
+                .or_else(logged_in)
+                .map(|token| token.trim().to_owned()),
             offline: variable("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
         })
     }
@@ -58,12 +68,17 @@ impl Hub {
 }
 
 fn default_home() -> Result<PathBuf> {
-    let base = directories::BaseDirs::new()
-        .ok_or_else(|| Error::Model("there is no home folder for the cache of the hub; set HF_HOME".into()))?;
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| base.home_dir().join(".cache"), PathBuf::from);
+    let base = directories::BaseDirs::new().ok_or_else(|| {
+        Error::Model("there is no home folder for the cache of the hub; set HF_HOME".into())
+    })?;
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| base.home_dir().join(".cache"), PathBuf::from);
     Ok(cache.join("huggingface"))
 }
 
 fn is_true(value: &str) -> bool {
-    matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
+    matches!(
+        value.trim().to_ascii_lowercase().as_str(),
+        "1" | "true" | "yes" | "on"
+    )
 }

@@ -22,12 +22,18 @@ pub enum FileChoice {
 impl HubModel {
     /// A repository as a whole.
     pub fn repository(id: &str) -> Self {
-        Self { repository: id.to_owned(), file: None }
+        Self {
+            repository: id.to_owned(),
+            file: None,
+        }
     }
 
     /// From `org/name`, `org/name:TAG`, `org/name/path.gguf`, or the address of a repository.
     pub fn parse(name: &str) -> Option<Self> {
-        let name = name.strip_prefix("https://huggingface.co/").unwrap_or(name).trim_end_matches('/');
+        let name = name
+            .strip_prefix("https://huggingface.co/")
+            .unwrap_or(name)
+            .trim_end_matches('/');
         let (name, tag) = match name.split_once(':') {
             Some((name, tag)) => (name, Some(tag)),
             None => (name, None),
@@ -50,15 +56,25 @@ impl HubModel {
     pub fn choose_gguf<'a>(&self, files: &[&'a str]) -> Option<&'a str> {
         const PREFERRED: [&str; 7] = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "BF16", "F16"];
         // A model in several GGUF files is not for us.
-        let whole: Vec<&str> = files.iter().copied().filter(|f| is_gguf(f) && !f.contains("-of-")).collect();
+        let whole: Vec<&str> = files
+            .iter()
+            .copied()
+            .filter(|f| is_gguf(f) && !f.contains("-of-"))
+            .collect();
         let tagged = |tag: &str| {
             let tag = tag.to_ascii_lowercase();
-            whole.iter().copied().find(|file| file.to_ascii_lowercase().contains(&tag))
+            whole
+                .iter()
+                .copied()
+                .find(|file| file.to_ascii_lowercase().contains(&tag))
         };
         match &self.file {
             Some(FileChoice::Path(path)) => files.iter().copied().find(|file| file == path),
             Some(FileChoice::Tag(tag)) => tagged(tag),
-            None => PREFERRED.iter().find_map(|tag| tagged(tag)).or(whole.first().copied()),
+            None => PREFERRED
+                .iter()
+                .find_map(|tag| tagged(tag))
+                .or(whole.first().copied()),
         }
     }
 }
@@ -86,7 +102,9 @@ fn is_plain(part: &str) -> bool {
 
 /// Whether a path from elsewhere stays inside of its folder.
 pub fn is_safe_path(path: &str) -> bool {
-    path.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0']))
+    path.split('/').all(|part| {
+        !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0'])
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +113,12 @@ mod tests {
 
     #[test]
     fn files_are_chosen() {
-        let files = ["README.md", "m-Q4_K_M.gguf", "m-q8_0.gguf", "m-F16-00001-of-00002.gguf"];
+        let files = [
+            "README.md",
+            "m-Q4_K_M.gguf",
+            "m-q8_0.gguf",
+            "m-F16-00001-of-00002.gguf",
+        ];
         let choose = |name: &str| HubModel::parse(name).unwrap().choose_gguf(&files);
         assert_eq!(choose("a/b"), Some("m-q8_0.gguf"));
         assert_eq!(choose("a/b:q4_k_m"), Some("m-Q4_K_M.gguf"));

@@ -21,13 +21,17 @@ use std::path::Path;
 pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
     let config_path = folder.join("config.json");
     let json = read_json(&config_path)?.ok_or_else(|| {
-        Error::Model(format!("{}: neither a config.json nor a GGUF file is in this folder", folder.display()))
+        Error::Model(format!(
+            "{}: neither a config.json nor a GGUF file is in this folder",
+            folder.display()
+        ))
     })?;
     let config = config::parse(&json, &config_path)?;
     let tensors = SafetensorsSource::open(folder, &config, dtype)?;
     let config = LlamaConfig {
         // Some files say "not tied" and yet hold one matrix only.
-        tie_word_embeddings: config.tie_word_embeddings || tensors.shape("output.weight")?.is_none(),
+        tie_word_embeddings: config.tie_word_embeddings
+            || tensors.shape("output.weight")?.is_none(),
         ..config
     };
     shapes::check(&tensors, &config).map_err(|fault| Error::file(folder, fault))?;
@@ -46,10 +50,24 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
 /// The name of the repository if the folder lies in the hub's cache, or else that of the folder.
 fn name_of(folder: &Path, config: &Value) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let repository =
-        |part: &std::path::Component| Some(part.as_os_str().to_str()?.strip_prefix("models--")?.replace("--", "/"));
+    let repository = |part: &std::path::Component| {
+        Some(
+            part.as_os_str()
+                .to_str()?
+                .strip_prefix("models--")?
+                .replace("--", "/"),
+        )
+    };
     let in_cache = real.components().rev().find_map(|part| repository(&part));
-    let named = || config.get("_name_or_path")?.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-    let own = real.file_name().map(|name| name.to_string_lossy().into_owned());
+    let named = || {
+        config
+            .get("_name_or_path")?
+            .as_str()
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+    };
+    let own = real
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     in_cache.or(own).or_else(named).unwrap_or_default()
 }

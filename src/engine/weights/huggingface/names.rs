@@ -40,10 +40,19 @@ mod tests {
 
     #[test]
     fn names_are_mapped() {
-        assert_eq!(to_gguf("model.layers.12.self_attn.q_proj.weight").unwrap(), "blk.12.attn_q.weight");
+        assert_eq!(
+            to_gguf("model.layers.12.self_attn.q_proj.weight").unwrap(),
+            "blk.12.attn_q.weight"
+        );
         assert_eq!(to_gguf("lm_head.weight").unwrap(), "output.weight");
-        assert_eq!(to_gguf("model.layers.0.mlp.down_proj.bias").unwrap(), "blk.0.ffn_down.bias");
-        assert_eq!(to_gguf("model.layers.0.self_attn.rotary_emb.inv_freq"), None);
+        assert_eq!(
+            to_gguf("model.layers.0.mlp.down_proj.bias").unwrap(),
+            "blk.0.ffn_down.bias"
+        );
+        assert_eq!(
+            to_gguf("model.layers.0.self_attn.rotary_emb.inv_freq"),
+            None
+        );
         assert_eq!(to_gguf("model.layers.x.mlp.up_proj.weight"), None);
     }
 

@@ -28,7 +28,11 @@ impl Shard {
         check_header(file.bytes()).map_err(|fault| Error::file(path, fault))?;
         let (length, header) = SafeTensors::read_metadata(file.bytes())
             .map_err(|e| Error::file(path, format!("damaged safetensors header: {e}")))?;
-        Ok(Self { file, header, start: LENGTH_BYTES + length })
+        Ok(Self {
+            file,
+            header,
+            start: LENGTH_BYTES + length,
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -50,8 +54,15 @@ impl Shard {
             let (begin, end) = info.data_offsets;
             Some(self.start.checked_add(begin)?..self.start.checked_add(end)?)
         });
-        let outside = || Error::file(self.path(), format!("tensor {name} lies outside of the file"));
-        range.and_then(|range| self.file.bytes().get(range)).ok_or_else(outside)
+        let outside = || {
+            Error::file(
+                self.path(),
+                format!("tensor {name} lies outside of the file"),
+            )
+        };
+        range
+            .and_then(|range| self.file.bytes().get(range))
+            .ok_or_else(outside)
     }
 }
 
@@ -66,16 +77,23 @@ struct Entry {
 /// Check lengths and offsets against the size of the file. The library checks the rest, but adds offsets unguarded.
 fn check_header(bytes: &[u8]) -> Result<(), String> {
     let size = bytes.len() as u64;
-    let length = bytes.first_chunk::<LENGTH_BYTES>().map(|length| u64::from_le_bytes(*length));
+    let length = bytes
+        .first_chunk::<LENGTH_BYTES>()
+        .map(|length| u64::from_le_bytes(*length));
     let length = length.ok_or("not a safetensors file: shorter than its header's length")?;
     if length > MAX_HEADER || length > size - LENGTH_BYTES as u64 {
-        return Err(format!("not a safetensors file, or truncated: a header of {length} bytes in a file of {size}"));
+        return Err(format!(
+            "not a safetensors file, or truncated: a header of {length} bytes in a file of {size}"
+        ));
     }
     let header = &bytes[LENGTH_BYTES..LENGTH_BYTES + length as usize];
     let entries: HashMap<String, Entry> =
         serde_json::from_slice(header).map_err(|e| format!("damaged safetensors header: {e}"))?;
     for (name, entry) in &entries {
-        if let Some((begin, end)) = entry.data_offsets.filter(|(begin, end)| begin > end || *end > size) {
+        if let Some((begin, end)) = entry
+            .data_offsets
+            .filter(|(begin, end)| begin > end || *end > size)
+        {
             return Err(format!(
                 "tensor {name} claims the bytes {begin} to {end} of a file of {size}; is it complete?"
             ));

@@ -28,12 +28,19 @@ pub fn find_shards(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Names of the files that the index lists; none without an index.
 pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>> {
     let index = folder.join(INDEX_FILE);
-    let Some(json) = read_json(&index)? else { return Ok(None) };
+    let Some(json) = read_json(&index)? else {
+        return Ok(None);
+    };
     let map = json.get("weight_map").and_then(|map| map.as_object());
-    let map = map.filter(|map| !map.is_empty()).ok_or_else(|| Error::file(&index, "weight_map is missing"))?;
+    let map = map
+        .filter(|map| !map.is_empty())
+        .ok_or_else(|| Error::file(&index, "weight_map is missing"))?;
     let name = |value: &serde_json::Value| match value.as_str() {
         Some(name) if is_mere_name(name) => Ok(name.to_owned()),
-        _ => Err(Error::file(&index, format!("{value} is not a file of this folder"))),
+        _ => Err(Error::file(
+            &index,
+            format!("{value} is not a file of this folder"),
+        )),
     };
     map.values().map(name).collect::<Result<_>>().map(Some)
 }
@@ -41,11 +48,19 @@ pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>> {
 /// A shard must lie in the folder itself, whatever the index says.
 fn is_mere_name(name: &str) -> bool {
     let mut parts = Path::new(name).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+    matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    )
 }
 
 fn present(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
-    let missing = || Error::file(folder.join(INDEX_FILE), format!("{name} is missing; is the download complete?"));
+    let missing = || {
+        Error::file(
+            folder.join(INDEX_FILE),
+            format!("{name} is missing; is the download complete?"),
+        )
+    };
     path.exists().then_some(path).ok_or_else(missing)
 }

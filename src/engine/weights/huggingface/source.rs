@@ -23,7 +23,12 @@ pub struct SafetensorsSource {
 
 impl SafetensorsSource {
     pub fn open(folder: &Path, config: &LlamaConfig, dtype: Dtype) -> Result<Self> {
-        let mut source = Self { shards: Vec::new(), index: HashMap::new(), dtype, head_dim: config.head_dim };
+        let mut source = Self {
+            shards: Vec::new(),
+            index: HashMap::new(),
+            dtype,
+            head_dim: config.head_dim,
+        };
         for path in find_shards(folder)? {
             source.add(Shard::open(&path)?)?;
         }
@@ -36,9 +41,18 @@ impl SafetensorsSource {
     /// Take a file's tensors into the index.
     fn add(&mut self, shard: Shard) -> Result<()> {
         for name in shard.names() {
-            let Some(known) = names::to_gguf(&name) else { continue };
-            if self.index.insert(known, (self.shards.len(), name.clone())).is_some() {
-                return Err(Error::file(shard.path(), format!("tensor {name} occurs twice")));
+            let Some(known) = names::to_gguf(&name) else {
+                continue;
+            };
+            if self
+                .index
+                .insert(known, (self.shards.len(), name.clone()))
+                .is_some()
+            {
+                return Err(Error::file(
+                    shard.path(),
+                    format!("tensor {name} occurs twice"),
+                ));
             }
         }
         self.shards.push(shard);
@@ -47,40 +61,68 @@ impl SafetensorsSource {
 
     /// Whether the rows of a tensor are to be put in another order.
     fn row_order(&self, name: &str) -> Option<usize> {
-        (name.ends_with(".attn_q.weight") || name.ends_with(".attn_k.weight")).then_some(self.head_dim)
+        (name.ends_with(".attn_q.weight") || name.ends_with(".attn_k.weight"))
+            .then_some(self.head_dim)
     }
 }
 
 impl TensorSource for SafetensorsSource {
     fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>> {
-        let Some((nth, inner)) = self.index.get(name) else { return Ok(None) };
+        let Some((nth, inner)) = self.index.get(name) else {
+            return Ok(None);
+        };
         let shard = &self.shards[*nth];
-        let Some(info) = shard.info(inner) else { return Ok(None) };
+        let Some(info) = shard.info(inner) else {
+            return Ok(None);
+        };
         let fault = |fault: String| Error::file(shard.path(), format!("tensor {inner}: {fault}"));
         let dense = dense_type(info.dtype).map_err(fault)?;
         let mut data = Cow::Borrowed(shard.data(inner)?);
         let &[rows, cols] = info.shape.as_slice() else {
             let data = convert::to_f32_bytes(&data, dense);
-            return Ok(Some(RawTensor { shape: info.shape.clone(), dtype: Dense::F32.into(), data: Cow::Owned(data) }));
+            return Ok(Some(RawTensor {
+                shape: info.shape.clone(),
+                dtype: Dense::F32.into(),
+                data: Cow::Owned(data),
+            }));
         };
         if let Some(head_dim) = self.row_order(name) {
             data = Cow::Owned(permute_rows(&data, rows, head_dim).map_err(fault)?);
         }
-        let matrix = Matrix { rows, cols, dense, data };
-        let (dtype, data) = convert::convert(matrix, convert::target(name, self.dtype, dense, cols))?;
-        Ok(Some(RawTensor { shape: info.shape.clone(), dtype, data }))
+        let matrix = Matrix {
+            rows,
+            cols,
+            dense,
+            data,
+        };
+        let (dtype, data) =
+            convert::convert(matrix, convert::target(name, self.dtype, dense, cols))?;
+        Ok(Some(RawTensor {
+            shape: info.shape.clone(),
+            dtype,
+            data,
+        }))
     }
 
     fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {
-        let found = self.index.get(name).and_then(|(nth, inner)| self.shards[*nth].info(inner));
+        let found = self
+            .index
+            .get(name)
+            .and_then(|(nth, inner)| self.shards[*nth].info(inner));
         Ok(found.map(|info| info.shape.clone()))
     }
 }
 
 /// Put the rows of q or k in GGUF's order.
 fn permute_rows(data: &[u8], rows: usize, head_dim: usize) -> Result<Vec<u8>, String> {
-    if rows == 0 || head_dim == 0 || !rows.is_multiple_of(head_dim) || !data.len().is_multiple_of(rows) {
-        return Err(format!("{rows} rows are no whole number of heads of {head_dim}"));
+    if rows == 0
+        || head_dim == 0
+        || !rows.is_multiple_of(head_dim)
+        || !data.len().is_multiple_of(rows)
+    {
+        return Err(format!(
+            "{rows} rows are no whole number of heads of {head_dim}"
+        ));
     }
     let width = data.len() / rows;
     let mut out = Vec::with_capacity(data.len());
@@ -96,6 +138,8 @@ fn dense_type(dtype: FileDtype) -> Result<Dense, String> {
         FileDtype::F32 => Ok(Dense::F32),
         FileDtype::F16 => Ok(Dense::F16),
         FileDtype::BF16 => Ok(Dense::BF16),
-        other => Err(format!("elements of the type {other:?}; skiplens reads F32, F16 and BF16")),
+        other => Err(format!(
+            "elements of the type {other:?}; skiplens reads F32, F16 and BF16"
+        )),
     }
 }

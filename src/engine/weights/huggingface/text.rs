@@ -30,7 +30,10 @@ pub fn read(folder: &Path) -> Result<TextParts> {
 /// A token is a text, or an object with the text in `content`.
 fn token_name(config: &Value, key: &str) -> Option<String> {
     let token = config.get(key)?;
-    token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+    token
+        .as_str()
+        .or_else(|| token.get("content")?.as_str())
+        .map(str::to_owned)
 }
 
 /// A file of its own comes before the configuration, which holds one template or several with names.
@@ -39,7 +42,9 @@ fn chat_template(folder: &Path, config: &Value) -> Result<Option<String>> {
         return Ok(Some(text));
     }
     let file = read_json(&folder.join("chat_template.json"))?.unwrap_or_default();
-    let value = file.get("chat_template").or_else(|| config.get("chat_template"));
+    let value = file
+        .get("chat_template")
+        .or_else(|| config.get("chat_template"));
     Ok(value.and_then(|value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(named) => default_template(named),
@@ -58,12 +63,19 @@ fn default_template(named: &[Value]) -> Option<String> {
 pub fn end_tokens(folder: &Path, config: &Value, vocab_size: usize) -> Result<Vec<u32>> {
     let generation = read_json(&folder.join("generation_config.json"))?.unwrap_or_default();
     let tokenizer_config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
-    let mut ids: Vec<u32> = [config, &generation].into_iter().flat_map(eos_ids).collect();
+    let mut ids: Vec<u32> = [config, &generation]
+        .into_iter()
+        .flat_map(eos_ids)
+        .collect();
     let eos = token_name(&tokenizer_config, "eos_token");
     let added = added_tokens(folder)?;
     let control = || added.iter().map(|(name, id)| (name.as_str(), *id));
     ids.extend(turn_ends(control()));
-    ids.extend(control().filter(|(name, _)| Some(*name) == eos.as_deref()).map(|(_, id)| id));
+    ids.extend(
+        control()
+            .filter(|(name, _)| Some(*name) == eos.as_deref())
+            .map(|(_, id)| id),
+    );
     ids.retain(|&id| (id as usize) < vocab_size);
     ids.sort_unstable();
     ids.dedup();
@@ -96,6 +108,12 @@ fn added_tokens(folder: &Path) -> Result<Vec<(String, u32)>> {
     }
     let path = folder.join("tokenizer.json");
     let text = read_text_file(&path)?.unwrap_or_default();
-    let file: File = serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("damaged JSON: {e}")))?;
-    Ok(file.added_tokens.into_iter().filter(|token| token.special).map(|token| (token.content, token.id)).collect())
+    let file: File = serde_json::from_str(&text)
+        .map_err(|e| Error::file(&path, format!("damaged JSON: {e}")))?;
+    Ok(file
+        .added_tokens
+        .into_iter()
+        .filter(|token| token.special)
+        .map(|token| (token.content, token.id))
+        .collect())
 }
