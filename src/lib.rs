@@ -9,4 +9,5 @@ pub mod engine;
 pub mod eval;
 pub mod folders;
 pub mod transcript;
+pub mod tui;
 pub mod ui;

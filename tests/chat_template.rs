@@ -2,9 +2,9 @@
 
 mod support;
 
+use skiplens::engine::prompt::{Message, Role};
 use skiplens::engine::text::{ChatTemplate, TextParts, Tokenizer, Vocabulary};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
-use skiplens::engine::worker::{Message, Role};
 use std::path::Path;
 
 fn template(source: &str) -> Result<ChatTemplate, skiplens::engine::Error> {

@@ -4,9 +4,9 @@ mod support;
 
 use candle_core::Device;
 use skiplens::engine::model::{Hidden, Llama};
+use skiplens::engine::prompt::{Message, Role};
 use skiplens::engine::text::{ChatTemplate, TextStream, Tokenizer};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
-use skiplens::engine::worker::{Message, Role};
 use std::path::{Path, PathBuf};
 
 fn load(checkpoint: &Checkpoint) -> Llama {

@@ -3,10 +3,12 @@
 mod support;
 
 use candle_core::Device;
-use skiplens::engine::instance::{Instance, Progress};
+use skiplens::engine::Progress;
+use skiplens::engine::loaded_model::LoadedModel;
+use skiplens::engine::loaded_model::ModelRequest;
 use skiplens::engine::weights::hub::{Hub, HubModel};
 use skiplens::engine::weights::{self, Dtype};
-use skiplens::engine::worker::{self, Command, Event, ModelRequest};
+use skiplens::engine::worker::{self, Command, Event};
 use std::path::{Path, PathBuf};
 use support::hub::{FakeHub, REPOSITORY, Served};
 use support::tiny;
@@ -92,9 +94,9 @@ fn a_download_can_be_given_up_and_continued() {
     };
     let (server, cache) = (FakeHub::start(served), tempfile::tempdir().unwrap());
     let hub = client(&server.endpoint, cache.path());
-    let load = move |_: &ModelRequest, progress: Progress<'_>| {
+    let load = move |_: &ModelRequest, progress: &mut Progress| {
         let folder = hub.fetch(&HubModel::repository(REPOSITORY), progress)?;
-        Instance::from_checkpoint(
+        LoadedModel::from_checkpoint(
             &weights::open(&folder, Dtype::Auto)?,
             &Device::Cpu,
             Some(1),

@@ -1,7 +1,7 @@
 //! Everything that can be set: its name, meaning and range.
 
 use super::range::{Kind, Range};
-use crate::engine::worker::ModelInfo;
+use crate::engine::loaded_model::ModelInfo;
 use serde::{Deserialize, Serialize};
 
 /// One adjustable setting.

@@ -8,7 +8,8 @@ use super::talk;
 use super::turn::{Outcome, Pending};
 use super::{loading, race, what_if};
 use crate::engine::decode::{Round, Stats, StopReason, Strategy};
-use crate::engine::worker::{Event, ModelInfo, RunId};
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::worker::{Event, RunId};
 
 /// Take in an event. Those of another run than the present one are late, and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {

@@ -3,8 +3,9 @@
 use super::message::Effect;
 use super::state::{Overlay, Phase, State};
 use super::talk;
+use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::PUBLISHED_MODEL;
-use crate::engine::worker::{Command, ModelRequest};
+use crate::engine::worker::Command;
 
 /// A model that one key loads where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use super::state::{Overlay, State};
 use super::talk;
 use super::turn::{Mode, Outcome, Turn};
 use crate::engine::decode::{Round, StopReason};
-use crate::engine::worker::{Command, Event, Lane, Prompt, RunId};
+use crate::engine::prompt::Prompt;
+use crate::engine::worker::{Command, Event, Lane, RunId};
 
 /// The race that lies over the screen.
 #[derive(Debug, Clone, PartialEq)]

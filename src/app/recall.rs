@@ -5,7 +5,7 @@ use super::state::State;
 use super::turn::{Mode, Outcome, Turn};
 use super::{panel, talk};
 use crate::engine::decode::{Settings, StopReason};
-use crate::engine::worker::{Prompt, Role};
+use crate::engine::prompt::{Prompt, Role};
 use crate::transcript::{self, PromptForm, Session};
 
 /// Take up a session in place of the chat, settings included.

@@ -11,7 +11,8 @@ use super::state::{Phase, Run, State};
 use super::turn::{Mode, Outcome, Turn};
 use super::withdrawn;
 use crate::engine::decode::StopReason;
-use crate::engine::worker::{Command, Message, Prompt, Role, RunId};
+use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::worker::{Command, RunId};
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     match action {

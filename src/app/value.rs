@@ -3,8 +3,8 @@
 use super::control::Control;
 use super::range::Kind;
 use crate::engine::decode::{Controller, Settings, Strategy};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Coupling;
-use crate::engine::worker::ModelInfo;
 
 impl Control {
     /// The value as a number: a toggle is 0 or 1, a choice its index.

@@ -1,9 +1,9 @@
 //! Options that several commands share.
 
 use crate::engine::decode::{Settings, Strategy};
+use crate::engine::loaded_model::ModelRequest;
 use crate::engine::sampling::Coupling;
 use crate::engine::weights::ModelDefaults;
-use crate::engine::worker::ModelRequest;
 use clap::Args;
 
 /// Which model, and how it runs.

@@ -2,8 +2,8 @@
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::output;
-use crate::engine::instance::Instance;
-use crate::engine::worker::{Message, Prompt, Role};
+use crate::engine::loaded_model::LoadedModel;
+use crate::engine::prompt::{Message, Prompt, Role};
 use crate::eval::bench::{self, BenchReport};
 use crate::eval::end_to_end::{self, EndToEnd};
 use clap::Args;
@@ -45,28 +45,28 @@ struct Report {
 
 /// Runs the command.
 pub fn run(args: BenchArgs) -> Result<ExitCode> {
-    let mut instance = Instance::load(&args.model.request(), &mut output::loading_progress())?;
+    let mut loaded = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
     let mut settings = args
         .decoding
-        .settings(instance.info.defaults, instance.info.config.num_layers);
+        .settings(loaded.info.defaults, loaded.info.config.num_layers);
     settings.max_steps = args.decoding.max_steps.unwrap_or(128);
     settings.sampling.sample = args.decoding.sample.unwrap_or(false);
     let message = Message {
         role: Role::User,
         content: args.prompt,
     };
-    let chat = instance.info.has_chat_template;
+    let chat = loaded.info.has_chat_template;
     let prompt = if chat {
         Prompt::Chat(vec![message])
     } else {
         Prompt::Text(message.content)
     };
-    let ids = instance.encode(&prompt)?;
+    let ids = loaded.encode(&prompt)?;
     let budget = Duration::from_secs_f64(args.seconds.clamp(0.0, 3600.0));
-    let phases = bench::measure(instance.decoder.model(), settings.draft_vocab, budget)?;
-    let end_to_end = end_to_end::measure(&mut instance.decoder, &ids, &settings, budget)?;
+    let phases = bench::measure(loaded.decoder.model(), settings.draft_vocab, budget)?;
+    let end_to_end = end_to_end::measure(&mut loaded.decoder, &ids, &settings, budget)?;
     let report = Report {
-        model: instance.info.name,
+        model: loaded.info.name,
         phases,
         end_to_end,
     };

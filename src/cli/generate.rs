@@ -3,8 +3,8 @@
 use super::args::{DecodingArgs, ModelArgs};
 use super::output::{self, ColorChoice, Painter};
 use crate::engine::decode::{Decoder, Phase, Round, Session, Settings, Stats, StopReason, Watch};
-use crate::engine::instance::Instance;
-use crate::engine::worker::{Message, Prompt, Role};
+use crate::engine::loaded_model::LoadedModel;
+use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, Result};
 use clap::Args;
 use color_eyre::eyre;
@@ -48,13 +48,13 @@ pub struct GenerateArgs {
 /// Runs the command. Interrupting it keeps what was generated and ends with status 130.
 pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     let prompt = args.prompt()?;
-    let mut instance = Instance::load(&args.model.request(), &mut output::loading_progress())?;
+    let mut loaded = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
     let mut settings = args
         .decoding
-        .settings(instance.info.defaults, instance.info.config.num_layers);
+        .settings(loaded.info.defaults, loaded.info.config.num_layers);
     settings.detail = args.detail;
-    let ids = instance.encode(&prompt)?;
-    let mut session = instance.decoder.session()?;
+    let ids = loaded.encode(&prompt)?;
+    let mut session = loaded.decoder.session()?;
     let painter = Painter::for_stdout(args.color);
     let mut print = |round: &Round| {
         if args.json {
@@ -64,14 +64,14 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
         }
     };
     let (rounds, stats, stop) = generate(
-        &mut instance.decoder,
+        &mut loaded.decoder,
         &mut session,
         &ids,
         &settings,
         &mut print,
     )?;
     if args.json {
-        let report = output::Report::new(&instance.info, &prompt, &rounds, &stats, &stop);
+        let report = output::Report::new(&loaded.info, &prompt, &rounds, &stats, &stop);
         serde_json::to_writer_pretty(std::io::stdout().lock(), &report)?;
     }
     writeln!(std::io::stdout())?;

@@ -1,13 +1,13 @@
 //! The command line: one file a command. Without a command, the terminal playground opens.
 
-mod args;
+pub(crate) mod args;
 mod bench;
 mod generate;
 mod output;
 mod spelling;
 pub mod transcript;
-pub mod tui;
 
+use crate::tui;
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::{Report, Result};
 use std::process::ExitCode;

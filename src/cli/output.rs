@@ -1,7 +1,8 @@
 //! What commands print: text coloured by origin, the summary, the JSON report, progress.
 
 use crate::engine::decode::{Origin, Round, Settings, Stats, StopReason, Strategy};
-use crate::engine::worker::{ModelInfo, Prompt};
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::prompt::Prompt;
 use crate::transcript::export::{Figures, Token, tokens};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -5,7 +5,6 @@ mod table;
 mod trash;
 
 use super::output::ColorChoice;
-use super::tui;
 use crate::transcript::export::{Format, ansi, words};
 use crate::transcript::palette::Paint;
 use crate::transcript::text::one_line;
@@ -13,6 +12,7 @@ use crate::transcript::{
     Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage,
     write_file,
 };
+use crate::tui;
 use color_eyre::eyre::{Result, bail, eyre};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};

@@ -4,12 +4,15 @@ pub mod cache;
 pub mod config;
 pub mod decode;
 mod error;
-pub mod instance;
 pub mod kernels;
+pub mod loaded_model;
 pub mod model;
+mod progress;
+pub mod prompt;
 pub mod sampling;
 pub mod text;
 pub mod weights;
 pub mod worker;
 
 pub use error::{Error, Result};
+pub use progress::Progress;

@@ -1,7 +1,9 @@
 //! What a caller tells a journal, and the parts that entries are made of.
 
 use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason};
-use crate::engine::worker::{ModelInfo, Prompt, RunId};
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::prompt::Prompt;
+use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened in a session. Turns are counted, not named: the journal gives each its id.

@@ -6,7 +6,8 @@ use super::{
     Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read,
 };
 use crate::engine::decode::{Round, Stats, StopReason};
-use crate::engine::worker::{Message, Prompt, Role, RunId};
+use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::worker::RunId;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Read;

@@ -2,7 +2,8 @@
 
 use super::{Outcome, Run, Session, check};
 use crate::engine::decode::{Round, Stats, StopReason};
-use crate::engine::worker::{Event, Prompt, RunId};
+use crate::engine::prompt::Prompt;
+use crate::engine::worker::{Event, RunId};
 use std::sync::Arc;
 
 /// Longest wait before a user's message, in seconds: nobody wants to sit through the lunch that was taken.

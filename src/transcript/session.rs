@@ -5,7 +5,8 @@ use super::entry::{Lens, ModelRecord, Outcome, PromptForm, RunEnd};
 use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
 use super::text;
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
-use crate::engine::worker::{Message, Prompt, Role, RunId};
+use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
 /// Characters of the first message that make the title of a session without one.

@@ -4,7 +4,7 @@ use super::entry::Detail;
 use super::line::{Line, Moved, RoundLine};
 use super::{Run, Session, Turn};
 use crate::engine::decode::Settings;
-use crate::engine::worker::Role;
+use crate::engine::prompt::Role;
 
 impl Session {
     /// All lines behind the header that make this session again.

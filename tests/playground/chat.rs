@@ -3,7 +3,8 @@
 use super::support::{Harness, answer};
 use skiplens::app::{Control, Effect, Phase};
 use skiplens::engine::decode::Stats;
-use skiplens::engine::worker::{Command, Event, Prompt, Role, RunId};
+use skiplens::engine::prompt::{Prompt, Role};
+use skiplens::engine::worker::{Command, Event, RunId};
 
 #[test]
 fn a_question_is_answered() {

@@ -346,7 +346,7 @@ fn the_system_prompt_is_edited_in_place() {
     h.press("esc");
     h.ask("hi");
     let Some(Command::Generate {
-        prompt: skiplens::engine::worker::Prompt::Chat(messages),
+        prompt: skiplens::engine::prompt::Prompt::Chat(messages),
         ..
     }) = h.commands.last()
     else {

@@ -3,8 +3,9 @@
 use super::support::{Harness, loaded};
 use skiplens::app::hints::Click;
 use skiplens::app::{Action, ModelChoice, Msg, Options, Overlay, Phase, Target};
+use skiplens::engine::loaded_model::ModelRequest;
 use skiplens::engine::weights::PUBLISHED_MODEL;
-use skiplens::engine::worker::{Command, Event, ModelRequest};
+use skiplens::engine::worker::{Command, Event};
 
 const MISSING: &str = "the bundled model skiplens-smollm2-135m.gguf was not found";
 

@@ -4,7 +4,8 @@ use super::support::{Harness, answer, race, round};
 use skiplens::app::race::Verdict;
 use skiplens::app::{Action, Msg, Overlay, Phase, Race};
 use skiplens::engine::decode::{Settings, StopReason};
-use skiplens::engine::worker::{Command, Event, Lane, Message, Prompt, Role, RunId};
+use skiplens::engine::prompt::{Message, Prompt, Role};
+use skiplens::engine::worker::{Command, Event, Lane, RunId};
 
 fn shown(h: &Harness) -> &Race {
     match &h.state.overlay {

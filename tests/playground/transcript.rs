@@ -5,7 +5,8 @@ use crossterm::event::MouseEventKind;
 use ratatui::style::Modifier;
 use skiplens::app::{Effect, Mode, Msg, Pane, Target, TokenRef};
 use skiplens::engine::decode::Origin;
-use skiplens::engine::worker::{Command, Event, Prompt, RunId};
+use skiplens::engine::prompt::Prompt;
+use skiplens::engine::worker::{Command, Event, RunId};
 
 #[test]
 fn the_end_is_followed_only_from_the_end() {

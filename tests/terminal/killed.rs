@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::support;
-use skiplens::engine::worker::Role;
+use skiplens::engine::prompt::Role;
 use skiplens::transcript::{self, Run, Store, Turn, salvage};
 use std::ffi::OsStr;
 use std::path::Path;

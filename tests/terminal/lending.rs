@@ -99,7 +99,7 @@ const CHILD: &str = "SKIPLENS_TEST_PANIC";
 #[test]
 fn in_a_terminal_of_its_own() {
     if std::env::var_os(CHILD).is_some() {
-        let _terminal = skiplens::cli::tui::Terminal::enter(true).expect("a terminal");
+        let _terminal = skiplens::tui::Terminal::enter(true).expect("a terminal");
         panic!("a fault on purpose");
     }
 }

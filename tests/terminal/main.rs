@@ -13,7 +13,8 @@ mod tour;
 
 use session::Session;
 use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
-use skiplens::engine::worker::{Message, Prompt, Role, RunId};
+use skiplens::engine::prompt::{Message, Prompt, Role};
+use skiplens::engine::worker::RunId;
 use skiplens::transcript::{Entry, Journal, RunEnd, Store};
 use std::ffi::OsStr;
 use std::path::Path;

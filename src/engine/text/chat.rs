@@ -3,7 +3,7 @@
 use super::template::unused_character;
 use super::{ChatTemplate, Tokenizer};
 use crate::engine::Result;
-use crate::engine::worker::Message;
+use crate::engine::prompt::Message;
 
 impl Tokenizer {
     /// Ids of a conversation that the template wrote. The template's control tokens are recognised, those in messages

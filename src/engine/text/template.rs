@@ -2,8 +2,8 @@
 
 use super::clock;
 use super::parts::TextParts;
+use crate::engine::prompt::{Message, Role};
 use crate::engine::weights::Checkpoint;
-use crate::engine::worker::{Message, Role};
 use crate::engine::{Error, Result};
 use minijinja::{AutoEscape, Environment, ErrorKind, Value, context};
 

@@ -2,6 +2,7 @@
 
 use super::hub::{Hub, HubModel};
 use super::known::{KNOWN_MODELS, PUBLISHED_MODEL, known_model};
+use crate::engine::Progress;
 use crate::engine::{Error, Result};
 use crate::folders;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,6 @@ use std::path::{Path, PathBuf};
 pub const BUNDLED_FILE: &str = "skiplens-smollm2-135m.gguf";
 /// Names a folder that holds the bundled model.
 const FOLDER_VARIABLE: &str = "SKIPLENS_MODEL_DIR";
-
-/// Tells people what is being done and how far it is, 0 to 1 where that is known.
-pub type Progress<'a> = dyn FnMut(&str, Option<f32>) + 'a;
 
 /// Find a model, downloading it if need be: a path, an id of the Hugging Face hub (`org/name`, `org/name:Q8_0` or
 /// `org/name/file.gguf` where it holds GGUF files), the name of a known model, or nothing for the bundled one.

@@ -14,7 +14,7 @@ mod shapes;
 pub use dtype::Dtype;
 pub use hub::{CachedModel, cached_models};
 pub use known::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
-pub use locate::{BUNDLED_FILE, Progress, locate};
+pub use locate::{BUNDLED_FILE, locate};
 
 use crate::engine::text::TextParts;
 use crate::engine::{Error, Result, config::LlamaConfig};

@@ -2,9 +2,11 @@
 //! still for minutes.
 
 use super::thread::{Inbox, panic_message};
-use super::{Command, Event, ModelRequest};
+use super::{Command, Event};
+use crate::engine::Progress;
 use crate::engine::Result;
-use crate::engine::instance::{Instance, Progress};
+use crate::engine::loaded_model::LoadedModel;
+use crate::engine::loaded_model::ModelRequest;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -13,17 +15,20 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// How a worker comes to a model.
 pub trait Loader:
-    Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static
+    Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 'static
 {
 }
-impl<F: Fn(&ModelRequest, Progress<'_>) -> Result<Instance> + Send + Sync + 'static> Loader for F {}
+impl<F: Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 'static> Loader
+    for F
+{
+}
 
 /// How long a command may wait while nothing is reported.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// How a load ended.
 pub(super) enum Outcome {
-    Loaded(Box<Instance>),
+    Loaded(Box<LoadedModel>),
     Failed(String),
     /// As [`Command::CancelLoad`] wished.
     Cancelled,
@@ -103,7 +108,7 @@ fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
         }
     };
     let outcome = match catch_unwind(AssertUnwindSafe(|| loader(request, &mut report))) {
-        Ok(Ok(instance)) => Outcome::Loaded(Box::new(instance)),
+        Ok(Ok(loaded)) => Outcome::Loaded(Box::new(loaded)),
         Ok(Err(error)) => Outcome::Failed(error.to_string()),
         Err(panic) if panic.is::<GivenUp>() => return,
         Err(panic) => Outcome::Failed(format!(

@@ -2,12 +2,12 @@
 
 mod generation;
 mod loading;
-mod message;
+mod protocol;
 mod race;
 #[cfg(test)]
 mod tests;
 mod thread;
 
 pub use loading::Loader;
-pub use message::{Command, Event, Lane, Message, ModelInfo, ModelRequest, Prompt, Role, RunId};
+pub use protocol::{Command, Event, Lane, RunId};
 pub use thread::{Worker, spawn, spawn_with};

@@ -1,16 +1,18 @@
 //! The worker as its owner meets it, on a small random model.
 
 use super::*;
+use crate::engine::Progress;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
-use crate::engine::instance::{Instance, Progress};
+use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::model::random;
+use crate::engine::prompt::Prompt;
 use crate::engine::{Error, Result};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use std::time::Duration;
 
-fn instance() -> Result<Instance> {
+fn random_model() -> Result<LoadedModel> {
     let config = LlamaConfig {
         vocab_size: 300,
         hidden_size: 64,
@@ -27,12 +29,12 @@ fn instance() -> Result<Instance> {
     };
     let mut checkpoint = random::checkpoint(&config, GgmlDType::F32, 3)?;
     checkpoint.end_tokens.clear();
-    Instance::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {})
+    LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {})
 }
 
 /// Loads the random model, except when asked for one named `missing`, `endless`, `stalled` or `faulty`.
 fn worker() -> Worker {
-    let worker = spawn_with(|request: &ModelRequest, progress: Progress<'_>| {
+    let worker = spawn_with(|request: &ModelRequest, progress: &mut Progress| {
         match request.model.as_deref() {
             Some("missing") => Err(Error::Model("no such model".into())),
             Some("endless") => loop {
@@ -42,10 +44,10 @@ fn worker() -> Worker {
             Some("stalled") => {
                 progress("downloading", None);
                 std::thread::sleep(Duration::from_secs(3600));
-                instance()
+                random_model()
             }
             Some(_) => panic!("a fault on purpose"),
-            None => instance(),
+            None => random_model(),
         }
     });
     worker.unwrap()

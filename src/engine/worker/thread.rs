@@ -2,10 +2,11 @@
 
 use super::generation::Steering;
 use super::loading::{self, Loader, Outcome};
-use super::{Command, Event, ModelRequest, RunId};
+use super::{Command, Event, RunId};
 use crate::engine::Result;
 use crate::engine::decode::{Costs, Session, Settings, Stats, StopReason};
-use crate::engine::instance::Instance;
+use crate::engine::loaded_model::LoadedModel;
+use crate::engine::loaded_model::ModelRequest;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +26,7 @@ pub struct Worker {
 ///
 /// Fails when the system gives no thread.
 pub fn spawn() -> std::io::Result<Worker> {
-    spawn_with(Instance::load)
+    spawn_with(LoadedModel::load)
 }
 
 /// Starts a worker that loads models in a way of the caller's own.
@@ -92,7 +93,7 @@ impl Inbox {
 }
 
 struct Loaded {
-    instance: Instance,
+    model: LoadedModel,
     session: Session,
     /// The last generation and where in the session's text it begins.
     last: Option<(RunId, usize)>,
@@ -118,10 +119,10 @@ impl Thread {
                     prompt,
                     settings,
                 } => self.steered(run, settings, |steering, loaded| {
-                    let ids = loaded.instance.encode(&prompt)?;
+                    let ids = loaded.model.encode(&prompt)?;
                     loaded.last = Some((run, ids.len()));
                     steering
-                        .generate(&mut loaded.instance.decoder, &mut loaded.session, &ids)
+                        .generate(&mut loaded.model.decoder, &mut loaded.session, &ids)
                         .map(Some)
                 }),
                 Command::Race {
@@ -129,8 +130,8 @@ impl Thread {
                     prompt,
                     settings,
                 } => self.steered(run, settings, |steering, loaded| {
-                    let ids = loaded.instance.encode(&prompt)?;
-                    let decoder = &mut loaded.instance.decoder;
+                    let ids = loaded.model.encode(&prompt)?;
+                    let decoder = &mut loaded.model.decoder;
                     let (mut plain, mut speculative) = (decoder.session()?, decoder.session()?);
                     steering
                         .race(decoder, &mut plain, &mut speculative, &ids)
@@ -161,11 +162,11 @@ impl Thread {
         self.loaded = None;
         let outcome = loading::load(&self.loader, request, &mut self.inbox, &self.events);
         match outcome {
-            Outcome::Loaded(instance) => match instance.decoder.session() {
+            Outcome::Loaded(model) => match model.decoder.session() {
                 Ok(session) => {
-                    self.tell(Event::Loaded(instance.info.clone()));
+                    self.tell(Event::Loaded(model.info.clone()));
                     self.loaded = Some(Loaded {
-                        instance: *instance,
+                        model: *model,
                         session,
                         last: None,
                         costs: None,
@@ -215,7 +216,7 @@ fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
     let Some((_, start)) = loaded.last.filter(|(run, _)| *run == steering.run()) else {
         return Ok(());
     };
-    let decoder = &mut loaded.instance.decoder;
+    let decoder = &mut loaded.model.decoder;
     let costs = match loaded.costs.take() {
         Some(costs) => costs,
         None => decoder.measure_costs(steering.settings().draft_vocab)?,

@@ -1,7 +1,7 @@
 //! JSON: the object that `skiplens generate --json` prints, the conversation, and what else makes up the session.
 
 use crate::engine::decode::{Origin, Round, Stats, StopReason};
-use crate::engine::worker::{Message, Prompt};
+use crate::engine::prompt::{Message, Prompt};
 use crate::transcript::{ModelRecord, Run, Session, text};
 use serde::{Deserialize, Serialize};
 

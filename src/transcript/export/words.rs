@@ -1,7 +1,7 @@
 //! Facts of a session in words, the same in every format.
 
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
-use crate::engine::worker::Role;
+use crate::engine::prompt::Role;
 use crate::transcript::{Outcome, Run, Session, Turn, Zone, moment, text};
 
 /// A share as a percentage, `71.4 %`; `–` for none.

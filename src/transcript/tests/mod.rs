@@ -13,8 +13,9 @@ use crate::engine::decode::{
     Candidate, Controller, Costs, DraftToken, FinalToken, LayerChoice, LensRow, Origin, Round,
     Settings, StopReason, Strategy as Decoding, TokenDetail,
 };
+use crate::engine::prompt::Prompt;
 use crate::engine::sampling::{Coupling, Sampling};
-use crate::engine::worker::{Prompt, RunId};
+use crate::engine::worker::RunId;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -5,7 +5,8 @@ use skiplens::engine::decode::{
     Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats,
     StopReason, Strategy, TokenDetail,
 };
-use skiplens::engine::worker::{Command, Event, ModelInfo, RunId};
+use skiplens::engine::loaded_model::ModelInfo;
+use skiplens::engine::worker::{Command, Event, RunId};
 use std::collections::VecDeque;
 
 /// Answers commands as the worker would, one event at a time.

@@ -3,7 +3,8 @@
 use super::Harness;
 use skiplens::app::turn::{Outcome, Turn};
 use skiplens::app::{Effect, Listed, Mode, Msg, State};
-use skiplens::engine::worker::{Prompt, Role, RunId};
+use skiplens::engine::prompt::{Prompt, Role};
+use skiplens::engine::worker::RunId;
 use skiplens::transcript::line::Header;
 use skiplens::transcript::{
     self, Lens, ModelRecord, Prefill, PromptForm, Run, RunEnd, Session, Summary,

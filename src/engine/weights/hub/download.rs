@@ -1,8 +1,9 @@
 //! Downloading a model into the cache.
 
+use super::Hub;
 use super::errors::{Trouble, explain};
 use super::model::{FileChoice, HubModel, is_gguf, is_safe_path};
-use super::{Hub, Progress};
+use crate::engine::Progress;
 use crate::engine::config::huggingface as config;
 use crate::engine::weights::huggingface::{INDEX_FILE, SINGLE_FILE, read_json, shard_names};
 use crate::engine::{Error, Result};

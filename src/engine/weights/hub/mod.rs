@@ -8,7 +8,7 @@ mod model;
 pub use cached::{CachedModel, cached_models};
 pub use model::HubModel;
 
-use super::locate::Progress;
+use crate::engine::Progress;
 use crate::engine::{Error, Result};
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! Carries effects out. What goes wrong comes back as a message, not as an end.
 
-use super::recorder::Recorder;
-use super::{Driver, files};
+use super::{Driver, config_files};
 use crate::app::{Effect, Msg};
 use crate::transcript;
+use crate::transcript::Recorder;
 use crate::ui::picture;
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, eyre};
@@ -23,7 +23,7 @@ impl Driver {
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
             Effect::SaveConfig(config) => {
-                self.answer(files::save_config(&config).map(|()| None))?
+                self.answer(config_files::save_config(&config).map(|()| None))?
             }
             Effect::BeginSession => {
                 let begun = self.recorder.as_mut().map(Recorder::begin_anew);
@@ -78,7 +78,7 @@ impl Driver {
             .recorder()?
             .map(|recorder| (recorder.store().clone(), recorder.path().to_owned()))
         {
-            Some((store, own)) => self.shelf.search(store, own, ask, search),
+            Some((store, own)) => self.session_search.search(store, own, ask, search),
             None => self.take(Msg::Sessions {
                 ask,
                 listed: Vec::new(),
@@ -94,7 +94,7 @@ impl Driver {
         let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
         let drawn = copy.draw(|frame| drop(self.screen.draw(&self.state, frame)))?;
         let svg = picture(drawn.buffer, self.state.look).svg();
-        let path = files::picture_path(name.as_deref());
+        let path = config_files::picture_path(name.as_deref());
         let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
         self.answer(
             saved
@@ -164,7 +164,7 @@ fn edit(text: &str) -> Result<String> {
     let editor = var("VISUAL")
         .or_else(|| var("EDITOR"))
         .unwrap_or_else(|| "vi".into());
-    let (path, mut file) = files::scratch()?;
+    let (path, mut file) = config_files::scratch()?;
     file.write_all(text.as_bytes())
         .wrap_err_with(|| path.display().to_string())?;
     drop(file);

@@ -1,26 +1,59 @@
 //! A model ready to decode, with all that belongs to it.
 
+use super::config::LlamaConfig;
 use super::decode::Decoder;
 use super::model::Llama;
+use super::progress::Progress;
+use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
-use super::weights::{self, Checkpoint, Dtype};
-use super::worker::{ModelInfo, ModelRequest, Prompt};
+use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
+
 use super::{Error, Result};
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
-/// What loading reports: the stage at hand and how far it is, 0 to 1 where that is known.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, Option<f32>);
+/// A model to load and how.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelRequest {
+    /// A path, a Hugging Face id, or none for the bundled model.
+    pub model: Option<String>,
+    /// `auto`, or what safetensors become at load.
+    pub dtype: Option<String>,
+    /// `auto`, `cpu`, `cuda` or `metal`.
+    pub device: Option<String>,
+    /// Threads of the CPU kernels; none for the physical cores.
+    pub threads: Option<usize>,
+}
+
+/// What the loaded model is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    pub name: String,
+    /// File or folder it came from.
+    pub path: PathBuf,
+    pub config: LlamaConfig,
+    /// Type of most of the weights: `q8_0`, `f16`, …
+    pub dtype: String,
+    /// `cpu×2`, `cuda`, `metal`.
+    pub device: String,
+    /// Bytes that the weights take in memory.
+    pub weight_bytes: u64,
+    pub has_chat_template: bool,
+    #[serde(skip)]
+    pub defaults: ModelDefaults,
+}
 
 /// A loaded model: decoder, chat template and what there is to say of it.
-pub struct Instance {
+pub struct LoadedModel {
     pub decoder: Decoder,
     pub info: ModelInfo,
     template: Option<ChatTemplate>,
 }
 
-impl Instance {
+impl LoadedModel {
     /// Finds, downloads where need be, opens and loads the model of `request`.
-    pub fn load(request: &ModelRequest, progress: Progress<'_>) -> Result<Self> {
+    pub fn load(request: &ModelRequest, progress: &mut Progress) -> Result<Self> {
         let dtype = request
             .dtype
             .as_deref()
@@ -38,7 +71,7 @@ impl Instance {
         checkpoint: &Checkpoint,
         device: &Device,
         threads: Option<usize>,
-        progress: Progress<'_>,
+        progress: &mut Progress,
     ) -> Result<Self> {
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = ChatTemplate::from_checkpoint(checkpoint)?;

@@ -1,22 +1,21 @@
 //! The driver of the playground: it feeds the state with keys, engine events and time, carries effects out, and draws.
 
+mod config_files;
 mod effects;
-mod files;
-mod recorder;
-mod shelf;
+mod session_search;
 mod start;
 mod terminal;
 
 use crate::app::{Msg, Options, State, update};
 use crate::engine::worker::{Command, Event};
-use crate::transcript::Session;
+use crate::transcript::{Recorder, Session};
 use crate::ui::Screen;
 use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
-use recorder::Recorder;
-use shelf::Shelf;
+
+use session_search::SessionSearch;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 use terminal::Signals;
@@ -53,7 +52,7 @@ pub async fn run(
     let mut driver = Driver::new(state, commands, Some(events))?;
     match recorder {
         Ok(recorder) => {
-            shelf::sweep(recorder.store().clone());
+            session_search::sweep(recorder.store().clone());
             driver.recorder = Some(recorder);
         }
         Err(fault) => driver.take(Msg::Wrong(format!("this session is not kept: {fault}")))?,
@@ -91,7 +90,7 @@ struct Driver {
     commands: Sender<Command>,
     /// None where sessions cannot be kept.
     recorder: Option<Recorder>,
-    shelf: Shelf,
+    session_search: SessionSearch,
     /// What searches beside the drawing found.
     found: UnboundedReceiver<Msg>,
     /// None once the engine's thread is gone.
@@ -120,7 +119,7 @@ impl Driver {
             input: EventStream::new(),
             commands,
             recorder: None,
-            shelf: Shelf::new(answers),
+            session_search: SessionSearch::new(answers),
             found,
             events,
             start: Instant::now(),

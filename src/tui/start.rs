@@ -1,12 +1,13 @@
 //! From the command line to the playground.
 
-use super::{files, play, run};
+use super::{config_files, play, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
+use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::{
     KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models,
 };
-use crate::engine::worker::{self, ModelRequest};
+use crate::engine::worker;
 use crate::transcript::Session;
 use color_eyre::Result;
 use color_eyre::eyre::bail;
@@ -34,7 +35,7 @@ pub fn start(
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
         touched: touched(decoding),
-        config: files::load_config()?,
+        config: config_files::load_config()?,
         look: Look::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
@@ -52,7 +53,7 @@ pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
     let look = Look::from_env(|name| std::env::var(name).ok());
     let options = Options {
-        config: files::load_config()?,
+        config: config_files::load_config()?,
         look,
         ..Options::default()
     };

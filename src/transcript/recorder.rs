@@ -1,7 +1,8 @@
 //! Keeps the journal of the session: it listens to what goes to the engine and what comes from it.
 
 use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
-use crate::engine::worker::{Command, Event, Message, Prompt, Role, RunId};
+use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::worker::{Command, Event, RunId};
 use crate::transcript::{
     self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store,
 };

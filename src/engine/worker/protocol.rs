@@ -1,10 +1,9 @@
 //! What goes in and out of the worker.
 
-use crate::engine::config::LlamaConfig;
 use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason};
-use crate::engine::weights::ModelDefaults;
+use crate::engine::loaded_model::{ModelInfo, ModelRequest};
+use crate::engine::prompt::Prompt;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Names one generation; events carry it so that late ones can be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,63 +44,6 @@ pub enum Command {
     Step,
     Resume,
     Shutdown,
-}
-
-/// A model to load and how.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelRequest {
-    /// A path, a Hugging Face id, or none for the bundled model.
-    pub model: Option<String>,
-    /// `auto`, or what safetensors become at load.
-    pub dtype: Option<String>,
-    /// `auto`, `cpu`, `cuda` or `metal`.
-    pub device: Option<String>,
-    /// Threads of the CPU kernels; none for the physical cores.
-    pub threads: Option<usize>,
-}
-
-/// What to continue.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Prompt {
-    /// Plain completion of a text.
-    Text(String),
-    /// A conversation, put through the model's chat template; the last message is the user's, or the assistant's to be
-    /// continued.
-    Chat(Vec<Message>),
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    pub role: Role,
-    pub content: String,
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    System,
-    User,
-    Assistant,
-}
-
-/// What the loaded model is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    pub name: String,
-    /// File or folder it came from.
-    pub path: PathBuf,
-    pub config: LlamaConfig,
-    /// Type of most of the weights: `q8_0`, `f16`, …
-    pub dtype: String,
-    /// `cpu×2`, `cuda`, `metal`.
-    pub device: String,
-    /// Bytes that the weights take in memory.
-    pub weight_bytes: u64,
-    pub has_chat_template: bool,
-    #[serde(skip)]
-    pub defaults: ModelDefaults,
 }
 
 /// One side of a race.

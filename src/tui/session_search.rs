@@ -17,12 +17,12 @@ pub fn sweep(store: Store) {
 }
 
 /// Searches in threads of their own; a new one ends the one before.
-pub struct Shelf {
+pub struct SessionSearch {
     answers: UnboundedSender<Msg>,
     newest: Arc<AtomicU64>,
 }
 
-impl Shelf {
+impl SessionSearch {
     pub fn new(answers: UnboundedSender<Msg>) -> Self {
         Self {
             answers,
