@@ -1,6 +1,6 @@
 //! Time of a frame by the length of the transcript: it must not grow with it.
 
-#[path = "../tests/playground/support/mod.rs"]
+#[path = "../tests/it/playground/support/mod.rs"]
 mod support;
 
 use divan::{Bencher, black_box};

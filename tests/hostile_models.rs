@@ -1,5 +1,6 @@
 //! Damaged and hostile model files: an error that names the file and the fault, never a panic, never much memory.
 
+#[path = "it/support/mod.rs"]
 mod support;
 
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-"""Makes the expected logits that tests/golden_llama.rs compares with, by Hugging Face transformers.
+"""Makes the expected logits that tests/it/golden_llama.rs compares with, by Hugging Face transformers.
 
 usage: make_logits.py MODEL.gguf OUT.json      (needs the PyPI packages torch, transformers, accelerate, gguf)
 

@@ -1,7 +1,7 @@
 //! The real program killed at random moments, again and again, and taken up each time.
 
 use super::session::Session;
-use super::support;
+use crate::support;
 use skiplens::engine::prompt::Role;
 use skiplens::transcript::{self, Run, Store, Turn, salvage};
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! What the screen costs a generation: the same prompt and seed with and without it.
 
 use super::session::{Session, binary};
-use super::support;
+use crate::support;
 use skiplens::engine::decode::Stats;
 use skiplens::transcript::Store;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn on_screen(model: &Path) -> f64 {
     kept.stats().tokens_per_second().expect("tokens")
 }
 
-/// Run by hand, on a release build: `SKIPLENS_BINARY=target/release/skiplens cargo test --test terminal -- --ignored
+/// Run by hand, on a release build: `SKIPLENS_BINARY=target/release/skiplens cargo test --test it -- --ignored
 /// --nocapture`. A machine under load makes single pairs meaningless, so the median of several counts.
 #[test]
 #[ignore = "measures, and takes minutes"]

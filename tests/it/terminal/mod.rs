@@ -1,5 +1,4 @@
 //! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
-#![cfg(unix)]
 
 mod cost;
 mod killed;
@@ -7,11 +6,10 @@ mod lending;
 mod manners;
 mod picture;
 mod session;
-#[path = "../support/mod.rs"]
-mod support;
 mod tour;
 
-use session::Session;
+use self::session::Session;
+use crate::support;
 use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
 use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::worker::RunId;

@@ -1,7 +1,7 @@
 //! The panels over the chat, on a real model: what if, race, single steps.
 
 use super::session::Session;
-use super::support;
+use crate::support;
 
 const F4: &str = "\x1bOS";
 const F5: &str = "\x1b[15~";

@@ -1,7 +1,6 @@
 //! Tokenizers against what other programs computed.
 
-mod support;
-
+use crate::support;
 use proptest::prelude::*;
 use skiplens::engine::text::{TextStream, Tokenizer};
 use skiplens::engine::weights::gguf::{self, Gguf};

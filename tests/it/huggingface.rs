@@ -1,14 +1,12 @@
 //! Hugging Face folders, and the hub they come from.
 
-mod support;
-
+use crate::support::tiny;
 use candle_core::quantized::GgmlDType;
 use skiplens::engine::config::RopeScaling;
 use skiplens::engine::text::{ChatTemplate, Tokenizer};
 use skiplens::engine::weights::{self, Checkpoint, Dtype, RawTensor};
 use std::collections::BTreeMap;
 use std::path::Path;
-use support::tiny;
 
 fn open(folder: &Path, dtype: &str) -> Checkpoint {
     weights::open(folder, dtype.parse().unwrap()).unwrap()

@@ -1,7 +1,6 @@
 //! Whole models, from their files to their logits, against what other programs computed.
 
-mod support;
-
+use crate::support;
 use candle_core::Device;
 use skiplens::engine::model::{Hidden, Llama};
 use skiplens::engine::prompt::{Message, Role};

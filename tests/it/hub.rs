@@ -1,7 +1,7 @@
 //! The Hugging Face hub, played by a server on this machine.
 
-mod support;
-
+use crate::support::hub::{FakeHub, REPOSITORY, Served};
+use crate::support::tiny;
 use candle_core::Device;
 use skiplens::engine::Progress;
 use skiplens::engine::loaded_model::LoadedModel;
@@ -10,8 +10,6 @@ use skiplens::engine::weights::hub::{Hub, HubModel};
 use skiplens::engine::weights::{self, Dtype};
 use skiplens::engine::worker::{self, Command, Event};
 use std::path::{Path, PathBuf};
-use support::hub::{FakeHub, REPOSITORY, Served};
-use support::tiny;
 
 /// The tiny model as files.
 fn tiny_files() -> Served {

@@ -1,7 +1,6 @@
 //! `skiplens transcript` from outside.
 
-mod support;
-
+use crate::support;
 use std::path::Path;
 use std::process::{Command, Output};
 

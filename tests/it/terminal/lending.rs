@@ -74,7 +74,7 @@ fn a_panic_restores_the_terminal_and_then_reports() {
     let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
     command.args([
         "--exact",
-        "lending::in_a_terminal_of_its_own",
+        "terminal::lending::in_a_terminal_of_its_own",
         "--nocapture",
     ]);
     command.env(CHILD, "1");

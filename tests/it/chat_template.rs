@@ -1,7 +1,6 @@
 //! Chat templates against transformers, and what people write against control tokens.
 
-mod support;
-
+use crate::support;
 use skiplens::engine::prompt::{Message, Role};
 use skiplens::engine::text::{ChatTemplate, TextParts, Tokenizer, Vocabulary};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};

@@ -1,0 +1,14 @@
+//! Tests of what users and callers see, in one crate. Those that count allocations are crates of their own, since they
+//! replace the allocator.
+
+mod chat_template;
+mod generate;
+mod golden_llama;
+mod hub;
+mod huggingface;
+mod playground;
+mod support;
+#[cfg(unix)]
+mod terminal;
+mod tokenizer;
+mod transcript;
