@@ -2,6 +2,7 @@
 //! replace the allocator.
 
 mod chat_template;
+mod compatibility;
 mod generate;
 mod golden_llama;
 mod hub;
