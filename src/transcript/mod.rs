@@ -21,7 +21,7 @@ mod fingerprint;
 mod import;
 mod journal;
 pub mod line;
-pub mod palette;
+pub mod origin_style;
 mod read;
 mod recorder;
 mod replay;

@@ -6,7 +6,7 @@ use super::widgets::{fold, row};
 use crate::app::keymap::Context;
 use crate::app::turn::{TokenView, token};
 use crate::app::{Action, Pane, Target, TokenRef};
-use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, StopReason};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
 use crate::engine::sampling::Coupling;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
@@ -107,14 +107,8 @@ fn facts(
         (text, ..) => format!("“{}”  id {}", one_line(text), token.id),
     };
     fact(canvas, area, "text", &text, Role::Title);
-    let (origin, role) = match token.origin {
-        None => ("rejected", Role::Rejected),
-        Some(Origin::Accepted) => ("accepted", Role::Accepted),
-        Some(Origin::Corrected) => ("corrected", Role::Corrected),
-        Some(Origin::Bonus) => ("bonus", Role::Bonus),
-        Some(Origin::Plain) => ("plain", Role::Plain),
-        Some(Origin::Prompt) => ("prompt", Role::Prompt),
-    };
+    let role = Role::of(token.origin);
+    let origin = role.token().map_or("", |look| look.name);
     fact(canvas, area, "origin", origin, role);
     let place = match token.draft_position {
         Some(position) => format!(
@@ -274,8 +268,8 @@ fn strip(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoic
 
 fn agreement(canvas: &Canvas<'_>, agrees: bool) -> (&'static str, Role) {
     match agrees {
-        true => (canvas.theme.symbols.accepted, Role::Accepted),
-        false => (canvas.theme.symbols.rejected, Role::Dim),
+        true => (canvas.theme.symbol(Role::Accepted), Role::Accepted),
+        false => (canvas.theme.symbol(Role::Rejected), Role::Dim),
     }
 }
 

@@ -5,6 +5,7 @@ mod cache;
 mod controls;
 mod footer;
 mod header;
+mod help;
 mod inspector;
 mod layout;
 mod markdown;

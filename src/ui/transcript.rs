@@ -8,7 +8,8 @@ use super::widgets::fold;
 use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::{Origin, StopReason};
+use crate::engine::decode::StopReason;
+use crate::transcript::origin_style::GENERATED;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -376,18 +377,14 @@ fn stop_words(reason: &StopReason) -> Option<String> {
 
 /// In the lower border: what the looks of tokens mean.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let mut names = vec![
-        ("accepted", Role::from(Origin::Accepted)),
-        ("corrected", Role::from(Origin::Corrected)),
-        ("bonus", Role::from(Origin::Bonus)),
-        ("plain", Role::from(Origin::Plain)),
-        ("draft", Role::Draft),
-    ];
+    let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
+    roles.push(Role::Draft);
     if canvas.state.view.show_rejected {
-        names.push(("rejected", Role::Rejected));
+        roles.push(Role::Rejected);
     }
     let (mut x, y) = (area.x + 2, area.bottom() - 1);
-    for (name, role) in names {
+    for role in roles {
+        let name = role.token().map_or("", |look| look.name);
         if x + name.len() as u16 + 3 > area.right() {
             break;
         }

@@ -6,7 +6,7 @@ use crate::app::{Pane, Target, Viewport};
 use crate::transcript::text::one_line;
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Widget};
 use unicode_segmentation::UnicodeSegmentation;
@@ -55,6 +55,22 @@ impl Canvas<'_> {
                 Style::reset().patch(style),
             )
             .0
+    }
+
+    /// Write the symbol of a role of tokens in its colour; gives back the column after it. A strike or an underline
+    /// would hide it.
+    pub fn symbol(&mut self, row: Rect, role: Role) -> u16 {
+        let style = self
+            .theme
+            .style(role)
+            .remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
+        self.put(
+            row.x,
+            row.y,
+            self.theme.symbol(role),
+            row.width.min(1),
+            style,
+        )
     }
 
     /// Write stretches of text one after the other within one row.
