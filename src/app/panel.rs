@@ -1,7 +1,7 @@
 //! The controls panel: moving, typing, undoing.
 
 use super::action::{Action, Pane, Step};
-use super::config::Preset;
+use super::config::{ConfigChange, Preset};
 use super::control::Control;
 use super::editor::Editor;
 use super::message::Effect;
@@ -11,6 +11,7 @@ use super::{overlay, player};
 use crate::engine::decode::{Controller, Settings};
 use crate::engine::worker::Command;
 use crossterm::event::{KeyCode, KeyEvent};
+use std::collections::BTreeMap;
 
 /// Changes remembered.
 const UNDO: usize = 200;
@@ -284,12 +285,24 @@ fn toggle_detail(state: &mut State) -> Vec<Effect> {
     tell(state)
 }
 
+/// Change the settings file, and what is known of it here.
+pub(super) fn configure(state: &mut State, change: ConfigChange) -> Vec<Effect> {
+    state.config.apply(change.clone());
+    vec![Effect::ChangeConfig(change)]
+}
+
+/// The settings file was read again: another instance may have kept presets.
+pub(super) fn on_presets(state: &mut State, presets: BTreeMap<String, Preset>) -> Vec<Effect> {
+    state.config.presets = presets;
+    Vec::new()
+}
+
 /// Forget a preset; the list of the others stays open.
 pub(super) fn drop_preset(state: &mut State, name: &str) -> Vec<Effect> {
-    state.config.presets.remove(name);
+    let effects = configure(state, ConfigChange::ForgetPreset(name.to_owned()));
     state.say(format!("preset {name} is forgotten"));
     overlay::open(state, &Action::Presets);
-    vec![Effect::SaveConfig(state.config.clone())]
+    effects
 }
 
 /// Which key takes a change back.
@@ -303,8 +316,7 @@ fn save_preset(state: &mut State, name: String) -> Vec<Effect> {
         settings: state.settings.clone(),
     };
     state.say(format!("preset {name} saved"));
-    state.config.presets.insert(name, preset);
-    vec![Effect::SaveConfig(state.config.clone())]
+    configure(state, ConfigChange::KeepPreset(name, preset))
 }
 
 fn load_preset(state: &mut State, name: &str) -> Vec<Effect> {

@@ -199,7 +199,6 @@ impl State {
         };
         let view = View {
             show_rejected: config.show_rejected,
-            markdown: config.markdown,
             ..View::default()
         };
         let mut prompt = Editor::default();

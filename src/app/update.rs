@@ -42,6 +42,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::SessionRenamed => browser::on_renamed(state),
         Msg::SessionDeleted { id, own } => browser::on_deleted(state, id, own),
         Msg::SessionRestored(id) => browser::on_restored(state, id),
+        Msg::Presets(presets) => panel::on_presets(state, presets),
         Msg::Done(text) => {
             state.say(text);
             Vec::new()

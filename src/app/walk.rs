@@ -1,7 +1,9 @@
 //! Moving about: scrolling, the token cursor, rounds, and how things are shown.
 
 use super::action::{Action, Pane};
+use super::config::ConfigChange;
 use super::message::Effect;
+use super::panel;
 use super::regions::Target;
 use super::state::State;
 use super::turn::{TokenRef, Turn, is_kept, slots};
@@ -41,7 +43,7 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
             } else {
                 "rejected drafts are hidden"
             });
-            state.config.show_rejected = state.view.show_rejected;
+            panel::configure(state, ConfigChange::ShowRejected(state.view.show_rejected))
         }
         Action::ToggleMarkdown => {
             state.view.markdown = !state.view.markdown;
@@ -51,32 +53,29 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
                 true => "finished answers are shown as Markdown",
                 false => "answers are shown token by token",
             });
-            state.config.markdown = state.view.markdown;
+            Vec::new()
         }
         Action::ToggleMouse => {
-            state.config.mouse = !state.config.mouse;
-            state.say(if state.config.mouse {
-                "the mouse is ours"
+            let mouse = !state.config.mouse;
+            state.say(if mouse {
+                "mouse captured"
             } else {
                 "the mouse is the terminal's: select and copy"
             });
-            return vec![
-                Effect::Mouse(state.config.mouse),
-                Effect::SaveConfig(state.config.clone()),
-            ];
+            let mut effects = vec![Effect::Mouse(mouse)];
+            effects.extend(panel::configure(state, ConfigChange::Mouse(mouse)));
+            effects
         }
-        Action::NextTheme => return theme(state, state.look.theme.next()),
-        Action::Theme(name) => return theme(state, name),
-        _ => return Vec::new(),
+        Action::NextTheme => theme(state, state.look.theme.next()),
+        Action::Theme(name) => theme(state, name),
+        _ => Vec::new(),
     }
-    vec![Effect::SaveConfig(state.config.clone())]
 }
 
 fn theme(state: &mut State, name: super::ThemeName) -> Vec<Effect> {
     state.look.theme = name;
-    state.config.theme = name;
     state.say(format!("theme {}", name.label()));
-    vec![Effect::SaveConfig(state.config.clone())]
+    panel::configure(state, ConfigChange::Theme(name))
 }
 
 /// Scroll by wrapped lines. At the end, the end is followed again.

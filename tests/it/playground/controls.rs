@@ -3,7 +3,7 @@
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
 use skiplens::app::{
-    Action, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
+    Action, ConfigChange, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
 };
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
@@ -132,7 +132,7 @@ fn presets_are_saved_by_name_and_taken_up() {
     h.press("tab end");
     h.ask_command("/keep late exit");
     assert!(
-        matches!(h.effects.last(), Some(Effect::SaveConfig(c)) if c.presets.contains_key("late exit"))
+        matches!(h.effects.last(), Some(Effect::ChangeConfig(ConfigChange::KeepPreset(name, _))) if name == "late exit")
     );
     h.press("tab home f3");
     assert!(h.screen().contains("late exit"), "{}", h.screen());
