@@ -2,7 +2,7 @@
 
 use super::{Action, ConfigChange, Listed, Preset, Regions};
 use crate::engine::worker::{Command, Event};
-use crate::transcript::Session;
+use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +69,8 @@ pub enum Effect {
     ChangeConfig(ConfigChange),
     /// What is said from now on is another session.
     BeginSession,
+    /// Note in the journal what the user set while nothing was being written.
+    Record(Entry),
     /// Save the session under a name or a path.
     SaveSession(String),
     /// Take up the session of that name or path; `last` is the newest.

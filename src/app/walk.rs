@@ -9,6 +9,9 @@ use super::state::State;
 use super::turn::{TokenRef, Turn, is_kept, slots};
 use ratatui::layout::Rect;
 
+/// Lines by which a key scrolls what is told of a token.
+const DETAILS: isize = 3;
+
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     let page = state.regions.transcript.height.saturating_sub(2).max(1) as isize;
     match action {
@@ -24,6 +27,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::TokenDown => line(state, 1),
         Action::RoundLeft => round(state, -1),
         Action::RoundRight => round(state, 1),
+        Action::DetailsUp => details(state, -DETAILS),
+        Action::DetailsDown => details(state, DETAILS),
         Action::Copy => return copy(state),
         action => return show(state, action),
     }
@@ -85,6 +90,11 @@ pub(super) fn scroll(state: &mut State, by: isize) {
     let first = state.view.top.unwrap_or(end).min(end);
     let top = first.saturating_add_signed(by);
     state.view.top = (top < end).then_some(top);
+}
+
+/// Scroll what is told of a token.
+pub(super) fn details(state: &mut State, by: isize) {
+    state.view.details = state.regions.details.scrolled(by);
 }
 
 fn top(state: &mut State) {

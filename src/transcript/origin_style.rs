@@ -109,7 +109,7 @@ const ACCEPTED: OriginStyle = OriginStyle {
 
 const CORRECTED: OriginStyle = OriginStyle {
     name: "corrected",
-    meaning: "replaces the first rejected draft",
+    meaning: "in place of a rejected draft",
     lettering: Lettering {
         underlined: true,
         ..NORMAL

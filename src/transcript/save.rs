@@ -11,7 +11,7 @@ pub fn save(session: &Session, path: &Path, replace: bool) -> Result<()> {
 }
 
 /// `session` as a journal.
-pub(super) fn bytes(session: &Session) -> Vec<u8> {
+pub fn bytes(session: &Session) -> Vec<u8> {
     let mut bytes = Vec::new();
     journal::push_json(&mut bytes, &session.header);
     session

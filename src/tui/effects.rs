@@ -24,6 +24,13 @@ impl Driver {
                 let changed = config_file::change(&change);
                 self.answer(changed.map(|config| Some(Msg::Presets(config.presets))))?;
             }
+            Effect::Record(entry) => {
+                let noted = self
+                    .recorder
+                    .as_mut()
+                    .map_or(Ok(()), |recorder| recorder.note(entry));
+                self.warn_of_journal(noted);
+            }
             Effect::BeginSession => {
                 let begun = self.recorder.as_mut().map(Recorder::begin_anew);
                 self.answer(told(begun).map(|_| None))?;

@@ -239,7 +239,10 @@ impl Driver {
         if let Err(fault) = noted {
             update(
                 &mut self.state,
-                Msg::Wrong(format!("the session could not be written: {fault}")),
+                Msg::Wrong(format!(
+                    "the session could not be written: {}",
+                    fault.reason()
+                )),
             );
         }
     }

@@ -60,6 +60,12 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         ),
     ];
     let settings = settings.map(|(name, meaning)| (format!("  {name}"), meaning.to_owned()));
+    let arrow = canvas.theme.symbols.arrow;
+    let marks = [
+        (format!("  ‹E 8{arrow}12›"), "from here on you had E at 12"),
+        ("  ‹K5›".to_owned(), "from here on the autopilot had K at 5"),
+    ];
+    let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
     let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
     let looks = [
         Role::Accepted,
@@ -79,7 +85,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
             meaning,
         ))
     });
-    settings.into_iter().chain(looks).collect()
+    settings.into_iter().chain(looks).chain(marks).collect()
 }
 
 /// What the mouse does.

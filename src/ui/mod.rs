@@ -8,6 +8,7 @@ mod header;
 mod help;
 mod inspector;
 mod layout;
+mod mark;
 mod markdown;
 mod overlay;
 mod picture;

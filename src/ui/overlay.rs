@@ -9,7 +9,6 @@ use super::{help, race, sessions, what_if};
 use crate::app::picker::Picker;
 use crate::app::{Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 
 /// Cells of a line to read, at most.
@@ -147,10 +146,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
         };
         canvas.put_right(rest, &entry.note, Role::Dim);
         if index == picker.selected {
-            canvas.buffer.set_style(
-                row,
-                ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
-            );
+            canvas.select(row);
         }
         canvas.target(row, Target::Entry(index));
     }

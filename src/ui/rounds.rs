@@ -7,7 +7,6 @@ use crate::app::turn::{slots, token};
 use crate::app::{Pane, Target};
 use crate::engine::decode::Round;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "rounds", Some(Pane::Rounds));
@@ -159,10 +158,7 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
         .cursor
         .is_some_and(|cursor| (cursor.turn, cursor.round) == (turn, index));
     if chosen {
-        canvas.buffer.set_style(
-            area,
-            ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
-        );
+        canvas.select(area);
     }
     canvas.target(area, Target::Round { turn, round: index });
 }

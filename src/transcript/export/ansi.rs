@@ -32,7 +32,7 @@ pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) ->
             .for_each(|run| out += &generated(run, paint, with_rejected));
         out.push('\n');
         for run in &turn.runs {
-            out += &faint(&words::run(run), paint);
+            out += &faint(&words::run(session, turn, run), paint);
             out.push('\n');
         }
     }

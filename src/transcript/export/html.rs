@@ -118,7 +118,11 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
     turn.runs.iter().for_each(|run| generated(out, run));
     out.push_str("</div>\n");
     for run in &turn.runs {
-        let _ = writeln!(out, "<p class=\"run\">{}</p>", escape(&words::run(run)));
+        let _ = writeln!(
+            out,
+            "<p class=\"run\">{}</p>",
+            escape(&words::run(session, turn, run))
+        );
         rounds_table(out, run);
     }
     out.push_str("</article>\n");

@@ -46,7 +46,7 @@ pub fn picture(session: &Session) -> Picture {
         page.end();
         turn.runs
             .iter()
-            .for_each(|run| page.line(&words::run(run), dim));
+            .for_each(|run| page.line(&words::run(session, turn, run), dim));
     }
     page.line("", dim);
     for origin in GENERATED.map(style) {

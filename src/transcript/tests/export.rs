@@ -301,3 +301,54 @@ fn impossible_imports_are_refused_and_contradictions_told() {
         .0;
     assert_eq!(mended.turns[1].runs[0].model, None);
 }
+
+/// Whatever an answer was decoded with is named, and every model that wrote.
+#[test]
+fn all_that_an_answer_used_is_named() {
+    let mut session = sample();
+    let run = &session.turns[1].runs[0];
+    let round = run.rounds[0].clone();
+    let with = |exit_layer, num_speculations, strategy| Round {
+        settings: Settings {
+            exit_layer,
+            num_speculations,
+            strategy,
+            sampling: Sampling {
+                sample: false,
+                ..Sampling::default()
+            },
+            ..Settings::default()
+        },
+        ..round.clone()
+    };
+    let speculative = Decoding::SelfSpeculative;
+    let rounds = vec![
+        with(8, 4, speculative),
+        with(6, 4, speculative),
+        with(7, 1, speculative),
+        with(12, 5, speculative),
+        with(12, 5, Decoding::Autoregressive),
+        with(3, 2, speculative),
+    ];
+    let other = ModelRecord {
+        name: "Other".into(),
+        ..ModelRecord::default()
+    };
+    session.models.push(other);
+    let more = Run {
+        run: RunId(9),
+        model: Some(session.models.len() - 1),
+        ..run.clone()
+    };
+    session.turns[1].runs[0].rounds = rounds;
+    session.turns[1].runs.push(more);
+    let document = markdown(&session);
+    assert!(
+        document.contains("self-speculative E=6–8, 12 K=1, 4, 5, greedy; then autoregressive, greedy; then self-speculative E=3 K=2, greedy"),
+        "{document}"
+    );
+    for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
+        let out = format.export(&session);
+        assert!(out.matches("Other").count() >= 2, "{format:?}: {out}");
+    }
+}
