@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod eval;
+mod files;
 pub mod folders;
 pub mod transcript;
 pub mod tui;

@@ -77,6 +77,9 @@ pub enum Action {
     TokenDown,
     RoundLeft,
     RoundRight,
+    /// Scroll what is told of a token.
+    DetailsUp,
+    DetailsDown,
     /// Copy the answer under the cursor, or the last one.
     Copy,
     ToggleRejected,
@@ -231,6 +234,8 @@ impl Action {
             Self::TokenDown => "line down",
             Self::RoundLeft => "round left",
             Self::RoundRight => "round right",
+            Self::DetailsUp => "token details up",
+            Self::DetailsDown => "token details down",
             Self::Copy => "copy answer",
             Self::ToggleRejected => "rejected drafts",
             Self::ToggleMarkdown => "Markdown",

@@ -1,5 +1,7 @@
 //! The settings file.
 
+mod edit;
+
 use super::keymap::Overrides;
 use super::look::ThemeName;
 use crate::engine::decode::Settings;
@@ -18,7 +20,8 @@ pub struct Config {
     pub mouse: bool,
     /// Show rejected drafts struck through in place.
     pub show_rejected: bool,
-    /// Show finished answers as Markdown.
+    /// Read from older files and not used: the Markdown view begins switched off.
+    #[serde(skip_serializing)]
     pub markdown: bool,
     /// How much of what is recorded of each token goes into the journal: `off`, `candidates` or `layers`.
     pub journal_detail: Detail,
@@ -34,6 +37,29 @@ pub struct Config {
 pub struct Preset {
     pub system: String,
     pub settings: Settings,
+}
+
+/// What the user changed from within the program.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConfigChange {
+    Theme(ThemeName),
+    Mouse(bool),
+    ShowRejected(bool),
+    KeepPreset(String, Preset),
+    ForgetPreset(String),
+}
+
+impl Config {
+    /// Take up a change; [`ConfigChange::edit`] does the same to the file.
+    pub fn apply(&mut self, change: ConfigChange) {
+        match change {
+            ConfigChange::Theme(theme) => self.theme = theme,
+            ConfigChange::Mouse(mouse) => self.mouse = mouse,
+            ConfigChange::ShowRejected(shown) => self.show_rejected = shown,
+            ConfigChange::KeepPreset(name, preset) => drop(self.presets.insert(name, preset)),
+            ConfigChange::ForgetPreset(name) => drop(self.presets.remove(&name)),
+        }
+    }
 }
 
 impl Default for Config {

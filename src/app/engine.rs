@@ -7,9 +7,10 @@ use super::state::{Phase, State};
 use super::talk;
 use super::turn::{Outcome, Pending};
 use super::{loading, race, what_if};
-use crate::engine::decode::{Round, Stats, StopReason, Strategy};
+use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, RunId};
+use crate::transcript::ModelRecord;
 
 /// Take in an event. Those of another run than the present one are late, and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
@@ -137,9 +138,6 @@ fn generating(state: &mut State) {
 }
 
 fn on_round(state: &mut State, round: Round) {
-    if round.strategy() == Strategy::Autoregressive {
-        state.baseline.add(&round);
-    }
     if let Some(turn) = state.turns.last_mut() {
         turn.push(round);
     }
@@ -189,7 +187,16 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     if state.run().is_none() {
         state.phase = Phase::Idle;
     }
+    let record = ModelRecord::from(&model);
+    let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
+    if let Some(wrote) = wrote.filter(|wrote| !wrote.has_weights_of(&record)) {
+        state.say(format!(
+            "{} answers from here on",
+            record.name_beside(&wrote)
+        ));
+    }
     state.previous = None;
+    state.raced = None;
     state.model = Some(model);
 }
 

@@ -50,6 +50,10 @@ pub fn can(state: &State, action: &Action) -> bool {
         | Action::TokenRight
         | Action::RoundLeft
         | Action::RoundRight => answered,
+        Action::DetailsUp | Action::DetailsDown => {
+            let shown = state.regions.details;
+            shown.total > shown.height
+        }
         Action::WhatIf => what_if::can(state),
         Action::Race => race::can(state),
         Action::Undo => state.controls.can_undo(),
@@ -94,8 +98,17 @@ pub fn hints(state: &State) -> Vec<Hint> {
         Pane::Controls => controls(state),
         Pane::Chat => vec![
             pairs(Action::TokenLeft, Action::TokenRight, "token"),
+            pairs(Action::DetailsUp, Action::DetailsDown, "token details"),
             one(Action::Copy),
-            one(Action::ToggleMarkdown),
+            (
+                Action::ToggleMarkdown,
+                None,
+                if state.view.markdown {
+                    "show origins"
+                } else {
+                    ""
+                },
+            ),
             (Action::ToggleDetail, None, "layers"),
             one(Action::ToggleRejected),
             one(Action::Regenerate),
@@ -105,6 +118,7 @@ pub fn hints(state: &State) -> Vec<Hint> {
         Pane::Rounds => {
             vec![
                 pairs(Action::RoundLeft, Action::RoundRight, "round"),
+                pairs(Action::DetailsUp, Action::DetailsDown, "token details"),
                 one(Action::Focus(Pane::Chat)),
             ]
         }

@@ -204,6 +204,8 @@ fn chat() -> Vec<Row> {
         row("right", Action::TokenRight),
         row("up", Action::TokenUp),
         row("down", Action::TokenDown),
+        row("shift-up", Action::DetailsUp),
+        row("shift-down", Action::DetailsDown),
         row("h", Action::TokenLeft),
         row("l", Action::TokenRight),
         row("k", Action::TokenUp),
@@ -235,6 +237,8 @@ fn rounds() -> Vec<Row> {
     vec![
         row("left", Action::RoundLeft),
         row("right", Action::RoundRight),
+        row("shift-up", Action::DetailsUp),
+        row("shift-down", Action::DetailsDown),
         row("h", Action::RoundLeft),
         row("l", Action::RoundRight),
         row("home", Action::Top),

@@ -1,9 +1,10 @@
 //! What comes into the state and what goes out of it.
 
-use super::{Action, Config, Listed, Regions};
+use super::{Action, ConfigChange, Listed, Preset, Regions};
 use crate::engine::worker::{Command, Event};
-use crate::transcript::Session;
+use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub enum Msg {
     },
     /// A session is back from the trash.
     SessionRestored(String),
+    /// The presets of the settings file, those of other instances among them.
+    Presets(BTreeMap<String, Preset>),
     /// An effect is done or went wrong; say so.
     Done(String),
     Wrong(String),
@@ -62,9 +65,12 @@ pub enum Effect {
     Edit(String),
     /// Capture the mouse, or leave it to the terminal.
     Mouse(bool),
-    SaveConfig(Config),
+    /// Change the settings file, and nothing else in it.
+    ChangeConfig(ConfigChange),
     /// What is said from now on is another session.
     BeginSession,
+    /// Note in the journal what the user set while nothing was being written.
+    Record(Entry),
     /// Save the session under a name or a path.
     SaveSession(String),
     /// Take up the session of that name or path; `last` is the newest.

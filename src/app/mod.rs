@@ -35,7 +35,7 @@ mod withdrawn;
 
 pub use action::{Action, Browse, Pane, Play};
 pub use browser::{Browser, Listed};
-pub use config::{Config, Preset};
+pub use config::{Config, ConfigChange, Preset};
 pub use control::Control;
 pub use editor::Editor;
 pub use key::Key;

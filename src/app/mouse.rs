@@ -23,9 +23,11 @@ pub(super) fn on_mouse(state: &mut State, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::Down(MouseButton::Left) => press(state, hit, event.column),
         MouseEventKind::Drag(MouseButton::Left) => drag(state, event.column),
         MouseEventKind::Up(_) => {
-            state.drag = None;
             player::release(state);
-            Vec::new()
+            match state.drag.take() {
+                Some(_) => panel::tell(state),
+                None => Vec::new(),
+            }
         }
         MouseEventKind::ScrollUp => wheel(state, hit, -1),
         MouseEventKind::ScrollDown => wheel(state, hit, 1),
@@ -94,7 +96,7 @@ fn grab(state: &mut State, control: Control, area: Rect, column: u16) -> Vec<Eff
     effects.extend(match control.kind(state.model.as_ref()) {
         Kind::Slider(range) => {
             let moved = panel::set(state, control, range.at(fraction(area, column)));
-            state.drag = Some(control);
+            state.drag = Some(control).filter(|_| state.replay.is_none());
             moved
         }
         Kind::Toggle | Kind::Choice(_) => update::act(state, super::Action::Activate),
@@ -170,6 +172,10 @@ fn wheel(state: &mut State, hit: Option<(Rect, Target)>, by: isize) -> Vec<Effec
         }
         Some((_, Target::Scrub)) => {
             update::act(state, super::Action::Play(super::Play::By(by as i32)))
+        }
+        Some((_, Target::Inspector)) => {
+            walk::details(state, by * WHEEL);
+            Vec::new()
         }
         Some((_, Target::Rounds | Target::Round { .. })) => {
             let action = if by < 0 {

@@ -1,7 +1,7 @@
 //! The controls panel: moving, typing, undoing.
 
 use super::action::{Action, Pane, Step};
-use super::config::Preset;
+use super::config::{ConfigChange, Preset};
 use super::control::Control;
 use super::editor::Editor;
 use super::message::Effect;
@@ -10,7 +10,9 @@ use super::state::{Overlay, State};
 use super::{overlay, player};
 use crate::engine::decode::{Controller, Settings};
 use crate::engine::worker::Command;
+use crate::transcript::Entry;
 use crossterm::event::{KeyCode, KeyEvent};
+use std::collections::BTreeMap;
 
 /// Changes remembered.
 const UNDO: usize = 200;
@@ -129,19 +131,32 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
 /// Set a control along a drag: the whole drag is one change to undo.
 pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
     let depth = state.controls.undo.len();
-    let effects = set(state, control, value);
+    let mut effects = set(state, control, value);
     if state.drag == Some(control) && state.controls.undo.len() > depth {
         state.controls.undo.pop();
     }
+    // Its end goes into the journal, not every step.
+    effects.retain(|effect| !matches!(effect, Effect::Record(_)));
     effects
 }
 
-/// A running generation takes the settings up at its next round.
+/// A running generation takes the settings up at its next round; else the journal does.
 pub(super) fn tell(state: &State) -> Vec<Effect> {
-    match state.run() {
-        Some(_) => vec![Effect::Send(Command::Settings(state.settings.clone()))],
-        None => Vec::new(),
-    }
+    let settings = state.settings.clone();
+    vec![match state.run() {
+        Some(_) => Effect::Send(Command::Settings(settings)),
+        None => Effect::Record(Entry::Settings(settings)),
+    }]
+}
+
+/// The journal takes up a system prompt that is another than `before`. A blank one is none.
+fn tell_system(state: &State, before: &str) -> Option<Effect> {
+    let system = if state.system.trim().is_empty() {
+        ""
+    } else {
+        &state.system
+    };
+    (state.system != before).then(|| Effect::Record(Entry::System(system.into())))
 }
 
 pub(super) fn remember(state: &mut State) {
@@ -161,10 +176,12 @@ pub(super) fn remember(state: &mut State) {
 fn undo(state: &mut State) -> Vec<Effect> {
     match state.controls.undo.pop() {
         Some(before) => {
-            state.system = before.system;
+            let system = std::mem::replace(&mut state.system, before.system);
             state.settings = before.settings;
             state.say("the last change is undone");
-            tell(state)
+            let mut effects = tell(state);
+            effects.extend(tell_system(state, &system));
+            effects
         }
         None => {
             state.say("nothing to undo");
@@ -269,8 +286,9 @@ pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
 pub(super) fn set_system(state: &mut State, text: String) -> Vec<Effect> {
     if text != state.system {
         remember(state);
-        state.system = text;
+        let before = std::mem::replace(&mut state.system, text);
         state.say("the system prompt holds from the next answer on");
+        return tell_system(state, &before).into_iter().collect();
     }
     Vec::new()
 }
@@ -284,12 +302,24 @@ fn toggle_detail(state: &mut State) -> Vec<Effect> {
     tell(state)
 }
 
+/// Change the settings file, and what is known of it here.
+pub(super) fn configure(state: &mut State, change: ConfigChange) -> Vec<Effect> {
+    state.config.apply(change.clone());
+    vec![Effect::ChangeConfig(change)]
+}
+
+/// The settings file was read again: another instance may have kept presets.
+pub(super) fn on_presets(state: &mut State, presets: BTreeMap<String, Preset>) -> Vec<Effect> {
+    state.config.presets = presets;
+    Vec::new()
+}
+
 /// Forget a preset; the list of the others stays open.
 pub(super) fn drop_preset(state: &mut State, name: &str) -> Vec<Effect> {
-    state.config.presets.remove(name);
+    let effects = configure(state, ConfigChange::ForgetPreset(name.to_owned()));
     state.say(format!("preset {name} is forgotten"));
     overlay::open(state, &Action::Presets);
-    vec![Effect::SaveConfig(state.config.clone())]
+    effects
 }
 
 /// Which key takes a change back.
@@ -303,17 +333,18 @@ fn save_preset(state: &mut State, name: String) -> Vec<Effect> {
         settings: state.settings.clone(),
     };
     state.say(format!("preset {name} saved"));
-    state.config.presets.insert(name, preset);
-    vec![Effect::SaveConfig(state.config.clone())]
+    configure(state, ConfigChange::KeepPreset(name, preset))
 }
 
 fn load_preset(state: &mut State, name: &str) -> Vec<Effect> {
     match state.config.presets.get(name).cloned() {
         Some(preset) => {
             remember(state);
-            state.system = preset.system;
+            let before = std::mem::replace(&mut state.system, preset.system);
             state.say(format!("preset {name}; {}", way_back(state)));
-            adopt(state, preset.settings)
+            let mut effects = adopt(state, preset.settings);
+            effects.extend(tell_system(state, &before));
+            effects
         }
         None => {
             state.say_wrong(format!("there is no preset {name}"));

@@ -7,12 +7,13 @@ use super::action::Pane;
 use super::engine;
 use super::message::{Effect, Msg};
 use super::state::{Phase, Run, State, View};
+use super::turn::begin_run;
 use super::{Lens, race, recall};
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::decode::{Round, Stats};
+use crate::engine::decode::Round;
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, RunId};
-use crate::transcript::{ModelRecord, Replay, ReplayEvent, Session};
+use crate::transcript::{self, ModelRecord, Replay, ReplayEvent, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,16 +85,20 @@ impl Player {
         self.chat.is_none()
     }
 
+    fn run(&self, turn: usize, id: RunId) -> Option<&transcript::Run> {
+        let runs = &self.session.turns.get(turn)?.runs;
+        runs.iter().find(|run| run.run == id)
+    }
+
     /// What the journal holds of the layers for a run.
     fn lens(&self, turn: usize, id: RunId) -> Option<Box<Lens>> {
-        let run = self
-            .session
-            .turns
-            .get(turn)?
-            .runs
-            .iter()
-            .find(|run| run.run == id)?;
-        run.lens.as_deref().map(|lens| Box::new(Lens::kept(lens)))
+        let lens = self.run(turn, id)?.lens.as_deref()?;
+        Some(Box::new(Lens::kept(lens)))
+    }
+
+    /// The model of a run.
+    fn model(&self, turn: usize, id: RunId) -> Option<ModelRecord> {
+        self.session.model_of(self.run(turn, id)?).cloned()
     }
 
     /// How long after the last tick the next event comes.
@@ -161,9 +166,9 @@ fn set_stage(state: &mut State, player: Player) {
         .next()
         .map_or_else(|| session.settings.clone(), |round| round.settings.clone());
     state.system = session.system().to_owned();
-    state.mode = recall::mode(&session);
+    state.mode = session.mode_in_force();
     state.phase = Phase::Idle;
-    state.baseline = Stats::default();
+    state.raced = None;
     state.prompt = Default::default();
     state.controls = Default::default();
     state.focus = Pane::Prompt;
@@ -258,7 +263,6 @@ fn feed(state: &mut State, events: Vec<ReplayEvent>) {
 fn restart(state: &mut State) {
     state.turns.clear();
     state.phase = Phase::Idle;
-    state.baseline = Stats::default();
     (state.view.cursor, state.view.top, state.last_run) = (None, None, None);
     // A map or text over the screen is about turns that are gone.
     state.overlay = None;
@@ -317,6 +321,14 @@ fn begin(state: &mut State, turn: usize, id: RunId) {
         .and_then(|player| player.lens(turn, id));
     if let Some(turn) = state.turns.last_mut() {
         (turn.outcome, turn.run, turn.lens) = (None, Some(id), lens);
+    }
+    let model = state
+        .replay
+        .as_ref()
+        .and_then(|player| player.model(turn, id));
+    if let Some(model) = model {
+        state.model = Some(info(&model));
+        begin_run(&mut state.turns, Some(Arc::new(model)));
     }
 }
 

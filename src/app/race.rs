@@ -6,7 +6,7 @@ use super::regions::Viewport;
 use super::state::{Overlay, State};
 use super::talk;
 use super::turn::{Mode, Outcome, Turn};
-use crate::engine::decode::{Round, StopReason};
+use crate::engine::decode::{Round, Settings, StopReason};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event, Lane, RunId};
 
@@ -27,6 +27,15 @@ pub struct Race {
     /// How far the texts are known to be the same.
     compared: usize,
     diverged: Option<usize>,
+}
+
+/// What a race measured: two answers to one prompt, side by side on the same machine at the same time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raced {
+    /// Self-speculative speed ÷ autoregressive speed.
+    pub speed_up: f64,
+    /// Settings of the self-speculative answer.
+    pub settings: Settings,
 }
 
 /// What is known of the two texts.
@@ -66,9 +75,23 @@ impl Race {
         Some(speculative.stats.tokens_per_second()? / plain.stats.tokens_per_second()?)
     }
 
+    /// What it measured, if it came to its end.
+    fn measured(&self) -> Option<Raced> {
+        let first = self.lanes[Lane::SelfSpeculative as usize].rounds.first()?;
+        Some(Raced {
+            speed_up: self.speed_up().filter(|_| self.is_whole())?,
+            settings: first.settings.clone(),
+        })
+    }
+
+    /// Whether both texts came to their end.
+    fn is_whole(&self) -> bool {
+        matches!(&self.outcome, Some(Outcome::Stopped(reason)) if *reason != StopReason::Cancelled)
+    }
+
     /// How the texts compare so far.
     pub fn verdict(&self) -> Verdict {
-        let whole = matches!(&self.outcome, Some(Outcome::Stopped(reason)) if *reason != StopReason::Cancelled);
+        let whole = self.is_whole();
         let [plain, speculative] = &self.lanes;
         match self.diverged {
             Some(at) => Verdict::Differs(at),
@@ -183,9 +206,6 @@ pub(super) fn is_of(state: &State, id: RunId) -> bool {
 pub(super) fn on_event(state: &mut State, event: Event) {
     match event {
         Event::Race { run, lane, round } => {
-            if running(state, run).is_some() && lane == Lane::Autoregressive {
-                state.baseline.add(&round);
-            }
             if let Some(race) = running(state, run) {
                 race.push(lane, *round);
             }
@@ -204,9 +224,12 @@ pub(super) fn on_event(state: &mut State, event: Event) {
 }
 
 fn finish(state: &mut State, run: RunId, outcome: Outcome) {
-    if let Some(race) = running(state, run) {
-        race.end(outcome);
-    }
+    let Some(race) = running(state, run) else {
+        return;
+    };
+    race.end(outcome);
+    let raced = race.measured();
+    state.raced = raced.or(state.raced.take());
 }
 
 /// The engine is gone, and the race with it.

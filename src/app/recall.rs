@@ -2,11 +2,12 @@
 
 use super::message::Effect;
 use super::state::State;
-use super::turn::{Mode, Outcome, Turn};
+use super::turn::{Outcome, Turn, begin_run};
 use super::{panel, talk};
 use crate::engine::decode::{Settings, StopReason};
-use crate::engine::prompt::{Prompt, Role};
-use crate::transcript::{self, PromptForm, Session};
+use crate::engine::prompt::Role;
+use crate::transcript::{self, Session};
+use std::sync::Arc;
 
 /// Take up a session in place of the chat, settings included.
 pub(super) fn load(state: &mut State, session: &Session) -> Vec<Effect> {
@@ -33,14 +34,17 @@ fn take_up(state: &mut State, session: &Session, settings: Settings) -> Vec<Effe
     let effects = talk::clear(state);
     state.withdrawn = None;
     state.system = session.system().to_owned();
-    state.mode = mode(session);
+    state.mode = session.mode_in_force();
     panel::adopt(state, settings);
     for at in 0..session.turns.len() {
         open(state, session, at);
-        let Some(turn) = state.turns.last_mut() else {
-            continue;
-        };
-        session.turns[at].runs.iter().for_each(|run| add(turn, run));
+        for run in &session.turns[at].runs {
+            let model = session.model_of(run).cloned().map(Arc::new);
+            begin_run(&mut state.turns, model);
+            if let Some(turn) = state.turns.last_mut() {
+                add(turn, run);
+            }
+        }
     }
     state.say(match state.turns.len() {
         1 => "1 turn is back".to_owned(),
@@ -63,7 +67,7 @@ pub(super) fn open(state: &mut State, session: &Session, at: usize) {
     } else {
         said.text.clone()
     };
-    let mut turn = Turn::new(state.next_turn, mode(session), prompt);
+    let mut turn = Turn::new(state.next_turn, session.mode_of(at), prompt);
     turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
     state.next_turn += 1;
     state.turns.push(turn);
@@ -81,12 +85,4 @@ fn add(turn: &mut Turn, run: &transcript::Run) {
             Outcome::Stopped(run.stop().cloned().unwrap_or(StopReason::Cancelled))
         }
     });
-}
-
-/// How the last run was prompted.
-pub(super) fn mode(session: &Session) -> Mode {
-    match session.runs().last().map(|run| &run.prompt) {
-        Some(PromptForm::Completion | PromptForm::Other(Prompt::Text(_))) => Mode::Completion,
-        _ => Mode::Chat,
-    }
 }

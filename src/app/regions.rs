@@ -12,6 +12,8 @@ pub struct Regions {
     pub transcript: Viewport,
     /// Of the text that lies over the screen.
     pub text: Viewport,
+    /// Of what is told of a token.
+    pub details: Viewport,
 }
 
 /// Which part of a text the frame showed, in wrapped lines.

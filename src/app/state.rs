@@ -9,7 +9,7 @@ use super::look::Look;
 use super::picker::Picker;
 use super::regions::Regions;
 use super::turn::{Mode, TokenRef, Turn, slots};
-use crate::engine::decode::{Settings, Stats};
+use crate::engine::decode::Settings;
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::worker::RunId;
 use crate::transcript::Session;
@@ -34,8 +34,8 @@ pub struct State {
     pub touched: BTreeSet<Control>,
     pub mode: Mode,
     pub turns: Vec<Turn>,
-    /// Statistics of the autoregressive rounds of this session, races included: the yardstick of the speed-up.
-    pub baseline: Stats,
+    /// What the last race of this model measured, if there was one.
+    pub raced: Option<super::race::Raced>,
     pub prompt: Editor,
     /// Enter was pressed before the model was loaded: send when it is.
     pub queued: bool,
@@ -159,6 +159,8 @@ pub struct View {
     pub reveal: bool,
     pub show_rejected: bool,
     pub markdown: bool,
+    /// First line shown of what is told of a token.
+    pub details: usize,
 }
 
 /// A line that says what just happened, for a while.
@@ -199,7 +201,6 @@ impl State {
         };
         let view = View {
             show_rejected: config.show_rejected,
-            markdown: config.markdown,
             ..View::default()
         };
         let mut prompt = Editor::default();
@@ -215,7 +216,7 @@ impl State {
             touched: options.touched,
             mode: options.mode,
             turns: Vec::new(),
-            baseline: Stats::default(),
+            raced: None,
             prompt,
             queued: false,
             focus: Pane::Prompt,

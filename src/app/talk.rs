@@ -8,11 +8,13 @@ use super::loading;
 use super::message::Effect;
 use super::player;
 use super::state::{Phase, Run, State};
-use super::turn::{Mode, Outcome, Turn};
+use super::turn::{Mode, Outcome, Turn, begin_run};
 use super::withdrawn;
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, RunId};
+use crate::transcript::{Entry, ModelRecord};
+use std::sync::Arc;
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
@@ -116,6 +118,8 @@ fn generate(state: &mut State) -> Vec<Effect> {
         turn.run = Some(id);
         turn.lens = None;
     }
+    let model = state.model.as_ref().map(ModelRecord::from).map(Arc::new);
+    begin_run(&mut state.turns, model);
     let prompt = prompt(state);
     let generate = Effect::Send(Command::Generate {
         run: id,
@@ -308,7 +312,7 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
         Mode::Chat => state.say("chat: the conversation goes through the model's template"),
         Mode::Completion => state.say("completion: the model continues the text as it stands"),
     }
-    Vec::new()
+    vec![Effect::Record(Entry::Mode(state.mode))]
 }
 
 /// Go on with a kept session. An answer under way is not thrown away for it.

@@ -5,18 +5,11 @@ use crate::engine::decode::{
     DraftToken, FinalToken, Origin, Round, Stats, StopReason, TokenDetail,
 };
 use crate::engine::worker::RunId;
+use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// How a prompt reaches the model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// A conversation, through the model's chat template.
-    #[default]
-    Chat,
-    /// The prompt as it stands; the model continues it.
-    Completion,
-}
+pub use crate::transcript::Mode;
 
 /// A prompt and its answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +26,24 @@ pub struct Turn {
     pub stats: Stats,
     /// The generation that wrote its end; none for one that came from a file.
     pub run: Option<RunId>,
+    /// The model that wrote its end, as far as that is known.
+    pub model: Option<Arc<ModelRecord>>,
+    /// Where another model went on than the one that wrote before.
+    pub switches: Vec<Switch>,
     /// What every layer would have said along what that generation wrote, once asked for.
     pub lens: Option<Box<Lens>>,
     /// None while the run goes on.
     pub outcome: Option<Outcome>,
+}
+
+/// A change of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// Index of the first round that the new one wrote.
+    pub round: usize,
+    /// What the models are called beside each other.
+    pub from: String,
+    pub to: String,
 }
 
 /// A drafted token before it is verified.
@@ -89,6 +96,8 @@ impl Turn {
             pending,
             stats,
             run: None,
+            model: None,
+            switches: Vec::new(),
             lens: None,
             outcome: None,
         }
@@ -118,6 +127,23 @@ impl Turn {
     pub fn is_empty(&self) -> bool {
         self.rounds.iter().all(Round::is_empty)
     }
+}
+
+/// A model begins to write in the last turn: marked where another one wrote before.
+pub(super) fn begin_run(turns: &mut [Turn], model: Option<Arc<ModelRecord>>) {
+    let Some(model) = model else { return };
+    let before = turns.iter().rev().find_map(|turn| turn.model.clone());
+    let Some(turn) = turns.last_mut() else { return };
+    if let Some(before) = before.filter(|before| !before.has_weights_of(&model)) {
+        turn.switches
+            .retain(|switch| switch.round != turn.rounds.len());
+        turn.switches.push(Switch {
+            round: turn.rounds.len(),
+            from: before.name_beside(&model),
+            to: model.name_beside(&before),
+        });
+    }
+    turn.model = Some(model);
 }
 
 /// How many tokens a round shows, rejected ones included.

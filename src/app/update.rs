@@ -10,8 +10,10 @@ use super::{
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
-/// How long a notice stays.
+/// How long a notice stays, and what each character beyond a line's worth adds to that.
 const NOTICE: Duration = Duration::from_secs(4);
+const NOTICE_CHARACTER: Duration = Duration::from_millis(40);
+const NOTICE_LINE: usize = 60;
 
 /// Take in what happened; give back what is to be done. The same state and message always give the same result.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -42,6 +44,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::SessionRenamed => browser::on_renamed(state),
         Msg::SessionDeleted { id, own } => browser::on_deleted(state, id, own),
         Msg::SessionRestored(id) => browser::on_restored(state, id),
+        Msg::Presets(presets) => panel::on_presets(state, presets),
         Msg::Done(text) => {
             state.say(text);
             Vec::new()
@@ -115,9 +118,11 @@ fn on_edited(state: &mut State, text: &str) -> Vec<Effect> {
 
 fn on_tick(state: &mut State, now: Duration) -> Vec<Effect> {
     state.now = now;
-    state
-        .notice
-        .take_if(|notice| now.saturating_sub(notice.since) > NOTICE);
+    state.notice.take_if(|notice| {
+        let more = notice.text.chars().count().saturating_sub(NOTICE_LINE);
+        let stays = NOTICE + NOTICE_CHARACTER * u32::try_from(more).unwrap_or(0);
+        now.saturating_sub(notice.since) > stays
+    });
     player::on_tick(state);
     Vec::new()
 }

@@ -1,11 +1,16 @@
 //! Moving about: scrolling, the token cursor, rounds, and how things are shown.
 
 use super::action::{Action, Pane};
+use super::config::ConfigChange;
 use super::message::Effect;
+use super::panel;
 use super::regions::Target;
 use super::state::State;
 use super::turn::{TokenRef, Turn, is_kept, slots};
 use ratatui::layout::Rect;
+
+/// Lines by which a key scrolls what is told of a token.
+const DETAILS: isize = 3;
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     let page = state.regions.transcript.height.saturating_sub(2).max(1) as isize;
@@ -22,6 +27,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::TokenDown => line(state, 1),
         Action::RoundLeft => round(state, -1),
         Action::RoundRight => round(state, 1),
+        Action::DetailsUp => details(state, -DETAILS),
+        Action::DetailsDown => details(state, DETAILS),
         Action::Copy => return copy(state),
         action => return show(state, action),
     }
@@ -41,7 +48,7 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
             } else {
                 "rejected drafts are hidden"
             });
-            state.config.show_rejected = state.view.show_rejected;
+            panel::configure(state, ConfigChange::ShowRejected(state.view.show_rejected))
         }
         Action::ToggleMarkdown => {
             state.view.markdown = !state.view.markdown;
@@ -51,32 +58,29 @@ fn show(state: &mut State, action: Action) -> Vec<Effect> {
                 true => "finished answers are shown as Markdown",
                 false => "answers are shown token by token",
             });
-            state.config.markdown = state.view.markdown;
+            Vec::new()
         }
         Action::ToggleMouse => {
-            state.config.mouse = !state.config.mouse;
-            state.say(if state.config.mouse {
-                "the mouse is ours"
+            let mouse = !state.config.mouse;
+            state.say(if mouse {
+                "mouse captured"
             } else {
                 "the mouse is the terminal's: select and copy"
             });
-            return vec![
-                Effect::Mouse(state.config.mouse),
-                Effect::SaveConfig(state.config.clone()),
-            ];
+            let mut effects = vec![Effect::Mouse(mouse)];
+            effects.extend(panel::configure(state, ConfigChange::Mouse(mouse)));
+            effects
         }
-        Action::NextTheme => return theme(state, state.look.theme.next()),
-        Action::Theme(name) => return theme(state, name),
-        _ => return Vec::new(),
+        Action::NextTheme => theme(state, state.look.theme.next()),
+        Action::Theme(name) => theme(state, name),
+        _ => Vec::new(),
     }
-    vec![Effect::SaveConfig(state.config.clone())]
 }
 
 fn theme(state: &mut State, name: super::ThemeName) -> Vec<Effect> {
     state.look.theme = name;
-    state.config.theme = name;
     state.say(format!("theme {}", name.label()));
-    vec![Effect::SaveConfig(state.config.clone())]
+    panel::configure(state, ConfigChange::Theme(name))
 }
 
 /// Scroll by wrapped lines. At the end, the end is followed again.
@@ -86,6 +90,11 @@ pub(super) fn scroll(state: &mut State, by: isize) {
     let first = state.view.top.unwrap_or(end).min(end);
     let top = first.saturating_add_signed(by);
     state.view.top = (top < end).then_some(top);
+}
+
+/// Scroll what is told of a token.
+pub(super) fn details(state: &mut State, by: isize) {
+    state.view.details = state.regions.details.scrolled(by);
 }
 
 fn top(state: &mut State) {

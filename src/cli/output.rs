@@ -1,9 +1,10 @@
 //! What commands print: text coloured by origin, the summary, the JSON report, progress.
 
-use crate::engine::decode::{Origin, Round, Settings, Stats, StopReason, Strategy};
+use crate::engine::decode::{Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::prompt::Prompt;
 use crate::transcript::export::{Figures, Token, tokens};
+use crate::transcript::origin_style::{self, Paint};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -19,20 +20,32 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Writes tokens to a stream, by origin in colour and style.
+impl ColorChoice {
+    /// How much of the looks goes to standard output: `NO_COLOR` leaves the lettering, a file or a pipe gets nothing.
+    pub fn paint(self) -> Paint {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => Paint::Colour,
+            Self::Never => Paint::Off,
+            Self::Auto if !std::io::stdout().is_terminal() => Paint::Off,
+            Self::Auto if refused => Paint::Lettering,
+            Self::Auto => Paint::Colour,
+        }
+    }
+}
+
+/// Writes tokens to a stream, each in the look of its origin.
 pub struct Painter {
-    color: bool,
+    paint: Paint,
     /// Make control characters visible, since a terminal would act on them.
     guard: bool,
 }
 
 impl Painter {
     pub fn for_stdout(choice: ColorChoice) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let wanted = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
-            color: choice == ColorChoice::Always || (choice == ColorChoice::Auto && wanted),
-            guard: terminal,
+            paint: choice.paint(),
+            guard: std::io::stdout().is_terminal(),
         }
     }
 
@@ -44,22 +57,12 @@ impl Painter {
             } else {
                 token.text.into()
             };
-            match style(token.origin).filter(|_| self.color) {
-                Some(style) => write!(out, "\x1b[{style}m{text}\x1b[0m")?,
-                None => write!(out, "{text}")?,
+            match origin_style::style(token.origin).sgr(self.paint) {
+                look if look.is_empty() => write!(out, "{text}")?,
+                look => write!(out, "\x1b[{look}m{text}\x1b[0m")?,
             }
         }
         out.flush()
-    }
-}
-
-/// ANSI attributes of an origin; never by colour alone.
-fn style(origin: Origin) -> Option<&'static str> {
-    match origin {
-        Origin::Accepted => Some("32"),
-        Origin::Corrected => Some("4;33"),
-        Origin::Bonus => Some("1;36"),
-        Origin::Plain | Origin::Prompt => None,
     }
 }
 

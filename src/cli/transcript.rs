@@ -6,7 +6,7 @@ mod trash;
 
 use super::output::ColorChoice;
 use crate::transcript::export::{Format, ansi, words};
-use crate::transcript::palette::Paint;
+use crate::transcript::origin_style::Paint;
 use crate::transcript::text::one_line;
 use crate::transcript::{
     Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage,
@@ -14,7 +14,7 @@ use crate::transcript::{
 };
 use crate::tui;
 use color_eyre::eyre::{Result, bail, eyre};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
@@ -123,18 +123,6 @@ enum Command {
     },
 }
 
-/// How much of the looks goes to standard output: `NO_COLOR` leaves modifiers, a file or a pipe gets nothing.
-fn paint(choice: ColorChoice) -> Paint {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match choice {
-        ColorChoice::Always => Paint::Colour,
-        ColorChoice::Never => Paint::Off,
-        ColorChoice::Auto if !io::stdout().is_terminal() => Paint::Off,
-        ColorChoice::Auto if refused => Paint::Modifiers,
-        ColorChoice::Auto => Paint::Colour,
-    }
-}
-
 /// Runs the command. What goes wrong is told in a line and ends with status 2; a reader that stops reading ends it
 /// quietly.
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -168,7 +156,7 @@ fn dispatch(command: Command) -> Result<()> {
             rejected,
             salvage,
             color,
-        } => show(&store, &session, rejected, salvage, paint(color)),
+        } => show(&store, &session, rejected, salvage, color.paint()),
         Command::Export {
             session,
             format,
@@ -187,7 +175,7 @@ fn dispatch(command: Command) -> Result<()> {
             }
             match screen {
                 true => tui::replay(read(&store, &session)?, speed, from),
-                false => play::play(read(&store, &session)?, speed, from, paint(color)),
+                false => play::play(read(&store, &session)?, speed, from, color.paint()),
             }
         }
         Command::Import { file, title } => bring_in(&store, &file, title),

@@ -5,6 +5,7 @@ use crate::engine::loaded_model::ModelInfo;
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// One thing that happened in a session. Turns are counted, not named: the journal gives each its id.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Entry {
     System(String),
     /// The user changed the settings.
     Settings(Settings),
+    /// How prompts reach the model from now on.
+    Mode(Mode),
     /// The user said something: a new turn.
     User(String),
     /// Text of the assistant that no run generated, typed or edited by the user: a new turn.
@@ -51,6 +54,17 @@ impl Entry {
     pub fn settles(&self) -> bool {
         matches!(self, Self::End { .. } | Self::Keep(_) | Self::Title(_))
     }
+}
+
+/// How a prompt reaches the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A conversation, through the model's chat template.
+    #[default]
+    Chat,
+    /// The prompt as it stands; the model continues it.
+    Completion,
 }
 
 /// A model as a session names it.
@@ -92,13 +106,38 @@ impl From<&ModelInfo> for ModelRecord {
 }
 
 impl ModelRecord {
-    /// Whether `self` is `other` with its hash found out meanwhile.
-    pub fn completes(&self, other: &Self) -> bool {
-        other.hash.is_none()
-            && Self {
-                hash: None,
-                ..self.clone()
-            } == *other
+    /// Whether `other` is the same model on the same device. A hash that is not known yet is no difference.
+    pub fn is(&self, other: &Self) -> bool {
+        let hashes = self.hash.as_ref().zip(other.hash.as_ref());
+        let without_hash = |record: &Self| Self {
+            hash: None,
+            ..record.clone()
+        };
+        hashes.is_none_or(|(a, b)| a == b) && without_hash(self) == without_hash(other)
+    }
+
+    /// Whether `other` has the same weights, wherever they run.
+    pub fn has_weights_of(&self, other: &Self) -> bool {
+        let same_file = match (&self.hash, &other.hash) {
+            (Some(a), Some(b)) => a == b,
+            _ => (&self.name, &self.path) == (&other.name, &other.path),
+        };
+        same_file && self.dtype == other.dtype
+    }
+
+    /// What tells this model from `other`, in a word or two: its name, or else its type or file.
+    pub fn name_beside(&self, other: &Self) -> String {
+        let file = |record: &Self| {
+            let name = Path::new(&record.path).file_name();
+            name.map(|name| name.to_string_lossy().into_owned())
+        };
+        match file(self) {
+            _ if self.name != other.name => self.name.clone(),
+            _ if self.dtype != other.dtype => format!("{} {}", self.name, self.dtype),
+            Some(name) if file(other).as_ref() != Some(&name) => name,
+            _ if self.path != other.path => self.path.clone(),
+            _ => self.name.clone(),
+        }
     }
 }
 
@@ -114,6 +153,16 @@ pub enum PromptForm {
     Completion,
     /// Anything else, spelled out.
     Other(Prompt),
+}
+
+impl PromptForm {
+    /// How the prompt reached the model.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::Completion | Self::Other(Prompt::Text(_)) => Mode::Completion,
+            Self::Conversation | Self::Other(Prompt::Chat(_)) => Mode::Chat,
+        }
+    }
 }
 
 /// What every layer would have said along a text, once that was asked for, and what the parts of a round cost on the

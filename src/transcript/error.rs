@@ -36,6 +36,14 @@ pub enum Error {
     InUse { path: PathBuf },
     #[error("{path} exists already; choose another name")]
     Exists { path: PathBuf },
+    #[error("{path} was changed since it was saved from here; choose another name")]
+    Changed { path: PathBuf },
+    #[error(
+        "{path} is a link; its file is left alone. Name the file itself, or go on in a copy by opening the link"
+    )]
+    Linked { path: PathBuf },
+    #[error("{name:?} means the newest session, whatever it is called; choose another name")]
+    Reserved { name: String },
     #[error("no session is called {name:?} in {folder}")]
     NotFound { name: String, folder: PathBuf },
     #[error("there is no session in {folder}")]
@@ -49,6 +57,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong, where words beside it say already which file it is about.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Io { fault, .. } => fault.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// A failed read or write of `path`.
     pub fn io(path: impl AsRef<Path>, fault: io::Error) -> Self {
         Self::Io {

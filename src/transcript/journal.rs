@@ -84,14 +84,20 @@ impl Journal {
     }
 
     /// Goes on with the journal at `path`: a torn last line is cut off, and no other program can write to it meanwhile.
-    /// What was skipped or mended is returned as notes.
+    /// What was skipped or mended is returned as notes. A link is refused: the file behind it may be anywhere.
     pub fn resume(path: &Path) -> Result<(Self, Vec<String>)> {
         read::open(path)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| Error::io(path, error))?;
+        if path.is_symlink() {
+            return Err(Error::Linked {
+                path: path.to_owned(),
+            });
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        // Nor one that takes the file's place meanwhile.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+        let file = options.open(path).map_err(|error| Error::io(path, error))?;
         lock(&file, path)?;
         let loaded = read::read(path, &file)?;
         if let Some(fault) = loaded.fault {
@@ -131,6 +137,11 @@ impl Journal {
     /// Where the file is, or will be.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether anything was said that is worth a file.
+    pub fn has_begun(&self) -> bool {
+        self.wanted
     }
 
     /// Whether the file exists by now.
@@ -222,6 +233,8 @@ impl Journal {
             Entry::System(text) if text == self.session.system() => Vec::new(),
             Entry::System(text) => vec![Line::System { text }],
             Entry::Settings(settings) => self.settings_line(settings).into_iter().collect(),
+            Entry::Mode(mode) if mode == self.session.mode_in_force() => Vec::new(),
+            Entry::Mode(mode) => vec![Line::Mode { mode }],
             Entry::User(text) => vec![Line::User {
                 turn: count,
                 at,

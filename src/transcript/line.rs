@@ -1,6 +1,6 @@
 //! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
 
-use super::entry::{Detail, Lens, ModelRecord, PromptForm, RunEnd};
+use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, RunEnd};
 use crate::engine::decode::{
     Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail,
 };
@@ -57,6 +57,10 @@ pub enum Line {
     },
     /// In force for all rounds from here to the next such line.
     Settings(Settings),
+    /// How prompts reach the model, where that is not as in the last run.
+    Mode {
+        mode: Mode,
+    },
     User {
         turn: u64,
         #[serde(default)]
@@ -99,11 +103,12 @@ pub enum Line {
 
 impl Line {
     /// The kinds of this schema: a line of any other is skipped with a note.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 13] = [
         "title",
         "model",
         "system",
         "settings",
+        "mode",
         "user",
         "assistant",
         "run",

@@ -21,7 +21,7 @@ mod fingerprint;
 mod import;
 mod journal;
 pub mod line;
-pub mod palette;
+pub mod origin_style;
 mod read;
 mod recorder;
 mod replay;
@@ -34,7 +34,7 @@ mod trash;
 mod written;
 
 pub use clock::{Zone, local_minutes, moment, now_ms};
-pub use entry::{Detail, Entry, Lens, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
+pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};
 pub use fingerprint::fingerprint;
 pub use import::import;

@@ -4,9 +4,10 @@ use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Event, RunId};
 use crate::transcript::{
-    self, Detail, Entry, Journal, Lens, ModelRecord, Result, RunEnd, Session, Store,
+    self, Detail, Entry, Journal, LAST, Lens, ModelRecord, Result, RunEnd, Session, Store,
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -27,8 +28,8 @@ pub struct Recorder {
     model: Option<ModelRecord>,
     /// The model with its file hash, once that is found out beside the drawing.
     hashed: Option<Receiver<ModelRecord>>,
-    /// Files that the user saved since the start.
-    saved: HashSet<PathBuf>,
+    /// Files that the user saved since the start, each with a digest of what was saved.
+    saved: HashMap<PathBuf, u64>,
 }
 
 impl Recorder {
@@ -51,7 +52,7 @@ impl Recorder {
             detail,
             model,
             hashed,
-            saved: HashSet::new(),
+            saved: HashMap::new(),
         }
     }
 
@@ -77,14 +78,30 @@ impl Recorder {
         }
     }
 
+    /// Notes what the user set while nothing was being written. Before anything was said there is nothing to keep: the
+    /// first answer brings its settings along.
+    pub fn note(&mut self, entry: Entry) -> Result<()> {
+        match entry {
+            _ if !self.journal.has_begun() => Ok(()),
+            Entry::Settings(settings) => self.note_settings(&settings),
+            entry => self.journal.append(entry),
+        }
+    }
+
     /// Notes what the engine reports.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Loaded(info) => {
                 let record = ModelRecord::from(info);
                 self.hashed = Some(hash(record.clone(), info.path.clone()));
-                self.model = Some(record);
-                Ok(())
+                // The model that the program starts with is noted with its first answer: a session may only be looked at.
+                let before = self.model.replace(record.clone());
+                let switched = before.is_some_and(|before| !before.is(&record));
+                if switched && self.journal.has_begun() {
+                    self.note_model()
+                } else {
+                    Ok(())
+                }
             }
             Event::Prefill { run, cached, .. } if self.of(*run).is_some() => {
                 self.cached = *cached;
@@ -109,9 +126,12 @@ impl Recorder {
     }
 
     /// Saves the session under a path of the user's, or as a copy of that name among the sessions; gives back where.
-    /// A file is replaced only if it was saved here before: it may be anything else. The session's own file holds it
-    /// already.
+    /// A file is replaced only if it was saved here before and is still what was saved: it may be anything else, or go
+    /// on elsewhere. The session's own file holds it already.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
+        if name == LAST {
+            return Err(transcript::Error::Reserved { name: name.into() });
+        }
         let own = !name.contains(std::path::is_separator) && Path::new(name).extension().is_none();
         let path = if own {
             self.store.path_of(name)
@@ -122,31 +142,32 @@ impl Recorder {
             self.journal.write_now()?;
             return Ok(path);
         }
-        let (session, again) = (self.journal.session(), self.saved.contains(&path));
-        match transcript::export::Format::of_path(&path) {
-            Some(format) => {
-                transcript::write_file(&path, format.export(session).as_bytes(), again)?
-            }
-            None if own => transcript::save(
-                &Session {
-                    title: name.into(),
-                    ..session.clone()
-                },
-                &path,
-                again,
-            )?,
-            None => transcript::save(session, &path, again)?,
+        let session = self.journal.session();
+        let bytes = match transcript::export::Format::of_path(&path) {
+            Some(format) => format.export(session).into_bytes(),
+            None if own => transcript::save::bytes(&Session {
+                title: name.into(),
+                ..session.clone()
+            }),
+            None => transcript::save::bytes(session),
+        };
+        let before = self.saved.get(&path);
+        let there = std::fs::read(&path).ok().map(|bytes| digest(&bytes));
+        if before.is_some() && there.is_some_and(|there| Some(&there) != before) {
+            return Err(transcript::Error::Changed { path });
         }
-        self.saved.insert(path.clone());
+        transcript::write_file(&path, &bytes, before.is_some())?;
+        self.saved.insert(path.clone(), digest(&bytes));
         Ok(path)
     }
 
-    /// Takes up a session: one of the program's own goes on in its file, one from elsewhere in a new file.
+    /// Takes up a session: one of the program's own goes on in its file, one from elsewhere or behind a link in a new
+    /// file.
     pub fn resume(&mut self, name: &str) -> Result<Session> {
         let path = self.find(name)?;
         if path != self.journal.path() {
             let own = path.parent() == Some(self.store.sessions().as_path());
-            let journal = if own {
+            let journal = if own && !path.is_symlink() {
                 Journal::resume(&path)?.0
             } else {
                 Journal::adopt(&self.store, foreign(&path)?)
@@ -243,12 +264,16 @@ impl Recorder {
         {
             (self.hashed, self.model) = (None, Some(record));
         }
-        match &self.model {
-            Some(model) if self.journal.session().model() != Some(model) => {
-                self.journal.append(Entry::Model(model.clone()))
-            }
-            _ => Ok(()),
+        let Some(model) = &self.model else {
+            return Ok(());
+        };
+        let known = self.journal.session().model();
+        let told = known
+            .is_some_and(|known| known.is(model) && (known.hash.is_some() || model.hash.is_none()));
+        if told {
+            return Ok(());
         }
+        self.journal.append(Entry::Model(model.clone()))
     }
 
     /// What the layers say of the answer that was given last.
@@ -333,6 +358,12 @@ impl Recorder {
             end: end(self.cached),
         })
     }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A session from a file that is no open journal of ours: a journal, or JSON to be imported.

@@ -1,7 +1,7 @@
 //! A session in memory: what the lines of a journal amount to.
 
 use super::check;
-use super::entry::{Lens, ModelRecord, Outcome, PromptForm, RunEnd};
+use super::entry::{Lens, Mode, ModelRecord, Outcome, PromptForm, RunEnd};
 use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
 use super::text;
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
@@ -20,6 +20,9 @@ pub struct Session {
     pub title: String,
     /// Settings in force at the end.
     pub settings: Settings,
+    /// How prompts reach the model from now on, where that was chosen since the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Models in the order in which they were loaded.
     pub models: Vec<ModelRecord>,
     /// System prompts in the order in which they were set.
@@ -161,6 +164,24 @@ impl Session {
         self.models.last()
     }
 
+    /// How a prompt reaches the model: as chosen, or else as in the last run.
+    pub fn mode_in_force(&self) -> Mode {
+        let last = || self.runs().last().map(|run| run.prompt.mode());
+        self.mode.or_else(last).unwrap_or_default()
+    }
+
+    /// How the turn at index `turn` reached the model, or will.
+    pub fn mode_of(&self, turn: usize) -> Mode {
+        let later = self.turns.get(turn..).unwrap_or_default().iter();
+        let run = later.flat_map(|turn| &turn.runs).next();
+        run.map_or_else(|| self.mode_in_force(), |run| run.prompt.mode())
+    }
+
+    /// The model that `run` ran on, as far as that is known.
+    pub fn model_of(&self, run: &Run) -> Option<&ModelRecord> {
+        self.models.get(run.model?)
+    }
+
     /// The conversation as the chat template takes it.
     pub fn messages(&self) -> Vec<Message> {
         let system = Some(self.system()).filter(|text| !text.is_empty());
@@ -287,6 +308,7 @@ impl Session {
             Line::Model(model) => self.add_model(model),
             Line::System { text } => self.systems.push(text),
             Line::Settings(settings) => self.settings = settings,
+            Line::Mode { mode } => self.mode = Some(mode),
             Line::User { at, text, .. } => self.turns.push(Turn::typed(Role::User, at, text)),
             Line::Assistant { at, text, .. } => {
                 self.turns.push(Turn::typed(Role::Assistant, at, text))
@@ -312,7 +334,7 @@ impl Session {
 
     fn add_model(&mut self, model: ModelRecord) {
         match self.models.last_mut() {
-            Some(last) if *last == model || model.completes(last) => *last = model,
+            Some(last) if last.is(&model) => last.hash = last.hash.take().or(model.hash),
             _ => self.models.push(model),
         }
     }
@@ -320,6 +342,7 @@ impl Session {
     fn begin_run(&mut self, turn: u64, mut run: Run) -> Result<(), &'static str> {
         run.model = self.models.len().checked_sub(1);
         run.system = self.systems.len().checked_sub(1);
+        self.mode = None;
         let count = self.turns.len();
         match self.turns.last_mut() {
             _ if turn == count as u64 => {

@@ -30,6 +30,9 @@ impl Store {
     /// Moves the session `id` to the trash. [`Store::restore`] takes that back.
     pub fn delete(&self, id: &str) -> Result<PathBuf> {
         let from = store::find_in(&self.sessions(), id)?;
+        if from.is_symlink() {
+            return move_link_into(&self.trash(), &from);
+        }
         let file = read::open(&from)?;
         journal::lock(&file, &from)?;
         touch(&from, &file)?;
@@ -59,7 +62,7 @@ impl Store {
     fn old_trash(&self, age: Duration) -> Result<Vec<(PathBuf, u64)>> {
         let now = SystemTime::now();
         let old = |path: PathBuf| {
-            let about = path.metadata().ok()?;
+            let about = path.symlink_metadata().ok()?;
             let since = now
                 .duration_since(about.modified().ok()?)
                 .unwrap_or_default();
@@ -89,11 +92,32 @@ fn touch(path: &Path, file: &File) -> Result<()> {
 }
 
 fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
-    store::make_folder(folder)?;
-    let to = folder.join(from.file_name().unwrap_or_default());
-    if to.exists() {
-        return Err(Error::Exists { path: to });
-    }
+    let to = place_in(folder, from)?;
     fs::rename(from, &to).map_err(|error| Error::io(from, error))?;
     Ok(to)
+}
+
+/// Makes a link anew in another folder: so its days in the trash count, and the file behind it is left alone.
+fn move_link_into(folder: &Path, from: &Path) -> Result<PathBuf> {
+    let to = place_in(folder, from)?;
+    let beside = from.parent().unwrap_or(Path::new(""));
+    #[cfg(unix)]
+    let make = std::os::unix::fs::symlink::<PathBuf, &PathBuf>;
+    #[cfg(windows)]
+    let make = std::os::windows::fs::symlink_file::<PathBuf, &PathBuf>;
+    fs::read_link(from)
+        .and_then(|target| make(beside.join(target), &to))
+        .and_then(|()| fs::remove_file(from))
+        .map_err(|error| Error::io(from, error))?;
+    Ok(to)
+}
+
+/// The path of the same name in `folder`, which is made if need be. Fails if anything is there.
+fn place_in(folder: &Path, from: &Path) -> Result<PathBuf> {
+    store::make_folder(folder)?;
+    let to = folder.join(from.file_name().unwrap_or_default());
+    match to.symlink_metadata() {
+        Ok(_) => Err(Error::Exists { path: to }),
+        Err(_) => Ok(to),
+    }
 }

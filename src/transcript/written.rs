@@ -44,6 +44,8 @@ impl<'a> Writer<'a> {
         self.models_to(session.models.len());
         self.systems_to(session.systems.len());
         self.settle(&session.settings);
+        self.lines
+            .extend(session.mode.map(|mode| Line::Mode { mode }));
         self.lines.push(Line::Summary(session.totals()));
     }
 

@@ -1,19 +1,17 @@
 //! Carries effects out. What goes wrong comes back as a message, not as an end.
 
-use super::{Driver, config_files};
+use super::{Driver, config_file, editor};
 use crate::app::{Effect, Msg};
-use crate::transcript;
-use crate::transcript::Recorder;
+use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::picture;
 use color_eyre::Result;
-use color_eyre::eyre::{WrapErr, eyre};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::EventStream;
 use crossterm::execute;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use std::io::{Write, stdout};
-use std::process::Command;
+use std::io::stdout;
+use std::path::PathBuf;
 
 impl Driver {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<()> {
@@ -22,8 +20,16 @@ impl Driver {
             Effect::Copy(text) => execute!(stdout(), CopyToClipboard::to_clipboard_from(text))?,
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
-            Effect::SaveConfig(config) => {
-                self.answer(config_files::save_config(&config).map(|()| None))?
+            Effect::ChangeConfig(change) => {
+                let changed = config_file::change(&change);
+                self.answer(changed.map(|config| Some(Msg::Presets(config.presets))))?;
+            }
+            Effect::Record(entry) => {
+                let noted = self
+                    .recorder
+                    .as_mut()
+                    .map_or(Ok(()), |recorder| recorder.note(entry));
+                self.warn_of_journal(noted);
             }
             Effect::BeginSession => {
                 let begun = self.recorder.as_mut().map(Recorder::begin_anew);
@@ -94,7 +100,7 @@ impl Driver {
         let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
         let drawn = copy.draw(|frame| drop(self.screen.draw(&self.state, frame)))?;
         let svg = picture(drawn.buffer, self.state.look).svg();
-        let path = config_files::picture_path(name.as_deref());
+        let path = picture_path(name.as_deref());
         let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
         self.answer(
             saved
@@ -124,7 +130,7 @@ impl Driver {
 
     /// Open `$EDITOR` on a text. Keys go to the editor: nobody else may read them meanwhile.
     fn edit(&mut self, text: &str) -> Result<()> {
-        let edited = self.lend(|| edit(text))?;
+        let edited = self.lend(|| editor::edit(text))?;
         self.answer(edited.map(|text| Some(Msg::Edited(text))))
     }
 
@@ -154,27 +160,21 @@ fn told<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
     Ok(outcome.transpose()?)
 }
 
-/// Let `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own.
-fn edit(text: &str) -> Result<String> {
-    let var = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value| !value.trim().is_empty())
+/// Where a picture goes: under the name that was given, with its ending; else under one that tells the time.
+fn picture_path(name: Option<&str>) -> PathBuf {
+    let time = || {
+        format!(
+            "skiplens-{}",
+            local_minutes(now_ms()).replace([' ', ':'], "-")
+        )
     };
-    let editor = var("VISUAL")
-        .or_else(|| var("EDITOR"))
-        .unwrap_or_else(|| "vi".into());
-    let (path, mut file) = config_files::scratch()?;
-    file.write_all(text.as_bytes())
-        .wrap_err_with(|| path.display().to_string())?;
-    drop(file);
-    let mut words = editor.split_whitespace();
-    let program = words.next().ok_or_else(|| eyre!("$EDITOR is empty"))?;
-    let status = Command::new(program).args(words).arg(&path).status();
-    let edited = std::fs::read_to_string(&path);
-    drop(std::fs::remove_file(&path));
-    match status.wrap_err_with(|| format!("{editor} could not be started; set $EDITOR"))? {
-        status if status.success() => Ok(edited?),
-        status => Err(eyre!("{editor} ended with {status}; the text is as it was")),
+    let path = PathBuf::from(name.map_or_else(time, str::to_owned));
+    let named = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+    if named {
+        path
+    } else {
+        PathBuf::from(format!("{}.svg", path.display()))
     }
 }

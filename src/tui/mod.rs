@@ -1,6 +1,7 @@
 //! The driver of the playground: it feeds the state with keys, engine events and time, carries effects out, and draws.
 
-mod config_files;
+mod config_file;
+mod editor;
 mod effects;
 mod session_search;
 mod start;
@@ -238,7 +239,10 @@ impl Driver {
         if let Err(fault) = noted {
             update(
                 &mut self.state,
-                Msg::Wrong(format!("the session could not be written: {fault}")),
+                Msg::Wrong(format!(
+                    "the session could not be written: {}",
+                    fault.reason()
+                )),
             );
         }
     }

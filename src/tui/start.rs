@@ -1,6 +1,6 @@
 //! From the command line to the playground.
 
-use super::{config_files, play, run};
+use super::{config_file, play, run};
 use crate::app::{Control, Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
 use crate::engine::loaded_model::ModelRequest;
@@ -35,7 +35,7 @@ pub fn start(
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
         touched: touched(decoding),
-        config: config_files::load_config()?,
+        config: config_file::load()?,
         look: Look::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
@@ -53,7 +53,7 @@ pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
     let look = Look::from_env(|name| std::env::var(name).ok());
     let options = Options {
-        config: config_files::load_config()?,
+        config: config_file::load()?,
         look,
         ..Options::default()
     };

@@ -5,7 +5,7 @@ use super::theme::Role;
 use super::widgets::{bar, row};
 use crate::app::hints::can;
 use crate::app::{Action, Turn};
-use crate::engine::decode::{Round, Settings, Stats};
+use crate::engine::decode::{Controller, Round, Settings, Stats};
 use ratatui::layout::Rect;
 
 /// Rounds that one bar of the course stands for.
@@ -52,20 +52,18 @@ fn effective(turn: &Turn) -> Option<(&Round, &str)> {
     Some((round, round.control.as_deref()?))
 }
 
-/// `autopilot  E 6 K 5   yours E 8 K 4`
+/// `now E 6 K 5, yours E 8 K 4`: what the autopilot chose, and what it was given.
 fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((round, _)) = effective(turn) else {
         return;
     };
-    let pair =
-        |settings: &Settings| format!("E {} K {}", settings.exit_layer, settings.num_speculations);
     let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
     canvas.put_all(
         row,
         &[
-            ("autopilot  ", Role::Dim),
+            ("now ", Role::Dim),
             (&chosen, Role::Title),
-            ("   yours ", Role::Dim),
+            (", yours ", Role::Dim),
             (&yours, Role::Text),
         ],
     );
@@ -149,17 +147,13 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     canvas.put_all(row, &parts);
 }
 
-/// Against the autoregressive rounds of this session, once there are any.
-fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
-    let (Some(plain), Some(speed)) = (
-        canvas.state.baseline.tokens_per_second(),
-        turn.stats.tokens_per_second(),
-    ) else {
-        let key = canvas
-            .state
-            .keys
-            .key_of(canvas.state.context(), &Action::Race);
-        match key.filter(|_| can(canvas.state, &Action::Race)) {
+/// `race 1.22× of plain, E 8 K 4`: what the last race measured, or how to start one. An answer's own speed is not
+/// compared: no plain answer was measured beside it.
+fn speed_up(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
+    let state = canvas.state;
+    let Some(raced) = &state.raced else {
+        let key = state.keys.key_of(state.context(), &Action::Race);
+        match key.filter(|_| can(state, &Action::Race)) {
             Some(key) => canvas.put_all(
                 row,
                 &[
@@ -167,13 +161,26 @@ fn speed_up(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
                     (" compares with plain", Role::Dim),
                 ],
             ),
-            None => canvas.put_all(row, &[("no plain run to compare with", Role::Dim)]),
+            None => canvas.put_all(row, &[("no race with plain yet", Role::Dim)]),
         };
         return;
     };
-    let times = format!("{:.2}{}", speed / plain, canvas.theme.symbols.times);
-    let plain = format!(" of plain, {plain:.0} tok/s");
-    canvas.put_all(row, &[(&times, Role::Title), (&plain, Role::Dim)]);
+    let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);
+    let force = match raced.settings.controller {
+        Controller::Fixed => pair(&raced.settings),
+        _ => "autopilot".into(),
+    };
+    let parts = [
+        ("race ", Role::Dim),
+        (&times, Role::Title),
+        (" of plain, ", Role::Dim),
+        (&force, Role::Dim),
+    ];
+    canvas.put_all(row, &parts);
+}
+
+fn pair(settings: &Settings) -> String {
+    format!("E {} K {}", settings.exit_layer, settings.num_speculations)
 }
 
 /// How the time is divided.

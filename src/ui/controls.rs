@@ -4,7 +4,7 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
 use crate::app::range::Kind;
-use crate::app::{Control, Pane, Target};
+use crate::app::{Control, Pane, Target, Viewport};
 use ratatui::layout::Rect;
 
 /// Cells of the longest label and the gap after it.
@@ -40,6 +40,13 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         let Some(row) = row(&mut rows) else { break };
         draw_control(canvas, row, *control);
     }
+    let shown = Viewport {
+        first,
+        height: visible,
+        total: Control::ALL.len(),
+    };
+    canvas.scrollbar(area, shown);
+    hidden(canvas, area, shown);
     inner.y = inner.bottom() - below;
     for (at, line) in help.iter().enumerate().take(usize::from(below)) {
         canvas.put(
@@ -50,6 +57,24 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             canvas.theme.style(Role::Dim),
         );
     }
+}
+
+/// In the lower border: how many controls there is no room for.
+fn hidden(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
+    let below = shown.total.saturating_sub(shown.first + shown.height);
+    let text = match (shown.first, below) {
+        (0, 0) => return,
+        (0, below) => format!(" {below} more below "),
+        (above, 0) => format!(" {above} more above "),
+        (above, below) => format!(" {above} more above, {below} below "),
+    };
+    let border = Rect {
+        x: area.x + 2,
+        y: area.bottom() - 1,
+        width: area.width.saturating_sub(3),
+        height: 1,
+    };
+    canvas.put_all(border, &[(&text, Role::Dim)]);
 }
 
 /// Range or choices, and meaning, of the focused control.

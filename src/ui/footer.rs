@@ -2,27 +2,36 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::Cells;
+use super::widgets::{Cells, fold, row};
 use crate::app::commands::fitting;
 use crate::app::hints::{Hint, hints};
-use crate::app::{Pane, Phase, Target};
+use crate::app::{Pane, Phase, State, Target};
+use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
+
+/// Most rows of something that is said.
+const MOST: u16 = 4;
+
+/// Rows of the footer: more than one where what is said would be cut off.
+pub fn height(state: &State, width: u16) -> u16 {
+    let lines = said(state).map_or(1, |(text, _)| fold(&text, width.saturating_sub(2)).len());
+    u16::try_from(lines).unwrap_or(MOST).clamp(1, MOST)
+}
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let row = Rect {
+    let mut rows = Rect {
         x: area.x + 1,
         width: area.width.saturating_sub(2),
         ..area
     };
     let state = canvas.state;
-    if command(canvas, row) {
+    if command(canvas, rows) {
         return;
     }
-    let row = notice(canvas, row);
-    let row = failure(canvas, row);
+    let row = say(canvas, &mut rows);
     let right = if state.config.mouse { "" } else { "mouse off" };
     canvas.put_right(row, right, Role::Dim);
     draw_hints(
@@ -64,45 +73,49 @@ fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
     !fitting.is_empty()
 }
 
-/// What just happened; gives back the room beside it.
-fn notice(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
-    let Some(notice) = &canvas.state.notice else {
-        return row;
-    };
-    let role = if notice.wrong {
-        Role::Wrong
-    } else {
-        Role::Accent
-    };
-    let x = canvas.put_clipped(row, &notice.text, role) + 3;
-    Rect {
-        x,
-        width: row.right().saturating_sub(x),
-        ..row
+/// What just happened; else, as long as that is so, that there is no model.
+fn said(state: &State) -> Option<(String, Role)> {
+    if let Some(notice) = &state.notice {
+        let role = if notice.wrong {
+            Role::Wrong
+        } else {
+            Role::Accent
+        };
+        return Some((one_line(&notice.text).into_owned(), role));
+    }
+    match &state.phase {
+        Phase::Failed { message, .. } if !state.turns.is_empty() && state.model.is_none() => {
+            let lines: Vec<&str> = message.lines().filter(|line| !line.is_empty()).collect();
+            Some((one_line(&lines.join(" ")).into_owned(), Role::Wrong))
+        }
+        _ => None,
     }
 }
 
-/// That there is no model stays in sight.
-fn failure(canvas: &mut Canvas<'_>, row: Rect) -> Rect {
-    let state = canvas.state;
-    match &state.phase {
-        Phase::Failed { message, .. } if !state.turns.is_empty() && state.model.is_none() => {
-            let text = format!("{}  ", message.lines().next().unwrap_or_default());
-            let x = canvas.put(
-                row.x,
-                row.y,
-                &text,
-                row.width.saturating_sub(14),
-                canvas.theme.style(Role::Wrong),
-            );
-            Rect {
-                x,
-                width: row.right().saturating_sub(x),
-                ..row
-            }
-        }
-        _ => row,
+/// Say it in as many rows as there are; gives back the room beside its end.
+fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
+    let mut lines = said(canvas.state).map_or_else(Vec::new, |(text, role)| {
+        fold(&text, rows.width)
+            .into_iter()
+            .map(|line| (line, role))
+            .collect::<Vec<_>>()
+    });
+    let cut = lines.split_off(lines.len().min(usize::from(rows.height)));
+    if let Some((last, _)) = lines.last_mut() {
+        cut.iter()
+            .for_each(|(line, _)| *last += &format!(" {line}"));
     }
+    let mut rest = Rect { height: 1, ..*rows };
+    for (line, role) in &lines {
+        let Some(row) = row(rows) else { break };
+        let x = canvas.put_clipped(row, line, *role) + 3;
+        rest = Rect {
+            x,
+            width: row.right().saturating_sub(x),
+            ..row
+        };
+    }
+    rest
 }
 
 fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {

@@ -1,19 +1,22 @@
 //! The token under the cursor: origin, probabilities, alternatives, and what every layer would have said.
 
 use super::Canvas;
-use super::theme::Role;
-use super::widgets::{fold, row};
+use super::theme::{Role, Theme};
+use super::widgets::fold;
 use crate::app::keymap::Context;
 use crate::app::turn::{TokenView, token};
-use crate::app::{Action, Pane, Target, TokenRef};
-use crate::engine::decode::{Candidate, LayerChoice, LensRow, Origin, Round, StopReason};
+use crate::app::{Action, State, Target, TokenRef, Turn, Viewport};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
 use crate::engine::sampling::Coupling;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 
 /// Cells of a label.
 const LABEL: u16 = 12;
+
+/// A line of stretches with styles.
+type Line = Vec<(String, Style)>;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let title = if canvas.state.view.cursor.is_none() && canvas.state.settings.detail {
@@ -21,127 +24,307 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     } else {
         "token"
     };
-    let mut inner = canvas.panel(area, title, None);
+    let inner = canvas.panel(area, title, None);
     canvas.target(area, Target::Inspector);
     if inner.is_empty() {
         return;
     }
-    let chosen = canvas.state.inspected().and_then(|at| find(canvas, at));
-    match chosen {
-        Some((at, round, token)) => {
-            facts(canvas, &mut inner, at, round, &token);
-            let exit = round.settings.exit_layer;
-            let asked = asked(canvas, at).map(|row| row.layers.as_slice());
-            match (token.detail, asked) {
-                (Some(detail), asked) => {
-                    let recorded =
-                        Some(detail.layers.as_slice()).filter(|layers| !layers.is_empty());
-                    let all = recorded.or(asked).unwrap_or_default();
-                    strip(canvas, &mut inner, token.id, all, exit);
-                    top(
-                        canvas,
-                        &mut inner,
-                        "verifier",
-                        &detail.verify_top,
-                        detail.verify_entropy,
-                        token.id,
-                    );
-                    top(
-                        canvas,
-                        &mut inner,
-                        "draft",
-                        &detail.draft_top,
-                        detail.draft_entropy,
-                        token.id,
-                    );
-                    layers(canvas, &mut inner, token.id, all, exit);
-                }
-                (None, Some(all)) => {
-                    strip(canvas, &mut inner, token.id, all, exit);
-                    layers(canvas, &mut inner, token.id, all, exit);
-                }
-                (None, None) => no_detail(canvas, &mut inner),
-            }
+    let lines = match canvas
+        .state
+        .inspected()
+        .and_then(|at| Subject::at(canvas, at))
+    {
+        Some(subject) => subject.lines(inner.width),
+        None => how_to_choose(canvas, inner.width),
+    };
+    let mut shown = Viewport {
+        first: canvas.state.view.details,
+        height: usize::from(inner.height),
+        total: lines.len(),
+    };
+    shown.first = shown.scrolled(0);
+    for (line, y) in lines
+        .iter()
+        .skip(shown.first)
+        .zip(inner.top()..inner.bottom())
+    {
+        let mut x = inner.x;
+        for (text, style) in line {
+            x = canvas.put(x, y, text, inner.right().saturating_sub(x), *style);
         }
-        None => {
-            let next = canvas.state.key_name(Context::Global, &Action::FocusNext);
-            let how = format!("choose a token: a click, or {next} to the chat, then ← →");
-            for line in fold(&how, inner.width) {
-                let Some(row) = row(&mut inner) else { return };
-                canvas.put_all(row, &[(&line, Role::Dim)]);
+    }
+    canvas.scrollbar(area, shown);
+    canvas.regions.details = shown;
+}
+
+fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
+    let next = canvas.state.key_name(Context::Global, &Action::FocusNext);
+    let how = format!("choose a token: a click, or {next} to the chat, then ← →");
+    dim(&canvas.theme, &how, width)
+}
+
+fn dim(theme: &Theme, text: &str, width: u16) -> Vec<Line> {
+    let style = theme.style(Role::Dim);
+    fold(text, width)
+        .into_iter()
+        .map(|line| vec![(line, style)])
+        .collect()
+}
+
+/// What is told of.
+struct Subject<'a> {
+    state: &'a State,
+    theme: Theme,
+    at: TokenRef,
+    turn: &'a Turn,
+    round: &'a Round,
+    token: TokenView<'a>,
+}
+
+impl<'a> Subject<'a> {
+    fn at(canvas: &Canvas<'a>, at: TokenRef) -> Option<Self> {
+        let (state, theme) = (canvas.state, canvas.theme);
+        let turn = state.turns.get(at.turn)?;
+        let round = turn.rounds.get(at.round)?;
+        Some(Self {
+            state,
+            theme,
+            at,
+            turn,
+            round,
+            token: token(round, at.slot)?,
+        })
+    }
+
+    /// All there is to tell, the exit layer's own choice before the long lists.
+    fn lines(&self, width: u16) -> Vec<Line> {
+        let mut lines = self.facts();
+        let layers = self.layers();
+        lines.extend(self.strip(layers, width));
+        let exit = self.round.settings.exit_layer;
+        let own = layers.iter().filter(|layer| layer.layer == exit);
+        lines.extend(own.map(|layer| self.layer(layer)));
+        if let Some(detail) = self.token.detail {
+            lines.extend(self.top("verifier", &detail.verify_top, detail.verify_entropy));
+            lines.extend(self.top("draft", &detail.draft_top, detail.draft_entropy));
+        }
+        if layers.is_empty() {
+            lines.push(Line::new());
+            lines.extend(dim(&self.theme, &self.why_no_layers(), width));
+        } else {
+            lines.push(self.fact("all layers", "", Role::Dim));
+            lines.extend(layers.iter().map(|layer| self.layer(layer)));
+        }
+        lines
+    }
+
+    fn fact(&self, label: &str, value: &str, role: Role) -> Line {
+        let label = format!("{label:<0$}", usize::from(LABEL));
+        vec![
+            (label, self.theme.style(Role::Dim)),
+            (value.into(), self.theme.style(role)),
+        ]
+    }
+
+    fn facts(&self) -> Vec<Line> {
+        let token = &self.token;
+        let role = Role::of(token.origin);
+        let origin = role.token().map_or("", |look| look.name);
+        let place = match token.draft_position {
+            Some(position) => format!(
+                "{}, draft {} of {}",
+                self.at.round,
+                position + 1,
+                self.round.drafted.len()
+            ),
+            None => format!("{}, ends it", self.at.round),
+        };
+        let mut lines = vec![
+            self.fact("text", &self.text(), Role::Title),
+            self.fact("origin", origin, role),
+            self.fact("round", &place, Role::Text),
+            self.fact("p draft", &probability(token.p_draft), Role::Text),
+            self.fact("p verify", &probability(token.p_verify), Role::Text),
+        ];
+        let chance = chance(self.round, token).filter(|_| token.draft_position.is_some());
+        lines.extend(chance.map(|chance| self.fact("min(1, p/q)", &chance, Role::Text)));
+        lines
+    }
+
+    /// Its text; where it has none, what is known of why.
+    fn text(&self) -> String {
+        let id = self.token.id;
+        match self.token.text {
+            "" if self.ends_answer() => format!("end of the answer  id {id}"),
+            "" => format!("no text of its own  id {id}"),
+            text => format!("“{}”  id {id}", one_line(text)),
+        }
+    }
+
+    /// Whether the answer ended with this token, drafted or not.
+    fn ends_answer(&self) -> bool {
+        let ended = matches!(
+            self.round.stop,
+            Some(StopReason::Eos | StopReason::StopToken(_))
+        );
+        let kept = self.token.origin.is_some();
+        let behind = match self.token.draft_position {
+            Some(position) => self.round.len().saturating_sub(position + 1),
+            None => 0,
+        };
+        ended && kept && behind == 0
+    }
+
+    /// What every layer would have said in its place: as recorded, or as asked for afterwards.
+    fn layers(&self) -> &'a [LayerChoice] {
+        let recorded = self.token.detail.map(|detail| detail.layers.as_slice());
+        match recorded.filter(|layers| !layers.is_empty()) {
+            Some(layers) => layers,
+            None => self.asked().map_or(&[], |row| row.layers.as_slice()),
+        }
+    }
+
+    fn asked(&self) -> Option<&'a LensRow> {
+        let rows = &self
+            .turn
+            .lens
+            .as_ref()
+            .filter(|_| self.was_verified())?
+            .rows;
+        // The first rejected draft stands in the place of the token that was put there instead.
+        let place = match self.token.draft_position {
+            Some(position) => position,
+            None => self.round.len().checked_sub(1)?,
+        };
+        let position = self.round.position + place;
+        let found = rows.binary_search_by_key(&position, |row| row.position);
+        found.ok().map(|index| &rows[index])
+    }
+
+    /// Whether the verifier came to its place. A draft behind the first rejected one follows words that are not in the
+    /// text, and nobody asks about those.
+    fn was_verified(&self) -> bool {
+        self.token.p_verify.is_some()
+    }
+
+    fn why_no_layers(&self) -> String {
+        let state = self.state;
+        let key = |pane: Context, action| state.key_name(pane, &action);
+        let is_last = self.at.turn + 1 == state.turns.len();
+        let askable = is_last && state.lens_turn().is_some();
+        let asked = self.turn.lens.as_deref().filter(|lens| !lens.complete());
+        match asked {
+            _ if !self.was_verified() => {
+                "a draft before this one was rejected: no layer is asked about what follows it"
+                    .into()
+            }
+            _ if state.replay.is_some() => "the journal holds no alternatives here".into(),
+            Some(lens) if lens.failed.is_none() => {
+                format!("asking every layer: {} tokens so far", lens.rows.len())
+            }
+            _ if is_last && state.run().is_some() && state.settings.detail => {
+                "its layers follow once the answer is finished".into()
+            }
+            _ if askable && !state.settings.detail => format!(
+                "{} records layers and alternatives while it writes; {} asks the layers afterwards",
+                key(Context::Chat, Action::ToggleDetail),
+                key(Context::Global, Action::WhatIf)
+            ),
+            _ if askable => format!("{} asks the layers", key(Context::Global, Action::WhatIf)),
+            _ => {
+                "its layers were not recorded, and only the answer written last can be asked".into()
             }
         }
     }
-}
 
-fn find<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<(TokenRef, &'a Round, TokenView<'a>)> {
-    let state: &'a crate::app::State = canvas.state;
-    let round = state.turns.get(at.turn)?.rounds.get(at.round)?;
-    Some((at, round, token(round, at.slot)?))
-}
-
-fn fact(canvas: &mut Canvas<'_>, area: &mut Rect, label: &str, value: &str, role: Role) {
-    let Some(row) = row(area) else { return };
-    canvas.put(row.x, row.y, label, LABEL, canvas.theme.style(Role::Dim));
-    canvas.put(
-        row.x + LABEL,
-        row.y,
-        value,
-        row.width.saturating_sub(LABEL),
-        canvas.theme.style(role),
-    );
-}
-
-fn facts(
-    canvas: &mut Canvas<'_>,
-    area: &mut Rect,
-    at: TokenRef,
-    round: &Round,
-    token: &TokenView<'_>,
-) {
-    let text = match (token.text, token.draft_position, &round.stop) {
-        ("", None, Some(StopReason::Eos | StopReason::StopToken(_))) => {
-            format!("end of the answer  id {}", token.id)
+    /// The likeliest tokens of one side with its entropy.
+    fn top(&self, side: &str, top: &[Candidate], entropy: Option<f32>) -> Vec<Line> {
+        if top.is_empty() {
+            return Vec::new();
         }
-        ("", ..) => format!("part of a character  id {}", token.id),
-        (text, ..) => format!("“{}”  id {}", one_line(text), token.id),
-    };
-    fact(canvas, area, "text", &text, Role::Title);
-    let (origin, role) = match token.origin {
-        None => ("rejected", Role::Rejected),
-        Some(Origin::Accepted) => ("accepted", Role::Accepted),
-        Some(Origin::Corrected) => ("corrected", Role::Corrected),
-        Some(Origin::Bonus) => ("bonus", Role::Bonus),
-        Some(Origin::Plain) => ("plain", Role::Plain),
-        Some(Origin::Prompt) => ("prompt", Role::Prompt),
-    };
-    fact(canvas, area, "origin", origin, role);
-    let place = match token.draft_position {
-        Some(position) => format!(
-            "{}, draft {} of {}",
-            at.round,
-            position + 1,
-            round.drafted.len()
-        ),
-        None => format!("{}, ends it", at.round),
-    };
-    fact(canvas, area, "round", &place, Role::Text);
-    fact(
-        canvas,
-        area,
-        "p draft",
-        &probability(token.p_draft),
-        Role::Text,
-    );
-    fact(
-        canvas,
-        area,
-        "p verify",
-        &probability(token.p_verify),
-        Role::Text,
-    );
-    if let (Some(chance), Some(_)) = (chance(round, token), token.draft_position) {
-        fact(canvas, area, "min(1, p/q)", &chance, Role::Text);
+        let entropy = entropy
+            .map(|nats| format!("entropy {nats:.2} nats"))
+            .unwrap_or_default();
+        let candidate = |candidate: &Candidate| {
+            let chosen = if candidate.id == self.token.id {
+                self.theme.symbols.pointer
+            } else {
+                " "
+            };
+            self.line(&[
+                (chosen, Role::Accent),
+                (&format!("{:>5.1} % ", candidate.p * 100.0), Role::Dim),
+                (&one_line(&candidate.text), Role::Text),
+            ])
+        };
+        [self.fact(side, &entropy, Role::Dim)]
+            .into_iter()
+            .chain(top.iter().map(candidate))
+            .collect()
+    }
+
+    fn line(&self, parts: &[(&str, Role)]) -> Line {
+        parts
+            .iter()
+            .map(|(text, role)| ((*text).to_owned(), self.theme.style(*role)))
+            .collect()
+    }
+
+    /// A symbol for each layer, the first on the left: whether it would have written this token. The exit layer stands
+    /// out.
+    fn strip(&self, layers: &[LayerChoice], width: u16) -> Vec<Line> {
+        if layers.is_empty() {
+            return Vec::new();
+        }
+        let earliest = layers.iter().find(|layer| self.agrees(layer));
+        let name = if width < LABEL + 22 { "" } else { "layer " };
+        let text = earliest.map_or("none agrees".into(), |layer| {
+            format!("first agreed: {name}{}", layer.layer)
+        });
+        let symbol = |layer: &LayerChoice| {
+            let (mark, role) = self.agreement(layer);
+            let exits = if layer.layer == self.round.settings.exit_layer {
+                Modifier::REVERSED
+            } else {
+                Modifier::empty()
+            };
+            (mark.to_owned(), self.theme.style(role).add_modifier(exits))
+        };
+        let rows = layers
+            .chunks(usize::from(width.max(1)))
+            .map(|part| part.iter().map(symbol).collect());
+        [self.fact("layers", &text, Role::Text)]
+            .into_iter()
+            .chain(rows)
+            .collect()
+    }
+
+    fn agrees(&self, layer: &LayerChoice) -> bool {
+        layer.id == self.token.id
+    }
+
+    fn agreement(&self, layer: &LayerChoice) -> (&'static str, Role) {
+        match self.agrees(layer) {
+            true => (self.theme.symbol(Role::Accepted), Role::Accepted),
+            false => (self.theme.symbol(Role::Rejected), Role::Dim),
+        }
+    }
+
+    /// What a layer would have said; the exit layer is pointed at.
+    fn layer(&self, layer: &LayerChoice) -> Line {
+        let (mark, role) = self.agreement(layer);
+        let (pointer, number) = if layer.layer == self.round.settings.exit_layer {
+            (self.theme.symbols.pointer, Role::Title)
+        } else {
+            (" ", Role::Dim)
+        };
+        self.line(&[
+            (pointer, Role::Accent),
+            (&format!("{:>2} ", layer.layer), number),
+            (mark, role),
+            (&format!(" {:>5.1} % ", layer.p * 100.0), Role::Dim),
+            (&one_line(&layer.text), role),
+        ])
     }
 }
 
@@ -157,150 +340,8 @@ fn chance(round: &Round, token: &TokenView<'_>) -> Option<String> {
     } else {
         1.0
     };
-    let used =
-        round.settings.sampling.coupling == Coupling::Rejection && round.settings.sampling.sample;
-    Some(format!(
-        "{:.1} %{}",
-        ratio * 100.0,
-        if used { "" } else { " (not used)" }
-    ))
-}
-
-/// What every layer would have said at the place of a token, where that was asked for afterwards.
-fn asked<'a>(canvas: &Canvas<'a>, at: TokenRef) -> Option<&'a LensRow> {
-    let state: &'a crate::app::State = canvas.state;
-    let turn = state.turns.get(at.turn)?;
-    let round = turn.rounds.get(at.round)?;
-    // A draft after the first rejected one stands behind words that are not in the text.
-    let after = at.slot.min(round.accepted);
-    let in_text = at.slot <= round.accepted || at.slot >= round.drafted.len();
-    let rows = &turn.lens.as_ref().filter(|_| in_text)?.rows;
-    let found = rows.binary_search_by_key(&(round.position + after), |row| row.position);
-    found.ok().map(|index| &rows[index])
-}
-
-fn no_detail(canvas: &mut Canvas<'_>, area: &mut Rect) {
-    let state = canvas.state;
-    let text = match state.replay {
-        Some(_) => "the journal holds no alternatives here".to_string(),
-        None if !state.settings.detail => {
-            let record = state.key_name(Pane::Chat, &Action::ToggleDetail);
-            let ask = state.key_name(Context::Global, &Action::WhatIf);
-            format!(
-                "{record} records layers and alternatives while it writes; {ask} asks the layers afterwards"
-            )
-        }
-        None => "layers: from the next round on".to_string(),
-    };
-    row(area);
-    for line in fold(&text, area.width) {
-        let Some(row) = row(area) else { return };
-        canvas.put_all(row, &[(&line, Role::Dim)]);
-    }
-}
-
-/// The likeliest tokens of one side with its entropy.
-fn top(
-    canvas: &mut Canvas<'_>,
-    area: &mut Rect,
-    side: &str,
-    top: &[Candidate],
-    entropy: Option<f32>,
-    id: u32,
-) {
-    if top.is_empty() {
-        return;
-    }
-    let entropy = entropy
-        .map(|nats| format!("entropy {nats:.2} nats"))
-        .unwrap_or_default();
-    fact(canvas, area, side, &entropy, Role::Dim);
-    for candidate in top {
-        let Some(row) = row(area) else { return };
-        let chosen = if candidate.id == id {
-            canvas.theme.symbols.pointer
-        } else {
-            " "
-        };
-        let percent = format!("{:>5.1} % ", candidate.p * 100.0);
-        canvas.put_all(
-            row,
-            &[
-                (chosen, Role::Accent),
-                (&percent, Role::Dim),
-                (&one_line(&candidate.text), Role::Text),
-            ],
-        );
-    }
-}
-
-/// A symbol for each layer, the first on the left: whether it would have written this token. The exit layer stands out.
-fn strip(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice], exit: usize) {
-    if layers.is_empty() {
-        return;
-    }
-    let earliest = layers
-        .iter()
-        .find(|layer| layer.id == id)
-        .map(|layer| layer.layer);
-    let name = if area.width < LABEL + 22 {
-        ""
-    } else {
-        "layer "
-    };
-    let text = earliest.map_or("none agrees".into(), |layer| {
-        format!("first agreed: {name}{layer}")
-    });
-    fact(canvas, area, "layers", &text, Role::Text);
-    for part in layers.chunks(usize::from(area.width.max(1))) {
-        let Some(row) = row(area) else { return };
-        for (x, layer) in (row.x..row.right()).zip(part) {
-            let (mark, role) = agreement(canvas, layer.id == id);
-            let exits = if layer.layer == exit {
-                Modifier::REVERSED
-            } else {
-                Modifier::empty()
-            };
-            canvas.put(
-                x,
-                row.y,
-                mark,
-                1,
-                canvas.theme.style(role).add_modifier(exits),
-            );
-        }
-    }
-}
-
-fn agreement(canvas: &Canvas<'_>, agrees: bool) -> (&'static str, Role) {
-    match agrees {
-        true => (canvas.theme.symbols.accepted, Role::Accepted),
-        false => (canvas.theme.symbols.rejected, Role::Dim),
-    }
-}
-
-/// What each layer would have said, as many of the last as there is room for.
-fn layers(canvas: &mut Canvas<'_>, area: &mut Rect, id: u32, layers: &[LayerChoice], exit: usize) {
-    let skipped = layers.len().saturating_sub(usize::from(area.height));
-    for layer in &layers[skipped..] {
-        let Some(row) = row(area) else { return };
-        let (mark, role) = agreement(canvas, layer.id == id);
-        let (pointer, number) = if layer.layer == exit {
-            (canvas.theme.symbols.pointer, Role::Title)
-        } else {
-            (" ", Role::Dim)
-        };
-        let label = format!("{:>2} ", layer.layer);
-        let percent = format!(" {:>5.1} % ", layer.p * 100.0);
-        canvas.put_all(
-            row,
-            &[
-                (pointer, Role::Accent),
-                (&label, number),
-                (mark, role),
-                (&percent, Role::Dim),
-                (&one_line(&layer.text), role),
-            ],
-        );
-    }
+    let sampling = &round.settings.sampling;
+    let used = sampling.coupling == Coupling::Rejection && sampling.sample;
+    let used = if used { "" } else { " (not used)" };
+    Some(format!("{:.1} %{used}", ratio * 100.0))
 }

@@ -1,6 +1,6 @@
 //! Who gets which part of the screen.
 
-use super::{prompt, step};
+use super::{footer, prompt, step};
 use crate::app::{Control, State};
 use ratatui::layout::Rect;
 
@@ -31,7 +31,11 @@ impl Layout {
     pub fn of(area: Rect, state: &State) -> Self {
         let mut rest = area;
         let header = take_top(&mut rest, u16::from(area.height > 8));
-        let footer = take_bottom(&mut rest, u16::from(area.height > 4));
+        let footer = match area.height {
+            0..=4 => 0,
+            rows => footer::height(state, area.width).min(rows / 4),
+        };
+        let footer = take_bottom(&mut rest, footer);
         let right = if area.width < NARROW {
             0
         } else {

@@ -5,13 +5,10 @@ use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
-use super::{race, sessions, what_if};
-use crate::app::commands::COMMANDS;
-use crate::app::keymap::Context;
+use super::{help, race, sessions, what_if};
 use crate::app::picker::Picker;
-use crate::app::{Action, Overlay, Pane, Target, Viewport};
+use crate::app::{Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 
 /// Cells of a line to read, at most.
@@ -21,7 +18,7 @@ const TEXT: u16 = 74;
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
         Overlay::Help { scroll } => {
-            let lines = help(canvas);
+            let lines = help::lines(canvas, body.width.saturating_sub(4).min(TEXT));
             text(canvas, body, "help", &lines, *scroll);
             None
         }
@@ -113,138 +110,6 @@ fn fold_indented(line: &str, width: u16) -> Vec<String> {
     }
 }
 
-/// Keys by context, from the table that the keys themselves go by, then the commands.
-fn help(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
-    let mut lines = words(canvas);
-    let contexts = [
-        (Context::Prompt, "In the prompt"),
-        (Context::Controls, "In the controls"),
-        (Context::Chat, "In the chat"),
-        (Context::Rounds, "In the rounds"),
-        (Context::Sessions, "In the list of sessions"),
-        (Context::Replay, "In a replay"),
-        (Context::Global, "Everywhere"),
-    ];
-    for (context, name) in contexts {
-        lines.push((name.to_string(), Role::Heading));
-        let entries = bindings(canvas, context);
-        for pair in entries.chunks(2) {
-            let right = pair.get(1).map(String::as_str).unwrap_or_default();
-            lines.push((format!("  {:<36}{right}", pair[0]), Role::Text));
-        }
-        lines.push((String::new(), Role::Text));
-    }
-    lines.extend(mouse(canvas));
-    lines.push(("Commands".to_string(), Role::Heading));
-    lines.extend(COMMANDS.iter().flat_map(|(name, what)| command(name, what)));
-    lines
-}
-
-/// A command and what it does, in as many lines as that takes.
-fn command(name: &str, what: &str) -> Vec<(String, Role)> {
-    let line = |(at, text): (usize, String)| {
-        (
-            format!("  {:<18}{text}", if at == 0 { name } else { "" }),
-            Role::Text,
-        )
-    };
-    fold(what, TEXT - 20)
-        .into_iter()
-        .enumerate()
-        .map(line)
-        .collect()
-}
-
-/// What the words and looks on screen mean.
-fn words(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
-    let symbols = canvas.theme.symbols;
-    let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
-    let rejected = format!("drafted and not kept; {show} shows them in the text");
-    let rows = [
-        (
-            "exit layer E",
-            " ",
-            "layers that draft: few are fast, many are right",
-        ),
-        (
-            "speculations K",
-            " ",
-            "tokens drafted before all layers verify them at once",
-        ),
-        (
-            "accepted",
-            symbols.accepted,
-            "drafted, and what all layers would have written",
-        ),
-        (
-            "corrected",
-            symbols.corrected,
-            "written in place of the first wrong draft of a round",
-        ),
-        (
-            "bonus",
-            symbols.bonus,
-            "written after a draft that was right to its end",
-        ),
-        ("rejected", symbols.rejected, &rejected),
-        ("plain", symbols.plain, "written without a draft"),
-    ];
-    let line = |(name, symbol, meaning): (&str, &str, &str)| {
-        (format!("  {name:<15}{symbol} {meaning}"), Role::Text)
-    };
-    let title = ("Words".to_string(), Role::Heading);
-    let gap = (String::new(), Role::Text);
-    std::iter::once(title)
-        .chain(rows.map(line))
-        .chain(std::iter::once(gap))
-        .collect()
-}
-
-/// What the mouse does.
-fn mouse(canvas: &Canvas<'_>) -> Vec<(String, Role)> {
-    let leave = canvas.state.key_name(Context::Global, &Action::ToggleMouse);
-    let rows = [
-        ("sliders", "drag them, or turn the wheel over them"),
-        ("words, rounds", "a click chooses one"),
-        ("keys below", "a click does what the key does"),
-        (
-            &leave,
-            "leaves the mouse to the terminal, to select text with it",
-        ),
-    ];
-    let line = |(what, how): (&str, &str)| (format!("  {what:<15}{how}"), Role::Text);
-    let (title, gap) = (
-        ("With the mouse".to_string(), Role::Heading),
-        (String::new(), Role::Text),
-    );
-    std::iter::once(title)
-        .chain(rows.map(line))
-        .chain(std::iter::once(gap))
-        .collect()
-}
-
-/// The keys of a context, those that do the same together.
-fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<String> {
-    let mut entries: Vec<(String, String)> = Vec::new();
-    for (_, key, action) in canvas
-        .state
-        .keys
-        .bindings()
-        .filter(|(within, ..)| *within == context)
-    {
-        let label = action.label();
-        match entries.iter_mut().find(|(_, other)| *other == label) {
-            Some((keys, _)) if keys.len() < 8 => keys.push_str(&format!(" {key}")),
-            Some(_) => {}
-            None => entries.push((key.to_string(), label)),
-        }
-    }
-    entries
-        .into_iter()
-        .map(|(keys, label)| format!("{keys:<15}{label}"))
-        .collect()
-}
-
 /// A list with its filter; the entry that Enter takes is marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
@@ -281,10 +146,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
         };
         canvas.put_right(rest, &entry.note, Role::Dim);
         if index == picker.selected {
-            canvas.buffer.set_style(
-                row,
-                ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
-            );
+            canvas.select(row);
         }
         canvas.target(row, Target::Entry(index));
     }

@@ -2,7 +2,7 @@
 
 use super::theme::{Theme, rgb};
 use crate::app::Look;
-use crate::transcript::export::svg::{Cell, Picture, Style, Underline};
+use crate::transcript::export::svg::{Cell, Picture, Style};
 use ratatui::buffer::{self, Buffer};
 use ratatui::style::Modifier;
 use unicode_width::UnicodeWidthStr;
@@ -49,11 +49,7 @@ fn style(cell: &buffer::Cell) -> Style {
         bold: has(Modifier::BOLD),
         dim: has(Modifier::DIM),
         italic: has(Modifier::ITALIC),
-        underlined: if has(Modifier::UNDERLINED) {
-            Underline::Solid
-        } else {
-            Underline::None
-        },
+        underlined: has(Modifier::UNDERLINED),
         struck: has(Modifier::CROSSED_OUT),
         reversed: has(Modifier::REVERSED),
     }

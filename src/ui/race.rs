@@ -90,21 +90,20 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
 
 /// Whether the texts are the same, as far as that is known.
 fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
-    let symbols = canvas.theme.symbols;
     let cancelled = matches!(race.outcome, Some(Outcome::Stopped(StopReason::Cancelled)));
     let (symbol, role, text) = match (race.verdict(), race.prefill) {
         (Verdict::Differs(at), _) => (
-            symbols.rejected,
+            canvas.theme.symbol(Role::Rejected),
             Role::Wrong,
             format!("differs at token {at}"),
         ),
         (Verdict::Exact(count), _) => (
-            symbols.accepted,
+            canvas.theme.symbol(Role::Accepted),
             Role::Accepted,
             format!("exact: {count} tokens"),
         ),
         (Verdict::Same(count), _) if cancelled => (
-            symbols.plain,
+            canvas.theme.symbol(Role::Plain),
             Role::Dim,
             format!("cancelled; the first {count} tokens are the same"),
         ),
@@ -114,7 +113,7 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
             format!("reading the prompt: {done} of {total} tokens"),
         ),
         (Verdict::Same(count), _) if race.outcome.is_some() => (
-            symbols.plain,
+            canvas.theme.symbol(Role::Plain),
             Role::Dim,
             format!("the first {count} tokens are the same"),
         ),

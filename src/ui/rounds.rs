@@ -3,10 +3,10 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, row};
+use crate::app::turn::{slots, token};
 use crate::app::{Pane, Target};
-use crate::engine::decode::{Origin, Round};
+use crate::engine::decode::Round;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "rounds", Some(Pane::Rounds));
@@ -47,19 +47,19 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 
 /// In the lower border: what the symbols mean, as many as there is room for.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let symbols = canvas.theme.symbols;
-    let names = [
-        (symbols.accepted, "accepted", Role::Accepted),
-        (symbols.rejected, "rejected", Role::Rejected),
-        (symbols.corrected, "corrected", Role::Corrected),
-        (symbols.bonus, "bonus", Role::Bonus),
-        (symbols.plain, "plain", Role::Text),
+    let roles = [
+        Role::Accepted,
+        Role::Rejected,
+        Role::Corrected,
+        Role::Bonus,
+        Role::Plain,
     ];
     let (mut x, last) = (area.x + 2, area.right().saturating_sub(1));
     if area.height < 2 {
         return;
     }
-    for (symbol, name, role) in names {
+    for role in roles {
+        let name = role.token().map_or("", |look| look.name);
         let row = Rect {
             x,
             y: area.bottom() - 1,
@@ -69,7 +69,8 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
         if name.cells() + 4 > row.width {
             return;
         }
-        draw_symbols(canvas, row, &[(" ", Role::Dim), (symbol, role)]);
+        canvas.put_all(row, &[(" ", Role::Dim)]);
+        canvas.symbol(Rect { x: x + 1, ..row }, role);
         let words = Rect {
             x: x + 2,
             width: row.width - 2,
@@ -133,55 +134,33 @@ fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
 /// Cells of a round with the gap after it.
 fn width(index: usize, round: &Round) -> u16 {
     let digits = index.checked_ilog10().unwrap_or(0) as u16 + 1;
-    let tokens = round.drafted.len() as u16 + u16::from(round.last.is_some());
-    digits + 1 + tokens + 2
+    digits + 1 + slots(round) as u16 + 2
 }
 
 /// `41 ●●●○×`
 fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
     let state = canvas.state;
     let round = &state.turns[turn].rounds[index];
-    let symbols = canvas.theme.symbols;
-    let number = format!("{index} ");
-    let mut parts = vec![(number.as_str(), Role::Dim)];
-    for slot in 0..round.drafted.len() {
-        let kept = slot < round.accepted;
-        parts.push(if kept {
-            (symbols.accepted, Role::Accepted)
-        } else {
-            (symbols.rejected, Role::Rejected)
-        });
+    let x = canvas.put_all(area, &[(&format!("{index} "), Role::Dim)]);
+    let slots = (0..slots(round)).filter_map(|slot| token(round, slot));
+    for (x, token) in (x..area.right()).zip(slots) {
+        canvas.symbol(
+            Rect {
+                x,
+                width: 1,
+                ..area
+            },
+            Role::of(token.origin),
+        );
     }
-    parts.extend(round.last.as_ref().map(|last| match last.origin {
-        Origin::Bonus => (symbols.bonus, Role::Bonus),
-        Origin::Corrected => (symbols.corrected, Role::Corrected),
-        _ => (symbols.plain, Role::Text),
-    }));
-    let symbols: Vec<(&str, Role)> = parts;
-    draw_symbols(canvas, area, &symbols);
     let chosen = state
         .view
         .cursor
         .is_some_and(|cursor| (cursor.turn, cursor.round) == (turn, index));
     if chosen {
-        canvas.buffer.set_style(
-            area,
-            ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
-        );
+        canvas.select(area);
     }
     canvas.target(area, Target::Round { turn, round: index });
-}
-
-/// Symbols take the colour of a role but not its strike or underline, which would hide them.
-fn draw_symbols(canvas: &mut Canvas<'_>, area: Rect, parts: &[(&str, Role)]) {
-    let mut x = area.x;
-    for (text, role) in parts {
-        let style = canvas
-            .theme
-            .style(*role)
-            .remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
-        x = canvas.put(x, area.y, text, area.right().saturating_sub(x), style);
-    }
 }
 
 /// Milliseconds and settings of one round.

@@ -9,7 +9,6 @@ use crate::app::{Browser, Listed, Target};
 use crate::transcript::export::words::percent;
 use crate::transcript::text;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::{Modifier, Style};
 
 /// Widest window.
 const WIDEST: u16 = 124;
@@ -57,9 +56,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
         let Some(row) = row(&mut inner) else { break };
         line(canvas, row, listed, &columns);
         if index == list.selected {
-            canvas
-                .buffer
-                .set_style(row, Style::new().add_modifier(Modifier::REVERSED));
+            canvas.select(row);
         }
         canvas.target(row, Target::Entry(index));
     }

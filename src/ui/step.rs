@@ -1,11 +1,11 @@
 //! A paused run, phase by phase: what is drafted and how likely, what the verifier made of it.
 
 use super::Canvas;
-use super::theme::{Role, Theme};
+use super::theme::Role;
 use super::widgets::row;
 use crate::app::turn::{slots, token};
 use crate::app::{Pane, Phase, State, Target, Turn};
-use crate::engine::decode::{Origin, Round};
+use crate::engine::decode::Round;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 
@@ -81,25 +81,16 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
         let (Some(token), Some(row)) = (token(round, slot), row(area)) else {
             return;
         };
-        let (symbol, role) = verdict(&canvas.theme, token.origin);
+        let x = canvas.symbol(row, Role::of(token.origin));
         let text = format!(" {:<12}", format!("“{}”", one_line(token.text)));
         let percent =
             |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
         let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));
-        canvas.put_all(
-            row,
-            &[(symbol, role), (&text, Role::Text), (&both, Role::Dim)],
-        );
-    }
-}
-
-/// The symbol and look of what became of a token.
-pub fn verdict(theme: &Theme, origin: Option<Origin>) -> (&'static str, Role) {
-    match origin {
-        None => (theme.symbols.rejected, Role::Wrong),
-        Some(Origin::Accepted) => (theme.symbols.accepted, Role::Accepted),
-        Some(Origin::Corrected) => (theme.symbols.corrected, Role::Corrected),
-        Some(Origin::Bonus) => (theme.symbols.bonus, Role::Bonus),
-        Some(Origin::Plain | Origin::Prompt) => (theme.symbols.plain, Role::Text),
+        let rest = Rect {
+            x,
+            width: row.right().saturating_sub(x),
+            ..row
+        };
+        canvas.put_all(rest, &[(&text, Role::Text), (&both, Role::Dim)]);
     }
 }

@@ -1,13 +1,16 @@
 //! Colours and symbols. No other file of the screen names a colour. Whatever has a meaning also has a modifier or a
-//! symbol of its own, so that it can be told without colours.
+//! symbol of its own, so that it can be told without colours. The looks of tokens are those of
+//! [`origin_style`](crate::transcript::origin_style).
 
 mod page;
 
 use crate::app::{ColorDepth, Look, ThemeName};
 use crate::engine::decode::Origin;
+use crate::transcript::origin_style::{self, Colours, Ink, Lettering, OriginStyle};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
+use page::named;
 pub use page::rgb;
 
 /// What something on screen is.
@@ -61,11 +64,6 @@ pub struct Symbols {
     pub rest: &'static str,
     /// Eight heights, the lowest first.
     pub bars: [&'static str; 8],
-    pub accepted: &'static str,
-    pub rejected: &'static str,
-    pub bonus: &'static str,
-    pub corrected: &'static str,
-    pub plain: &'static str,
     pub prompt: &'static str,
     pub pointer: &'static str,
     pub dot: &'static str,
@@ -81,11 +79,6 @@ static UNICODE: Symbols = Symbols {
     knob: "●",
     rest: "─",
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    accepted: "●",
-    rejected: "○",
-    bonus: "+",
-    corrected: "×",
-    plain: "·",
     prompt: "›",
     pointer: "▸",
     dot: "·",
@@ -110,11 +103,6 @@ static ASCII: Symbols = Symbols {
     knob: "O",
     rest: "-",
     bars: ["_", ".", "-", "=", "+", "*", "%", "#"],
-    accepted: "*",
-    rejected: "o",
-    bonus: "+",
-    corrected: "x",
-    plain: ".",
     prompt: ">",
     pointer: ">",
     dot: "|",
@@ -127,13 +115,8 @@ static ASCII: Symbols = Symbols {
 /// A colour as true colour and as one of the sixteen.
 type Paint = (u32, Color);
 
-/// The colours of one theme.
+/// The colours of one theme, those of tokens apart.
 struct Palette {
-    accepted: Paint,
-    corrected: Paint,
-    bonus: Paint,
-    rejected: Paint,
-    draft: Paint,
     mark: Paint,
     dim: Paint,
     border: Paint,
@@ -143,11 +126,6 @@ struct Palette {
 }
 
 static DARK: Palette = Palette {
-    accepted: (0x8fd19e, Color::Green),
-    corrected: (0xf2b155, Color::Yellow),
-    bonus: (0x79c7f2, Color::Cyan),
-    rejected: (0xe8788a, Color::Red),
-    draft: (0x9aa0ae, Color::Gray),
     mark: (0xc79bf0, Color::Magenta),
     dim: (0x868d9c, Color::DarkGray),
     border: (0x4b5262, Color::DarkGray),
@@ -163,11 +141,6 @@ static DARK: Palette = Palette {
 };
 
 static COLOR_BLIND: Palette = Palette {
-    accepted: (0x56b4e9, Color::Cyan),
-    corrected: (0xe69f00, Color::Yellow),
-    bonus: (0xf0e442, Color::LightYellow),
-    rejected: (0xd55e00, Color::Red),
-    draft: (0x9aa0ae, Color::Gray),
     mark: (0xcc79a7, Color::Magenta),
     dim: (0x868d9c, Color::DarkGray),
     border: (0x4b5262, Color::DarkGray),
@@ -183,11 +156,6 @@ static COLOR_BLIND: Palette = Palette {
 };
 
 static LIGHT: Palette = Palette {
-    accepted: (0x1a7f37, Color::Green),
-    corrected: (0x9a5b00, Color::Yellow),
-    bonus: (0x0969a8, Color::Blue),
-    rejected: (0xb3243b, Color::Red),
-    draft: (0x656d76, Color::DarkGray),
     mark: (0x7a3fb5, Color::Magenta),
     dim: (0x656d76, Color::DarkGray),
     border: (0xb8bec7, Color::Gray),
@@ -224,18 +192,12 @@ impl Theme {
     }
 
     fn modifier(&self, role: Role) -> Modifier {
+        if let Some(look) = role.token() {
+            return modifiers(look.lettering);
+        }
         match role {
-            Role::Corrected | Role::Link => Modifier::UNDERLINED,
-            Role::Bonus
-            | Role::Title
-            | Role::Key
-            | Role::Wrong
-            | Role::Prompt
-            | Role::Heading
-            | Role::Strong => Modifier::BOLD,
-            Role::Plain | Role::Emphasis => Modifier::ITALIC,
-            Role::Rejected => Modifier::CROSSED_OUT | Modifier::DIM,
-            Role::Draft => Modifier::DIM | Modifier::UNDERLINED,
+            Role::Title | Role::Key | Role::Wrong | Role::Heading | Role::Strong => Modifier::BOLD,
+            Role::Emphasis => Modifier::ITALIC,
             Role::Mark => Modifier::ITALIC | Modifier::DIM,
             Role::Heat(0) if !self.colored() => Modifier::DIM,
             Role::Heat(4..) => Modifier::BOLD,
@@ -252,12 +214,11 @@ impl Theme {
             ThemeName::Light => &LIGHT,
             ThemeName::Monochrome => return None,
         };
+        if let Some(look) = role.token() {
+            let Ink { rgb, hue } = self.ground(look.colours?);
+            return Some((rgb, named(hue)));
+        }
         Some(match role {
-            Role::Accepted => palette.accepted,
-            Role::Corrected => palette.corrected,
-            Role::Bonus => palette.bonus,
-            Role::Rejected => palette.rejected,
-            Role::Draft => palette.draft,
             Role::Mark => palette.mark,
             Role::Dim => palette.dim,
             Role::Border | Role::Track => palette.border,
@@ -266,13 +227,26 @@ impl Theme {
             }
             Role::Wrong => palette.wrong,
             Role::Heat(step) => palette.heat[usize::from(step).min(4)],
-            Role::Text
-            | Role::Prompt
-            | Role::Plain
-            | Role::Title
-            | Role::Strong
-            | Role::Emphasis => return None,
+            _ => return None,
         })
+    }
+
+    /// The colour of a token on this theme's ground.
+    fn ground(&self, colours: Colours) -> Ink {
+        match self.look.theme {
+            ThemeName::Light => colours.light,
+            ThemeName::ColorBlind => colours.color_blind,
+            ThemeName::Default | ThemeName::Monochrome => colours.dark,
+        }
+    }
+
+    /// The symbol of a role of tokens.
+    pub fn symbol(&self, role: Role) -> &'static str {
+        match role.token() {
+            Some(look) if self.look.ascii => look.ascii,
+            Some(look) => look.symbol,
+            None => " ",
+        }
     }
 
     fn color(&self, (rgb, ansi): Paint) -> Option<Color> {
@@ -283,6 +257,48 @@ impl Theme {
             ColorDepth::True => Some(Color::from_u32(rgb)),
         }
     }
+}
+
+impl Role {
+    /// The role of a token, or of a draft that was not kept.
+    pub fn of(origin: Option<Origin>) -> Self {
+        origin.map_or(Self::Rejected, Self::from)
+    }
+
+    /// The look that a role of tokens has everywhere.
+    pub fn token(self) -> Option<&'static OriginStyle> {
+        let origin = match self {
+            Self::Rejected => return Some(&origin_style::REJECTED),
+            Self::Draft => return Some(&origin_style::DRAFT),
+            Self::Prompt => Origin::Prompt,
+            Self::Accepted => Origin::Accepted,
+            Self::Corrected => Origin::Corrected,
+            Self::Bonus => Origin::Bonus,
+            Self::Plain => Origin::Plain,
+            _ => return None,
+        };
+        Some(origin_style::style(origin))
+    }
+}
+
+fn modifiers(lettering: Lettering) -> Modifier {
+    let Lettering {
+        bold,
+        italic,
+        underlined,
+        struck,
+        dim,
+    } = lettering;
+    [
+        (bold, Modifier::BOLD),
+        (italic, Modifier::ITALIC),
+        (underlined, Modifier::UNDERLINED),
+        (struck, Modifier::CROSSED_OUT),
+        (dim, Modifier::DIM),
+    ]
+    .into_iter()
+    .filter_map(|(on, modifier)| on.then_some(modifier))
+    .collect()
 }
 
 impl From<Origin> for Role {
@@ -311,28 +327,44 @@ fn nearest_256(rgb: u32) -> u8 {
 mod tests {
     use super::*;
 
+    /// Whatever the theme, and links of Markdown included.
     #[test]
-    fn origins_differ_without_colours() {
-        let theme = Theme::new(Look {
-            depth: ColorDepth::None,
-            ..Look::default()
-        });
+    fn only_corrected_tokens_are_underlined() {
         let roles = [
+            Role::Text,
+            Role::Prompt,
             Role::Accepted,
-            Role::Corrected,
             Role::Bonus,
             Role::Plain,
             Role::Rejected,
             Role::Draft,
+            Role::Mark,
+            Role::Title,
+            Role::Accent,
+            Role::Key,
+            Role::Wrong,
+            Role::Heading,
+            Role::Strong,
+            Role::Emphasis,
+            Role::Code,
+            Role::Link,
+            Role::Heat(4),
         ];
-        for (at, role) in roles.iter().enumerate() {
-            assert_eq!(theme.style(*role).fg, None);
-            assert!(
-                roles[..at]
-                    .iter()
-                    .all(|other| theme.style(*other) != theme.style(*role)),
-                "{role:?}"
-            );
+        for name in ThemeName::ALL {
+            let theme = Theme::new(Look {
+                theme: name,
+                ..Look::default()
+            });
+            let underlined = |role: Role| {
+                theme
+                    .style(role)
+                    .add_modifier
+                    .contains(Modifier::UNDERLINED)
+            };
+            assert!(underlined(Role::Corrected));
+            for role in roles {
+                assert!(!underlined(role), "{role:?}");
+            }
         }
     }
 

@@ -4,11 +4,12 @@ use super::Canvas;
 use super::cache::{Cache, Key, Starts, TurnLines};
 use super::theme::Role;
 use super::welcome;
-use super::widgets::fold;
+use super::widgets::{Cells, fold};
 use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::turn::Outcome;
-use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::{Origin, StopReason};
+use crate::app::{Action, Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
+use crate::engine::decode::StopReason;
+use crate::transcript::origin_style::GENERATED;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -55,6 +56,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
 
 fn title(canvas: &Canvas<'_>) -> &'static str {
     match canvas.state.mode {
+        Mode::Chat if canvas.state.view.markdown => "chat as Markdown",
         Mode::Chat => "chat",
         Mode::Completion => "completion",
     }
@@ -303,7 +305,10 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             total,
             cached,
             ..
-        } if live => (prefill(*done, *total, *cached), Role::Dim),
+        } if live => {
+            let room = row.width.saturating_sub(2);
+            (prefill(*done, *total, *cached, room), Role::Dim)
+        }
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
         _ => (dotted(canvas, &summary(turn)), Role::Dim),
     };
@@ -330,12 +335,33 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
     );
 }
 
-fn prefill(done: usize, total: usize, cached: usize) -> String {
-    match (total, cached) {
-        (0, _) => "reading the prompt".into(),
-        (_, 0) => format!("reading the prompt: {done} of {total} tokens"),
-        _ => format!("reading the prompt: {done} of {total} tokens, {cached} from the cache"),
-    }
+/// How far the prompt is read, in as many words as there is room for.
+fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
+    let reading = "reading the prompt";
+    let cache = |words: &str| match cached {
+        0 => String::new(),
+        cached => format!(", {cached}{words}"),
+    };
+    let wordings = match total {
+        0 => vec![reading.to_owned()],
+        _ => vec![
+            format!(
+                "{reading}: {done} of {total} tokens{}",
+                cache(" from the cache")
+            ),
+            format!("{reading}: {done} of {total}{}", cache(" from the cache")),
+            format!("{reading}: {done} of {total}{}", cache(" cached")),
+            format!("{reading}: {done} of {total}"),
+            format!("prompt: {done}/{total}"),
+        ],
+    };
+    let fits = |words: &&String| words.as_str().cells() <= width;
+    wordings
+        .iter()
+        .find(fits)
+        .or(wordings.last())
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn summary(turn: &Turn) -> String {
@@ -374,25 +400,71 @@ fn stop_words(reason: &StopReason) -> Option<String> {
     }
 }
 
-/// In the lower border: what the looks of tokens mean.
+/// In the lower border: what the looks of tokens mean; or that there are none, and which key brings them back.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let mut names = vec![
-        ("accepted", Role::from(Origin::Accepted)),
-        ("corrected", Role::from(Origin::Corrected)),
-        ("bonus", Role::from(Origin::Bonus)),
-        ("plain", Role::from(Origin::Plain)),
-        ("draft", Role::Draft),
-    ];
+    let state = canvas.state;
+    if state.turns.iter().any(|turn| state.shows_markdown(turn)) {
+        let key = state.key_name(Pane::Chat, &Action::ToggleMarkdown);
+        let place = if state.focus == Pane::Chat {
+            ""
+        } else {
+            " in the chat"
+        };
+        let border = Rect {
+            x: area.x + 2,
+            y: area.bottom() - 1,
+            width: area.width.saturating_sub(3),
+            height: 1,
+        };
+        let parts = [
+            (" Markdown hides origins; ", Role::Text),
+            (&key, Role::Key),
+            (place, Role::Text),
+            (" shows them ", Role::Text),
+        ];
+        canvas.put_all(border, &parts);
+        return;
+    }
+    let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
+    roles.push(Role::Draft);
     if canvas.state.view.show_rejected {
-        names.push(("rejected", Role::Rejected));
+        roles.push(Role::Rejected);
     }
     let (mut x, y) = (area.x + 2, area.bottom() - 1);
-    for (name, role) in names {
+    for role in roles {
+        let name = role.token().map_or("", |look| look.name);
         if x + name.len() as u16 + 3 > area.right() {
             break;
         }
         canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
         x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));
         x = canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_the_prompt_is_read_fits_whatever_the_width() {
+        for width in 14..90 {
+            for (done, total, cached) in [(0, 0, 0), (16, 24, 8), (123, 4096, 0), (12, 99, 87)] {
+                let words = prefill(done, total, cached, width);
+                let least = ["reading the prompt".cells(), 17][usize::from(total > 0)];
+                assert!(
+                    words.as_str().cells() <= width.max(least),
+                    "{words} in {width}"
+                );
+            }
+        }
+        assert_eq!(
+            prefill(16, 24, 8, 80),
+            "reading the prompt: 16 of 24 tokens, 8 from the cache"
+        );
+        assert_eq!(
+            prefill(16, 24, 8, 40),
+            "reading the prompt: 16 of 24, 8 cached"
+        );
     }
 }

@@ -8,6 +8,7 @@ use crate::app::hints::Click;
 use crate::app::{Action, Pane, Phase, Target};
 use crate::engine::decode::Origin;
 use crate::engine::weights::{PUBLISHED_BYTES, PUBLISHED_MODEL};
+use crate::transcript::origin_style::style;
 use crate::transcript::text::in_cells;
 use ratatui::layout::Rect;
 
@@ -74,17 +75,9 @@ fn introduction(width: u16, rows: u16) -> Vec<Line> {
         "Move the exit layer while it writes: the colours change, the words do not.",
         Role::Dim,
     );
-    let legend: Vec<Line> = [
-        ("accepted", Origin::Accepted, "drafted and kept"),
-        (
-            "corrected",
-            Origin::Corrected,
-            "put in place of a wrong draft",
-        ),
-        ("bonus", Origin::Bonus, "one more after a right draft"),
-    ]
-    .map(|(name, origin, meaning)| legend_line(name, origin, meaning))
-    .into();
+    let legend: Vec<Line> = [Origin::Accepted, Origin::Corrected, Origin::Bonus]
+        .map(legend_line)
+        .into();
     let by_room: [&[&Vec<Line>]; 4] = [
         &[&title, &how, &legend, &moving],
         &[&title, &how, &legend],
@@ -104,12 +97,13 @@ fn introduction(width: u16, rows: u16) -> Vec<Line> {
         .unwrap_or_default()
 }
 
-fn legend_line(name: &str, origin: Origin, meaning: &str) -> Line {
-    let gap = " ".repeat(usize::from(NAME.saturating_sub(name.cells())));
+fn legend_line(origin: Origin) -> Line {
+    let look = style(origin);
+    let gap = " ".repeat(usize::from(NAME.saturating_sub(look.name.cells())));
     vec![
-        (name.into(), Role::from(origin)),
+        (look.name.into(), Role::from(origin)),
         (gap, Role::Dim),
-        (meaning.into(), Role::Dim),
+        (look.meaning.into(), Role::Dim),
     ]
 }
 

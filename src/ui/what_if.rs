@@ -8,7 +8,6 @@ use crate::app::what_if::MOST;
 use crate::app::{Lens, Target, Turn, WhatIf};
 use crate::engine::decode::Forecast;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
 
 /// Cells of one pair: mark, shade, three digits.
 const CELL: u16 = 5;
@@ -285,9 +284,7 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
         ],
     );
     if at == (map.cursor.exit_layer, map.cursor.num_speculations) {
-        canvas
-            .buffer
-            .set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
+        canvas.select(cell);
     }
     let (exit_layer, num_speculations) = at;
     canvas.target(

@@ -6,7 +6,7 @@ use crate::app::{Pane, Target, Viewport};
 use crate::transcript::text::one_line;
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Widget};
 use unicode_segmentation::UnicodeSegmentation;
@@ -55,6 +55,22 @@ impl Canvas<'_> {
                 Style::reset().patch(style),
             )
             .0
+    }
+
+    /// Write the symbol of a role of tokens in its colour; gives back the column after it. A strike or an underline
+    /// would hide it.
+    pub fn symbol(&mut self, row: Rect, role: Role) -> u16 {
+        let style = self
+            .theme
+            .style(role)
+            .remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
+        self.put(
+            row.x,
+            row.y,
+            self.theme.symbol(role),
+            row.width.min(1),
+            style,
+        )
     }
 
     /// Write stretches of text one after the other within one row.
@@ -107,6 +123,12 @@ impl Canvas<'_> {
                 self.theme.style(Role::Dim),
             );
         }
+    }
+
+    /// Mark a row as chosen: one bar, whatever the colours of the words on it.
+    pub fn select(&mut self, row: Rect) {
+        self.buffer
+            .set_style(row, Style::reset().add_modifier(Modifier::REVERSED));
     }
 
     /// The present symbol of what turns while something is under way.
@@ -171,20 +193,70 @@ pub fn row(area: &mut Rect) -> Option<Rect> {
     Some(top)
 }
 
-/// Break words of a label at `width` cells.
+/// Break a text at `width` cells: between words, and within one that is wider than a line.
 pub fn fold(text: &str, width: u16) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last().map_or(0, |line| line.as_str().cells());
-        if last > 0 && last + 1 + word.cells() > width {
+    let mut used = 0;
+    for word in text.split(' ').flat_map(|word| pieces(word, width)) {
+        let cells = word.cells();
+        if used > 0 && used + 1 + cells > width {
             lines.push(String::new());
+            used = 0;
         }
         if let Some(line) = lines.last_mut() {
             if !line.is_empty() {
                 line.push(' ');
+                used += 1;
             }
             line.push_str(word);
+            used += cells;
         }
     }
     lines
+}
+
+/// A word in pieces of at most `width` cells, or of one character that is wider.
+fn pieces(word: &str, width: u16) -> Vec<&str> {
+    if word.cells() <= width {
+        return vec![word];
+    }
+    let (mut pieces, mut from, mut used) = (Vec::new(), 0, 0);
+    for (at, grapheme) in word.grapheme_indices(true) {
+        let cells = grapheme.cells();
+        if used + cells > width && at > from {
+            pieces.push(&word[from..at]);
+            (from, used) = (at, 0);
+        }
+        used += cells;
+    }
+    pieces.push(&word[from..]);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_break_between_words_where_they_can() {
+        assert_eq!(fold("one two three", 8), ["one two", "three"]);
+        assert_eq!(
+            fold("at /a/long/path: full", 6),
+            ["at", "/a/lon", "g/path", ": full"]
+        );
+        assert_eq!(fold("", 5), [""]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_no_line_is_too_wide(text in "[a-z 漢é]{0,60}", width in 2u16..20) {
+            let lines = fold(&text, width);
+            let dense = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(dense(&lines.concat()), dense(&text));
+            for line in lines {
+                prop_assert!(line.as_str().cells() <= width, "{line:?}");
+            }
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Breaks a turn into lines. A line is remembered by where it starts, nothing more: what is on screen is broken again
 //! from there, and a growing text is taken up at its last line. So the cost of a frame does not grow with the text.
 
+use super::mark::mark;
 use super::theme::Role;
 use crate::app::turn::{self, TokenRef};
-use crate::app::{Control, Mode, Turn};
-use crate::engine::decode::{Round, Settings};
+use crate::app::{Mode, Turn};
+use crate::engine::decode::Round;
 use crate::transcript::text::in_cells;
 use ratatui::buffer::CellWidth;
 use std::borrow::Cow;
@@ -85,7 +86,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Piece 0 is the mark of changed settings; the tokens follow.
+    /// Piece 0 is the mark of what changed before the round; the tokens follow.
     fn piece_of_round(
         &self,
         index: usize,
@@ -95,15 +96,8 @@ impl<'a> Flow<'a> {
         piece: usize,
     ) -> Option<Piece<'a>> {
         if piece == 0 {
-            let before = at
-                .checked_sub(1)
-                .map(|before| &turn.rounds[before].settings);
-            let by_user = before.filter(|_| round.control.is_none());
-            let text = by_user
-                .map(|before| mark(before, &round.settings, self.arrow))
-                .unwrap_or_default();
             return Some(Piece {
-                text: text.into(),
+                text: mark(turn, at, self.arrow).into(),
                 role: Role::Mark,
                 token: None,
             });
@@ -167,35 +161,6 @@ impl Source for Flow<'_> {
                 })
             }
         }
-    }
-}
-
-/// `‹E 8→12›` for settings that changed between two rounds; empty for none.
-fn mark(before: &Settings, after: &Settings, arrow: &str) -> String {
-    if before == after {
-        return String::new();
-    }
-    let changed = Control::ALL
-        .into_iter()
-        .filter(|control| control.get(before) != control.get(after));
-    let name = |control: Control| match control {
-        Control::ExitLayer => "E",
-        Control::Speculations => "K",
-        Control::Temperature => "T",
-        control => control.label(),
-    };
-    let change = |c: Control| {
-        format!(
-            "{} {}{arrow}{}",
-            name(c),
-            c.show(before, None),
-            c.show(after, None)
-        )
-    };
-    match changed.map(change).collect::<Vec<_>>() {
-        changes if changes.is_empty() => String::new(),
-        // Spaces that do not break, so that a mark stays in one piece.
-        changes => format!("‹{}›", changes.join(", ").replace(' ', "\u{a0}")),
     }
 }
 

@@ -21,7 +21,10 @@ pub(in crate::app) fn allows(action: &Action) -> bool {
             action,
             TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight
         );
-    let scrolling = matches!(action, ScrollUp | ScrollDown | PageUp | PageDown);
+    let scrolling = matches!(
+        action,
+        ScrollUp | ScrollDown | PageUp | PageDown | DetailsUp | DetailsDown
+    );
     let showing = matches!(
         action,
         ToggleRejected | ToggleMarkdown | ToggleMouse | NextTheme | Theme(_)

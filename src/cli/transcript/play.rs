@@ -2,7 +2,7 @@
 
 use crate::engine::worker::Event;
 use crate::transcript::export::{ansi, words};
-use crate::transcript::palette::Paint;
+use crate::transcript::origin_style::Paint;
 use crate::transcript::{Replay, ReplayEvent, Session, text};
 use color_eyre::eyre::Result;
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> String {
             let typed = session
                 .turns
                 .get(*turn)
-                .map(|turn| text::visible(&turn.text).into_owned())
+                .map(|turn| ansi::typed(turn, paint))
                 .unwrap_or_default();
             let goes_on = session
                 .turns

@@ -1,9 +1,9 @@
 //! Coloured text for a terminal.
 
 use super::words;
-use crate::engine::decode::{KeptToken, Round};
-use crate::transcript::palette::{self, Look, Paint, look};
-use crate::transcript::{Run, Session, Zone, text};
+use crate::engine::decode::{KeptToken, Origin, Round};
+use crate::transcript::origin_style::{GENERATED, OriginStyle, Paint, REJECTED, style};
+use crate::transcript::{Run, Session, Turn, Zone, text};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -22,17 +22,17 @@ pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) ->
         );
     }
     for turn in &session.turns {
-        let typed = text::visible(&turn.text);
         out += &format!(
-            "\n{}\n{typed}",
-            heading(&words::speaker(session, turn), paint)
+            "\n{}\n{}",
+            heading(&words::speaker(session, turn), paint),
+            typed(turn, paint)
         );
         turn.runs
             .iter()
             .for_each(|run| out += &generated(run, paint, with_rejected));
         out.push('\n');
         for run in &turn.runs {
-            out += &faint(&words::run(run), paint);
+            out += &faint(&words::run(session, turn, run), paint);
             out.push('\n');
         }
     }
@@ -58,21 +58,26 @@ fn generated(run: &Run, paint: Paint, with_rejected: bool) -> String {
     out
 }
 
+/// What was typed of a turn.
+pub fn typed(turn: &Turn, paint: Paint) -> String {
+    in_look(&text::visible(&turn.text), style(Origin::Prompt), paint)
+}
+
 /// One token in the look of its origin.
 pub fn token(token: &KeptToken<'_>, paint: Paint) -> String {
-    in_look(&text::visible(token.text), look(token.origin), paint)
+    in_look(&text::visible(token.text), style(token.origin), paint)
 }
 
 /// The rejected drafts of a round, struck through.
 pub fn rejected(round: &Round, paint: Paint) -> String {
     words::rejected(round)
-        .map(|token| in_look(&text::one_line(token.text), &palette::REJECTED, paint))
+        .map(|token| in_look(&text::one_line(token.text), &REJECTED, paint))
         .collect()
 }
 
 /// One line that tells what the looks mean.
 pub fn legend(paint: Paint) -> String {
-    let words = palette::GENERATED.map(|origin| in_look(look(origin).name, look(origin), paint));
+    let words = GENERATED.map(|origin| in_look(style(origin).name, style(origin), paint));
     words.join("  ") + "\n"
 }
 
@@ -86,8 +91,8 @@ pub fn faint(text: &str, paint: Paint) -> String {
     styled(text, if paint == Paint::Off { "" } else { DIM })
 }
 
-fn in_look(text: &str, look: &Look, paint: Paint) -> String {
-    styled(text, look.sgr(paint))
+fn in_look(text: &str, look: &OriginStyle, paint: Paint) -> String {
+    styled(text, &look.sgr(paint))
 }
 
 /// `text` under a style, line by line: a pager that cuts between lines then never leaks one.

@@ -5,7 +5,7 @@
 
 use super::words::{self, serde_name};
 use crate::engine::decode::{KeptToken, Round};
-use crate::transcript::palette::{REJECTED, look};
+use crate::transcript::origin_style::{REJECTED, style};
 use crate::transcript::{Run, Session, text};
 
 const TOKENS: &str = "turn,run,round,position,origin,draft_position,id,text,p_draft,p_verify";
@@ -20,7 +20,7 @@ pub fn tokens_csv(session: &Session) -> String {
         run.rounds.iter().flat_map(move |round| {
             let kept = round.kept().enumerate();
             let kept = kept.map(move |(at, token)| {
-                token_row(turn, run, round, at, &token, look(token.origin).name)
+                token_row(turn, run, round, at, &token, style(token.origin).name)
             });
             let rejected = words::rejected(round).enumerate();
             let rejected = rejected.map(move |(at, token)| {

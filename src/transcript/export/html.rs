@@ -4,8 +4,8 @@
 //! The page has no script and forbids any: its policy would stop one even if escaping failed.
 
 use super::words;
-use crate::engine::decode::{KeptToken, Round, Stats};
-use crate::transcript::palette::{self, Look, look};
+use crate::engine::decode::{KeptToken, Origin, Round, Stats};
+use crate::transcript::origin_style::{Colours, GENERATED, Ink, OriginStyle, REJECTED, style};
 use crate::transcript::text::{self, html as escape};
 use crate::transcript::{Run, Session, Turn, Zone};
 use std::fmt::Write;
@@ -24,7 +24,7 @@ pub fn html(session: &Session) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"generator\" content=\"skiplens\">\n<title>{title}</title>\n<style>\n{}{STYLE}</style>\n</head>\n",
-        colours(),
+        looks(),
         title = escape(&title),
     );
     let facts: Vec<String> = words::facts(session, Zone::Utc)
@@ -56,30 +56,37 @@ pub fn html(session: &Session) -> String {
     out
 }
 
-/// The palette as CSS variables.
-fn colours() -> String {
-    let mut looks: Vec<&Look> = palette::GENERATED
-        .iter()
-        .map(|origin| look(*origin))
+/// The looks of the origins as CSS: colours as variables, lettering as a class of each name.
+fn looks() -> String {
+    let looks: Vec<&OriginStyle> = GENERATED
+        .into_iter()
+        .chain([Origin::Prompt])
+        .map(style)
+        .chain([&REJECTED])
         .collect();
-    looks.push(&palette::REJECTED);
-    let of = |pick: fn(&Look) -> &str| {
-        looks
+    let colours = |pick: fn(&Colours) -> Ink| {
+        let coloured = looks
             .iter()
-            .map(|look| format!("--{}: {};", look.name, pick(look)))
+            .filter_map(|look| Some((look.name, look.colours?)));
+        coloured
+            .map(|(name, colours)| format!("--{name}: #{:06x};", pick(&colours).rgb))
             .collect::<String>()
     };
+    let classes: String = looks
+        .iter()
+        .map(|look| format!(".{} {{ {} }}\n", look.name, look.css()))
+        .collect();
     format!(
-        ":root {{ {} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n",
-        of(|l| l.light),
-        of(|l| l.dark)
+        ":root {{ {} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n{classes}",
+        colours(|colours| colours.light),
+        colours(|colours| colours.dark)
     )
 }
 
 /// What the looks mean, and the switch that shows rejected drafts.
 fn legend(session: &Session) -> String {
     let mut out = String::from("<div class=\"legend\"><ul>");
-    for look in palette::GENERATED.map(look) {
+    for look in GENERATED.map(style) {
         let _ = write!(
             out,
             "<li><span class=\"t {0}\">{0}</span> {1}</li>",
@@ -90,8 +97,8 @@ fn legend(session: &Session) -> String {
     if session.rounds().any(|round| round.rejected() > 0) {
         let _ = write!(
             out,
-            "<label><input type=\"checkbox\" id=\"show-rejected\"> Show <del class=\"sample\">{}</del> drafts in place</label>",
-            palette::REJECTED.name
+            "<label><input type=\"checkbox\" id=\"show-rejected\"> Show <del class=\"{0}\">{0}</del> drafts in place</label>",
+            REJECTED.name
         );
     }
     out + "</div>\n"
@@ -101,14 +108,21 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
     let kind = words::serde_name(&turn.role);
     let _ = write!(
         out,
-        "<article class=\"{kind}\" id=\"turn-{at}\">\n<h2 dir=\"auto\">{}</h2>\n<div class=\"text\" dir=\"auto\">{}",
+        "<article class=\"{kind}\" id=\"turn-{at}\">\n<h2 dir=\"auto\">{}</h2>\n<div class=\"text\" dir=\"auto\">",
         escape(&words::speaker(session, turn)),
-        escape(&turn.text)
     );
+    if !turn.text.is_empty() {
+        let typed = style(Origin::Prompt).name;
+        let _ = write!(out, "<span class=\"{typed}\">{}</span>", escape(&turn.text));
+    }
     turn.runs.iter().for_each(|run| generated(out, run));
     out.push_str("</div>\n");
     for run in &turn.runs {
-        let _ = writeln!(out, "<p class=\"run\">{}</p>", escape(&words::run(run)));
+        let _ = writeln!(
+            out,
+            "<p class=\"run\">{}</p>",
+            escape(&words::run(session, turn, run))
+        );
         rounds_table(out, run);
     }
     out.push_str("</article>\n");
@@ -140,7 +154,7 @@ fn token(out: &mut String, round: &Round, token: &KeptToken<'_>) {
     if token.text.is_empty() {
         return;
     }
-    let name = look(token.origin).name;
+    let name = style(token.origin).name;
     let numbers = escape(&words::token(round, token, name));
     let text = escape(token.text).replace('\n', "<i class=\"nl\" aria-hidden=\"true\">⏎</i>\n");
     let _ = write!(
@@ -150,7 +164,7 @@ fn token(out: &mut String, round: &Round, token: &KeptToken<'_>) {
 }
 
 fn rejected(out: &mut String, round: &Round, token: &KeptToken<'_>) {
-    let numbers = escape(&words::token(round, token, palette::REJECTED.name));
+    let numbers = escape(&words::token(round, token, REJECTED.name));
     let text = escape(&text::one_line(token.text));
     let _ = write!(
         out,
@@ -183,12 +197,12 @@ fn round_row(out: &mut String, round: &Round) {
     let texts = round.drafted.iter().enumerate();
     let drafted: String = texts
         .map(|(at, token)| match at < round.accepted {
-            true => draft("accepted", "span", &token.text),
-            false => draft("rejected", "del", &token.text),
+            true => draft(style(Origin::Accepted).name, "span", &token.text),
+            false => draft(REJECTED.name, "del", &token.text),
         })
         .collect();
     let last = round.last.as_ref().map_or_else(String::new, |token| {
-        let name = look(token.origin).name;
+        let name = style(token.origin).name;
         format!("{} <small>{name}</small>", draft(name, "span", &token.text))
     });
     let _ = writeln!(

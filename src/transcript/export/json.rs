@@ -123,6 +123,7 @@ fn skeleton(session: &Session) -> Skeleton {
         header,
         title,
         settings,
+        mode,
         models,
         systems,
         turns: _,
@@ -132,6 +133,7 @@ fn skeleton(session: &Session) -> Skeleton {
         header: header.clone(),
         title: title.clone(),
         settings: settings.clone(),
+        mode: *mode,
         models: models.clone(),
         systems: systems.clone(),
     };

@@ -39,15 +39,13 @@ fn message(out: &mut String, session: &Session, turn: &Turn) {
         fenced(&turn.content())
     );
     for run in &turn.runs {
-        let settings = run
-            .rounds
-            .first()
-            .map(|round| format!(" · {}", words::settings(&round.settings)));
-        let _ = write!(
-            out,
-            "\n{}\n",
-            inline(&(words::run(run) + &settings.unwrap_or_default()))
-        );
+        let settings = words::settings(run).join("; then ");
+        let words = [words::run(session, turn, run), settings];
+        let words: Vec<String> = words
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .collect();
+        let _ = write!(out, "\n{}\n", inline(&words.join(" · ")));
     }
 }
 

@@ -18,7 +18,7 @@ pub use json::{Figures, Token, json, tokens};
 pub use markdown::markdown;
 pub use picture::{picture, svg};
 
-use super::palette::Paint;
+use super::origin_style::Paint;
 use super::{Session, Zone};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

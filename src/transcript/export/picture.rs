@@ -1,9 +1,9 @@
 //! A transcript as a picture: laid out as in a terminal, in the looks of the origins.
 
-use super::svg::{Cell, Picture, Rgb, Style, Underline};
+use super::svg::{Cell, Picture, Rgb, Style};
 use super::words;
 use crate::engine::decode::Origin;
-use crate::transcript::palette::{self, Look, look};
+use crate::transcript::origin_style::{GENERATED, OriginStyle, style};
 use crate::transcript::{Session, Zone, text};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -39,18 +39,18 @@ pub fn picture(session: &Session) -> Picture {
     for turn in &session.turns {
         page.line("", dim);
         page.line(&words::speaker(session, turn), bold);
-        page.write(&turn.text, Style::default());
+        page.write(&turn.text, look(style(Origin::Prompt)));
         for (_, token) in turn.runs.iter().flat_map(|run| run.shown()) {
-            page.write(token.text, style(look(token.origin)));
+            page.write(token.text, look(style(token.origin)));
         }
         page.end();
         turn.runs
             .iter()
-            .for_each(|run| page.line(&words::run(run), dim));
+            .for_each(|run| page.line(&words::run(session, turn, run), dim));
     }
     page.line("", dim);
-    for origin in palette::GENERATED {
-        page.write(look(origin).name, style(look(origin)));
+    for origin in GENERATED.map(style) {
+        page.write(origin.name, look(origin));
         page.write("  ", Style::default());
     }
     page.end();
@@ -62,26 +62,22 @@ pub fn picture(session: &Session) -> Picture {
     }
 }
 
-fn style(of: &Look) -> Style {
-    let underlined = match of.line {
-        Some("wavy") => Underline::Wavy,
-        Some("double") => Underline::Double,
-        Some(_) => Underline::Solid,
-        None => Underline::None,
-    };
-    let bold = of.name == look(Origin::Corrected).name;
+fn look(of: &OriginStyle) -> Style {
+    let lettering = of.lettering;
     Style {
-        fg: rgb(of.dark),
-        underlined,
-        bold,
+        fg: of.colours.map(|colours| rgb(colours.dark.rgb)),
+        bold: lettering.bold,
+        dim: lettering.dim,
+        italic: lettering.italic,
+        underlined: lettering.underlined,
+        struck: lettering.struck,
         ..Style::default()
     }
 }
 
-/// The colour that `#rrggbb` names.
-fn rgb(hex: &str) -> Option<Rgb> {
-    let byte = |at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-    Some((byte(1)?, byte(3)?, byte(5)?))
+fn rgb(colour: u32) -> Rgb {
+    let [_, red, green, blue] = colour.to_be_bytes();
+    (red, green, blue)
 }
 
 /// Rows that fill up.

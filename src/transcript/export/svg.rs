@@ -27,20 +27,10 @@ pub struct Style {
     pub bold: bool,
     pub dim: bool,
     pub italic: bool,
-    pub underlined: Underline,
+    pub underlined: bool,
     pub struck: bool,
     /// Foreground and background change places.
     pub reversed: bool,
-}
-
-/// Line under a cell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Underline {
-    #[default]
-    None,
-    Solid,
-    Wavy,
-    Double,
 }
 
 /// One cell of a row: a character with what combines with it. A wide one is followed by a cell with an empty symbol.
@@ -114,7 +104,7 @@ impl Picture {
     fn text(&self, out: &mut String, top: f32, from: usize, cells: &[Cell]) {
         let style = &cells[0].style;
         let words: String = cells.iter().map(|cell| cell.symbol.as_str()).collect();
-        let lined = style.underlined != Underline::None || style.struck;
+        let lined = style.underlined || style.struck;
         if words.trim().is_empty() && !lined {
             return;
         }
@@ -174,25 +164,10 @@ fn same_text(a: &Cell, b: &Cell) -> bool {
 fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
     let width = cells as f32 * WIDE;
     let flat = |y: f32| format!("M{x:.1} {:.1}h{width:.1}", top + y);
-    let under = match style.underlined {
-        Underline::None => String::new(),
-        Underline::Solid => flat(UNDER),
-        Underline::Double => flat(UNDER) + &flat(UNDER + 2.0),
-        Underline::Wavy => {
-            let half = WIDE / 4.0;
-            let waves = format!("t{half} 0").repeat(4 * cells - 1);
-            format!(
-                "M{x:.1} {:.1}q{:.2} -2.4 {half} 0{waves}",
-                top + UNDER + 0.5,
-                half / 2.0
-            )
-        }
-    };
-    if style.struck {
-        under + &flat(THROUGH)
-    } else {
-        under
-    }
+    [(style.underlined, UNDER), (style.struck, THROUGH)]
+        .into_iter()
+        .filter_map(|(on, y)| on.then(|| flat(y)))
+        .collect()
 }
 
 fn hex((red, green, blue): Rgb) -> String {

@@ -2,7 +2,9 @@
 
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::prompt::Role;
-use crate::transcript::{Outcome, Run, Session, Turn, Zone, moment, text};
+use crate::engine::sampling::Sampling;
+use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment, text};
+use std::collections::BTreeSet;
 
 /// A share as a percentage, `71.4 %`; `–` for none.
 pub fn percent(share: Option<f64>) -> String {
@@ -42,48 +44,107 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
     }
 }
 
-/// Model and date of a session.
+/// Models and date of a session.
 pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
-    let mut facts = Vec::new();
-    if let Some(model) = session.model() {
-        facts.push(text::one_line(&model.name).into_owned());
-        let further = [&model.dtype, &model.device]
-            .into_iter()
-            .filter(|word| !word.is_empty());
-        facts.extend(further.map(|word| text::one_line(word).into_owned()));
-        if model.num_layers > 0 {
-            facts.push(format!("{} layers", model.num_layers));
+    let mut wrote: Vec<&ModelRecord> = Vec::new();
+    for model in session.runs().filter_map(|run| session.model_of(run)) {
+        if !wrote.iter().any(|known| known.has_weights_of(model)) {
+            wrote.push(model);
         }
     }
+    let mut facts = match wrote[..] {
+        [] => session.model().map(described).unwrap_or_default(),
+        // The last record of it has the device that it ran on last.
+        [only] => described(
+            session
+                .model()
+                .filter(|last| last.has_weights_of(only))
+                .unwrap_or(only),
+        ),
+        _ => wrote
+            .iter()
+            .map(|model| text::one_line(&model.name).into_owned())
+            .collect(),
+    };
     facts.push(moment(session.header.created_ms, zone));
     facts
 }
 
-/// Settings that shape the decoding.
-pub fn settings(settings: &Settings) -> String {
-    let Settings {
-        strategy,
-        exit_layer,
-        num_speculations,
-        sampling,
-        ..
-    } = settings;
-    let how = match strategy {
-        Strategy::Autoregressive => "autoregressive".to_owned(),
-        Strategy::EarlyExit => format!("early exit E={exit_layer}"),
-        Strategy::SelfSpeculative => {
-            format!("self-speculative E={exit_layer} K={num_speculations}")
+fn described(model: &ModelRecord) -> Vec<String> {
+    let words = [&model.name, &model.dtype, &model.device].into_iter();
+    let mut facts: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(|word| text::one_line(word).into_owned())
+        .collect();
+    if model.num_layers > 0 {
+        facts.push(format!("{} layers", model.num_layers));
+    }
+    facts
+}
+
+/// Settings that shaped a run, one after the other where they changed on the way, each with every exit layer and number
+/// of speculations that it was used with.
+pub fn settings(run: &Run) -> Vec<String> {
+    let mut used: Vec<(Shape<'_>, BTreeSet<usize>, BTreeSet<usize>)> = Vec::new();
+    for settings in run.rounds.iter().map(|round| &round.settings) {
+        let shape = Shape::of(settings);
+        if used.last().is_none_or(|(last, ..)| *last != shape) {
+            used.push((shape, BTreeSet::new(), BTreeSet::new()));
         }
-    };
-    match sampling.sample {
-        true => {
-            format!(
+        if let Some((_, exits, speculations)) = used.last_mut() {
+            exits.insert(settings.exit_layer);
+            speculations.insert(settings.num_speculations);
+        }
+    }
+    used.iter()
+        .map(|(shape, exits, speculations)| shape.words(&numbers(exits), &numbers(speculations)))
+        .collect()
+}
+
+/// What is told of settings besides exit layer and speculations.
+#[derive(PartialEq)]
+struct Shape<'a> {
+    strategy: Strategy,
+    /// None for greedy decoding.
+    sampling: Option<&'a Sampling>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(settings: &'a Settings) -> Self {
+        Self {
+            strategy: settings.strategy,
+            sampling: Some(&settings.sampling).filter(|sampling| sampling.sample),
+        }
+    }
+
+    fn words(&self, exits: &str, speculations: &str) -> String {
+        let how = match self.strategy {
+            Strategy::Autoregressive => "autoregressive".to_owned(),
+            Strategy::EarlyExit => format!("early exit E={exits}"),
+            Strategy::SelfSpeculative => format!("self-speculative E={exits} K={speculations}"),
+        };
+        match self.sampling {
+            Some(sampling) => format!(
                 "{how}, temperature {}, top-p {}, seed {}",
                 sampling.temperature, sampling.top_p, sampling.seed
-            )
+            ),
+            None => format!("{how}, greedy"),
         }
-        false => format!("{how}, greedy"),
     }
+}
+
+/// Numbers in order, three and more in a row as a range: `2, 4–7`.
+fn numbers(numbers: &BTreeSet<usize>) -> String {
+    let numbers: Vec<usize> = numbers.iter().copied().collect();
+    let rows = numbers.chunk_by(|a, b| a + 1 == *b).map(|row| match row {
+        [first, _, .., last] => format!("{first}–{last}"),
+        few => few
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    });
+    rows.collect::<Vec<_>>().join(", ")
 }
 
 /// Names and values of the statistics.
@@ -105,9 +166,16 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// One run in a line: what it made, how fast, why it ended.
-pub fn run(run: &Run) -> String {
-    format!("{} · {}", brief(&run.stats()), ending(run))
+/// A run of a turn in a line: what it made, how fast, why it ended, and the model where another one heads the turn.
+pub fn run(session: &Session, turn: &Turn, run: &Run) -> String {
+    let line = format!("{} · {}", brief(&run.stats()), ending(run));
+    let heads = turn.runs.first().and_then(|first| session.model_of(first));
+    match session.model_of(run).zip(heads) {
+        Some((model, heads)) if !model.has_weights_of(heads) => {
+            format!("{} · {line}", text::one_line(&model.name_beside(heads)))
+        }
+        _ => line,
+    }
 }
 
 /// Statistics in a line.

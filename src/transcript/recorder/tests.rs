@@ -333,3 +333,267 @@ fn clearing_under_a_full_disk_loses_nothing() {
     let file = std::fs::read_to_string(recorder.path()).unwrap();
     assert!(file.contains("first") && file.contains("second"), "{file}");
 }
+
+fn take_up(folder: &Path, path: &Path) -> (Recorder, Session) {
+    let mut recorder = recorder(folder);
+    let id = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let session = recorder.resume(&id).unwrap();
+    (recorder, session)
+}
+
+/// A session with one answer, closed.
+fn answered(folder: &Path) -> PathBuf {
+    let mut recorder = recorder(folder);
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let path = recorder.path().to_owned();
+    recorder.close().unwrap();
+    path
+}
+
+/// What the user sets after the last answer, or in a session that was only opened for it, is there the next time.
+#[test]
+fn what_is_set_after_the_last_answer_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = answered(folder.path());
+    let settings = Settings {
+        exit_layer: 17,
+        stop_strings: vec!["then".into()],
+        ..Settings::default()
+    };
+    let entries = [
+        Entry::Settings(settings.clone()),
+        Entry::System("be kind".into()),
+        Entry::Mode(transcript::Mode::Completion),
+    ];
+    for entry in entries {
+        let (mut recorder, _) = take_up(folder.path(), &path);
+        recorder.note(entry).unwrap();
+        recorder.close().unwrap();
+    }
+    let (mut recorder, session) = take_up(folder.path(), &path);
+    assert_eq!(
+        (&session.settings, session.system()),
+        (&settings, "be kind")
+    );
+    assert_eq!(session.mode_in_force(), transcript::Mode::Completion);
+    assert_eq!(
+        session.mode_of(0),
+        transcript::Mode::Chat,
+        "as it was asked"
+    );
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    assert_eq!(
+        recorder.journal.session().mode_in_force(),
+        transcript::Mode::Chat
+    );
+}
+
+/// Before anything was said, every step of a slider would be a line that nobody needs.
+#[test]
+fn what_is_set_before_the_first_prompt_comes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    for exit_layer in 1..20 {
+        let settings = Settings {
+            exit_layer,
+            ..Settings::default()
+        };
+        recorder.note(Entry::Settings(settings)).unwrap();
+    }
+    assert!(!recorder.path().exists());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    let file = std::fs::read_to_string(recorder.path()).unwrap();
+    assert_eq!(file.matches("\"kind\":\"settings\"").count(), 1, "{file}");
+}
+
+fn loaded(name: &str) -> Event {
+    let config = crate::engine::config::LlamaConfig {
+        vocab_size: 8,
+        hidden_size: 8,
+        intermediate_size: 8,
+        num_layers: 2,
+        num_heads: 1,
+        num_kv_heads: 1,
+        head_dim: 8,
+        rms_norm_eps: 1e-5,
+        rope_theta: 1e4,
+        rope_scaling: crate::engine::config::RopeScaling::None,
+        context_length: 64,
+        tie_word_embeddings: true,
+    };
+    Event::Loaded(crate::engine::loaded_model::ModelInfo {
+        name: name.into(),
+        path: "/nowhere".into(),
+        config,
+        dtype: "q8_0".into(),
+        device: "cpu".into(),
+        weight_bytes: 1,
+        has_chat_template: true,
+        defaults: Default::default(),
+    })
+}
+
+fn names(session: &Session) -> Vec<&str> {
+    session
+        .models
+        .iter()
+        .map(|model| model.name.as_str())
+        .collect()
+}
+
+/// A model that is loaded in the place of another is noted at once; the one at the start with its first answer, since
+/// a session may only be looked at.
+#[test]
+fn a_switched_model_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    recorder.event(&loaded("a")).unwrap();
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    recorder.event(&loaded("a")).unwrap();
+    assert_eq!(names(recorder.journal.session()), ["a"]);
+    recorder.event(&loaded("b")).unwrap();
+    let path = recorder.path().to_owned();
+    recorder.close().unwrap();
+    assert_eq!(names(&transcript::load(&path).unwrap()), ["a", "b"]);
+
+    let before = std::fs::read(&path).unwrap();
+    let (mut again, _) = take_up(folder.path(), &path);
+    again.event(&loaded("c")).unwrap();
+    again.close().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// That its hash is known once and not yet known the next time makes no other model of it.
+#[test]
+fn a_model_whose_hash_is_unknown_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = recorder(folder.path());
+    let model = |hash: Option<&str>| ModelRecord {
+        name: "m".into(),
+        hash: hash.map(str::to_owned),
+        ..ModelRecord::default()
+    };
+    first.model = Some(model(Some("1234")));
+    ask(&mut first, 0, vec![say(Role::User, "hello")]);
+    answer(&mut first, 0, "hi");
+    let path = first.path().to_owned();
+    first.close().unwrap();
+    let (mut again, _) = take_up(folder.path(), &path);
+    again.model = Some(model(None));
+    let said = [
+        say(Role::User, "hello"),
+        say(Role::Assistant, "hi"),
+        say(Role::User, "more"),
+    ];
+    ask(&mut again, 0, said.to_vec());
+    assert_eq!(again.journal.session().models, [model(Some("1234"))]);
+    assert!(!model(Some("1")).is(&model(Some("2"))));
+}
+
+/// A name under which a session is saved means that session, or the name is refused.
+#[test]
+fn what_is_saved_under_a_name_is_found_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let fault = recorder.save("last").unwrap_err();
+    assert!(
+        matches!(&fault, transcript::Error::Reserved { name } if name == "last"),
+        "{fault}"
+    );
+    for name in [
+        "evening",
+        "Last",
+        "lastly",
+        "2",
+        ".",
+        "..",
+        ".hidden",
+        "two words",
+        "ü",
+        "-x",
+        "~",
+    ] {
+        let path = recorder.save(name).unwrap();
+        assert_eq!(recorder.find(name).unwrap(), path, "{name:?}");
+        assert_eq!(recorder.read(name).unwrap().turns.len(), 2, "{name:?}");
+    }
+}
+
+/// A copy that goes on elsewhere is not replaced by what this program remembers of it.
+#[test]
+fn a_copy_that_was_changed_elsewhere_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    let copy = recorder.save("evening").unwrap();
+    recorder.store().rename(&copy, "another title").unwrap();
+    let fault = recorder.save("evening").unwrap_err();
+    assert!(
+        matches!(fault, transcript::Error::Changed { .. }),
+        "{fault}"
+    );
+    assert_eq!(transcript::load(&copy).unwrap().title, "another title");
+    std::fs::remove_file(&copy).unwrap();
+    recorder.save("evening").unwrap();
+}
+
+/// A link among the sessions may lead anywhere: what is behind it is read, and never written, touched or moved.
+#[cfg(unix)]
+#[test]
+fn what_is_behind_a_link_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere.jsonl");
+    std::fs::rename(answered(folder.path()), &elsewhere).unwrap();
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    std::fs::File::options()
+        .write(true)
+        .open(&elsewhere)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    let before = std::fs::read(&elsewhere).unwrap();
+    let mut recorder = recorder(folder.path());
+    let link = recorder.store().path_of("link");
+    std::os::unix::fs::symlink("../elsewhere.jsonl", &link).unwrap();
+
+    assert_eq!(recorder.resume("link").unwrap().turns.len(), 2);
+    let own = recorder.path().to_owned();
+    assert_ne!(own, link, "it goes on in a copy");
+    let said = [
+        say(Role::User, "hello"),
+        say(Role::Assistant, "hi"),
+        say(Role::User, "more"),
+    ];
+    ask(&mut recorder, 0, said.to_vec());
+    answer(&mut recorder, 0, "yes");
+    assert_eq!(transcript::load(&own).unwrap().turns.len(), 4);
+    assert!(matches!(
+        recorder.rename(&link, "x"),
+        Err(transcript::Error::Linked { .. })
+    ));
+
+    recorder.delete("link").unwrap();
+    assert!(!link.is_symlink());
+    let store = recorder.store().clone();
+    assert_eq!(
+        store.list_trash().unwrap()[0].totals.turns,
+        2,
+        "it leads there still"
+    );
+    assert_eq!(
+        store.empty_trash(transcript::TRASH_KEEPS).unwrap().sessions,
+        0
+    );
+    recorder.restore("link").unwrap();
+    assert!(link.is_symlink());
+    recorder.delete("link").unwrap();
+    store.empty_trash(std::time::Duration::ZERO).unwrap();
+
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), before);
+    assert_eq!(elsewhere.metadata().unwrap().modified().unwrap(), long_ago);
+}

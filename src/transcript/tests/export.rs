@@ -1,5 +1,6 @@
 use super::*;
 use crate::transcript::export::{Format, ansi, html, markdown, rounds_csv, svg, tokens_csv};
+use crate::transcript::origin_style::Paint;
 
 fn saved(document: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -184,18 +185,45 @@ fn fences_are_longer_than_any_in_the_text() {
 
 #[test]
 fn without_colour_the_looks_still_differ() {
-    let out = ansi(&sample(), palette::Paint::Modifiers, false, Zone::Utc);
+    let out = ansi(&sample(), Paint::Lettering, false, Zone::Utc);
     assert!(
-        out.contains("\x1b[4mThe\x1b[0m")
-            && out.contains("\x1b[3m is\x1b[0m")
-            && out.contains("\x1b[1m <blue>\x1b[0m")
+        out.contains("The")
+            && out.contains("\x1b[1;3m is\x1b[0m")
+            && out.contains("\x1b[4m <blue>\x1b[0m"),
+        "{out:?}"
     );
-    assert!(!out.contains("\x1b[3;36m") && !out.contains("32;4"));
-    let looks: std::collections::HashSet<&str> = palette::GENERATED
-        .iter()
-        .map(|o| palette::look(*o).plain_sgr)
+    assert!(!out.contains("mThe") && !out.contains(";36m") && !out.contains(";33m"));
+}
+
+/// An underline means the same in every format: a correction.
+#[test]
+fn corrections_and_nothing_else_are_underlined() {
+    let session = sample();
+    let corrected = session
+        .rounds()
+        .flat_map(Round::kept)
+        .filter(|token| token.origin == Origin::Corrected)
+        .count();
+    // The legend shows each look once more.
+    let shown = corrected + 1;
+    let out = ansi(&session, Paint::Colour, true, Zone::Utc);
+    assert_eq!(out.matches("\x1b[4;33m").count(), shown);
+    let sequences = out
+        .split("\x1b[")
+        .skip(1)
+        .filter_map(|rest| rest.split('m').next());
+    let underlined = sequences.filter(|codes| codes.split(';').any(|code| code == "4"));
+    assert_eq!(underlined.count(), shown);
+    assert_eq!(svg(&session).matches("<path ").count(), shown);
+    let page = html(&session);
+    let rules: Vec<&str> = page
+        .lines()
+        .filter(|line| line.contains("text-decoration-line: underline"))
         .collect();
-    assert_eq!(looks.len(), palette::GENERATED.len());
+    assert!(
+        rules.len() == 1 && rules[0].starts_with(".corrected {"),
+        "{rules:?}"
+    );
 }
 
 #[test]
@@ -272,4 +300,55 @@ fn impossible_imports_are_refused_and_contradictions_told() {
         .unwrap()
         .0;
     assert_eq!(mended.turns[1].runs[0].model, None);
+}
+
+/// Whatever an answer was decoded with is named, and every model that wrote.
+#[test]
+fn all_that_an_answer_used_is_named() {
+    let mut session = sample();
+    let run = &session.turns[1].runs[0];
+    let round = run.rounds[0].clone();
+    let with = |exit_layer, num_speculations, strategy| Round {
+        settings: Settings {
+            exit_layer,
+            num_speculations,
+            strategy,
+            sampling: Sampling {
+                sample: false,
+                ..Sampling::default()
+            },
+            ..Settings::default()
+        },
+        ..round.clone()
+    };
+    let speculative = Decoding::SelfSpeculative;
+    let rounds = vec![
+        with(8, 4, speculative),
+        with(6, 4, speculative),
+        with(7, 1, speculative),
+        with(12, 5, speculative),
+        with(12, 5, Decoding::Autoregressive),
+        with(3, 2, speculative),
+    ];
+    let other = ModelRecord {
+        name: "Other".into(),
+        ..ModelRecord::default()
+    };
+    session.models.push(other);
+    let more = Run {
+        run: RunId(9),
+        model: Some(session.models.len() - 1),
+        ..run.clone()
+    };
+    session.turns[1].runs[0].rounds = rounds;
+    session.turns[1].runs.push(more);
+    let document = markdown(&session);
+    assert!(
+        document.contains("self-speculative E=6–8, 12 K=1, 4, 5, greedy; then autoregressive, greedy; then self-speculative E=3 K=2, greedy"),
+        "{document}"
+    );
+    for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
+        let out = format.export(&session);
+        assert!(out.matches("Other").count() >= 2, "{format:?}: {out}");
+    }
 }

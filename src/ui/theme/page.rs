@@ -3,6 +3,7 @@
 use super::Theme;
 use crate::app::ThemeName;
 use crate::transcript::export::svg::Rgb;
+use crate::transcript::origin_style::Hue;
 use ratatui::style::Color;
 
 impl Theme {
@@ -12,6 +13,28 @@ impl Theme {
             ThemeName::Light => ((0x1f, 0x23, 0x28), (0xff, 0xff, 0xff)),
             _ => ((0xd7, 0xda, 0xe0), (0x16, 0x19, 0x22)),
         }
+    }
+}
+
+/// A colour of the sixteen by its name.
+pub fn named(hue: Hue) -> Color {
+    match hue {
+        Hue::Black => Color::Black,
+        Hue::Red => Color::Red,
+        Hue::Green => Color::Green,
+        Hue::Yellow => Color::Yellow,
+        Hue::Blue => Color::Blue,
+        Hue::Magenta => Color::Magenta,
+        Hue::Cyan => Color::Cyan,
+        Hue::Gray => Color::Gray,
+        Hue::DarkGray => Color::DarkGray,
+        Hue::LightRed => Color::LightRed,
+        Hue::LightGreen => Color::LightGreen,
+        Hue::LightYellow => Color::LightYellow,
+        Hue::LightBlue => Color::LightBlue,
+        Hue::LightMagenta => Color::LightMagenta,
+        Hue::LightCyan => Color::LightCyan,
+        Hue::White => Color::White,
     }
 }
 

@@ -3,11 +3,12 @@
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
 use skiplens::app::{
-    Action, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
+    Action, ConfigChange, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
 };
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::{Command, Event};
+use skiplens::transcript::{Entry, Mode};
 
 /// Reads one setting as a number.
 type Reading = fn(&Settings) -> f64;
@@ -132,7 +133,7 @@ fn presets_are_saved_by_name_and_taken_up() {
     h.press("tab end");
     h.ask_command("/keep late exit");
     assert!(
-        matches!(h.effects.last(), Some(Effect::SaveConfig(c)) if c.presets.contains_key("late exit"))
+        matches!(h.effects.last(), Some(Effect::ChangeConfig(ConfigChange::KeepPreset(name, _))) if name == "late exit")
     );
     h.press("tab home f3");
     assert!(h.screen().contains("late exit"), "{}", h.screen());
@@ -369,4 +370,126 @@ fn a_control_without_effect_says_so() {
     assert!(!h.screen().contains("without effect"), "{}", h.screen());
     h.ask_command("/set sample off");
     assert!(h.screen().contains("without effect"), "{}", h.screen());
+}
+
+fn records(h: &Harness) -> Vec<&Entry> {
+    let record = |effect| match effect {
+        &Effect::Record(ref entry) => Some(entry),
+        _ => None,
+    };
+    h.effects.iter().filter_map(record).collect()
+}
+
+/// What is set while nothing is written goes into the journal at once: it may be the last thing the user does.
+#[test]
+fn settings_between_answers_go_into_the_journal() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    assert!(
+        records(&h).is_empty(),
+        "an answer brings its settings along"
+    );
+    h.press("alt-right");
+    assert!(matches!(records(&h)[..], [Entry::Settings(s)] if s.exit_layer == 8));
+    h.press("alt-u");
+    assert!(matches!(records(&h)[1..], [Entry::Settings(s)] if s.exit_layer == 7));
+    h.effects.clear();
+    h.ask_command("/set system Be brief.");
+    h.press("alt-u f8 tab tab d");
+    let told = records(&h);
+    let brief = |entry: &Entry| *entry == Entry::System("Be brief.".into());
+    let none = |entry: &Entry| *entry == Entry::System(String::new());
+    assert!(
+        brief(told[0]) && told.iter().any(|entry| none(entry)),
+        "{told:?}"
+    );
+    assert!(told.contains(&&Entry::Mode(Mode::Completion)), "{told:?}");
+    assert!(
+        matches!(told.last(), Some(Entry::Settings(s)) if s.detail),
+        "{told:?}"
+    );
+    h.effects.clear();
+    h.state.focus = skiplens::app::Pane::Prompt;
+    h.write("more");
+    h.press("enter");
+    h.engine(20);
+    h.press("alt-right");
+    assert!(
+        records(&h).is_empty(),
+        "the engine is told, and the journal with it"
+    );
+}
+
+/// Of a drag the journal gets where it began and where it ended.
+#[test]
+fn a_drag_is_not_written_step_by_step() {
+    let mut h = Harness::ready(100, 30);
+    let track = h.find(&Target::Track(Control::ExitLayer));
+    h.mouse(
+        MouseEventKind::Down(MouseButton::Left),
+        track.x + 2,
+        track.y,
+    );
+    for column in 2..track.width {
+        let drag = MouseEventKind::Drag(MouseButton::Left);
+        h.mouse(drag, track.x + column, track.y);
+    }
+    h.mouse(MouseEventKind::Up(MouseButton::Left), track.x, track.y);
+    let told = records(&h);
+    assert!(told.len() <= 2, "{told:?}");
+    assert!(matches!(told.last(), Some(Entry::Settings(s)) if s.exit_layer == 29));
+}
+
+/// What another instance kept is there once the settings file was read again.
+#[test]
+fn presets_of_other_instances_are_offered() {
+    let mut h = Harness::ready(100, 30);
+    h.ask_command("/keep one");
+    let mut presets = h.state.config.presets.clone();
+    presets.insert("two".into(), Default::default());
+    h.send(Msg::Presets(presets));
+    h.press("f3");
+    assert!(
+        h.screen().contains("one") && h.screen().contains("two"),
+        "{}",
+        h.screen()
+    );
+}
+
+/// However low the screen, controls are either shown or counted.
+#[test]
+fn controls_below_the_fold_are_counted() {
+    for height in 12..50 {
+        let mut h = Harness::ready(80, height);
+        for keys in ["tab", "G"] {
+            h.press(keys);
+            let shown = h.state.regions.areas().iter();
+            let shown = shown
+                .filter(|(_, target)| matches!(target, Target::Control(_)))
+                .count();
+            let screen = h.screen();
+            let hidden: usize = screen
+                .lines()
+                .find(|line| line.contains(" more below") || line.contains(" more above"))
+                .map_or(0, |line| {
+                    let words = line.split_whitespace();
+                    words.filter_map(|word| word.parse::<usize>().ok()).sum()
+                });
+            assert_eq!(shown + hidden, Control::ALL.len(), "{height}\n{screen}");
+        }
+    }
+}
+
+/// The bar of a chosen entry is one colour from end to end, whatever is written on it.
+#[test]
+fn the_selection_is_one_bar() {
+    let mut h = Harness::ready(100, 30);
+    h.press("ctrl-p down");
+    let row = h.find(&Target::Entry(1));
+    let cells: Vec<_> = (row.left()..row.right())
+        .map(|x| &h.buffer()[(x, row.y)])
+        .map(|cell| (cell.fg, cell.bg, cell.modifier))
+        .collect();
+    assert!(cells.iter().all(|cell| *cell == cells[0]), "{cells:?}");
+    assert!(cells[0].2.contains(ratatui::style::Modifier::REVERSED));
 }

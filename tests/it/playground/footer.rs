@@ -57,10 +57,28 @@ fn a_notice_leaves_the_keys_in_sight() {
     h.press("alt-right");
     assert!(footer(&h).starts_with(" exit layer 8 "), "{}", footer(&h));
     assert!(footer(&h).contains("f1 help"), "{}", footer(&h));
-    h.resize(40, 20);
-    h.send(Msg::Wrong(
-        "something that takes far more room than there is on this screen".into(),
-    ));
+}
+
+/// What went wrong is said to its end, the reason above all, on as many rows as that takes.
+#[test]
+fn a_long_notice_is_not_cut() {
+    let mut h = Harness::ready(80, 24);
+    let folder = "/home/someone/.local/share/skiplens/sessions/20261123-152034-123-0abcd.jsonl";
+    let wrong = format!("{folder}: No space left on device (os error 28)");
+    h.send(Msg::Wrong(wrong.clone()));
+    let dense = |text: &str| text.replace([' ', '\n'], "");
+    assert!(
+        dense(&h.screen()).contains(&dense(&wrong)),
+        "{}",
+        h.screen()
+    );
+    h.tick(4_500);
+    assert!(h.state.notice.is_some(), "there is time to read it");
+    h.tick(60_000);
+    assert!(h.state.notice.is_none());
+    h.resize(40, 12);
+    h.send(Msg::Wrong("word ".repeat(100)));
+    assert!(h.screen().contains("controls") || h.screen().contains("chat"));
     assert!(footer(&h).ends_with('…'), "{}", footer(&h));
 }
 

@@ -2,7 +2,7 @@
 
 use super::support::Harness;
 use crossterm::event::MouseEventKind;
-use skiplens::app::{Control, Effect, Msg, Overlay, Race};
+use skiplens::app::{ConfigChange, Control, Effect, Msg, Overlay, Race};
 use skiplens::engine::decode::StopReason;
 use skiplens::engine::worker::{Event, RunId};
 
@@ -103,7 +103,7 @@ fn presets_are_saved_and_forgotten_in_their_list() {
     assert!(h.screen().contains("E 7, K 4"), "{}", h.screen());
     h.press("delete");
     assert!(
-        matches!(h.effects.last(), Some(Effect::SaveConfig(config)) if config.presets.is_empty())
+        matches!(h.effects.last(), Some(Effect::ChangeConfig(ConfigChange::ForgetPreset(name))) if name == "evening")
     );
     assert!(matches!(&h.state.overlay, Some(Overlay::Picker(_))));
 }

@@ -249,3 +249,32 @@ fn a_race_is_the_yardstick_of_the_speed_up() {
     h.press("esc");
     assert!(h.screen().contains(" of plain, "), "{}", h.screen());
 }
+
+/// What the panel compares was measured together: the race's own figure, however fast the chat's answer was.
+#[test]
+fn the_panel_says_what_the_race_measured() {
+    let mut h = Harness::ready(100, 30);
+    h.ask("hi");
+    assert!(
+        h.screen().contains("f7 compares with plain"),
+        "{}",
+        h.screen()
+    );
+    h.press("alt-right alt-right");
+    h.press("f7");
+    h.engine(30);
+    assert_eq!(h.state.raced, None, "it has not come to its end");
+    h.engine(usize::MAX);
+    let times = shown(&h).speed_up().expect("a figure");
+    h.press("esc alt-left");
+    let told = format!("race {times:.2}× of plain, E 9 K 4");
+    assert!(h.screen().contains(&told), "{told}\n{}", h.screen());
+    h.press("f7 esc esc");
+    h.engine(usize::MAX);
+    assert!(
+        h.screen().contains(&told),
+        "one that is given up measures nothing"
+    );
+    h.send(Msg::Engine(super::support::loaded()));
+    assert_eq!(h.state.raced, None, "another model was not in it");
+}

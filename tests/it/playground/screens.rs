@@ -272,5 +272,5 @@ fn picture() {
             .any(|cell| cell.style.reversed)
     );
     let svg = picture.svg();
-    assert!(svg.contains("夜") && svg.contains("&lt;b&gt;") && svg.contains("#8fd19e"));
+    assert!(svg.contains("夜") && svg.contains("&lt;b&gt;") && svg.contains("#4fd1ae"));
 }

@@ -1,7 +1,9 @@
 //! Pausing, single steps, rounds, and the token's details.
 
 use super::support::Harness;
-use skiplens::app::{Msg, Pane, Phase, Target};
+use crossterm::event::MouseEventKind;
+use skiplens::app::{Msg, Pane, Phase, Target, TokenRef};
+use skiplens::engine::decode::StopReason;
 use skiplens::engine::worker::{Command, Event, RunId};
 
 #[test]
@@ -152,4 +154,131 @@ fn plain_decoding_is_told_as_such() {
         !screen.contains("0/0") && !screen.contains("ms draft"),
         "{screen}"
     );
+}
+
+/// Everything that the inspector tells, scrolled through from its top.
+fn told(h: &mut Harness) -> String {
+    h.state.view.details = 0;
+    h.draw();
+    let mut told = String::new();
+    loop {
+        told += &h.screen();
+        let before = h.state.view.details;
+        h.press("shift-down");
+        if h.state.view.details == before {
+            return told;
+        }
+    }
+}
+
+/// The exit layer's own choice is in sight without scrolling, and every layer's with it.
+#[test]
+fn no_layer_is_out_of_reach() {
+    for (width, height) in [(80, 24), (100, 30), (160, 50)] {
+        for exit in [1, 7, 29] {
+            let mut h = Harness::ready(width, height);
+            h.ask_command(&format!("/set exit_layer {exit}"));
+            h.press("tab tab d esc");
+            h.ask("hi");
+            h.press("tab tab left left");
+            let own = format!("▸{exit:>2} ");
+            assert!(h.screen().contains(&own), "{own}\n{}", h.screen());
+            let told = told(&mut h);
+            for layer in 1..=30 {
+                let rows = told.lines().filter(|line| {
+                    let row = |mark| line.contains(&format!("{layer:>2} {mark} "));
+                    row("○") || row("●")
+                });
+                assert!(rows.count() > 0, "layer {layer}\n{told}");
+            }
+        }
+    }
+}
+
+/// A wheel over the inspector scrolls it, and the chat stays where it is.
+#[test]
+fn the_wheel_scrolls_what_is_told_of_a_token() {
+    let mut h = Harness::ready(80, 24);
+    h.press("tab tab d esc");
+    h.ask("hi");
+    h.press("tab tab left");
+    let inspector = h.find(&Target::Inspector);
+    let top = h.state.view.top;
+    h.mouse(MouseEventKind::ScrollDown, inspector.x + 3, inspector.y + 3);
+    assert!(h.state.view.details > 0 && h.state.view.top == top);
+}
+
+/// An end token is called so whether it was drafted or not; of other tokens without a text nothing is claimed.
+#[test]
+fn an_accepted_end_token_ends_the_answer() {
+    let mut h = Harness::ready(100, 30);
+    h.write("hi");
+    h.press("enter");
+    h.engine(3);
+    let words: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into();
+    let mut round = super::support::round(0, 0, &h.state.settings, &words);
+    round.accepted = round.drafted.len();
+    round.last = None;
+    let last = round.drafted.len() - 1;
+    for token in &mut round.drafted[last - 1..] {
+        token.text.clear();
+        token.p_verify = Some(0.5);
+    }
+    round.stop = Some(StopReason::Eos);
+    h.send(Msg::Engine(Event::Round {
+        run: RunId(0),
+        round: Box::new(round),
+    }));
+    let at = |slot| TokenRef {
+        turn: 0,
+        round: h.state.turns[0].rounds.len() - 1,
+        slot,
+    };
+    let (end, before) = (at(last), at(last - 1));
+    h.state.focus = Pane::Chat;
+    for (token, words) in [(end, "end of the answer"), (before, "no text of its own")] {
+        h.state.view.cursor = Some(token);
+        h.draw();
+        assert!(h.screen().contains(words), "{words}\n{}", h.screen());
+    }
+}
+
+/// Where no layer will ever be asked, none is promised.
+#[test]
+fn nothing_is_promised_of_drafts_that_nobody_verified() {
+    let mut h = Harness::ready(100, 30);
+    h.press("ctrl-x");
+    h.ask("hi");
+    h.press("tab tab d");
+    let unverified = |h: &Harness| {
+        let rounds = h.state.turns[0].rounds.iter().enumerate();
+        rounds
+            .flat_map(|(round, r)| {
+                r.drafted
+                    .iter()
+                    .enumerate()
+                    .map(move |(slot, token)| (round, slot, token))
+            })
+            .find(|(.., token)| token.p_verify.is_none())
+            .map(|(round, slot, _)| TokenRef {
+                turn: 0,
+                round,
+                slot,
+            })
+            .expect("a draft behind a rejected one")
+    };
+    h.state.view.cursor = Some(unverified(&h));
+    h.draw();
+    assert!(h.screen().contains("no layer is asked"), "{}", h.screen());
+    h.state.view.cursor = Some(TokenRef {
+        turn: 0,
+        round: 0,
+        slot: 0,
+    });
+    h.draw();
+    assert!(h.screen().contains("f4 asks the layers"), "{}", h.screen());
+    h.press("f4");
+    h.engine(usize::MAX);
+    h.press("esc");
+    assert!(h.screen().contains("first agreed"), "{}", h.screen());
 }

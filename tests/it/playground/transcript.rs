@@ -365,3 +365,116 @@ fn the_prompt_grows_and_remembers() {
     h.send(Msg::Edited("edited\n".into()));
     assert_eq!(h.state.prompt.text(), "edited");
 }
+
+/// Origins cannot be seen in Markdown: the screen says so, and the next start shows them again.
+#[test]
+fn markdown_is_announced_and_not_remembered() {
+    let mut h = Harness::ready(80, 24);
+    h.ask("hi");
+    assert!(h.screen().contains("accepted  corrected"), "{}", h.screen());
+    h.press("tab tab m esc");
+    h.tick(60_000);
+    let screen = h.screen();
+    assert!(
+        screen.contains("chat as Markdown") && screen.contains("Markdown hides origins; m"),
+        "{screen}"
+    );
+    assert!(!screen.contains("accepted  corrected"), "{screen}");
+    assert!(h.effects.is_empty(), "nothing is kept: {:?}", h.effects);
+    let config = skiplens::app::Config {
+        markdown: true,
+        ..Default::default()
+    };
+    let options = skiplens::app::Options {
+        config,
+        ..Default::default()
+    };
+    assert!(!Harness::starting(80, 24, options).state.view.markdown);
+}
+
+fn load(h: &mut Harness, name: &str) {
+    let mut model = super::support::model();
+    model.name = name.into();
+    h.send(Msg::Engine(Event::Loaded(model)));
+}
+
+/// Another model leaves a mark where it goes on, in the chat, in a session that is taken up again and in a replay.
+#[test]
+fn another_model_is_marked() {
+    let mut h = Harness::ready(120, 30);
+    let mark = "‹model\u{a0}SmolLM2-135M-LayerSkip→Other›";
+    h.ask("one");
+    load(&mut h, "Other");
+    assert!(
+        h.screen().contains("Other answers from here on"),
+        "{}",
+        h.screen()
+    );
+    h.ask("two");
+    assert!(
+        h.screen().contains(&format!("ai   {mark}The sky")),
+        "{}",
+        h.screen()
+    );
+    h.ask("three");
+    assert!(h.state.turns[2].switches.is_empty(), "it goes on as before");
+    load(&mut h, "SmolLM2-135M-LayerSkip");
+    h.press("ctrl-r");
+    h.engine(60);
+    h.press("esc");
+    h.engine(1);
+    assert!(
+        h.screen()
+            .contains("‹model\u{a0}Other→SmolLM2-135M-LayerSkip›The"),
+        "{}",
+        h.screen()
+    );
+    let before = h.state.turns[2].rounds.len();
+    load(&mut h, "Other");
+    h.press("tab tab c");
+    h.engine(usize::MAX);
+    let rounds: Vec<usize> = h.state.turns[2]
+        .switches
+        .iter()
+        .map(|switch| switch.round)
+        .collect();
+    assert_eq!(rounds, [0, before]);
+    let marks: Vec<_> = h
+        .state
+        .turns
+        .iter()
+        .map(|turn| turn.switches.clone())
+        .collect();
+    let session = super::support::session_of(&h.state);
+    let mut again = Harness::ready(120, 30);
+    again.send(Msg::SessionLoaded(session.clone()));
+    let first = |turns: &[skiplens::app::Turn]| turns[1].switches.clone();
+    assert_eq!(first(&again.state.turns), marks[1]);
+    again.send(Msg::ReplayLoaded(session));
+    again.press("end");
+    assert_eq!(first(&again.state.turns), marks[1]);
+    again.press("home right");
+    assert_eq!(
+        again.state.model.as_ref().map(|model| model.name.as_str()),
+        Some("SmolLM2-135M-LayerSkip"),
+        "the header has the model of the answer that is played"
+    );
+}
+
+/// What the autopilot moves is marked as well, and apart from what the user does.
+#[test]
+fn moves_of_the_autopilot_are_marked() {
+    let mut h = Harness::ready(120, 30);
+    h.ask_command("/set autopilot adaptive-k");
+    h.write("hi");
+    h.press("enter");
+    h.engine(30);
+    h.press("alt-right");
+    h.engine(20);
+    let screen = h.screen();
+    assert!(
+        screen.contains("‹K3›") && screen.contains("‹K5›"),
+        "{screen}"
+    );
+    assert!(screen.contains("‹E\u{a0}7→8›"), "{screen}");
+}

@@ -161,7 +161,15 @@ fn may_rest(action: &Action) -> bool {
         ScrollUp | ScrollDown | PageUp | PageDown | Top | Bottom | PromptUp | PromptDown
     ) || matches!(
         action,
-        TokenLeft | TokenRight | TokenUp | TokenDown | RoundLeft | RoundRight | Play(_)
+        TokenLeft
+            | TokenRight
+            | TokenUp
+            | TokenDown
+            | RoundLeft
+            | RoundRight
+            | Play(_)
+            | DetailsUp
+            | DetailsDown
     );
     moves || matches!(action, Back | Send | Focus(_) | Interrupt)
 }

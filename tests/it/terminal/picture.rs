@@ -1,6 +1,6 @@
 //! A screen as a picture, for the README.
 
-use skiplens::transcript::export::svg::{self, Picture, Rgb, Style, Underline};
+use skiplens::transcript::export::svg::{self, Picture, Rgb, Style};
 use vt100::{Cell, Color, Screen};
 
 const BACKGROUND: Rgb = (0x16, 0x19, 0x22);
@@ -39,11 +39,7 @@ fn style(cell: &Cell) -> Style {
         bold: cell.bold(),
         dim: cell.dim(),
         italic: cell.italic(),
-        underlined: if cell.underline() {
-            Underline::Solid
-        } else {
-            Underline::None
-        },
+        underlined: cell.underline(),
         struck: false,
         reversed: cell.inverse(),
     }

@@ -39,12 +39,24 @@ pub fn session_of(state: &State) -> Arc<Session> {
         session.turns.extend([
             user,
             transcript::Turn {
-                runs: vec![run_of(run, turn)],
+                runs: vec![Run {
+                    model: model_of(&mut session.models, turn).or(Some(0)),
+                    ..run_of(run, turn)
+                }],
                 ..answer
             },
         ]);
     }
     Arc::new(session)
+}
+
+/// The index of the model that wrote a turn, added where it is not the last one.
+fn model_of(models: &mut Vec<ModelRecord>, turn: &Turn) -> Option<usize> {
+    let model = turn.model.as_deref()?;
+    if models.last() != Some(model) {
+        models.push(model.clone());
+    }
+    models.len().checked_sub(1)
 }
 
 fn run_of(run: RunId, turn: &Turn) -> Run {

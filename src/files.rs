@@ -1,0 +1,160 @@
+//! Files written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Links followed before a path counts as going in circles.
+const MAX_LINKS: usize = 40;
+
+/// The file that `path` names once every link is followed. The file itself need not exist.
+///
+/// # Errors
+/// When a link cannot be read, or links go in circles.
+pub fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(about) if about.is_symlink() => {
+                let target = fs::read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("")).join(target);
+            }
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("the links go in circles"))
+}
+
+/// Makes a file that only its owner reads.
+///
+/// # Errors
+/// With [`io::ErrorKind::AlreadyExists`] if anything has that name, a broken link included.
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let part = write_beside(path, bytes)?;
+    // A hard link, unlike a rename, never replaces what came there meanwhile. Not every file system has them.
+    let done = match fs::hard_link(&part, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&part, path),
+        linked => linked,
+    };
+    // After a rename there is nothing left to remove.
+    drop(fs::remove_file(&part));
+    done
+}
+
+/// Writes a file, which may exist. Links are followed and stay links, and a file keeps its permissions; a device or a
+/// pipe is written to.
+///
+/// # Errors
+/// When the file cannot be written; then it is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = resolve(path)?;
+    let existing = match fs::metadata(&path) {
+        Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(about) if !about.is_file() => {
+            return OpenOptions::new().write(true).open(&path)?.write_all(bytes);
+        }
+        about => about.ok(),
+    };
+    let part = write_beside(&path, bytes)?;
+    let permit = |about: fs::Metadata| fs::set_permissions(&part, about.permissions());
+    let done = existing
+        .map_or(Ok(()), permit)
+        .and_then(|()| fs::rename(&part, &path));
+    if done.is_err() {
+        drop(fs::remove_file(&part));
+    }
+    done
+}
+
+/// Writes a new file in the folder of `path` and brings it to the disk.
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let (part, mut file) = new_file(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if written.is_err() {
+        drop(fs::remove_file(&part));
+    }
+    written.map(|()| part)
+}
+
+fn new_file(path: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}-{count}.new", std::process::id()));
+        let part = path.with_file_name(name);
+        match options.open(&part) {
+            // Left by a process of the same number that was killed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return opened.map(|file| (part, file)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_exists_is_only_replaced_on_purpose() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        create(&path, b"one").unwrap();
+        let error = create(&path, b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert!(replace(folder.path(), b"").is_err());
+        assert_eq!(names(folder.path()), ["a"], "nothing is left beside");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_links_and_permissions_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/file"), "old").unwrap();
+        let mode = fs::Permissions::from_mode(0o640);
+        fs::set_permissions(at("elsewhere/file"), mode).unwrap();
+        symlink("elsewhere/file", at("near")).unwrap();
+        symlink(at("near"), at("far")).unwrap();
+        replace(&at("far"), b"new").unwrap();
+        for name in ["near", "far"] {
+            assert!(at(name).symlink_metadata().unwrap().is_symlink(), "{name}");
+        }
+        let file = at("elsewhere/file");
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(names(&at("elsewhere")), ["file"]);
+
+        symlink("elsewhere/missing", at("broken")).unwrap();
+        let error = create(&at("broken"), b"").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        replace(&at("broken"), b"made").unwrap();
+        assert_eq!(fs::read(at("elsewhere/missing")).unwrap(), b"made");
+
+        symlink("round", at("round")).unwrap();
+        assert!(replace(&at("round"), b"").is_err());
+        replace(Path::new("/dev/null"), b"gone").unwrap();
+    }
+}

@@ -1,0 +1,140 @@
+//! The settings file: read at the start, edited in place when a setting in it changes.
+
+use crate::app::{Config, ConfigChange};
+use crate::{files, folders};
+use color_eyre::Result;
+use color_eyre::eyre::{WrapErr, eyre};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often, and after how long, another instance that writes the file is waited for.
+const TRIES: usize = 50;
+const WAIT: Duration = Duration::from_millis(10);
+
+fn config_path() -> Result<PathBuf> {
+    let folders = folders::system();
+    let folders = folders.ok_or_else(|| eyre!("no home directory is known; set HOME"))?;
+    Ok(folders.config_dir().join("config.toml"))
+}
+
+/// The settings file; the defaults where there is none.
+///
+/// # Errors
+/// When the file cannot be read or understood; the error names it.
+pub fn load() -> Result<Config> {
+    match config_path() {
+        Ok(path) => parse(&path, &read(&path)?),
+        Err(_) => Ok(Config::default()),
+    }
+}
+
+/// Makes a change in the settings file and leaves everything else in it as it stands. The file is read again before it
+/// is written, so that what another instance or an editor wrote meanwhile stays. Gives back what it says now.
+///
+/// # Errors
+/// As [`load`], and when the file cannot be written.
+pub fn change(change: &ConfigChange) -> Result<Config> {
+    change_at(&config_path()?, change)
+}
+
+fn change_at(path: &Path, change: &ConfigChange) -> Result<Config> {
+    let file = files::resolve(path).wrap_err_with(|| named(path))?;
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).wrap_err_with(|| named(path))?;
+    }
+    let _lock = file.parent().and_then(lock);
+    let text = change
+        .edit(&read(&file)?)
+        .map_err(|fault| eyre!("{}: {fault}", named(path)))?;
+    files::replace(&file, text.as_bytes()).wrap_err_with(|| named(path))?;
+    parse(path, &text)
+}
+
+fn named(path: &Path) -> String {
+    format!("settings file {}", path.display())
+}
+
+/// The text of the file, empty where there is none. A pipe would block, and is refused.
+fn read(path: &Path) -> Result<String> {
+    let text = match fs::metadata(path) {
+        Ok(about) if !about.is_file() => Err(io::Error::other("this is not a file")),
+        Ok(_) => fs::read_to_string(path),
+        Err(error) => Err(error),
+    };
+    match text {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        text => text.wrap_err_with(|| named(path)),
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config> {
+    toml::from_str(text).wrap_err_with(|| named(path))
+}
+
+/// Keeps other instances from changing files in the folder until it is dropped. Where that cannot be had, or takes
+/// long, the change is made nonetheless: nothing is lost but what is written in the same moment.
+fn lock(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    for _ in 0..TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(WAIT),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Preset, ThemeName};
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        fs::write(&file, "# mine\nmouse = false\n").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let config = change_at(&link, &ConfigChange::Theme(ThemeName::Light)).unwrap();
+        assert_eq!((config.theme, config.mouse), (ThemeName::Light, false));
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text, "# mine\nmouse = false\ntheme = \"light\"\n");
+    }
+
+    /// However many instances write at once.
+    #[test]
+    fn instances_keep_each_others_presets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/config.toml");
+        std::thread::scope(|scope| {
+            for instance in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for preset in 0..10 {
+                        let name = format!("{instance}-{preset}");
+                        let keep = ConfigChange::KeepPreset(name, Preset::default());
+                        change_at(path, &keep).unwrap();
+                    }
+                });
+            }
+        });
+        let config = parse(&path, &read(&path).unwrap()).unwrap();
+        assert_eq!(config.presets.len(), 40);
+    }
+
+    #[test]
+    fn what_is_no_settings_file_is_named_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, "theme = ").unwrap();
+        let fault = change_at(&path, &ConfigChange::Mouse(true)).unwrap_err();
+        assert!(format!("{fault:#}").contains("config.toml"), "{fault:#}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theme = ");
+        assert!(read(folder.path()).is_err());
+    }
+}

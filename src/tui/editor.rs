@@ -1,0 +1,161 @@
+//! A text lent to the user's editor.
+
+use color_eyre::Result;
+use color_eyre::eyre::{WrapErr, bail, eyre};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Lets `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own. The terminal must be the editor's meanwhile.
+///
+/// # Errors
+/// When the editor cannot be started, or says that it failed; the text is then as it was.
+pub fn edit(text: &str) -> Result<String> {
+    let (name, editor) = chosen(|name| std::env::var(name).ok());
+    let mut words = split(&editor).wrap_err_with(|| format!("${name} is {editor:?}"))?;
+    if words.is_empty() {
+        bail!("${name} names no editor");
+    }
+    let (path, mut file) = scratch()?;
+    file.write_all(text.as_bytes())
+        .wrap_err_with(|| path.display().to_string())?;
+    drop(file);
+    let status = {
+        let _signals = signals::Deferred::new();
+        Command::new(words.remove(0))
+            .args(words)
+            .arg(&path)
+            .status()
+    };
+    let edited = fs::read_to_string(&path);
+    drop(fs::remove_file(&path));
+    match status.wrap_err_with(|| format!("{editor} could not be started; set $EDITOR"))? {
+        status if status.success() => Ok(edited?),
+        status => Err(eyre!("{editor} ended with {status}; the text is as it was")),
+    }
+}
+
+/// The first variable that is set to anything, and its value.
+fn chosen(var: impl Fn(&str) -> Option<String>) -> (&'static str, String) {
+    let set = |name| {
+        let value = var(name).filter(|value| !value.trim().is_empty())?;
+        Some((name, value))
+    };
+    set("VISUAL")
+        .or_else(|| set("EDITOR"))
+        .unwrap_or(("EDITOR", "vi".into()))
+}
+
+/// The words of a command line, quoted as a shell has them.
+fn split(editor: &str) -> Result<Vec<String>> {
+    // The separator of paths on Windows is no escape there.
+    let editor = if cfg!(windows) {
+        editor.replace('\\', "\\\\")
+    } else {
+        editor.to_owned()
+    };
+    Ok(shell_words::split(&editor)?)
+}
+
+/// A new file that nobody else reads.
+fn scratch() -> Result<(PathBuf, File)> {
+    let folder = std::env::temp_dir();
+    for attempt in 0..100 {
+        let path = folder.join(format!("skiplens-{}-{attempt}.md", std::process::id()));
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            opened => {
+                let file = opened.wrap_err_with(|| path.display().to_string())?;
+                return Ok((path, file));
+            }
+        }
+    }
+    bail!("no file could be made in {}", folder.display())
+}
+
+/// What ctrl-c and ctrl-\ send goes to every program of the terminal's foreground, skiplens among them.
+#[cfg(unix)]
+mod signals {
+    use libc::{SIGINT, SIGQUIT, c_int, sigaction};
+
+    /// While it lives, an interrupt or a quit is the child's matter alone.
+    pub struct Deferred([(c_int, sigaction); 2]);
+
+    /// A handler rather than `SIG_IGN`, which the child would inherit.
+    extern "C" fn pass(_signal: c_int) {}
+
+    impl Deferred {
+        pub fn new() -> Self {
+            Self([SIGINT, SIGQUIT].map(|signal| {
+                // SAFETY: sigaction is plain data for which zeros are valid, and both pointers are to values that live
+                // through the call. The handler does nothing, so it is safe at any moment.
+                unsafe {
+                    let (mut action, mut before): (sigaction, sigaction) =
+                        (std::mem::zeroed(), std::mem::zeroed());
+                    action.sa_sigaction = pass as *const () as libc::sighandler_t;
+                    action.sa_flags = libc::SA_RESTART;
+                    libc::sigaction(signal, &raw const action, &raw mut before);
+                    (signal, before)
+                }
+            }))
+        }
+    }
+
+    impl Drop for Deferred {
+        fn drop(&mut self) {
+            for (signal, before) in &self.0 {
+                // SAFETY: `before` is what sigaction gave for this signal, and nobody wants the present action.
+                unsafe { libc::sigaction(*signal, before, std::ptr::null_mut()) };
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    pub struct Deferred;
+
+    impl Deferred {
+        pub fn new() -> Self {
+            Self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_with_a_value_counts() {
+        let chosen = |visual: &str, editor: &str| {
+            chosen(|name| Some(if name == "VISUAL" { visual } else { editor }.to_owned()))
+        };
+        assert_eq!(chosen("code -w", "ed"), ("VISUAL", "code -w".into()));
+        assert_eq!(chosen(" ", "ed"), ("EDITOR", "ed".into()));
+        assert_eq!(chosen("", ""), ("EDITOR", "vi".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn words_are_those_of_a_shell() {
+        for (line, words) in [
+            ("vi", &["vi"][..]),
+            ("'/my editor/ed' -w", &["/my editor/ed", "-w"]),
+            ("ed -t -a \"\"", &["ed", "-t", "-a", ""]),
+            (r"/my\ editor/ed", &["/my editor/ed"]),
+            (
+                "emacs --eval '(f \"x\")'",
+                &["emacs", "--eval", "(f \"x\")"],
+            ),
+        ] {
+            assert_eq!(split(line).unwrap(), words, "{line}");
+        }
+        assert!(split("'unfinished").is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! The help: words, keys, mouse and commands, laid out for the width there is.
+
+use super::Canvas;
+use super::theme::Role;
+use super::widgets::{Cells, fold};
+use crate::app::commands::COMMANDS;
+use crate::app::keymap::Context;
+use crate::app::{Action, Pane};
+
+/// Cells between a name and what it means.
+const GAP: u16 = 2;
+/// Most cells of the keys that do the same.
+const KEYS: u16 = 22;
+
+type Line = (String, Role);
+
+/// Keys by context, from the table that the keys themselves go by, then the commands, in lines of `width` cells.
+pub fn lines(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
+    let contexts = [
+        (Context::Prompt, "In the prompt"),
+        (Context::Controls, "In the controls"),
+        (Context::Chat, "In the chat"),
+        (Context::Rounds, "In the rounds"),
+        (Context::Sessions, "In the list of sessions"),
+        (Context::Replay, "In a replay"),
+        (Context::Global, "Everywhere"),
+    ];
+    let keys =
+        contexts.map(|(context, name)| section(name, columns(&bindings(canvas, context), width)));
+    let commands = COMMANDS.map(|(name, what)| (name.to_owned(), what.to_owned()));
+    [section("Words", table(&words(canvas), width))]
+        .into_iter()
+        .chain(keys)
+        .chain([
+            section("With the mouse", table(&mouse(canvas), width)),
+            section("Commands", table(&commands, width)),
+        ])
+        .collect::<Vec<_>>()
+        .join(&(String::new(), Role::Text))
+}
+
+fn section(title: &str, lines: Vec<String>) -> Vec<Line> {
+    let lines = lines.into_iter().map(|line| (line, Role::Text));
+    [(title.to_owned(), Role::Heading)]
+        .into_iter()
+        .chain(lines)
+        .collect()
+}
+
+/// What the words and looks on screen mean.
+fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
+    let settings = [
+        (
+            "exit layer E",
+            "layers that draft: few are fast, many are right",
+        ),
+        (
+            "speculations K",
+            "tokens drafted before all layers verify them at once",
+        ),
+    ];
+    let settings = settings.map(|(name, meaning)| (format!("  {name}"), meaning.to_owned()));
+    let arrow = canvas.theme.symbols.arrow;
+    let marks = [
+        (format!("  ‹E 8{arrow}12›"), "from here on you had E at 12"),
+        ("  ‹K5›".to_owned(), "from here on the autopilot had K at 5"),
+    ];
+    let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
+    let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
+    let looks = [
+        Role::Accepted,
+        Role::Corrected,
+        Role::Bonus,
+        Role::Plain,
+        Role::Rejected,
+    ];
+    let looks = looks.into_iter().filter_map(|role| {
+        let look = role.token()?;
+        let meaning = match role {
+            Role::Rejected => format!("{}; {show} shows them in the text", look.meaning),
+            _ => look.meaning.to_owned(),
+        };
+        Some((
+            format!("{} {}", canvas.theme.symbol(role), look.name),
+            meaning,
+        ))
+    });
+    settings.into_iter().chain(looks).chain(marks).collect()
+}
+
+/// What the mouse does.
+fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
+    let leave = canvas.state.key_name(Context::Global, &Action::ToggleMouse);
+    let rows = [
+        ("sliders", "drag them, or turn the wheel over them"),
+        ("words, rounds", "a click chooses one"),
+        ("keys below", "a click does what the key does"),
+        (
+            &leave,
+            "leaves the mouse to the terminal, to select text with it",
+        ),
+    ];
+    rows.map(|(what, how)| (what.to_owned(), how.to_owned()))
+        .into()
+}
+
+/// The keys of a context, those that do the same together.
+fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for (_, key, action) in canvas
+        .state
+        .keys
+        .bindings()
+        .filter(|(within, ..)| *within == context)
+    {
+        let (key, label) = (key.to_string(), action.label());
+        match entries.iter_mut().find(|(_, other)| *other == label) {
+            Some((keys, _)) if keys.as_str().cells() + 1 + key.as_str().cells() <= KEYS => {
+                keys.push_str(&format!(" {key}"));
+            }
+            Some(_) => {}
+            None => entries.push((key, label)),
+        }
+    }
+    entries
+}
+
+/// Entries two abreast where each has room for all of its words, else one below the other.
+fn columns(entries: &[(String, String)], width: u16) -> Vec<String> {
+    let side = |from: usize| entries.iter().skip(from).step_by(2);
+    let [left, right] = [0, 1].map(|from| widest(side(from).map(|(keys, _)| keys)));
+    let labels = [0, 1].map(|from| widest(side(from).map(|(_, label)| label)));
+    let middle = GAP + left + GAP + labels[0] + GAP;
+    if middle + right + GAP + labels[1] > width {
+        return table(entries, width);
+    }
+    let whole = |(keys, label): &(String, String), column: u16| {
+        format!("{}{label}", filled(keys, column + GAP))
+    };
+    let line = |pair: &[(String, String)]| {
+        let first = format!(
+            "{:GAP$}{}",
+            "",
+            whole(&pair[0], left),
+            GAP = usize::from(GAP)
+        );
+        match pair.get(1) {
+            Some(second) => filled(&first, middle) + &whole(second, right),
+            None => first,
+        }
+    };
+    entries.chunks(2).map(line).collect()
+}
+
+/// Names in one column, what they mean in as many lines as that takes beside them.
+fn table(entries: &[(String, String)], width: u16) -> Vec<String> {
+    let names = GAP + widest(entries.iter().map(|(name, _)| name)) + GAP;
+    let room = width.saturating_sub(names).max(1);
+    let rows = entries.iter().flat_map(|(name, meaning)| {
+        let name = filled("", GAP) + name;
+        let lines = fold(meaning, room).into_iter().enumerate();
+        lines.map(move |(at, line)| filled(if at == 0 { &name } else { "" }, names) + &line)
+    });
+    rows.collect()
+}
+
+fn widest<'a>(texts: impl Iterator<Item = &'a String>) -> u16 {
+    texts.map(|text| text.as_str().cells()).max().unwrap_or(0)
+}
+
+/// `text`, filled up to `cells`.
+fn filled(text: &str, cells: u16) -> String {
+    let fill = cells.saturating_sub(text.cells());
+    format!("{text}{}", " ".repeat(fill.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Wherever it breaks, every word is there, names are apart from meanings, and nothing is too wide.
+        #[test]
+        fn columns_never_run_together(
+            entries in proptest::collection::vec(("[a-z←→-]{1,24}", "[a-z]{1,9}( [a-z]{1,9}){0,4}"), 1..7),
+            width in 40u16..120,
+        ) {
+            let lines = columns(&entries, width);
+            let text = lines.join("\n");
+            for (name, meaning) in &entries {
+                prop_assert!(text.contains(&format!("{name}  ")), "{name:?} in\n{text}");
+                for word in meaning.split(' ') {
+                    prop_assert!(text.contains(word));
+                }
+            }
+            for line in &lines {
+                prop_assert!(line.as_str().cells() <= width, "{line:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Marks in the text where something changed: the model, the settings, or what the autopilot moved.
+
+use crate::app::turn::Switch;
+use crate::app::{Control, Turn};
+use crate::engine::decode::{Controller, Round, Settings};
+
+/// What changed before the round at index `at`, in one piece that does not break; empty for nothing.
+///
+/// ```text
+/// ‹E 8→12›       the user moved the exit layer
+/// ‹K5›           the autopilot went to 5 speculations
+/// ‹model A→B›    another model goes on
+/// ```
+pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
+    let switches = turn.switches.iter().filter(|switch| switch.round == at);
+    let switched = switches.map(|Switch { from, to, .. }| format!("model {from}{arrow}{to}"));
+    let before = at.checked_sub(1).and_then(|before| turn.rounds.get(before));
+    let rounds = before.zip(turn.rounds.get(at));
+    let (by_user, by_autopilot) = rounds.map_or_else(Default::default, |(before, round)| {
+        changes(&before.settings, round, arrow)
+    });
+    let by_user: Vec<String> = switched.chain(by_user).collect();
+    let marks = [by_user.join(", "), by_autopilot.join(" ")];
+    let framed = marks
+        .iter()
+        .filter(|mark| !mark.is_empty())
+        .map(|mark| format!("‹{mark}›"));
+    framed.collect::<String>().replace(' ', "\u{a0}")
+}
+
+/// What differs from the round before: what the user changed, and what the autopilot moved.
+fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<String>) {
+    let after = &round.settings;
+    let (mut by_user, mut by_autopilot) = (Vec::new(), Vec::new());
+    for control in Control::ALL {
+        if control.get(before) == control.get(after) {
+            continue;
+        }
+        let value = control.show(after, None);
+        if is_moved(control, round) {
+            by_autopilot.push(format!("{}{value}", name(control)));
+        } else {
+            let old = control.show(before, None);
+            by_user.push(format!("{} {old}{arrow}{value}", name(control)));
+        }
+    }
+    (by_user, by_autopilot)
+}
+
+/// Whether the round has the control's value from its controller.
+fn is_moved(control: Control, round: &Round) -> bool {
+    let moves = match round.settings.controller {
+        Controller::Fixed | Controller::Confidence { .. } => false,
+        Controller::AdaptiveSpeculations => control == Control::Speculations,
+        Controller::ExitAndSpeculations => {
+            matches!(control, Control::ExitLayer | Control::Speculations)
+        }
+    };
+    moves && round.control.is_some()
+}
+
+fn name(control: Control) -> &'static str {
+    match control {
+        Control::ExitLayer => "E",
+        Control::Speculations => "K",
+        Control::Temperature => "T",
+        control => control.label(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::Mode;
+
+    /// A turn of rounds with these exit layers, speculations and controllers.
+    fn turn(rounds: &[(usize, usize, Controller)]) -> Turn {
+        let mut turn = Turn::new(0, Mode::Chat, String::new());
+        for (index, (exit_layer, num_speculations, controller)) in rounds.iter().enumerate() {
+            turn.rounds.push(Round {
+                index,
+                position: index,
+                settings: Settings {
+                    exit_layer: *exit_layer,
+                    num_speculations: *num_speculations,
+                    controller: *controller,
+                    ..Settings::default()
+                },
+                control: (*controller != Controller::Fixed).then(|| "why".into()),
+                drafted: Vec::new(),
+                accepted: 0,
+                last: None,
+                draft_seconds: 0.0,
+                verify_seconds: 0.0,
+                stop: None,
+            });
+        }
+        turn
+    }
+
+    #[test]
+    fn the_users_changes_and_the_autopilots_moves_are_told_apart() {
+        use Controller::{AdaptiveSpeculations, Confidence, ExitAndSpeculations, Fixed};
+        let confident = Confidence { threshold: 0.5 };
+        for (before, after, expected) in [
+            ((8, 4, Fixed), (8, 4, Fixed), ""),
+            ((8, 4, Fixed), (12, 4, Fixed), "‹E\u{a0}8→12›"),
+            (
+                (8, 4, AdaptiveSpeculations),
+                (8, 5, AdaptiveSpeculations),
+                "‹K5›",
+            ),
+            (
+                (8, 4, AdaptiveSpeculations),
+                (9, 5, AdaptiveSpeculations),
+                "‹E\u{a0}8→9›‹K5›",
+            ),
+            (
+                (8, 4, ExitAndSpeculations),
+                (6, 2, ExitAndSpeculations),
+                "‹E6\u{a0}K2›",
+            ),
+            ((8, 4, confident), (6, 4, confident), "‹E\u{a0}8→6›"),
+            (
+                (8, 5, AdaptiveSpeculations),
+                (8, 4, Fixed),
+                "‹K\u{a0}5→4,\u{a0}autopilot\u{a0}adaptive\u{a0}K→off›",
+            ),
+        ] {
+            assert_eq!(mark(&turn(&[before, after]), 1, "→"), expected);
+        }
+    }
+
+    #[test]
+    fn another_model_is_marked_where_it_goes_on() {
+        let rounds = [(8, 4, Controller::Fixed), (6, 4, Controller::Fixed)];
+        let mut turn = turn(&rounds);
+        for round in [0, 1] {
+            turn.switches = vec![Switch {
+                round,
+                from: "A".into(),
+                to: "B".into(),
+            }];
+            let expected = ["‹model\u{a0}A→B›", "‹model\u{a0}A→B,\u{a0}E\u{a0}8→6›"][round];
+            assert_eq!(mark(&turn, round, "→"), expected);
+        }
+    }
+}
