@@ -22,6 +22,12 @@ pub enum Error {
         "the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt"
     )]
     PromptTooLong { tokens: usize, context: usize },
+    /// A prompt that does not fit in the model's context, as is certain before all of its tokens are known.
+    #[error(
+        "the prompt of {bytes} bytes has more than the {context} tokens that the context of this model holds; shorten \
+         the prompt"
+    )]
+    TextTooLong { bytes: usize, context: usize },
     /// A prompt with nothing in it for a model without a beginning-of-sequence token.
     #[error("the prompt is empty, and this model has no token to begin with; give it some text")]
     EmptyPrompt,

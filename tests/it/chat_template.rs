@@ -2,13 +2,22 @@
 
 use crate::support;
 use skiplens::engine::prompt::{Message, Role};
-use skiplens::engine::text::{ChatTemplate, TextParts, Tokenizer, Vocabulary};
+use skiplens::engine::text::{
+    ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Tokenizer, Vocabulary,
+};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use std::path::Path;
 
 fn template(source: &str) -> Result<ChatTemplate, skiplens::engine::Error> {
     let parts = TextParts {
-        vocabulary: Vocabulary::File("none".into()),
+        vocabulary: Vocabulary::Gguf(GgufVocabulary {
+            tokens: Vec::new(),
+            kinds: Vec::new(),
+            merging: TokenMerging::Scored {
+                scores: Vec::new(),
+                add_space_prefix: true,
+            },
+        }),
         bos_token: Some("<s>".into()),
         eos_token: Some("</s>".into()),
         add_bos: None,

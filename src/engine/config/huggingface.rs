@@ -2,7 +2,7 @@
 
 use super::{LlamaConfig, RopeScaling};
 use crate::engine::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Read the shape of a Llama. Fails for other architectures and for Llamas with parts that skiplens does not run.
@@ -29,10 +29,9 @@ fn require_llama(json: &Value) -> Result<(), String> {
         }
         (None, None) => return Err(format!("it names no architecture; {SUPPORTED}")),
     }
-    if json
-        .get("quantization_config")
-        .is_some_and(|value| !value.is_null())
-    {
+    // The second is what older programs write.
+    let quantised = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
+    if quantised("quantization_config") || quantised("compression_config") {
         return Err(
             "weights quantised by another program; use the original weights with --dtype, or a GGUF file".into()
         );
@@ -54,6 +53,7 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
     let required = |key: &str| count(json, key)?.ok_or_else(|| format!("{key} is missing"));
     let hidden_size = required("hidden_size")?;
     let num_heads = required("num_attention_heads")?;
+    let context_length = count(json, "max_position_embeddings")?.unwrap_or(2048);
     Ok(LlamaConfig {
         vocab_size: required("vocab_size")?,
         hidden_size,
@@ -67,8 +67,8 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
         },
         rms_norm_eps: number(json, "rms_norm_eps")?.unwrap_or(1e-6),
         rope_theta: rope_theta(json)?,
-        rope_scaling: rope_scaling(json)?,
-        context_length: count(json, "max_position_embeddings")?.unwrap_or(2048),
+        rope_scaling: rope_scaling(json, context_length)?,
+        context_length,
         tie_word_embeddings: json
             .get("tie_word_embeddings")
             .and_then(Value::as_bool)
@@ -76,43 +76,69 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
     })
 }
 
-/// Transformers 5 keeps all that concerns RoPE in one object.
-fn rope_parameters(json: &Value) -> Option<&Value> {
-    json.get("rope_parameters")
-        .filter(|value| value.is_object())
+/// What concerns RoPE, as transformers 5 decides between its two names: the old one unless it is empty, then the new
+/// one. None where both say nothing.
+fn rope(json: &Value) -> Option<&Value> {
+    let says_something = |key: &str| {
+        json.get(key)
+            .filter(|value| !value.is_null() && !value.as_object().is_some_and(Map::is_empty))
+    };
+    says_something("rope_scaling").or_else(|| says_something("rope_parameters"))
 }
 
+/// The base: among the other parameters, or else beside them.
 fn rope_theta(json: &Value) -> Result<f64, String> {
-    let inner = rope_parameters(json).map_or(Ok(None), |inner| number(inner, "rope_theta"))?;
+    let inner = rope(json).map_or(Ok(None), |rope| number(rope, "rope_theta"))?;
     Ok(inner.or(number(json, "rope_theta")?).unwrap_or(10_000.0))
 }
 
-fn rope_scaling(json: &Value) -> Result<RopeScaling, String> {
-    let scaling = rope_parameters(json).or(json.get("rope_scaling"));
-    let Some(scaling) = scaling.filter(|value| !value.is_null()) else {
+fn rope_scaling(json: &Value, context_length: usize) -> Result<RopeScaling, String> {
+    let Some(rope) = rope(json) else {
         return Ok(RopeScaling::None);
     };
+    if !rope.is_object() {
+        return Err(format!("RoPE scaling is {rope}, not an object"));
+    }
     let required =
-        |key: &str| number(scaling, key)?.ok_or_else(|| format!("RoPE scaling without {key}"));
-    match scaling
-        .get("rope_type")
-        .or(scaling.get("type"))
-        .and_then(Value::as_str)
-    {
-        None | Some("default") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear {
+        |key: &str| number(rope, key)?.ok_or_else(|| format!("RoPE scaling without {key}"));
+    let kind = ["rope_type", "type"]
+        .iter()
+        .find_map(|key| rope.get(key).filter(|value| !value.is_null()));
+    let scaling = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
+        None | Some("default") => return Ok(RopeScaling::None),
+        Some("linear") => RopeScaling::Linear {
             factor: required("factor")?,
-        }),
-        Some("llama3") => Ok(RopeScaling::Llama3 {
+        },
+        Some("llama3") => RopeScaling::Llama3 {
             factor: required("factor")?,
             low_freq_factor: required("low_freq_factor")?,
             high_freq_factor: required("high_freq_factor")?,
-            original_context: required("original_max_position_embeddings")?,
-        }),
-        Some(other) => Err(format!(
-            "RoPE scaling of the type {other:?}, which skiplens does not run"
-        )),
+            original_context: original_context(json, rope, context_length)?,
+        },
+        Some(other) => {
+            return Err(format!(
+                "RoPE scaling of the type {other:?}, which skiplens does not run"
+            ));
+        }
+    };
+    // Without scaling transformers takes no notice of it.
+    for place in [rope, json] {
+        if number(place, "partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
+            return Err("RoPE of a part of each head, which skiplens does not run".into());
+        }
     }
+    Ok(scaling)
+}
+
+/// The context before scaling. What stands beside the parameters goes before what stands among them, and the present
+/// context is what it is if nobody says.
+fn original_context(json: &Value, rope: &Value, context_length: usize) -> Result<f64, String> {
+    const KEY: &str = "original_max_position_embeddings";
+    let said = match number(json, KEY)? {
+        Some(outer) => Some(outer),
+        None => number(rope, KEY)?,
+    };
+    Ok(said.unwrap_or(context_length as f64))
 }
 
 fn count(json: &Value, key: &str) -> Result<Option<usize>, String> {

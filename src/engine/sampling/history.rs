@@ -64,12 +64,16 @@ impl History {
     }
 
     /// Divides positive and multiplies negative logits of seen tokens (Keskar et al., arXiv 1909.05858, section 4.1).
+    /// A finite logit stays finite.
     fn penalise_repetition(&self, logits: &mut [f32], ids: Option<&[u32]>, penalty: f32) {
         let change = |logit: &mut f32| {
-            *logit = if *logit > 0.0 {
-                *logit / penalty
-            } else {
-                *logit * penalty
+            if logit.is_finite() {
+                let moved = if *logit > 0.0 {
+                    *logit / penalty
+                } else {
+                    *logit * penalty
+                };
+                *logit = moved.clamp(f32::MIN, f32::MAX);
             }
         };
         let seen = |id: usize| self.counts.get(id).is_some_and(|&n| n > 0);
@@ -138,7 +142,31 @@ mod tests {
         assert_eq!(logits, [1.0, 0.5, -2.0, -1.0]);
     }
 
+    #[test]
+    fn extreme_penalties_are_refused_by_name() {
+        for penalty in [0.0, -1.0, 1e-38, 1e38, f32::NAN] {
+            let sampling = Sampling {
+                repetition_penalty: penalty,
+                ..Sampling::default()
+            };
+            let error = sampling.validate().unwrap_err().to_string();
+            assert!(error.contains("repetition penalty"), "{error}");
+        }
+    }
+
     proptest! {
+        /// Whatever penalty is allowed, it never makes of sound logits what looks like a fault of the weights.
+        #[test]
+        fn penalties_keep_logits_finite(logit in any::<f32>(), penalty in 0.01f32..=100.0) {
+            prop_assume!(logit.is_finite());
+            let sampling = Sampling { repetition_penalty: penalty, ..Sampling::default() };
+            prop_assert!(sampling.validate().is_ok());
+            let history: History = [0].into_iter().collect();
+            let mut logits = [logit];
+            history.penalise(&mut logits, None, &sampling);
+            prop_assert!(logits[0].is_finite() && logits[0].signum() == logit.signum());
+        }
+
         #[test]
         fn forbidden_ngrams_never_come_again(ids in prop::collection::vec(0u32..4, 0..40), n in 1usize..4) {
             let mut history = History::default();

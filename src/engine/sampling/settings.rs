@@ -70,11 +70,11 @@ impl Sampling {
         if !(0.0..=1.0).contains(&self.min_p) {
             return fault("min-p", self.min_p, "0 (off) to 1");
         }
-        if !(self.repetition_penalty > 0.0 && self.repetition_penalty <= 100.0) {
+        if !(0.01..=100.0).contains(&self.repetition_penalty) {
             return fault(
                 "repetition penalty",
                 self.repetition_penalty,
-                "more than 0 and at most 100; 1 is off",
+                "0.01 to 100; 1 is off",
             );
         }
         Ok(())

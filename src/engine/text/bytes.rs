@@ -11,6 +11,18 @@ pub fn char_to_byte(c: char) -> Option<u8> {
     }
 }
 
+/// The character that stands for a byte. Printable Latin-1 stands for itself; the others follow from U+0100 on.
+pub fn byte_to_char(byte: u8) -> char {
+    let code = u32::from(byte);
+    let code = match byte {
+        b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF => code,
+        0..=0x20 => 0x100 + code,
+        0x7F..=0xA0 => 0x100 + code - 0x7F + 0x21,
+        0xAD => 0x143,
+    };
+    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
 /// The bytes that a token of byte-level BPE stands for; its own UTF-8 where it is not of the alphabet throughout.
 pub fn byte_level(token: &str) -> Vec<u8> {
     token
@@ -40,20 +52,6 @@ pub fn byte_token(token: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The character that stands for a byte. Printable Latin-1 stands for itself; the others follow from U+0100 on.
-    fn byte_to_char(byte: u8) -> char {
-        match byte {
-            b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF => char::from(byte),
-            0..=0x20 => shifted(byte),
-            0x7F..=0xA0 => shifted(byte - 0x7F + 0x21),
-            0xAD => shifted(0x43),
-        }
-    }
-
-    fn shifted(nth: u8) -> char {
-        char::from_u32(0x100 + u32::from(nth)).unwrap_or(char::REPLACEMENT_CHARACTER)
-    }
 
     #[test]
     fn the_alphabet_is_a_bijection() {

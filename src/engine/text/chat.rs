@@ -15,56 +15,42 @@ impl Tokenizer {
             .map(|message| self.disarm(message, mark))
             .collect();
         let text = template.render(&harmless)?;
-        let mut ids = Vec::new();
-        let special = &self.0.special;
-        special.split(&text, |part| match part {
-            Ok(text) if text.contains(mark) => {
-                self.encode_part(Ok(&text.replace(mark, "")), &mut ids)
-            }
-            part => self.encode_part(part, &mut ids),
-        })?;
+        let (text, marks) = without_marks(&text, mark);
+        let mut ids = self.encode_prompt(&text, &marks)?;
         if let Some(bos) = self.bos().filter(|bos| ids.first() != Some(bos)) {
             ids.insert(0, bos);
         }
-        self.check_ids(ids)
+        Ok(ids)
     }
 
     /// Break every control token's name in a message by a mark inside of it, also where only its beginning or its end
     /// is there and the template might supply the rest. Templates can trim and search such text as ever.
     fn disarm(&self, message: &Message, mark: char) -> Message {
-        let mut breaks: Vec<usize> = Vec::new();
-        let text = message.content.as_str();
-        for name in self.0.special.names() {
-            let Some(first) = name
-                .chars()
-                .next()
-                .map(char::len_utf8)
-                .filter(|&first| first < name.len())
-            else {
-                continue;
-            };
-            breaks.extend(text.match_indices(name).map(|(at, _)| at + first));
-            let cuts = || name.char_indices().skip(1).map(|(cut, _)| cut);
-            breaks.extend(
-                cuts()
-                    .filter(|&cut| text.ends_with(&name[..cut]))
-                    .map(|cut| text.len() - cut + first),
-            );
-            breaks.extend(
-                cuts()
-                    .filter(|&cut| text.starts_with(&name[cut..]))
-                    .map(|_| 0),
-            );
+        let breaks = self.tables.added.breaks(&message.content);
+        let mut content = String::with_capacity(message.content.len() + breaks.len());
+        let mut done = 0;
+        for at in breaks {
+            content.push_str(&message.content[done..at]);
+            content.push(mark);
+            done = at;
         }
-        breaks.sort_unstable();
-        breaks.dedup();
-        let mut content = text.to_owned();
-        for at in breaks.into_iter().rev() {
-            content.insert(at, mark);
-        }
+        content.push_str(&message.content[done..]);
         Message {
             role: message.role,
             content,
         }
     }
+}
+
+/// A text without the marks in it, and where they were.
+fn without_marks(text: &str, mark: char) -> (String, Vec<usize>) {
+    let mut plain = String::with_capacity(text.len());
+    let mut marks = Vec::new();
+    for (nth, part) in text.split(mark).enumerate() {
+        if nth > 0 {
+            marks.push(plain.len());
+        }
+        plain.push_str(part);
+    }
+    (plain, marks)
 }

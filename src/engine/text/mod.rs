@@ -1,19 +1,22 @@
 //! Text and tokens: tokenizer, incremental decoding, chat template.
 
+mod added;
 mod byte_pair;
 mod bytes;
 mod chat;
 mod clock;
-mod library;
+mod guard;
+mod hf;
 mod parts;
 mod pieces;
 mod sentencepiece;
-mod special;
+mod sink;
 mod stream;
 mod template;
 mod tokenizer;
 
+pub use hf::{NamedToken, read as read_tokenizer_json};
 pub use parts::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary, turn_ends};
 pub use stream::TextStream;
 pub use template::ChatTemplate;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Tables, Tokenizer};

@@ -1,6 +1,10 @@
 //! What the files of a model say about text, before a tokenizer is built of it.
 
-use std::path::PathBuf;
+use super::Tables;
+use super::added::{AddedToken, AddedTokens};
+use super::hf::{MAX_MERGES, MAX_TOKENS};
+use crate::engine::Result;
+use std::sync::Arc;
 
 /// Vocabulary, special tokens and chat template of a model.
 #[derive(Debug, Clone)]
@@ -19,8 +23,8 @@ pub struct TextParts {
 /// Where the vocabulary is.
 #[derive(Debug, Clone)]
 pub enum Vocabulary {
-    /// A `tokenizer.json`.
-    File(PathBuf),
+    /// A `tokenizer.json`, read and checked.
+    Json(Arc<Tables>),
     Gguf(GgufVocabulary),
 }
 
@@ -77,7 +81,7 @@ impl GgufVocabulary {
     /// What is wrong with the lists taken together.
     pub fn check(&self) -> Result<(), String> {
         let count = self.tokens.len();
-        if count == 0 || u32::try_from(count).is_err() {
+        if count == 0 || count > MAX_TOKENS {
             return Err(format!("a vocabulary of {count} tokens"));
         }
         if self.kinds.len() != count {
@@ -89,6 +93,9 @@ impl GgufVocabulary {
         match &self.merging {
             TokenMerging::Scored { scores, .. } if scores.len() != count => {
                 Err(format!("{count} tokens, but {} scores", scores.len()))
+            }
+            TokenMerging::Ranked { merges, .. } if merges.len() > MAX_MERGES => {
+                Err(format!("{} merges", merges.len()))
             }
             _ => Ok(()),
         }
@@ -102,18 +109,61 @@ impl GgufVocabulary {
         }
     }
 
+    /// Make a control token of what the file names as one, and of what ends a turn by its name, whatever their kinds: a
+    /// converter may have taken them for text.
+    pub fn mark_control(&mut self, named: &[u32]) {
+        for ((token, kind), id) in self.tokens.iter().zip(&mut self.kinds).zip(0..) {
+            let named = named.contains(&id) && (*kind == TokenKind::UserDefined || is_tag(token));
+            let by_name = token.starts_with("<|") && ends_turn(token);
+            let is_text = matches!(
+                kind,
+                TokenKind::Normal | TokenKind::UserDefined | TokenKind::Unused
+            );
+            if is_text && (named || by_name) {
+                *kind = TokenKind::Control;
+            }
+        }
+    }
+
     /// Control tokens and their ids.
     pub fn control_tokens(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.of_kind(TokenKind::Control)
+    }
+
+    /// What is found in a text before anything merges.
+    pub(super) fn added_tokens(&self) -> Result<AddedTokens> {
+        let control = self
+            .control_tokens()
+            .map(|(name, id)| AddedToken::plain(id, name, true));
+        let scored = matches!(self.merging, TokenMerging::Scored { .. });
+        let user_defined = self
+            .of_kind(TokenKind::UserDefined)
+            .map(|(name, id)| AddedToken {
+                normalized: scored,
+                ..AddedToken::plain(id, name, false)
+            });
+        // SentencePiece writes its own character for a space; our text still has spaces.
+        AddedTokens::new(control.chain(user_defined).collect(), |name| {
+            Ok(name.replace('▁', " "))
+        })
+    }
+
+    fn of_kind(&self, wanted: TokenKind) -> impl Iterator<Item = (&str, u32)> {
         let all = self.tokens.iter().zip(&self.kinds).zip(0u32..);
-        all.filter(|((_, kind), _)| **kind == TokenKind::Control)
+        all.filter(move |((token, kind), _)| **kind == wanted && !token.is_empty())
             .map(|((token, _), id)| (token.as_str(), id))
     }
 }
 
-/// Among control tokens, those that end a turn by the custom of some model family. Files often name only one of several.
-pub fn turn_ends<'a>(
-    control_tokens: impl Iterator<Item = (&'a str, u32)>,
-) -> impl Iterator<Item = u32> {
+/// Whether a token looks like a mark and not like text.
+fn is_tag(token: &str) -> bool {
+    let inside = |open: char, close: char| token.starts_with(open) && token.ends_with(close);
+    token.len() > 2 && (inside('<', '>') || inside('[', ']'))
+}
+
+/// Whether a control token of that name ends a turn by the custom of some model family. Files often name only one of
+/// several.
+pub fn ends_turn(name: &str) -> bool {
     const NAMES: [&str; 8] = [
         "</s>",
         "<|im_end|>",
@@ -124,7 +174,39 @@ pub fn turn_ends<'a>(
         "<|end|>",
         "<|eos|>",
     ];
+    NAMES.contains(&name)
+}
+
+/// Among control tokens, those that end a turn.
+pub fn turn_ends<'a>(
+    control_tokens: impl Iterator<Item = (&'a str, u32)>,
+) -> impl Iterator<Item = u32> {
     control_tokens
-        .filter(|(name, _)| NAMES.contains(name))
+        .filter(|(name, _)| ends_turn(name))
         .map(|(_, id)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An end token is a control token, whatever kind the converter gave it; a word is not.
+    #[test]
+    fn named_tokens_become_control_tokens() {
+        use TokenKind::{Byte, Control, Normal, UserDefined};
+        let names = ["a", "<end>", "<|eot_id|>", "stop", "<0x0A>", "<|im_end|>"];
+        let mut vocabulary = GgufVocabulary {
+            tokens: names.map(str::to_owned).to_vec(),
+            kinds: vec![Normal, Normal, UserDefined, UserDefined, Byte, Normal],
+            merging: TokenMerging::Ranked {
+                merges: Vec::new(),
+                split: "gpt-2".into(),
+            },
+        };
+        vocabulary.mark_control(&[0, 1, 3, 4]);
+        assert_eq!(
+            vocabulary.kinds,
+            [Normal, Control, Control, Control, Byte, Control]
+        );
+    }
 }

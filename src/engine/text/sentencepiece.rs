@@ -1,8 +1,13 @@
 //! SentencePiece BPE as Llama 1 and 2 use it: neighbours merge while some token spells them both, the best score first;
 //! what is left over becomes bytes.
 
+use super::added::{AddedTokens, Part, Phase};
 use super::bytes::byte_token;
+use super::hf::{spells_words_apart, words};
 use super::parts::{GgufVocabulary, TokenKind};
+use super::sink::Sink;
+use super::tokenizer::Stretch;
+use crate::engine::Result;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
@@ -16,9 +21,9 @@ pub struct SentencePiece {
     /// The token of each byte.
     bytes: [Option<u32>; 256],
     unknown: Option<u32>,
-    /// Tokens that are found before anything merges, longest first.
-    user_defined: Vec<(String, u32)>,
     add_space_prefix: bool,
+    /// Whether no token stretches over words, so that they can be merged one by one.
+    word_by_word: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -51,8 +56,8 @@ impl SentencePiece {
             tokens: HashMap::new(),
             bytes: [None; 256],
             unknown: None,
-            user_defined: Vec::new(),
             add_space_prefix,
+            word_by_word: false,
         };
         for (((text, &kind), &score), id) in vocabulary
             .tokens
@@ -63,9 +68,7 @@ impl SentencePiece {
         {
             encoder.add(text, kind, Token { id, score });
         }
-        encoder
-            .user_defined
-            .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        encoder.word_by_word = spells_words_apart(encoder.tokens.keys().map(String::as_str));
         encoder
     }
 
@@ -77,9 +80,6 @@ impl SentencePiece {
                 }
             }
             TokenKind::Unknown => self.unknown = Some(token.id),
-            TokenKind::UserDefined if !text.is_empty() => {
-                self.user_defined.push((text.replace(SPACE, " "), token.id));
-            }
             TokenKind::Normal => {
                 self.tokens.entry(text.to_owned()).or_insert(token);
             }
@@ -87,38 +87,58 @@ impl SentencePiece {
         }
     }
 
+    /// The token of that text.
+    pub fn id(&self, text: &str) -> Option<u32> {
+        self.tokens.get(text).map(|token| token.id)
+    }
+
     /// Append the ids of a text that stands at the beginning or after a control token: both get the space prefix.
-    pub fn encode(&self, text: &str, ids: &mut Vec<u32>) {
-        let prefixed = if self.add_space_prefix {
-            format!(" {text}")
+    pub fn encode(&self, added: &AddedTokens, part: &Stretch, sink: &mut Sink) -> Result<()> {
+        let prefix = if self.add_space_prefix { " " } else { "" };
+        let text = format!("{prefix}{}", part.text);
+        let marks: Vec<usize> = part.marks.iter().map(|mark| mark + prefix.len()).collect();
+        added.split(&text, Phase::Normalized, part.control, &marks, |part| {
+            let range = match part {
+                Part::Token(id) => return sink.push(id),
+                Part::Text(range) => range,
+            };
+            let text = text[range].replace(' ', SPACE);
+            match self.word_by_word {
+                true => words(&text).try_for_each(|word| sink.extend(&self.encode_word(word))),
+                false => {
+                    // All of it merges at once, which takes time; what cannot fit is refused before.
+                    sink.expect(self.fewest_tokens(&text))?;
+                    sink.extend(&self.encode_word(&text))
+                }
+            }
+        })
+    }
+
+    /// No text of that length has fewer tokens, if every character leaves something.
+    fn fewest_tokens(&self, text: &str) -> usize {
+        let nothing_lost = self.unknown.is_some() || self.bytes.iter().all(Option::is_some);
+        let longest = self
+            .tokens
+            .keys()
+            .map(String::len)
+            .max()
+            .unwrap_or(1)
+            .max(4);
+        if nothing_lost {
+            text.len() / longest
         } else {
-            text.to_owned()
-        };
-        let mut rest = prefixed.as_str();
-        while let Some((at, length, id)) = self.find_user_defined(rest) {
-            self.encode_stretch(&rest[..at], ids);
-            ids.push(id);
-            rest = &rest[at + length..];
+            0
         }
-        self.encode_stretch(rest, ids);
     }
 
-    /// The first user-defined token in a text: where, how long, which.
-    fn find_user_defined(&self, text: &str) -> Option<(usize, usize, u32)> {
-        let found = self
-            .user_defined
-            .iter()
-            .filter_map(|(name, id)| Some((text.find(name)?, name.len(), *id)));
-        found.min_by_key(|&(at, length, _)| (at, std::cmp::Reverse(length)))
-    }
-
-    fn encode_stretch(&self, text: &str, ids: &mut Vec<u32>) {
-        let text = text.replace(' ', SPACE);
-        let mut symbols = characters(&text);
-        self.merge(&text, &mut symbols);
+    fn encode_word(&self, text: &str) -> Vec<u32> {
+        let mut symbols = characters(text);
+        self.merge(text, &mut symbols);
+        let mut ids = Vec::new();
         for symbol in symbols.iter().filter(|symbol| symbol.len > 0) {
-            self.push_symbol(&text[symbol.start..symbol.start + symbol.len], ids);
+            self.push_symbol(&text[symbol.start..symbol.start + symbol.len], &mut ids);
         }
+        ids
     }
 
     /// Merge pairs in the order of their scores, the leftmost of equals first, until no token spells two neighbours.
@@ -218,3 +238,54 @@ impl PartialEq for Pair {
 }
 
 impl Eq for Pair {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parts::TokenMerging;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoder(words: &[String], scores: Vec<f32>) -> SentencePiece {
+        let mut tokens: Vec<String> = ["<unk>", "▁", "a", "b"].map(str::to_owned).to_vec();
+        tokens.extend_from_slice(words);
+        let mut kinds = vec![TokenKind::Normal; tokens.len()];
+        kinds[0] = TokenKind::Unknown;
+        let mut all = vec![0.0; 4];
+        all.extend(scores);
+        let vocabulary = GgufVocabulary {
+            tokens,
+            kinds,
+            merging: TokenMerging::Scored {
+                scores: all.clone(),
+                add_space_prefix: true,
+            },
+        };
+        SentencePiece::new(&vocabulary, &all, true)
+    }
+
+    proptest! {
+        /// As long as no token stretches over words, merging them one by one makes no difference.
+        #[test]
+        fn words_can_be_merged_one_by_one(
+            vocab in prop::collection::vec(("▁{0,3}[ab]{1,3}|▁{2,4}", -9.0f32..0.0), 0..20),
+            text in "[▁abc]{0,25}",
+        ) {
+            let (tokens, scores): (Vec<String>, Vec<f32>) = vocab.into_iter().unzip();
+            let encoder = encoder(&tokens, scores);
+            prop_assert!(encoder.word_by_word);
+            let apart: Vec<u32> = words(&text).flat_map(|word| encoder.encode_word(word)).collect();
+            prop_assert_eq!(encoder.encode_word(&text), apart);
+        }
+    }
+
+    #[test]
+    fn a_text_that_cannot_fit_is_refused_before_it_merges() {
+        let across = encoder(&["a▁b".to_owned()], vec![-1.0]);
+        assert!(!across.word_by_word);
+        assert_eq!(
+            across.fewest_tokens("aaaaaaaaaa"),
+            2,
+            "the longest token has five bytes"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! Files in memory without reading them.
 
+use super::lfs::pointer_fault;
 use crate::engine::{Error, Result};
 use memmap2::Mmap;
 use std::fs::File;
@@ -29,6 +30,9 @@ impl MappedFile {
         // SAFETY: the map is only read. Another process that truncates the file under us would fault, as with every
         // program that maps its models; the alternative is to hold a second copy of the weights in memory.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        if let Some(fault) = pointer_fault(&map) {
+            return Err(Error::file(path, fault));
+        }
         Ok(Self {
             path: path.to_owned(),
             map,

@@ -7,6 +7,7 @@ pub mod gguf;
 pub mod hub;
 mod huggingface;
 mod known;
+mod lfs;
 mod locate;
 mod mapped;
 mod shapes;
@@ -35,6 +36,11 @@ pub struct RawTensor<'a> {
 pub trait TensorSource: Send + Sync {
     /// The tensor of that name; none if the file does not hold it. Fails on a damaged file.
     fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>>;
+
+    /// What the file itself calls the tensor of that name.
+    fn name_in_file(&self, name: &str) -> String {
+        name.to_owned()
+    }
 
     /// Its shape alone, where that is cheaper to have.
     fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {

@@ -37,6 +37,7 @@ pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), Str
             expect(tensors, &format!("blk.{layer}.{name}.weight"), shape)?;
             let bias = format!("blk.{layer}.{name}.bias");
             if shape_of(tensors, &bias)?.is_some() {
+                let bias = tensors.name_in_file(&bias);
                 return Err(format!(
                     "tensor {bias}: skiplens does not run Llamas with biases"
                 ));
@@ -51,10 +52,15 @@ fn shape_of(tensors: &dyn TensorSource, name: &str) -> Result<Option<Vec<usize>>
 }
 
 fn expect(tensors: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<(), String> {
+    let called = || tensors.name_in_file(name);
     match shape_of(tensors, name)? {
-        None => Err(format!("tensor {name} is missing; is the file complete?")),
+        None => Err(format!(
+            "tensor {} is missing; is the file complete?",
+            called()
+        )),
         Some(found) if found != shape => Err(format!(
-            "tensor {name} has the shape {found:?}, but the configuration says {shape:?}"
+            "tensor {} has the shape {found:?}, but the configuration says {shape:?}",
+            called()
         )),
         Some(_) => Ok(()),
     }

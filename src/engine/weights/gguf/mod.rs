@@ -106,7 +106,27 @@ fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
             .map_err(|fault| format!("tensor {name}: {fault}"))?;
         tensors.insert(name, (info, range));
     }
+    refuse_overlaps(&tensors)?;
     Ok((metadata, tensors))
+}
+
+/// Every tensor has bytes of its own, so that what is loaded is no larger than the file.
+fn refuse_overlaps(tensors: &Tensors) -> Result<(), Fault> {
+    let mut places: Vec<_> = tensors
+        .iter()
+        .map(|(name, (_, range))| (range, name))
+        .collect();
+    places.sort_unstable_by_key(|(range, name)| (range.start, *name));
+    match places
+        .windows(2)
+        .find(|pair| pair[1].0.start < pair[0].0.end)
+    {
+        Some(pair) => Err(format!(
+            "the tensors {} and {} share bytes",
+            pair[0].1, pair[1].1
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Magic, version and the two counts.

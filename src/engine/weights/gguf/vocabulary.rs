@@ -13,13 +13,8 @@ pub fn read_text(gguf: &Gguf) -> Result<TextParts> {
 
 /// The ids that end a text or a turn.
 pub fn read_end_tokens(gguf: &Gguf, text: &TextParts) -> Result<Vec<u32>> {
-    const KEYS: [&str; 3] = ["eos", "eot", "eom"];
-    let meta = gguf.metadata();
-    let mut ids = Vec::new();
-    for key in KEYS {
-        let key = format!("tokenizer.ggml.{key}_token_id");
-        ids.extend(meta.token_id(&key).map_err(|fault| gguf.fault(fault))?);
-    }
+    let named = named_ids(gguf.metadata(), &["eos", "eot", "eom"]);
+    let mut ids = named.map_err(|fault| gguf.fault(fault))?;
     if let Vocabulary::Gguf(vocabulary) = &text.vocabulary {
         ids.extend(turn_ends(vocabulary.control_tokens()));
         ids.retain(|&id| (id as usize) < vocabulary.tokens.len());
@@ -29,8 +24,18 @@ pub fn read_end_tokens(gguf: &Gguf, text: &TextParts) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
+/// The ids that the file names for these purposes.
+fn named_ids(meta: Metadata, purposes: &[&str]) -> Result<Vec<u32>, Fault> {
+    let mut ids = Vec::new();
+    for purpose in purposes {
+        ids.extend(meta.token_id(&format!("tokenizer.ggml.{purpose}_token_id"))?);
+    }
+    Ok(ids)
+}
+
 fn read_parts(meta: Metadata) -> Result<TextParts, Fault> {
-    let vocabulary = read_vocabulary(meta)?;
+    let mut vocabulary = read_vocabulary(meta)?;
+    vocabulary.mark_control(&named_ids(meta, &["bos", "eos", "eot", "eom"])?);
     let name_of = |key: &str| -> Result<Option<String>, Fault> {
         let Some(id) = meta.token_id(key)? else {
             return Ok(None);

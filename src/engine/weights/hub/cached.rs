@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::model::{HubModel, is_gguf};
-use crate::engine::weights::huggingface::{read_json, shard_names};
+use crate::engine::weights::huggingface::{read_json, weight_files};
 use hf_hub::Repo;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -81,11 +81,10 @@ impl Hub {
 /// Whether a folder holds all that it takes to open a model.
 fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
-    let weights = match shard_names(folder) {
-        Ok(Some(names)) => names.iter().all(|name| has(name)),
-        _ => has("model.safetensors"),
-    };
-    weights && has("config.json") && has("tokenizer.json")
+    let weights = weight_files(folder).ok().flatten();
+    weights.is_some_and(|names| names.iter().all(|name| has(name)))
+        && has("config.json")
+        && has("tokenizer.json")
 }
 
 fn names_llama(config: &Path) -> bool {

@@ -5,7 +5,7 @@ use super::errors::{Trouble, explain};
 use super::model::{FileChoice, HubModel, is_gguf, is_safe_path};
 use crate::engine::Progress;
 use crate::engine::config::huggingface as config;
-use crate::engine::weights::huggingface::{INDEX_FILE, SINGLE_FILE, read_json, shard_names};
+use crate::engine::weights::huggingface::{INDEX_FILE, SINGLE_FILE, read_json, weight_files};
 use crate::engine::{Error, Result};
 use hf_hub::Cache;
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
@@ -58,12 +58,13 @@ impl Hub {
             fetch(name)?;
         }
         let folder = config_path.parent().map(Path::to_owned).unwrap_or_default();
-        if files.contains(&INDEX_FILE) {
-            fetch(INDEX_FILE)?;
+        if files.contains(&SINGLE_FILE) {
+            fetch(SINGLE_FILE)?;
+            return Ok(folder);
         }
-        match shard_names(&folder)? {
-            Some(names) => names.iter().try_for_each(|name| fetch(name).map(drop))?,
-            None => drop(fetch(SINGLE_FILE)?),
+        fetch(INDEX_FILE)?;
+        for name in weight_files(&folder)?.unwrap_or_default() {
+            fetch(&name)?;
         }
         Ok(folder)
     }

@@ -8,9 +8,9 @@ mod source;
 mod text;
 
 pub use json::{read_json, read_text_file};
-pub use shards::{INDEX_FILE, SINGLE_FILE, shard_names};
+pub use shards::{INDEX_FILE, SINGLE_FILE, weight_files};
 
-use super::{Checkpoint, Dtype, ModelDefaults, TensorSource, shapes};
+use super::{Checkpoint, Dtype, ModelDefaults, shapes};
 use crate::engine::config::{LlamaConfig, huggingface as config};
 use crate::engine::{Error, Result};
 use serde_json::Value;
@@ -27,11 +27,9 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
         ))
     })?;
     let config = config::parse(&json, &config_path)?;
-    let tensors = SafetensorsSource::open(folder, &config, dtype)?;
+    let mut tensors = SafetensorsSource::open(folder, &config, dtype)?;
     let config = LlamaConfig {
-        // Some files say "not tied" and yet hold one matrix only.
-        tie_word_embeddings: config.tie_word_embeddings
-            || tensors.shape("output.weight")?.is_none(),
+        tie_word_embeddings: tensors.tie(config.tie_word_embeddings)?,
         ..config
     };
     shapes::check(&tensors, &config).map_err(|fault| Error::file(folder, fault))?;
@@ -39,7 +37,7 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
     Ok(Checkpoint {
         name: name_of(folder, &json),
         path: folder.to_owned(),
-        end_tokens: text::end_tokens(folder, &json, config.vocab_size)?,
+        end_tokens: text::end_tokens(folder, &json, &text, config.vocab_size)?,
         config,
         tensors: Box::new(tensors),
         defaults: ModelDefaults::default(),

@@ -1,30 +1,70 @@
-//! Hugging Face's names of a Llama's tensors as GGUF's.
+//! Hugging Face's names of a Llama's tensors as GGUF's, and back.
+
+/// The parts of a layer: Hugging Face's names and GGUF's.
+const MODULES: [(&str, &str); 9] = [
+    ("input_layernorm", "attn_norm"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("post_attention_layernorm", "ffn_norm"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+/// The tensors outside of layers.
+const OUTER: [(&str, &str); 3] = [
+    ("embed_tokens.weight", "token_embd.weight"),
+    ("norm.weight", "output_norm.weight"),
+    ("lm_head.weight", "output.weight"),
+];
+/// What PyTorch's wrappers (`torch.compile`, data parallelism, FSDP, checkpointing) put into the names of what they wrap.
+const WRAPPERS: [&str; 4] = [
+    "_orig_mod",
+    "module",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+];
 
 /// The GGUF name, or none for a tensor that a Llama does not need.
 pub fn to_gguf(name: &str) -> Option<String> {
-    let inner = name.strip_prefix("model.").unwrap_or(name);
-    match inner {
-        "embed_tokens.weight" => return Some("token_embd.weight".into()),
-        "norm.weight" => return Some("output_norm.weight".into()),
-        "lm_head.weight" => return Some("output.weight".into()),
-        _ => {}
+    let plain = unwrapped(name);
+    let mut inner = plain.as_str();
+    while let Some(rest) = inner.strip_prefix("model.") {
+        inner = rest;
+    }
+    if let Some((_, known)) = OUTER.iter().find(|(theirs, _)| *theirs == inner) {
+        return Some((*known).to_owned());
     }
     let (layer, rest) = inner.strip_prefix("layers.")?.split_once('.')?;
     let layer: u32 = layer.parse().ok()?;
     let (module, kind) = rest.rsplit_once('.')?;
-    let module = match module {
-        "input_layernorm" => "attn_norm",
-        "self_attn.q_proj" => "attn_q",
-        "self_attn.k_proj" => "attn_k",
-        "self_attn.v_proj" => "attn_v",
-        "self_attn.o_proj" => "attn_output",
-        "post_attention_layernorm" => "ffn_norm",
-        "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
-        "mlp.down_proj" => "ffn_down",
-        _ => return None,
-    };
+    let (_, module) = MODULES.iter().find(|(theirs, _)| *theirs == module)?;
     matches!(kind, "weight" | "bias").then(|| format!("blk.{layer}.{module}.{kind}"))
+}
+
+/// The name that transformers gives the tensor of a GGUF name.
+pub fn from_gguf(name: &str) -> String {
+    let inner = || -> Option<String> {
+        if let Some((theirs, _)) = OUTER.iter().find(|(_, known)| *known == name) {
+            return Some((*theirs).to_owned());
+        }
+        let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+        let (module, kind) = rest.split_once('.')?;
+        let (theirs, _) = MODULES.iter().find(|(_, known)| *known == module)?;
+        Some(format!("layers.{layer}.{theirs}.{kind}"))
+    };
+    match inner() {
+        Some(inner) if inner.starts_with("lm_head") => inner,
+        Some(inner) => format!("model.{inner}"),
+        None => name.to_owned(),
+    }
+}
+
+/// A name without what wrappers put into it.
+fn unwrapped(name: &str) -> String {
+    let parts = name.split('.').filter(|part| !WRAPPERS.contains(part));
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// Order of the rows of q and k. Hugging Face rotates a head's first half against its second, GGUF neighbours: row `2i`
@@ -54,6 +94,42 @@ mod tests {
             None
         );
         assert_eq!(to_gguf("model.layers.x.mlp.up_proj.weight"), None);
+    }
+
+    #[test]
+    fn wrappers_leave_no_trace() {
+        for name in [
+            "_orig_mod.model.layers.1.mlp.up_proj.weight",
+            "module.model.layers.1.mlp.up_proj.weight",
+            "module._orig_mod.model.layers.1._orig_mod.mlp.up_proj.weight",
+            "model.model.layers.1.mlp._fsdp_wrapped_module.up_proj.weight",
+            "layers.1.mlp.up_proj.weight",
+        ] {
+            assert_eq!(
+                to_gguf(name).as_deref(),
+                Some("blk.1.ffn_up.weight"),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            to_gguf("_orig_mod.lm_head.weight").unwrap(),
+            "output.weight"
+        );
+    }
+
+    #[test]
+    fn names_go_there_and_back() {
+        for name in [
+            "model.embed_tokens.weight",
+            "model.norm.weight",
+            "lm_head.weight",
+            "model.layers.3.self_attn.o_proj.weight",
+            "model.layers.0.post_attention_layernorm.weight",
+            "model.layers.0.mlp.gate_proj.bias",
+        ] {
+            assert_eq!(from_gguf(&to_gguf(name).unwrap()), name);
+        }
+        assert_eq!(from_gguf("rope_freqs.weight"), "rope_freqs.weight");
     }
 
     #[test]

@@ -12,21 +12,21 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// The files that hold the weights, all of them present.
 pub fn find_shards(folder: &Path) -> Result<Vec<PathBuf>> {
-    if let Some(names) = shard_names(folder)? {
-        return names.iter().map(|name| present(folder, name)).collect();
-    }
-    let single = folder.join(SINGLE_FILE);
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    Err(Error::Model(format!(
-        "{}: neither {SINGLE_FILE} nor {INDEX_FILE} is in this folder; weights in PyTorch's .bin files cannot be read",
-        folder.display()
-    )))
+    let names = weight_files(folder)?.ok_or_else(|| {
+        Error::Model(format!(
+            "{}: neither {SINGLE_FILE} nor {INDEX_FILE} is in this folder; weights in PyTorch's .bin files cannot be read",
+            folder.display()
+        ))
+    })?;
+    names.iter().map(|name| present(folder, name)).collect()
 }
 
-/// Names of the files that the index lists; none without an index.
-pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>> {
+/// Names of the files that hold the weights: the single one if it is there, as transformers decides it, for an index
+/// beside it may be left over from another save; or else those that the index lists. None without either.
+pub fn weight_files(folder: &Path) -> Result<Option<BTreeSet<String>>> {
+    if folder.join(SINGLE_FILE).exists() {
+        return Ok(Some(BTreeSet::from([SINGLE_FILE.to_owned()])));
+    }
     let index = folder.join(INDEX_FILE);
     let Some(json) = read_json(&index)? else {
         return Ok(None);

@@ -32,10 +32,39 @@ impl SafetensorsSource {
         for path in find_shards(folder)? {
             source.add(Shard::open(&path)?)?;
         }
-        if config.tie_word_embeddings {
-            source.index.remove("output.weight");
-        }
         Ok(source)
+    }
+
+    /// Whether embedding and LM head are one matrix, which is `token_embd.weight` then. Decided as transformers does: by
+    /// the configuration (`tied`), except that two matrices that differ are never one, and that one alone is both.
+    pub fn tie(&mut self, tied: bool) -> Result<bool> {
+        const EMBEDDING: &str = "token_embd.weight";
+        const HEAD: &str = "output.weight";
+        match (self.index.get(EMBEDDING), self.index.get(HEAD)) {
+            (_, None) => Ok(true),
+            (None, Some(head)) if tied => {
+                let head = head.clone();
+                self.index.insert(EMBEDDING.to_owned(), head);
+                self.index.remove(HEAD);
+                Ok(true)
+            }
+            (Some(embedding), Some(head)) if tied && self.same(embedding, head)? => {
+                self.index.remove(HEAD);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether two tensors hold the same.
+    fn same(&self, a: &(usize, String), b: &(usize, String)) -> Result<bool> {
+        let (first, second) = (&self.shards[a.0], &self.shards[b.0]);
+        let kind = |shard: &Shard, name: &str| {
+            shard
+                .info(name)
+                .map(|info| (info.dtype, info.shape.clone()))
+        };
+        Ok(kind(first, &a.1) == kind(second, &b.1) && first.data(&a.1)? == second.data(&b.1)?)
     }
 
     /// Take a file's tensors into the index.
@@ -102,6 +131,11 @@ impl TensorSource for SafetensorsSource {
             dtype,
             data,
         }))
+    }
+
+    fn name_in_file(&self, name: &str) -> String {
+        let held = self.index.get(name).map(|(_, inner)| inner.clone());
+        held.unwrap_or_else(|| names::from_gguf(name))
     }
 
     fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {

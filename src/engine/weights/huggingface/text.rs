@@ -1,39 +1,124 @@
 //! Tokenizer and chat template of a folder.
 
+use super::json::{read_text, standard_json};
 use super::{read_json, read_text_file};
-use crate::engine::text::{TextParts, Vocabulary, turn_ends};
+use crate::engine::text::{
+    NamedToken, Tables, TextParts, Vocabulary, read_tokenizer_json, turn_ends,
+};
 use crate::engine::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
+
+/// Max bytes of a `tokenizer.json`; those of vocabularies of 256,000 tokens have 35 MB.
+const MAX_TOKENIZER: u64 = 128 << 20;
 
 /// Collect what the folder says about text.
 pub fn read(folder: &Path) -> Result<TextParts> {
-    let vocabulary = folder.join("tokenizer.json");
-    if !vocabulary.is_file() {
+    let path = folder.join("tokenizer.json");
+    let Some(json) = read_text(&path, MAX_TOKENIZER)? else {
         return Err(Error::Model(format!(
             "{}: tokenizer.json is missing (skiplens does not read tokenizer.model)",
             folder.display()
         )));
-    }
-    let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
-    let map = read_json(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
-    let name = |key: &str| token_name(&config, key).or_else(|| token_name(&map, key));
+    };
+    let names = Names::read(folder)?;
+    let tables = read_tokenizer_json(&standard_json(&json), &names.all()).map_err(|e| match e {
+        Error::Tokenizer(fault) => Error::file(&path, fault),
+        other => other,
+    })?;
     Ok(TextParts {
-        vocabulary: Vocabulary::File(vocabulary),
-        bos_token: name("bos_token"),
-        eos_token: name("eos_token"),
-        add_bos: config.get("add_bos_token").and_then(Value::as_bool),
-        chat_template: chat_template(folder, &config)?,
+        vocabulary: Vocabulary::Json(Arc::new(tables)),
+        bos_token: names.one("bos_token"),
+        eos_token: names.one("eos_token"),
+        add_bos: names.config.get("add_bos_token").and_then(Value::as_bool),
+        chat_template: chat_template(folder, &names.config)?,
     })
 }
 
-/// A token is a text, or an object with the text in `content`.
-fn token_name(config: &Value, key: &str) -> Option<String> {
-    let token = config.get(key)?;
-    token
-        .as_str()
-        .or_else(|| token.get("content")?.as_str())
-        .map(str::to_owned)
+/// The two files that name tokens besides `tokenizer.json`.
+struct Names {
+    /// `tokenizer_config.json`.
+    config: Value,
+    /// `special_tokens_map.json`.
+    map: Value,
+}
+
+impl Names {
+    fn read(folder: &Path) -> Result<Self> {
+        let json = |name: &str| read_json(&folder.join(name));
+        Ok(Self {
+            config: json("tokenizer_config.json")?.unwrap_or_default(),
+            map: json("special_tokens_map.json")?.unwrap_or_default(),
+        })
+    }
+
+    /// The token of a purpose. As transformers decides it, the map goes before a configuration that is so old that it
+    /// lists no added tokens.
+    fn one(&self, key: &str) -> Option<String> {
+        let [first, second] = match self.config.get("added_tokens_decoder") {
+            Some(_) => [&self.config, &self.map],
+            None => [&self.map, &self.config],
+        };
+        let token = |file: &Value| named(file.get(key)?, true).map(|token| token.content);
+        token(first).or_else(|| token(second))
+    }
+
+    /// Every token that one of the files names, and whether that makes it a control token.
+    fn all(&self) -> Vec<NamedToken> {
+        let mut all = Vec::new();
+        let added = self.config.get("added_tokens_decoder");
+        for token in added
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|map| map.values())
+        {
+            let control = token.get("special").and_then(Value::as_bool) == Some(true);
+            all.extend(named(token, control).map(|token| NamedToken {
+                overrides: true,
+                ..token
+            }));
+        }
+        for file in [&self.config, &self.map] {
+            for (key, value) in file.as_object().into_iter().flatten() {
+                match value {
+                    value if key.ends_with("_token") => all.extend(named(value, true)),
+                    Value::Array(list) if is_list_of_names(key) => {
+                        all.extend(list.iter().filter_map(|value| named(value, true)));
+                    }
+                    Value::Object(map) if is_list_of_names(key) => {
+                        all.extend(map.values().filter_map(|value| named(value, true)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        all
+    }
+}
+
+fn is_list_of_names(key: &str) -> bool {
+    matches!(key, "additional_special_tokens" | "extra_special_tokens")
+}
+
+/// A token is a text, or an object with the text in `content` and with its options.
+fn named(value: &Value, control: bool) -> Option<NamedToken> {
+    let content = value.as_str().or_else(|| value.get("content")?.as_str())?;
+    let flag = |name: &str| value.get(name)?.as_bool();
+    let flags = || {
+        Some([
+            flag("single_word")?,
+            flag("lstrip")?,
+            flag("rstrip")?,
+            flag("normalized")?,
+        ])
+    };
+    Some(NamedToken {
+        content: content.to_owned(),
+        control,
+        flags: flags(),
+        overrides: false,
+    })
 }
 
 /// A file of its own comes before the configuration, which holds one template or several with names.
@@ -60,25 +145,36 @@ fn default_template(named: &[Value]) -> Option<String> {
 }
 
 /// Every id that the folder's files name as an end of text or turn.
-pub fn end_tokens(folder: &Path, config: &Value, vocab_size: usize) -> Result<Vec<u32>> {
+pub fn end_tokens(
+    folder: &Path,
+    config: &Value,
+    text: &TextParts,
+    vocab_size: usize,
+) -> Result<Vec<u32>> {
     let generation = read_json(&folder.join("generation_config.json"))?.unwrap_or_default();
-    let tokenizer_config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
     let mut ids: Vec<u32> = [config, &generation]
         .into_iter()
         .flat_map(eos_ids)
         .collect();
-    let eos = token_name(&tokenizer_config, "eos_token");
-    let added = added_tokens(folder)?;
-    let control = || added.iter().map(|(name, id)| (name.as_str(), *id));
-    ids.extend(turn_ends(control()));
-    ids.extend(
-        control()
-            .filter(|(name, _)| Some(*name) == eos.as_deref())
-            .map(|(_, id)| id),
-    );
+    if let Vocabulary::Json(tables) = &text.vocabulary {
+        ids.extend(named_ends(folder, tables)?);
+    }
     ids.retain(|&id| (id as usize) < vocab_size);
     ids.sort_unstable();
     ids.dedup();
+    Ok(ids)
+}
+
+/// The ids of every `eos_token` and of the control tokens that end a turn by their name.
+fn named_ends(folder: &Path, tables: &Tables) -> Result<Vec<u32>> {
+    let names = Names::read(folder)?;
+    let eos = [&names.config, &names.map].map(|file| named(file.get("eos_token")?, true));
+    let mut ids: Vec<u32> = eos
+        .into_iter()
+        .flatten()
+        .filter_map(|token| tables.id(&token.content))
+        .collect();
+    ids.extend(turn_ends(tables.control_tokens()));
     Ok(ids)
 }
 
@@ -90,30 +186,4 @@ fn eos_ids(config: &Value) -> Vec<u32> {
         Some(value) => id(value).into_iter().collect(),
         None => Vec::new(),
     }
-}
-
-/// The control tokens that `tokenizer.json` lists.
-fn added_tokens(folder: &Path) -> Result<Vec<(String, u32)>> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        #[serde(default)]
-        added_tokens: Vec<Added>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Added {
-        id: u32,
-        content: String,
-        #[serde(default)]
-        special: bool,
-    }
-    let path = folder.join("tokenizer.json");
-    let text = read_text_file(&path)?.unwrap_or_default();
-    let file: File = serde_json::from_str(&text)
-        .map_err(|e| Error::file(&path, format!("damaged JSON: {e}")))?;
-    Ok(file
-        .added_tokens
-        .into_iter()
-        .filter(|token| token.special)
-        .map(|token| (token.content, token.id))
-        .collect())
 }

@@ -1,0 +1,193 @@
+//! What a tokenizer's rules look for: a text or a regular expression. Expressions come from a file, so their size is
+//! bounded before they are compiled.
+
+use crate::engine::{Error, Result};
+use fancy_regex::{Regex, RegexBuilder};
+use serde_json::Value;
+use std::ops::Range;
+
+/// Expressions that are known to take time in proportion to the text: those of GPT-2, Llama 3, Qwen 2, and GPT-4o.
+const KNOWN: [&str; 5] = [
+    GPT2,
+    LLAMA3,
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"\p{N}{1,3}",
+];
+
+/// How GPT-2 splits text into words.
+pub const GPT2: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// How Llama 3 splits text into words.
+pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Longest text that is looked for, in bytes.
+const MAX_TEXT: usize = 1024;
+/// What all expressions of a tokenizer may cost: their lengths times the repetitions that they count out.
+pub const MAX_COST: usize = 1 << 16;
+/// Max bytes that a part of an expression compiles to.
+const MAX_COMPILED: usize = 4 << 20;
+
+/// A text or an expression.
+pub enum Pattern {
+    Text(String),
+    Regex(Box<Regex>),
+}
+
+/// A pattern, and whether it may take long on a text made for it.
+pub struct Read {
+    pub pattern: Pattern,
+    pub slow: bool,
+}
+
+impl Pattern {
+    /// From `{"String": …}` or `{"Regex": …}`. Takes what an expression costs off `budget`.
+    pub fn read(value: Option<&Value>, budget: &mut usize) -> Result<Read, String> {
+        let field = |name: &str| value?.get(name)?.as_str();
+        match (field("String"), field("Regex")) {
+            (Some(""), _) => Self::expression("", budget),
+            (Some(text), _) if text.len() > MAX_TEXT => Err(format!(
+                "a rule that looks for a text of {} bytes",
+                text.len()
+            )),
+            (Some(text), _) => Ok(Read {
+                pattern: Self::Text(text.to_owned()),
+                slow: false,
+            }),
+            (None, Some(expression)) => Self::expression(expression, budget),
+            (None, None) => {
+                Err("a rule that names neither a text nor an expression to look for".into())
+            }
+        }
+    }
+
+    /// Compile an expression.
+    pub fn expression(source: &str, budget: &mut usize) -> Result<Read, String> {
+        let cost = source.len().saturating_mul(counted_repetitions(source));
+        *budget = budget.checked_sub(cost).ok_or_else(|| {
+            let start: String = source.chars().take(60).collect();
+            format!("the regular expression {start:?} and those before it are too large")
+        })?;
+        let regex = RegexBuilder::new(source)
+            .delegate_size_limit(MAX_COMPILED)
+            .build()
+            .map_err(|e| format!("the regular expression {source:?}: {e}"))?;
+        Ok(Read {
+            pattern: Self::Regex(Box::new(regex)),
+            slow: !source.is_empty() && !KNOWN.contains(&source),
+        })
+    }
+
+    /// The matches in a text, from left to right.
+    pub fn matches<'t>(
+        &'t self,
+        text: &'t str,
+    ) -> Box<dyn Iterator<Item = Result<Range<usize>>> + 't> {
+        match self {
+            Self::Text(wanted) => Box::new(
+                text.match_indices(wanted.as_str())
+                    .map(|(at, found)| Ok(at..at + found.len())),
+            ),
+            Self::Regex(regex) => Box::new(regex.find_iter(text).map(|found| match found {
+                Ok(found) => Ok(found.range()),
+                Err(e) => Err(Error::Tokenizer(format!(
+                    "a regular expression of this tokenizer gave up on this text: {e}"
+                ))),
+            })),
+        }
+    }
+
+    /// The matches and what lies between them: every part of the text, and whether it is a match. Matches can be empty.
+    pub fn spans<'t>(
+        &'t self,
+        text: &'t str,
+    ) -> impl Iterator<Item = Result<(Range<usize>, bool)>> + 't {
+        spans(text.len(), self.matches(text))
+    }
+}
+
+/// Put what lies between matches among them.
+pub fn spans(
+    length: usize,
+    mut matches: impl Iterator<Item = Result<Range<usize>>>,
+) -> impl Iterator<Item = Result<(Range<usize>, bool)>> {
+    let (mut done, mut held, mut ended) = (0, None, false);
+    std::iter::from_fn(move || {
+        if let Some(range) = held.take() {
+            return Some(Ok((range, true)));
+        }
+        if ended {
+            return None;
+        }
+        match matches.next() {
+            Some(Err(e)) => {
+                ended = true;
+                Some(Err(e))
+            }
+            Some(Ok(found)) => {
+                let before = done..found.start;
+                done = found.end;
+                if before.is_empty() {
+                    return Some(Ok((found, true)));
+                }
+                held = Some(found);
+                Some(Ok((before, false)))
+            }
+            None => {
+                ended = true;
+                (done < length).then(|| Ok((done..length, false)))
+            }
+        }
+    })
+}
+
+/// The product of all repetitions that an expression counts out in braces: each makes copies of what it repeats.
+fn counted_repetitions(source: &str) -> usize {
+    let counts = source.split('{').skip(1).filter_map(|rest| {
+        let (inside, _) = rest.split_once('}')?;
+        let numbers = inside
+            .split(',')
+            .filter_map(|n| n.trim().parse::<usize>().ok());
+        numbers.max()
+    });
+    counts.fold(1, |product: usize, count| {
+        product.saturating_mul(count.max(1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_multiply() {
+        assert_eq!(counted_repetitions(LLAMA3), 3);
+        assert_eq!(counted_repetitions(r"(a{10}b{2,30}){5,}\p{N}"), 1500);
+        assert_eq!(counted_repetitions("}{{9"), 1);
+    }
+
+    #[test]
+    fn large_expressions_are_refused_before_they_are_compiled() {
+        let refused = |source: &str| Pattern::expression(source, &mut MAX_COST.clone()).is_err();
+        assert!(refused(r"(?:(?:\p{L}{1000}){1000}(?=x)){1000}"));
+        assert!(refused(&"(?=x)".repeat(20_000)));
+        assert!(refused(&"(".repeat(5_000)));
+        assert!(!refused(LLAMA3));
+    }
+
+    #[test]
+    fn spans_cover_the_text() {
+        let spans = |source: &str, text: &str| -> Vec<_> {
+            let pattern = Pattern::expression(source, &mut MAX_COST.clone())
+                .unwrap()
+                .pattern;
+            pattern.spans(text).map(Result::unwrap).collect()
+        };
+        assert_eq!(
+            spans("b+", "abbc"),
+            [(0..1, false), (1..3, true), (3..4, false)]
+        );
+        assert_eq!(spans("", "é"), [(0..0, true), (0..2, false), (2..2, true)]);
+        assert_eq!(spans("x", "ab"), [(0..2, false)]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Where ids go while a text is encoded: as many as wanted, and no longer than allowed.
+
+use crate::engine::{Error, Result};
+use std::time::Instant;
+
+/// Collects ids.
+pub struct Sink {
+    pub ids: Vec<u32>,
+    /// Max ids that are wanted.
+    max: usize,
+    /// Bytes of the text, for the message.
+    bytes: usize,
+    deadline: Option<Instant>,
+}
+
+impl Sink {
+    /// For a text of `bytes`, of which more than `max` tokens are an error.
+    pub fn new(bytes: usize, max: usize, deadline: Option<Instant>) -> Self {
+        Self {
+            ids: Vec::new(),
+            max,
+            bytes,
+            deadline,
+        }
+    }
+
+    /// Take one more.
+    pub fn push(&mut self, id: u32) -> Result<()> {
+        self.extend(&[id])
+    }
+
+    /// Take more. Fails where these are too many or come too late.
+    pub fn extend(&mut self, ids: &[u32]) -> Result<()> {
+        self.ids.extend_from_slice(ids);
+        self.expect(0)?;
+        match self.deadline {
+            Some(deadline) if Instant::now() > deadline => Err(too_slow()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails if with at least `more` ids there will be too many.
+    pub fn expect(&self, more: usize) -> Result<()> {
+        if self.ids.len() + more > self.max {
+            return Err(Error::TextTooLong {
+                bytes: self.bytes,
+                context: self.max,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What to say of a text that takes too long.
+pub fn too_slow() -> Error {
+    Error::Tokenizer(
+        "a regular expression of this tokenizer takes too long on this text; its tokenizer.json may be damaged".into(),
+    )
+}
