@@ -6,8 +6,7 @@
 use candle_core::quantized::GgmlDType;
 use divan::{Bencher, counter::ItemsCount};
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
-use skiplens::engine::model::{Hidden, Llama, random};
-use std::sync::OnceLock;
+use skiplens::engine::model::{self, Model, Readout, Row, Sequence, random};
 
 fn main() {
     divan::main();
@@ -30,9 +29,8 @@ fn smol() -> LlamaConfig {
     }
 }
 
-fn llama() -> &'static Llama {
-    static LLAMA: OnceLock<Llama> = OnceLock::new();
-    LLAMA.get_or_init(|| {
+thread_local! {
+    static MODEL: Box<dyn Model> = {
         let dtype = match std::env::var("SKIPLENS_BENCH_DTYPE").as_deref() {
             Ok("f32") => GgmlDType::F32,
             Ok("f16") => GgmlDType::F16,
@@ -42,27 +40,30 @@ fn llama() -> &'static Llama {
             _ => GgmlDType::Q8_0,
         };
         let checkpoint = random::checkpoint(&smol(), dtype, 1).unwrap();
-        Llama::load(&checkpoint, &candle_core::Device::Cpu, None, &mut |_| ()).unwrap()
-    })
+        model::load(&checkpoint, &candle_core::Device::Cpu, None, &mut |_| ()).unwrap()
+    };
 }
 
 /// `rows` tokens after `context` others through layers `0..layers` and the head of their last `logits` rows.
 fn pass(bencher: Bencher, context: usize, rows: usize, layers: usize, vocab: usize, logits: usize) {
-    let llama = llama();
     let ids: Vec<u32> = (0..(context + rows) as u32).collect();
-    let mut cache = llama.new_cache(context + rows).unwrap();
-    let (mut hidden, mut out) = (Hidden::default(), Vec::new());
-    if context > 0 {
-        llama.embed(&ids[..context], &mut hidden).unwrap();
-        llama.layers(0..layers, &mut hidden, 0, &mut cache).unwrap();
-    }
+    let mut sequence: Box<dyn Sequence> =
+        MODEL.with(|model| model.sequence(context + rows).unwrap());
+    let before: Vec<Row> = Row::chain(&ids[..context], 0).collect();
+    sequence.forward(&before, layers).unwrap();
+    sequence.truncate(context);
+    let new: Vec<Row> = Row::chain(&ids[context..], context).collect();
+    let slots: Vec<usize> = (context + rows - logits..context + rows).collect();
+    let readout = Readout {
+        slots: &slots,
+        depth: layers,
+        vocab,
+        probed: false,
+    };
+    let mut out = Vec::new();
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        llama.embed(&ids[context..], &mut hidden).unwrap();
-        llama
-            .layers(0..layers, &mut hidden, context, &mut cache)
-            .unwrap();
-        hidden.keep(rows - logits..rows).unwrap();
-        llama.head(&hidden, vocab, &mut out).unwrap();
+        sequence.forward(&new, layers).unwrap();
+        sequence.logits(&readout, &mut out).unwrap();
     });
 }
 

@@ -10,7 +10,7 @@ use divan::{
 };
 use skiplens::engine::kernels::{
     Acts, Arena, Attention, BLOCK, LANES, Level, Merge, PAGE, Packed, Page, Queries, SCORES,
-    Shared, TILE, Team, attend, merge, physical_cores, tile,
+    Shared, TILE, Tail, Team, attend, merge, physical_cores, tile,
 };
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -96,7 +96,7 @@ fn attention(bencher: Bencher, rows: usize) {
     let (heads, positions, level) = (3, 129, Level::detect());
     let (mut q, mut out) = (vec![0.1; rows * heads * DIM], vec![0.0; rows * heads * DIM]);
     let (q, out) = (Shared::new(&mut q), Shared::new(&mut out));
-    let page = Page::zeros(2 * PAGE * DIM);
+    let page = Page::zeros(2 * PAGE * DIM).unwrap();
     let most = Queries::rows(rows, heads, 3, 2);
     let mut scores = vec![0.0; SCORES];
     let mut sums = vec![0.0; Queries::room(heads, DIM, positions)];
@@ -120,7 +120,8 @@ fn attention(bencher: Bencher, rows: usize) {
                     Attention {
                         queries,
                         q,
-                        page: &page,
+                        pages: std::slice::from_ref(&page),
+                        tail: Tail::NONE,
                         start: 0,
                         keys,
                         values,

@@ -8,7 +8,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use skiplens::app::{Msg, Options, State, Turn, update};
 use skiplens::engine::decode::{Settings, Stats, StopReason};
-use skiplens::engine::worker::{Event, Lane, RunId};
+use skiplens::engine::worker::{Event, Lane, RunEvent, RunId};
 use skiplens::ui::Screen;
 use support::{answer, key, loaded, round};
 
@@ -40,10 +40,7 @@ fn grow(state: &mut State, words: &[String]) {
     );
     update(
         state,
-        Msg::Engine(Event::Round {
-            run: RunId(0),
-            round: Box::new(round),
-        }),
+        Msg::Engine(Event::Run(RunId(0), RunEvent::Round(Box::new(round)))),
     );
 }
 
@@ -72,11 +69,13 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
     let (mut state, words) = (state(1), answer());
     update(
         &mut state,
-        Msg::Engine(Event::Finished {
-            run: RunId(0),
-            reason: StopReason::Eos,
-            stats: Stats::default(),
-        }),
+        Msg::Engine(Event::Run(
+            RunId(0),
+            RunEvent::Finished {
+                reason: StopReason::Eos,
+                stats: Stats::default(),
+            },
+        )),
     );
     update(&mut state, Msg::Key(key("f7")));
     let grow = move |state: &mut State, index: usize| {
@@ -89,11 +88,13 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
         for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
             update(
                 state,
-                Msg::Engine(Event::Race {
-                    run: RunId(1),
-                    lane,
-                    round: Box::new(round.clone()),
-                }),
+                Msg::Engine(Event::Run(
+                    RunId(1),
+                    RunEvent::Race {
+                        lane,
+                        round: Box::new(round.clone()),
+                    },
+                )),
             );
         }
     };

@@ -3,10 +3,10 @@
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
-    Controller, Decoder, Phase, Round, Run, Session, Settings, Strategy, Watch,
+    Controller, Decoder, Observer, Phase, Round, Run, Session, Settings, Strategy,
 };
 use skiplens::engine::kernels::{PAGE, Team};
-use skiplens::engine::model::{Hidden, Llama, random};
+use skiplens::engine::model::{self, Model, Readout, Row, random};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::text::Tokenizer;
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The system's memory, with a count of how often it was asked for.
@@ -114,8 +115,8 @@ fn bundled() -> Checkpoint {
     .unwrap()
 }
 
-fn load(checkpoint: &Checkpoint, threads: usize) -> Llama {
-    Llama::load(
+fn load(checkpoint: &Checkpoint, threads: usize) -> Box<dyn Model> {
+    model::load(
         checkpoint,
         &candle_core::Device::Cpu,
         Some(threads),
@@ -187,8 +188,8 @@ impl PhaseCounts {
     }
 }
 
-impl Watch for PhaseCounts {
-    fn checkpoint(&mut self, next: Phase) -> ControlFlow<()> {
+impl Observer for PhaseCounts {
+    fn poll(&mut self, next: Phase) -> ControlFlow<()> {
         self.close(Some(next));
         ControlFlow::Continue(())
     }
@@ -198,10 +199,12 @@ impl Watch for PhaseCounts {
 /// for a controller's reason, and for what the settings hold of lists.
 fn record_of(round: &Round) -> usize {
     let list = usize::from(round.strategy() == Strategy::SelfSpeculative);
-    let texts = round.drafted.len() + usize::from(round.last.is_some());
+    let texts = round.slots();
     let (strings, ids) = (&round.settings.stop_strings, &round.settings.stop_token_ids);
     let stops = usize::from(!strings.is_empty()) + strings.len() + usize::from(!ids.is_empty());
-    list + texts + usize::from(round.control.is_some()) + stops
+    // A controller gives the round settings of its own.
+    let moved = round.settings.controller != Controller::Fixed;
+    list + texts + usize::from(round.controller_note.is_some()) + usize::from(moved) * (1 + stops)
 }
 
 /// Whether the cache got another page in this round: that is the one thing that grows with the text.
@@ -217,6 +220,7 @@ fn grew(round: &Round) -> bool {
 /// than any before them, for which buffers grow.
 fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: usize) {
     let mut session: Session = decoder.session().unwrap();
+    let settings = &Arc::new(settings.clone());
     let mut run: Run = decoder
         .begin(&mut session, prompt, settings, &mut ())
         .unwrap();
@@ -229,8 +233,8 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
                 .unwrap()
         });
         phases.close(None);
-        let drafts_more = round.drafted.len() > most;
-        most = most.max(round.drafted.len());
+        let drafts_more = round.drafted().len() > most;
+        most = most.max(round.drafted().len());
         if round.index < warm_up || grew(&round) || drafts_more || round.stop.is_some() {
             continue;
         }
@@ -261,7 +265,7 @@ fn decode_in_every_way(
     prompt: &[u32],
     max_steps: usize,
 ) {
-    let layers = decoder.model().config.num_layers;
+    let layers = decoder.model().config().num_layers;
     for sampling in samplings {
         let settings = Settings {
             sampling: sampling.clone(),
@@ -333,19 +337,27 @@ fn decode_with_controllers_and_stops(decoder: &mut Decoder, prompt: &[u32], max_
     );
 }
 
-/// Embedding, layers and head, a draft step's and a verify's, with buffers that were used once.
+/// Layers and head, a draft step's and a verify's, with buffers that were used once.
 fn passes(checkpoint: &Checkpoint) {
-    let llama = load(checkpoint, 2);
-    let layers = llama.config.num_layers;
-    let mut cache = llama.new_cache(PAGE).unwrap();
-    let (mut hidden, mut logits) = (Hidden::default(), Vec::new());
+    let model = load(checkpoint, 2);
+    let layers = model.config().num_layers;
+    let mut sequence = model.sequence(PAGE).unwrap();
     let ids: Vec<u32> = (3..12).collect();
-    let mut pass = |rows: usize, layers: usize, vocab: usize, start: usize| {
-        llama.embed(&ids[..rows], &mut hidden).unwrap();
-        llama
-            .layers(0..layers, &mut hidden, start, &mut cache)
-            .unwrap();
-        llama.head(&hidden, vocab, &mut logits).unwrap();
+    let (mut rows, mut slots, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pass = |tokens: usize, depth: usize, vocab: usize, start: usize| {
+        rows.clear();
+        rows.extend(Row::chain(&ids[..tokens], start));
+        slots.clear();
+        slots.extend(start..start + tokens);
+        sequence.forward(&rows, depth).unwrap();
+        let readout = Readout {
+            slots: &slots,
+            depth,
+            vocab,
+            probed: false,
+        };
+        sequence.logits(&readout, &mut logits).unwrap();
+        sequence.truncate(start + if depth == layers { tokens } else { 0 });
     };
     pass(9, layers, 0, 0);
     for position in (9..PAGE - 9).step_by(9) {

@@ -18,10 +18,10 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts what is allocated.
-struct Watched;
+struct Observered;
 
 // SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Watched {
+unsafe impl GlobalAlloc for Observered {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(live, Ordering::Relaxed);
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Watched {
 }
 
 #[global_allocator]
-static ALLOCATOR: Watched = Watched;
+static ALLOCATOR: Observered = Observered;
 
 /// The files of these tests have some hundred kilobytes, and several tests run at once.
 const MOST_MEMORY: usize = 48 << 20;

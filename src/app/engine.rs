@@ -9,42 +9,47 @@ use super::turn::{Outcome, Pending};
 use super::{loading, race, what_if};
 use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
-use crate::engine::worker::{Event, RunId};
+use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
 use crate::transcript::ModelRecord;
 
 /// Take in an event. Those of another run than the present one are late, and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
-        Event::Loading { stage, fraction } => loading::on_progress(state, stage, fraction),
-        Event::Loaded(model) => {
-            on_loaded(state, model);
-            if std::mem::take(&mut state.queued) {
-                return talk::send(state);
-            }
-        }
-        Event::LoadFailed(message) => return loading::on_failed(state, message),
-        Event::LoadCancelled => return loading::on_cancelled(state),
-        event => return on_run_event(state, event),
+        Event::Model(event) => on_model_event(state, event),
+        Event::Run(run, event) => on_run_event(state, run, event),
     }
-    Vec::new()
 }
 
-fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
-    let Some(event) = apart(state, event) else {
-        return Vec::new();
-    };
-    let Some(present) = state.run() else {
-        return Vec::new();
-    };
-    if run_of(&event) != Some(present.id) {
-        return Vec::new();
-    }
+fn on_model_event(state: &mut State, event: ModelEvent) -> Vec<Effect> {
     match event {
-        Event::Prefill {
+        ModelEvent::Loading { stage, fraction } => {
+            loading::on_progress(state, stage, fraction);
+            Vec::new()
+        }
+        ModelEvent::Loaded(model) => {
+            on_loaded(state, *model);
+            match std::mem::take(&mut state.queued) {
+                true => talk::send(state),
+                false => Vec::new(),
+            }
+        }
+        ModelEvent::Failed(failure) => loading::on_failed(state, failure.message),
+        ModelEvent::Cancelled => loading::on_cancelled(state),
+    }
+}
+
+fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Vec<Effect> {
+    let Some(event) = apart(state, run, event) else {
+        return Vec::new();
+    };
+    let Some(present) = state.run().filter(|present| present.id == run) else {
+        return Vec::new();
+    };
+    match event {
+        RunEvent::Prefill {
             done,
             total,
             cached,
-            ..
         } => {
             state.phase = Phase::Prefill {
                 run: present,
@@ -53,34 +58,32 @@ fn on_run_event(state: &mut State, event: Event) -> Vec<Effect> {
                 cached,
             }
         }
-        Event::Drafted {
-            id, text, p_draft, ..
-        } => {
+        RunEvent::Drafted { id, text, p_draft } => {
             generating(state);
             if let Some(turn) = state.turns.last_mut() {
                 turn.pending.push(Pending { id, text, p_draft });
             }
         }
-        Event::Round { round, .. } => {
+        RunEvent::Round(round) => {
             generating(state);
             on_round(state, *round);
         }
-        // One that was sent before the user went on is late, too.
-        Event::Paused { .. } if present.pausing => state.phase = Phase::Paused { run: present },
-        Event::Paused { .. } => {}
-        Event::Finished { reason, stats, .. } => {
+        // One that was sent before the user resumed is late, too.
+        RunEvent::Paused if present.pausing => state.phase = Phase::Paused { run: present },
+        RunEvent::Paused => {}
+        RunEvent::Finished { reason, stats } => {
             on_finished(state, reason, &stats);
             return record_layers(state, present.id);
         }
-        Event::Failed { message, .. } => {
+        RunEvent::Failed(Failure { message, .. }) => {
             end(state, Outcome::Failed(message.clone()));
             state.phase = Phase::Failed {
                 message,
                 engine_lives: true,
             };
         }
-        Event::Race { .. } | Event::Lens { .. } => {}
-        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {}
+        // Those of a race or a lens are none of the conversation's, and nothing here asks for scores.
+        RunEvent::Race { .. } | RunEvent::Lens { .. } | RunEvent::Scores(_) => {}
     }
     Vec::new()
 }
@@ -96,38 +99,15 @@ fn record_layers(state: &mut State, run: RunId) -> Vec<Effect> {
 }
 
 /// Lenses and races run apart from the conversation; gives back the events that are not theirs.
-fn apart(state: &mut State, event: Event) -> Option<Event> {
+fn apart(state: &mut State, run: RunId, event: RunEvent) -> Option<RunEvent> {
     match event {
-        Event::Lens {
-            run,
-            rows,
-            of,
-            costs,
-        } => what_if::on_lens(state, run, rows, of, costs),
-        Event::Race { .. } => race::on_event(state, event),
-        event if run_of(&event).is_some_and(|run| race::is_of(state, run)) => {
-            race::on_event(state, event)
-        }
-        Event::Failed { run, ref message } if what_if::on_failed(state, run, message) => {}
+        RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
+        event if race::is_of(state, run) => race::on_event(state, run, event),
+        RunEvent::Race { .. } => {}
+        RunEvent::Failed(ref failure) if what_if::on_failed(state, run, &failure.message) => {}
         event => return Some(event),
     }
     None
-}
-
-fn run_of(event: &Event) -> Option<RunId> {
-    match event {
-        Event::Prefill { run, .. }
-        | Event::Drafted { run, .. }
-        | Event::Round { run, .. }
-        | Event::Paused { run }
-        | Event::Finished { run, .. }
-        | Event::Race { run, .. }
-        | Event::Lens { run, .. }
-        | Event::Failed { run, .. } => Some(*run),
-        Event::Loading { .. } | Event::Loaded(_) | Event::LoadFailed(_) | Event::LoadCancelled => {
-            None
-        }
-    }
 }
 
 /// Prefill is over. A paused run stays paused: this is one of its steps.

@@ -13,6 +13,7 @@ use crate::engine::worker::Command;
 use crate::transcript::Entry;
 use crossterm::event::{KeyCode, KeyEvent};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Changes remembered.
 const UNDO: usize = 200;
@@ -142,10 +143,12 @@ pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effec
 
 /// A running generation takes the settings up at its next round; else the journal does.
 pub(super) fn tell(state: &State) -> Vec<Effect> {
-    let settings = state.settings.clone();
     vec![match state.run() {
-        Some(_) => Effect::Send(Command::Settings(settings)),
-        None => Effect::Record(Entry::Settings(settings)),
+        Some(run) => Effect::Send(Command::Settings {
+            run: run.id,
+            settings: Arc::new(state.settings.clone()),
+        }),
+        None => Effect::Record(Entry::Settings(state.settings.clone())),
     }]
 }
 

@@ -10,9 +10,9 @@ use super::state::{Phase, Run, State, View};
 use super::turn::begin_run;
 use super::{Lens, race, recall};
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::decode::Round;
+use crate::engine::decode::{Round, Settings};
 use crate::engine::loaded_model::ModelInfo;
-use crate::engine::worker::{Event, RunId};
+use crate::engine::worker::{Event, RunEvent, RunId};
 use crate::transcript::{self, ModelRecord, Replay, ReplayEvent, Session};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,10 +161,10 @@ fn set_stage(state: &mut State, player: Player) {
             .map(info)
             .unwrap_or_else(|| info(&ModelRecord::default())),
     );
-    state.settings = session
-        .rounds()
-        .next()
-        .map_or_else(|| session.settings.clone(), |round| round.settings.clone());
+    state.settings = session.rounds().next().map_or_else(
+        || session.settings.clone(),
+        |round| Settings::clone(&round.settings),
+    );
     state.system = session.system().to_owned();
     state.mode = session.mode_in_force();
     state.phase = Phase::Idle;
@@ -250,7 +250,7 @@ fn feed(state: &mut State, events: Vec<ReplayEvent>) {
             ReplayEvent::Typed { turn } => open_turn(state, turn),
             ReplayEvent::Begin { turn, run, .. } => begin(state, turn, run),
             ReplayEvent::Engine(event) => {
-                if let Event::Round { round, .. } = &event {
+                if let Event::Run(_, RunEvent::Round(round)) = &event {
                     take_settings(state, round);
                 }
                 drop(engine::on_event(state, event));
@@ -275,8 +275,8 @@ fn restart(state: &mut State) {
 fn take_settings(state: &mut State, round: &Round) {
     let (exit_layer, num_speculations) =
         (state.settings.exit_layer, state.settings.num_speculations);
-    state.settings = round.settings.clone();
-    if round.control.is_some() {
+    state.settings = Settings::clone(&round.settings);
+    if round.controller_note.is_some() {
         (state.settings.exit_layer, state.settings.num_speculations) =
             (exit_layer, num_speculations);
     }

@@ -3,12 +3,14 @@
 use super::commands;
 use super::message::Effect;
 use super::regions::Viewport;
+use super::state::CONVERSATION;
 use super::state::{Overlay, State};
 use super::talk;
 use super::turn::{Mode, Outcome, Turn};
 use crate::engine::decode::{Round, Settings, StopReason};
 use crate::engine::prompt::Prompt;
-use crate::engine::worker::{Command, Event, Lane, RunId};
+use crate::engine::worker::{Command, Lane, RunEvent, RunId, Task};
+use std::sync::Arc;
 
 /// The race that lies over the screen.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +82,7 @@ impl Race {
         let first = self.lanes[Lane::SelfSpeculative as usize].rounds.first()?;
         Some(Raced {
             speed_up: self.speed_up().filter(|_| self.is_whole())?,
-            settings: first.settings.clone(),
+            settings: Settings::clone(&first.settings),
         })
     }
 
@@ -166,10 +168,11 @@ pub(super) fn start(state: &mut State) -> Vec<Effect> {
     let run = RunId(state.next_run);
     state.next_run += 1;
     state.overlay = Some(Overlay::Race(Box::new(Race::new(run, text))));
-    vec![Effect::Send(Command::Race {
+    vec![Effect::Send(Command::Start {
         run,
-        prompt,
-        settings: state.settings.clone(),
+        conversation: CONVERSATION,
+        task: Task::Race(prompt),
+        settings: Arc::new(state.settings.clone()),
     })]
 }
 
@@ -203,22 +206,20 @@ pub(super) fn is_of(state: &State, id: RunId) -> bool {
 }
 
 /// What the engine tells of a race. Late events are dropped.
-pub(super) fn on_event(state: &mut State, event: Event) {
+pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) {
     match event {
-        Event::Race { run, lane, round } => {
+        RunEvent::Race { lane, round } => {
             if let Some(race) = running(state, run) {
                 race.push(lane, *round);
             }
         }
-        Event::Prefill {
-            run, done, total, ..
-        } => {
+        RunEvent::Prefill { done, total, .. } => {
             if let Some(race) = running(state, run) {
                 race.prefill = Some((done, total));
             }
         }
-        Event::Finished { run, reason, .. } => finish(state, run, Outcome::Stopped(reason)),
-        Event::Failed { run, message } => finish(state, run, Outcome::Failed(message)),
+        RunEvent::Finished { reason, .. } => finish(state, run, Outcome::Stopped(reason)),
+        RunEvent::Failed(failure) => finish(state, run, Outcome::Failed(failure.message)),
         _ => {}
     }
 }
@@ -243,7 +244,7 @@ pub(super) fn on_gone(state: &mut State, message: &str) {
 pub(super) fn cancel(state: &mut State) -> Option<Vec<Effect>> {
     let id = under_way(state)?;
     finish(state, id, Outcome::Stopped(StopReason::Cancelled));
-    Some(vec![Effect::Send(Command::Cancel(id))])
+    Some(vec![Effect::Send(Command::Cancel { run: id })])
 }
 
 /// The race that goes on.
@@ -257,5 +258,5 @@ pub(super) fn under_way(state: &State) -> Option<RunId> {
 /// A race that went on before a message and is no longer on screen after it is to end in the engine, too.
 pub(super) fn left(state: &State, before: Option<RunId>) -> Option<Effect> {
     let gone = before.filter(|id| !is_of(state, *id))?;
-    Some(Effect::Send(Command::Cancel(gone)))
+    Some(Effect::Send(Command::Cancel { run: gone }))
 }

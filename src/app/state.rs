@@ -8,14 +8,17 @@ use super::keymap::{Context, KeyMap};
 use super::look::Look;
 use super::picker::Picker;
 use super::regions::Regions;
-use super::turn::{Mode, TokenRef, Turn, slots};
+use super::turn::{Mode, TokenRef, Turn};
 use crate::engine::decode::Settings;
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
-use crate::engine::worker::RunId;
+use crate::engine::worker::{ConversationId, RunId};
 use crate::transcript::Session;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The conversation on screen, as the engine names it.
+pub const CONVERSATION: ConversationId = ConversationId(0);
 
 /// Everything the screen shows and every decision is made from.
 #[derive(Debug, Clone, PartialEq)]
@@ -317,7 +320,7 @@ impl State {
         Some(TokenRef {
             turn,
             round,
-            slot: slots(&rounds[round]).checked_sub(1)?,
+            slot: rounds[round].slots().checked_sub(1)?,
         })
     }
 

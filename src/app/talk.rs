@@ -7,12 +7,13 @@ use super::engine::end;
 use super::loading;
 use super::message::Effect;
 use super::player;
+use super::state::CONVERSATION;
 use super::state::{Phase, Run, State};
 use super::turn::{Mode, Outcome, Turn, begin_run};
 use super::withdrawn;
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
-use crate::engine::worker::{Command, RunId};
+use crate::engine::worker::{Command, RunId, Task};
 use crate::transcript::{Entry, ModelRecord};
 use std::sync::Arc;
 
@@ -121,10 +122,11 @@ fn generate(state: &mut State) -> Vec<Effect> {
     let model = state.model.as_ref().map(ModelRecord::from).map(Arc::new);
     begin_run(&mut state.turns, model);
     let prompt = prompt(state);
-    let generate = Effect::Send(Command::Generate {
+    let generate = Effect::Send(Command::Start {
         run: id,
-        prompt,
-        settings: state.settings.clone(),
+        conversation: CONVERSATION,
+        task: Task::Generate(prompt),
+        settings: Arc::new(state.settings.clone()),
     });
     anew.then_some(Effect::BeginSession)
         .into_iter()
@@ -190,7 +192,7 @@ pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
     {
         run.cancelling = true;
     }
-    vec![Effect::Send(Command::Cancel(run.id))]
+    vec![Effect::Send(Command::Cancel { run: run.id })]
 }
 
 /// The last prompt once more.
@@ -276,11 +278,11 @@ fn pause(state: &mut State) -> Vec<Effect> {
                     ..run
                 },
             };
-            vec![Effect::Send(Command::Resume)]
+            vec![Effect::Send(Command::Resume { run: run.id })]
         }
         Phase::Generating { run } | Phase::Prefill { run, .. } => {
             run.pausing = true;
-            vec![Effect::Send(Command::Pause)]
+            vec![Effect::Send(Command::Pause { run: run.id })]
         }
         _ => {
             state.say_wrong("nothing is being written");
@@ -291,7 +293,7 @@ fn pause(state: &mut State) -> Vec<Effect> {
 
 fn step(state: &mut State) -> Vec<Effect> {
     match state.phase {
-        Phase::Paused { .. } => vec![Effect::Send(Command::Step)],
+        Phase::Paused { run } => vec![Effect::Send(Command::Step { run: run.id })],
         _ => pause(state),
     }
 }

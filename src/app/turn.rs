@@ -1,9 +1,7 @@
 //! What was said: turns, each a prompt and the rounds that answer it.
 
 use super::Lens;
-use crate::engine::decode::{
-    DraftToken, FinalToken, Origin, Round, Stats, StopReason, TokenDetail,
-};
+use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::worker::RunId;
 use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
@@ -51,7 +49,7 @@ pub struct Switch {
 pub struct Pending {
     pub id: u32,
     pub text: String,
-    pub p_draft: f32,
+    pub p_draft: Option<f32>,
 }
 
 /// How a turn ended.
@@ -70,19 +68,6 @@ pub struct TokenRef {
     pub round: usize,
     /// Index of the token within the round: drafted tokens first, then the one that ends the round.
     pub slot: usize,
-}
-
-/// One token of a round as the inspector shows it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TokenView<'a> {
-    pub id: u32,
-    pub text: &'a str,
-    /// None for a rejected draft.
-    pub origin: Option<Origin>,
-    pub p_draft: Option<f32>,
-    pub p_verify: Option<f32>,
-    pub draft_position: Option<usize>,
-    pub detail: Option<&'a TokenDetail>,
 }
 
 impl Turn {
@@ -144,47 +129,4 @@ pub(super) fn begin_run(turns: &mut [Turn], model: Option<Arc<ModelRecord>>) {
         });
     }
     turn.model = Some(model);
-}
-
-/// How many tokens a round shows, rejected ones included.
-pub fn slots(round: &Round) -> usize {
-    round.drafted.len() + usize::from(round.last.is_some())
-}
-
-/// Whether the token at `slot` is part of the text.
-pub fn is_kept(round: &Round, slot: usize) -> bool {
-    slot < round.accepted || slot >= round.drafted.len()
-}
-
-/// The token at `slot` of `round`; none past the end.
-pub fn token(round: &Round, slot: usize) -> Option<TokenView<'_>> {
-    match round.drafted.get(slot) {
-        Some(drafted) => Some(drafted_view(drafted, slot, slot < round.accepted)),
-        None if slot == round.drafted.len() => round.last.as_ref().map(final_view),
-        None => None,
-    }
-}
-
-fn drafted_view(token: &DraftToken, slot: usize, accepted: bool) -> TokenView<'_> {
-    TokenView {
-        id: token.id,
-        text: &token.text,
-        origin: accepted.then_some(Origin::Accepted),
-        p_draft: Some(token.p_draft),
-        p_verify: token.p_verify,
-        draft_position: Some(slot),
-        detail: token.detail.as_deref(),
-    }
-}
-
-fn final_view(token: &FinalToken) -> TokenView<'_> {
-    TokenView {
-        id: token.id,
-        text: &token.text,
-        origin: Some(token.origin),
-        p_draft: token.p_draft,
-        p_verify: Some(token.p_verify),
-        draft_position: None,
-        detail: token.detail.as_deref(),
-    }
 }

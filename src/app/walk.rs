@@ -6,7 +6,7 @@ use super::message::Effect;
 use super::panel;
 use super::regions::Target;
 use super::state::State;
-use super::turn::{TokenRef, Turn, is_kept, slots};
+use super::turn::{TokenRef, Turn};
 use ratatui::layout::Rect;
 
 /// Lines by which a key scrolls what is told of a token.
@@ -133,7 +133,7 @@ pub(super) fn is_shown(state: &State, at: TokenRef) -> bool {
     let rejected = state.view.show_rejected && !state.shows_markdown(turn);
     turn.rounds
         .get(at.round)
-        .is_some_and(|round| at.slot < slots(round) && (rejected || is_kept(round, at.slot)))
+        .is_some_and(|round| at.slot < round.slots() && (rejected || round.is_kept(at.slot)))
 }
 
 fn token(state: &mut State, by: isize) {
@@ -162,7 +162,7 @@ fn after(state: &State, at: TokenRef) -> Option<TokenRef> {
         .enumerate()
         .skip(at.round);
     let here = rest.flat_map(|(round, r)| {
-        (0..slots(r)).map(move |slot| TokenRef {
+        (0..r.slots()).map(move |slot| TokenRef {
             turn: at.turn,
             round,
             slot,
@@ -184,7 +184,7 @@ fn before(state: &State, at: TokenRef) -> Option<TokenRef> {
         .take(at.round + 1)
         .rev();
     let here = rounds.flat_map(|(round, r)| {
-        (0..slots(r)).rev().map(move |slot| TokenRef {
+        (0..r.slots()).rev().map(move |slot| TokenRef {
             turn: at.turn,
             round,
             slot,
@@ -197,13 +197,14 @@ fn before(state: &State, at: TokenRef) -> Option<TokenRef> {
 
 fn tokens(state: &State, turn: usize) -> impl Iterator<Item = TokenRef> + '_ {
     let rounds = state.turns[turn].rounds.iter().enumerate();
-    rounds.flat_map(move |(round, r)| (0..slots(r)).map(move |slot| TokenRef { turn, round, slot }))
+    rounds
+        .flat_map(move |(round, r)| (0..r.slots()).map(move |slot| TokenRef { turn, round, slot }))
 }
 
 fn tokens_back(state: &State, turn: usize) -> impl Iterator<Item = TokenRef> + '_ {
     let rounds = state.turns[turn].rounds.iter().enumerate().rev();
     rounds.flat_map(move |(round, r)| {
-        (0..slots(r))
+        (0..r.slots())
             .rev()
             .map(move |slot| TokenRef { turn, round, slot })
     })
@@ -288,7 +289,7 @@ pub(super) fn select_round(state: &mut State, at: Option<(usize, usize)>) {
     else {
         return;
     };
-    let mut slots = 0..slots(found);
+    let mut slots = 0..found.slots();
     let first = slots.find(|slot| {
         is_shown(
             state,

@@ -4,14 +4,16 @@
 use super::action::Action;
 use super::control::Control;
 use super::message::Effect;
+use super::state::CONVERSATION;
 use super::state::{Overlay, State};
 use super::turn::Turn;
 use super::{panel, player, update};
 use crate::engine::decode::{Costs, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
-use crate::engine::worker::{Command, RunId};
+use crate::engine::worker::{Command, RunId, Task};
 use crate::transcript;
 use crossterm::event::{KeyCode, KeyEvent};
+use std::sync::Arc;
 
 /// The most speculations that are tried.
 pub const MOST: usize = 12;
@@ -141,7 +143,7 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
 
 /// A lens that an answer went on after, or that failed, is asked for anew.
 pub(super) fn request(state: &mut State, run: RunId) -> Vec<Effect> {
-    let fallback = state.settings.clone();
+    let fallback = &state.settings;
     let Some(turn) = state.turns.last_mut() else {
         return Vec::new();
     };
@@ -149,11 +151,16 @@ pub(super) fn request(state: &mut State, run: RunId) -> Vec<Effect> {
         return Vec::new();
     }
     turn.lens = Some(Box::default());
-    let settings = turn
-        .rounds
-        .last()
-        .map_or(fallback, |round| round.settings.clone());
-    vec![Effect::Send(Command::Lens { run, settings })]
+    let settings = turn.rounds.last().map_or_else(
+        || Arc::new(fallback.clone()),
+        |round| round.settings.clone(),
+    );
+    vec![Effect::Send(Command::Start {
+        run,
+        conversation: CONVERSATION,
+        task: Task::Lens,
+        settings,
+    })]
 }
 
 /// Rows of the lens. Late ones, of a turn that is gone, are dropped.

@@ -2,7 +2,7 @@
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::output::{self, ColorChoice, Painter};
-use crate::engine::decode::{Decoder, Phase, Round, Session, Settings, Stats, StopReason, Watch};
+use crate::engine::decode::{Finished, Observer, Phase, Round, StopReason};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, Result};
@@ -56,20 +56,19 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     let ids = loaded.encode(&prompt)?;
     let mut session = loaded.decoder.session()?;
     let painter = Painter::for_stdout(args.color);
-    let mut print = |round: &Round| {
-        if args.json {
-            Ok(())
-        } else {
-            painter.round(&mut std::io::stdout().lock(), round)
-        }
+    let mut printer = RoundPrinter {
+        painter: (!args.json).then_some(painter),
+        rounds: Vec::new(),
+        failed: None,
+        interrupt: Interrupt::listen(),
     };
-    let (rounds, stats, stop) = generate(
-        &mut loaded.decoder,
-        &mut session,
-        &ids,
-        &settings,
-        &mut print,
-    )?;
+    let finished =
+        (loaded.decoder).run_to_end(&mut session, &ids, settings.clone(), &mut printer)?;
+    let Finished { stop, stats } = finished;
+    if let Some(error) = printer.failed {
+        return Err(Error::io("standard output", error).into());
+    }
+    let rounds = printer.rounds;
     if args.json {
         let report = output::Report::new(&loaded.info, &prompt, &rounds, &stats, &stop);
         serde_json::to_writer_pretty(std::io::stdout().lock(), &report)?;
@@ -128,38 +127,39 @@ fn from_stdin() -> Result<String> {
     Ok(text)
 }
 
-/// Generates until the run stops or is interrupted, handing every round to `print`.
-fn generate(
-    decoder: &mut Decoder,
-    session: &mut Session,
-    ids: &[u32],
-    settings: &Settings,
-    print: &mut dyn FnMut(&Round) -> std::io::Result<()>,
-) -> Result<(Vec<Round>, Stats, StopReason)> {
-    let mut interrupt = Interrupt::listen();
-    let mut rounds = Vec::new();
-    let mut run = match decoder.begin(session, ids, settings, &mut interrupt) {
-        Err(Error::Cancelled) => return Ok((rounds, Stats::default(), StopReason::Cancelled)),
-        begun => begun?,
-    };
-    loop {
-        if let Some(stop) = run.stop() {
-            return Ok((rounds, run.stats().clone(), stop.clone()));
+/// Prints rounds as they come and keeps them, until the run ends or is interrupted.
+struct RoundPrinter {
+    /// None where nothing is printed before the end.
+    painter: Option<Painter>,
+    rounds: Vec<Round>,
+    /// Why printing ended the run.
+    failed: Option<std::io::Error>,
+    interrupt: Interrupt,
+}
+
+impl Observer for RoundPrinter {
+    fn poll(&mut self, _next: Phase) -> ControlFlow<()> {
+        match self.interrupt.is_raised() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-        match decoder.round(session, &mut run, settings, &mut interrupt) {
-            Ok(round) => {
-                print(&round).map_err(|error| Error::io("standard output", error))?;
-                rounds.push(round);
+    }
+
+    fn round(&mut self, round: Round) -> ControlFlow<()> {
+        let mut stdout = std::io::stdout().lock();
+        let printed = (self.painter.as_ref()).map(|painter| painter.round(&mut stdout, &round));
+        self.rounds.push(round);
+        match printed {
+            Some(Err(error)) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
             }
-            Err(Error::Cancelled) => {
-                return Ok((rounds, run.stats().clone(), StopReason::Cancelled));
-            }
-            Err(error) => return Err(error),
+            _ => ControlFlow::Continue(()),
         }
     }
 }
 
-/// Ends the run at the next checkpoint once the user interrupts it.
+/// Raised once the user interrupts the program.
 struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
@@ -177,14 +177,8 @@ impl Interrupt {
         });
         Self(flag)
     }
-}
 
-impl Watch for Interrupt {
-    fn checkpoint(&mut self, _next: Phase) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+    fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }

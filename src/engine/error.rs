@@ -1,5 +1,7 @@
 //! What can go wrong in the engine, each with words that say what to do.
 
+use super::memory;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Result of everything in the engine.
@@ -37,6 +39,14 @@ pub enum Error {
     /// The tokenizer could not be built or used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// The machine lacks memory for something whose size the model or a setting decides.
+    #[error("{what} needs {}{}; choose a smaller model or context, or close other programs", memory::human(*bytes), free(*available))]
+    OutOfMemory {
+        what: String,
+        bytes: u64,
+        /// Bytes that are free; none where the system does not say.
+        available: Option<u64>,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -51,7 +61,39 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// Whose fault an error is, which decides the exit status, the HTTP status and the words around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// A setting, a prompt or a path that the user can correct.
+    Input,
+    /// The model's files.
+    Model,
+    /// The machine: memory, disk, devices, network.
+    Machine,
+    /// Ours.
+    Internal,
+    /// Nobody's: the caller cancelled.
+    Cancelled,
+}
+
 impl Error {
+    /// Whose fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Setting(_)
+            | Self::PromptTooLong { .. }
+            | Self::TextTooLong { .. }
+            | Self::EmptyPrompt => ErrorKind::Input,
+            Self::ModelFile { .. } | Self::Model(_) | Self::Template(_) | Self::Tokenizer(_) => {
+                ErrorKind::Model
+            }
+            Self::Io { .. } | Self::OutOfMemory { .. } => ErrorKind::Machine,
+            Self::Tensor(_) => ErrorKind::Internal,
+            Self::Cancelled => ErrorKind::Cancelled,
+        }
+    }
+
     /// A fault of the model file at `path`.
     pub fn file(path: impl Into<PathBuf>, fault: impl Into<String>) -> Self {
         Self::ModelFile {
@@ -67,4 +109,10 @@ impl Error {
             source,
         }
     }
+}
+
+fn free(available: Option<u64>) -> String {
+    available.map_or_else(String::new, |bytes| {
+        format!(", but {} are free", memory::human(bytes))
+    })
 }

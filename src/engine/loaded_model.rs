@@ -2,19 +2,18 @@
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
-use super::model::Llama;
+use super::model;
 use super::progress::Progress;
 use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
 use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
-
 use super::{Error, Result};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A model to load and how.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
     /// A path, a Hugging Face id, or none for the bundled model.
     pub model: Option<String>,
@@ -40,7 +39,7 @@ pub struct ModelInfo {
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
     pub has_chat_template: bool,
-    #[serde(skip)]
+    #[serde(default)]
     pub defaults: ModelDefaults,
 }
 
@@ -76,11 +75,11 @@ impl LoadedModel {
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = ChatTemplate::from_checkpoint(checkpoint)?;
         let mut fraction = |part: f32| progress("loading weights", Some(part));
-        let model = Llama::load(checkpoint, device, threads, &mut fraction)?;
+        let model = model::load(checkpoint, device, threads, &mut fraction)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             path: checkpoint.path.clone(),
-            config: model.config.clone(),
+            config: model.config().clone(),
             dtype: model.dtype_name(),
             device: model.device_name(),
             weight_bytes: model.weight_bytes(),
@@ -102,6 +101,7 @@ impl LoadedModel {
             .tokenizer()
             .ok_or_else(|| Error::Tokenizer("this model has none".into()))?;
         match (prompt, &self.template) {
+            (Prompt::Tokens(ids), _) => Ok(ids.clone()),
             (Prompt::Text(text), _) => tokenizer.encode_with_bos(text),
             (Prompt::Chat(messages), Some(template)) => tokenizer.encode_chat(template, messages),
             (Prompt::Chat(_), None) => Err(Error::Template(

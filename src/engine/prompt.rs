@@ -10,6 +10,8 @@ pub enum Prompt {
     /// A conversation, put through the model's chat template; the last message is the user's, or the assistant's to be
     /// continued.
     Chat(Vec<Message>),
+    /// Token ids as they are: nothing is put before them.
+    Tokens(Vec<u32>),
 }
 
 /// One message of a conversation.

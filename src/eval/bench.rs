@@ -1,8 +1,7 @@
 //! How fast a model runs here: the phases that speculative decoding is made of.
 
 use crate::engine::Result;
-use crate::engine::cache::KvCache;
-use crate::engine::model::{Hidden, Llama};
+use crate::engine::model::{Model, Readout, Row, Sequence};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -72,9 +71,9 @@ struct Case {
 
 /// Measures for about `budget`, at least two rounds. The cases take turns, so that noise of the machine meets them
 /// alike and ratios hold.
-pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<BenchReport> {
-    let layers = llama.config.num_layers;
-    let context = llama.config.context_length;
+pub fn measure(model: &dyn Model, draft_vocab: usize, budget: Duration) -> Result<BenchReport> {
+    let layers = model.config().num_layers;
+    let context = model.config().context_length;
     let prompt = 256.min(context);
     let step = |rows: usize, layers, vocab| Case {
         rows: rows.min(context),
@@ -96,7 +95,7 @@ pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<Be
             .iter()
             .map(|&(exit, reduced)| step(1, exit, if reduced { draft_vocab } else { 0 })),
     );
-    let times = run(llama, &cases, prompt.max(CONTEXT + 16), budget)?;
+    let times = run(model, &cases, prompt.max(CONTEXT + 16), budget)?;
     let phase = |i: usize| {
         let (tokens, seconds) = (cases[i].rows, times[i]);
         Phase {
@@ -121,16 +120,16 @@ pub fn measure(llama: &Llama, draft_vocab: usize, budget: Duration) -> Result<Be
         }
     };
     Ok(BenchReport {
-        device: llama.device_name(),
-        simd: llama.simd().map(str::to_string),
-        dtype: llama.dtype_name(),
-        weight_bytes: llama.weight_bytes(),
-        read_bandwidth: llama.read_bandwidth(),
+        device: model.device_name(),
+        simd: model.simd().map(str::to_string),
+        dtype: model.dtype_name(),
+        weight_bytes: model.weight_bytes(),
+        read_bandwidth: model.read_bandwidth(),
         decode,
         verify: (0..VERIFY.len()).map(verify).collect(),
         draft: exits.iter().enumerate().map(draft).collect(),
         prefill: phase(0),
-        decode_bandwidth: llama.step_bytes() as f64 / decode.seconds,
+        decode_bandwidth: model.step_bytes() as f64 / decode.seconds,
     })
 }
 
@@ -152,11 +151,12 @@ fn exits(layers: usize, reduced: bool) -> Vec<(usize, bool)> {
 }
 
 /// Median seconds of each case.
-fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Result<Vec<f64>> {
+fn run(model: &dyn Model, cases: &[Case], positions: usize, budget: Duration) -> Result<Vec<f64>> {
     let mut pass = Pass {
-        llama,
-        cache: llama.new_cache(positions)?,
-        hidden: Hidden::default(),
+        vocab: model.config().vocab_size,
+        sequence: model.sequence(positions)?,
+        rows: Vec::new(),
+        slots: Vec::new(),
         out: Vec::new(),
     };
     let mut times = vec![Vec::new(); cases.len()];
@@ -184,39 +184,57 @@ fn run(llama: &Llama, cases: &[Case], positions: usize, budget: Duration) -> Res
     Ok(times.into_iter().map(median).collect())
 }
 
-/// A model with the buffers that its passes use again.
-struct Pass<'a> {
-    llama: &'a Llama,
-    cache: KvCache,
-    hidden: Hidden,
+/// A sequence with the buffers that its passes use again.
+struct Pass {
+    vocab: usize,
+    sequence: Box<dyn Sequence>,
+    rows: Vec<Row>,
+    slots: Vec<usize>,
     out: Vec<f32>,
 }
 
-impl Pass<'_> {
+impl Pass {
     fn time(&mut self, case: &Case) -> Result<f64> {
-        let Self {
-            llama,
-            cache,
-            hidden,
-            out,
-        } = self;
         let start = if case.prompt {
             0
         } else {
-            CONTEXT.min(cache.capacity() - case.rows)
+            CONTEXT.min(self.sequence.capacity() - case.rows)
         };
-        let vocab = llama.config.vocab_size;
-        let ids: Vec<u32> = (0..case.rows)
-            .map(|i| ((i * 7919 + 13) % vocab) as u32)
-            .collect();
+        self.fill(start, case.layers)?;
+        let ids = self.ids(case.rows);
+        self.rows.clear();
+        self.rows.extend(Row::chain(&ids, start));
+        let first = if case.prompt { case.rows - 1 } else { 0 };
+        self.slots.clear();
+        self.slots.extend(start + first..start + case.rows);
         let since = Instant::now();
-        llama.embed(&ids, hidden)?;
-        llama.layers(0..case.layers, hidden, start, cache)?;
-        if case.prompt {
-            hidden.keep(case.rows - 1..case.rows)?;
-        }
-        llama.head(hidden, case.vocab, out)?;
+        self.sequence.forward(&self.rows, case.layers)?;
+        let readout = Readout {
+            slots: &self.slots,
+            depth: case.layers,
+            vocab: case.vocab,
+            probed: false,
+        };
+        self.sequence.logits(&readout, &mut self.out)?;
         Ok(since.elapsed().as_secs_f64())
+    }
+
+    /// Makes the sequence keep exactly `positions`.
+    fn fill(&mut self, positions: usize, layers: usize) -> Result<()> {
+        self.sequence.truncate(positions);
+        let kept = self.sequence.len();
+        if kept < positions {
+            let rows: Vec<Row> = Row::chain(&self.ids(positions - kept), kept).collect();
+            self.sequence.forward(&rows, layers)?;
+            self.sequence.truncate(positions);
+        }
+        Ok(())
+    }
+
+    fn ids(&self, n: usize) -> Vec<u32> {
+        (0..n)
+            .map(|i| ((i * 7919 + 13) % self.vocab) as u32)
+            .collect()
     }
 }
 
@@ -229,7 +247,7 @@ pub(super) fn median(mut times: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::engine::config::{LlamaConfig, RopeScaling};
-    use crate::engine::model::random;
+    use crate::engine::model::{self, random};
     use candle_core::{Device, quantized::GgmlDType};
 
     #[test]
@@ -249,8 +267,8 @@ mod tests {
             tie_word_embeddings: true,
         };
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 1).unwrap();
-        let llama = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
-        let report = measure(&llama, 16, Duration::ZERO).unwrap();
+        let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
+        let report = measure(&*model, 16, Duration::ZERO).unwrap();
         assert_eq!(
             report
                 .verify

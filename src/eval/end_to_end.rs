@@ -72,17 +72,11 @@ fn generate(
     settings: &Settings,
 ) -> Result<(Vec<u32>, Stats)> {
     let mut session = decoder.session()?;
-    let mut run = decoder.begin(&mut session, prompt, settings, &mut ())?;
-    while run.stop().is_none() {
-        decoder.round(&mut session, &mut run, settings, &mut ())?;
-    }
-    if run.stats().tokens == 0 {
+    let finished = decoder.run_to_end(&mut session, prompt, settings.clone(), &mut ())?;
+    if finished.stats.tokens == 0 {
         return Err(Error::Setting(
             "nothing was generated, so there is nothing to measure; raise --max-steps".into(),
         ));
     }
-    Ok((
-        session.tokens()[prompt.len()..].to_vec(),
-        run.stats().clone(),
-    ))
+    Ok((session.tokens()[prompt.len()..].to_vec(), finished.stats))
 }

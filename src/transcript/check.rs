@@ -14,13 +14,7 @@ const ONE: f32 = 1.001;
 
 /// The fault of a round that cannot be, in words.
 pub fn round(round: &RoundLine) -> Result<(), String> {
-    if round.accepted > round.drafted.len() {
-        return Err(format!(
-            "a round accepted {} of {} drafted tokens",
-            round.accepted,
-            round.drafted.len()
-        ));
-    }
+    round.check_tokens()?;
     if round.position > MOST || round.index > MOST {
         return Err(format!(
             "a round lies at the impossible position {}",
@@ -114,7 +108,7 @@ fn probabilities(round: &RoundLine) -> impl Iterator<Item = f32> {
     let drafted = round
         .drafted
         .iter()
-        .flat_map(|token| [Some(token.p_draft), token.p_verify]);
+        .flat_map(|token| [token.p_draft, token.p_verify]);
     let last = round
         .last
         .iter()
@@ -154,7 +148,14 @@ pub fn mend_round(round: &mut RoundLine) {
     if self::round(round).is_ok() {
         return;
     }
-    round.accepted = round.accepted.min(round.drafted.len());
+    if round.check_tokens().is_err() {
+        round.accepted = round.accepted.min(round.drafted.len());
+        round.path.clear();
+        round
+            .drafted
+            .iter_mut()
+            .for_each(|token| token.parent = None);
+    }
     round.position = round.position.min(MOST);
     round.index = round.index.min(MOST);
     if let Some(moved) = &mut round.moved {
@@ -164,7 +165,7 @@ pub fn mend_round(round: &mut RoundLine) {
     round.draft_seconds = duration(round.draft_seconds);
     round.verify_seconds = duration(round.verify_seconds);
     for token in &mut round.drafted {
-        token.p_draft = probability(token.p_draft);
+        token.p_draft = token.p_draft.map(probability);
         token.p_verify = token.p_verify.map(probability);
         token
             .detail

@@ -159,7 +159,7 @@ impl PromptForm {
     /// How the prompt reached the model.
     pub fn mode(&self) -> Mode {
         match self {
-            Self::Completion | Self::Other(Prompt::Text(_)) => Mode::Completion,
+            Self::Completion | Self::Other(Prompt::Text(_) | Prompt::Tokens(_)) => Mode::Completion,
             Self::Conversation | Self::Other(Prompt::Chat(_)) => Mode::Chat,
         }
     }

@@ -5,7 +5,7 @@ use super::line::{Header, RoundLine};
 use super::{
     Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read,
 };
-use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::decode::{Round, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::RunId;
 use serde::Deserialize;
@@ -133,7 +133,7 @@ fn from_generate(document: Document) -> Session {
         ..Stats::default()
     };
     if let Some(last) = document.rounds.last() {
-        session.settings = last.settings.clone();
+        session.settings = Settings::clone(&last.settings);
     }
     let run = Run {
         run: RunId(0),
@@ -201,7 +201,7 @@ fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
                 }
                 return PromptForm::Conversation;
             }
-            Err(_) => None,
+            Ok(Prompt::Tokens(_)) | Err(_) => None,
         },
     };
     session

@@ -4,9 +4,11 @@ use super::clock;
 use super::entry::{Detail, Entry};
 use super::line::{Header, Line, Moved, RoundLine};
 use super::{Error, Result, Session, Store, check, read, text};
+use crate::engine::decode::Settings;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long written lines may stay with the operating system before they are brought to the disk itself.
@@ -263,18 +265,18 @@ impl Journal {
                     .collect()
             }
             Entry::Round { run, mut round } => {
-                check::mend_settings(&mut round.settings);
+                check::mend_settings(Arc::make_mut(&mut round.settings));
                 let moved = self.settled
                     && Moved::between(&self.session.settings, &round.settings).is_some();
                 let settings = if moved {
                     None
                 } else {
-                    self.settings_line(round.settings.clone())
+                    self.settings_line(Settings::clone(&round.settings))
                 };
                 let base = if moved {
                     self.session.settings.clone()
                 } else {
-                    round.settings.clone()
+                    Settings::clone(&round.settings)
                 };
                 let mut line = RoundLine::new(run, &base, *round, self.detail);
                 check::mend_round(&mut line);
@@ -299,7 +301,7 @@ impl Journal {
         }
     }
 
-    fn settings_line(&mut self, mut settings: crate::engine::decode::Settings) -> Option<Line> {
+    fn settings_line(&mut self, mut settings: Settings) -> Option<Line> {
         check::mend_settings(&mut settings);
         let known = self.settled && settings == self.session.settings;
         self.settled = true;

@@ -2,7 +2,7 @@
 
 use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, RunEnd};
 use crate::engine::decode::{
-    Controller, DraftToken, FinalToken, Round, Settings, StopReason, TokenDetail,
+    ClosingToken, Controller, DraftToken, Round, RoundTokens, Settings, StopReason, TokenDetail,
 };
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
@@ -135,8 +135,11 @@ pub struct RoundLine {
     pub drafted: Vec<DraftToken>,
     #[serde(default)]
     pub accepted: usize,
+    /// As [`RoundTokens::path`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<FinalToken>,
+    pub last: Option<ClosingToken>,
     #[serde(default)]
     pub draft_seconds: f64,
     #[serde(default)]
@@ -180,22 +183,12 @@ impl RoundLine {
     /// them.
     pub fn new(run: RunId, base: &Settings, round: Round, detail: Detail) -> Self {
         let moved = Moved::between(base, &round.settings);
-        let Round {
-            index,
-            position,
-            settings: _,
-            control,
+        let RoundTokens {
             mut drafted,
             accepted,
-            mut last,
-            ..
-        } = round;
-        let Round {
-            draft_seconds,
-            verify_seconds,
-            stop,
-            ..
-        } = round;
+            path,
+            closing: mut last,
+        } = round.tokens().clone();
         drafted
             .iter_mut()
             .for_each(|token| reduce(&mut token.detail, detail));
@@ -203,16 +196,17 @@ impl RoundLine {
             .for_each(|token| reduce(&mut token.detail, detail));
         Self {
             run,
-            index,
-            position,
+            index: round.index,
+            position: round.position,
             moved,
-            control,
+            control: round.controller_note,
             drafted,
             accepted,
+            path,
             last,
-            draft_seconds,
-            verify_seconds,
-            stop,
+            draft_seconds: round.draft_seconds,
+            verify_seconds: round.verify_seconds,
+            stop: round.stop,
         }
     }
 
@@ -222,35 +216,32 @@ impl RoundLine {
             settings.exit_layer = moved.exit_layer;
             settings.num_speculations = moved.num_speculations;
         }
-        let Self {
-            run: _,
-            index,
-            position,
-            moved: _,
-            control,
-            drafted,
-            accepted,
-            last,
-            ..
-        } = self;
-        let Self {
-            draft_seconds,
-            verify_seconds,
-            stop,
-            ..
-        } = self;
-        Round {
-            index,
-            position,
-            settings,
-            control,
-            drafted,
-            accepted,
-            last,
-            draft_seconds,
-            verify_seconds,
-            stop,
-        }
+        let tokens = RoundTokens {
+            drafted: self.drafted,
+            accepted: self.accepted,
+            path: self.path,
+            closing: self.last,
+        };
+        let mut round = Round::new(self.index, self.position, settings, tokens);
+        round.controller_note = self.control;
+        round.draft_seconds = self.draft_seconds;
+        round.verify_seconds = self.verify_seconds;
+        round.stop = self.stop;
+        round
+    }
+
+    /// The fault of tokens that no round can have, in words.
+    ///
+    /// # Errors
+    /// As [`RoundTokens::check`].
+    pub fn check_tokens(&self) -> Result<(), String> {
+        let tokens = RoundTokens {
+            drafted: self.drafted.clone(),
+            accepted: self.accepted,
+            path: self.path.clone(),
+            closing: None,
+        };
+        tokens.check()
     }
 }
 

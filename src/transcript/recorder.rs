@@ -2,7 +2,7 @@
 
 use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
-use crate::engine::worker::{Command, Event, RunId};
+use crate::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::{
     self, Detail, Entry, Journal, LAST, Lens, ModelRecord, Result, RunEnd, Session, Store,
 };
@@ -68,12 +68,13 @@ impl Recorder {
     /// Notes a command on its way to the engine.
     pub fn command(&mut self, command: &Command) -> Result<()> {
         match command {
-            Command::Generate {
+            Command::Start {
                 run,
-                prompt,
+                task: Task::Generate(prompt),
                 settings,
+                ..
             } => self.begin(*run, prompt, settings),
-            Command::Settings(settings) => self.note_settings(settings),
+            Command::Settings { settings, .. } => self.note_settings(settings),
             _ => Ok(()),
         }
     }
@@ -91,8 +92,8 @@ impl Recorder {
     /// Notes what the engine reports.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Loaded(info) => {
-                let record = ModelRecord::from(info);
+            Event::Model(ModelEvent::Loaded(info)) => {
+                let record = ModelRecord::from(&**info);
                 self.hashed = Some(hash(record.clone(), info.path.clone()));
                 // The model that the program starts with is noted with its first answer: a session may only be looked at.
                 let before = self.model.replace(record.clone());
@@ -103,24 +104,26 @@ impl Recorder {
                     Ok(())
                 }
             }
-            Event::Prefill { run, cached, .. } if self.of(*run).is_some() => {
+            Event::Run(run, RunEvent::Prefill { cached, .. }) if self.of(*run).is_some() => {
                 self.cached = *cached;
                 Ok(())
             }
-            Event::Round { run, round } => match self.of(*run) {
+            Event::Run(run, RunEvent::Round(round)) => match self.of(*run) {
                 Some(run) => self.journal.append(Entry::Round {
                     run,
                     round: round.clone(),
                 }),
                 None => Ok(()),
             },
-            Event::Finished { run, reason, stats } => self.end(*run, |cached| {
+            Event::Run(run, RunEvent::Finished { reason, stats }) => self.end(*run, |cached| {
                 RunEnd::finished(reason.clone(), stats, cached)
             }),
-            Event::Failed { run, message } => self.end(*run, |_| RunEnd::failed(message)),
-            Event::Lens {
-                run, rows, costs, ..
-            } => self.note_lens(*run, rows, costs),
+            Event::Run(run, RunEvent::Failed(failure)) => {
+                self.end(*run, |_| RunEnd::failed(&failure.message))
+            }
+            Event::Run(run, RunEvent::Lens { rows, costs, .. }) => {
+                self.note_lens(*run, rows, costs)
+            }
             _ => Ok(()),
         }
     }
@@ -293,6 +296,8 @@ impl Recorder {
         match prompt {
             Prompt::Chat(messages) => self.follow_chat(messages)?,
             Prompt::Text(text) => self.follow_text(text)?,
+            // Token ids come from no conversation: the run names them itself.
+            Prompt::Tokens(_) => {}
         }
         self.settings = Some(settings.clone());
         let own = self.journal.session().next_run();

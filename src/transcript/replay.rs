@@ -3,7 +3,7 @@
 use super::{Outcome, Run, Session, check};
 use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::prompt::Prompt;
-use crate::engine::worker::{Event, RunId};
+use crate::engine::worker::{Event, Failure, RunEvent, RunId};
 use std::sync::Arc;
 
 /// Longest wait before a user's message, in seconds: nobody wants to sit through the lunch that was taken.
@@ -180,10 +180,12 @@ impl Replay {
             events.push(ReplayEvent::Restart);
         }
         while !self.is_over() && self.played < rounds {
-            events.extend(
-                self.play()
-                    .filter(|event| !matches!(event, ReplayEvent::Engine(Event::Drafted { .. }))),
-            );
+            events.extend(self.play().filter(|event| {
+                !matches!(
+                    event,
+                    ReplayEvent::Engine(Event::Run(_, RunEvent::Drafted { .. }))
+                )
+            }));
         }
         self.waited = 0.0;
         self.finish(events)
@@ -222,7 +224,7 @@ impl Replay {
             Beat::Round { turn, run, round } => {
                 let of = run_of(turn, run)?;
                 let round = Box::new(of.rounds.get(round)?.clone());
-                ReplayEvent::Engine(Event::Round { run: of.run, round })
+                ReplayEvent::Engine(Event::Run(of.run, RunEvent::Round(round)))
             }
             Beat::End { turn, run } => ReplayEvent::Engine(end(run_of(turn, run)?)),
         })
@@ -230,31 +232,22 @@ impl Replay {
 }
 
 fn drafted(run: &Run, round: usize, token: usize) -> Option<ReplayEvent> {
-    let token = run.rounds.get(round)?.drafted.get(token)?;
+    let token = run.rounds.get(round)?.drafted().get(token)?;
     let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
-    Some(ReplayEvent::Engine(Event::Drafted {
-        run: run.run,
-        id,
-        text,
-        p_draft,
-    }))
+    let drafted = RunEvent::Drafted { id, text, p_draft };
+    Some(ReplayEvent::Engine(Event::Run(run.run, drafted)))
 }
 
 /// How the engine would have reported the end; a run that never ended was cancelled by the end of the program.
 fn end(run: &Run) -> Event {
     match run.end.as_ref().map(|end| &end.outcome) {
-        Some(Outcome::Failed(message)) => Event::Failed {
-            run: run.run,
-            message: message.clone(),
-        },
+        Some(Outcome::Failed(message)) => {
+            Event::Run(run.run, RunEvent::Failed(Failure::internal(message)))
+        }
         _ => {
             let reason = run.stop().cloned().unwrap_or(StopReason::Cancelled);
             let stats: Stats = run.stats();
-            Event::Finished {
-                run: run.run,
-                reason,
-                stats,
-            }
+            Event::Run(run.run, RunEvent::Finished { reason, stats })
         }
     }
 }
@@ -295,7 +288,7 @@ fn round_beats(
     (turn, run, round): (usize, usize, usize),
     before: f64,
 ) {
-    let count = of.drafted.len();
+    let count = of.drafted().len();
     let each = check::duration(of.draft_seconds) / count.max(1) as f64;
     for token in 0..count {
         let wait = if token == 0 { before + each } else { each };

@@ -281,6 +281,7 @@ impl Session {
                 let all: String = self.turns.iter().map(Turn::content).collect();
                 (*text == all).then_some(PromptForm::Completion)
             }
+            Prompt::Tokens(_) => None,
         };
         derived.unwrap_or_else(|| PromptForm::Other(prompt.clone()))
     }

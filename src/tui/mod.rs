@@ -8,7 +8,7 @@ mod start;
 mod terminal;
 
 use crate::app::{Msg, Options, State, update};
-use crate::engine::worker::{Command, Event};
+use crate::engine::worker::{Command, CommandSender, Event};
 use crate::transcript::{Recorder, Session};
 use crate::ui::Screen;
 use color_eyre::Result;
@@ -17,7 +17,6 @@ use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
 
 use session_search::SessionSearch;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 use terminal::Signals;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -40,7 +39,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// When the terminal cannot be used or the settings file names a key that does not exist. The terminal is restored in
 /// every case, a panic included.
 pub async fn run(
-    commands: Sender<Command>,
+    commands: CommandSender,
     events: UnboundedReceiver<Event>,
     mut options: Options,
     resume: Option<String>,
@@ -50,7 +49,7 @@ pub async fn run(
         options.session = Some(recorder.resume(name)?.into());
     }
     let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
-    let mut driver = Driver::new(state, commands, Some(events))?;
+    let mut driver = Driver::new(state, Some(commands), Some(events))?;
     match recorder {
         Ok(recorder) => {
             session_search::sweep(recorder.store().clone());
@@ -76,8 +75,7 @@ pub async fn run(
 pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<()> {
     let mut state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
     state.play_alone(session.into(), speed, from);
-    let (commands, _) = channel();
-    let mut driver = Driver::new(state, commands, None)?;
+    let mut driver = Driver::new(state, None, None)?;
     driver.draw()?;
     driver.serve().await
 }
@@ -88,7 +86,8 @@ struct Driver {
     screen: Screen,
     terminal: Terminal,
     input: EventStream,
-    commands: Sender<Command>,
+    /// None where a session is only played.
+    commands: Option<CommandSender>,
     /// None where sessions cannot be kept.
     recorder: Option<Recorder>,
     session_search: SessionSearch,
@@ -108,7 +107,7 @@ impl Driver {
     /// Takes the terminal over.
     fn new(
         state: State,
-        commands: Sender<Command>,
+        commands: Option<CommandSender>,
         events: Option<UnboundedReceiver<Event>>,
     ) -> Result<Self> {
         let terminal = Terminal::enter(state.config.mouse)?;
@@ -254,7 +253,9 @@ impl Driver {
             .as_mut()
             .map_or(Ok(()), |recorder| recorder.command(&command));
         self.warn_of_journal(noted);
-        drop(self.commands.send(command));
+        if let Some(commands) = &self.commands {
+            let _ = commands.send(command);
+        }
     }
 }
 

@@ -49,7 +49,7 @@ type Part = fn(&mut Canvas<'_>, Rect, &Turn);
 /// The last round, where a controller chose its settings.
 fn effective(turn: &Turn) -> Option<(&Round, &str)> {
     let round = turn.rounds.last()?;
-    Some((round, round.control.as_deref()?))
+    Some((round, round.controller_note.as_deref()?))
 }
 
 /// `now E 6 K 5, yours E 8 K 4`: what the autopilot chose, and what it was given.

@@ -4,8 +4,8 @@ use super::Canvas;
 use super::theme::{Role, Theme};
 use super::widgets::fold;
 use crate::app::keymap::Context;
-use crate::app::turn::{TokenView, token};
 use crate::app::{Action, State, Target, TokenRef, Turn, Viewport};
+use crate::engine::decode::RoundToken;
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
 use crate::engine::sampling::Coupling;
 use crate::transcript::text::one_line;
@@ -78,7 +78,7 @@ struct Subject<'a> {
     at: TokenRef,
     turn: &'a Turn,
     round: &'a Round,
-    token: TokenView<'a>,
+    token: RoundToken<'a>,
 }
 
 impl<'a> Subject<'a> {
@@ -92,7 +92,7 @@ impl<'a> Subject<'a> {
             at,
             turn,
             round,
-            token: token(round, at.slot)?,
+            token: round.token(at.slot)?,
         })
     }
 
@@ -128,14 +128,14 @@ impl<'a> Subject<'a> {
 
     fn facts(&self) -> Vec<Line> {
         let token = &self.token;
-        let role = Role::of(token.origin);
+        let role = Role::of(token.outcome.origin());
         let origin = role.token().map_or("", |look| look.name);
         let place = match token.draft_position {
             Some(position) => format!(
                 "{}, draft {} of {}",
                 self.at.round,
                 position + 1,
-                self.round.drafted.len()
+                self.round.drafted().len()
             ),
             None => format!("{}, ends it", self.at.round),
         };
@@ -167,7 +167,7 @@ impl<'a> Subject<'a> {
             self.round.stop,
             Some(StopReason::Eos | StopReason::StopToken(_))
         );
-        let kept = self.token.origin.is_some();
+        let kept = self.round.is_kept(self.token.slot);
         let behind = match self.token.draft_position {
             Some(position) => self.round.len().saturating_sub(position + 1),
             None => 0,
@@ -333,7 +333,7 @@ fn probability(p: Option<f32>) -> String {
 }
 
 /// The probability with which rejection sampling accepts a draft (Leviathan et al., algorithm 1).
-fn chance(round: &Round, token: &TokenView<'_>) -> Option<String> {
+fn chance(round: &Round, token: &RoundToken<'_>) -> Option<String> {
     let (draft, verify) = (token.p_draft?, token.p_verify?);
     let ratio = if draft > 0.0 {
         (verify / draft).min(1.0)

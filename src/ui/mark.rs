@@ -56,7 +56,7 @@ fn is_moved(control: Control, round: &Round) -> bool {
             matches!(control, Control::ExitLayer | Control::Speculations)
         }
     };
-    moves && round.control.is_some()
+    moves && round.controller_note.is_some()
 }
 
 fn name(control: Control) -> &'static str {
@@ -77,23 +77,15 @@ mod tests {
     fn turn(rounds: &[(usize, usize, Controller)]) -> Turn {
         let mut turn = Turn::new(0, Mode::Chat, String::new());
         for (index, (exit_layer, num_speculations, controller)) in rounds.iter().enumerate() {
-            turn.rounds.push(Round {
-                index,
-                position: index,
-                settings: Settings {
-                    exit_layer: *exit_layer,
-                    num_speculations: *num_speculations,
-                    controller: *controller,
-                    ..Settings::default()
-                },
-                control: (*controller != Controller::Fixed).then(|| "why".into()),
-                drafted: Vec::new(),
-                accepted: 0,
-                last: None,
-                draft_seconds: 0.0,
-                verify_seconds: 0.0,
-                stop: None,
-            });
+            let settings = Settings {
+                exit_layer: *exit_layer,
+                num_speculations: *num_speculations,
+                controller: *controller,
+                ..Settings::default()
+            };
+            let mut round = Round::new(index, index, settings, Default::default());
+            round.controller_note = (*controller != Controller::Fixed).then(|| "why".into());
+            turn.rounds.push(round);
         }
         turn
     }

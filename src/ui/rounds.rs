@@ -3,7 +3,6 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, row};
-use crate::app::turn::{slots, token};
 use crate::app::{Pane, Target};
 use crate::engine::decode::Round;
 use ratatui::layout::Rect;
@@ -134,7 +133,7 @@ fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
 /// Cells of a round with the gap after it.
 fn width(index: usize, round: &Round) -> u16 {
     let digits = index.checked_ilog10().unwrap_or(0) as u16 + 1;
-    digits + 1 + slots(round) as u16 + 2
+    digits + 1 + round.slots() as u16 + 2
 }
 
 /// `41 ●●●○×`
@@ -142,7 +141,7 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
     let state = canvas.state;
     let round = &state.turns[turn].rounds[index];
     let x = canvas.put_all(area, &[(&format!("{index} "), Role::Dim)]);
-    let slots = (0..slots(round)).filter_map(|slot| token(round, slot));
+    let slots = (0..round.slots()).filter_map(|slot| round.token(slot));
     for (x, token) in (x..area.right()).zip(slots) {
         canvas.symbol(
             Rect {
@@ -150,7 +149,7 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
                 width: 1,
                 ..area
             },
-            Role::of(token.origin),
+            Role::of(token.outcome.origin()),
         );
     }
     let chosen = state
@@ -167,13 +166,13 @@ fn draw_round(canvas: &mut Canvas<'_>, area: Rect, turn: usize, index: usize) {
 fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
     let settings = &round.settings;
     let (draft, verify) = (round.draft_seconds * 1e3, round.verify_seconds * 1e3);
-    let (accepted, time) = match round.drafted.len() {
+    let (accepted, time) = match round.drafted().len() {
         0 => (
             "nothing drafted".to_string(),
             format!("  {:.1} ms", draft + verify),
         ),
         drafted => (
-            format!("{}/{drafted} accepted", round.accepted),
+            format!("{}/{drafted} accepted", round.accepted()),
             format!("  draft {draft:.1} ms  verify {verify:.1} ms"),
         ),
     };
@@ -186,7 +185,7 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
         false => "  greedy".into(),
     };
     let reason = round
-        .control
+        .controller_note
         .as_ref()
         .map(|reason| format!("  {reason}"))
         .unwrap_or_default();

@@ -3,7 +3,6 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::row;
-use crate::app::turn::{slots, token};
 use crate::app::{Pane, Phase, State, Target, Turn};
 use crate::engine::decode::Round;
 use crate::transcript::text::one_line;
@@ -63,7 +62,7 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
         let Some(row) = row(area) else { return };
         let text = format!(" “{}”", one_line(&token.text));
         canvas.put_all(row, &[(&text, Role::Text)]);
-        canvas.put_right(row, &format!("{:.1} %", token.p_draft * 100.0), Role::Dim);
+        canvas.put_right(row, &probability(token.p_draft), Role::Dim);
     }
 }
 
@@ -72,16 +71,16 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
     let number = turn.rounds.len() - 1;
     let text = format!(
         "round {number}: {} of {} accepted",
-        round.accepted,
-        round.drafted.len()
+        round.accepted(),
+        round.drafted().len()
     );
     say(canvas, area, &text, Role::Text);
     say(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
-    for slot in 0..slots(round) {
-        let (Some(token), Some(row)) = (token(round, slot), row(area)) else {
+    for slot in 0..round.slots() {
+        let (Some(token), Some(row)) = (round.token(slot), row(area)) else {
             return;
         };
-        let x = canvas.symbol(row, Role::of(token.origin));
+        let x = canvas.symbol(row, Role::of(token.outcome.origin()));
         let text = format!(" {:<12}", format!("“{}”", one_line(token.text)));
         let percent =
             |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
@@ -93,4 +92,8 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
         };
         canvas.put_all(rest, &[(&text, Role::Text), (&both, Role::Dim)]);
     }
+}
+
+fn probability(p: Option<f32>) -> String {
+    p.map_or_else(|| "–".into(), |p| format!("{:.1} %", p * 100.0))
 }

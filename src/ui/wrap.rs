@@ -3,7 +3,7 @@
 
 use super::mark::mark;
 use super::theme::Role;
-use crate::app::turn::{self, TokenRef};
+use crate::app::turn::TokenRef;
 use crate::app::{Mode, Turn};
 use crate::engine::decode::Round;
 use crate::transcript::text::in_cells;
@@ -103,9 +103,9 @@ impl<'a> Flow<'a> {
             });
         }
         let slot = piece - 1;
-        let token = turn::token(round, slot)?;
-        let role = token.origin.map_or(Role::Rejected, Role::from);
-        let shown = token.origin.is_some() || self.show_rejected;
+        let token = round.token(slot)?;
+        let role = token.outcome.origin().map_or(Role::Rejected, Role::from);
+        let shown = round.is_kept(slot) || self.show_rejected;
         let text = if shown {
             in_cells(token.text)
         } else {

@@ -1,30 +1,21 @@
 //! Whole models, from their files to their logits, against what other programs computed.
 
-use crate::support;
+use crate::support::{self, forward};
 use candle_core::Device;
-use skiplens::engine::model::{Hidden, Llama};
+use skiplens::engine::model::{self, Model};
 use skiplens::engine::prompt::{Message, Role};
 use skiplens::engine::text::{ChatTemplate, TextStream, Tokenizer};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use std::path::{Path, PathBuf};
 
-fn load(checkpoint: &Checkpoint) -> Llama {
-    Llama::load(checkpoint, &Device::Cpu, Some(2), &mut |_| {}).unwrap()
+fn load(checkpoint: &Checkpoint) -> Box<dyn Model> {
+    model::load(checkpoint, &Device::Cpu, Some(2), &mut |_| {}).unwrap()
 }
 
 /// Logits after each of `ids`, which stand at the beginning.
-fn logits(model: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut cache = model.new_cache(ids.len()).unwrap();
-    let mut hidden = Hidden::default();
-    model.embed(ids, &mut hidden).unwrap();
-    model
-        .layers(0..model.config.num_layers, &mut hidden, 0, &mut cache)
-        .unwrap();
-    let mut out = Vec::new();
-    model.head(&hidden, 0, &mut out).unwrap();
-    out.chunks(model.config.vocab_size)
-        .map(<[f32]>::to_vec)
-        .collect()
+fn logits(model: &dyn Model, ids: &[u32]) -> Vec<Vec<f32>> {
+    let mut sequence = model.sequence(ids.len()).unwrap();
+    forward::logits(model, &mut *sequence, ids)
 }
 
 fn argmax(row: &[f32]) -> u32 {
@@ -53,7 +44,7 @@ fn a_hugging_face_folder_computes_what_transformers_computes() {
                 .unwrap(),
             ids
         );
-        compare(&logits(&load(&checkpoint), &ids), &expected);
+        compare(&logits(&*load(&checkpoint), &ids), &expected);
     }
 }
 
@@ -118,7 +109,7 @@ fn stories260k_writes_what_llama2c_writes() {
     .write(&path);
     let checkpoint = weights::open(&path, Dtype::Auto).unwrap();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-    let written = write(&load(&checkpoint), &tokenizer, 200);
+    let written = write(&*load(&checkpoint), &tokenizer, 200);
     assert_eq!(
         written.trim_end(),
         std::fs::read_to_string(expected).unwrap().trim_end()
@@ -126,23 +117,12 @@ fn stories260k_writes_what_llama2c_writes() {
 }
 
 /// Greedy text from BOS on, up to `steps` positions.
-fn write(model: &Llama, tokenizer: &Tokenizer, steps: usize) -> String {
-    let mut cache = model.new_cache(steps).unwrap();
+fn write(model: &dyn Model, tokenizer: &Tokenizer, steps: usize) -> String {
+    let mut sequence = model.sequence(steps).unwrap();
     let (mut text, mut stream) = (String::new(), TextStream::new(tokenizer));
-    let (mut id, mut hidden) = (tokenizer.bos().unwrap(), Hidden::default());
-    for position in 0..steps {
-        model.embed(&[id], &mut hidden).unwrap();
-        model
-            .layers(
-                0..model.config.num_layers,
-                &mut hidden,
-                position,
-                &mut cache,
-            )
-            .unwrap();
-        let mut row = Vec::new();
-        model.head(&hidden, 0, &mut row).unwrap();
-        id = argmax(&row);
+    let mut id = tokenizer.bos().unwrap();
+    for _ in 0..steps {
+        id = argmax(&forward::logits(model, &mut *sequence, &[id])[0]);
         if tokenizer.is_special(id) {
             break;
         }
@@ -168,7 +148,7 @@ fn the_bundled_model_computes_what_transformers_computes() {
     let (mut rows, mut same, mut differences) = (0, 0, Vec::new());
     for case in expected["cases"].as_array().unwrap() {
         let ids: Vec<u32> = serde_json::from_value(case["prompt"].clone()).unwrap();
-        for (ours, theirs) in logits(&model, &ids)
+        for (ours, theirs) in logits(&*model, &ids)
             .iter()
             .zip(case["rows"].as_array().unwrap())
         {

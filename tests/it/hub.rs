@@ -8,7 +8,7 @@ use skiplens::engine::loaded_model::LoadedModel;
 use skiplens::engine::loaded_model::ModelRequest;
 use skiplens::engine::weights::hub::{Hub, HubModel};
 use skiplens::engine::weights::{self, Dtype};
-use skiplens::engine::worker::{self, Command, Event};
+use skiplens::engine::worker::{self, Command, Event, ModelEvent};
 use std::path::{Path, PathBuf};
 
 /// The tiny model as files.
@@ -111,14 +111,22 @@ fn a_download_can_be_given_up_and_continued() {
         panic!("the worker is gone");
     };
     let tell = |command| worker.commands.send(command).unwrap();
-    let weights_come = |event: &Event| matches!(event, Event::Loading { stage, fraction: Some(0.1..) } if stage.ends_with("model.safetensors"));
+    let weights_come = |event: &Event| matches!(event, Event::Model(ModelEvent::Loading { stage, fraction: Some(0.1..) }) if stage.ends_with("model.safetensors"));
     tell(Command::Load(ModelRequest::default()));
     until(&weights_come);
     tell(Command::CancelLoad);
-    until(&|event| *event == Event::LoadCancelled);
+    until(&|event| *event == Event::Model(ModelEvent::Cancelled));
     tell(Command::Load(ModelRequest::default()));
-    let end = until(&|event| matches!(event, Event::Loaded(_) | Event::LoadFailed(_)));
-    assert!(matches!(end, Event::Loaded(_)), "{end:?}");
+    let end = until(&|event| {
+        matches!(
+            event,
+            Event::Model(ModelEvent::Loaded(_)) | Event::Model(ModelEvent::Failed(_))
+        )
+    });
+    assert!(
+        matches!(end, Event::Model(ModelEvent::Loaded(_))),
+        "{end:?}"
+    );
     let begun = server.begun.lock().unwrap();
     assert!(
         begun.iter().any(|from| *from > 1000),

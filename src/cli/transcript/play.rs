@@ -1,6 +1,6 @@
 //! A session played in plain coloured text.
 
-use crate::engine::worker::Event;
+use crate::engine::worker::{Event, RunEvent};
 use crate::transcript::export::{ansi, words};
 use crate::transcript::origin_style::Paint;
 use crate::transcript::{Replay, ReplayEvent, Session, text};
@@ -60,15 +60,18 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> String {
             Some(of) if !of.text.is_empty() => String::new(),
             _ => heading(*turn),
         },
-        ReplayEvent::Engine(Event::Round { round, .. }) => round
+        ReplayEvent::Engine(Event::Run(_, RunEvent::Round(round))) => round
             .kept()
             .map(|token| ansi::token(&token, paint))
             .collect(),
-        ReplayEvent::Engine(Event::Finished { stats, .. }) => {
+        ReplayEvent::Engine(Event::Run(_, RunEvent::Finished { stats, .. })) => {
             format!("\n{}\n\n", ansi::faint(&words::brief(stats), paint))
         }
-        ReplayEvent::Engine(Event::Failed { message, .. }) => {
-            format!("\n{}\n\n", ansi::faint(&text::one_line(message), paint))
+        ReplayEvent::Engine(Event::Run(_, RunEvent::Failed(failure))) => {
+            format!(
+                "\n{}\n\n",
+                ansi::faint(&text::one_line(&failure.message), paint)
+            )
         }
         ReplayEvent::Over => ansi::legend(paint),
         ReplayEvent::Restart | ReplayEvent::Engine(_) => String::new(),

@@ -2,7 +2,7 @@
 
 use super::{Costs, Decoder};
 use crate::engine::Result;
-use crate::engine::model::Hidden;
+use crate::engine::model::{Readout, Row};
 use crate::engine::sampling::Distribution;
 use std::time::Instant;
 
@@ -17,34 +17,45 @@ impl Decoder {
     /// Costs of layer, head and choice for 1 to 17 rows. Takes about as long as a hundred decode steps and uses a cache
     /// of its own.
     pub fn measure_costs(&mut self, draft_vocab: usize) -> Result<Costs> {
-        let config = self.model.config.clone();
+        let config = self.model.config();
+        let layers = config.num_layers;
         let context = CONTEXT.min(config.context_length.saturating_sub(32));
-        let mut cache = self.model.new_cache(context + 32)?;
-        let (mut embedded, mut hidden) = (Hidden::default(), Hidden::default());
-        self.model.embed(&vec![0; context], &mut hidden)?;
-        self.model
-            .layers(0..config.num_layers, &mut hidden, 0, &mut cache)?;
-        let (mut layer, mut head) = (Vec::new(), Vec::new());
+        let mut sequence = self.model.sequence(context + 32)?;
+        let row = |n: usize| Row::chain(&[0; CONTEXT][..n], context).collect::<Vec<_>>();
         let mut logits = std::mem::take(&mut self.scratch.logits);
-        for rows in ROWS {
-            self.model.embed(&vec![0; rows], &mut embedded)?;
-            let seconds = best(|| {
-                hidden.clear();
-                hidden.append(&embedded)?;
-                self.model
-                    .layers(0..config.num_layers, &mut hidden, context, &mut cache)
-            })?;
-            layer.push(seconds / config.num_layers as f64);
-            head.push(best(|| self.model.head(&embedded, 0, &mut logits))?);
+        if context > 0 {
+            let prompt: Vec<Row> = Row::chain(&[0; CONTEXT][..context], 0).collect();
+            sequence.forward(&prompt, layers)?;
+            sequence.truncate(context);
         }
-        self.model.embed(&[0], &mut embedded)?;
-        let draft_head = best(|| self.model.head(&embedded, draft_vocab, &mut logits))?;
+        let (mut layer, mut head) = (Vec::new(), Vec::new());
+        for n in ROWS {
+            let rows = row(n);
+            let slots: Vec<usize> = rows.iter().map(|row| row.slot).collect();
+            let seconds = best(|| sequence.forward(&rows, layers))?;
+            layer.push(seconds / layers as f64);
+            let readout = Readout {
+                slots: &slots,
+                depth: layers,
+                vocab: 0,
+                probed: false,
+            };
+            head.push(best(|| sequence.logits(&readout, &mut logits))?);
+        }
+        let mut readout = Readout {
+            slots: &[context],
+            depth: layers,
+            vocab: draft_vocab,
+            probed: false,
+        };
+        let draft_head = best(|| sequence.logits(&readout, &mut logits))?;
+        readout.vocab = 0;
+        sequence.logits(&readout, &mut logits)?;
         let mut distribution = Distribution::default();
-        self.model.head(&embedded, 0, &mut logits)?;
         let choice = best(|| distribution.fill(&logits, None, &Default::default()))?;
         self.scratch.logits = logits;
         Ok(Costs {
-            layers: config.num_layers,
+            layers,
             layer: between(&layer),
             head: between(&head),
             draft_head,

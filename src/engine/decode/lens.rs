@@ -1,8 +1,8 @@
 //! What every layer would have said along a text, through the final norm and the shared head (the logit lens).
 
-use super::{Decoder, LayerChoice, Phase, Round, Session, Settings, Watch};
-use crate::engine::model::Hidden;
-use crate::engine::sampling::{Distribution, History, Pick, Sampler, VocabSubset};
+use super::{Decoder, LayerChoice, Observer, Phase, Round, Session, Settings};
+use crate::engine::model::{Readout, Row};
+use crate::engine::sampling::{Distribution, Pick, Sampler, VocabSubset};
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -49,17 +49,18 @@ impl Decoder {
         session: &mut Session,
         positions: Range<usize>,
         settings: &Settings,
-        watch: &mut dyn Watch,
+        observer: &mut dyn Observer,
     ) -> Result<Vec<LensRow>> {
         if positions.start == 0 || positions.end > session.tokens().len() {
             return Err(Error::Setting(format!(
                 "there is no text at positions {positions:?}"
             )));
         }
-        self.fill(session, self.model.config.num_layers, watch)?;
+        let layers = self.model.config().num_layers;
+        self.fill_to(session, layers, positions.start - 1, observer)?;
         let mut rows = Vec::with_capacity(positions.len());
         for start in positions.clone().step_by(LENS_CHUNK) {
-            if watch.checkpoint(Phase::Verify).is_break() {
+            if observer.poll(Phase::Verify).is_break() {
                 return Err(Error::Cancelled);
             }
             rows.extend(self.lens_chunk(
@@ -71,65 +72,66 @@ impl Decoder {
         Ok(rows)
     }
 
-    /// Adds to the details of a round that has just been settled what every layer would have said at its positions.
+    /// Adds to the details of a finished round what every layer would have said at its positions.
     pub(super) fn record_layers(&mut self, session: &mut Session, round: &mut Round) -> Result<()> {
-        let end = session.tokens().len();
-        for row in self.lens(session, round.position..end, &round.settings, &mut ())? {
-            let at = row.position - round.position;
-            let last = round
-                .last
-                .as_mut()
-                .filter(|_| at == round.accepted)
-                .and_then(|last| last.detail.as_mut());
-            // The first rejected draft stands at the place of the token that was put there instead.
-            let drafted = round
-                .drafted
-                .get_mut(at)
-                .and_then(|token| token.detail.as_mut());
-            for detail in last.into_iter().chain(drafted) {
+        let (start, end) = (round.position, session.tokens().len());
+        let rows = self.lens(session, start..end, &round.settings.clone(), &mut ())?;
+        // A rejected draft stands at the place of the token that was put there instead.
+        let depths: Vec<usize> = (0..round.drafted().len())
+            .map(|node| round.depth(node))
+            .collect();
+        let accepted = round.accepted();
+        let tokens = round.tokens_mut();
+        let drafted = tokens.drafted.iter_mut().map(|token| &mut token.detail);
+        let closing = tokens.closing.iter_mut().map(|token| &mut token.detail);
+        for (detail, depth) in drafted
+            .chain(closing)
+            .zip(depths.into_iter().chain([accepted]))
+        {
+            if let (Some(detail), Some(row)) = (detail, rows.get(depth)) {
                 detail.layers.clone_from(&row.layers);
             }
         }
         Ok(())
     }
 
+    /// Runs the tokens before those of `chunk`, which follow what is cached, layer by layer.
     fn lens_chunk(
         &mut self,
         session: &mut Session,
         chunk: Range<usize>,
         settings: &Settings,
     ) -> Result<Vec<LensRow>> {
-        let first = chunk.start - 1;
-        let mut hidden = Hidden::default();
-        self.model
-            .embed(&session.tokens()[first..chunk.end - 1], &mut hidden)?;
+        let before = chunk.start - 1..chunk.end - 1;
         let row = |position: usize| LensRow {
             position,
             id: session.tokens()[position],
             layers: Vec::new(),
         };
-        let mut rows: Vec<LensRow> = chunk.clone().map(row).collect();
+        let mut lens: Vec<LensRow> = chunk.map(row).collect();
         let vocab = self.draft_vocab(settings.draft_vocab);
-        for layer in 1..=self.model.config.num_layers {
-            self.model
-                .layers(layer - 1..layer, &mut hidden, first, &mut session.cache)?;
+        let layers = self.model.config().num_layers;
+        let mut rows: Vec<Row> =
+            Row::chain(&session.tokens()[before.clone()], before.start).collect();
+        let slots: Vec<usize> = before.clone().collect();
+        let mut logits = std::mem::take(&mut self.scratch.logits);
+        for layer in 1..=layers {
+            session.sequence.forward(&rows, layer)?;
+            rows.iter_mut().for_each(|row| row.depth = layer);
             // A draft would have chosen from the draft vocabulary; the last layer is the verifier and has them all.
-            let drafts = layer < self.model.config.num_layers;
-            let vocab = vocab.as_ref().filter(|_| drafts);
-            let mut logits = std::mem::take(&mut self.scratch.logits);
-            self.model.head(
-                &hidden,
-                if vocab.is_some() {
-                    settings.draft_vocab
-                } else {
-                    0
-                },
-                &mut logits,
-            )?;
-            self.lens_choices(session, settings, layer, vocab, &mut logits, &mut rows)?;
-            self.scratch.logits = logits;
+            let vocab = vocab.as_ref().filter(|_| layer < layers);
+            let readout = Readout {
+                slots: &slots,
+                depth: layer,
+                vocab: vocab.map_or(0, |_| settings.draft_vocab),
+                probed: false,
+            };
+            session.sequence.logits(&readout, &mut logits)?;
+            self.lens_choices(session, settings, layer, vocab, &mut logits, &mut lens)?;
         }
-        Ok(rows)
+        self.scratch.logits = logits;
+        session.commit(layers, before.end);
+        Ok(lens)
     }
 
     /// Adds to each of `rows` what `layer` would have chosen there, from its logits `[rows, columns of vocab]`.
@@ -142,26 +144,21 @@ impl Decoder {
         logits: &mut [f32],
         rows: &mut [LensRow],
     ) -> Result<()> {
-        let start = rows.first().map_or(0, |row| row.position);
-        let mut history: History = session.tokens()[..start].iter().copied().collect();
+        let sampling = &settings.sampling;
         let mut distribution = Distribution::default();
         let width = logits.len() / rows.len().max(1);
         let ids = vocab.map(|vocab| vocab.ids.as_slice());
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width.max(1))) {
-            history.penalise(logits, ids, &settings.sampling);
-            distribution.fill(logits, vocab, &settings.sampling)?;
-            let sampler = Sampler {
-                sampling: &settings.sampling,
-                position: row.position,
-            };
-            let id = sampler.pick(&distribution, Pick::Verify);
+            let position = row.position;
+            session.history.penalise_at(position, logits, ids, sampling);
+            distribution.fill(logits, vocab, sampling)?;
+            let id = Sampler { sampling, position }.pick(&distribution, Pick::Verify);
             row.layers.push(LayerChoice {
                 layer,
                 id,
                 text: self.piece(id),
                 p: distribution.probability(id),
             });
-            history.push(row.id);
         }
         Ok(())
     }

@@ -2,30 +2,36 @@
 //!
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
-mod autopilot;
+mod controller;
 mod cost;
 mod decoder;
+mod draft;
 mod forecast;
+mod generate;
 mod lens;
-mod record;
+mod observer;
+mod plain;
+mod round;
+mod score;
 mod session;
 mod settings;
-mod speculative;
 mod stats;
-mod stop;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod text_output;
+mod verify;
 
-pub use autopilot::Controller;
+pub use controller::Controller;
 pub use decoder::{Decoder, Run};
 pub use forecast::{Costs, Forecast};
+pub use generate::Finished;
 pub use lens::LensRow;
-pub use record::{
-    Candidate, DraftToken, FinalToken, KeptToken, LayerChoice, Origin, Round, StopReason,
-    TokenDetail,
+pub use observer::{Observer, Phase};
+pub use round::{
+    Candidate, ClosingToken, DraftToken, KeptToken, LayerChoice, Origin, Outcome, Parent, Proposer,
+    Round, RoundToken, RoundTokens, StopReason, TokenDetail, TokenLogprobs, TopLogprob,
 };
+pub use score::TokenScore;
 pub use session::Session;
 pub use settings::{Settings, Strategy};
 pub use stats::{PositionCount, Stats};
-pub use watch::{Phase, Watch};

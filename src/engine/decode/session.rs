@@ -1,34 +1,43 @@
 //! What lasts from round to round and from turn to turn.
 
-use crate::engine::cache::KvCache;
-use crate::engine::config::LlamaConfig;
+use crate::engine::Result;
+use crate::engine::model::{Model, Row, Sequence};
 use crate::engine::sampling::History;
 
-/// The tokens so far and the cache that holds their keys and values.
+/// The tokens so far and the sequence that holds their keys and values.
 ///
 /// Between rounds every position but the last token's may be computed already; the last token waits for the next
 /// round. Layers can be computed to different positions: early-exit decoding leaves the upper ones behind, and a later
 /// full-depth round catches up.
 pub struct Session {
     pub(super) history: History,
-    pub(super) cache: KvCache,
+    pub(super) sequence: Box<dyn Sequence>,
     /// For each layer, how many positions of the history its keys and values cover.
     filled: Vec<usize>,
 }
 
 impl Session {
-    /// An empty session over `cache`, for a model of that shape.
-    pub fn new(cache: KvCache, config: &LlamaConfig) -> Self {
-        Self {
+    /// An empty session of `model`, for at most `capacity` tokens.
+    ///
+    /// # Errors
+    /// As [`Model::sequence`].
+    pub fn new(model: &dyn Model, capacity: usize) -> Result<Self> {
+        let config = model.config();
+        Ok(Self {
             history: History::new(config.vocab_size),
-            cache,
+            sequence: model.sequence(capacity)?,
             filled: vec![0; config.num_layers],
-        }
+        })
     }
 
     /// All tokens: prompt and generated.
     pub fn tokens(&self) -> &[u32] {
         self.history.tokens()
+    }
+
+    /// How many positions have keys and values in the first layer; never more than tokens.
+    pub fn cached(&self) -> usize {
+        self.sequence.len()
     }
 
     /// Makes `ids` the tokens, keeping what the cache holds of their common prefix. Returns the length of that prefix as
@@ -48,11 +57,16 @@ impl Session {
     /// Forgets all tokens from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.history.truncate(len);
+        self.forget_from(len);
+    }
+
+    /// Forgets keys and values from position `len` on, and every state; the tokens stay.
+    pub(super) fn forget_from(&mut self, len: usize) {
+        self.sequence.truncate(len);
+        let len = self.sequence.len();
         self.filled
             .iter_mut()
             .for_each(|filled| *filled = (*filled).min(len));
-        self.cache
-            .truncate(self.filled.iter().copied().max().unwrap_or(0));
     }
 
     /// How many positions all of the first `depth` layers cover.
@@ -60,14 +74,22 @@ impl Session {
         self.filled[..depth].iter().copied().min().unwrap_or(0)
     }
 
-    /// Notes that all layers cover the first `len` positions and nothing behind them is worth keeping.
-    pub(super) fn keep_filled(&mut self, len: usize) {
-        self.filled.fill(len);
-        self.cache.truncate(len);
+    /// Keeps the positions before `len`, of which those in flight ran the first `depth` layers.
+    pub(super) fn commit(&mut self, depth: usize, len: usize) {
+        self.sequence.truncate(len);
+        self.filled[..depth].fill(len);
     }
 
-    /// Notes that `layers` now cover the first `len` positions.
-    pub(super) fn mark_filled(&mut self, layers: std::ops::Range<usize>, len: usize) {
-        self.filled[layers].fill(len);
+    /// The row of the last token, which has run no layer and follows all that is cached.
+    pub(super) fn last_row(&self) -> Row {
+        let at = self.history.len().saturating_sub(1);
+        let token = self.tokens().get(at).copied().unwrap_or_default();
+        Row {
+            token,
+            position: at,
+            slot: at,
+            ancestors: crate::engine::model::Ancestors::Chain,
+            depth: 0,
+        }
     }
 }

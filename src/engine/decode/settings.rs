@@ -38,6 +38,9 @@ pub struct Settings {
     pub max_steps: usize,
     /// Record the alternatives and what every layer would have said, for the inspector.
     pub detail: bool,
+    /// Record the log-probability of every generated token, and of so many of the likeliest beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<usize>,
     pub sampling: Sampling,
     /// Generation ends when the text holds one of these; they may span tokens.
     pub stop_strings: Vec<String>,
@@ -56,6 +59,7 @@ impl Default for Settings {
             kvq_reuse: true,
             max_steps: 512,
             detail: false,
+            logprobs: None,
             sampling: Sampling::default(),
             stop_strings: Vec::new(),
             stop_token_ids: Vec::new(),

@@ -43,24 +43,24 @@ impl Stats {
         self.rounds += 1;
         self.speculated_rounds += usize::from(round.speculated());
         self.tokens += round.len();
-        self.drafted += round.drafted.len();
-        self.accepted += round.accepted;
+        self.drafted += round.drafted().len();
+        self.accepted += round.accepted();
         self.draft_seconds += round.draft_seconds;
         self.verify_seconds += round.verify_seconds;
         self.count_positions(round);
     }
 
-    /// The verifier comes to the accepted drafts and to the first rejected one.
     fn count_positions(&mut self, round: &Round) {
-        let (drafted, counted) = (round.drafted.len(), self.by_position.len());
-        let verified = drafted.min(round.accepted + 1);
-        self.by_position.reserve(drafted.saturating_sub(counted));
-        if counted < verified {
-            self.by_position.resize(verified, PositionCount::default());
-        }
-        for (position, count) in self.by_position[..verified].iter_mut().enumerate() {
+        // At once for all that was drafted: the list is then as long as drafts get.
+        let more = round.drafted().len().saturating_sub(self.by_position.len());
+        self.by_position.reserve(more);
+        for (position, accepted) in round.verified().enumerate() {
+            if self.by_position.len() <= position {
+                self.by_position.push(PositionCount::default());
+            }
+            let count = &mut self.by_position[position];
             count.verified += 1;
-            count.accepted += usize::from(position < round.accepted);
+            count.accepted += usize::from(accepted);
         }
     }
 

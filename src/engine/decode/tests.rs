@@ -2,17 +2,21 @@
 //! and however they change on the way, the tokens are those of plain autoregressive decoding, bit for bit.
 
 mod cancelling;
+mod planned;
 mod rejection;
+mod scores;
+mod stops;
 
 use super::*;
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::model::{Llama, random};
+use crate::engine::model::{self, random};
 use crate::engine::sampling::{Coupling, Sampling};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy as Generate, any, prop, prop_assert_eq, prop_oneof, proptest,
 };
+use std::sync::Arc;
 
 const VOCAB: usize = 61;
 
@@ -41,7 +45,7 @@ fn config(
 
 fn decoder(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
     let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
-    let model = Llama::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
+    let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
     Decoder::new(model, None, vec![2])
 }
 
@@ -106,6 +110,7 @@ fn rounds(
     let mut rounds = Vec::new();
     while run.stop().is_none() {
         change(rounds.len(), &mut settings);
+        let settings = Arc::new(settings.clone());
         rounds.push(
             decoder
                 .round(&mut session, &mut run, &settings, &mut ())
@@ -141,13 +146,13 @@ fn autoregressive(settings: &Settings) -> Settings {
 fn check_record(rounds: &[Round]) {
     for (index, round) in rounds.iter().enumerate() {
         assert_eq!(round.index, index);
-        assert_eq!(round.drafted.len(), round.accepted + round.rejected());
-        assert!(round.drafted.len() <= round.settings.num_speculations);
+        assert_eq!(round.drafted().len(), round.accepted() + round.rejected());
+        assert!(round.drafted().len() <= round.settings.num_speculations);
         assert!(
             round
-                .drafted
+                .drafted()
                 .iter()
-                .all(|token| (0.0..=1.0).contains(&token.p_draft))
+                .all(|token| token.p_draft.is_some_and(|p| (0.0..=1.0).contains(&p)))
         );
         assert!(!round.is_empty());
         assert_eq!(round.stop.is_some(), index + 1 == rounds.len());
@@ -202,7 +207,7 @@ proptest! {
         let first = Settings { strategy: first_strategy, ..settings.clone() };
         let mut run = decoder.begin(&mut session, &prompt, &first, &mut ()).unwrap();
         while run.stop().is_none() {
-            decoder.round(&mut session, &mut run, &first, &mut ()).unwrap();
+            decoder.round(&mut session, &mut run, &Arc::new(first.clone()), &mut ()).unwrap();
         }
         let mut next: Vec<u32> = session.tokens().to_vec();
         next.truncate(keep.max(1));
@@ -210,7 +215,7 @@ proptest! {
         let mut run = decoder.begin(&mut session, &next, &settings, &mut ()).unwrap();
         let mut got = Vec::new();
         while run.stop().is_none() {
-            got.push(decoder.round(&mut session, &mut run, &settings, &mut ()).unwrap());
+            got.push(decoder.round(&mut session, &mut run, &Arc::new(settings.clone()), &mut ()).unwrap());
         }
         let want = rounds(&mut decoder, &next, &autoregressive(&settings), |_, _| {});
         prop_assert_eq!(tokens(&got), tokens(&want));
@@ -237,7 +242,7 @@ fn early_exit_is_what_a_draft_would_have_written() {
         ..settings
     };
     let first = &rounds(&mut decoder, &[5, 6, 7], &speculative, |_, _| {})[0];
-    let drafted: Vec<u32> = first.drafted.iter().map(|token| token.id).collect();
+    let drafted: Vec<u32> = first.drafted().iter().map(|token| token.id).collect();
     assert_eq!(drafted, early[..drafted.len()]);
 }
 

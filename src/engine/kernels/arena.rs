@@ -1,7 +1,8 @@
 //! Memory for weights.
 
 use super::LINE;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use crate::engine::{Result, memory};
+use std::alloc::{Layout, alloc, dealloc};
 use std::sync::Arc;
 
 /// Most bytes of a slab; smaller ones come first, so that small models take little.
@@ -30,23 +31,23 @@ unsafe impl Send for Slab {}
 unsafe impl Sync for Slab {}
 
 impl Slab {
-    fn new(size: usize) -> Self {
+    fn new(size: usize) -> Result<Self> {
         let align = if size < HUGE { LINE } else { HUGE };
+        let fails = || memory::out_of_memory(size as u64, "a part of the weights");
+        memory::check(size as u64, "a part of the weights")?;
         // A size that no layout holds is one that no memory holds.
-        let Ok(layout) = Layout::from_size_align(size.max(LINE), align) else {
-            handle_alloc_error(Layout::new::<[u8; LINE]>());
-        };
+        let layout = Layout::from_size_align(size.max(LINE), align).map_err(|_| fails())?;
         // SAFETY: the size is not 0.
         let start = unsafe { alloc(layout) };
         if start.is_null() {
-            handle_alloc_error(layout);
+            return Err(fails());
         }
         #[cfg(target_os = "linux")]
         if size >= HUGE {
             // SAFETY: whole pages of this allocation. Without huge pages things are only slower.
             unsafe { libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE) };
         }
-        Self { start, layout }
+        Ok(Self { start, layout })
     }
 }
 
@@ -59,14 +60,17 @@ impl Drop for Slab {
 
 impl Arena {
     /// `len` zeros.
-    pub fn zeros(&mut self, len: usize) -> Buffer {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) where the machine lacks the memory.
+    pub fn zeros(&mut self, len: usize) -> Result<Buffer> {
         let size = len.next_multiple_of(LINE);
         let room = self
             .slab
             .as_ref()
             .map_or(0, |slab| slab.layout.size() - self.used);
         if size > room || self.slab.is_none() {
-            let slab = Slab::new(size.max(self.total.clamp(HUGE / 32, SLAB)));
+            let slab = Slab::new(size.max(self.total.clamp(HUGE / 32, SLAB)))?;
             self.total += slab.layout.size();
             self.slab = Some(Arc::new(slab));
             self.used = 0;
@@ -79,11 +83,11 @@ impl Arena {
         // SAFETY: as above; no one else has this part.
         unsafe { start.write_bytes(0, size) };
         self.used += size;
-        Buffer {
+        Ok(Buffer {
             start,
             len,
             _slab: slab,
-        }
+        })
     }
 }
 
@@ -123,7 +127,10 @@ mod tests {
     fn buffers_are_apart_and_aligned() {
         let mut arena = Arena::default();
         let sizes = [1, 64, 65, 0, 100_000, 5 << 20, 3];
-        let mut buffers: Vec<Buffer> = sizes.iter().map(|&size| arena.zeros(size)).collect();
+        let mut buffers: Vec<Buffer> = sizes
+            .iter()
+            .map(|&size| arena.zeros(size).unwrap())
+            .collect();
         drop(arena);
         for (i, buffer) in buffers.iter_mut().enumerate() {
             assert!(

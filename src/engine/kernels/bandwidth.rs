@@ -10,9 +10,9 @@ const PIECE: usize = 256 << 10;
 /// Bytes by which memory is asked for before it is needed, as the products do.
 const AHEAD: usize = 8 << 10;
 
-/// Bytes a second that the team reads from memory: the best of `times` passes.
-pub fn read_bandwidth(team: &Team, level: Level, times: usize) -> f64 {
-    let mut data = Arena::default().zeros(SIZE);
+/// Bytes a second that the team reads from memory: the best of `times` passes. None where there is no memory to read.
+pub fn read_bandwidth(team: &Team, level: Level, times: usize) -> Option<f64> {
+    let mut data = Arena::default().zeros(SIZE).ok()?;
     data.fill(1);
     let pass = || {
         let (start, total) = (Instant::now(), AtomicU64::new(0));
@@ -26,7 +26,7 @@ pub fn read_bandwidth(team: &Team, level: Level, times: usize) -> f64 {
         std::hint::black_box(total);
         SIZE as f64 / start.elapsed().as_secs_f64()
     };
-    (0..times.max(1)).map(|_| pass()).fold(0.0, f64::max)
+    Some((0..times.max(1)).map(|_| pass()).fold(0.0, f64::max))
 }
 
 /// Adds up all bytes as if they were f32, a multiple of 256 of them.

@@ -68,7 +68,7 @@ mod tests;
 
 pub use acts::{Acts, ActsView};
 pub use arena::Arena;
-pub use attention::{Attention, Merge, PAGE, Page, Queries, SCORES, attend, merge};
+pub use attention::{Attention, Merge, PAGE, Page, Queries, SCORES, Tail, attend, merge};
 pub use bandwidth::read_bandwidth;
 pub use level::Level;
 pub use math::{copy, swiglu};

@@ -48,29 +48,35 @@ impl Packed {
             );
             return Err(Error::Model(message));
         }
-        let mut packed = Self::empty(dtype, form, rows, cols, arena);
+        let mut packed = Self::empty(dtype, form, rows, cols, arena)?;
         for (row, bytes) in data.chunks_exact(row_bytes).enumerate() {
             packed.set_row(row, bytes);
         }
         Ok(packed)
     }
 
-    fn empty(dtype: GgmlDType, form: Form, rows: usize, cols: usize, arena: &mut Arena) -> Self {
+    fn empty(
+        dtype: GgmlDType,
+        form: Form,
+        rows: usize,
+        cols: usize,
+        arena: &mut Arena,
+    ) -> Result<Self> {
         let panels = rows.div_ceil(LANES);
         let units = if form.is_dense() { cols } else { cols / BLOCK };
         let bytes = panels * units * form.unit();
-        let data = arena.zeros(bytes);
+        let data = arena.zeros(bytes)?;
         let mut scales =
             |has: bool, parts| Scales::zeros(panels, if has { units } else { 0 }, parts, arena);
-        Self {
+        Ok(Self {
             rows,
             cols,
             dtype,
             form,
             data,
-            scales: scales(!form.is_dense(), form.parts()),
-            mins: scales(form.has_mins(), form.parts()),
-        }
+            scales: scales(!form.is_dense(), form.parts())?,
+            mins: scales(form.has_mins(), form.parts())?,
+        })
     }
 
     /// 16-row panels.
@@ -192,14 +198,17 @@ impl Packed {
     }
 
     /// A matrix of the rows `ids`, in that order; ids are below `rows`.
-    pub fn gather(&self, ids: &[u32]) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the machine lacks the memory.
+    pub fn gather(&self, ids: &[u32]) -> Result<Self> {
         let mut to = Self::empty(
             self.dtype,
             self.form,
             ids.len(),
             self.cols,
             &mut Arena::default(),
-        );
+        )?;
         let (units, unit) = (self.units(), self.form.unit());
         let size = if matches!(self.form, Form::F16 | Form::Bf16) {
             2
@@ -237,6 +246,6 @@ impl Packed {
                 }
             }
         }
-        to
+        Ok(to)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::arena::{Arena, Buffer};
 use super::{LANES, simd::Simd};
+use crate::engine::Result;
 use half::f16;
 
 /// Blocks of a super-block, which share the f16 that their scales are multiples of.
@@ -43,17 +44,17 @@ const fn super_bytes(parts: usize) -> usize {
 
 impl Scales {
     /// Zeros for `panels` of `units` blocks, which are whole super-blocks if `parts` is not 0.
-    pub fn zeros(panels: usize, units: usize, parts: usize, arena: &mut Arena) -> Self {
+    pub fn zeros(panels: usize, units: usize, parts: usize, arena: &mut Arena) -> Result<Self> {
         let panel = if parts == 0 {
             units * LINE
         } else {
             units / SUPER * super_bytes(parts)
         };
-        Self {
+        Ok(Self {
             units,
             parts,
-            data: arena.zeros(panels * panel),
-        }
+            data: arena.zeros(panels * panel)?,
+        })
     }
 
     pub fn bytes(&self) -> usize {

@@ -130,7 +130,7 @@ proptest! {
     fn rows_read_back_are_those_of_candle(kind in 0..11usize, rows in 1..40usize, seed: u64) {
         let (w, plain) = matrix(DTYPES[kind], rows, 256, seed);
         let ids: Vec<u32> = (0..rows as u32).rev().collect();
-        let gathered = w.gather(&ids);
+        let gathered = w.gather(&ids).unwrap();
         let mut out = vec![0.0; 256];
         for row in 0..rows {
             w.row(row, &mut out);
@@ -167,7 +167,7 @@ proptest! {
         let chunks = dim.div_ceil(LANES);
         // Something else lies before the keys, and between them and the values.
         let (keys, values) = (5, 5 + PAGE * dim + 3);
-        let pages: Vec<Page> = (0..pages).map(|_| Page::zeros(values + PAGE * chunks * LANES)).collect();
+        let pages: Vec<Page> = (0..pages).map(|_| Page::zeros(values + PAGE * chunks * LANES).unwrap()).collect();
         for (at, (k, v)) in k.chunks_exact(dim).zip(v.chunks_exact(dim)).enumerate() {
             let (page, at) = (at / PAGE, at % PAGE);
             for d in 0..dim {
@@ -187,9 +187,9 @@ proptest! {
             let reached = (positions + part.len() - 1).div_ceil(PAGE);
             let (mut scores, mut sums) = (vec![f32::NAN; SCORES], vec![f32::NAN; reached * queries.sums()]);
             for (index, sums) in sums.chunks_exact_mut(queries.sums()).enumerate() {
-                let (page, start, scores) = (&pages[index], index * PAGE, &mut scores);
+                let (pages, start, tail, scores) = (&pages, index * PAGE, Tail::NONE, &mut scores);
                 // SAFETY: the pages hold the positions, and no one else is here.
-                unsafe { attend(level, Attention { queries, q, page, start, keys, values, scores, sums }) };
+                unsafe { attend(level, Attention { queries, q, pages, start, tail, keys, values, scores, sums }) };
             }
             // SAFETY: no one else is here.
             unsafe { merge(level, Merge { queries, sums: &sums, out: Shared::new(&mut out) }) };

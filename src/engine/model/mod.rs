@@ -1,293 +1,84 @@
-//! The Llama: embed, layers by range, head.
+//! The Llama behind a seam: a [`Model`] holds the weights, a [`Sequence`] one text's keys, values and states.
 //!
-//! Two bodies compute the same. The CPU's runs its own kernels over plain buffers and allocates nothing once they are
-//! there; the other runs candle's operations over tensors on any device of candle. What passes between the stages,
-//! [`Hidden`] and [`KvCache`], is kept in the form that the body at work wants.
+//! A back end owns how all of that is kept. The CPU's runs its own kernels over plain buffers and allocates nothing once
+//! they are there; candle's runs tensors on any of candle's devices. A further back end adds a folder here and an arm in
+//! [`load`].
 
+mod candle;
 mod cpu;
-mod device;
-mod hidden;
+mod draft_order;
 mod load;
+mod plan;
 pub mod random;
 mod rope;
-mod step;
+mod row;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::cache::{KvCache, Store};
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Level, Packed, physical_cores};
+use crate::engine::kernels::{Level, physical_cores};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
+use candle_core::Device;
 use candle_core::quantized::GgmlDType;
-use candle_core::{Device, DeviceLocation, Tensor};
-use cpu::CpuLlama;
-pub(crate) use device::CacheTensors;
-use device::{DeviceLlama, Kind};
-pub use hidden::Hidden;
-use hidden::{States, elsewhere};
 use std::collections::BTreeMap;
-use std::ops::Range;
+
+pub use candle::CandleModel;
+pub use cpu::CpuModel;
+pub use draft_order::DraftOrder;
+pub use plan::{Plan, PlannedRound};
+pub use row::{Ancestors, Readout, Row};
 
 /// A Llama whose layers can be run by ranges.
-pub struct Llama {
-    pub config: LlamaConfig,
-    body: Body,
-    /// Token ids by the column of a reduced head.
-    draft_order: Vec<u32>,
-    /// Whether `draft_order` is the vocabulary's own order, whose rows need no copy.
-    draft_is_prefix: bool,
-}
+pub trait Model: Send {
+    fn config(&self) -> &LlamaConfig;
 
-/// Who computes.
-enum Body {
-    Cpu(Box<CpuLlama>),
-    Device(Box<DeviceLlama>),
-}
+    /// An empty sequence with room for `capacity` positions, which takes memory as it is filled.
+    ///
+    /// # Errors
+    /// Where `capacity` is 0. One beyond the model's context is cut to it.
+    fn sequence(&self, capacity: usize) -> Result<Box<dyn Sequence>>;
 
-impl Llama {
-    /// Reads and packs all weights; `progress` is called with the share that is done. `threads` is how many the CPU
-    /// kernels use, none for the physical cores.
-    pub fn load(
-        checkpoint: &Checkpoint,
-        device: &Device,
-        threads: Option<usize>,
-        progress: &mut dyn FnMut(f32),
-    ) -> Result<Self> {
-        if device.is_cpu() {
-            let threads = threads.unwrap_or_else(physical_cores);
-            return Self::load_cpu(checkpoint, threads, Level::detect(), progress);
-        }
-        Self::load_tensors(checkpoint, device, progress)
+    /// In which order a reduced head takes tokens.
+    fn draft_order(&self) -> &DraftOrder;
+
+    /// Gives the reduced head another order. Its rows are kept a second time where it is not that of the ids.
+    ///
+    /// # Errors
+    /// Where the order does not fit, memory is lacking, or a sequence of this model is in use.
+    fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()>;
+
+    /// Type and size of every matrix.
+    fn matrices(&self) -> Vec<MatrixInfo>;
+
+    /// `cpu×2`, `cuda`, `metal`.
+    fn device_name(&self) -> String;
+
+    /// Bytes of weights that one decode step reads.
+    fn step_bytes(&self) -> u64 {
+        self.weight_bytes()
     }
 
-    /// As [`Llama::load`] for candle's own operations, on any of its devices. A row's result may depend on its
-    /// neighbours there.
-    pub fn load_tensors(
-        checkpoint: &Checkpoint,
-        device: &Device,
-        progress: &mut dyn FnMut(f32),
-    ) -> Result<Self> {
-        load::check(&checkpoint.config)?;
-        let body = DeviceLlama::load(checkpoint, device, progress)?;
-        Ok(Self::new(
-            checkpoint.config.clone(),
-            Body::Device(Box::new(body)),
-        ))
+    /// SIMD level of the kernels; none where they are not the CPU's.
+    fn simd(&self) -> Option<&'static str> {
+        None
     }
 
-    /// As [`Llama::load`] for the CPU kernels at a level of SIMD.
-    pub fn load_cpu(
-        checkpoint: &Checkpoint,
-        threads: usize,
-        level: Level,
-        progress: &mut dyn FnMut(f32),
-    ) -> Result<Self> {
-        load::check(&checkpoint.config)?;
-        let body = CpuLlama::load(checkpoint, level, threads, progress)?;
-        Ok(Self::new(
-            checkpoint.config.clone(),
-            Body::Cpu(Box::new(body)),
-        ))
-    }
-
-    fn new(config: LlamaConfig, body: Body) -> Self {
-        let draft_order = (0..config.vocab_size as u32).collect();
-        Self {
-            config,
-            body,
-            draft_order,
-            draft_is_prefix: true,
-        }
-    }
-
-    /// An empty cache for at most `capacity` positions, which grows as it is filled.
-    pub fn new_cache(&self, capacity: usize) -> Result<KvCache> {
-        if capacity == 0 {
-            return Err(Error::Setting(
-                "a cache needs room for at least one position".into(),
-            ));
-        }
-        let capacity = capacity.min(self.config.context_length);
-        Ok(KvCache::new(
-            capacity,
-            match &self.body {
-                Body::Cpu(body) => Store::Pages(body.pages()),
-                Body::Device(body) => Store::Tensors(body.cache()),
-            },
-        ))
-    }
-
-    /// Puts the embeddings of tokens into `hidden`, a row for each, in place of what was there. Fails on ids outside of
-    /// the vocabulary.
-    pub fn embed(&self, ids: &[u32], hidden: &mut Hidden) -> Result<()> {
-        if let Some(id) = ids
-            .iter()
-            .find(|&&id| id as usize >= self.config.vocab_size)
-        {
-            return Err(Error::Setting(format!(
-                "token {id} is not among the {} of the model",
-                self.config.vocab_size
-            )));
-        }
-        match &self.body {
-            Body::Cpu(body) => body.embed(ids, hidden.buffer(ids.len(), self.config.hidden_size)),
-            Body::Device(body) => hidden.set_tensor(body.embed(ids)?)?,
-        }
-        Ok(())
-    }
-
-    /// Runs layers `range` in place over `hidden`, whose n rows stand at positions `start..start + n`; keys and values
-    /// are written there. Fails if the cache has no room, or holds fewer than `start` positions.
-    pub fn layers(
-        &self,
-        range: Range<usize>,
-        hidden: &mut Hidden,
-        start: usize,
-        cache: &mut KvCache,
-    ) -> Result<()> {
-        self.check_width(hidden)?;
-        if range.start > range.end || range.end > self.config.num_layers {
-            return Err(Error::Setting(format!(
-                "this model has no layers {range:?}"
-            )));
-        }
-        if hidden.is_empty() || range.is_empty() {
-            return Ok(());
-        }
-        cache.extend(start, hidden.rows())?;
-        match (&self.body, &mut hidden.states, &mut cache.store) {
-            (Body::Cpu(body), States::Rows(rows), Store::Pages(pages)) => {
-                body.layers(range, rows, start, pages)
-            }
-            (Body::Device(body), States::Tensors(_), Store::Tensors(tensors)) => {
-                let passed = body.layers(range, &hidden.tensor()?, start, tensors)?;
-                hidden.set_tensor(passed)?;
-            }
-            _ => return Err(elsewhere()),
-        }
-        Ok(())
-    }
-
-    /// Final norm and LM head over all n rows of `hidden`: logits row by row in `out`, which becomes `n * width` long.
-    /// `vocab` is 0 for the whole vocabulary, else how many tokens of the draft order to compute.
-    pub fn head(&self, hidden: &Hidden, vocab: usize, out: &mut Vec<f32>) -> Result<()> {
-        self.check_width(hidden)?;
-        let width = self.head_width(vocab);
-        out.resize(hidden.rows() * width, 0.0);
-        if hidden.is_empty() {
-            return Ok(());
-        }
-        match (&self.body, &hidden.states) {
-            (Body::Cpu(body), States::Rows(rows)) => {
-                body.head(rows, vocab > 0 && !self.draft_is_prefix, width, out);
-            }
-            (Body::Device(body), States::Tensors(_)) => {
-                let mut logits = body.head(&hidden.tensor()?)?;
-                if width < self.config.vocab_size || vocab > 0 {
-                    logits = logits
-                        .index_select(&Tensor::new(self.draft_ids(vocab), logits.device())?, 1)?;
-                }
-                out.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
-            }
-            _ => return Err(elsewhere()),
-        }
-        Ok(())
-    }
-
-    fn check_width(&self, hidden: &Hidden) -> Result<()> {
-        let width = hidden.width()?;
-        if !hidden.is_empty() && width != self.config.hidden_size {
-            return Err(Error::Setting(format!(
-                "hidden states of {width} elements do not fit this model"
-            )));
-        }
-        Ok(())
-    }
-
-    /// How many logits [`Llama::head`] gives for each row.
-    pub fn head_width(&self, vocab: usize) -> usize {
-        if vocab == 0 {
-            self.config.vocab_size
-        } else {
-            vocab.min(self.draft_order.len())
-        }
-    }
-
-    /// Token ids of the columns of a head reduced to `vocab`; 0 is not reduced, and gives nothing.
-    pub fn draft_ids(&self, vocab: usize) -> &[u32] {
-        &self.draft_order[..vocab.min(self.draft_order.len())]
-    }
-
-    /// The order in which a reduced head takes tokens, most frequent first; it may leave tokens out. Their rows are
-    /// packed a second time. Without it the order is that of the ids, which for BPE are the most frequent merges.
-    pub fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()> {
-        if order.is_empty()
-            || order
-                .iter()
-                .any(|&id| id as usize >= self.config.vocab_size)
-        {
-            return Err(Error::Setting(
-                "the order of the draft vocabulary must name tokens of the model".into(),
-            ));
-        }
-        self.draft_is_prefix = order.iter().enumerate().all(|(i, &id)| i == id as usize);
-        if let (false, Body::Cpu(body)) = (self.draft_is_prefix, &mut self.body) {
-            body.set_draft_order(&order);
-        }
-        self.draft_order = order;
-        Ok(())
-    }
-
-    /// The CPU kernels, where they compute.
-    fn cpu(&self) -> Option<&CpuLlama> {
-        match &self.body {
-            Body::Cpu(body) => Some(body),
-            Body::Device(_) => None,
-        }
-    }
-
-    /// Type, number of weights and bytes of every matrix.
-    fn kinds(&self) -> Vec<Kind> {
-        match &self.body {
-            Body::Device(body) => body.kinds.clone(),
-            Body::Cpu(body) => {
-                let kind = |w: &Packed| Kind {
-                    dtype: w.dtype,
-                    weights: w.rows * w.cols,
-                    bytes: w.bytes(),
-                };
-                body.matrices().map(kind).collect()
-            }
-        }
+    /// Bytes a second that the threads of the kernels read from memory; none where that is not measured. Takes a moment.
+    fn read_bandwidth(&self) -> Option<f64> {
+        None
     }
 
     /// Bytes that the weights take in memory.
-    pub fn weight_bytes(&self) -> u64 {
-        self.kinds().iter().map(|kind| kind.bytes).sum()
-    }
-
-    /// Bytes of weights that one decode step reads.
-    pub fn step_bytes(&self) -> u64 {
-        self.cpu()
-            .map_or_else(|| self.weight_bytes(), CpuLlama::step_bytes)
-    }
-
-    /// Bytes a second that the threads of the CPU kernels read from memory; none on other devices. Takes a moment.
-    pub fn read_bandwidth(&self) -> Option<f64> {
-        self.cpu().map(CpuLlama::read_bandwidth)
-    }
-
-    /// SIMD level of the CPU kernels; none on other devices.
-    pub fn simd(&self) -> Option<&'static str> {
-        self.cpu().map(|body| body.level().name())
+    fn weight_bytes(&self) -> u64 {
+        self.matrices().iter().map(|matrix| matrix.bytes).sum()
     }
 
     /// Type of most of the weights: `q8_0`, `f16`, …
-    pub fn dtype_name(&self) -> String {
+    fn dtype_name(&self) -> String {
         let mut counts = BTreeMap::<String, usize>::new();
-        for kind in self.kinds() {
-            *counts.entry(dtype_name(kind.dtype)).or_default() += kind.weights;
+        for matrix in self.matrices() {
+            *counts.entry(dtype_name(matrix.dtype)).or_default() += matrix.weights;
         }
         counts
             .into_iter()
@@ -295,18 +86,140 @@ impl Llama {
             .map(|(name, _)| name)
             .unwrap_or_default()
     }
+}
 
-    /// `cpu×2`, `cuda`, `metal`.
-    pub fn device_name(&self) -> String {
-        match &self.body {
-            Body::Cpu(body) => format!("cpu×{}", body.threads()),
-            Body::Device(body) => match body.device.location() {
-                DeviceLocation::Cpu => "cpu".into(),
-                DeviceLocation::Cuda { .. } => "cuda".into(),
-                DeviceLocation::Metal { .. } => "metal".into(),
-            },
-        }
+/// Keys, values and states of one text.
+///
+/// The first [`len`](Self::len) positions are kept: they lie in the slots of their numbers, and only their keys and
+/// values are held. Rows in flight take slots from there on; their states stay with them from pass to pass, so that
+/// verify continues where drafting left off. [`keep`](Self::keep) chooses among them, and
+/// [`truncate`](Self::truncate) ends their flight.
+pub trait Sequence: Send {
+    /// Positions kept.
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
+
+    /// Positions that can be held.
+    fn capacity(&self) -> usize;
+
+    /// Brings all rows, in ascending order of their slots, to the first `to` layers, in one pass whatever depths they come
+    /// from. Keys and values are written in the layers that are run.
+    ///
+    /// # Errors
+    /// Where a token is not of the vocabulary, a slot is kept or does not fit, a row is deeper than `to` or has no state at
+    /// its depth, the model has fewer layers, or memory is lacking.
+    fn forward(&mut self, rows: &[Row], to: usize) -> Result<()>;
+
+    /// Final norm and LM head: logits `[slots, width]` in `out`, which takes that length.
+    ///
+    /// # Errors
+    /// Where a slot holds no state.
+    fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
+
+    /// Keeps, of the rows in flight, those at `path`, slots in ascending order: keys, values and states move to the slots
+    /// from [`len`](Self::len) on. The others are forgotten.
+    ///
+    /// # Errors
+    /// Where a slot holds no row, or the order is another.
+    fn keep(&mut self, path: &[usize]) -> Result<()>;
+
+    /// Keeps the positions before `len`, kept already or in flight, and forgets all others and every state.
+    fn truncate(&mut self, len: usize);
+
+    /// Keeps a copy of the states that rows have after that many layers, for [`Readout::probed`]; none ends it.
+    fn probe(&mut self, layer: Option<usize>);
+
+    /// A whole round without the host; none where this back end, or this plan, wants it step by step.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    fn round(&mut self, plan: &Plan) -> Result<Option<PlannedRound>> {
+        let _ = plan;
+        Ok(None)
+    }
+}
+
+/// Type and size of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatrixInfo {
+    pub dtype: GgmlDType,
+    pub weights: usize,
+    pub bytes: u64,
+}
+
+/// Reads all weights for a device; `progress` is called with the share that is done. `threads` is how many the CPU
+/// kernels use, none for the physical cores.
+///
+/// # Errors
+/// Where the checkpoint is not of a Llama that can be run, or memory is lacking.
+pub fn load(
+    checkpoint: &Checkpoint,
+    device: &Device,
+    threads: Option<usize>,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Box<dyn Model>> {
+    if device.is_cpu() {
+        let threads = threads.unwrap_or_else(physical_cores);
+        let model = CpuModel::load(checkpoint, threads, Level::detect(), progress)?;
+        return Ok(Box::new(model));
+    }
+    Ok(Box::new(CandleModel::load(checkpoint, device, progress)?))
+}
+
+/// Checks that rows can run on a model of that shape to layer `to`, in a sequence that keeps `len` of `capacity`
+/// positions.
+fn check_rows(
+    rows: &[Row],
+    to: usize,
+    config: &LlamaConfig,
+    len: usize,
+    capacity: usize,
+) -> Result<()> {
+    let layers = config.num_layers;
+    if to > layers {
+        return Err(Error::Setting(format!(
+            "this model has {layers} layers, not {to}"
+        )));
+    }
+    let mut next = len;
+    for row in rows {
+        let &Row {
+            token,
+            position,
+            slot,
+            ancestors,
+            depth,
+        } = row;
+        if token as usize >= config.vocab_size {
+            let size = config.vocab_size;
+            return Err(Error::Setting(format!(
+                "token {token} is not among the {size} of the model"
+            )));
+        }
+        if slot < len || slot >= capacity || position > slot {
+            return Err(Error::Setting(format!(
+                "slot {slot} for position {position} does not fit a sequence that keeps {len} of {capacity} positions"
+            )));
+        }
+        let sound = depth <= to
+            && match ancestors {
+                Ancestors::Chain => position == slot,
+                Ancestors::Tree(mask) => {
+                    let own = slot - len;
+                    own < Ancestors::MAX_NODES
+                        && mask >> own == 0
+                        && position == len + mask.count_ones() as usize
+                }
+            };
+        if !sound || slot < next {
+            return Err(Error::Setting(format!("a row that cannot be: {row:?}")));
+        }
+        next = slot + 1;
+    }
+    Ok(())
 }
 
 /// `Q4K` is `q4_k` to people.

@@ -2,13 +2,13 @@
 
 mod reference;
 
-use super::{Hidden, Llama, random};
-use crate::engine::cache::KvCache;
+use super::{Ancestors, CandleModel, CpuModel, Model, Readout, Row, Sequence, random};
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::kernels::Level;
 use crate::engine::weights::Checkpoint;
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
+use proptest::prelude::*;
 use reference::Reference;
 
 pub fn config(tie: bool) -> LlamaConfig {
@@ -53,8 +53,18 @@ fn odd() -> LlamaConfig {
     }
 }
 
-pub fn load(checkpoint: &Checkpoint) -> Llama {
-    Llama::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap()
+pub fn load(checkpoint: &Checkpoint) -> Box<dyn Model> {
+    super::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap()
+}
+
+fn load_cpu(checkpoint: &Checkpoint, threads: usize, level: Level) -> CpuModel {
+    CpuModel::load(checkpoint, threads, level, &mut |_| ()).unwrap()
+}
+
+/// Every back end over the same weights.
+fn back_ends(checkpoint: &Checkpoint) -> [Box<dyn Model>; 2] {
+    let candle = CandleModel::load(checkpoint, &Device::Cpu, &mut |_| ()).unwrap();
+    [load(checkpoint), Box::new(candle)]
 }
 
 pub fn all_dtypes() -> Vec<(GgmlDType, LlamaConfig)> {
@@ -73,26 +83,47 @@ fn ids(n: usize, config: &LlamaConfig) -> Vec<u32> {
         .collect()
 }
 
-fn embed(llama: &Llama, ids: &[u32]) -> Hidden {
-    let mut hidden = Hidden::default();
-    llama.embed(ids, &mut hidden).unwrap();
-    hidden
+/// Logits of rows in flight.
+fn read(sequence: &mut dyn Sequence, rows: &[Row], depth: usize, vocab: usize) -> Vec<f32> {
+    let slots: Vec<usize> = rows.iter().map(|row| row.slot).collect();
+    let readout = Readout {
+        slots: &slots,
+        depth,
+        vocab,
+        probed: false,
+    };
+    let mut out = Vec::new();
+    sequence.logits(&readout, &mut out).unwrap();
+    out
 }
 
-/// Logits of all positions, computed in chunks of the given sizes.
-fn logits(llama: &Llama, cache: &mut KvCache, ids: &[u32], chunks: &[usize]) -> Vec<f32> {
-    let (mut all, mut out, mut start, mut i) = (Vec::new(), Vec::new(), 0, 0);
-    while start < ids.len() {
-        let n = chunks[i % chunks.len()].min(ids.len() - start);
-        let mut hidden = embed(llama, &ids[start..start + n]);
-        llama
-            .layers(0..llama.config.num_layers, &mut hidden, start, cache)
-            .unwrap();
-        llama.head(&hidden, 0, &mut out).unwrap();
-        all.extend_from_slice(&out);
-        (start, i) = (start + n, i + 1);
+/// Logits of a text that follows what the sequence keeps, computed and kept in chunks of the given sizes.
+fn extend(
+    model: &dyn Model,
+    sequence: &mut dyn Sequence,
+    ids: &[u32],
+    chunks: &[usize],
+) -> Vec<f32> {
+    let layers = model.config().num_layers;
+    let (mut all, mut at) = (Vec::new(), 0);
+    for chunk in chunks.iter().cycle() {
+        let end = ids.len().min(at + chunk);
+        if at == end {
+            break;
+        }
+        let start = sequence.len();
+        let rows: Vec<Row> = Row::chain(&ids[at..end], start).collect();
+        sequence.forward(&rows, layers).unwrap();
+        all.extend(read(sequence, &rows, layers, 0));
+        sequence.truncate(start + rows.len());
+        at = end;
     }
     all
+}
+
+/// As [`extend`], from an empty sequence.
+fn logits(model: &dyn Model, capacity: usize, ids: &[u32], chunks: &[usize]) -> Vec<f32> {
+    extend(model, &mut *model.sequence(capacity).unwrap(), ids, chunks)
 }
 
 #[test]
@@ -100,7 +131,7 @@ fn logits_agree_with_a_plain_llama() {
     for (dtype, config) in all_dtypes() {
         let checkpoint = random::checkpoint(&config, dtype, 1).unwrap();
         let (llama, ids) = (load(&checkpoint), ids(9, &config));
-        let ours = logits(&llama, &mut llama.new_cache(20).unwrap(), &ids, &[9]);
+        let ours = logits(&*llama, 20, &ids, &[9]);
         let plain = Reference(&checkpoint).logits(&ids);
         let size = (plain.iter().map(|x| x * x).sum::<f64>()).sqrt();
         let error = ours
@@ -120,9 +151,9 @@ fn rows_do_not_depend_on_the_rows_beside_them() {
     for (dtype, config) in all_dtypes() {
         let llama = load(&random::checkpoint(&config, dtype, 2).unwrap());
         let ids = ids(40, &config);
-        let one_by_one = logits(&llama, &mut llama.new_cache(40).unwrap(), &ids, &[1]);
+        let one_by_one = logits(&*llama, 40, &ids, &[1]);
         for chunks in [&[40][..], &[3, 1, 7], &[16, 5], &[2, 15, 17]] {
-            let together = logits(&llama, &mut llama.new_cache(40).unwrap(), &ids, chunks);
+            let together = logits(&*llama, 40, &ids, chunks);
             assert!(one_by_one == together, "{dtype:?} in chunks of {chunks:?}");
         }
     }
@@ -134,8 +165,12 @@ fn threads_and_levels_give_the_same_bits() {
         let checkpoint = random::checkpoint(&config, dtype, 7).unwrap();
         let ids = ids(21, &config);
         let run = |threads, level| {
-            let llama = Llama::load_cpu(&checkpoint, threads, level, &mut |_| ()).unwrap();
-            logits(&llama, &mut llama.new_cache(40).unwrap(), &ids, &[16, 1, 3])
+            logits(
+                &load_cpu(&checkpoint, threads, level),
+                40,
+                &ids,
+                &[16, 1, 3],
+            )
         };
         let plain = run(1, Level::PORTABLE);
         for level in Level::available() {
@@ -165,8 +200,7 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
         let checkpoint = random::checkpoint(&config, GgmlDType::F32, 9).unwrap();
         let ids = ids(560, &config);
         let run = |threads, level, chunks: &[usize]| {
-            let llama = Llama::load_cpu(&checkpoint, threads, level, &mut |_| ()).unwrap();
-            logits(&llama, &mut llama.new_cache(600).unwrap(), &ids, chunks)
+            logits(&load_cpu(&checkpoint, threads, level), 600, &ids, chunks)
         };
         let best = Level::detect();
         let plain = run(1, best, &[560]);
@@ -205,24 +239,17 @@ fn tensors_agree_with_the_kernels() {
         .filter(|(dtype, _)| !matches!(dtype, Q4_1 | Q5_0 | Q5_1))
     {
         let checkpoint = random::checkpoint(&config, dtype, 8).unwrap();
-        let (kernels, ids) = (load(&checkpoint), ids(23, &config));
-        let tensors = Llama::load_tensors(&checkpoint, &Device::Cpu, &mut |_| ()).unwrap();
+        let [kernels, tensors] = back_ends(&checkpoint);
+        let ids = ids(23, &config);
         assert_eq!(
             (kernels.dtype_name(), tensors.device_name().as_str()),
             (tensors.dtype_name(), "cpu")
         );
-        let ours = logits(&kernels, &mut kernels.new_cache(40).unwrap(), &ids, &[23]);
+        let ours = logits(&*kernels, 40, &ids, &[23]);
         for chunks in [&[23][..], &[5, 1, 9]] {
-            let theirs = logits(&tensors, &mut tensors.new_cache(40).unwrap(), &ids, chunks);
-            let size = ours.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let error = ours
-                .iter()
-                .zip(&theirs)
-                .map(|(a, b)| (a - b).powi(2))
-                .sum::<f32>()
-                .sqrt()
-                / size;
+            let theirs = logits(&*tensors, 40, &ids, chunks);
             let most = if dtype.block_size() == 1 { 1e-2 } else { 5e-2 };
+            let error = relative_error(&ours, &theirs);
             assert!(
                 error < most,
                 "{dtype:?} in chunks of {chunks:?}: relative difference {error}"
@@ -231,80 +258,292 @@ fn tensors_agree_with_the_kernels() {
     }
 }
 
+fn relative_error(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let size = a.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let difference = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    difference.sqrt() / size
+}
+
 #[test]
 fn truncated_positions_are_written_again() {
     let llama = load(&random::checkpoint(&config(false), GgmlDType::Q8_0, 3).unwrap());
-    let (ids, other) = (ids(300, &llama.config), vec![1; 20]);
-    let mut cache = llama.new_cache(400).unwrap();
-    let all = logits(&llama, &mut cache, &ids, &[64]);
-    let mut cache = llama.new_cache(400).unwrap();
-    logits(&llama, &mut cache, &ids[..250], &[64]);
-    let mut hidden = embed(&llama, &other);
-    llama.layers(0..2, &mut hidden, 250, &mut cache).unwrap();
-    cache.truncate(250);
-    assert_eq!(cache.len(), 250);
-    let mut hidden = embed(&llama, &ids[250..]);
-    llama.layers(0..2, &mut hidden, 250, &mut cache).unwrap();
-    llama.layers(2..3, &mut hidden, 250, &mut cache).unwrap();
-    let mut out = Vec::new();
-    llama.head(&hidden, 0, &mut out).unwrap();
-    assert!(out == all[250 * llama.config.vocab_size..]);
+    let ids = ids(300, llama.config());
+    let all = logits(&*llama, 400, &ids, &[64]);
+    let mut sequence = llama.sequence(400).unwrap();
+    extend(&*llama, &mut *sequence, &ids[..250], &[64]);
+    let other: Vec<Row> = Row::chain(&[1; 20], 250).collect();
+    sequence.forward(&other, 2).unwrap();
+    sequence.truncate(250);
+    assert_eq!(sequence.len(), 250);
+    // In two passes: the states stay with their rows.
+    let mut rows: Vec<Row> = Row::chain(&ids[250..], 250).collect();
+    sequence.forward(&rows, 2).unwrap();
+    rows.iter_mut().for_each(|row| row.depth = 2);
+    sequence.forward(&rows, 3).unwrap();
+    let out = read(&mut *sequence, &rows, 3, 0);
+    assert!(out == all[250 * llama.config().vocab_size..]);
+}
+
+/// Whatever depths the rows of a pass come from, their logits are those of a pass from the start.
+#[test]
+fn rows_of_different_depths_meet_in_one_pass() {
+    for dtype in [GgmlDType::F32, GgmlDType::Q8_0] {
+        let checkpoint = random::checkpoint(&config(true), dtype, 11).unwrap();
+        for (back_end, model) in back_ends(&checkpoint).iter().enumerate() {
+            let ids = ids(30, model.config());
+            let all = logits(&**model, 40, &ids, &[30]);
+            let vocab = model.config().vocab_size;
+            // A row can only be run behind those it attends to.
+            for depths in [[2, 2, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [2, 1, 0, 0, 0, 0]] {
+                let mut sequence = model.sequence(40).unwrap();
+                extend(&**model, &mut *sequence, &ids[..24], &[24]);
+                let mut rows: Vec<Row> = Row::chain(&ids[24..], 24).collect();
+                for (row, depth) in rows.iter_mut().zip(depths) {
+                    if depth > 0 {
+                        sequence.forward(&[*row], depth).unwrap();
+                    }
+                    row.depth = depth;
+                }
+                sequence.forward(&rows, 3).unwrap();
+                let out = read(&mut *sequence, &rows, 3, 0);
+                let want = &all[24 * vocab..];
+                match back_end {
+                    0 => assert!(out == want, "{dtype:?} from depths {depths:?}"),
+                    _ => assert!(relative_error(want, &out) < 1e-4, "{depths:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// A tree of `parents` behind a text of `start` tokens, node i in the i-th slot; none is the text's last token, the root.
+fn tree(tokens: &[u32], parents: &[Option<usize>], start: usize) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (i, (&token, parent)) in tokens.iter().zip(parents).enumerate() {
+        let mask = match parent {
+            None => 0,
+            Some(parent) => match rows[*parent].ancestors {
+                Ancestors::Tree(mask) => mask | 1 << parent,
+                Ancestors::Chain => 1 << parent,
+            },
+        };
+        rows.push(Row {
+            token,
+            position: start + mask.count_ones() as usize,
+            slot: start + i,
+            ancestors: Ancestors::Tree(mask),
+            depth: 0,
+        });
+    }
+    rows
+}
+
+/// The branch that leads to a node, itself included.
+fn branch(parents: &[Option<usize>], node: usize) -> Vec<usize> {
+    let mut path: Vec<usize> = std::iter::successors(Some(node), |&node| parents[node]).collect();
+    path.reverse();
+    path
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A node's logits are those of its branch decoded alone, bit for bit on the CPU; and what is kept of a tree is as if
+    /// the branch had been decoded alone.
+    #[test]
+    fn a_node_of_a_tree_reads_its_own_branch_only(
+        seed in 0u64..9,
+        // Contexts whose tree lies within a page, at its end, and across two.
+        start in prop_oneof![1usize..40, 245usize..270],
+        nodes in prop::collection::vec((0u32..101, 0usize..1000), 1..12),
+        dtype in prop_oneof![Just(GgmlDType::F32), Just(GgmlDType::Q8_0)],
+        threads in 1usize..4,
+        depth in 0usize..3,
+    ) {
+        let config = config(seed % 2 == 0);
+        let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
+        let model = load_cpu(&checkpoint, threads, Level::detect());
+        let text = ids(start, &config);
+        let tokens: Vec<u32> = nodes.iter().map(|node| node.0).collect();
+        // Node 0 is the root; every other follows an earlier one.
+        let parents: Vec<Option<usize>> = nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| node.1.checked_rem(i))
+            .collect();
+        let mut sequence = model.sequence(400).unwrap();
+        extend(&model, &mut *sequence, &text, &[64]);
+        let mut rows = tree(&tokens, &parents, start);
+        sequence.forward(&rows, depth).unwrap();
+        rows.iter_mut().for_each(|row| row.depth = depth);
+        sequence.forward(&rows, 3).unwrap();
+        let got = read(&mut *sequence, &rows, 3, 0);
+        let vocab = config.vocab_size;
+        let alone = |path: &[usize]| {
+            let ids: Vec<u32> = text.iter().copied().chain(path.iter().map(|&i| tokens[i])).collect();
+            let all = logits(&model, 400, &ids, &[64]);
+            all[all.len() - vocab..].to_vec()
+        };
+        for node in 0..tokens.len() {
+            let want = alone(&branch(&parents, node));
+            prop_assert!(got[node * vocab..][..vocab] == want, "node {} of {:?}", node, parents);
+        }
+        let path = branch(&parents, tokens.len() - 1);
+        let slots: Vec<usize> = path.iter().map(|node| start + node).collect();
+        sequence.keep(&slots).unwrap();
+        let moved: Vec<Row> = (0..path.len()).map(|i| Row { slot: start + i, ..rows[0] }).collect();
+        let kept = read(&mut *sequence, &moved[path.len() - 1..], 3, 0);
+        prop_assert!(kept == alone(&path), "states move along");
+        sequence.truncate(start + path.len());
+        prop_assert_eq!(sequence.len(), start + path.len());
+        let next = extend(&model, &mut *sequence, &[7], &[1]);
+        let ids: Vec<u32> =
+            text.iter().copied().chain(path.iter().map(|&i| tokens[i])).chain([7]).collect();
+        let all = logits(&model, 400, &ids, &[64]);
+        prop_assert!(next == all[all.len() - vocab..], "after keeping {:?}", path);
+    }
+}
+
+#[test]
+fn candles_tensors_read_trees_alike() {
+    let config = config(true);
+    let checkpoint = random::checkpoint(&config, GgmlDType::F32, 2).unwrap();
+    let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1)];
+    let [ours, theirs] = back_ends(&checkpoint).map(|model| {
+        let mut sequence = model.sequence(60).unwrap();
+        extend(&*model, &mut *sequence, &ids(20, &config), &[20]);
+        let rows = tree(&[9, 8, 7, 6, 5, 4], &parents, 20);
+        sequence.forward(&rows, 3).unwrap();
+        let mut all = read(&mut *sequence, &rows, 3, 0);
+        sequence.keep(&[20, 22, 24]).unwrap();
+        sequence.truncate(23);
+        all.extend(extend(&*model, &mut *sequence, &[1, 2], &[2]));
+        all
+    });
+    assert!(relative_error(&ours, &theirs) < 1e-2);
+}
+
+/// The probe sees states on their way, whether drafting or verifying passed the layer.
+#[test]
+fn probed_states_are_those_of_an_exit() {
+    let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 12).unwrap();
+    for model in back_ends(&checkpoint) {
+        let mut plain = model.sequence(9).unwrap();
+        let rows: Vec<Row> = Row::chain(&[4, 5, 6], 0).collect();
+        plain.forward(&rows, 1).unwrap();
+        let want = read(&mut *plain, &rows, 1, 0);
+        for depth in [0, 1, 2] {
+            let mut sequence = model.sequence(9).unwrap();
+            sequence.probe(Some(1));
+            let mut rows = rows.clone();
+            sequence.forward(&rows, depth).unwrap();
+            rows.iter_mut().for_each(|row| row.depth = depth);
+            sequence.forward(&rows, 3).unwrap();
+            let slots = [0, 1, 2];
+            let readout = Readout {
+                slots: &slots,
+                depth: 1,
+                vocab: 0,
+                probed: true,
+            };
+            let mut out = Vec::new();
+            sequence.logits(&readout, &mut out).unwrap();
+            assert!(relative_error(&want, &out) < 1e-5, "drafted to {depth}");
+        }
+    }
 }
 
 #[test]
 fn a_reduced_head_gives_the_same_logits() {
     for tie in [false, true] {
-        let mut llama = load(&random::checkpoint(&config(tie), GgmlDType::Q4_0, 4).unwrap());
-        let hidden = embed(&llama, &[5, 6, 7]);
-        let (mut full, mut part) = (Vec::new(), Vec::new());
-        llama.head(&hidden, 0, &mut full).unwrap();
-        for order in [
-            None,
-            Some(vec![
-                100, 3, 50, 7, 8, 9, 1, 0, 22, 21, 20, 19, 18, 17, 16, 15, 14, 99,
-            ]),
-        ] {
-            if let Some(order) = order {
-                llama.set_draft_order(order).unwrap();
-            }
-            for vocab in [1, 16, 17, 18] {
-                llama.head(&hidden, vocab, &mut part).unwrap();
-                let ids = llama.draft_ids(vocab);
-                assert_eq!((ids.len(), part.len()), (vocab, 3 * vocab));
-                for (row, part) in part.chunks_exact(vocab).enumerate() {
-                    for (&id, logit) in ids.iter().zip(part) {
-                        assert_eq!(full[row * 101 + id as usize], *logit);
+        let checkpoint = random::checkpoint(&config(tie), GgmlDType::Q4_0, 4).unwrap();
+        for mut llama in back_ends(&checkpoint) {
+            for order in [
+                None,
+                Some(vec![
+                    100, 3, 50, 7, 8, 9, 1, 0, 22, 21, 20, 19, 18, 17, 16, 15, 14, 99,
+                ]),
+            ] {
+                if let Some(order) = order {
+                    llama.set_draft_order(order).unwrap();
+                }
+                let mut sequence = llama.sequence(9).unwrap();
+                let rows: Vec<Row> = Row::chain(&[5, 6, 7], 0).collect();
+                sequence.forward(&rows, 2).unwrap();
+                let full = read(&mut *sequence, &rows, 2, 0);
+                for vocab in [1, 16, 17, 18] {
+                    let part = read(&mut *sequence, &rows, 2, vocab);
+                    let ids = llama.draft_order().ids(vocab);
+                    assert_eq!((ids.len(), part.len()), (vocab, 3 * vocab));
+                    for (row, part) in part.chunks_exact(vocab).enumerate() {
+                        for (&id, logit) in ids.iter().zip(part) {
+                            assert_eq!(full[row * 101 + id as usize], *logit);
+                        }
                     }
                 }
+                assert!(
+                    llama.set_draft_order(vec![5]).is_err(),
+                    "a sequence is in use"
+                );
+            }
+            for order in [vec![], vec![101], vec![3, 3]] {
+                assert!(llama.set_draft_order(order).is_err());
             }
         }
-        assert!(llama.set_draft_order(vec![101]).is_err());
     }
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let llama = load(&random::checkpoint(&config(false), GgmlDType::F32, 5).unwrap());
-    let mut cache = llama.new_cache(4).unwrap();
-    assert!(llama.new_cache(0).is_err());
-    assert!(llama.embed(&[101], &mut Hidden::default()).is_err());
-    let mut hidden = embed(&llama, &[1, 2, 3, 4, 5]);
-    assert!(llama.layers(0..3, &mut hidden, 0, &mut cache).is_err());
-    let mut hidden = embed(&llama, &[1]);
-    assert!(llama.layers(0..3, &mut hidden, 1, &mut cache).is_err());
-    assert!(llama.layers(0..4, &mut hidden, 0, &mut cache).is_err());
-    let other = load(&random::checkpoint(&odd(), GgmlDType::F32, 5).unwrap());
-    let mut narrow = embed(&other, &[1]);
-    assert!(llama.layers(0..1, &mut narrow, 0, &mut cache).is_err());
-    assert!(llama.head(&narrow, 0, &mut Vec::new()).is_err());
-    assert!(embed(&llama, &[1]).append(&narrow).is_err());
-    assert!(cache.is_empty());
+    let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 5).unwrap();
+    for llama in back_ends(&checkpoint) {
+        assert!(llama.sequence(0).is_err());
+        let mut sequence = llama.sequence(4).unwrap();
+        let row = |token, start| Row::chain(&[token], start).next().unwrap();
+        let refused = |sequence: &mut dyn Sequence, rows: &[Row], to: usize| {
+            assert!(sequence.forward(rows, to).is_err(), "{rows:?} to {to}");
+        };
+        refused(&mut *sequence, &[row(101, 0)], 3);
+        refused(&mut *sequence, &[row(1, 4)], 3);
+        refused(&mut *sequence, &[row(1, 0)], 4);
+        refused(&mut *sequence, &[row(1, 1), row(2, 0)], 3);
+        let deep = Row {
+            depth: 2,
+            ..row(1, 0)
+        };
+        refused(&mut *sequence, &[deep], 3);
+        refused(&mut *sequence, &[deep], 1);
+        let off = Row {
+            position: 1,
+            ..row(1, 2)
+        };
+        refused(&mut *sequence, &[off], 3);
+        let own = Row {
+            ancestors: Ancestors::Tree(1),
+            ..row(1, 0)
+        };
+        refused(&mut *sequence, &[own], 3);
+        assert!(sequence.keep(&[0]).is_err());
+        sequence.forward(&[row(1, 0), row(2, 1)], 3).unwrap();
+        assert!(sequence.keep(&[1, 0]).is_err());
+        let unknown = Readout {
+            slots: &[2],
+            depth: 3,
+            vocab: 0,
+            probed: false,
+        };
+        assert!(sequence.logits(&unknown, &mut Vec::new()).is_err());
+        sequence.truncate(2);
+        refused(&mut *sequence, &[row(1, 1)], 3);
+        assert_eq!(sequence.len(), 2);
+    }
 }
 
 #[test]
 fn misshapen_models_are_named() {
     let refused =
-        |checkpoint: &Checkpoint| match Llama::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ())
+        |checkpoint: &Checkpoint| match super::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ())
         {
             Ok(_) => panic!("loaded"),
             Err(error) => error.to_string(),
@@ -327,6 +566,6 @@ fn misshapen_models_are_named() {
 #[test]
 fn a_model_can_be_sent_to_a_worker() {
     fn is_send<T: Send>() {}
-    is_send::<Llama>();
-    is_send::<KvCache>();
+    is_send::<Box<dyn Model>>();
+    is_send::<Box<dyn Sequence>>();
 }

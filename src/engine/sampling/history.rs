@@ -55,17 +55,35 @@ impl History {
 
     /// Lays the penalties of `sampling` on `logits`; `ids` names the token of each logit where it is not its index.
     pub fn penalise(&self, logits: &mut [f32], ids: Option<&[u32]>, sampling: &Sampling) {
+        self.penalise_at(self.tokens.len(), logits, ids, sampling);
+    }
+
+    /// As [`Self::penalise`] by the first `len` tokens.
+    pub fn penalise_at(
+        &self,
+        len: usize,
+        logits: &mut [f32],
+        ids: Option<&[u32]>,
+        sampling: &Sampling,
+    ) {
+        let (before, after) = self.tokens.split_at(len);
         if sampling.repetition_penalty != 1.0 {
-            self.penalise_repetition(logits, ids, sampling.repetition_penalty);
+            self.penalise_repetition(after, logits, ids, sampling.repetition_penalty);
         }
         if sampling.no_repeat_ngram > 0 {
-            self.forbid_ngrams(logits, ids, sampling.no_repeat_ngram);
+            forbid_ngrams(before, logits, ids, sampling.no_repeat_ngram);
         }
     }
 
     /// Divides positive and multiplies negative logits of seen tokens (Keskar et al., arXiv 1909.05858, section 4.1).
-    /// A finite logit stays finite.
-    fn penalise_repetition(&self, logits: &mut [f32], ids: Option<&[u32]>, penalty: f32) {
+    /// Those in `after` do not count. A finite logit stays finite.
+    fn penalise_repetition(
+        &self,
+        after: &[u32],
+        logits: &mut [f32],
+        ids: Option<&[u32]>,
+        penalty: f32,
+    ) {
         let change = |logit: &mut f32| {
             if logit.is_finite() {
                 let moved = if *logit > 0.0 {
@@ -76,7 +94,10 @@ impl History {
                 *logit = moved.clamp(f32::MIN, f32::MAX);
             }
         };
-        let seen = |id: usize| self.counts.get(id).is_some_and(|&n| n > 0);
+        let seen = |id: usize| {
+            let count = self.counts.get(id).copied().unwrap_or(0) as usize;
+            count > 0 && count > after.iter().filter(|&&later| later as usize == id).count()
+        };
         match ids {
             None => logits
                 .iter_mut()
@@ -90,26 +111,22 @@ impl History {
                 .for_each(|(_, l)| change(l)),
         }
     }
+}
 
-    /// Sets to -inf every token that would complete an n-gram which the history already holds.
-    fn forbid_ngrams(&self, logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
-        let Some(start) = (self.tokens.len() + 1).checked_sub(n) else {
-            return;
+/// Sets to -inf every token that would complete an n-gram which `tokens` already hold.
+fn forbid_ngrams(tokens: &[u32], logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
+    let Some(start) = (tokens.len() + 1).checked_sub(n) else {
+        return;
+    };
+    let tail = &tokens[start..];
+    for window in tokens.windows(n).filter(|window| window[..n - 1] == *tail) {
+        let id = window[n - 1];
+        let column = match ids {
+            None => Some(id as usize),
+            Some(ids) => ids.iter().position(|&other| other == id),
         };
-        let tail = &self.tokens[start..];
-        for window in self
-            .tokens
-            .windows(n)
-            .filter(|window| window[..n - 1] == *tail)
-        {
-            let id = window[n - 1];
-            let column = match ids {
-                None => Some(id as usize),
-                Some(ids) => ids.iter().position(|&other| other == id),
-            };
-            if let Some(logit) = column.and_then(|column| logits.get_mut(column)) {
-                *logit = f32::NEG_INFINITY;
-            }
+        if let Some(logit) = column.and_then(|column| logits.get_mut(column)) {
+            *logit = f32::NEG_INFINITY;
         }
     }
 }
@@ -191,6 +208,23 @@ mod tests {
             let (mut a, mut b) = ([1.0f32; 9], [1.0f32; 9]);
             let sampling = Sampling { repetition_penalty: 1.5, ..Sampling::default() };
             history.penalise(&mut a, None, &sampling);
+            short.penalise(&mut b, None, &sampling);
+            prop_assert_eq!(a, b);
+        }
+
+        #[test]
+        fn penalties_of_a_prefix_are_those_of_a_shorter_history(
+            ids in prop::collection::vec(0u32..9, 0..30),
+            len in 0usize..30,
+            n in 0usize..4,
+        ) {
+            let history: History = ids.iter().copied().collect();
+            let len = len.min(ids.len());
+            let short: History = ids[..len].iter().copied().collect();
+            let (mut a, mut b) = ([1.0f32; 9], [1.0f32; 9]);
+            let sampling =
+                Sampling { repetition_penalty: 1.5, no_repeat_ngram: n, ..Sampling::default() };
+            history.penalise_at(len, &mut a, None, &sampling);
             short.penalise(&mut b, None, &sampling);
             prop_assert_eq!(a, b);
         }

@@ -49,6 +49,11 @@ impl Sampling {
         !self.sample || self.temperature < 1e-4
     }
 
+    /// Whether draft and verifier draw by themselves, so that drafts are accepted by chance.
+    pub fn rejects(&self) -> bool {
+        self.coupling == Coupling::Rejection && !self.greedy()
+    }
+
     /// Whether any filter can remove a token of a vocabulary of `columns`.
     pub fn filters(&self, columns: usize) -> bool {
         (1..columns).contains(&self.top_k) || self.top_p < 1.0 || self.min_p > 0.0

@@ -20,6 +20,7 @@ pub use locate::{BUNDLED_FILE, locate};
 use crate::engine::text::TextParts;
 use crate::engine::{Error, Result, config::LlamaConfig};
 use candle_core::quantized::GgmlDType;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,7 @@ pub struct Checkpoint {
 }
 
 /// Settings a model brings along: `skiplens.*` metadata of a GGUF.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDefaults {
     pub exit_layer: Option<usize>,
     pub num_speculations: Option<usize>,

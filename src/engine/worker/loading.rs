@@ -1,12 +1,13 @@
 //! Loading a model on a thread of its own, so that the worker can turn away from it at any time: a download may stand
 //! still for minutes.
 
-use super::thread::{Inbox, panic_message};
-use super::{Command, Event};
+use super::inbox::{Envelope, Inbox};
+use super::thread::panic_message;
+use super::{Command, Event, Failure, ModelEvent};
 use crate::engine::Progress;
-use crate::engine::Result;
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::loaded_model::ModelRequest;
+use crate::engine::{ErrorKind, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -29,7 +30,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// How a load ended.
 pub(super) enum Outcome {
     Loaded(Box<LoadedModel>),
-    Failed(String),
+    Failed(Failure),
     /// As [`Command::CancelLoad`] wished.
     Cancelled,
     /// Another load or the end of the program came between; it waits in the inbox.
@@ -55,9 +56,10 @@ pub(super) fn load(
     let thread = std::thread::Builder::new().name("skiplens-loader".into());
     match thread.spawn(move || run(&*loader, &request, &sender)) {
         Ok(_) => follow(&reports, inbox, events),
-        Err(error) => Outcome::Failed(format!(
-            "the system gives no thread to load the model: {error}"
-        )),
+        Err(error) => Outcome::Failed(Failure {
+            kind: ErrorKind::Machine,
+            message: format!("the system gives no thread to load the model: {error}"),
+        }),
     }
 }
 
@@ -70,20 +72,24 @@ fn follow(
     loop {
         match reports.recv_timeout(GLANCE) {
             Ok(Report::Progress(stage, fraction)) => {
-                drop(events.send(Event::Loading { stage, fraction }))
+                let loading = ModelEvent::Loading { stage, fraction };
+                drop(events.send(Event::Model(loading)));
             }
             Ok(Report::Ended(outcome)) => return outcome,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Outcome::Failed("loading ended without a model".into());
+                return Outcome::Failed(Failure::internal("loading ended without a model"));
             }
         }
         loop {
             match inbox.arriving(false) {
-                Ok(Command::CancelLoad) => return Outcome::Cancelled,
-                Ok(command) => {
-                    let leaves = matches!(command, Command::Load(_) | Command::Shutdown);
-                    inbox.postpone(command);
+                Ok(Envelope {
+                    command: Command::CancelLoad,
+                    ..
+                }) => return Outcome::Cancelled,
+                Ok(envelope) => {
+                    let leaves = matches!(envelope.command, Command::Load(_) | Command::Shutdown);
+                    inbox.defer(envelope);
                     if leaves {
                         return Outcome::Superseded;
                     }
@@ -109,12 +115,12 @@ fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
     };
     let outcome = match catch_unwind(AssertUnwindSafe(|| loader(request, &mut report))) {
         Ok(Ok(loaded)) => Outcome::Loaded(Box::new(loaded)),
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Ok(Err(error)) => Outcome::Failed(error.into()),
         Err(panic) if panic.is::<GivenUp>() => return,
-        Err(panic) => Outcome::Failed(format!(
-            "a fault in the program: {}",
-            panic_message(&*panic)
-        )),
+        Err(panic) => {
+            let message = format!("a fault in the program: {}", panic_message(&*panic));
+            Outcome::Failed(Failure::internal(message))
+        }
     };
     let _ = sender.send(Report::Ended(outcome));
 }

@@ -1,13 +1,17 @@
 //! The background thread that owns the model: commands in, events out.
 
-mod generation;
+mod control;
+mod inbox;
 mod loading;
 mod protocol;
-mod race;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod thread;
 
+pub use inbox::{CommandSender, WorkerGone};
 pub use loading::Loader;
-pub use protocol::{Command, Event, Lane, RunId};
+pub use protocol::{
+    Command, ConversationId, Event, Failure, Lane, ModelEvent, RunEvent, RunId, Task,
+};
 pub use thread::{Worker, spawn, spawn_with};

@@ -7,10 +7,12 @@ use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::model::random;
 use crate::engine::prompt::Prompt;
-use crate::engine::{Error, Result};
+use crate::engine::{Error, ErrorKind, Result};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::unbounded_channel;
 
 fn random_model() -> Result<LoadedModel> {
     let config = LlamaConfig {
@@ -56,7 +58,7 @@ fn worker() -> Worker {
 fn loaded() -> Worker {
     let mut worker = worker();
     tell(&worker, Command::Load(ModelRequest::default()));
-    until(&mut worker, |event| matches!(event, Event::Loaded(_)));
+    until(&mut worker, is_loaded);
     worker
 }
 
@@ -86,20 +88,32 @@ fn settings(max_steps: usize) -> Settings {
 }
 
 fn generate(run: u64, settings: Settings) -> Command {
-    Command::Generate {
+    start(run, Task::Generate(Prompt::Text("Once".into())), settings)
+}
+
+fn start(run: u64, task: Task, settings: Settings) -> Command {
+    Command::Start {
         run: RunId(run),
-        prompt: Prompt::Text("Once".into()),
-        settings,
+        conversation: ConversationId::default(),
+        task,
+        settings: Arc::new(settings),
     }
 }
 
 fn ended(event: &Event) -> bool {
-    matches!(event, Event::Finished { .. } | Event::Failed { .. })
+    matches!(
+        event,
+        Event::Run(_, RunEvent::Finished { .. } | RunEvent::Failed(_))
+    )
+}
+
+fn is_loaded(event: &Event) -> bool {
+    matches!(event, Event::Model(ModelEvent::Loaded(_)))
 }
 
 fn tokens(events: &[Event]) -> Vec<u32> {
     let rounds = events.iter().filter_map(|event| match event {
-        Event::Round { round, .. } => Some(round),
+        Event::Run(_, RunEvent::Round(round)) => Some(round),
         _ => None,
     });
     rounds
@@ -113,12 +127,12 @@ fn a_generation_reports_every_round_and_how_it_ended() {
     tell(&worker, generate(7, settings(30)));
     let events = until(&mut worker, ended);
     assert_eq!(tokens(&events).len(), 30);
-    let Some(Event::Finished { run, reason, stats }) = events.last() else {
+    let Some(Event::Run(run, RunEvent::Finished { reason, stats })) = events.last() else {
         panic!("{events:?}")
     };
     assert_eq!((run, reason), (&RunId(7), &StopReason::MaxSteps));
     let rounds = events.iter().filter_map(|e| {
-        if let Event::Round { round, .. } = e {
+        if let Event::Run(_, RunEvent::Round(round)) = e {
             Some(&**round)
         } else {
             None
@@ -131,7 +145,7 @@ fn a_generation_reports_every_round_and_how_it_ended() {
     );
     let drafted = events
         .iter()
-        .filter(|event| matches!(event, Event::Drafted { .. }))
+        .filter(|event| matches!(event, Event::Run(_, RunEvent::Drafted { .. })))
         .count();
     assert_eq!(drafted, stats.drafted);
 }
@@ -155,14 +169,17 @@ fn settings_that_change_on_the_way_never_change_the_words() {
     for i in 0.. {
         tell(
             &worker,
-            Command::Settings(Settings {
-                exit_layer: 1 + i % 3,
-                num_speculations: 1 + i % 5,
-                ..settings(60)
-            }),
+            Command::Settings {
+                run: RunId(2),
+                settings: Arc::new(Settings {
+                    exit_layer: 1 + i % 3,
+                    num_speculations: 1 + i % 5,
+                    ..settings(60)
+                }),
+            },
         );
         let events = until(&mut worker, |event| {
-            matches!(event, Event::Round { .. }) || ended(event)
+            matches!(event, Event::Run(_, RunEvent::Round(_))) || ended(event)
         });
         got.extend(tokens(&events));
         if events.last().is_some_and(ended) {
@@ -176,17 +193,22 @@ fn settings_that_change_on_the_way_never_change_the_words() {
 fn cancelling_ends_a_run_and_keeps_the_worker() {
     let mut worker = loaded();
     tell(&worker, generate(1, settings(100_000)));
-    until(&mut worker, |event| matches!(event, Event::Round { .. }));
-    tell(&worker, Command::Cancel(RunId(1)));
+    until(&mut worker, |event| {
+        matches!(event, Event::Run(_, RunEvent::Round(_)))
+    });
+    tell(&worker, Command::Cancel { run: RunId(1) });
     let events = until(&mut worker, ended);
     assert!(matches!(
         events.last(),
-        Some(Event::Finished {
-            reason: StopReason::Cancelled,
-            ..
-        })
+        Some(Event::Run(
+            _,
+            RunEvent::Finished {
+                reason: StopReason::Cancelled,
+                ..
+            }
+        ))
     ));
-    tell(&worker, Command::Cancel(RunId(1)));
+    tell(&worker, Command::Cancel { run: RunId(1) });
     tell(&worker, generate(2, settings(5)));
     assert_eq!(tokens(&until(&mut worker, ended)).len(), 5);
 }
@@ -195,19 +217,25 @@ fn cancelling_ends_a_run_and_keeps_the_worker() {
 fn a_paused_run_goes_on_phase_by_phase() {
     let mut worker = loaded();
     tell(&worker, generate(1, settings(100_000)));
-    tell(&worker, Command::Pause);
-    until(&mut worker, |event| matches!(event, Event::Paused { .. }));
+    tell(&worker, Command::Pause { run: RunId(1) });
+    until(&mut worker, |event| {
+        matches!(event, Event::Run(_, RunEvent::Paused))
+    });
     let mut verified = 0;
     while verified < 3 {
-        tell(&worker, Command::Step);
-        let events = until(&mut worker, |event| matches!(event, Event::Paused { .. }));
+        tell(&worker, Command::Step { run: RunId(1) });
+        let events = until(&mut worker, |event| {
+            matches!(event, Event::Run(_, RunEvent::Paused))
+        });
         let told = events.len() - 1;
         assert_eq!(told, 1, "one phase, one report: {events:?}");
-        verified += usize::from(matches!(events[0], Event::Round { .. }));
+        verified += usize::from(matches!(events[0], Event::Run(_, RunEvent::Round(_))));
     }
-    tell(&worker, Command::Resume);
-    until(&mut worker, |event| matches!(event, Event::Round { .. }));
-    tell(&worker, Command::Cancel(RunId(1)));
+    tell(&worker, Command::Resume { run: RunId(1) });
+    until(&mut worker, |event| {
+        matches!(event, Event::Run(_, RunEvent::Round(_)))
+    });
+    tell(&worker, Command::Cancel { run: RunId(1) });
     until(&mut worker, ended);
 }
 
@@ -217,7 +245,7 @@ fn faults_and_panics_are_reported_and_survived() {
     tell(&worker, generate(1, settings(5)));
     assert!(matches!(
         until(&mut worker, ended).last(),
-        Some(Event::Failed { .. })
+        Some(Event::Run(_, RunEvent::Failed(_)))
     ));
     for name in ["missing", "faulty"] {
         tell(
@@ -229,11 +257,11 @@ fn faults_and_panics_are_reported_and_survived() {
         );
         until(
             &mut worker,
-            |event| matches!(event, Event::LoadFailed(message) if !message.is_empty()),
+            |event| matches!(event, Event::Model(ModelEvent::Failed(failure)) if !failure.message.is_empty()),
         );
     }
     tell(&worker, Command::Load(ModelRequest::default()));
-    until(&mut worker, |event| matches!(event, Event::Loaded(_)));
+    until(&mut worker, is_loaded);
     tell(
         &worker,
         generate(
@@ -246,12 +274,13 @@ fn faults_and_panics_are_reported_and_survived() {
     );
     let events = until(&mut worker, ended);
     assert!(
-        matches!(events.last(), Some(Event::Failed { message, .. }) if message.contains("1 to 3"))
+        matches!(events.last(), Some(Event::Run(_, RunEvent::Failed(failure)))
+            if failure.message.contains("1 to 3") && failure.kind == ErrorKind::Input)
     );
     tell(&worker, generate(3, settings(5)));
     assert!(matches!(
         until(&mut worker, ended).last(),
-        Some(Event::Finished { .. })
+        Some(Event::Run(_, RunEvent::Finished { .. }))
     ));
     tell(&worker, Command::Shutdown);
     worker.thread.join().unwrap();
@@ -262,16 +291,12 @@ fn a_race_writes_the_same_text_twice() {
     let mut worker = loaded();
     tell(
         &worker,
-        Command::Race {
-            run: RunId(4),
-            prompt: Prompt::Text("Once".into()),
-            settings: settings(40),
-        },
+        start(4, Task::Race(Prompt::Text("Once".into())), settings(40)),
     );
     let events = until(&mut worker, ended);
     let lane = |wanted: Lane| -> Vec<u32> {
         let rounds = events.iter().filter_map(|event| match event {
-            Event::Race { lane, round, .. } if *lane == wanted => Some(round),
+            Event::Run(_, RunEvent::Race { lane, round }) if *lane == wanted => Some(round),
             _ => None,
         });
         rounds
@@ -287,22 +312,20 @@ fn the_lens_covers_the_generated_text() {
     let mut worker = loaded();
     tell(&worker, generate(1, settings(40)));
     let generated = until(&mut worker, ended);
-    tell(
-        &worker,
-        Command::Lens {
-            run: RunId(1),
-            settings: settings(40),
-        },
-    );
+    tell(&worker, start(1, Task::Lens, settings(40)));
     let (mut rows, mut costs) = (Vec::new(), None);
     while rows.len() < 40 {
-        let events = until(&mut worker, |event| matches!(event, Event::Lens { .. }));
-        if let Some(Event::Lens {
-            rows: more,
-            of,
-            costs: c,
-            ..
-        }) = events.into_iter().next_back()
+        let events = until(&mut worker, |event| {
+            matches!(event, Event::Run(_, RunEvent::Lens { .. }))
+        });
+        if let Some(Event::Run(
+            _,
+            RunEvent::Lens {
+                rows: more,
+                of,
+                costs: c,
+            },
+        )) = events.into_iter().next_back()
         {
             assert_eq!(of, 40);
             rows.extend(more);
@@ -314,7 +337,7 @@ fn the_lens_covers_the_generated_text() {
         tokens(&generated)
     );
     let found = Stats::of(generated.iter().filter_map(|e| {
-        if let Event::Round { round, .. } = e {
+        if let Event::Run(_, RunEvent::Round(round)) = e {
             Some(&**round)
         } else {
             None
@@ -340,11 +363,15 @@ fn a_load_can_be_given_up() {
                 ..ModelRequest::default()
             }),
         );
-        until(&mut worker, |event| matches!(event, Event::Loading { .. }));
+        until(&mut worker, |event| {
+            matches!(event, Event::Model(ModelEvent::Loading { .. }))
+        });
         tell(&worker, Command::CancelLoad);
-        until(&mut worker, |event| *event == Event::LoadCancelled);
+        until(&mut worker, |event| {
+            *event == Event::Model(ModelEvent::Cancelled)
+        });
         tell(&worker, Command::Load(ModelRequest::default()));
-        until(&mut worker, |event| matches!(event, Event::Loaded(_)));
+        until(&mut worker, is_loaded);
         tell(&worker, Command::CancelLoad);
         tell(&worker, generate(1, settings(5)));
         assert_eq!(tokens(&until(&mut worker, ended)).len(), 5);
@@ -361,8 +388,186 @@ fn another_load_takes_the_place_of_one_under_way() {
             ..ModelRequest::default()
         }),
     );
-    until(&mut worker, |event| matches!(event, Event::Loading { .. }));
+    until(&mut worker, |event| {
+        matches!(event, Event::Model(ModelEvent::Loading { .. }))
+    });
     tell(&worker, Command::Load(ModelRequest::default()));
-    let events = until(&mut worker, |event| matches!(event, Event::Loaded(_)));
-    assert!(!events.contains(&Event::LoadCancelled));
+    let events = until(&mut worker, is_loaded);
+    assert!(!events.contains(&Event::Model(ModelEvent::Cancelled)));
+}
+
+/// Events of a run go to whoever started it; the worker's owner hears nothing of it.
+#[test]
+fn a_run_reports_to_its_own_sender() {
+    let mut worker = loaded();
+    let (sender, mut own) = unbounded_channel();
+    let command = generate(1, settings(5));
+    worker.commands.send_with(command, sender).unwrap();
+    tell(&worker, generate(2, settings(3)));
+    let theirs = until(&mut worker, ended);
+    assert!(
+        theirs
+            .iter()
+            .all(|event| matches!(event, Event::Run(RunId(2), _)))
+    );
+    let mut events = Vec::new();
+    while let Ok(event) = own.try_recv() {
+        events.push(event);
+    }
+    assert!(
+        events
+            .iter()
+            .all(|event| matches!(event, Event::Run(RunId(1), _)))
+    );
+    // The second run, in the same conversation, may have ended the first early.
+    assert!(events.last().is_some_and(ended));
+}
+
+/// One whose receiver is gone, as that of a client that hung up, ends.
+#[test]
+fn a_run_that_nobody_hears_ends() {
+    let mut worker = loaded();
+    let (sender, own) = unbounded_channel();
+    drop(own);
+    let endless = generate(1, settings(1_000_000));
+    worker.commands.send_with(endless, sender).unwrap();
+    tell(&worker, in_conversation(7, generate(2, settings(3))));
+    assert_eq!(tokens(&until(&mut worker, ended)).len(), 3);
+}
+
+fn in_conversation(name: u64, command: Command) -> Command {
+    let Command::Start {
+        run,
+        task,
+        settings,
+        ..
+    } = command
+    else {
+        panic!("{command:?}")
+    };
+    Command::Start {
+        run,
+        conversation: ConversationId(name),
+        task,
+        settings,
+    }
+}
+
+/// Runs of other conversations wait; each finds its own cache again.
+#[test]
+fn conversations_take_turns_and_keep_their_caches() {
+    let mut worker = loaded();
+    let prompt = |text: &str| Task::Generate(Prompt::Text(text.into()));
+    for turn in 0..2 {
+        for conversation in 0..2 {
+            let text = ["A first conversation", "Something else"][conversation as usize];
+            let command = start(2 * turn + conversation, prompt(text), settings(6));
+            tell(&worker, in_conversation(conversation, command));
+        }
+        for conversation in 0..2 {
+            let events = until(&mut worker, ended);
+            assert_eq!(tokens(&events).len(), 6);
+            let Some(Event::Run(run, RunEvent::Finished { stats, .. })) = events.last() else {
+                panic!("{events:?}")
+            };
+            assert_eq!(run.0, 2 * turn + conversation);
+            assert_eq!(stats.prefill_tokens == 0, turn == 1, "{stats:?}");
+        }
+    }
+    tell(
+        &worker,
+        Command::Forget {
+            conversation: ConversationId(0),
+        },
+    );
+    tell(
+        &worker,
+        start(9, prompt("A first conversation"), settings(2)),
+    );
+    let events = until(&mut worker, ended);
+    assert!(
+        matches!(events.last(), Some(Event::Run(_, RunEvent::Finished { stats, .. }))
+        if stats.prefill_tokens > 0)
+    );
+}
+
+/// What is said of a run before its turn comes holds when it comes.
+#[test]
+fn a_waiting_run_can_be_changed_and_cancelled() {
+    let mut worker = loaded();
+    tell(&worker, generate(1, settings(100_000)));
+    until(&mut worker, |event| {
+        matches!(event, Event::Run(_, RunEvent::Round(_)))
+    });
+    for run in [2, 3] {
+        tell(&worker, in_conversation(run, generate(run, settings(50))));
+    }
+    tell(&worker, Command::Cancel { run: RunId(2) });
+    let fewer = Arc::new(settings(4));
+    tell(
+        &worker,
+        Command::Settings {
+            run: RunId(3),
+            settings: fewer,
+        },
+    );
+    tell(&worker, Command::Cancel { run: RunId(1) });
+    let is_end =
+        |event: &Event, id| ended(event) && matches!(event, Event::Run(run, _) if run.0 == id);
+    until(&mut worker, |event| is_end(event, 1));
+    let second = until(&mut worker, |event| is_end(event, 2));
+    assert!(tokens(&second).is_empty());
+    let third = until(&mut worker, |event| is_end(event, 3));
+    assert_eq!(tokens(&third).len(), 4);
+}
+
+#[test]
+fn texts_are_scored_at_any_depth() {
+    let mut worker = loaded();
+    let mut scores = |exit_layer| {
+        let task = Task::Score {
+            prompt: Prompt::Tokens(vec![5, 6, 7, 8, 9]),
+            from: 2,
+            exit_layer,
+            top: 1,
+        };
+        tell(&worker, start(1, task, settings(1)));
+        let events = until(&mut worker, |event| {
+            ended(event) || matches!(event, Event::Run(_, RunEvent::Scores(_)))
+        });
+        match events.into_iter().next_back() {
+            Some(Event::Run(_, RunEvent::Scores(scores))) => scores,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (all, early) = (scores(None), scores(Some(1)));
+    assert_eq!(
+        all.iter().map(|score| score.id).collect::<Vec<_>>(),
+        [7, 8, 9]
+    );
+    assert_ne!(all, early);
+}
+
+/// A socket can carry what goes in and out.
+#[test]
+fn commands_and_events_are_plain_data() {
+    let mut worker = loaded();
+    let commands = [
+        generate(1, settings(4)),
+        start(2, Task::Race(Prompt::Text("a".into())), settings(3)),
+        Command::Cancel { run: RunId(9) },
+        Command::Forget {
+            conversation: ConversationId(4),
+        },
+    ];
+    let json = serde_json::to_string(&commands).unwrap();
+    let back: Vec<Command> = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, commands);
+    back.into_iter().for_each(|command| tell(&worker, command));
+    let mut events = until(&mut worker, ended);
+    events.extend(until(&mut worker, ended));
+    for event in events {
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
 }

@@ -1,43 +1,44 @@
 //! The thread itself: takes commands one by one, and outlives whatever panics in one of them.
 
-use super::generation::Steering;
+use super::control::RunControl;
+use super::inbox::{CommandSender, Envelope, Inbox};
 use super::loading::{self, Loader, Outcome};
-use super::{Command, Event, RunId};
-use crate::engine::Result;
-use crate::engine::decode::{Costs, Session, Settings, Stats, StopReason};
-use crate::engine::loaded_model::LoadedModel;
-use crate::engine::loaded_model::ModelRequest;
+use super::{Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId, Task, tasks};
+use crate::engine::decode::{Costs, Finished, Session, Settings};
+use crate::engine::loaded_model::{LoadedModel, ModelRequest};
+use crate::engine::{Error, Result};
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The worker as its owner sees it. Dropping the command sender ends the thread.
+/// The worker as its owner sees it.
 pub struct Worker {
-    pub commands: mpsc::Sender<Command>,
+    pub commands: CommandSender,
     pub events: UnboundedReceiver<Event>,
     pub thread: JoinHandle<()>,
 }
 
 /// Starts the worker. It holds no model until [`Command::Load`].
 ///
-/// Fails when the system gives no thread.
+/// # Errors
+/// When the system gives no thread.
 pub fn spawn() -> std::io::Result<Worker> {
     spawn_with(LoadedModel::load)
 }
 
 /// Starts a worker that loads models in a way of the caller's own.
 ///
-/// Fails when the system gives no thread.
+/// # Errors
+/// When the system gives no thread.
 pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
-    let (commands, inbox) = mpsc::channel();
+    let (commands, inbox) = CommandSender::channel();
     let (sender, events) = unbounded_channel();
     let body = move || {
         Thread {
-            inbox: Inbox::new(inbox),
+            inbox,
             events: sender,
             loader: Arc::new(loader),
             loaded: None,
@@ -54,51 +55,17 @@ pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
     })
 }
 
-/// Commands in their order; those that came during a generation but are not for it wait here.
-pub(super) struct Inbox {
-    receiver: mpsc::Receiver<Command>,
-    waiting: VecDeque<Command>,
-}
-
-impl Inbox {
-    fn new(receiver: mpsc::Receiver<Command>) -> Self {
-        Self {
-            receiver,
-            waiting: VecDeque::new(),
-        }
-    }
-
-    /// The next command, waiting for it; none when there will be no more.
-    fn next(&mut self) -> Option<Command> {
-        self.waiting
-            .pop_front()
-            .or_else(|| self.receiver.recv().ok())
-    }
-
-    /// The next command that arrives during a generation. Without `wait`, only one that is there already.
-    pub fn arriving(&self, wait: bool) -> std::result::Result<Command, mpsc::TryRecvError> {
-        if wait {
-            self.receiver
-                .recv()
-                .map_err(|_| mpsc::TryRecvError::Disconnected)
-        } else {
-            self.receiver.try_recv()
-        }
-    }
-
-    /// Keeps a command for after the generation.
-    pub fn postpone(&mut self, command: Command) {
-        self.waiting.push_back(command);
-    }
-}
-
 struct Loaded {
     model: LoadedModel,
+    conversations: HashMap<ConversationId, Conversation>,
+    /// Measured once asked for.
+    costs: Option<Costs>,
+}
+
+struct Conversation {
     session: Session,
     /// The last generation and where in the session's text it begins.
     last: Option<(RunId, usize)>,
-    /// Measured once asked for.
-    costs: Option<Costs>,
 }
 
 struct Thread {
@@ -110,121 +77,154 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        while let Some(command) = self.inbox.next() {
+        while let Some(Envelope { command, events }) = self.inbox.next() {
             match command {
                 Command::Shutdown => return,
                 Command::Load(request) => self.load(&request),
-                Command::Generate {
+                Command::Start {
                     run,
-                    prompt,
+                    conversation,
+                    task,
                     settings,
-                } => self.steered(run, settings, |steering, loaded| {
-                    let ids = loaded.model.encode(&prompt)?;
-                    loaded.last = Some((run, ids.len()));
-                    steering
-                        .generate(&mut loaded.model.decoder, &mut loaded.session, &ids)
-                        .map(Some)
-                }),
-                Command::Race {
-                    run,
-                    prompt,
-                    settings,
-                } => self.steered(run, settings, |steering, loaded| {
-                    let ids = loaded.model.encode(&prompt)?;
-                    let decoder = &mut loaded.model.decoder;
-                    let (mut plain, mut speculative) = (decoder.session()?, decoder.session()?);
-                    steering
-                        .race(decoder, &mut plain, &mut speculative, &ids)
-                        .map(Some)
-                }),
-                Command::Lens { run, settings } => {
-                    self.steered(run, settings, |steering, loaded| {
-                        lens(steering, loaded).map(|()| None)
-                    })
+                } => {
+                    let events = events.unwrap_or_else(|| self.events.clone());
+                    self.start(run, conversation, task, settings, events);
                 }
-                // Without a load or a generation there is nothing for these to act on.
+                Command::Forget { conversation } => {
+                    if let Some(loaded) = &mut self.loaded {
+                        loaded.conversations.remove(&conversation);
+                    }
+                }
+                // Without a load or a run there is nothing for these to act on.
                 Command::CancelLoad
-                | Command::Settings(_)
-                | Command::Cancel(_)
-                | Command::Pause
-                | Command::Step
-                | Command::Resume => {}
+                | Command::Settings { .. }
+                | Command::Cancel { .. }
+                | Command::Pause { .. }
+                | Command::Step { .. }
+                | Command::Resume { .. } => {}
             }
         }
     }
 
-    /// A receiver that is gone means that the program ends; nobody is left to tell.
-    fn tell(&self, event: Event) {
-        let _ = self.events.send(event);
+    /// A receiver that is gone means that the program ends; nobody is left to report to.
+    fn report(&self, event: ModelEvent) {
+        let _ = self.events.send(Event::Model(event));
     }
 
     fn load(&mut self, request: &ModelRequest) {
         self.loaded = None;
-        let outcome = loading::load(&self.loader, request, &mut self.inbox, &self.events);
-        match outcome {
-            Outcome::Loaded(model) => match model.decoder.session() {
-                Ok(session) => {
-                    self.tell(Event::Loaded(model.info.clone()));
-                    self.loaded = Some(Loaded {
-                        model: *model,
-                        session,
-                        last: None,
-                        costs: None,
-                    });
-                }
-                Err(error) => self.tell(Event::LoadFailed(error.to_string())),
-            },
-            Outcome::Failed(message) => self.tell(Event::LoadFailed(message)),
-            Outcome::Cancelled => self.tell(Event::LoadCancelled),
+        match loading::load(&self.loader, request, &mut self.inbox, &self.events) {
+            Outcome::Loaded(model) => {
+                self.report(ModelEvent::Loaded(Box::new(model.info.clone())));
+                self.loaded = Some(Loaded {
+                    model: *model,
+                    conversations: HashMap::new(),
+                    costs: None,
+                });
+            }
+            Outcome::Failed(failure) => self.report(ModelEvent::Failed(failure)),
+            Outcome::Cancelled => self.report(ModelEvent::Cancelled),
             Outcome::Superseded => {}
         }
     }
 
-    /// Does `work` under the steering of the commands that arrive meanwhile, and tells how it ended.
-    fn steered(
+    /// Does a task, controlled by the commands that arrive meanwhile, and reports how it ended.
+    fn start(
         &mut self,
         run: RunId,
-        settings: Settings,
-        work: impl FnOnce(&mut Steering<'_>, &mut Loaded) -> Result<Option<(StopReason, Stats)>>,
+        conversation: ConversationId,
+        task: Task,
+        settings: Arc<Settings>,
+        events: UnboundedSender<Event>,
     ) {
+        let report = |event| drop(events.send(Event::Run(run, event)));
         let Some(loaded) = &mut self.loaded else {
-            return self.tell(Event::Failed {
-                run,
-                message: "no model is loaded".into(),
-            });
+            let none = Error::Setting("no model is loaded".into());
+            return report(RunEvent::Failed(none.into()));
         };
-        let mut steering = Steering::new(run, settings, &mut self.inbox, &self.events);
-        match catch_unwind(AssertUnwindSafe(|| work(&mut steering, loaded))) {
-            Ok(Ok(Some((reason, stats)))) => self.tell(Event::Finished { run, reason, stats }),
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => self.tell(Event::Failed {
-                run,
-                message: error.to_string(),
+        let mut control =
+            RunControl::new(run, conversation, settings, &mut self.inbox, events.clone());
+        let work = || loaded.work(&mut control, run, conversation, task);
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(Some(Finished { stop, stats }))) => report(RunEvent::Finished {
+                reason: stop,
+                stats,
             }),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => report(RunEvent::Failed(error.into())),
             Err(panic) => {
-                // What the panic left of the session cannot be trusted.
-                loaded.session.truncate(0);
+                // What the panic left of the conversation cannot be trusted.
+                loaded.conversations.remove(&conversation);
                 let message = format!("a fault in the program: {}", panic_message(&*panic));
-                self.tell(Event::Failed { run, message });
+                report(RunEvent::Failed(Failure::internal(message)));
             }
         }
     }
 }
 
-/// The lens over the text of the last generation; nothing if that is not the one asked about.
-fn lens(steering: &mut Steering<'_>, loaded: &mut Loaded) -> Result<()> {
-    let Some((_, start)) = loaded.last.filter(|(run, _)| *run == steering.run()) else {
-        return Ok(());
-    };
-    let decoder = &mut loaded.model.decoder;
-    let costs = match loaded.costs.take() {
-        Some(costs) => costs,
-        None => decoder.measure_costs(steering.settings().draft_vocab)?,
-    };
-    let end = loaded.session.tokens().len();
-    let outcome = steering.lens(decoder, &mut loaded.session, start..end, &costs);
-    loaded.costs = Some(costs);
-    outcome
+impl Loaded {
+    /// Does a task. Gives back how a generation or a race ended; other tasks report their result themselves.
+    fn work(
+        &mut self,
+        control: &mut RunControl<'_>,
+        run: RunId,
+        conversation: ConversationId,
+        task: Task,
+    ) -> Result<Option<Finished>> {
+        if !self.conversations.contains_key(&conversation) {
+            let session = self.model.decoder.session()?;
+            let fresh = Conversation {
+                session,
+                last: None,
+            };
+            self.conversations.insert(conversation, fresh);
+        }
+        let Some(Conversation { session, last }) = self.conversations.get_mut(&conversation) else {
+            return Ok(None);
+        };
+        match task {
+            Task::Generate(prompt) => {
+                let ids = self.model.encode(&prompt)?;
+                *last = Some((run, ids.len()));
+                let settings = control.newest();
+                let decoder = &mut self.model.decoder;
+                decoder
+                    .run_to_end(session, &ids, settings, control)
+                    .map(Some)
+            }
+            Task::Race(prompt) => {
+                let ids = self.model.encode(&prompt)?;
+                tasks::race(control, &mut self.model.decoder, &ids).map(Some)
+            }
+            Task::Lens => {
+                let decoder = &mut self.model.decoder;
+                // Another text has taken the place of the one asked about.
+                let Some((_, start)) = last.filter(|(last, _)| *last == run) else {
+                    return Ok(None);
+                };
+                if self.costs.is_none() {
+                    let draft_vocab = control.newest().draft_vocab;
+                    self.costs = Some(decoder.measure_costs(draft_vocab)?);
+                }
+                let costs = self.costs.clone().unwrap_or_default();
+                let end = session.tokens().len();
+                tasks::lens(control, decoder, session, start..end, &costs)?;
+                Ok(None)
+            }
+            Task::Score {
+                prompt,
+                from,
+                exit_layer,
+                top,
+            } => {
+                let ids = self.model.encode(&prompt)?;
+                *last = None;
+                let decoder = &mut self.model.decoder;
+                tasks::score(control, decoder, session, &ids, from, exit_layer, top)?;
+                Ok(None)
+            }
+        }
+    }
 }
 
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {

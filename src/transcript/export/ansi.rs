@@ -45,14 +45,14 @@ fn generated(run: &Run, paint: Paint, with_rejected: bool) -> String {
     for round in &run.rounds {
         shown
             .by_ref()
-            .take(round.accepted)
+            .take(round.accepted())
             .for_each(|(_, kept)| out += &token(&kept, paint));
         if with_rejected {
             out += &rejected(round, paint);
         }
         shown
             .by_ref()
-            .take(usize::from(round.last.is_some()))
+            .take(usize::from(round.closing().is_some()))
             .for_each(|(_, kept)| out += &token(&kept, paint));
     }
     out

@@ -24,7 +24,14 @@ pub fn tokens_csv(session: &Session) -> String {
             });
             let rejected = words::rejected(round).enumerate();
             let rejected = rejected.map(move |(at, token)| {
-                token_row(turn, run, round, round.accepted + at, &token, REJECTED.name)
+                token_row(
+                    turn,
+                    run,
+                    round,
+                    round.accepted() + at,
+                    &token,
+                    REJECTED.name,
+                )
             });
             kept.chain(rejected)
         })
@@ -92,11 +99,11 @@ fn round_row(turn: usize, run: &Run, round: &Round) -> Vec<String> {
         sampling.min_p.to_string(),
         sampling.seed.to_string(),
         serde_name(&sampling.coupling),
-        round.drafted.len().to_string(),
-        round.accepted.to_string(),
+        round.drafted().len().to_string(),
+        round.accepted().to_string(),
         round.rejected().to_string(),
         round.len().to_string(),
-        optional(round.last.as_ref().map(|token| serde_name(&token.origin))),
+        optional(round.closing().map(|token| serde_name(&token.origin))),
         round.draft_seconds.to_string(),
         round.verify_seconds.to_string(),
         optional(round.stop.as_ref().map(|stop| text::json(serde_name(stop)))),

@@ -133,14 +133,14 @@ fn generated(out: &mut String, run: &Run) {
     let mut shown = run.shown().peekable();
     for round in &run.rounds {
         out.push_str("<span class=\"round\">");
-        for _ in 0..round.accepted {
+        for _ in 0..round.accepted() {
             shown
                 .next()
                 .into_iter()
                 .for_each(|(round, kept)| token(out, round, &kept));
         }
         words::rejected(round).for_each(|token| rejected(out, round, &token));
-        if round.last.is_some() {
+        if round.closing().is_some() {
             shown
                 .next()
                 .into_iter()
@@ -194,14 +194,14 @@ fn round_row(out: &mut String, round: &Round) {
             escape(&text::one_line(token))
         )
     };
-    let texts = round.drafted.iter().enumerate();
+    let texts = round.drafted().iter().enumerate();
     let drafted: String = texts
-        .map(|(at, token)| match at < round.accepted {
+        .map(|(at, token)| match round.is_kept(at) {
             true => draft(style(Origin::Accepted).name, "span", &token.text),
             false => draft(REJECTED.name, "del", &token.text),
         })
         .collect();
-    let last = round.last.as_ref().map_or_else(String::new, |token| {
+    let last = round.closing().map_or_else(String::new, |token| {
         let name = style(token.origin).name;
         format!("{} <small>{name}</small>", draft(name, "span", &token.text))
     });
@@ -212,8 +212,8 @@ fn round_row(out: &mut String, round: &Round) {
         round.index,
         round.position,
         escape(&short_settings(round)),
-        round.accepted,
-        round.drafted.len(),
+        round.accepted(),
+        round.drafted().len(),
         words::millis(round.draft_seconds),
         words::millis(round.verify_seconds)
     );

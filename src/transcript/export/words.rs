@@ -237,15 +237,15 @@ pub fn token(round: &Round, token: &KeptToken<'_>, name: &str) -> String {
 
 /// The rejected drafts of a round as tokens.
 pub fn rejected(round: &Round) -> impl Iterator<Item = KeptToken<'_>> {
-    let rejected = round.drafted.iter().enumerate().skip(round.accepted);
-    rejected.map(|(position, token)| KeptToken {
+    round.rejects().map(|token| KeptToken {
         id: token.id,
-        text: &token.text,
+        text: token.text,
         origin: crate::engine::decode::Origin::Accepted,
-        p_draft: Some(token.p_draft),
+        p_draft: token.p_draft,
         p_verify: token.p_verify,
-        draft_position: Some(position),
-        detail: token.detail.as_deref(),
+        draft_position: token.draft_position,
+        logprobs: token.logprobs,
+        detail: token.detail,
     })
 }
 

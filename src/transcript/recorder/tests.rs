@@ -1,5 +1,9 @@
 use super::*;
-use crate::engine::decode::{LayerChoice, Stats, StopReason};
+use crate::engine::decode::{
+    ClosingToken, LayerChoice, Origin, Round, RoundTokens, Stats, StopReason,
+};
+use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
+use std::sync::Arc;
 
 fn recorder(folder: &Path) -> Recorder {
     Recorder::keeping(Store::at(folder), Detail::Layers)
@@ -13,48 +17,32 @@ fn say(role: Role, content: &str) -> Message {
 }
 
 fn ask(recorder: &mut Recorder, run: u64, messages: Vec<Message>) {
-    let command = Command::Generate {
+    let command = Command::Start {
         run: RunId(run),
-        prompt: Prompt::Chat(messages),
-        settings: Settings::default(),
+        settings: Arc::default(),
+        conversation: ConversationId::default(),
+        task: Task::Generate(Prompt::Chat(messages)),
     };
     recorder.command(&command).unwrap();
 }
 
 fn answer(recorder: &mut Recorder, run: u64, text: &str) {
-    let last = crate::engine::decode::FinalToken {
-        id: 1,
-        text: text.into(),
-        origin: crate::engine::decode::Origin::Plain,
-        p_draft: None,
-        p_verify: 0.5,
-        detail: None,
-    };
-    let round = crate::engine::decode::Round {
-        index: 0,
-        position: 5,
-        settings: Settings::default(),
-        control: None,
-        drafted: Vec::new(),
-        accepted: 0,
-        last: Some(last),
-        draft_seconds: 0.0,
-        verify_seconds: 0.1,
-        stop: None,
+    let last = ClosingToken::new(1, text, Origin::Plain, 0.5);
+    let tokens = RoundTokens::chain(Vec::new(), 0, Some(last));
+    let round = {
+        let mut made = Round::new(0, 5, Settings::default(), tokens);
+        made.verify_seconds = 0.1;
+        made
     };
     recorder
-        .event(&Event::Round {
-            run: RunId(run),
-            round: Box::new(round),
-        })
+        .event(&Event::Run(RunId(run), RunEvent::Round(Box::new(round))))
         .unwrap();
     let (reason, stats) = (StopReason::Eos, Stats::default());
     recorder
-        .event(&Event::Finished {
-            run: RunId(run),
-            reason,
-            stats,
-        })
+        .event(&Event::Run(
+            RunId(run),
+            RunEvent::Finished { reason, stats },
+        ))
         .unwrap();
 }
 
@@ -136,11 +124,15 @@ fn what_the_layers_say_is_kept_where_that_is_wanted() {
             layers: 1,
             ..Costs::default()
         };
-        let event = |run| Event::Lens {
-            run: RunId(run),
-            rows: rows.clone(),
-            of: 1,
-            costs: costs.clone(),
+        let event = |run| {
+            Event::Run(
+                RunId(run),
+                RunEvent::Lens {
+                    rows: rows.clone(),
+                    of: 1,
+                    costs: costs.clone(),
+                },
+            )
         };
         recorder.event(&event(2)).unwrap();
         recorder.event(&event(3)).unwrap();
@@ -320,10 +312,11 @@ fn clearing_under_a_full_disk_loses_nothing() {
     let mut recorder = recorder(&root);
     let command = |run, text: &str| {
         let prompt = Prompt::Chat(vec![say(Role::User, text)]);
-        Command::Generate {
+        Command::Start {
             run: RunId(run),
-            prompt,
-            settings: Settings::default(),
+            settings: Arc::default(),
+            conversation: ConversationId::default(),
+            task: Task::Generate(prompt),
         }
     };
     assert!(recorder.command(&command(0, "first")).is_err());
@@ -422,16 +415,18 @@ fn loaded(name: &str) -> Event {
         context_length: 64,
         tie_word_embeddings: true,
     };
-    Event::Loaded(crate::engine::loaded_model::ModelInfo {
-        name: name.into(),
-        path: "/nowhere".into(),
-        config,
-        dtype: "q8_0".into(),
-        device: "cpu".into(),
-        weight_bytes: 1,
-        has_chat_template: true,
-        defaults: Default::default(),
-    })
+    Event::Model(ModelEvent::Loaded(Box::new(
+        crate::engine::loaded_model::ModelInfo {
+            name: name.into(),
+            path: "/nowhere".into(),
+            config,
+            dtype: "q8_0".into(),
+            device: "cpu".into(),
+            weight_bytes: 1,
+            has_chat_template: true,
+            defaults: Default::default(),
+        },
+    )))
 }
 
 fn names(session: &Session) -> Vec<&str> {

@@ -41,11 +41,12 @@ fn child() {
                 num_speculations: 2 + index,
                 ..Settings::default()
             };
-            let round = Round {
-                index,
-                position: count,
-                settings,
-                ..round.clone()
+            let round = {
+                let mut made = round.clone();
+                made.index = index;
+                made.position = count;
+                made.settings = settings.into();
+                made
             };
             journal
                 .append(Entry::Round {

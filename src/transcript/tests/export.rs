@@ -1,6 +1,7 @@
 use super::*;
 use crate::transcript::export::{Format, ansi, html, markdown, rounds_csv, svg, tokens_csv};
 use crate::transcript::origin_style::Paint;
+use std::sync::Arc;
 
 fn saved(document: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -308,8 +309,9 @@ fn all_that_an_answer_used_is_named() {
     let mut session = sample();
     let run = &session.turns[1].runs[0];
     let round = run.rounds[0].clone();
-    let with = |exit_layer, num_speculations, strategy| Round {
-        settings: Settings {
+    let with = |exit_layer, num_speculations, strategy| {
+        let mut round = round.clone();
+        round.settings = Arc::new(Settings {
             exit_layer,
             num_speculations,
             strategy,
@@ -318,8 +320,8 @@ fn all_that_an_answer_used_is_named() {
                 ..Sampling::default()
             },
             ..Settings::default()
-        },
-        ..round.clone()
+        });
+        round
     };
     let speculative = Decoding::SelfSpeculative;
     let rounds = vec![

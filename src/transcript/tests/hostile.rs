@@ -33,6 +33,21 @@ fn impossible_rounds_are_faults() {
             "accepted 2 of 1",
         ),
         (r#""accepted":-1"#.into(), "invalid value"),
+        (
+            format!(r#""drafted":[{token},{token}],"accepted":1,"path":[1]"#),
+            "do not follow",
+        ),
+        (
+            format!(r#""drafted":[{token}],"accepted":1,"path":[7]"#),
+            "do not follow",
+        ),
+        (
+            format!(
+                r#""drafted":[{}]"#,
+                token.replace(r#""text""#, r#""parent":{"node":3},"text""#)
+            ),
+            "before the one it follows",
+        ),
         (r#""draft_seconds":-0.5"#.into(), "impossible time"),
         (r#""verify_seconds":1e300"#.into(), "impossible time"),
         (r#""verify_seconds":NaN"#.into(), "expected value"),
@@ -41,7 +56,7 @@ fn impossible_rounds_are_faults() {
             "impossible position",
         ),
         (
-            format!(r#""drafted":[{}]"#, token.replace("0.5", "null")),
+            format!(r#""drafted":[{}]"#, token.replace("0.5", "[]")),
             "invalid type",
         ),
         (

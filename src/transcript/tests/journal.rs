@@ -149,10 +149,12 @@ fn late_rounds_are_dropped() {
 #[test]
 fn impossible_numbers_of_the_engine_do_not_spoil_the_file() {
     let mut round = sample().rounds().next().unwrap().clone();
-    round.drafted[0].p_draft = f32::NAN;
-    round.drafted[0].p_verify = Some(f32::INFINITY);
+    round.tokens_mut().drafted[0].p_draft = Some(f32::NAN);
+    round.tokens_mut().drafted[0].p_verify = Some(f32::INFINITY);
     round.draft_seconds = -1.0;
-    round.settings.sampling.temperature = f32::NAN;
+    std::sync::Arc::make_mut(&mut round.settings)
+        .sampling
+        .temperature = f32::NAN;
     let run = RunId(0);
     let begin = Entry::Run {
         run,
@@ -186,7 +188,7 @@ fn detail_is_kept_as_far_as_is_wanted() {
         ..TokenDetail::default()
     };
     let mut round = sample().rounds().next().unwrap().clone();
-    round.drafted[0].detail = Some(Box::new(detail.clone()));
+    round.tokens_mut().drafted[0].detail = Some(Box::new(detail.clone()));
     let wanted = [
         (Detail::Off, None),
         (
@@ -224,13 +226,13 @@ fn what_a_controller_moves_is_noted_at_the_round() {
             num_speculations: k,
             ..settings.clone()
         };
-        let control = Some("all accepted".into());
         Entry::Round {
             run,
-            round: Box::new(Round {
-                settings,
-                control,
-                ..round.clone()
+            round: Box::new({
+                let mut made = round.clone();
+                made.settings = settings.into();
+                made.controller_note = Some("all accepted".into());
+                made
             }),
         }
     });

@@ -10,8 +10,8 @@ mod store;
 
 use super::*;
 use crate::engine::decode::{
-    Candidate, Controller, Costs, DraftToken, FinalToken, LayerChoice, LensRow, Origin, Round,
-    Settings, StopReason, Strategy as Decoding, TokenDetail,
+    Candidate, ClosingToken, Controller, Costs, DraftToken, LayerChoice, LensRow, Origin, Round,
+    RoundTokens, Settings, StopReason, Strategy as Decoding, TokenDetail,
 };
 use crate::engine::prompt::Prompt;
 use crate::engine::sampling::{Coupling, Sampling};
@@ -137,11 +137,9 @@ pub fn any_round() -> impl Strategy<Value = Round> {
         any_detail(),
     )
         .prop_map(|(id, text, p_draft, p_verify, detail)| DraftToken {
-            id,
-            text,
-            p_draft,
             p_verify,
             detail,
+            ..DraftToken::new(id, text, p_draft)
         });
     let last = (
         any::<u32>(),
@@ -178,25 +176,18 @@ pub fn any_round() -> impl Strategy<Value = Round> {
                     count if count == accepted => Origin::Bonus,
                     _ => Origin::Corrected,
                 };
-                let last = last.map(|(id, text, p_draft, p_verify, detail)| FinalToken {
-                    id,
-                    text,
-                    origin,
+                let last = last.map(|(id, text, p_draft, p_verify, detail)| ClosingToken {
                     p_draft,
-                    p_verify,
                     detail,
+                    ..ClosingToken::new(id, text, origin, p_verify)
                 });
-                Round {
-                    index: 0,
-                    position,
-                    settings,
-                    control,
-                    drafted,
-                    accepted,
-                    last,
-                    draft_seconds,
-                    verify_seconds,
-                    stop: None,
+                let tokens = RoundTokens::chain(drafted, accepted, last);
+                {
+                    let mut made = Round::new(0, position, settings, tokens);
+                    made.controller_note = control;
+                    made.draft_seconds = draft_seconds;
+                    made.verify_seconds = verify_seconds;
+                    made
                 }
             },
         )
@@ -280,10 +271,11 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
                 prompt: Prompt::Text(text),
                 settings,
             };
-            let rounds = rounds
-                .into_iter()
-                .enumerate()
-                .map(|(index, round)| Round { index, ..round });
+            let rounds = rounds.into_iter().enumerate().map(|(index, round)| {
+                let mut made = round;
+                made.index = index;
+                made
+            });
             let rounds = rounds.map(|round| Entry::Round {
                 run,
                 round: Box::new(round),
@@ -337,35 +329,24 @@ pub fn any_session() -> impl Strategy<Value = Session> {
 /// A small conversation with a round of every kind, for tests by example.
 pub fn sample() -> Session {
     let run = RunId(4);
-    let draft = |id, text: &str, p| DraftToken {
-        id,
-        text: text.into(),
-        p_draft: p,
+    let draft = |id, text: &str, p: f32| DraftToken {
         p_verify: Some(p / 2.0),
-        detail: None,
+        ..DraftToken::new(id, text, p)
     };
-    let last = |id, text: &str, origin| FinalToken {
-        id,
-        text: text.into(),
-        origin,
+    let last = |id, text: &str, origin| ClosingToken {
         p_draft: (origin == Origin::Corrected).then_some(0.125),
-        p_verify: 0.75,
-        detail: None,
+        ..ClosingToken::new(id, text, origin, 0.75)
     };
     let round = |index, drafted: Vec<DraftToken>, accepted, last| {
         let settings = Settings::default();
         let (draft_seconds, verify_seconds) = (0.25 * drafted.len() as f64, 0.5);
-        Round {
-            index,
-            position: 9 + 3 * index,
-            settings,
-            control: (index % 2 == 1).then(|| "K follows acceptance: 3.5".to_owned()),
-            drafted,
-            accepted,
-            last: Some(last),
-            draft_seconds,
-            verify_seconds,
-            stop: None,
+        let tokens = RoundTokens::chain(drafted, accepted, Some(last));
+        {
+            let mut made = Round::new(index, 9 + 3 * index, settings, tokens);
+            made.controller_note = (index % 2 == 1).then(|| "K follows acceptance: 3.5".to_owned());
+            made.draft_seconds = draft_seconds;
+            made.verify_seconds = verify_seconds;
+            made
         }
     };
     let rounds = [
@@ -381,9 +362,10 @@ pub fn sample() -> Session {
             0,
             last(16, " <blue>", Origin::Corrected),
         ),
-        Round {
-            stop: Some(StopReason::Eos),
-            ..round(2, vec![], 0, last(17, ".\x1b[31m", Origin::Plain))
+        {
+            let mut made = round(2, vec![], 0, last(17, ".\x1b[31m", Origin::Plain));
+            made.stop = Some(StopReason::Eos);
+            made
         },
     ];
     let stats = crate::engine::decode::Stats {

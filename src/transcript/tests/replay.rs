@@ -1,9 +1,9 @@
 use super::*;
-use crate::engine::worker::Event;
+use crate::engine::worker::{Event, RunEvent};
 
 fn rounds_of(events: &[ReplayEvent]) -> Vec<Round> {
     let round = |event: &ReplayEvent| match event {
-        ReplayEvent::Engine(Event::Round { round, .. }) => Some((**round).clone()),
+        ReplayEvent::Engine(Event::Run(_, RunEvent::Round(round))) => Some((**round).clone()),
         _ => None,
     };
     events.iter().filter_map(round).collect()
@@ -68,7 +68,10 @@ fn the_pace_is_that_of_the_session() {
     assert!(replay.advance(0.74).is_empty());
     assert!(matches!(
         replay.advance(0.01)[..],
-        [ReplayEvent::Engine(Event::Drafted { id: 11, .. })]
+        [ReplayEvent::Engine(Event::Run(
+            _,
+            RunEvent::Drafted { id: 11, .. }
+        ))]
     ));
     replay.set_speed(2.0);
     assert_eq!(replay.due_in(), Some(0.125));
@@ -83,7 +86,7 @@ fn the_pace_is_that_of_the_session() {
     assert!(matches!(
         rest[rest.len() - 2..],
         [
-            ReplayEvent::Engine(Event::Finished { .. }),
+            ReplayEvent::Engine(Event::Run(_, RunEvent::Finished { .. })),
             ReplayEvent::Over
         ]
     ));

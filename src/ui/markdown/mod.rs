@@ -217,7 +217,7 @@ fn hang(
 mod tests {
     use super::*;
     use crate::app::Mode;
-    use crate::engine::decode::{FinalToken, Origin, Round, Settings};
+    use crate::engine::decode::{ClosingToken, Origin, Round, RoundTokens, Settings};
     use proptest::prelude::*;
 
     /// A turn whose every round adds one of these tokens.
@@ -225,25 +225,21 @@ mod tests {
         let mut turn = Turn::new(0, Mode::Chat, String::new());
         for (index, text) in tokens.into_iter().enumerate() {
             let (text, origin) = (text.to_string(), Origin::Plain);
-            turn.rounds.push(Round {
-                index,
-                position: index,
-                settings: Settings::default(),
-                control: None,
-                drafted: Vec::new(),
-                accepted: 0,
-                last: Some(FinalToken {
-                    id: 0,
-                    text,
-                    origin,
-                    p_draft: None,
-                    p_verify: 1.0,
-                    detail: None,
-                }),
-                draft_seconds: 0.0,
-                verify_seconds: 0.0,
-                stop: None,
-            });
+            let closing = ClosingToken {
+                id: 0,
+                text,
+                origin,
+                p_draft: None,
+                p_verify: 1.0,
+                logprobs: None,
+                detail: None,
+            };
+            let tokens = RoundTokens {
+                closing: Some(closing),
+                ..RoundTokens::default()
+            };
+            turn.rounds
+                .push(Round::new(index, index, Settings::default(), tokens));
         }
         turn
     }

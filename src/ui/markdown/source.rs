@@ -3,7 +3,7 @@
 use super::super::theme::Role;
 use super::super::widgets::Cells;
 use super::super::wrap::{Piece, Run, Source};
-use crate::app::turn::{TokenRef, Turn, is_kept, slots, token};
+use crate::app::turn::{TokenRef, Turn};
 use crate::transcript::text::in_cells;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -37,9 +37,11 @@ impl Text {
     pub fn of(index: usize, turn: &Turn) -> Self {
         let mut text = Self::default();
         for (number, round) in turn.rounds.iter().enumerate() {
-            for slot in (0..slots(round)).filter(|slot| is_kept(round, *slot)) {
+            for slot in (0..round.slots()).filter(|slot| round.is_kept(*slot)) {
                 text.shown.push_str(
-                    &token(round, slot).map_or(Cow::Borrowed(""), |token| in_cells(token.text)),
+                    &round
+                        .token(slot)
+                        .map_or(Cow::Borrowed(""), |token| in_cells(token.text)),
                 );
                 text.ends.push((
                     text.shown.len(),

@@ -4,7 +4,7 @@ use super::support::{Harness, answer};
 use skiplens::app::{Control, Effect, Phase};
 use skiplens::engine::decode::Stats;
 use skiplens::engine::prompt::{Prompt, Role};
-use skiplens::engine::worker::{Command, Event, RunId};
+use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
 
 #[test]
 fn a_question_is_answered() {
@@ -30,9 +30,9 @@ fn the_next_question_carries_the_conversation() {
     let mut h = Harness::ready(100, 30);
     h.ask("one");
     h.ask("two");
-    let Some(Command::Generate {
-        prompt: Prompt::Chat(messages),
+    let Some(Command::Start {
         run,
+        task: Task::Generate(Prompt::Chat(messages)),
         ..
     }) = h.commands.last()
     else {
@@ -65,7 +65,7 @@ fn a_slider_moves_a_running_generation_and_the_text_marks_where() {
     h.press("enter");
     h.engine(30);
     h.press("alt-right alt-up alt-.");
-    let Some(Command::Settings(settings)) = h.commands.last() else {
+    let Some(Command::Settings { settings, .. }) = h.commands.last() else {
         panic!("{:?}", h.commands.last())
     };
     assert_eq!((settings.exit_layer, settings.num_speculations), (8, 5));
@@ -87,7 +87,7 @@ fn escape_cancels_and_what_was_written_stays() {
     h.press("enter");
     h.engine(30);
     h.press("esc");
-    assert_eq!(h.commands.last(), Some(&Command::Cancel(RunId(0))));
+    assert_eq!(h.commands.last(), Some(&Command::Cancel { run: RunId(0) }));
     assert!(h.state.run().is_some_and(|run| run.cancelling));
     h.engine(1);
     assert_eq!(h.state.phase, Phase::Idle);
@@ -105,10 +105,10 @@ fn a_second_escape_does_not_wait_for_the_engine() {
     h.press("esc esc");
     assert_eq!(h.state.phase, Phase::Idle);
     let rounds = h.state.turns[0].rounds.len();
-    h.send(skiplens::app::Msg::Engine(Event::Round {
-        run: RunId(0),
-        round: Box::new(late),
-    }));
+    h.send(skiplens::app::Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Round(Box::new(late)),
+    )));
     assert_eq!(
         h.state.turns[0].rounds.len(),
         rounds,
@@ -135,10 +135,10 @@ fn a_failure_says_so_and_the_next_question_works() {
     h.press("enter");
     let message =
         "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
-    h.send(skiplens::app::Msg::Engine(Event::Failed {
-        run: RunId(0),
-        message: message.into(),
-    }));
+    h.send(skiplens::app::Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Failed(Failure::internal(message)),
+    )));
     assert!(
         h.screen().contains("failed: the prompt has 9000"),
         "{}",

@@ -7,7 +7,7 @@ use skiplens::app::{
 };
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
-use skiplens::engine::worker::{Command, Event};
+use skiplens::engine::worker::{Command, Event, ModelEvent, Task};
 use skiplens::transcript::{Entry, Mode};
 
 /// Reads one setting as a number.
@@ -114,7 +114,7 @@ fn a_change_reaches_a_running_generation_at_once() {
     h.engine(20);
     h.press("tab shift-right");
     assert!(
-        matches!(h.commands.last(), Some(Command::Settings(s)) if s.exit_layer == 11),
+        matches!(h.commands.last(), Some(Command::Settings { settings: s, .. }) if s.exit_layer == 11),
         "{:?}",
         h.commands.last()
     );
@@ -315,7 +315,9 @@ fn a_models_recommendations_yield_to_the_user() {
     h.send(Msg::Action(Action::Set(Control::Speculations, 9.0)));
     let mut model = super::support::model();
     (model.defaults.exit_layer, model.defaults.num_speculations) = (Some(6), Some(3));
-    h.send(Msg::Engine(Event::Loaded(model)));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
+        model,
+    )))));
     assert_eq!(
         (
             h.state.settings.exit_layer,
@@ -346,8 +348,8 @@ fn the_system_prompt_is_edited_in_place() {
     assert_eq!(h.state.system, "Be kind.\nBe brief.");
     h.press("esc");
     h.ask("hi");
-    let Some(Command::Generate {
-        prompt: skiplens::engine::prompt::Prompt::Chat(messages),
+    let Some(Command::Start {
+        task: Task::Generate(skiplens::engine::prompt::Prompt::Chat(messages)),
         ..
     }) = h.commands.last()
     else {

@@ -5,7 +5,7 @@ use skiplens::app::hints::Click;
 use skiplens::app::{Action, ModelChoice, Msg, Options, Overlay, Phase, Target};
 use skiplens::engine::loaded_model::ModelRequest;
 use skiplens::engine::weights::PUBLISHED_MODEL;
-use skiplens::engine::worker::{Command, Event};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent};
 
 const MISSING: &str = "the bundled model skiplens-smollm2-135m.gguf was not found";
 
@@ -36,7 +36,9 @@ fn failed(asked: Option<&str>) -> Harness {
             ..Options::default()
         },
     );
-    h.send(Msg::Engine(Event::LoadFailed(MISSING.into())));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal(MISSING),
+    ))));
     h
 }
 
@@ -48,19 +50,19 @@ fn asked_for(h: &Harness) -> Option<&str> {
 }
 
 fn downloading(fraction: f32) -> Msg {
-    Msg::Engine(Event::Loading {
+    Msg::Engine(Event::Model(ModelEvent::Loading {
         stage: "downloading model.safetensors".into(),
         fraction: Some(fraction),
-    })
+    }))
 }
 
 #[test]
 fn a_model_that_cannot_be_loaded_says_what_to_do() {
     let mut h = Harness::starting(80, 24, Default::default());
     assert!(h.screen().contains("opening the model"), "{}", h.screen());
-    h.send(Msg::Engine(Event::LoadFailed(
-        "model.gguf: truncated".into(),
-    )));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal("model.gguf: truncated"),
+    ))));
     let screen = h.screen();
     assert!(
         screen.contains("could not be loaded")
@@ -164,7 +166,7 @@ fn esc_takes_a_waiting_prompt_back_before_it_gives_up_the_model() {
     assert!(!h.commands.contains(&Command::CancelLoad));
     h.press("esc");
     assert_eq!(h.commands.last(), Some(&Command::CancelLoad));
-    h.send(Msg::Engine(Event::LoadCancelled));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Cancelled)));
     h.send(Msg::Engine(loaded()));
     assert_eq!((h.state.turns.len(), h.state.prompt.text()), (0, "early"));
 }
@@ -182,9 +184,9 @@ fn the_model_before_comes_back() {
     h.engine(usize::MAX);
     assert_eq!(h.state.phase, Phase::Idle);
     h.ask_command("/model nothing");
-    h.send(Msg::Engine(Event::LoadFailed(
-        "nothing: no such file or folder".into(),
-    )));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal("nothing: no such file or folder"),
+    ))));
     assert!(matches!(h.state.overlay, Some(Overlay::Text { .. })));
     assert!(h.screen().contains("no such file"), "{}", h.screen());
     h.engine(usize::MAX);
@@ -202,7 +204,7 @@ fn another_model_asked_for_meanwhile_is_loaded() {
     h.press("esc");
     h.ask_command("/model c/d");
     let sent = h.commands.len();
-    h.send(Msg::Engine(Event::LoadCancelled));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Cancelled)));
     assert_eq!(h.commands.len(), sent);
     assert!(matches!(h.state.phase, Phase::Loading { .. }));
     h.send(Msg::Engine(loaded()));

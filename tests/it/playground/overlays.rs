@@ -4,7 +4,7 @@ use super::support::Harness;
 use crossterm::event::MouseEventKind;
 use skiplens::app::{ConfigChange, Control, Effect, Msg, Overlay, Race};
 use skiplens::engine::decode::StopReason;
-use skiplens::engine::worker::{Event, RunId};
+use skiplens::engine::worker::{Event, ModelEvent, RunEvent, RunId};
 
 fn help_scroll(h: &Harness) -> usize {
     match h.state.overlay {
@@ -212,11 +212,13 @@ fn why_an_answer_ended_is_always_readable() {
     h.write("hi");
     h.press("enter");
     h.engine(60);
-    h.send(Msg::Engine(Event::Finished {
-        run: RunId(0),
-        reason: StopReason::MaxSteps,
-        stats: Default::default(),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Finished {
+            reason: StopReason::MaxSteps,
+            stats: Default::default(),
+        },
+    )));
     assert!(h.screen().contains("max tokens reached"), "{}", h.screen());
     h.press("f8");
     assert!(
@@ -235,7 +237,9 @@ fn a_name_without_room_ends_in_an_ellipsis() {
     let mut h = Harness::starting(72, 24, Default::default());
     let mut model = super::support::model();
     model.name = "A-model-with-a-name-that-takes-more-room-than-there-is".into();
-    h.send(Msg::Engine(Event::Loaded(model)));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
+        model,
+    )))));
     assert!(
         h.screen().lines().next().expect("a header").contains('…'),
         "{}",
@@ -251,7 +255,8 @@ fn the_end_of_an_answer_is_named() {
     let turn = h.state.turns.last_mut().expect("a turn");
     let round = turn.rounds.last_mut().expect("a round");
     round.stop = Some(StopReason::Eos);
-    round.last.as_mut().expect("a token").text.clear();
+    let closing = round.tokens_mut().closing.as_mut();
+    closing.expect("a token").text.clear();
     h.press("tab tab");
     assert!(h.screen().contains("end of the answer"), "{}", h.screen());
 }

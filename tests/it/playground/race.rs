@@ -5,7 +5,7 @@ use skiplens::app::race::Verdict;
 use skiplens::app::{Action, Msg, Overlay, Phase, Race};
 use skiplens::engine::decode::{Settings, StopReason};
 use skiplens::engine::prompt::{Message, Prompt, Role};
-use skiplens::engine::worker::{Command, Event, Lane, RunId};
+use skiplens::engine::worker::{Command, Event, Failure, Lane, RunEvent, RunId, Task};
 
 fn shown(h: &Harness) -> &Race {
     match &h.state.overlay {
@@ -15,7 +15,7 @@ fn shown(h: &Harness) -> &Race {
 }
 
 fn cancelled(h: &Harness, run: RunId) -> bool {
-    h.commands.contains(&Command::Cancel(run))
+    h.commands.contains(&Command::Cancel { run: run })
 }
 
 #[test]
@@ -54,7 +54,10 @@ fn what_is_raced_on() {
         content: content.into(),
     };
     let raced = |h: &Harness| match h.commands.last() {
-        Some(Command::Race { prompt, .. }) => prompt.clone(),
+        Some(Command::Start {
+            task: Task::Race(prompt),
+            ..
+        }) => prompt.clone(),
         other => panic!("no race but {other:?}"),
     };
     let mut h = Harness::ready(80, 24);
@@ -170,19 +173,20 @@ fn the_first_difference_is_named() {
         (Lane::SelfSpeculative, 5),
     ] {
         let round = Box::new(round(0, at, &plain, &words));
-        h.send(Msg::Engine(Event::Race {
-            run: RunId(1),
-            lane,
-            round,
-        }));
+        h.send(Msg::Engine(Event::Run(
+            RunId(1),
+            RunEvent::Race { lane, round },
+        )));
     }
     assert_eq!(shown(&h).verdict(), Verdict::Same(1));
     let next = Box::new(round(1, 1, &plain, &words));
-    h.send(Msg::Engine(Event::Race {
-        run: RunId(1),
-        lane: Lane::Autoregressive,
-        round: next,
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(1),
+        RunEvent::Race {
+            lane: Lane::Autoregressive,
+            round: next,
+        },
+    )));
     assert_eq!(shown(&h).verdict(), Verdict::Differs(1));
     assert!(h.screen().contains("differs at token 1"), "{}", h.screen());
 }
@@ -214,21 +218,23 @@ fn a_failure_is_told() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
     h.press("f7");
-    h.send(Msg::Engine(Event::Failed {
-        run: RunId(1),
-        message: "no memory for two caches".into(),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(1),
+        RunEvent::Failed(Failure::internal("no memory for two caches")),
+    )));
     assert!(
         h.screen().contains("no memory for two caches"),
         "{}",
         h.screen()
     );
     assert_eq!(h.state.phase, Phase::Idle);
-    let cancelled = Event::Finished {
-        run: RunId(1),
-        reason: StopReason::Cancelled,
-        stats: Default::default(),
-    };
+    let cancelled = Event::Run(
+        RunId(1),
+        RunEvent::Finished {
+            reason: StopReason::Cancelled,
+            stats: Default::default(),
+        },
+    );
     h.send(Msg::Engine(cancelled));
     h.press("esc");
     assert!(h.state.overlay.is_none());

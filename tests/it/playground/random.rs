@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 use skiplens::app::hints::{Click, can, hints};
 use skiplens::app::{Msg, Phase, State, update};
 use skiplens::engine::decode::{Settings, StopReason};
-use skiplens::engine::worker::{Event, RunId};
+use skiplens::engine::worker::{Event, Failure, RunEvent, RunId};
 use std::time::Duration;
 
 const KEYS: [&str; 71] = [
@@ -178,28 +178,31 @@ fn mouse(numbers: &mut Numbers) -> Msg {
 fn stray(numbers: &mut Numbers) -> Event {
     let run = RunId(numbers.below(40));
     match numbers.below(9) {
-        0 => Event::Paused { run },
-        1 => Event::Finished {
+        0 => Event::Run(run, RunEvent::Paused),
+        1 => Event::Run(
             run,
-            reason: StopReason::Eos,
-            stats: Default::default(),
-        },
-        2 => Event::Failed {
+            RunEvent::Finished {
+                reason: StopReason::Eos,
+                stats: Default::default(),
+            },
+        ),
+        2 => Event::Run(run, RunEvent::Failed(Failure::internal("failed\nbadly"))),
+        3 => Event::Run(
             run,
-            message: "failed\nbadly".into(),
-        },
-        3 => Event::Drafted {
+            RunEvent::Drafted {
+                id: 1,
+                text: " x".into(),
+                p_draft: Some(0.5),
+            },
+        ),
+        4 => Event::Run(
             run,
-            id: 1,
-            text: " x".into(),
-            p_draft: 0.5,
-        },
-        4 => Event::Prefill {
-            run,
-            done: 1,
-            total: 2,
-            cached: 0,
-        },
+            RunEvent::Prefill {
+                done: 1,
+                total: 2,
+                cached: 0,
+            },
+        ),
         5 => loaded(),
         6 => super::support::lens(run).remove(numbers.below(3) as usize),
         7 => {
@@ -209,10 +212,10 @@ fn stray(numbers: &mut Numbers) -> Event {
         _ => {
             let words = super::support::answer();
             let at = numbers.below(words.len() as u64 - 1) as usize;
-            Event::Round {
+            Event::Run(
                 run,
-                round: Box::new(round(0, at, &Settings::default(), &words)),
-            }
+                RunEvent::Round(Box::new(round(0, at, &Settings::default(), &words))),
+            )
         }
     }
 }

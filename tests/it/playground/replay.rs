@@ -4,7 +4,7 @@ use super::support::{Harness, Shelf, loaded, said, session_of};
 use crossterm::event::{MouseButton, MouseEventKind};
 use skiplens::app::player::Course;
 use skiplens::app::{Action, Effect, Msg, Options, Pane, Phase, Target, Turn};
-use skiplens::engine::worker::{Command, Event};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, Task};
 
 /// A chat of two answers, and its session playing over another chat.
 fn playing() -> (Harness, Vec<Turn>) {
@@ -195,7 +195,9 @@ fn the_engine_goes_on_beneath() {
     h.press("right right");
     h.send(Msg::Engine(loaded()));
     assert!(progress(&h).0 == 2 && h.state.turns.len() == 1);
-    h.send(Msg::Engine(Event::LoadFailed("late".into())));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal("late"),
+    ))));
     h.press("esc");
     assert!(h.state.model.is_some(), "the model was loaded meanwhile");
 }
@@ -289,7 +291,13 @@ fn recorded_detail_asks_every_layer_once_the_answer_is_there() {
     h.press("tab tab d tab tab");
     h.ask("Why?");
     assert!(
-        matches!(h.commands.last(), Some(Command::Lens { .. })),
+        matches!(
+            h.commands.last(),
+            Some(Command::Start {
+                task: Task::Lens,
+                ..
+            })
+        ),
         "{:?}",
         h.commands
     );
@@ -303,7 +311,13 @@ fn recorded_detail_asks_every_layer_once_the_answer_is_there() {
     assert_eq!(
         h.commands
             .iter()
-            .filter(|command| matches!(command, Command::Lens { .. }))
+            .filter(|command| matches!(
+                command,
+                Command::Start {
+                    task: Task::Lens,
+                    ..
+                }
+            ))
             .count(),
         1
     );

@@ -2,7 +2,7 @@
 
 use super::support::{Harness, Shelf, said};
 use skiplens::app::{ColorDepth, Look, Msg, Options, ThemeName};
-use skiplens::engine::worker::{Event, RunId};
+use skiplens::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
 use skiplens::transcript::export::svg::Cell;
 
 /// A chat with everything in it: rejected drafts, changed settings, a chosen token, an unfinished draft.
@@ -72,14 +72,14 @@ fn poor_terminals() {
 #[test]
 fn moments() {
     let mut h = Harness::starting(80, 24, Options::default());
-    h.send(Msg::Engine(Event::Loading {
+    h.send(Msg::Engine(Event::Model(ModelEvent::Loading {
         stage: "reading weights".into(),
         fraction: Some(0.4),
-    }));
+    })));
     snapshot("loading", &h);
-    h.send(Msg::Engine(Event::LoadFailed(
-        "model.gguf: tensor blk.3.attn_q.weight is missing".into(),
-    )));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal("model.gguf: tensor blk.3.attn_q.weight is missing"),
+    ))));
     snapshot("load-failed", &h);
     let mut h = Harness::ready(80, 24);
     snapshot("welcome", &h);
@@ -89,10 +89,10 @@ fn moments() {
     snapshot("prefill", &h);
     let message =
         "the prompt has 9000 tokens, but the context of this model holds 8192; shorten the prompt";
-    h.send(Msg::Engine(Event::Failed {
-        run: RunId(0),
-        message: message.into(),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Failed(Failure::internal(message)),
+    )));
     snapshot("run-failed", &h);
     h.press("f1");
     snapshot("help", &h);

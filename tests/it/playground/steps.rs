@@ -4,7 +4,7 @@ use super::support::Harness;
 use crossterm::event::MouseEventKind;
 use skiplens::app::{Msg, Pane, Phase, Target, TokenRef};
 use skiplens::engine::decode::StopReason;
-use skiplens::engine::worker::{Command, Event, RunId};
+use skiplens::engine::worker::{Command, Event, RunEvent, RunId};
 
 #[test]
 fn a_run_is_paused_stepped_and_goes_on() {
@@ -22,13 +22,13 @@ fn a_run_is_paused_stepped_and_goes_on() {
     assert!(h.screen().contains("paused"), "{}", h.screen());
     let rounds = h.state.turns[0].rounds.len();
     h.press("f6");
-    assert_eq!(h.commands.last(), Some(&Command::Step));
+    assert_eq!(h.commands.last(), Some(&Command::Step { run: RunId(0) }));
     h.engine(9);
     assert!(matches!(h.state.phase, Phase::Paused { .. }));
     assert_eq!(h.state.turns[0].rounds.len(), rounds + 1);
     h.press("f5");
-    assert_eq!(h.commands.last(), Some(&Command::Resume));
-    h.send(Msg::Engine(Event::Paused { run: RunId(0) }));
+    assert_eq!(h.commands.last(), Some(&Command::Resume { run: RunId(0) }));
+    h.send(Msg::Engine(Event::Run(RunId(0), RunEvent::Paused)));
     assert!(
         matches!(h.state.phase, Phase::Generating { .. }),
         "a late pause changes nothing"
@@ -47,7 +47,9 @@ fn layers_appear_while_it_writes() {
     h.press("tab tab");
     assert!(!h.screen().contains("newest token"), "{}", h.screen());
     h.press("d");
-    assert!(matches!(h.commands.last(), Some(Command::Settings(settings)) if settings.detail));
+    assert!(
+        matches!(h.commands.last(), Some(Command::Settings { settings, .. }) if settings.detail)
+    );
     h.engine(12);
     assert!(
         h.screen().contains("newest token") && h.screen().contains("first agreed"),
@@ -60,7 +62,9 @@ fn layers_appear_while_it_writes() {
     h.press("left left");
     assert!(h.state.inspected() == h.state.view.cursor && !h.screen().contains("newest token"));
     h.press("d");
-    assert!(matches!(h.commands.last(), Some(Command::Settings(settings)) if !settings.detail));
+    assert!(
+        matches!(h.commands.last(), Some(Command::Settings { settings, .. }) if !settings.detail)
+    );
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn a_paused_run_can_be_cancelled() {
     h.press("f5");
     h.engine(9);
     h.press("esc");
-    assert_eq!(h.commands.last(), Some(&Command::Cancel(RunId(0))));
+    assert_eq!(h.commands.last(), Some(&Command::Cancel { run: RunId(0) }));
     h.engine(9);
     assert_eq!(h.state.phase, Phase::Idle);
 }
@@ -83,13 +87,15 @@ fn a_step_shows_what_is_drafted_and_how_likely() {
     h.write("hi");
     h.press("enter f5");
     h.engine(3);
-    h.send(Msg::Engine(Event::Drafted {
-        run: RunId(0),
-        id: 5,
-        text: "The".into(),
-        p_draft: 0.625,
-    }));
-    h.send(Msg::Engine(Event::Paused { run: RunId(0) }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Drafted {
+            id: 5,
+            text: "The".into(),
+            p_draft: Some(0.625),
+        },
+    )));
+    h.send(Msg::Engine(Event::Run(RunId(0), RunEvent::Paused)));
     let screen = h.screen();
     assert!(
         screen.contains("“The”") && screen.contains("62.5 %"),
@@ -217,18 +223,18 @@ fn an_accepted_end_token_ends_the_answer() {
     h.engine(3);
     let words: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into();
     let mut round = super::support::round(0, 0, &h.state.settings, &words);
-    round.accepted = round.drafted.len();
-    round.last = None;
-    let last = round.drafted.len() - 1;
-    for token in &mut round.drafted[last - 1..] {
+    let last = round.drafted().len() - 1;
+    let tokens = round.tokens_mut();
+    (tokens.accepted, tokens.closing) = (last + 1, None);
+    for token in &mut tokens.drafted[last - 1..] {
         token.text.clear();
         token.p_verify = Some(0.5);
     }
     round.stop = Some(StopReason::Eos);
-    h.send(Msg::Engine(Event::Round {
-        run: RunId(0),
-        round: Box::new(round),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Round(Box::new(round)),
+    )));
     let at = |slot| TokenRef {
         turn: 0,
         round: h.state.turns[0].rounds.len() - 1,
@@ -254,7 +260,7 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
         let rounds = h.state.turns[0].rounds.iter().enumerate();
         rounds
             .flat_map(|(round, r)| {
-                r.drafted
+                r.drafted()
                     .iter()
                     .enumerate()
                     .map(move |(slot, token)| (round, slot, token))

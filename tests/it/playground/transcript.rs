@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use skiplens::app::{Effect, Mode, Msg, Pane, Target, TokenRef};
 use skiplens::engine::decode::Origin;
 use skiplens::engine::prompt::Prompt;
-use skiplens::engine::worker::{Command, Event, RunId};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent, RunId, Task};
 
 #[test]
 fn the_end_is_followed_only_from_the_end() {
@@ -97,7 +97,8 @@ fn the_cursor_scrolls_into_sight() {
     for _ in 0..200 {
         h.press("left");
         let cursor = h.state.view.cursor.expect("a cursor");
-        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[cursor.round], cursor.slot)
+        let token = h.state.turns[0].rounds[cursor.round]
+            .token(cursor.slot)
             .expect("a token");
         if !token.text.trim().is_empty() {
             h.find(&Target::Token(cursor));
@@ -128,12 +129,13 @@ fn every_origin_looks_different_without_colours() {
     let mut looks = std::collections::BTreeMap::new();
     for (area, target) in h.state.regions.areas() {
         let Target::Token(at) = target else { continue };
-        let token = skiplens::app::turn::token(&h.state.turns[0].rounds[at.round], at.slot)
+        let token = h.state.turns[0].rounds[at.round]
+            .token(at.slot)
             .expect("a token");
         let cell = &h.buffer()[(area.x, area.y)];
         assert_eq!(cell.fg, ratatui::style::Color::Reset);
         looks
-            .entry(format!("{:?}", token.origin))
+            .entry(format!("{:?}", token.outcome.origin()))
             .or_insert(cell.modifier);
     }
     let origins = [Origin::Accepted, Origin::Corrected, Origin::Bonus]
@@ -147,26 +149,29 @@ fn unsafe_characters_never_reach_the_terminal() {
     let mut h = Harness::ready(100, 30);
     h.send(Msg::Paste(evil.into()));
     h.press("enter");
-    h.send(Msg::Engine(Event::Drafted {
-        run: RunId(0),
-        id: 1,
-        text: evil.into(),
-        p_draft: 0.5,
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Drafted {
+            id: 1,
+            text: evil.into(),
+            p_draft: Some(0.5),
+        },
+    )));
     let mut round = super::support::round(0, 0, &Default::default(), &vec![evil.to_string(); 9]);
     round
+        .tokens_mut()
         .drafted
         .iter_mut()
         .for_each(|token| token.text = evil.into());
-    h.send(Msg::Engine(Event::Round {
-        run: RunId(0),
-        round: Box::new(round),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Round(Box::new(round)),
+    )));
     h.press("tab tab ctrl-x left");
-    h.send(Msg::Engine(Event::Failed {
-        run: RunId(0),
-        message: evil.into(),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Failed(Failure::internal(evil)),
+    )));
     h.send(Msg::Wrong(evil.into()));
     let symbols: String = h
         .buffer()
@@ -210,8 +215,8 @@ fn turns_are_regenerated_edited_continued_and_cleared() {
     h.engine(1);
     let before = h.state.turns[0].answer();
     h.press("tab tab c");
-    let Some(Command::Generate {
-        prompt: Prompt::Chat(messages),
+    let Some(Command::Start {
+        task: Task::Generate(Prompt::Chat(messages)),
         ..
     }) = h.commands.last()
     else {
@@ -233,7 +238,7 @@ fn a_completion_goes_on_with_the_text_as_it_stands() {
     h.ask("Once upon a time");
     let sent = h.commands.last();
     assert!(
-        matches!(sent, Some(Command::Generate { prompt: Prompt::Text(t), .. }) if t == "Once upon a time")
+        matches!(sent, Some(Command::Start { task: Task::Generate(Prompt::Text(t)), .. }) if t == "Once upon a time")
     );
     assert!(
         h.screen().contains("text Once upon a timeThe sky looks"),
@@ -337,7 +342,13 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     assert_eq!(h.state.prompt.text(), "early");
     h.send(Msg::Engine(super::support::loaded()));
     assert!(
-        matches!(h.commands.last(), Some(Command::Generate { .. })),
+        matches!(
+            h.commands.last(),
+            Some(Command::Start {
+                task: Task::Generate(_),
+                ..
+            })
+        ),
         "sent as soon as the model is there"
     );
     h.engine(10);
@@ -395,7 +406,9 @@ fn markdown_is_announced_and_not_remembered() {
 fn load(h: &mut Harness, name: &str) {
     let mut model = super::support::model();
     model.name = name.into();
-    h.send(Msg::Engine(Event::Loaded(model)));
+    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
+        model,
+    )))));
 }
 
 /// Another model leaves a mark where it goes on, in the chat, in a session that is taken up again and in a replay.

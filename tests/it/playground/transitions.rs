@@ -5,7 +5,7 @@ use crossterm::event::{KeyEvent, KeyModifiers};
 use skiplens::app::hints::{Click, hints};
 use skiplens::app::keymap::Context;
 use skiplens::app::{Action, Effect, Msg, Options, Pane, State, update};
-use skiplens::engine::worker::Event;
+use skiplens::engine::worker::{Event, Failure, ModelEvent};
 
 /// An answered question, then these keys.
 fn answered(keys: &str) -> State {
@@ -62,7 +62,9 @@ fn situations() -> Vec<(&'static str, State)> {
         ("loading", loading(None)),
         (
             "load failed",
-            loading(Some(Event::LoadFailed("no such file".into()))),
+            loading(Some(Event::Model(ModelEvent::Failed(Failure::internal(
+                "no such file",
+            ))))),
         ),
         ("empty", loading(Some(super::support::loaded()))),
         ("empty, in the controls", {

@@ -4,7 +4,8 @@ use super::support::{Harness, key, lens};
 use skiplens::app::{Action, Control, Msg, Overlay, Pane, Target, WhatIf};
 use skiplens::engine::decode::{Controller, Costs, Settings, Strategy};
 use skiplens::engine::sampling::{Coupling, Sampling};
-use skiplens::engine::worker::{Command, Event, RunId};
+use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
+use std::sync::Arc;
 
 fn answered(width: u16, height: u16) -> Harness {
     let mut h = Harness::ready(width, height);
@@ -22,7 +23,15 @@ fn map(h: &Harness) -> WhatIf {
 fn lenses(h: &Harness) -> usize {
     h.commands
         .iter()
-        .filter(|command| matches!(command, Command::Lens { .. }))
+        .filter(|command| {
+            matches!(
+                command,
+                Command::Start {
+                    task: Task::Lens,
+                    ..
+                }
+            )
+        })
         .count()
 }
 
@@ -33,7 +42,11 @@ fn key_command_and_action_ask_once_and_the_map_fills() {
     assert!(h.screen().contains("measuring"), "{}", h.screen());
     assert!(matches!(
         h.commands.last(),
-        Some(Command::Lens { run: RunId(0), .. })
+        Some(Command::Start {
+            run: RunId(0),
+            task: Task::Lens,
+            ..
+        })
     ));
     h.engine(1);
     assert!(h.screen().contains("16 of"), "{}", h.screen());
@@ -137,14 +150,18 @@ fn a_cell_taken_while_it_writes_is_sent() {
     let sent: Vec<_> = h
         .commands
         .iter()
-        .filter(|c| matches!(c, Command::Settings(_)))
+        .filter(|c| matches!(c, Command::Settings { settings: _, .. }))
         .collect();
     let expected = Settings {
         exit_layer: 8,
         num_speculations: 5,
         ..h.state.settings.clone()
     };
-    assert_eq!(sent, [&Command::Settings(expected)]);
+    let expected = Command::Settings {
+        run: RunId(0),
+        settings: Arc::new(expected),
+    };
+    assert_eq!(sent, [&expected]);
     h.engine(usize::MAX);
     assert!(
         h.state.turns[0]
@@ -204,12 +221,14 @@ fn late_and_foreign_rows_are_dropped() {
         h.state.turns[0].lens.as_ref().map(|lens| lens.rows.len()),
         Some(16)
     );
-    let odd = Event::Lens {
-        run: RunId(0),
-        rows: Vec::new(),
-        of: 0,
-        costs: Costs::default(),
-    };
+    let odd = Event::Run(
+        RunId(0),
+        RunEvent::Lens {
+            rows: Vec::new(),
+            of: 0,
+            costs: Costs::default(),
+        },
+    );
     h.send(Msg::Engine(odd));
     h.press("b up down enter");
 }
@@ -247,10 +266,10 @@ fn another_model_or_a_saved_session_cannot_be_asked_about() {
 fn a_failure_is_told_and_asked_again() {
     let mut h = answered(80, 24);
     h.press("f4");
-    h.send(Msg::Engine(Event::Failed {
-        run: RunId(0),
-        message: "no room\u{1b}[2J".into(),
-    }));
+    h.send(Msg::Engine(Event::Run(
+        RunId(0),
+        RunEvent::Failed(Failure::internal("no room\u{1b}[2J")),
+    )));
     assert!(h.screen().contains("no room"), "{}", h.screen());
     h.press("esc f4");
     assert_eq!(lenses(&h), 2);
@@ -310,11 +329,11 @@ fn a_controller_shows_its_choice_and_its_reason() {
         ..h.state.settings.clone()
     };
     let mut made = super::support::round(1, 0, &settings, &super::support::answer());
-    made.control = Some("K follows acceptance: 9.2".into());
-    h.send(Msg::Engine(Event::Round {
-        run: RunId(1),
-        round: Box::new(made),
-    }));
+    made.controller_note = Some("K follows acceptance: 9.2".into());
+    h.send(Msg::Engine(Event::Run(
+        RunId(1),
+        RunEvent::Round(Box::new(made)),
+    )));
     assert!(h.screen().contains("E 5 K 9"), "{}", h.screen());
     assert!(
         h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2")

@@ -1,6 +1,7 @@
 //! What several tests need: finding the files they run on.
 #![allow(dead_code)]
 
+pub mod forward;
 pub mod gguf;
 pub mod hub;
 pub mod llama2c;

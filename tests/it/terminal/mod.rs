@@ -10,7 +10,9 @@ mod tour;
 
 use self::session::Session;
 use crate::support;
-use skiplens::engine::decode::{FinalToken, Origin, Round, Settings, Stats, StopReason};
+use skiplens::engine::decode::{
+    ClosingToken, Origin, Round, RoundTokens, Settings, Stats, StopReason,
+};
 use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::worker::RunId;
 use skiplens::transcript::{Entry, Journal, RunEnd, Store};
@@ -96,25 +98,15 @@ fn home_with_sessions() -> tempfile::TempDir {
             content: question.into(),
         };
         let tokens = answer.split_inclusive(' ').map(str::to_owned);
-        let last = |(id, text)| FinalToken {
-            id,
-            text,
-            origin: Origin::Plain,
-            p_draft: None,
-            p_verify: 0.5,
-            detail: None,
-        };
-        let round = |last: FinalToken| Round {
-            index: last.id as usize,
-            position: 20 + last.id as usize,
-            settings: settings.clone(),
-            control: None,
-            drafted: Vec::new(),
-            accepted: 0,
-            last: Some(last),
-            draft_seconds: 0.0,
-            verify_seconds: 0.05,
-            stop: None,
+        let last = |(id, text): (u32, String)| ClosingToken::new(id, text, Origin::Plain, 0.5);
+        let round = |last: ClosingToken| {
+            let index = last.id as usize;
+            let tokens = RoundTokens::chain(Vec::new(), 0, Some(last));
+            {
+                let mut made = Round::new(index, 20 + index, settings.clone(), tokens);
+                made.verify_seconds = 0.05;
+                made
+            }
         };
         let rounds: Vec<Round> = (0..).zip(tokens).map(last).map(round).collect();
         let end = RunEnd::finished(StopReason::Eos, &Stats::of(&rounds), 0);

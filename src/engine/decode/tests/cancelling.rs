@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// A watch that cancels at the n-th checkpoint.
+/// Cancels at the n-th poll.
 struct CancelAt(usize);
 
-impl Watch for CancelAt {
-    fn checkpoint(&mut self, _next: Phase) -> std::ops::ControlFlow<()> {
+impl Observer for CancelAt {
+    fn poll(&mut self, _next: Phase) -> std::ops::ControlFlow<()> {
         self.0 = self.0.wrapping_sub(1);
         if self.0 == 0 {
             std::ops::ControlFlow::Break(())
@@ -19,21 +19,21 @@ impl Watch for CancelAt {
 #[test]
 fn cancelling_anywhere_loses_nothing_that_was_finished() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
-    let settings = Settings {
+    let settings = Arc::new(Settings {
         exit_layer: 2,
         max_steps: 20,
         ..Settings::default()
-    };
+    });
     let want = tokens(&rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
     for at in 1..60 {
         let mut session = decoder.session().unwrap();
-        let mut watch = CancelAt(at);
-        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut watch) else {
+        let mut observer = CancelAt(at);
+        let Ok(mut run) = decoder.begin(&mut session, &[5, 6, 7], &settings, &mut observer) else {
             continue;
         };
         let mut kept = Vec::new();
         while run.stop().is_none() {
-            match decoder.round(&mut session, &mut run, &settings, &mut watch) {
+            match decoder.round(&mut session, &mut run, &settings, &mut observer) {
                 Ok(round) => kept.extend(tokens(&[round])),
                 Err(error) => {
                     assert!(matches!(error, crate::engine::Error::Cancelled));
@@ -41,6 +41,6 @@ fn cancelling_anywhere_loses_nothing_that_was_finished() {
                 }
             }
         }
-        assert_eq!(kept, want, "cancelled at checkpoint {at}, then went on");
+        assert_eq!(kept, want, "cancelled at poll {at}, then resumed");
     }
 }

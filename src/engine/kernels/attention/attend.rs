@@ -3,6 +3,7 @@
 use super::{PAGE, Page, QUERIES, Queries, SCORES};
 use crate::engine::kernels::math::{exp, tree_sum};
 use crate::engine::kernels::{LANES, LINE, Level, Shared, level::Kernel, simd::Simd};
+use half::f16;
 
 /// Panels of keys by which they are asked for before they are needed.
 const AHEAD: usize = 4;
@@ -11,14 +12,34 @@ const AHEAD: usize = 4;
 /// chunks at once, on AVX-512, too, where registers suffice.
 const FEW: usize = 2;
 
+/// Positions of a query whose keys and values do not lie in the slot of their number: the branch of a token tree that
+/// leads to it. Its last entry is the query's own slot.
+#[derive(Clone, Copy)]
+pub struct Tail<'a> {
+    /// Positions before this one lie in the slot of their number.
+    pub from: usize,
+    /// Slots of the positions from there on.
+    pub slots: &'a [u32],
+}
+
+impl Tail<'_> {
+    /// Every position lies in the slot of its number.
+    pub const NONE: Self = Self {
+        from: usize::MAX,
+        slots: &[],
+    };
+}
+
 /// Attention over the positions of one page.
 pub struct Attention<'a> {
     pub queries: Queries,
     /// The queries' elements, already rotated.
     pub q: Shared<f32>,
-    pub page: &'a Page,
-    /// Position where the page begins.
+    /// All pages of the cache.
+    pub pages: &'a [Page],
+    /// Position where the page to attend over begins.
     pub start: usize,
+    pub tail: Tail<'a>,
     /// Where in the page the key-value head's keys begin, `[panel][head_dim][16 positions]`.
     pub keys: usize,
     /// Where its values begin, `[chunk of 16 dimensions][256 positions][16]`.
@@ -33,9 +54,10 @@ pub struct Attention<'a> {
 /// Softmax over the page's positions, and the sums of values with its weights.
 ///
 /// # Safety
-/// The queries are there; the page holds keys and values of all their positions that belong to it; and no one writes
-/// any of them meanwhile.
+/// The caller guarantees that the queries are there, that the pages hold keys and values of all their positions, and
+/// that nothing writes any of them meanwhile.
 pub unsafe fn attend(level: Level, attention: Attention) {
+    assert!(attention.tail.slots.is_empty() || attention.queries.rows == 1);
     assert!(attention.queries.positions + attention.queries.rows > attention.start + 1);
     assert!(attention.scores.len() >= SCORES && attention.sums.len() >= attention.queries.sums());
     // SAFETY: the caller's.
@@ -47,6 +69,8 @@ pub unsafe fn attend(level: Level, attention: Attention) {
 struct Query {
     q: *const f32,
     positions: usize,
+    /// How many of them lie in the slots of their number.
+    in_place: usize,
 }
 
 impl Kernel for Attention<'_> {
@@ -101,16 +125,31 @@ impl Attention<'_> {
         let (at, positions) = self.queries.get(i);
         // SAFETY: the caller's.
         let q = unsafe { self.q.slice(at, self.queries.head_dim).as_ptr() };
+        let positions = positions.saturating_sub(self.start).min(PAGE);
         Query {
             q,
-            positions: positions.saturating_sub(self.start).min(PAGE),
+            positions,
+            in_place: positions.min(self.tail.from.saturating_sub(self.start)),
         }
+    }
+
+    /// The page itself.
+    #[inline(always)]
+    fn page(&self) -> &Page {
+        &self.pages[self.start / PAGE]
+    }
+
+    /// Page and place within it of a position of the tail, given within the page that is attended over.
+    #[inline(always)]
+    fn tail_slot(&self, position: usize) -> (&Page, usize) {
+        let slot = self.tail.slots[self.start + position - self.tail.from] as usize;
+        (&self.pages[slot / PAGE], slot % PAGE)
     }
 
     /// Scaled products of the queries with all keys, two panels at once for few queries.
     #[inline(always)]
     unsafe fn score<S: Simd, const G: usize>(&mut self, group: &[Query; G]) {
-        let (mut panel, panels) = (0, group[G - 1].positions.div_ceil(LANES));
+        let (mut panel, panels) = (0, group[G - 1].in_place.div_ceil(LANES));
         // SAFETY: the caller's.
         unsafe {
             for panel in 0..panels.min(AHEAD) {
@@ -123,6 +162,31 @@ impl Attention<'_> {
             while panel < panels {
                 self.score_panels::<S, G, 1>(group, panel, panels);
                 panel += 1;
+            }
+            if !self.tail.slots.is_empty() {
+                self.score_tail::<G>(group);
+            }
+        }
+    }
+
+    /// As [`Self::score_panels`] for the positions of the tail, one at a time: the same operations in the same order.
+    #[inline(always)]
+    unsafe fn score_tail<const G: usize>(&mut self, group: &[Query; G]) {
+        let dim = self.queries.head_dim;
+        let scale = 1.0 / (dim as f32).sqrt();
+        for position in group[0].in_place..group[0].positions {
+            let (page, at) = self.tail_slot(position);
+            let key = page
+                .at(self.keys + at / LANES * dim * LANES + at % LANES)
+                .cast_const();
+            for (g, query) in group.iter().enumerate() {
+                let mut sum = 0.0f32;
+                for d in 0..dim {
+                    // SAFETY: the caller guarantees query and key, whose elements lie `LANES` apart.
+                    let (key, q) = unsafe { (*key.add(d * LANES), *query.q.add(d)) };
+                    sum = f16::from_bits(key).to_f32().mul_add(q, sum);
+                }
+                self.scores[g * PAGE + position] = sum * scale;
             }
         }
     }
@@ -144,7 +208,7 @@ impl Attention<'_> {
                 }
             }
             let keys = self
-                .page
+                .page()
                 .at(self.keys)
                 .add(panel * dim * LANES)
                 .cast_const();
@@ -175,7 +239,7 @@ impl Attention<'_> {
     unsafe fn ask_for_keys<S: Simd>(&self, panel: usize) {
         let size = self.queries.head_dim * LANES;
         // SAFETY: what is asked for need not be there.
-        unsafe { ask::<S>(self.page.at(self.keys).wrapping_add(panel * size), size) };
+        unsafe { ask::<S>(self.page().at(self.keys).wrapping_add(panel * size), size) };
     }
 
     /// Asks for the values of a panel's positions.
@@ -184,7 +248,7 @@ impl Attention<'_> {
         for chunk in 0..self.queries.head_dim.div_ceil(LANES) {
             let at = (chunk * PAGE + panel * LANES) * LANES;
             // SAFETY: what is asked for need not be there.
-            unsafe { ask::<S>(self.page.at(self.values).wrapping_add(at), LANES * LANES) };
+            unsafe { ask::<S>(self.page().at(self.values).wrapping_add(at), LANES * LANES) };
         }
     }
 
@@ -215,11 +279,11 @@ impl Attention<'_> {
         let size = self.queries.size();
         let weights = self.scores[..G * PAGE].as_ptr();
         // What the first query attends to, all others do, too.
-        let (common, most) = (group[0].positions, group[G - 1].positions);
+        let (common, most) = (group[0].in_place, group[G - 1].in_place);
         // SAFETY: the page holds the positions, and sums have room for whole chunks.
         unsafe {
             let values = self
-                .page
+                .page()
                 .at(self.values)
                 .add(chunk * PAGE * LANES)
                 .cast_const();
@@ -237,7 +301,20 @@ impl Attention<'_> {
                 let value = load_value::<S, C>(values, position);
                 for g in 0..G {
                     // A weight of 0 would not do: the value may be infinite.
-                    if position < group[g].positions {
+                    if position < group[g].in_place {
+                        let weight = S::splat(*weights.add(g * PAGE + position));
+                        for c in 0..C {
+                            sums[g][c] = S::fma(value[c], weight, sums[g][c]);
+                        }
+                    }
+                }
+            }
+            if !self.tail.slots.is_empty() {
+                for position in common..group[0].positions {
+                    let (page, at) = self.tail_slot(position);
+                    let values = page.at(self.values).add(chunk * PAGE * LANES).cast_const();
+                    let value = load_value::<S, C>(values, at);
+                    for g in 0..G {
                         let weight = S::splat(*weights.add(g * PAGE + position));
                         for c in 0..C {
                             sums[g][c] = S::fma(value[c], weight, sums[g][c]);

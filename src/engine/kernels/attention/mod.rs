@@ -12,7 +12,8 @@ mod attend;
 mod merge;
 
 use super::LANES;
-pub use attend::{Attention, attend};
+use crate::engine::{Result, memory};
+pub use attend::{Attention, Tail, attend};
 pub use merge::{Merge, merge};
 use std::cell::UnsafeCell;
 
@@ -27,10 +28,16 @@ unsafe impl Sync for Page {}
 
 impl Page {
     /// `len` zeros.
-    pub fn zeros(len: usize) -> Self {
-        let zeros = Box::into_raw(vec![0u16; len].into_boxed_slice());
-        // SAFETY: a cell lies in memory as what it holds.
-        Self(unsafe { Box::from_raw(zeros as *mut [UnsafeCell<u16>]) })
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) where the machine lacks the memory.
+    pub fn zeros(len: usize) -> Result<Self> {
+        let zeros: Vec<u16> = memory::zeros(len, "a page of the KV cache")?;
+        let zeros = Box::into_raw(zeros.into_boxed_slice());
+        // SAFETY: `UnsafeCell<u16>` has the layout of `u16`, and the box is taken back once.
+        Ok(Self(unsafe {
+            Box::from_raw(zeros as *mut [UnsafeCell<u16>])
+        }))
     }
 
     /// The elements from `offset` on.

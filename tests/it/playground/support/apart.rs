@@ -4,7 +4,7 @@ use super::fake::{answer, round};
 use skiplens::engine::decode::{
     Costs, LayerChoice, LensRow, Settings, Stats, StopReason, Strategy,
 };
-use skiplens::engine::worker::{Event, Lane, RunId};
+use skiplens::engine::worker::{Event, Lane, RunEvent, RunId};
 
 /// A layer that costs half a millisecond, a little more for each further row.
 pub fn costs() -> Costs {
@@ -47,11 +47,15 @@ pub fn lens(run: RunId) -> Vec<Event> {
         }
     };
     let rows: Vec<LensRow> = (0..words.len()).map(row).collect();
-    let piece = |rows: &[LensRow]| Event::Lens {
-        run,
-        rows: rows.to_vec(),
-        of: words.len(),
-        costs: costs(),
+    let piece = |rows: &[LensRow]| {
+        Event::Run(
+            run,
+            RunEvent::Lens {
+                rows: rows.to_vec(),
+                of: words.len(),
+                costs: costs(),
+            },
+        )
     };
     rows.chunks(16).map(piece).collect()
 }
@@ -59,12 +63,14 @@ pub fn lens(run: RunId) -> Vec<Event> {
 /// A race to the end, the lane that has used less time going next.
 pub fn race(run: RunId, settings: &Settings) -> Vec<Event> {
     let words = answer();
-    let mut events = vec![Event::Prefill {
+    let mut events = vec![Event::Run(
         run,
-        done: 24,
-        total: 24,
-        cached: 0,
-    }];
+        RunEvent::Prefill {
+            done: 24,
+            total: 24,
+            cached: 0,
+        },
+    )];
     let strategies = [Strategy::Autoregressive, Strategy::SelfSpeculative];
     let lanes = [Lane::Autoregressive, Lane::SelfSpeculative];
     let mut stats = [Stats::default(), Stats::default()];
@@ -82,17 +88,21 @@ pub fn race(run: RunId, settings: &Settings) -> Vec<Event> {
         };
         let made = round(stats[next].rounds, stats[next].tokens, &settings, &words);
         stats[next].add(&made);
-        events.push(Event::Race {
+        events.push(Event::Run(
             run,
-            lane: lanes[next],
-            round: Box::new(made),
-        });
+            RunEvent::Race {
+                lane: lanes[next],
+                round: Box::new(made),
+            },
+        ));
     }
     let [_, speculative] = stats;
-    events.push(Event::Finished {
+    events.push(Event::Run(
         run,
-        reason: StopReason::Eos,
-        stats: speculative,
-    });
+        RunEvent::Finished {
+            reason: StopReason::Eos,
+            stats: speculative,
+        },
+    ));
     events
 }

@@ -2,11 +2,11 @@
 
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
-    Candidate, Controller, DraftToken, FinalToken, LayerChoice, Origin, Round, Settings, Stats,
-    StopReason, Strategy, TokenDetail,
+    Candidate, ClosingToken, Controller, DraftToken, LayerChoice, Origin, Round, RoundTokens,
+    Settings, Stats, StopReason, Strategy, TokenDetail,
 };
 use skiplens::engine::loaded_model::ModelInfo;
-use skiplens::engine::worker::{Command, Event, RunId};
+use skiplens::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
 use std::collections::VecDeque;
 
 /// Answers commands as the worker would, one event at a time.
@@ -76,7 +76,7 @@ pub fn model() -> ModelInfo {
 }
 
 pub fn loaded() -> Event {
-    Event::Loaded(model())
+    Event::Model(ModelEvent::Loaded(Box::new(model())))
 }
 
 impl Fake {
@@ -87,34 +87,62 @@ impl Fake {
                 (self.run, self.last) = (None, None);
                 self.ready = VecDeque::from([loaded()]);
             }
-            (Command::CancelLoad, _) => self.ready = VecDeque::from([Event::LoadCancelled]),
-            (Command::Generate { run, settings, .. }, _) => self.start(*run, settings.clone()),
-            (Command::Lens { run, .. }, _) => self.lens(*run),
-            (Command::Race { run, settings, .. }, _) => {
+            (Command::CancelLoad, _) => {
+                self.ready = VecDeque::from([Event::Model(ModelEvent::Cancelled)])
+            }
+            (
+                Command::Start {
+                    run,
+                    settings,
+                    task: Task::Generate(_),
+                    ..
+                },
+                _,
+            ) => self.start(*run, Settings::clone(settings)),
+            (
+                Command::Start {
+                    run,
+                    task: Task::Lens,
+                    ..
+                },
+                _,
+            ) => self.lens(*run),
+            (
+                Command::Start {
+                    run,
+                    settings,
+                    task: Task::Race(_),
+                    ..
+                },
+                _,
+            ) => {
                 self.run = None;
                 self.race = Some(*run);
                 self.ready = super::apart::race(*run, settings).into();
             }
-            (Command::Cancel(id), _) if self.race == Some(*id) && !self.ready.is_empty() => {
+            (Command::Cancel { run: id }, _)
+                if self.race == Some(*id) && !self.ready.is_empty() =>
+            {
                 let (reason, stats) = (StopReason::Cancelled, Stats::default());
-                self.ready = VecDeque::from([Event::Finished {
-                    run: *id,
-                    reason,
-                    stats,
-                }]);
+                self.ready =
+                    VecDeque::from([Event::Run(*id, RunEvent::Finished { reason, stats })]);
             }
-            (Command::Settings(settings), Some(run)) => run.settings = settings.clone(),
-            (Command::Cancel(id), Some(run)) if run.id == *id => self.finish(StopReason::Cancelled),
-            (Command::Pause, Some(run)) => {
+            (Command::Settings { settings, .. }, Some(run)) => {
+                run.settings = Settings::clone(settings)
+            }
+            (Command::Cancel { run: id }, Some(run)) if run.id == *id => {
+                self.finish(StopReason::Cancelled)
+            }
+            (Command::Pause { .. }, Some(run)) => {
                 run.paused = true;
                 let id = run.id;
-                self.ready.push_back(Event::Paused { run: id });
+                self.ready.push_back(Event::Run(id, RunEvent::Paused));
             }
-            (Command::Resume, Some(run)) => run.paused = false,
-            (Command::Step, Some(run)) => {
+            (Command::Resume { .. }, Some(run)) => run.paused = false,
+            (Command::Step { .. }, Some(run)) => {
                 let id = run.id;
                 self.round();
-                self.ready.push_back(Event::Paused { run: id });
+                self.ready.push_back(Event::Run(id, RunEvent::Paused));
             }
             _ => {}
         }
@@ -141,12 +169,14 @@ impl Fake {
             words,
         });
         for done in [16, 24] {
-            self.ready.push_back(Event::Prefill {
-                run: id,
-                done,
-                total: 24,
-                cached: 8,
-            });
+            self.ready.push_back(Event::Run(
+                id,
+                RunEvent::Prefill {
+                    done,
+                    total: 24,
+                    cached: 8,
+                },
+            ));
         }
     }
 
@@ -155,11 +185,8 @@ impl Fake {
         self.ready.clear();
         let mut stats = Stats::of(&run.rounds);
         (stats.prefill_seconds, stats.prefill_tokens) = (0.05, 16);
-        self.ready.push_back(Event::Finished {
-            run: run.id,
-            reason,
-            stats,
-        });
+        self.ready
+            .push_back(Event::Run(run.id, RunEvent::Finished { reason, stats }));
         if self.last == Some((run.id, true)) {
             self.ready.extend(super::apart::lens(run.id));
         }
@@ -184,23 +211,17 @@ impl Fake {
             settings.num_speculations = 2 + run.rounds.len() % 4;
         }
         let mut made = round(run.rounds.len(), run.at, &settings, &words);
-        made.control =
+        made.controller_note =
             steered.then(|| format!("K follows acceptance: {}.4", settings.num_speculations));
-        for token in &made.drafted {
+        for token in made.drafted() {
             let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
-            self.ready.push_back(Event::Drafted {
-                run: run.id,
-                id,
-                text,
-                p_draft,
-            });
+            self.ready
+                .push_back(Event::Run(run.id, RunEvent::Drafted { id, text, p_draft }));
         }
         run.at += made.len();
         run.rounds.push(made.clone());
-        self.ready.push_back(Event::Round {
-            run: run.id,
-            round: Box::new(made),
-        });
+        self.ready
+            .push_back(Event::Run(run.id, RunEvent::Round(Box::new(made))));
         if run.at >= words.len().min(run.settings.max_steps) {
             let ready = std::mem::take(&mut self.ready);
             self.finish(StopReason::Eos);
@@ -230,11 +251,9 @@ pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> 
         };
         let p_verify = (draft <= accepted).then_some(if right(place) { 0.8 } else { 0.07 });
         DraftToken {
-            id: place as u32,
-            text,
-            p_draft: 0.6,
             p_verify,
             detail: detail(settings, place, words),
+            ..DraftToken::new(place as u32, text, 0.6)
         }
     });
     let drafted: Vec<_> = drafted.collect();
@@ -244,24 +263,18 @@ pub fn round(index: usize, at: usize, settings: &Settings, words: &[String]) -> 
         _ => Origin::Corrected,
     };
     let last = at + accepted;
-    Round {
-        index,
-        position: 24 + at,
-        settings: settings.clone(),
-        control: None,
-        accepted,
-        last: words.get(last).map(|text| FinalToken {
-            id: last as u32,
-            text: text.clone(),
-            origin,
-            p_draft: (origin == Origin::Corrected).then_some(0.2),
-            p_verify: 0.85,
-            detail: detail(settings, last, words),
-        }),
-        draft_seconds: drafts as f64 * settings.exit_layer as f64 * 0.0003,
-        verify_seconds: 0.011,
-        drafted,
-        stop: (last + 1 >= words.len()).then_some(StopReason::Eos),
+    let closing = words.get(last).map(|text| ClosingToken {
+        p_draft: (origin == Origin::Corrected).then_some(0.2),
+        detail: detail(settings, last, words),
+        ..ClosingToken::new(last as u32, text, origin, 0.85)
+    });
+    let tokens = RoundTokens::chain(drafted, accepted, closing);
+    {
+        let mut made = Round::new(index, 24 + at, settings.clone(), tokens);
+        made.draft_seconds = drafts as f64 * settings.exit_layer as f64 * 0.0003;
+        made.verify_seconds = 0.011;
+        made.stop = (last + 1 >= words.len()).then_some(StopReason::Eos);
+        made
     }
 }
 

@@ -1,33 +1,87 @@
 //! One pass of rows through layers.
 
-mod attention;
-
-use super::cpu::Layer;
-use crate::engine::cache::Pages;
+use super::Layer;
+use super::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActsView, BLOCK, Crew, LANES, Level, Packed, Shared, TILE, Tile, copy, rms_norm, rotate,
-    swiglu, tile, to_f16,
+    ActsView, BLOCK, Crew, LANES, Level, PAGE, Packed, Queries, Shared, TILE, Tile, copy, rms_norm,
+    rotate, swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
 const _: () = assert!(BLOCK == 2 * LANES);
 
+/// A row of a pass.
+pub struct PassRow {
+    /// Index of its state.
+    pub state: usize,
+    /// Where its keys and values go.
+    pub slot: usize,
+    pub position: usize,
+    /// Where [`Pass::tails`] lists the branch of a tree that leads to it, itself included; empty in a chain.
+    pub tail: Range<usize>,
+}
+
+/// Rows that attention takes together: consecutive ones of a chain, or one of a tree.
+#[derive(Clone, Copy)]
+pub struct Block {
+    pub row: usize,
+    pub rows: usize,
+}
+
+impl Block {
+    /// Cuts the rows of a pass, which reach up to `positions`, into blocks.
+    pub fn cut(
+        rows: &[PassRow],
+        config: &LlamaConfig,
+        positions: usize,
+        threads: usize,
+        blocks: &mut Vec<Self>,
+    ) {
+        let parts = config.num_kv_heads * positions.div_ceil(PAGE);
+        let max = Queries::rows(
+            rows.len(),
+            config.num_heads / config.num_kv_heads,
+            parts,
+            threads,
+        );
+        blocks.clear();
+        for (i, row) in rows.iter().enumerate() {
+            let follows = |block: &Block| {
+                let before = &rows[i - 1];
+                block.rows < max
+                    && before.slot + 1 == row.slot
+                    && before.tail.is_empty()
+                    && row.tail.is_empty()
+            };
+            match blocks.last_mut() {
+                Some(block) if follows(block) => block.rows += 1,
+                _ => blocks.push(Self { row: i, rows: 1 }),
+            }
+        }
+    }
+}
+
 /// One pass of rows through layers: what the members of the crew share.
-pub struct Step<'a> {
+pub struct Pass<'a> {
     pub config: &'a LlamaConfig,
     pub level: Level,
-    pub n: usize,
-    /// Position of the first row.
-    pub start: usize,
-    /// `[n, hidden]`, the residual stream.
+    pub rows: &'a [PassRow],
+    /// cos and sin of each row, `[row][head_dim / 2][2]`.
+    pub rotations: &'a [f32],
+    pub blocks: &'a [Block],
+    /// Slots of branches.
+    pub tails: &'a [u32],
+    /// Positions before this one lie in the slots of their numbers.
+    pub kept: usize,
+    /// The residual stream, `[state, hidden]`.
     pub hidden: Shared<f32>,
     pub input: ActsView,
     pub attended: ActsView,
     pub inner: ActsView,
-    /// `[n, heads * head_dim]`
+    /// `[row, heads * head_dim]`
     pub q: Shared<f32>,
-    /// [`SCORES`] elements for each member.
+    /// [`SCORES`](crate::engine::kernels::SCORES) elements for each member.
     pub scores: Shared<f32>,
     /// What pages come to, `slots` times `slot_size` elements: for each member, or for each item of attention where those
     /// are fewer than slots.
@@ -37,11 +91,27 @@ pub struct Step<'a> {
     pub cache: &'a Pages,
 }
 
-impl Step<'_> {
+impl Pass<'_> {
+    pub fn n(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Elements `from..from + len` of a row of the residual stream.
+    ///
+    /// # Safety
+    /// The caller guarantees that no other member of the crew uses them meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "members of the crew share the pass")]
+    unsafe fn state(&self, row: usize, from: usize, len: usize) -> &mut [f32] {
+        let start = self.rows[row].state * self.input.cols + from;
+        // SAFETY: rows have states, and the caller guarantees exclusive use.
+        unsafe { self.hidden.slice(start, len) }
+    }
+
     /// One layer over all rows. Each phase ends with the whole crew done.
     ///
     /// # Safety
-    /// All members of the crew call this alike, and the buffers are in place.
+    /// The caller guarantees that all members of the crew run the same layers in the same order, and that the buffers
+    /// outlive the pass.
     pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer) {
         // SAFETY: the members write rows and columns of their own, and read what earlier phases wrote.
         unsafe {
@@ -60,13 +130,13 @@ impl Step<'_> {
     unsafe fn norm(&self, crew: &Crew, norm: &[f32], weights: &[&Packed]) {
         let (level, cols) = (self.level, self.input.cols);
         let eps = self.config.rms_norm_eps as f32;
-        crew.share(self.n, 1, |rows| {
+        crew.share(self.n(), 1, |rows| {
             for row in rows {
                 // SAFETY: rows are shared out.
                 unsafe {
                     rms_norm(
                         level,
-                        self.hidden.slice(row * cols, cols),
+                        self.state(row, 0, cols),
                         norm,
                         eps,
                         self.input.row(row),
@@ -87,7 +157,17 @@ impl Step<'_> {
             unsafe { self.place(layer, matrix, first, column, tile, lanes) };
         };
         // SAFETY: the input was written in the phase before.
-        unsafe { multiply(crew, self.level, weights, panels, &self.input, self.n, done) };
+        unsafe {
+            multiply(
+                crew,
+                self.level,
+                weights,
+                panels,
+                &self.input,
+                self.n(),
+                done,
+            )
+        };
     }
 
     /// Puts columns `column..column + lanes` of q (`matrix` 0), k (1) or v (2) where they belong, a head's share at a
@@ -107,11 +187,11 @@ impl Step<'_> {
             let (head, d) = ((column + from) / dim, (column + from) % dim);
             let width = (dim - d).min(lanes - from);
             if matrix < 2 {
-                let at = (self.start + first) * dim + d;
+                let at = first * dim + d;
                 if width == LANES {
-                    rotate(level, tile, &self.cache.rotations[at..], dim);
+                    rotate(level, tile, &self.rotations[at..], dim);
                 } else {
-                    rotate_part(tile, from..from + width, &self.cache.rotations[at..], dim);
+                    rotate_part(tile, from..from + width, &self.rotations[at..], dim);
                 }
             }
             // SAFETY: the caller's.
@@ -144,10 +224,12 @@ impl Step<'_> {
                         &values[part.clone()],
                         self.q.slice(row * width + head * dim + d, part.len()),
                     ),
-                    1 => self.cache.write_key(layer, head, self.start + row, d, half),
+                    1 => self
+                        .cache
+                        .write_key(layer, head, self.rows[row].slot, d, half),
                     _ => self
                         .cache
-                        .write_value(layer, head, self.start + row, d, half),
+                        .write_value(layer, head, self.rows[row].slot, d, half),
                 }
             }
         }
@@ -160,8 +242,7 @@ impl Step<'_> {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
                 // SAFETY: panels are shared out, and with them columns.
-                let hidden =
-                    unsafe { self.hidden.slice((first + i) * cols + panel * LANES, lanes) };
+                let hidden = unsafe { self.state(first + i, panel * LANES, lanes) };
                 match <&mut [f32; LANES]>::try_from(&mut *hidden) {
                     // Of known length, so that vectors do it.
                     Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
@@ -170,7 +251,7 @@ impl Step<'_> {
             }
         };
         // SAFETY: the activations were written in the phase before.
-        unsafe { multiply(crew, self.level, &[weights], panels, acts, self.n, done) };
+        unsafe { multiply(crew, self.level, &[weights], panels, acts, self.n(), done) };
     }
 
     /// silu(gate) × up, from one reading of the input.
@@ -182,8 +263,8 @@ impl Step<'_> {
         crew.share(layer.gate.panels(), 2, |panels| {
             for panel in panels {
                 let lanes = LANES.min(cols - panel * LANES);
-                for first in (0..self.n).step_by(TILE) {
-                    let rows = TILE.min(self.n - first);
+                for first in (0..self.n()).step_by(TILE) {
+                    let rows = TILE.min(self.n() - first);
                     // SAFETY: panels are shared out, and the input was written in the phase before.
                     unsafe {
                         tile(

@@ -4,13 +4,13 @@ use super::{Settings, StopReason};
 use crate::engine::text::{TextStream, Tokenizer};
 
 /// Turns the tokens of one run into text and watches for its end.
-pub(super) struct Output {
+pub(super) struct TextOutput {
     stream: Option<TextStream>,
     /// Text held back because it may be the beginning of a stop string.
     held: String,
 }
 
-impl Clone for Output {
+impl Clone for TextOutput {
     fn clone(&self) -> Self {
         Self {
             stream: self.stream.clone(),
@@ -25,8 +25,8 @@ impl Clone for Output {
     }
 }
 
-impl Output {
-    /// Output that goes on after `context`; without a tokenizer every text is empty.
+impl TextOutput {
+    /// Output that continues `context`; without a tokenizer every text is empty.
     pub fn new(tokenizer: Option<&Tokenizer>, context: &[u32]) -> Self {
         Self {
             stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)),
@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn release_all(pieces: &[String], stops: &[String]) -> (String, Option<StopReason>) {
-        let mut output = Output {
+        let mut output = TextOutput {
             stream: None,
             held: String::new(),
         };

@@ -1,22 +1,18 @@
 //! Attention in a pass of rows: what it is shared out by.
 
-use super::{Step, quantise_for};
+use super::pass::{Block, Pass, quantise_for};
 use crate::engine::kernels::{
-    Attention, BLOCK, Crew, Merge, PAGE, Packed, Queries, SCORES, attend, merge,
+    Attention, BLOCK, Crew, Merge, PAGE, Packed, Queries, SCORES, Tail, attend, merge,
 };
 
-impl Step<'_> {
+impl Pass<'_> {
     /// Attention of every row, in the form that `weights` want.
     pub(super) unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
-        let (kv_heads, pages) = (
-            self.config.num_kv_heads,
-            (self.start + self.n).div_ceil(PAGE),
-        );
-        let most = Queries::rows(self.n, self.heads(), kv_heads * pages, crew.threads());
-        let blocks = self.n.div_ceil(most);
+        let (kv_heads, pages) = (self.config.num_kv_heads, self.pages());
+        let blocks = self.blocks.len();
         let items = kv_heads * blocks;
         // Items of one key-value head follow each other, so that a thread reads it once.
-        let queries = |item: usize| self.queries(item / blocks, item % blocks * most, most);
+        let queries = |item: usize| self.queries(item / blocks, self.blocks[item % blocks]);
         // SAFETY: items, or pages of items, are shared out, and the cache was written in the phase before.
         unsafe {
             if pages > 1 && items < self.slots {
@@ -45,7 +41,7 @@ impl Step<'_> {
                 });
             }
             if !weights.is_dense() && !(self.heads() * self.config.head_dim).is_multiple_of(BLOCK) {
-                crew.share(self.n, 1, |rows| {
+                crew.share(self.n(), 1, |rows| {
                     rows.for_each(|row| quantise_for(&[weights], self.level, &self.attended, row));
                 });
             }
@@ -57,24 +53,36 @@ impl Step<'_> {
         self.config.num_heads / self.config.num_kv_heads
     }
 
-    /// Those of a key-value head, of up to `most` rows from `row`.
-    fn queries(&self, head: usize, row: usize, most: usize) -> (usize, Queries) {
+    /// Pages that the rows reach.
+    fn pages(&self) -> usize {
+        let last = self.rows.iter().map(|row| row.position).max();
+        (last.unwrap_or(0) + 1).div_ceil(PAGE)
+    }
+
+    /// Those of a key-value head, of the rows of a block.
+    fn queries(&self, head: usize, block: Block) -> (usize, Queries) {
         let (heads, head_dim, stride) = (self.heads(), self.config.head_dim, self.attended.cols);
-        let (first, rows) = (
-            row * stride + head * heads * head_dim,
-            most.min(self.n - row),
-        );
-        (
-            head,
-            Queries {
-                first,
-                stride,
-                rows,
-                heads,
-                head_dim,
-                positions: self.start + row + 1,
+        let queries = Queries {
+            first: block.row * stride + head * heads * head_dim,
+            stride,
+            rows: block.rows,
+            heads,
+            head_dim,
+            positions: self.rows[block.row].position + 1,
+        };
+        (head, queries)
+    }
+
+    /// The branch that leads to the first row of some queries.
+    fn tail(&self, queries: &Queries) -> Tail<'_> {
+        let row = &self.rows[queries.first / queries.stride];
+        match row.tail.is_empty() {
+            true => Tail::NONE,
+            false => Tail {
+                from: self.kept,
+                slots: &self.tails[row.tail.clone()],
             },
-        )
+        }
     }
 
     /// Attention over one page, if the queries reach it, to a slot of the sums.
@@ -96,14 +104,14 @@ impl Step<'_> {
         unsafe {
             let scores = self.scores.slice(crew.member() * SCORES, SCORES);
             let sums = self.sums.slice(slot * self.slot_size + page * size, size);
-            let page = &self.cache.pages()[page];
             attend(
                 self.level,
                 Attention {
                     queries,
                     q: self.q,
-                    page,
+                    pages: self.cache.pages(),
                     start,
+                    tail: self.tail(&queries),
                     keys,
                     values,
                     scores,

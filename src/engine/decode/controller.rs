@@ -1,8 +1,14 @@
 //! Controllers that move the exit layer and the number of speculations themselves, and say why.
 
-use super::{Round, Settings};
+use super::decoder::{Decoder, Run, Scratch};
+use super::verify::Verification;
+use super::{Round, Session, Settings};
+use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
+use crate::engine::model::Readout;
+use crate::engine::sampling::{Pick, Sampler};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Who chooses exit layer and speculations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -20,8 +26,8 @@ pub enum Controller {
     ExitAndSpeculations,
 }
 
-/// The most speculations a controller goes to.
-const MOST: usize = 12;
+/// Max speculations a controller chooses.
+const MAX_SPECULATIONS: usize = 12;
 /// Weight of the newest observation in the running acceptance of an exit.
 const NEWEST: f64 = 0.25;
 /// Acceptance that an exit is taken to have before it was observed, and how much that belief weighs.
@@ -29,7 +35,7 @@ const PRIOR: f64 = 0.5;
 
 /// What a controller knows of the run so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Autopilot {
+pub(super) struct ControllerState {
     /// Speculations of the adaptive controllers, between two whole numbers.
     speculations: Option<f64>,
     /// Running acceptance of each exit layer, by index; none before it was observed.
@@ -38,13 +44,13 @@ pub(super) struct Autopilot {
     turn: usize,
 }
 
-impl Autopilot {
+impl ControllerState {
     /// The settings of the next round and the reason for them; none when the controller leaves them alone.
     pub fn choose(
         &mut self,
-        wanted: &Settings,
+        wanted: &Arc<Settings>,
         config: &LlamaConfig,
-    ) -> (Settings, Option<String>) {
+    ) -> (Arc<Settings>, Option<String>) {
         let mut settings = wanted.clone();
         let reason = match wanted.controller {
             Controller::Fixed => None,
@@ -55,10 +61,10 @@ impl Autopilot {
                 let speculations = *self
                     .speculations
                     .get_or_insert(wanted.num_speculations as f64);
-                settings.num_speculations = speculations.round() as usize;
+                Arc::make_mut(&mut settings).num_speculations = speculations.round() as usize;
                 Some(format!("K follows acceptance: {speculations:.1}"))
             }
-            Controller::ExitAndSpeculations => self.best(&mut settings, config),
+            Controller::ExitAndSpeculations => self.best(Arc::make_mut(&mut settings), config),
         };
         (settings, reason)
     }
@@ -69,21 +75,24 @@ impl Autopilot {
             return;
         };
         if round.speculated() {
-            let all = round.accepted == round.drafted.len();
+            let all = round.rejected() == 0;
             let step = if all {
                 1.0
             } else {
                 -0.5 * (round.rejected() as f64).min(3.0)
             };
-            *speculations = (*speculations + step).clamp(1.0, MOST as f64);
+            *speculations = (*speculations + step).clamp(1.0, MAX_SPECULATIONS as f64);
         }
     }
 
-    /// The exit layer whose hidden states the next verification should be asked about.
-    pub fn observed_exit(&mut self, config: &LlamaConfig) -> usize {
+    /// The exit layer whose states the next verification is asked for; none where no controller asks.
+    pub fn probed_exit(&mut self, settings: &Settings, config: &LlamaConfig) -> Option<usize> {
+        if settings.controller != Controller::ExitAndSpeculations {
+            return None;
+        }
         let candidates = || candidates(config.num_layers);
         self.turn = (self.turn + 1) % candidates().count().max(1);
-        candidates().nth(self.turn).unwrap_or(1)
+        Some(candidates().nth(self.turn).unwrap_or(1))
     }
 
     /// Notes that of `seen` tokens the exit would have written `agreed`.
@@ -105,7 +114,7 @@ impl Autopilot {
             .enumerate()
             .filter_map(|(exit, a)| Some((exit, (*a)?)));
         let pairs = known.flat_map(|(exit, a)| {
-            (1..=MOST).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config)))
+            (1..=MAX_SPECULATIONS).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config)))
         });
         let (exit, speculations, acceptance, value) = pairs.max_by(|x, y| x.3.total_cmp(&y.3))?;
         (settings.exit_layer, settings.num_speculations) = (exit, speculations);
@@ -116,6 +125,53 @@ impl Autopilot {
         Some(format!(
             "E {exit} accepts {percent:.0} %: about {tokens:.2} tokens for the work of one"
         ))
+    }
+}
+
+impl Decoder {
+    /// Tells the controller what there was to see in a verified round: of the exit in force what was accepted, and of the
+    /// probed exit what it would have written in place of the kept tokens.
+    pub(super) fn observe_exit(
+        &mut self,
+        session: &mut Session,
+        run: &mut Run,
+        settings: &Settings,
+        exit_layer: usize,
+        found: &Verification,
+    ) -> Result<()> {
+        let first = session.tokens().len() - found.len();
+        let Scratch {
+            slots,
+            logits,
+            verifier,
+            ..
+        } = &mut self.scratch;
+        slots.clear();
+        slots.push(first - 1);
+        slots.extend(found.path.iter().map(|node| first + node));
+        slots.truncate(found.len());
+        let readout = Readout {
+            slots,
+            depth: exit_layer,
+            vocab: 0,
+            probed: true,
+        };
+        session.sequence.logits(&readout, logits)?;
+        let (sampling, width) = (&settings.sampling, self.model.config().vocab_size);
+        let mut agreed = 0;
+        for (position, logits) in (first..).zip(logits.chunks_exact_mut(width)) {
+            session
+                .history
+                .penalise_at(position, logits, None, sampling);
+            verifier.fill(logits, None, sampling)?;
+            let id = Sampler { sampling, position }.pick(verifier, Pick::Verify);
+            agreed += usize::from(id == session.tokens()[position]);
+        }
+        let (accepted, drafted) = (found.path.len(), found.drafted.len());
+        let controller = &mut run.controller;
+        controller.observe(exit_layer, agreed, found.len());
+        controller.observe(settings.exit_layer, accepted, drafted.min(accepted + 1));
+        Ok(())
     }
 }
 

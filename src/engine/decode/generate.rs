@@ -1,0 +1,81 @@
+//! A run from its prompt to its end.
+
+use super::decoder::{Decoder, Run};
+use super::{Observer, Session, Settings, Stats, StopReason};
+use crate::engine::{Error, Result};
+use std::sync::Arc;
+
+/// What a run amounts to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    pub stop: StopReason,
+    pub stats: Stats,
+}
+
+impl Decoder {
+    /// Continues `prompt` until the run stops, and hands every round to the observer. Settings are those given until the
+    /// observer has newer ones. Being cancelled is a way to stop, not an error.
+    ///
+    /// # Errors
+    /// As [`Decoder::begin`] and [`Decoder::round`], but for cancelling.
+    pub fn run_to_end(
+        &mut self,
+        session: &mut Session,
+        prompt: &[u32],
+        settings: impl Into<Arc<Settings>>,
+        observer: &mut dyn Observer,
+    ) -> Result<Finished> {
+        let mut settings = settings.into();
+        let mut run = match self.begin(session, prompt, &settings, observer) {
+            Err(Error::Cancelled) => return Ok(Finished::before_it_began()),
+            begun => begun?,
+        };
+        while run.stop().is_none() {
+            self.advance(session, &mut run, &mut settings, observer)?;
+        }
+        Ok(Finished::of(&run))
+    }
+
+    /// One round of a run, with the observer's settings where they are newer. A run that is cancelled has stopped.
+    ///
+    /// # Errors
+    /// As [`Decoder::round`], but for cancelling.
+    pub fn advance(
+        &mut self,
+        session: &mut Session,
+        run: &mut Run,
+        settings: &mut Arc<Settings>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        if let Some(newer) = observer.settings() {
+            *settings = newer;
+        }
+        let ends = match self.round(session, run, settings, observer) {
+            Ok(round) => observer.round(round).is_break(),
+            Err(Error::Cancelled) => true,
+            Err(error) => return Err(error),
+        };
+        if ends {
+            run.cancel();
+        }
+        Ok(())
+    }
+}
+
+impl Finished {
+    /// The end of a run that has stopped, or is given up.
+    pub fn of(run: &Run) -> Self {
+        Self {
+            stop: run.stop().cloned().unwrap_or(StopReason::Cancelled),
+            stats: run.stats().clone(),
+        }
+    }
+
+    /// The end of a run that was cancelled before its first round.
+    pub fn before_it_began() -> Self {
+        Self {
+            stop: StopReason::Cancelled,
+            stats: Stats::default(),
+        }
+    }
+}

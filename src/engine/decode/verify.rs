@@ -1,0 +1,325 @@
+//! Self-speculative decoding (Elhoushi et al., LayerSkip, arXiv 2404.16710, section 4.3).
+//!
+//! ```text
+//! draft    last ─▶ layers 0..E ─▶ head ─▶ d1 ─▶ layers 0..E ─▶ head ─▶ d2 … dK
+//! verify   exit states of last, d1 … dK ─▶ layers E..L ─▶ head ─▶ one distribution a row
+//! accept   the longest path that the verifier would have chosen, then its own next token
+//! ```
+
+use super::decoder::{Decoder, Run, Scratch, poll};
+use super::draft::{Draft, EarlyExit, Proposal, Propose};
+use super::score::RawLogits;
+use super::{
+    Candidate, ClosingToken, DraftToken, Observer, Origin, Phase, Session, Settings, StopReason,
+    TokenDetail, TokenLogprobs, TopLogprob,
+};
+use crate::engine::Result;
+use crate::engine::model::Readout;
+use crate::engine::sampling::{Distribution, Pick, Sampler, Verdict};
+use std::time::Instant;
+
+/// How many alternatives the record keeps of a position.
+const TOP: usize = 5;
+
+/// What a round found out, before it becomes a [`Round`](super::Round). What was kept is in the session's history
+/// already; its rows are still in flight.
+#[derive(Default)]
+pub(super) struct Verification {
+    pub drafted: Vec<DraftToken>,
+    /// The accepted nodes.
+    pub path: Vec<usize>,
+    /// None where the run ends with an accepted node.
+    pub closing: Option<ClosingToken>,
+    pub stop: Option<StopReason>,
+    pub draft_seconds: f64,
+    pub verify_seconds: f64,
+}
+
+impl Verification {
+    /// How many tokens were kept.
+    pub fn len(&self) -> usize {
+        self.path.len() + usize::from(self.closing.is_some())
+    }
+}
+
+impl Decoder {
+    /// One round: draft up to `max` tokens, verify them, keep what the verifier would have written.
+    pub(super) fn speculative_round(
+        &mut self,
+        session: &mut Session,
+        run: &mut Run,
+        settings: &Settings,
+        max: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Verification> {
+        let begun = Instant::now();
+        self.fill(session, self.model.config().num_layers, observer)?;
+        self.begin_round(session, max);
+        run.preview.clone_from(&run.output);
+        let caught_up = begun.elapsed().as_secs_f64();
+        let draft = Draft {
+            decoder: self,
+            session,
+            settings,
+            preview: &mut run.preview,
+            max,
+        };
+        let proposal = EarlyExit.propose(draft, observer)?;
+        poll(observer, Phase::Verify)?;
+        let begun = Instant::now();
+        let draft_seconds = caught_up + proposal.seconds;
+        self.verify_rows(session, settings, &proposal)?;
+        let found = self.accept(session, run, settings, proposal)?;
+        Ok(Verification {
+            draft_seconds,
+            verify_seconds: begun.elapsed().as_secs_f64(),
+            ..found
+        })
+    }
+
+    /// Sets out the row of the last token, and room for the distributions of `max` drafted ones.
+    pub(super) fn begin_round(&mut self, session: &Session, max: usize) {
+        let Scratch { rows, drafts, .. } = &mut self.scratch;
+        rows.clear();
+        rows.push(session.last_row());
+        drafts.resize_with(max.max(drafts.len()), Distribution::default);
+    }
+
+    /// Brings all rows whose successors matter through all layers, in one pass, and leaves their logits in the scratch.
+    fn verify_rows(
+        &mut self,
+        session: &mut Session,
+        settings: &Settings,
+        proposal: &Proposal,
+    ) -> Result<()> {
+        if proposal.verified {
+            return Ok(());
+        }
+        let layers = self.model.config().num_layers;
+        let Scratch {
+            rows,
+            slots,
+            logits,
+            ..
+        } = &mut self.scratch;
+        let mut node = 0;
+        rows.retain_mut(|row| {
+            if !settings.kvq_reuse {
+                row.depth = 0;
+            }
+            node += 1;
+            node < 2 || !proposal.ends.contains(&(node - 2))
+        });
+        session.sequence.forward(rows, layers)?;
+        slots.clear();
+        slots.extend(rows.iter().map(|row| row.slot));
+        let readout = Readout {
+            slots,
+            depth: layers,
+            vocab: 0,
+            probed: false,
+        };
+        session.sequence.logits(&readout, logits)
+    }
+
+    /// Walks from the text along the nodes that the verifier would have chosen, as far as there are any, and puts its own
+    /// choice behind them. Ends where the run does.
+    fn accept(
+        &mut self,
+        session: &mut Session,
+        run: &mut Run,
+        settings: &Settings,
+        proposal: Proposal,
+    ) -> Result<Verification> {
+        let mut path = std::mem::take(&mut self.scratch.path);
+        path.clear();
+        path.reserve(proposal.nodes.len());
+        let mut found = Verification {
+            drafted: proposal.nodes,
+            path,
+            ..Verification::default()
+        };
+        let mut at = None;
+        loop {
+            let row = logits_row(at, &proposal.ends);
+            self.fill_verifier(session, settings, row)?;
+            let first =
+                (0..found.drafted.len()).find(|&node| found.drafted[node].follows(node, at));
+            let detail = self.verify_detail(settings, first);
+            for (node, token) in found.drafted.iter_mut().enumerate() {
+                if token.follows(node, at) {
+                    token.p_verify = Some(self.scratch.verifier.probability(token.id));
+                    token.detail.clone_from(&detail);
+                }
+            }
+            match self.verdict(session, settings, at, first, &found.drafted) {
+                Next::Node(node) => {
+                    let token = &mut found.drafted[node];
+                    token.logprobs = self.logprobs(settings, token.id);
+                    found.path.push(node);
+                    found.stop = self.push(session, run, settings, token.id, &mut token.text);
+                    if found.stop.is_some() || proposal.ends.contains(&node) {
+                        return Ok(found);
+                    }
+                    at = Some(node);
+                }
+                Next::Own(id) => {
+                    let origin = match (first, found.drafted.is_empty()) {
+                        (Some(_), _) => Origin::Corrected,
+                        (None, true) => Origin::Plain,
+                        (None, false) => Origin::Bonus,
+                    };
+                    let mut closing = self.closing(settings, id, origin, detail);
+                    closing.p_draft = first.map(|node| self.scratch.drafts[node].probability(id));
+                    found.stop = self.push(session, run, settings, id, &mut closing.text);
+                    found.closing = Some(closing);
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// What comes after node `at`, or the text, by the verifier's distribution there; `first` is the first node that
+    /// follows it.
+    fn verdict(
+        &self,
+        session: &Session,
+        settings: &Settings,
+        at: Option<usize>,
+        first: Option<usize>,
+        drafted: &[DraftToken],
+    ) -> Next {
+        let sampler = Sampler {
+            sampling: &settings.sampling,
+            position: session.tokens().len(),
+        };
+        let verifier = &self.scratch.verifier;
+        if let (Some(node), true) = (first, settings.sampling.rejects()) {
+            return match sampler.verify(drafted[node].id, verifier, &self.scratch.drafts[node]) {
+                Verdict::Accept => Next::Node(node),
+                Verdict::Correct(id) => Next::Own(id),
+            };
+        }
+        let id = sampler.pick(verifier, Pick::Verify);
+        let same =
+            |(node, token): &(usize, &DraftToken)| token.id == id && token.follows(*node, at);
+        match drafted.iter().enumerate().find(same) {
+            Some((node, _)) => Next::Node(node),
+            None => Next::Own(id),
+        }
+    }
+
+    /// Keeps the rows of all kept tokens but the last, which waits for the next round.
+    pub(super) fn commit(&mut self, session: &mut Session, found: &Verification) -> Result<()> {
+        let layers = self.model.config().num_layers;
+        let start = session.sequence.len();
+        let kept = found.len();
+        let slots = &mut self.scratch.slots;
+        slots.clear();
+        slots.push(start);
+        slots.extend(found.path.iter().map(|node| start + 1 + node));
+        slots.truncate(kept);
+        session.sequence.keep(slots)?;
+        session.commit(layers, start + kept);
+        Ok(())
+    }
+
+    /// The closing token of a round, chosen by the verifier.
+    pub(super) fn closing(
+        &self,
+        settings: &Settings,
+        id: u32,
+        origin: Origin,
+        detail: Option<Box<TokenDetail>>,
+    ) -> ClosingToken {
+        let p_verify = self.scratch.verifier.probability(id);
+        ClosingToken {
+            logprobs: self.logprobs(settings, id),
+            detail,
+            ..ClosingToken::new(id, "", origin, p_verify)
+        }
+    }
+
+    /// Makes the verifier's distribution that of `row` of the logits, given the history.
+    pub(super) fn fill_verifier(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        row: usize,
+    ) -> Result<()> {
+        let width = self.model.config().vocab_size;
+        let Scratch {
+            logits,
+            raw,
+            verifier,
+            ..
+        } = &mut self.scratch;
+        let logits = &mut logits[row * width..][..width];
+        if settings.logprobs.is_some() {
+            raw.clear();
+            raw.extend_from_slice(logits);
+        }
+        session.history.penalise(logits, None, &settings.sampling);
+        verifier.fill(logits, None, &settings.sampling)
+    }
+
+    /// The raw log-probabilities beside `id`, where they are recorded.
+    fn logprobs(&self, settings: &Settings, id: u32) -> Option<Box<TokenLogprobs>> {
+        let raw = RawLogits::new(&self.scratch.raw);
+        let top = raw.top(settings.logprobs?);
+        Some(Box::new(TokenLogprobs {
+            logprob: raw.logprob(id),
+            top: top
+                .into_iter()
+                .map(|(id, logprob)| TopLogprob {
+                    id,
+                    text: self.piece(id),
+                    logprob,
+                })
+                .collect(),
+        }))
+    }
+
+    /// Alternatives at the position of the verifier's distribution, where they are recorded; `node` is one drafted there.
+    pub(super) fn verify_detail(
+        &self,
+        settings: &Settings,
+        node: Option<usize>,
+    ) -> Option<Box<TokenDetail>> {
+        let top = |d: &Distribution| {
+            d.top(TOP)
+                .into_iter()
+                .map(|(id, p)| Candidate {
+                    id,
+                    text: self.piece(id),
+                    p,
+                })
+                .collect()
+        };
+        let draft = node.map(|node| &self.scratch.drafts[node]);
+        settings.detail.then(|| {
+            Box::new(TokenDetail {
+                draft_top: draft.map(top).unwrap_or_default(),
+                verify_top: top(&self.scratch.verifier),
+                draft_entropy: draft.map(Distribution::entropy),
+                verify_entropy: Some(self.scratch.verifier.entropy()),
+                layers: Vec::new(),
+            })
+        })
+    }
+}
+
+/// What comes after a node.
+enum Next {
+    /// A drafted node.
+    Node(usize),
+    /// A token of the verifier's own.
+    Own(u32),
+}
+
+/// Which row of the logits follows a node, or the text: nodes after which the run would end have none.
+fn logits_row(node: Option<usize>, ends: &[usize]) -> usize {
+    node.map_or(0, |node| {
+        node + 1 - ends.iter().filter(|&&end| end < node).count()
+    })
+}

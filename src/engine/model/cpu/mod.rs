@@ -1,0 +1,249 @@
+//! The Llama on the CPU's own kernels: every pass runs in one parallel region of the team.
+
+mod attention;
+mod cache;
+mod pass;
+mod sequence;
+
+use super::{DraftOrder, MatrixInfo, Model, Sequence, load, rope};
+use crate::engine::config::LlamaConfig;
+use crate::engine::kernels::{
+    Acts, Arena, LANES, Level, Packed, Shared, Team, copy, read_bandwidth, rms_norm,
+};
+use crate::engine::weights::Checkpoint;
+use crate::engine::{Error, Result};
+use pass::{multiply, quantise_for};
+use sequence::CpuSequence;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Weights of one layer.
+struct Layer {
+    attn_norm: Vec<f32>,
+    /// q, k and v, which read the same activations.
+    qkv: [Packed; 3],
+    attn_output: Packed,
+    ffn_norm: Vec<f32>,
+    gate: Packed,
+    up: Packed,
+    down: Packed,
+}
+
+/// A Llama for the CPU kernels.
+pub struct CpuModel(Arc<Weights>);
+
+/// What its sequences share.
+struct Weights {
+    config: LlamaConfig,
+    level: Level,
+    team: Team,
+    frequencies: Vec<f64>,
+    embedding: Packed,
+    layers: Vec<Layer>,
+    output_norm: Vec<f32>,
+    /// The LM head where it is not the embedding.
+    output: Option<Packed>,
+    draft_order: DraftOrder,
+    /// Rows of the LM head in that order, where it is not that of the ids.
+    draft: Option<Packed>,
+    scratch: Mutex<Scratch>,
+}
+
+/// Buffers that outlive a step, so that a step allocates nothing.
+#[derive(Default)]
+struct Scratch {
+    /// Normed input of a block of a layer, or of the head.
+    input: Acts,
+    /// Output of attention.
+    attended: Acts,
+    /// Hidden state of the feed-forward network.
+    inner: Acts,
+    q: Vec<f32>,
+    /// Of attention, for each member of the team.
+    scores: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl CpuModel {
+    /// Packs all weights for kernels of that SIMD level; `progress` is called with the share that is done.
+    ///
+    /// # Errors
+    /// Where the checkpoint is not of a Llama that can be run, or memory is lacking.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        threads: usize,
+        level: Level,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
+        load::check(&checkpoint.config)?;
+        let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
+        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
+        let steps = config.num_layers as f32 + 1.0;
+        let mut arena = Arena::default();
+        let embedding = load::matrix(source, "token_embd.weight", vocab, hidden, &mut arena)?;
+        let output = match config.tie_word_embeddings {
+            true => None,
+            false => Some(load::matrix(
+                source,
+                "output.weight",
+                vocab,
+                hidden,
+                &mut arena,
+            )?),
+        };
+        let mut layers = Vec::new();
+        for i in 0..config.num_layers {
+            progress((i as f32 + 1.0) / steps);
+            layers.push(Layer::load(checkpoint, i, &mut arena)?);
+        }
+        let output_norm = load::vector(source, "output_norm.weight", hidden)?;
+        progress(1.0);
+        Ok(Self(Arc::new(Weights {
+            config: config.clone(),
+            level,
+            team: Team::new(threads),
+            frequencies: rope::frequencies(config),
+            embedding,
+            layers,
+            output_norm,
+            output,
+            draft_order: DraftOrder::by_id(vocab),
+            draft: None,
+            scratch: Mutex::default(),
+        })))
+    }
+}
+
+impl Model for CpuModel {
+    fn config(&self) -> &LlamaConfig {
+        &self.0.config
+    }
+
+    fn sequence(&self, capacity: usize) -> Result<Box<dyn Sequence>> {
+        Ok(Box::new(CpuSequence::new(self.0.clone(), capacity)?))
+    }
+
+    fn draft_order(&self) -> &DraftOrder {
+        &self.0.draft_order
+    }
+
+    fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()> {
+        let order = DraftOrder::new(order, self.0.config.vocab_size)?;
+        let Some(weights) = Arc::get_mut(&mut self.0) else {
+            return Err(Error::Setting(
+                "the draft order of a model in use cannot be changed".into(),
+            ));
+        };
+        weights.draft = match order.is_prefix() {
+            true => None,
+            false => Some(weights.head_weights().gather(order.ids(usize::MAX))?),
+        };
+        weights.draft_order = order;
+        Ok(())
+    }
+
+    fn matrices(&self) -> Vec<MatrixInfo> {
+        let layers = self.0.layers.iter().flat_map(Layer::matrices);
+        let all = layers.chain([&self.0.embedding]).chain(&self.0.output);
+        all.map(|w| MatrixInfo {
+            dtype: w.dtype,
+            weights: w.rows * w.cols,
+            bytes: w.bytes(),
+        })
+        .collect()
+    }
+
+    fn device_name(&self) -> String {
+        format!("cpu×{}", self.0.team.threads())
+    }
+
+    fn step_bytes(&self) -> u64 {
+        let layers = self.0.layers.iter().flat_map(Layer::matrices);
+        layers
+            .chain([self.0.head_weights()])
+            .map(Packed::bytes)
+            .sum()
+    }
+
+    fn simd(&self) -> Option<&'static str> {
+        Some(self.0.level.name())
+    }
+
+    fn read_bandwidth(&self) -> Option<f64> {
+        read_bandwidth(&self.0.team, self.0.level, 5)
+    }
+}
+
+impl Weights {
+    /// The matrix of the LM head.
+    fn head_weights(&self) -> &Packed {
+        self.output.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: over the first `width`
+    /// tokens of the draft order, or with `all` of the vocabulary.
+    fn head(&self, states: &[f32], rows: &[usize], all: bool, width: usize, out: &mut [f32]) {
+        let (cols, n) = (self.config.hidden_size, rows.len());
+        let reduced = self.draft.as_ref().filter(|_| !all);
+        let weights = reduced.unwrap_or_else(|| self.head_weights());
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
+        self.team.run(&|crew| {
+            // SAFETY: members of the team write rows, then columns, of their own.
+            unsafe {
+                crew.share(n, 1, |range| {
+                    for row in range {
+                        let x = &states[rows[row] * cols..][..cols];
+                        let eps = self.config.rms_norm_eps as f32;
+                        rms_norm(self.level, x, &self.output_norm, eps, acts.row(row));
+                        quantise_for(&[weights], self.level, &acts, row);
+                    }
+                });
+                let panels = width.div_ceil(LANES);
+                let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
+                    let lanes = LANES.min(width - panel * LANES);
+                    for (i, values) in tile.iter().enumerate() {
+                        copy(
+                            &values[..lanes],
+                            out.slice((first + i) * width + panel * LANES, lanes),
+                        );
+                    }
+                };
+                multiply(crew, self.level, &[weights], panels, &acts, n, done);
+            }
+        });
+    }
+}
+
+impl Layer {
+    fn load(checkpoint: &Checkpoint, i: usize, arena: &mut Arena) -> Result<Self> {
+        let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let (heads, kv) = (
+            config.num_heads * config.head_dim,
+            config.num_kv_heads * config.head_dim,
+        );
+        let mut matrix = |name: &str, rows, cols| {
+            load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena)
+        };
+        let norm = |name: &str| load::vector(source, &format!("blk.{i}.{name}.weight"), hidden);
+        Ok(Self {
+            attn_norm: norm("attn_norm")?,
+            qkv: [
+                matrix("attn_q", heads, hidden)?,
+                matrix("attn_k", kv, hidden)?,
+                matrix("attn_v", kv, hidden)?,
+            ],
+            attn_output: matrix("attn_output", hidden, heads)?,
+            ffn_norm: norm("ffn_norm")?,
+            gate: matrix("ffn_gate", inner, hidden)?,
+            up: matrix("ffn_up", inner, hidden)?,
+            down: matrix("ffn_down", hidden, inner)?,
+        })
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Packed> {
+        self.qkv
+            .iter()
+            .chain([&self.attn_output, &self.gate, &self.up, &self.down])
+    }
+}

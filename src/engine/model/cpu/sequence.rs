@@ -1,0 +1,301 @@
+//! One text on the CPU: its pages, the states of its rows in flight, and the passes that move them on.
+
+use super::cache::Pages;
+use super::pass::{Block, Pass, PassRow};
+use super::{Scratch, Weights};
+use crate::engine::kernels::{PAGE, Queries, SCORES, Shared};
+use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, rope};
+use crate::engine::{Error, Result};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
+
+/// Keys and values by page, and the states of rows in flight.
+pub struct CpuSequence {
+    weights: Arc<Weights>,
+    pages: Pages,
+    capacity: usize,
+    /// Positions kept; rows in flight take slots from here on.
+    len: usize,
+    /// States of the rows in flight, `[slot - len][hidden]`.
+    states: Vec<f32>,
+    /// How many layers those have run, by `slot - len`; none for a slot without a row.
+    depths: Vec<Option<usize>>,
+    probe: Option<usize>,
+    /// Copies of the states at the probed layer, as `states`.
+    probed: Vec<f32>,
+    /// cos and sin of every position so far, `[position][head_dim / 2][2]`.
+    rotations: Vec<f32>,
+    /// The same for the rows of the pass at hand.
+    row_rotations: Vec<f32>,
+    rows: Vec<PassRow>,
+    blocks: Vec<Block>,
+    /// Slots of the branches that lead to the rows of a tree, one after the other.
+    tails: Vec<u32>,
+    /// Indices of the states that a head reads.
+    readout: Vec<usize>,
+}
+
+impl CpuSequence {
+    pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
+        if capacity == 0 {
+            return Err(Error::Setting(
+                "a sequence needs room for at least one position".into(),
+            ));
+        }
+        let config = &weights.config;
+        let pages = Pages::new(config.num_layers, config.num_kv_heads, config.head_dim);
+        Ok(Self {
+            capacity: capacity.min(config.context_length),
+            weights,
+            pages,
+            len: 0,
+            states: Vec::new(),
+            depths: Vec::new(),
+            probe: None,
+            probed: Vec::new(),
+            rotations: Vec::new(),
+            row_rotations: Vec::new(),
+            rows: Vec::new(),
+            blocks: Vec::new(),
+            tails: Vec::new(),
+            readout: Vec::new(),
+        })
+    }
+
+    fn hidden(&self) -> usize {
+        self.weights.config.hidden_size
+    }
+
+    /// Makes room for rows up to `slot`, and embeds those that have run no layer.
+    fn enter(&mut self, rows: &[Row]) -> Result<()> {
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        self.pages.grow(last.slot + 1)?;
+        // Between pages nothing grows.
+        let positions = self.pages.pages().len() * PAGE;
+        let rotations = positions * self.weights.config.head_dim;
+        self.rotations
+            .reserve(rotations.saturating_sub(self.rotations.len()));
+        let (hidden, window) = (self.hidden(), last.slot + 1 - self.len);
+        if self.depths.len() < window {
+            self.depths.resize(window, None);
+            self.states.resize(window * hidden, 0.0);
+        }
+        if self.probe.is_some() {
+            self.probed
+                .resize(window.max(self.depths.len()) * hidden, 0.0);
+        }
+        for row in rows {
+            let at = row.slot - self.len;
+            if row.depth == 0 {
+                let state = &mut self.states[at * hidden..][..hidden];
+                self.weights.embedding.row(row.token as usize, state);
+            } else if self.depths[at] != Some(row.depth) {
+                return Err(Error::Setting(format!(
+                    "slot {} holds no state after {} layers",
+                    row.slot, row.depth
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `layers` over the rows that have run no more than those before.
+    fn segment(&mut self, rows: &[Row], layers: Range<usize>) {
+        self.lay_out(rows.iter().filter(|row| row.depth <= layers.start));
+        let weights = self.weights.clone();
+        let config = &weights.config;
+        let n = self.rows.len();
+        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
+        let slot_size = Queries::room(
+            config.num_heads / config.num_kv_heads,
+            config.head_dim,
+            positions,
+        );
+        let mut scratch = weights
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Scratch {
+            input,
+            attended,
+            inner,
+            q,
+            scores,
+            sums,
+        } = &mut *scratch;
+        let slots = 4 * weights.team.threads();
+        grow(q, n * config.num_heads * config.head_dim);
+        grow(scores, weights.team.threads() * SCORES);
+        grow(sums, slots * slot_size);
+        let pass = Pass {
+            config,
+            level: weights.level,
+            rows: &self.rows,
+            rotations: &self.row_rotations,
+            blocks: &self.blocks,
+            tails: &self.tails,
+            kept: self.len,
+            hidden: Shared::new(&mut self.states),
+            input: input.view(n, config.hidden_size),
+            attended: attended.view(n, config.num_heads * config.head_dim),
+            inner: inner.view(n, config.intermediate_size),
+            q: Shared::new(q),
+            scores: Shared::new(scores),
+            sums: Shared::new(sums),
+            slots,
+            slot_size,
+            cache: &self.pages,
+        };
+        weights.team.run(&|crew| {
+            for layer in layers.clone() {
+                // SAFETY: all members run the same layers over buffers that outlive the region.
+                unsafe { pass.layer(crew, layer, &weights.layers[layer]) };
+            }
+        });
+    }
+
+    /// Sets out the rows of a pass: where their states lie, their rotations, and the blocks that attention takes together.
+    fn lay_out<'r>(&mut self, rows: impl Iterator<Item = &'r Row>) {
+        let config = &self.weights.config;
+        let dim = config.head_dim;
+        self.rows.clear();
+        self.row_rotations.clear();
+        self.tails.clear();
+        for row in rows {
+            rope::extend(
+                &mut self.rotations,
+                &self.weights.frequencies,
+                row.position + 1,
+            );
+            self.row_rotations
+                .extend_from_slice(&self.rotations[row.position * dim..][..dim]);
+            let from = self.tails.len();
+            if let Ancestors::Tree(mask) = row.ancestors {
+                let bits = (0..Ancestors::MAX_NODES).filter(|bit| mask >> bit & 1 == 1);
+                self.tails.extend(bits.map(|bit| (self.len + bit) as u32));
+                self.tails.push(row.slot as u32);
+            }
+            self.rows.push(PassRow {
+                state: row.slot - self.len,
+                slot: row.slot,
+                position: row.position,
+                tail: from..self.tails.len(),
+            });
+        }
+        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
+        Block::cut(
+            &self.rows,
+            config,
+            positions,
+            self.weights.team.threads(),
+            &mut self.blocks,
+        );
+    }
+
+    /// Index of the state of a row in flight that has run `depth` layers.
+    fn state(&self, slot: usize, depth: Option<usize>) -> Result<usize> {
+        let at = slot.checked_sub(self.len);
+        let held = at.and_then(|at| Some((at, (*self.depths.get(at)?)?)));
+        match (held, depth) {
+            (Some((at, held)), Some(depth)) if held == depth => Ok(at),
+            (Some((at, _)), None) => Ok(at),
+            _ => Err(Error::Setting(format!("slot {slot} holds no such state"))),
+        }
+    }
+}
+
+impl Sequence for CpuSequence {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn forward(&mut self, rows: &[Row], to: usize) -> Result<()> {
+        check_rows(rows, to, &self.weights.config, self.len, self.capacity)?;
+        self.enter(rows)?;
+        let hidden = self.hidden();
+        let mut from = rows.iter().map(|row| row.depth).min().unwrap_or(to);
+        while from < to {
+            // As far as the next row that joins, or the layer that is probed.
+            let joins = rows.iter().map(|row| row.depth).chain(self.probe);
+            let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
+            self.segment(rows, from..next);
+            if self.probe == Some(next) {
+                for row in &self.rows {
+                    let state = row.state * hidden..(row.state + 1) * hidden;
+                    self.probed[state.clone()].copy_from_slice(&self.states[state]);
+                }
+            }
+            from = next;
+        }
+        for row in rows {
+            self.depths[row.slot - self.len] = Some(to);
+        }
+        Ok(())
+    }
+
+    fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()> {
+        let depth = (!readout.probed).then_some(readout.depth);
+        self.readout.clear();
+        for &slot in readout.slots {
+            let at = self.state(slot, depth)?;
+            self.readout.push(at);
+        }
+        let weights = &self.weights;
+        let width = weights.draft_order.width(readout.vocab);
+        out.resize(readout.slots.len() * width, 0.0);
+        let states = match readout.probed {
+            true => &self.probed,
+            false => &self.states,
+        };
+        weights.head(states, &self.readout, readout.vocab == 0, width, out);
+        Ok(())
+    }
+
+    fn keep(&mut self, path: &[usize]) -> Result<()> {
+        let hidden = self.hidden();
+        if !path.is_sorted_by(|a, b| a < b) {
+            return Err(Error::Setting(
+                "rows can only be kept in ascending order".into(),
+            ));
+        }
+        for &slot in path {
+            self.state(slot, None)?;
+        }
+        for (to, &slot) in path.iter().enumerate() {
+            let from = slot - self.len;
+            if from != to {
+                self.pages.copy(slot, self.len + to);
+                self.depths[to] = self.depths[from];
+                for states in [&mut self.states, &mut self.probed] {
+                    if states.len() >= (from + 1) * hidden {
+                        states.copy_within(from * hidden..(from + 1) * hidden, to * hidden);
+                    }
+                }
+            }
+        }
+        self.depths.truncate(path.len());
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: usize) {
+        let in_flight = self.depths.iter().take_while(|depth| depth.is_some());
+        self.len = len.min(self.len + in_flight.count());
+        self.depths.clear();
+    }
+
+    fn probe(&mut self, layer: Option<usize>) {
+        self.probe = layer;
+    }
+}
+
+fn grow(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+}

@@ -1,0 +1,166 @@
+//! One run, controlled by the commands that arrive meanwhile: new settings, pause, single steps, cancelling.
+
+use super::inbox::{Envelope, Inbox};
+use super::{Command, ConversationId, Event, RunEvent, RunId};
+use crate::engine::decode::{DraftToken, Observer, Phase, Round, Settings};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Observes one run for whoever started it.
+pub(super) struct RunControl<'a> {
+    run: RunId,
+    conversation: ConversationId,
+    settings: Arc<Settings>,
+    /// Whether the settings are newer than those last handed to the decoder.
+    changed: bool,
+    inbox: &'a mut Inbox,
+    events: UnboundedSender<Event>,
+    paused: bool,
+    /// Phases that may still run while paused.
+    steps: usize,
+    cancelled: bool,
+}
+
+impl<'a> RunControl<'a> {
+    pub fn new(
+        run: RunId,
+        conversation: ConversationId,
+        settings: Arc<Settings>,
+        inbox: &'a mut Inbox,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        let early = inbox.take_controls(run);
+        let mut control = Self {
+            run,
+            conversation,
+            settings,
+            changed: false,
+            inbox,
+            events,
+            paused: false,
+            steps: 0,
+            cancelled: false,
+        };
+        early.into_iter().for_each(|command| control.apply(command));
+        control
+    }
+
+    /// Reports to whoever started the run. One who is gone has no more use for it.
+    pub fn report(&mut self, event: RunEvent) {
+        if self.events.send(Event::Run(self.run, event)).is_err() {
+            self.cancelled = true;
+        }
+    }
+
+    /// The newest settings.
+    pub fn newest(&mut self) -> Arc<Settings> {
+        self.read_inbox();
+        self.changed = false;
+        self.settings.clone()
+    }
+
+    fn read_inbox(&mut self) {
+        while let Ok(envelope) = self.inbox.arriving(false) {
+            self.take(envelope);
+        }
+    }
+
+    /// Applies a command that is for this run, and defers all others. Some of those end it.
+    fn take(&mut self, envelope: Envelope) {
+        match &envelope.command {
+            // Nothing is loading during a run.
+            Command::CancelLoad => {}
+            Command::Start {
+                task: super::Task::Lens,
+                ..
+            } => self.inbox.defer(envelope),
+            Command::Start { conversation, .. } | Command::Forget { conversation } => {
+                self.cancelled |= *conversation == self.conversation;
+                self.inbox.defer(envelope);
+            }
+            Command::Load(_) | Command::Shutdown => {
+                self.cancelled = true;
+                self.inbox.defer(envelope);
+            }
+            command if command.run() == Some(self.run) => self.apply(envelope.command),
+            _ => self.inbox.defer(envelope),
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Settings { settings, .. } => {
+                self.settings = settings;
+                self.changed = true;
+            }
+            Command::Cancel { .. } => self.cancelled = true,
+            Command::Pause { .. } => self.paused = true,
+            Command::Step { .. } => self.steps += 1,
+            Command::Resume { .. } => (self.paused, self.steps) = (false, 0),
+            _ => {}
+        }
+    }
+
+    /// While paused: reports it and waits for commands until a step is allowed.
+    fn wait_while_paused(&mut self) {
+        let mut reported = false;
+        while self.paused && self.steps == 0 && !self.cancelled {
+            if !reported {
+                self.report(RunEvent::Paused);
+                reported = true;
+            }
+            match self.inbox.arriving(true) {
+                Ok(envelope) => self.take(envelope),
+                Err(_) => self.cancelled = true,
+            }
+        }
+        self.steps = self.steps.saturating_sub(usize::from(self.paused));
+    }
+
+    fn proceed(&self) -> ControlFlow<()> {
+        match self.cancelled {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Observer for RunControl<'_> {
+    fn prefill(&mut self, done: usize, total: usize, cached: usize) {
+        self.report(RunEvent::Prefill {
+            done,
+            total,
+            cached,
+        });
+    }
+
+    fn drafted(&mut self, token: &DraftToken) {
+        let DraftToken {
+            id, text, p_draft, ..
+        } = token.clone();
+        self.report(RunEvent::Drafted { id, text, p_draft });
+    }
+
+    fn poll(&mut self, next: Phase) -> ControlFlow<()> {
+        self.read_inbox();
+        if next != Phase::Prefill {
+            self.wait_while_paused();
+        }
+        self.proceed()
+    }
+
+    fn single_steps(&self) -> bool {
+        self.paused
+    }
+
+    fn settings(&mut self) -> Option<Arc<Settings>> {
+        self.read_inbox();
+        std::mem::take(&mut self.changed).then(|| self.settings.clone())
+    }
+
+    fn round(&mut self, round: Round) -> ControlFlow<()> {
+        self.report(RunEvent::Round(Box::new(round)));
+        ControlFlow::Continue(())
+    }
+}

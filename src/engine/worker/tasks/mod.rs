@@ -1,0 +1,9 @@
+//! What a run can do, beside answering a prompt.
+
+mod lens;
+mod race;
+mod score;
+
+pub(super) use lens::lens;
+pub(super) use race::race;
+pub(super) use score::score;
