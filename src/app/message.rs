@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that happened.
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the engine's")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Msg {
     Key(KeyEvent),

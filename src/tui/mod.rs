@@ -227,9 +227,12 @@ impl Driver {
         let regions = self
             .terminal
             .draw(|frame| self.screen.draw(&self.state, frame))?;
+        let viewports = |state: &State| (state.regions.text, state.regions.details);
+        let before = viewports(&self.state);
         update(&mut self.state, Msg::Drawn(regions));
         self.last_frame = Instant::now();
-        self.changed = false;
+        // Whether keys that scroll are named depends on what the frame had room for.
+        self.changed = viewports(&self.state) != before;
         Ok(())
     }
 

@@ -166,7 +166,8 @@ fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
     let flat = |y: f32| format!("M{x:.1} {:.1}h{width:.1}", top + y);
     [(style.underlined, UNDER), (style.struck, THROUGH)]
         .into_iter()
-        .filter_map(|(on, y)| on.then(|| flat(y)))
+        .filter(|(on, _)| *on)
+        .map(|(_, y)| flat(y))
         .collect()
 }
 

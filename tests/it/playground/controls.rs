@@ -375,11 +375,13 @@ fn a_control_without_effect_says_so() {
 }
 
 fn records(h: &Harness) -> Vec<&Entry> {
-    let record = |effect| match effect {
-        &Effect::Record(ref entry) => Some(entry),
-        _ => None,
-    };
-    h.effects.iter().filter_map(record).collect()
+    let mut records = Vec::new();
+    for effect in &h.effects {
+        if let Effect::Record(entry) = effect {
+            records.push(entry);
+        }
+    }
+    records
 }
 
 /// What is set while nothing is written goes into the journal at once: it may be the last thing the user does.

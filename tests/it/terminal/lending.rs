@@ -40,6 +40,44 @@ fn the_editor_gets_the_terminal_and_its_text_comes_back() {
     assert_eq!(session.assert_restored(), 0);
 }
 
+/// `$EDITOR` is split as a shell does it, and what ctrl-c and ctrl-\\ send is the editor's alone.
+#[test]
+fn the_editor_is_quoted_and_interrupted_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let editor = folder.path().join("my editor");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\ntrap 'echo interrupted' INT\ntrap 'echo told to quit' QUIT\nfor a in \"$@\"; do printf '[%s]' \"$a\"; \
+         last=$a; done; echo\nuntil read line && [ \"$line\" = done ]; do :; done\nprintf edited > \"$last\"\n",
+    )
+    .expect("the editor");
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let line = format!("'{}' -w \"\"", editor.display());
+    let vars = [("EDITOR", Path::new(&line)), ("VISUAL", Path::new(""))];
+    let mut session = Session::start_with(Path::new(NOWHERE), 80, 24, &[], &vars);
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
+    session.type_("\x07");
+    session.wait("the arguments", |screen| {
+        screen.contains("[-w][][") && screen.contains(".md]")
+    });
+    session.type_("\x03");
+    session.wait("an interrupt", |screen| screen.contains("interrupted"));
+    session.type_("\x1c");
+    session.wait("a quit", |screen| screen.contains("told to quit"));
+    session.type_("done\n");
+    session.wait("the text", |screen| {
+        screen.contains("› edited") && screen.contains("controls")
+    });
+    session.type_("\x03");
+    assert_eq!(
+        session.assert_restored(),
+        0,
+        "here it is an interrupt again"
+    );
+}
+
 /// Ctrl-Z gives the terminal back to the shell; `fg` brings the screen back as it was.
 #[test]
 fn suspending_leaves_the_terminal_to_the_shell() {
