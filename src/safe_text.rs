@@ -1,7 +1,12 @@
-//! Making text that a model or a file wrote harmless, without losing what it was.
+//! What of a text is unsafe to print, and how it is made harmless without losing what it was.
 //!
 //! Control characters can drive a terminal, bidirectional overrides can make text read other than it is. Wherever text
-//! leaves the program, for the screen, a pipe or a file, one of these functions stands between.
+//! that a model, a file or a user wrote leaves the program, for the screen, a pipe or a file, one of these functions
+//! stands between.
+
+mod styled;
+
+pub use styled::StyledText;
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,16 +1,18 @@
 //! `skiplens generate`: one prompt in, its continuation or answer out.
 
 use super::args::{DecodingArgs, ModelArgs};
-use super::output::{self, ColorChoice, Painter};
+use super::layerskip_args::LayerSkipArgs;
+use super::output::{self, ColorChoice};
+use super::{no_effect, values};
 use crate::engine::decode::{Decoder, Phase, Round, Session, Settings, Stats, StopReason, Watch};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, Result};
 use clap::Args;
 use color_eyre::eyre;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,9 +25,9 @@ pub struct GenerateArgs {
     #[command(flatten)]
     decoding: DecodingArgs,
     /// The prompt. Without it and without a file, it is read from standard input.
-    #[arg(short, long, value_name = "TEXT", conflicts_with = "prompt_file")]
+    #[arg(short, long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
-    /// A file that holds the prompt.
+    /// A file that holds the prompt; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
     /// Put the prompt through the model's chat template.
@@ -34,15 +36,17 @@ pub struct GenerateArgs {
     /// The system message of a chat.
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
-    /// Colour the text by origin.
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    color: ColorChoice,
+    /// Colour the text by origin; auto, the default, colours on a terminal unless NO_COLOR is set.
+    #[arg(long, value_enum, value_name = "WHEN")]
+    color: Option<ColorChoice>,
     /// Print one JSON object with text, tokens, rounds and statistics instead.
     #[arg(long)]
     json: bool,
     /// Record the alternatives at every position in the JSON.
     #[arg(long, requires = "json")]
     detail: bool,
+    #[command(flatten)]
+    layerskip: LayerSkipArgs,
 }
 
 /// Runs the command. Interrupting it keeps what was generated and ends with status 130.
@@ -55,12 +59,15 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     settings.detail = args.detail;
     let ids = loaded.encode(&prompt)?;
     let mut session = loaded.decoder.session()?;
-    let painter = Painter::for_stdout(args.color);
+    settings.validate(&loaded.info.config)?;
+    args.note_without_effect(&settings, &loaded);
+    let paint = args.layerskip.color(args.color).paint();
+    let (mut out, streams) = (output::stdout(), !args.json && !args.layerskip.at_the_end());
     let mut print = |round: &Round| {
-        if args.json {
-            Ok(())
+        if streams {
+            out.tokens(round, paint)
         } else {
-            painter.round(&mut std::io::stdout().lock(), round)
+            Ok(())
         }
     };
     let (rounds, stats, stop) = generate(
@@ -72,14 +79,16 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     )?;
     if args.json {
         let report = output::Report::new(&loaded.info, &prompt, &rounds, &stats, &stop);
-        serde_json::to_writer_pretty(std::io::stdout().lock(), &report)?;
+        out.json(&report)?;
+    } else {
+        if !streams {
+            rounds
+                .iter()
+                .try_for_each(|round| out.tokens(round, paint))?;
+        }
+        out.say("\n")?;
     }
-    writeln!(std::io::stdout())?;
-    writeln!(
-        std::io::stderr(),
-        "{}",
-        output::summary(&stats, &stop, &settings)
-    )?;
+    output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
     Ok(if stop == StopReason::Cancelled {
         ExitCode::from(130)
     } else {
@@ -88,14 +97,32 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
 }
 
 impl GenerateArgs {
+    fn note_without_effect(&self, settings: &Settings, loaded: &LoadedModel) {
+        no_effect::note_decoding(&self.decoding, settings);
+        no_effect::note_model(settings, self.model.threads, &loaded.info);
+        self.layerskip.note_without_effect(self.json);
+        if self.json && self.color == Some(ColorChoice::Always) {
+            output::note("--color has no effect: --json is not coloured");
+        }
+    }
+
     fn prompt(&self) -> Result<Prompt> {
         let text = match (&self.prompt, &self.prompt_file) {
             (Some(text), _) => text.clone(),
-            (None, Some(path)) => {
+            (None, Some(path)) if path != Path::new("-") => {
                 std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?
             }
-            (None, None) => from_stdin()?,
+            (None, _) => from_stdin()?,
         };
+        if text.is_empty() {
+            return Err(Error::Setting(match &self.prompt_file {
+                Some(path) if path != Path::new("-") => format!(
+                    "{}: the file is empty, but it is to hold the prompt",
+                    path.display()
+                ),
+                _ => "the prompt from standard input is empty".into(),
+            }));
+        }
         if !self.chat {
             return Ok(Prompt::Text(text));
         }
@@ -134,8 +161,8 @@ fn generate(
     session: &mut Session,
     ids: &[u32],
     settings: &Settings,
-    print: &mut dyn FnMut(&Round) -> std::io::Result<()>,
-) -> Result<(Vec<Round>, Stats, StopReason)> {
+    print: &mut dyn FnMut(&Round) -> Result<(), output::Error>,
+) -> eyre::Result<(Vec<Round>, Stats, StopReason)> {
     let mut interrupt = Interrupt::listen();
     let mut rounds = Vec::new();
     let mut run = match decoder.begin(session, ids, settings, &mut interrupt) {
@@ -148,13 +175,13 @@ fn generate(
         }
         match decoder.round(session, &mut run, settings, &mut interrupt) {
             Ok(round) => {
-                print(&round).map_err(|error| Error::io("standard output", error))?;
+                print(&round)?;
                 rounds.push(round);
             }
             Err(Error::Cancelled) => {
                 return Ok((rounds, run.stats().clone(), StopReason::Cancelled));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }

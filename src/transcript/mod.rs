@@ -32,8 +32,8 @@ mod summary;
 mod trash;
 mod written;
 
-pub use clock::{Zone, local_minutes, moment, now_ms};
 pub use crate::safe_text as text;
+pub use clock::{Zone, local_minutes, moment, now_ms};
 pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};
 pub use fingerprint::fingerprint;

@@ -1,7 +1,7 @@
 //! From the command line to the playground.
 
 use super::{config_file, play, run};
-use crate::app::{Control, Look, ModelChoice, Options};
+use crate::app::{Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::{
@@ -11,7 +11,6 @@ use crate::engine::worker;
 use crate::transcript::Session;
 use color_eyre::Result;
 use color_eyre::eyre::bail;
-use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -34,7 +33,12 @@ pub fn start(
         models: models(&request),
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
-        touched: touched(decoding),
+        // Neither a model's recommendations nor a resumed session move them.
+        touched: decoding
+            .given()
+            .into_iter()
+            .map(|(control, _)| control)
+            .collect(),
         config: config_file::load()?,
         look: Look::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
@@ -71,33 +75,6 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
-}
-
-/// Controls that the command line sets: neither a model's recommendations nor a resumed session move them.
-fn touched(decoding: &DecodingArgs) -> BTreeSet<Control> {
-    let d = decoding;
-    let given = [
-        (Control::Strategy, d.strategy.is_some()),
-        (Control::ExitLayer, d.exit_layer.is_some()),
-        (Control::Speculations, d.num_speculations.is_some()),
-        (Control::DraftVocab, d.draft_vocab.is_some()),
-        (Control::KvqReuse, d.kvq_reuse.is_some()),
-        (Control::MaxTokens, d.max_steps.is_some()),
-        (Control::Sampling, d.sample.is_some()),
-        (Control::Temperature, d.temperature.is_some()),
-        (Control::TopK, d.top_k.is_some()),
-        (Control::TopP, d.top_p.is_some()),
-        (Control::MinP, d.min_p.is_some()),
-        (Control::RepetitionPenalty, d.repetition_penalty.is_some()),
-        (Control::NoRepeatNgram, d.no_repeat_ngram_size.is_some()),
-        (Control::Seed, d.seed.is_some()),
-        (Control::Coupling, d.coupling.is_some()),
-    ];
-    given
-        .into_iter()
-        .filter(|(_, given)| *given)
-        .map(|(control, _)| control)
-        .collect()
 }
 
 /// What the picker offers: the bundled model, the one that was asked for, those in the hub's cache, and LayerSkip's own.
