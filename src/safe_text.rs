@@ -101,7 +101,16 @@ fn escape_markup(text: &str) -> String {
 /// A JSON document in which no character acts on a terminal that shows it or on a page that holds it. The document
 /// means the same: such characters stand in strings only, and there as `\u` escapes.
 pub fn json(document: String) -> String {
-    let harmless = |c: char| c == '\n' || (!acts(c) && !matches!(c, '<' | '>' | '&'));
+    escape_json(document, |c| acts(c) || matches!(c, '<' | '>' | '&'))
+}
+
+/// As [`json`], for terminals alone: markup stays readable.
+pub fn terminal_json(document: String) -> String {
+    escape_json(document, acts)
+}
+
+fn escape_json(document: String, escaped: impl Fn(char) -> bool) -> String {
+    let harmless = |c: char| c == '\n' || !escaped(c);
     if document.chars().all(harmless) {
         return document;
     }
@@ -217,9 +226,12 @@ mod tests {
         #[test]
         fn json_means_the_same(text in any::<String>()) {
             let plain = serde_json::to_string(&text).unwrap();
-            let safe = json(plain);
+            let (safe, shown) = (json(plain.clone()), terminal_json(plain));
             prop_assert!(!safe.contains(acts) && !safe.contains(['<', '>', '&']));
-            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+            prop_assert!(!shown.contains(acts));
+            for document in [safe, shown] {
+                prop_assert_eq!(&serde_json::from_str::<String>(&document).unwrap(), &text);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ mod failure;
 mod generate;
 mod layerskip_args;
 mod no_effect;
-mod output;
+pub(crate) mod output;
 pub mod transcript;
 mod values;
 

@@ -125,8 +125,16 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
-    dispatch(args.command)?;
-    Ok(ExitCode::SUCCESS)
+    match args.command {
+        Command::Replay {
+            session,
+            speed,
+            from,
+            screen: true,
+            ..
+        } => tui::replay(read(&Store::open()?, &session)?, speed, from),
+        command => dispatch(command).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 fn dispatch(command: Command) -> Result<()> {
@@ -155,12 +163,9 @@ fn dispatch(command: Command) -> Result<()> {
             session,
             speed,
             from,
-            screen,
             color,
-        } => match screen {
-            true => tui::replay(read(&store, &session)?, speed, from),
-            false => play::play(read(&store, &session)?, speed, from, color.paint()),
-        },
+            ..
+        } => play::play(read(&store, &session)?, speed, from, color.paint()),
         Command::Import { file, title } => bring_in(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
         Command::Delete { sessions } => sessions

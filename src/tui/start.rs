@@ -1,8 +1,11 @@
 //! From the command line to the playground.
 
-use super::{config_file, play, run};
+#[cfg(unix)]
+use super::terminal::handlers;
+use super::{End, config_file, play, run};
 use crate::app::{Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
+use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::{
     KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models,
@@ -44,8 +47,8 @@ pub fn start(
         ..Options::default()
     };
     let worker = worker::spawn()?;
-    runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
-    Ok(ExitCode::SUCCESS)
+    let end = runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
+    Ok(status(end))
 }
 
 /// Play a session on the screen of the playground, `speed` times as fast as it was, what comes before round `from` at
@@ -53,7 +56,7 @@ pub fn start(
 ///
 /// # Errors
 /// As [`start`].
-pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
+pub fn replay(session: Session, speed: f64, from: usize) -> Result<ExitCode> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
     let look = Look::from_env(|name| std::env::var(name).ok());
     let options = Options {
@@ -61,11 +64,27 @@ pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
         look,
         ..Options::default()
     };
-    runtime()?.block_on(play(options, session, speed, from))
+    Ok(status(
+        runtime()?.block_on(play(options, session, speed, from))?,
+    ))
+}
+
+/// The status of the program. After a signal, it ends as the signal ends a program that does not catch it.
+fn status(end: End) -> ExitCode {
+    match end {
+        End::Quit => ExitCode::SUCCESS,
+        #[cfg(unix)]
+        End::Signal(signal) => {
+            handlers::die(signal);
+            ExitCode::FAILURE
+        }
+        #[cfg(not(unix))]
+        End::Signal(_) => ExitCode::FAILURE,
+    }
 }
 
 fn need_terminal(otherwise: &'static str) -> Result<()> {
-    match std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+    match output::stdout().is_terminal() && std::io::stdin().is_terminal() {
         true => Ok(()),
         false => bail!(otherwise),
     }

@@ -4,7 +4,7 @@
 //! What goes to another program through a pipe or into a file keeps its bytes where they are data, as generated text
 //! and exports are. Messages are made safe wherever they go: logs are read on terminals, too.
 
-use crate::safe_text::{self, StyledText, visible};
+use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -75,13 +75,13 @@ impl<W: Write> Sink<W> {
     /// A JSON document and a line feed. What would act is escaped in it, which changes nothing for a program.
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let document = serde_json::to_string_pretty(value).map_err(Error::Json)?;
-        self.send(&(safe_text::json(document) + "\n"))
+        self.send(&(terminal_json(document) + "\n"))
     }
 
     /// The same on one line.
     pub fn json_line(&mut self, value: &impl Serialize) -> Result<()> {
         let document = serde_json::to_string(value).map_err(Error::Json)?;
-        self.send(&(safe_text::json(document) + "\n"))
+        self.send(&(terminal_json(document) + "\n"))
     }
 
     /// Sends at once: what is shown is not held back, and a full disk is noticed.

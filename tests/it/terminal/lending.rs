@@ -6,9 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const NOWHERE: &str = "/nowhere/model.gguf";
-/// What switches to the alternate screen and back.
-const ENTER: &str = "\x1b[?1049h";
-const LEAVE: &str = "\x1b[?1049l";
 
 /// The editor has the plain terminal to itself; its text comes back into the prompt.
 #[test]
@@ -40,6 +37,35 @@ fn the_editor_gets_the_terminal_and_its_text_comes_back() {
     assert_eq!(session.assert_restored(), 0);
 }
 
+/// What is typed to interrupt or quit an editor is the editor's.
+#[test]
+fn keys_that_interrupt_the_editor_spare_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let editor = folder.path().join("editor");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\ntrap 'echo int' INT\ntrap 'echo quit' QUIT\necho ready\n\
+         until read line; do :; done\nprintf \"$line\" > \"$1\"\n",
+    )
+    .expect("the editor");
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let vars = [("EDITOR", editor.as_path()), ("VISUAL", Path::new(""))];
+    let mut session = Session::start_with(Path::new(NOWHERE), 80, 24, &[], &vars);
+    session.wait("the failure", |screen| {
+        screen.contains("could not be loaded")
+    });
+    session.type_("\x07");
+    session.wait("the editor", |screen| screen.contains("ready"));
+    session.type_("\x03");
+    session.wait("the interruption", |screen| screen.contains("int"));
+    session.type_("\x1c");
+    session.wait("the quitting", |screen| screen.contains("quit"));
+    session.type_("still here\n");
+    session.wait("the text", |screen| screen.contains("› still here"));
+    session.type_("\x03");
+    assert_eq!(session.assert_restored(), 0);
+}
+
 /// Ctrl-Z gives the terminal back to the shell; `fg` brings the screen back as it was.
 #[test]
 fn suspending_leaves_the_terminal_to_the_shell() {
@@ -66,40 +92,4 @@ fn suspending_leaves_the_terminal_to_the_shell() {
     session.type_("\x03");
     session.wait("the end", |screen| screen.contains("left with 0"));
     assert_eq!(session.assert_restored(), 0);
-}
-
-/// The order in which the terminal is told things: restored first, so that the report of a panic can be read.
-#[test]
-fn a_panic_restores_the_terminal_and_then_reports() {
-    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
-    command.args([
-        "--exact",
-        "terminal::lending::in_a_terminal_of_its_own",
-        "--nocapture",
-    ]);
-    command.env(CHILD, "1");
-    command.env("RUST_BACKTRACE", "0");
-    let session = Session::of(command, 80, 24);
-    session.wait("the report", |screen| screen.contains("a fault on purpose"));
-    let log = session.log();
-    let at = |text: &str| {
-        log.find(text)
-            .unwrap_or_else(|| panic!("no {text:?} in {log:?}"))
-    };
-    assert!(
-        at(ENTER) < at(LEAVE) && at(LEAVE) < at("a fault on purpose"),
-        "{log:?}"
-    );
-    assert_ne!(session.assert_restored(), 0);
-}
-
-const CHILD: &str = "SKIPLENS_TEST_PANIC";
-
-/// Not a test of its own: what the test above runs in a terminal.
-#[test]
-fn in_a_terminal_of_its_own() {
-    if std::env::var_os(CHILD).is_some() {
-        let _terminal = skiplens::tui::Terminal::enter(true).expect("a terminal");
-        panic!("a fault on purpose");
-    }
 }

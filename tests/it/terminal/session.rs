@@ -1,7 +1,7 @@
 //! A program in a pseudo-terminal, its screen read and its keys pressed.
 
 use super::picture;
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -208,15 +208,24 @@ impl Session {
 
     /// Kill the program with a signal that it cannot catch; gives back its home.
     pub fn kill(mut self) -> tempfile::TempDir {
-        let id = self.child.process_id().expect("an id");
-        // SAFETY: kill sends a signal to the child that this test started and has not waited for.
-        assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
+        self.signal(libc::SIGKILL);
         self.child.wait().expect("an end");
         self.home
     }
 
+    /// Send the program a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        let id = self.child.process_id().expect("an id");
+        send(id, signal);
+    }
+
     /// Wait for the end; the terminal must be as it was.
-    pub fn assert_restored(mut self) -> u32 {
+    pub fn assert_restored(self) -> u32 {
+        self.ended().exit_code()
+    }
+
+    /// As [`Session::assert_restored`], with the signal that ended it.
+    pub fn ended(mut self) -> ExitStatus {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a status") {
@@ -243,8 +252,26 @@ impl Session {
             "the mouse is released"
         );
         drop(screen);
+        assert!(self.is_cooked(), "keys are echoed and read by lines");
         let sent = self.sent.lock().expect("the log");
         assert!(!sent.is_empty());
-        status.exit_code()
+        status
     }
+
+    /// Whether the terminal reads lines, echoes keys and turns ctrl-c into a signal.
+    pub fn is_cooked(&self) -> bool {
+        let fd = self.master.as_raw_fd().expect("a terminal");
+        let flags = libc::ICANON | libc::ECHO | libc::ISIG;
+        // SAFETY: the modes are plain data, which tcgetattr fills; both ends of a pseudo-terminal share them.
+        unsafe {
+            let mut modes: libc::termios = std::mem::zeroed();
+            libc::tcgetattr(fd, &raw mut modes) == 0 && modes.c_lflag & flags == flags
+        }
+    }
+}
+
+/// Send a process that a test started a signal.
+pub fn send(process: u32, signal: libc::c_int) {
+    // SAFETY: kill takes plain numbers.
+    assert_eq!(unsafe { libc::kill(process as libc::pid_t, signal) }, 0);
 }
