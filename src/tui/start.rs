@@ -79,7 +79,7 @@ fn status(end: End) -> ExitCode {
             ExitCode::FAILURE
         }
         #[cfg(not(unix))]
-        End::Signal(_) => ExitCode::FAILURE,
+        End::Signal(_) => ExitCode::from(130),
     }
 }
 

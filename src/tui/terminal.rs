@@ -25,6 +25,7 @@ type Inner = ratatui::Terminal<CrosstermBackend<BufWriter<Screen>>>;
 
 /// What a signal asks of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix stops programs"))]
 pub enum Request {
     /// To end, because of that signal.
     End(i32),

@@ -6,6 +6,7 @@ mod killed;
 mod lending;
 mod manners;
 mod picture;
+mod roads;
 mod session;
 mod signals;
 mod tour;
