@@ -2,8 +2,8 @@
 
 use super::{Tiny, fault};
 use std::fs::File;
+use std::io::PipeWriter;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
 
 fn printing() -> [Vec<&'static str>; 8] {
     let generate = [
@@ -36,19 +36,18 @@ fn printing() -> [Vec<&'static str>; 8] {
     ]
 }
 
+/// A pipe that nobody reads any more.
+fn closed() -> PipeWriter {
+    let (_, writer) = std::io::pipe().unwrap();
+    writer
+}
+
 /// As other programs end: of the signal, without a word.
 #[test]
 fn a_closed_pipe_ends_every_command_silently() {
     let tiny = Tiny::new();
     for line in printing() {
-        let mut child = tiny
-            .command(&line)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = tiny.command(&line).stdout(closed()).output().unwrap();
         assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{line:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line:?}");
     }
@@ -59,14 +58,7 @@ fn a_closed_pipe_ends_every_command_silently() {
 fn closed_standard_error_is_no_fault() {
     let tiny = Tiny::new();
     for line in &printing()[..2] {
-        let mut child = tiny
-            .command(line)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stderr.take());
-        let output = child.wait_with_output().unwrap();
+        let output = tiny.command(line).stderr(closed()).output().unwrap();
         assert!(
             output.status.success() && !output.stdout.is_empty(),
             "{line:?}"
