@@ -3,12 +3,16 @@
 //! One Llama drafts tokens with its first layers and verifies them with the rest. [`engine`] decodes and reports
 //! facts; [`app`] is the pure state of the screen; [`ui`] draws it; [`cli`] is what the command line reaches.
 
+// Everything is printed through `cli::output`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod eval;
 mod files;
 pub mod folders;
+pub mod safe_text;
 pub mod transcript;
 pub mod tui;
 pub mod ui;

@@ -1,6 +1,5 @@
 use std::process::ExitCode;
 
-fn main() -> color_eyre::Result<ExitCode> {
-    color_eyre::install()?;
+fn main() -> ExitCode {
     skiplens::cli::run()
 }

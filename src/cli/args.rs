@@ -1,5 +1,7 @@
 //! Options that several commands share.
 
+use super::values::{self, Given};
+use crate::app::Control;
 use crate::engine::decode::{Settings, Strategy};
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::sampling::Coupling;
@@ -10,7 +12,7 @@ use clap::Args;
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelArgs {
     /// A GGUF file, a Hugging Face folder or a Hugging Face id; without it, the bundled model.
-    #[arg(short, long, value_name = "PATH|ID")]
+    #[arg(short, long, value_parser = values::filled, value_name = "PATH|ID")]
     pub model: Option<String>,
     /// What safetensors become at load: auto, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k.
     #[arg(long, value_name = "TYPE")]
@@ -18,8 +20,8 @@ pub struct ModelArgs {
     /// auto, cpu, cuda or metal.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Threads of the CPU kernels; without it, one for each physical core.
-    #[arg(long, value_name = "N")]
+    /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.
+    #[arg(long, value_parser = values::threads, value_name = "N")]
     pub threads: Option<usize>,
 }
 
@@ -43,57 +45,66 @@ impl ModelArgs {
 /// How tokens are decoded. What is left out comes from the model's own defaults, then from the program's.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DecodingArgs {
-    /// autoregressive, early-exit or self-speculative.
-    #[arg(long, value_parser = strategy, value_name = "STRATEGY")]
-    pub strategy: Option<Strategy>,
-    /// Exit layer E: a draft runs the first E layers; 1 to one less than the layer count.
-    #[arg(short = 'E', long, value_name = "E")]
-    pub exit_layer: Option<usize>,
-    /// Speculations K: how many tokens a round drafts at most.
-    #[arg(short = 'K', long, value_name = "K")]
-    pub num_speculations: Option<usize>,
+    /// autoregressive, early-exit or self-speculative. Autoregressive with an exit layer is early exit.
+    #[arg(long, alias = "generation-strategy", value_parser = values::strategy, value_name = "STRATEGY")]
+    strategy: Option<Strategy>,
+    /// Exit layer E: a draft runs the first E layers; 1 to one less than the layer count, or -1 for the model's default.
+    #[arg(short = 'E', long, value_parser = values::exit_layer, value_name = "E")]
+    exit_layer: Option<Given<usize>>,
+    /// Speculations K: how many tokens a round drafts at most; -1 for the model's default.
+    #[arg(short = 'K', long, value_parser = values::num_speculations, value_name = "K")]
+    num_speculations: Option<Given<usize>>,
     /// Draft over the N most frequent tokens of the vocabulary only; 0 drafts over all.
-    #[arg(long, value_name = "N")]
-    pub draft_vocab: Option<usize>,
+    #[arg(long, value_parser = values::count, value_name = "N")]
+    draft_vocab: Option<usize>,
     /// Let verify start from the exit hidden states that the draft left.
-    #[arg(long, value_parser = boolean, value_name = "BOOL")]
-    pub kvq_reuse: Option<bool>,
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL")]
+    kvq_reuse: Option<bool>,
     /// How many tokens to generate at most.
-    #[arg(short = 'n', long, alias = "max-new-tokens", value_name = "N")]
-    pub max_steps: Option<usize>,
+    #[arg(short = 'n', long, alias = "max-new-tokens", value_parser = values::given_count, value_name = "N")]
+    max_steps: Option<Given<usize>>,
     /// Sample; false takes the most likely token each time.
-    #[arg(long, value_parser = boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    pub sample: Option<bool>,
+    #[arg(
+        long,
+        value_parser = values::given_boolean,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    sample: Option<Given<bool>>,
+    /// As `--sample false`.
+    #[arg(long, hide = true, overrides_with = "sample")]
+    no_sample: bool,
     /// Divides the logits; 0 is greedy.
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    pub temperature: Option<f32>,
+    #[arg(long, value_parser = values::real, value_name = "T")]
+    temperature: Option<Given<f32>>,
     /// Keep the K most likely tokens; 0 keeps all.
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<usize>,
+    #[arg(long, value_parser = values::given_count, value_name = "K")]
+    top_k: Option<Given<usize>>,
     /// Keep the most likely tokens that together reach this probability; 1 keeps all.
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub top_p: Option<f32>,
+    #[arg(long, value_parser = values::real, value_name = "P")]
+    top_p: Option<Given<f32>>,
     /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub min_p: Option<f32>,
+    #[arg(long, value_parser = values::real, value_name = "P")]
+    min_p: Option<Given<f32>>,
     /// Makes tokens that came before less likely; 1 is off.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub repetition_penalty: Option<f32>,
+    #[arg(long, value_parser = values::real, value_name = "X")]
+    repetition_penalty: Option<Given<f32>>,
     /// Never write an n-gram of this size twice; 0 is off.
-    #[arg(long, alias = "no-repeat-ngram", value_name = "N")]
-    pub no_repeat_ngram_size: Option<usize>,
+    #[arg(long, alias = "no-repeat-ngram", value_parser = values::given_count, value_name = "N")]
+    no_repeat_ngram_size: Option<Given<usize>>,
     /// End at any of these texts; they may span tokens.
-    #[arg(long, value_name = "TEXT", num_args = 1..)]
-    pub stop_words: Vec<String>,
+    #[arg(long, value_parser = values::filled, value_name = "TEXT", num_args = 1..)]
+    stop_words: Vec<String>,
     /// End at any of these token ids, besides the model's own end tokens.
-    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
-    pub stop_token_ids: Vec<u32>,
+    #[arg(long, value_parser = values::token_id, value_name = "ID", num_args = 1.., value_delimiter = ',')]
+    stop_token_ids: Vec<Given<u32>>,
     /// Seed of all randomness.
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    #[arg(long, value_parser = values::seed, value_name = "N")]
+    seed: Option<Given<u64>>,
     /// How draft and verify share randomness: shared-noise or rejection.
-    #[arg(long, value_parser = coupling, value_name = "COUPLING")]
-    pub coupling: Option<Coupling>,
+    #[arg(long, value_parser = values::coupling, value_name = "COUPLING")]
+    coupling: Option<Coupling>,
 }
 
 impl DecodingArgs {
@@ -104,59 +115,126 @@ impl DecodingArgs {
             exit_layer: (layers / 4).max(1),
             ..Settings::default()
         };
-        let own = self.clone();
-        set(&mut s.exit_layer, own.exit_layer.or(defaults.exit_layer));
+        let (exit_layer, num_speculations) = (self.exit_layer(), self.num_speculations());
+        set(&mut s.exit_layer, exit_layer.or(defaults.exit_layer));
         set(
             &mut s.num_speculations,
-            own.num_speculations.or(defaults.num_speculations),
+            num_speculations.or(defaults.num_speculations),
         );
-        set(&mut s.draft_vocab, own.draft_vocab.or(defaults.draft_vocab));
-        set(&mut s.strategy, own.strategy);
-        set(&mut s.kvq_reuse, own.kvq_reuse);
-        set(&mut s.max_steps, own.max_steps);
-        set(&mut s.sampling.sample, own.sample);
-        set(&mut s.sampling.temperature, own.temperature);
-        set(&mut s.sampling.top_k, own.top_k);
-        set(&mut s.sampling.top_p, own.top_p);
-        set(&mut s.sampling.min_p, own.min_p);
-        set(&mut s.sampling.repetition_penalty, own.repetition_penalty);
-        set(&mut s.sampling.no_repeat_ngram, own.no_repeat_ngram_size);
-        set(&mut s.sampling.seed, own.seed);
-        set(&mut s.sampling.coupling, own.coupling);
-        s.stop_strings = own.stop_words;
-        s.stop_token_ids = own.stop_token_ids;
+        set(
+            &mut s.draft_vocab,
+            self.draft_vocab.or(defaults.draft_vocab),
+        );
+        set(&mut s.strategy, self.strategy());
+        set(&mut s.kvq_reuse, self.kvq_reuse);
+        set(&mut s.max_steps, self.max_steps());
+        let sampling = &mut s.sampling;
+        set(&mut sampling.sample, self.sample());
+        set(&mut sampling.temperature, Given::value(self.temperature));
+        set(&mut sampling.top_k, Given::value(self.top_k));
+        set(&mut sampling.top_p, Given::value(self.top_p));
+        set(&mut sampling.min_p, Given::value(self.min_p));
+        set(
+            &mut sampling.repetition_penalty,
+            Given::value(self.repetition_penalty),
+        );
+        set(
+            &mut sampling.no_repeat_ngram,
+            Given::value(self.no_repeat_ngram_size),
+        );
+        set(&mut sampling.seed, Given::value(self.seed));
+        set(&mut sampling.coupling, self.coupling);
+        s.stop_strings.clone_from(&self.stop_words);
+        s.stop_token_ids = Given::values(&self.stop_token_ids);
         s
+    }
+
+    /// As in LayerSkip, autoregressive decoding with an exit layer leaves at that layer.
+    pub fn strategy(&self) -> Option<Strategy> {
+        match self.strategy {
+            Some(Strategy::Autoregressive) if self.exit_layer().is_some() => {
+                Some(Strategy::EarlyExit)
+            }
+            strategy => strategy,
+        }
+    }
+
+    pub fn exit_layer(&self) -> Option<usize> {
+        Given::value(self.exit_layer)
+    }
+
+    pub fn num_speculations(&self) -> Option<usize> {
+        Given::value(self.num_speculations)
+    }
+
+    pub fn max_steps(&self) -> Option<usize> {
+        Given::value(self.max_steps)
+    }
+
+    pub fn sample(&self) -> Option<bool> {
+        match self.no_sample {
+            true => Some(false),
+            false => Given::value(self.sample),
+        }
+    }
+
+    /// The controls that the command line sets, each with its option.
+    pub fn given(&self) -> Vec<(Control, &'static str)> {
+        let table = [
+            (Control::Strategy, "--strategy", self.strategy.is_some()),
+            (
+                Control::ExitLayer,
+                "--exit-layer",
+                self.exit_layer().is_some(),
+            ),
+            (
+                Control::Speculations,
+                "--num-speculations",
+                self.num_speculations().is_some(),
+            ),
+            (
+                Control::DraftVocab,
+                "--draft-vocab",
+                self.draft_vocab.is_some(),
+            ),
+            (Control::KvqReuse, "--kvq-reuse", self.kvq_reuse.is_some()),
+            (
+                Control::MaxTokens,
+                "--max-steps",
+                self.max_steps().is_some(),
+            ),
+            (Control::Sampling, "--sample", self.sample().is_some()),
+            (
+                Control::Temperature,
+                "--temperature",
+                Given::value(self.temperature).is_some(),
+            ),
+            (Control::TopK, "--top-k", Given::value(self.top_k).is_some()),
+            (Control::TopP, "--top-p", Given::value(self.top_p).is_some()),
+            (Control::MinP, "--min-p", Given::value(self.min_p).is_some()),
+            (
+                Control::RepetitionPenalty,
+                "--repetition-penalty",
+                Given::value(self.repetition_penalty).is_some(),
+            ),
+            (
+                Control::NoRepeatNgram,
+                "--no-repeat-ngram-size",
+                Given::value(self.no_repeat_ngram_size).is_some(),
+            ),
+            (Control::Seed, "--seed", Given::value(self.seed).is_some()),
+            (Control::Coupling, "--coupling", self.coupling.is_some()),
+        ];
+        table
+            .into_iter()
+            .filter(|(_, _, given)| *given)
+            .map(|(control, option, _)| (control, option))
+            .collect()
     }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
-    }
-}
-
-fn strategy(text: &str) -> Result<Strategy, String> {
-    match text.replace('_', "-").to_lowercase().as_str() {
-        "autoregressive" => Ok(Strategy::Autoregressive),
-        "early-exit" => Ok(Strategy::EarlyExit),
-        "self-speculative" => Ok(Strategy::SelfSpeculative),
-        _ => Err("choose autoregressive, early-exit or self-speculative".into()),
-    }
-}
-
-fn coupling(text: &str) -> Result<Coupling, String> {
-    match text.replace('_', "-").to_lowercase().as_str() {
-        "shared-noise" => Ok(Coupling::SharedNoise),
-        "rejection" => Ok(Coupling::Rejection),
-        _ => Err("choose shared-noise or rejection".into()),
-    }
-}
-
-/// `true` and `false` in any case, as Python spells them too.
-pub fn boolean(text: &str) -> Result<bool, String> {
-    match text.to_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("choose true or false".into()),
     }
 }

@@ -1,7 +1,8 @@
 //! `skiplens bench`: how fast the model runs on this machine.
 
 use super::args::{DecodingArgs, ModelArgs};
-use super::output;
+use super::{no_effect, output, values};
+use crate::engine::decode::Strategy;
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::eval::bench::{self, BenchReport};
@@ -10,7 +11,6 @@ use clap::Args;
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,12 +25,13 @@ pub struct BenchArgs {
     #[arg(long)]
     json: bool,
     /// Seconds to spend on each of the two parts.
-    #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 8.0, value_parser = values::seconds, value_name = "SECONDS")]
     seconds: f64,
     /// What the end-to-end part answers.
     #[arg(
         long,
         default_value = "Explain in a few sentences why the sky is blue.",
+        value_parser = values::filled,
         value_name = "TEXT"
     )]
     prompt: String,
@@ -49,8 +50,17 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
     let mut settings = args
         .decoding
         .settings(loaded.info.defaults, loaded.info.config.num_layers);
-    settings.max_steps = args.decoding.max_steps.unwrap_or(128);
-    settings.sampling.sample = args.decoding.sample.unwrap_or(false);
+    settings.strategy = Strategy::SelfSpeculative;
+    settings.max_steps = args.decoding.max_steps().unwrap_or(128);
+    settings.sampling.sample = args.decoding.sample().unwrap_or(false);
+    settings.validate(&loaded.info.config)?;
+    no_effect::note_decoding(&args.decoding, &settings);
+    no_effect::note_model(&settings, args.model.threads, &loaded.info);
+    if args.decoding.strategy().is_some() {
+        output::note(
+            "--strategy has no effect: self-speculation and plain decoding are both measured",
+        );
+    }
     let message = Message {
         role: Role::User,
         content: args.prompt,
@@ -62,7 +72,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
         Prompt::Text(message.content)
     };
     let ids = loaded.encode(&prompt)?;
-    let budget = Duration::from_secs_f64(args.seconds.clamp(0.0, 3600.0));
+    let budget = Duration::from_secs_f64(args.seconds);
     let phases = bench::measure(loaded.decoder.model(), settings.draft_vocab, budget)?;
     let end_to_end = end_to_end::measure(&mut loaded.decoder, &ids, &settings, budget)?;
     let report = Report {
@@ -70,12 +80,11 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
         phases,
         end_to_end,
     };
-    let text = if args.json {
-        serde_json::to_string_pretty(&report)?
+    if args.json {
+        output::stdout().json(&report)?;
     } else {
-        table(&report)?
-    };
-    writeln!(std::io::stdout(), "{text}")?;
+        output::stdout().say(&table(&report)?)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,6 +177,6 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
             rate * 100.0
         )?;
     }
-    write!(out, "  same text: {}", if e.exact { "yes" } else { "no" })?;
+    writeln!(out, "  same text: {}", if e.exact { "yes" } else { "no" })?;
     Ok(out)
 }

@@ -1,15 +1,20 @@
 //! The command line: one file a command. Without a command, the terminal playground opens.
 
 pub(crate) mod args;
+mod argv;
 mod bench;
+mod failure;
 mod generate;
-mod output;
-mod spelling;
+mod layerskip_args;
+mod no_effect;
+pub(crate) mod output;
 pub mod transcript;
+mod values;
 
 use crate::tui;
-use clap::{Parser, Subcommand};
-use color_eyre::eyre::{Report, Result};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use color_eyre::eyre::Result;
+use failure::Failure;
 use std::process::ExitCode;
 
 /// A terminal playground for self-speculative decoding with early exit (LayerSkip).
@@ -40,25 +45,70 @@ enum Command {
     Transcript(transcript::Args),
 }
 
-/// Runs what the command line asks for. Faults of the input end with status 2 and a message.
-pub fn run() -> Result<ExitCode> {
-    let cli = Cli::parse_from(spelling::normalise(std::env::args_os()));
-    let outcome = match cli.command {
+/// Runs what the command line asks for. Every fault ends with one message and status 2, a closed pipe as a closed pipe
+/// ends other programs.
+pub fn run() -> ExitCode {
+    failure::report_panics();
+    parse()
+        .and_then(|cli| Ok(dispatch(cli)?))
+        .unwrap_or_else(Failure::end)
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Bench(args)) => bench::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
-    };
-    match outcome {
-        Err(report) if is_fault_of_input(&report) => {
-            eprintln!("skiplens: {report:#}");
-            Ok(ExitCode::from(2))
-        }
-        other => other,
     }
 }
 
-fn is_fault_of_input(report: &Report) -> bool {
-    report.downcast_ref::<crate::engine::Error>().is_some()
-        || report.downcast_ref::<crate::transcript::Error>().is_some()
+/// The command line as clap knows it.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn parse() -> Result<Cli, Failure> {
+    let mut command = command();
+    let args = argv::normalise(std::env::args_os(), &command);
+    let matches = command.try_get_matches_from_mut(args)?;
+    if let Some(fault) = misplaced(&matches) {
+        return Err(Failure::Usage(fault));
+    }
+    Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// What to say of an option before a command, which would have no effect there.
+fn misplaced(matches: &ArgMatches) -> Option<String> {
+    let name = matches.subcommand_name()?;
+    let before = command();
+    let option = before.get_arguments().find(|arg| {
+        matches.value_source(arg.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine)
+    })?;
+    let option = option.get_long()?;
+    Some(format!(
+        "--{option} stands before the command and is not read by it; write skiplens {name} --{option} …"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault_with_the_options() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_a_command_are_refused() {
+        let told = |args: &[&str]| misplaced(&command().try_get_matches_from(args).unwrap());
+        assert!(
+            told(&["skiplens", "-E", "4", "generate", "-p", "x"])
+                .unwrap()
+                .starts_with("--exit-layer stands before")
+        );
+        assert_eq!(told(&["skiplens", "generate", "-E", "4"]), None);
+        assert_eq!(told(&["skiplens", "-E", "4"]), None);
+    }
 }

@@ -4,17 +4,17 @@ mod play;
 mod table;
 mod trash;
 
-use super::output::ColorChoice;
+use super::output::{self, ColorChoice};
+use super::values;
+use crate::safe_text::one_line;
 use crate::transcript::export::{Format, ansi, words};
 use crate::transcript::origin_style::Paint;
-use crate::transcript::text::one_line;
 use crate::transcript::{
     Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage,
     write_file,
 };
 use crate::tui;
 use color_eyre::eyre::{Result, bail, eyre};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
@@ -79,10 +79,10 @@ enum Command {
         #[arg(default_value = LAST)]
         session: String,
         /// How many times as fast as it was; `inf` for at once.
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = values::speed)]
         speed: f64,
         /// Begin after this many rounds.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, value_parser = values::count)]
         from: usize,
         /// Play it on the screen of the playground: pause, step, scrub, inspect tokens.
         #[arg(long, conflicts_with = "color")]
@@ -123,22 +123,18 @@ enum Command {
     },
 }
 
-/// Runs the command. What goes wrong is told in a line and ends with status 2; a reader that stops reading ends it
-/// quietly.
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
-    match dispatch(args.command) {
-        Err(error) if !is_broken_pipe(&error) => {
-            eprintln!("skiplens: {}", one_line(&format!("{error:#}")));
-            Ok(ExitCode::from(2))
-        }
-        _ => Ok(ExitCode::SUCCESS),
+    match args.command {
+        Command::Replay {
+            session,
+            speed,
+            from,
+            screen: true,
+            ..
+        } => tui::replay(read(&Store::open()?, &session)?, speed, from),
+        command => dispatch(command).map(|()| ExitCode::SUCCESS),
     }
-}
-
-fn is_broken_pipe(error: &color_eyre::Report) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(command: Command) -> Result<()> {
@@ -167,17 +163,9 @@ fn dispatch(command: Command) -> Result<()> {
             session,
             speed,
             from,
-            screen,
             color,
-        } => {
-            if speed.is_nan() || speed <= 0.0 {
-                bail!("the speed must be above 0");
-            }
-            match screen {
-                true => tui::replay(read(&store, &session)?, speed, from),
-                false => play::play(read(&store, &session)?, speed, from, color.paint()),
-            }
-        }
+            ..
+        } => play::play(read(&store, &session)?, speed, from, color.paint()),
         Command::Import { file, title } => bring_in(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
         Command::Delete { sessions } => sessions
@@ -189,13 +177,11 @@ fn dispatch(command: Command) -> Result<()> {
 }
 
 fn say(text: &str) -> Result<()> {
-    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+    Ok(output::stdout().say(text)?)
 }
 
 fn warn(notes: &[String]) {
-    notes
-        .iter()
-        .for_each(|note| eprintln!("note: {}", one_line(note)));
+    notes.iter().for_each(|note| output::note(note));
 }
 
 fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
@@ -211,23 +197,22 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
     let table = Table::for_stdout();
     let mut found = 0;
     for hit in store.search(search)? {
-        let line = if json {
-            json_line(&hit.summary)?
-        } else {
-            table.rows(&[hit.summary])
-        };
-        let head = if json || found > 0 {
+        found += 1;
+        if json {
+            output::stdout().json_line(&hit.summary)?;
+            continue;
+        }
+        let head = if found > 1 {
             String::new()
         } else {
             table.head()
         };
-        let excerpt = if json || hit.excerpt.is_empty() {
+        let excerpt = if hit.excerpt.is_empty() {
             String::new()
         } else {
             format!("    {}\n", hit.excerpt)
         };
-        say(&(head + &line + &excerpt))?;
-        found += 1;
+        say(&(head + &table.rows(&[hit.summary]) + &excerpt))?;
     }
     match found {
         0 if !json => say(&format!("no session holds “{}”\n", one_line(search))),
@@ -237,19 +222,15 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
 
 fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     match json {
-        true => sessions
+        true => Ok(sessions
             .iter()
-            .try_for_each(|summary| say(&json_line(summary)?)),
+            .try_for_each(|summary| output::stdout().json_line(summary))?),
         false if sessions.is_empty() => say(&format!("no sessions in {}\n", folder.display())),
         false => {
             let table = Table::for_stdout();
             say(&(table.head() + &table.rows(sessions)))
         }
     }
-}
-
-fn json_line(summary: &Summary) -> Result<String> {
-    Ok(crate::transcript::text::json(serde_json::to_string(summary)?) + "\n")
 }
 
 /// The session that `name` means; JSON files are imported.
@@ -275,7 +256,7 @@ fn show(store: &Store, name: &str, rejected: bool, damaged: bool, paint: Paint) 
     } else {
         read(store, name)?
     };
-    say(&ansi(&session, paint, rejected, Zone::Local))
+    Ok(output::stdout().styled(&ansi(&session, paint, rejected, Zone::Local))?)
 }
 
 /// What can be read of a journal, with warnings.
@@ -283,10 +264,7 @@ fn salvaged(path: &Path) -> Result<Session> {
     let loaded = salvage(path)?;
     warn(&loaded.notes);
     if let Some(fault) = loaded.fault {
-        eprintln!(
-            "note: reading ended early: {}",
-            one_line(&fault.to_string())
-        );
+        output::note(&format!("reading ended early: {fault}"));
     }
     Ok(loaded.session)
 }
@@ -295,22 +273,35 @@ fn export(
     store: &Store,
     name: &str,
     format: Option<Format>,
-    output: Option<&Path>,
+    file: Option<&Path>,
     force: bool,
 ) -> Result<()> {
+    if force && file.is_none() {
+        output::note("--force has no effect: without --output no file is written");
+    }
     let format = format
-        .or_else(|| Format::of_path(output?))
-        .ok_or_else(|| unnamed(output))?;
-    let document = format.export(&read(store, name)?);
-    match output {
-        None => say(&document),
-        Some(path) => match write_file(path, document.as_bytes(), force) {
+        .or_else(|| Format::of_path(file?))
+        .ok_or_else(|| unnamed(file))?;
+    let session = read(store, name)?;
+    match file {
+        None => print(format, &session),
+        Some(path) => match write_file(path, format.export(&session).as_bytes(), force) {
             Err(Error::Exists { path }) => {
                 bail!("{} exists already; --force replaces it", path.display())
             }
             outcome => Ok(outcome?),
         },
     }
+}
+
+/// An export is data for other programs, but for the format that is made for terminals.
+fn print(format: Format, session: &Session) -> Result<()> {
+    let mut out = output::stdout();
+    match format {
+        Format::Ansi => out.styled(&ansi(session, Paint::Colour, false, Zone::Utc))?,
+        _ => out.data(&format.export(session))?,
+    }
+    Ok(())
 }
 
 /// What to say where nothing tells the format.

@@ -29,10 +29,10 @@ mod save;
 mod session;
 mod store;
 mod summary;
-pub mod text;
 mod trash;
 mod written;
 
+pub use crate::safe_text as text;
 pub use clock::{Zone, local_minutes, moment, now_ms};
 pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};

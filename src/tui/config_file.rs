@@ -69,8 +69,18 @@ fn read(path: &Path) -> Result<String> {
     }
 }
 
+/// The settings in `text`. An error names the line, in one line.
 fn parse(path: &Path, text: &str) -> Result<Config> {
-    toml::from_str(text).wrap_err_with(|| named(path))
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+        eyre!(
+            "{}{}: {}",
+            named(path),
+            line.unwrap_or_default(),
+            error.message().trim()
+        )
+    })
 }
 
 /// Keeps other instances from changing files in the folder until it is dropped. Where that cannot be had, or takes
@@ -125,6 +135,16 @@ mod tests {
         });
         let config = parse(&path, &read(&path).unwrap()).unwrap();
         assert_eq!(config.presets.len(), 40);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let fault = parse(Path::new("x"), "mouse = true\n\nmouse = ]\n").unwrap_err();
+        let told = format!("{fault:#}");
+        assert!(
+            told.starts_with("settings file x, line 3: ") && !told.contains('\n'),
+            "{told}"
+        );
     }
 
     #[test]

@@ -21,13 +21,10 @@ pub fn edit(text: &str) -> Result<String> {
     file.write_all(text.as_bytes())
         .wrap_err_with(|| path.display().to_string())?;
     drop(file);
-    let status = {
-        let _signals = signals::Deferred::new();
-        Command::new(words.remove(0))
-            .args(words)
-            .arg(&path)
-            .status()
-    };
+    let status = Command::new(words.remove(0))
+        .args(words)
+        .arg(&path)
+        .status();
     let edited = fs::read_to_string(&path);
     drop(fs::remove_file(&path));
     match status.wrap_err_with(|| format!("{editor} could not be started; set $EDITOR"))? {
@@ -76,55 +73,6 @@ fn scratch() -> Result<(PathBuf, File)> {
         }
     }
     bail!("no file could be made in {}", folder.display())
-}
-
-/// What ctrl-c and ctrl-\ send goes to every program of the terminal's foreground, skiplens among them.
-#[cfg(unix)]
-mod signals {
-    use libc::{SIGINT, SIGQUIT, c_int, sigaction};
-
-    /// While it lives, an interrupt or a quit is the child's matter alone.
-    pub struct Deferred([(c_int, sigaction); 2]);
-
-    /// A handler rather than `SIG_IGN`, which the child would inherit.
-    extern "C" fn pass(_signal: c_int) {}
-
-    impl Deferred {
-        pub fn new() -> Self {
-            Self([SIGINT, SIGQUIT].map(|signal| {
-                // SAFETY: sigaction is plain data for which zeros are valid, and both pointers are to values that live
-                // through the call. The handler does nothing, so it is safe at any moment.
-                unsafe {
-                    let (mut action, mut before): (sigaction, sigaction) =
-                        (std::mem::zeroed(), std::mem::zeroed());
-                    action.sa_sigaction = pass as *const () as libc::sighandler_t;
-                    action.sa_flags = libc::SA_RESTART;
-                    libc::sigaction(signal, &raw const action, &raw mut before);
-                    (signal, before)
-                }
-            }))
-        }
-    }
-
-    impl Drop for Deferred {
-        fn drop(&mut self) {
-            for (signal, before) in &self.0 {
-                // SAFETY: `before` is what sigaction gave for this signal, and nobody wants the present action.
-                unsafe { libc::sigaction(*signal, before, std::ptr::null_mut()) };
-            }
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod signals {
-    pub struct Deferred;
-
-    impl Deferred {
-        pub fn new() -> Self {
-            Self
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
 //! Carries effects out. What goes wrong comes back as a message, not as an end.
 
+#[cfg(unix)]
+use super::terminal::handlers;
 use super::{Driver, config_file, editor};
 use crate::app::{Effect, Msg};
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::picture;
 use color_eyre::Result;
-use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::EventStream;
-use crossterm::execute;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use std::io::stdout;
 use std::path::PathBuf;
 
 impl Driver {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Send(command) => self.send(command),
-            Effect::Copy(text) => execute!(stdout(), CopyToClipboard::to_clipboard_from(text))?,
+            Effect::Copy(text) => self.terminal.copy(text)?,
             Effect::Edit(text) => self.edit(&text)?,
             Effect::Mouse(on) => self.terminal.set_mouse(on)?,
             Effect::ChangeConfig(change) => {
@@ -135,21 +134,21 @@ impl Driver {
     }
 
     #[cfg(unix)]
-    fn suspend(&mut self) -> Result<()> {
-        // SAFETY: raise sends this very process a signal; it touches no memory of ours.
-        self.lend(|| unsafe { libc::raise(libc::SIGTSTP) })
-            .map(drop)
+    pub(super) fn suspend(&mut self) -> Result<()> {
+        self.lend(handlers::stop)
     }
 
     #[cfg(not(unix))]
-    fn suspend(&mut self) -> Result<()> {
+    pub(super) fn suspend(&mut self) -> Result<()> {
         self.take(Msg::Wrong("this system cannot suspend a program".into()))
     }
 
     fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {
-        self.input = EventStream::new();
+        // A stream holds crossterm's reader while it waits for keys, and lets go of it when it is dropped. Another one,
+        // made before that, would wait for the next key.
+        self.input = None;
         let done = self.terminal.lend(work)?;
-        self.input = EventStream::new();
+        self.input = Some(EventStream::new());
         self.changed = true;
         Ok(done)
     }

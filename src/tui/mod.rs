@@ -4,6 +4,7 @@ mod config_file;
 mod editor;
 mod effects;
 mod session_search;
+mod signals;
 mod start;
 mod terminal;
 
@@ -17,8 +18,9 @@ use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
 
 use session_search::SessionSearch;
+use signals::Signals;
 use std::time::{Duration, Instant};
-use terminal::Signals;
+use terminal::Request;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
@@ -33,6 +35,15 @@ const BUSY_FRAME: Duration = Duration::from_micros(33_333);
 /// While something moves by itself.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Why the screen was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The user did.
+    Quit,
+    /// A signal asked for it.
+    Signal(i32),
+}
+
 /// The playground on the terminal, until the user quits. The model is asked for once the first frame stands.
 ///
 /// # Errors
@@ -43,7 +54,7 @@ pub async fn run(
     events: UnboundedReceiver<Event>,
     mut options: Options,
     resume: Option<String>,
-) -> Result<()> {
+) -> Result<End> {
     let mut recorder = Recorder::new(options.config.journal_detail);
     if let (Some(name), Ok(recorder)) = (&resume, &mut recorder) {
         options.session = Some(recorder.resume(name)?.into());
@@ -72,7 +83,7 @@ pub async fn run(
 ///
 /// # Errors
 /// As [`run`].
-pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<()> {
+pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<End> {
     let mut state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
     state.play_alone(session.into(), speed, from);
     let mut driver = Driver::new(state, None, None)?;
@@ -85,7 +96,8 @@ struct Driver {
     state: State,
     screen: Screen,
     terminal: Terminal,
-    input: EventStream,
+    /// None while the terminal is lent: keys are for somebody else then.
+    input: Option<EventStream>,
     /// None where a session is only played.
     commands: Option<CommandSender>,
     /// None where sessions cannot be kept.
@@ -116,7 +128,7 @@ impl Driver {
             state,
             screen: Screen::default(),
             terminal,
-            input: EventStream::new(),
+            input: Some(EventStream::new()),
             commands,
             recorder: None,
             session_search: SessionSearch::new(answers),
@@ -131,7 +143,7 @@ impl Driver {
 
     /// While the engine works its events are looked at once a frame: to be woken by each of them would take the cores
     /// away from it.
-    async fn serve(&mut self) -> Result<()> {
+    async fn serve(&mut self) -> Result<End> {
         let mut signals = Signals::new()?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,8 +151,18 @@ impl Driver {
             let (animated, changed, due) = (self.state.animated(), self.changed, self.due());
             let msg = tokio::select! {
                 biased;
-                () = signals.stop() => return Ok(()),
-                input = self.input.next() => match input {
+                request = signals.next() => match request {
+                    Request::End(signal) => return Ok(End::Signal(signal)),
+                    Request::Stop => {
+                        self.suspend()?;
+                        None
+                    }
+                    Request::Continue => {
+                        self.retake()?;
+                        None
+                    }
+                },
+                input = next_input(&mut self.input) => match input {
                     Some(input) => {
                         self.next_frame = self.next_frame.min(self.last_frame + FRAME);
                         let input = input?;
@@ -149,7 +171,7 @@ impl Driver {
                         }
                         message(input)
                     }
-                    None => return Ok(()),
+                    None => return Ok(End::Quit),
                 },
                 () = sleep_until(self.next_frame.into()), if changed || animated => None,
                 event = next(&mut self.events), if !animated => Some(event),
@@ -169,6 +191,13 @@ impl Driver {
                 self.frame()?;
             }
         }
+        Ok(End::Quit)
+    }
+
+    /// The shell had the terminal while the program was stopped.
+    fn retake(&mut self) -> Result<()> {
+        self.terminal.retake()?;
+        self.changed = true;
         Ok(())
     }
 
@@ -259,6 +288,14 @@ impl Driver {
         if let Some(commands) = &self.commands {
             let _ = commands.send(command);
         }
+    }
+}
+
+/// What the terminal says next; none at its end.
+async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<Input>> {
+    match input {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,8 +1,11 @@
 //! From the command line to the playground.
 
-use super::{config_file, play, run};
-use crate::app::{Control, Look, ModelChoice, Options};
+#[cfg(unix)]
+use super::terminal::handlers;
+use super::{End, config_file, play, run};
+use crate::app::{Look, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
+use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::{
     KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models,
@@ -11,7 +14,6 @@ use crate::engine::worker;
 use crate::transcript::Session;
 use color_eyre::Result;
 use color_eyre::eyre::bail;
-use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -34,14 +36,19 @@ pub fn start(
         models: models(&request),
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
-        touched: touched(decoding),
+        // Neither a model's recommendations nor a resumed session move them.
+        touched: decoding
+            .given()
+            .into_iter()
+            .map(|(control, _)| control)
+            .collect(),
         config: config_file::load()?,
         look: Look::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
     let worker = worker::spawn()?;
-    runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
-    Ok(ExitCode::SUCCESS)
+    let end = runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
+    Ok(status(end))
 }
 
 /// Play a session on the screen of the playground, `speed` times as fast as it was, what comes before round `from` at
@@ -49,7 +56,7 @@ pub fn start(
 ///
 /// # Errors
 /// As [`start`].
-pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
+pub fn replay(session: Session, speed: f64, from: usize) -> Result<ExitCode> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
     let look = Look::from_env(|name| std::env::var(name).ok());
     let options = Options {
@@ -57,11 +64,27 @@ pub fn replay(session: Session, speed: f64, from: usize) -> Result<()> {
         look,
         ..Options::default()
     };
-    runtime()?.block_on(play(options, session, speed, from))
+    Ok(status(
+        runtime()?.block_on(play(options, session, speed, from))?,
+    ))
+}
+
+/// The status of the program. After a signal, it ends as the signal ends a program that does not catch it.
+fn status(end: End) -> ExitCode {
+    match end {
+        End::Quit => ExitCode::SUCCESS,
+        #[cfg(unix)]
+        End::Signal(signal) => {
+            handlers::die(signal);
+            ExitCode::FAILURE
+        }
+        #[cfg(not(unix))]
+        End::Signal(_) => ExitCode::from(130),
+    }
 }
 
 fn need_terminal(otherwise: &'static str) -> Result<()> {
-    match std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+    match output::stdout().is_terminal() && std::io::stdin().is_terminal() {
         true => Ok(()),
         false => bail!(otherwise),
     }
@@ -71,33 +94,6 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
-}
-
-/// Controls that the command line sets: neither a model's recommendations nor a resumed session move them.
-fn touched(decoding: &DecodingArgs) -> BTreeSet<Control> {
-    let d = decoding;
-    let given = [
-        (Control::Strategy, d.strategy.is_some()),
-        (Control::ExitLayer, d.exit_layer.is_some()),
-        (Control::Speculations, d.num_speculations.is_some()),
-        (Control::DraftVocab, d.draft_vocab.is_some()),
-        (Control::KvqReuse, d.kvq_reuse.is_some()),
-        (Control::MaxTokens, d.max_steps.is_some()),
-        (Control::Sampling, d.sample.is_some()),
-        (Control::Temperature, d.temperature.is_some()),
-        (Control::TopK, d.top_k.is_some()),
-        (Control::TopP, d.top_p.is_some()),
-        (Control::MinP, d.min_p.is_some()),
-        (Control::RepetitionPenalty, d.repetition_penalty.is_some()),
-        (Control::NoRepeatNgram, d.no_repeat_ngram_size.is_some()),
-        (Control::Seed, d.seed.is_some()),
-        (Control::Coupling, d.coupling.is_some()),
-    ];
-    given
-        .into_iter()
-        .filter(|(_, given)| *given)
-        .map(|(control, _)| control)
-        .collect()
 }
 
 /// What the picker offers: the bundled model, the one that was asked for, those in the hub's cache, and LayerSkip's own.

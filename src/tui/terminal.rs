@@ -1,29 +1,39 @@
 //! The terminal: taken over on entry and given back in every case.
 
+#[cfg(unix)]
+pub mod handlers;
+#[cfg(unix)]
+mod stderr;
+mod tty;
+
 use color_eyre::Result;
-use crossterm::cursor::Show;
-use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
-};
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::execute;
-use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
-};
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
-use std::io::{BufWriter, Stdout, stdout};
+use std::io::BufWriter;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Whether the terminal is ours at the moment.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+use tty::Screen;
 
 /// Bytes of a frame that are sent in one go.
 const BUFFER: usize = 64 * 1024;
 
-type Inner = ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+type Inner = ratatui::Terminal<CrosstermBackend<BufWriter<Screen>>>;
+
+/// What a signal asks of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix stops programs"))]
+pub enum Request {
+    /// To end, because of that signal.
+    End(i32),
+    /// To give the terminal back and stop.
+    Stop,
+    /// To take the terminal again.
+    Continue,
+}
 
 /// The terminal while it is ours. Dropping gives it back.
 pub struct Terminal {
@@ -35,9 +45,11 @@ impl Terminal {
     /// Take the terminal over: raw mode, alternate screen, bracketed paste, and the mouse if wanted.
     pub fn enter(mouse: bool) -> Result<Self> {
         report_panics();
-        take(mouse)?;
+        #[cfg(unix)]
+        handlers::install();
+        tty::take(mouse)?;
         // From here on dropping restores.
-        let inner = blank().inspect_err(|_| give_back())?;
+        let inner = blank().inspect_err(|_| tty::give_back())?;
         Ok(Self { inner, mouse })
     }
 
@@ -64,63 +76,49 @@ impl Terminal {
     pub fn set_mouse(&mut self, mouse: bool) -> Result<()> {
         self.mouse = mouse;
         match mouse {
-            true => execute!(stdout(), EnableMouseCapture)?,
-            false => execute!(stdout(), DisableMouseCapture)?,
+            true => execute!(Screen, EnableMouseCapture)?,
+            false => execute!(Screen, DisableMouseCapture)?,
         }
         Ok(())
     }
 
+    /// Put a text on the clipboard.
+    pub fn copy(&mut self, text: String) -> Result<()> {
+        Ok(execute!(Screen, CopyToClipboard::to_clipboard_from(text))?)
+    }
+
     /// Give the terminal back while `work` runs, and take it again.
     pub fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {
-        give_back();
+        tty::give_back();
+        #[cfg(unix)]
+        let done = handlers::lent(work);
+        #[cfg(not(unix))]
         let done = work();
-        take(self.mouse)?;
+        tty::take(self.mouse)?;
         // What was on screen is gone. Clearing would ask the terminal for its cursor, and not every one answers.
         self.inner = blank()?;
         Ok(done)
+    }
+
+    /// Take the terminal again after the program was stopped without being asked.
+    pub fn retake(&mut self) -> Result<()> {
+        tty::retake(self.mouse)?;
+        self.inner = blank()?;
+        Ok(())
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        give_back();
+        tty::give_back();
     }
 }
 
 /// A screen of which nothing is drawn yet.
 fn blank() -> std::io::Result<Inner> {
     ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(
-        BUFFER,
-        stdout(),
+        BUFFER, Screen,
     )))
-}
-
-fn take(mouse: bool) -> Result<()> {
-    enable_raw_mode()?;
-    TAKEN.store(true, Ordering::SeqCst);
-    let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste);
-    let captured = if mouse {
-        execute!(stdout(), EnableMouseCapture)
-    } else {
-        Ok(())
-    };
-    entered.and(captured).inspect_err(|_| give_back())?;
-    Ok(())
-}
-
-/// Restore the terminal as it was. Errors leave nothing better to do.
-fn give_back() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
-        drop(execute!(
-            stdout(),
-            EndSynchronizedUpdate,
-            DisableMouseCapture,
-            DisableBracketedPaste,
-            LeaveAlternateScreen,
-            Show
-        ));
-        drop(disable_raw_mode());
-    }
 }
 
 /// Have waiting input announced once more. crossterm learns of a new size and of keys from one edge-triggered poll, and
@@ -149,54 +147,11 @@ fn report_panics() {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if std::thread::current().id() == screen {
-                give_back();
+                tty::give_back();
                 report(panic);
-            } else if !TAKEN.load(Ordering::SeqCst) {
+            } else if !tty::is_taken() {
                 report(panic);
             }
         }));
     });
-}
-
-/// The signals that end the program.
-pub struct Signals {
-    #[cfg(unix)]
-    kinds: [tokio::signal::unix::Signal; 3],
-}
-
-impl Signals {
-    #[cfg(unix)]
-    pub fn new() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-            SignalKind::interrupt(),
-        ];
-        let [terminate, hangup, interrupt] = kinds.map(signal);
-        Ok(Self {
-            kinds: [terminate?, hangup?, interrupt?],
-        })
-    }
-
-    /// Wait for one of them.
-    #[cfg(unix)]
-    pub async fn stop(&mut self) {
-        let [terminate, hangup, interrupt] = &mut self.kinds;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub fn new() -> Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    pub async fn stop(&mut self) {
-        drop(tokio::signal::ctrl_c().await);
-    }
 }

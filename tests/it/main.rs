@@ -2,6 +2,7 @@
 //! replace the allocator.
 
 mod chat_template;
+mod command_line;
 mod compatibility;
 mod generate;
 mod golden_llama;

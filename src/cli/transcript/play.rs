@@ -1,18 +1,20 @@
 //! A session played in plain coloured text.
 
+use crate::cli::output::{self, Sink};
 use crate::engine::worker::{Event, RunEvent};
+use crate::safe_text::{StyledText, one_line};
 use crate::transcript::export::{ansi, words};
 use crate::transcript::origin_style::Paint;
-use crate::transcript::{Replay, ReplayEvent, Session, text};
+use crate::transcript::{Replay, ReplayEvent, Session};
 use color_eyre::eyre::Result;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 /// Plays `session` on standard output, `speed` times as fast as it was, what comes before round `from` at once.
 pub fn play(session: Session, speed: f64, from: usize, paint: Paint) -> Result<()> {
     let mut replay = Replay::new(session);
     replay.set_speed(speed);
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     let skipped = replay.seek(from);
     print(&mut out, replay.session(), &skipped, paint)?;
     while let Some(wait) = replay.due_in() {
@@ -24,40 +26,44 @@ pub fn play(session: Session, speed: f64, from: usize, paint: Paint) -> Result<(
 }
 
 fn print(
-    out: &mut impl Write,
+    out: &mut Sink<impl Write>,
     session: &Session,
     events: &[ReplayEvent],
     paint: Paint,
 ) -> Result<()> {
-    for event in events {
-        out.write_all(words_of(session, event, paint).as_bytes())?;
-    }
-    Ok(out.flush()?)
+    let words = events.iter().map(|event| words_of(session, event, paint));
+    Ok(out.styled(&words.collect())?)
 }
 
-fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> String {
+fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> StyledText {
     let heading = |turn: usize| {
         let speaker = session
             .turns
             .get(turn)
             .map(|turn| words::speaker(session, turn));
-        ansi::heading(&speaker.unwrap_or_default(), paint) + "\n"
+        let mut line = ansi::heading(&speaker.unwrap_or_default(), paint);
+        line.push("\n");
+        line
+    };
+    let aside = |text: &str| {
+        let mut line = StyledText::plain("\n");
+        line.append(&ansi::faint(text, paint));
+        line.push("\n\n");
+        line
     };
     match event {
         ReplayEvent::Typed { turn } => {
-            let typed = session
-                .turns
-                .get(*turn)
-                .map(|turn| ansi::typed(turn, paint))
-                .unwrap_or_default();
-            let goes_on = session
-                .turns
-                .get(*turn)
-                .is_some_and(|turn| !turn.runs.is_empty());
-            heading(*turn) + &typed + if goes_on { "" } else { "\n\n" }
+            let mut said = heading(*turn);
+            let of = session.turns.get(*turn);
+            if let Some(turn) = of {
+                said.append(&ansi::typed(turn, paint));
+            }
+            let goes_on = of.is_some_and(|turn| !turn.runs.is_empty());
+            said.push(if goes_on { "" } else { "\n\n" });
+            said
         }
         ReplayEvent::Begin { turn, .. } => match session.turns.get(*turn) {
-            Some(of) if !of.text.is_empty() => String::new(),
+            Some(of) if !of.text.is_empty() => StyledText::default(),
             _ => heading(*turn),
         },
         ReplayEvent::Engine(Event::Run(_, RunEvent::Round(round))) => round
@@ -65,15 +71,12 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> String {
             .map(|token| ansi::token(&token, paint))
             .collect(),
         ReplayEvent::Engine(Event::Run(_, RunEvent::Finished { stats, .. })) => {
-            format!("\n{}\n\n", ansi::faint(&words::brief(stats), paint))
+            aside(&words::brief(stats))
         }
         ReplayEvent::Engine(Event::Run(_, RunEvent::Failed(failure))) => {
-            format!(
-                "\n{}\n\n",
-                ansi::faint(&text::one_line(&failure.message), paint)
-            )
+            aside(&one_line(&failure.message))
         }
         ReplayEvent::Over => ansi::legend(paint),
-        ReplayEvent::Restart | ReplayEvent::Engine(_) => String::new(),
+        ReplayEvent::Restart | ReplayEvent::Engine(_) => StyledText::default(),
     }
 }

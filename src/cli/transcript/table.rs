@@ -1,8 +1,8 @@
 //! The list of sessions as lines of a terminal.
 
+use crate::cli::output;
 use crate::transcript::export::words::percent;
 use crate::transcript::{Summary, Zone, local_minutes, moment, text};
-use std::io::{IsTerminal, stdout};
 use unicode_width::UnicodeWidthStr;
 
 /// Cells of an id, of a date without and with its zone, and of the columns of figures with the gaps before them.
@@ -28,7 +28,7 @@ pub struct Table {
 impl Table {
     /// A table for standard output: what fits the terminal, or everything for a file or a pipe.
     pub fn for_stdout() -> Self {
-        let terminal = stdout()
+        let terminal = output::stdout()
             .is_terminal()
             .then(|| crossterm::terminal::size().ok())
             .flatten();

@@ -1,9 +1,10 @@
 //! What was deleted: to see, to take back, to be rid of.
 
 use super::{say, tell};
+use crate::cli::{output, values};
 use crate::transcript::{Removed, Store};
 use color_eyre::eyre::{Result, bail};
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 use std::time::Duration;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,7 +24,7 @@ pub enum Command {
     /// Remove for good what was deleted.
     Empty {
         /// Only what was deleted at least so many days ago.
-        #[arg(long, value_name = "DAYS", default_value_t = 0)]
+        #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = values::days)]
         older_than: u64,
         /// Do not ask.
         #[arg(long, short)]
@@ -74,7 +75,7 @@ fn empty(store: &Store, days: u64, yes: bool) -> Result<()> {
 }
 
 fn sure(doomed: Removed) -> Result<bool> {
-    if !stdin().is_terminal() || !stdout().is_terminal() {
+    if !stdin().is_terminal() || !output::stdout().is_terminal() {
         bail!("this removes {} for good; --yes does it", words(doomed));
     }
     say(&format!("Remove {} for good? [y/N] ", words(doomed)))?;

@@ -76,7 +76,7 @@ pub use matmul::{TILE, Tile, tile};
 pub use norm::rms_norm;
 pub use pack::Packed;
 pub use rope::{rotate, to_f16};
-pub use team::{Crew, Shared, Team, physical_cores};
+pub use team::{Crew, MAX_THREADS, Shared, Team, physical_cores};
 
 /// Rows of a weight panel, and lanes of every vector.
 pub const LANES: usize = 16;

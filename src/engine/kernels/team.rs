@@ -24,6 +24,9 @@ const SPINS: usize = 2000;
 /// How long a member without work stays awake.
 const AWAKE: Duration = Duration::from_micros(200);
 
+/// Threads of the largest team.
+pub const MAX_THREADS: usize = 256;
+
 /// A slice that the members of a crew write to in turns.
 pub struct Shared<T> {
     start: *mut T,
@@ -110,9 +113,10 @@ pub struct Team {
 }
 
 impl Team {
-    /// A team of `threads`, the caller among them; fewer where the system gives no more.
+    /// A team of `threads`, the caller among them: at most [`MAX_THREADS`], and fewer where the system
+    /// gives no more.
     pub fn new(threads: usize) -> Self {
-        let threads = threads.clamp(1, 256);
+        let threads = threads.clamp(1, MAX_THREADS);
         let state = Arc::new(State {
             threads,
             step: UnsafeCell::new(None),

@@ -94,7 +94,7 @@ impl Format {
         match self {
             Self::Markdown => markdown(session),
             Self::Html => html(session),
-            Self::Ansi => ansi(session, Paint::Colour, false, Zone::Utc),
+            Self::Ansi => ansi(session, Paint::Colour, false, Zone::Utc).to_string(),
             Self::Svg => svg(session),
             Self::TokensCsv => tokens_csv(session),
             Self::RoundsCsv => rounds_csv(session),

@@ -186,7 +186,7 @@ fn fences_are_longer_than_any_in_the_text() {
 
 #[test]
 fn without_colour_the_looks_still_differ() {
-    let out = ansi(&sample(), Paint::Lettering, false, Zone::Utc);
+    let out = ansi(&sample(), Paint::Lettering, false, Zone::Utc).to_string();
     assert!(
         out.contains("The")
             && out.contains("\x1b[1;3m is\x1b[0m")
@@ -207,7 +207,7 @@ fn corrections_and_nothing_else_are_underlined() {
         .count();
     // The legend shows each look once more.
     let shown = corrected + 1;
-    let out = ansi(&session, Paint::Colour, true, Zone::Utc);
+    let out = ansi(&session, Paint::Colour, true, Zone::Utc).to_string();
     assert_eq!(out.matches("\x1b[4;33m").count(), shown);
     let sequences = out
         .split("\x1b[")

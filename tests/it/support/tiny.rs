@@ -52,10 +52,10 @@ fn layer_tensors() -> [(&'static str, Vec<usize>); 9] {
 }
 
 /// The shape of the tiny models as metadata.
-fn gguf_shape() -> GgufBuilder {
+fn gguf_shape(name: &str) -> GgufBuilder {
     GgufBuilder::default()
         .string("general.architecture", "llama")
-        .string("general.name", "tiny")
+        .string("general.name", name)
         .u32("llama.embedding_length", HIDDEN as u32)
         .u32("llama.feed_forward_length", WIDTH as u32)
         .u32("llama.block_count", LAYERS as u32)
@@ -68,19 +68,31 @@ fn gguf_shape() -> GgufBuilder {
 
 /// The metadata of a tiny GGUF without its tensors.
 pub fn gguf_metadata() -> GgufBuilder {
-    let (tokens, kinds, scores) = sentencepiece_tokens();
-    gguf_shape()
+    let template = "{% for m in messages %}{{ m.content }}</s>{% endfor %}";
+    gguf_text("tiny", &sentencepiece_tokens().0, template)
+}
+
+/// A tiny GGUF in which `text` is all that a file can say: the name, what the chat template raises, and many tokens.
+pub fn gguf_saying(text: &str) -> GgufBuilder {
+    let mut tokens = sentencepiece_tokens().0;
+    for (nth, token) in tokens.iter_mut().enumerate().skip(VOCAB / 2) {
+        *token = format!("{text}{nth}");
+    }
+    let template = format!("{{{{ raise_exception('{text}') }}}}");
+    with_tensors(gguf_text(text, &tokens, &template))
+}
+
+fn gguf_text(name: &str, tokens: &[String], template: &str) -> GgufBuilder {
+    let (_, kinds, scores) = sentencepiece_tokens();
+    gguf_shape(name)
         .string("tokenizer.ggml.model", "llama")
-        .strings("tokenizer.ggml.tokens", &tokens)
+        .strings("tokenizer.ggml.tokens", tokens)
         .i32s("tokenizer.ggml.token_type", &kinds)
         .f32s("tokenizer.ggml.scores", &scores)
         .u32("tokenizer.ggml.bos_token_id", 1)
         .u32("tokenizer.ggml.eos_token_id", 2)
         .bool("tokenizer.ggml.add_bos_token", true)
-        .string(
-            "tokenizer.chat_template",
-            "{% for m in messages %}{{ m.content }}</s>{% endfor %}",
-        )
+        .string("tokenizer.chat_template", template)
 }
 
 /// A tiny GGUF with tied LM head.
@@ -106,7 +118,7 @@ pub fn gguf_byte_level() -> GgufBuilder {
     tokens.extend(["<|begin_of_text|>", "<|eot_id|>"].map(str::to_owned));
     kinds.extend([3, 3]);
     let bos = tokens.len() as u32 - 2;
-    let file = gguf_shape()
+    let file = gguf_shape("tiny")
         .string("tokenizer.ggml.model", "gpt2")
         .string("tokenizer.ggml.pre", "llama-bpe")
         .strings("tokenizer.ggml.tokens", &tokens)

@@ -6,9 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const NOWHERE: &str = "/nowhere/model.gguf";
-/// What switches to the alternate screen and back.
-const ENTER: &str = "\x1b[?1049h";
-const LEAVE: &str = "\x1b[?1049l";
 
 /// The editor has the plain terminal to itself; its text comes back into the prompt.
 #[test]
@@ -104,40 +101,4 @@ fn suspending_leaves_the_terminal_to_the_shell() {
     session.type_("\x03");
     session.wait("the end", |screen| screen.contains("left with 0"));
     assert_eq!(session.assert_restored(), 0);
-}
-
-/// The order in which the terminal is told things: restored first, so that the report of a panic can be read.
-#[test]
-fn a_panic_restores_the_terminal_and_then_reports() {
-    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
-    command.args([
-        "--exact",
-        "terminal::lending::in_a_terminal_of_its_own",
-        "--nocapture",
-    ]);
-    command.env(CHILD, "1");
-    command.env("RUST_BACKTRACE", "0");
-    let session = Session::of(command, 80, 24);
-    session.wait("the report", |screen| screen.contains("a fault on purpose"));
-    let log = session.log();
-    let at = |text: &str| {
-        log.find(text)
-            .unwrap_or_else(|| panic!("no {text:?} in {log:?}"))
-    };
-    assert!(
-        at(ENTER) < at(LEAVE) && at(LEAVE) < at("a fault on purpose"),
-        "{log:?}"
-    );
-    assert_ne!(session.assert_restored(), 0);
-}
-
-const CHILD: &str = "SKIPLENS_TEST_PANIC";
-
-/// Not a test of its own: what the test above runs in a terminal.
-#[test]
-fn in_a_terminal_of_its_own() {
-    if std::env::var_os(CHILD).is_some() {
-        let _terminal = skiplens::tui::Terminal::enter(true).expect("a terminal");
-        panic!("a fault on purpose");
-    }
 }

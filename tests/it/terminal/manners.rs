@@ -65,6 +65,36 @@ fn the_mouse_is_let_go_and_taken_again() {
     assert_eq!(session.assert_restored(), 0);
 }
 
+/// A settings file that cannot be read is one message, and never a wait.
+#[test]
+fn a_settings_file_that_cannot_be_read_is_told() {
+    let broken = |make: &dyn Fn(&Path)| {
+        let home = tempfile::tempdir().expect("a home");
+        let file = home.path().join("skiplens/config.toml");
+        std::fs::create_dir_all(home.path().join("skiplens")).expect("a folder");
+        make(&file);
+        let (log, status) = Session::with(&[], home, (100, 30)).output();
+        assert_eq!(status.exit_code(), 2, "{log}");
+        assert_eq!(log.trim().lines().count(), 1, "{log}");
+        assert!(
+            log.contains("skiplens: settings file /") && log.contains("config.toml"),
+            "{log}"
+        );
+        log
+    };
+    let log = broken(&|file| std::fs::write(file, "mouse = true\n[keys\n").expect("a file"));
+    assert!(log.contains("config.toml, line 2: "), "{log}");
+    let log = broken(&|file| std::fs::create_dir(file).expect("a folder"));
+    assert!(log.contains("this is not a file"), "{log}");
+    let log = broken(&|file| {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::CString::new(file.as_os_str().as_bytes()).expect("a name");
+        // SAFETY: the name ends with a zero byte and outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    });
+    assert!(log.contains("this is not a file"), "{log}");
+}
+
 /// What a setting was changed to is there the next time.
 #[test]
 fn settings_are_kept_for_the_next_time() {

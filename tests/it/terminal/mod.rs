@@ -1,11 +1,14 @@
 //! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
 
 mod cost;
+mod dying;
 mod killed;
 mod lending;
 mod manners;
 mod picture;
+mod roads;
 mod session;
+mod signals;
 mod tour;
 
 use self::session::Session;
@@ -38,18 +41,6 @@ fn a_missing_model_is_explained_and_the_terminal_is_given_back() {
         });
     }
     session.type_("\x03");
-    assert_eq!(session.assert_restored(), 0);
-}
-
-#[test]
-fn a_signal_ends_it_with_the_terminal_restored() {
-    let session = Session::start(Path::new("/nowhere/model.gguf"), 80, 24);
-    session.wait("the first frame", |screen| {
-        screen.contains("could not be loaded")
-    });
-    let id = session.child.process_id().expect("an id");
-    // SAFETY: kill sends a signal to the child that this test started.
-    assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGTERM) }, 0);
     assert_eq!(session.assert_restored(), 0);
 }
 

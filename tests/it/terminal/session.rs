@@ -1,7 +1,7 @@
 //! A program in a pseudo-terminal, its screen read and its keys pressed.
 
 use super::picture;
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -62,11 +62,21 @@ impl Session {
         Self::at_home(command, tempfile::tempdir().expect("a home"), columns, rows)
     }
 
-    fn at_home(
+    /// The same with these variables, which go before the usual ones.
+    pub fn with_vars(command: CommandBuilder, vars: &[(&str, String)]) -> Self {
+        let home = tempfile::tempdir().expect("a home");
+        Self::spawn(command, home, vars, (100, 30))
+    }
+
+    fn at_home(command: CommandBuilder, home: tempfile::TempDir, columns: u16, rows: u16) -> Self {
+        Self::spawn(command, home, &[], (columns, rows))
+    }
+
+    fn spawn(
         mut command: CommandBuilder,
         home: tempfile::TempDir,
-        columns: u16,
-        rows: u16,
+        vars: &[(&str, String)],
+        (columns, rows): (u16, u16),
     ) -> Self {
         let size = PtySize {
             rows,
@@ -89,6 +99,8 @@ impl Session {
             command.env(name, home.path());
         }
         command.env("SKIPLENS_DATA_DIR", home.path().join("skiplens"));
+        vars.iter()
+            .for_each(|(name, value)| command.env(name, value));
         let child = pair.slave.spawn_command(command).expect("the program");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -208,15 +220,32 @@ impl Session {
 
     /// Kill the program with a signal that it cannot catch; gives back its home.
     pub fn kill(mut self) -> tempfile::TempDir {
-        let id = self.child.process_id().expect("an id");
-        // SAFETY: kill sends a signal to the child that this test started and has not waited for.
-        assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
+        self.signal(libc::SIGKILL);
         self.child.wait().expect("an end");
         self.home
     }
 
+    /// Send the program a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        let id = self.child.process_id().expect("an id");
+        send(id, signal);
+    }
+
     /// Wait for the end; the terminal must be as it was.
-    pub fn assert_restored(mut self) -> u32 {
+    pub fn assert_restored(self) -> u32 {
+        self.ended().exit_code()
+    }
+
+    /// All that was sent to the terminal until the end, and how it ended.
+    pub fn output(self) -> (String, ExitStatus) {
+        let sent = self.sent.clone();
+        let status = self.ended();
+        let sent = sent.lock().expect("the log");
+        (String::from_utf8_lossy(&sent).into_owned(), status)
+    }
+
+    /// As [`Session::assert_restored`], with the signal that ended it.
+    pub fn ended(mut self) -> ExitStatus {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a status") {
@@ -243,8 +272,24 @@ impl Session {
             "the mouse is released"
         );
         drop(screen);
-        let sent = self.sent.lock().expect("the log");
-        assert!(!sent.is_empty());
-        status.exit_code()
+        assert!(self.is_cooked(), "keys are echoed and read by lines");
+        status
     }
+
+    /// Whether the terminal reads lines, echoes keys and turns ctrl-c into a signal.
+    pub fn is_cooked(&self) -> bool {
+        let fd = self.master.as_raw_fd().expect("a terminal");
+        let flags = libc::ICANON | libc::ECHO | libc::ISIG;
+        // SAFETY: the modes are plain data, which tcgetattr fills; both ends of a pseudo-terminal share them.
+        unsafe {
+            let mut modes: libc::termios = std::mem::zeroed();
+            libc::tcgetattr(fd, &raw mut modes) == 0 && modes.c_lflag & flags == flags
+        }
+    }
+}
+
+/// Send a process that a test started a signal.
+pub fn send(process: u32, signal: libc::c_int) {
+    // SAFETY: kill takes plain numbers.
+    assert_eq!(unsafe { libc::kill(process as libc::pid_t, signal) }, 0);
 }

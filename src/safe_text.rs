@@ -1,7 +1,12 @@
-//! Making text that a model or a file wrote harmless, without losing what it was.
+//! What of a text is unsafe to print, and how it is made harmless without losing what it was.
 //!
 //! Control characters can drive a terminal, bidirectional overrides can make text read other than it is. Wherever text
-//! leaves the program, for the screen, a pipe or a file, one of these functions stands between.
+//! that a model, a file or a user wrote leaves the program, for the screen, a pipe or a file, one of these functions
+//! stands between.
+
+mod styled;
+
+pub use styled::StyledText;
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -96,7 +101,16 @@ fn escape_markup(text: &str) -> String {
 /// A JSON document in which no character acts on a terminal that shows it or on a page that holds it. The document
 /// means the same: such characters stand in strings only, and there as `\u` escapes.
 pub fn json(document: String) -> String {
-    let harmless = |c: char| c == '\n' || (!acts(c) && !matches!(c, '<' | '>' | '&'));
+    escape_json(document, |c| acts(c) || matches!(c, '<' | '>' | '&'))
+}
+
+/// As [`json`], for terminals alone: markup stays readable.
+pub fn terminal_json(document: String) -> String {
+    escape_json(document, acts)
+}
+
+fn escape_json(document: String, escaped: impl Fn(char) -> bool) -> String {
+    let harmless = |c: char| c == '\n' || !escaped(c);
     if document.chars().all(harmless) {
         return document;
     }
@@ -212,9 +226,12 @@ mod tests {
         #[test]
         fn json_means_the_same(text in any::<String>()) {
             let plain = serde_json::to_string(&text).unwrap();
-            let safe = json(plain);
+            let (safe, shown) = (json(plain.clone()), terminal_json(plain));
             prop_assert!(!safe.contains(acts) && !safe.contains(['<', '>', '&']));
-            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+            prop_assert!(!shown.contains(acts));
+            for document in [safe, shown] {
+                prop_assert_eq!(&serde_json::from_str::<String>(&document).unwrap(), &text);
+            }
         }
     }
 }

@@ -1,0 +1,118 @@
+//! How a command ends that failed: one message and a status.
+
+use super::output;
+use clap::error::ErrorKind;
+use color_eyre::config::{HookBuilder, Theme};
+use color_eyre::eyre::Report;
+use std::process::ExitCode;
+
+/// Status of a command that was given what it cannot work with.
+const BAD_INPUT: u8 = 2;
+
+/// Why a command did not do what it was asked.
+pub enum Failure {
+    /// The command line is not understood, or asks for help.
+    Clap(Box<clap::Error>),
+    /// The command line is understood and makes no sense.
+    Usage(String),
+    Command(Report),
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(Box::new(error))
+    }
+}
+
+impl From<Report> for Failure {
+    fn from(report: Report) -> Self {
+        Self::Command(report)
+    }
+}
+
+impl Failure {
+    /// Tells the user, and gives the status of the program.
+    pub fn end(self) -> ExitCode {
+        match self {
+            Self::Clap(error) => end_of_clap(&error),
+            Self::Usage(words) => bad_input(&words),
+            Self::Command(report) => match report.downcast_ref() {
+                Some(output::Error::Closed) => end_of_closed_pipe(),
+                _ => bad_input(&words(&report)),
+            },
+        }
+    }
+}
+
+fn bad_input(words: &str) -> ExitCode {
+    output::complain(words);
+    ExitCode::from(BAD_INPUT)
+}
+
+/// Help goes out as clap wants it, and holds our own words alone. The words for a fault quote the command line.
+fn end_of_clap(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        if let Err(fault) = error.print().map_err(output::Error::from) {
+            return Failure::Command(fault.into()).end();
+        }
+    } else {
+        output::tell(&error.render().to_string());
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The message of `report` and of what caused it. Many a message names its cause itself: then once is enough.
+fn words(report: &Report) -> String {
+    let mut words = String::new();
+    for cause in report.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words += &format!(": {cause}");
+        }
+    }
+    words
+}
+
+/// Ends as the signal ends a program that writes to a closed pipe, without a word. Rust ignores the signal, so that the
+/// write failed instead.
+fn end_of_closed_pipe() -> ExitCode {
+    #[cfg(unix)]
+    // SAFETY: both calls take plain numbers; the handler is the system's own.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::raise(libc::SIGPIPE);
+    }
+    // 128 and the number of the signal, as a shell would put it.
+    ExitCode::from(141)
+}
+
+/// Has panics reported without colours and through the sink: a panic's message can quote foreign text.
+pub fn report_panics() {
+    let hooks = HookBuilder::default().theme(Theme::new()).try_into_hooks();
+    let Ok((panics, reports)) = hooks else {
+        return;
+    };
+    // Fails only where hooks are installed already, which do as well.
+    let _ = reports.install();
+    std::panic::set_hook(Box::new(move |panic| {
+        output::tell(&format!("{}\n", panics.panic_report(panic)));
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use color_eyre::eyre::{WrapErr, eyre};
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let twice = Report::new(crate::engine::Error::io(
+            "x",
+            std::io::ErrorKind::NotFound.into(),
+        ));
+        assert_eq!(words(&twice), "x: entity not found");
+        let chain = Err::<(), _>(eyre!("inner")).wrap_err("outer").unwrap_err();
+        assert_eq!(words(&chain), "outer: inner");
+    }
+}

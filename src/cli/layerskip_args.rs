@@ -1,0 +1,78 @@
+//! Options of LayerSkip's `generate.py` that skiplens has no name of its own for. The others are spelled as ours, with
+//! underscores for dashes.
+
+use super::output::{ColorChoice, note};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// How the text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Streamer {
+    /// At the end.
+    None,
+    /// As it is written.
+    Standard,
+    /// As it is written, coloured by origin.
+    Speculative,
+}
+
+/// LayerSkip's own options.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of LayerSkip's command line")]
+pub struct LayerSkipArgs {
+    /// How the text is shown.
+    #[arg(long, value_enum, value_name = "HOW")]
+    streamer: Option<Streamer>,
+    /// Refused unless it is None: these are options of Hugging Face's loader.
+    #[arg(long, value_parser = model_args, value_name = "ARGS")]
+    model_args: Option<NoModelArgs>,
+    /// Has no effect: nothing is written but the text and the summary.
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+}
+
+/// What is left of the options that are refused.
+#[derive(Debug, Clone, Copy)]
+struct NoModelArgs;
+
+fn model_args(text: &str) -> Result<NoModelArgs, String> {
+    match text.trim() {
+        "" | "None" => Ok(NoModelArgs),
+        _ => Err(
+            "skiplens does not load models with Hugging Face's library; \
+                  --dtype, --device and --threads say how a model is loaded"
+                .into(),
+        ),
+    }
+}
+
+impl LayerSkipArgs {
+    /// Whether the text is to be held back until the end.
+    pub fn at_the_end(&self) -> bool {
+        self.streamer == Some(Streamer::None)
+    }
+
+    /// The colours that a streamer means. An explicit `color` goes before it.
+    pub fn color(&self, color: Option<ColorChoice>) -> ColorChoice {
+        color.unwrap_or(match self.streamer {
+            Some(Streamer::None | Streamer::Standard) => ColorChoice::Never,
+            Some(Streamer::Speculative) | None => ColorChoice::Auto,
+        })
+    }
+
+    /// Says what has no effect.
+    pub fn note_without_effect(&self, json: bool) {
+        if self.output_dir.is_some() {
+            note(
+                "--output-dir has no effect: the text goes to standard output, which can be redirected",
+            );
+        }
+        if json
+            && self
+                .streamer
+                .is_some_and(|streamer| streamer != Streamer::None)
+        {
+            note("--streamer has no effect: --json prints everything at the end");
+        }
+    }
+}

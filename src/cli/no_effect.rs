@@ -1,0 +1,157 @@
+//! Options that change nothing together with the others: they are named, rather than ignored without a word.
+
+use super::args::DecodingArgs;
+use super::output::note;
+use crate::app::Control;
+use crate::engine::decode::{Settings, Strategy};
+use crate::engine::loaded_model::ModelInfo;
+
+/// Says which of the options for decoding have no effect under the settings that they amount to.
+pub fn note_decoding(args: &DecodingArgs, settings: &Settings) {
+    decoding(args, settings)
+        .iter()
+        .for_each(|words| note(words));
+}
+
+/// Says which options have no effect on this model.
+pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo) {
+    if threads.is_some() && !info.device.starts_with("cpu") {
+        note(&format!(
+            "--threads has no effect: the model runs on {}",
+            info.device
+        ));
+    }
+    let vocab = info.config.vocab_size;
+    if settings.draft_vocab >= vocab {
+        note(&format!(
+            "--draft-vocab has no effect: the vocabulary has {vocab} tokens"
+        ));
+    }
+    for id in &settings.stop_token_ids {
+        if *id as usize >= vocab {
+            note(&format!(
+                "--stop-token-ids {id} has no effect: the vocabulary has {vocab} tokens"
+            ));
+        }
+    }
+}
+
+/// One line for each reason.
+fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
+    let off: Vec<(&str, &str)> = args
+        .given()
+        .into_iter()
+        .filter(|(control, _)| !control.has_effect(settings) && !is_off(*control, settings))
+        .map(|(control, option)| (option, reason(control, settings)))
+        .collect();
+    let mut reasons: Vec<&str> = Vec::new();
+    for (_, reason) in &off {
+        if !reasons.contains(reason) {
+            reasons.push(reason);
+        }
+    }
+    let mut lines: Vec<String> = reasons
+        .into_iter()
+        .map(|reason| {
+            let options: Vec<&str> = off
+                .iter()
+                .filter(|(_, of)| *of == reason)
+                .map(|(option, _)| *option)
+                .collect();
+            let verb = if options.len() == 1 { "has" } else { "have" };
+            format!("{} {verb} no effect: {reason}", options.join(", "))
+        })
+        .collect();
+    if args.sample() == Some(true) && settings.sampling.greedy() {
+        lines.push("--sample has no effect: temperature 0 is greedy".into());
+    }
+    lines
+}
+
+/// Whether what was given is what holds without effect anyway: nothing is lost then.
+fn is_off(control: Control, settings: &Settings) -> bool {
+    let sampling = &settings.sampling;
+    match control {
+        Control::Temperature => sampling.temperature == 0.0,
+        Control::TopK => sampling.top_k == 0,
+        Control::TopP => sampling.top_p == 1.0,
+        Control::MinP => sampling.min_p == 0.0,
+        Control::DraftVocab => settings.draft_vocab == 0,
+        _ => false,
+    }
+}
+
+fn reason(control: Control, settings: &Settings) -> &'static str {
+    let of_drafts = matches!(
+        control,
+        Control::Speculations | Control::DraftVocab | Control::KvqReuse | Control::Coupling
+    );
+    match settings.strategy {
+        Strategy::Autoregressive if of_drafts => "autoregressive decoding drafts nothing",
+        Strategy::EarlyExit if of_drafts => "early exit drafts nothing",
+        _ => "decoding is greedy",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{argv, command};
+    use crate::engine::weights::ModelDefaults;
+    use clap::FromArgMatches;
+    use std::ffi::OsString;
+
+    /// What is said of a command line.
+    fn said(line: &str) -> Vec<String> {
+        let args = std::iter::once("skiplens")
+            .chain(line.split_whitespace())
+            .map(OsString::from);
+        let matches = command()
+            .try_get_matches_from(argv::normalise(args, &command()))
+            .unwrap();
+        let args = DecodingArgs::from_arg_matches(&matches).unwrap();
+        decoding(&args, &args.settings(ModelDefaults::default(), 8))
+    }
+
+    #[test]
+    fn options_without_effect_are_named_with_the_reason() {
+        assert_eq!(
+            said("--strategy autoregressive -K 3 --kvq-reuse false --coupling rejection"),
+            [
+                "--num-speculations, --kvq-reuse, --coupling have no effect: autoregressive decoding drafts nothing"
+            ]
+        );
+        assert_eq!(
+            said("--generation_strategy autoregressive --exit_layer 2 --num_speculations 3"),
+            ["--num-speculations has no effect: early exit drafts nothing"]
+        );
+        assert_eq!(
+            said("--sample False --temperature 0.6 --top_p 0.9 --seed 7"),
+            ["--temperature, --top-p, --seed have no effect: decoding is greedy"]
+        );
+        assert_eq!(
+            said("--sample --temperature 0"),
+            ["--sample has no effect: temperature 0 is greedy"]
+        );
+        assert_eq!(
+            said("--strategy early-exit -K 2 --sample false --seed 1"),
+            [
+                "--num-speculations has no effect: early exit drafts nothing",
+                "--seed has no effect: decoding is greedy"
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_of_options_that_count() {
+        for line in [
+            "",
+            "-E 2 -K 3 --temperature 0.7 --top-k 5 --top-p 0.8 --min-p 0.1 --seed 3 --coupling rejection",
+            "--strategy autoregressive --temperature 0.7 --seed 3",
+            "--generation_strategy autoregressive --exit_layer -1 --num_speculations -1",
+            "--sample false --top-k 0 --top-p 1 --temperature 0",
+        ] {
+            assert_eq!(said(line), Vec::<String>::new(), "{line}");
+        }
+    }
+}

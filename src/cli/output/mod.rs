@@ -1,0 +1,56 @@
+//! What commands print, and the one door it goes through.
+
+mod progress;
+mod report;
+mod sink;
+mod summary;
+
+pub use progress::loading_progress;
+pub use report::Report;
+pub use sink::{Error, Sink, complain, note, stdout, tell};
+pub use summary::summary;
+
+use crate::engine::decode::Round;
+use crate::transcript::export::ansi;
+use crate::transcript::origin_style::Paint;
+use clap::ValueEnum;
+use std::io::Write;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorChoice {
+    /// How much of the looks goes to standard output: `NO_COLOR` leaves the lettering, a file or a pipe gets nothing.
+    pub fn paint(self) -> Paint {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => Paint::Colour,
+            Self::Never => Paint::Off,
+            Self::Auto if !stdout().is_terminal() => Paint::Off,
+            Self::Auto if refused => Paint::Lettering,
+            Self::Auto => Paint::Colour,
+        }
+    }
+}
+
+impl<W: Write> Sink<W> {
+    /// The tokens that a round adds, in the looks of their origins. Without a look they are data.
+    pub fn tokens(&mut self, round: &Round, paint: Paint) -> sink::Result<()> {
+        match paint {
+            Paint::Off => self.data(&round.kept().map(|token| token.text).collect::<String>()),
+            paint => self.styled(
+                &round
+                    .kept()
+                    .map(|token| ansi::token(&token, paint))
+                    .collect(),
+            ),
+        }
+    }
+}

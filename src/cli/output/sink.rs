@@ -1,0 +1,180 @@
+//! The one place where the command line writes to its two streams. Whatever text comes here from a model, a file, a
+//! library or a user, no character of it acts on a terminal; only styles that the program chose do.
+//!
+//! What goes to another program through a pipe or into a file keeps its bytes where they are data, as generated text
+//! and exports are. Messages are made safe wherever they go: logs are read on terminals, too.
+
+use crate::safe_text::{StyledText, terminal_json, visible};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+
+/// Why a stream took no more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The reader of a pipe has gone: nobody is left to tell.
+    #[error("standard output was closed")]
+    Closed,
+    #[error("standard output: {0}")]
+    Io(io::Error),
+    #[error("standard output: {0}")]
+    Json(serde_json::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A stream that guards whoever reads it.
+pub struct Sink<W> {
+    stream: W,
+    terminal: bool,
+}
+
+/// Standard output.
+#[expect(clippy::disallowed_methods, reason = "this is the sink")]
+pub fn stdout() -> Sink<io::Stdout> {
+    let stream = io::stdout();
+    Sink {
+        terminal: stream.is_terminal(),
+        stream,
+    }
+}
+
+impl<W: Write> Sink<W> {
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Words for people, safe everywhere.
+    pub fn say(&mut self, text: &str) -> Result<()> {
+        self.send(&visible(text))
+    }
+
+    /// Data for people or programs: as it is, unless a terminal shows it.
+    pub fn data(&mut self, text: &str) -> Result<()> {
+        let text = match self.terminal {
+            true => visible(text),
+            false => Cow::Borrowed(text),
+        };
+        self.send(&text)
+    }
+
+    /// Text under styles.
+    pub fn styled(&mut self, text: &StyledText) -> Result<()> {
+        self.send(text.as_str())
+    }
+
+    /// A JSON document and a line feed. What would act is escaped in it, which changes nothing for a program.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let document = serde_json::to_string_pretty(value).map_err(Error::Json)?;
+        self.send(&(terminal_json(document) + "\n"))
+    }
+
+    /// The same on one line.
+    pub fn json_line(&mut self, value: &impl Serialize) -> Result<()> {
+        let document = serde_json::to_string(value).map_err(Error::Json)?;
+        self.send(&(terminal_json(document) + "\n"))
+    }
+
+    /// Sends at once: what is shown is not held back, and a full disk is noticed.
+    fn send(&mut self, text: &str) -> Result<()> {
+        self.stream.write_all(text.as_bytes())?;
+        Ok(self.stream.flush()?)
+    }
+}
+
+/// Tells on standard error what went wrong. Further lines are indented, so that none passes for another message.
+pub fn complain(message: &str) {
+    tell(&format!("skiplens: {}\n", indented(message)));
+}
+
+/// Tells on standard error what is worth knowing.
+pub fn note(message: &str) {
+    tell(&format!("note: {}\n", indented(message)));
+}
+
+/// Writes lines to standard error.
+pub fn tell(lines: &str) {
+    let text = visible(lines);
+    // Where standard error is gone, there is nowhere to say so.
+    #[expect(clippy::disallowed_methods, reason = "this is the sink")]
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::safe_text::acts;
+    use proptest::prelude::*;
+
+    fn sent(terminal: bool, print: impl FnOnce(&mut Sink<Vec<u8>>) -> Result<()>) -> String {
+        let mut sink = Sink {
+            stream: Vec::new(),
+            terminal,
+        };
+        print(&mut sink).unwrap();
+        String::from_utf8(sink.stream).unwrap()
+    }
+
+    fn harmless(text: &str) -> bool {
+        !text.contains(|c| acts(c) && c != '\n' && c != '\t')
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_acts_on_a_terminal(text in any::<String>()) {
+            for out in [
+                sent(true, |sink| sink.say(&text)),
+                sent(true, |sink| sink.data(&text)),
+                sent(true, |sink| sink.json(&text)),
+                sent(true, |sink| sink.styled(&StyledText::plain(&text))),
+            ] {
+                prop_assert!(harmless(&out), "{out:?}");
+            }
+        }
+
+        #[test]
+        fn only_data_is_passed_on_as_it_is(text in any::<String>()) {
+            prop_assert_eq!(&sent(false, |sink| sink.data(&text)), &text);
+            for out in [
+                sent(false, |sink| sink.say(&text)),
+                sent(false, |sink| sink.json_line(&text)),
+                sent(false, |sink| sink.styled(&StyledText::plain(&text))),
+            ] {
+                prop_assert!(harmless(&out), "{out:?}");
+            }
+        }
+
+        #[test]
+        fn json_means_what_it_meant(text in any::<String>()) {
+            for terminal in [false, true] {
+                let out = sent(terminal, |sink| sink.json(&text));
+                prop_assert_eq!(&serde_json::from_str::<String>(&out).unwrap(), &text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_message_passes_for_another() {
+        assert_eq!(indented("a\nskiplens: b\n"), "a\n    skiplens: b");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_a_full_disk() {
+        let of = |kind: io::ErrorKind| Error::from(io::Error::from(kind));
+        assert!(matches!(of(io::ErrorKind::BrokenPipe), Error::Closed));
+        assert!(matches!(of(io::ErrorKind::StorageFull), Error::Io(_)));
+    }
+}

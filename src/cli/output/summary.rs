@@ -1,0 +1,93 @@
+//! How a run went, in a few lines.
+
+use crate::engine::decode::{Settings, Stats, StopReason, Strategy};
+
+/// Lines on how a run went that continued a prompt of `prompt` tokens.
+pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
+    let mut line = format!(
+        "prompt {} in {:.2} s{} · generated {} in {:.2} s{}",
+        tokens(prompt),
+        stats.prefill_seconds,
+        // The last token of the prompt is computed with the first round.
+        speed(stats.prefill_tokens, stats.prefill_seconds),
+        tokens(stats.tokens),
+        stats.decode_seconds(),
+        speed(stats.tokens, stats.decode_seconds()),
+    );
+    if let (Some(rate), Some(length)) = (stats.acceptance_rate(), stats.mean_accepted_length()) {
+        let positions: Vec<String> = stats
+            .acceptance_by_position()
+            .iter()
+            .map(|p| format!("{:.0}", p * 100.0))
+            .collect();
+        line += &format!(
+            "\nE {} K {} · acceptance {:.1} % ({}/{}) · by position {} % · mean accepted length {length:.2}",
+            settings.exit_layer,
+            settings.num_speculations,
+            rate * 100.0,
+            stats.accepted,
+            stats.drafted,
+            positions.join(" "),
+        );
+    } else if settings.strategy == Strategy::EarlyExit {
+        line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
+    }
+    line + &format!("\nstopped: {}", stop_words(stop))
+}
+
+fn tokens(count: usize) -> String {
+    format!("{count} token{}", if count == 1 { "" } else { "s" })
+}
+
+/// ` (12.3 tokens/s)`, or nothing where nothing was computed.
+fn speed(tokens: usize, seconds: f64) -> String {
+    if tokens > 0 && seconds > 0.0 {
+        format!(" ({:.1} tokens/s)", tokens as f64 / seconds)
+    } else {
+        String::new()
+    }
+}
+
+fn stop_words(stop: &StopReason) -> String {
+    match stop {
+        StopReason::Eos => "the model ended its text".into(),
+        StopReason::StopToken(id) => format!("stop token {id}"),
+        StopReason::StopString(text) => format!("stop word {text:?}"),
+        StopReason::MaxSteps => "the most tokens asked for".into(),
+        StopReason::ContextFull => "the context is full".into(),
+        StopReason::Cancelled => "interrupted".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Prefill computes all tokens of a prompt but the last; the summary counts what was given.
+    #[test]
+    fn a_prompt_of_one_token_is_one_token() {
+        let stats = Stats {
+            tokens: 1,
+            ..Stats::default()
+        };
+        let line = summary(1, &stats, &StopReason::MaxSteps, &Settings::default());
+        assert!(
+            line.starts_with("prompt 1 token in 0.00 s · generated 1 token in"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn early_exit_is_said_to_be_unverified() {
+        let settings = Settings {
+            strategy: Strategy::EarlyExit,
+            exit_layer: 4,
+            ..Settings::default()
+        };
+        let line = summary(3, &Stats::default(), &StopReason::MaxSteps, &settings);
+        assert!(
+            line.contains("\nE 4 · early exit, not verified\n"),
+            "{line}"
+        );
+    }
+}

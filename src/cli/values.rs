@@ -1,0 +1,206 @@
+//! Values of options: what each may be, and the words for what it may not be.
+
+use crate::engine::decode::Strategy;
+use crate::engine::kernels::MAX_THREADS;
+use crate::engine::sampling::Coupling;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// The value of an option that can be given as "not given": `None`, as Python's command lines write it, and −1 where
+/// LayerSkip has it for the model's default.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Given<T>(Option<T>);
+
+impl<T: Copy> Given<T> {
+    /// What an option amounts to.
+    pub fn value(option: Option<Self>) -> Option<T> {
+        option.and_then(|given| given.0)
+    }
+
+    /// The values of a list that were given.
+    pub fn values(list: &[Self]) -> Vec<T> {
+        list.iter().filter_map(|given| given.0).collect()
+    }
+}
+
+fn given<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Given<T>, String> {
+    match text {
+        "None" => Ok(Given(None)),
+        text => parse(text).map(|value| Given(Some(value))),
+    }
+}
+
+/// A whole number in `range`. `may_be` ends the sentence that says what is allowed.
+fn whole<T>(text: &str, range: RangeInclusive<T>, may_be: &str) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    match text.trim().parse() {
+        Ok(value) if range.contains(&value) => Ok(value),
+        // Too large for the type, or negative.
+        _ if is_whole(text.trim()) => Err(format!("it may be {may_be}")),
+        _ => Err(format!("this is no whole number; it may be {may_be}")),
+    }
+}
+
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A whole number from 0 on.
+pub fn count(text: &str) -> Result<usize, String> {
+    whole(text, 0..=usize::MAX, &format!("0 to {}", usize::MAX))
+}
+
+pub fn days(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX, &format!("0 to {}", u64::MAX))
+}
+
+pub fn given_count(text: &str) -> Result<Given<usize>, String> {
+    given(text, count)
+}
+
+pub fn seed(text: &str) -> Result<Given<u64>, String> {
+    given(text, |text| {
+        whole(text, 0..=u64::MAX, &format!("0 to {}", u64::MAX))
+    })
+}
+
+pub fn token_id(text: &str) -> Result<Given<u32>, String> {
+    given(text, |text| {
+        whole(text, 0..=u32::MAX, &format!("0 to {}", u32::MAX))
+    })
+}
+
+/// An exit layer; how many layers there are is known once the model is loaded.
+pub fn exit_layer(text: &str) -> Result<Given<usize>, String> {
+    or_default(
+        text,
+        "1 to one less than the model's layers, or -1 for the model's default",
+    )
+}
+
+pub fn num_speculations(text: &str) -> Result<Given<usize>, String> {
+    or_default(text, "1 or more, or -1 for the model's default")
+}
+
+/// A count for which −1 stands for the model's default. 0 is judged by the engine, which knows whether it matters.
+fn or_default(text: &str, may_be: &str) -> Result<Given<usize>, String> {
+    match text.trim() {
+        "-1" => Ok(Given(None)),
+        text => given(text, |text| whole(text, 0..=usize::MAX, may_be)),
+    }
+}
+
+pub fn threads(text: &str) -> Result<usize, String> {
+    whole(text, 1..=MAX_THREADS, &format!("1 to {MAX_THREADS}"))
+}
+
+/// A number; whether it is in range is judged where the range is known.
+pub fn real(text: &str) -> Result<Given<f32>, String> {
+    given(text, |text| {
+        text.trim()
+            .parse()
+            .map_err(|_| "this is no number".to_owned())
+    })
+}
+
+/// Seconds to spend on something.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 3600.0;
+    match text.trim().parse() {
+        Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("it may be 0 to {MOST}")),
+    }
+}
+
+/// How many times as fast as it was.
+pub fn speed(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(speed) if speed > 0.0 => Ok(speed),
+        _ => Err("it must be above 0; inf plays everything at once".into()),
+    }
+}
+
+/// A text that says something.
+pub fn filled(text: &str) -> Result<String, String> {
+    match text.is_empty() {
+        true => Err("it is empty".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+pub fn strategy(text: &str) -> Result<Strategy, String> {
+    match text.replace('_', "-").to_lowercase().as_str() {
+        "autoregressive" => Ok(Strategy::Autoregressive),
+        "early-exit" => Ok(Strategy::EarlyExit),
+        "self-speculative" => Ok(Strategy::SelfSpeculative),
+        _ => Err("choose autoregressive, early-exit or self-speculative".into()),
+    }
+}
+
+pub fn coupling(text: &str) -> Result<Coupling, String> {
+    match text.replace('_', "-").to_lowercase().as_str() {
+        "shared-noise" => Ok(Coupling::SharedNoise),
+        "rejection" => Ok(Coupling::Rejection),
+        _ => Err("choose shared-noise or rejection".into()),
+    }
+}
+
+/// `true` and `false` in any case and in the short forms that Python's command lines take.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("choose true or false".into()),
+    }
+}
+
+pub fn given_boolean(text: &str) -> Result<Given<bool>, String> {
+    given(text, boolean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_for_not_given_are_known() {
+        for parse in [exit_layer, num_speculations] {
+            assert_eq!(parse("-1"), Ok(Given(None)));
+            assert_eq!(parse("None"), Ok(Given(None)));
+            assert_eq!(parse("3"), Ok(Given(Some(3))));
+        }
+        assert_eq!(given_count("None"), Ok(Given(None)));
+        assert_eq!(seed("None"), Ok(Given(None)));
+        assert_eq!(real("None"), Ok(Given(None)));
+        assert_eq!(given_boolean("None"), Ok(Given(None)));
+        assert!(given_count("-1").is_err() && count("None").is_err());
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_told_the_range() {
+        let told = |outcome: Result<String, String>| outcome.unwrap_err();
+        let max = u64::MAX;
+        assert_eq!(
+            told(seed("-1").map(|_| String::new())),
+            format!("it may be 0 to {max}")
+        );
+        assert_eq!(
+            told(seed("99999999999999999999").map(|_| String::new())),
+            format!("it may be 0 to {max}")
+        );
+        assert_eq!(
+            told(seed("soon").map(|_| String::new())),
+            format!("this is no whole number; it may be 0 to {max}")
+        );
+        assert!(told(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
+        for text in ["0", "100000", "-4"] {
+            assert_eq!(threads(text), Err("it may be 1 to 256".into()), "{text}");
+        }
+        assert!(seconds("-1").is_err() && seconds("nan").is_err() && seconds("1e9").is_err());
+        assert!(speed("0").is_err() && speed("-1").is_err() && speed("inf").is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! The command line as scripts and people use it: spellings, values, streams and faults.
+
+mod faults;
+mod layerskip;
+#[cfg(unix)]
+mod streams;
+mod values;
+
+use crate::support::tiny;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A tiny model in a folder of its own, which is the data folder as well.
+struct Tiny {
+    folder: tempfile::TempDir,
+}
+
+impl Tiny {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        tiny::gguf().write(&folder.path().join("tiny.gguf"));
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program with these arguments. A prompt is never read from the test's own input.
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skiplens"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("SKIPLENS_DATA_DIR", self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// `generate` on the tiny model, which succeeds.
+    fn generate(&self, args: &[&str]) -> Generated {
+        let model = [
+            "generate",
+            "--model",
+            "tiny.gguf",
+            "--threads",
+            "1",
+            "--json",
+        ];
+        let output = self.run(&[&model, args].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {said}");
+        Generated {
+            report: serde_json::from_slice(&output.stdout).unwrap(),
+            said,
+        }
+    }
+
+    /// What `generate` on the tiny model is refused for: one message, and status 2.
+    fn refused(&self, args: &[&str]) -> String {
+        let model = ["generate", "--model", "tiny.gguf"];
+        fault(&self.run(&[&model, args].concat()), &format!("{args:?}"))
+    }
+}
+
+/// What a run came to.
+struct Generated {
+    report: Value,
+    said: String,
+}
+
+impl Generated {
+    fn text(&self) -> &str {
+        self.report["text"].as_str().unwrap()
+    }
+
+    fn settings(&self) -> &Value {
+        &self.report["rounds"][0]["settings"]
+    }
+
+    /// What was said of options without effect.
+    fn notes(&self) -> Vec<&str> {
+        let lines = self.said.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("note: "))
+            .collect()
+    }
+}
+
+/// The message of a command that failed as commands fail: without a crash report, a style or a second message.
+fn fault(output: &Output, what: &str) -> String {
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{what}: {message}");
+    assert!(!message.contains('\x1b'), "{what}: {message:?}");
+    for word in ["panicked", "Backtrace", "BACKTRACE", "Location"] {
+        assert!(!message.contains(word), "{what}: {message}");
+    }
+    let heads = ["skiplens: ", "error: "];
+    let messages = message
+        .lines()
+        .filter(|line| heads.iter().any(|head| line.starts_with(head)));
+    assert_eq!(messages.count(), 1, "{what}: {message}");
+    message
+}

@@ -1,0 +1,79 @@
+//! Streams that end early: a reader that leaves, a disk that is full.
+
+use super::{Tiny, fault};
+use std::fs::File;
+use std::io::PipeWriter;
+use std::os::unix::process::ExitStatusExt;
+
+fn printing() -> [Vec<&'static str>; 8] {
+    let generate = [
+        "generate",
+        "--model",
+        "tiny.gguf",
+        "-p",
+        "hello",
+        "-n",
+        "40",
+    ];
+    [
+        generate.to_vec(),
+        [&generate[..], &["--json"]].concat(),
+        [&generate[..], &["--streamer", "none"]].concat(),
+        vec!["bench", "--model", "tiny.gguf", "--seconds", "0", "-n", "4"],
+        vec![
+            "bench",
+            "--model",
+            "tiny.gguf",
+            "--seconds",
+            "0",
+            "-n",
+            "4",
+            "--json",
+        ],
+        vec!["transcript", "list"],
+        vec!["--help"],
+        vec!["generate", "--help"],
+    ]
+}
+
+/// A pipe that nobody reads any more.
+fn closed() -> PipeWriter {
+    let (_, writer) = std::io::pipe().unwrap();
+    writer
+}
+
+/// As other programs end: of the signal, without a word.
+#[test]
+fn a_closed_pipe_ends_every_command_silently() {
+    let tiny = Tiny::new();
+    for line in printing() {
+        let output = tiny.command(&line).stdout(closed()).output().unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{line:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line:?}");
+    }
+}
+
+/// A reader of messages that leaves does no harm.
+#[test]
+fn closed_standard_error_is_no_fault() {
+    let tiny = Tiny::new();
+    for line in &printing()[..2] {
+        let output = tiny.command(line).stderr(closed()).output().unwrap();
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{line:?}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let tiny = Tiny::new();
+    for line in printing() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = tiny.command(&line).stdout(full).output().unwrap();
+        let told = fault(&output, &format!("{line:?}"));
+        assert!(told.contains("No space left"), "{line:?}: {told}");
+    }
+}
