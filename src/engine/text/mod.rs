@@ -3,7 +3,7 @@
 mod byte_pair;
 mod bytes;
 mod chat;
-mod clock;
+mod jinja;
 mod library;
 mod parts;
 mod pieces;
