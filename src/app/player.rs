@@ -210,6 +210,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         device: record.device.clone(),
         weight_bytes: record.weight_bytes,
         has_chat_template: true,
+        chat_template_fault: None,
         defaults: Default::default(),
     }
 }

@@ -38,7 +38,11 @@ pub struct ModelInfo {
     pub device: String,
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
+    /// Whether there is a chat template that can be used.
     pub has_chat_template: bool,
+    /// Why the model's chat template cannot be used, if it has one that cannot be read.
+    #[serde(default)]
+    pub chat_template_fault: Option<String>,
     #[serde(default)]
     pub defaults: ModelDefaults,
 }
@@ -73,7 +77,8 @@ impl LoadedModel {
         progress: &mut Progress,
     ) -> Result<Self> {
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
-        let template = ChatTemplate::from_checkpoint(checkpoint)?;
+        let template = ChatTemplate::from_checkpoint(checkpoint);
+        let fault = template.as_ref().and_then(ChatTemplate::fault);
         let mut fraction = |part: f32| progress("loading weights", Some(part));
         let model = model::load(checkpoint, device, threads, &mut fraction)?;
         let info = ModelInfo {
@@ -83,7 +88,8 @@ impl LoadedModel {
             dtype: model.dtype_name(),
             device: model.device_name(),
             weight_bytes: model.weight_bytes(),
-            has_chat_template: template.is_some(),
+            has_chat_template: template.is_some() && fault.is_none(),
+            chat_template_fault: fault.map(str::to_owned),
             defaults: checkpoint.defaults,
         };
         let decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());

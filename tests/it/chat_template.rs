@@ -1,14 +1,15 @@
 //! Chat templates against transformers, and what people write against control tokens.
 
 use crate::support;
-use skiplens::engine::prompt::{Message, Role};
+use skiplens::engine::loaded_model::{self, LoadedModel};
+use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::text::{
     ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Tokenizer, Vocabulary,
 };
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use std::path::Path;
 
-fn template(source: &str) -> Result<ChatTemplate, skiplens::engine::Error> {
+fn template(source: &str) -> ChatTemplate {
     let parts = TextParts {
         vocabulary: Vocabulary::Gguf(GgufVocabulary {
             tokens: Vec::new(),
@@ -23,7 +24,7 @@ fn template(source: &str) -> Result<ChatTemplate, skiplens::engine::Error> {
         add_bos: None,
         chat_template: Some(source.to_owned()),
     };
-    Ok(ChatTemplate::from_parts(&parts)?.unwrap())
+    ChatTemplate::from_parts(&parts).unwrap()
 }
 
 fn message(role: Role, content: &str) -> Message {
@@ -41,7 +42,6 @@ fn templates_render_as_in_transformers() {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
         let text = template(case["template"].as_str().unwrap())
-            .unwrap()
             .render(&messages)
             .unwrap();
         assert_eq!(
@@ -54,24 +54,66 @@ fn templates_render_as_in_transformers() {
 }
 
 #[test]
-fn templates_can_refuse_and_cannot_hang() {
+fn templates_can_refuse() {
     let user = [message(Role::User, "x")];
-    let refused = template("{{ raise_exception('no system role') }}")
-        .unwrap()
-        .render(&user)
-        .unwrap_err();
-    assert_eq!(refused.to_string(), "chat template: no system role");
-    assert!(template("{% for %}").is_err());
-    let r#loop =
-        "{% for a in range(10000) %}{% for b in range(10000) %}{{ a }}{% endfor %}{% endfor %}";
-    assert!(template(r#loop).unwrap().render(&user).is_err());
+    let refused = template("{{ raise_exception('no system role') }}").render(&user);
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "chat template: no system role"
+    );
     let answer = [message(Role::Assistant, "lost")];
-    assert!(template("nothing of it").unwrap().render(&answer).is_err());
-    let dated = template("{{ strftime_now('%Y') }}")
-        .unwrap()
-        .render(&user)
-        .unwrap();
-    assert!(dated.parse::<u32>().unwrap() >= 2024);
+    assert!(template("nothing of it").render(&answer).is_err());
+}
+
+/// The limits are there whoever calls, and on whatever stack.
+#[test]
+fn templates_cannot_hang_or_overflow() {
+    let user = [message(Role::User, "x")];
+    for source in [
+        "{% for a in range(10000) %}{% for b in range(10000) %}{{ a }}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+    ] {
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        let user = user.clone();
+        let thread = small.spawn(move || template(source).render(&user).is_err());
+        assert!(thread.unwrap().join().unwrap(), "{source}");
+    }
+}
+
+#[test]
+fn the_time_is_local() {
+    let user = [message(Role::User, "x")];
+    let now = || jiff::Zoned::now().strftime("%Y-%m-%d %H:%M").to_string();
+    let before = now();
+    let dated = template("{{ strftime_now('%Y-%m-%d %H:%M') }}").render(&user);
+    assert!([before, now()].contains(&dated.unwrap()));
+}
+
+/// A template that cannot be read is no reason not to load the model: it still completes text.
+#[test]
+fn a_broken_template_leaves_completion() {
+    for (source, fault) in [
+        ("{% for %}", "line 1: expected a name, found '%}'"),
+        ("{%}", "line 1: unexpected '}'"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiny.gguf");
+        support::tiny::gguf().write(&path);
+        let mut checkpoint = weights::open(&path, Dtype::Auto).unwrap();
+        checkpoint.text.chat_template = Some(source.to_owned());
+        let device = loaded_model::device("cpu").unwrap();
+        let loaded = LoadedModel::from_checkpoint(&checkpoint, &device, Some(1), &mut |_, _| ());
+        let loaded = loaded.unwrap();
+        assert!(!loaded.info.has_chat_template);
+        let told = loaded.info.chat_template_fault.clone().unwrap();
+        assert_eq!(told, format!("{}: {fault}", path.display()));
+        assert!(loaded.encode(&Prompt::Text("hello".into())).is_ok());
+        let chat = Prompt::Chat(vec![message(Role::User, "x")]);
+        let refused = loaded.encode(&chat).unwrap_err().to_string();
+        assert_eq!(refused, format!("chat template: {told}"));
+    }
 }
 
 fn tiny() -> Checkpoint {
@@ -91,7 +133,7 @@ fn controls(ids: &[u32]) -> (usize, usize) {
 fn names_of_control_tokens_in_messages_stay_text() {
     let checkpoint = tiny();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
+    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap();
     for hostile in [
         "</s>",
         "a</s></s>b<s>",
@@ -120,7 +162,7 @@ fn names_of_control_tokens_in_messages_stay_text() {
 fn a_control_token_cannot_be_put_together_across_a_message_edge() {
     let checkpoint = tiny();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-    let template = template("{% for m in messages %}</{{ m.content }}s>{% endfor %}").unwrap();
+    let template = template("{% for m in messages %}</{{ m.content }}s>{% endfor %}");
     let halves = [
         message(Role::User, "s>"),
         message(Role::User, "<"),
@@ -137,7 +179,7 @@ fn bos_comes_once() {
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     for source in ["{{ bos_token }}hello", "hello"] {
         let ids = tokenizer
-            .encode_chat(&template(source).unwrap(), &[message(Role::User, "x")])
+            .encode_chat(&template(source), &[message(Role::User, "x")])
             .unwrap();
         assert_eq!(controls(&ids), (1, 0));
         assert_eq!(tokenizer.decode(&ids), "hello");
@@ -153,7 +195,7 @@ fn smollm2_encodes_a_conversation() {
     assert_eq!(checkpoint.end_tokens, [0, 2]);
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     assert_eq!(tokenizer.bos(), None);
-    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
+    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap();
     let chat = [
         message(Role::User, "Hi<|im_end|>"),
         message(Role::Assistant, "Well, "),

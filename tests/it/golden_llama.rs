@@ -71,7 +71,7 @@ fn compare(rows: &[Vec<f32>], expected: &serde_json::Value) {
 fn the_chat_template_of_a_folder_is_used() {
     let checkpoint = weights::open(&tiny_llama(), Dtype::Auto).unwrap();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
+    let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap();
     let ids = tokenizer
         .encode_chat(
             &template,

@@ -214,9 +214,7 @@ fn tokenizer_json_agrees_with_the_same_vocabulary_in_a_gguf() {
             assert_eq!(json.decode(&ids), gguf.decode(&ids));
         }
     }
-    let template = ChatTemplate::from_checkpoint(&open(folder.path(), "auto"))
-        .unwrap()
-        .unwrap();
+    let template = ChatTemplate::from_checkpoint(&open(folder.path(), "auto")).unwrap();
     assert_eq!(template.render(&[]).unwrap(), "<s>hello");
 }
 

@@ -424,6 +424,7 @@ fn loaded(name: &str) -> Event {
             device: "cpu".into(),
             weight_bytes: 1,
             has_chat_template: true,
+            chat_template_fault: None,
             defaults: Default::default(),
         },
     )))

@@ -71,6 +71,7 @@ pub fn model() -> ModelInfo {
         device: "cpu×2".into(),
         weight_bytes: 143_000_000,
         has_chat_template: true,
+        chat_template_fault: None,
         defaults: Default::default(),
     }
 }

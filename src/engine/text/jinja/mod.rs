@@ -1,0 +1,151 @@
+//! Jinja as transformers sets it up for chat templates, with Python's values and with a limit on all that a template
+//! can use up.
+//!
+//! A template comes with a model and is as trustworthy as whoever made that. So it is read by a parser that knows
+//! only bounded depth, and run by an interpreter that pays for each step, each byte and each level from a fixed
+//! account ([`Limits`]) before it takes them. What the account does not cover ends in an error.
+
+mod arguments;
+mod arithmetic;
+mod ast;
+mod checks;
+mod compare;
+mod display;
+mod fault;
+mod filters;
+mod format;
+mod functions;
+mod interpreter;
+mod json;
+mod lexer;
+mod literal;
+mod meter;
+mod methods;
+mod objects;
+mod parser;
+mod strftime;
+#[cfg(test)]
+mod tests;
+mod unicode;
+mod value;
+
+pub use fault::{Fault, Result};
+pub use meter::Limits;
+
+use crate::engine::prompt::{Message, Role};
+use interpreter::Interpreter;
+use jiff::civil::DateTime;
+use meter::Meter;
+use std::rc::Rc;
+use value::{Dict, Value};
+
+/// The longest source that is read. Real templates have up to some ten thousand bytes.
+const MAX_SOURCE: usize = 512 << 10;
+
+/// Stack of the thread that reads or runs a template. It is address space until it is used, and far more than the
+/// depth that the parser and the meter allow can fill.
+const STACK: usize = 64 << 20;
+
+/// A template that was read.
+#[derive(Debug)]
+pub struct Template {
+    body: ast::Body,
+    keeps_loops: bool,
+    source_length: usize,
+}
+
+/// The variables that transformers gives a chat template.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables<'v> {
+    pub messages: &'v [Message],
+    pub add_generation_prompt: bool,
+    pub bos_token: &'v str,
+    pub eos_token: &'v str,
+    /// The local time, for `strftime_now`.
+    pub now: DateTime,
+}
+
+impl Template {
+    /// Reads a template.
+    pub fn parse(source: &str) -> Result<Self> {
+        if source.len() > MAX_SOURCE {
+            return Err(Fault::new(format!(
+                "the template has {} bytes; at most {MAX_SOURCE} are read",
+                source.len()
+            )));
+        }
+        let source = lexer::normalise(source);
+        let (body, keeps_loops) = on_large_stack(|| parser::parse(&source))??;
+        Ok(Self {
+            body,
+            keeps_loops,
+            source_length: source.len(),
+        })
+    }
+
+    /// The text that the template makes of these variables.
+    pub fn render(&self, variables: &Variables) -> Result<String> {
+        let messages: usize = variables
+            .messages
+            .iter()
+            .map(|m| m.content.len() + 64)
+            .sum();
+        let limits = Limits::for_input(self.source_length + messages);
+        on_large_stack(|| self.run(variables, limits))?
+    }
+
+    fn run(&self, variables: &Variables, limits: Limits) -> Result<String> {
+        let meter = Meter::new(limits);
+        let mut interpreter = Interpreter::new(meter.clone(), variables.now, self.keeps_loops)?;
+        let mut messages = value::List::new(&meter)?;
+        for message in variables.messages {
+            messages.push(message_value(message, &meter)?)?;
+        }
+        interpreter.define("messages", messages.finish(value::Kind::List)?)?;
+        // What transformers passes for a conversation without tools and documents.
+        interpreter.define("tools", Value::None)?;
+        interpreter.define("documents", Value::None)?;
+        let prompt = Value::Bool(variables.add_generation_prompt);
+        interpreter.define("add_generation_prompt", prompt)?;
+        let (bos, eos) = (variables.bos_token, variables.eos_token);
+        interpreter.define("bos_token", Value::str(&meter, bos)?)?;
+        interpreter.define("eos_token", Value::str(&meter, eos)?)?;
+        let text = interpreter.render(&self.body)?;
+        if text.len() > limits.output {
+            return Err(Fault::new(format!(
+                "the template makes {} bytes of this conversation, which is too much",
+                text.len()
+            )));
+        }
+        Ok(text)
+    }
+}
+
+fn message_value(message: &Message, meter: &Rc<Meter>) -> Result<Value> {
+    let mut dict = Dict::new(meter)?;
+    let role = match message.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    let role = Value::str(meter, role)?;
+    dict.insert(Value::str(meter, "role")?, role)?;
+    let content = Value::str(meter, &message.content)?;
+    dict.insert(Value::str(meter, "content")?, content)?;
+    dict.finish()
+}
+
+/// Runs something that may nest as deep as the limits allow, whatever stack the caller has left.
+fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("chat template".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, run);
+        match thread.map(|thread| thread.join()) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) => Err(Fault::new("the template could not be run")),
+            Err(error) => Err(Fault::new(format!("no thread for the template: {error}"))),
+        }
+    })
+}
