@@ -8,6 +8,7 @@ mod generate;
 mod golden_llama;
 mod hub;
 mod huggingface;
+mod oracle;
 mod playground;
 mod support;
 #[cfg(unix)]
