@@ -121,12 +121,12 @@ impl Error {
     }
 }
 
-<<<<<<< HEAD
 fn free(available: Option<u64>) -> String {
     available.map_or_else(String::new, |bytes| {
         format!(", but {} are free", memory::human(bytes))
     })
-=======
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +145,4 @@ mod tests {
         }
         assert_eq!(Error::Model("short".into()).to_string(), "short");
     }
->>>>>>> fd3cbe1 (Properties: tokenizer.json against the library, hostile tokenizers, folders as people have them; messages and names out of files are cut)
 }
