@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::gguf::GgufBuilder;
 use support::tiny;
+use support::tokenizers::{Dice, hostile};
 
 /// Bytes in use, and the most there ever were.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -40,6 +41,9 @@ static ALLOCATOR: Observered = Observered;
 /// The files of these tests have some hundred kilobytes, and several tests run at once.
 const MOST_MEMORY: usize = 48 << 20;
 
+/// What tokenizers are tried with.
+const TEXT: &str = "hello the </s>\n aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab<s>c  é 中 1.AB <1>";
+
 static GGUF: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf().bytes());
 static BYTE_LEVEL: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf_byte_level().bytes());
 static SAFETENSORS: LazyLock<Vec<u8>> =
@@ -61,9 +65,13 @@ fn open_whole(path: &Path, dtype: Dtype) -> Result<(), String> {
         }
         drop(ChatTemplate::from_checkpoint(&checkpoint));
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
-        tokenizer
-            .encode("hello the </s>\n", true)
-            .map(|ids| drop(tokenizer.decode(&ids)))
+        for text in [TEXT, &TEXT.repeat(40)] {
+            for special in [false, true] {
+                let ids = tokenizer.encode(text, special)?;
+                tokenizer.decode(&ids);
+            }
+        }
+        Ok(())
     });
     assert!(
         PEAK.load(Ordering::Relaxed) < MOST_MEMORY,
@@ -228,6 +236,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Tokenizers that no program would write: an error, or tokens; never a panic or a wait without end.
+    #[test]
+    fn hostile_tokenizers_are_refused_or_run(seed: u64) {
+        let folder = tempfile::tempdir().unwrap();
+        tiny::write_huggingface(folder.path());
+        let json = hostile(&mut Dice::new(seed));
+        std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+        if let Err(error) = open_whole(folder.path(), Dtype::Auto) {
+            prop_assert!(error.contains("tokenizer"), "{}", error);
+        }
+    }
+}
+
 /// The error of a GGUF must hold these words.
 #[track_caller]
 fn refused(file: GgufBuilder, words: &str) {
@@ -326,6 +350,45 @@ fn tensor_faults_are_named() {
         tiny::gguf().tensor_f32("rope_freqs.weight", &[2], &[1.0; 2]),
         "RoPE scaling",
     );
+}
+
+/// However many layers there are, every tensor has bytes of its own: the file bounds what is loaded.
+#[test]
+fn tensors_that_share_bytes_are_refused() {
+    let rows = tiny::VOCAB * tiny::HIDDEN;
+    let last = tiny::gguf().tensor_f32("x", &[64], &[0.0; 64]);
+    let inside = last.clone().tensor_at("y", &[8], 0, 32);
+    refused(inside, "share bytes");
+    refused(
+        last.clone()
+            .tensor_at("output.weight", &[tiny::VOCAB, tiny::HIDDEN], 0, 0),
+        "share bytes",
+    );
+    let mut many = last;
+    for layer in 2..2000 {
+        many = many.tensor_at(
+            &format!("blk.{layer}.attn_q.weight"),
+            &[rows / 64, 64],
+            0,
+            0,
+        );
+    }
+    refused(many, "share bytes");
+}
+
+#[test]
+fn what_files_quote_is_cut() {
+    let long = "x".repeat(1 << 20);
+    let error = open_gguf(
+        &GgufBuilder::default()
+            .string("general.architecture", &long)
+            .bytes(),
+    );
+    assert!(error.unwrap_err().len() < 4000);
+    let error = with_config("hidden_act", long.clone().into());
+    assert!(error.len() < 4000 && error.contains("xxx"));
+    let error = with_config("rms_norm_eps", serde_json::json!([long]));
+    assert!(error.len() < 4000 && error.contains("rms_norm_eps"));
 }
 
 /// A header with this text, and this much data.

@@ -2,6 +2,7 @@
 
 use super::memory;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Result of everything in the engine.
@@ -11,13 +12,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A model file that cannot be what it claims to be: truncated, hostile or of an unknown kind.
-    #[error("{path}: {fault}")]
+    #[error("{path}: {}", shortened(fault))]
     ModelFile { path: PathBuf, fault: String },
     /// A model that is sound but not one skiplens can run, or one that cannot be found.
-    #[error("{0}")]
+    #[error("{}", shortened(.0))]
     Model(String),
     /// A setting outside of what it may be.
-    #[error("{0}")]
+    #[error("{}", shortened(.0))]
     Setting(String),
     /// A prompt that does not fit in the model's context.
     #[error(
@@ -34,10 +35,10 @@ pub enum Error {
     #[error("the prompt is empty, and this model has no token to begin with; give it some text")]
     EmptyPrompt,
     /// The chat template of the model could not be used.
-    #[error("chat template: {0}")]
+    #[error("chat template: {}", shortened(.0))]
     Template(String),
     /// The tokenizer could not be built or used.
-    #[error("tokenizer: {0}")]
+    #[error("tokenizer: {}", shortened(.0))]
     Tokenizer(String),
     /// The machine lacks memory for something whose size the model or a setting decides.
     #[error("{what} needs {}{}; choose a smaller model or context, or close other programs", memory::human(*bytes), free(*available))]
@@ -75,6 +76,15 @@ pub enum ErrorKind {
     Internal,
     /// Nobody's: the caller cancelled.
     Cancelled,
+}
+
+/// A message as long as people read. It may quote a file, and what is in a file has no end.
+fn shortened(message: &str) -> Cow<'_, str> {
+    const MAX_CHARS: usize = 2000;
+    match message.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &message[..end])),
+        None => Cow::Borrowed(message),
+    }
 }
 
 impl Error {
@@ -115,4 +125,24 @@ fn free(available: Option<u64>) -> String {
     available.map_or_else(String::new, |bytes| {
         format!(", but {} are free", memory::human(bytes))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_quote_whole_files_are_cut() {
+        let long = "é".repeat(1 << 20);
+        for error in [
+            Error::file("model.gguf", long.clone()),
+            Error::Model(long.clone()),
+            Error::Setting(long.clone()),
+            Error::Template(long.clone()),
+            Error::Tokenizer(long),
+        ] {
+            assert!(error.to_string().chars().count() < 2100);
+        }
+        assert_eq!(Error::Model("short".into()).to_string(), "short");
+    }
 }

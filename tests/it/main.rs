@@ -4,6 +4,7 @@
 mod chat_template;
 mod command_line;
 mod compatibility;
+mod folders;
 mod generate;
 mod golden_llama;
 mod hub;
@@ -14,4 +15,5 @@ mod support;
 #[cfg(unix)]
 mod terminal;
 mod tokenizer;
+mod tokenizer_json;
 mod transcript;

@@ -90,9 +90,14 @@ impl AddedTokens {
             )));
         }
         let finder = |phase: Phase, all: bool| {
-            let wanted = tokens.iter().enumerate().filter(|(_, token)| {
-                token.normalized == (phase == Phase::Normalized) && (all || !token.control)
-            });
+            // Of two that are spelled alike, control tokens win.
+            let of_kind = |control: bool| {
+                let of_kind = tokens.iter().enumerate();
+                of_kind.filter(move |(_, token)| {
+                    token.control == control && token.normalized == (phase == Phase::Normalized)
+                })
+            };
+            let wanted = of_kind(true).filter(|_| all).chain(of_kind(false));
             let spelled = wanted.map(|(nth, token)| {
                 Ok((
                     nth,

@@ -73,6 +73,12 @@ pub struct ModelDefaults {
     pub draft_vocab: Option<usize>,
 }
 
+/// A name as long as people read: it may come out of a file.
+fn short_name(name: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    name.chars().take(MAX_CHARS).collect()
+}
+
 /// Open a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. `dtype` says what the
 /// matrices of safetensors become; a GGUF keeps its own types, so there it must be `auto`.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {

@@ -10,7 +10,18 @@ pub const F32: u32 = 0;
 pub struct GgufBuilder {
     entries: Vec<u8>,
     entry_count: u64,
-    tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
+    tensors: Vec<Tensor>,
+}
+
+#[derive(Clone)]
+struct Tensor {
+    name: String,
+    /// The fastest first.
+    dims: Vec<u64>,
+    kind: u32,
+    data: Vec<u8>,
+    /// Where the data begin, if not behind those of the tensor before.
+    offset: Option<u64>,
 }
 
 impl GgufBuilder {
@@ -67,9 +78,21 @@ impl GgufBuilder {
 
     /// A tensor; `shape` is row-major, `kind` ggml's number.
     pub fn tensor(mut self, name: &str, shape: &[usize], kind: u32, data: Vec<u8>) -> Self {
-        let dims = shape.iter().rev().map(|&d| d as u64).collect();
-        self.tensors.push((name.to_owned(), dims, kind, data));
+        self.tensors.push(Tensor {
+            name: name.to_owned(),
+            dims: shape.iter().rev().map(|&d| d as u64).collect(),
+            kind,
+            data,
+            offset: None,
+        });
         self
+    }
+
+    /// A tensor without data of its own: its bytes begin at `offset` of all data.
+    pub fn tensor_at(self, name: &str, shape: &[usize], kind: u32, offset: u64) -> Self {
+        let mut file = self.tensor(name, shape, kind, Vec::new());
+        file.tensors.iter_mut().next_back().unwrap().offset = Some(offset);
+        file
     }
 
     pub fn tensor_f32(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
@@ -86,17 +109,17 @@ impl GgufBuilder {
         out.extend(self.entry_count.to_le_bytes());
         out.extend(&self.entries);
         let mut offset = 0;
-        for (name, dims, kind, data) in &self.tensors {
-            push_string(&mut out, name);
-            out.extend((dims.len() as u32).to_le_bytes());
-            dims.iter().for_each(|d| out.extend(d.to_le_bytes()));
-            out.extend(kind.to_le_bytes());
-            out.extend((offset as u64).to_le_bytes());
-            offset += data.len().next_multiple_of(32);
+        for tensor in &self.tensors {
+            push_string(&mut out, &tensor.name);
+            out.extend((tensor.dims.len() as u32).to_le_bytes());
+            tensor.dims.iter().for_each(|d| out.extend(d.to_le_bytes()));
+            out.extend(tensor.kind.to_le_bytes());
+            out.extend(tensor.offset.unwrap_or(offset).to_le_bytes());
+            offset += tensor.data.len().next_multiple_of(32) as u64;
         }
-        for (_, _, _, data) in &self.tensors {
+        for tensor in &self.tensors {
             out.resize(out.len().next_multiple_of(32), 0);
-            out.extend(data);
+            out.extend(&tensor.data);
         }
         out
     }

@@ -6,6 +6,7 @@ pub mod gguf;
 pub mod hub;
 pub mod llama2c;
 pub mod tiny;
+pub mod tokenizers;
 
 use std::path::{Path, PathBuf};
 

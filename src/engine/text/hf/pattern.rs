@@ -6,20 +6,19 @@ use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::ops::Range;
 
-/// Expressions that are known to take time in proportion to the text: those of GPT-2, Llama 3, Qwen 2, and GPT-4o.
-const KNOWN: [&str; 5] = [
-    GPT2,
-    LLAMA3,
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"\p{N}{1,3}",
-];
-
 /// How GPT-2 splits text into words.
 pub const GPT2: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// How Llama 3 splits text into words.
 pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// How Qwen 2 and GPT-4o do it.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Expressions for words that end in [`SPACES`], and whether line breaks end a match of their own before that.
+const WORDS: [(&str, bool); 4] = [(GPT2, false), (LLAMA3, true), (QWEN2, true), (GPT4O, true)];
+/// White space up to the last before a word. No engine without backtracking knows this, so it is done by hand.
+const SPACES: &str = r"|\s+(?!\S)|\s+";
 
 /// Longest text that is looked for, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -32,6 +31,14 @@ const MAX_COMPILED: usize = 4 << 20;
 pub enum Pattern {
     Text(String),
     Regex(Box<Regex>),
+    Words(Box<Words>),
+}
+
+/// One of [`WORDS`], which takes time in proportion to the text.
+pub struct Words {
+    /// The expression with plain white space at its end.
+    regex: Regex,
+    breaks_end: bool,
 }
 
 /// A pattern, and whether it may take long on a text made for it.
@@ -68,13 +75,26 @@ impl Pattern {
             let start: String = source.chars().take(60).collect();
             format!("the regular expression {start:?} and those before it are too large")
         })?;
-        let regex = RegexBuilder::new(source)
-            .delegate_size_limit(MAX_COMPILED)
-            .build()
-            .map_err(|e| format!("the regular expression {source:?}: {e}"))?;
+        let compile = |source: &str| {
+            RegexBuilder::new(source)
+                .delegate_size_limit(MAX_COMPILED)
+                .build()
+                .map_err(|e| format!("the regular expression {source:?}: {e}"))
+        };
+        if let Some((_, breaks_end)) = WORDS.iter().find(|(known, _)| *known == source)
+            && let Some(words) = source.strip_suffix(SPACES)
+        {
+            return Ok(Read {
+                pattern: Self::Words(Box::new(Words {
+                    regex: compile(&format!(r"{words}|\s+"))?,
+                    breaks_end: *breaks_end,
+                })),
+                slow: false,
+            });
+        }
         Ok(Read {
-            pattern: Self::Regex(Box::new(regex)),
-            slow: !source.is_empty() && !KNOWN.contains(&source),
+            pattern: Self::Regex(Box::new(compile(source)?)),
+            slow: !source.is_empty() && source != r"\p{N}{1,3}",
         })
     }
 
@@ -90,10 +110,16 @@ impl Pattern {
             ),
             Self::Regex(regex) => Box::new(regex.find_iter(text).map(|found| match found {
                 Ok(found) => Ok(found.range()),
-                Err(e) => Err(Error::Tokenizer(format!(
-                    "a regular expression of this tokenizer gave up on this text: {e}"
-                ))),
+                Err(e) => Err(gave_up(e)),
             })),
+            Self::Words(words) => {
+                let mut from = 0;
+                Box::new(std::iter::from_fn(move || {
+                    let found = words.next(text, from).transpose()?;
+                    from = found.as_ref().map_or(text.len(), |found| found.end);
+                    Some(found)
+                }))
+            }
         }
     }
 
@@ -104,6 +130,32 @@ impl Pattern {
     ) -> impl Iterator<Item = Result<(Range<usize>, bool)>> + 't {
         spans(text.len(), self.matches(text))
     }
+}
+
+impl Words {
+    /// The next match from `from` on: of white space before a word, the word keeps the last.
+    fn next(&self, text: &str, from: usize) -> Result<Option<Range<usize>>> {
+        let found = self.regex.find_from_pos(text, from).map_err(gave_up)?;
+        let Some(mut found) = found.map(|found| found.range()) else {
+            return Ok(None);
+        };
+        let matched = &text[found.clone()];
+        if let Some(last) = matched.chars().next_back()
+            && found.end < text.len()
+            && matched.len() > last.len_utf8()
+            && !(self.breaks_end && matches!(last, '\r' | '\n'))
+            && matched.chars().all(char::is_whitespace)
+        {
+            found.end -= last.len_utf8();
+        }
+        Ok(Some(found))
+    }
+}
+
+fn gave_up(error: fancy_regex::Error) -> Error {
+    Error::Tokenizer(format!(
+        "a regular expression of this tokenizer gave up on this text: {error}"
+    ))
 }
 
 /// Put what lies between matches among them.
@@ -158,6 +210,7 @@ fn counted_repetitions(source: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn repetitions_multiply() {
@@ -173,6 +226,21 @@ mod tests {
         assert!(refused(&"(?=x)".repeat(20_000)));
         assert!(refused(&"(".repeat(5_000)));
         assert!(!refused(LLAMA3));
+    }
+
+    proptest! {
+        /// White space done by hand is what the expression says.
+        #[test]
+        fn words_are_those_of_the_expression(text in "[ \t\r\n\u{a0}aB1.'s/éд中]{0,25}") {
+            for (source, _) in WORDS {
+                let regex = Regex::new(source).unwrap();
+                let wanted: Vec<_> = regex.find_iter(&text).map(|found| found.unwrap().range()).collect();
+                let pattern = Pattern::expression(source, &mut MAX_COST.clone()).unwrap().pattern;
+                prop_assert!(matches!(&pattern, Pattern::Words(_)));
+                let found: Vec<_> = pattern.matches(&text).map(Result::unwrap).collect();
+                prop_assert_eq!(found, wanted, "{}", source);
+            }
+        }
     }
 
     #[test]

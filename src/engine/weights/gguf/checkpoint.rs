@@ -3,7 +3,7 @@
 use super::vocabulary::{read_end_tokens, read_text};
 use super::{Fault, Gguf, Metadata};
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::weights::{Checkpoint, ModelDefaults, TensorSource, shapes};
+use crate::engine::weights::{Checkpoint, ModelDefaults, TensorSource, shapes, short_name};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn read_name(gguf: &Gguf) -> String {
             .map(|stem| stem.to_string_lossy().into_owned())
             .unwrap_or_default()
     };
-    named.map_or_else(stem, str::to_owned)
+    named.map_or_else(stem, short_name)
 }
 
 fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {

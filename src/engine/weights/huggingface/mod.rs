@@ -10,7 +10,7 @@ mod text;
 pub use json::{read_json, read_text_file};
 pub use shards::{INDEX_FILE, SINGLE_FILE, weight_files};
 
-use super::{Checkpoint, Dtype, ModelDefaults, shapes};
+use super::{Checkpoint, Dtype, ModelDefaults, shapes, short_name};
 use crate::engine::config::{LlamaConfig, huggingface as config};
 use crate::engine::{Error, Result};
 use serde_json::Value;
@@ -67,5 +67,5 @@ fn name_of(folder: &Path, config: &Value) -> String {
     let own = real
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
-    in_cache.or(own).or_else(named).unwrap_or_default()
+    short_name(&in_cache.or(own).or_else(named).unwrap_or_default())
 }
