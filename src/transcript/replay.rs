@@ -14,7 +14,6 @@ const LONGEST_PAUSE: f64 = 1.5;
 const HAIR: f64 = 1e-9;
 
 /// What happens in a replay.
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the engine's")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplayEvent {
     /// Begin again with an empty transcript: the player went back.

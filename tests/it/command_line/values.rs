@@ -68,10 +68,7 @@ fn numbers_out_of_range_are_told_the_range() {
         (["--temperature", "-1"], "0 (greedy) to 100"),
         (["--top-p", "-0.5"], "more than 0 and at most 1"),
         (["--min-p", "-0.5"], "0 (off) to 1"),
-        (
-            ["--repetition-penalty", "-1"],
-            "more than 0 and at most 100",
-        ),
+        (["--repetition-penalty", "-1"], "0.01 to 100"),
     ];
     for (line, range) in cases {
         let told = tiny.refused(&[&["-p", "x"], &line[..]].concat());

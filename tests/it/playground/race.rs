@@ -15,7 +15,7 @@ fn shown(h: &Harness) -> &Race {
 }
 
 fn cancelled(h: &Harness, run: RunId) -> bool {
-    h.commands.contains(&Command::Cancel { run: run })
+    h.commands.contains(&Command::Cancel { run })
 }
 
 #[test]

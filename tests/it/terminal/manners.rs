@@ -59,7 +59,7 @@ fn the_mouse_is_let_go_and_taken_again() {
     });
     assert!(!session.has_mouse());
     session.type_("\x1b[20~");
-    session.wait("the mark", |screen| screen.contains("the mouse is ours"));
+    session.wait("the mark", |screen| screen.contains("mouse captured"));
     assert!(session.has_mouse());
     session.type_("\x03");
     assert_eq!(session.assert_restored(), 0);
