@@ -257,7 +257,8 @@ fn add_token(folder: &Folder, content: &str, flags: Value) {
 /// people write.
 #[test]
 fn end_tokens_are_control_tokens_whichever_file_says_so() {
-    let ways: [(&str, fn(&Folder)); 6] = [
+    type Way = (&'static str, fn(&Folder));
+    let ways: [Way; 6] = [
         ("flagged special", |folder| {
             add_token(folder, "<end>", json!({"special": true}));
             set_eos(folder, "<end>");
@@ -372,7 +373,7 @@ fn options_of_control_tokens_hold_in_conversations() {
         );
         let checkpoint = folder.open();
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
-        let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap().unwrap();
+        let template = ChatTemplate::from_checkpoint(&checkpoint).unwrap();
         let library =
             tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
         let say = |content: &str| {

@@ -336,7 +336,7 @@ fn hostile_model(dice: &mut Dice, json: &mut Value) {
                 .pick(&["BPE", "Unigram", "WordLevel", "WordPiece", "Python"])
                 .into()
         }
-        _ => *model = dice.pick(&[Value::Null, json!([]), json!({"type": "BPE"})]),
+        _ => *model = dice.pick(&[Value::Null, json!({}), json!({"type": "BPE"})]),
     }
 }
 
