@@ -193,6 +193,27 @@ fn long_texts_without_a_break_are_encoded() {
     }
 }
 
+/// What a GGUF names as an end is a control token, whatever kind its converter gave it.
+#[test]
+fn ends_of_a_gguf_are_control_tokens() {
+    for kind in [1, 3, 4] {
+        let (mut tokens, mut kinds, scores) = support::tiny::sentencepiece_tokens();
+        tokens[299] = "<end>".into();
+        kinds[299] = kind;
+        let file = support::gguf::GgufBuilder::default()
+            .string("tokenizer.ggml.model", "llama")
+            .strings("tokenizer.ggml.tokens", &tokens)
+            .i32s("tokenizer.ggml.token_type", &kinds)
+            .f32s("tokenizer.ggml.scores", &scores)
+            .u32("tokenizer.ggml.eos_token_id", 299);
+        let tokenizer = built(file);
+        assert!(tokenizer.is_special(299), "{kind}");
+        assert!(tokenizer.encode("a<end>", true).unwrap().contains(&299));
+        assert!(!tokenizer.encode("a<end>", false).unwrap().contains(&299));
+        assert_eq!(tokenizer.decode(&[299]), "");
+    }
+}
+
 #[test]
 fn control_tokens_are_recognised_when_asked() {
     let tokenizer = tiny();

@@ -3,21 +3,25 @@
 use crate::support::tiny;
 use crate::support::tokenizers::{Dice, added_names, sound, text};
 use proptest::prelude::*;
-use serde_json::Value;
-use skiplens::engine::text::{TextParts, Tokenizer, Vocabulary, read_tokenizer_json};
+use serde_json::{Value, json};
+use skiplens::engine::prompt::{Message, Role};
+use skiplens::engine::text::{ChatTemplate, TextParts, Tokenizer, Vocabulary, read_tokenizer_json};
 use std::sync::Arc;
 use tokenizers::{NormalizedString, Normalizer};
 
-fn ours(json: &Value) -> Tokenizer {
+fn parts(json: &Value, template: Option<&str>) -> TextParts {
     let tables = read_tokenizer_json(&json.to_string(), &[]).unwrap();
-    let parts = TextParts {
+    TextParts {
         vocabulary: Vocabulary::Json(Arc::new(tables)),
         bos_token: None,
         eos_token: None,
         add_bos: None,
-        chat_template: None,
-    };
-    Tokenizer::from_parts(&parts, usize::MAX).unwrap()
+        chat_template: template.map(str::to_owned),
+    }
+}
+
+fn ours(json: &Value) -> Tokenizer {
+    Tokenizer::from_parts(&parts(json, None), usize::MAX).unwrap()
 }
 
 fn library(json: &Value) -> tokenizers::Tokenizer {
@@ -81,6 +85,50 @@ proptest! {
             let found: Vec<String> = found.iter().map(|id| all.id_to_token(*id).unwrap()).collect();
             prop_assert_eq!(found, wanted, "{:?} {}", text, json);
         }
+    }
+}
+
+/// A file with the control tokens of a template, which are found in raw or in normalized text.
+fn for_chat(dice: &mut Dice) -> Value {
+    let steps = [
+        json!(null),
+        json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"}),
+        json!({"type": "Lowercase"}),
+        json!({"type": "NFKD"}),
+        json!({"type": "ByteLevel"}),
+    ];
+    let mut json = sound(dice);
+    json["normalizer"] = dice.pick(&steps);
+    json["added_tokens"] = ["<s>", "</s>", "<s", "[Inst]"]
+        .iter()
+        .zip(100..)
+        .map(|(content, id)| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": dice.coin(),
+                "rstrip": dice.coin(), "normalized": dice.coin(), "special": true})
+        })
+        .collect();
+    json
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever people write, and wherever control tokens are looked for, a conversation has those of the template.
+    #[test]
+    fn messages_add_no_control_tokens(seed: u64) {
+        const TEMPLATE: &str = "{% for m in messages %}<s>[Inst]{{ m.content }}</s>{% endfor %}";
+        let mut dice = Dice::new(seed);
+        let parts = parts(&for_chat(&mut dice), Some(TEMPLATE));
+        let tokenizer = Tokenizer::from_parts(&parts, usize::MAX).unwrap();
+        let template = ChatTemplate::from_parts(&parts).unwrap();
+        let control = |content: &str| -> Vec<u32> {
+            let message = Message { role: Role::User, content: content.to_owned() };
+            let ids = tokenizer.encode_chat(&template, &[message.clone(), message]).unwrap();
+            ids.into_iter().filter(|id| tokenizer.is_special(*id)).collect()
+        };
+        let names = ["<s>", "</s>", "<s", "[Inst]", "<", "/s>", "s>", "[Ins", "t]", "<S>", "[inst]", " "];
+        let hostile = text(&mut dice, &names.map(str::to_owned));
+        prop_assert_eq!(control(&hostile), control("."), "{:?}", hostile);
     }
 }
 

@@ -66,6 +66,8 @@ pub struct AddedTokens {
     /// Raw and normalized contents of all tokens, then of those that are not control tokens.
     finders: [Finder; 4],
     names: ControlNames,
+    /// The spellings of those that are looked for in normalized text.
+    normalized_names: ControlNames,
 }
 
 impl AddedTokens {
@@ -120,8 +122,14 @@ impl AddedTokens {
             .filter(|token| token.control)
             .map(|token| (token.content.clone(), token.id))
             .collect();
+        let raw = tokens.iter().filter(|token| token.control);
+        let normalized = raw.clone().filter(|token| token.normalized);
+        let normalized: Vec<String> = normalized
+            .map(|token| normalize(&token.content))
+            .collect::<Result<_>>()?;
         Ok(Self {
-            names: ControlNames::new(control.keys())?,
+            names: ControlNames::new(raw.map(|token| token.content.clone()).collect())?,
+            normalized_names: ControlNames::new(normalized)?,
             control,
             finders,
             tokens,
@@ -142,6 +150,16 @@ impl AddedTokens {
     /// and of every beginning or end of one that what stands around the text could complete.
     pub fn breaks(&self, text: &str) -> Vec<usize> {
         self.names.breaks(text)
+    }
+
+    /// The same in a normalized text, for those that are looked for there.
+    pub fn normalized_breaks(&self, text: &str) -> Vec<usize> {
+        self.normalized_names.breaks(text)
+    }
+
+    /// Whether a control token is looked for in normalized text.
+    pub fn any_normalized_control(&self) -> bool {
+        !self.normalized_names.forward.is_empty()
     }
 
     /// Call `each` with the parts of `text` in their order. With `control` off, control tokens are text like any other.
@@ -272,8 +290,8 @@ struct ControlNames {
 }
 
 impl ControlNames {
-    fn new<'a>(names: impl Iterator<Item = &'a String>) -> Result<Self> {
-        let names: Vec<String> = names.cloned().collect();
+    fn new(mut names: Vec<String>) -> Result<Self> {
+        names.retain(|name| !name.is_empty());
         let mut forward: Vec<Vec<char>> = names.iter().map(|n| n.chars().collect()).collect();
         let mut backward: Vec<Vec<char>> =
             names.iter().map(|n| n.chars().rev().collect()).collect();

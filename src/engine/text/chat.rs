@@ -26,7 +26,7 @@ impl Tokenizer {
     /// Break every control token's name in a message by a mark inside of it, also where only its beginning or its end
     /// is there and the template might supply the rest. Templates can trim and search such text as ever.
     fn disarm(&self, message: &Message, mark: char) -> Message {
-        let breaks = self.tables.added.breaks(&message.content);
+        let breaks = self.tables.breaks(&message.content);
         let mut content = String::with_capacity(message.content.len() + breaks.len());
         let mut done = 0;
         for at in breaks {

@@ -237,6 +237,40 @@ impl Tables {
         control.map(|token| (token.content.as_str(), token.id))
     }
 
+    /// Where a text from people is to be broken so that no control token comes of it, wherever it stands: places between
+    /// its characters, ascending.
+    pub(super) fn breaks(&self, text: &str) -> Vec<usize> {
+        let breaks = self.added.breaks(text);
+        let AnyEncoder::Words(words) = &self.encoder else {
+            return breaks;
+        };
+        if !self.added.any_normalized_control() {
+            return breaks;
+        }
+        // Other spellings can become a name when they are normalized: `<S>`, or `＜s＞`. Where those in sight do not
+        // account for all, every character is parted from the next.
+        let mut marks = breaks.clone();
+        let normalized = match words.is_slow() {
+            true => None,
+            false => guard::catch("normalizing this text", || {
+                words.normalize(text, &mut marks)
+            })
+            .ok(),
+        };
+        let broken = |text: &str| {
+            let names = self.added.normalized_breaks(text);
+            names.iter().all(|at| marks.binary_search(at).is_ok())
+        };
+        match normalized {
+            Some(normalized) if broken(&normalized) => breaks,
+            _ => text
+                .char_indices()
+                .map(|(at, _)| at)
+                .chain([text.len()])
+                .collect(),
+        }
+    }
+
     fn encode(
         &self,
         text: &str,

@@ -55,6 +55,11 @@ impl Encoder {
         self.model.id(text)
     }
 
+    /// The normalized form of a text, along with which `marks` move.
+    pub fn normalize(&self, text: &str, marks: &mut [usize]) -> Result<String> {
+        Ok(self.normalizer.normalize(text, marks)?.text)
+    }
+
     /// Encode a text in which no raw added token is left. `at_start` says whether the whole text begins with it.
     pub fn encode(
         &self,
