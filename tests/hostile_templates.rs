@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use skiplens::engine::prompt::{Message, Role};
-use skiplens::engine::text::{ChatTemplate, TextParts, Vocabulary};
+use skiplens::engine::text::{ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Vocabulary};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -78,7 +78,14 @@ proptest! {
             steps.concat()
         );
         let parts = TextParts {
-            vocabulary: Vocabulary::File("none".into()),
+            vocabulary: Vocabulary::Gguf(GgufVocabulary {
+                tokens: Vec::new(),
+                kinds: Vec::new(),
+                merging: TokenMerging::Scored {
+                    scores: Vec::new(),
+                    add_space_prefix: true,
+                },
+            }),
             bos_token: None,
             eos_token: None,
             add_bos: None,
