@@ -63,7 +63,10 @@ fn open_whole(path: &Path, dtype: Dtype) -> Result<(), String> {
                 assert_eq!(size, tensor.data.len() as u64);
             }
         }
-        drop(ChatTemplate::from_checkpoint(&checkpoint));
+        if let Some(template) = ChatTemplate::from_checkpoint(&checkpoint) {
+            // Whatever it says of an empty conversation, it comes back.
+            let _ = template.render(&[]);
+        }
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
         for text in [TEXT, &TEXT.repeat(40)] {
             for special in [false, true] {

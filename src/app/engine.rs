@@ -175,6 +175,9 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
             record.name_beside(&wrote)
         ));
     }
+    if let Some(fault) = &model.chat_template_fault {
+        state.say_wrong(format!("no chat with this model, only completion: {fault}"));
+    }
     state.previous = None;
     state.raced = None;
     state.model = Some(model);

@@ -309,7 +309,7 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
         .is_none_or(|model| model.has_chat_template);
     match state.mode {
         Mode::Chat if !template => {
-            state.say_wrong("this model has no chat template; answers may make little sense")
+            state.say_wrong("this model has no chat template that works; it can only complete text")
         }
         Mode::Chat => state.say("chat: the conversation goes through the model's template"),
         Mode::Completion => state.say("completion: the model continues the text as it stands"),

@@ -98,6 +98,8 @@ PERCENT = [
     "'%5s|%-5s|%05d' % (none, true, false)",
     "'%d' % 1e15",
     "'%ld' % 5",
+    "'%5%' % ()",
+    "'%.*f|%-*s|' % (1, 2.25, 4, 'a')",
 ]
 
 BRACES = [
@@ -123,6 +125,10 @@ BRACES = [
     "'{a}'.format_map({'a': 7})",
     "'{:.3}|{:.10}|{}'.format(1.0, 3.14159, 1.5)",
     "'{:>{w}.{p}f}'.format(2.71828, w=8, p=2)",
+    "'{:.0}|{:.1}|{:.2}|{:.5}|{:#.3g}'.format(1.5, 2.5, 123.4, 1e10, 1.0)",
+    "'{:,x}'.format(255)",
+    "'{!r:,}'.format(255)",
+    "'{:05}|{:<05}|{:=+6}|{:^05}'.format('a', 42, 42, 1.5)",
 ]
 
 METHODS = [
@@ -302,6 +308,7 @@ EXPRESSIONS = [
     "not true == false",
     "1 if x is defined else 2",
     "1e1000 ~ -1e1000 ~ [1e16, 1.5, 100.0]",
+    "[1401787770084084.25, 9007199254740993.0, 5e-324, 1.7976931348623157e308, 123456789012345680.0, 0.0001, 0.00001]",
     "loop",
     "s is defined and s|length > 3 and not (s == 'x')",
     "joiner is defined ~ cycler is defined ~ namespace is defined",
@@ -431,6 +438,7 @@ STRFTIME = [
 # Template, what skiplens makes of it, and why it differs. None stands for an error.
 DIFFERENCES = [
     ("{{ 9223372036854775807 + 1 }}", None, "integers have 64 bits; what does not fit is an error, never a wrong number"),
+    ("{{ (-8.0) ** 0.5 }}", None, "there are no complex numbers"),
     ("{{ 99999999999999999999 }}", None, "integers have 64 bits"),
     ("{{ '<p>a</p>'|striptags }}", None, "filters for HTML are left out: striptags, urlize, xmlattr"),
     ("{{ [1]|pprint }}", None, "pprint is left out: it is for debugging"),

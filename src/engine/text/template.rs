@@ -79,7 +79,11 @@ impl ChatTemplate {
     fn render_with(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let template = match &self.template {
             Ok(template) => template,
-            Err(fault) => return Err(Error::Template(fault.clone())),
+            Err(fault) => {
+                return Err(Error::Template(format!(
+                    "{fault}; plain completion works without it"
+                )));
+            }
         };
         let variables = Variables {
             messages,

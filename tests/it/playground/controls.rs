@@ -328,6 +328,20 @@ fn a_models_recommendations_yield_to_the_user() {
 }
 
 #[test]
+fn a_model_with_a_broken_chat_template_completes() {
+    let mut h = Harness::starting(100, 30, Default::default());
+    let mut model = super::support::model();
+    model.has_chat_template = false;
+    model.chat_template_fault = Some("m.gguf: line 1: unknown tag 'x'".into());
+    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
+        model,
+    )))));
+    assert_eq!(h.state.mode, Mode::Completion);
+    let notice = h.state.notice.as_ref().expect("a notice");
+    assert!(notice.wrong && notice.text.contains("unknown tag 'x'"));
+}
+
+#[test]
 fn the_mouse_can_be_left_to_the_terminal() {
     let mut h = Harness::ready(100, 30);
     h.press("f9");

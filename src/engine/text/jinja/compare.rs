@@ -106,16 +106,6 @@ fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     }
 }
 
-impl Value {
-    /// A number as a float.
-    pub fn as_float(&self) -> Option<f64> {
-        match *self {
-            Self::Float(number) => Some(number),
-            _ => self.as_int().map(|number| number as f64),
-        }
-    }
-}
-
 /// Sorts stably by a key of each value. Python's order need not be total, so the standard library's sorts, which may
 /// panic then, are of no use.
 pub fn sort<T: Clone>(

@@ -161,16 +161,17 @@ pub fn float(number: f64) -> String {
             _ => "-inf".into(),
         };
     }
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let shortest = format!("{number:e}");
+    let count = shortest.bytes().take_while(|b| *b != b'e');
+    let count = count.filter(u8::is_ascii_digit).count();
+    // Of the shortest texts, Python takes the one nearest to the number, and of two the even one.
+    let nearest = format!("{number:.*e}", count.saturating_sub(1));
+    let (digits, exponent) = nearest.split_once('e').unwrap_or((&nearest, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {
         exponent @ -4..16 => {
-            let text = number.to_string();
-            if exponent >= 0 && !text.contains('.') {
-                text + ".0"
-            } else {
-                text
-            }
+            let after_point = count as i32 - 1 - exponent;
+            format!("{number:.*}", after_point.max(0) as usize)
+                + if after_point > 0 { "" } else { ".0" }
         }
         exponent => {
             let sign = if exponent < 0 { '-' } else { '+' };

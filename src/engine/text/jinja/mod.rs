@@ -10,6 +10,7 @@ mod arithmetic;
 mod ast;
 mod checks;
 mod compare;
+mod containers;
 mod display;
 mod fault;
 mod filters;

@@ -78,6 +78,7 @@ pub fn write(format: &str, time: &DateTime, out: &mut Text) -> Result<()> {
             None if whole == "%f" => {
                 out.push(&format!("{:06}", time.subsec_nanosecond() / 1000))?
             }
+            None if flags.upper => pad(&whole.to_uppercase(), flags, out)?,
             None => pad(whole, flags, out)?,
         }
     }

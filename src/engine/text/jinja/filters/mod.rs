@@ -1,6 +1,7 @@
 //! Filters: those of Jinja that chat templates can have a use for.
 
 mod number;
+mod order;
 mod pick;
 mod sequence;
 mod text;
@@ -40,6 +41,7 @@ fn find(name: &str) -> Option<Filter> {
     [
         FILTERS,
         number::FILTERS,
+        order::FILTERS,
         pick::FILTERS,
         sequence::FILTERS,
         text::FILTERS,

@@ -137,8 +137,9 @@ fn round(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Valu
         (Some("common"), Some(whole)) if precision >= 0 => Ok(Value::Int(whole)),
         (Some("common"), Some(whole)) => Ok(Value::Int(round_whole(whole, precision)?)),
         (Some("common"), None) => Ok(Value::Float(round_float(number, precision))),
-        (Some("ceil"), _) => Ok(Value::Float((number * scale).ceil() / scale)),
-        (Some("floor"), _) => Ok(Value::Float((number * scale).floor() / scale)),
+        // Python rounds to an integer, which knows no negative zero.
+        (Some("ceil"), _) => Ok(Value::Float(((number * scale).ceil() + 0.0) / scale)),
+        (Some("floor"), _) => Ok(Value::Float(((number * scale).floor() + 0.0) / scale)),
         _ => fail!("the method of round is common, ceil or floor"),
     }
 }

@@ -3,3 +3,4 @@
 pub mod braces;
 pub mod number;
 pub mod percent;
+mod spec;

@@ -51,7 +51,8 @@ pub fn integer(number: i64, kind: char, alternate: bool) -> Digits {
     }
 }
 
-/// A float in the form of `kind`: `e`, `f`, `g`, `%` or their capitals.
+/// A float in the form of `kind`: `e`, `f`, `g` or their capitals, or `r`, which is `g` with a digit after the point in
+/// any case.
 pub fn float(number: f64, kind: char, precision: Option<usize>, alternate: bool) -> Result<Digits> {
     let precision = precision.unwrap_or(6);
     if precision > MAX_PRECISION {
@@ -65,7 +66,11 @@ pub fn float(number: f64, kind: char, precision: Option<usize>, alternate: bool)
     } else {
         match kind.to_ascii_lowercase() {
             'e' => exponential(size, precision, alternate),
-            'g' => general(size, precision, alternate),
+            'g' => general(size, precision, alternate, 0),
+            'r' => match general(size, precision, alternate, 1) {
+                digits if digits.contains(['.', 'e']) => digits,
+                digits => digits + ".0",
+            },
             _ => fixed(size, precision, alternate),
         }
     };
@@ -97,13 +102,13 @@ fn with_exponent(digits: &str, exponent: i32) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// Whichever is shorter, with so many digits in all.
-fn general(size: f64, precision: usize, alternate: bool) -> String {
+/// Whichever is shorter, with so many digits in all, of which so many have to stand after the point.
+fn general(size: f64, precision: usize, alternate: bool, after_point: i64) -> String {
     let precision = precision.max(1);
     let text = format!("{size:.*e}", precision - 1);
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let is_fixed = exponent >= -4 && i64::from(exponent) < precision as i64;
+    let is_fixed = exponent >= -4 && i64::from(exponent) < precision as i64 - after_point;
     let mut digits = if is_fixed {
         let after = (precision as i64 - 1 - i64::from(exponent)).max(0) as usize;
         format!("{size:.after$}")

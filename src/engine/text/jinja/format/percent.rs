@@ -75,6 +75,10 @@ fn conversion<'f>(
     values: &mut Values,
     out: &mut Text,
 ) -> Result<&'f str> {
+    if let Some(rest) = format.strip_prefix('%') {
+        out.push("%")?;
+        return Ok(rest);
+    }
     let mut rest = format;
     let mut looked_up = None;
     if let Some(after) = rest.strip_prefix('(') {
@@ -132,10 +136,6 @@ fn conversion<'f>(
         return fail!("a format ends in the middle of a conversion");
     };
     rest = &rest[kind.len_utf8()..];
-    if kind == '%' {
-        out.push("%")?;
-        return Ok(rest);
-    }
     let value = match looked_up {
         Some(value) => value,
         None => values.next()?,

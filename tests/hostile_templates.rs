@@ -1,0 +1,104 @@
+//! Chat templates that grow whatever they touch: an error or a text, never much memory.
+
+use proptest::prelude::*;
+use skiplens::engine::prompt::{Message, Role};
+use skiplens::engine::text::{ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Vocabulary};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Bytes in use, and the most there were.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts what is allocated.
+struct Watched;
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(live, Relaxed);
+        // SAFETY: the caller keeps the promises that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: `alloc` got this block from the system's allocator, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+/// A template may hold 64 MB of values at a time. While a value is made, its parts are there too, and a container takes
+/// up to twice what it holds.
+const MAX_MEMORY: usize = 256 << 20;
+
+/// The longest text for a short conversation.
+const MAX_TEXT: usize = 2 << 20;
+
+/// One thing that makes a text `ns.s` or a list `ns.l` larger.
+fn growth() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "{% set ns.s = ns.s ~ ns.s %}",
+        "{% set ns.s = ns.s * 9 %}",
+        "{% set ns.s = ns.s|replace('a', ns.s) %}",
+        "{% set ns.s = ns.s|indent(100, true)|wordwrap(5) %}",
+        "{% set ns.s = '%s%s' % (ns.s, ns.s) %}",
+        "{% set ns.s = ns.l|join(ns.s) %}",
+        "{% set ns.s = ns.l|tojson(indent=9) %}",
+        "{% set ns.s = ns.s|upper|title|urlencode %}",
+        "{% set ns.s %}{{ ns.s }}{{ ns.l }}{% endset %}",
+        "{% set ns.l = ns.l + ns.l %}",
+        "{% set ns.l = [ns.l, ns.s] %}",
+        "{% set ns.l = ns.s|list %}",
+        "{% set ns.l = ns.s.split('a') + ns.s.splitlines() %}",
+        "{% set ns.l = ns.l|batch(1, ns.s)|list|sort|list %}",
+        "{% set ns.l = ns.l|slice(9, ns.l)|map('string')|unique|list %}",
+        "{% set ns.l = range(90000)|list %}",
+        "{% for x in ns.l if x != 1 %}{{ loop.length }}{{ x }}{% endfor %}",
+        "{{ f(ns.s, *ns.l) }}",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn memory_stays_within_bounds(
+        steps in prop::collection::vec(growth(), 1..5),
+        rounds in 1usize..50,
+    ) {
+        let source = format!(
+            "{{% macro f(x) %}}{{{{ x }}}}{{{{ varargs }}}}{{% endmacro %}}\
+             {{% set ns = namespace(s='ab', l=[1, 'a']) %}}\
+             {{% for i in range({rounds}) %}}{}{{% endfor %}}",
+            steps.concat()
+        );
+        let parts = TextParts {
+            vocabulary: Vocabulary::Gguf(GgufVocabulary {
+                tokens: Vec::new(),
+                kinds: Vec::new(),
+                merging: TokenMerging::Scored {
+                    scores: Vec::new(),
+                    add_space_prefix: true,
+                },
+            }),
+            bos_token: None,
+            eos_token: None,
+            add_bos: None,
+            chat_template: Some(source),
+        };
+        let conversation = [Message { role: Role::User, content: "Hi".into() }];
+        PEAK.store(LIVE.load(Relaxed), Relaxed);
+        let before = LIVE.load(Relaxed);
+        let template = ChatTemplate::from_parts(&parts).unwrap();
+        if let Ok(text) = template.render(&conversation) {
+            prop_assert!(text.len() <= MAX_TEXT);
+        }
+        let used = PEAK.load(Relaxed) - before;
+        prop_assert!(used <= MAX_MEMORY, "{} bytes of memory", used);
+    }
+}
