@@ -6,32 +6,32 @@ mod support;
 use divan::{Bencher, black_box};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use skiplens::app::{Msg, Options, State, Turn, update};
+use skiplens::app::{App, Msg, Options, Turn, update};
 use skiplens::engine::decode::{Settings, Stats, StopReason};
 use skiplens::engine::worker::{Event, Lane, RunEvent, RunId};
-use skiplens::ui::Screen;
+use skiplens::ui::Renderer;
 use support::{answer, key, loaded, round};
 
 fn main() {
     divan::main();
 }
 
-/// A state with an answer of `tokens` tokens under way.
-fn state(tokens: usize) -> State {
-    let mut state = State::new(Options::default()).expect("options");
-    update(&mut state, Msg::Engine(loaded()));
-    state.prompt.set("Why is the sky blue?");
-    update(&mut state, Msg::Key(key("enter")));
+/// An app with an answer of `tokens` tokens under way.
+fn app(tokens: usize) -> App {
+    let mut app = App::new(Options::default()).expect("options");
+    update(&mut app, Msg::Engine(loaded()));
+    app.state_mut().prompt.set("Why is the sky blue?");
+    update(&mut app, Msg::Key(key("enter")));
     let words = answer();
-    while state.turns.last().map_or(0, Turn::len) < tokens {
-        grow(&mut state, &words);
+    while app.state().turns.last().map_or(0, Turn::len) < tokens {
+        grow(&mut app, &words);
     }
-    state
+    app
 }
 
 /// One round more.
-fn grow(state: &mut State, words: &[String]) {
-    let index = state.turns.last().map_or(0, |turn| turn.rounds.len());
+fn grow(app: &mut App, words: &[String]) {
+    let index = app.state().turns.last().map_or(0, |turn| turn.rounds.len());
     let round = round(
         index,
         index * 3 % (words.len() - 9),
@@ -39,7 +39,7 @@ fn grow(state: &mut State, words: &[String]) {
         words,
     );
     update(
-        state,
+        app,
         Msg::Engine(Event::Run(RunId(0), RunEvent::Round(Box::new(round)))),
     );
 }
@@ -49,16 +49,16 @@ const TOKENS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 /// A frame after each round of a running answer.
 #[divan::bench(args = TOKENS)]
 fn frame_while_writing(bencher: Bencher, tokens: usize) {
-    let (mut state, words) = (state(tokens), answer());
-    let mut screen = Screen::default();
+    let (mut app, words) = (app(tokens), answer());
+    let mut renderer = Renderer::default();
     let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
     terminal
-        .draw(|frame| drop(screen.draw(&state, frame)))
+        .draw(|frame| drop(renderer.draw(&app, frame)))
         .expect("a frame");
     bencher.bench_local(|| {
-        grow(&mut state, &words);
+        grow(&mut app, &words);
         terminal
-            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .draw(|frame| drop(black_box(renderer.draw(&app, frame))))
             .expect("a frame");
     });
 }
@@ -66,9 +66,9 @@ fn frame_while_writing(bencher: Bencher, tokens: usize) {
 /// A frame after each round of a race.
 #[divan::bench(args = [100, 1_000, 10_000])]
 fn frame_of_a_race(bencher: Bencher, tokens: usize) {
-    let (mut state, words) = (state(1), answer());
+    let (mut app, words) = (app(1), answer());
     update(
-        &mut state,
+        &mut app,
         Msg::Engine(Event::Run(
             RunId(0),
             RunEvent::Finished {
@@ -77,8 +77,8 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
             },
         )),
     );
-    update(&mut state, Msg::Key(key("f7")));
-    let grow = move |state: &mut State, index: usize| {
+    update(&mut app, Msg::Key(key("f7")));
+    let grow = move |app: &mut App, index: usize| {
         let round = round(
             index,
             index * 3 % (words.len() - 9),
@@ -87,7 +87,7 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
         );
         for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
             update(
-                state,
+                app,
                 Msg::Engine(Event::Run(
                     RunId(1),
                     RunEvent::Race {
@@ -98,15 +98,15 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
             );
         }
     };
-    (0..tokens / 3).for_each(|index| grow(&mut state, index));
-    let mut screen = Screen::default();
+    (0..tokens / 3).for_each(|index| grow(&mut app, index));
+    let mut renderer = Renderer::default();
     let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
     let mut index = tokens / 3;
     bencher.bench_local(|| {
-        grow(&mut state, index);
+        grow(&mut app, index);
         index += 1;
         terminal
-            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .draw(|frame| drop(black_box(renderer.draw(&app, frame))))
             .expect("a frame");
     });
 }
@@ -114,15 +114,15 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
 /// A frame while scrolling through the middle.
 #[divan::bench(args = TOKENS)]
 fn frame_while_scrolling(bencher: Bencher, tokens: usize) {
-    let mut state = state(tokens);
-    let mut screen = Screen::default();
+    let mut app = app(tokens);
+    let mut renderer = Renderer::default();
     let mut terminal = Terminal::new(TestBackend::new(160, 50)).expect("a terminal");
     let mut top = 0;
     bencher.bench_local(|| {
         top = (top + 1) % (tokens / 20).max(1);
-        state.view.top = Some(top);
+        app.state_mut().view.top = Some(top);
         terminal
-            .draw(|frame| drop(black_box(screen.draw(&state, frame))))
+            .draw(|frame| drop(black_box(renderer.draw(&app, frame))))
             .expect("a frame");
     });
 }

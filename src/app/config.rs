@@ -2,8 +2,8 @@
 
 mod edit;
 
-use super::keymap::Overrides;
-use super::look::ThemeName;
+use super::appearance::ThemeName;
+use super::input::Overrides;
 use crate::engine::decode::Settings;
 use crate::transcript::Detail;
 use serde::{Deserialize, Serialize};

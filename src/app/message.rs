@@ -1,6 +1,8 @@
 //! What comes into the state and what goes out of it.
 
-use super::{Action, ConfigChange, Listed, Preset, Regions};
+use super::config::{ConfigChange, Preset};
+use super::input::Action;
+use super::state::{Listed, Regions};
 use crate::engine::worker::{Command, Event};
 use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -16,7 +18,7 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// A bracketed paste.
     Paste(String),
-    /// The terminal has another size; the next frame is laid out anew.
+    /// The terminal was resized; the next frame is laid out anew.
     Resize,
     Engine(Event),
     /// The engine's thread is gone.
@@ -29,29 +31,29 @@ pub enum Msg {
     Action(Action),
     /// The text that came back from `$EDITOR`.
     Edited(String),
-    /// A kept session, to go on with.
+    /// A saved session, to resume.
     SessionLoaded(Arc<Session>),
-    /// A kept session, to be played.
+    /// A saved session, to replay.
     ReplayLoaded(Arc<Session>),
-    /// Sessions found so far for the search of that number; `done` when there are no more.
+    /// Sessions found so far by the search of that id; `done` when there are no more.
     Sessions {
-        ask: u64,
+        search_id: u64,
         listed: Vec<Listed>,
         done: bool,
     },
     SessionRenamed,
-    /// A session is in the trash; `own` if it was the one being kept.
+    /// A session was moved to the trash; `own` if it was the one being recorded.
     SessionDeleted {
         id: String,
         own: bool,
     },
-    /// A session is back from the trash.
+    /// A session was restored from the trash.
     SessionRestored(String),
     /// The presets of the settings file, those of other instances among them.
     Presets(BTreeMap<String, Preset>),
-    /// An effect is done or went wrong; say so.
-    Done(String),
-    Wrong(String),
+    /// What an effect did, or why it failed.
+    EffectDone(String),
+    EffectFailed(String),
 }
 
 /// Something for the driver to do.
@@ -66,29 +68,29 @@ pub enum Effect {
     Mouse(bool),
     /// Change the settings file, and nothing else in it.
     ChangeConfig(ConfigChange),
-    /// What is said from now on is another session.
+    /// Start a new session: what follows belongs to it.
     BeginSession,
-    /// Note in the journal what the user set while nothing was being written.
+    /// Record in the journal what the user set between two answers.
     Record(Entry),
     /// Save the session under a name or a path.
     SaveSession(String),
-    /// Take up the session of that name or path; `last` is the newest.
+    /// Resume the session of that name or path; `last` is the newest.
     LoadSession(String),
-    /// Fetch the session of that name or path to play it.
+    /// Read the session of that name or path to replay it.
     ReplaySession(String),
-    /// Search the sessions; the answers carry the number of the question.
+    /// Search the sessions; the results carry the id of the search.
     ListSessions {
-        ask: u64,
+        search_id: u64,
         search: String,
     },
     RenameSession {
         path: PathBuf,
         title: String,
     },
-    /// Move the session of that id to the trash, or take it back from there.
+    /// Move the session of that id to the trash, or restore it.
     DeleteSession(String),
     RestoreSession(String),
-    /// Save a picture of the screen.
+    /// Save a screenshot.
     Picture(Option<String>),
     Suspend,
     Quit,

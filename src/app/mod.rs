@@ -1,52 +1,28 @@
-//! The state of the screen and how it changes. Pure: no IO, no clock, no randomness; [`update`] takes a message and
-//! gives back what the driver is to do.
+//! The app: what is on screen, and how it changes. Pure: no IO, no clock, no randomness. [`update`] takes a message and
+//! returns what the driver is to do.
+//!
+//! Each module uses only those above it in this list: `appearance`, `controls`, `input`, `config`, `state`, `message`,
+//! `available`, `update`, `hints`.
 
-pub mod action;
-pub mod browser;
-pub mod commands;
+mod appearance;
+pub mod available;
 mod config;
-pub mod control;
-mod editor;
-mod engine;
+pub mod controls;
 pub mod hints;
-mod key;
-pub mod keymap;
-mod loading;
-mod look;
+pub mod input;
 mod message;
-mod mouse;
-mod overlay;
-mod panel;
-pub mod picker;
-pub mod player;
-pub mod race;
-pub mod range;
-mod recall;
-mod regions;
-mod relevance;
-mod state;
-mod talk;
-pub mod turn;
-mod update;
-mod value;
-mod walk;
-pub mod what_if;
-mod withdrawn;
+pub mod state;
+pub mod update;
 
-pub use action::{Action, Browse, Pane, Play};
-pub use browser::{Browser, Listed};
+pub use appearance::{Appearance, ColorDepth, ThemeName};
 pub use config::{Config, ConfigChange, Preset};
-pub use control::Control;
-pub use editor::Editor;
-pub use key::Key;
-pub use loading::Offer;
-pub use look::{ColorDepth, Look, ThemeName};
+pub use controls::Control;
+pub use input::action::Pane;
+pub use input::{Action, Context, Key, KeyMap};
 pub use message::{Effect, Msg};
-pub use player::Player;
-pub use race::Race;
-pub use regions::{Regions, Target, Viewport};
-pub use state::{ControlsPanel, ModelChoice, Notice, Options, Overlay, Phase, Run, State, View};
-pub use turn::{Mode, TokenRef, Turn};
+pub use state::{
+    App, ControlsPanel, Display, Editor, Lens, Listed, Mode, ModelChoice, Notice, Offer, Options,
+    Overlay, Phase, Player, Race, Regions, ReplayScreen, Retracted, Run, SessionList, Shared,
+    State, Target, TokenRef, Turn, View, Viewport, WhatIf,
+};
 pub use update::update;
-pub use what_if::{Lens, WhatIf};
-pub use withdrawn::Withdrawn;

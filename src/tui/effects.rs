@@ -36,10 +36,9 @@ impl Driver {
             }
             Effect::SaveSession(name) => {
                 let saved = self.recorder()?.map(|recorder| recorder.save(&name));
-                self.answer(
-                    told(saved)
-                        .map(|path| path.map(|p| Msg::Done(format!("saved as {}", p.display())))),
-                )?;
+                self.answer(told(saved).map(|path| {
+                    path.map(|p| Msg::EffectDone(format!("saved as {}", p.display())))
+                }))?;
             }
             Effect::LoadSession(name) => {
                 let loaded = self.recorder()?.map(|recorder| recorder.resume(&name));
@@ -53,7 +52,7 @@ impl Driver {
                     told(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))),
                 )?;
             }
-            Effect::ListSessions { ask, search } => self.list(ask, search)?,
+            Effect::ListSessions { search_id, search } => self.list(search_id, search)?,
             Effect::RenameSession { path, title } => {
                 let renamed = self
                     .recorder()?
@@ -78,14 +77,14 @@ impl Driver {
     }
 
     /// Begin to list the sessions; the answers come later, as messages.
-    fn list(&mut self, ask: u64, search: String) -> Result<()> {
+    fn list(&mut self, search_id: u64, search: String) -> Result<()> {
         match self
             .recorder()?
             .map(|recorder| (recorder.store().clone(), recorder.path().to_owned()))
         {
-            Some((store, own)) => self.session_search.search(store, own, ask, search),
+            Some((store, own)) => self.session_search.search(store, own, search_id, search),
             None => self.take(Msg::Sessions {
-                ask,
+                search_id,
                 listed: Vec::new(),
                 done: true,
             })?,
@@ -97,13 +96,13 @@ impl Driver {
     fn picture(&mut self, name: Option<String>) -> Result<()> {
         let size = self.terminal.size()?;
         let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
-        let drawn = copy.draw(|frame| drop(self.screen.draw(&self.state, frame)))?;
-        let svg = picture(drawn.buffer, self.state.look).svg();
+        let drawn = copy.draw(|frame| drop(self.renderer.draw(&self.app, frame)))?;
+        let svg = picture(drawn.buffer, self.app.shared.appearance).svg();
         let path = picture_path(name.as_deref());
         let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
         self.answer(
             saved
-                .map(|()| Some(Msg::Done(format!("saved as {}", path.display()))))
+                .map(|()| Some(Msg::EffectDone(format!("saved as {}", path.display()))))
                 .map_err(Into::into),
         )
     }
@@ -111,7 +110,7 @@ impl Driver {
     /// What keeps sessions; where nothing does, the user is told.
     fn recorder(&mut self) -> Result<Option<&mut Recorder>> {
         if self.recorder.is_none() {
-            self.take(Msg::Wrong(
+            self.take(Msg::EffectFailed(
                 "sessions cannot be kept here; set SKIPLENS_DATA_DIR to a folder".into(),
             ))?;
         }
@@ -123,7 +122,7 @@ impl Driver {
         match result {
             Ok(Some(msg)) => self.take(msg),
             Ok(None) => Ok(()),
-            Err(error) => self.take(Msg::Wrong(format!("{error:#}"))),
+            Err(error) => self.take(Msg::EffectFailed(format!("{error:#}"))),
         }
     }
 
@@ -140,7 +139,9 @@ impl Driver {
 
     #[cfg(not(unix))]
     pub(super) fn suspend(&mut self) -> Result<()> {
-        self.take(Msg::Wrong("this system cannot suspend a program".into()))
+        self.take(Msg::EffectFailed(
+            "this system cannot suspend a program".into(),
+        ))
     }
 
     fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {

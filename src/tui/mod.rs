@@ -8,10 +8,10 @@ mod signals;
 mod start;
 mod terminal;
 
-use crate::app::{Msg, Options, State, update};
+use crate::app::{App, Msg, Options, update};
 use crate::engine::worker::{Command, CommandSender, Event};
 use crate::transcript::{Recorder, Session};
-use crate::ui::Screen;
+use crate::ui::Renderer;
 use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
@@ -59,17 +59,19 @@ pub async fn run(
     if let (Some(name), Ok(recorder)) = (&resume, &mut recorder) {
         options.session = Some(recorder.resume(name)?.into());
     }
-    let state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
-    let mut driver = Driver::new(state, Some(commands), Some(events))?;
+    let app = App::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
+    let mut driver = Driver::new(app, Some(commands), Some(events))?;
     match recorder {
         Ok(recorder) => {
             session_search::sweep(recorder.store().clone());
             driver.recorder = Some(recorder);
         }
-        Err(fault) => driver.take(Msg::Wrong(format!("this session is not kept: {fault}")))?,
+        Err(fault) => driver.take(Msg::EffectFailed(format!(
+            "this session is not saved: {fault}"
+        )))?,
     }
     driver.draw()?;
-    let request = driver.state.request.clone();
+    let request = driver.app.chat.request.clone();
     driver.send(Command::Load(request));
     let result = driver.serve().await;
     driver.send(Command::Shutdown);
@@ -84,17 +86,17 @@ pub async fn run(
 /// # Errors
 /// As [`run`].
 pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<End> {
-    let mut state = State::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
-    state.play_alone(session.into(), speed, from);
-    let mut driver = Driver::new(state, None, None)?;
+    let mut app = App::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
+    app.replay_alone(session.into(), speed, from);
+    let mut driver = Driver::new(app, None, None)?;
     driver.draw()?;
     driver.serve().await
 }
 
 /// Everything with an effect on the world.
 struct Driver {
-    state: State,
-    screen: Screen,
+    app: App,
+    renderer: Renderer,
     terminal: Terminal,
     /// None while the terminal is lent: keys are for somebody else then.
     input: Option<EventStream>,
@@ -118,15 +120,15 @@ struct Driver {
 impl Driver {
     /// Takes the terminal over.
     fn new(
-        state: State,
+        app: App,
         commands: Option<CommandSender>,
         events: Option<UnboundedReceiver<Event>>,
     ) -> Result<Self> {
-        let terminal = Terminal::enter(state.config.mouse)?;
+        let terminal = Terminal::enter(app.shared.config.mouse)?;
         let (answers, found) = unbounded_channel();
         Ok(Self {
-            state,
-            screen: Screen::default(),
+            app,
+            renderer: Renderer::default(),
             terminal,
             input: Some(EventStream::new()),
             commands,
@@ -147,8 +149,8 @@ impl Driver {
         let mut signals = Signals::new()?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !self.state.quit {
-            let (animated, changed, due) = (self.state.animated(), self.changed, self.due());
+        while !self.app.shared.quit {
+            let (animated, changed, due) = (self.app.animated(), self.changed, self.due());
             let msg = tokio::select! {
                 biased;
                 request = signals.next() => match request {
@@ -183,7 +185,7 @@ impl Driver {
             };
             if let Some(msg) = msg {
                 // However long nothing happened: what comes now comes now.
-                update(&mut self.state, Msg::Tick(self.start.elapsed()));
+                update(&mut self.app, Msg::Tick(self.start.elapsed()));
                 self.take(msg)?;
             }
             self.drain()?;
@@ -203,7 +205,7 @@ impl Driver {
 
     /// When something happens by itself, at most once a frame.
     fn due(&self) -> Option<Instant> {
-        let due = self.start + self.state.now + self.state.due_in()?;
+        let due = self.start + self.app.shared.now + self.app.due_in()?;
         Some(due.max(self.last_frame + FRAME))
     }
 
@@ -225,7 +227,7 @@ impl Driver {
             self.draw()?;
         }
         self.next_frame = Instant::now()
-            + if self.state.animated() {
+            + if self.app.animated() {
                 BUSY_FRAME
             } else {
                 FRAME
@@ -246,7 +248,7 @@ impl Driver {
                 .map_or(Ok(()), |recorder| recorder.event(event));
             self.warn_of_journal(noted);
         }
-        for effect in update(&mut self.state, msg) {
+        for effect in update(&mut self.app, msg) {
             self.carry_out(effect)?;
         }
         Ok(())
@@ -255,13 +257,13 @@ impl Driver {
     fn draw(&mut self) -> Result<()> {
         let regions = self
             .terminal
-            .draw(|frame| self.screen.draw(&self.state, frame))?;
-        let viewports = |state: &State| (state.regions.text, state.regions.details);
-        let before = viewports(&self.state);
-        update(&mut self.state, Msg::Drawn(regions));
+            .draw(|frame| self.renderer.draw(&self.app, frame))?;
+        let viewports = |app: &App| (app.shared.regions.text, app.shared.regions.details);
+        let before = viewports(&self.app);
+        update(&mut self.app, Msg::Drawn(regions));
         self.last_frame = Instant::now();
         // Whether keys that scroll are named depends on what the frame had room for.
-        self.changed = viewports(&self.state) != before;
+        self.changed = viewports(&self.app) != before;
         Ok(())
     }
 
@@ -269,8 +271,8 @@ impl Driver {
     fn warn_of_journal(&mut self, noted: crate::transcript::Result<()>) {
         if let Err(fault) = noted {
             update(
-                &mut self.state,
-                Msg::Wrong(format!(
+                &mut self.app,
+                Msg::EffectFailed(format!(
                     "the session could not be written: {}",
                     fault.reason()
                 )),

@@ -30,21 +30,21 @@ impl SessionSearch {
         }
     }
 
-    /// Look for sessions that hold `search`; `own` is the file of the one being kept.
-    pub fn search(&self, store: Store, own: PathBuf, ask: u64, search: String) {
-        self.newest.store(ask, Ordering::Relaxed);
+    /// Appearance for sessions that hold `search`; `own` is the file of the one being kept.
+    pub fn search(&self, store: Store, own: PathBuf, search_id: u64, search: String) {
+        self.newest.store(search_id, Ordering::Relaxed);
         let (answers, newest) = (self.answers.clone(), self.newest.clone());
         std::thread::spawn(move || {
-            let outdated = || newest.load(Ordering::Relaxed) != ask;
+            let outdated = || newest.load(Ordering::Relaxed) != search_id;
             let tell = |listed: &[Listed], done| {
                 drop(answers.send(Msg::Sessions {
-                    ask,
+                    search_id,
                     listed: listed.to_vec(),
                     done,
                 }));
             };
             if let Err(fault) = find(&store, &own, &search, &outdated, &tell) {
-                drop(answers.send(Msg::Wrong(format!(
+                drop(answers.send(Msg::EffectFailed(format!(
                     "the sessions cannot be listed: {fault}"
                 ))));
                 tell(&[], true);

@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{End, config_file, play, run};
-use crate::app::{Look, ModelChoice, Options};
+use crate::app::{Appearance, ModelChoice, Options};
 use crate::cli::args::DecodingArgs;
 use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
@@ -37,13 +37,13 @@ pub fn start(
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
         // Neither a model's recommendations nor a resumed session move them.
-        touched: decoding
+        user_set: decoding
             .given()
             .into_iter()
             .map(|(control, _)| control)
             .collect(),
         config: config_file::load()?,
-        look: Look::from_env(|name| std::env::var(name).ok()),
+        appearance: Appearance::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
     let worker = worker::spawn()?;
@@ -58,10 +58,10 @@ pub fn start(
 /// As [`start`].
 pub fn replay(session: Session, speed: f64, from: usize) -> Result<ExitCode> {
     need_terminal("a replay on the screen needs a terminal; without --screen it is plain text")?;
-    let look = Look::from_env(|name| std::env::var(name).ok());
+    let appearance = Appearance::from_env(|name| std::env::var(name).ok());
     let options = Options {
         config: config_file::load()?,
-        look,
+        appearance,
         ..Options::default()
     };
     Ok(status(

@@ -3,8 +3,9 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{bar, row};
-use crate::app::hints::can;
-use crate::app::{Action, Turn};
+use crate::app::Turn;
+use crate::app::available::is_available;
+use crate::app::input::action::ChatAction;
 use crate::engine::decode::{Controller, Round, Settings, Stats};
 use ratatui::layout::Rect;
 
@@ -152,14 +153,11 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 fn speed_up(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     let state = canvas.state;
     let Some(raced) = &state.raced else {
-        let key = state.keys.key_of(state.context(), &Action::Race);
-        match key.filter(|_| can(state, &Action::Race)) {
+        let key = canvas.app.key_now(ChatAction::Race);
+        match key.filter(|_| is_available(canvas.app, &ChatAction::Race.into())) {
             Some(key) => canvas.put_all(
                 row,
-                &[
-                    (&key.to_string(), Role::Key),
-                    (" compares with plain", Role::Dim),
-                ],
+                &[(&key, Role::Key), (" compares with plain", Role::Dim)],
             ),
             None => canvas.put_all(row, &[("no race with plain yet", Role::Dim)]),
         };
@@ -168,7 +166,7 @@ fn speed_up(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);
     let force = match raced.settings.controller {
         Controller::Fixed => pair(&raced.settings),
-        _ => "autopilot".into(),
+        _ => "controller".into(),
     };
     let parts = [
         ("race ", Role::Dim),

@@ -2,7 +2,7 @@
 
 use super::markdown::Document;
 use super::wrap::{Flow, Place, Source, wrap};
-use crate::app::{Race, State, Turn};
+use crate::app::{App, Race, Turn};
 use crate::engine::worker::RunId;
 use std::collections::HashMap;
 
@@ -124,7 +124,8 @@ impl TurnLines {
 
 impl Cache {
     /// Bring the lines of every turn up to date.
-    pub fn update(&mut self, state: &State, key: Key, arrow: &str) {
+    pub fn update(&mut self, app: &App, key: Key, arrow: &str) {
+        let state = app.state();
         if self.key != key {
             self.key = key;
             self.turns.clear();
@@ -136,7 +137,7 @@ impl Cache {
         for (index, turn) in state.turns.iter().enumerate() {
             let lines = self.turns.entry(turn.id).or_default();
             lines.prompt.grow(&Flow::prompt(turn), key.width);
-            if state.shows_markdown(turn) {
+            if app.shows_markdown(turn) {
                 let (document, starts) = lines.markdown.get_or_insert_with(|| {
                     (Document::of(index, turn, key.width), Starts::default())
                 });

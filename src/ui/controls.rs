@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
-use crate::app::range::Kind;
+use crate::app::controls::Kind;
 use crate::app::{Control, Pane, Target, Viewport};
 use ratatui::layout::Rect;
 

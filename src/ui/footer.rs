@@ -3,8 +3,8 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
-use crate::app::commands::fitting;
 use crate::app::hints::{Hint, hints};
+use crate::app::update::matching;
 use crate::app::{Pane, Phase, State, Target};
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
@@ -27,12 +27,15 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         width: area.width.saturating_sub(2),
         ..area
     };
-    let state = canvas.state;
     if command(canvas, rows) {
         return;
     }
     let row = say(canvas, &mut rows);
-    let right = if state.config.mouse { "" } else { "mouse off" };
+    let right = if canvas.app.shared.config.mouse {
+        ""
+    } else {
+        "mouse off"
+    };
     canvas.put_right(row, right, Role::Dim);
     draw_hints(
         canvas,
@@ -46,8 +49,8 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 /// What the command that is being written does, or which ones it may become; whether it is one.
 fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
     let state = canvas.state;
-    let here = state.overlay.is_none() && state.replay.is_none() && state.focus == Pane::Prompt;
-    let fitting: Vec<_> = fitting(state.prompt.text()).filter(|_| here).collect();
+    let here = state.overlay.is_none() && state.live && state.focus == Pane::Prompt;
+    let fitting: Vec<_> = matching(state.prompt.text()).filter(|_| here).collect();
     let whole: u16 = fitting
         .iter()
         .map(|(usage, what)| usage.cells() + what.cells() + 3)
@@ -76,7 +79,7 @@ fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
 /// What just happened; else, as long as that is so, that there is no model.
 fn said(state: &State) -> Option<(String, Role)> {
     if let Some(notice) = &state.notice {
-        let role = if notice.wrong {
+        let role = if notice.is_error {
             Role::Wrong
         } else {
             Role::Accent
@@ -120,7 +123,7 @@ fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
 
 fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
     let mut x = row.x;
-    for hint in hints(canvas.state) {
+    for hint in hints(canvas.app) {
         let keys: u16 = hint.keys.iter().map(|(key, _)| key.as_str().cells()).sum();
         if x + keys + 1 + hint.label.as_str().cells() > row.right() {
             continue;

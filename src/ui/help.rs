@@ -3,9 +3,10 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold};
-use crate::app::commands::COMMANDS;
-use crate::app::keymap::Context;
-use crate::app::{Action, Pane};
+use crate::app::Pane;
+use crate::app::input::Context;
+use crate::app::input::action::{AppAction, ViewAction};
+use crate::app::update::COMMANDS;
 
 /// Cells between a name and what it means.
 const GAP: u16 = 2;
@@ -62,11 +63,16 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let settings = settings.map(|(name, meaning)| (format!("  {name}"), meaning.to_owned()));
     let arrow = canvas.theme.symbols.arrow;
     let marks = [
-        (format!("  ‹E 8{arrow}12›"), "from here on you had E at 12"),
-        ("  ‹K5›".to_owned(), "from here on the autopilot had K at 5"),
+        (format!("  ‹E 8{arrow}12›"), "from here on you set E to 12"),
+        (
+            "  ‹K5›".to_owned(),
+            "from here on the controller set K to 5",
+        ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
-    let show = canvas.state.key_name(Pane::Prompt, &Action::ToggleRejected);
+    let show = canvas
+        .app
+        .key_name(Pane::Prompt, ViewAction::ToggleRejected);
     let looks = [
         Role::Accepted,
         Role::Corrected,
@@ -90,7 +96,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
 
 /// What the mouse does.
 fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
-    let leave = canvas.state.key_name(Context::Global, &Action::ToggleMouse);
+    let leave = canvas.app.key_name(Context::Global, AppAction::ToggleMouse);
     let rows = [
         ("sliders", "drag them, or turn the wheel over them"),
         ("words, rounds", "a click chooses one"),
@@ -108,7 +114,8 @@ fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
 fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<(String, String)> {
     let mut entries: Vec<(String, String)> = Vec::new();
     for (_, key, action) in canvas
-        .state
+        .app
+        .shared
         .keys
         .bindings()
         .filter(|(within, ..)| *within == context)

@@ -3,8 +3,9 @@
 use super::Canvas;
 use super::theme::{Role, Theme};
 use super::widgets::fold;
-use crate::app::keymap::Context;
-use crate::app::{Action, State, Target, TokenRef, Turn, Viewport};
+use crate::app::input::Context;
+use crate::app::input::action::{AppAction, ChatAction, ControlsAction};
+use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::RoundToken;
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
 use crate::engine::sampling::Coupling;
@@ -58,7 +59,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
-    let next = canvas.state.key_name(Context::Global, &Action::FocusNext);
+    let next = canvas.app.key_name(Context::Global, AppAction::FocusNext);
     let how = format!("choose a token: a click, or {next} to the chat, then ← →");
     dim(&canvas.theme, &how, width)
 }
@@ -73,6 +74,7 @@ fn dim(theme: &Theme, text: &str, width: u16) -> Vec<Line> {
 
 /// What is told of.
 struct Subject<'a> {
+    app: &'a App,
     state: &'a State,
     theme: Theme,
     at: TokenRef,
@@ -87,6 +89,7 @@ impl<'a> Subject<'a> {
         let turn = state.turns.get(at.turn)?;
         let round = turn.rounds.get(at.round)?;
         Some(Self {
+            app: canvas.app,
             state,
             theme,
             at,
@@ -209,7 +212,7 @@ impl<'a> Subject<'a> {
 
     fn why_no_layers(&self) -> String {
         let state = self.state;
-        let key = |pane: Context, action| state.key_name(pane, &action);
+        let key = |pane: Context, action: Action| self.app.key_name(pane, action);
         let is_last = self.at.turn + 1 == state.turns.len();
         let askable = is_last && state.lens_turn().is_some();
         let asked = self.turn.lens.as_deref().filter(|lens| !lens.complete());
@@ -218,7 +221,7 @@ impl<'a> Subject<'a> {
                 "a draft before this one was rejected: no layer is asked about what follows it"
                     .into()
             }
-            _ if state.replay.is_some() => "the journal holds no alternatives here".into(),
+            _ if !state.live => "the journal holds no alternatives here".into(),
             Some(lens) if lens.failed.is_none() => {
                 format!("asking every layer: {} tokens so far", lens.rows.len())
             }
@@ -227,10 +230,13 @@ impl<'a> Subject<'a> {
             }
             _ if askable && !state.settings.detail => format!(
                 "{} records layers and alternatives while it writes; {} asks the layers afterwards",
-                key(Context::Chat, Action::ToggleDetail),
-                key(Context::Global, Action::WhatIf)
+                key(Context::Chat, ControlsAction::ToggleDetail.into()),
+                key(Context::Global, ChatAction::WhatIf.into())
             ),
-            _ if askable => format!("{} asks the layers", key(Context::Global, Action::WhatIf)),
+            _ if askable => format!(
+                "{} asks the layers",
+                key(Context::Global, ChatAction::WhatIf.into())
+            ),
             _ => {
                 "its layers were not recorded, and only the answer written last can be asked".into()
             }

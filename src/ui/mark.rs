@@ -1,6 +1,6 @@
 //! Marks in the text where something changed: the model, the settings, or what the autopilot moved.
 
-use crate::app::turn::Switch;
+use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
 use crate::engine::decode::{Controller, Round, Settings};
 

@@ -1,4 +1,4 @@
-//! Draws the state. Nothing here changes it; a [`Screen`] only remembers how texts were wrapped.
+//! Draws the app. Nothing here changes it; a [`Renderer`] only caches how text was wrapped.
 
 mod acceptance;
 mod cache;
@@ -25,7 +25,7 @@ mod what_if;
 mod widgets;
 mod wrap;
 
-use crate::app::{Regions, State};
+use crate::app::{App, Regions, State};
 use crate::transcript::text::acts;
 use cache::{Cache, RaceLines};
 use layout::Layout;
@@ -34,23 +34,25 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use theme::Theme;
 
-/// Draws frames, and keeps from one to the next what is dear to compute anew.
+/// Draws frames, and caches what is expensive to recompute.
 #[derive(Debug, Default)]
-pub struct Screen {
+pub struct Renderer {
     cache: Cache,
     race: RaceLines,
 }
 
 /// What every panel draws with.
 struct Canvas<'a> {
+    app: &'a App,
+    /// What is on screen: [`App::state`].
     state: &'a State,
     theme: Theme,
     buffer: &'a mut Buffer,
     regions: Regions,
 }
 
-impl Screen {
-    /// Draw one frame and say what lies where.
+impl Renderer {
+    /// Draw one frame and return what lies where.
     ///
     /// ```text
     ///  skiplens · model · layers · type · device          strategy · seed   header
@@ -71,11 +73,13 @@ impl Screen {
     ///
     /// A low screen leaves the rounds out, a narrow one the right column; a low screen shows the token in the place of
     /// the controls while a token is chosen.
-    pub fn draw(&mut self, state: &State, frame: &mut Frame<'_>) -> Regions {
-        let theme = Theme::new(state.look);
+    pub fn draw(&mut self, app: &App, frame: &mut Frame<'_>) -> Regions {
+        let state = app.state();
+        let theme = Theme::new(app.shared.appearance);
         let layout = Layout::of(frame.area(), state);
         let buffer = frame.buffer_mut();
         let mut canvas = Canvas {
+            app,
             state,
             theme,
             buffer,
@@ -93,7 +97,7 @@ impl Screen {
         let cursor = prompt::draw(&mut canvas, layout.prompt);
         footer::draw(&mut canvas, layout.footer);
         let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
-        scrub(canvas.buffer, state.look.ascii);
+        sanitise_cells(canvas.buffer, app.shared.appearance.ascii);
         let regions = canvas.regions;
         let cursor = if state.overlay.is_some() {
             over
@@ -107,9 +111,9 @@ impl Screen {
     }
 }
 
-/// The last guard before the terminal: whatever a panel let through, no cell holds a control character, nor one that
-/// a terminal for ASCII alone could not show.
-fn scrub(buffer: &mut Buffer, ascii: bool) {
+/// The last guard before the terminal: replace control characters, and in ASCII mode everything else that is not ASCII,
+/// whatever a panel let through.
+fn sanitise_cells(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
         if symbol.chars().all(|c| !acts(c) && (c.is_ascii() || !ascii)) {

@@ -6,8 +6,8 @@ use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
 use super::{help, race, sessions, what_if};
-use crate::app::picker::Picker;
-use crate::app::{Overlay, Target, Viewport};
+use crate::app::state::picker::Picker;
+use crate::app::{Editor, Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget};
 
@@ -126,14 +126,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let Some(filter) = row(&mut inner) else {
         return area.as_position();
     };
-    let end = canvas.put_all(
-        filter,
-        &[
-            (canvas.theme.symbols.prompt, Role::Accent),
-            (" ", Role::Dim),
-            (&picker.filter, Role::Text),
-        ],
-    );
+    let (cursor, _) = field(canvas, filter, &picker.filter);
     row(&mut inner);
     let first = (picker.selected + 1).saturating_sub(usize::from(inner.height));
     for (index, entry) in matches.iter().enumerate().skip(first) {
@@ -153,13 +146,36 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     if matches.is_empty() {
         let hint = match picker.title {
             "models" => "enter loads this path or Hugging Face id",
-            "presets" if picker.filter.trim().is_empty() => {
-                "none yet; type a name to save the present settings"
+            "presets" if picker.filter.text().trim().is_empty() => {
+                "none yet; type a name to save the current settings"
             }
-            "presets" => "enter saves the present settings under this name",
+            "presets" => "enter saves the current settings under this name",
             _ => "nothing matches",
         };
         canvas.put_all(inner, &[(hint, Role::Dim)]);
     }
-    Position::new(end.min(area.right().saturating_sub(2)), filter.y)
+    cursor
+}
+
+/// A field of one line; returns where its cursor is, and the column behind its text.
+pub fn field(canvas: &mut Canvas<'_>, row: Rect, editor: &Editor) -> (Position, u16) {
+    let (before, after) = editor.text().split_at(editor.cursor());
+    let x = canvas.put_all(
+        row,
+        &[
+            (canvas.theme.symbols.prompt, Role::Accent),
+            (" ", Role::Dim),
+            (before, Role::Text),
+        ],
+    );
+    let rest = Rect {
+        x,
+        width: row.right().saturating_sub(x),
+        ..row
+    };
+    let end = canvas.put_all(rest, &[(after, Role::Text)]);
+    (
+        Position::new(x.min(row.right().saturating_sub(1)), row.y),
+        end,
+    )
 }

@@ -1,15 +1,15 @@
 //! A screen as a picture.
 
 use super::theme::{Theme, rgb};
-use crate::app::Look;
+use crate::app::Appearance;
 use crate::transcript::export::svg::{Cell, Picture, Style};
 use ratatui::buffer::{self, Buffer};
 use ratatui::style::Modifier;
 use unicode_width::UnicodeWidthStr;
 
 /// What a buffer shows, in the colours of a terminal that suits the theme.
-pub fn picture(buffer: &Buffer, look: Look) -> Picture {
-    let (fg, bg) = Theme::new(look).page();
+pub fn picture(buffer: &Buffer, appearance: Appearance) -> Picture {
+    let (fg, bg) = Theme::new(appearance).page();
     let rows = buffer
         .content
         .chunks(usize::from(buffer.area.width).max(1))

@@ -26,7 +26,7 @@ pub fn height(state: &State, area: Rect) -> u16 {
 
 /// Draw it and say where the cursor is, if the keys go here.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
-    if let Some(player) = canvas.state.replay.as_deref() {
+    if let Some(player) = canvas.app.player() {
         replay::draw(canvas, area, player);
         return None;
     }

@@ -6,8 +6,8 @@ use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{fold, row};
 use super::wrap::{Flow, wrap};
-use crate::app::race::Verdict;
-use crate::app::turn::Outcome;
+use crate::app::state::race::Verdict;
+use crate::app::state::turn::Outcome;
 use crate::app::{Race, Turn, Viewport};
 use crate::engine::decode::{Stats, StopReason};
 use ratatui::layout::Rect;
@@ -61,7 +61,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     let starts = lines.update(
         race,
         width,
-        canvas.state.look.ascii,
+        canvas.app.shared.appearance.ascii,
         canvas.theme.symbols.arrow,
     );
     let total = starts[0].len().max(starts[1].len());

@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::Cells;
-use crate::app::player::Course;
+use crate::app::state::player::Course;
 use crate::app::{Pane, Player, Target};
 use ratatui::layout::Rect;
 

@@ -1,11 +1,11 @@
 //! The list of kept sessions.
 
 use super::Canvas;
-use super::overlay::{centered, window};
+use super::overlay::{centered, field, window};
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
-use crate::app::{Browser, Listed, Target};
+use crate::app::{Listed, SessionList, Target};
 use crate::transcript::export::words::percent;
 use crate::transcript::text;
 use ratatui::layout::{Position, Rect};
@@ -34,7 +34,7 @@ struct Columns {
 ///
 /// …the sky appears blue because…
 /// ```
-pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
+pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &SessionList) -> Position {
     let wanted = (list.listed.len() as u16).saturating_add(BELOW + 6).max(12);
     let mut inner = window(canvas, centered(body, WIDEST, wanted), "sessions");
     let Some(top) = row(&mut inner) else {
@@ -63,7 +63,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
     if list.listed.is_empty() {
         let text = match (list.searching, list.search.is_empty()) {
             (true, _) => "",
-            (false, true) => "no session is kept yet: the first answer begins one",
+            (false, true) => "no session is saved yet: the first answer starts one",
             (false, false) => "nothing matches",
         };
         canvas.put_all(inner, &[(text, Role::Dim)]);
@@ -73,7 +73,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &Browser) -> Position {
 }
 
 /// What is searched, or the title that is being written; how many there are.
-fn head(canvas: &mut Canvas<'_>, row: Rect, list: &Browser) -> Position {
+fn head(canvas: &mut Canvas<'_>, row: Rect, list: &SessionList) -> Position {
     if let Some(title) = &list.title {
         let x = canvas.put_all(row, &[("title ", Role::Dim)]);
         return draw_text(
@@ -86,14 +86,7 @@ fn head(canvas: &mut Canvas<'_>, row: Rect, list: &Browser) -> Position {
             title,
         );
     }
-    let end = canvas.put_all(
-        row,
-        &[
-            (canvas.theme.symbols.prompt, Role::Accent),
-            (" ", Role::Dim),
-            (&list.search, Role::Text),
-        ],
-    );
+    let (cursor, end) = field(canvas, row, &list.search);
     let count = match list.listed.len() {
         1 => "1 session".into(),
         count => format!("{count} sessions"),
@@ -111,7 +104,7 @@ fn head(canvas: &mut Canvas<'_>, row: Rect, list: &Browser) -> Position {
     if room.width > count.as_str().cells() {
         canvas.put_right(room, &count, Role::Dim);
     }
-    Position::new(end.min(row.right().saturating_sub(1)), row.y)
+    cursor
 }
 
 impl Columns {
@@ -219,7 +212,7 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
 }
 
 /// Where the search found its words, what is wrong with a file, or that the session is the one on screen.
-fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &Browser) {
+fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &SessionList) {
     let Some(chosen) = list.chosen() else { return };
     let (text, role) = match &chosen.summary.fault {
         Some(_) => (

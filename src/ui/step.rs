@@ -3,6 +3,7 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::row;
+use crate::app::input::action::ChatAction;
 use crate::app::{Pane, Phase, State, Target, Turn};
 use crate::engine::decode::Round;
 use crate::transcript::text::one_line;
@@ -30,17 +31,14 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         drafting(canvas, &mut inner, turn);
     }
     row(&mut inner);
-    let further = if canvas.state.replay.is_some() {
-        "one round further"
+    let further = if !canvas.state.live {
+        "one more round"
     } else {
-        "one phase further"
+        "one more phase"
     };
-    let keys = [
-        (crate::app::Action::Step, further),
-        (crate::app::Action::Pause, "go on"),
-    ];
+    let keys = [(ChatAction::Step, further), (ChatAction::Pause, "resume")];
     for (action, label) in keys {
-        if let Some(key) = canvas.state.keys.key_of(canvas.state.context(), &action) {
+        if let Some(key) = canvas.app.key_now(action) {
             say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
         }
     }

@@ -4,7 +4,7 @@
 
 mod page;
 
-use crate::app::{ColorDepth, Look, ThemeName};
+use crate::app::{Appearance, ColorDepth, ThemeName};
 use crate::engine::decode::Origin;
 use crate::transcript::origin_style::{self, Colours, Ink, Lettering, OriginStyle};
 use ratatui::style::{Color, Modifier, Style};
@@ -51,7 +51,7 @@ pub enum Role {
 /// Resolves roles to styles and knows the symbols.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
-    look: Look,
+    appearance: Appearance,
     pub symbols: &'static Symbols,
 }
 
@@ -171,10 +171,10 @@ static LIGHT: Palette = Palette {
 };
 
 impl Theme {
-    pub fn new(look: Look) -> Self {
+    pub fn new(appearance: Appearance) -> Self {
         Self {
-            look,
-            symbols: if look.ascii { &ASCII } else { &UNICODE },
+            appearance,
+            symbols: if appearance.ascii { &ASCII } else { &UNICODE },
         }
     }
 
@@ -188,7 +188,7 @@ impl Theme {
     }
 
     fn colored(&self) -> bool {
-        self.look.depth != ColorDepth::None && self.look.theme != ThemeName::Monochrome
+        self.appearance.depth != ColorDepth::None && self.appearance.theme != ThemeName::Monochrome
     }
 
     fn modifier(&self, role: Role) -> Modifier {
@@ -208,7 +208,7 @@ impl Theme {
     }
 
     fn paint(&self, role: Role) -> Option<Paint> {
-        let palette = match self.look.theme {
+        let palette = match self.appearance.theme {
             ThemeName::Default => &DARK,
             ThemeName::ColorBlind => &COLOR_BLIND,
             ThemeName::Light => &LIGHT,
@@ -233,7 +233,7 @@ impl Theme {
 
     /// The colour of a token on this theme's ground.
     fn ground(&self, colours: Colours) -> Ink {
-        match self.look.theme {
+        match self.appearance.theme {
             ThemeName::Light => colours.light,
             ThemeName::ColorBlind => colours.color_blind,
             ThemeName::Default | ThemeName::Monochrome => colours.dark,
@@ -243,14 +243,14 @@ impl Theme {
     /// The symbol of a role of tokens.
     pub fn symbol(&self, role: Role) -> &'static str {
         match role.token() {
-            Some(look) if self.look.ascii => look.ascii,
+            Some(look) if self.appearance.ascii => look.ascii,
             Some(look) => look.symbol,
             None => " ",
         }
     }
 
     fn color(&self, (rgb, ansi): Paint) -> Option<Color> {
-        match self.look.depth {
+        match self.appearance.depth {
             ColorDepth::None => None,
             ColorDepth::Ansi16 => Some(ansi),
             ColorDepth::Ansi256 => Some(Color::Indexed(nearest_256(rgb))),
@@ -351,9 +351,9 @@ mod tests {
             Role::Heat(4),
         ];
         for name in ThemeName::ALL {
-            let theme = Theme::new(Look {
+            let theme = Theme::new(Appearance {
                 theme: name,
-                ..Look::default()
+                ..Appearance::default()
             });
             let underlined = |role: Role| {
                 theme

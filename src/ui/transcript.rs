@@ -6,8 +6,9 @@ use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, fold};
 use super::wrap::{Flow, Line, Source, wrap};
-use crate::app::turn::Outcome;
-use crate::app::{Action, Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
+use crate::app::input::action::ViewAction;
+use crate::app::state::turn::Outcome;
+use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::StopReason;
 use crate::transcript::origin_style::GENERATED;
 use crate::transcript::text::one_line;
@@ -38,14 +39,13 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     }
     legend(canvas, area);
     let width = inner.width - GUTTER;
-    let view = &canvas.state.view;
     let key = Key {
         width,
-        show_rejected: view.show_rejected,
-        ascii: canvas.state.look.ascii,
+        show_rejected: canvas.app.shared.display.show_rejected,
+        ascii: canvas.app.shared.appearance.ascii,
     };
-    cache.update(canvas.state, key, canvas.theme.symbols.arrow);
-    if canvas.state.turns.is_empty() && canvas.state.replay.is_none() {
+    cache.update(canvas.app, key, canvas.theme.symbols.arrow);
+    if canvas.state.turns.is_empty() && canvas.state.live {
         welcome::draw(canvas, inner);
     }
     let shown = viewport(canvas, cache, usize::from(inner.height));
@@ -56,7 +56,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
 
 fn title(canvas: &Canvas<'_>) -> &'static str {
     match canvas.state.mode {
-        Mode::Chat if canvas.state.view.markdown => "chat as Markdown",
+        Mode::Chat if canvas.app.shared.display.markdown => "chat as Markdown",
         Mode::Chat => "chat",
         Mode::Completion => "completion",
     }
@@ -208,7 +208,6 @@ fn draw_part(
         width: area.width - GUTTER,
         ..area
     };
-    let view = &canvas.state.view;
     let label = match (part, turn.mode) {
         (Part::Prompt, _) => "you",
         (Part::Answer, Mode::Chat) => "ai",
@@ -222,7 +221,12 @@ fn draw_part(
         (Part::Gap, _) => return,
     };
     let prompt = Flow::prompt(turn);
-    let answer = Flow::answer(index, turn, view.show_rejected, canvas.theme.symbols.arrow);
+    let answer = Flow::answer(
+        index,
+        turn,
+        canvas.app.shared.display.show_rejected,
+        canvas.theme.symbols.arrow,
+    );
     let (starts, source): (&Starts, &dyn Source) = match (part, &lines.markdown) {
         (Part::Prompt, _) => (&lines.prompt, &prompt),
         (_, Some((document, starts))) => (starts, document),
@@ -403,8 +407,12 @@ fn stop_words(reason: &StopReason) -> Option<String> {
 /// In the lower border: what the looks of tokens mean; or that there are none, and which key brings them back.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
-    if state.turns.iter().any(|turn| state.shows_markdown(turn)) {
-        let key = state.key_name(Pane::Chat, &Action::ToggleMarkdown);
+    if state
+        .turns
+        .iter()
+        .any(|turn| canvas.app.shows_markdown(turn))
+    {
+        let key = canvas.app.key_name(Pane::Chat, ViewAction::ToggleMarkdown);
         let place = if state.focus == Pane::Chat {
             ""
         } else {
@@ -427,7 +435,7 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     }
     let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
     roles.push(Role::Draft);
-    if canvas.state.view.show_rejected {
+    if canvas.app.shared.display.show_rejected {
         roles.push(Role::Rejected);
     }
     let (mut x, y) = (area.x + 2, area.bottom() - 1);

@@ -4,7 +4,7 @@
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, fold, row};
-use crate::app::hints::Click;
+use crate::app::input::action::{AppAction, ChatAction};
 use crate::app::{Action, Pane, Phase, Target};
 use crate::engine::decode::Origin;
 use crate::engine::weights::{PUBLISHED_BYTES, PUBLISHED_MODEL};
@@ -148,15 +148,16 @@ fn progress(canvas: &mut Canvas<'_>, row: Rect) {
 
 /// The keys to begin with.
 fn keys(canvas: &mut Canvas<'_>, row: Rect) {
-    let state = canvas.state;
-    let wanted = [
-        (Action::Send, "asks"),
-        (Action::FocusNext, "to the controls"),
-        (Action::Help, "all keys"),
+    let wanted: [(Action, &str); 3] = [
+        (ChatAction::Send.into(), "send"),
+        (AppAction::FocusNext.into(), "to the controls"),
+        (AppAction::Help.into(), "all keys"),
     ];
     let mut x = row.x;
     for (action, label) in wanted {
-        let Some(key) = state
+        let Some(key) = canvas
+            .app
+            .shared
             .keys
             .key_of(Pane::Prompt, &action)
             .map(|key| key.to_string())
@@ -212,23 +213,31 @@ fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let state = canvas.state;
     if let (Some(offer), Some(key)) = (
         state.offer(),
-        state.keys.key_of(Pane::Prompt, &Action::Send),
+        canvas
+            .app
+            .shared
+            .keys
+            .key_of(Pane::Prompt, &ChatAction::Send.into()),
     ) {
         let Some(first) = row(area) else { return };
         canvas.put_all(
             first,
-            &[
-                (&format!("{key}  "), Role::Key),
-                (&offer.label, Role::Title),
-            ],
+            &[(&format!("{key}  "), Role::Key), (offer.label, Role::Title)],
         );
-        canvas.target(first, Target::Hint(Click::Do(Action::Send)));
+        canvas.target(first, Target::Hint(ChatAction::Send.into()));
         for line in about(offer.model.as_deref(), area.width) {
             let Some(row) = row(area) else { return };
             canvas.put_all(row, &[(&line, Role::Dim)]);
         }
     }
-    if let (Some(key), Some(row)) = (state.keys.key_of(state.focus, &Action::Models), row(area)) {
+    if let (Some(key), Some(row)) = (
+        canvas
+            .app
+            .shared
+            .keys
+            .key_of(state.focus, &AppAction::Models.into()),
+        row(area),
+    ) {
         canvas.put_all(
             row,
             &[
@@ -236,7 +245,7 @@ fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
                 ("or /model chooses another one", Role::Dim),
             ],
         );
-        canvas.target(row, Target::Hint(Click::Do(Action::Models)));
+        canvas.target(row, Target::Hint(AppAction::Models.into()));
     }
 }
 

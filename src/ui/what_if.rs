@@ -4,7 +4,7 @@ use super::Canvas;
 use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{bar, fold, row};
-use crate::app::what_if::MOST;
+use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::{Lens, Target, Turn, WhatIf};
 use crate::engine::decode::Forecast;
 use ratatui::layout::Rect;
@@ -56,7 +56,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     if let Some(message) = &lens.failed {
         return lines(canvas, &mut inner, message, Role::Wrong);
     }
-    let notes = fold(&note(turn, state.replay.is_some()), inner.width);
+    let notes = fold(&note(turn, !state.live), inner.width);
     let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
     let foot = Rect {
         y: inner.bottom() - below,
@@ -161,7 +161,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
 
 fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
     let room = area.width.saturating_sub(LABELS);
-    let columns = usize::from(room.saturating_sub(4) / CELL).clamp(1, MOST);
+    let columns = usize::from(room.saturating_sub(4) / CELL).clamp(1, MAX_SPECULATIONS);
     let bars = room.saturating_sub(columns as u16 * CELL).min(28);
     let first = map.cursor.num_speculations.saturating_sub(columns) + 1;
     let columns = first..first + columns;

@@ -134,7 +134,7 @@ impl Canvas<'_> {
     /// The present symbol of what turns while something is under way.
     pub fn spinner(&self) -> &'static str {
         let symbols = self.theme.symbols.spinner;
-        symbols[(self.state.now.as_millis() / 100) as usize % symbols.len()]
+        symbols[(self.app.shared.now.as_millis() / 100) as usize % symbols.len()]
     }
 
     pub fn target(&mut self, area: Rect, target: Target) {

@@ -3,7 +3,7 @@
 
 use super::mark::mark;
 use super::theme::Role;
-use crate::app::turn::TokenRef;
+use crate::app::state::turn::TokenRef;
 use crate::app::{Mode, Turn};
 use crate::engine::decode::Round;
 use crate::transcript::text::in_cells;

@@ -7,7 +7,7 @@ mod table;
 
 use super::theme::Role;
 use super::wrap::{Piece, Place, Source, wrap};
-use crate::app::turn::{TokenRef, Turn};
+use crate::app::state::turn::{TokenRef, Turn};
 use inline::inline;
 use source::{Fragment, Paragraph, Span, Text};
 use std::ops::Range;

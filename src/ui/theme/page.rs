@@ -9,7 +9,7 @@ use ratatui::style::Color;
 impl Theme {
     /// Letters and ground of a terminal that the theme is made for.
     pub fn page(&self) -> (Rgb, Rgb) {
-        match self.look.theme {
+        match self.appearance.theme {
             ThemeName::Light => ((0x1f, 0x23, 0x28), (0xff, 0xff, 0xff)),
             _ => ((0xd7, 0xda, 0xe0), (0x16, 0x19, 0x22)),
         }

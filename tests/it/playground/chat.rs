@@ -10,9 +10,9 @@ use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
 fn a_question_is_answered() {
     let mut h = Harness::ready(100, 30);
     h.ask("Why is the sky blue?");
-    let turn = h.state.turns.last().expect("a turn");
+    let turn = h.state().turns.last().expect("a turn");
     assert_eq!(turn.answer(), answer().concat());
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
     assert_eq!(
         turn.stats.acceptance_rate(),
         Stats::of(&turn.rounds).acceptance_rate()
@@ -50,12 +50,12 @@ fn drafts_show_at_once_and_settle_with_their_round() {
     h.write("hi");
     h.press("enter");
     h.engine(3);
-    let pending = |h: &Harness| h.state.turns.last().map_or(0, |turn| turn.pending.len());
+    let pending = |h: &Harness| h.state().turns.last().map_or(0, |turn| turn.pending.len());
     assert_eq!(pending(&h), 1);
     assert!(h.screen().contains("ai   The"), "{}", h.screen());
     h.engine(4);
     assert_eq!(pending(&h), 0);
-    assert_eq!(h.state.turns[0].rounds.len(), 1);
+    assert_eq!(h.state().turns[0].rounds.len(), 1);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_slider_moves_a_running_generation_and_the_text_marks_where() {
         "{}",
         h.screen()
     );
-    assert_eq!(h.state.turns[0].answer(), answer().concat());
+    assert_eq!(h.state().turns[0].answer(), answer().concat());
 }
 
 #[test]
@@ -88,10 +88,10 @@ fn escape_cancels_and_what_was_written_stays() {
     h.engine(30);
     h.press("esc");
     assert_eq!(h.commands.last(), Some(&Command::Cancel { run: RunId(0) }));
-    assert!(h.state.run().is_some_and(|run| run.cancelling));
+    assert!(h.state().run().is_some_and(|run| run.cancelling));
     h.engine(1);
-    assert_eq!(h.state.phase, Phase::Idle);
-    assert!(!h.state.turns[0].is_empty());
+    assert_eq!(h.state().phase, Phase::Idle);
+    assert!(!h.state().turns[0].is_empty());
     assert!(h.screen().contains("cancelled"));
 }
 
@@ -101,16 +101,16 @@ fn a_second_escape_does_not_wait_for_the_engine() {
     h.write("hi");
     h.press("enter");
     h.engine(30);
-    let late = h.state.turns[0].rounds[0].clone();
+    let late = h.state().turns[0].rounds[0].clone();
     h.press("esc esc");
-    assert_eq!(h.state.phase, Phase::Idle);
-    let rounds = h.state.turns[0].rounds.len();
+    assert_eq!(h.state().phase, Phase::Idle);
+    let rounds = h.state().turns[0].rounds.len();
     h.send(skiplens::app::Msg::Engine(Event::Run(
         RunId(0),
         RunEvent::Round(Box::new(late)),
     )));
     assert_eq!(
-        h.state.turns[0].rounds.len(),
+        h.state().turns[0].rounds.len(),
         rounds,
         "late events are dropped"
     );
@@ -123,7 +123,7 @@ fn control_c_cancels_then_quits() {
     h.press("enter");
     h.engine(10);
     h.press("ctrl-c");
-    assert!(h.effects.is_empty() && !h.state.quit);
+    assert!(h.effects.is_empty() && !h.app.shared.quit);
     h.press("ctrl-c");
     assert_eq!(h.effects, [Effect::Quit]);
 }
@@ -145,5 +145,5 @@ fn a_failure_says_so_and_the_next_question_works() {
         h.screen()
     );
     h.ask("again");
-    assert_eq!(h.state.turns[1].answer(), answer().concat());
+    assert_eq!(h.state().turns[1].answer(), answer().concat());
 }

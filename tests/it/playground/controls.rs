@@ -2,8 +2,9 @@
 
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
+use skiplens::app::input::action::ControlsAction;
 use skiplens::app::{
-    Action, ConfigChange, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
+    ConfigChange, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
 };
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
@@ -45,9 +46,9 @@ fn keys_move_the_focused_control() {
     for (keys, value, expected) in table {
         let mut h = Harness::ready(100, 30);
         h.press("tab");
-        assert_eq!(h.state.focus, Pane::Controls);
+        assert_eq!(h.state().focus, Pane::Controls);
         h.press(keys);
-        assert_eq!(value(&h.state.settings), expected, "{keys}");
+        assert_eq!(value(&h.state().settings), expected, "{keys}");
     }
 }
 
@@ -56,13 +57,13 @@ fn every_control_can_be_reached_and_says_what_it_means() {
     let mut h = Harness::ready(80, 24);
     h.press("tab");
     for control in Control::ALL {
-        assert_eq!(h.state.controls.focused, control);
+        assert_eq!(h.state().controls.focused, control);
         h.find(&Target::Control(control));
         let first = control.meaning().split(' ').next().expect("a word");
         assert!(h.screen().contains(first), "{control:?}\n{}", h.screen());
         h.press("down");
     }
-    assert_eq!(h.state.controls.focused, Control::SystemPrompt);
+    assert_eq!(h.state().controls.focused, Control::SystemPrompt);
 }
 
 #[test]
@@ -71,23 +72,24 @@ fn a_drag_in_the_drawn_frame_moves_the_slider() {
     let track = h.find(&Target::Track(Control::ExitLayer));
     let left = MouseButton::Left;
     h.mouse(MouseEventKind::Down(left), track.x, track.y);
-    assert_eq!(h.state.settings.exit_layer, 1);
+    assert_eq!(h.state().settings.exit_layer, 1);
     h.mouse(MouseEventKind::Drag(left), track.right() - 1, track.y + 9);
-    assert_eq!(h.state.settings.exit_layer, 29);
+    assert_eq!(h.state().settings.exit_layer, 29);
     h.mouse(MouseEventKind::Drag(left), 0, 0);
-    assert_eq!(h.state.settings.exit_layer, 1);
+    assert_eq!(h.state().settings.exit_layer, 1);
     h.mouse(
         MouseEventKind::Drag(left),
         track.x + track.width / 2,
         track.y,
     );
     h.mouse(MouseEventKind::Up(left), track.x, track.y);
-    assert!((13..=17).contains(&h.state.settings.exit_layer));
+    assert!((13..=17).contains(&h.state().settings.exit_layer));
     h.mouse(MouseEventKind::Drag(left), track.x, track.y);
-    assert!(h.state.settings.exit_layer > 1, "released");
+    assert!(h.state().settings.exit_layer > 1, "released");
     h.press("u");
     assert_eq!(
-        h.state.settings.exit_layer, 7,
+        h.state().settings.exit_layer,
+        7,
         "the whole drag is one change"
     );
 }
@@ -97,13 +99,13 @@ fn wheel_and_clicks_change_controls() {
     let mut h = Harness::ready(100, 30);
     let row = h.find(&Target::Control(Control::Speculations));
     h.mouse(MouseEventKind::ScrollUp, row.x, row.y);
-    assert_eq!(h.state.settings.num_speculations, 5);
+    assert_eq!(h.state().settings.num_speculations, 5);
     h.mouse(MouseEventKind::ScrollDown, row.x, row.y);
     h.mouse(MouseEventKind::ScrollDown, row.x, row.y);
-    assert_eq!(h.state.settings.num_speculations, 3);
+    assert_eq!(h.state().settings.num_speculations, 3);
     let toggle = h.find(&Target::Track(Control::Sampling));
     h.click(toggle.x, toggle.y);
-    assert!(!h.state.settings.sampling.sample);
+    assert!(!h.state().settings.sampling.sample);
 }
 
 #[test]
@@ -138,9 +140,9 @@ fn presets_are_saved_by_name_and_taken_up() {
     h.press("tab home f3");
     assert!(h.screen().contains("late exit"), "{}", h.screen());
     h.press("enter");
-    assert_eq!(h.state.settings.exit_layer, 29);
+    assert_eq!(h.state().settings.exit_layer, 29);
     h.press("u");
-    assert_eq!(h.state.settings.exit_layer, 1, "{:?}", h.state.focus);
+    assert_eq!(h.state().settings.exit_layer, 1, "{:?}", h.state().focus);
 }
 
 #[test]
@@ -164,12 +166,15 @@ fn commands_set_what_they_name() {
     ] {
         h.ask_command(command);
         assert!(
-            h.state.notice.as_ref().is_some_and(|notice| !notice.wrong),
+            h.state()
+                .notice
+                .as_ref()
+                .is_some_and(|notice| !notice.is_error),
             "{command}: {:?}",
-            h.state.notice
+            h.state().notice
         );
     }
-    let s = &h.state.settings;
+    let s = &h.state().settings;
     assert_eq!(
         (s.exit_layer, s.num_speculations, s.sampling.seed),
         (12, 6, 7)
@@ -184,7 +189,7 @@ fn commands_set_what_they_name() {
         (300, 1.2, 512)
     );
     assert_eq!(
-        (h.state.system.as_str(), h.state.look.theme),
+        (h.state().system.as_str(), h.app.shared.appearance.theme),
         ("Be brief.", ThemeName::Light)
     );
 }
@@ -199,19 +204,19 @@ fn commands_that_cannot_be_carried_out_say_why() {
         ("/set top 5", "`top` may be top_p, top_k"),
         ("/set theme neon", "monochrome"),
         ("/set sample maybe", "on or off"),
-        ("/set", "more words"),
+        ("/set", "needs an argument"),
         ("/frobnicate", "/?"),
         ("/preset none", "no preset"),
     ] {
         h.ask_command(command);
-        let notice = h.state.notice.as_ref().expect("a notice");
+        let notice = h.state().notice.as_ref().expect("a notice");
         assert!(
-            notice.wrong && notice.text.contains(words),
+            notice.is_error && notice.text.contains(words),
             "{command}: {}",
             notice.text
         );
     }
-    assert!(h.state.turns.is_empty());
+    assert!(h.state().turns.is_empty());
 }
 
 #[test]
@@ -223,48 +228,48 @@ fn other_commands_do_what_they_say() {
     h.press("esc");
     h.ask_command("/save evening");
     assert!(matches!(h.effects.last(), Some(Effect::SaveSession(name)) if name == "evening"));
-    let session = super::support::session_of(&h.state);
+    let session = super::support::session_of(h.state());
     h.ask_command("/clear");
-    assert!(h.state.turns.is_empty());
+    assert!(h.state().turns.is_empty());
     h.send(Msg::SessionLoaded(session));
-    assert_eq!(h.state.turns.len(), 1);
+    assert_eq!(h.state().turns.len(), 1);
     h.ask_command("/model some/model");
     assert!(
         matches!(h.commands.last(), Some(Command::Load(request)) if request.model.as_deref() == Some("some/model"))
     );
-    assert!(matches!(h.state.phase, Phase::Loading { .. }));
+    assert!(matches!(h.state().phase, Phase::Loading { .. }));
     h.ask_command("/?");
-    assert_eq!(h.state.overlay, Some(Overlay::Help { scroll: 0 }));
+    assert_eq!(h.state().overlay, Some(Overlay::Help { scroll: 0 }));
     h.press("esc");
     h.ask_command("/bye");
-    assert!(h.state.quit);
-    h.state.quit = false;
+    assert!(h.app.shared.quit);
+    h.app.shared.quit = false;
     h.write("/etc/hosts is a file");
     h.send(Msg::Engine(super::support::loaded()));
     h.press("enter");
-    assert_eq!(h.state.turns.len(), 2, "a path is no command");
+    assert_eq!(h.state().turns.len(), 2, "a path is no command");
 }
 
 #[test]
 fn what_the_command_line_set_goes_before_a_resumed_session() {
     let mut kept = Harness::ready(100, 30);
-    kept.state.settings = Settings {
+    kept.state_mut().settings = Settings {
         exit_layer: 9,
         num_speculations: 9,
         ..Settings::default()
     };
-    kept.state.settings.stop_strings = vec!["then".into()];
+    kept.state_mut().settings.stop_strings = vec!["then".into()];
     kept.ask("hi");
-    let session = super::support::session_of(&kept.state);
+    let session = super::support::session_of(kept.state());
     let settings = Settings {
         exit_layer: 5,
         stop_token_ids: vec![3],
         ..Settings::default()
     };
-    let touched = [Control::ExitLayer].into();
+    let user_set = [Control::ExitLayer].into();
     let options = Options {
         settings,
-        touched,
+        user_set,
         session: Some(session.clone()),
         ..Options::default()
     };
@@ -272,13 +277,13 @@ fn what_the_command_line_set_goes_before_a_resumed_session() {
     h.send(Msg::Engine(super::support::loaded()));
     let shown = |h: &Harness| {
         (
-            h.state.settings.exit_layer,
-            h.state.settings.num_speculations,
-            h.state.turns.len(),
+            h.state().settings.exit_layer,
+            h.state().settings.num_speculations,
+            h.state().turns.len(),
         )
     };
     assert_eq!(shown(&h), (5, 9, 1));
-    let settings = &h.state.settings;
+    let settings = &h.state().settings;
     assert_eq!(
         (&settings.stop_strings[..], &settings.stop_token_ids[..]),
         (&["then".to_owned()][..], &[3][..])
@@ -297,22 +302,24 @@ fn the_palette_finds_and_does() {
     h.press("ctrl-p");
     h.write("monochrome");
     h.press("enter");
-    assert_eq!(h.state.look.theme, ThemeName::Monochrome);
+    assert_eq!(h.app.shared.appearance.theme, ThemeName::Monochrome);
     h.press("ctrl-p");
     h.write("theme");
     let light = h.find(&Target::Entry(3));
     h.click(light.x + 2, light.y);
-    assert_eq!(h.state.look.theme, ThemeName::Light);
+    assert_eq!(h.app.shared.appearance.theme, ThemeName::Light);
     h.press("ctrl-p");
     h.write("nothing like this");
     h.press("enter");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }
 
 #[test]
 fn a_models_recommendations_yield_to_the_user() {
     let mut h = Harness::starting(100, 30, Default::default());
-    h.send(Msg::Action(Action::Set(Control::Speculations, 9.0)));
+    h.send(Msg::Action(
+        ControlsAction::Set(Control::Speculations, 9.0).into(),
+    ));
     let mut model = super::support::model();
     (model.defaults.exit_layer, model.defaults.num_speculations) = (Some(6), Some(3));
     h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
@@ -320,8 +327,8 @@ fn a_models_recommendations_yield_to_the_user() {
     )))));
     assert_eq!(
         (
-            h.state.settings.exit_layer,
-            h.state.settings.num_speculations
+            h.state().settings.exit_layer,
+            h.state().settings.num_speculations
         ),
         (6, 9)
     );
@@ -336,9 +343,9 @@ fn a_model_with_a_broken_chat_template_completes() {
     h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
         model,
     )))));
-    assert_eq!(h.state.mode, Mode::Completion);
-    let notice = h.state.notice.as_ref().expect("a notice");
-    assert!(notice.wrong && notice.text.contains("unknown tag 'x'"));
+    assert_eq!(h.state().mode, Mode::Completion);
+    let notice = h.state().notice.as_ref().expect("a notice");
+    assert!(notice.is_error && notice.text.contains("unknown tag 'x'"));
 }
 
 #[test]
@@ -359,7 +366,7 @@ fn the_system_prompt_is_edited_in_place() {
     h.press("alt-enter");
     h.write("Be brief.");
     h.press("enter");
-    assert_eq!(h.state.system, "Be kind.\nBe brief.");
+    assert_eq!(h.state().system, "Be kind.\nBe brief.");
     h.press("esc");
     h.ask("hi");
     let Some(Command::Start {
@@ -382,7 +389,7 @@ fn a_control_without_effect_says_so() {
     h.press("tab");
     assert!(h.screen().contains("without effect"), "{}", h.screen());
     h.press("down down");
-    assert_eq!(h.state.controls.focused, Control::Temperature);
+    assert_eq!(h.state().controls.focused, Control::Temperature);
     assert!(!h.screen().contains("without effect"), "{}", h.screen());
     h.ask_command("/set sample off");
     assert!(h.screen().contains("without effect"), "{}", h.screen());
@@ -427,7 +434,7 @@ fn settings_between_answers_go_into_the_journal() {
         "{told:?}"
     );
     h.effects.clear();
-    h.state.focus = skiplens::app::Pane::Prompt;
+    h.state_mut().focus = skiplens::app::Pane::Prompt;
     h.write("more");
     h.press("enter");
     h.engine(20);
@@ -463,7 +470,7 @@ fn a_drag_is_not_written_step_by_step() {
 fn presets_of_other_instances_are_offered() {
     let mut h = Harness::ready(100, 30);
     h.ask_command("/keep one");
-    let mut presets = h.state.config.presets.clone();
+    let mut presets = h.app.shared.config.presets.clone();
     presets.insert("two".into(), Default::default());
     h.send(Msg::Presets(presets));
     h.press("f3");
@@ -481,7 +488,7 @@ fn controls_below_the_fold_are_counted() {
         let mut h = Harness::ready(80, height);
         for keys in ["tab", "G"] {
             h.press(keys);
-            let shown = h.state.regions.areas().iter();
+            let shown = h.app.shared.regions.areas().iter();
             let shown = shown
                 .filter(|(_, target)| matches!(target, Target::Control(_)))
                 .count();

@@ -1,17 +1,21 @@
 //! The bottom line: what the keys do now, what just happened, what a command does.
 
 use super::support::Harness;
+use skiplens::app::Context;
 use skiplens::app::hints::hints;
-use skiplens::app::keymap::Overrides;
-use skiplens::app::{Action, Config, Control, Msg, Options, Overlay, Pane, State};
+use skiplens::app::input::Overrides;
+use skiplens::app::input::action::{
+    AppAction, ChatAction, EditAction, ListAction, ViewAction, WhatIfAction,
+};
+use skiplens::app::{Action, App, Config, Control, Msg, Options, Overlay, Pane};
 use std::collections::BTreeMap;
 
 fn footer(h: &Harness) -> String {
     h.screen().lines().last().expect("a footer").to_string()
 }
 
-fn labels(state: &State) -> Vec<String> {
-    hints(state).into_iter().map(|hint| hint.label).collect()
+fn labels(app: &App) -> Vec<String> {
+    hints(app).into_iter().map(|hint| hint.label).collect()
 }
 
 /// What changes the focused control depends on what it is.
@@ -25,7 +29,7 @@ fn the_keys_are_those_of_the_focused_control() {
         footer(&h)
     );
     h.press("down down down");
-    assert_eq!(h.state.controls.focused, Control::Strategy);
+    assert_eq!(h.state().controls.focused, Control::Strategy);
     assert!(
         footer(&h).contains("←→ change") && !footer(&h).contains("coarse"),
         "{}",
@@ -39,12 +43,12 @@ fn the_keys_are_those_of_the_focused_control() {
     );
     h.press("enter");
     assert_eq!(
-        labels(&h.state),
-        ["take it", "new line", "open $EDITOR", "drop"]
+        labels(&h.app),
+        ["apply", "new line", "open $EDITOR", "discard"]
     );
     h.press("esc g 1");
     assert!(
-        footer(&h).contains("take it") && footer(&h).contains("drop"),
+        footer(&h).contains("apply") && footer(&h).contains("discard"),
         "{}",
         footer(&h)
     );
@@ -65,7 +69,7 @@ fn a_long_notice_is_not_cut() {
     let mut h = Harness::ready(80, 24);
     let folder = "/home/someone/.local/share/skiplens/sessions/20261123-152034-123-0abcd.jsonl";
     let wrong = format!("{folder}: No space left on device (os error 28)");
-    h.send(Msg::Wrong(wrong.clone()));
+    h.send(Msg::EffectFailed(wrong.clone()));
     let dense = |text: &str| text.replace([' ', '\n'], "");
     assert!(
         dense(&h.screen()).contains(&dense(&wrong)),
@@ -73,11 +77,11 @@ fn a_long_notice_is_not_cut() {
         h.screen()
     );
     h.tick(4_500);
-    assert!(h.state.notice.is_some(), "there is time to read it");
+    assert!(h.state().notice.is_some(), "there is time to read it");
     h.tick(60_000);
-    assert!(h.state.notice.is_none());
+    assert!(h.state().notice.is_none());
     h.resize(40, 12);
-    h.send(Msg::Wrong("word ".repeat(100)));
+    h.send(Msg::EffectFailed("word ".repeat(100)));
     assert!(h.screen().contains("controls") || h.screen().contains("chat"));
     assert!(footer(&h).ends_with('…'), "{}", footer(&h));
 }
@@ -113,11 +117,15 @@ fn a_command_under_way_is_explained_and_completed() {
     h.write("t");
     h.press("tab");
     assert_eq!(
-        (h.state.prompt.text(), h.state.focus),
+        (h.state().prompt.text(), h.state().focus),
         ("/retry", Pane::Prompt)
     );
     h.press("tab");
-    assert_eq!(h.state.focus, Pane::Controls, "nothing is left to complete");
+    assert_eq!(
+        h.state().focus,
+        Pane::Controls,
+        "nothing is left to complete"
+    );
     h.press("esc ctrl-u");
     h.write("/set exit 8");
     assert!(
@@ -137,13 +145,18 @@ fn a_command_under_way_is_explained_and_completed() {
 /// Words that name a key name the one that is bound.
 #[test]
 fn words_follow_the_bindings() {
-    let bind = |context, key: &str, action| (context, BTreeMap::from([(key.to_string(), action)]));
+    let bind =
+        |context, key: &str, action: Action| (context, BTreeMap::from([(key.to_string(), action)]));
     let keys = Overrides::from([
-        bind(skiplens::app::keymap::Context::Chat, "d", Action::Bottom),
         bind(
-            skiplens::app::keymap::Context::Global,
+            skiplens::app::input::Context::Chat,
+            "d",
+            ViewAction::Bottom.into(),
+        ),
+        bind(
+            skiplens::app::input::Context::Global,
             "ctrl-x",
-            Action::Help,
+            AppAction::Help.into(),
         ),
     ]);
     let mut h = Harness::starting(
@@ -161,13 +174,71 @@ fn words_follow_the_bindings() {
     h.ask("hi");
     h.press("tab tab left");
     assert!(
-        h.screen().contains("record detail records layers"),
+        h.screen().contains("record layers records layers"),
         "{}",
         h.screen()
     );
     h.press("ctrl-x");
-    assert!(matches!(h.state.overlay, Some(Overlay::Help { .. })));
+    assert!(matches!(h.state().overlay, Some(Overlay::Help { .. })));
     assert!(!h.screen().contains("ctrl-x shows them"), "{}", h.screen());
+}
+
+/// The keys of overlays and of text can be rebound as well, and the footer shows what they are bound to.
+#[test]
+fn keys_of_overlays_and_text_can_be_rebound() {
+    let bind =
+        |context, key: &str, action: Action| (context, BTreeMap::from([(key.to_string(), action)]));
+    let keys = Overrides::from([
+        bind(Context::WhatIf, "z", WhatIfAction::CellDown.into()),
+        bind(Context::Pager, "z", ViewAction::Bottom.into()),
+        bind(Context::Picker, "ctrl-z", ListAction::EntryDown.into()),
+        bind(Context::Text, "ctrl-f", EditAction::DeleteBack.into()),
+        bind(Context::Race, "z", ChatAction::Race.into()),
+        bind(Context::System, "f2", ChatAction::Send.into()),
+    ]);
+    let mut h = Harness::starting(
+        100,
+        30,
+        Options {
+            config: Config {
+                keys,
+                ..Config::default()
+            },
+            ..Options::default()
+        },
+    );
+    h.send(Msg::Engine(super::support::loaded()));
+    h.ask("hi");
+    h.press("f4");
+    let cell = |h: &Harness| match h.state().overlay {
+        Some(Overlay::WhatIf(map)) => map.exit_layer,
+        _ => panic!("{:?}", h.state().overlay),
+    };
+    let before = cell(&h);
+    assert!(footer(&h).contains('z'), "{}", footer(&h));
+    h.press("z");
+    assert_eq!(cell(&h), before + 1);
+    h.press("esc f1 z");
+    assert!(!matches!(
+        h.state().overlay,
+        Some(Overlay::Help { scroll: 0 }) | None
+    ));
+    h.press("esc ctrl-p ctrl-z");
+    assert!(matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.selected == 1));
+    h.write("ab");
+    h.press("ctrl-f");
+    assert!(
+        matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.filter.text() == "a")
+    );
+    h.press("esc");
+    h.write("xy");
+    h.press("ctrl-f");
+    assert_eq!(h.state().prompt.text(), "x");
+    h.press("tab G enter");
+    h.write("Be brief.");
+    h.press("f2");
+    assert_eq!(h.state().system, "Be brief.");
+    assert!(h.state().overlay.is_none());
 }
 
 /// The palette finds every control and says where a key holds that does not hold everywhere.
@@ -187,13 +258,16 @@ fn the_palette_knows_controls_and_where_keys_hold() {
     );
     h.press("enter right");
     assert_eq!(
-        (h.state.focus, Control::Temperature.get(&h.state.settings)),
+        (
+            h.state().focus,
+            Control::Temperature.get(&h.state().settings)
+        ),
         (Pane::Controls, 0.65)
     );
     h.press("ctrl-p");
     h.write("go to the rounds");
     h.press("enter");
-    assert_eq!(h.state.focus, Pane::Rounds);
+    assert_eq!(h.state().focus, Pane::Rounds);
 }
 
 /// A click on a key with modifiers does what the key does.

@@ -1,8 +1,8 @@
 //! Coming to a model: progress, giving it up, and what is offered where there is none.
 
 use super::support::{Harness, loaded};
-use skiplens::app::hints::Click;
-use skiplens::app::{Action, ModelChoice, Msg, Options, Overlay, Phase, Target};
+use skiplens::app::input::action::ChatAction;
+use skiplens::app::{ModelChoice, Msg, Options, Overlay, Phase, Target};
 use skiplens::engine::loaded_model::ModelRequest;
 use skiplens::engine::weights::PUBLISHED_MODEL;
 use skiplens::engine::worker::{Command, Event, Failure, ModelEvent};
@@ -72,7 +72,7 @@ fn a_model_that_cannot_be_loaded_says_what_to_do() {
     h.write("hello");
     h.press("enter");
     assert!(h.screen().contains("no model is loaded"), "{}", h.screen());
-    assert_eq!(h.state.prompt.text(), "hello", "the text is not lost");
+    assert_eq!(h.state().prompt.text(), "hello", "the text is not lost");
 }
 
 /// Where the bundled model is missing one key fetches the published one, and what it is worth is said before.
@@ -94,7 +94,7 @@ fn one_key_fetches_the_published_model() {
     );
     h.engine(usize::MAX);
     h.ask("hi");
-    assert!(!h.state.turns[0].is_empty());
+    assert!(!h.state().turns[0].is_empty());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_offer_can_be_clicked_and_is_chosen_in_the_picker() {
     h.press("f2 enter");
     assert_eq!(asked_for(&h), Some(PUBLISHED_MODEL));
     let mut h = failed(None);
-    let offer = h.find(&Target::Hint(Click::Do(Action::Send)));
+    let offer = h.find(&Target::Hint(ChatAction::Send.into()));
     h.click(offer.x, offer.y);
     assert_eq!(asked_for(&h), Some(PUBLISHED_MODEL));
 }
@@ -125,7 +125,7 @@ fn what_is_offered_depends_on_what_failed() {
     let mut h = failed(None);
     h.send(Msg::EngineGone);
     assert!(
-        h.state.offer().is_none() && !h.screen().contains("fetch"),
+        h.state().offer().is_none() && !h.screen().contains("fetch"),
         "{}",
         h.screen()
     );
@@ -141,16 +141,16 @@ fn a_download_is_given_up_with_one_key() {
         assert_eq!(h.commands.last(), Some(&Command::CancelLoad));
         h.send(downloading(0.6));
         h.engine(usize::MAX);
-        assert!(matches!(h.state.phase, Phase::Failed { .. }) && !h.state.quit);
+        assert!(matches!(h.state().phase, Phase::Failed { .. }) && !h.app.shared.quit);
         assert!(
-            h.screen().contains("cancelled") && h.screen().contains("continued"),
+            h.screen().contains("cancelled") && h.screen().contains("resumes"),
             "{}",
             h.screen()
         );
         h.press("enter");
         h.engine(usize::MAX);
         assert_eq!(
-            h.state.phase,
+            h.state().phase,
             Phase::Idle,
             "the program is as usable as before"
         );
@@ -168,7 +168,10 @@ fn esc_takes_a_waiting_prompt_back_before_it_gives_up_the_model() {
     assert_eq!(h.commands.last(), Some(&Command::CancelLoad));
     h.send(Msg::Engine(Event::Model(ModelEvent::Cancelled)));
     h.send(Msg::Engine(loaded()));
-    assert_eq!((h.state.turns.len(), h.state.prompt.text()), (0, "early"));
+    assert_eq!(
+        (h.state().turns.len(), h.state().prompt.text()),
+        (0, "early")
+    );
 }
 
 /// Whether the new model cannot be had or is not wanted any more, the one before comes back.
@@ -182,18 +185,18 @@ fn the_model_before_comes_back() {
     h.engine(1);
     assert_eq!(asked_for(&h), None);
     h.engine(usize::MAX);
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
     h.ask_command("/model nothing");
     h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
         Failure::internal("nothing: no such file or folder"),
     ))));
-    assert!(matches!(h.state.overlay, Some(Overlay::Text { .. })));
+    assert!(matches!(h.state().overlay, Some(Overlay::Text { .. })));
     assert!(h.screen().contains("no such file"), "{}", h.screen());
     h.engine(usize::MAX);
     h.press("esc");
-    assert!(h.state.model.is_some() && h.state.turns.len() == 1);
+    assert!(h.state().model.is_some() && h.state().turns.len() == 1);
     h.ask("again");
-    assert_eq!(h.state.turns.len(), 2);
+    assert_eq!(h.state().turns.len(), 2);
 }
 
 /// What is asked for while a load is being given up is not given up with it.
@@ -206,9 +209,9 @@ fn another_model_asked_for_meanwhile_is_loaded() {
     let sent = h.commands.len();
     h.send(Msg::Engine(Event::Model(ModelEvent::Cancelled)));
     assert_eq!(h.commands.len(), sent);
-    assert!(matches!(h.state.phase, Phase::Loading { .. }));
+    assert!(matches!(h.state().phase, Phase::Loading { .. }));
     h.send(Msg::Engine(loaded()));
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
 }
 
 /// A click on a key of the footer does what that key does, whatever lies over the screen.
@@ -216,7 +219,7 @@ fn another_model_asked_for_meanwhile_is_loaded() {
 fn the_footer_of_a_list_can_be_clicked() {
     let mut h = Harness::ready(100, 30);
     h.press("ctrl-p");
-    let selected = |h: &Harness| match &h.state.overlay {
+    let selected = |h: &Harness| match &h.state().overlay {
         Some(Overlay::Picker(picker)) => picker.selected,
         other => panic!("no list but {other:?}"),
     };
@@ -232,13 +235,13 @@ fn the_footer_of_a_list_can_be_clicked() {
     h.write("presets");
     h.click(enter, 29);
     assert!(
-        matches!(&h.state.overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"),
+        matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.title == "presets"),
         "{}",
         h.screen()
     );
     h.press("esc f1");
     h.click(column(&h, "↓"), 29);
-    assert_eq!(h.state.overlay, Some(Overlay::Help { scroll: 1 }));
+    assert_eq!(h.state().overlay, Some(Overlay::Help { scroll: 1 }));
     h.click(column(&h, "esc"), 29);
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }

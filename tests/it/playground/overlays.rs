@@ -7,7 +7,7 @@ use skiplens::engine::decode::StopReason;
 use skiplens::engine::worker::{Event, ModelEvent, RunEvent, RunId};
 
 fn help_scroll(h: &Harness) -> usize {
-    match h.state.overlay {
+    match h.state().overlay {
         Some(Overlay::Help { scroll }) => scroll,
         ref other => panic!("no help but {other:?}"),
     }
@@ -19,7 +19,7 @@ fn help_is_whole_at_eighty_columns() {
     let mut h = Harness::ready(80, 24);
     h.press("f1");
     let mut text = String::new();
-    while h.state.regions.text.first < h.state.regions.text.end() {
+    while h.app.shared.regions.text.first < h.app.shared.regions.text.end() {
         text.push_str(&h.screen());
         h.press("pagedown");
     }
@@ -28,7 +28,7 @@ fn help_is_whole_at_eighty_columns() {
         .split_whitespace()
         .filter(|word| !word.contains(['│', '┃']))
         .collect();
-    for (usage, what) in skiplens::app::commands::COMMANDS {
+    for (usage, what) in skiplens::app::update::COMMANDS {
         let last = what.split(' ').next_back().expect("a word");
         assert!(
             text.contains(usage) && words.contains(&last),
@@ -56,11 +56,11 @@ fn help_scrolls_within_its_text() {
     h.press("home");
     assert_eq!(help_scroll(&h), 0);
     h.press("pageup x");
-    assert!(h.state.overlay.is_none(), "any other key closes");
+    assert!(h.state().overlay.is_none(), "any other key closes");
 }
 
 fn race(h: &Harness) -> &Race {
-    match &h.state.overlay {
+    match &h.state().overlay {
         Some(Overlay::Race(race)) => race,
         other => panic!("no race but {other:?}"),
     }
@@ -73,7 +73,7 @@ fn a_race_can_be_read_from_the_beginning() {
     h.ask("hi");
     h.press("f7");
     h.engine(usize::MAX);
-    let first = h.state.regions.text.first;
+    let first = h.app.shared.regions.text.first;
     assert!(first > 0 && h.screen().contains('┃'), "{}", h.screen());
     h.press("home");
     assert!(
@@ -84,7 +84,10 @@ fn a_race_can_be_read_from_the_beginning() {
     h.mouse(MouseEventKind::ScrollDown, 20, 8);
     assert_eq!(race(&h).top, Some(3.min(first)).filter(|top| *top < first));
     h.press("end");
-    assert_eq!((race(&h).top, h.state.regions.text.first), (None, first));
+    assert_eq!(
+        (race(&h).top, h.app.shared.regions.text.first),
+        (None, first)
+    );
 }
 
 /// An empty list says how to fill it, and a preset that is not wanted any more goes.
@@ -105,7 +108,7 @@ fn presets_are_saved_and_forgotten_in_their_list() {
     assert!(
         matches!(h.effects.last(), Some(Effect::ChangeConfig(ConfigChange::ForgetPreset(name))) if name == "evening")
     );
-    assert!(matches!(&h.state.overlay, Some(Overlay::Picker(_))));
+    assert!(matches!(&h.state().overlay, Some(Overlay::Picker(_))));
 }
 
 /// Esc undoes taking the last prompt back, as long as nothing was sent in its place.
@@ -114,30 +117,33 @@ fn what_was_taken_off_the_chat_comes_back() {
     let mut h = Harness::ready(100, 30);
     h.ask("one");
     h.ask("two");
-    let turns = h.state.turns.clone();
+    let turns = h.state().turns.clone();
     h.write("draft");
     h.press("ctrl-o ctrl-o");
-    assert_eq!((h.state.prompt.text(), h.state.turns.len()), ("one", 0));
+    assert_eq!((h.state().prompt.text(), h.state().turns.len()), ("one", 0));
     h.press("esc");
-    assert_eq!((h.state.prompt.text(), &h.state.turns), ("draft", &turns));
+    assert_eq!(
+        (h.state().prompt.text(), &h.state().turns),
+        ("draft", &turns)
+    );
     h.press("ctrl-l");
     assert!(
-        h.state.turns.is_empty() && h.screen().contains("takes that back"),
+        h.state().turns.is_empty() && h.screen().contains("undoes that"),
         "{}",
         h.screen()
     );
     h.write(" of a prompt");
     h.press("esc");
     assert_eq!(
-        (h.state.prompt.text(), &h.state.turns),
+        (h.state().prompt.text(), &h.state().turns),
         ("draft of a prompt", &turns)
     );
     h.press("ctrl-u");
     h.press("ctrl-o enter");
     h.engine(usize::MAX);
-    let turns = h.state.turns.clone();
+    let turns = h.state().turns.clone();
     h.press("esc");
-    assert_eq!(h.state.turns, turns, "what was asked since stays");
+    assert_eq!(h.state().turns, turns, "what was asked since stays");
 }
 
 /// A session that is opened leaves nothing of the chat before it to come back.
@@ -145,11 +151,11 @@ fn what_was_taken_off_the_chat_comes_back() {
 fn another_session_is_not_mixed_with_what_was_cleared() {
     let mut h = Harness::ready(100, 30);
     h.ask("one");
-    let session = super::support::session_of(&h.state);
+    let session = super::support::session_of(h.state());
     h.press("ctrl-l");
     h.send(Msg::SessionLoaded(session));
     h.press("esc");
-    assert_eq!(h.state.turns.len(), 1);
+    assert_eq!(h.state().turns.len(), 1);
 }
 
 /// A number counts when its control is left, however that is done; Esc alone drops it.
@@ -166,7 +172,7 @@ fn a_typed_number_is_taken_when_its_control_is_left() {
         h.press("tab 1 2");
         h.press(leave);
         assert_eq!(
-            (h.state.settings.exit_layer, &h.state.controls.typing),
+            (h.state().settings.exit_layer, &h.state().controls.typing),
             (expected, &None),
             "{leave}"
         );
@@ -176,7 +182,7 @@ fn a_typed_number_is_taken_when_its_control_is_left() {
     let row = h.find(&skiplens::app::Target::Control(Control::Seed));
     h.click(row.x, row.y);
     assert_eq!(
-        (h.state.settings.exit_layer, h.state.controls.focused),
+        (h.state().settings.exit_layer, h.state().controls.focused),
         (12, Control::Seed)
     );
 }
@@ -186,11 +192,11 @@ fn a_number_out_of_range_says_what_the_range_is() {
     let mut h = Harness::ready(100, 30);
     h.press("tab 9 9 enter");
     assert!(
-        h.screen().contains("exit layer goes from 1 to 29"),
+        h.screen().contains("exit layer ranges from 1 to 29"),
         "{}",
         h.screen()
     );
-    assert_eq!(h.state.settings.exit_layer, 29);
+    assert_eq!(h.state().settings.exit_layer, 29);
 }
 
 /// What was changed without looking is told, and undone without looking.
@@ -200,7 +206,7 @@ fn a_change_from_the_prompt_is_told_and_undone_there() {
     h.press("alt-right");
     assert!(h.screen().contains("exit layer 8"), "{}", h.screen());
     h.press("alt-u");
-    assert_eq!(h.state.settings.exit_layer, 7);
+    assert_eq!(h.state().settings.exit_layer, 7);
     h.press("alt-u");
     assert!(h.screen().contains("nothing to undo"), "{}", h.screen());
 }
@@ -252,7 +258,7 @@ fn a_name_without_room_ends_in_an_ellipsis() {
 fn the_end_of_an_answer_is_named() {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
-    let turn = h.state.turns.last_mut().expect("a turn");
+    let turn = h.state_mut().turns.last_mut().expect("a turn");
     let round = turn.rounds.last_mut().expect("a round");
     round.stop = Some(StopReason::Eos);
     let closing = round.tokens_mut().closing.as_mut();

@@ -1,14 +1,15 @@
 //! A race: started, watched, cancelled, run again; the conversation stays as it is.
 
 use super::support::{Harness, answer, race, round};
-use skiplens::app::race::Verdict;
+use skiplens::app::input::action::{AppAction, ChatAction};
+use skiplens::app::state::race::Verdict;
 use skiplens::app::{Action, Msg, Overlay, Phase, Race};
 use skiplens::engine::decode::{Settings, StopReason};
 use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::worker::{Command, Event, Failure, Lane, RunEvent, RunId, Task};
 
 fn shown(h: &Harness) -> &Race {
-    match &h.state.overlay {
+    match &h.state().overlay {
         Some(Overlay::Race(race)) => race,
         other => panic!("no race but {other:?}"),
     }
@@ -22,7 +23,7 @@ fn cancelled(h: &Harness, run: RunId) -> bool {
 fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
     let mut h = Harness::ready(160, 50);
     h.ask("Why is the sky blue?");
-    let before = h.state.turns.clone();
+    let before = h.state().turns.clone();
     h.press("f7");
     h.engine(10);
     assert!(h.screen().contains("exact so far"), "{}", h.screen());
@@ -39,11 +40,11 @@ fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
         h.screen()
     );
     assert_eq!(
-        (h.state.turns.clone(), &h.state.phase),
+        (h.state().turns.clone(), &h.state().phase),
         (before, &Phase::Idle)
     );
     h.press("esc");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }
 
 /// Without a text being written the race is on the last prompt, without its answer.
@@ -74,7 +75,7 @@ fn what_is_raced_on() {
     h.press("esc esc");
     h.ask_command("/race three");
     assert!(matches!(raced(&h), Prompt::Chat(all) if all.len() == 5 && all[4].content == "three"));
-    assert_eq!(h.state.prompt.text(), "three");
+    assert_eq!(h.state().prompt.text(), "three");
     h.press("esc esc f8 f7");
     assert_eq!(raced(&h), Prompt::Text("three".into()));
 }
@@ -92,21 +93,21 @@ fn an_engine_that_dies_ends_it() {
         "{}",
         h.screen()
     );
-    assert!(!h.state.animated());
+    assert!(!h.app.animated());
     h.press("esc");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }
 
 #[test]
 fn nothing_to_race_on_or_a_busy_engine_is_said() {
     let mut h = Harness::ready(80, 24);
     h.press("f7");
-    assert!(h.state.overlay.is_none() && h.state.notice.is_some());
+    assert!(h.state().overlay.is_none() && h.state().notice.is_some());
     h.write("hi");
     h.press("enter");
     h.engine(10);
     h.press("f7");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }
 
 #[test]
@@ -121,14 +122,19 @@ fn esc_cancels_then_closes() {
         assert!(matches!(shown(&h).verdict(), Verdict::Same(_)));
         h.engine(usize::MAX);
         h.press("esc");
-        assert!(h.state.overlay.is_none() && !h.state.quit);
+        assert!(h.state().overlay.is_none() && !h.app.shared.quit);
     }
 }
 
 /// However the race leaves the screen, the engine hears of it.
 #[test]
 fn whatever_takes_its_place_cancels_it() {
-    for action in [Action::Help, Action::Palette, Action::LoadModel(None)] {
+    let actions: [Action; 3] = [
+        AppAction::Help.into(),
+        AppAction::Palette.into(),
+        ChatAction::LoadModel(None).into(),
+    ];
+    for action in actions {
         let mut h = Harness::ready(80, 24);
         h.ask("hi");
         h.press("f7");
@@ -142,7 +148,7 @@ fn whatever_takes_its_place_cancels_it() {
     h.press("f7");
     h.engine(20);
     h.click(0, 49);
-    assert!(h.state.overlay.is_some() || cancelled(&h, RunId(1)));
+    assert!(h.state().overlay.is_some() || cancelled(&h, RunId(1)));
 }
 
 #[test]
@@ -195,7 +201,7 @@ fn the_first_difference_is_named() {
 fn late_events_are_dropped() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
-    let turns = h.state.turns.clone();
+    let turns = h.state().turns.clone();
     let events = race(RunId(1), &Settings::default());
     events
         .iter()
@@ -210,7 +216,7 @@ fn late_events_are_dropped() {
         .iter()
         .for_each(|event| h.send(Msg::Engine(event.clone())));
     assert_eq!(shown(&h).verdict(), Verdict::Same(0));
-    assert_eq!(h.state.turns, turns);
+    assert_eq!(h.state().turns, turns);
 }
 
 #[test]
@@ -227,7 +233,7 @@ fn a_failure_is_told() {
         "{}",
         h.screen()
     );
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
     let cancelled = Event::Run(
         RunId(1),
         RunEvent::Finished {
@@ -237,7 +243,7 @@ fn a_failure_is_told() {
     );
     h.send(Msg::Engine(cancelled));
     h.press("esc");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
 }
 
 /// What the plain lane measured is what later answers are compared with.
@@ -269,7 +275,7 @@ fn the_panel_says_what_the_race_measured() {
     h.press("alt-right alt-right");
     h.press("f7");
     h.engine(30);
-    assert_eq!(h.state.raced, None, "it has not come to its end");
+    assert_eq!(h.state().raced, None, "it has not come to its end");
     h.engine(usize::MAX);
     let times = shown(&h).speed_up().expect("a figure");
     h.press("esc alt-left");
@@ -282,5 +288,5 @@ fn the_panel_says_what_the_race_measured() {
         "one that is given up measures nothing"
     );
     h.send(Msg::Engine(super::support::loaded()));
-    assert_eq!(h.state.raced, None, "another model was not in it");
+    assert_eq!(h.state().raced, None, "another model was not in it");
 }

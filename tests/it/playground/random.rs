@@ -5,8 +5,10 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use skiplens::app::hints::{Click, can, hints};
-use skiplens::app::{Msg, Phase, State, update};
+use skiplens::app::available::is_available;
+use skiplens::app::hints::hints;
+use skiplens::app::input::action::ChatAction;
+use skiplens::app::{App, Msg, Phase, update};
 use skiplens::engine::decode::{Settings, StopReason};
 use skiplens::engine::worker::{Event, Failure, RunEvent, RunId};
 use std::time::Duration;
@@ -147,7 +149,7 @@ fn kept(numbers: &mut Numbers) -> Msg {
                 shelf.own.clear();
             }
             Msg::Sessions {
-                ask: numbers.below(60),
+                search_id: numbers.below(60),
                 listed: shelf.find(""),
                 done: numbers.below(2) == 0,
             }
@@ -222,33 +224,28 @@ fn stray(numbers: &mut Numbers) -> Event {
 
 /// Four times Esc leaves everything; then Ctrl-C quits.
 fn can_be_left(h: &mut Harness) {
-    h.state.quit = false;
+    h.app.shared.quit = false;
     h.press("esc esc esc esc");
     assert!(
-        h.state.run().is_none() && h.state.overlay.is_none(),
+        h.state().run().is_none() && h.state().overlay.is_none(),
         "{:?}",
-        h.state.phase
+        h.state().phase
     );
     h.engine(usize::MAX);
     assert!(
-        !matches!(h.state.phase, Phase::Failed { .. }) || h.state.model.is_none(),
+        !matches!(h.state().phase, Phase::Failed { .. }) || h.state().model.is_none(),
         "{:?}",
-        h.state.phase
+        h.state().phase
     );
     h.press("ctrl-c");
-    assert!(h.state.quit);
+    assert!(h.app.shared.quit);
 }
 
 /// Every key of the footer does what the footer says.
-fn shown_keys_work(state: &State) {
-    for (name, click) in hints(state).into_iter().flat_map(|hint| hint.keys) {
-        if let (Click::Do(action), false) = (click, state.overlay.is_some()) {
-            assert!(can(state, &action), "{name} {action:?}");
-            assert!(
-                state.keys.key_of(state.context(), &action).is_some(),
-                "{name} {action:?}"
-            );
-        }
+fn shown_keys_work(app: &App) {
+    for (name, action) in hints(app).into_iter().flat_map(|hint| hint.keys) {
+        assert!(is_available(app, &action), "{name} {action:?}");
+        assert!(app.key_now(action.clone()).is_some(), "{name} {action:?}");
     }
 }
 
@@ -264,7 +261,7 @@ proptest! {
             if numbers.below(10) == 0 {
                 h.resize(1 + numbers.below(160) as u16, 1 + numbers.below(50) as u16);
             }
-            shown_keys_work(&h.state);
+            shown_keys_work(&h.app);
         }
         can_be_left(&mut h);
     }
@@ -284,8 +281,8 @@ fn a_million_events() {
         if count % 2_000 == 0 {
             h.draw();
         }
-        if h.state.turns.len() > 30 {
-            h.quiet(Msg::Action(skiplens::app::Action::Clear));
+        if h.state().turns.len() > 30 {
+            h.quiet(Msg::Action(ChatAction::Clear.into()));
         }
         h.effects.clear();
         h.commands.clear();
@@ -327,14 +324,14 @@ fn a_frame_depends_on_the_state_alone() {
         let area = h.buffer().area;
         let mut terminal =
             Terminal::new(TestBackend::new(area.width, area.height)).expect("a terminal");
-        let mut state = h.state.clone();
-        let mut screen = skiplens::ui::Screen::default();
+        let mut app = h.app.clone();
+        let mut renderer = skiplens::ui::Renderer::default();
         let mut regions = None;
         terminal
-            .draw(|frame| regions = Some(screen.draw(&state, frame)))
+            .draw(|frame| regions = Some(renderer.draw(&app, frame)))
             .expect("a frame");
         assert_eq!(terminal.backend().buffer(), h.buffer(), "step {step}");
-        update(&mut state, Msg::Drawn(regions.expect("regions")));
-        assert_eq!(state, h.state);
+        update(&mut app, Msg::Drawn(regions.expect("regions")));
+        assert_eq!(app, h.app);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::support::{Harness, Shelf, loaded, said, session_of};
 use crossterm::event::{MouseButton, MouseEventKind};
-use skiplens::app::player::Course;
+use skiplens::app::input::action::{AppAction, ChatAction};
+use skiplens::app::state::player::Course;
 use skiplens::app::{Action, Effect, Msg, Options, Pane, Phase, Target, Turn};
 use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, Task};
 
@@ -12,7 +13,7 @@ fn playing() -> (Harness, Vec<Turn>) {
     h.ask("Why is the sky blue?");
     h.press("alt-right");
     h.ask("And at sunset?");
-    let (session, turns) = (session_of(&h.state), h.state.turns.clone());
+    let (session, turns) = (session_of(h.state()), h.state().turns.clone());
     let mut h = Harness::ready(100, 30);
     h.ask("Another chat");
     h.send(Msg::ReplayLoaded(session));
@@ -33,11 +34,11 @@ fn plain(turns: &[Turn]) -> Vec<Turn> {
 }
 
 fn course(h: &Harness) -> Course {
-    h.state.replay.as_ref().expect("a replay").course()
+    h.app.player().expect("a replay").course()
 }
 
 fn progress(h: &Harness) -> (usize, usize) {
-    h.state.replay.as_ref().expect("a replay").progress()
+    h.app.player().expect("a replay").progress()
 }
 
 #[test]
@@ -52,8 +53,8 @@ fn time_plays_it_and_the_end_is_what_was_recorded() {
         }
     }
     assert!(seen.is_sorted() && seen.len() > 10, "{seen:?}");
-    assert_eq!(plain(&h.state.turns), plain(&turns));
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(plain(&h.state().turns), plain(&turns));
+    assert_eq!(h.state().phase, Phase::Idle);
     assert!(h.screen().contains("at the end"), "{}", h.screen());
     h.press("space");
     assert_eq!(
@@ -69,25 +70,18 @@ fn leaving_brings_back_the_chat_as_it_was() {
     h.ask("A chat");
     h.write("half a prom");
     h.press("tab tab left");
-    let before = h.state.clone();
+    let before = h.app.clone();
     h.send(Msg::ReplayLoaded(said("Old", 1)));
     assert!(h.screen().contains("replay · Old"), "{}", h.screen());
     h.press("end ctrl-t tab tab left pageup");
     h.press("esc esc");
-    let mut expected = before;
-    (expected.look, expected.config) = (h.state.look, h.state.config.clone());
-    h.state.regions = expected.regions.clone();
-    let view = h.state.view.clone();
-    assert_eq!(
-        (h.state.turns.clone(), h.state.prompt.clone()),
-        (expected.turns, expected.prompt)
-    );
-    assert_eq!(
-        (view, h.state.focus, h.state.settings.clone()),
-        (expected.view, expected.focus, expected.settings)
+    assert_eq!(h.app.chat, before.chat);
+    assert_ne!(
+        h.app.shared.appearance, before.shared.appearance,
+        "a theme chosen meanwhile stays"
     );
     assert!(
-        h.state.replay.is_none() && h.commands.len() == 1,
+        h.app.player().is_none() && h.commands.len() == 1,
         "the engine heard nothing of it"
     );
 }
@@ -102,18 +96,18 @@ fn pausing_stepping_and_scrubbing() {
     h.press("s s enter");
     assert_eq!(progress(&h).0, 3);
     assert!(
-        matches!(h.state.phase, Phase::Paused { .. }) && h.screen().contains("paused"),
+        matches!(h.state().phase, Phase::Paused { .. }) && h.screen().contains("paused"),
         "{}",
         h.screen()
     );
-    assert_eq!(h.state.turns[0].rounds[..], turns[0].rounds[..3]);
+    assert_eq!(h.state().turns[0].rounds[..], turns[0].rounds[..3]);
     h.press("shift-right right left left");
     assert_eq!(progress(&h).0, 12);
     h.press("home");
-    assert!(progress(&h).0 == 0 && h.state.turns.is_empty());
+    assert!(progress(&h).0 == 0 && h.state().turns.is_empty());
     h.press("end");
     assert_eq!(course(&h), Course::Over);
-    assert_eq!(plain(&h.state.turns), plain(&turns));
+    assert_eq!(plain(&h.state().turns), plain(&turns));
     h.press("left");
     assert_eq!(progress(&h).0, progress(&h).1 - 1);
     let track = h.find(&Target::Scrub);
@@ -134,7 +128,7 @@ fn pausing_stepping_and_scrubbing() {
 #[test]
 fn speeds_are_chosen() {
     let (mut h, _) = playing();
-    let speed = |h: &Harness| h.state.replay.as_ref().expect("a replay").speed();
+    let speed = |h: &Harness| h.app.player().expect("a replay").speed();
     h.press("+ up");
     assert_eq!(speed(&h), 4.0);
     h.press("- - - - - -");
@@ -152,24 +146,27 @@ fn speeds_are_chosen() {
 fn nothing_can_be_changed_or_said() {
     let (mut h, _) = playing();
     h.press("end");
-    let settings = h.state.settings.clone();
+    let settings = h.state().settings.clone();
     h.write("hello");
     h.send(Msg::Paste("hello".into()));
-    for action in [
-        Action::Send,
-        Action::Regenerate,
-        Action::Clear,
-        Action::Race,
-        Action::Models,
-        Action::Sessions,
-    ] {
+    let changing: [Action; 6] = [
+        ChatAction::Send.into(),
+        ChatAction::Regenerate.into(),
+        ChatAction::Clear.into(),
+        ChatAction::Race.into(),
+        AppAction::Models.into(),
+        AppAction::Sessions.into(),
+    ];
+    for action in changing {
         h.send(Msg::Action(action));
     }
     h.press("alt-right alt-up f8 ctrl-l tab right 7 enter");
     let track = h.find(&Target::Track(skiplens::app::Control::ExitLayer));
     h.click(track.x + 1, track.y);
-    assert_eq!(h.state.settings, settings);
-    assert!(h.state.prompt.is_empty() && h.state.overlay.is_none() && h.state.turns.len() == 2);
+    assert_eq!(h.state().settings, settings);
+    assert!(
+        h.state().prompt.is_empty() && h.state().overlay.is_none() && h.state().turns.len() == 2
+    );
     assert!(h.effects.is_empty() && h.commands.len() == 1);
     h.press("ctrl-p");
     assert!(!h.screen().contains("regenerate"), "{}", h.screen());
@@ -179,7 +176,7 @@ fn nothing_can_be_changed_or_said() {
 fn tokens_are_inspected() {
     let (mut h, _) = playing();
     h.press("end tab tab left");
-    assert_eq!(h.state.focus, Pane::Chat);
+    assert_eq!(h.state().focus, Pane::Chat);
     assert!(h.screen().contains("p verify"), "{}", h.screen());
     assert!(
         h.screen().contains("the journal holds no"),
@@ -194,18 +191,18 @@ fn the_engine_goes_on_beneath() {
     h.send(Msg::ReplayLoaded(said("Old", 1)));
     h.press("right right");
     h.send(Msg::Engine(loaded()));
-    assert!(progress(&h).0 == 2 && h.state.turns.len() == 1);
+    assert!(progress(&h).0 == 2 && h.state().turns.len() == 1);
     h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
         Failure::internal("late"),
     ))));
     h.press("esc");
-    assert!(h.state.model.is_some(), "the model was loaded meanwhile");
+    assert!(h.state().model.is_some(), "the model was loaded meanwhile");
 }
 
 #[test]
 fn alone_it_needs_no_model_and_ends_with_the_program() {
     let mut h = Harness::starting(100, 30, Options::default());
-    h.state.play_alone(said("Old", 1), 2.0, 3);
+    h.app.replay_alone(said("Old", 1), 2.0, 3);
     h.draw();
     assert_eq!(progress(&h).0, 3);
     assert!(
@@ -215,7 +212,7 @@ fn alone_it_needs_no_model_and_ends_with_the_program() {
     );
     assert!(h.screen().contains("playing  2×"), "{}", h.screen());
     h.press("esc");
-    assert!(h.state.quit && h.effects == [Effect::Quit]);
+    assert!(h.app.shared.quit && h.effects == [Effect::Quit]);
 }
 
 #[test]
@@ -235,31 +232,31 @@ fn the_list_and_a_command_begin_it() {
     h.press("esc");
     h.ask_command(&format!("/replay {id}"));
     shelf.serve(&mut h);
-    assert!(h.state.replay.is_some());
+    assert!(h.app.player().is_some());
 }
 
 #[test]
 fn the_next_event_is_waited_for_and_not_longer() {
     let (mut h, _) = playing();
     assert_eq!(
-        h.state.due_in(),
+        h.app.due_in(),
         Some(std::time::Duration::ZERO),
         "the clock is read first"
     );
     h.tick(1000);
-    let due = h.state.due_in().expect("something to come");
+    let due = h.app.due_in().expect("something to come");
     assert!(due > std::time::Duration::ZERO);
     h.press("space");
-    assert_eq!(h.state.due_in(), None);
+    assert_eq!(h.app.due_in(), None);
 }
 
 #[test]
 fn what_if_works_on_what_the_journal_holds() {
     let (mut h, _) = playing();
     h.press("end f4");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
     assert!(
-        h.state
+        h.state()
             .notice
             .as_ref()
             .is_some_and(|notice| notice.text.contains("journal does not hold"))
@@ -268,15 +265,17 @@ fn what_if_works_on_what_the_journal_holds() {
     asked.ask("Why is the sky blue?");
     asked.press("f4");
     asked.engine(usize::MAX);
-    let lens = asked.state.turns[0].lens.clone();
+    let lens = asked.state().turns[0].lens.clone();
     let mut h = Harness::ready(100, 30);
-    h.send(Msg::ReplayLoaded(session_of(&asked.state)));
+    h.send(Msg::ReplayLoaded(session_of(asked.state())));
     h.press("right f4");
     assert!(h.screen().contains("best: E"), "{}", h.screen());
-    assert_eq!(h.state.turns[0].lens, lens);
-    let settings = h.state.settings.clone();
+    assert_eq!(h.state().turns[0].lens, lens);
+    let settings = h.state().settings.clone();
     h.press("up enter");
-    assert!(h.state.overlay.is_none() && h.state.settings == settings && h.commands.is_empty());
+    assert!(h.screen().contains("this is a replay"), "{}", h.screen());
+    h.press("esc");
+    assert!(h.state().overlay.is_none() && h.state().settings == settings && h.commands.is_empty());
     h.press("tab tab left");
     assert!(
         h.screen().contains("first agreed") || h.screen().contains("no layer agrees"),
@@ -302,7 +301,7 @@ fn recorded_detail_asks_every_layer_once_the_answer_is_there() {
         h.commands
     );
     assert!(
-        h.state.turns[0]
+        h.state().turns[0]
             .lens
             .as_ref()
             .is_some_and(|lens| lens.complete())

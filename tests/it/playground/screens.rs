@@ -1,14 +1,14 @@
 //! Screens as snapshots, with styles, in every palette.
 
 use super::support::{Harness, Shelf, said};
-use skiplens::app::{ColorDepth, Look, Msg, Options, ThemeName};
+use skiplens::app::{Appearance, ColorDepth, Msg, Options, ThemeName};
 use skiplens::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
 use skiplens::transcript::export::svg::Cell;
 
 /// A chat with everything in it: rejected drafts, changed settings, a chosen token, an unfinished draft.
-fn scene(width: u16, height: u16, look: Look) -> Harness {
+fn scene(width: u16, height: u16, look: Appearance) -> Harness {
     let mut h = Harness::ready(width, height);
-    h.state.look = look;
+    h.app.shared.appearance = look;
     h.press("ctrl-x");
     h.ask("Why is the sky blue?");
     h.write("And at sunset?");
@@ -30,9 +30,9 @@ fn snapshot(name: &str, h: &Harness) {
 fn palettes() {
     for theme in ThemeName::ALL {
         for (width, height) in [(80, 24), (160, 50)] {
-            let look = Look {
+            let look = Appearance {
                 theme,
-                ..Look::default()
+                ..Appearance::default()
             };
             snapshot(
                 &format!("{}-{width}x{height}", theme.label()),
@@ -44,25 +44,25 @@ fn palettes() {
 
 #[test]
 fn poor_terminals() {
-    let plain = Look {
+    let plain = Appearance {
         depth: ColorDepth::None,
-        ..Look::default()
+        ..Appearance::default()
     };
     snapshot("no-color-80x24", &scene(80, 24, plain));
-    let few = Look {
+    let few = Appearance {
         depth: ColorDepth::Ansi16,
-        ..Look::default()
+        ..Appearance::default()
     };
     snapshot("ansi16-80x24", &scene(80, 24, few));
-    let many = Look {
+    let many = Appearance {
         depth: ColorDepth::Ansi256,
-        ..Look::default()
+        ..Appearance::default()
     };
     snapshot("ansi256-80x24", &scene(80, 24, many));
-    let ascii = Look {
+    let ascii = Appearance {
         ascii: true,
         depth: ColorDepth::Ansi16,
-        ..Look::default()
+        ..Appearance::default()
     };
     let h = scene(80, 24, ascii);
     assert!(h.screen().is_ascii(), "{}", h.screen());
@@ -127,10 +127,10 @@ fn what_if() {
         snapshot(&format!("what-if-{width}x{height}"), &h);
     }
     let mut h = Harness::ready(80, 24);
-    h.state.look = Look {
+    h.app.shared.appearance = Appearance {
         ascii: true,
         depth: ColorDepth::None,
-        ..Look::default()
+        ..Appearance::default()
     };
     h.ask("Why is the sky blue?");
     h.press("f4");
@@ -147,7 +147,7 @@ fn overlays_in_other_palettes() {
         ThemeName::Monochrome,
     ] {
         let mut h = Harness::ready(100, 30);
-        h.state.look.theme = theme;
+        h.app.shared.appearance.theme = theme;
         h.ask("Why is the sky blue?");
         h.press("f4");
         h.engine(usize::MAX);
@@ -251,7 +251,7 @@ fn picture() {
     let mut h = Harness::ready(100, 30);
     h.send(Msg::ReplayLoaded(said("夜の空は <b>", 1)));
     h.press("end tab tab left");
-    let picture = skiplens::ui::picture(h.buffer(), h.state.look);
+    let picture = skiplens::ui::picture(h.buffer(), h.app.shared.appearance);
     assert!(picture.rows.len() == 30 && picture.rows.iter().all(|row| row.len() == 100));
     let text = |row: &Vec<Cell>| {
         row.iter()

@@ -15,26 +15,26 @@ fn a_run_is_paused_stepped_and_goes_on() {
     h.press("f5");
     h.engine(9);
     assert!(
-        matches!(h.state.phase, Phase::Paused { .. }),
+        matches!(h.state().phase, Phase::Paused { .. }),
         "{:?}",
-        h.state.phase
+        h.state().phase
     );
     assert!(h.screen().contains("paused"), "{}", h.screen());
-    let rounds = h.state.turns[0].rounds.len();
+    let rounds = h.state().turns[0].rounds.len();
     h.press("f6");
     assert_eq!(h.commands.last(), Some(&Command::Step { run: RunId(0) }));
     h.engine(9);
-    assert!(matches!(h.state.phase, Phase::Paused { .. }));
-    assert_eq!(h.state.turns[0].rounds.len(), rounds + 1);
+    assert!(matches!(h.state().phase, Phase::Paused { .. }));
+    assert_eq!(h.state().turns[0].rounds.len(), rounds + 1);
     h.press("f5");
     assert_eq!(h.commands.last(), Some(&Command::Resume { run: RunId(0) }));
     h.send(Msg::Engine(Event::Run(RunId(0), RunEvent::Paused)));
     assert!(
-        matches!(h.state.phase, Phase::Generating { .. }),
+        matches!(h.state().phase, Phase::Generating { .. }),
         "a late pause changes nothing"
     );
     h.engine(usize::MAX);
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
 }
 
 /// What every layer says appears while it is written, once that is asked for, and follows the newest token.
@@ -56,11 +56,11 @@ fn layers_appear_while_it_writes() {
         "{}",
         h.screen()
     );
-    let before = h.state.inspected();
+    let before = h.state().inspected();
     h.engine(12);
-    assert!(h.state.inspected() > before && h.state.view.cursor.is_none());
+    assert!(h.state().inspected() > before && h.state().view.cursor.is_none());
     h.press("left left");
-    assert!(h.state.inspected() == h.state.view.cursor && !h.screen().contains("newest token"));
+    assert!(h.state().inspected() == h.state().view.cursor && !h.screen().contains("newest token"));
     h.press("d");
     assert!(
         matches!(h.commands.last(), Some(Command::Settings { settings, .. }) if !settings.detail)
@@ -78,7 +78,7 @@ fn a_paused_run_can_be_cancelled() {
     h.press("esc");
     assert_eq!(h.commands.last(), Some(&Command::Cancel { run: RunId(0) }));
     h.engine(9);
-    assert_eq!(h.state.phase, Phase::Idle);
+    assert_eq!(h.state().phase, Phase::Idle);
 }
 
 #[test]
@@ -107,21 +107,21 @@ fn a_step_shows_what_is_drafted_and_how_likely() {
 fn rounds_are_walked_and_clicked() {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
-    let last = h.state.turns[0].rounds.len() - 1;
+    let last = h.state().turns[0].rounds.len() - 1;
     h.press("backtab");
-    assert_eq!(h.state.focus, Pane::Rounds);
-    assert_eq!(h.state.view.cursor.map(|at| at.round), Some(last));
+    assert_eq!(h.state().focus, Pane::Rounds);
+    assert_eq!(h.state().view.cursor.map(|at| at.round), Some(last));
     h.press("left left");
-    assert_eq!(h.state.view.cursor.map(|at| at.round), Some(last - 2));
+    assert_eq!(h.state().view.cursor.map(|at| at.round), Some(last - 2));
     h.press("home");
-    assert_eq!(h.state.view.cursor.map(|at| at.round), Some(0));
+    assert_eq!(h.state().view.cursor.map(|at| at.round), Some(0));
     h.press("end");
     let area = h.find(&Target::Round {
         turn: 0,
         round: last - 3,
     });
     h.click(area.x, area.y);
-    assert_eq!(h.state.view.cursor.map(|at| at.round), Some(last - 3));
+    assert_eq!(h.state().view.cursor.map(|at| at.round), Some(last - 3));
     assert!(h.screen().contains("ms"), "{}", h.screen());
 }
 
@@ -164,14 +164,14 @@ fn plain_decoding_is_told_as_such() {
 
 /// Everything that the inspector tells, scrolled through from its top.
 fn told(h: &mut Harness) -> String {
-    h.state.view.details = 0;
+    h.state_mut().view.details = 0;
     h.draw();
     let mut told = String::new();
     loop {
         told += &h.screen();
-        let before = h.state.view.details;
+        let before = h.state().view.details;
         h.press("shift-down");
-        if h.state.view.details == before {
+        if h.state().view.details == before {
             return told;
         }
     }
@@ -209,9 +209,9 @@ fn the_wheel_scrolls_what_is_told_of_a_token() {
     h.ask("hi");
     h.press("tab tab left");
     let inspector = h.find(&Target::Inspector);
-    let top = h.state.view.top;
+    let top = h.state().view.top;
     h.mouse(MouseEventKind::ScrollDown, inspector.x + 3, inspector.y + 3);
-    assert!(h.state.view.details > 0 && h.state.view.top == top);
+    assert!(h.state().view.details > 0 && h.state().view.top == top);
 }
 
 /// An end token is called so whether it was drafted or not; of other tokens without a text nothing is claimed.
@@ -222,7 +222,7 @@ fn an_accepted_end_token_ends_the_answer() {
     h.press("enter");
     h.engine(3);
     let words: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into();
-    let mut round = super::support::round(0, 0, &h.state.settings, &words);
+    let mut round = super::support::round(0, 0, &h.state().settings, &words);
     let last = round.drafted().len() - 1;
     let tokens = round.tokens_mut();
     (tokens.accepted, tokens.closing) = (last + 1, None);
@@ -237,13 +237,13 @@ fn an_accepted_end_token_ends_the_answer() {
     )));
     let at = |slot| TokenRef {
         turn: 0,
-        round: h.state.turns[0].rounds.len() - 1,
+        round: h.state().turns[0].rounds.len() - 1,
         slot,
     };
     let (end, before) = (at(last), at(last - 1));
-    h.state.focus = Pane::Chat;
+    h.state_mut().focus = Pane::Chat;
     for (token, words) in [(end, "end of the answer"), (before, "no text of its own")] {
-        h.state.view.cursor = Some(token);
+        h.state_mut().view.cursor = Some(token);
         h.draw();
         assert!(h.screen().contains(words), "{words}\n{}", h.screen());
     }
@@ -257,7 +257,7 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
     h.ask("hi");
     h.press("tab tab d");
     let unverified = |h: &Harness| {
-        let rounds = h.state.turns[0].rounds.iter().enumerate();
+        let rounds = h.state().turns[0].rounds.iter().enumerate();
         rounds
             .flat_map(|(round, r)| {
                 r.drafted()
@@ -273,10 +273,10 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
             })
             .expect("a draft behind a rejected one")
     };
-    h.state.view.cursor = Some(unverified(&h));
+    h.state_mut().view.cursor = Some(unverified(&h));
     h.draw();
     assert!(h.screen().contains("no layer is asked"), "{}", h.screen());
-    h.state.view.cursor = Some(TokenRef {
+    h.state_mut().view.cursor = Some(TokenRef {
         turn: 0,
         round: 0,
         slot: 0,

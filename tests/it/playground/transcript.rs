@@ -15,22 +15,22 @@ fn the_end_is_followed_only_from_the_end() {
     h.write("two");
     h.press("enter");
     h.engine(60);
-    let shown = h.state.regions.transcript;
+    let shown = h.app.shared.regions.transcript;
     assert_eq!(shown.first + shown.height, shown.total, "follows");
     h.press("pageup");
-    let first = h.state.regions.transcript.first;
+    let first = h.app.shared.regions.transcript.first;
     h.engine(60);
     assert_eq!(
-        h.state.regions.transcript.first, first,
+        h.app.shared.regions.transcript.first, first,
         "stays where it was left"
     );
     h.press("pagedown pagedown pagedown pagedown pagedown");
-    assert_eq!(h.state.view.top, None, "at the end it follows again");
+    assert_eq!(h.state().view.top, None, "at the end it follows again");
     let chat = h.find(&Target::Chat);
     h.mouse(MouseEventKind::ScrollUp, chat.x + 9, chat.y + 2);
-    assert!(h.state.view.top.is_some());
+    assert!(h.state().view.top.is_some());
     h.press("esc esc esc");
-    assert_eq!(h.state.view.top, None);
+    assert_eq!(h.state().view.top, None);
 }
 
 #[test]
@@ -38,13 +38,13 @@ fn tokens_are_walked_and_clicked() {
     let mut h = Harness::ready(100, 30);
     h.ask("hi");
     h.press("backtab backtab");
-    assert_eq!(h.state.focus, Pane::Chat);
-    let last = h.state.view.cursor.expect("a cursor");
+    assert_eq!(h.state().focus, Pane::Chat);
+    let last = h.state().view.cursor.expect("a cursor");
     h.press("left left left right");
-    let at = h.state.view.cursor.expect("a cursor");
+    let at = h.state().view.cursor.expect("a cursor");
     assert!(at < last);
     h.press("up");
-    assert!(h.state.view.cursor.expect("a cursor") < at);
+    assert!(h.state().view.cursor.expect("a cursor") < at);
     let first = TokenRef {
         turn: 0,
         round: 0,
@@ -52,35 +52,39 @@ fn tokens_are_walked_and_clicked() {
     };
     let area = h.find(&Target::Token(first));
     h.click(area.x, area.y);
-    assert_eq!(h.state.view.cursor, Some(first));
+    assert_eq!(h.state().view.cursor, Some(first));
     assert!(
         h.screen().contains("accepted") && h.screen().contains("“The”"),
         "{}",
         h.screen()
     );
     h.press("left left");
-    assert_eq!(h.state.view.cursor, Some(first), "nothing before the first");
+    assert_eq!(
+        h.state().view.cursor,
+        Some(first),
+        "nothing before the first"
+    );
 }
 
 #[test]
 fn walking_visits_every_token_once_and_rejected_ones_only_when_shown() {
     let mut h = Harness::ready(80, 24);
     h.ask("hi");
-    let rounds = h.state.turns[0].rounds.clone();
+    let rounds = h.state().turns[0].rounds.clone();
     let (kept, all) = rounds.iter().fold((0, 0), |(kept, all), r| {
         (kept + r.len(), all + r.len() + r.rejected())
     });
     for (keys, expected) in [("tab", kept), ("ctrl-x tab", all)] {
         h.press("esc");
-        h.state.focus = Pane::Controls;
-        h.state.view.cursor = None;
+        h.state_mut().focus = Pane::Controls;
+        h.state_mut().view.cursor = None;
         h.press(keys);
-        h.state.focus = Pane::Chat;
+        h.state_mut().focus = Pane::Chat;
         let mut visited = 1;
         loop {
-            let before = h.state.view.cursor;
+            let before = h.state().view.cursor;
             h.press("left");
-            if h.state.view.cursor == before {
+            if h.state().view.cursor == before {
                 break;
             }
             visited += 1;
@@ -96,8 +100,8 @@ fn the_cursor_scrolls_into_sight() {
     h.press("tab tab");
     for _ in 0..200 {
         h.press("left");
-        let cursor = h.state.view.cursor.expect("a cursor");
-        let token = h.state.turns[0].rounds[cursor.round]
+        let cursor = h.state().view.cursor.expect("a cursor");
+        let token = h.state().turns[0].rounds[cursor.round]
             .token(cursor.slot)
             .expect("a token");
         if !token.text.trim().is_empty() {
@@ -124,12 +128,12 @@ fn rejected_drafts_are_struck_through_in_place() {
 #[test]
 fn every_origin_looks_different_without_colours() {
     let mut h = Harness::ready(100, 30);
-    h.state.look.depth = skiplens::app::ColorDepth::None;
+    h.app.shared.appearance.depth = skiplens::app::ColorDepth::None;
     h.ask("hi");
     let mut looks = std::collections::BTreeMap::new();
-    for (area, target) in h.state.regions.areas() {
+    for (area, target) in h.app.shared.regions.areas() {
         let Target::Token(at) = target else { continue };
-        let token = h.state.turns[0].rounds[at.round]
+        let token = h.state().turns[0].rounds[at.round]
             .token(at.slot)
             .expect("a token");
         let cell = &h.buffer()[(area.x, area.y)];
@@ -172,7 +176,7 @@ fn unsafe_characters_never_reach_the_terminal() {
         RunId(0),
         RunEvent::Failed(Failure::internal(evil)),
     )));
-    h.send(Msg::Wrong(evil.into()));
+    h.send(Msg::EffectFailed(evil.into()));
     let symbols: String = h
         .buffer()
         .content
@@ -202,18 +206,21 @@ fn turns_are_regenerated_edited_continued_and_cleared() {
     h.ask("first");
     h.press("ctrl-r");
     h.engine(usize::MAX);
-    assert_eq!((h.state.turns.len(), h.commands.len()), (1, 2));
+    assert_eq!((h.state().turns.len(), h.commands.len()), (1, 2));
     h.press("esc tab tab R");
     h.engine(usize::MAX);
-    assert_eq!(h.state.settings.sampling.seed, 43);
+    assert_eq!(h.state().settings.sampling.seed, 43);
     h.press("e");
-    assert_eq!((h.state.prompt.text(), h.state.turns.len()), ("first", 0));
+    assert_eq!(
+        (h.state().prompt.text(), h.state().turns.len()),
+        ("first", 0)
+    );
     h.write(" again");
     h.press("enter");
     h.engine(30);
     h.press("esc");
     h.engine(1);
-    let before = h.state.turns[0].answer();
+    let before = h.state().turns[0].answer();
     h.press("tab tab c");
     let Some(Command::Start {
         task: Task::Generate(Prompt::Chat(messages)),
@@ -224,9 +231,9 @@ fn turns_are_regenerated_edited_continued_and_cleared() {
     };
     assert_eq!(messages.last().expect("a message").content, before);
     h.engine(usize::MAX);
-    assert!(h.state.turns[0].answer().starts_with(&before) && h.state.turns.len() == 1);
+    assert!(h.state().turns[0].answer().starts_with(&before) && h.state().turns.len() == 1);
     h.press("ctrl-l");
-    assert!(h.state.turns.is_empty());
+    assert!(h.state().turns.is_empty());
     assert!(h.screen().contains("Ask something"));
 }
 
@@ -234,7 +241,7 @@ fn turns_are_regenerated_edited_continued_and_cleared() {
 fn a_completion_goes_on_with_the_text_as_it_stands() {
     let mut h = Harness::ready(100, 30);
     h.press("f8");
-    assert_eq!(h.state.mode, Mode::Completion);
+    assert_eq!(h.state().mode, Mode::Completion);
     h.ask("Once upon a time");
     let sent = h.commands.last();
     assert!(
@@ -309,16 +316,16 @@ fn tokens_stay_within_reach_in_markdown() {
     let (column, row) = word(&h, "section");
     h.click(column + 1, row);
     assert!(reversed(&h).starts_with("sectio"), "{}", reversed(&h));
-    let at = h.state.view.cursor.expect("a cursor");
+    let at = h.state().view.cursor.expect("a cursor");
     h.press("right right");
-    assert!(h.state.view.cursor > Some(at));
+    assert!(h.state().view.cursor > Some(at));
     assert!(
         reversed(&h).trim_start().starts_with('4'),
         "{}",
         reversed(&h)
     );
     let mut visited = 0;
-    while h.state.view.cursor
+    while h.state().view.cursor
         > Some(TokenRef {
             turn: 0,
             round: 0,
@@ -339,7 +346,7 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     let mut h = Harness::starting(100, 30, Default::default());
     h.write("early");
     h.press("enter");
-    assert_eq!(h.state.prompt.text(), "early");
+    assert_eq!(h.state().prompt.text(), "early");
     h.send(Msg::Engine(super::support::loaded()));
     assert!(
         matches!(
@@ -354,7 +361,10 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     h.engine(10);
     h.write("next");
     h.press("enter");
-    assert_eq!((h.state.prompt.text(), h.state.turns.len()), ("next", 1));
+    assert_eq!(
+        (h.state().prompt.text(), h.state().turns.len()),
+        ("next", 1)
+    );
 }
 
 #[test]
@@ -368,13 +378,13 @@ fn the_prompt_grows_and_remembers() {
     h.press("enter");
     h.engine(usize::MAX);
     h.press("up");
-    assert_eq!(h.state.prompt.text(), "one\ntwo");
+    assert_eq!(h.state().prompt.text(), "one\ntwo");
     h.send(Msg::Paste("a\r\nb".into()));
-    assert_eq!(h.state.prompt.text(), "one\ntwoa\nb");
+    assert_eq!(h.state().prompt.text(), "one\ntwoa\nb");
     h.press("ctrl-g");
     assert_eq!(h.effects.last(), Some(&Effect::Edit("one\ntwoa\nb".into())));
     h.send(Msg::Edited("edited\n".into()));
-    assert_eq!(h.state.prompt.text(), "edited");
+    assert_eq!(h.state().prompt.text(), "edited");
 }
 
 /// Origins cannot be seen in Markdown: the screen says so, and the next start shows them again.
@@ -400,7 +410,13 @@ fn markdown_is_announced_and_not_remembered() {
         config,
         ..Default::default()
     };
-    assert!(!Harness::starting(80, 24, options).state.view.markdown);
+    assert!(
+        !Harness::starting(80, 24, options)
+            .app
+            .shared
+            .display
+            .markdown
+    );
 }
 
 fn load(h: &mut Harness, name: &str) {
@@ -419,7 +435,7 @@ fn another_model_is_marked() {
     h.ask("one");
     load(&mut h, "Other");
     assert!(
-        h.screen().contains("Other answers from here on"),
+        h.screen().contains("Other answers from here"),
         "{}",
         h.screen()
     );
@@ -430,7 +446,10 @@ fn another_model_is_marked() {
         h.screen()
     );
     h.ask("three");
-    assert!(h.state.turns[2].switches.is_empty(), "it goes on as before");
+    assert!(
+        h.state().turns[2].switches.is_empty(),
+        "it goes on as before"
+    );
     load(&mut h, "SmolLM2-135M-LayerSkip");
     h.press("ctrl-r");
     h.engine(60);
@@ -442,33 +461,37 @@ fn another_model_is_marked() {
         "{}",
         h.screen()
     );
-    let before = h.state.turns[2].rounds.len();
+    let before = h.state().turns[2].rounds.len();
     load(&mut h, "Other");
     h.press("tab tab c");
     h.engine(usize::MAX);
-    let rounds: Vec<usize> = h.state.turns[2]
+    let rounds: Vec<usize> = h.state().turns[2]
         .switches
         .iter()
         .map(|switch| switch.round)
         .collect();
     assert_eq!(rounds, [0, before]);
     let marks: Vec<_> = h
-        .state
+        .state()
         .turns
         .iter()
         .map(|turn| turn.switches.clone())
         .collect();
-    let session = super::support::session_of(&h.state);
+    let session = super::support::session_of(h.state());
     let mut again = Harness::ready(120, 30);
     again.send(Msg::SessionLoaded(session.clone()));
     let first = |turns: &[skiplens::app::Turn]| turns[1].switches.clone();
-    assert_eq!(first(&again.state.turns), marks[1]);
+    assert_eq!(first(&again.state().turns), marks[1]);
     again.send(Msg::ReplayLoaded(session));
     again.press("end");
-    assert_eq!(first(&again.state.turns), marks[1]);
+    assert_eq!(first(&again.state().turns), marks[1]);
     again.press("home right");
     assert_eq!(
-        again.state.model.as_ref().map(|model| model.name.as_str()),
+        again
+            .state()
+            .model
+            .as_ref()
+            .map(|model| model.name.as_str()),
         Some("SmolLM2-135M-LayerSkip"),
         "the header has the model of the answer that is played"
     );

@@ -1,25 +1,25 @@
 //! Every key in every situation: none is dead without a word, and each one that is shown does something.
 
 use super::support::{Harness, said};
-use crossterm::event::{KeyEvent, KeyModifiers};
-use skiplens::app::hints::{Click, hints};
-use skiplens::app::keymap::Context;
-use skiplens::app::{Action, Effect, Msg, Options, Pane, State, update};
+use skiplens::app::hints::hints;
+use skiplens::app::input::Context;
+use skiplens::app::input::action::{AppAction, ChatAction, ControlsAction, ViewAction};
+use skiplens::app::{Action, App, Effect, Msg, Options, Pane, update};
 use skiplens::engine::worker::{Event, Failure, ModelEvent};
 
 /// An answered question, then these keys.
-fn answered(keys: &str) -> State {
+fn answered(keys: &str) -> App {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
     h.tick(60_000);
     h.press(keys);
     h.engine(usize::MAX);
     h.tick(120_000);
-    h.state
+    h.app
 }
 
 /// A question of which the engine has reported so much, then these keys.
-fn asked(events: usize, keys: &str) -> State {
+fn asked(events: usize, keys: &str) -> App {
     let mut h = Harness::ready(100, 40);
     h.ask("before");
     h.write("hi");
@@ -28,35 +28,35 @@ fn asked(events: usize, keys: &str) -> State {
     h.press(keys);
     h.engine(2);
     h.tick(60_000);
-    h.state
+    h.app
 }
 
-fn loading(event: Option<Event>) -> State {
+fn loading(event: Option<Event>) -> App {
     let mut h = Harness::starting(100, 40, Options::default());
     event
         .into_iter()
         .for_each(|event| h.send(Msg::Engine(event)));
-    h.state
+    h.app
 }
 
-fn replayed(keys: &str) -> State {
+fn replayed(keys: &str) -> App {
     let mut h = Harness::ready(100, 40);
     h.send(Msg::ReplayLoaded(said("Why is the sky blue?", 1)));
     h.press("shift-right");
     h.press(keys);
     h.tick(60_000);
-    h.state
+    h.app
 }
 
 /// What the screen can be, by name.
-fn situations() -> Vec<(&'static str, State)> {
+fn situations() -> Vec<(&'static str, App)> {
     let race = {
         let mut h = Harness::ready(100, 40);
         h.ask("hi");
         h.press("f7");
         h.engine(20);
         h.tick(60_000);
-        h.state
+        h.app
     };
     vec![
         ("loading", loading(None)),
@@ -68,9 +68,12 @@ fn situations() -> Vec<(&'static str, State)> {
         ),
         ("empty", loading(Some(super::support::loaded()))),
         ("empty, in the controls", {
-            let mut state = loading(Some(super::support::loaded()));
-            update(&mut state, Msg::Action(Action::Focus(Pane::Controls)));
-            state
+            let mut app = loading(Some(super::support::loaded()));
+            update(
+                &mut app,
+                Msg::Action(AppAction::Focus(Pane::Controls).into()),
+            );
+            app
         }),
         ("answered", answered("")),
         ("a prompt", answered("x y")),
@@ -98,7 +101,7 @@ fn situations() -> Vec<(&'static str, State)> {
             h.press("enter");
             h.engine(30);
             h.press("esc");
-            h.state
+            h.app
         }),
         ("help", answered("f1")),
         ("palette", answered("ctrl-p")),
@@ -114,37 +117,33 @@ fn situations() -> Vec<(&'static str, State)> {
 }
 
 /// What a message changed, and what is to be done for it.
-fn after(state: &State, msg: Msg) -> (State, Vec<Effect>) {
-    let mut after = state.clone();
+fn after(app: &App, msg: Msg) -> (App, Vec<Effect>) {
+    let mut after = app.clone();
     let effects = update(&mut after, msg);
     (after, effects)
-}
-
-fn message(click: Click) -> Msg {
-    match click {
-        Click::Do(action) => Msg::Action(action),
-        Click::Press(code) => Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)),
-        Click::Key(key) => Msg::Key(key),
-    }
 }
 
 /// Of a pair of keys one may stand at its end.
 #[test]
 fn every_key_shown_does_something() {
     let mut tried = 0;
-    for (name, state) in situations() {
-        let shown = hints(&state);
+    for (name, app) in situations() {
+        let shown = hints(&app);
         assert!(!shown.is_empty(), "{name}: no key is shown");
         for hint in shown {
-            let works = |click: &Click| {
-                let (after, effects) = after(&state, message(click.clone()));
-                let refused = after.notice.as_ref().is_some_and(|notice| notice.wrong)
-                    && after.notice != state.notice;
-                !refused && (after != state || !effects.is_empty())
+            let works = |action: &Action| {
+                let (after, effects) = after(&app, Msg::Action(action.clone()));
+                let refused = after
+                    .state()
+                    .notice
+                    .as_ref()
+                    .is_some_and(|notice| notice.is_error)
+                    && after.state().notice != app.state().notice;
+                !refused && (after != app || !effects.is_empty())
             };
             tried += hint.keys.len();
             assert!(
-                hint.keys.iter().any(|(_, click)| works(click)),
+                hint.keys.iter().any(|(_, action)| works(action)),
                 "{name}: {hint:?} does nothing"
             );
         }
@@ -154,38 +153,36 @@ fn every_key_shown_does_something() {
 
 /// What is at its end, or has nowhere to go, needs no words.
 fn may_rest(action: &Action) -> bool {
-    use Action::*;
-    let moves = matches!(
-        action,
-        ControlUp | ControlDown | ControlTop | ControlBottom | Adjust(_) | Activate
-    ) || matches!(
-        action,
-        ScrollUp | ScrollDown | PageUp | PageDown | Top | Bottom | PromptUp | PromptDown
-    ) || matches!(
-        action,
-        TokenLeft
-            | TokenRight
-            | TokenUp
-            | TokenDown
-            | RoundLeft
-            | RoundRight
-            | Play(_)
-            | DetailsUp
-            | DetailsDown
-    );
-    moves || matches!(action, Back | Send | Focus(_) | Interrupt)
+    match action {
+        Action::View(
+            ViewAction::Copy | ViewAction::ToggleRejected | ViewAction::ToggleMarkdown,
+        ) => false,
+        Action::View(_) | Action::Replay(_) | Action::Edit(_) => true,
+        Action::Controls(
+            ControlsAction::ControlUp
+            | ControlsAction::ControlDown
+            | ControlsAction::ControlTop
+            | ControlsAction::ControlBottom
+            | ControlsAction::Adjust(_)
+            | ControlsAction::Activate,
+        ) => true,
+        Action::App(AppAction::Back | AppAction::Focus(_) | AppAction::Interrupt) => true,
+        Action::Chat(ChatAction::Send) => true,
+        _ => false,
+    }
 }
 
 /// A key that cannot do what it is for says why.
 #[test]
 fn no_key_is_dead_without_a_word() {
     let mut tried = 0;
-    for (name, state) in situations()
+    for (name, app) in situations()
         .into_iter()
-        .filter(|(_, state)| state.overlay.is_none())
+        .filter(|(_, app)| app.state().overlay.is_none())
     {
-        let context = state.context();
-        let keys: Vec<_> = state
+        let context = app.context();
+        let keys: Vec<_> = app
+            .shared
             .keys
             .bindings()
             .map(|(within, key, action)| (within, key, action.clone()))
@@ -194,9 +191,9 @@ fn no_key_is_dead_without_a_word() {
             .into_iter()
             .filter(|(c, ..)| *c == context || *c == Context::Global)
         {
-            let (after, effects) = after(&state, Msg::Key(key.event()));
+            let (after, effects) = after(&app, Msg::Key(key.event()));
             tried += 1;
-            let rests = after == state && effects.is_empty();
+            let rests = after == app && effects.is_empty();
             assert!(
                 !rests || may_rest(&action),
                 "{name}: {key} ({action:?}) does nothing and says nothing"
@@ -209,18 +206,19 @@ fn no_key_is_dead_without_a_word() {
 /// Esc leads from everywhere to the prompt, and from there nowhere.
 #[test]
 fn esc_comes_to_rest() {
-    for (name, mut state) in situations() {
+    for (name, mut app) in situations() {
         let mut steps = 0;
         loop {
-            let before = state.clone();
-            update(&mut state, Msg::Action(Action::Back));
+            let before = app.clone();
+            update(&mut app, Msg::Action(AppAction::Back.into()));
             // A replay that is left brings the chat beneath it back.
             steps += 1;
             assert!(steps < 8, "{name}: Esc never rests");
-            if state == before {
+            if app == before {
                 break;
             }
         }
+        let state = app.state();
         let rests = state.overlay.is_none() && state.focus == Pane::Prompt && state.run().is_none();
         assert!(rests, "{name}: {:?} {:?}", state.overlay, state.focus);
     }

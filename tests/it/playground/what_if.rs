@@ -1,7 +1,8 @@
 //! The map of exit layers and speculations: asked for, filled, walked over, taken, left.
 
 use super::support::{Harness, key, lens};
-use skiplens::app::{Action, Control, Msg, Overlay, Pane, Target, WhatIf};
+use skiplens::app::input::action::{ChatAction, ControlsAction};
+use skiplens::app::{Control, Msg, Overlay, Pane, Target, WhatIf};
 use skiplens::engine::decode::{Controller, Costs, Settings, Strategy};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
@@ -14,7 +15,7 @@ fn answered(width: u16, height: u16) -> Harness {
 }
 
 fn map(h: &Harness) -> WhatIf {
-    match h.state.overlay {
+    match h.state().overlay {
         Some(Overlay::WhatIf(map)) => map,
         ref other => panic!("no map but {other:?}"),
     }
@@ -56,11 +57,11 @@ fn key_command_and_action_ask_once_and_the_map_fills() {
         "{}",
         h.screen()
     );
-    assert!(!h.state.lens_pending());
+    assert!(!h.state().lens_pending());
     h.press("esc");
     h.ask_command("/whatif");
     h.press("esc");
-    h.send(Msg::Action(Action::WhatIf));
+    h.send(Msg::Action(ChatAction::WhatIf.into()));
     assert_eq!(lenses(&h), 1);
     assert_eq!((map(&h).exit_layer, map(&h).num_speculations), (7, 4));
 }
@@ -71,7 +72,7 @@ fn the_present_cell_tells_the_acceptance_that_was() {
     let mut h = answered(100, 40);
     h.press("f4");
     h.engine(usize::MAX);
-    let turn = h.state.turns.last().expect("a turn");
+    let turn = h.state().turns.last().expect("a turn");
     let lens = turn.lens.as_ref().expect("a lens");
     let forecast = lens.at(7, 4).expect("a forecast");
     assert_eq!(
@@ -115,22 +116,22 @@ fn enter_takes_the_cell_as_one_change() {
     h.press("f4");
     h.engine(usize::MAX);
     h.press("b enter");
-    let best = *h.state.turns[0]
+    let best = *h.state().turns[0]
         .lens
         .as_ref()
         .and_then(|lens| lens.best())
         .expect("a best cell");
     let now = (
-        h.state.settings.exit_layer,
-        h.state.settings.num_speculations,
+        h.state().settings.exit_layer,
+        h.state().settings.num_speculations,
     );
     assert_eq!(now, (best.exit_layer, best.num_speculations));
-    assert!(h.state.overlay.is_none());
-    h.send(Msg::Action(Action::Undo));
+    assert!(h.state().overlay.is_none());
+    h.send(Msg::Action(ControlsAction::Undo.into()));
     assert_eq!(
         (
-            h.state.settings.exit_layer,
-            h.state.settings.num_speculations
+            h.state().settings.exit_layer,
+            h.state().settings.num_speculations
         ),
         (7, 4)
     );
@@ -155,7 +156,7 @@ fn a_cell_taken_while_it_writes_is_sent() {
     let expected = Settings {
         exit_layer: 8,
         num_speculations: 5,
-        ..h.state.settings.clone()
+        ..h.state().settings.clone()
     };
     let expected = Command::Settings {
         run: RunId(0),
@@ -164,7 +165,7 @@ fn a_cell_taken_while_it_writes_is_sent() {
     assert_eq!(sent, [&expected]);
     h.engine(usize::MAX);
     assert!(
-        h.state.turns[0]
+        h.state().turns[0]
             .lens
             .as_ref()
             .is_some_and(|lens| lens.complete())
@@ -185,8 +186,8 @@ fn a_click_goes_to_a_cell_and_a_second_one_takes_it() {
     h.click(cell.x + 1, cell.y);
     assert_eq!(
         (
-            h.state.settings.exit_layer,
-            h.state.settings.num_speculations
+            h.state().settings.exit_layer,
+            h.state().settings.num_speculations
         ),
         (9, 3)
     );
@@ -195,10 +196,10 @@ fn a_click_goes_to_a_cell_and_a_second_one_takes_it() {
 #[test]
 fn esc_leaves_and_changes_nothing() {
     let mut h = answered(80, 24);
-    let before = h.state.settings.clone();
+    let before = h.state().settings.clone();
     h.press("f4 down right esc");
-    assert!(h.state.overlay.is_none());
-    assert_eq!(h.state.settings, before);
+    assert!(h.state().overlay.is_none());
+    assert_eq!(h.state().settings, before);
 }
 
 #[test]
@@ -206,11 +207,11 @@ fn late_and_foreign_rows_are_dropped() {
     let mut h = answered(80, 24);
     let rows = lens(RunId(0));
     h.send(Msg::Engine(rows[0].clone()));
-    assert!(h.state.turns[0].lens.is_none(), "nobody asked");
+    assert!(h.state().turns[0].lens.is_none(), "nobody asked");
     h.press("f4");
     h.send(Msg::Engine(lens(RunId(9))[0].clone()));
     assert!(
-        h.state.turns[0]
+        h.state().turns[0]
             .lens
             .as_ref()
             .is_some_and(|lens| lens.rows.is_empty())
@@ -218,7 +219,7 @@ fn late_and_foreign_rows_are_dropped() {
     h.send(Msg::Engine(rows[0].clone()));
     h.send(Msg::Engine(rows[0].clone()));
     assert_eq!(
-        h.state.turns[0].lens.as_ref().map(|lens| lens.rows.len()),
+        h.state().turns[0].lens.as_ref().map(|lens| lens.rows.len()),
         Some(16)
     );
     let odd = Event::Run(
@@ -238,27 +239,27 @@ fn a_map_of_a_turn_that_is_gone_says_so() {
     let mut h = answered(80, 24);
     h.press("f4");
     h.engine(usize::MAX);
-    h.send(Msg::Action(Action::Regenerate));
+    h.send(Msg::Action(ChatAction::Regenerate.into()));
     h.engine(10);
     assert!(h.screen().contains("ask again"), "{}", h.screen());
-    h.send(Msg::Action(Action::Clear));
+    h.send(Msg::Action(ChatAction::Clear.into()));
     h.press("enter");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
     h.press("f4");
-    assert!(h.state.overlay.is_none() && h.state.notice.is_some());
+    assert!(h.state().overlay.is_none() && h.state().notice.is_some());
 }
 
 #[test]
 fn another_model_or_a_saved_session_cannot_be_asked_about() {
     let mut h = answered(80, 24);
-    let session = super::support::session_of(&h.state);
-    h.send(Msg::Action(Action::LoadModel(None)));
+    let session = super::support::session_of(h.state());
+    h.send(Msg::Action(ChatAction::LoadModel(None).into()));
     h.engine(usize::MAX);
     h.press("f4");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
     h.send(Msg::SessionLoaded(session));
     h.press("f4");
-    assert!(h.state.overlay.is_none());
+    assert!(h.state().overlay.is_none());
     assert_eq!(lenses(&h), 0);
 }
 
@@ -279,7 +280,7 @@ fn a_failure_is_told_and_asked_again() {
 fn the_note_says_what_is_exact() {
     let coupled = |sampling: Sampling| {
         let mut h = Harness::ready(100, 40);
-        h.state.settings.sampling = sampling;
+        h.state_mut().settings.sampling = sampling;
         h.ask("hi");
         h.press("f4");
         h.engine(usize::MAX);
@@ -315,9 +316,11 @@ fn the_lens_tells_the_inspector_every_layer() {
 #[test]
 fn a_controller_shows_its_choice_and_its_reason() {
     let mut h = answered(160, 50);
-    h.send(Msg::Action(Action::Set(Control::Autopilot, 2.0)));
+    h.send(Msg::Action(
+        ControlsAction::Set(Control::Controller, 2.0).into(),
+    ));
     assert_eq!(
-        h.state.settings.controller,
+        h.state().settings.controller,
         Controller::AdaptiveSpeculations
     );
     h.write("hi");
@@ -326,7 +329,7 @@ fn a_controller_shows_its_choice_and_its_reason() {
     let settings = Settings {
         exit_layer: 5,
         num_speculations: 9,
-        ..h.state.settings.clone()
+        ..h.state().settings.clone()
     };
     let mut made = super::support::round(1, 0, &settings, &super::support::answer());
     made.controller_note = Some("K follows acceptance: 9.2".into());
@@ -340,14 +343,14 @@ fn a_controller_shows_its_choice_and_its_reason() {
     );
     assert_eq!(
         (
-            h.state.settings.exit_layer,
-            h.state.settings.num_speculations
+            h.state().settings.exit_layer,
+            h.state().settings.num_speculations
         ),
         (7, 4)
     );
     assert_eq!(
-        h.state.keys.action(Pane::Prompt, key("f4")),
-        Some(&Action::WhatIf)
+        h.app.shared.keys.action(Pane::Prompt, key("f4")),
+        Some(&ChatAction::WhatIf.into())
     );
 }
 
@@ -357,11 +360,11 @@ fn moving_the_threshold_chooses_the_confidence_stop() {
     let mut h = Harness::ready(100, 40);
     h.ask_command("/set confidence 0.7");
     assert_eq!(
-        h.state.settings.controller,
+        h.state().settings.controller,
         Controller::Confidence { threshold: 0.7 }
     );
-    h.send(Msg::Action(Action::Undo));
-    assert_eq!(h.state.settings.controller, Controller::Fixed);
+    h.send(Msg::Action(ControlsAction::Undo.into()));
+    assert_eq!(h.state().settings.controller, Controller::Fixed);
 }
 
 /// A cell is about self-speculative decoding; taking it turns that on, as part of the same change.
@@ -372,8 +375,8 @@ fn enter_turns_speculation_on() {
     h.press("f4");
     h.engine(usize::MAX);
     h.press("down enter");
-    assert_eq!(h.state.settings.strategy, Strategy::SelfSpeculative);
+    assert_eq!(h.state().settings.strategy, Strategy::SelfSpeculative);
     h.press("alt-u");
-    assert_eq!(h.state.settings.strategy, Strategy::Autoregressive);
-    assert_eq!(h.state.settings.exit_layer, 7);
+    assert_eq!(h.state().settings.strategy, Strategy::Autoregressive);
+    assert_eq!(h.state().settings.exit_layer, 7);
 }

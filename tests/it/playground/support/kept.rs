@@ -1,7 +1,7 @@
 //! Kept sessions without files: what a journal would hold of a state, and a store in memory.
 
 use super::Harness;
-use skiplens::app::turn::{Outcome, Turn};
+use skiplens::app::state::turn::{Outcome, Turn};
 use skiplens::app::{Effect, Listed, Mode, Msg, State};
 use skiplens::engine::prompt::{Prompt, Role};
 use skiplens::engine::worker::RunId;
@@ -93,7 +93,7 @@ fn run_of(run: RunId, turn: &Turn) -> Run {
 pub fn said(title: &str, minutes: u64) -> Arc<Session> {
     let mut h = Harness::ready(80, 24);
     h.ask(title);
-    let mut session = Arc::unwrap_or_clone(session_of(&h.state));
+    let mut session = Arc::unwrap_or_clone(session_of(h.state()));
     session.header = Header::new(
         format!("20261123-15{:02}00-000-0000{minutes}", 20 + minutes),
         BEGUN + minutes * 60_000,
@@ -126,8 +126,8 @@ impl Shelf {
 
     fn answer(&mut self, effect: Effect) -> Option<Msg> {
         Some(match effect {
-            Effect::ListSessions { ask, search } => Msg::Sessions {
-                ask,
+            Effect::ListSessions { search_id, search } => Msg::Sessions {
+                search_id,
                 listed: self.find(&search),
                 done: true,
             },

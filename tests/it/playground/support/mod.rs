@@ -14,34 +14,34 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::Modifier;
-use skiplens::app::{Effect, Msg, Options, State, Target, update};
+use skiplens::app::{App, Effect, Msg, Options, State, Target, update};
 use skiplens::engine::worker::Command;
-use skiplens::ui::Screen;
+use skiplens::ui::Renderer;
 use std::time::Duration;
 
 /// The app with a fake engine and a terminal in memory.
 pub struct Harness {
-    pub state: State,
+    pub app: App,
     pub fake: Fake,
     /// Effects other than commands to the engine.
     pub effects: Vec<Effect>,
     pub commands: Vec<Command>,
-    screen: Screen,
+    renderer: Renderer,
     terminal: Terminal<TestBackend>,
 }
 
 impl Harness {
     /// A started app, the model not yet loaded.
     pub fn starting(width: u16, height: u16, options: Options) -> Self {
-        let state = State::new(options).expect("options");
+        let app = App::new(options).expect("options");
         let terminal = Terminal::new(TestBackend::new(width, height)).expect("terminal");
         let (effects, commands) = (Vec::new(), Vec::new());
         let mut harness = Self {
-            state,
+            app,
             fake: Fake::default(),
             effects,
             commands,
-            screen: Screen::default(),
+            renderer: Renderer::default(),
             terminal,
         };
         harness.draw();
@@ -55,8 +55,17 @@ impl Harness {
         harness
     }
 
+    /// What is on screen.
+    pub fn state(&self) -> &State {
+        self.app.state()
+    }
+
+    pub fn state_mut(&mut self) -> &mut State {
+        self.app.state_mut()
+    }
+
     pub fn send(&mut self, msg: Msg) {
-        for effect in update(&mut self.state, msg) {
+        for effect in update(&mut self.app, msg) {
             match effect {
                 Effect::Send(command) => {
                     self.fake.take(&command);
@@ -71,9 +80,9 @@ impl Harness {
     pub fn draw(&mut self) {
         let mut regions = None;
         self.terminal
-            .draw(|frame| regions = Some(self.screen.draw(&self.state, frame)))
+            .draw(|frame| regions = Some(self.renderer.draw(&self.app, frame)))
             .expect("frame");
-        update(&mut self.state, Msg::Drawn(regions.expect("regions")));
+        update(&mut self.app, Msg::Drawn(regions.expect("regions")));
     }
 
     pub fn resize(&mut self, width: u16, height: u16) {
@@ -117,14 +126,14 @@ impl Harness {
 
     /// Give a slash command.
     pub fn ask_command(&mut self, text: &str) {
-        self.state.focus = skiplens::app::Pane::Prompt;
+        self.app.state_mut().focus = skiplens::app::Pane::Prompt;
         self.write(text);
         self.press("enter");
     }
 
     /// Take in a message without drawing.
     pub fn quiet(&mut self, msg: Msg) {
-        for effect in update(&mut self.state, msg) {
+        for effect in update(&mut self.app, msg) {
             match effect {
                 Effect::Send(command) => self.fake.take(&command),
                 effect => self.effects.push(effect),
@@ -159,7 +168,13 @@ impl Harness {
 
     /// Where a target was drawn.
     pub fn find(&self, target: &Target) -> ratatui::layout::Rect {
-        let found = self.state.regions.areas().iter().find(|(_, t)| t == target);
+        let found = self
+            .app
+            .shared
+            .regions
+            .areas()
+            .iter()
+            .find(|(_, t)| t == target);
         found
             .unwrap_or_else(|| panic!("{target:?} is not on screen:\n{}", self.screen()))
             .0

@@ -1,0 +1,96 @@
+//! Which actions would do something now.
+
+use super::input::Action;
+use super::input::action::{
+    AppAction, ChatAction, ControlsAction, SessionsAction, ViewAction, WhatIfAction,
+};
+use super::state::{App, Overlay, Phase, SessionList, State};
+
+/// Whether an action would do something now.
+pub fn is_available(app: &App, action: &Action) -> bool {
+    if app.replay.is_some() && !allowed_in_replay(action) {
+        return false;
+    }
+    let state = app.state();
+    match action {
+        Action::Chat(action) => is_chat_available(state, action),
+        Action::View(
+            ViewAction::Copy
+            | ViewAction::TokenLeft
+            | ViewAction::TokenRight
+            | ViewAction::RoundLeft
+            | ViewAction::RoundRight,
+        ) => state.turns.iter().any(|turn| !turn.is_empty()),
+        Action::View(ViewAction::DetailsUp | ViewAction::DetailsDown) => {
+            let shown = app.shared.regions.details;
+            shown.total > shown.height
+        }
+        Action::Controls(ControlsAction::Undo) => state.controls.can_undo(),
+        Action::Replay(_) => app.replay.is_some(),
+        Action::Sessions(action) => match &state.overlay {
+            Some(Overlay::Sessions(list)) => is_session_available(app, list, *action),
+            _ => false,
+        },
+        _ => true,
+    }
+}
+
+fn is_chat_available(state: &State, action: &ChatAction) -> bool {
+    let running = state.run().is_some();
+    let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
+    let asked = !state.turns.is_empty();
+    match action {
+        ChatAction::Send if matches!(state.overlay, Some(Overlay::System(_))) => true,
+        ChatAction::Send if state.prompt.is_empty() => state.offer().is_some(),
+        ChatAction::Send => ready,
+        ChatAction::Cancel => running,
+        ChatAction::Regenerate | ChatAction::Reroll | ChatAction::Continue => ready && asked,
+        ChatAction::EditLast => !running && asked,
+        ChatAction::Clear => asked,
+        ChatAction::Pause | ChatAction::Step => running || !state.live,
+        ChatAction::LoadSession(_) | ChatAction::ReplaySession(_) => !running,
+        ChatAction::WhatIf => can_ask_what_if(state),
+        ChatAction::Race => {
+            let something = !state.prompt.is_empty() || asked;
+            something && !running && state.layers().is_some_and(|layers| layers > 1)
+        }
+        ChatAction::ToggleMode | ChatAction::LoadModel(_) | ChatAction::SaveSession(_) => true,
+    }
+}
+
+fn is_session_available(app: &App, list: &SessionList, action: SessionsAction) -> bool {
+    match (action, list.chosen()) {
+        (SessionsAction::Rename, _) if list.title.is_some() => true,
+        (_, _) if list.title.is_some() => false,
+        (SessionsAction::Restore, _) => !app.shared.deleted.is_empty(),
+        (_, None) => false,
+        (SessionsAction::Delete, Some(_)) => true,
+        (_, Some(chosen)) => chosen.summary.fault.is_none(),
+    }
+}
+
+/// Whether something may be done in a replay: looking, not changing.
+pub(super) fn allowed_in_replay(action: &Action) -> bool {
+    match action {
+        Action::App(AppAction::Models | AppAction::Presets | AppAction::Sessions) => false,
+        Action::App(_) | Action::View(_) | Action::Replay(_) => true,
+        Action::Edit(_) | Action::List(_) => true,
+        Action::Chat(ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf) => true,
+        Action::Controls(
+            ControlsAction::ControlUp
+            | ControlsAction::ControlDown
+            | ControlsAction::ControlTop
+            | ControlsAction::ControlBottom
+            | ControlsAction::FocusControl(_),
+        ) => true,
+        Action::WhatIf(action) => *action != WhatIfAction::ApplyCell,
+        Action::Chat(_) | Action::Controls(_) | Action::Sessions(_) => false,
+    }
+}
+
+/// Whether there is an answer that what-if can be asked about.
+pub(super) fn can_ask_what_if(state: &State) -> bool {
+    let kept = state.live || state.lens_turn().is_some_and(|turn| turn.lens.is_some());
+    kept && state.lens_turn().is_some_and(|turn| !turn.is_empty())
+        && state.layers().is_some_and(|layers| layers > 1)
+}

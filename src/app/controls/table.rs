@@ -1,0 +1,319 @@
+//! The table of controls: to add a setting, add a field to [`Settings`] and a row here.
+
+use super::{Control, Kind, Range, Spec};
+use crate::engine::decode::{Controller, Settings, Strategy};
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::sampling::Coupling;
+
+/// A larger K never pays.
+const MAX_SPECULATIONS: f64 = 16.0;
+/// The largest seed up to which an `f64` holds every integer.
+const MAX_SEED: f64 = 9_007_199_254_740_991.0;
+/// The threshold that a confidence controller starts with.
+const THRESHOLD: f64 = 0.5;
+
+/// One row for each control, in the order of [`Control`].
+pub(super) const TABLE: [Spec; 18] = [
+    Spec {
+        control: Control::ExitLayer,
+        label: "exit layer",
+        name: "exit_layer",
+        aliases: &["e"],
+        flag: Some("--exit-layer"),
+        meaning: "layers the draft runs: fewer draft faster, more are accepted more often",
+        kind: |model| slider(1.0, (layers(model) - 1.0).max(1.0), 1.0, 4.0, 0),
+        get: |s| s.exit_layer as f64,
+        set: |s, value| s.exit_layer = value as usize,
+        has_effect: |s| s.strategy != Strategy::Autoregressive,
+    },
+    Spec {
+        control: Control::Speculations,
+        label: "speculations",
+        name: "num_speculations",
+        aliases: &["k"],
+        flag: Some("--num-speculations"),
+        meaning: "tokens drafted before each verify",
+        kind: |_| slider(1.0, MAX_SPECULATIONS, 1.0, 4.0, 0),
+        get: |s| s.num_speculations as f64,
+        set: |s, value| s.num_speculations = value as usize,
+        has_effect: drafts,
+    },
+    Spec {
+        control: Control::Temperature,
+        label: "temperature",
+        name: "temperature",
+        aliases: &["t"],
+        flag: Some("--temperature"),
+        meaning: "higher is more varied; 0 is greedy",
+        kind: |_| slider(0.0, 2.0, 0.05, 0.25, 2),
+        get: |s| decimal(s.sampling.temperature),
+        set: |s, value| s.sampling.temperature = value as f32,
+        has_effect: |s| s.sampling.sample,
+    },
+    Spec {
+        control: Control::Strategy,
+        label: "strategy",
+        name: "strategy",
+        aliases: &[],
+        flag: Some("--strategy"),
+        meaning: "how tokens are decoded",
+        kind: |_| Kind::Choice(&["autoregressive", "early exit", "self-speculative"]),
+        get: |s| s.strategy as usize as f64,
+        set: |s, value| s.strategy = STRATEGIES[(value as usize).min(2)],
+        has_effect: |_| true,
+    },
+    Spec {
+        control: Control::Sampling,
+        label: "sampling",
+        name: "sample",
+        aliases: &[],
+        flag: Some("--sample"),
+        meaning: "off always takes the most likely token",
+        kind: |_| Kind::Toggle,
+        get: |s| number(s.sampling.sample),
+        set: |s, value| s.sampling.sample = value != 0.0,
+        has_effect: |_| true,
+    },
+    Spec {
+        control: Control::TopP,
+        label: "top-p",
+        name: "top_p",
+        aliases: &[],
+        flag: Some("--top-p"),
+        meaning: "keep the most likely tokens that together reach this probability",
+        kind: |_| slider(0.05, 1.0, 0.01, 0.1, 2),
+        get: |s| decimal(s.sampling.top_p),
+        set: |s, value| s.sampling.top_p = value as f32,
+        has_effect: samples,
+    },
+    Spec {
+        control: Control::TopK,
+        label: "top-k",
+        name: "top_k",
+        aliases: &[],
+        flag: Some("--top-k"),
+        meaning: "keep the k most likely tokens; 0 keeps all",
+        kind: |_| slider(0.0, 200.0, 1.0, 20.0, 0),
+        get: |s| s.sampling.top_k as f64,
+        set: |s, value| s.sampling.top_k = value as usize,
+        has_effect: samples,
+    },
+    Spec {
+        control: Control::MinP,
+        label: "min-p",
+        name: "min_p",
+        aliases: &[],
+        flag: Some("--min-p"),
+        meaning: "keep tokens with at least this share of the top token's probability",
+        kind: |_| slider(0.0, 0.5, 0.01, 0.05, 2),
+        get: |s| decimal(s.sampling.min_p),
+        set: |s, value| s.sampling.min_p = value as f32,
+        has_effect: samples,
+    },
+    Spec {
+        control: Control::RepetitionPenalty,
+        label: "penalty",
+        name: "repetition_penalty",
+        aliases: &["repeat_penalty"],
+        flag: Some("--repetition-penalty"),
+        meaning: "makes tokens already seen less likely; 1 is off",
+        kind: |_| slider(1.0, 2.0, 0.01, 0.1, 2),
+        get: |s| decimal(s.sampling.repetition_penalty),
+        set: |s, value| s.sampling.repetition_penalty = value as f32,
+        has_effect: |_| true,
+    },
+    Spec {
+        control: Control::NoRepeatNgram,
+        label: "no-repeat",
+        name: "no_repeat_ngram",
+        aliases: &["no_repeat_ngram_size"],
+        flag: Some("--no-repeat-ngram-size"),
+        meaning: "never repeat an n-gram of this many tokens; 0 is off",
+        kind: |_| slider(0.0, 10.0, 1.0, 2.0, 0),
+        get: |s| s.sampling.no_repeat_ngram as f64,
+        set: |s, value| s.sampling.no_repeat_ngram = value as usize,
+        has_effect: |_| true,
+    },
+    Spec {
+        control: Control::MaxTokens,
+        label: "max tokens",
+        name: "max_steps",
+        aliases: &["num_predict"],
+        flag: Some("--max-steps"),
+        meaning: "max tokens generated in one answer",
+        kind: |model| slider(1.0, context(model), 16.0, 256.0, 0),
+        get: |s| s.max_steps as f64,
+        set: |s, value| s.max_steps = value as usize,
+        has_effect: |_| true,
+    },
+    Spec {
+        control: Control::Seed,
+        label: "seed",
+        name: "seed",
+        aliases: &[],
+        flag: Some("--seed"),
+        meaning: "same seed, same text",
+        kind: |_| {
+            Kind::Number(Range {
+                min: 0.0,
+                max: MAX_SEED,
+                step: 1.0,
+                coarse: 100.0,
+                decimals: 0,
+            })
+        },
+        get: |s| s.sampling.seed as f64,
+        set: |s, value| s.sampling.seed = value as u64,
+        has_effect: samples,
+    },
+    Spec {
+        control: Control::Coupling,
+        label: "coupling",
+        name: "coupling",
+        aliases: &[],
+        flag: Some("--coupling"),
+        meaning: "shared noise keeps the text of plain sampling; rejection keeps only its distribution",
+        kind: |_| Kind::Choice(&["shared noise", "rejection"]),
+        get: |s| s.sampling.coupling as usize as f64,
+        set: |s, value| s.sampling.coupling = COUPLINGS[(value as usize).min(1)],
+        has_effect: |s| drafts(s) && samples(s),
+    },
+    Spec {
+        control: Control::DraftVocab,
+        label: "draft vocab",
+        name: "draft_vocab",
+        aliases: &[],
+        flag: Some("--draft-vocab"),
+        meaning: "draft with a head over the first N tokens of the vocabulary; 0 uses the whole head",
+        kind: |model| slider(0.0, vocabulary(model), 512.0, 4096.0, 0),
+        get: |s| s.draft_vocab as f64,
+        set: |s, value| s.draft_vocab = value as usize,
+        has_effect: drafts,
+    },
+    Spec {
+        control: Control::KvqReuse,
+        label: "KVQ reuse",
+        name: "kvq_reuse",
+        aliases: &[],
+        flag: Some("--kvq-reuse"),
+        meaning: "verify starts from the draft's exit states; off recomputes every layer",
+        kind: |_| Kind::Toggle,
+        get: |s| number(s.kvq_reuse),
+        set: |s, value| s.kvq_reuse = value != 0.0,
+        has_effect: drafts,
+    },
+    Spec {
+        control: Control::Controller,
+        label: "controller",
+        name: "controller",
+        aliases: &["autopilot"],
+        flag: None,
+        meaning: "what adjusts exit layer and speculations during an answer",
+        kind: |_| Kind::Choice(&["off", "confidence", "adaptive K", "E and K"]),
+        get: |s| controller_index(s.controller) as f64,
+        set: |s, value| s.controller = controller(value as usize, threshold(s.controller)),
+        has_effect: drafts,
+    },
+    Spec {
+        control: Control::Confidence,
+        label: "confidence",
+        name: "confidence",
+        aliases: &[],
+        flag: None,
+        meaning: "a draft ends at the first token less likely than this; moving it selects the confidence controller",
+        kind: |_| slider(0.0, 1.0, 0.05, 0.2, 2),
+        get: |s| threshold(s.controller),
+        set: |s, value| {
+            if let Controller::Confidence { threshold } = &mut s.controller {
+                *threshold = value as f32;
+            }
+        },
+        has_effect: |s| drafts(s) && matches!(s.controller, Controller::Confidence { .. }),
+    },
+    Spec {
+        control: Control::SystemPrompt,
+        label: "system",
+        name: "system",
+        aliases: &[],
+        flag: None,
+        meaning: "instructions for the model, before the conversation",
+        kind: |_| Kind::Text,
+        get: |_| 0.0,
+        set: |_, _| {},
+        has_effect: |_| true,
+    },
+];
+
+const STRATEGIES: [Strategy; 3] = [
+    Strategy::Autoregressive,
+    Strategy::EarlyExit,
+    Strategy::SelfSpeculative,
+];
+const COUPLINGS: [Coupling; 2] = [Coupling::SharedNoise, Coupling::Rejection];
+
+fn slider(min: f64, max: f64, step: f64, coarse: f64, decimals: usize) -> Kind {
+    Kind::Slider(Range {
+        min,
+        max,
+        step,
+        coarse,
+        decimals,
+    })
+}
+
+/// Layer count, before a model is loaded that of the largest common one.
+fn layers(model: Option<&ModelInfo>) -> f64 {
+    model.map_or(33, |m| m.config.num_layers) as f64
+}
+
+fn context(model: Option<&ModelInfo>) -> f64 {
+    model.map_or(8192, |m| m.config.context_length).max(2) as f64
+}
+
+fn vocabulary(model: Option<&ModelInfo>) -> f64 {
+    model.map_or(0, |m| m.config.vocab_size) as f64
+}
+
+fn drafts(settings: &Settings) -> bool {
+    settings.strategy == Strategy::SelfSpeculative
+}
+
+fn samples(settings: &Settings) -> bool {
+    settings.sampling.sample && settings.sampling.temperature > 0.0
+}
+
+fn number(toggle: bool) -> f64 {
+    f64::from(u8::from(toggle))
+}
+
+/// An `f32` as the decimal that was written, not as its nearest neighbour in `f64`.
+fn decimal(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
+}
+
+fn controller_index(controller: Controller) -> usize {
+    match controller {
+        Controller::Fixed => 0,
+        Controller::Confidence { .. } => 1,
+        Controller::AdaptiveSpeculations => 2,
+        Controller::ExitAndSpeculations => 3,
+    }
+}
+
+fn controller(index: usize, threshold: f64) -> Controller {
+    match index {
+        1 => Controller::Confidence {
+            threshold: threshold as f32,
+        },
+        2 => Controller::AdaptiveSpeculations,
+        3 => Controller::ExitAndSpeculations,
+        _ => Controller::Fixed,
+    }
+}
+
+fn threshold(controller: Controller) -> f64 {
+    match controller {
+        Controller::Confidence { threshold } => decimal(threshold),
+        _ => THRESHOLD,
+    }
+}

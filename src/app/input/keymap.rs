@@ -1,0 +1,532 @@
+//! Which key does what where. One table: the keys themselves, the help and the footer all read it.
+
+use super::action::{
+    Action, AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ReplayAction,
+    SessionsAction, Step, ViewAction, WhatIfAction,
+};
+use super::key::Key;
+use crate::app::controls::Control;
+use crossterm::event::KeyEvent;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a binding holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Context {
+    /// Everywhere, after the context of the focus.
+    Global,
+    /// Wherever text is edited, after all others.
+    Text,
+    Prompt,
+    Controls,
+    Chat,
+    Rounds,
+    /// A list to choose from by typing.
+    Picker,
+    /// Help and other texts.
+    Pager,
+    WhatIf,
+    Race,
+    /// The list of saved sessions.
+    Sessions,
+    /// The title of a session while it is edited.
+    Title,
+    /// The system prompt while it is edited.
+    System,
+    /// A replay, with the focus on its bar.
+    Replay,
+}
+
+/// Bindings of the settings file: context → key → action.
+pub type Overrides = BTreeMap<Context, BTreeMap<String, Action>>;
+
+/// The table of bindings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyMap {
+    bindings: Vec<(Context, Key, Action)>,
+}
+
+impl From<Pane> for Context {
+    fn from(pane: Pane) -> Self {
+        match pane {
+            Pane::Prompt => Self::Prompt,
+            Pane::Controls => Self::Controls,
+            Pane::Chat => Self::Chat,
+            Pane::Rounds => Self::Rounds,
+        }
+    }
+}
+
+impl Context {
+    pub const ALL: [Self; 14] = [
+        Self::Prompt,
+        Self::Controls,
+        Self::Chat,
+        Self::Rounds,
+        Self::Text,
+        Self::Picker,
+        Self::Pager,
+        Self::WhatIf,
+        Self::Race,
+        Self::Sessions,
+        Self::Title,
+        Self::System,
+        Self::Replay,
+        Self::Global,
+    ];
+
+    /// The contexts that a key is looked up in, the first match wins.
+    fn chain(self) -> &'static [Self] {
+        match self {
+            Self::Global => &[Self::Global],
+            Self::Text => &[Self::Text],
+            Self::Prompt => &[Self::Prompt, Self::Global, Self::Text],
+            Self::Controls => &[Self::Controls, Self::Global, Self::Text],
+            Self::Chat => &[Self::Chat, Self::Global],
+            Self::Rounds => &[Self::Rounds, Self::Global],
+            Self::Picker => &[Self::Picker, Self::Global, Self::Text],
+            Self::Pager => &[Self::Pager, Self::Global],
+            Self::WhatIf => &[Self::WhatIf, Self::Global],
+            Self::Race => &[Self::Race, Self::Pager, Self::Global],
+            Self::Sessions => &[Self::Sessions, Self::Global, Self::Text],
+            Self::Title => &[Self::Title, Self::Global, Self::Text],
+            Self::System => &[Self::System, Self::Prompt, Self::Global, Self::Text],
+            Self::Replay => &[Self::Replay, Self::Global],
+        }
+    }
+
+    /// Whether it is that of something over the screen, which shuts out what lies beneath.
+    fn is_overlay(self) -> bool {
+        match self {
+            Self::Picker | Self::Pager | Self::WhatIf | Self::Race => true,
+            Self::Sessions | Self::Title | Self::System => true,
+            Self::Global | Self::Text | Self::Prompt | Self::Controls => false,
+            Self::Chat | Self::Rounds | Self::Replay => false,
+        }
+    }
+
+    /// Whether an action that is bound in `within` can be reached from here.
+    fn admits(self, within: Self, action: &Action) -> bool {
+        match within {
+            Self::Global if self.is_overlay() => action.works_everywhere(),
+            Self::Prompt if self == Self::System => {
+                matches!(action, Action::Edit(_) | Action::Chat(ChatAction::Send))
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Action {
+    /// Whether it can be done over an overlay as well.
+    fn works_everywhere(&self) -> bool {
+        matches!(
+            self,
+            Self::App(
+                AppAction::Interrupt
+                    | AppAction::Quit
+                    | AppAction::Suspend
+                    | AppAction::Back
+                    | AppAction::Picture(None)
+            )
+        )
+    }
+}
+
+impl KeyMap {
+    /// The built-in table with the settings file's bindings in front.
+    ///
+    /// # Errors
+    ///
+    /// With the name of a key that cannot be parsed.
+    pub fn with(overrides: &Overrides) -> Result<Self, String> {
+        let mut map = Self::default();
+        for (context, keys) in overrides {
+            for (key, action) in keys {
+                let key: Key = key.parse()?;
+                map.bindings.retain(|(c, k, _)| (c, k) != (context, &key));
+                map.bindings.insert(0, (*context, key, action.clone()));
+            }
+        }
+        Ok(map)
+    }
+
+    /// What a key does in a context, such as that of a pane.
+    pub fn action(&self, context: impl Into<Context>, key: KeyEvent) -> Option<&Action> {
+        let key = Key::from(key);
+        self.first(context.into(), |bound, _| *bound == key)
+            .map(|(_, action)| action)
+    }
+
+    /// The key to show for an action in a context; none where no key reaches it.
+    pub fn key_of(&self, context: impl Into<Context>, action: &Action) -> Option<Key> {
+        let context = context.into();
+        let (key, _) = self.first(context, |_, bound| bound == action)?;
+        (self.action(context, key.event()) == Some(action)).then_some(key)
+    }
+
+    /// The first binding that fits, along the chain of contexts.
+    fn first(
+        &self,
+        context: Context,
+        fits: impl Fn(&Key, &Action) -> bool,
+    ) -> Option<(Key, &Action)> {
+        context.chain().iter().find_map(|within| {
+            self.bindings
+                .iter()
+                .find(|(c, key, action)| {
+                    c == within && fits(key, action) && context.admits(*within, action)
+                })
+                .map(|(_, key, action)| (*key, action))
+        })
+    }
+
+    /// All bindings, for the help.
+    pub fn bindings(&self) -> impl Iterator<Item = (Context, Key, &Action)> {
+        self.bindings
+            .iter()
+            .map(|(context, key, action)| (*context, *key, action))
+    }
+}
+
+impl Default for KeyMap {
+    fn default() -> Self {
+        let bindings = tables().into_iter().filter_map(|(context, key, action)| {
+            // The built-in names are tested to parse.
+            Some((context, key.parse().ok()?, action))
+        });
+        Self {
+            bindings: bindings.collect(),
+        }
+    }
+}
+
+type Row = (Context, &'static str, Action);
+
+fn tables() -> Vec<Row> {
+    [
+        global(),
+        prompt(),
+        controls(),
+        chat(),
+        rounds(),
+        text(),
+        picker(),
+        pager(),
+        what_if(),
+        race(),
+        sessions(),
+        title(),
+        replay(),
+    ]
+    .concat()
+}
+
+/// Rows of one context.
+fn rows<A: Into<Action>, const N: usize>(
+    context: Context,
+    bindings: [(&'static str, A); N],
+) -> Vec<Row> {
+    bindings
+        .into_iter()
+        .map(|(key, action)| (context, key, action.into()))
+        .collect()
+}
+
+fn global() -> Vec<Row> {
+    let nudge = |control, step| Action::from(ControlsAction::Nudge(control, step));
+    rows(
+        Context::Global,
+        [
+            ("ctrl-c", AppAction::Interrupt.into()),
+            ("esc", AppAction::Back.into()),
+            ("tab", AppAction::FocusNext.into()),
+            ("backtab", AppAction::FocusPrevious.into()),
+            ("f1", AppAction::Help.into()),
+            ("ctrl-p", AppAction::Palette.into()),
+            ("f2", AppAction::Models.into()),
+            ("f3", AppAction::Presets.into()),
+            ("ctrl-s", AppAction::Sessions.into()),
+            ("alt-left", nudge(Control::ExitLayer, Step::Down)),
+            ("alt-right", nudge(Control::ExitLayer, Step::Up)),
+            ("alt-down", nudge(Control::Speculations, Step::Down)),
+            ("alt-up", nudge(Control::Speculations, Step::Up)),
+            ("alt-,", nudge(Control::Temperature, Step::Down)),
+            ("alt-.", nudge(Control::Temperature, Step::Up)),
+            ("alt-u", ControlsAction::Undo.into()),
+            ("f4", ChatAction::WhatIf.into()),
+            ("f7", ChatAction::Race.into()),
+            ("f5", ChatAction::Pause.into()),
+            ("f6", ChatAction::Step.into()),
+            ("ctrl-r", ChatAction::Regenerate.into()),
+            ("ctrl-o", ChatAction::EditLast.into()),
+            ("ctrl-t", AppAction::NextTheme.into()),
+            ("ctrl-y", ViewAction::Copy.into()),
+            ("ctrl-x", ViewAction::ToggleRejected.into()),
+            ("ctrl-l", ChatAction::Clear.into()),
+            ("f8", ChatAction::ToggleMode.into()),
+            ("f9", AppAction::ToggleMouse.into()),
+            ("f12", AppAction::Picture(None).into()),
+            ("pageup", ViewAction::PageUp.into()),
+            ("pagedown", ViewAction::PageDown.into()),
+            ("ctrl-z", AppAction::Suspend.into()),
+            ("ctrl-q", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn prompt() -> Vec<Row> {
+    rows(
+        Context::Prompt,
+        [
+            ("enter", Action::from(ChatAction::Send)),
+            ("alt-enter", EditAction::NewLine.into()),
+            ("shift-enter", EditAction::NewLine.into()),
+            ("ctrl-j", EditAction::NewLine.into()),
+            ("up", EditAction::LineUp.into()),
+            ("down", EditAction::LineDown.into()),
+            ("ctrl-g", EditAction::ExternalEditor.into()),
+            ("ctrl-d", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn controls() -> Vec<Row> {
+    let adjust = |step| Action::from(ControlsAction::Adjust(step));
+    rows(
+        Context::Controls,
+        [
+            ("up", ControlsAction::ControlUp.into()),
+            ("down", ControlsAction::ControlDown.into()),
+            ("k", ControlsAction::ControlUp.into()),
+            ("j", ControlsAction::ControlDown.into()),
+            ("left", adjust(Step::Down)),
+            ("right", adjust(Step::Up)),
+            ("h", adjust(Step::Down)),
+            ("l", adjust(Step::Up)),
+            ("shift-left", adjust(Step::DownCoarse)),
+            ("shift-right", adjust(Step::UpCoarse)),
+            ("H", adjust(Step::DownCoarse)),
+            ("L", adjust(Step::UpCoarse)),
+            ("home", adjust(Step::Min)),
+            ("end", adjust(Step::Max)),
+            ("enter", ControlsAction::Activate.into()),
+            ("space", ControlsAction::Activate.into()),
+            ("g", ControlsAction::ControlTop.into()),
+            ("G", ControlsAction::ControlBottom.into()),
+            ("u", ControlsAction::Undo.into()),
+            ("p", AppAction::Presets.into()),
+            ("?", AppAction::Help.into()),
+            ("q", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn chat() -> Vec<Row> {
+    rows(
+        Context::Chat,
+        [
+            ("left", Action::from(ViewAction::TokenLeft)),
+            ("right", ViewAction::TokenRight.into()),
+            ("up", ViewAction::TokenUp.into()),
+            ("down", ViewAction::TokenDown.into()),
+            ("shift-up", ViewAction::DetailsUp.into()),
+            ("shift-down", ViewAction::DetailsDown.into()),
+            ("h", ViewAction::TokenLeft.into()),
+            ("l", ViewAction::TokenRight.into()),
+            ("k", ViewAction::TokenUp.into()),
+            ("j", ViewAction::TokenDown.into()),
+            ("home", ViewAction::Top.into()),
+            ("end", ViewAction::Bottom.into()),
+            ("g", ViewAction::Top.into()),
+            ("G", ViewAction::Bottom.into()),
+            ("space", ViewAction::PageDown.into()),
+            ("b", ViewAction::PageUp.into()),
+            ("y", ViewAction::Copy.into()),
+            ("r", ChatAction::Regenerate.into()),
+            ("R", ChatAction::Reroll.into()),
+            ("e", ChatAction::EditLast.into()),
+            ("c", ChatAction::Continue.into()),
+            ("x", ViewAction::ToggleRejected.into()),
+            ("m", ViewAction::ToggleMarkdown.into()),
+            ("d", ControlsAction::ToggleDetail.into()),
+            ("p", ChatAction::Pause.into()),
+            ("s", ChatAction::Step.into()),
+            ("enter", AppAction::Focus(Pane::Prompt).into()),
+            ("?", AppAction::Help.into()),
+            ("q", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn rounds() -> Vec<Row> {
+    rows(
+        Context::Rounds,
+        [
+            ("left", Action::from(ViewAction::RoundLeft)),
+            ("right", ViewAction::RoundRight.into()),
+            ("shift-up", ViewAction::DetailsUp.into()),
+            ("shift-down", ViewAction::DetailsDown.into()),
+            ("h", ViewAction::RoundLeft.into()),
+            ("l", ViewAction::RoundRight.into()),
+            ("home", ViewAction::Top.into()),
+            ("end", ViewAction::Bottom.into()),
+            ("p", ChatAction::Pause.into()),
+            ("s", ChatAction::Step.into()),
+            ("enter", AppAction::Focus(Pane::Chat).into()),
+            ("?", AppAction::Help.into()),
+            ("q", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn text() -> Vec<Row> {
+    rows(
+        Context::Text,
+        [
+            ("left", EditAction::CharLeft),
+            ("right", EditAction::CharRight),
+            ("ctrl-left", EditAction::WordLeft),
+            ("ctrl-right", EditAction::WordRight),
+            ("alt-b", EditAction::WordLeft),
+            ("alt-f", EditAction::WordRight),
+            ("home", EditAction::LineStart),
+            ("end", EditAction::LineEnd),
+            ("ctrl-a", EditAction::LineStart),
+            ("ctrl-e", EditAction::LineEnd),
+            ("ctrl-home", EditAction::TextStart),
+            ("ctrl-end", EditAction::TextEnd),
+            ("backspace", EditAction::DeleteBack),
+            ("ctrl-h", EditAction::DeleteBack),
+            ("delete", EditAction::DeleteForward),
+            ("ctrl-w", EditAction::DeleteWord),
+            ("ctrl-backspace", EditAction::DeleteWord),
+            ("alt-backspace", EditAction::DeleteWord),
+            ("ctrl-u", EditAction::DeleteToLineStart),
+            ("ctrl-k", EditAction::DeleteToLineEnd),
+        ],
+    )
+}
+
+fn picker() -> Vec<Row> {
+    rows(
+        Context::Picker,
+        [
+            ("enter", ListAction::Choose),
+            ("up", ListAction::EntryUp),
+            ("down", ListAction::EntryDown),
+            ("ctrl-p", ListAction::EntryUp),
+            ("ctrl-n", ListAction::EntryDown),
+            ("tab", ListAction::EntryDown),
+            ("backtab", ListAction::EntryUp),
+            ("pageup", ListAction::EntryPageUp),
+            ("pagedown", ListAction::EntryPageDown),
+            ("delete", ListAction::DeleteEntry),
+        ],
+    )
+}
+
+fn pager() -> Vec<Row> {
+    rows(
+        Context::Pager,
+        [
+            ("up", ViewAction::ScrollUp),
+            ("down", ViewAction::ScrollDown),
+            ("k", ViewAction::ScrollUp),
+            ("j", ViewAction::ScrollDown),
+            ("pageup", ViewAction::PageUp),
+            ("pagedown", ViewAction::PageDown),
+            ("b", ViewAction::PageUp),
+            ("space", ViewAction::PageDown),
+            ("home", ViewAction::Top),
+            ("end", ViewAction::Bottom),
+            ("g", ViewAction::Top),
+            ("G", ViewAction::Bottom),
+        ],
+    )
+}
+
+fn what_if() -> Vec<Row> {
+    rows(
+        Context::WhatIf,
+        [
+            ("up", WhatIfAction::CellUp),
+            ("down", WhatIfAction::CellDown),
+            ("k", WhatIfAction::CellUp),
+            ("j", WhatIfAction::CellDown),
+            ("left", WhatIfAction::CellLeft),
+            ("right", WhatIfAction::CellRight),
+            ("h", WhatIfAction::CellLeft),
+            ("l", WhatIfAction::CellRight),
+            ("pageup", WhatIfAction::CellPageUp),
+            ("pagedown", WhatIfAction::CellPageDown),
+            ("b", WhatIfAction::BestCell),
+            ("home", WhatIfAction::BestCell),
+            ("enter", WhatIfAction::ApplyCell),
+        ],
+    )
+}
+
+fn race() -> Vec<Row> {
+    rows(Context::Race, [("enter", ChatAction::Race)])
+}
+
+fn sessions() -> Vec<Row> {
+    rows(
+        Context::Sessions,
+        [
+            ("enter", Action::from(SessionsAction::Open)),
+            ("f2", SessionsAction::Rename.into()),
+            ("delete", SessionsAction::Delete.into()),
+            ("ctrl-u", SessionsAction::Restore.into()),
+            ("ctrl-r", SessionsAction::Replay.into()),
+            ("up", ListAction::EntryUp.into()),
+            ("down", ListAction::EntryDown.into()),
+            ("tab", ListAction::EntryDown.into()),
+            ("backtab", ListAction::EntryUp.into()),
+            ("pageup", ListAction::EntryPageUp.into()),
+            ("pagedown", ListAction::EntryPageDown.into()),
+            ("home", ListAction::FirstEntry.into()),
+            ("end", ListAction::LastEntry.into()),
+        ],
+    )
+}
+
+fn title() -> Vec<Row> {
+    rows(Context::Title, [("enter", SessionsAction::Rename)])
+}
+
+fn replay() -> Vec<Row> {
+    let play = Action::Replay;
+    rows(
+        Context::Replay,
+        [
+            ("space", ChatAction::Pause.into()),
+            ("p", ChatAction::Pause.into()),
+            ("s", ChatAction::Step.into()),
+            ("enter", ChatAction::Step.into()),
+            ("left", play(ReplayAction::By(-1))),
+            ("right", play(ReplayAction::By(1))),
+            ("h", play(ReplayAction::By(-1))),
+            ("l", play(ReplayAction::By(1))),
+            ("shift-left", play(ReplayAction::By(-10))),
+            ("shift-right", play(ReplayAction::By(10))),
+            ("H", play(ReplayAction::By(-10))),
+            ("L", play(ReplayAction::By(10))),
+            ("home", play(ReplayAction::Start)),
+            ("end", play(ReplayAction::End)),
+            ("down", play(ReplayAction::Slower)),
+            ("up", play(ReplayAction::Faster)),
+            ("-", play(ReplayAction::Slower)),
+            ("+", play(ReplayAction::Faster)),
+            ("1", play(ReplayAction::OwnPace)),
+            ("0", play(ReplayAction::AtOnce)),
+            ("?", AppAction::Help.into()),
+            ("q", AppAction::Back.into()),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+//! The state of the screen: everything that drawing reads.
+
+mod app;
+mod editor;
+pub mod picker;
+pub mod player;
+pub mod race;
+mod regions;
+mod retracted;
+mod session_list;
+pub mod turn;
+pub mod what_if;
+
+pub use app::{App, Display, Options, Shared};
+pub use editor::Editor;
+pub use picker::Picker;
+pub use player::{Player, ReplayScreen};
+pub use race::Race;
+pub use regions::{Regions, Target, Viewport};
+pub use retracted::Retracted;
+pub use session_list::{Listed, SessionList};
+pub use turn::{Mode, TokenRef, Turn};
+pub use what_if::{Lens, WhatIf};
+
+use super::config::Preset;
+use super::controls::Control;
+use super::input::Context;
+use super::input::action::Pane;
+use crate::engine::decode::Settings;
+use crate::engine::loaded_model::{ModelInfo, ModelRequest};
+use crate::engine::weights::PUBLISHED_MODEL;
+use crate::engine::worker::{ConversationId, RunId};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The chat, as the engine names it.
+pub const CONVERSATION: ConversationId = ConversationId(0);
+
+/// One conversation and how it is looked at: the chat, or a session that is replayed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Whether the engine writes the answers; a replay's come from a journal.
+    pub live: bool,
+    pub phase: Phase,
+    pub model: Option<ModelInfo>,
+    /// The model that was requested, to load it again or to name it while it loads.
+    pub request: ModelRequest,
+    /// The model before the one that is being loaded, to go back to.
+    pub(super) previous: Option<ModelRequest>,
+    pub settings: Settings,
+    pub system: String,
+    /// Controls that the user has set; a model's recommendations leave them alone.
+    pub user_set: BTreeSet<Control>,
+    pub mode: Mode,
+    pub turns: Vec<Turn>,
+    /// What the last race of this model measured, if there was one.
+    pub raced: Option<race::Raced>,
+    pub prompt: Editor,
+    /// Enter was pressed before the model was loaded: send when it is.
+    pub send_when_loaded: bool,
+    pub focus: Pane,
+    pub overlay: Option<Overlay>,
+    pub controls: ControlsPanel,
+    pub view: View,
+    pub notice: Option<Notice>,
+    /// Slider under the mouse button.
+    pub drag: Option<Control>,
+    /// Turns that were taken off the chat and can come back, until something is generated.
+    pub retracted: Option<Retracted>,
+    /// The last generation that the engine was told of and still remembers.
+    pub(super) last_run: Option<RunId>,
+}
+
+/// What the engine is doing. Events of another run than the phase's are dropped.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    Idle,
+    Loading {
+        stage: String,
+        fraction: Option<f32>,
+        /// The user has cancelled it; the engine has yet to confirm.
+        cancelling: bool,
+    },
+    Prefill {
+        run: Run,
+        done: usize,
+        total: usize,
+        cached: usize,
+    },
+    Generating {
+        run: Run,
+    },
+    Paused {
+        run: Run,
+    },
+    /// The model could not be loaded, or a run failed; the message says what to do.
+    Failed {
+        message: String,
+        /// False when its thread has ended: nothing can be loaded any more.
+        engine_lives: bool,
+    },
+}
+
+/// A generation under way. Its turn is the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub id: RunId,
+    /// To be paused before its next phase.
+    pub pausing: bool,
+    /// Cancelled; the engine has yet to confirm.
+    pub cancelling: bool,
+}
+
+/// A model that can be chosen, as data from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelChoice {
+    /// What to load: a path or id; none for the bundled model.
+    pub model: Option<String>,
+    pub label: String,
+    /// Size, place, or what is missing.
+    pub note: String,
+}
+
+/// A model that one key loads where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub model: Option<String>,
+    /// What the key does, in a few words.
+    pub label: &'static str,
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Overlay {
+    Help {
+        scroll: usize,
+    },
+    Picker(Picker),
+    /// Text to read, from a slash command.
+    Text {
+        title: String,
+        lines: Vec<String>,
+        scroll: usize,
+    },
+    /// The system prompt under edit.
+    System(Editor),
+    WhatIf(WhatIf),
+    Race(Box<Race>),
+    /// The saved sessions.
+    Sessions(Box<SessionList>),
+}
+
+/// The controls panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlsPanel {
+    pub focused: Control,
+    /// A number being typed for the focused control.
+    pub typing: Option<String>,
+    /// Settings before each change, the newest last.
+    pub(super) undo: Vec<Preset>,
+}
+
+/// How the transcript is looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// First wrapped line shown; none follows the end.
+    pub top: Option<usize>,
+    pub cursor: Option<TokenRef>,
+    /// The next frame scrolls so that the cursor is in it.
+    pub reveal: bool,
+    /// First line shown of the token's details.
+    pub details: usize,
+}
+
+/// A line that says what just happened, for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    pub text: String,
+    pub is_error: bool,
+    /// When it appeared; none before the first tick after that.
+    pub since: Option<Duration>,
+}
+
+impl Phase {
+    /// Loading, nothing yet known of it.
+    pub(super) fn opening() -> Self {
+        Self::Loading {
+            stage: "opening the model".into(),
+            fraction: None,
+            cancelling: false,
+        }
+    }
+}
+
+impl State {
+    /// A conversation before anything is said, its model not yet loaded.
+    pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
+        Self {
+            live: true,
+            phase: Phase::opening(),
+            model: None,
+            request,
+            previous: None,
+            settings,
+            system: String::new(),
+            user_set: BTreeSet::new(),
+            mode: Mode::default(),
+            turns: Vec::new(),
+            raced: None,
+            prompt: Editor::default(),
+            send_when_loaded: false,
+            focus: Pane::Prompt,
+            overlay: None,
+            controls: ControlsPanel::default(),
+            view: View::default(),
+            notice: None,
+            drag: None,
+            retracted: None,
+            last_run: None,
+        }
+    }
+
+    /// Whether anything on screen changes with time alone.
+    pub fn animated(&self) -> bool {
+        let busy = !matches!(
+            self.phase,
+            Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. }
+        );
+        let over = self.overlay.is_some() && (self.lens_pending() || self.race_run().is_some());
+        busy || over || self.notice.is_some()
+    }
+
+    /// Which keys count now.
+    pub fn context(&self) -> Context {
+        match &self.overlay {
+            Some(Overlay::Help { .. } | Overlay::Text { .. }) => Context::Pager,
+            Some(Overlay::Picker(_)) => Context::Picker,
+            Some(Overlay::System(_)) => Context::System,
+            Some(Overlay::WhatIf(_)) => Context::WhatIf,
+            Some(Overlay::Race(_)) => Context::Race,
+            Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
+            Some(Overlay::Sessions(_)) => Context::Sessions,
+            None if !self.live && self.focus == Pane::Prompt => Context::Replay,
+            None => self.focus.into(),
+        }
+    }
+
+    /// The run under way.
+    pub fn run(&self) -> Option<Run> {
+        match self.phase {
+            Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } => {
+                Some(run)
+            }
+            _ => None,
+        }
+    }
+
+    /// The race under way.
+    pub(super) fn race_run(&self) -> Option<RunId> {
+        match &self.overlay {
+            Some(Overlay::Race(race)) if race.outcome.is_none() => Some(race.run),
+            _ => None,
+        }
+    }
+
+    /// Whether the user looks at the token under the cursor.
+    pub fn inspecting(&self) -> bool {
+        self.view.cursor.is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
+    }
+
+    /// The token that the inspector shows: the one under the cursor, or while layers are recorded the newest.
+    pub fn inspected(&self) -> Option<TokenRef> {
+        self.view
+            .cursor
+            .or_else(|| self.newest().filter(|_| self.settings.detail))
+    }
+
+    /// Whether the inspector follows what is being written, and the user looks there.
+    pub fn watching(&self) -> bool {
+        self.inspected().is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
+    }
+
+    /// The last token of the last answer.
+    fn newest(&self) -> Option<TokenRef> {
+        let (turn, last) = self.turns.iter().enumerate().next_back()?;
+        let (round, rounds) = (last.rounds.len().checked_sub(1)?, &last.rounds);
+        Some(TokenRef {
+            turn,
+            round,
+            slot: rounds[round].slots().checked_sub(1)?,
+        })
+    }
+
+    /// Layer count L, where a model is loaded.
+    pub fn layers(&self) -> Option<usize> {
+        self.model.as_ref().map(|model| model.config.num_layers)
+    }
+
+    /// The turn that the engine can still be asked about: the last one, if the model at hand generated it.
+    pub fn lens_turn(&self) -> Option<&Turn> {
+        self.turns
+            .last()
+            .filter(|turn| turn.run.is_some() && turn.run == self.last_run && self.model.is_some())
+    }
+
+    /// Whether the engine still computes what a map shows.
+    pub fn lens_pending(&self) -> bool {
+        let lens = self.lens_turn().and_then(|turn| turn.lens.as_ref());
+        lens.is_some_and(|lens| !lens.complete() && lens.failed.is_none())
+    }
+
+    /// What Enter loads while the prompt is empty: if no model could be loaded, one that can be fetched.
+    pub fn offer(&self) -> Option<Offer> {
+        let failed = matches!(
+            self.phase,
+            Phase::Failed {
+                engine_lives: true,
+                ..
+            }
+        );
+        if !failed || self.model.is_some() {
+            return None;
+        }
+        let published = Some(PUBLISHED_MODEL.to_string());
+        let (model, label) = match self.request.model.as_deref() {
+            None => (published, "fetch the published model"),
+            Some(PUBLISHED_MODEL) => (published, "try again"),
+            Some(_) => (None, "load the bundled model"),
+        };
+        Some(Offer { model, label })
+    }
+
+    pub(super) fn notify(&mut self, text: impl Into<String>) {
+        self.set_notice(text.into(), false);
+    }
+
+    pub(super) fn notify_error(&mut self, text: impl Into<String>) {
+        self.set_notice(text.into(), true);
+    }
+
+    fn set_notice(&mut self, text: String, is_error: bool) {
+        self.notice = Some(Notice {
+            text,
+            is_error,
+            since: None,
+        });
+    }
+}
+
+impl ControlsPanel {
+    /// Whether there is a change to undo.
+    pub fn can_undo(&self) -> bool {
+        !self.undo.is_empty()
+    }
+}
+
+impl Default for ControlsPanel {
+    fn default() -> Self {
+        Self {
+            focused: Control::ExitLayer,
+            typing: None,
+            undo: Vec::new(),
+        }
+    }
+}

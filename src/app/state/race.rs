@@ -1,0 +1,144 @@
+//! Autoregressive beside self-speculative decoding of one prompt and seed. The conversation is left alone.
+
+use super::regions::Viewport;
+use super::turn::{Mode, Outcome, Turn};
+use crate::engine::decode::{Round, Settings, StopReason};
+use crate::engine::worker::{Lane, RunId};
+
+/// The race that lies over the screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Race {
+    pub run: RunId,
+    /// What is answered, for the title.
+    pub prompt: String,
+    /// The texts as turns that are in no conversation: autoregressive, self-speculative.
+    pub lanes: [Turn; 2],
+    /// Prompt tokens read, of how many, by the lane that begins.
+    pub prefill: Option<(usize, usize)>,
+    /// How it ended; none while it runs.
+    pub outcome: Option<Outcome>,
+    /// First line shown of both texts; none follows their ends.
+    pub top: Option<usize>,
+    /// How far the texts are known to be the same.
+    compared: usize,
+    diverged: Option<usize>,
+}
+
+/// What a race measured: two answers to one prompt, side by side on the same machine at the same time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raced {
+    /// Self-speculative speed ÷ autoregressive speed.
+    pub speed_up: f64,
+    /// Settings of the self-speculative answer.
+    pub settings: Settings,
+}
+
+/// What is known of the two texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first so many tokens are the same, and nothing else is known.
+    Same(usize),
+    /// Both have ended and are the same.
+    Exact(usize),
+    /// The token at this place, from 0, is the first that differs.
+    Differs(usize),
+}
+
+impl Race {
+    pub(in crate::app) fn new(run: RunId, prompt: String) -> Self {
+        let lane = |id| Turn::new(id, Mode::Chat, String::new());
+        let lanes = [lane(0), lane(1)];
+        Self {
+            run,
+            prompt,
+            lanes,
+            prefill: None,
+            outcome: None,
+            top: None,
+            compared: 0,
+            diverged: None,
+        }
+    }
+
+    pub fn lane(&self, lane: Lane) -> &Turn {
+        &self.lanes[lane as usize]
+    }
+
+    /// Tokens a second of the self-speculative lane by those of the other.
+    pub fn speed_up(&self) -> Option<f64> {
+        let [plain, speculative] = &self.lanes;
+        Some(speculative.stats.tokens_per_second()? / plain.stats.tokens_per_second()?)
+    }
+
+    /// What it measured, if it came to its end.
+    pub(in crate::app) fn measured(&self) -> Option<Raced> {
+        let first = self.lanes[Lane::SelfSpeculative as usize].rounds.first()?;
+        Some(Raced {
+            speed_up: self.speed_up().filter(|_| self.is_whole())?,
+            settings: Settings::clone(&first.settings),
+        })
+    }
+
+    /// Whether both texts came to their end.
+    fn is_whole(&self) -> bool {
+        matches!(&self.outcome, Some(Outcome::Stopped(reason)) if *reason != StopReason::Cancelled)
+    }
+
+    /// How the texts compare so far.
+    pub fn verdict(&self) -> Verdict {
+        let whole = self.is_whole();
+        let [plain, speculative] = &self.lanes;
+        match self.diverged {
+            Some(at) => Verdict::Differs(at),
+            None if whole && plain.len() != speculative.len() => Verdict::Differs(self.compared),
+            None if whole => Verdict::Exact(self.compared),
+            None => Verdict::Same(self.compared),
+        }
+    }
+
+    /// Scroll both texts; at the end, the end is followed again.
+    pub(in crate::app) fn scroll(&mut self, shown: Viewport, by: isize) {
+        let first = shown.scrolled(by);
+        self.top = (first < shown.end()).then_some(first);
+    }
+
+    pub(in crate::app) fn push(&mut self, lane: Lane, round: Round) {
+        self.prefill = None;
+        self.lanes[lane as usize].push(round);
+        if self.diverged.is_some() {
+            return;
+        }
+        let ids = |turn: &Turn| newest_ids(turn, self.compared);
+        let (plain, speculative) = (ids(&self.lanes[0]), ids(&self.lanes[1]));
+        let both = plain.len().min(speculative.len());
+        let same = plain
+            .iter()
+            .zip(&speculative)
+            .take_while(|(a, b)| a == b)
+            .count();
+        self.compared += same;
+        self.diverged = (same < both).then_some(self.compared);
+    }
+
+    pub(in crate::app) fn end(&mut self, outcome: Outcome) {
+        for lane in &mut self.lanes {
+            lane.outcome = Some(outcome.clone());
+        }
+        self.outcome = Some(outcome);
+    }
+}
+
+/// The tokens of a text from `from` on, without walking the text before it.
+fn newest_ids(turn: &Turn, from: usize) -> Vec<u32> {
+    let wanted = turn.len().saturating_sub(from);
+    let (mut first, mut found) = (turn.rounds.len(), 0);
+    while found < wanted && first > 0 {
+        first -= 1;
+        found += turn.rounds[first].len();
+    }
+    let ids = turn.rounds[first..]
+        .iter()
+        .flat_map(Round::kept)
+        .map(|token| token.id);
+    ids.skip(found - wanted.min(found)).collect()
+}

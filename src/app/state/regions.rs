@@ -1,0 +1,102 @@
+//! What was drawn where: drawing returns it, the mouse and scrolling are resolved against it.
+
+use super::TokenRef;
+use crate::app::controls::Control;
+use crate::app::input::Action;
+use ratatui::layout::{Position, Rect};
+
+/// The regions of one frame.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Regions {
+    /// Later ones lie above earlier ones.
+    areas: Vec<(Rect, Target)>,
+    pub transcript: Viewport,
+    /// Of the text that lies over the screen.
+    pub text: Viewport,
+    /// Of the token's details.
+    pub details: Viewport,
+}
+
+/// Which part of a text the frame showed, in wrapped lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Viewport {
+    pub first: usize,
+    pub height: usize,
+    pub total: usize,
+}
+
+impl Viewport {
+    /// The first line after scrolling by so many, within the text.
+    pub fn scrolled(self, by: isize) -> usize {
+        self.first.saturating_add_signed(by).min(self.end())
+    }
+
+    /// The first line where the end of the text is shown.
+    pub fn end(self) -> usize {
+        self.total.saturating_sub(self.height)
+    }
+}
+
+/// What lies under a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    Chat,
+    Prompt,
+    Controls,
+    Rounds,
+    Inspector,
+    /// A row of the controls panel.
+    Control(Control),
+    /// The track of a slider: its left end is the min, its right end the max.
+    Track(Control),
+    Token(TokenRef),
+    Round {
+        turn: usize,
+        round: usize,
+    },
+    /// An entry of the list that lies over the screen.
+    Entry(usize),
+    /// A cell of the map of exit layers and speculations.
+    Cell {
+        exit_layer: usize,
+        num_speculations: usize,
+    },
+    /// The track of the replay, from its first round to its last.
+    Scrub,
+    /// The list or text that lies over the screen.
+    Overlay,
+    /// A key of the footer.
+    Hint(Action),
+}
+
+impl Regions {
+    pub fn add(&mut self, area: Rect, target: Target) {
+        if !area.is_empty() {
+            self.areas.push((area, target));
+        }
+    }
+
+    /// What lies topmost at a cell, and its extent.
+    pub fn at(&self, column: u16, row: u16) -> Option<(Rect, &Target)> {
+        let position = Position::new(column, row);
+        self.areas
+            .iter()
+            .rev()
+            .find(|(area, _)| area.contains(position))
+            .map(|(area, target)| (*area, target))
+    }
+
+    /// Rows of the screen, as far as anything lies on them.
+    pub fn height(&self) -> usize {
+        self.areas
+            .iter()
+            .map(|(area, _)| usize::from(area.bottom()))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Everything drawn, lowest first.
+    pub fn areas(&self) -> &[(Rect, Target)] {
+        &self.areas
+    }
+}

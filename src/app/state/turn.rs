@@ -1,0 +1,132 @@
+//! What was said: turns, each a prompt and the rounds that answer it.
+
+use super::Lens;
+use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::worker::RunId;
+use crate::transcript::ModelRecord;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+pub use crate::transcript::Mode;
+
+/// A prompt and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Unique within a session; what was wrapped once is found again by it.
+    pub id: u64,
+    pub mode: Mode,
+    pub prompt: String,
+    /// Every round of the answer, in order. All that is shown of the answer derives from them.
+    pub rounds: Vec<Round>,
+    /// Tokens drafted in the round at hand, not yet verified.
+    pub pending: Vec<Pending>,
+    /// Statistics of the rounds, prefill included once the run has ended.
+    pub stats: Stats,
+    /// The generation that wrote its end; none for one that came from a file.
+    pub run: Option<RunId>,
+    /// The model that wrote its end, as far as that is known.
+    pub model: Option<Arc<ModelRecord>>,
+    /// Where another model continued.
+    pub switches: Vec<Switch>,
+    /// What every layer would have said along what that generation wrote, once asked for.
+    pub lens: Option<Box<Lens>>,
+    /// None while the run is under way.
+    pub outcome: Option<Outcome>,
+}
+
+/// A change of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// Index of the first round that the new one wrote.
+    pub round: usize,
+    /// What the models are called beside each other.
+    pub from: String,
+    pub to: String,
+}
+
+/// A drafted token before it is verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    pub id: u32,
+    pub text: String,
+    pub p_draft: Option<f32>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Stopped(StopReason),
+    Failed(String),
+}
+
+/// Names one token of the session, kept or rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TokenRef {
+    /// Index of the turn.
+    pub turn: usize,
+    /// Index of the round within the turn.
+    pub round: usize,
+    /// Index of the token within the round: drafted tokens first, then the one that ends the round.
+    pub slot: usize,
+}
+
+impl Turn {
+    pub fn new(id: u64, mode: Mode, prompt: String) -> Self {
+        let (rounds, pending, stats) = (Vec::new(), Vec::new(), Stats::default());
+        Self {
+            id,
+            mode,
+            prompt,
+            rounds,
+            pending,
+            stats,
+            run: None,
+            model: None,
+            switches: Vec::new(),
+            lens: None,
+            outcome: None,
+        }
+    }
+
+    /// Settle the drafted tokens: the round says what became of them.
+    pub fn push(&mut self, round: Round) {
+        self.pending.clear();
+        self.stats.add(&round);
+        self.rounds.push(round);
+    }
+
+    /// The text of the answer, raw.
+    pub fn answer(&self) -> String {
+        self.rounds
+            .iter()
+            .flat_map(Round::kept)
+            .map(|token| token.text)
+            .collect()
+    }
+
+    /// Number of tokens in the answer.
+    pub fn len(&self) -> usize {
+        self.stats.tokens
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rounds.iter().all(Round::is_empty)
+    }
+}
+
+/// A model begins to write in the last turn: marked where another one wrote before.
+pub(in crate::app) fn begin_run(turns: &mut [Turn], model: Option<Arc<ModelRecord>>) {
+    let Some(model) = model else { return };
+    let before = turns.iter().rev().find_map(|turn| turn.model.clone());
+    let Some(turn) = turns.last_mut() else { return };
+    if let Some(before) = before.filter(|before| !before.has_weights_of(&model)) {
+        turn.switches
+            .retain(|switch| switch.round != turn.rounds.len());
+        turn.switches.push(Switch {
+            round: turn.rounds.len(),
+            from: before.name_beside(&model),
+            to: model.name_beside(&before),
+        });
+    }
+    turn.model = Some(model);
+}

@@ -1,0 +1,93 @@
+//! What other exit layers and numbers of speculations would have made of an answer: what every layer would have said
+//! along it, and the map that is drawn of it.
+
+use super::turn::Turn;
+use crate::engine::decode::{Costs, Forecast, LensRow, Settings, Strategy};
+use crate::engine::sampling::Coupling;
+use crate::engine::worker::RunId;
+use crate::transcript;
+
+/// Max speculations of the map.
+pub const MAX_SPECULATIONS: usize = 12;
+
+/// What every layer would have said along an answer, as far as the engine has reported.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lens {
+    pub rows: Vec<LensRow>,
+    /// Positions there will be in all; 0 before the first are reported.
+    pub of: usize,
+    /// What the parts of a round cost on this machine.
+    pub costs: Costs,
+    /// One for each exit layer and number of speculations, ordered by both.
+    pub forecasts: Vec<Forecast>,
+    /// Why there will be no more.
+    pub failed: Option<String>,
+}
+
+/// The map that lies over the screen. What it shows belongs to the turn ([`Turn::lens`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WhatIf {
+    /// The generation it is about; stale when the last turn is of another.
+    pub run: RunId,
+    /// The cell under the cursor.
+    pub exit_layer: usize,
+    pub num_speculations: usize,
+}
+
+impl Lens {
+    /// Whether every position is there.
+    pub fn complete(&self) -> bool {
+        self.of > 0 && self.rows.len() >= self.of
+    }
+
+    /// The forecast for a pair of settings; none outside the map.
+    pub fn at(&self, exit_layer: usize, num_speculations: usize) -> Option<&Forecast> {
+        let column = num_speculations
+            .checked_sub(1)
+            .filter(|column| *column < MAX_SPECULATIONS)?;
+        self.forecasts
+            .get(exit_layer.checked_sub(1)? * MAX_SPECULATIONS + column)
+    }
+
+    /// The fastest pair.
+    pub fn best(&self) -> Option<&Forecast> {
+        self.forecasts
+            .iter()
+            .max_by(|a, b| a.speed.total_cmp(&b.speed))
+    }
+
+    /// A lens that a journal kept.
+    pub(in crate::app) fn kept(lens: &transcript::Lens) -> Self {
+        let mut whole = Self::default();
+        whole.add(lens.rows.clone(), lens.rows.len(), lens.costs.clone());
+        whole
+    }
+
+    /// Take in further positions. Those that do not come after the ones known are not of this text.
+    pub(in crate::app) fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: Costs) {
+        let last = self.rows.last().map(|row| row.position);
+        self.rows.extend(
+            rows.into_iter()
+                .filter(|row| last.is_none_or(|last| row.position > last)),
+        );
+        self.of = of;
+        self.costs = costs;
+        self.forecasts = Forecast::all(&self.rows, MAX_SPECULATIONS, &self.costs);
+    }
+}
+
+impl Turn {
+    /// Whether what a layer would have said decides what its drafts would have had accepted: the text is what the whole
+    /// model chose, under one way of sampling, and a draft picks as the verifier does.
+    pub fn acceptance_is_exact(&self) -> bool {
+        let Some(first) = self.rounds.first().map(|round| &round.settings) else {
+            return true;
+        };
+        let exact = |s: &Settings| {
+            let same_noise = !s.sampling.sample || s.sampling.coupling == Coupling::SharedNoise;
+            let whole = s.strategy != Strategy::EarlyExit && s.draft_vocab == first.draft_vocab;
+            same_noise && whole && s.sampling == first.sampling
+        };
+        self.rounds.iter().all(|round| exact(&round.settings))
+    }
+}

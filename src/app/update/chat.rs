@@ -1,0 +1,344 @@
+//! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
+
+use super::reply::Reply;
+use super::{controls, engine_events, model, race, retract, slash, what_if};
+use crate::app::controls::Control;
+use crate::app::input::action::{AppAction, ChatAction, Pane};
+use crate::app::message::Effect;
+use crate::app::state::turn::{Outcome, begin_run};
+use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
+use crate::engine::decode::StopReason;
+use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::worker::{Command, Task};
+use crate::transcript::{Entry, ModelRecord};
+use std::sync::Arc;
+
+pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) -> Reply {
+    match action {
+        ChatAction::Send => send(state, shared),
+        ChatAction::Cancel => cancel(state).into(),
+        ChatAction::Regenerate => regenerate(state, shared).into(),
+        ChatAction::Reroll => reroll(state, shared).into(),
+        ChatAction::EditLast => {
+            edit_last(state, shared);
+            Reply::none()
+        }
+        ChatAction::Continue => resume_answer(state, shared).into(),
+        ChatAction::Clear => retract::clear(state, shared).into(),
+        ChatAction::Pause => pause(state).into(),
+        ChatAction::Step => step(state).into(),
+        ChatAction::ToggleMode => toggle_mode(state).into(),
+        ChatAction::WhatIf => what_if::open(state).into(),
+        ChatAction::Race => race::start(state, shared).into(),
+        ChatAction::LoadModel(name) => model::load(state, name).into(),
+        ChatAction::SaveSession(name) => Effect::SaveSession(name).into(),
+        ChatAction::LoadSession(name) => load_session(state, name).into(),
+        ChatAction::ReplaySession(name) if is_quiet(state) => Effect::ReplaySession(name).into(),
+        ChatAction::ReplaySession(_) => Reply::none(),
+    }
+}
+
+/// Whether a replay can take the screen now; says why not.
+pub(super) fn is_quiet(state: &mut State) -> bool {
+    let busy = state.run().is_some() || state.race_run().is_some();
+    if busy {
+        state.notify_error("an answer is being written; cancel it before you replay a session");
+    }
+    !busy
+}
+
+/// Send the prompt, or carry out the slash command it holds.
+fn send(state: &mut State, shared: &mut Shared) -> Reply {
+    if let Some(Overlay::System(editor)) = &state.overlay {
+        let text = editor.text().to_owned();
+        state.overlay = None;
+        return controls::set_system(state, text).into();
+    }
+    let text = state.prompt.text();
+    if text.trim().is_empty() {
+        return match state.offer() {
+            Some(offer) => model::load(state, offer.model).into(),
+            None => Reply::none(),
+        };
+    }
+    if slash::is_command(text) {
+        let text = state.prompt.take();
+        return slash::run(state, text.trim());
+    }
+    if matches!(state.phase, Phase::Loading { .. }) {
+        state.send_when_loaded = true;
+        let back = shared.key_name(Pane::Prompt, AppAction::Back);
+        state.notify(format!(
+            "this is sent once the model is loaded; {back} undoes that"
+        ));
+        return Reply::none();
+    }
+    if !ready(state, shared) {
+        return Reply::none();
+    }
+    let text = state.prompt.take();
+    ask(state, shared, text).into()
+}
+
+/// Whether a run can start now; says why not.
+pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
+    let key = |action: AppAction| shared.key_name(state.context(), action);
+    let why = match &state.phase {
+        Phase::Loading { .. } => "the model is still loading".to_string(),
+        _ if state.run().is_some() => format!(
+            "an answer is being written; {} cancels it",
+            key(AppAction::Back)
+        ),
+        _ if state.model.is_none() => format!(
+            "no model is loaded; {} or /model chooses one",
+            key(AppAction::Models)
+        ),
+        _ => return true,
+    };
+    state.notify_error(why);
+    false
+}
+
+/// A new turn with this prompt.
+fn ask(state: &mut State, shared: &mut Shared, text: String) -> Vec<Effect> {
+    state
+        .turns
+        .push(Turn::new(shared.new_turn(), state.mode, text));
+    state.view.top = None;
+    state.view.cursor = None;
+    generate(state, shared)
+}
+
+/// Start a run for the last turn.
+fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
+    let id = shared.new_run();
+    state.last_run = Some(id);
+    // After a chat was cleared, the next question starts another session.
+    let anew = state
+        .retracted
+        .take()
+        .is_some_and(|retracted| retracted.whole);
+    state.phase = Phase::Prefill {
+        run: Run {
+            id,
+            pausing: false,
+            cancelling: false,
+        },
+        done: 0,
+        total: 0,
+        cached: 0,
+    };
+    if let Some(turn) = state.turns.last_mut() {
+        turn.outcome = None;
+        turn.run = Some(id);
+        turn.lens = None;
+    }
+    let model = state.model.as_ref().map(ModelRecord::from).map(Arc::new);
+    begin_run(&mut state.turns, model);
+    let prompt = prompt(state);
+    let generate = Effect::Send(Command::Start {
+        run: id,
+        conversation: CONVERSATION,
+        task: Task::Generate(prompt),
+        settings: Arc::new(state.settings.clone()),
+    });
+    anew.then_some(Effect::BeginSession)
+        .into_iter()
+        .chain([generate])
+        .collect()
+}
+
+/// What the model is to continue: the text of the last turn, or the whole conversation.
+fn prompt(state: &State) -> Prompt {
+    match state.turns.last() {
+        Some(turn) if turn.mode == Mode::Completion => {
+            Prompt::Text(turn.prompt.clone() + &turn.answer())
+        }
+        _ => Prompt::Chat(messages(state)),
+    }
+}
+
+/// The conversation so far, with as much as there is of the last answer.
+fn messages(state: &State) -> Vec<Message> {
+    let Some((last, before)) = state.turns.split_last() else {
+        return Vec::new();
+    };
+    let mut messages = conversation(state, before, last.prompt.clone());
+    if !last.is_empty() {
+        messages.push(Message {
+            role: Role::Assistant,
+            content: last.answer(),
+        });
+    }
+    messages
+}
+
+/// What was said `before`, and a question. Turns that were never answered are left out.
+pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut say = |role, content: String| messages.push(Message { role, content });
+    if !state.system.trim().is_empty() {
+        say(Role::System, state.system.clone());
+    }
+    for turn in before
+        .iter()
+        .filter(|turn| turn.mode == Mode::Chat && !turn.is_empty())
+    {
+        say(Role::User, turn.prompt.clone());
+        say(Role::Assistant, turn.answer());
+    }
+    say(Role::User, question);
+    messages
+}
+
+/// End the run. A second time, without waiting for the engine.
+pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
+    let Some(run) = state.run() else {
+        return Vec::new();
+    };
+    if run.cancelling {
+        engine_events::end(state, Outcome::Stopped(StopReason::Cancelled));
+        state.phase = Phase::Idle;
+        return Vec::new();
+    }
+    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } =
+        &mut state.phase
+    {
+        run.cancelling = true;
+    }
+    vec![Effect::Send(Command::Cancel { run: run.id })]
+}
+
+/// Answer the last prompt again.
+fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
+    if !has_asked(state) || !ready(state, shared) {
+        return Vec::new();
+    }
+    let text = state
+        .turns
+        .pop()
+        .map(|turn| turn.prompt)
+        .unwrap_or_default();
+    ask(state, shared, text)
+}
+
+/// Answer the last prompt again with the next seed.
+fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
+    if !has_asked(state) || !ready(state, shared) {
+        return Vec::new();
+    }
+    let seed = Control::Seed.get(&state.settings) + 1.0;
+    let mut effects = controls::set(state, Control::Seed, seed);
+    effects.extend(regenerate(state, shared));
+    effects
+}
+
+/// Whether anything was asked yet; says so where nothing was.
+pub(super) fn has_asked(state: &mut State) -> bool {
+    if state.turns.is_empty() {
+        state.notify_error("nothing was asked yet");
+    }
+    !state.turns.is_empty()
+}
+
+/// Move the last turn back into the prompt.
+fn edit_last(state: &mut State, shared: &Shared) {
+    if !has_asked(state) || (state.run().is_some() && !ready(state, shared)) {
+        return;
+    }
+    if let Some(turn) = state.turns.pop() {
+        state.mode = turn.mode;
+        let text = turn.prompt.clone();
+        let draft = state.prompt.text().to_string();
+        retract::keep(state, vec![turn], Some(draft));
+        state.prompt.set(text);
+    }
+    state.focus = Pane::Prompt;
+    state.view.cursor = None;
+    state.view.top = None;
+}
+
+/// Continue the last answer where it stopped.
+fn resume_answer(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
+    if !has_asked(state) || !ready(state, shared) {
+        return Vec::new();
+    }
+    state.view.top = None;
+    generate(state, shared)
+}
+
+pub(super) fn clear(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
+    state.turns.clear();
+    state.view.top = None;
+    state.view.cursor = None;
+    if state.run().is_some() {
+        state.phase = Phase::Idle;
+    }
+    effects
+}
+
+fn pause(state: &mut State) -> Vec<Effect> {
+    match &mut state.phase {
+        &mut Phase::Paused { run } => {
+            state.phase = Phase::Generating {
+                run: Run {
+                    pausing: false,
+                    ..run
+                },
+            };
+            vec![Effect::Send(Command::Resume { run: run.id })]
+        }
+        Phase::Generating { run } | Phase::Prefill { run, .. } => {
+            run.pausing = true;
+            vec![Effect::Send(Command::Pause { run: run.id })]
+        }
+        _ => {
+            state.notify_error("nothing is being written");
+            Vec::new()
+        }
+    }
+}
+
+fn step(state: &mut State) -> Vec<Effect> {
+    match state.phase {
+        Phase::Paused { run } => vec![Effect::Send(Command::Step { run: run.id })],
+        _ => pause(state),
+    }
+}
+
+fn toggle_mode(state: &mut State) -> Vec<Effect> {
+    state.mode = match state.mode {
+        Mode::Chat => Mode::Completion,
+        Mode::Completion => Mode::Chat,
+    };
+    let template = state
+        .model
+        .as_ref()
+        .is_none_or(|model| model.has_chat_template);
+    match state.mode {
+        Mode::Chat if !template => state
+            .notify_error("this model has no chat template that works; it can only complete text"),
+        Mode::Chat => state.notify("chat: the conversation goes through the model's template"),
+        Mode::Completion => state.notify("completion: the model continues the text as it stands"),
+    }
+    vec![Effect::Record(Entry::Mode(state.mode))]
+}
+
+/// Resume a saved session. An answer under way is not discarded for it.
+pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
+    if state.run().is_some() {
+        state.notify_error("an answer is being written; cancel it before you open another session");
+        return None;
+    }
+    Some(Effect::LoadSession(name))
+}
+
+/// End the run without waiting for the engine.
+pub(super) fn stop(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
+    if state.run().is_some() {
+        engine_events::end(state, Outcome::Stopped(StopReason::Cancelled));
+    }
+    effects
+}

@@ -1,0 +1,337 @@
+//! The controls panel: moving, typing, undoing; settings and presets.
+
+use super::program::configure;
+use super::reply::Reply;
+use crate::app::config::{ConfigChange, Preset};
+use crate::app::controls::{Control, Kind};
+use crate::app::input::action::{ControlsAction, Pane, Step};
+use crate::app::message::Effect;
+use crate::app::state::{Editor, Overlay, Shared, State};
+use crate::engine::decode::{Controller, Settings};
+use crate::engine::worker::Command;
+use crate::transcript::Entry;
+use std::sync::Arc;
+
+/// Changes remembered.
+const UNDO: usize = 200;
+/// Max characters of a number.
+const MAX_TYPED: usize = 16;
+
+pub(super) fn act(state: &mut State, shared: &mut Shared, action: ControlsAction) -> Reply {
+    let typed = state.controls.typing.is_some();
+    let mut effects = finish_typing(state);
+    if !(typed && action == ControlsAction::Activate) {
+        effects.extend(act_on(state, shared, action));
+    }
+    effects.into()
+}
+
+fn act_on(state: &mut State, shared: &mut Shared, action: ControlsAction) -> Vec<Effect> {
+    match action {
+        ControlsAction::ControlUp => select(state, -1),
+        ControlsAction::ControlDown => select(state, 1),
+        ControlsAction::ControlTop => select(state, isize::MIN),
+        ControlsAction::ControlBottom => select(state, isize::MAX),
+        ControlsAction::FocusControl(control) => {
+            state.focus = Pane::Controls;
+            focus(state, control);
+        }
+        ControlsAction::Adjust(step) => return adjust(state, state.controls.focused, step),
+        ControlsAction::Nudge(control, step) => {
+            state.controls.focused = control;
+            return announced(state, control, |state| adjust(state, control, step));
+        }
+        ControlsAction::Activate => return activate(state),
+        ControlsAction::Set(control, value) => {
+            return announced(state, control, |state| set(state, control, value));
+        }
+        ControlsAction::SystemPrompt(text) => return set_system(state, text),
+        ControlsAction::Undo => return undo(state),
+        ControlsAction::SavePreset(name) => return vec![save_preset(state, shared, name)],
+        ControlsAction::LoadPreset(name) => return load_preset(state, shared, &name),
+        ControlsAction::ToggleDetail => return vec![toggle_detail(state)],
+    }
+    Vec::new()
+}
+
+fn focus(state: &mut State, control: Control) {
+    state.controls.focused = control;
+    state.controls.typing = None;
+}
+
+fn select(state: &mut State, by: isize) {
+    let at = Control::ALL
+        .iter()
+        .position(|c| *c == state.controls.focused)
+        .unwrap_or(0);
+    let next = at.saturating_add_signed(by).min(Control::ALL.len() - 1);
+    focus(state, Control::ALL[next]);
+}
+
+/// Change a control and say what it is now, since the panel may be out of sight.
+fn announced(
+    state: &mut State,
+    control: Control,
+    change: impl FnOnce(&mut State) -> Vec<Effect>,
+) -> Vec<Effect> {
+    let effects = change(state);
+    let value = control.show(&state.settings, state.model.as_ref());
+    state.notify(format!("{} {value}", control.label()));
+    effects
+}
+
+/// Move a control by one step.
+pub(super) fn adjust(state: &mut State, control: Control, step: Step) -> Vec<Effect> {
+    let value = control.get(&state.settings);
+    let target = match control.kind(state.model.as_ref()) {
+        Kind::Slider(range) | Kind::Number(range) => match step {
+            Step::Down => value - range.step,
+            Step::Up => value + range.step,
+            Step::DownCoarse => value - range.coarse,
+            Step::UpCoarse => value + range.coarse,
+            Step::Min => range.min,
+            Step::Max => range.max,
+        },
+        Kind::Toggle => f64::from(u8::from(matches!(
+            step,
+            Step::Up | Step::UpCoarse | Step::Max
+        ))),
+        Kind::Choice(names) => match step {
+            Step::Down | Step::DownCoarse => value - 1.0,
+            Step::Up | Step::UpCoarse => value + 1.0,
+            Step::Min => 0.0,
+            Step::Max => names.len() as f64,
+        },
+        Kind::Text => return Vec::new(),
+    };
+    set(state, control, target)
+}
+
+/// Set a control to the nearest value it can take.
+pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
+    let value = control.kind(state.model.as_ref()).snap(value);
+    if control == Control::SystemPrompt || control.get(&state.settings) == value {
+        return Vec::new();
+    }
+    remember(state);
+    state.user_set.insert(control);
+    if control == Control::Confidence
+        && !matches!(state.settings.controller, Controller::Confidence { .. })
+    {
+        state.settings.controller = Controller::Confidence {
+            threshold: value as f32,
+        };
+        state.notify("the confidence controller ends drafts");
+    }
+    control.set(&mut state.settings, value);
+    vec![apply(state)]
+}
+
+/// Set a control along a drag: the whole drag is one change to undo.
+pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
+    let depth = state.controls.undo.len();
+    let mut effects = set(state, control, value);
+    if state.drag == Some(control) && state.controls.undo.len() > depth {
+        state.controls.undo.pop();
+    }
+    // Its end goes into the journal, not every step.
+    effects.retain(|effect| !matches!(effect, Effect::Record(_)));
+    effects
+}
+
+/// A run applies the settings at its next round; between two answers they go into the journal.
+pub(super) fn apply(state: &State) -> Effect {
+    match state.run() {
+        Some(run) => Effect::Send(Command::Settings {
+            run: run.id,
+            settings: Arc::new(state.settings.clone()),
+        }),
+        None => Effect::Record(Entry::Settings(state.settings.clone())),
+    }
+}
+
+/// Record a system prompt that differs from `before`. A blank one is none.
+fn record_system(state: &State, before: &str) -> Option<Effect> {
+    let system = if state.system.trim().is_empty() {
+        ""
+    } else {
+        &state.system
+    };
+    (state.system != before).then(|| Effect::Record(Entry::System(system.into())))
+}
+
+fn remember(state: &mut State) {
+    let before = Preset {
+        system: state.system.clone(),
+        settings: state.settings.clone(),
+    };
+    let undo = &mut state.controls.undo;
+    if undo.last() != Some(&before) {
+        undo.push(before);
+    }
+    if undo.len() > UNDO {
+        undo.remove(0);
+    }
+}
+
+fn undo(state: &mut State) -> Vec<Effect> {
+    match state.controls.undo.pop() {
+        Some(before) => {
+            let system = std::mem::replace(&mut state.system, before.system);
+            state.settings = before.settings;
+            state.notify("last change undone");
+            let mut effects = vec![apply(state)];
+            effects.extend(record_system(state, &system));
+            effects
+        }
+        None => {
+            state.notify("nothing to undo");
+            Vec::new()
+        }
+    }
+}
+
+/// Take over settings from elsewhere, within this model's ranges.
+pub(super) fn adopt(state: &mut State, settings: Settings) -> Effect {
+    state.settings = settings;
+    for control in Control::ALL
+        .into_iter()
+        .filter(|c| *c != Control::SystemPrompt)
+    {
+        // The ranges are unknown without a model; they are applied once it is loaded.
+        if state.model.is_some() {
+            let value = control
+                .kind(state.model.as_ref())
+                .snap(control.get(&state.settings));
+            control.set(&mut state.settings, value);
+        }
+        state.user_set.insert(control);
+    }
+    apply(state)
+}
+
+fn activate(state: &mut State) -> Vec<Effect> {
+    let control = state.controls.focused;
+    let value = control.get(&state.settings);
+    match control.kind(state.model.as_ref()) {
+        Kind::Toggle => set(state, control, 1.0 - value),
+        Kind::Choice(names) => set(state, control, (value + 1.0) % names.len() as f64),
+        Kind::Slider(_) | Kind::Number(_) => {
+            state.controls.typing = Some(String::new());
+            Vec::new()
+        }
+        Kind::Text => {
+            let mut editor = Editor::default();
+            editor.set(state.system.clone());
+            state.overlay = Some(Overlay::System(editor));
+            Vec::new()
+        }
+    }
+}
+
+/// Type a digit or point of a number; false if the character or the focused control is not numeric.
+pub(super) fn type_digit(state: &mut State, c: char) -> bool {
+    let numeric = matches!(
+        state.controls.focused.kind(state.model.as_ref()),
+        Kind::Slider(_) | Kind::Number(_)
+    );
+    if !numeric || !(c.is_ascii_digit() || c == '.') {
+        return false;
+    }
+    let typing = state.controls.typing.get_or_insert_default();
+    if typing.len() < MAX_TYPED {
+        typing.push(c);
+    }
+    true
+}
+
+/// Accept the number that is being typed, if there is one: leaving its control does as much as Enter.
+pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
+    let text = state.controls.typing.take().unwrap_or_default();
+    let control = state.controls.focused;
+    match text.parse() {
+        Ok(value) => {
+            if let Kind::Slider(range) | Kind::Number(range) = control.kind(state.model.as_ref())
+                && !(range.min..=range.max).contains(&value)
+            {
+                state.notify_error(format!(
+                    "{} ranges from {} to {}",
+                    control.label(),
+                    range.min,
+                    range.max
+                ));
+            }
+            set(state, control, value)
+        }
+        Err(_) if text.is_empty() => Vec::new(),
+        Err(_) => {
+            state.notify_error(format!("`{text}` is not a number"));
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn set_system(state: &mut State, text: String) -> Vec<Effect> {
+    if text != state.system {
+        remember(state);
+        let before = std::mem::replace(&mut state.system, text);
+        state.notify("the system prompt applies from the next answer");
+        return record_system(state, &before).into_iter().collect();
+    }
+    Vec::new()
+}
+
+fn toggle_detail(state: &mut State) -> Effect {
+    state.settings.detail = !state.settings.detail;
+    state.notify(match state.settings.detail {
+        true => "recording what every layer would have said, from the next round; this takes time and journal space",
+        false => "no longer recording the layers",
+    });
+    apply(state)
+}
+
+/// Which key undoes a change.
+pub(super) fn way_back(shared: &Shared) -> String {
+    format!(
+        "{} undoes that",
+        shared.key_name(Pane::Prompt, ControlsAction::Undo)
+    )
+}
+
+/// Delete a preset.
+pub(super) fn delete_preset(state: &mut State, shared: &mut Shared, name: &str) -> Effect {
+    state.notify(format!("preset {name} deleted"));
+    configure(shared, ConfigChange::ForgetPreset(name.to_owned()))
+}
+
+fn save_preset(state: &mut State, shared: &mut Shared, name: String) -> Effect {
+    let preset = Preset {
+        system: state.system.clone(),
+        settings: state.settings.clone(),
+    };
+    state.notify(format!("preset {name} saved"));
+    configure(shared, ConfigChange::KeepPreset(name, preset))
+}
+
+fn load_preset(state: &mut State, shared: &Shared, name: &str) -> Vec<Effect> {
+    let Some(preset) = shared.config.presets.get(name).cloned() else {
+        state.notify_error(format!("there is no preset {name}"));
+        return Vec::new();
+    };
+    remember(state);
+    let before = std::mem::replace(&mut state.system, preset.system);
+    state.notify(format!("preset {name}; {}", way_back(shared)));
+    let mut effects = vec![adopt(state, preset.settings)];
+    effects.extend(record_system(state, &before));
+    effects
+}
+
+/// Set several controls as one change to undo.
+pub(super) fn set_all(state: &mut State, values: &[(Control, f64)]) -> Effect {
+    let depth = state.controls.undo.len();
+    for (control, value) in values {
+        set(state, *control, *value);
+    }
+    state.controls.undo.truncate(depth + 1);
+    apply(state)
+}

@@ -1,0 +1,90 @@
+//! Text under edit: the prompt, the system prompt, a title, a filter, a number.
+
+use super::reply::Reply;
+use super::{controls, sessions};
+use crate::app::input::action::{EditAction, Pane};
+use crate::app::message::Effect;
+use crate::app::state::{Editor, Overlay, Shared, State};
+
+pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) -> Reply {
+    match (&mut state.overlay, action) {
+        (Some(Overlay::System(editor)), EditAction::ExternalEditor) => {
+            Effect::Edit(editor.text().to_owned()).into()
+        }
+        (Some(Overlay::System(editor)), action) => {
+            editor.edit(action);
+            Reply::none()
+        }
+        (Some(_), action) => change_field(state, shared, |editor| editor.edit(action)),
+        (None, EditAction::DeleteBack) if state.focus == Pane::Controls => {
+            state.controls.typing.as_mut().and_then(String::pop);
+            Reply::none()
+        }
+        (None, _) if state.focus == Pane::Controls || !state.live => Reply::none(),
+        (None, EditAction::ExternalEditor) => Effect::Edit(state.prompt.text().to_owned()).into(),
+        (None, action) => {
+            state.prompt.edit(action);
+            Reply::none()
+        }
+    }
+}
+
+/// Change the one-line field of an overlay, if it has one.
+fn change_field(state: &mut State, shared: &mut Shared, change: impl FnOnce(&mut Editor)) -> Reply {
+    match &mut state.overlay {
+        Some(Overlay::Picker(picker)) => picker.refine(change),
+        Some(Overlay::Sessions(list)) => match &mut list.title {
+            Some(title) => change(title),
+            None => return sessions::refine(state, shared, change).into(),
+        },
+        _ => {}
+    }
+    Reply::none()
+}
+
+/// A character without a binding: it goes to the text under edit, or else to the prompt.
+pub(super) fn typed(state: &mut State, shared: &mut Shared, c: char) -> Reply {
+    let text = c.encode_utf8(&mut [0; 4]).to_owned();
+    match &mut state.overlay {
+        Some(Overlay::System(editor)) => editor.insert(&text),
+        Some(_) => return change_field(state, shared, |editor| editor.insert(&text)),
+        None if !state.live => {}
+        None => {
+            if state.focus != Pane::Controls || !controls::type_digit(state, c) {
+                return insert_in_prompt(state, &text);
+            }
+        }
+    }
+    Reply::none()
+}
+
+/// Pasted text. Fields of one line take it without control characters.
+pub(super) fn paste(state: &mut State, shared: &mut Shared, text: &str) -> Reply {
+    match &mut state.overlay {
+        Some(Overlay::System(editor)) => editor.insert(text),
+        Some(_) => {
+            let line: String = text.chars().filter(|c| !c.is_control()).collect();
+            return change_field(state, shared, |editor| editor.insert(&line));
+        }
+        None if !state.live => {}
+        None => return insert_in_prompt(state, text),
+    }
+    Reply::none()
+}
+
+fn insert_in_prompt(state: &mut State, text: &str) -> Reply {
+    let effects = controls::finish_typing(state);
+    state.focus = Pane::Prompt;
+    state.prompt.insert(text);
+    effects.into()
+}
+
+/// The text that came back from `$EDITOR`.
+pub(super) fn replace(state: &mut State, text: &str) {
+    let text = text.trim_end_matches(['\n', '\r']);
+    match &mut state.overlay {
+        Some(Overlay::System(editor)) => editor.set(text),
+        _ if !state.live => {}
+        _ => state.prompt.set(text),
+    }
+}

@@ -1,0 +1,182 @@
+//! What the engine reports.
+
+use super::reply::Reply;
+use super::{model, race, what_if};
+use crate::app::available::can_ask_what_if;
+use crate::app::controls::{Control, Kind};
+use crate::app::input::action::ChatAction;
+use crate::app::message::Effect;
+use crate::app::state::turn::{Outcome, Pending};
+use crate::app::state::{Mode, Phase, State};
+use crate::engine::decode::{Stats, StopReason};
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
+use crate::transcript::ModelRecord;
+
+/// Take in an event. Those of another run than the present one are late, and dropped.
+pub(super) fn on_event(state: &mut State, event: Event) -> Reply {
+    match event {
+        Event::Model(event) => on_model_event(state, event),
+        Event::Run(run, event) => on_run_event(state, run, event).into(),
+    }
+}
+
+fn on_model_event(state: &mut State, event: ModelEvent) -> Reply {
+    match event {
+        ModelEvent::Loading { stage, fraction } => model::on_progress(state, stage, fraction),
+        ModelEvent::Loaded(loaded) => {
+            on_loaded(state, *loaded);
+            if std::mem::take(&mut state.send_when_loaded) {
+                return Reply::then(ChatAction::Send);
+            }
+        }
+        ModelEvent::Failed(failure) => return model::on_failed(state, failure.message).into(),
+        ModelEvent::Cancelled => return model::on_cancelled(state).into(),
+    }
+    Reply::none()
+}
+
+fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect> {
+    let event = route_side_run(state, run, event)?;
+    let present = state.run().filter(|present| present.id == run)?;
+    match event {
+        RunEvent::Prefill {
+            done,
+            total,
+            cached,
+        } => {
+            state.phase = Phase::Prefill {
+                run: present,
+                done,
+                total,
+                cached,
+            }
+        }
+        RunEvent::Drafted { id, text, p_draft } => {
+            generating(state);
+            if let Some(turn) = state.turns.last_mut() {
+                turn.pending.push(Pending { id, text, p_draft });
+            }
+        }
+        RunEvent::Round(round) => {
+            generating(state);
+            if let Some(turn) = state.turns.last_mut() {
+                turn.push(*round);
+            }
+        }
+        // Sent before the user resumed: late as well.
+        RunEvent::Paused if present.pausing => state.phase = Phase::Paused { run: present },
+        RunEvent::Paused => {}
+        RunEvent::Finished { reason, stats } => {
+            on_finished(state, reason, &stats);
+            return record_layers(state, present.id);
+        }
+        RunEvent::Failed(Failure { message, .. }) => {
+            end(state, Outcome::Failed(message.clone()));
+            state.phase = Phase::Failed {
+                message,
+                engine_lives: true,
+            };
+        }
+        // Those of a race or a lens are none of the conversation's, and nothing here asks for scores.
+        RunEvent::Race { .. } | RunEvent::Lens { .. } | RunEvent::Scores(_) => {}
+    }
+    None
+}
+
+/// While layers are recorded, request what every layer would have said as soon as the answer is there.
+fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
+    let wanted = state.settings.detail && state.live && can_ask_what_if(state);
+    wanted.then(|| what_if::request(state, run)).flatten()
+}
+
+/// Lenses and races run beside the conversation; returns the events that are not theirs.
+fn route_side_run(state: &mut State, run: RunId, event: RunEvent) -> Option<RunEvent> {
+    match event {
+        RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
+        event if race::is_of(state, run) => race::on_event(state, run, event),
+        RunEvent::Race { .. } => {}
+        RunEvent::Failed(ref failure) if what_if::on_failed(state, run, &failure.message) => {}
+        event => return Some(event),
+    }
+    None
+}
+
+/// Prefill is over. A paused run stays paused: this is one of its steps.
+fn generating(state: &mut State) {
+    if let Phase::Prefill { run, .. } = state.phase {
+        state.phase = Phase::Generating { run };
+    }
+}
+
+fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
+    if let Some(turn) = state.turns.last_mut() {
+        turn.stats.prefill_seconds += stats.prefill_seconds;
+        turn.stats.prefill_tokens += stats.prefill_tokens;
+    }
+    end(state, Outcome::Stopped(reason));
+    state.phase = Phase::Idle;
+}
+
+/// The last turn has ended; what was drafted and never verified is gone.
+pub(super) fn end(state: &mut State, outcome: Outcome) {
+    if let Some(turn) = state.turns.last_mut() {
+        turn.pending.clear();
+        turn.outcome = Some(outcome);
+    }
+}
+
+/// A model is loaded: apply its recommendations, and clamp every setting to its range.
+fn on_loaded(state: &mut State, model: ModelInfo) {
+    let defaults = model.defaults;
+    let quarter = (model.config.num_layers / 4).max(1);
+    let advised = [
+        (Control::ExitLayer, defaults.exit_layer.or(Some(quarter))),
+        (Control::Speculations, defaults.num_speculations),
+        (Control::DraftVocab, defaults.draft_vocab),
+    ];
+    for (control, value) in advised {
+        if let (Some(value), false) = (value, state.user_set.contains(&control)) {
+            control.set(&mut state.settings, value as f64);
+        }
+    }
+    for control in Control::ALL {
+        let kind = control.kind(Some(&model));
+        if kind != Kind::Text {
+            let value = kind.snap(control.get(&state.settings));
+            control.set(&mut state.settings, value);
+        }
+    }
+    if !model.has_chat_template && state.turns.is_empty() {
+        state.mode = Mode::Completion;
+    }
+    if state.run().is_none() {
+        state.phase = Phase::Idle;
+    }
+    let record = ModelRecord::from(&model);
+    let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
+    if let Some(wrote) = wrote.filter(|wrote| !wrote.has_weights_of(&record)) {
+        state.notify(format!("{} answers from here", record.name_beside(&wrote)));
+    }
+    if let Some(fault) = &model.chat_template_fault {
+        state.notify_error(format!("no chat with this model, only completion: {fault}"));
+    }
+    state.previous = None;
+    state.raced = None;
+    state.model = Some(model);
+}
+
+/// The engine's thread ended by itself; nothing can be generated any more.
+pub(super) fn on_gone(state: &mut State) {
+    let message =
+        "the engine has stopped; save what you need with /save and restart skiplens".to_string();
+    if state.run().is_some() {
+        end(state, Outcome::Failed(message.clone()));
+    }
+    race::on_gone(state, &message);
+    state.model = None;
+    state.phase = Phase::Failed {
+        message,
+        engine_lives: false,
+    };
+}

@@ -1,0 +1,300 @@
+//! Overlays: help, lists to choose from, text to read.
+
+use super::reply::Reply;
+use super::{controls, sessions};
+use crate::app::available::is_available;
+use crate::app::controls::Control;
+use crate::app::input::action::{
+    AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ViewAction,
+};
+use crate::app::input::{Action, Context};
+use crate::app::state::picker::{Entry, Picker};
+use crate::app::state::{App, ModelChoice, Overlay, Regions, Shared, State, Viewport};
+use crate::app::{Preset, ThemeName};
+use crate::engine::decode::Stats;
+
+/// Lines of a page.
+const PAGE: isize = 10;
+
+pub(super) fn help(state: &mut State) -> Reply {
+    state.overlay = Some(Overlay::Help { scroll: 0 });
+    Reply::none()
+}
+
+pub(super) fn palette(app: &mut App) -> Reply {
+    let picker = Picker::new("commands", commands(app));
+    app.state_mut().overlay = Some(Overlay::Picker(picker));
+    Reply::none()
+}
+
+/// Models to load; if none is loaded, the one that is offered is selected.
+pub(super) fn models(state: &mut State, shared: &Shared) -> Reply {
+    let entry = |choice: &ModelChoice| Entry {
+        label: choice.label.clone(),
+        note: choice.note.clone(),
+        action: ChatAction::LoadModel(choice.model.clone()).into(),
+    };
+    let mut picker = Picker::new("models", shared.models.iter().map(entry).collect());
+    let offered = state.offer().and_then(|offer| {
+        shared
+            .models
+            .iter()
+            .position(|choice| choice.model == offer.model)
+    });
+    picker.selected = offered.unwrap_or(0);
+    state.overlay = Some(Overlay::Picker(picker));
+    Reply::none()
+}
+
+pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
+    let entry = |(name, preset): (&String, &Preset)| Entry {
+        label: name.clone(),
+        note: format!(
+            "E {}, K {}",
+            preset.settings.exit_layer, preset.settings.num_speculations
+        ),
+        action: ControlsAction::LoadPreset(name.clone()).into(),
+    };
+    let entries = shared.config.presets.iter().map(entry).collect();
+    state.overlay = Some(Overlay::Picker(Picker::new("presets", entries)));
+    Reply::none()
+}
+
+/// Every action that can be done now and needs no argument.
+fn commands(app: &App) -> Vec<Entry> {
+    let general: [Action; 26] = [
+        ChatAction::Regenerate.into(),
+        ChatAction::Reroll.into(),
+        ChatAction::EditLast.into(),
+        ChatAction::Continue.into(),
+        ChatAction::Cancel.into(),
+        ChatAction::Pause.into(),
+        ChatAction::Step.into(),
+        ChatAction::WhatIf.into(),
+        ChatAction::Race.into(),
+        ViewAction::Copy.into(),
+        ChatAction::Clear.into(),
+        AppAction::Sessions.into(),
+        AppAction::Models.into(),
+        AppAction::Presets.into(),
+        ControlsAction::Undo.into(),
+        ChatAction::ToggleMode.into(),
+        ViewAction::ToggleRejected.into(),
+        ViewAction::ToggleMarkdown.into(),
+        ControlsAction::ToggleDetail.into(),
+        AppAction::Show.into(),
+        AppAction::ToggleMouse.into(),
+        EditAction::ExternalEditor.into(),
+        AppAction::Picture(None).into(),
+        AppAction::Help.into(),
+        AppAction::Suspend.into(),
+        AppAction::Quit.into(),
+    ];
+    let panes = Pane::ALL.map(|pane| AppAction::Focus(pane).into());
+    let controls = Control::ALL.map(|control| ControlsAction::FocusControl(control).into());
+    let themes = ThemeName::ALL.map(|theme| AppAction::Theme(theme).into());
+    let all = general
+        .into_iter()
+        .chain(panes)
+        .chain(controls)
+        .chain(themes);
+    all.filter(|action| is_available(app, action))
+        .map(|action| entry(app, action))
+        .collect()
+}
+
+fn entry(app: &App, action: Action) -> Entry {
+    let label = match &action {
+        Action::App(AppAction::Focus(pane)) => format!("go to the {}", pane.label()),
+        action => action.label(),
+    };
+    Entry {
+        label,
+        note: note(app, &action),
+        action,
+    }
+}
+
+/// The key of an action, and where it holds if that is not everywhere; the value of a control.
+fn note(app: &App, action: &Action) -> String {
+    if let Action::Controls(ControlsAction::FocusControl(control)) = action {
+        let state = app.state();
+        return control.show(&state.settings, state.model.as_ref());
+    }
+    let keys = &app.shared.keys;
+    if let Some(key) = keys.key_of(Context::Global, action) {
+        return key.to_string();
+    }
+    let within = |pane: Pane| Some((keys.key_of(pane, action)?, pane));
+    let found = Pane::ALL
+        .into_iter()
+        .filter(|_| !matches!(action, Action::App(AppAction::Focus(_))))
+        .find_map(within);
+    found
+        .map(|(key, pane)| format!("{key} in the {}", pane.label()))
+        .unwrap_or_default()
+}
+
+/// Scroll the text over the screen; false if there is none.
+pub(super) fn scroll(state: &mut State, regions: &Regions, action: ViewAction) -> bool {
+    let by = match action {
+        ViewAction::ScrollUp => -1,
+        ViewAction::ScrollDown => 1,
+        ViewAction::PageUp => -PAGE,
+        ViewAction::PageDown => PAGE,
+        ViewAction::Top => isize::MIN / 2,
+        ViewAction::Bottom => isize::MAX / 2,
+        _ => return false,
+    };
+    scroll_by(state, regions, by)
+}
+
+/// Scroll the text over the screen by so many lines; false if there is none.
+pub(super) fn scroll_by(state: &mut State, regions: &Regions, by: isize) -> bool {
+    let shown = regions.text;
+    match &mut state.overlay {
+        Some(Overlay::Help { scroll } | Overlay::Text { scroll, .. }) => {
+            let first = Viewport {
+                first: *scroll,
+                ..shown
+            };
+            *scroll = first.scrolled(by);
+        }
+        Some(Overlay::Race(race)) => race.scroll(shown, by),
+        _ => return false,
+    }
+    true
+}
+
+/// The selection of a list over the screen.
+pub(super) fn list(state: &mut State, shared: &mut Shared, action: ListAction) -> Reply {
+    let picker = match &mut state.overlay {
+        Some(Overlay::Sessions(list)) => return sessions::act_on_list(list, action),
+        Some(Overlay::Picker(picker)) => picker,
+        _ => return Reply::none(),
+    };
+    match action {
+        ListAction::EntryUp => picker.step(-1),
+        ListAction::EntryDown => picker.step(1),
+        ListAction::EntryPageUp => picker.page(-PAGE),
+        ListAction::EntryPageDown => picker.page(PAGE),
+        ListAction::FirstEntry => picker.page(isize::MIN),
+        ListAction::LastEntry => picker.page(isize::MAX),
+        ListAction::Choose => return choose(state),
+        ListAction::DeleteEntry => return delete(state, shared),
+    }
+    Reply::none()
+}
+
+/// Do what the selected entry says. Text that no entry holds is a model to load, or the name of a new preset.
+fn choose(state: &mut State) -> Reply {
+    let Some(Overlay::Picker(picker)) = &state.overlay else {
+        return Reply::none();
+    };
+    let typed = picker.filter.text().trim().to_owned();
+    let action = match (picker.chosen(), picker.title) {
+        (Some(action), _) => Some(action),
+        (None, _) if typed.is_empty() => return Reply::none(),
+        (None, "models") => Some(ChatAction::LoadModel(Some(typed)).into()),
+        (None, "presets") => Some(ControlsAction::SavePreset(typed).into()),
+        (None, _) => None,
+    };
+    state.overlay = None;
+    action.map_or_else(Reply::none, Reply::then)
+}
+
+/// Delete the selected preset; the list of the others stays open.
+fn delete(state: &mut State, shared: &mut Shared) -> Reply {
+    let Some(Overlay::Picker(picker)) = &state.overlay else {
+        return Reply::none();
+    };
+    match picker.chosen() {
+        Some(Action::Controls(ControlsAction::LoadPreset(name))) => {
+            let deleted = controls::delete_preset(state, shared, &name);
+            presets(state, shared).and(deleted)
+        }
+        _ => Reply::none(),
+    }
+}
+
+/// A click on the entry at `index` of those that match.
+pub(super) fn click(state: &mut State, index: usize) -> Reply {
+    match &mut state.overlay {
+        Some(Overlay::Sessions(_)) => sessions::click(state, index),
+        Some(Overlay::Picker(picker)) => {
+            picker.selected = index;
+            choose(state)
+        }
+        _ => Reply::none(),
+    }
+}
+
+/// Model, settings and statistics, as text.
+pub(super) fn show(state: &mut State) -> Reply {
+    let mut lines = model_lines(state);
+    for control in Control::ALL
+        .into_iter()
+        .filter(|control| *control != Control::SystemPrompt)
+    {
+        let value = control.show(&state.settings, state.model.as_ref());
+        lines.push(format!("{:<18} {value}", control.name()));
+    }
+    if !state.system.is_empty() {
+        lines.push(format!("{:<18} {}", "system", state.system));
+    }
+    lines.push(String::new());
+    lines.extend(statistics(&Stats::of(
+        state.turns.iter().flat_map(|turn| &turn.rounds),
+    )));
+    state.overlay = Some(Overlay::Text {
+        title: "settings and statistics".into(),
+        lines,
+        scroll: 0,
+    });
+    Reply::none()
+}
+
+fn model_lines(state: &State) -> Vec<String> {
+    let Some(model) = &state.model else {
+        return Vec::new();
+    };
+    let c = &model.config;
+    vec![
+        format!("model        {}", model.name),
+        format!("from         {}", model.path.display()),
+        format!(
+            "layers       {}, hidden size {}, vocabulary {}",
+            c.num_layers, c.hidden_size, c.vocab_size
+        ),
+        format!("context      {} tokens", c.context_length),
+        format!(
+            "weights      {}, {:.0} MB, {}",
+            model.dtype,
+            model.weight_bytes as f64 / 1e6,
+            model.device
+        ),
+        String::new(),
+    ]
+}
+
+fn statistics(stats: &Stats) -> Vec<String> {
+    let mut lines = vec![format!(
+        "tokens             {} in {} rounds",
+        stats.tokens, stats.rounds
+    )];
+    if let Some(rate) = stats.acceptance_rate() {
+        lines.push(format!(
+            "acceptance rate    {:.1} % ({} of {})",
+            rate * 100.0,
+            stats.accepted,
+            stats.drafted
+        ));
+    }
+    if let Some(length) = stats.mean_accepted_length() {
+        lines.push(format!("accepted length    {length:.2} on average"));
+    }
+    if let Some(speed) = stats.tokens_per_second() {
+        lines.push(format!("tokens a second    {speed:.1}"));
+    }
+    lines
+}

@@ -1,0 +1,143 @@
+//! The program as a whole: what is open, what has the focus, how it looks, when it ends.
+
+use super::reply::Reply;
+use super::{chat, controls, model, navigation, overlay, race, replay, retract, sessions, slash};
+use crate::app::ThemeName;
+use crate::app::config::ConfigChange;
+use crate::app::input::action::{AppAction, Pane};
+use crate::app::message::Effect;
+use crate::app::state::{App, Overlay, Phase, Shared, State};
+
+pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
+    let (state, shared) = app.parts();
+    match action {
+        AppAction::Interrupt => interrupt(app),
+        AppAction::Back => back(app),
+        AppAction::Quit => quit(app),
+        AppAction::Suspend => Effect::Suspend.into(),
+        AppAction::Help => overlay::help(state),
+        AppAction::Palette => overlay::palette(app),
+        AppAction::Models => overlay::models(state, shared),
+        AppAction::Presets => overlay::presets(state, shared),
+        AppAction::Sessions => sessions::open(state, shared).into(),
+        AppAction::Show => overlay::show(state),
+        AppAction::FocusNext if slash::complete(state) => Reply::none(),
+        AppAction::FocusNext => focus(state, shared, state.focus.cycle(1)),
+        AppAction::FocusPrevious => focus(state, shared, state.focus.cycle(-1)),
+        AppAction::Focus(pane) => focus(state, shared, pane),
+        AppAction::ToggleMouse => toggle_mouse(state, shared),
+        AppAction::NextTheme => theme(state, shared, shared.appearance.theme.next()),
+        AppAction::Theme(name) => theme(state, shared, name),
+        AppAction::Picture(name) => Effect::Picture(name).into(),
+    }
+}
+
+fn focus(state: &mut State, shared: &Shared, pane: Pane) -> Reply {
+    let effects = controls::finish_typing(state);
+    state.focus = pane;
+    navigation::enter(state, shared, pane);
+    effects.into()
+}
+
+fn toggle_mouse(state: &mut State, shared: &mut Shared) -> Reply {
+    let mouse = !shared.config.mouse;
+    state.notify(if mouse {
+        "mouse captured"
+    } else {
+        "mouse released: the terminal selects and copies"
+    });
+    Reply::from(Effect::Mouse(mouse)).and(configure(shared, ConfigChange::Mouse(mouse)))
+}
+
+fn theme(state: &mut State, shared: &mut Shared, name: ThemeName) -> Reply {
+    shared.appearance.theme = name;
+    state.notify(format!("theme {}", name.label()));
+    configure(shared, ConfigChange::Theme(name)).into()
+}
+
+/// Change the settings file, and what is known of it here.
+pub(super) fn configure(shared: &mut Shared, change: ConfigChange) -> Effect {
+    shared.config.apply(change.clone());
+    Effect::ChangeConfig(change)
+}
+
+/// Ctrl-C: the first cancels, the next quits; a replay is left.
+fn interrupt(app: &mut App) -> Reply {
+    if app.replay.is_some() {
+        return leave_replay(app);
+    }
+    let state = app.state_mut();
+    if let Some(effect) = race::cancel(state).or_else(|| model::cancel(state)) {
+        return effect.into();
+    }
+    match state.run() {
+        Some(run) if !run.cancelling => chat::cancel(state).into(),
+        _ => quit(app),
+    }
+}
+
+fn quit(app: &mut App) -> Reply {
+    app.shared.quit = true;
+    Effect::Quit.into()
+}
+
+/// Esc: whatever is nearest.
+fn back(app: &mut App) -> Reply {
+    let state = app.state_mut();
+    if let Some(effect) = race::cancel(state) {
+        return effect.into();
+    }
+    if close(state) {
+        return Reply::none();
+    }
+    if app.replay.is_some() {
+        return back_in_replay(app);
+    }
+    let state = app.state_mut();
+    if state.run().is_some() {
+        return chat::cancel(state).into();
+    }
+    if std::mem::take(&mut state.send_when_loaded) {
+        return Reply::none();
+    }
+    if let Some(effect) = model::cancel(state) {
+        return effect.into();
+    }
+    match &state.phase {
+        Phase::Failed { .. } if state.model.is_some() => state.phase = Phase::Idle,
+        _ if state.focus != Pane::Prompt => state.focus = Pane::Prompt,
+        _ if state.retracted.is_some() => retract::restore(state),
+        _ => state.view.top = None,
+    }
+    state.view.cursor = None;
+    Reply::none()
+}
+
+/// Close the innermost thing that is open; false if there is none.
+fn close(state: &mut State) -> bool {
+    let title = match &mut state.overlay {
+        Some(Overlay::Sessions(list)) => list.title.take().is_some(),
+        _ => false,
+    };
+    title || state.overlay.take().is_some() || state.controls.typing.take().is_some()
+}
+
+/// To the bar of the replay, then to the chat.
+fn back_in_replay(app: &mut App) -> Reply {
+    let state = app.state_mut();
+    state.view.cursor = None;
+    if state.focus == Pane::Prompt {
+        return leave_replay(app);
+    }
+    state.focus = Pane::Prompt;
+    Reply::none()
+}
+
+/// Back to the chat as it was; where there is none, quit.
+fn leave_replay(app: &mut App) -> Reply {
+    if replay::leave(app) {
+        Reply::none()
+    } else {
+        quit(app)
+    }
+}

@@ -1,0 +1,106 @@
+//! A race: autoregressive beside self-speculative decoding of one prompt and seed. The conversation is left alone.
+
+use super::{chat, slash};
+use crate::app::message::Effect;
+use crate::app::state::turn::Outcome;
+use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State};
+use crate::engine::decode::StopReason;
+use crate::engine::prompt::Prompt;
+use crate::engine::worker::{Command, RunEvent, RunId, Task};
+use std::sync::Arc;
+
+/// Start a race on the prompt being written, or else on the last one.
+pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
+    if state.race_run().is_some() || !chat::ready(state, shared) {
+        return None;
+    }
+    let Some((text, prompt)) = prompt(state) else {
+        state.notify_error("write a prompt to race on, or ask something first");
+        return None;
+    };
+    let run = shared.new_run();
+    state.overlay = Some(Overlay::Race(Box::new(Race::new(run, text))));
+    Some(Effect::Send(Command::Start {
+        run,
+        conversation: CONVERSATION,
+        task: Task::Race(prompt),
+        settings: Arc::new(state.settings.clone()),
+    }))
+}
+
+/// The words to answer, and all that the model is to continue.
+fn prompt(state: &State) -> Option<(String, Prompt)> {
+    let written = Some(state.prompt.text())
+        .filter(|text| !text.trim().is_empty() && !slash::is_command(text));
+    let (before, text, mode) = match (written, state.turns.split_last()) {
+        (Some(text), _) => (&state.turns[..], text.to_string(), state.mode),
+        (None, Some((last, before))) => (before, last.prompt.clone(), last.mode),
+        (None, None) => return None,
+    };
+    let prompt = match mode {
+        Mode::Completion => Prompt::Text(text.clone()),
+        Mode::Chat => Prompt::Chat(chat::conversation(state, before, text.clone())),
+    };
+    Some((text, prompt))
+}
+
+/// The race on screen, if it is this run's and under way.
+fn running(state: &mut State, id: RunId) -> Option<&mut Race> {
+    match &mut state.overlay {
+        Some(Overlay::Race(race)) if race.run == id && race.outcome.is_none() => Some(race),
+        _ => None,
+    }
+}
+
+/// Whether events of this run are the race's.
+pub(super) fn is_of(state: &State, id: RunId) -> bool {
+    matches!(&state.overlay, Some(Overlay::Race(race)) if race.run == id)
+}
+
+/// What the engine reports of a race. Late events are dropped.
+pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) {
+    match event {
+        RunEvent::Race { lane, round } => {
+            if let Some(race) = running(state, run) {
+                race.push(lane, *round);
+            }
+        }
+        RunEvent::Prefill { done, total, .. } => {
+            if let Some(race) = running(state, run) {
+                race.prefill = Some((done, total));
+            }
+        }
+        RunEvent::Finished { reason, .. } => finish(state, run, Outcome::Stopped(reason)),
+        RunEvent::Failed(failure) => finish(state, run, Outcome::Failed(failure.message)),
+        _ => {}
+    }
+}
+
+fn finish(state: &mut State, run: RunId, outcome: Outcome) {
+    let Some(race) = running(state, run) else {
+        return;
+    };
+    race.end(outcome);
+    let raced = race.measured();
+    state.raced = raced.or(state.raced.take());
+}
+
+/// The engine is gone, and the race with it.
+pub(super) fn on_gone(state: &mut State, message: &str) {
+    if let Some(id) = state.race_run() {
+        finish(state, id, Outcome::Failed(message.to_string()));
+    }
+}
+
+/// End the race but leave it on screen; none if there is none to end.
+pub(super) fn cancel(state: &mut State) -> Option<Effect> {
+    let id = state.race_run()?;
+    finish(state, id, Outcome::Stopped(StopReason::Cancelled));
+    Some(Effect::Send(Command::Cancel { run: id }))
+}
+
+/// A race that was under way before a message and is no longer on screen after it ends in the engine, too.
+pub(super) fn cancel_if_closed(state: &State, before: Option<RunId>) -> Option<Effect> {
+    let gone = before.filter(|id| !is_of(state, *id))?;
+    Some(Effect::Send(Command::Cancel { run: gone }))
+}

@@ -1,0 +1,92 @@
+//! Resuming a saved session.
+
+use super::{chat, controls};
+use crate::app::message::Effect;
+use crate::app::state::turn::{Outcome, begin_run};
+use crate::app::state::{Shared, State, Turn};
+use crate::engine::decode::{Settings, StopReason};
+use crate::engine::prompt::Role;
+use crate::transcript::{self, Session};
+use std::sync::Arc;
+
+/// Resume a session in place of the chat, settings included.
+pub(super) fn load(state: &mut State, shared: &mut Shared, session: &Session) -> Vec<Effect> {
+    take_over(state, shared, session, session.settings.clone())
+}
+
+/// Resume a session at the start: the command line takes precedence over the session's settings.
+pub(super) fn resume(state: &mut State, shared: &mut Shared, session: &Session) {
+    let mut settings = session.settings.clone();
+    for control in &state.user_set {
+        control.set(&mut settings, control.get(&state.settings));
+    }
+    let given = &state.settings;
+    if !given.stop_strings.is_empty() {
+        settings.stop_strings = given.stop_strings.clone();
+    }
+    if !given.stop_token_ids.is_empty() {
+        settings.stop_token_ids = given.stop_token_ids.clone();
+    }
+    take_over(state, shared, session, settings);
+}
+
+fn take_over(
+    state: &mut State,
+    shared: &mut Shared,
+    session: &Session,
+    settings: Settings,
+) -> Vec<Effect> {
+    let effects = chat::clear(state);
+    state.retracted = None;
+    state.system = session.system().to_owned();
+    state.mode = session.mode_in_force();
+    controls::adopt(state, settings);
+    for at in 0..session.turns.len() {
+        open(state, shared, session, at);
+        for run in &session.turns[at].runs {
+            let model = session.model_of(run).cloned().map(Arc::new);
+            begin_run(&mut state.turns, model);
+            if let Some(turn) = state.turns.last_mut() {
+                add(turn, run);
+            }
+        }
+    }
+    state.notify(match state.turns.len() {
+        1 => "1 turn restored".to_owned(),
+        count => format!("{count} turns restored"),
+    });
+    effects
+}
+
+/// Make room for a turn of the session: a user's message starts a turn, an answer belongs to the last one.
+pub(super) fn open(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
+    let Some(said) = session.turns.get(at) else {
+        return;
+    };
+    let answers = said.role == Role::Assistant;
+    if answers && !state.turns.is_empty() {
+        return;
+    }
+    let prompt = if answers {
+        String::new()
+    } else {
+        said.text.clone()
+    };
+    let mut turn = Turn::new(shared.new_turn(), session.mode_of(at), prompt);
+    turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
+    state.turns.push(turn);
+}
+
+/// What a run added to a turn, as the engine's reports would have.
+fn add(turn: &mut Turn, run: &transcript::Run) {
+    run.rounds.iter().for_each(|round| turn.push(round.clone()));
+    turn.outcome = Some(match run.end.as_ref().map(|end| &end.outcome) {
+        Some(transcript::Outcome::Failed(message)) => Outcome::Failed(message.clone()),
+        _ => {
+            let stats = run.stats();
+            turn.stats.prefill_seconds += stats.prefill_seconds;
+            turn.stats.prefill_tokens += stats.prefill_tokens;
+            Outcome::Stopped(run.stop().cloned().unwrap_or(StopReason::Cancelled))
+        }
+    });
+}

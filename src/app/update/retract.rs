@@ -1,0 +1,42 @@
+//! Taking turns off the chat so that they can come back.
+
+use super::chat;
+use crate::app::input::action::{AppAction, Pane};
+use crate::app::message::Effect;
+use crate::app::state::{Retracted, Shared, State, Turn};
+
+/// Keep turns that were taken off the end of the chat.
+pub(super) fn keep(state: &mut State, turns: Vec<Turn>, draft: Option<String>) -> &mut Retracted {
+    let kept = state.retracted.get_or_insert(Retracted {
+        turns: Vec::new(),
+        draft,
+        whole: false,
+    });
+    kept.turns.splice(0..0, turns);
+    kept
+}
+
+/// Nothing was asked in their place: the turns come back, and with them what the prompt held.
+pub(super) fn restore(state: &mut State) {
+    if let Some(kept) = state.retracted.take() {
+        state.turns.extend(kept.turns);
+        if let Some(draft) = kept.draft {
+            state.prompt.set(draft);
+        }
+        state.view.top = None;
+    }
+}
+
+/// Clear the chat so that this can be undone; the next question starts another session.
+pub(super) fn clear(state: &mut State, shared: &Shared) -> Vec<Effect> {
+    if !chat::has_asked(state) {
+        return Vec::new();
+    }
+    let effects = chat::stop(state);
+    let turns = std::mem::take(&mut state.turns);
+    keep(state, turns, None).whole = true;
+    chat::clear(state);
+    let back = shared.key_name(Pane::Prompt, AppAction::Back);
+    state.notify(format!("chat cleared; {back} in the prompt undoes that"));
+    effects
+}

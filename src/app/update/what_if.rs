@@ -1,0 +1,156 @@
+//! The what-if map: requesting the lens, receiving it, choosing a cell.
+
+use super::controls;
+use super::reply::Reply;
+use crate::app::available::can_ask_what_if;
+use crate::app::controls::Control;
+use crate::app::input::action::WhatIfAction;
+use crate::app::message::Effect;
+use crate::app::state::what_if::MAX_SPECULATIONS;
+use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
+use crate::engine::decode::{Costs, LensRow, Strategy};
+use crate::engine::worker::{Command, RunId, Task};
+use std::sync::Arc;
+
+/// Exit layers that a page key moves by.
+const PAGE: isize = 4;
+
+pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> Reply {
+    let Some(Overlay::WhatIf(map)) = state.overlay else {
+        return Reply::none();
+    };
+    match action {
+        WhatIfAction::CellUp => step(state, -1, 0),
+        WhatIfAction::CellDown => step(state, 1, 0),
+        WhatIfAction::CellPageUp => step(state, -PAGE, 0),
+        WhatIfAction::CellPageDown => step(state, PAGE, 0),
+        WhatIfAction::CellLeft => step(state, 0, -1),
+        WhatIfAction::CellRight => step(state, 0, 1),
+        WhatIfAction::BestCell => to_best(state),
+        WhatIfAction::ApplyCell => {
+            return apply(state, shared, map.exit_layer, map.num_speculations).into();
+        }
+    }
+    Reply::none()
+}
+
+/// Open the map at the current settings.
+pub(super) fn open(state: &mut State) -> Option<Effect> {
+    let Some(run) = state.last_run.filter(|_| can_ask_what_if(state)) else {
+        state.notify_error(match state.live {
+            false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
+            true => "there is no answer of this model to ask about; ask something first",
+        });
+        return None;
+    };
+    let exit_layer = state.settings.exit_layer;
+    let num_speculations = state.settings.num_speculations.min(MAX_SPECULATIONS);
+    state.overlay = Some(Overlay::WhatIf(WhatIf {
+        run,
+        exit_layer,
+        num_speculations,
+    }));
+    request(state, run)
+}
+
+/// Request the lens, unless it is there or under way. One that failed is requested again.
+pub(super) fn request(state: &mut State, run: RunId) -> Option<Effect> {
+    if !state.live {
+        return None;
+    }
+    let fallback = &state.settings;
+    let turn = state.turns.last_mut()?;
+    if turn.lens.as_ref().is_some_and(|lens| lens.failed.is_none()) {
+        return None;
+    }
+    turn.lens = Some(Box::default());
+    let settings = turn.rounds.last().map_or_else(
+        || Arc::new(fallback.clone()),
+        |round| round.settings.clone(),
+    );
+    Some(Effect::Send(Command::Start {
+        run,
+        conversation: CONVERSATION,
+        task: Task::Lens,
+        settings,
+    }))
+}
+
+/// Rows of the lens. Late ones, of a turn that is gone, are dropped.
+pub(super) fn on_lens(state: &mut State, run: RunId, rows: Vec<LensRow>, of: usize, costs: Costs) {
+    let asked = state.lens_turn().is_some_and(|turn| turn.run == Some(run));
+    if let Some(lens) = state
+        .turns
+        .last_mut()
+        .filter(|_| asked)
+        .and_then(|turn| turn.lens.as_mut())
+    {
+        lens.add(rows, of, costs);
+    }
+}
+
+/// The lens could not be computed; true when the failure was one of the lens.
+pub(super) fn on_failed(state: &mut State, run: RunId, message: &str) -> bool {
+    let waits = state.lens_pending() && state.last_run == Some(run) && state.run().is_none();
+    if let Some(lens) = state
+        .turns
+        .last_mut()
+        .filter(|_| waits)
+        .and_then(|turn| turn.lens.as_mut())
+    {
+        lens.failed = Some(message.to_string());
+    }
+    waits
+}
+
+/// Move the cursor within the map.
+pub(super) fn step(state: &mut State, exit: isize, speculations: isize) {
+    let last = state.layers().unwrap_or(2).saturating_sub(1).max(1);
+    if let Some(Overlay::WhatIf(map)) = &mut state.overlay {
+        map.exit_layer = map.exit_layer.saturating_add_signed(exit).clamp(1, last);
+        map.num_speculations = map
+            .num_speculations
+            .saturating_add_signed(speculations)
+            .clamp(1, MAX_SPECULATIONS);
+    }
+}
+
+fn to_best(state: &mut State) {
+    let lens = state.lens_turn().and_then(|turn| turn.lens.as_ref());
+    let best = lens
+        .and_then(|lens| lens.best())
+        .map(|best| (best.exit_layer, best.num_speculations));
+    if let (Some(best), Some(Overlay::WhatIf(map))) = (best, &mut state.overlay) {
+        (map.exit_layer, map.num_speculations) = best;
+    }
+}
+
+/// A click on a cell goes there; one on the cell under the cursor applies it.
+pub(super) fn click(state: &mut State, exit_layer: usize, num_speculations: usize) -> Reply {
+    let Some(Overlay::WhatIf(map)) = &mut state.overlay else {
+        return Reply::none();
+    };
+    if (map.exit_layer, map.num_speculations) == (exit_layer, num_speculations) {
+        return Reply::then(WhatIfAction::ApplyCell);
+    }
+    (map.exit_layer, map.num_speculations) = (exit_layer, num_speculations);
+    Reply::none()
+}
+
+/// Apply a cell's settings, as one change to undo, and close the map.
+fn apply(state: &mut State, shared: &Shared, exit_layer: usize, num_speculations: usize) -> Effect {
+    state.overlay = None;
+    let applied = controls::set_all(
+        state,
+        &[
+            (Control::Strategy, Strategy::SelfSpeculative as usize as f64),
+            (Control::ExitLayer, exit_layer as f64),
+            (Control::Speculations, num_speculations as f64),
+        ],
+    );
+    state.notify(format!(
+        "E {exit_layer}, K {num_speculations}; {}",
+        controls::way_back(shared)
+    ));
+    applied
+}
