@@ -178,57 +178,37 @@ impl DecodingArgs {
         }
     }
 
-    /// The controls that the command line sets, each with its option.
-    pub fn given(&self) -> Vec<(Control, &'static str)> {
+    /// The controls that the command line sets.
+    pub fn given(&self) -> Vec<Control> {
         let table = [
-            (Control::Strategy, "--strategy", self.strategy.is_some()),
-            (
-                Control::ExitLayer,
-                "--exit-layer",
-                self.exit_layer().is_some(),
-            ),
-            (
-                Control::Speculations,
-                "--num-speculations",
-                self.num_speculations().is_some(),
-            ),
-            (
-                Control::DraftVocab,
-                "--draft-vocab",
-                self.draft_vocab.is_some(),
-            ),
-            (Control::KvqReuse, "--kvq-reuse", self.kvq_reuse.is_some()),
-            (
-                Control::MaxTokens,
-                "--max-steps",
-                self.max_steps().is_some(),
-            ),
-            (Control::Sampling, "--sample", self.sample().is_some()),
+            (Control::Strategy, self.strategy.is_some()),
+            (Control::ExitLayer, self.exit_layer().is_some()),
+            (Control::Speculations, self.num_speculations().is_some()),
+            (Control::DraftVocab, self.draft_vocab.is_some()),
+            (Control::KvqReuse, self.kvq_reuse.is_some()),
+            (Control::MaxTokens, self.max_steps().is_some()),
+            (Control::Sampling, self.sample().is_some()),
             (
                 Control::Temperature,
-                "--temperature",
                 Given::value(self.temperature).is_some(),
             ),
-            (Control::TopK, "--top-k", Given::value(self.top_k).is_some()),
-            (Control::TopP, "--top-p", Given::value(self.top_p).is_some()),
-            (Control::MinP, "--min-p", Given::value(self.min_p).is_some()),
+            (Control::TopK, Given::value(self.top_k).is_some()),
+            (Control::TopP, Given::value(self.top_p).is_some()),
+            (Control::MinP, Given::value(self.min_p).is_some()),
             (
                 Control::RepetitionPenalty,
-                "--repetition-penalty",
                 Given::value(self.repetition_penalty).is_some(),
             ),
             (
                 Control::NoRepeatNgram,
-                "--no-repeat-ngram-size",
                 Given::value(self.no_repeat_ngram_size).is_some(),
             ),
-            (Control::Seed, "--seed", Given::value(self.seed).is_some()),
-            (Control::Coupling, "--coupling", self.coupling.is_some()),
+            (Control::Seed, Given::value(self.seed).is_some()),
+            (Control::Coupling, self.coupling.is_some()),
         ];
         table
             .into_iter()
-            .filter(|(_, _, given)| *given)
-            .map(|(control, option, _)| (control, option))
+            .filter_map(|(control, given)| given.then_some(control))
             .collect()
     }
 }

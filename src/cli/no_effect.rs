@@ -1,4 +1,4 @@
-//! Options that change nothing together with the others: they are named, rather than ignored without a word.
+//! Notes about options that have no effect together with the others.
 
 use super::args::DecodingArgs;
 use super::output::note;
@@ -6,14 +6,14 @@ use crate::app::Control;
 use crate::engine::decode::{Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 
-/// Says which of the options for decoding have no effect under the settings that they amount to.
+/// Print a note for each decoding option that has no effect under these settings.
 pub fn note_decoding(args: &DecodingArgs, settings: &Settings) {
     decoding(args, settings)
         .iter()
         .for_each(|words| note(words));
 }
 
-/// Says which options have no effect on this model.
+/// Print a note for each option that has no effect on this model.
 pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo) {
     if threads.is_some() && !info.device.starts_with("cpu") {
         note(&format!(
@@ -41,8 +41,8 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     let off: Vec<(&str, &str)> = args
         .given()
         .into_iter()
-        .filter(|(control, _)| !control.has_effect(settings) && !is_off(*control, settings))
-        .map(|(control, option)| (option, reason(control, settings)))
+        .filter(|control| !control.has_effect(settings) && !is_off(*control, settings))
+        .filter_map(|control| Some((control.flag()?, reason(control, settings))))
         .collect();
     let mut reasons: Vec<&str> = Vec::new();
     for (_, reason) in &off {
@@ -68,7 +68,7 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// Whether what was given is what holds without effect anyway: nothing is lost then.
+/// Whether the given value is the neutral one: then there is nothing to note.
 fn is_off(control: Control, settings: &Settings) -> bool {
     let sampling = &settings.sampling;
     match control {
@@ -152,6 +152,21 @@ mod tests {
             "--sample false --top-k 0 --top-p 1 --temperature 0",
         ] {
             assert_eq!(said(line), Vec::<String>::new(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_is_an_option_of_the_command_line() {
+        let command = command();
+        for control in Control::ALL {
+            let Some(flag) = control.flag() else { continue };
+            let long = flag.trim_start_matches("--");
+            assert!(
+                command
+                    .get_arguments()
+                    .any(|option| option.get_long() == Some(long)),
+                "{flag}"
+            );
         }
     }
 }

@@ -37,11 +37,7 @@ pub fn start(
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
         // Neither a model's recommendations nor a resumed session move them.
-        user_set: decoding
-            .given()
-            .into_iter()
-            .map(|(control, _)| control)
-            .collect(),
+        user_set: decoding.given().into_iter().collect(),
         config: config_file::load()?,
         appearance: Appearance::from_env(|name| std::env::var(name).ok()),
         ..Options::default()

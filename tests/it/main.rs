@@ -9,6 +9,7 @@ mod generate;
 mod golden_llama;
 mod hub;
 mod huggingface;
+mod layering;
 mod oracle;
 mod playground;
 mod support;
