@@ -32,7 +32,7 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
     } else if settings.strategy == Strategy::EarlyExit {
         line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
     }
-    line + &format!("\nstopped: {}", stop)
+    line + &format!("\n{stop}")
 }
 
 fn tokens(count: usize) -> String {
