@@ -8,7 +8,7 @@ use super::state::CONVERSATION;
 use super::state::{Overlay, State};
 use super::turn::Turn;
 use super::{panel, player, update};
-use crate::engine::decode::{Costs, Forecast, LensRow, Settings, Strategy};
+use crate::engine::decode::{CostModel, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::engine::worker::{Command, RunId, Task};
 use crate::transcript;
@@ -25,7 +25,7 @@ pub struct Lens {
     /// Positions there will be in all; 0 before the first are told.
     pub of: usize,
     /// What the parts of a round cost on this machine.
-    pub costs: Costs,
+    pub costs: CostModel,
     /// One for each exit layer and number of speculations, ordered by both.
     pub forecasts: Vec<Forecast>,
     /// Why there will be no more.
@@ -72,7 +72,7 @@ impl Lens {
     }
 
     /// Take in further positions. Those that do not come after the ones known are not of this text.
-    fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: Costs) {
+    fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: CostModel) {
         let last = self.rows.last().map(|row| row.position);
         self.rows.extend(
             rows.into_iter()
@@ -164,7 +164,13 @@ pub(super) fn request(state: &mut State, run: RunId) -> Vec<Effect> {
 }
 
 /// Rows of the lens. Late ones, of a turn that is gone, are dropped.
-pub(super) fn on_lens(state: &mut State, run: RunId, rows: Vec<LensRow>, of: usize, costs: Costs) {
+pub(super) fn on_lens(
+    state: &mut State,
+    run: RunId,
+    rows: Vec<LensRow>,
+    of: usize,
+    costs: CostModel,
+) {
     let asked = state.lens_turn().is_some_and(|turn| turn.run == Some(run));
     if let Some(lens) = state
         .turns

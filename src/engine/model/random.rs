@@ -2,7 +2,7 @@
 
 use crate::engine::config::LlamaConfig;
 use crate::engine::splitmix::SplitMix64;
-use crate::engine::text::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary};
+use crate::engine::text::{GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary};
 use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -59,7 +59,7 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
 }
 
 /// A vocabulary of `size` tokens: unknown, begin, end, then bytes as far as there is room, then unused ones.
-fn byte_vocabulary(size: usize) -> TextParts {
+fn byte_vocabulary(size: usize) -> TokenizerSpec {
     let token = |id: usize| match id {
         0 => ("<unk>".to_owned(), TokenKind::Unknown),
         1 => ("<s>".to_owned(), TokenKind::Control),
@@ -72,7 +72,7 @@ fn byte_vocabulary(size: usize) -> TextParts {
         scores: vec![0.0; size],
         add_space_prefix: false,
     };
-    TextParts {
+    TokenizerSpec {
         vocabulary: Vocabulary::Gguf(GgufVocabulary {
             tokens,
             kinds,

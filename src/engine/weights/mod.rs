@@ -18,7 +18,7 @@ pub use dtype::{Dtype, type_name};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
 
-use crate::engine::text::TextParts;
+use crate::engine::text::TokenizerSpec;
 use crate::engine::{Error, Result, config::LlamaConfig};
 use candle_core::quantized::GgmlDType;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub struct Checkpoint {
     /// What the author of the model recommends, if the files say so.
     pub defaults: ModelDefaults,
     /// Vocabulary and chat template.
-    pub text: TextParts,
+    pub text: TokenizerSpec,
     /// All ids that the files name as the end of a turn or a text.
     pub end_tokens: Vec<u32>,
 }

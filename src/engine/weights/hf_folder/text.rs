@@ -3,7 +3,7 @@
 use super::json::{read_text, standard_json};
 use super::{read_json, read_text_file};
 use crate::engine::text::{
-    NamedToken, Tables, TextParts, Vocabulary, read_tokenizer_json, turn_ends,
+    NamedToken, Tables, TokenizerSpec, Vocabulary, read_tokenizer_json, turn_ends,
 };
 use crate::engine::{Error, Result};
 use serde_json::Value;
@@ -17,7 +17,7 @@ const MAX_TOKENIZER: u64 = 128 << 20;
 ///
 /// # Errors
 /// If `tokenizer.json` is missing, or a file is damaged or not supported.
-pub fn read(folder: &Path) -> Result<TextParts> {
+pub fn read(folder: &Path) -> Result<TokenizerSpec> {
     let path = folder.join("tokenizer.json");
     let Some(json) = read_text(&path, MAX_TOKENIZER)? else {
         return Err(Error::Model(format!(
@@ -30,7 +30,7 @@ pub fn read(folder: &Path) -> Result<TextParts> {
         Error::Tokenizer(fault) => Error::file(&path, fault),
         other => other,
     })?;
-    Ok(TextParts {
+    Ok(TokenizerSpec {
         vocabulary: Vocabulary::Json(Arc::new(tables)),
         bos_token: names.one("bos_token"),
         eos_token: names.one("eos_token"),
@@ -155,7 +155,7 @@ fn default_template(named: &[Value]) -> Option<String> {
 pub fn end_tokens(
     folder: &Path,
     config: &Value,
-    text: &TextParts,
+    text: &TokenizerSpec,
     vocab_size: usize,
 ) -> Result<Vec<u32>> {
     let generation = read_json(&folder.join("generation_config.json"))?.unwrap_or_default();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Vocabulary, special tokens and chat template of a model.
 #[derive(Debug, Clone)]
-pub struct TextParts {
+pub struct TokenizerSpec {
     pub vocabulary: Vocabulary,
     /// Name of the beginning-of-sequence token.
     pub bos_token: Option<String>,

@@ -1,22 +1,71 @@
-//! Measures what the parts of a round cost on this machine.
+//! What the parts of a round cost on this machine.
 
-use super::{Costs, Decoder};
+use super::Decoder;
 use crate::engine::Result;
 use crate::engine::model::{Readout, Row};
 use crate::engine::sampling::Distribution;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Rows at once that are measured; between them costs are interpolated.
+/// Numbers of rows that are measured; costs between them are interpolated.
 const ROWS: [usize; 7] = [1, 2, 3, 5, 9, 13, 17];
-/// Positions before the rows that are measured: a short conversation.
+/// Positions before the measured rows: a short conversation.
 const CONTEXT: usize = 128;
-/// Each figure is the best of this many.
+/// Each figure is the best of this many measurements.
 const TIMES: usize = 3;
 
+/// Seconds that the parts of a round take on this machine. Index i of a list is for i + 1 rows at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostModel {
+    /// The layer count L.
+    pub layers: usize,
+    /// One layer.
+    pub layer: Vec<f64>,
+    /// Norm and whole head.
+    pub head: Vec<f64>,
+    /// Norm and the head that drafts use, for one row.
+    pub draft_head: f64,
+    /// Sampling one token.
+    #[serde(rename = "choice")]
+    pub sampling: f64,
+}
+
+impl CostModel {
+    /// Seconds of one autoregressive step.
+    pub fn step(&self) -> f64 {
+        self.layers as f64 * rows_cost(&self.layer, 1) + rows_cost(&self.head, 1) + self.sampling
+    }
+
+    /// Seconds of a round that drafts `drafted` tokens at `exit_layer` and verifies them.
+    pub fn round(&self, exit_layer: usize, drafted: usize) -> f64 {
+        let early = exit_layer as f64 * rows_cost(&self.layer, 1);
+        let late = (self.layers - exit_layer) as f64 * rows_cost(&self.layer, drafted + 1);
+        let draft = drafted as f64 * (early + self.draft_head + self.sampling);
+        draft
+            + early
+            + late
+            + rows_cost(&self.head, drafted + 1)
+            + (drafted + 1) as f64 * self.sampling
+    }
+}
+
+/// The cost of `rows` rows, extrapolated in proportion beyond what was measured.
+fn rows_cost(costs: &[f64], rows: usize) -> f64 {
+    match costs.get(rows - 1) {
+        Some(&cost) => cost,
+        None => costs
+            .last()
+            .map_or(0.0, |&last| last * rows as f64 / costs.len() as f64),
+    }
+}
+
 impl Decoder {
-    /// Costs of layer, head and choice for 1 to 17 rows. Takes about as long as a hundred decode steps and uses a cache
-    /// of its own.
-    pub fn measure_costs(&mut self, draft_vocab: usize) -> Result<Costs> {
+    /// Measures layer, head and sampling for 1 to 17 rows, in a sequence of its own. Takes about as long as a hundred decode
+    /// steps.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated, or the device fails.
+    pub fn measure_costs(&mut self, draft_vocab: usize) -> Result<CostModel> {
         let config = self.model.config();
         let layers = config.num_layers;
         let context = CONTEXT.min(config.context_length.saturating_sub(32));
@@ -52,14 +101,14 @@ impl Decoder {
         readout.vocab = 0;
         sequence.logits(&readout, &mut logits)?;
         let mut distribution = Distribution::default();
-        let choice = best(|| distribution.fill(&logits, None, &Default::default()))?;
+        let sampling = best(|| distribution.fill(&logits, None, &Default::default()))?;
         self.scratch.logits = logits;
-        Ok(Costs {
+        Ok(CostModel {
             layers,
-            layer: between(&layer),
-            head: between(&head),
+            layer: interpolate(&layer),
+            head: interpolate(&head),
             draft_head,
-            choice,
+            sampling,
         })
     }
 }
@@ -67,15 +116,15 @@ impl Decoder {
 fn best(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..TIMES {
-        let begun = Instant::now();
+        let start = Instant::now();
         work()?;
-        best = best.min(begun.elapsed().as_secs_f64());
+        best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(best)
 }
 
-/// A cost for every number of rows from those measured, by straight lines.
-fn between(measured: &[f64]) -> Vec<f64> {
+/// Costs for every number of rows, by linear interpolation.
+fn interpolate(measured: &[f64]) -> Vec<f64> {
     let mut costs = Vec::with_capacity(ROWS[ROWS.len() - 1]);
     for (pair, cost) in ROWS.windows(2).zip(measured.windows(2)) {
         let slope = (cost[1] - cost[0]) / (pair[1] - pair[0]) as f64;
@@ -90,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn costs_between_the_measured_ones_lie_on_straight_lines() {
+    fn costs_are_interpolated_linearly() {
         let measured: Vec<f64> = ROWS.iter().map(|&rows| 2.0 + 0.5 * rows as f64).collect();
-        let costs = between(&measured);
+        let costs = interpolate(&measured);
         assert_eq!(costs.len(), 17);
         for (i, cost) in costs.iter().enumerate() {
             assert!((cost - (2.0 + 0.5 * (i + 1) as f64)).abs() < 1e-12);

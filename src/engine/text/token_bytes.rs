@@ -1,28 +1,28 @@
 //! The bytes of every token.
 
-/// What each token adds to a text, packed into one buffer.
-pub struct Pieces {
+/// The bytes that each token adds to a text, packed into one buffer.
+pub struct TokenBytes {
     bytes: Vec<u8>,
-    /// Where each token's bytes begin, and at last where they all end.
+    /// Where the bytes of each token begin, followed by where they all end.
     starts: Vec<usize>,
-    /// Control tokens: no text, but a name.
+    /// Whether it is a control token, whose bytes are its name and not text.
     special: Vec<bool>,
 }
 
-impl Pieces {
-    /// Collect tokens in the order of their ids: bytes (of a control token: its name), and whether it is one.
+impl TokenBytes {
+    /// Collects tokens in the order of their ids: the bytes, or the name of a control token, and whether it is one.
     pub fn collect(tokens: impl Iterator<Item = (Vec<u8>, bool)>) -> Self {
-        let mut pieces = Self {
+        let mut all = Self {
             bytes: Vec::new(),
             starts: vec![0],
             special: Vec::new(),
         };
         for (bytes, special) in tokens {
-            pieces.bytes.extend_from_slice(&bytes);
-            pieces.starts.push(pieces.bytes.len());
-            pieces.special.push(special);
+            all.bytes.extend_from_slice(&bytes);
+            all.starts.push(all.bytes.len());
+            all.special.push(special);
         }
-        pieces
+        all
     }
 
     pub fn len(&self) -> usize {
