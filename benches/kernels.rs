@@ -1,6 +1,6 @@
-//! Matrix products by format and rows, and what a phase costs with a team and with rayon's pool.
+//! Matrix products by format and number of rows, and the cost of a phase with our thread pool and with rayon's.
 //!
-//! `cargo bench --bench kernels`; `SKIPLENS_SIMD=avx2` measures another level.
+//! `cargo bench --bench kernels`; `SKIPLENS_SIMD=avx2` measures another instruction set.
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
@@ -9,8 +9,8 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use skiplens::engine::kernels::{
-    Acts, Arena, Attention, BLOCK, LANES, Level, Merge, PAGE, Packed, Page, Queries, SCORES,
-    Shared, TILE, Tail, Team, attend, merge, physical_cores, tile,
+    Activations, Arena, Attention, BLOCK, Combine, Isa, LANES, PAGE, Packed, Page, Queries, SCORES,
+    Shared, TILE, Tail, ThreadPool, attend_page, combine, physical_cores, tile,
 };
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -41,16 +41,16 @@ fn matrix(dtype: GgmlDType, cols: usize) -> Packed {
 
 /// One matrix, in cache, on one thread.
 fn product(bencher: Bencher, dtype: GgmlDType, cols: usize, rows: usize) {
-    let (level, weights, mut acts) = (Level::detect(), matrix(dtype, cols), Acts::default());
+    let (isa, weights, mut acts) = (Isa::detect(), matrix(dtype, cols), Activations::default());
     let view = acts.view(rows, cols);
     for row in 0..rows {
-        // SAFETY: no one else is here.
+        // SAFETY: this is the only thread.
         unsafe {
             view.row(row)
                 .iter_mut()
                 .enumerate()
                 .for_each(|(i, x)| *x = (i % 13) as f32 - 6.0);
-            view.quantise(level, row, 0, cols / BLOCK * BLOCK);
+            view.quantise(isa, row, 0, cols / BLOCK * BLOCK);
         }
     }
     let mut out = [[0.0; LANES]; TILE];
@@ -58,8 +58,8 @@ fn product(bencher: Bencher, dtype: GgmlDType, cols: usize, rows: usize) {
         .counter(BytesCount::new(weights.bytes()))
         .bench_local(|| {
             for panel in 0..weights.panels() {
-                // SAFETY: the activations are there.
-                unsafe { tile(level, &weights, panel, &view, 0, rows, &mut out) };
+                // SAFETY: the activations were written above, by the only thread.
+                unsafe { tile(isa, &weights, panel, &view, 0, rows, &mut out) };
                 black_box(&mut out);
             }
         });
@@ -88,22 +88,22 @@ formats! {
     q6_k: Q6K, 512;
 }
 
-/// Attention of a row or more over 128 positions before them, for one of SmolLM2's key-value heads with its three heads of
-/// queries, in cache, on one thread.
+/// Attention of some rows over the 128 positions before them, for one of SmolLM2's key-value heads with its three query
+/// heads, in cache, on one thread.
 #[divan::bench(args = [1, 2, 4, 8, 16])]
 fn attention(bencher: Bencher, rows: usize) {
     const DIM: usize = 64;
-    let (heads, positions, level) = (3, 129, Level::detect());
+    let (heads, positions, isa) = (3, 129, Isa::detect());
     let (mut q, mut out) = (vec![0.1; rows * heads * DIM], vec![0.0; rows * heads * DIM]);
     let (q, out) = (Shared::new(&mut q), Shared::new(&mut out));
     let page = Page::zeros(2 * PAGE * DIM).unwrap();
-    let most = Queries::rows(rows, heads, 3, 2);
+    let max = Queries::best_rows(rows, heads, 3, 2);
     let mut scores = vec![0.0; SCORES];
-    let mut sums = vec![0.0; Queries::room(heads, DIM, positions)];
+    let mut partials = vec![0.0; Queries::max_partials(heads, DIM, positions)];
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        for row in (0..rows).step_by(most) {
+        for row in (0..rows).step_by(max) {
             let (first, rows, positions) =
-                (row * heads * DIM, most.min(rows - row), positions + row);
+                (row * heads * DIM, max.min(rows - row), positions + row);
             let queries = Queries {
                 first,
                 stride: heads * DIM,
@@ -112,11 +112,11 @@ fn attention(bencher: Bencher, rows: usize) {
                 head_dim: DIM,
                 positions,
             };
-            let (keys, values, scores, sums) = (0, PAGE * DIM, &mut scores, &mut sums);
-            // SAFETY: the page holds the positions, and no one else is here.
+            let (keys, values, scores, partials) = (0, PAGE * DIM, &mut scores, &mut partials);
+            // SAFETY: the page holds all positions, and this is the only thread.
             unsafe {
-                attend(
-                    level,
+                attend_page(
+                    isa,
                     Attention {
                         queries,
                         q,
@@ -126,10 +126,17 @@ fn attention(bencher: Bencher, rows: usize) {
                         keys,
                         values,
                         scores,
-                        sums,
+                        partials,
                     },
                 );
-                merge(level, Merge { queries, sums, out });
+                combine(
+                    isa,
+                    Combine {
+                        queries,
+                        partials,
+                        out,
+                    },
+                );
             }
         }
     });
@@ -144,12 +151,12 @@ fn work(count: &AtomicUsize, item: usize) {
 }
 
 #[divan::bench]
-fn phases_of_a_team(bencher: Bencher) {
-    let (team, count) = (Team::new(physical_cores()), AtomicUsize::new(0));
+fn phases_of_the_pool(bencher: Bencher) {
+    let (pool, count) = (ThreadPool::new(physical_cores()), AtomicUsize::new(0));
     bencher.bench_local(|| {
-        team.run(&|crew| {
+        pool.run(&|worker| {
             for _ in 0..PHASES {
-                crew.share(16, 1, |items| items.for_each(|item| work(&count, item)));
+                worker.parallel_for(16, 1, |items| items.for_each(|item| work(&count, item)));
             }
         });
     });

@@ -5,7 +5,7 @@ use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
     Controller, Decoder, Observer, Phase, Round, Run, Session, Settings, Strategy,
 };
-use skiplens::engine::kernels::{PAGE, Team};
+use skiplens::engine::kernels::{PAGE, ThreadPool};
 use skiplens::engine::model::{self, Model, Readout, Row, random};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::text::Tokenizer;
@@ -377,9 +377,9 @@ fn passes(checkpoint: &Checkpoint) {
 fn decoding_asks_for_memory_for_its_record_only() {
     COUNTED.set(Some(true));
     COUNT_NEW_THREADS.store(true, Relaxed);
-    let team = Team::new(2);
-    team.run(&|_| ());
-    let ((), asked) = allocations(|| team.run(&|_| drop(black_box(Box::new(1)))));
+    let pool = ThreadPool::new(2);
+    pool.run(&|_| ());
+    let ((), asked) = allocations(|| pool.run(&|_| drop(black_box(Box::new(1)))));
     assert_eq!(asked, 2, "threads of the kernels are not counted");
     let (prompt, samplings) = ((3..203).collect::<Vec<u32>>(), all_sampling());
     for checkpoint in random_models() {

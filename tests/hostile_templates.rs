@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use skiplens::engine::prompt::{Message, Role};
-use skiplens::engine::text::{ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Vocabulary};
+use skiplens::engine::text::{
+    ChatTemplate, GgufVocabulary, TokenMerging, TokenizerSpec, Vocabulary,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -77,7 +79,7 @@ proptest! {
              {{% for i in range({rounds}) %}}{}{{% endfor %}}",
             steps.concat()
         );
-        let parts = TextParts {
+        let parts = TokenizerSpec {
             vocabulary: Vocabulary::Gguf(GgufVocabulary {
                 tokens: Vec::new(),
                 kinds: Vec::new(),
@@ -94,7 +96,7 @@ proptest! {
         let conversation = [Message { role: Role::User, content: "Hi".into() }];
         PEAK.store(LIVE.load(Relaxed), Relaxed);
         let before = LIVE.load(Relaxed);
-        let template = ChatTemplate::from_parts(&parts).unwrap();
+        let template = ChatTemplate::from_spec(&parts).unwrap();
         if let Ok(text) = template.render(&conversation) {
             prop_assert!(text.len() <= MAX_TEXT);
         }

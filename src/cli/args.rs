@@ -5,7 +5,7 @@ use crate::app::Control;
 use crate::engine::decode::{Settings, Strategy};
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::sampling::Coupling;
-use crate::engine::weights::ModelDefaults;
+use crate::engine::weights::{Dtype, ModelDefaults};
 use clap::Args;
 
 /// Which model, and how it runs.
@@ -14,8 +14,7 @@ pub struct ModelArgs {
     /// A GGUF file, a Hugging Face folder or a Hugging Face id; without it, the bundled model.
     #[arg(short, long, value_parser = values::filled, value_name = "PATH|ID")]
     pub model: Option<String>,
-    /// What safetensors become at load: auto, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", help = dtype_help())]
     pub dtype: Option<String>,
     /// auto, cpu, cuda or metal.
     #[arg(long, value_name = "DEVICE")]
@@ -23,6 +22,10 @@ pub struct ModelArgs {
     /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.
     #[arg(long, value_parser = values::threads, value_name = "N")]
     pub threads: Option<usize>,
+}
+
+fn dtype_help() -> String {
+    format!("Convert safetensors when loading: {}", Dtype::names())
 }
 
 impl ModelArgs {

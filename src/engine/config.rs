@@ -1,87 +1,97 @@
-//! The shape of a Llama, as `config.json` or GGUF metadata give it.
+//! The shape of a Llama, from `config.json` or GGUF metadata.
 
-pub mod huggingface;
+pub mod hf;
 
 use serde::{Deserialize, Serialize};
-
-/// The longest context anyone claims; beyond it a file is damaged.
-const MAX_CONTEXT: usize = 1 << 24;
 
 /// Shape and constants of a Llama. All sizes are in elements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
+    /// Number of tokens.
     pub vocab_size: usize,
+    /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the feed-forward network.
     pub intermediate_size: usize,
     /// The layer count L.
     pub num_layers: usize,
+    /// Attention heads.
     pub num_heads: usize,
     /// Key-value heads; fewer than `num_heads` in grouped-query attention.
     pub num_kv_heads: usize,
     /// Elements of one head; usually `hidden_size / num_heads`.
     pub head_dim: usize,
+    /// Added to the mean square in RMSNorm.
     pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How those are scaled for long contexts.
     pub rope_scaling: RopeScaling,
-    /// Positions the model was made for: the most a cache may hold.
+    /// Max number of positions, which the model was trained for.
     pub context_length: usize,
     /// Whether the LM head is the embedding matrix.
     pub tie_word_embeddings: bool,
 }
 
-/// How rotary frequencies are stretched for long contexts.
+/// How rotary frequencies are scaled for long contexts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum RopeScaling {
+    /// Not at all.
     #[default]
     None,
-    /// Every position divided by `factor`.
-    Linear { factor: f64 },
-    /// Llama 3.1's scheme: low frequencies stretched, high ones kept, a ramp between.
-    Llama3 {
+    /// All positions are divided by a factor.
+    Linear {
+        /// The divisor.
         factor: f64,
+    },
+    /// Llama 3.1's scheme: low frequencies are divided, high ones kept, with a ramp between.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Frequencies with fewer turns than this over the original context are low.
         low_freq_factor: f64,
+        /// Frequencies with more turns than this over the original context are high.
         high_freq_factor: f64,
+        /// Context length before scaling.
         original_context: f64,
     },
-    /// Per-frequency divisors as GGUF's `rope_freqs.weight` holds them, `[head_dim / 2]`.
+    /// A divisor for each frequency, `[head_dim / 2]`, from GGUF's `rope_freqs.weight`.
     Factors(Vec<f32>),
 }
 
 impl LlamaConfig {
-    /// What makes this shape impossible, in words; nothing if it is sound. Sizes are not judged here: the tensors prove
-    /// or refute them.
+    /// Checks that a model can have this shape. The limits are far above all real models, and low enough that products of
+    /// two sizes cannot overflow; whether the sizes are right is for the tensors to prove.
+    ///
+    /// # Errors
+    /// Says what is wrong with "its" shape, for a message that begins with the name of the file.
     pub fn check(&self) -> Result<(), String> {
         let sizes = [
-            ("vocabulary", self.vocab_size),
-            ("hidden size", self.hidden_size),
-            ("feed-forward size", self.intermediate_size),
-            ("layer count", self.num_layers),
-            ("head count", self.num_heads),
-            ("key-value head count", self.num_kv_heads),
-            ("head size", self.head_dim),
-            ("context length", self.context_length),
+            ("vocabulary size", self.vocab_size, 1 << 24),
+            ("hidden size", self.hidden_size, 1 << 20),
+            ("feed-forward size", self.intermediate_size, 1 << 22),
+            ("layer count", self.num_layers, 1 << 12),
+            ("head count", self.num_heads, 1 << 12),
+            ("key-value head count", self.num_kv_heads, 1 << 12),
+            ("head size", self.head_dim, 1 << 12),
+            ("context length", self.context_length, 1 << 24),
         ];
-        if let Some((what, size)) = sizes
-            .iter()
-            .find(|(_, n)| *n == 0 || *n > u32::MAX as usize)
-        {
-            return Err(format!("its {what} is {size}"));
+        for (what, size, max) in sizes {
+            if size == 0 || size > max {
+                return Err(format!("its {what} is {size}, not between 1 and {max}"));
+            }
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
             return Err(format!(
-                "{} heads cannot share {} key-value heads",
+                "its {} heads cannot share {} key-value heads evenly",
                 self.num_heads, self.num_kv_heads
             ));
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(format!(
-                "its head size {} is odd, which rotary embedding cannot halve",
+                "its head size {} is odd, so rotary embedding cannot pair the elements",
                 self.head_dim
             ));
-        }
-        if self.context_length > MAX_CONTEXT {
-            return Err(format!("its context length is {}", self.context_length));
         }
         self.check_constants()
     }
@@ -126,7 +136,7 @@ impl RopeScaling {
         if sound {
             Ok(())
         } else {
-            Err(format!("its RoPE scaling makes no sense: {self:?}"))
+            Err(format!("its RoPE scaling is invalid: {self:?}"))
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod model;
 mod progress;
 pub mod prompt;
 pub mod sampling;
+mod splitmix;
 pub mod text;
 pub mod weights;
 pub mod worker;

@@ -78,7 +78,7 @@ pub fn lens(lens: &Lens) -> Result<(), String> {
         .layer
         .iter()
         .chain(&costs.head)
-        .chain([&costs.draft_head, &costs.choice]);
+        .chain([&costs.draft_head, &costs.sampling]);
     if costs.layers > MOST_LAYERS || !seconds.all(|seconds| is_duration(*seconds)) {
         return Err("impossible costs of layers".into());
     }

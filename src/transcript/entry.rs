@@ -1,6 +1,6 @@
 //! What a caller tells a journal, and the parts that entries are made of.
 
-use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason};
+use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::RunId;
@@ -170,7 +170,7 @@ impl PromptForm {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lens {
     pub rows: Vec<LensRow>,
-    pub costs: Costs,
+    pub costs: CostModel,
 }
 
 impl Lens {

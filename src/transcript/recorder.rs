@@ -1,6 +1,6 @@
 //! Keeps the journal of the session: it listens to what goes to the engine and what comes from it.
 
-use crate::engine::decode::{Costs, LensRow, Settings, Stats, StopReason};
+use crate::engine::decode::{CostModel, LensRow, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::{
@@ -280,7 +280,7 @@ impl Recorder {
     }
 
     /// What the layers say of the answer that was given last.
-    fn note_lens(&mut self, run: RunId, rows: &[LensRow], costs: &Costs) -> Result<()> {
+    fn note_lens(&mut self, run: RunId, rows: &[LensRow], costs: &CostModel) -> Result<()> {
         let Some((_, own)) = self.last.filter(|(app, _)| *app == run) else {
             return Ok(());
         };

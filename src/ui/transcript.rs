@@ -392,16 +392,9 @@ fn dotted(canvas: &Canvas<'_>, text: &str) -> String {
     text.replace(BETWEEN, &format!(" {} ", canvas.theme.symbols.dot))
 }
 
-/// Why an answer ended, where that is not the model's own end.
+/// Why an answer ended; `None` for the model's own end.
 fn stop_words(reason: &StopReason) -> Option<String> {
-    match reason {
-        StopReason::Eos => None,
-        StopReason::StopToken(id) => Some(format!("stop token {id}")),
-        StopReason::StopString(text) => Some(format!("stopped at “{text}”")),
-        StopReason::MaxSteps => Some("max tokens reached".into()),
-        StopReason::ContextFull => Some("the context is full".into()),
-        StopReason::Cancelled => Some("cancelled".into()),
-    }
+    (*reason != StopReason::Eos).then(|| reason.to_string())
 }
 
 /// In the lower border: what the looks of tokens mean; or that there are none, and which key brings them back.

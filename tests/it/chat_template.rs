@@ -4,13 +4,13 @@ use crate::support;
 use skiplens::engine::loaded_model::{self, LoadedModel};
 use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::text::{
-    ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Tokenizer, Vocabulary,
+    ChatTemplate, GgufVocabulary, TokenMerging, Tokenizer, TokenizerSpec, Vocabulary,
 };
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
 use std::path::Path;
 
 fn template(source: &str) -> ChatTemplate {
-    let parts = TextParts {
+    let parts = TokenizerSpec {
         vocabulary: Vocabulary::Gguf(GgufVocabulary {
             tokens: Vec::new(),
             kinds: Vec::new(),
@@ -24,7 +24,7 @@ fn template(source: &str) -> ChatTemplate {
         add_bos: None,
         chat_template: Some(source.to_owned()),
     };
-    ChatTemplate::from_parts(&parts).unwrap()
+    ChatTemplate::from_spec(&parts).unwrap()
 }
 
 fn message(role: Role, content: &str) -> Message {

@@ -3,7 +3,7 @@
 
 use crate::support::tiny;
 use serde_json::{Value, json};
-use skiplens::engine::config::{LlamaConfig, RopeScaling, huggingface};
+use skiplens::engine::config::{LlamaConfig, RopeScaling, hf};
 use skiplens::engine::prompt::{Message, Role};
 use skiplens::engine::text::{ChatTemplate, Tokenizer};
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
@@ -409,7 +409,7 @@ fn rope(keys: Value) -> LlamaConfig {
     let config = json.as_object_mut().unwrap();
     config.remove("rope_theta");
     config.extend(keys.as_object().unwrap().clone());
-    huggingface::parse(&json, Path::new("config.json")).unwrap()
+    hf::parse(&json, Path::new("config.json")).unwrap()
 }
 
 /// Of the two spellings the old one wins unless it is empty; what lies inside goes before what lies beside.

@@ -160,7 +160,7 @@ fn configured(changes: serde_json::Value) -> skiplens::engine::config::LlamaConf
     json.as_object_mut()
         .unwrap()
         .extend(changes.as_object().unwrap().clone());
-    skiplens::engine::config::huggingface::parse(&json, Path::new("config.json")).unwrap()
+    skiplens::engine::config::hf::parse(&json, Path::new("config.json")).unwrap()
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn stream_equals_decode(tokenizer: &Tokenizer, ids: &[u32]) {
 
 fn vocabulary(path: &Path) -> Tokenizer {
     let gguf = Gguf::open(path).unwrap();
-    Tokenizer::from_parts(&gguf::read_text(&gguf).unwrap(), usize::MAX).unwrap()
+    Tokenizer::from_spec(&gguf::read_text(&gguf).unwrap(), usize::MAX).unwrap()
 }
 
 fn tiny() -> Tokenizer {

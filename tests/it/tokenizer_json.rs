@@ -5,13 +5,15 @@ use crate::support::tokenizers::{Dice, added_names, sound, text};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use skiplens::engine::prompt::{Message, Role};
-use skiplens::engine::text::{ChatTemplate, TextParts, Tokenizer, Vocabulary, read_tokenizer_json};
+use skiplens::engine::text::{
+    ChatTemplate, Tokenizer, TokenizerSpec, Vocabulary, read_tokenizer_json,
+};
 use std::sync::Arc;
 use tokenizers::{NormalizedString, Normalizer};
 
-fn parts(json: &Value, template: Option<&str>) -> TextParts {
+fn parts(json: &Value, template: Option<&str>) -> TokenizerSpec {
     let tables = read_tokenizer_json(&json.to_string(), &[]).unwrap();
-    TextParts {
+    TokenizerSpec {
         vocabulary: Vocabulary::Json(Arc::new(tables)),
         bos_token: None,
         eos_token: None,
@@ -21,7 +23,7 @@ fn parts(json: &Value, template: Option<&str>) -> TextParts {
 }
 
 fn ours(json: &Value) -> Tokenizer {
-    Tokenizer::from_parts(&parts(json, None), usize::MAX).unwrap()
+    Tokenizer::from_spec(&parts(json, None), usize::MAX).unwrap()
 }
 
 fn library(json: &Value) -> tokenizers::Tokenizer {
@@ -119,8 +121,8 @@ proptest! {
         const TEMPLATE: &str = "{% for m in messages %}<s>[Inst]{{ m.content }}</s>{% endfor %}";
         let mut dice = Dice::new(seed);
         let parts = parts(&for_chat(&mut dice), Some(TEMPLATE));
-        let tokenizer = Tokenizer::from_parts(&parts, usize::MAX).unwrap();
-        let template = ChatTemplate::from_parts(&parts).unwrap();
+        let tokenizer = Tokenizer::from_spec(&parts, usize::MAX).unwrap();
+        let template = ChatTemplate::from_spec(&parts).unwrap();
         let control = |content: &str| -> Vec<u32> {
             let message = Message { role: Role::User, content: content.to_owned() };
             let ids = tokenizer.encode_chat(&template, &[message.clone(), message]).unwrap();

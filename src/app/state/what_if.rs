@@ -2,7 +2,7 @@
 //! along it, and the map that is drawn of it.
 
 use super::turn::Turn;
-use crate::engine::decode::{Costs, Forecast, LensRow, Settings, Strategy};
+use crate::engine::decode::{CostModel, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::engine::worker::RunId;
 use crate::transcript;
@@ -17,7 +17,7 @@ pub struct Lens {
     /// Positions there will be in all; 0 before the first are reported.
     pub of: usize,
     /// What the parts of a round cost on this machine.
-    pub costs: Costs,
+    pub costs: CostModel,
     /// One for each exit layer and number of speculations, ordered by both.
     pub forecasts: Vec<Forecast>,
     /// Why there will be no more.
@@ -64,7 +64,7 @@ impl Lens {
     }
 
     /// Take in further positions. Those that do not come after the ones known are not of this text.
-    pub(in crate::app) fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: Costs) {
+    pub(in crate::app) fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: CostModel) {
         let last = self.rows.last().map(|row| row.position);
         self.rows.extend(
             rows.into_iter()

@@ -8,7 +8,7 @@ use crate::app::input::action::WhatIfAction;
 use crate::app::message::Effect;
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
-use crate::engine::decode::{Costs, LensRow, Strategy};
+use crate::engine::decode::{CostModel, LensRow, Strategy};
 use crate::engine::worker::{Command, RunId, Task};
 use std::sync::Arc;
 
@@ -77,7 +77,13 @@ pub(super) fn request(state: &mut State, run: RunId) -> Option<Effect> {
 }
 
 /// Rows of the lens. Late ones, of a turn that is gone, are dropped.
-pub(super) fn on_lens(state: &mut State, run: RunId, rows: Vec<LensRow>, of: usize, costs: Costs) {
+pub(super) fn on_lens(
+    state: &mut State,
+    run: RunId,
+    rows: Vec<LensRow>,
+    of: usize,
+    costs: CostModel,
+) {
     let asked = state.lens_turn().is_some_and(|turn| turn.run == Some(run));
     if let Some(lens) = state
         .turns

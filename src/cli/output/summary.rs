@@ -32,7 +32,7 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
     } else if settings.strategy == Strategy::EarlyExit {
         line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
     }
-    line + &format!("\nstopped: {}", stop_words(stop))
+    line + &format!("\n{stop}")
 }
 
 fn tokens(count: usize) -> String {
@@ -45,17 +45,6 @@ fn speed(tokens: usize, seconds: f64) -> String {
         format!(" ({:.1} tokens/s)", tokens as f64 / seconds)
     } else {
         String::new()
-    }
-}
-
-fn stop_words(stop: &StopReason) -> String {
-    match stop {
-        StopReason::Eos => "the model ended its text".into(),
-        StopReason::StopToken(id) => format!("stop token {id}"),
-        StopReason::StopString(text) => format!("stop word {text:?}"),
-        StopReason::MaxSteps => "the most tokens asked for".into(),
-        StopReason::ContextFull => "the context is full".into(),
-        StopReason::Cancelled => "interrupted".into(),
     }
 }
 

@@ -146,7 +146,7 @@ impl Decoder {
         let cached = session.restart(prompt, depth);
         let room = settings.max_steps.min(context - prompt.len());
         session.history.reserve(room.min(RESERVED));
-        self.fill(session, depth, observer)?;
+        self.prefill(session, depth, observer)?;
         let output = TextOutput::new(self.tokenizer.as_ref(), prompt);
         Ok(Run {
             preview: output.clone(),
@@ -316,18 +316,18 @@ impl Decoder {
 
     /// Computes the first `depth` layers for all tokens but the last, as far as the cache lacks them. No row is in flight
     /// afterwards.
-    pub(super) fn fill(
+    pub(super) fn prefill(
         &mut self,
         session: &mut Session,
         depth: usize,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let total = session.tokens().len() - 1;
-        self.fill_to(session, depth, total, observer)
+        self.prefill_to(session, depth, total, observer)
     }
 
-    /// As [`Self::fill`], for the first `total` tokens.
-    pub(super) fn fill_to(
+    /// As [`Self::prefill`], for the first `total` tokens.
+    pub(super) fn prefill_to(
         &mut self,
         session: &mut Session,
         depth: usize,

@@ -57,7 +57,7 @@ impl Decoder {
             )));
         }
         let layers = self.model.config().num_layers;
-        self.fill_to(session, layers, positions.start - 1, observer)?;
+        self.prefill_to(session, layers, positions.start - 1, observer)?;
         let mut rows = Vec::with_capacity(positions.len());
         for start in positions.clone().step_by(LENS_CHUNK) {
             if observer.poll(Phase::Verify).is_break() {

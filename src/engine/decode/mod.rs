@@ -3,7 +3,7 @@
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
 mod controller;
-mod cost;
+mod cost_model;
 mod decoder;
 mod draft;
 mod forecast;
@@ -22,8 +22,9 @@ mod text_output;
 mod verify;
 
 pub use controller::Controller;
+pub use cost_model::CostModel;
 pub use decoder::{Decoder, Run};
-pub use forecast::{Costs, Forecast};
+pub use forecast::Forecast;
 pub use generate::Finished;
 pub use lens::LensRow;
 pub use observer::{Observer, Phase};

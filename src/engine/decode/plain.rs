@@ -20,7 +20,7 @@ impl Decoder {
         poll(observer, Phase::Verify)?;
         let begun = Instant::now();
         let (start, depth) = (session.tokens().len(), self.depth(settings));
-        self.fill(session, depth, observer)?;
+        self.prefill(session, depth, observer)?;
         self.begin_round(session, 0);
         session.sequence.forward(&self.scratch.rows, depth)?;
         let readout = Readout {

@@ -3,6 +3,7 @@
 
 use super::{Settings, Strategy};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// Where a token of the text comes from.
@@ -241,6 +242,20 @@ pub enum StopReason {
     ContextFull,
     /// The caller cancelled.
     Cancelled,
+}
+
+impl fmt::Display for StopReason {
+    /// What the command line, the screen and exports say, on one line whatever the stop string holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eos => f.write_str("ended by the model"),
+            Self::StopToken(id) => write!(f, "stopped at token {id}"),
+            Self::StopString(text) => write!(f, "stopped at {text:?}"),
+            Self::MaxSteps => f.write_str("max tokens reached"),
+            Self::ContextFull => f.write_str("the context is full"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
 }
 
 /// What became of a token of a round.

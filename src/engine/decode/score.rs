@@ -63,7 +63,7 @@ impl Decoder {
         if positions.is_empty() {
             return Ok(scores);
         }
-        self.fill_to(session, depth, positions.start - 1, observer)?;
+        self.prefill_to(session, depth, positions.start - 1, observer)?;
         let chunk = (MAX_LOGITS / vocab).clamp(1, self.prefill_chunk);
         let mut start = positions.start - 1;
         while start + 1 < positions.end {

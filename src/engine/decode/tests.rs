@@ -355,12 +355,12 @@ fn the_forecast_of_the_lens_comes_true() {
         let lens = decoder
             .lens(&mut session, prompt.len()..text.len(), &settings, &mut ())
             .unwrap();
-        let costs = Costs {
+        let costs = CostModel {
             layers,
             layer: vec![1.0],
             head: vec![1.0],
             draft_head: 1.0,
-            choice: 0.0,
+            sampling: 0.0,
         };
         assert!(
             lens.iter().all(|row| row.agrees(layers)),

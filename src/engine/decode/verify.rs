@@ -53,7 +53,7 @@ impl Decoder {
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
         let begun = Instant::now();
-        self.fill(session, self.model.config().num_layers, observer)?;
+        self.prefill(session, self.model.config().num_layers, observer)?;
         self.begin_round(session, max);
         run.preview.clone_from(&run.output);
         let caught_up = begun.elapsed().as_secs_f64();

@@ -1,17 +1,17 @@
 //! Memory for weights.
 
-use super::LINE;
+use super::CACHE_LINE;
 use crate::engine::{Result, memory};
 use std::alloc::{Layout, alloc, dealloc};
 use std::sync::Arc;
 
-/// Most bytes of a slab; smaller ones come first, so that small models take little.
+/// Max bytes of a slab. The first ones are smaller, so that small models take little memory.
 const SLAB: usize = 64 << 20;
 /// The size of a huge page, on which slabs begin.
 const HUGE: usize = 2 << 20;
 
-/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding runs through all weights for
-/// every token, and with pages of 4 kB it would wait for their addresses.
+/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding reads all weights for every
+/// token, and with pages of 4 kB it would stall on TLB misses.
 #[derive(Default)]
 pub struct Arena {
     slab: Option<Arc<Slab>>,
@@ -19,32 +19,33 @@ pub struct Arena {
     total: usize,
 }
 
-/// Memory of an arena, not yet written.
+/// Memory of an arena, initially uninitialised.
 struct Slab {
     start: *mut u8,
     layout: Layout,
 }
 
-// SAFETY: a slab is only memory; buffers see to who writes which part.
+// SAFETY: a slab is only memory, and each part of it is accessed through the one buffer that owns it.
 unsafe impl Send for Slab {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Slab {}
 
 impl Slab {
     fn new(size: usize) -> Result<Self> {
-        let align = if size < HUGE { LINE } else { HUGE };
+        let align = if size < HUGE { CACHE_LINE } else { HUGE };
         let fails = || memory::out_of_memory(size as u64, "a part of the weights");
         memory::check(size as u64, "a part of the weights")?;
-        // A size that no layout holds is one that no memory holds.
-        let layout = Layout::from_size_align(size.max(LINE), align).map_err(|_| fails())?;
-        // SAFETY: the size is not 0.
+        // A size that exceeds the limit of a layout exceeds any memory.
+        let layout = Layout::from_size_align(size.max(CACHE_LINE), align).map_err(|_| fails())?;
+        // SAFETY: the size of the layout is not 0.
         let start = unsafe { alloc(layout) };
         if start.is_null() {
             return Err(fails());
         }
         #[cfg(target_os = "linux")]
         if size >= HUGE {
-            // SAFETY: whole pages of this allocation. Without huge pages things are only slower.
+            // SAFETY: the range lies within this allocation, and the advice changes no contents. If it fails, reading is
+            // only slower.
             unsafe { libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE) };
         }
         Ok(Self { start, layout })
@@ -53,18 +54,18 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and no buffer is left.
+        // SAFETY: `new` allocated it with this layout, and each buffer holds a reference to the slab, so none is left.
         unsafe { dealloc(self.start, self.layout) };
     }
 }
 
 impl Arena {
-    /// `len` zeros.
+    /// A buffer of `len` zeros.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) where the machine lacks the memory.
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) if the memory cannot be allocated.
     pub fn zeros(&mut self, len: usize) -> Result<Buffer> {
-        let size = len.next_multiple_of(LINE);
+        let size = len.next_multiple_of(CACHE_LINE);
         let room = self
             .slab
             .as_ref()
@@ -78,9 +79,9 @@ impl Arena {
         let Some(slab) = self.slab.clone() else {
             unreachable!("a slab was made above")
         };
-        // SAFETY: the slab has room for it.
+        // SAFETY: the slab has `size` bytes left after `used`.
         let start = unsafe { slab.start.add(self.used) };
-        // SAFETY: as above; no one else has this part.
+        // SAFETY: these `size` bytes lie within the slab, and no buffer owns them yet.
         unsafe { start.write_bytes(0, size) };
         self.used += size;
         Ok(Buffer {
@@ -91,30 +92,30 @@ impl Arena {
     }
 }
 
-/// Bytes of an arena.
+/// Bytes of an arena, owned exclusively.
 pub struct Buffer {
     start: *mut u8,
     len: usize,
     _slab: Arc<Slab>,
 }
 
-// SAFETY: a buffer owns its part of the slab.
+// SAFETY: a buffer is the only owner of its part of the slab.
 unsafe impl Send for Buffer {}
-// SAFETY: as above.
+// SAFETY: as for `Send`; shared access is read-only.
 unsafe impl Sync for Buffer {}
 
 impl std::ops::Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: written by `Arena::zeros`, and kept by the slab.
+        // SAFETY: `Arena::zeros` initialised the bytes, and `_slab` keeps them allocated.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
 
 impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and no one else has this part.
+        // SAFETY: as in `deref`, and `&mut self` is exclusive access to this part.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
 }
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_apart_and_aligned() {
+    fn buffers_are_disjoint_and_aligned() {
         let mut arena = Arena::default();
         let sizes = [1, 64, 65, 0, 100_000, 5 << 20, 3];
         let mut buffers: Vec<Buffer> = sizes
@@ -134,7 +135,8 @@ mod tests {
         drop(arena);
         for (i, buffer) in buffers.iter_mut().enumerate() {
             assert!(
-                (buffer.as_ptr() as usize).is_multiple_of(LINE) && buffer.iter().all(|&x| x == 0)
+                (buffer.as_ptr() as usize).is_multiple_of(CACHE_LINE)
+                    && buffer.iter().all(|&x| x == 0)
             );
             buffer.fill(i as u8 + 1);
         }

@@ -1,19 +1,22 @@
 //! Functions of one number, the same on every machine.
 
-use super::{LANES, Level, Shared, level::Kernel, simd::Simd};
+use super::simd::{Isa, Kernel, Simd};
+use super::{LANES, Shared};
 
-/// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round alike
-/// everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.
+/// 1.5 × 2^23. Adding it to an f32 below 2^22 in magnitude rounds that to the nearest integer, ties to even, which then
+/// stands in the low bits.
+pub const ROUND_TO_NEAREST: f32 = 12_582_912.0;
+
+/// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round the same
+/// way everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     /// ln 2 in two parts, so that the reduction is exact.
     const LN2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
-    /// Adding 1.5 × 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped.mul_add(LOG2_E, ROUND);
-    let n = shifted - ROUND;
+    let shifted = clamped.mul_add(LOG2_E, ROUND_TO_NEAREST);
+    let n = shifted - ROUND_TO_NEAREST;
     let r = n.mul_add(-LN2.1, n.mul_add(-LN2.0, clamped));
     let p = (1.0f32 / 720.0).mul_add(r, 1.0 / 120.0);
     let p = p
@@ -21,7 +24,7 @@ pub fn exp(x: f32) -> f32 {
         .mul_add(r, 1.0 / 6.0)
         .mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0).mul_add(r, 1.0);
-    // n lies in the low bits, from where the shift makes it an exponent.
+    // The shift moves n from the low bits into the exponent.
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { p * power }
 }
@@ -32,22 +35,22 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// `silu(gate[i]) * up[i]`, the first `lanes` of each row, to rows of `out` that begin at `first` and every `stride`
-/// elements further on.
+/// Writes `silu(gate[i]) * up[i]`, the first `lanes` of each row, to rows of `out` that begin at `first` and every
+/// `stride` elements after it.
 ///
 /// # Safety
-/// No one else uses those elements meanwhile.
+/// The storage of `out` still exists, and no other thread accesses those elements during the call.
 pub unsafe fn swiglu(
-    level: Level,
+    isa: Isa,
     gate: &[[f32; LANES]],
     up: &[[f32; LANES]],
     lanes: usize,
     out: Shared<f32>,
     (first, stride): (usize, usize),
 ) {
-    // SAFETY: the caller's; levels exist only where the machine has them.
+    // SAFETY: the caller guarantees exclusive access to the elements that the kernel writes.
     unsafe {
-        level.run(SwiGlu {
+        isa.run(SwiGlu {
             gate,
             up,
             lanes,
@@ -77,7 +80,7 @@ impl Kernel for SwiGlu<'_> {
             for i in 0..LANES {
                 product[i] = silu(gate[i]) * up[i];
             }
-            // SAFETY: the caller's.
+            // SAFETY: the caller of `swiglu` guarantees exclusive access to these elements.
             copy(&product[..self.lanes], unsafe {
                 self.out.slice(self.first + row * self.stride, self.lanes)
             });
@@ -85,7 +88,7 @@ impl Kernel for SwiGlu<'_> {
     }
 }
 
-/// Copies some of 16 lanes, all of them by vectors.
+/// Copies up to 16 lanes; all 16 as one vector.
 #[inline(always)]
 pub fn copy(from: &[f32], to: &mut [f32]) {
     match (
@@ -106,4 +109,39 @@ pub fn tree_sum(mut x: [f32; LANES]) -> f32 {
         }
     }
     x[0]
+}
+
+/// The max of some numbers, NaN ignored; −∞ if there are none.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] = if chunk[i] > lanes[i] {
+                chunk[i]
+            } else {
+                lanes[i]
+            };
+        }
+    }
+    let all = lanes.iter().chain(rest);
+    all.fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_close_to_the_real_one() {
+        for i in -870_000..880_000 {
+            let x = i as f32 / 10_000.0;
+            let want = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - want).abs() <= 3e-7 * want, "{x}");
+        }
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(f32::INFINITY), exp(88.0));
+        assert!(exp(f32::NAN).is_nan());
+    }
 }

@@ -1,28 +1,26 @@
 //! Tiles of a matrix product: 16 outputs of several rows of activations, for which the weights are read once.
 
-use super::acts::{ActBlock, ActsView};
-use super::form::Form;
-use super::{
-    BLOCK, LANES, LINE, Level, Packed, dense::dense_tile, level::Kernel, scales, simd, simd::Rows,
-    simd::Simd,
-};
+use super::activations::{ActivationsView, Q8Block};
+use super::dense::dense_tile;
+use super::layout::{self, Layout, Quantised};
+use super::simd::{Isa, Kernel, Q8Rows, Simd};
+use super::{BLOCK, CACHE_LINE, LANES, Packed, dense, scales};
 
-/// Most rows of activations that a panel is multiplied with at once.
+/// Max number of activation rows of a [`Tile`].
 pub const TILE: usize = 16;
 
-/// Blocks by which scales are asked for before they are needed: they come in short runs, for which the machine's own
-/// prefetching starts anew with every panel.
-const AHEAD: usize = 16;
+/// How many blocks ahead scales are prefetched. They come in short runs, which the hardware prefetcher has to detect
+/// anew in every panel.
+const PREFETCH_BLOCKS: usize = 16;
 
-/// Bytes by which weights are asked for before they are needed, where a panel is passed over once.
-const DISTANCE: usize = 5 << 10;
+/// How many bytes ahead weights are prefetched if a panel is read in a single pass.
+const PREFETCH_BYTES: usize = 5 << 10;
 
-/// The same for one row and weights in bytes: those pass by so fast that the machine's own prefetching does better, if it
-/// is not disturbed.
-const NEAR: usize = 1 << 10;
+/// The same for one row and 8-bit weights. They stream so fast that the hardware prefetcher does better if it is mostly
+/// left alone.
+const PREFETCH_BYTES_ONE_ROW: usize = 1 << 10;
 
-/// One of the passes over a panel, each of which serves some of the rows. Meanwhile weights are asked for: else reading
-/// memory and multiplying would take turns.
+/// One of several passes over a panel, each of which serves some of the rows.
 #[derive(Clone, Copy)]
 struct Pass {
     index: usize,
@@ -30,22 +28,23 @@ struct Pass {
 }
 
 impl Pass {
-    /// Where what is asked for begins, and how much of it goes with each block, of `units` blocks of `size` bytes that
-    /// begin at `data`: what comes a little later, or of the next panel an even share in each of several passes.
+    /// Where prefetching starts, and how many bytes of it go with each block, for a panel of `blocks` blocks of
+    /// `block_bytes` that begins at `data`. A single pass prefetches what it reads a little later; each of several passes
+    /// prefetches an equal share of the next panel. Otherwise reading memory and multiplying would take turns.
     #[inline(always)]
-    fn share(
+    fn prefetch(
         self,
         data: *const u8,
         distance: usize,
-        units: usize,
-        size: usize,
+        blocks: usize,
+        block_bytes: usize,
     ) -> (*const u8, usize) {
         if self.count == 1 {
-            return (data.wrapping_add(distance), size);
+            return (data.wrapping_add(distance), block_bytes);
         }
-        let share = size / self.count;
+        let share = block_bytes / self.count;
         (
-            data.wrapping_add(units * size + self.index * units * share),
+            data.wrapping_add(blocks * block_bytes + self.index * blocks * share),
             share,
         )
     }
@@ -57,20 +56,21 @@ pub type Tile = [[f32; LANES]; TILE];
 /// `out[i][lane] = weights[16 * panel + lane] · acts[first + i]` for `i` in `0..rows`, `rows` at most [`TILE`].
 ///
 /// # Safety
-/// `acts` holds those rows, quantised or as f32 as the weights' form demands, and no one writes them meanwhile.
+/// `acts` holds those rows, quantised or as f32 as the layout of the weights requires, and no thread writes them during
+/// the call.
 pub unsafe fn tile(
-    level: Level,
+    isa: Isa,
     weights: &Packed,
     panel: usize,
-    acts: &ActsView,
+    acts: &ActivationsView,
     first: usize,
     rows: usize,
     out: &mut Tile,
 ) {
     assert!(rows <= TILE && weights.cols == acts.cols);
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees the activations; the columns agree and `out` has room for the rows, as asserted.
     unsafe {
-        level.run(Matmul {
+        isa.run(Matmul {
             weights,
             panel,
             acts,
@@ -84,7 +84,7 @@ pub unsafe fn tile(
 struct Matmul<'a> {
     weights: &'a Packed,
     panel: usize,
-    acts: &'a ActsView,
+    acts: &'a ActivationsView,
     first: usize,
     rows: usize,
     out: &'a mut Tile,
@@ -95,23 +95,23 @@ impl Kernel for Matmul<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let most = S::rows(self.weights.form);
+        let max = S::max_rows(self.weights.layout);
         let (mut done, mut pass) = (
             0,
             Pass {
                 index: 0,
-                count: self.rows.div_ceil(most),
+                count: self.rows.div_ceil(max),
             },
         );
         while done < self.rows {
             let (first, out) = (self.first + done, &mut self.out[done..]);
-            // SAFETY: the caller's.
+            // SAFETY: `tile` and its caller guarantee the rows; each arm takes no more than are left.
             done += unsafe {
-                match (self.rows - done).min(most) {
-                    8.. => part::<S, 8>(self.weights, self.panel, self.acts, first, pass, out),
-                    4.. => part::<S, 4>(self.weights, self.panel, self.acts, first, pass, out),
-                    2.. => part::<S, 2>(self.weights, self.panel, self.acts, first, pass, out),
-                    _ => part::<S, 1>(self.weights, self.panel, self.acts, first, pass, out),
+                match (self.rows - done).min(max) {
+                    8.. => rows::<S, 8>(self.weights, self.panel, self.acts, first, pass, out),
+                    4.. => rows::<S, 4>(self.weights, self.panel, self.acts, first, pass, out),
+                    2.. => rows::<S, 2>(self.weights, self.panel, self.acts, first, pass, out),
+                    _ => rows::<S, 1>(self.weights, self.panel, self.acts, first, pass, out),
                 }
             };
             pass.index += 1;
@@ -120,126 +120,102 @@ impl Kernel for Matmul<'_> {
 }
 
 /// The product with `M` rows; returns `M`.
+///
+/// # Safety
+/// The CPU supports `S`, and `acts` holds `M` rows from `first` that no thread writes.
 #[inline(always)]
-unsafe fn part<S: Simd, const M: usize>(
+unsafe fn rows<S: Simd, const M: usize>(
     w: &Packed,
     panel: usize,
-    acts: &ActsView,
+    acts: &ActivationsView,
     first: usize,
     pass: Pass,
     out: &mut [[f32; LANES]],
 ) -> usize {
-    // SAFETY: the caller's.
+    // SAFETY: the conditions are the same, and each arm names the type of the weights' layout.
     unsafe {
-        match w.form {
-            Form::F32 => dense_tile::<S, M, 0>(w, panel, acts, first, out),
-            Form::F16 => dense_tile::<S, M, 1>(w, panel, acts, first, out),
-            Form::Bf16 => dense_tile::<S, M, 2>(w, panel, acts, first, out),
-            Form::Signed => quantised::<S, M, SIGNED, 0>(w, panel, acts, first, pass, out),
-            Form::Fives16 => quantised::<S, M, FIVES16, 0>(w, panel, acts, first, pass, out),
-            Form::FivesMin => quantised::<S, M, FIVES_MIN, 0>(w, panel, acts, first, pass, out),
-            Form::FivesMinSuper => {
-                quantised::<S, M, FIVES_MIN_SUPER, 1>(w, panel, acts, first, pass, out)
-            }
-            Form::SixesHalves => {
-                quantised::<S, M, SIXES_HALVES, 2>(w, panel, acts, first, pass, out)
-            }
-            Form::Nibbles8 => quantised::<S, M, NIBBLES8, 0>(w, panel, acts, first, pass, out),
-            Form::NibblesMin => quantised::<S, M, NIBBLES_MIN, 0>(w, panel, acts, first, pass, out),
-            Form::NibblesMinSuper => {
-                quantised::<S, M, NIBBLES_MIN_SUPER, 1>(w, panel, acts, first, pass, out)
-            }
+        match w.layout {
+            Layout::F32 => dense_tile::<S, M, dense::F32>(w, panel, acts, first, out),
+            Layout::F16 => dense_tile::<S, M, dense::F16>(w, panel, acts, first, out),
+            Layout::Bf16 => dense_tile::<S, M, dense::Bf16>(w, panel, acts, first, out),
+            Layout::Q8_0 => quantised::<S, M, layout::Q8_0>(w, panel, acts, first, pass, out),
+            Layout::Q5_0 => quantised::<S, M, layout::Q5_0>(w, panel, acts, first, pass, out),
+            Layout::Q5_1 => quantised::<S, M, layout::Q5_1>(w, panel, acts, first, pass, out),
+            Layout::Q5K => quantised::<S, M, layout::Q5K>(w, panel, acts, first, pass, out),
+            Layout::Q6K => quantised::<S, M, layout::Q6K>(w, panel, acts, first, pass, out),
+            Layout::Q4_0 => quantised::<S, M, layout::Q4_0>(w, panel, acts, first, pass, out),
+            Layout::Q4_1 => quantised::<S, M, layout::Q4_1>(w, panel, acts, first, pass, out),
+            Layout::Q4K => quantised::<S, M, layout::Q4K>(w, panel, acts, first, pass, out),
         }
     }
     M
 }
 
-const SIGNED: u8 = 0;
-const FIVES16: u8 = 1;
-const FIVES_MIN: u8 = 2;
-const FIVES_MIN_SUPER: u8 = 3;
-const SIXES_HALVES: u8 = 4;
-const NIBBLES8: u8 = 5;
-const NIBBLES_MIN: u8 = 6;
-const NIBBLES_MIN_SUPER: u8 = 7;
-
+/// The product with `M` rows for weights of layout `W`.
+///
+/// # Safety
+/// As [`rows`], and `W` is the type of the layout of `w`.
 #[inline(always)]
-unsafe fn quantised<S: Simd, const M: usize, const FORM: u8, const PARTS: usize>(
+unsafe fn quantised<S: Simd, const M: usize, W: Quantised>(
     w: &Packed,
     panel: usize,
-    acts: &ActsView,
+    acts: &ActivationsView,
     first: usize,
     pass: Pass,
     out: &mut [[f32; LANES]],
 ) {
-    let (units, size) = (w.cols / BLOCK, w.form.unit());
-    let has_mins = matches!(
-        FORM,
-        FIVES_MIN | FIVES_MIN_SUPER | NIBBLES_MIN | NIBBLES_MIN_SUPER
-    );
-    // SAFETY: panels and rows are whole, which `tile` and its caller saw to.
+    let (blocks, block_bytes) = (w.cols / BLOCK, w.layout.block_bytes());
+    // SAFETY: the caller guarantees rows and layout. Panels are whole, and `data`, the scales and `acts` advance block by
+    // block to the end of a row.
     unsafe {
         let bytes = acts.bytes.slice(first * acts.cols, M * acts.cols).as_ptr();
-        let blocks: *const ActBlock = acts.blocks.slice(first * units, M * units).as_ptr();
+        let act_blocks: *const Q8Block = acts.blocks.slice(first * blocks, M * blocks).as_ptr();
         let mut data = w.panel(panel);
-        let distance = if M == 1 && FORM == SIGNED {
-            NEAR
+        let distance = if M == 1 && W::BITS == 8 {
+            PREFETCH_BYTES_ONE_ROW
         } else {
-            DISTANCE
+            PREFETCH_BYTES
         };
-        let (mut ahead, share) = pass.share(data, distance, units, size);
+        let (mut ahead, share) = pass.prefetch(data, distance, blocks, block_bytes);
         let all_scales = w.scales.panel(panel);
-        let all_mins = if has_mins {
+        let all_mins = if W::HAS_MINS {
             w.mins.panel(panel)
         } else {
             all_scales
         };
         let mut sums = [S::splat(0.0); M];
-        for unit in 0..units {
-            for line in 0..share.div_ceil(LINE) {
-                S::prefetch(ahead.wrapping_add(line * LINE));
+        for block in 0..blocks {
+            for line in 0..share.div_ceil(CACHE_LINE) {
+                S::prefetch(ahead.wrapping_add(line * CACHE_LINE));
             }
             ahead = ahead.wrapping_add(share);
-            scales::prefetch::<S, PARTS>(all_scales, unit + AHEAD);
-            if has_mins {
-                scales::prefetch::<S, PARTS>(all_mins, unit + AHEAD);
+            scales::prefetch::<S, W>(all_scales, block + PREFETCH_BLOCKS);
+            if W::HAS_MINS {
+                scales::prefetch::<S, W>(all_mins, block + PREFETCH_BLOCKS);
             }
-            let scale = scales::load::<S, PARTS>(all_scales, unit, 0);
-            let rows = Rows {
-                x: bytes.add(unit * BLOCK),
+            let scale = scales::load::<S, W>(all_scales, block, 0);
+            let rows = Q8Rows {
+                x: bytes.add(block * BLOCK),
                 stride: acts.cols,
-                block: blocks.add(unit),
-                block_stride: units,
+                block: act_blocks.add(block),
+                block_stride: blocks,
             };
-            match FORM {
-                SIGNED => S::accumulate::<M, { simd::BYTES }>(data, scale, rows, &mut sums),
-                FIVES16 => S::accumulate::<M, { simd::FIVES16 }>(data, scale, rows, &mut sums),
-                FIVES_MIN | FIVES_MIN_SUPER => {
-                    S::accumulate::<M, { simd::FIVES }>(data, scale, rows, &mut sums)
-                }
-                NIBBLES8 => S::accumulate::<M, { simd::NIBBLES8 }>(data, scale, rows, &mut sums),
-                NIBBLES_MIN | NIBBLES_MIN_SUPER => {
-                    S::accumulate::<M, { simd::NIBBLES }>(data, scale, rows, &mut sums)
-                }
-                _ => {
-                    S::accumulate::<M, { simd::SIXES_LOW }>(data, scale, rows, &mut sums);
-                    let (scale, high) = (
-                        scales::load::<S, PARTS>(all_scales, unit, 1),
-                        Rows {
-                            x: rows.x.add(16),
-                            ..rows
-                        },
-                    );
-                    S::accumulate::<M, { simd::SIXES_HIGH }>(data, scale, high, &mut sums);
-                }
+            S::accumulate::<M, W, 0>(data, scale, rows, &mut sums);
+            if W::SUB_BLOCKS == 2 {
+                let scale = scales::load::<S, W>(all_scales, block, 1);
+                let rows = Q8Rows {
+                    x: rows.x.add(BLOCK / 2),
+                    ..rows
+                };
+                S::accumulate::<M, W, 1>(data, scale, rows, &mut sums);
             }
-            if has_mins {
-                let min = scales::load::<S, PARTS>(all_mins, unit, 0);
+            if W::HAS_MINS {
+                let min = scales::load::<S, W>(all_mins, block, 0);
                 for row in 0..M {
                     sums[row] = S::fma(min, S::splat((*rows.block(row)).sum), sums[row]);
                 }
             }
-            data = data.add(size);
+            data = data.add(block_bytes);
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             S::store(out.as_mut_ptr(), sum);

@@ -1,13 +1,14 @@
 //! Root-mean-square norm.
 
-use super::{LANES, Level, level::Kernel, math::tree_sum, simd::Simd};
+use super::simd::{Isa, Kernel, Simd};
+use super::{LANES, math::tree_sum};
 
-/// `out = x / sqrt(mean(x²) + eps) * weight`, the three of one length.
-pub fn rms_norm(level: Level, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+/// `out = x / sqrt(mean(x²) + eps) * weight`; all three slices have the same length.
+pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     assert!(x.len() == weight.len() && x.len() == out.len());
-    // SAFETY: levels exist only where the machine has them, and the kernel is safe code.
+    // SAFETY: the kernel has no conditions: it is safe code.
     unsafe {
-        level.run(Norm {
+        isa.run(Norm {
             x,
             weight,
             eps,

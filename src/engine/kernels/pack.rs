@@ -1,26 +1,34 @@
 //! Weights in panels of 16 rows.
 
 use super::arena::{Arena, Buffer};
-use super::form::Form;
+use super::layout::Layout;
 use super::scales::{Scale, Scales};
 use super::{BLOCK, LANES, quants};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
 
-/// A `[rows, cols]` matrix, packed for [`super::tile`]. The last panel is filled up with zeros.
+/// A `[rows, cols]` matrix, packed for [`super::tile`]. The last panel is padded with zeros.
 pub struct Packed {
+    /// Rows of the matrix, which are the outputs of a product.
     pub rows: usize,
+    /// Columns of the matrix, which are the inputs of a product.
     pub cols: usize,
+    /// Type of the weights in the checkpoint.
     pub dtype: GgmlDType,
-    pub form: Form,
+    pub(super) layout: Layout,
     data: Buffer,
-    pub scales: Scales,
-    /// Empty for forms without minima.
-    pub mins: Scales,
+    /// Empty for dense layouts.
+    pub(super) scales: Scales,
+    /// Empty for layouts without minima.
+    pub(super) mins: Scales,
 }
 
 impl Packed {
-    /// Packs rows as a file holds them; `name` is for the error.
+    /// Packs rows as they stand in a file; `name` is for errors.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the type is not supported or the size of `data` does not match;
+    /// [`Error::OutOfMemory`] if the memory cannot be allocated.
     pub fn new(
         name: &str,
         dtype: GgmlDType,
@@ -29,7 +37,7 @@ impl Packed {
         data: &[u8],
         arena: &mut Arena,
     ) -> Result<Self> {
-        let Some(form) = Form::of(dtype) else {
+        let Some(layout) = Layout::of(dtype) else {
             return Err(Error::Model(format!(
                 "{name}: weights of type {dtype:?} are not supported"
             )));
@@ -48,7 +56,7 @@ impl Packed {
             );
             return Err(Error::Model(message));
         }
-        let mut packed = Self::empty(dtype, form, rows, cols, arena)?;
+        let mut packed = Self::empty(dtype, layout, rows, cols, arena)?;
         for (row, bytes) in data.chunks_exact(row_bytes).enumerate() {
             packed.set_row(row, bytes);
         }
@@ -57,29 +65,34 @@ impl Packed {
 
     fn empty(
         dtype: GgmlDType,
-        form: Form,
+        layout: Layout,
         rows: usize,
         cols: usize,
         arena: &mut Arena,
     ) -> Result<Self> {
         let panels = rows.div_ceil(LANES);
-        let units = if form.is_dense() { cols } else { cols / BLOCK };
-        let bytes = panels * units * form.unit();
+        let blocks = if layout.is_dense() {
+            cols
+        } else {
+            cols / BLOCK
+        };
+        let bytes = panels * blocks * layout.block_bytes();
         let data = arena.zeros(bytes)?;
-        let mut scales =
-            |has: bool, parts| Scales::zeros(panels, if has { units } else { 0 }, parts, arena);
+        let mut scales = |has: bool, sub_scales| {
+            Scales::zeros(panels, if has { blocks } else { 0 }, sub_scales, arena)
+        };
         Ok(Self {
             rows,
             cols,
             dtype,
-            form,
+            layout,
             data,
-            scales: scales(!form.is_dense(), form.parts())?,
-            mins: scales(form.has_mins(), form.parts())?,
+            scales: scales(!layout.is_dense(), layout.sub_scales())?,
+            mins: scales(layout.has_mins(), layout.sub_scales())?,
         })
     }
 
-    /// 16-row panels.
+    /// Panels of 16 rows.
     pub fn panels(&self) -> usize {
         self.rows.div_ceil(LANES)
     }
@@ -90,79 +103,80 @@ impl Packed {
     }
 
     /// Blocks of a row, or columns of dense weights.
-    pub fn units(&self) -> usize {
-        if self.form.is_dense() {
+    fn blocks(&self) -> usize {
+        if self.layout.is_dense() {
             self.cols
         } else {
             self.cols / BLOCK
         }
     }
 
-    /// First byte of a panel.
+    /// First byte of a panel. Panics if there is no such panel.
     pub fn panel(&self, panel: usize) -> *const u8 {
         assert!(panel < self.panels());
-        // SAFETY: inside of the data.
+        // SAFETY: the panel exists, as asserted, and `data` holds `panels` of this size.
         unsafe {
             self.data
                 .as_ptr()
-                .add(panel * self.units() * self.form.unit())
+                .add(panel * self.blocks() * self.layout.block_bytes())
         }
     }
 
     fn set_row(&mut self, row: usize, bytes: &[u8]) {
         let (panel, lane) = (row / LANES, row % LANES);
-        let (units, unit) = (self.units(), self.form.unit());
-        let first = panel * units * unit;
-        if self.form.is_dense() {
-            let size = unit / LANES;
+        let (blocks, block_bytes) = (self.blocks(), self.layout.block_bytes());
+        let first = panel * blocks * block_bytes;
+        if self.layout.is_dense() {
+            let size = block_bytes / LANES;
             for (col, number) in bytes.chunks_exact(size).enumerate() {
-                let at = first + col * unit + lane * size;
+                let at = first + col * block_bytes + lane * size;
                 self.data[at..at + size].copy_from_slice(number);
             }
             return;
         }
-        let form = self.form;
+        let layout = self.layout;
         quants::unpack(self.dtype, bytes, |b, block| {
-            for half in 0..form.parts().max(1) {
+            for sub in 0..layout.sub_scales().max(1) {
                 self.scales.set(
                     panel,
                     b,
-                    half,
+                    sub,
                     lane,
                     Scale {
-                        part: block.parts[half],
+                        sub: block.sub_scales[sub],
                         ..block.scale
                     },
                 );
             }
-            if form.has_mins() {
+            if layout.has_mins() {
                 self.mins.set(panel, b, 0, lane, block.min);
             }
-            let to = &mut self.data[first + b * unit..first + (b + 1) * unit];
+            let to = &mut self.data[first + b * block_bytes..first + (b + 1) * block_bytes];
             block
                 .q
                 .iter()
                 .enumerate()
-                .for_each(|(i, &q)| form.put(to, lane, i, q));
+                .for_each(|(i, &q)| layout.put(to, lane, i, q));
         });
     }
 
-    /// Row `row` as numbers, exactly as its format defines them; `out` has `cols` elements.
+    /// Dequantises row `row`, exactly as its format defines it; `out` has `cols` elements.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.rows && out.len() == self.cols);
         let (panel, lane) = (row / LANES, row % LANES);
-        let (units, unit) = (self.units(), self.form.unit());
-        let panel_bytes = &self.data[panel * units * unit..(panel + 1) * units * unit];
+        let (blocks, block_bytes) = (self.blocks(), self.layout.block_bytes());
+        let panel_bytes =
+            &self.data[panel * blocks * block_bytes..(panel + 1) * blocks * block_bytes];
         for (col, out) in out.iter_mut().enumerate() {
-            *out = match self.form {
-                Form::F32 => {
-                    let at = col * unit + lane * 4;
+            *out = match self.layout {
+                Layout::F32 => {
+                    let at = col * block_bytes + lane * 4;
                     f32::from_le_bytes([0, 1, 2, 3].map(|i| panel_bytes[at + i]))
                 }
-                Form::F16 | Form::Bf16 => {
-                    let at = col * unit + lane * 2;
+                Layout::F16 | Layout::Bf16 => {
+                    let at = col * block_bytes + lane * 2;
                     let bits = u16::from_le_bytes([panel_bytes[at], panel_bytes[at + 1]]);
-                    if self.form == Form::F16 {
+                    if self.layout == Layout::F16 {
                         half::f16::from_bits(bits).to_f32()
                     } else {
                         half::bf16::from_bits(bits).to_f32()
@@ -171,77 +185,83 @@ impl Packed {
                 _ => self.quantised(
                     (panel, col / BLOCK, lane),
                     col % BLOCK,
-                    &panel_bytes[col / BLOCK * unit..],
+                    &panel_bytes[col / BLOCK * block_bytes..],
                 ),
             };
         }
     }
 
-    /// Element `i` of a lane of a block, whose bytes are at the front of `bytes`.
-    fn quantised(&self, (panel, unit, lane): (usize, usize, usize), i: usize, bytes: &[u8]) -> f32 {
-        let q = f32::from(self.form.get(bytes, lane, i));
-        let half = if self.form.parts() == 2 { i / 16 } else { 0 };
-        let scale = self.scales.get(panel, unit, half, lane).value();
-        match self.form {
-            Form::Signed => q * scale,
-            Form::Fives16 => (q - 16.0) * scale,
-            Form::SixesHalves => (q - 32.0) * scale,
-            Form::Nibbles8 => (q - 8.0) * scale,
-            _ => q * scale + self.mins.get(panel, unit, 0, lane).value(),
+    /// Element `i` of a lane of a block, which is at the front of `bytes`.
+    fn quantised(
+        &self,
+        (panel, block, lane): (usize, usize, usize),
+        i: usize,
+        bytes: &[u8],
+    ) -> f32 {
+        let q = f32::from(self.layout.get(bytes, lane, i));
+        let sub = if self.layout.sub_scales() == 2 {
+            i / 16
+        } else {
+            0
+        };
+        let scaled = q * self.scales.get(panel, block, sub, lane).value();
+        if self.layout.has_mins() {
+            scaled + self.mins.get(panel, block, 0, lane).value()
+        } else {
+            scaled
         }
     }
-}
 
-impl Packed {
+    /// Whether the weights are plain floating-point numbers.
     pub fn is_dense(&self) -> bool {
-        self.form.is_dense()
+        self.layout.is_dense()
     }
 
-    /// A matrix of the rows `ids`, in that order; ids are below `rows`.
+    /// A matrix of the rows `ids`, in that order. Panics if one is not below `rows`.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] where the machine lacks the memory.
+    /// [`Error::OutOfMemory`] if the memory cannot be allocated.
     pub fn gather(&self, ids: &[u32]) -> Result<Self> {
         let mut to = Self::empty(
             self.dtype,
-            self.form,
+            self.layout,
             ids.len(),
             self.cols,
             &mut Arena::default(),
         )?;
-        let (units, unit) = (self.units(), self.form.unit());
-        let size = if matches!(self.form, Form::F16 | Form::Bf16) {
+        let (blocks, block_bytes) = (self.blocks(), self.layout.block_bytes());
+        let size = if matches!(self.layout, Layout::F16 | Layout::Bf16) {
             2
         } else {
             4
         };
-        let (group, groups) = (size * LANES, unit / (size * LANES));
+        let (group, groups) = (size * LANES, block_bytes / (size * LANES));
         for (row, &id) in ids.iter().enumerate() {
             let (from_panel, from_lane) = (id as usize / LANES, id as usize % LANES);
             let (to_panel, to_lane) = (row / LANES, row % LANES);
-            for i in 0..units * groups {
-                let from = from_panel * units * unit + i * group + from_lane * size;
-                let at = to_panel * units * unit + i * group + to_lane * size;
+            for i in 0..blocks * groups {
+                let from = from_panel * blocks * block_bytes + i * group + from_lane * size;
+                let at = to_panel * blocks * block_bytes + i * group + to_lane * size;
                 to.data[at..at + size].copy_from_slice(&self.data[from..from + size]);
             }
-            let blocks = if self.is_dense() { 0 } else { units };
-            for unit in 0..blocks {
-                for half in 0..self.form.parts().max(1) {
+            let scaled = if self.is_dense() { 0 } else { blocks };
+            for block in 0..scaled {
+                for sub in 0..self.layout.sub_scales().max(1) {
                     to.scales.set(
                         to_panel,
-                        unit,
-                        half,
+                        block,
+                        sub,
                         to_lane,
-                        self.scales.get(from_panel, unit, half, from_lane),
+                        self.scales.get(from_panel, block, sub, from_lane),
                     );
                 }
-                if self.form.has_mins() {
+                if self.layout.has_mins() {
                     to.mins.set(
                         to_panel,
-                        unit,
+                        block,
                         0,
                         to_lane,
-                        self.mins.get(from_panel, unit, 0, from_lane),
+                        self.mins.get(from_panel, block, 0, from_lane),
                     );
                 }
             }

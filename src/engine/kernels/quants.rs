@@ -1,15 +1,15 @@
-//! The block formats of ggml, taken apart.
+//! Unpacks the block formats of ggml.
 
 use super::{BLOCK, scales::Scale};
 use candle_core::quantized::GgmlDType;
 use half::f16;
 
-/// 32 weights of one row: `scale * (q − offset)` or `scale * q + min`, as the form says.
+/// 32 weights of one row: `scale * (q − zero)`, or `scale * q + min` in layouts with minima.
 pub struct Block {
     pub q: [i8; BLOCK],
     pub scale: Scale,
-    /// Parts of the scale for columns 0..16 and 16..32; both that of `scale` but for Q6_K.
-    pub parts: [i8; 2],
+    /// Factors of the scale for columns 0..16 and 16..32; both that of `scale` except in Q6_K.
+    pub sub_scales: [i8; 2],
     pub min: Scale,
 }
 
@@ -18,7 +18,7 @@ impl Block {
         Self {
             q,
             scale: Scale::whole(scale),
-            parts: [1; 2],
+            sub_scales: [1; 2],
             min: Scale::whole(min),
         }
     }
@@ -28,7 +28,8 @@ fn half_at(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
 }
 
-/// Calls `each` with the index and content of every 32 columns of a row; `bytes` are whole blocks of `dtype`.
+/// Calls `each` with the index and content of every 32 columns of a row; `bytes` are whole blocks of `dtype`, one of the
+/// quantised types that [`Layout::of`](super::layout::Layout::of) supports.
 pub fn unpack(dtype: GgmlDType, bytes: &[u8], mut each: impl FnMut(usize, Block)) {
     for (i, block) in bytes.chunks_exact(dtype.type_size()).enumerate() {
         match dtype {
@@ -62,13 +63,13 @@ fn q8_0(block: &[u8]) -> Block {
     )
 }
 
-/// Low nibbles are columns 0..16, high ones columns 16..32.
+/// Low nibbles are columns 0..16, high nibbles are columns 16..32.
 fn nibbles(qs: &[u8], scale: f32, min: f32) -> Block {
     let q = std::array::from_fn(|i| if i < 16 { qs[i] & 15 } else { qs[i - 16] >> 4 } as i8);
     Block::new(q, scale, min)
 }
 
-/// As [`nibbles`], after 32 bits that hold the fifth bit of every column.
+/// As [`nibbles`], preceded by 32 bits that hold the fifth bit of every column.
 fn q5(bits: &[u8], scale: f32, min: f32) -> Block {
     let mut block = nibbles(&bits[4..], scale, min);
     for (i, q) in block.q.iter_mut().enumerate() {
@@ -95,20 +96,20 @@ fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
         };
         (nibble | fifth.map_or(0, |bits| (bits[i] >> sub & 1) << 4)) as i8
     });
-    let scaled = |base, part: u8| Scale {
+    let scaled = |base, sub: u8| Scale {
         base,
-        part: part as i8,
+        sub: sub as i8,
     };
     let scale = scaled(half_at(block, 0), scale);
     Block {
         q,
         scale,
-        parts: [scale.part; 2],
+        sub_scales: [scale.sub; 2],
         min: scaled(-half_at(block, 2), min),
     }
 }
 
-/// 32 columns of Q6_K: 4 low bits, 2 high bits, a signed byte of scale each 16 columns.
+/// 32 columns of Q6_K: 4 low bits, 2 high bits, and a signed byte of scale for every 16 columns.
 fn q6k(block: &[u8], sub: usize) -> Block {
     let (half, quarter) = (sub / 4, sub % 4);
     let (low, high) = (
@@ -123,9 +124,9 @@ fn q6k(block: &[u8], sub: usize) -> Block {
         };
         (nibble | (high[i] >> (2 * quarter) & 3) << 4) as i8
     });
-    let parts = [0, 1].map(|i| block[192 + sub * 2 + i] as i8);
+    let sub_scales = [0, 1].map(|i| block[192 + sub * 2 + i] as i8);
     Block {
-        parts,
+        sub_scales,
         ..Block::new(q, half_at(block, 208), 0.0)
     }
 }

@@ -1,14 +1,15 @@
-//! Rotary embedding of a tile, and the step to f16 that the cache stores.
+//! Rotary embedding of a tile, and its conversion to the f16 that the cache stores.
 
-use super::{LANES, Level, level::Kernel, simd::Simd};
+use super::LANES;
+use super::simd::{Isa, Kernel, Simd};
 
-/// Rotates adjacent pairs of every row. Row `i` takes its cosines and sines, pair by pair, from
+/// Rotates adjacent pairs of every row. The cosines and sines of row `i`, pair by pair, are
 /// `rotations[i * stride..][..16]`.
-pub fn rotate(level: Level, rows: &mut [[f32; LANES]], rotations: &[f32], stride: usize) {
+pub fn rotate(isa: Isa, rows: &mut [[f32; LANES]], rotations: &[f32], stride: usize) {
     assert!(rows.is_empty() || rotations.len() >= (rows.len() - 1) * stride + LANES);
-    // SAFETY: the kernel is safe code.
+    // SAFETY: the kernel has no conditions: it is safe code.
     unsafe {
-        level.run(Rotate {
+        isa.run(Rotate {
             rows,
             rotations,
             stride,
@@ -40,10 +41,10 @@ impl Kernel for Rotate<'_> {
 }
 
 /// Rows rounded to f16.
-pub fn to_f16(level: Level, rows: &[[f32; LANES]], out: &mut [[u16; LANES]]) {
+pub fn to_f16(isa: Isa, rows: &[[f32; LANES]], out: &mut [[u16; LANES]]) {
     assert!(rows.len() <= out.len());
-    // SAFETY: the kernel reads and writes within its rows.
-    unsafe { level.run(ToF16 { rows, out }) }
+    // SAFETY: the kernel has no conditions: it stays within its rows.
+    unsafe { isa.run(ToF16 { rows, out }) }
 }
 
 struct ToF16<'a> {
@@ -57,7 +58,7 @@ impl Kernel for ToF16<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for (row, out) in self.rows.iter().zip(self.out) {
-            // SAFETY: 16 elements each.
+            // SAFETY: the caller guarantees the instruction set; both rows have 16 elements.
             unsafe { S::store_f16(out.as_mut_ptr(), S::load(row.as_ptr())) };
         }
     }

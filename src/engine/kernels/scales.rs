@@ -1,58 +1,67 @@
 //! Scales and minima of blocks of weights.
 
 use super::arena::{Arena, Buffer};
-use super::{LANES, simd::Simd};
+use super::{LANES, layout::Quantised, simd::Simd};
 use crate::engine::Result;
 use half::f16;
 
 /// Blocks of a super-block, which share the f16 that their scales are multiples of.
 const SUPER: usize = 8;
-/// Bytes of an f16 for each lane.
-const LINE: usize = 2 * LANES;
+/// Bytes of one f16 per lane.
+const F16_LANES: usize = 2 * LANES;
 
-/// `base * part`; formats without super-blocks have parts of 1.
+/// `base * sub`; `sub` is 1 in layouts without super-blocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    /// As precise as an f16.
+    /// Representable as an f16.
     pub base: f32,
-    pub part: i8,
+    pub sub: i8,
 }
 
 impl Scale {
+    /// A scale that belongs to no super-block.
     pub fn whole(base: f32) -> Self {
-        Self { base, part: 1 }
+        Self { base, sub: 1 }
     }
 
     pub fn value(self) -> f32 {
-        self.base * f32::from(self.part)
+        self.base * f32::from(self.sub)
     }
 }
 
-/// Scales or minima of a packed matrix, `[panel][block][lane]` f16; with super-blocks
-/// `[panel][super-block]` of `[lane]` f16 and `[block][half][lane]` bytes, for as many halves as a block has parts.
+/// Scales or minima of a packed matrix: `[panel][block][lane]` f16, or with super-blocks `[panel][super-block]` of
+/// `[lane]` f16 followed by `[block][sub-block][lane]` bytes.
 pub struct Scales {
-    units: usize,
+    blocks: usize,
     /// Scales of a block; 0 without super-blocks.
-    parts: usize,
+    sub_scales: usize,
     data: Buffer,
 }
 
 /// Bytes of a super-block.
-const fn super_bytes(parts: usize) -> usize {
-    LINE + SUPER * parts * LANES
+const fn super_bytes(sub_scales: usize) -> usize {
+    F16_LANES + SUPER * sub_scales * LANES
 }
 
 impl Scales {
-    /// Zeros for `panels` of `units` blocks, which are whole super-blocks if `parts` is not 0.
-    pub fn zeros(panels: usize, units: usize, parts: usize, arena: &mut Arena) -> Result<Self> {
-        let panel = if parts == 0 {
-            units * LINE
+    /// Zeros for `panels` of `blocks` blocks, which are whole super-blocks unless `sub_scales` is 0.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) if the memory cannot be allocated.
+    pub fn zeros(
+        panels: usize,
+        blocks: usize,
+        sub_scales: usize,
+        arena: &mut Arena,
+    ) -> Result<Self> {
+        let panel = if sub_scales == 0 {
+            blocks * F16_LANES
         } else {
-            units / SUPER * super_bytes(parts)
+            blocks / SUPER * super_bytes(sub_scales)
         };
         Ok(Self {
-            units,
-            parts,
+            blocks,
+            sub_scales,
             data: arena.zeros(panels * panel)?,
         })
     }
@@ -62,10 +71,10 @@ impl Scales {
     }
 
     fn panel_bytes(&self) -> usize {
-        if self.parts == 0 {
-            self.units * LINE
+        if self.sub_scales == 0 {
+            self.blocks * F16_LANES
         } else {
-            self.units / SUPER * super_bytes(self.parts)
+            self.blocks / SUPER * super_bytes(self.sub_scales)
         }
     }
 
@@ -74,75 +83,73 @@ impl Scales {
         self.data[panel * self.panel_bytes()..].as_ptr()
     }
 
-    /// Where the f16 and the byte, if there is one, of a block's half are.
-    fn places(
+    /// Offsets of the f16 of a scale and, with super-blocks, of its byte.
+    fn offsets(
         &self,
         panel: usize,
-        unit: usize,
-        half: usize,
+        block: usize,
+        sub: usize,
         lane: usize,
     ) -> (usize, Option<usize>) {
         let start = panel * self.panel_bytes();
-        if self.parts == 0 {
-            return (start + unit * LINE + lane * 2, None);
+        if self.sub_scales == 0 {
+            return (start + block * F16_LANES + lane * 2, None);
         }
-        let block = start + unit / SUPER * super_bytes(self.parts);
+        let first = start + block / SUPER * super_bytes(self.sub_scales);
         (
-            block + lane * 2,
-            Some(block + LINE + (unit % SUPER * self.parts + half) * LANES + lane),
+            first + lane * 2,
+            Some(first + F16_LANES + (block % SUPER * self.sub_scales + sub) * LANES + lane),
         )
     }
 
-    pub fn set(&mut self, panel: usize, unit: usize, half: usize, lane: usize, scale: Scale) {
-        let (base, part) = self.places(panel, unit, half, lane);
+    /// Sets the scale of part `sub` of a block in one lane.
+    pub fn set(&mut self, panel: usize, block: usize, sub: usize, lane: usize, scale: Scale) {
+        let (base, byte) = self.offsets(panel, block, sub, lane);
         self.data[base..base + 2].copy_from_slice(&f16::from_f32(scale.base).to_ne_bytes());
-        if let Some(part) = part {
-            self.data[part] = scale.part as u8;
+        if let Some(byte) = byte {
+            self.data[byte] = scale.sub as u8;
         }
     }
 
-    pub fn get(&self, panel: usize, unit: usize, half: usize, lane: usize) -> Scale {
-        let (base, part) = self.places(panel, unit, half, lane);
+    /// The scale of part `sub` of a block in one lane.
+    pub fn get(&self, panel: usize, block: usize, sub: usize, lane: usize) -> Scale {
+        let (base, byte) = self.offsets(panel, block, sub, lane);
         let value = f16::from_ne_bytes([self.data[base], self.data[base + 1]]).to_f32();
         Scale {
             base: value,
-            part: part.map_or(1, |part| self.data[part] as i8),
+            sub: byte.map_or(1, |byte| self.data[byte] as i8),
         }
     }
 }
 
-/// 16 scales of half `half` of block `unit` of the panel that begins at `panel`.
+/// 16 scales of part `sub` of a block, in the panel of scales that begins at `panel`.
 ///
 /// # Safety
-/// The panel has that block, and `PARTS` are its parts.
+/// The CPU supports `S`, and the panel has that block and the layout `W`.
 #[inline(always)]
-pub unsafe fn load<S: Simd, const PARTS: usize>(
-    panel: *const u8,
-    unit: usize,
-    half: usize,
-) -> S::F {
-    // SAFETY: the caller's.
+pub unsafe fn load<S: Simd, W: Quantised>(panel: *const u8, block: usize, sub: usize) -> S::F {
+    // SAFETY: the caller guarantees that the block exists; the offsets are those of `Scales::offsets`.
     unsafe {
-        if PARTS == 0 {
-            return S::load_f16(panel.add(unit * LINE).cast());
+        if W::SUB_SCALES == 0 {
+            return S::load_f16(panel.add(block * F16_LANES).cast());
         }
-        let block = panel.add(unit / SUPER * super_bytes(PARTS));
-        let parts = block.add(LINE + (unit % SUPER * PARTS + half) * LANES);
-        S::mul(S::load_f16(block.cast()), S::load_i8(parts.cast()))
+        let base = panel.add(block / SUPER * super_bytes(W::SUB_SCALES));
+        let subs = base.add(F16_LANES + (block % SUPER * W::SUB_SCALES + sub) * LANES);
+        S::mul(S::load_f16(base.cast()), S::load_i8(subs.cast()))
     }
 }
 
-/// Asks for the scales of block `unit`, which need not be there.
+/// Prefetches the scales of a block, which need not exist.
 ///
 /// # Safety
-/// The machine has the level.
+/// The CPU supports `S`.
 #[inline(always)]
-pub unsafe fn prefetch<S: Simd, const PARTS: usize>(panel: *const u8, unit: usize) {
-    let size = if PARTS == 0 {
-        LINE
+pub unsafe fn prefetch<S: Simd, W: Quantised>(panel: *const u8, block: usize) {
+    let size = if W::SUB_SCALES == 0 {
+        F16_LANES
     } else {
-        super_bytes(PARTS) / SUPER
+        super_bytes(W::SUB_SCALES) / SUPER
     };
-    // SAFETY: the caller's.
-    unsafe { S::prefetch(panel.wrapping_add(unit * size)) }
+    // SAFETY: the caller guarantees the instruction set, and a prefetch never faults.
+    unsafe { S::prefetch(panel.wrapping_add(block * size)) }
 }

@@ -1,4 +1,4 @@
-//! Every kernel against f64, and every level of SIMD against the portable one.
+//! Every kernel against f64, and every instruction set against portable code.
 
 use super::*;
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -18,7 +18,7 @@ fn numbers(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// A packed matrix, and its numbers as candle reads them.
+/// A packed matrix, and its weights as candle dequantises them.
 fn matrix(dtype: GgmlDType, rows: usize, cols: usize, seed: u64) -> (Packed, Vec<f32>) {
     let tensor = Tensor::from_vec(numbers(rows * cols, seed), (rows, cols), &Device::Cpu).unwrap();
     let quantised = QTensor::quantize(&tensor, dtype).unwrap();
@@ -42,28 +42,28 @@ fn matrix(dtype: GgmlDType, rows: usize, cols: usize, seed: u64) -> (Packed, Vec
 }
 
 /// Activations, quantised.
-fn acts(level: Level, rows: usize, cols: usize, x: &[f32]) -> (Acts, ActsView) {
-    let mut acts = Acts::default();
+fn acts(isa: Isa, rows: usize, cols: usize, x: &[f32]) -> (Activations, ActivationsView) {
+    let mut acts = Activations::default();
     let view = acts.view(rows, cols);
     for row in 0..rows {
-        // SAFETY: no one else is here.
+        // SAFETY: this is the only thread.
         unsafe {
             view.row(row)
                 .copy_from_slice(&x[row * cols..(row + 1) * cols]);
-            view.quantise(level, row, 0, cols / BLOCK * BLOCK);
+            view.quantise(isa, row, 0, cols / BLOCK * BLOCK);
         }
     }
     (acts, view)
 }
 
 /// All products, `[row][output]`.
-fn multiply(level: Level, w: &Packed, rows: usize, x: &[f32]) -> Vec<Vec<f32>> {
-    let (_acts, view) = acts(level, rows, w.cols, x);
+fn multiply(isa: Isa, w: &Packed, rows: usize, x: &[f32]) -> Vec<Vec<f32>> {
+    let (_acts, view) = acts(isa, rows, w.cols, x);
     let mut out = vec![Vec::new(); rows];
     for panel in 0..w.panels() {
         let mut results: Tile = [[0.0; LANES]; TILE];
-        // SAFETY: the activations are there.
-        unsafe { tile(level, w, panel, &view, 0, rows, &mut results) };
+        // SAFETY: the activations were written above, by the only thread.
+        unsafe { tile(isa, w, panel, &view, 0, rows, &mut results) };
         let lanes = LANES.min(w.rows - panel * LANES);
         out.iter_mut()
             .zip(results)
@@ -86,32 +86,32 @@ proptest! {
         let cols = if dtype.block_size() == 1 { blocks * 37 } else { blocks * dtype.block_size() };
         let (w, plain) = matrix(dtype, rows, cols, seed);
         let x = numbers(m * cols, seed ^ 5);
-        let portable = multiply(Level::PORTABLE, &w, m, &x);
-        for level in Level::available() {
-            prop_assert_eq!(&multiply(level, &w, m, &x), &portable, "{} differs", level.name());
+        let portable = multiply(Isa::PORTABLE, &w, m, &x);
+        for isa in Isa::available() {
+            prop_assert_eq!(&multiply(isa, &w, m, &x), &portable, "{} differs", isa.name());
         }
         for (row, x) in portable.iter().zip(x.chunks_exact(cols)) {
-            prop_assert_eq!(row, &multiply(Level::PORTABLE, &w, 1, x)[0], "a row depends on its neighbours");
+            prop_assert_eq!(row, &multiply(Isa::PORTABLE, &w, 1, x)[0], "a row depends on its neighbours");
             for (out, w) in row.iter().zip(plain.chunks_exact(cols)) {
                 let exact: f64 = w.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
                 let size: f64 = w.iter().map(|w| f64::from(w.abs())).sum();
-                // Activations within half a step when quantised, of which an octet, 8 together at most, has 251.
-                let most = if dtype.block_size() == 1 { 1e-6 } else { 4.0 / 251.0 + 1e-5 };
-                prop_assert!((f64::from(*out) - exact).abs() <= most * size + 1e-6, "{} for {}", out, exact);
+                // Quantised activations are within half a step, and an octet, up to 8 in sum, has 251 steps.
+                let max_error = if dtype.block_size() == 1 { 1e-6 } else { 4.0 / 251.0 + 1e-5 };
+                prop_assert!((f64::from(*out) - exact).abs() <= max_error * size + 1e-6, "{} for {}", out, exact);
             }
         }
     }
 
-    /// What 16-bit sums of products rest on, on every level alike.
+    /// What 16-bit sums of products rely on, for every instruction set.
     #[test]
     fn neighbours_are_rounded_to_128_steps_at_most_and_octets_to_255(x in prop::collection::vec(-1e3f32..1e3, 64), power in -30..30i32) {
         let x: Vec<f32> = x.iter().enumerate().map(|(i, x)| if i < 32 { *x } else { x * (power as f32).exp2() }).collect();
-        let run = |level| {
-            let (_acts, view) = acts(level, 1, 64, &x);
-            // SAFETY: no one else is here.
+        let run = |isa| {
+            let (_acts, view) = acts(isa, 1, 64, &x);
+            // SAFETY: this is the only thread.
             unsafe { (view.bytes.slice(0, 64).to_vec(), format!("{:?}", view.blocks.slice(0, 2))) }
         };
-        let portable = run(Level::PORTABLE);
+        let portable = run(Isa::PORTABLE);
         for pair in portable.0.chunks_exact(2) {
             prop_assert!(pair[0].unsigned_abs() as u32 + pair[1].unsigned_abs() as u32 <= 128, "{:?}", pair);
         }
@@ -121,8 +121,8 @@ proptest! {
                 prop_assert!(octet.map(|q| u32::from(q.unsigned_abs())).sum::<u32>() <= 255, "{:?}", half);
             }
         }
-        for level in Level::available() {
-            prop_assert!(run(level) == portable, "{} differs", level.name());
+        for isa in Isa::available() {
+            prop_assert!(run(isa) == portable, "{} differs", isa.name());
         }
     }
 
@@ -144,9 +144,9 @@ proptest! {
     fn norms_are_those_of_f64(n in 1..200usize, seed: u64) {
         let (x, weight) = (numbers(n, seed), numbers(n, seed ^ 1));
         let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
-        for level in Level::available() {
+        for isa in Isa::available() {
             let mut out = vec![0.0; n];
-            rms_norm(level, &x, &weight, 1e-5, &mut out);
+            rms_norm(isa, &x, &weight, 1e-5, &mut out);
             for i in 0..n {
                 let exact = f64::from(x[i]) / (mean + 1e-5).sqrt() * f64::from(weight[i]);
                 prop_assert!((f64::from(out[i]) - exact).abs() <= 1e-6 * exact.abs() + 1e-9);
@@ -161,17 +161,17 @@ proptest! {
         let (dim, all) = (2 * half, positions + rows - 1);
         let mut q = numbers(rows * heads * dim, seed);
         let [k, mut v] = [1, 2].map(|i| numbers(all * dim, seed ^ i).into_iter().map(half::f16::from_f32).collect::<Vec<_>>());
-        // What only the last query sees does nothing to the others.
+        // A value that only the last query attends to must not affect the others.
         v[(all - 1) * dim] = half::f16::INFINITY;
         let pages = all.div_ceil(PAGE);
         let chunks = dim.div_ceil(LANES);
-        // Something else lies before the keys, and between them and the values.
+        // Gaps before the keys, and between them and the values.
         let (keys, values) = (5, 5 + PAGE * dim + 3);
         let pages: Vec<Page> = (0..pages).map(|_| Page::zeros(values + PAGE * chunks * LANES).unwrap()).collect();
         for (at, (k, v)) in k.chunks_exact(dim).zip(v.chunks_exact(dim)).enumerate() {
             let (page, at) = (at / PAGE, at % PAGE);
             for d in 0..dim {
-                // SAFETY: no one else is here.
+                // SAFETY: this is the only thread.
                 unsafe {
                     *pages[page].at(keys + (at / LANES * dim + d) * LANES + at % LANES) = k[d].to_bits();
                     *pages[page].at(values + (d / LANES * PAGE + at) * LANES + d % LANES) = v[d].to_bits();
@@ -179,30 +179,30 @@ proptest! {
             }
         }
         let q = Shared::new(&mut q);
-        let run = |level, part: Range<usize>| {
+        let run = |isa, part: Range<usize>| {
             let (stride, mut out) = (heads * dim, vec![f32::NAN; rows * heads * dim]);
             let first = part.start * stride;
             let positions = positions + part.start;
             let queries = Queries { first, stride, rows: part.len(), heads, head_dim: dim, positions };
             let reached = (positions + part.len() - 1).div_ceil(PAGE);
-            let (mut scores, mut sums) = (vec![f32::NAN; SCORES], vec![f32::NAN; reached * queries.sums()]);
-            for (index, sums) in sums.chunks_exact_mut(queries.sums()).enumerate() {
+            let (mut scores, mut partials) = (vec![f32::NAN; SCORES], vec![f32::NAN; reached * queries.partials()]);
+            for (index, partials) in partials.chunks_exact_mut(queries.partials()).enumerate() {
                 let (pages, start, tail, scores) = (&pages, index * PAGE, Tail::NONE, &mut scores);
-                // SAFETY: the pages hold the positions, and no one else is here.
-                unsafe { attend(level, Attention { queries, q, pages, start, tail, keys, values, scores, sums }) };
+                // SAFETY: the pages hold all positions, and this is the only thread.
+                unsafe { attend_page(isa, Attention { queries, q, pages, start, tail, keys, values, scores, partials }) };
             }
-            // SAFETY: no one else is here.
-            unsafe { merge(level, Merge { queries, sums: &sums, out: Shared::new(&mut out) }) };
+            // SAFETY: this is the only thread.
+            unsafe { combine(isa, Combine { queries, partials: &partials, out: Shared::new(&mut out) }) };
             out[part.start * stride..part.end * stride].iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
-        let portable = run(Level::PORTABLE, 0..rows);
-        for level in Level::available() {
-            prop_assert_eq!(&run(level, 0..rows), &portable, "{} differs", level.name());
+        let portable = run(Isa::PORTABLE, 0..rows);
+        for isa in Isa::available() {
+            prop_assert_eq!(&run(isa, 0..rows), &portable, "{} differs", isa.name());
             for (row, alone) in portable.chunks_exact(heads * dim).enumerate() {
-                prop_assert_eq!(&run(level, row..row + 1), alone, "row {} of {} alone, {}", row, rows, level.name());
+                prop_assert_eq!(&run(isa, row..row + 1), alone, "row {} of {} alone, {}", row, rows, isa.name());
             }
         }
-        // SAFETY: no one else is here.
+        // SAFETY: this is the only thread.
         let q = unsafe { q.slice(0, rows * heads * dim) };
         for (i, (q, out)) in q.chunks_exact(dim).zip(portable.chunks_exact(dim)).enumerate() {
             let (row, positions) = (i / heads, positions + i / heads);
@@ -219,26 +219,26 @@ proptest! {
     }
 
     #[test]
-    fn small_kernels_agree_on_all_levels(x in prop::collection::vec(-90.0f32..90.0, 32), seed: u64) {
-        let run = |level| {
+    fn small_kernels_agree_on_all_instruction_sets(x in prop::collection::vec(-90.0f32..90.0, 32), seed: u64) {
+        let run = |isa| {
             let (mut gate, mut gated) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
             gate.as_flattened_mut().copy_from_slice(&x);
-            // Part of the lanes first, which must not touch the others.
+            // Some of the lanes first, which must leave the others alone.
             for lanes in [5, LANES] {
                 let out = Shared::new(gated.as_flattened_mut());
-                // SAFETY: no one else is here.
-                unsafe { swiglu(level, &gate, &[[0.5; LANES]; 2], lanes, out, (0, LANES)) };
+                // SAFETY: this is the only thread.
+                unsafe { swiglu(isa, &gate, &[[0.5; LANES]; 2], lanes, out, (0, LANES)) };
                 assert!(lanes == LANES || gated.iter().all(|row| row[lanes..] == [0.0; LANES][lanes..]));
             }
             let mut rotated = gated;
-            rotate(level, &mut rotated, &numbers(40, seed), 24);
+            rotate(isa, &mut rotated, &numbers(40, seed), 24);
             let mut halves = [[0; LANES]; 2];
-            to_f16(level, &rotated, &mut halves);
+            to_f16(isa, &rotated, &mut halves);
             (gated, rotated, halves)
         };
-        let portable = run(Level::PORTABLE);
-        for level in Level::available() {
-            prop_assert!(run(level) == portable, "{} differs", level.name());
+        let portable = run(Isa::PORTABLE);
+        for isa in Isa::available() {
+            prop_assert!(run(isa) == portable, "{} differs", isa.name());
         }
         for (&x, gated) in x.iter().zip(portable.0.as_flattened()) {
             let exact = f64::from(x) / (1.0 + (-f64::from(x)).exp()) / 2.0;
@@ -248,26 +248,22 @@ proptest! {
 }
 
 #[test]
-fn broken_numbers_stay_in_bounds() {
-    for level in Level::available() {
+fn non_finite_activations_stay_in_bounds() {
+    for isa in Isa::available() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-42] {
             let mut x = numbers(64, 3);
             x[40] = bad;
-            let (_acts, view) = acts(level, 1, 64, &x);
-            // SAFETY: no one else is here.
+            let (_acts, view) = acts(isa, 1, 64, &x);
+            // SAFETY: this is the only thread.
             let bytes = unsafe { view.bytes.slice(0, 64) };
-            assert!(
-                bytes.iter().all(|&q| q >= -127),
-                "{bad} on {}",
-                level.name()
-            );
+            assert!(bytes.iter().all(|&q| q >= -127), "{bad} on {}", isa.name());
         }
     }
 }
 
-/// All weights and all activations as great as they can be, of one sign or of both: no sum of products overflows.
+/// Weights and activations of the max magnitude, of one sign or of both: no sum of products overflows.
 #[test]
-fn the_greatest_products_fit() {
+fn the_largest_products_fit() {
     let signed = |every: usize| {
         move |i: usize| {
             if i.is_multiple_of(every) {
@@ -302,7 +298,7 @@ fn the_greatest_products_fit() {
             );
         }
     }
-    // Bytes of −128, which no quantiser writes, beside all others, and activations of one sign, of both, and rounded up.
+    // Bytes of −128, which no quantiser writes, mixed with others, and activations of one sign, of both, and rounded up.
     for seed in 0..64 {
         let extreme = numbers(LANES * 64, seed);
         let q = |i: usize| {
@@ -345,23 +341,23 @@ fn the_greatest_products_fit() {
     }
 }
 
-/// That every level computes what the portable one does, for 8 rows together and for one.
+/// Asserts that every instruction set computes what portable code does, for 8 rows together and for one.
 fn agree(w: &Packed, x: &[f32]) {
-    let portable = multiply(Level::PORTABLE, w, 8, x);
-    for level in Level::available() {
+    let portable = multiply(Isa::PORTABLE, w, 8, x);
+    for isa in Isa::available() {
         assert_eq!(
-            multiply(level, w, 8, x),
+            multiply(isa, w, 8, x),
             portable,
             "{:?} on {}",
             w.dtype,
-            level.name()
+            isa.name()
         );
         assert_eq!(
-            multiply(level, w, 1, &x[..w.cols])[0],
+            multiply(isa, w, 1, &x[..w.cols])[0],
             portable[0],
             "one row of {:?} on {}",
             w.dtype,
-            level.name()
+            isa.name()
         );
     }
 }

@@ -16,8 +16,8 @@ mod row;
 mod tests;
 
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Level, physical_cores};
-use crate::engine::weights::Checkpoint;
+use crate::engine::kernels::{Isa, physical_cores};
+use crate::engine::weights::{Checkpoint, type_name};
 use crate::engine::{Error, Result};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -76,14 +76,14 @@ pub trait Model: Send {
 
     /// Type of most of the weights: `q8_0`, `f16`, …
     fn dtype_name(&self) -> String {
-        let mut counts = BTreeMap::<String, usize>::new();
+        let mut counts = BTreeMap::<&str, usize>::new();
         for matrix in self.matrices() {
-            *counts.entry(dtype_name(matrix.dtype)).or_default() += matrix.weights;
+            *counts.entry(type_name(matrix.dtype)).or_default() += matrix.weights;
         }
         counts
             .into_iter()
             .max_by_key(|(_, n)| *n)
-            .map(|(name, _)| name)
+            .map(|(name, _)| name.to_lowercase())
             .unwrap_or_default()
     }
 }
@@ -163,7 +163,7 @@ pub fn load(
 ) -> Result<Box<dyn Model>> {
     if device.is_cpu() {
         let threads = threads.unwrap_or_else(physical_cores);
-        let model = CpuModel::load(checkpoint, threads, Level::detect(), progress)?;
+        let model = CpuModel::load(checkpoint, threads, Isa::detect(), progress)?;
         return Ok(Box::new(model));
     }
     Ok(Box::new(CandleModel::load(checkpoint, device, progress)?))
@@ -220,13 +220,4 @@ fn check_rows(
         next = slot + 1;
     }
     Ok(())
-}
-
-/// `Q4K` is `q4_k` to people.
-fn dtype_name(dtype: GgmlDType) -> String {
-    let name = format!("{dtype:?}").to_lowercase();
-    match name.strip_suffix('k') {
-        Some(front) => format!("{front}_k"),
-        None => name,
-    }
 }

@@ -1,7 +1,8 @@
 //! Small models with random weights, for tests and demonstrations.
 
 use crate::engine::config::LlamaConfig;
-use crate::engine::text::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary};
+use crate::engine::splitmix::SplitMix64;
+use crate::engine::text::{GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary};
 use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -28,17 +29,19 @@ impl TensorSource for MemoryTensors {
 /// gives the same model. The layers add little to the residual stream, so that early exits sometimes agree.
 pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<Checkpoint> {
     let mut tensors = MemoryTensors::default();
-    let mut random = Random(seed);
+    let mut random = SplitMix64(seed);
+    // Uniform in −1..1.
+    let mut uniform = || (random.next_u64() >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
     for (name, shape, spread) in shapes(config) {
         let n = shape.iter().product();
         let entry = if shape.len() == 1 {
             let data = (0..n)
-                .flat_map(|_| (1.0 + 0.2 * random.next()).to_le_bytes())
+                .flat_map(|_| (1.0 + 0.2 * uniform()).to_le_bytes())
                 .collect();
             (shape, GgmlDType::F32, data)
         } else {
             let spread = spread / (shape[1] as f32).sqrt();
-            let numbers = (0..n).map(|_| random.next() * spread).collect();
+            let numbers = (0..n).map(|_| uniform() * spread).collect();
             let (dtype, data) = encode(numbers, &shape, dtype)?;
             (shape, dtype, data)
         };
@@ -56,7 +59,7 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
 }
 
 /// A vocabulary of `size` tokens: unknown, begin, end, then bytes as far as there is room, then unused ones.
-fn byte_vocabulary(size: usize) -> TextParts {
+fn byte_vocabulary(size: usize) -> TokenizerSpec {
     let token = |id: usize| match id {
         0 => ("<unk>".to_owned(), TokenKind::Unknown),
         1 => ("<s>".to_owned(), TokenKind::Control),
@@ -69,7 +72,7 @@ fn byte_vocabulary(size: usize) -> TextParts {
         scores: vec![0.0; size],
         add_space_prefix: false,
     };
-    TextParts {
+    TokenizerSpec {
         vocabulary: Vocabulary::Gguf(GgufVocabulary {
             tokens,
             kinds,
@@ -150,17 +153,4 @@ fn encode(numbers: Vec<f32>, shape: &[usize], dtype: GgmlDType) -> Result<(GgmlD
             )
         }
     })
-}
-
-/// SplitMix64, as numbers in −1..1.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
 }

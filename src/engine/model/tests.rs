@@ -4,7 +4,7 @@ mod reference;
 
 use super::{Ancestors, CandleModel, CpuModel, Model, Readout, Row, Sequence, random};
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::kernels::Level;
+use crate::engine::kernels::Isa;
 use crate::engine::weights::Checkpoint;
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -57,8 +57,8 @@ pub fn load(checkpoint: &Checkpoint) -> Box<dyn Model> {
     super::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap()
 }
 
-fn load_cpu(checkpoint: &Checkpoint, threads: usize, level: Level) -> CpuModel {
-    CpuModel::load(checkpoint, threads, level, &mut |_| ()).unwrap()
+fn load_cpu(checkpoint: &Checkpoint, threads: usize, isa: Isa) -> CpuModel {
+    CpuModel::load(checkpoint, threads, isa, &mut |_| ()).unwrap()
 }
 
 /// Every back end over the same weights.
@@ -164,21 +164,15 @@ fn threads_and_levels_give_the_same_bits() {
     for (dtype, config) in all_dtypes() {
         let checkpoint = random::checkpoint(&config, dtype, 7).unwrap();
         let ids = ids(21, &config);
-        let run = |threads, level| {
-            logits(
-                &load_cpu(&checkpoint, threads, level),
-                40,
-                &ids,
-                &[16, 1, 3],
-            )
-        };
-        let plain = run(1, Level::PORTABLE);
-        for level in Level::available() {
+        let run =
+            |threads, isa| logits(&load_cpu(&checkpoint, threads, isa), 40, &ids, &[16, 1, 3]);
+        let plain = run(1, Isa::PORTABLE);
+        for isa in Isa::available() {
             for threads in [1, 2, 5] {
                 assert!(
-                    plain == run(threads, level),
+                    plain == run(threads, isa),
                     "{dtype:?} with {threads} threads and {}",
-                    level.name()
+                    isa.name()
                 );
             }
         }
@@ -199,10 +193,10 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
     ] {
         let checkpoint = random::checkpoint(&config, GgmlDType::F32, 9).unwrap();
         let ids = ids(560, &config);
-        let run = |threads, level, chunks: &[usize]| {
-            logits(&load_cpu(&checkpoint, threads, level), 600, &ids, chunks)
+        let run = |threads, isa, chunks: &[usize]| {
+            logits(&load_cpu(&checkpoint, threads, isa), 600, &ids, chunks)
         };
-        let best = Level::detect();
+        let best = Isa::detect();
         let plain = run(1, best, &[560]);
         let kept = Reference(&checkpoint).logits(&ids);
         let error = plain
@@ -214,8 +208,8 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
             error < 2e-3 * kept.iter().fold(0.0, |a: f64, b| a.max(b.abs())),
             "{error}"
         );
-        for (threads, level, chunks) in [
-            (1, Level::PORTABLE, &[250, 9, 1][..]),
+        for (threads, isa, chunks) in [
+            (1, Isa::PORTABLE, &[250, 9, 1][..]),
             (2, best, &[1]),
             (2, best, &[255, 2]),
             (2, best, &[8]),
@@ -223,9 +217,9 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
             (5, best, &[17, 4]),
         ] {
             assert!(
-                plain == run(threads, level, chunks),
+                plain == run(threads, isa, chunks),
                 "{threads} threads, {}, {chunks:?}",
-                level.name()
+                isa.name()
             );
         }
     }
@@ -363,7 +357,7 @@ proptest! {
     ) {
         let config = config(seed % 2 == 0);
         let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
-        let model = load_cpu(&checkpoint, threads, Level::detect());
+        let model = load_cpu(&checkpoint, threads, Isa::detect());
         let text = ids(start, &config);
         let tokens: Vec<u32> = nodes.iter().map(|node| node.0).collect();
         // Node 0 is the root; every other follows an earlier one.

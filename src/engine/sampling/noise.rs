@@ -1,5 +1,7 @@
 //! Randomness as a pure function of (seed, absolute position, token id), so that draft and verify, and a run and its
-//! repetition with other settings, meet the same noise at the same place.
+//! repetition with other settings, see the same noise at the same place.
+
+use crate::engine::splitmix::mix;
 
 /// What a uniform number is drawn for; independent streams at one position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub enum Stream {
     Verify = 0x27d4_eb2f_1656_67c5,
 }
 
-/// Noise at one position: everything but the token id mixed already.
+/// Noise at one position, with everything but the token id already mixed in.
 #[derive(Debug, Clone, Copy)]
 pub struct PositionNoise(u64);
 
@@ -25,7 +27,7 @@ impl PositionNoise {
         Self(mix(mix(seed ^ stream as u64).wrapping_add(position as u64)))
     }
 
-    /// Uniform in (0, 1) for token `id`; never 0 nor 1.
+    /// Uniform in (0, 1) for token `id`; never 0 or 1.
     #[inline]
     pub fn uniform(self, id: u32) -> f64 {
         ((mix(self.0.wrapping_add(u64::from(id) << 1 | 1)) >> 12) as f64 + 0.5)
@@ -37,15 +39,6 @@ impl PositionNoise {
 #[inline]
 pub fn gumbel(uniform: f64) -> f64 {
     -(-uniform.ln()).ln()
-}
-
-/// Finaliser of SplitMix64 (Steele, Lea and Flood 2014) after its increment.
-#[inline]
-fn mix(state: u64) -> u64 {
-    let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

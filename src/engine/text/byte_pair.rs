@@ -1,7 +1,7 @@
 //! Byte-level BPE out of a GGUF vocabulary.
 
 use super::hf::{BpeParts, Encoder, Model, Words};
-use super::parts::GgufVocabulary;
+use super::spec::GgufVocabulary;
 use crate::engine::{Error, Result};
 
 /// Build the encoder. `split` is the file's name for the rule that splits text into words.

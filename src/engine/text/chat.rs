@@ -12,7 +12,7 @@ impl Tokenizer {
         let mark = unused_character(messages.iter().map(|message| message.content.as_str()))?;
         let harmless: Vec<Message> = messages
             .iter()
-            .map(|message| self.disarm(message, mark))
+            .map(|message| self.neutralise_specials(message, mark))
             .collect();
         let text = template.render(&harmless)?;
         let (text, marks) = without_marks(&text, mark);
@@ -25,7 +25,7 @@ impl Tokenizer {
 
     /// Break every control token's name in a message by a mark inside of it, also where only its beginning or its end
     /// is there and the template might supply the rest. Templates can trim and search such text as ever.
-    fn disarm(&self, message: &Message, mark: char) -> Message {
+    fn neutralise_specials(&self, message: &Message, mark: char) -> Message {
         let breaks = self.tables.breaks(&message.content);
         let mut content = String::with_capacity(message.content.len() + breaks.len());
         let mut done = 0;

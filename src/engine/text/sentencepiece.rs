@@ -4,8 +4,8 @@
 use super::added::{AddedTokens, Part, Phase};
 use super::bytes::byte_token;
 use super::hf::{spells_words_apart, words};
-use super::parts::{GgufVocabulary, TokenKind};
 use super::sink::Sink;
+use super::spec::{GgufVocabulary, TokenKind};
 use super::tokenizer::Stretch;
 use crate::engine::Result;
 use std::cmp::Ordering;
@@ -241,7 +241,7 @@ impl Eq for Pair {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::TokenMerging;
+    use super::super::spec::TokenMerging;
     use super::*;
     use proptest::prelude::*;
 

@@ -63,7 +63,7 @@ impl TextStream {
         if special && !self.keep_special {
             return;
         }
-        let mut bytes = tokenizer.tables.pieces.get(id);
+        let mut bytes = tokenizer.tables.token_bytes.get(id);
         if self.at_start && !special && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             self.at_start = false;
@@ -85,7 +85,7 @@ impl TextStream {
 
     /// Bytes that the text of this token has at most if it comes next: a byte that is no text takes three.
     pub fn most_bytes(&self, id: u32) -> usize {
-        3 * (self.held_len + self.tokenizer.tables.pieces.get(id).len())
+        3 * (self.held_len + self.tokenizer.tables.token_bytes.get(id).len())
     }
 
     fn hold(&mut self, bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! The chat template of a model: a Jinja program that writes a conversation as the model was trained to read it.
 
 use super::jinja::{Template, Variables};
-use super::parts::TextParts;
+use super::spec::TokenizerSpec;
 use crate::engine::prompt::{Message, Role};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
@@ -18,7 +18,7 @@ impl ChatTemplate {
     /// The template of a model; none if its files hold none. A template that cannot be read is no fault of the model,
     /// which can still complete text: [`Self::fault`] tells, and rendering fails.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Option<Self> {
-        let mut template = Self::from_parts(&checkpoint.text)?;
+        let mut template = Self::from_spec(&checkpoint.text)?;
         template.template = template
             .template
             .map_err(|fault| format!("{}: {fault}", checkpoint.path.display()));
@@ -26,7 +26,7 @@ impl ChatTemplate {
     }
 
     /// The template among these parts, if there is one.
-    pub fn from_parts(parts: &TextParts) -> Option<Self> {
+    pub fn from_spec(parts: &TokenizerSpec) -> Option<Self> {
         let source = parts.chat_template.as_ref()?;
         let text = |token: &Option<String>| token.clone().unwrap_or_default();
         Some(Self {

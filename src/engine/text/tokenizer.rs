@@ -1,10 +1,10 @@
 //! Text → token ids and back, whatever the model's files hold.
 
 use super::added::{AddedTokens, Part, Phase};
-use super::parts::{GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary};
-use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
 use super::sink::{Sink, too_slow};
+use super::spec::{GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary};
+use super::token_bytes::TokenBytes;
 use super::{TextStream, byte_pair, bytes, guard, hf};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
@@ -35,7 +35,7 @@ pub struct Tokenizer {
 pub struct Tables {
     pub(super) added: AddedTokens,
     pub(super) encoder: AnyEncoder,
-    pub(super) pieces: Pieces,
+    pub(super) token_bytes: TokenBytes,
     /// The control token that a `tokenizer.json` puts before every text.
     pub(super) first: Option<u32>,
     /// Whether a decoded text drops the space that encoding put before it.
@@ -60,13 +60,13 @@ pub(super) struct Stretch<'t> {
 impl Tokenizer {
     /// The tokenizer of a model.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
-        let mut tokenizer = Self::from_parts(&checkpoint.text, checkpoint.config.vocab_size)?;
+        let mut tokenizer = Self::from_spec(&checkpoint.text, checkpoint.config.vocab_size)?;
         tokenizer.context = checkpoint.config.context_length;
         Ok(tokenizer)
     }
 
     /// A tokenizer for a model with `limit` embeddings.
-    pub fn from_parts(parts: &TextParts, limit: usize) -> Result<Self> {
+    pub fn from_spec(parts: &TokenizerSpec, limit: usize) -> Result<Self> {
         let tables = match &parts.vocabulary {
             Vocabulary::Json(tables) => tables.clone(),
             Vocabulary::Gguf(vocabulary) => {
@@ -169,12 +169,12 @@ impl Tokenizer {
 
     /// Tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
-        self.tables.pieces.len()
+        self.tables.token_bytes.len()
     }
 
     /// Whether it is a control token.
     pub fn is_special(&self, id: u32) -> bool {
-        self.tables.pieces.is_special(id)
+        self.tables.token_bytes.is_special(id)
     }
 
     /// The id of the control token of that name.
@@ -185,7 +185,7 @@ impl Tokenizer {
     /// A rendering of one token for lists: its text, a control token's name, `\xE2` for bytes that are no character.
     pub fn piece(&self, id: u32) -> String {
         let mut out = String::new();
-        for chunk in self.tables.pieces.get(id).utf8_chunks() {
+        for chunk in self.tables.token_bytes.get(id).utf8_chunks() {
             out.push_str(chunk.valid());
             out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
         }
@@ -201,7 +201,7 @@ impl Tokenizer {
         if self.is_special(id) {
             Vec::new()
         } else {
-            self.tables.pieces.get(id).to_vec()
+            self.tables.token_bytes.get(id).to_vec()
         }
     }
 
@@ -312,7 +312,7 @@ impl Tables {
 impl fmt::Debug for Tables {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Tables")
-            .field("tokens", &self.pieces.len())
+            .field("tokens", &self.token_bytes.len())
             .field("first", &self.first)
             .finish_non_exhaustive()
     }
@@ -336,14 +336,14 @@ fn from_gguf(vocabulary: &GgufVocabulary) -> Result<Tables> {
         }
     };
     let tokens = || vocabulary.tokens.iter().zip(&vocabulary.kinds);
-    let pieces = Pieces::collect(tokens().map(|(token, kind)| {
+    let token_bytes = TokenBytes::collect(tokens().map(|(token, kind)| {
         let special = matches!(kind, TokenKind::Control | TokenKind::Unknown);
         (token_bytes(token, *kind, &vocabulary.merging), special)
     }));
     Ok(Tables {
         added: vocabulary.added_tokens()?,
         encoder,
-        pieces,
+        token_bytes,
         first: None,
         drops_leading_space,
     })

@@ -1,4 +1,4 @@
-//! What `--dtype` does: dense matrices of safetensors into another dense type, or into ggml's blocks.
+//! What `--dtype` does: converts dense matrices of safetensors to another dense type, or quantises them.
 
 use super::Dtype;
 use crate::engine::Result;
@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Elements that each core unpacks to F32 at once, to bound the memory of a conversion.
+/// How many elements each thread converts to F32 at a time, to bound the memory of a conversion.
 const CHUNK: usize = 1 << 20;
 
 /// The dense types of safetensors.
@@ -43,8 +43,8 @@ pub struct Matrix<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
-/// What a matrix becomes. Rows that do not divide into the blocks asked for become Q8_0, or stay dense if even that does
-/// not fit. Embedding and LM head suffer most from coarse types and get no less than Q8_0.
+/// The type that a matrix is converted to. Rows that do not divide into blocks of the requested type become Q8_0, or stay
+/// dense if that does not fit either. Embedding and LM head lose most by coarse types and get at least Q8_0.
 pub fn target(name: &str, dtype: Dtype, dense: Dense, cols: usize) -> GgmlDType {
     let wanted = match dtype {
         Dtype::Auto => return dense.into(),
@@ -64,8 +64,11 @@ pub fn target(name: &str, dtype: Dtype, dense: Dense, cols: usize) -> GgmlDType 
         .unwrap_or(dense.into())
 }
 
-/// Convert a matrix; what already is of the type stays where it is, unless its elements lie askew in memory. The rows are
-/// shared out among the processor's cores, and every row comes out the same however they are.
+/// Converts a matrix. If it has the type already, it is not copied unless its elements are unaligned. The rows are shared
+/// out among the cores; the result does not depend on how.
+///
+/// # Errors
+/// If quantising fails.
 pub fn convert<'a>(matrix: Matrix<'a>, to: GgmlDType) -> Result<(GgmlDType, Cow<'a, [u8]>)> {
     if to == matrix.dense.into() {
         let aligned = matrix
@@ -103,7 +106,7 @@ pub fn convert<'a>(matrix: Matrix<'a>, to: GgmlDType) -> Result<(GgmlDType, Cow<
     Ok((to, Cow::Owned(out)))
 }
 
-/// Convert rows from `first` on until `out`, of `width` bytes a row, is full.
+/// Converts rows from `first` until `out`, with `width` bytes per row, is full.
 fn convert_part(
     matrix: &Matrix,
     first: usize,
@@ -162,7 +165,7 @@ fn to_f32(data: &[u8], dense: Dense) -> Vec<f32> {
     }
 }
 
-/// Elements as F32, little-endian: what vectors (norms) always become.
+/// Elements as F32, little-endian, which vectors (norms) are always converted to.
 pub fn to_f32_bytes(data: &[u8], dense: Dense) -> Vec<u8> {
     to_f32(data, dense)
         .iter()
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantising_in_parts_is_quantising_the_whole() {
+    fn quantising_in_parts_equals_quantising_the_whole() {
         let (rows, cols) = (37, 512);
         let values: Vec<f32> = (0..rows * cols)
             .map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5)

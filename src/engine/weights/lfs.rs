@@ -1,10 +1,10 @@
-//! Git LFS: what a repository holds in place of a large file that was not fetched.
+//! Git LFS pointers, which a repository holds in place of large files that were not fetched.
 
-/// What to say of a file with these bytes if it is only a pointer to the real one.
+/// An explanation if these bytes are only a pointer to the real file.
 pub fn pointer_fault(bytes: &[u8]) -> Option<String> {
     const START: &[u8] = b"version https://git-lfs.github.com/spec/";
-    const LONGEST: usize = 1024;
-    if !bytes.starts_with(START) || bytes.len() > LONGEST {
+    const MAX_LEN: usize = 1024;
+    if !bytes.starts_with(START) || bytes.len() > MAX_LEN {
         return None;
     }
     let text = String::from_utf8_lossy(bytes);

@@ -1,86 +1,102 @@
 //! Model files → tensors. Whatever the file format, names and row order are those of GGUF: `blk.{i}.attn_q.weight` and
-//! so on, with the rows of q and k in the order that rotary embedding over adjacent pairs wants.
+//! so on, with the rows of q and k in the order that rotary embedding over adjacent pairs needs.
 
+mod catalog;
 mod convert;
 mod dtype;
 pub mod gguf;
+mod hf_folder;
 pub mod hub;
-mod huggingface;
-mod known;
 mod lfs;
-mod locate;
-mod mapped;
+mod mmap;
+mod resolve;
+mod safetensors;
 mod shapes;
 
-pub use dtype::Dtype;
+pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
+pub use dtype::{Dtype, type_name};
 pub use hub::{CachedModel, cached_models};
-pub use known::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
-pub use locate::{BUNDLED_FILE, locate};
+pub use resolve::{BUNDLED_FILE, locate};
 
-use crate::engine::text::TextParts;
+use crate::engine::text::TokenizerSpec;
 use crate::engine::{Error, Result, config::LlamaConfig};
 use candle_core::quantized::GgmlDType;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// One tensor as its file holds it, or as `--dtype` made it.
+/// One tensor as its file holds it, or converted as `--dtype` says.
 pub struct RawTensor<'a> {
     /// Row-major, `[rows, cols]` for matrices and `[n]` for vectors.
     pub shape: Vec<usize>,
+    /// Type of its elements.
     pub dtype: GgmlDType,
-    /// Little-endian elements or ggml blocks, exactly as long as shape and type demand.
+    /// Little-endian elements or ggml blocks, exactly as long as shape and type require.
     pub data: Cow<'a, [u8]>,
 }
 
-/// Where tensors come from.
+/// A source of tensors.
 pub trait TensorSource: Send + Sync {
-    /// The tensor of that name; none if the file does not hold it. Fails on a damaged file.
+    /// The tensor of that name; `None` if the file does not hold it.
+    ///
+    /// # Errors
+    /// If the file is damaged, or the tensor cannot be converted.
     fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>>;
 
-    /// What the file itself calls the tensor of that name.
+    /// The name that the file itself uses for that tensor.
     fn name_in_file(&self, name: &str) -> String {
         name.to_owned()
     }
 
-    /// Its shape alone, where that is cheaper to have.
+    /// The shape of the tensor of that name, which may be cheaper to get than the tensor.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
     fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {
         Ok(self.tensor(name)?.map(|tensor| tensor.shape))
     }
 }
 
-/// A model opened from files, its weights not yet read.
+/// A model whose files are open but whose weights have not been read.
 pub struct Checkpoint {
-    /// Name for people: GGUF's `general.name`, or the folder's or repository's.
+    /// Display name: GGUF's `general.name`, or that of the folder or repository.
     pub name: String,
     /// The file or folder.
     pub path: PathBuf,
+    /// Shape of the model.
     pub config: LlamaConfig,
+    /// Its weights.
     pub tensors: Box<dyn TensorSource>,
-    /// What the model's author recommends, where the files say so.
+    /// What the author of the model recommends, if the files say so.
     pub defaults: ModelDefaults,
     /// Vocabulary and chat template.
-    pub text: TextParts,
-    /// Ids that end a turn or a text: every one that the files name as such.
+    pub text: TokenizerSpec,
+    /// All ids that the files name as the end of a turn or a text.
     pub end_tokens: Vec<u32>,
 }
 
-/// Settings a model brings along: `skiplens.*` metadata of a GGUF.
+/// Settings that come with a model: `skiplens.*` metadata of a GGUF file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDefaults {
+    /// Recommended exit layer E.
     pub exit_layer: Option<usize>,
+    /// Recommended number of speculations K.
     pub num_speculations: Option<usize>,
+    /// Recommended size of the draft vocabulary.
     pub draft_vocab: Option<usize>,
 }
 
-/// A name as long as people read: it may come out of a file.
+/// A name cut to a readable length, because it may come from a file.
 fn short_name(name: &str) -> String {
     const MAX_CHARS: usize = 200;
     name.chars().take(MAX_CHARS).collect()
 }
 
-/// Open a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. `dtype` says what the
-/// matrices of safetensors become; a GGUF keeps its own types, so there it must be `auto`.
+/// Opens a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. The matrices of
+/// safetensors are converted to `dtype` when they are read; for GGUF, which keeps its own types, it must be `auto`.
+///
+/// # Errors
+/// If the path does not exist, or is not a complete and undamaged Llama that skiplens can run.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if !path.exists() {
         return Err(Error::Model(format!(
@@ -96,20 +112,20 @@ pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     {
         return open_gguf(&file, dtype);
     }
-    huggingface::open(path, dtype)
+    hf_folder::open(path, dtype)
 }
 
 fn open_gguf(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if dtype != Dtype::Auto {
         return Err(Error::Setting(format!(
-            "{}: a GGUF file keeps the types it was made with; --dtype is for safetensors, so leave it out",
+            "{}: the weights of a GGUF file cannot be converted; --dtype is for safetensors, so leave it out",
             path.display()
         )));
     }
     gguf::open(path)
 }
 
-/// The GGUF file of a folder; an error if there are several to choose from.
+/// The GGUF file of a folder, if there is one; an error if there are several.
 fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     let is_gguf = |path: &PathBuf| {
@@ -124,7 +140,7 @@ fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
     match files.as_slice() {
         [] | [_] => Ok(files.pop()),
         [first, ..] => Err(Error::Model(format!(
-            "{}: {} GGUF files are in this folder; name one, such as {}",
+            "{}: this folder holds {} GGUF files; name one, such as {}",
             folder.display(),
             files.len(),
             first.display()

@@ -1,10 +1,10 @@
-//! Whether a file holds the tensors that its configuration promises. Done before anything is allocated, so that a
-//! configuration of absurd sizes comes to nothing.
+//! Checks that a file holds the tensors that its configuration promises. This comes before any allocation, so that absurd
+//! sizes in a configuration do no harm.
 
 use super::TensorSource;
 use crate::engine::config::LlamaConfig;
 
-/// The tensors of a layer and their shapes; none where the sizes overflow.
+/// The tensors of a layer and their shapes; `None` if the sizes overflow.
 fn layer_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]> {
     let hidden = config.hidden_size;
     let width = config.intermediate_size;
@@ -23,7 +23,10 @@ fn layer_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]>
     ])
 }
 
-/// Compare every tensor of the model with the configuration. The first that is missing or misshapen is named.
+/// Compares every tensor of the model with the configuration.
+///
+/// # Errors
+/// Names the first tensor that is missing or has the wrong shape.
 pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), String> {
     let embedding = vec![config.vocab_size, config.hidden_size];
     expect(tensors, "token_embd.weight", &embedding)?;
@@ -52,15 +55,15 @@ fn shape_of(tensors: &dyn TensorSource, name: &str) -> Result<Option<Vec<usize>>
 }
 
 fn expect(tensors: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<(), String> {
-    let called = || tensors.name_in_file(name);
+    let file_name = || tensors.name_in_file(name);
     match shape_of(tensors, name)? {
         None => Err(format!(
             "tensor {} is missing; is the file complete?",
-            called()
+            file_name()
         )),
         Some(found) if found != shape => Err(format!(
             "tensor {} has the shape {found:?}, but the configuration says {shape:?}",
-            called()
+            file_name()
         )),
         Some(_) => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! What goes in and out of the worker: plain data, which a socket can carry.
 
-use crate::engine::decode::{Costs, LensRow, Round, Settings, Stats, StopReason, TokenScore};
+use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason, TokenScore};
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::prompt::Prompt;
 use crate::engine::{Error, ErrorKind};
@@ -128,7 +128,7 @@ pub enum RunEvent {
     Lens {
         rows: Vec<LensRow>,
         of: usize,
-        costs: Costs,
+        costs: CostModel,
     },
     /// All that was scored.
     Scores(Vec<TokenScore>),

@@ -4,7 +4,7 @@ use super::control::RunControl;
 use super::inbox::{CommandSender, Envelope, Inbox};
 use super::loading::{self, Loader, Outcome};
 use super::{Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId, Task, tasks};
-use crate::engine::decode::{Costs, Finished, Session, Settings};
+use crate::engine::decode::{CostModel, Finished, Session, Settings};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::{Error, Result};
 use std::any::Any;
@@ -59,7 +59,7 @@ struct Loaded {
     model: LoadedModel,
     conversations: HashMap<ConversationId, Conversation>,
     /// Measured once asked for.
-    costs: Option<Costs>,
+    costs: Option<CostModel>,
 }
 
 struct Conversation {

@@ -202,19 +202,8 @@ fn ending(run: &Run) -> String {
     if let Some(Outcome::Failed(message)) = run.end.as_ref().map(|end| &end.outcome) {
         return format!("failed: {}", text::one_line(message));
     }
-    run.stop().map_or_else(|| "interrupted".into(), stop)
-}
-
-/// A reason to stop.
-pub fn stop(reason: &StopReason) -> String {
-    match reason {
-        StopReason::Eos => "ended by the model".into(),
-        StopReason::StopToken(id) => format!("stopped at token {id}"),
-        StopReason::StopString(stop) => format!("stopped at “{}”", text::one_line(stop)),
-        StopReason::MaxSteps => "stopped at the limit of tokens".into(),
-        StopReason::ContextFull => "stopped at a full context".into(),
-        StopReason::Cancelled => "cancelled".into(),
-    }
+    run.stop()
+        .map_or_else(|| "interrupted".into(), StopReason::to_string)
 }
 
 /// A token's numbers in a line.

@@ -120,9 +120,9 @@ fn what_the_layers_say_is_kept_where_that_is_wanted() {
             id: 0,
             layers: vec![choice],
         }];
-        let costs = Costs {
+        let costs = CostModel {
             layers: 1,
-            ..Costs::default()
+            ..CostModel::default()
         };
         let event = |run| {
             Event::Run(

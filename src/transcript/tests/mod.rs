@@ -10,8 +10,8 @@ mod store;
 
 use super::*;
 use crate::engine::decode::{
-    Candidate, ClosingToken, Controller, Costs, DraftToken, LayerChoice, LensRow, Origin, Round,
-    RoundTokens, Settings, StopReason, Strategy as Decoding, TokenDetail,
+    Candidate, ClosingToken, Controller, CostModel, DraftToken, LayerChoice, LensRow, Origin,
+    Round, RoundTokens, Settings, StopReason, Strategy as Decoding, TokenDetail,
 };
 use crate::engine::prompt::Prompt;
 use crate::engine::sampling::{Coupling, Sampling};
@@ -243,12 +243,12 @@ fn any_lens() -> impl Strategy<Value = Box<Lens>> {
                 layers,
             })
             .collect();
-        let costs = Costs {
+        let costs = CostModel {
             layers: 2,
             layer,
             head: vec![head],
             draft_head: head,
-            choice: 0.0,
+            sampling: 0.0,
         };
         Box::new(Lens { rows, costs })
     })

@@ -3,7 +3,7 @@
 use super::support::{Harness, key, lens};
 use skiplens::app::input::action::{ChatAction, ControlsAction};
 use skiplens::app::{Control, Msg, Overlay, Pane, Target, WhatIf};
-use skiplens::engine::decode::{Controller, Costs, Settings, Strategy};
+use skiplens::engine::decode::{Controller, CostModel, Settings, Strategy};
 use skiplens::engine::sampling::{Coupling, Sampling};
 use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
 use std::sync::Arc;
@@ -227,7 +227,7 @@ fn late_and_foreign_rows_are_dropped() {
         RunEvent::Lens {
             rows: Vec::new(),
             of: 0,
-            costs: Costs::default(),
+            costs: CostModel::default(),
         },
     );
     h.send(Msg::Engine(odd));

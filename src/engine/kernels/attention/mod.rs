@@ -1,84 +1,90 @@
 //! Attention over the cache.
 //!
-//! Keys lie in panels of 16 positions, one lane a position, so that scores come out of the same loop as a matrix
-//! product; values lie in chunks of 16 dimensions, one lane a dimension. Queries of several heads and positions that
-//! share a key-value head are served by one reading of it.
+//! Keys are stored in panels of 16 positions, one lane per position, so that scores come out of the same loop as a matrix
+//! product; values are stored in chunks of 16 dimensions, one lane per dimension. Queries of several heads and positions
+//! that share a key-value head are served by one pass over it.
 //!
-//! Softmax and the sums of values are taken page by page, each with a greatest score of its own, and the pages then
-//! brought together in their order. So pages can be shared out among threads, which a row or two in a long context need,
-//! and the result is that of one thread to the last bit.
+//! As in flash-decoding, softmax and the weighted sums of values are computed page by page, each with its own max score,
+//! and these partial results are then combined in the order of the pages. So pages can be shared out among threads, which
+//! a row or two in a long context need, and the result is that of one thread to the last bit.
 
-mod attend;
-mod merge;
+mod combine;
+mod page;
 
 use super::LANES;
 use crate::engine::{Result, memory};
-pub use attend::{Attention, Tail, attend};
-pub use merge::{Merge, merge};
+pub use combine::{Combine, combine};
+pub use page::{Attention, Tail, attend_page};
 use std::cell::UnsafeCell;
 
 /// Positions of a page of the cache.
 pub const PAGE: usize = 256;
 
-/// Keys and values of [`PAGE`] positions, f16, which a crew writes and reads in turns.
+/// Keys and values of [`PAGE`] positions, f16, which the workers of a pool write in one phase and read in later ones.
 pub struct Page(Box<[UnsafeCell<u16>]>);
 
-// SAFETY: access goes through pointers, whose users see to it that no one writes what others use.
+// SAFETY: elements are accessed through the pointers of `at` only, whose users guarantee that no thread writes what another
+// one accesses.
 unsafe impl Sync for Page {}
 
 impl Page {
-    /// `len` zeros.
+    /// A page of `len` zeros.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) where the machine lacks the memory.
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) if the memory cannot be allocated.
     pub fn zeros(len: usize) -> Result<Self> {
         let zeros: Vec<u16> = memory::zeros(len, "a page of the KV cache")?;
         let zeros = Box::into_raw(zeros.into_boxed_slice());
-        // SAFETY: `UnsafeCell<u16>` has the layout of `u16`, and the box is taken back once.
+        // SAFETY: `UnsafeCell<u16>` has the layout of `u16`, and the pointer comes from `into_raw` and is used once.
         Ok(Self(unsafe {
             Box::from_raw(zeros as *mut [UnsafeCell<u16>])
         }))
     }
 
-    /// The elements from `offset` on.
+    /// A pointer to the elements from `offset`. Panics if that is beyond the end.
     pub fn at(&self, offset: usize) -> *mut u16 {
         self.0[offset..].as_ptr().cast_mut().cast()
     }
 }
 
-/// Most queries that are served by one reading of keys and values.
-const QUERIES: usize = 6;
+/// Max number of queries that are served by one pass over keys and values.
+const MAX_QUERIES: usize = 6;
 
-/// Elements of the buffer for their scores.
-pub const SCORES: usize = QUERIES * PAGE;
+/// Elements of the buffer for the scores of one such pass.
+pub const SCORES: usize = MAX_QUERIES * PAGE;
 
-/// Queries of consecutive positions, of all the heads that share one key-value head.
+/// Queries at consecutive positions, of all heads that share one key-value head.
 #[derive(Clone, Copy)]
 pub struct Queries {
-    /// Where the first row begins, `[heads, head_dim]`; the next ones follow every `stride` elements.
+    /// Where the first row, `[heads, head_dim]`, begins.
     pub first: usize,
+    /// Elements from row to row.
     pub stride: usize,
+    /// How many rows there are.
     pub rows: usize,
+    /// Query heads that share the key-value head.
     pub heads: usize,
+    /// Elements of a head.
     pub head_dim: usize,
     /// How many positions the first row attends to: all up to its own.
     pub positions: usize,
 }
 
 impl Queries {
-    /// Rows that are best taken together where there are `n` of them for each of `parts` parts of the work: enough to make
-    /// good use of what is read, few enough to leave every thread something to do.
-    pub fn rows(n: usize, heads: usize, parts: usize, threads: usize) -> usize {
+    /// The best number of rows to process together, given `n` rows for each of `parts` parts of the work: enough to make
+    /// good use of every read, few enough to leave every thread something to do.
+    pub fn best_rows(n: usize, heads: usize, parts: usize, threads: usize) -> usize {
         let enough = |rows: &usize| n.div_ceil(*rows) * parts >= 2 * threads;
-        (1..=QUERIES.div_ceil(heads))
+        (1..=MAX_QUERIES.div_ceil(heads))
             .rev()
             .find(enough)
             .unwrap_or(1)
     }
 
-    /// Elements that the sums over all pages take at most, with any number of rows that [`Queries::rows`] gives.
-    pub fn room(heads: usize, head_dim: usize, positions: usize) -> usize {
-        let rows = QUERIES.div_ceil(heads);
+    /// Max number of elements of the partial results of all pages, for any number of rows that [`Queries::best_rows`]
+    /// returns.
+    pub fn max_partials(heads: usize, head_dim: usize, positions: usize) -> usize {
+        let rows = MAX_QUERIES.div_ceil(heads);
         let queries = Self {
             first: 0,
             stride: 0,
@@ -87,21 +93,21 @@ impl Queries {
             head_dim,
             positions,
         };
-        positions.div_ceil(PAGE) * queries.sums()
+        positions.div_ceil(PAGE) * queries.partials()
     }
 
-    /// Elements that the sums over one page take.
-    pub fn sums(&self) -> usize {
-        self.rows * self.heads * self.size()
+    /// Elements of the partial results of one page.
+    pub fn partials(&self) -> usize {
+        self.rows * self.heads * self.partial_len()
     }
 
-    /// Elements that the sums of one query take: its greatest score, the sum of its weights, and behind [`LANES`] elements
-    /// the weighted sum of values, in whole chunks.
-    fn size(&self) -> usize {
+    /// Elements of the partial result of one query: its max score and the sum of its weights, padded to [`LANES`] elements,
+    /// then the weighted sum of values in whole chunks.
+    fn partial_len(&self) -> usize {
         LANES + self.head_dim.next_multiple_of(LANES)
     }
 
-    /// Where query `i`, counted through the heads of every row, begins, and how many positions it attends to.
+    /// Where query `i` begins, counting the heads of each row in turn, and how many positions it attends to.
     #[inline(always)]
     fn get(&self, i: usize) -> (usize, usize) {
         let (row, head) = (i / self.heads, i % self.heads);

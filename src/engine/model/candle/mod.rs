@@ -122,7 +122,10 @@ impl CandleModel {
         device: &Device,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        load::check(&checkpoint.config)?;
+        checkpoint
+            .config
+            .check()
+            .map_err(|fault| Error::Model(format!("{}: {fault}", checkpoint.name)))?;
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let table = [config.vocab_size, config.hidden_size];
         let mut infos = Vec::new();

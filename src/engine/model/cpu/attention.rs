@@ -1,25 +1,28 @@
-//! Attention in a pass of rows: what it is shared out by.
+//! How a pass shares out attention among the workers.
 
-use super::pass::{Block, Pass, quantise_for};
+use super::pass::{Block, ForwardPass, quantise_for};
 use crate::engine::kernels::{
-    Attention, BLOCK, Crew, Merge, PAGE, Packed, Queries, SCORES, Tail, attend, merge,
+    Attention, BLOCK, Combine, PAGE, Packed, Queries, SCORES, Tail, Worker, attend_page, combine,
 };
 
-impl Pass<'_> {
-    /// Attention of every row, in the form that `weights` want.
-    pub(super) unsafe fn attention(&self, crew: &Crew, layer: usize, weights: &Packed) {
+impl ForwardPass<'_> {
+    /// Attention of every row, quantised if `weights` require that.
+    ///
+    /// # Safety
+    /// As [`ForwardPass::layer`], and an earlier phase has written queries, keys and values.
+    pub(super) unsafe fn attention(&self, worker: &Worker, layer: usize, weights: &Packed) {
         let (kv_heads, pages) = (self.config.num_kv_heads, self.pages());
         let blocks = self.blocks.len();
         let items = kv_heads * blocks;
-        // Items of one key-value head follow each other, so that a thread reads it once.
+        // Items of one key-value head are adjacent, so that a thread reads the head once.
         let queries = |item: usize| self.queries(item / blocks, self.blocks[item % blocks]);
-        // SAFETY: items, or pages of items, are shared out, and the cache was written in the phase before.
+        // SAFETY: each item, or page of an item, is one worker's; an earlier phase wrote the cache.
         unsafe {
-            if pages > 1 && items < self.slots {
-                crew.share(pages * items, 1, |units| {
+            if pages > 1 && items < self.partial_slots {
+                worker.parallel_for(pages * items, 1, |units| {
                     units.for_each(|unit| {
-                        self.attend(
-                            crew,
+                        self.attend_one(
+                            worker,
                             layer,
                             queries(unit % items),
                             unit / items,
@@ -27,28 +30,28 @@ impl Pass<'_> {
                         )
                     });
                 });
-                crew.share(items, 1, |items| {
-                    items.for_each(|item| self.merge(weights, queries(item), item))
+                worker.parallel_for(items, 1, |items| {
+                    items.for_each(|item| self.combine_pages(weights, queries(item), item))
                 });
             } else {
-                crew.share(items, 1, |items| {
+                worker.parallel_for(items, 1, |items| {
                     for (head, queries) in items.map(queries) {
                         for page in 0..pages {
-                            self.attend(crew, layer, (head, queries), page, crew.member());
+                            self.attend_one(worker, layer, (head, queries), page, worker.index());
                         }
-                        self.merge(weights, (head, queries), crew.member());
+                        self.combine_pages(weights, (head, queries), worker.index());
                     }
                 });
             }
             if !weights.is_dense() && !(self.heads() * self.config.head_dim).is_multiple_of(BLOCK) {
-                crew.share(self.n(), 1, |rows| {
-                    rows.for_each(|row| quantise_for(&[weights], self.level, &self.attended, row));
+                worker.parallel_for(self.n(), 1, |rows| {
+                    rows.for_each(|row| quantise_for(&[weights], self.isa, &self.attended, row));
                 });
             }
         }
     }
 
-    /// Query heads for each key-value head.
+    /// Query heads per key-value head.
     fn heads(&self) -> usize {
         self.config.num_heads / self.config.num_kv_heads
     }
@@ -59,7 +62,7 @@ impl Pass<'_> {
         (last.unwrap_or(0) + 1).div_ceil(PAGE)
     }
 
-    /// Those of a key-value head, of the rows of a block.
+    /// A key-value head with its queries in the rows of a block.
     fn queries(&self, head: usize, block: Block) -> (usize, Queries) {
         let (heads, head_dim, stride) = (self.heads(), self.config.head_dim, self.attended.cols);
         let queries = Queries {
@@ -85,10 +88,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Attention over one page, if the queries reach it, to a slot of the sums.
-    unsafe fn attend(
+    /// Attention over one page, if the queries reach it, into a slot of the partial results.
+    ///
+    /// # Safety
+    /// As [`Self::attention`], and no other worker uses that page of the slot in this phase.
+    unsafe fn attend_one(
         &self,
-        crew: &Crew,
+        worker: &Worker,
         layer: usize,
         (head, queries): (usize, Queries),
         page: usize,
@@ -99,13 +105,16 @@ impl Pass<'_> {
             return;
         }
         let [keys, values] = self.cache.head(layer, head);
-        let size = queries.sums();
-        // SAFETY: the caller's.
+        let size = queries.partials();
+        // SAFETY: the scores are this worker's, the partial results are too as the caller guarantees, and queries and cache are
+        // not written in this phase.
         unsafe {
-            let scores = self.scores.slice(crew.member() * SCORES, SCORES);
-            let sums = self.sums.slice(slot * self.slot_size + page * size, size);
-            attend(
-                self.level,
+            let scores = self.scores.slice(worker.index() * SCORES, SCORES);
+            let partials = self
+                .partials
+                .slice(slot * self.partial_slot_len + page * size, size);
+            attend_page(
+                self.isa,
                 Attention {
                     queries,
                     q: self.q,
@@ -115,23 +124,34 @@ impl Pass<'_> {
                     keys,
                     values,
                     scores,
-                    sums,
+                    partials,
                 },
             );
         }
     }
 
-    /// Results of queries from a slot of the sums.
-    unsafe fn merge(&self, weights: &Packed, (head, queries): (usize, Queries), slot: usize) {
+    /// Results of queries from a slot of the partial results.
+    ///
+    /// # Safety
+    /// As [`Self::attention`]; the slot was filled by this worker or in an earlier phase, and no other worker combines the
+    /// same queries.
+    unsafe fn combine_pages(
+        &self,
+        weights: &Packed,
+        (head, queries): (usize, Queries),
+        slot: usize,
+    ) {
         let width = queries.heads * queries.head_dim;
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the partial results and exclusive use of these rows' part for the head.
         unsafe {
-            let sums = self.sums.slice(slot * self.slot_size, self.slot_size);
-            merge(
-                self.level,
-                Merge {
+            let partials = self
+                .partials
+                .slice(slot * self.partial_slot_len, self.partial_slot_len);
+            combine(
+                self.isa,
+                Combine {
                     queries,
-                    sums,
+                    partials,
                     out: self.attended.dense,
                 },
             );
@@ -139,7 +159,7 @@ impl Pass<'_> {
                 let row = queries.first / queries.stride;
                 for row in row..row + queries.rows {
                     self.attended
-                        .quantise(self.level, row, head * width, (head + 1) * width);
+                        .quantise(self.isa, row, head * width, (head + 1) * width);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The Llama on the CPU's own kernels: every pass runs in one parallel region of the team.
+//! The Llama on the crate's own CPU kernels: each pass is one job of the thread pool.
 
 mod attention;
 mod cache;
@@ -8,7 +8,7 @@ mod sequence;
 use super::{DraftOrder, MatrixInfo, Model, Sequence, load, rope};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Acts, Arena, LANES, Level, Packed, Shared, Team, copy, read_bandwidth, rms_norm,
+    Activations, Arena, Isa, LANES, Packed, Shared, ThreadPool, copy, read_bandwidth, rms_norm,
 };
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
@@ -34,47 +34,51 @@ pub struct CpuModel(Arc<Weights>);
 /// What its sequences share.
 struct Weights {
     config: LlamaConfig,
-    level: Level,
-    team: Team,
+    isa: Isa,
+    pool: ThreadPool,
     frequencies: Vec<f64>,
     embedding: Packed,
     layers: Vec<Layer>,
     output_norm: Vec<f32>,
-    /// The LM head where it is not the embedding.
+    /// The LM head, unless it is tied to the embedding.
     output: Option<Packed>,
     draft_order: DraftOrder,
-    /// Rows of the LM head in that order, where it is not that of the ids.
+    /// Rows of the LM head in that order, unless it is that of the ids.
     draft: Option<Packed>,
     scratch: Mutex<Scratch>,
 }
 
-/// Buffers that outlive a step, so that a step allocates nothing.
+/// Buffers that outlive a pass, so that a pass allocates nothing.
 #[derive(Default)]
 struct Scratch {
-    /// Normed input of a block of a layer, or of the head.
-    input: Acts,
+    /// Normed input of a half of a layer, or of the head.
+    input: Activations,
     /// Output of attention.
-    attended: Acts,
+    attended: Activations,
     /// Hidden state of the feed-forward network.
-    inner: Acts,
+    inner: Activations,
     q: Vec<f32>,
-    /// Of attention, for each member of the team.
+    /// Scores of attention, for each worker.
     scores: Vec<f32>,
-    sums: Vec<f32>,
+    /// Partial results of attention.
+    partials: Vec<f32>,
 }
 
 impl CpuModel {
-    /// Packs all weights for kernels of that SIMD level; `progress` is called with the share that is done.
+    /// Packs all weights for kernels of that instruction set; `progress` is called with the fraction that is done.
     ///
     /// # Errors
-    /// Where the checkpoint is not of a Llama that can be run, or memory is lacking.
+    /// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
     pub fn load(
         checkpoint: &Checkpoint,
         threads: usize,
-        level: Level,
+        isa: Isa,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        load::check(&checkpoint.config)?;
+        checkpoint
+            .config
+            .check()
+            .map_err(|fault| Error::Model(format!("{}: {fault}", checkpoint.name)))?;
         let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let steps = config.num_layers as f32 + 1.0;
@@ -99,8 +103,8 @@ impl CpuModel {
         progress(1.0);
         Ok(Self(Arc::new(Weights {
             config: config.clone(),
-            level,
-            team: Team::new(threads),
+            isa,
+            pool: ThreadPool::new(threads),
             frequencies: rope::frequencies(config),
             embedding,
             layers,
@@ -153,7 +157,7 @@ impl Model for CpuModel {
     }
 
     fn device_name(&self) -> String {
-        format!("cpu×{}", self.0.team.threads())
+        format!("cpu×{}", self.0.pool.threads())
     }
 
     fn step_bytes(&self) -> u64 {
@@ -165,11 +169,11 @@ impl Model for CpuModel {
     }
 
     fn simd(&self) -> Option<&'static str> {
-        Some(self.0.level.name())
+        Some(self.0.isa.name())
     }
 
     fn read_bandwidth(&self) -> Option<f64> {
-        read_bandwidth(&self.0.team, self.0.level, 5)
+        read_bandwidth(&self.0.pool, self.0.isa, 5)
     }
 }
 
@@ -179,23 +183,24 @@ impl Weights {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: over the first `width`
-    /// tokens of the draft order, or with `all` of the vocabulary.
+    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: the first `width` tokens
+    /// of the draft order, or with `all` of the vocabulary.
     fn head(&self, states: &[f32], rows: &[usize], all: bool, width: usize, out: &mut [f32]) {
         let (cols, n) = (self.config.hidden_size, rows.len());
         let reduced = self.draft.as_ref().filter(|_| !all);
         let weights = reduced.unwrap_or_else(|| self.head_weights());
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
-        self.team.run(&|crew| {
-            // SAFETY: members of the team write rows, then columns, of their own.
+        self.pool.run(&|worker| {
+            // SAFETY: in each phase a row, then a panel and so its columns, is one worker's, and the buffers live until `run`
+            // returns.
             unsafe {
-                crew.share(n, 1, |range| {
+                worker.parallel_for(n, 1, |range| {
                     for row in range {
                         let x = &states[rows[row] * cols..][..cols];
                         let eps = self.config.rms_norm_eps as f32;
-                        rms_norm(self.level, x, &self.output_norm, eps, acts.row(row));
-                        quantise_for(&[weights], self.level, &acts, row);
+                        rms_norm(self.isa, x, &self.output_norm, eps, acts.row(row));
+                        quantise_for(&[weights], self.isa, &acts, row);
                     }
                 });
                 let panels = width.div_ceil(LANES);
@@ -208,7 +213,7 @@ impl Weights {
                         );
                     }
                 };
-                multiply(crew, self.level, &[weights], panels, &acts, n, done);
+                multiply(worker, self.isa, &[weights], panels, &acts, n, done);
             }
         });
     }

@@ -4,8 +4,8 @@ use super::Layer;
 use super::cache::Pages;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActsView, BLOCK, Crew, LANES, Level, PAGE, Packed, Queries, Shared, TILE, Tile, copy, rms_norm,
-    rotate, swiglu, tile, to_f16,
+    ActivationsView, BLOCK, Isa, LANES, PAGE, Packed, Queries, Shared, TILE, Tile, Worker, copy,
+    rms_norm, rotate, swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
@@ -15,14 +15,15 @@ const _: () = assert!(BLOCK == 2 * LANES);
 pub struct PassRow {
     /// Index of its state.
     pub state: usize,
-    /// Where its keys and values go.
+    /// Where its keys and values are written.
     pub slot: usize,
+    /// Its place in the text.
     pub position: usize,
-    /// Where [`Pass::tails`] lists the branch of a tree that leads to it, itself included; empty in a chain.
+    /// Where [`ForwardPass::tails`] lists the branch of a tree that leads to it, itself included; empty in a chain.
     pub tail: Range<usize>,
 }
 
-/// Rows that attention takes together: consecutive ones of a chain, or one of a tree.
+/// Rows that attention processes together: consecutive ones of a chain, or a single one of a tree.
 #[derive(Clone, Copy)]
 pub struct Block {
     pub row: usize,
@@ -30,8 +31,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Cuts the rows of a pass, which reach up to `positions`, into blocks.
-    pub fn cut(
+    /// Divides the rows of a pass, which reach up to `positions`, into blocks.
+    pub fn divide(
         rows: &[PassRow],
         config: &LlamaConfig,
         positions: usize,
@@ -39,7 +40,7 @@ impl Block {
         blocks: &mut Vec<Self>,
     ) {
         let parts = config.num_kv_heads * positions.div_ceil(PAGE);
-        let max = Queries::rows(
+        let max = Queries::best_rows(
             rows.len(),
             config.num_heads / config.num_kv_heads,
             parts,
@@ -62,36 +63,41 @@ impl Block {
     }
 }
 
-/// One pass of rows through layers: what the members of the crew share.
-pub struct Pass<'a> {
+/// One pass of rows through layers: what the workers share.
+pub struct ForwardPass<'a> {
     pub config: &'a LlamaConfig,
-    pub level: Level,
+    pub isa: Isa,
     pub rows: &'a [PassRow],
-    /// cos and sin of each row, `[row][head_dim / 2][2]`.
+    /// cos and sin for each row, `[row][head_dim / 2][2]`.
     pub rotations: &'a [f32],
+    /// The rows, divided for attention.
     pub blocks: &'a [Block],
     /// Slots of branches.
     pub tails: &'a [u32],
-    /// Positions before this one lie in the slots of their numbers.
+    /// Positions before this one are in the slot of the same number.
     pub kept: usize,
     /// The residual stream, `[state, hidden]`.
     pub hidden: Shared<f32>,
-    pub input: ActsView,
-    pub attended: ActsView,
-    pub inner: ActsView,
-    /// `[row, heads * head_dim]`
+    /// Normed input of a half of a layer, `[row, hidden]`.
+    pub input: ActivationsView,
+    /// Output of attention, `[row, heads * head_dim]`.
+    pub attended: ActivationsView,
+    /// Hidden state of the feed-forward network, `[row, intermediate]`.
+    pub inner: ActivationsView,
+    /// Queries, `[row, heads * head_dim]`.
     pub q: Shared<f32>,
-    /// [`SCORES`](crate::engine::kernels::SCORES) elements for each member.
+    /// [`SCORES`](crate::engine::kernels::SCORES) elements for each worker.
     pub scores: Shared<f32>,
-    /// What pages come to, `slots` times `slot_size` elements: for each member, or for each item of attention where those
-    /// are fewer than slots.
-    pub sums: Shared<f32>,
-    pub slots: usize,
-    pub slot_size: usize,
+    /// Partial results of attention, `[partial_slots][partial_slot_len]`: a slot for each worker, or for each item of
+    /// attention if there are fewer items than slots.
+    pub partials: Shared<f32>,
+    pub partial_slots: usize,
+    pub partial_slot_len: usize,
     pub cache: &'a Pages,
 }
 
-impl Pass<'_> {
+impl ForwardPass<'_> {
+    /// How many rows there are.
     pub fn n(&self) -> usize {
         self.rows.len()
     }
@@ -99,68 +105,74 @@ impl Pass<'_> {
     /// Elements `from..from + len` of a row of the residual stream.
     ///
     /// # Safety
-    /// The caller guarantees that no other member of the crew uses them meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "members of the crew share the pass")]
+    /// No other worker accesses them in the meantime.
+    #[expect(clippy::mut_from_ref, reason = "the workers share the pass")]
     unsafe fn state(&self, row: usize, from: usize, len: usize) -> &mut [f32] {
         let start = self.rows[row].state * self.input.cols + from;
-        // SAFETY: rows have states, and the caller guarantees exclusive use.
+        // SAFETY: the range is checked by `slice`, and the caller guarantees exclusive access.
         unsafe { self.hidden.slice(start, len) }
     }
 
-    /// One layer over all rows. Each phase ends with the whole crew done.
+    /// One layer over all rows, in phases that end when all workers are done.
     ///
     /// # Safety
-    /// The caller guarantees that all members of the crew run the same layers in the same order, and that the buffers
-    /// outlive the pass.
-    pub unsafe fn layer(&self, crew: &Crew, index: usize, layer: &Layer) {
-        // SAFETY: the members write rows and columns of their own, and read what earlier phases wrote.
+    /// All workers run the same layers in the same order, and the buffers outlive the pass.
+    pub unsafe fn layer(&self, worker: &Worker, index: usize, layer: &Layer) {
+        // SAFETY: the caller guarantees that all workers are in the same phase; in each, a worker writes rows or columns of its
+        // own and reads what earlier phases wrote.
         unsafe {
             let [q, k, v] = &layer.qkv;
-            self.norm(crew, &layer.attn_norm, &[q, k, v]);
-            self.project(crew, index, &[q, k, v]);
-            self.attention(crew, index, &layer.attn_output);
-            self.add(crew, &layer.attn_output, &self.attended);
-            self.norm(crew, &layer.ffn_norm, &[&layer.gate, &layer.up]);
-            self.gate_up(crew, layer);
-            self.add(crew, &layer.down, &self.inner);
+            self.norm(worker, &layer.attn_norm, &[q, k, v]);
+            self.project(worker, index, &[q, k, v]);
+            self.attention(worker, index, &layer.attn_output);
+            self.add(worker, &layer.attn_output, &self.attended);
+            self.norm(worker, &layer.ffn_norm, &[&layer.gate, &layer.up]);
+            self.gate_up(worker, layer);
+            self.add(worker, &layer.down, &self.inner);
         }
     }
 
-    /// Normed rows of the residual stream, in the form that `weights` want.
-    unsafe fn norm(&self, crew: &Crew, norm: &[f32], weights: &[&Packed]) {
-        let (level, cols) = (self.level, self.input.cols);
+    /// Normed rows of the residual stream, quantised if `weights` require that.
+    ///
+    /// # Safety
+    /// As [`Self::layer`].
+    unsafe fn norm(&self, worker: &Worker, norm: &[f32], weights: &[&Packed]) {
+        let (isa, cols) = (self.isa, self.input.cols);
         let eps = self.config.rms_norm_eps as f32;
-        crew.share(self.n(), 1, |rows| {
+        worker.parallel_for(self.n(), 1, |rows| {
             for row in rows {
-                // SAFETY: rows are shared out.
+                // SAFETY: each row is one worker's in this phase.
                 unsafe {
                     rms_norm(
-                        level,
+                        isa,
                         self.state(row, 0, cols),
                         norm,
                         eps,
                         self.input.row(row),
                     );
-                    quantise_for(weights, level, &self.input, row);
+                    quantise_for(weights, isa, &self.input, row);
                 }
             }
         });
     }
 
-    /// q, k and v; q and k rotated, k and v into the cache.
-    unsafe fn project(&self, crew: &Crew, layer: usize, weights: &[&Packed]) {
+    /// Computes q, k and v, rotates q and k, and writes k and v to the cache.
+    ///
+    /// # Safety
+    /// As [`Self::layer`], and an earlier phase has written the input.
+    unsafe fn project(&self, worker: &Worker, layer: usize, weights: &[&Packed]) {
         let panels = weights.iter().map(|w| w.panels()).sum();
         let done = |matrix: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let column = panel * LANES;
             let lanes = LANES.min(weights[matrix].rows - column);
-            // SAFETY: panels are shared out, and with them columns and elements of heads.
+            // SAFETY: each panel, and so each column and element of a head, is one worker's in this phase.
             unsafe { self.place(layer, matrix, first, column, tile, lanes) };
         };
-        // SAFETY: the input was written in the phase before.
+        // SAFETY: the caller guarantees that the input is complete.
         unsafe {
             multiply(
-                crew,
-                self.level,
+                worker,
+                self.isa,
                 weights,
                 panels,
                 &self.input,
@@ -170,8 +182,10 @@ impl Pass<'_> {
         };
     }
 
-    /// Puts columns `column..column + lanes` of q (`matrix` 0), k (1) or v (2) where they belong, a head's share at a
-    /// time.
+    /// Writes columns `column..column + lanes` of q (`matrix` 0), k (1) or v (2), one head at a time, rotating q and k.
+    ///
+    /// # Safety
+    /// No other worker accesses these elements of q and of the cache in this phase.
     unsafe fn place(
         &self,
         layer: usize,
@@ -181,7 +195,7 @@ impl Pass<'_> {
         tile: &mut [[f32; LANES]],
         lanes: usize,
     ) {
-        let (level, dim) = (self.level, self.config.head_dim);
+        let (isa, dim) = (self.isa, self.config.head_dim);
         let mut from = 0;
         while from < lanes {
             let (head, d) = ((column + from) / dim, (column + from) % dim);
@@ -189,18 +203,21 @@ impl Pass<'_> {
             if matrix < 2 {
                 let at = first * dim + d;
                 if width == LANES {
-                    rotate(level, tile, &self.rotations[at..], dim);
+                    rotate(isa, tile, &self.rotations[at..], dim);
                 } else {
                     rotate_part(tile, from..from + width, &self.rotations[at..], dim);
                 }
             }
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees exclusive access to the elements.
             unsafe { self.write(layer, matrix, first, (head, d), tile, from..from + width) };
             from += width;
         }
     }
 
     /// Writes lanes `part` of a tile as elements `d..` of a head.
+    ///
+    /// # Safety
+    /// As [`Self::place`].
     unsafe fn write(
         &self,
         layer: usize,
@@ -213,11 +230,11 @@ impl Pass<'_> {
         let (dim, width) = (self.config.head_dim, self.attended.cols);
         let mut halves = [[0; LANES]; TILE];
         if matrix > 0 {
-            to_f16(self.level, tile, &mut halves);
+            to_f16(self.isa, tile, &mut halves);
         }
         for (i, values) in tile.iter().enumerate() {
             let (row, half) = (first + i, &halves[i][part.clone()]);
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees exclusive access to the elements.
             unsafe {
                 match matrix {
                     0 => copy(
@@ -236,50 +253,48 @@ impl Pass<'_> {
     }
 
     /// Adds a product to the residual stream.
-    unsafe fn add(&self, crew: &Crew, weights: &Packed, acts: &ActsView) {
+    ///
+    /// # Safety
+    /// As [`Self::layer`], and an earlier phase has written `acts`.
+    unsafe fn add(&self, worker: &Worker, weights: &Packed, acts: &ActivationsView) {
         let (cols, panels) = (self.input.cols, weights.panels());
         let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
-                // SAFETY: panels are shared out, and with them columns.
+                // SAFETY: each panel, and so each column, is one worker's in this phase.
                 let hidden = unsafe { self.state(first + i, panel * LANES, lanes) };
                 match <&mut [f32; LANES]>::try_from(&mut *hidden) {
-                    // Of known length, so that vectors do it.
+                    // A constant length, which is vectorised.
                     Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
                     Err(_) => hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x),
                 }
             }
         };
-        // SAFETY: the activations were written in the phase before.
-        unsafe { multiply(crew, self.level, &[weights], panels, acts, self.n(), done) };
+        // SAFETY: the caller guarantees that the activations are complete.
+        unsafe { multiply(worker, self.isa, &[weights], panels, acts, self.n(), done) };
     }
 
-    /// silu(gate) × up, from one reading of the input.
-    unsafe fn gate_up(&self, crew: &Crew, layer: &Layer) {
-        let (level, cols) = (self.level, self.inner.cols);
+    /// silu(gate) × up.
+    ///
+    /// # Safety
+    /// As [`Self::layer`], and an earlier phase has written the input.
+    unsafe fn gate_up(&self, worker: &Worker, layer: &Layer) {
+        let (isa, cols) = (self.isa, self.inner.cols);
         let mut up: Tile = [[0.0; LANES]; TILE];
         let mut gate: Tile = [[0.0; LANES]; TILE];
-        // Two panels are a block of columns, which can be quantised once both are there.
-        crew.share(layer.gate.panels(), 2, |panels| {
+        // Two panels make a block of columns, which can be quantised once both are done.
+        worker.parallel_for(layer.gate.panels(), 2, |panels| {
             for panel in panels {
                 let lanes = LANES.min(cols - panel * LANES);
                 for first in (0..self.n()).step_by(TILE) {
                     let rows = TILE.min(self.n() - first);
-                    // SAFETY: panels are shared out, and the input was written in the phase before.
+                    // SAFETY: each pair of panels is one worker's in this phase, and the caller guarantees the input.
                     unsafe {
-                        tile(
-                            level,
-                            &layer.gate,
-                            panel,
-                            &self.input,
-                            first,
-                            rows,
-                            &mut gate,
-                        );
-                        tile(level, &layer.up, panel, &self.input, first, rows, &mut up);
+                        tile(isa, &layer.gate, panel, &self.input, first, rows, &mut gate);
+                        tile(isa, &layer.up, panel, &self.input, first, rows, &mut up);
                         let at = first * cols + panel * LANES;
                         swiglu(
-                            level,
+                            isa,
                             &gate[..rows],
                             &up[..rows],
                             lanes,
@@ -289,7 +304,7 @@ impl Pass<'_> {
                         if panel % 2 == 1 && !layer.down.is_dense() {
                             for row in first..first + rows {
                                 self.inner.quantise(
-                                    level,
+                                    isa,
                                     row,
                                     (panel - 1) * LANES,
                                     (panel + 1) * LANES,
@@ -303,33 +318,33 @@ impl Pass<'_> {
     }
 }
 
-/// Quantises a row of activations if one of the matrices wants that.
+/// Quantises a row of activations if one of the matrices requires that.
 ///
 /// # Safety
-/// No one else uses that row meanwhile.
-pub unsafe fn quantise_for(weights: &[&Packed], level: Level, acts: &ActsView, row: usize) {
+/// As [`ActivationsView::quantise`], for the whole row.
+pub unsafe fn quantise_for(weights: &[&Packed], isa: Isa, acts: &ActivationsView, row: usize) {
     if weights.iter().any(|w| !w.is_dense()) {
-        // SAFETY: the caller's.
-        unsafe { acts.quantise(level, row, 0, acts.cols) };
+        // SAFETY: the caller guarantees exclusive access to the row.
+        unsafe { acts.quantise(isa, row, 0, acts.cols) };
     }
 }
 
-/// Multiplies `n` rows of activations with the first `panels` panels of the matrices, counted through, and calls
+/// Multiplies `n` rows of activations by the first `panels` panels of the matrices, which are counted in turn, and calls
 /// `done(matrix, panel, first row, [row][lane])` with every tile.
 ///
 /// # Safety
-/// No one writes the activations meanwhile.
+/// An earlier phase has written the activations, and no worker writes them in this one.
 pub unsafe fn multiply(
-    crew: &Crew,
-    level: Level,
+    worker: &Worker,
+    isa: Isa,
     weights: &[&Packed],
     panels: usize,
-    acts: &ActsView,
+    acts: &ActivationsView,
     n: usize,
     mut done: impl FnMut(usize, usize, usize, &mut [[f32; LANES]]),
 ) {
     let mut out: Tile = [[0.0; LANES]; TILE];
-    crew.share(panels, 1, |panels| {
+    worker.parallel_for(panels, 1, |panels| {
         for mut panel in panels {
             let mut matrix = 0;
             while panel >= weights[matrix].panels() {
@@ -338,15 +353,15 @@ pub unsafe fn multiply(
             }
             for first in (0..n).step_by(TILE) {
                 let rows = TILE.min(n - first);
-                // SAFETY: the caller's.
-                unsafe { tile(level, weights[matrix], panel, acts, first, rows, &mut out) };
+                // SAFETY: the caller guarantees the activations.
+                unsafe { tile(isa, weights[matrix], panel, acts, first, rows, &mut out) };
                 done(matrix, panel, first, &mut out[..rows]);
             }
         }
     });
 }
 
-/// As [`rotate`] for some of the lanes, where a head does not fill a panel.
+/// As [`rotate`] for some of the lanes, for heads that do not fill a panel.
 fn rotate_part(tile: &mut [[f32; LANES]], part: Range<usize>, rotations: &[f32], stride: usize) {
     for (i, row) in tile.iter_mut().enumerate() {
         for (pair, rotation) in row[part.clone()]

@@ -1,7 +1,7 @@
-//! One text on the CPU: its pages, the states of its rows in flight, and the passes that move them on.
+//! One text on the CPU: its pages, the states of its rows in flight, and the passes that advance them.
 
 use super::cache::Pages;
-use super::pass::{Block, Pass, PassRow};
+use super::pass::{Block, ForwardPass, PassRow};
 use super::{Scratch, Weights};
 use crate::engine::kernels::{PAGE, Queries, SCORES, Shared};
 use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, rope};
@@ -14,22 +14,22 @@ pub struct CpuSequence {
     weights: Arc<Weights>,
     pages: Pages,
     capacity: usize,
-    /// Positions kept; rows in flight take slots from here on.
+    /// Positions kept; rows in flight occupy slots from here.
     len: usize,
     /// States of the rows in flight, `[slot - len][hidden]`.
     states: Vec<f32>,
-    /// How many layers those have run, by `slot - len`; none for a slot without a row.
+    /// How many layers those have run, by `slot - len`; `None` for a slot without a row.
     depths: Vec<Option<usize>>,
     probe: Option<usize>,
-    /// Copies of the states at the probed layer, as `states`.
+    /// Copies of the states at the probed layer, laid out as `states`.
     probed: Vec<f32>,
     /// cos and sin of every position so far, `[position][head_dim / 2][2]`.
     rotations: Vec<f32>,
-    /// The same for the rows of the pass at hand.
+    /// The same for the rows of the current pass.
     row_rotations: Vec<f32>,
     rows: Vec<PassRow>,
     blocks: Vec<Block>,
-    /// Slots of the branches that lead to the rows of a tree, one after the other.
+    /// Slots of the branches that lead to the rows of a tree, concatenated.
     tails: Vec<u32>,
     /// Indices of the states that a head reads.
     readout: Vec<usize>,
@@ -72,7 +72,7 @@ impl CpuSequence {
             return Ok(());
         };
         self.pages.grow(last.slot + 1)?;
-        // Between pages nothing grows.
+        // Reserved by the page, so that passes within a page allocate nothing.
         let positions = self.pages.pages().len() * PAGE;
         let rotations = positions * self.weights.config.head_dim;
         self.rotations
@@ -101,14 +101,14 @@ impl CpuSequence {
         Ok(())
     }
 
-    /// Runs `layers` over the rows that have run no more than those before.
+    /// Runs `layers` over the rows that have run all layers before them but no more.
     fn segment(&mut self, rows: &[Row], layers: Range<usize>) {
         self.lay_out(rows.iter().filter(|row| row.depth <= layers.start));
         let weights = self.weights.clone();
         let config = &weights.config;
         let n = self.rows.len();
         let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
-        let slot_size = Queries::room(
+        let partial_slot_len = Queries::max_partials(
             config.num_heads / config.num_kv_heads,
             config.head_dim,
             positions,
@@ -123,15 +123,15 @@ impl CpuSequence {
             inner,
             q,
             scores,
-            sums,
+            partials,
         } = &mut *scratch;
-        let slots = 4 * weights.team.threads();
+        let partial_slots = 4 * weights.pool.threads();
         grow(q, n * config.num_heads * config.head_dim);
-        grow(scores, weights.team.threads() * SCORES);
-        grow(sums, slots * slot_size);
-        let pass = Pass {
+        grow(scores, weights.pool.threads() * SCORES);
+        grow(partials, partial_slots * partial_slot_len);
+        let pass = ForwardPass {
             config,
-            level: weights.level,
+            isa: weights.isa,
             rows: &self.rows,
             rotations: &self.row_rotations,
             blocks: &self.blocks,
@@ -143,20 +143,20 @@ impl CpuSequence {
             inner: inner.view(n, config.intermediate_size),
             q: Shared::new(q),
             scores: Shared::new(scores),
-            sums: Shared::new(sums),
-            slots,
-            slot_size,
+            partials: Shared::new(partials),
+            partial_slots,
+            partial_slot_len,
             cache: &self.pages,
         };
-        weights.team.run(&|crew| {
+        weights.pool.run(&|worker| {
             for layer in layers.clone() {
-                // SAFETY: all members run the same layers over buffers that outlive the region.
-                unsafe { pass.layer(crew, layer, &weights.layers[layer]) };
+                // SAFETY: all workers run the same layers in the same order, and the buffers live until `run` returns.
+                unsafe { pass.layer(worker, layer, &weights.layers[layer]) };
             }
         });
     }
 
-    /// Sets out the rows of a pass: where their states lie, their rotations, and the blocks that attention takes together.
+    /// Prepares the rows of a pass: the places of their states, their rotations, and their blocks for attention.
     fn lay_out<'r>(&mut self, rows: impl Iterator<Item = &'r Row>) {
         let config = &self.weights.config;
         let dim = config.head_dim;
@@ -185,11 +185,11 @@ impl CpuSequence {
             });
         }
         let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
-        Block::cut(
+        Block::divide(
             &self.rows,
             config,
             positions,
-            self.weights.team.threads(),
+            self.weights.pool.threads(),
             &mut self.blocks,
         );
     }
@@ -221,7 +221,7 @@ impl Sequence for CpuSequence {
         let hidden = self.hidden();
         let mut from = rows.iter().map(|row| row.depth).min().unwrap_or(to);
         while from < to {
-            // As far as the next row that joins, or the layer that is probed.
+            // Up to where the next row joins, or to the probed layer.
             let joins = rows.iter().map(|row| row.depth).chain(self.probe);
             let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
             self.segment(rows, from..next);

@@ -16,7 +16,7 @@ fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
     let mut all: Vec<(u32, f32)> = logits
         .iter()
         .enumerate()
-        .map(|(i, &x)| (i as u32, softmax::exp((x - max) / s.temperature)))
+        .map(|(i, &x)| (i as u32, softmax::weight((x - max) / s.temperature)))
         .collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if s.top_k > 0 {

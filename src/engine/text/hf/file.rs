@@ -10,8 +10,8 @@ use super::steps::Budget;
 use super::unigram::Unigram;
 use crate::engine::text::added::{AddedToken, AddedTokens};
 use crate::engine::text::guard;
-use crate::engine::text::parts::ends_turn;
-use crate::engine::text::pieces::Pieces;
+use crate::engine::text::spec::ends_turn;
+use crate::engine::text::token_bytes::TokenBytes;
 use crate::engine::text::tokenizer::{AnyEncoder, Tables};
 use crate::engine::{Error, Result};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -104,7 +104,7 @@ fn build(file: File, named: &[NamedToken]) -> Result<Tables> {
         .collect();
     let model = file.model.build().map_err(Error::Tokenizer)?;
     let tokens = added_tokens(file.added_tokens, named, &model);
-    let pieces = pieces(bytes, &tokens).map_err(Error::Tokenizer)?;
+    let token_bytes = token_bytes(bytes, &tokens).map_err(Error::Tokenizer)?;
     let added = AddedTokens::new(tokens, |text| Ok(normalizer.normalize(text, &mut [])?.text))?;
     let first = first_token(&file.post_processor).filter(|id| {
         added
@@ -114,7 +114,7 @@ fn build(file: File, named: &[NamedToken]) -> Result<Tables> {
     });
     Ok(Tables {
         added,
-        pieces,
+        token_bytes,
         first,
         drops_leading_space: decoding.drops_leading_space,
         encoder: AnyEncoder::Words(Box::new(Encoder {
@@ -205,7 +205,7 @@ fn added_tokens(file: Vec<Added>, named: &[NamedToken], model: &Model) -> Vec<Ad
 }
 
 /// The bytes of every token, in the order of ids.
-fn pieces(vocab: Vec<(Vec<u8>, u32)>, added: &[AddedToken]) -> Result<Pieces, String> {
+fn token_bytes(vocab: Vec<(Vec<u8>, u32)>, added: &[AddedToken]) -> Result<TokenBytes, String> {
     let ids = vocab.iter().map(|(_, id)| *id);
     let last = ids.chain(added.iter().map(|token| token.id)).max();
     let count = last.map_or(0, |id| id as usize + 1);
@@ -216,7 +216,7 @@ fn pieces(vocab: Vec<(Vec<u8>, u32)>, added: &[AddedToken]) -> Result<Pieces, St
     for token in added {
         pieces[token.id as usize] = (token.content.clone().into_bytes(), token.control);
     }
-    Ok(Pieces::collect(pieces.into_iter()))
+    Ok(TokenBytes::collect(pieces.into_iter()))
 }
 
 /// The token that the post-processor puts before a text.

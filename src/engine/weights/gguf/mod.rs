@@ -12,10 +12,9 @@ pub use checkpoint::open;
 pub use cursor::Fault;
 pub use vocabulary::read_text;
 
-use super::mapped::MappedFile;
+use super::mmap::MappedFile;
 use super::{RawTensor, TensorSource};
 use crate::engine::{Error, Result};
-use candle_core::quantized::GgmlDType;
 use cursor::Cursor;
 use metadata::Metadata;
 use std::borrow::Cow;
@@ -194,25 +193,4 @@ fn alignment(metadata: &Entries) -> Result<u64, Fault> {
         .as_unsigned()
         .filter(sound)
         .ok_or_else(|| format!("general.alignment is {value:?}, not a power of two from 8"))
-}
-
-/// What people call a tensor type.
-pub fn type_name(dtype: GgmlDType) -> &'static str {
-    match dtype {
-        GgmlDType::F32 => "F32",
-        GgmlDType::F16 => "F16",
-        GgmlDType::BF16 => "BF16",
-        GgmlDType::Q4_0 => "Q4_0",
-        GgmlDType::Q4_1 => "Q4_1",
-        GgmlDType::Q5_0 => "Q5_0",
-        GgmlDType::Q5_1 => "Q5_1",
-        GgmlDType::Q8_0 => "Q8_0",
-        GgmlDType::Q8_1 => "Q8_1",
-        GgmlDType::Q2K => "Q2_K",
-        GgmlDType::Q3K => "Q3_K",
-        GgmlDType::Q4K => "Q4_K",
-        GgmlDType::Q5K => "Q5_K",
-        GgmlDType::Q6K => "Q6_K",
-        GgmlDType::Q8K => "Q8_K",
-    }
 }

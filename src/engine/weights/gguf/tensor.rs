@@ -1,6 +1,7 @@
 //! Tensor descriptions of a GGUF file.
 
 use super::cursor::{Cursor, Fault};
+use crate::engine::weights::dtype::{type_name, type_of};
 use candle_core::quantized::GgmlDType;
 use std::ops::Range;
 
@@ -36,13 +37,13 @@ impl TensorInfo {
             shape.push(usize::try_from(cursor.u64("dimension")?).map_err(|e| e.to_string())?);
         }
         shape.reverse();
-        let dtype = tensor_type(cursor.u32("tensor type")?)
+        let dtype = type_of(cursor.u32("tensor type")?)
             .map_err(|what| format!("tensor {name} is {what}"))?;
         let offset = cursor.u64("tensor offset")?;
         let size = byte_size(&shape, dtype).ok_or_else(|| {
             format!(
                 "tensor {name}: no {} tensor can have the shape {shape:?}",
-                super::type_name(dtype)
+                type_name(dtype)
             )
         })?;
         Ok((
@@ -91,48 +92,4 @@ pub fn byte_size(shape: &[usize], dtype: GgmlDType) -> Option<u64> {
     (count / block)
         .checked_mul(dtype.type_size())
         .map(|n| n as u64)
-}
-
-/// The type of that number in ggml, or what it is called where we cannot read it.
-fn tensor_type(number: u32) -> Result<GgmlDType, String> {
-    Ok(match number {
-        0 => GgmlDType::F32,
-        1 => GgmlDType::F16,
-        2 => GgmlDType::Q4_0,
-        3 => GgmlDType::Q4_1,
-        6 => GgmlDType::Q5_0,
-        7 => GgmlDType::Q5_1,
-        8 => GgmlDType::Q8_0,
-        12 => GgmlDType::Q4K,
-        13 => GgmlDType::Q5K,
-        14 => GgmlDType::Q6K,
-        30 => GgmlDType::BF16,
-        _ => return Err(unsupported(number)),
-    })
-}
-
-fn unsupported(number: u32) -> String {
-    const READABLE: &str = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K";
-    let name = match number {
-        9 => "Q8_1",
-        10 => "Q2_K",
-        11 => "Q3_K",
-        15 => "Q8_K",
-        16 => "IQ2_XXS",
-        17 => "IQ2_XS",
-        18 => "IQ3_XXS",
-        19 => "IQ1_S",
-        20 => "IQ4_NL",
-        21 => "IQ3_S",
-        22 => "IQ2_S",
-        23 => "IQ4_XS",
-        24..=27 => "of integers",
-        28 => "F64",
-        29 => "IQ1_M",
-        34 => "TQ1_0",
-        35 => "TQ2_0",
-        39 => "MXFP4",
-        _ => return format!("of the unknown type {number}; skiplens reads {READABLE}"),
-    };
-    format!("{name}, which skiplens does not read; it reads {READABLE}")
 }

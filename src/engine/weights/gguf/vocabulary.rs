@@ -3,16 +3,16 @@
 use super::{Fault, Gguf, Metadata};
 use crate::engine::Result;
 use crate::engine::text::{
-    GgufVocabulary, TextParts, TokenKind, TokenMerging, Vocabulary, turn_ends,
+    GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary, turn_ends,
 };
 
 /// Read vocabulary and chat template.
-pub fn read_text(gguf: &Gguf) -> Result<TextParts> {
+pub fn read_text(gguf: &Gguf) -> Result<TokenizerSpec> {
     read_parts(gguf.metadata()).map_err(|fault| gguf.fault(fault))
 }
 
 /// The ids that end a text or a turn.
-pub fn read_end_tokens(gguf: &Gguf, text: &TextParts) -> Result<Vec<u32>> {
+pub fn read_end_tokens(gguf: &Gguf, text: &TokenizerSpec) -> Result<Vec<u32>> {
     let named = named_ids(gguf.metadata(), &["eos", "eot", "eom"]);
     let mut ids = named.map_err(|fault| gguf.fault(fault))?;
     if let Vocabulary::Gguf(vocabulary) = &text.vocabulary {
@@ -33,7 +33,7 @@ fn named_ids(meta: Metadata, purposes: &[&str]) -> Result<Vec<u32>, Fault> {
     Ok(ids)
 }
 
-fn read_parts(meta: Metadata) -> Result<TextParts, Fault> {
+fn read_parts(meta: Metadata) -> Result<TokenizerSpec, Fault> {
     let mut vocabulary = read_vocabulary(meta)?;
     vocabulary.mark_control(&named_ids(meta, &["bos", "eos", "eot", "eom"])?);
     let name_of = |key: &str| -> Result<Option<String>, Fault> {
@@ -49,7 +49,7 @@ fn read_parts(meta: Metadata) -> Result<TextParts, Fault> {
     let bos_token = name_of("tokenizer.ggml.bos_token_id")?;
     let eos_token = name_of("tokenizer.ggml.eos_token_id")?;
     let add_bos = meta.flag("tokenizer.ggml.add_bos_token")?;
-    Ok(TextParts {
+    Ok(TokenizerSpec {
         // What llama.cpp assumes where a file does not say.
         add_bos: add_bos.or(Some(vocabulary.begins_with_bos())),
         vocabulary: Vocabulary::Gguf(vocabulary),

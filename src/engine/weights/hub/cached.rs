@@ -2,7 +2,8 @@
 
 use super::Hub;
 use super::model::{HubModel, is_gguf};
-use crate::engine::weights::huggingface::{read_json, weight_files};
+use crate::engine::weights::hf_folder::read_json;
+use crate::engine::weights::safetensors::weight_files;
 use hf_hub::Repo;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

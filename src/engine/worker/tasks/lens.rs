@@ -1,6 +1,6 @@
 //! What every layer would have said along a text, reported piece by piece.
 
-use crate::engine::decode::{Costs, Decoder, Session};
+use crate::engine::decode::{CostModel, Decoder, Session};
 use crate::engine::worker::RunEvent;
 use crate::engine::worker::control::RunControl;
 use crate::engine::{Error, Result};
@@ -15,7 +15,7 @@ pub fn lens(
     decoder: &mut Decoder,
     session: &mut Session,
     positions: Range<usize>,
-    costs: &Costs,
+    costs: &CostModel,
 ) -> Result<()> {
     let settings = control.newest();
     let of = positions.len();

@@ -2,23 +2,23 @@
 
 use super::fake::{answer, round};
 use skiplens::engine::decode::{
-    Costs, LayerChoice, LensRow, Settings, Stats, StopReason, Strategy,
+    CostModel, LayerChoice, LensRow, Settings, Stats, StopReason, Strategy,
 };
 use skiplens::engine::worker::{Event, Lane, RunEvent, RunId};
 
 /// A layer that costs half a millisecond, a little more for each further row.
-pub fn costs() -> Costs {
+pub fn costs() -> CostModel {
     let growing = |first: f64| {
         (0..17)
             .map(|more| first * (1.0 + 0.08 * f64::from(more)))
             .collect()
     };
-    Costs {
+    CostModel {
         layers: 30,
         layer: growing(0.0003),
         head: growing(0.002),
         draft_head: 0.002,
-        choice: 0.0001,
+        sampling: 0.0001,
     }
 }
 

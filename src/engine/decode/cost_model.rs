@@ -1,0 +1,150 @@
+//! What the parts of a round cost on this machine.
+
+use super::Decoder;
+use crate::engine::Result;
+use crate::engine::model::{Readout, Row};
+use crate::engine::sampling::Distribution;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Numbers of rows that are measured; costs between them are interpolated.
+const ROWS: [usize; 7] = [1, 2, 3, 5, 9, 13, 17];
+/// Positions before the measured rows: a short conversation.
+const CONTEXT: usize = 128;
+/// Each figure is the best of this many measurements.
+const TIMES: usize = 3;
+
+/// Seconds that the parts of a round take on this machine. Index i of a list is for i + 1 rows at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostModel {
+    /// The layer count L.
+    pub layers: usize,
+    /// One layer.
+    pub layer: Vec<f64>,
+    /// Norm and whole head.
+    pub head: Vec<f64>,
+    /// Norm and the head that drafts use, for one row.
+    pub draft_head: f64,
+    /// Sampling one token.
+    #[serde(rename = "choice")]
+    pub sampling: f64,
+}
+
+impl CostModel {
+    /// Seconds of one autoregressive step.
+    pub fn step(&self) -> f64 {
+        self.layers as f64 * rows_cost(&self.layer, 1) + rows_cost(&self.head, 1) + self.sampling
+    }
+
+    /// Seconds of a round that drafts `drafted` tokens at `exit_layer` and verifies them.
+    pub fn round(&self, exit_layer: usize, drafted: usize) -> f64 {
+        let early = exit_layer as f64 * rows_cost(&self.layer, 1);
+        let late = (self.layers - exit_layer) as f64 * rows_cost(&self.layer, drafted + 1);
+        let draft = drafted as f64 * (early + self.draft_head + self.sampling);
+        draft
+            + early
+            + late
+            + rows_cost(&self.head, drafted + 1)
+            + (drafted + 1) as f64 * self.sampling
+    }
+}
+
+/// The cost of `rows` rows, extrapolated in proportion beyond what was measured.
+fn rows_cost(costs: &[f64], rows: usize) -> f64 {
+    match costs.get(rows - 1) {
+        Some(&cost) => cost,
+        None => costs
+            .last()
+            .map_or(0.0, |&last| last * rows as f64 / costs.len() as f64),
+    }
+}
+
+impl Decoder {
+    /// Measures layer, head and sampling for 1 to 17 rows, in a sequence of its own. Takes about as long as a hundred decode
+    /// steps.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated, or the device fails.
+    pub fn measure_costs(&mut self, draft_vocab: usize) -> Result<CostModel> {
+        let config = self.model.config();
+        let layers = config.num_layers;
+        let context = CONTEXT.min(config.context_length.saturating_sub(32));
+        let mut sequence = self.model.sequence(context + 32)?;
+        let row = |n: usize| Row::chain(&[0; CONTEXT][..n], context).collect::<Vec<_>>();
+        let mut logits = std::mem::take(&mut self.scratch.logits);
+        if context > 0 {
+            let prompt: Vec<Row> = Row::chain(&[0; CONTEXT][..context], 0).collect();
+            sequence.forward(&prompt, layers)?;
+            sequence.truncate(context);
+        }
+        let (mut layer, mut head) = (Vec::new(), Vec::new());
+        for n in ROWS {
+            let rows = row(n);
+            let slots: Vec<usize> = rows.iter().map(|row| row.slot).collect();
+            let seconds = best(|| sequence.forward(&rows, layers))?;
+            layer.push(seconds / layers as f64);
+            let readout = Readout {
+                slots: &slots,
+                depth: layers,
+                vocab: 0,
+                probed: false,
+            };
+            head.push(best(|| sequence.logits(&readout, &mut logits))?);
+        }
+        let mut readout = Readout {
+            slots: &[context],
+            depth: layers,
+            vocab: draft_vocab,
+            probed: false,
+        };
+        let draft_head = best(|| sequence.logits(&readout, &mut logits))?;
+        readout.vocab = 0;
+        sequence.logits(&readout, &mut logits)?;
+        let mut distribution = Distribution::default();
+        let sampling = best(|| distribution.fill(&logits, None, &Default::default()))?;
+        self.scratch.logits = logits;
+        Ok(CostModel {
+            layers,
+            layer: interpolate(&layer),
+            head: interpolate(&head),
+            draft_head,
+            sampling,
+        })
+    }
+}
+
+fn best(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..TIMES {
+        let start = Instant::now();
+        work()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Costs for every number of rows, by linear interpolation.
+fn interpolate(measured: &[f64]) -> Vec<f64> {
+    let mut costs = Vec::with_capacity(ROWS[ROWS.len() - 1]);
+    for (pair, cost) in ROWS.windows(2).zip(measured.windows(2)) {
+        let slope = (cost[1] - cost[0]) / (pair[1] - pair[0]) as f64;
+        costs.extend((0..pair[1] - pair[0]).map(|i| cost[0] + slope * i as f64));
+    }
+    costs.extend(measured.last());
+    costs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_interpolated_linearly() {
+        let measured: Vec<f64> = ROWS.iter().map(|&rows| 2.0 + 0.5 * rows as f64).collect();
+        let costs = interpolate(&measured);
+        assert_eq!(costs.len(), 17);
+        for (i, cost) in costs.iter().enumerate() {
+            assert!((cost - (2.0 + 0.5 * (i + 1) as f64)).abs() < 1e-12);
+        }
+    }
+}

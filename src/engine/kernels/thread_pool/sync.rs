@@ -1,0 +1,37 @@
+//! What the pool synchronises with. The model check in `tools/loom` compiles [`phases`](super::phases),
+//! [`work_range`](super::work_range) and [`handoff`](super::handoff) against loom's versions of these.
+
+pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// How often to check a condition before yielding the core: with more threads than cores, the one that is waited for may
+/// need it.
+const SPINS: usize = 2000;
+
+/// Waits until `ready`: spins first, then yields.
+pub fn wait_until(ready: impl Fn() -> bool) {
+    for _ in 0..SPINS {
+        if ready() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+    while !ready() {
+        std::thread::yield_now();
+    }
+}
+
+/// A cell that threads access in turns.
+#[derive(Default)]
+pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    /// Calls `f` with a pointer for reading.
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// Calls `f` with a pointer for writing.
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}

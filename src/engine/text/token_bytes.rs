@@ -1,0 +1,47 @@
+//! The bytes of every token.
+
+/// The bytes that each token adds to a text, packed into one buffer.
+pub struct TokenBytes {
+    bytes: Vec<u8>,
+    /// Where the bytes of each token begin, followed by where they all end.
+    starts: Vec<usize>,
+    /// Whether it is a control token, whose bytes are its name and not text.
+    special: Vec<bool>,
+}
+
+impl TokenBytes {
+    /// Collects tokens in the order of their ids: the bytes, or the name of a control token, and whether it is one.
+    pub fn collect(tokens: impl Iterator<Item = (Vec<u8>, bool)>) -> Self {
+        let mut all = Self {
+            bytes: Vec::new(),
+            starts: vec![0],
+            special: Vec::new(),
+        };
+        for (bytes, special) in tokens {
+            all.bytes.extend_from_slice(&bytes);
+            all.starts.push(all.bytes.len());
+            all.special.push(special);
+        }
+        all
+    }
+
+    pub fn len(&self) -> usize {
+        self.special.len()
+    }
+
+    /// The bytes of a token, or the name of a control token; nothing for ids beyond the vocabulary.
+    pub fn get(&self, id: u32) -> &[u8] {
+        match self
+            .starts
+            .get(id as usize..)
+            .and_then(|rest| rest.get(..2))
+        {
+            Some(&[start, end]) => &self.bytes[start..end],
+            _ => &[],
+        }
+    }
+
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special.get(id as usize).copied().unwrap_or(false)
+    }
+}

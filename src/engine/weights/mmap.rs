@@ -1,0 +1,53 @@
+//! Memory-mapped files.
+
+use super::lfs::pointer_fault;
+use crate::engine::{Error, Result};
+use memmap2::Mmap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A memory-mapped file. Its pages are read on first access and shared with other processes that map it.
+pub struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl MappedFile {
+    /// Maps a regular file that is not empty.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is only a Git LFS pointer.
+    pub fn open(path: &Path) -> Result<Self> {
+        // Checked before opening, because opening a pipe would wait for its other end.
+        let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if !metadata.is_file() {
+            return Err(Error::file(path, "not a regular file"));
+        }
+        if metadata.len() == 0 {
+            return Err(Error::file(
+                path,
+                "the file is empty; was its download interrupted?",
+            ));
+        }
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        // SAFETY: a map requires that the file is not changed while it exists. skiplens only reads it; that no other
+        // process truncates or overwrites it is left to the user, as in every program that maps its models, because the
+        // alternative is a second copy of the weights in memory.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        if let Some(fault) = pointer_fault(&map) {
+            return Err(Error::file(path, fault));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}
