@@ -53,7 +53,7 @@ fn effective(turn: &Turn) -> Option<(&Round, &str)> {
     Some((round, round.controller_note.as_deref()?))
 }
 
-/// `now E 6 K 5, yours E 8 K 4`: what the autopilot chose, and what it was given.
+/// `now E 6 K 5, yours E 8 K 4`: what the controller chose, and what it was given.
 fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((round, _)) = effective(turn) else {
         return;

@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::{Cells, fold, row};
+use super::widgets::{Cells, row, wrap_words};
 use crate::app::controls::Kind;
 use crate::app::{Control, Pane, Target, Viewport};
 use ratatui::layout::Rect;
@@ -89,7 +89,7 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
     } else {
         " (without effect as things are set)"
     };
-    fold(&format!("{range}{}{now}", control.meaning()), width)
+    wrap_words(&format!("{range}{}{now}", control.meaning()), width)
 }
 
 fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {

@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::{Cells, fold, row};
+use super::widgets::{Cells, row, wrap_words};
 use crate::app::hints::{Hint, hints};
 use crate::app::update::matching;
 use crate::app::{Pane, Phase, State, Target};
@@ -14,7 +14,9 @@ const MOST: u16 = 4;
 
 /// Rows of the footer: more than one where what is said would be cut off.
 pub fn height(state: &State, width: u16) -> u16 {
-    let lines = said(state).map_or(1, |(text, _)| fold(&text, width.saturating_sub(2)).len());
+    let lines = said(state).map_or(1, |(text, _)| {
+        wrap_words(&text, width.saturating_sub(2)).len()
+    });
     u16::try_from(lines).unwrap_or(MOST).clamp(1, MOST)
 }
 
@@ -98,7 +100,7 @@ fn said(state: &State) -> Option<(String, Role)> {
 /// Say it in as many rows as there are; gives back the room beside its end.
 fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
     let mut lines = said(canvas.state).map_or_else(Vec::new, |(text, role)| {
-        fold(&text, rows.width)
+        wrap_words(&text, rows.width)
             .into_iter()
             .map(|line| (line, role))
             .collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::{Cells, fold};
+use super::widgets::{Cells, wrap_words};
 use crate::app::Pane;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ViewAction};
@@ -165,7 +165,7 @@ fn table(entries: &[(String, String)], width: u16) -> Vec<String> {
     let room = width.saturating_sub(names).max(1);
     let rows = entries.iter().flat_map(|(name, meaning)| {
         let name = filled("", GAP) + name;
-        let lines = fold(meaning, room).into_iter().enumerate();
+        let lines = wrap_words(meaning, room).into_iter().enumerate();
         lines.map(move |(at, line)| filled(if at == 0 { &name } else { "" }, names) + &line)
     });
     rows.collect()

@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::{Role, Theme};
-use super::widgets::fold;
+use super::widgets::wrap_words;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction};
 use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
@@ -66,7 +66,7 @@ fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
 
 fn dim(theme: &Theme, text: &str, width: u16) -> Vec<Line> {
     let style = theme.style(Role::Dim);
-    fold(text, width)
+    wrap_words(text, width)
         .into_iter()
         .map(|line| vec![(line, style)])
         .collect()

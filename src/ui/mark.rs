@@ -1,4 +1,4 @@
-//! Marks in the text where something changed: the model, the settings, or what the autopilot moved.
+//! Marks in the text where something changed: the model, the settings, or what the controller moved.
 
 use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
@@ -8,7 +8,7 @@ use crate::engine::decode::{Controller, Round, Settings};
 ///
 /// ```text
 /// ‹E 8→12›       the user moved the exit layer
-/// ‹K5›           the autopilot went to 5 speculations
+/// ‹K5›           the controller went to 5 speculations
 /// ‹model A→B›    another model goes on
 /// ```
 pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
@@ -16,11 +16,11 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let switched = switches.map(|Switch { from, to, .. }| format!("model {from}{arrow}{to}"));
     let before = at.checked_sub(1).and_then(|before| turn.rounds.get(before));
     let rounds = before.zip(turn.rounds.get(at));
-    let (by_user, by_autopilot) = rounds.map_or_else(Default::default, |(before, round)| {
+    let (by_user, by_controller) = rounds.map_or_else(Default::default, |(before, round)| {
         changes(&before.settings, round, arrow)
     });
     let by_user: Vec<String> = switched.chain(by_user).collect();
-    let marks = [by_user.join(", "), by_autopilot.join(" ")];
+    let marks = [by_user.join(", "), by_controller.join(" ")];
     let framed = marks
         .iter()
         .filter(|mark| !mark.is_empty())
@@ -28,23 +28,23 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     framed.collect::<String>().replace(' ', "\u{a0}")
 }
 
-/// What differs from the round before: what the user changed, and what the autopilot moved.
+/// What differs from the round before: what the user changed, and what the controller moved.
 fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<String>) {
     let after = &round.settings;
-    let (mut by_user, mut by_autopilot) = (Vec::new(), Vec::new());
+    let (mut by_user, mut by_controller) = (Vec::new(), Vec::new());
     for control in Control::ALL {
         if control.get(before) == control.get(after) {
             continue;
         }
         let value = control.show(after, None);
         if is_moved(control, round) {
-            by_autopilot.push(format!("{}{value}", name(control)));
+            by_controller.push(format!("{}{value}", name(control)));
         } else {
             let old = control.show(before, None);
             by_user.push(format!("{} {old}{arrow}{value}", name(control)));
         }
     }
-    (by_user, by_autopilot)
+    (by_user, by_controller)
 }
 
 /// Whether the round has the control's value from its controller.
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_changes_and_the_autopilots_moves_are_told_apart() {
+    fn the_users_changes_and_the_controllers_moves_are_told_apart() {
         use Controller::{AdaptiveSpeculations, Confidence, ExitAndSpeculations, Fixed};
         let confident = Confidence { threshold: 0.5 };
         for (before, after, expected) in [
@@ -116,7 +116,7 @@ mod tests {
             (
                 (8, 5, AdaptiveSpeculations),
                 (8, 4, Fixed),
-                "‹K\u{a0}5→4,\u{a0}autopilot\u{a0}adaptive\u{a0}K→off›",
+                "‹K\u{a0}5→4,\u{a0}controller\u{a0}adaptive\u{a0}K→off›",
             ),
         ] {
             assert_eq!(mark(&turn(&[before, after]), 1, "→"), expected);

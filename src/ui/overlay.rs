@@ -4,7 +4,7 @@ use super::Canvas;
 use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
-use super::widgets::{Cells, fold, row};
+use super::widgets::{Cells, row, wrap_words};
 use super::{help, race, sessions, what_if};
 use crate::app::state::picker::Picker;
 use crate::app::{Editor, Overlay, Target, Viewport};
@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             scroll,
         } => {
             let width = body.width.saturating_sub(4).min(TEXT);
-            let folded = lines.iter().flat_map(|line| fold_indented(line, width));
+            let folded = lines.iter().flat_map(|line| wrap_indented(line, width));
             let lines: Vec<_> = folded.map(|line| (line, Role::Text)).collect();
             text(canvas, body, title, &lines, *scroll);
             None
@@ -102,11 +102,11 @@ fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role
 }
 
 /// Break a line that is too long; one that fits keeps its columns.
-fn fold_indented(line: &str, width: u16) -> Vec<String> {
+fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     if line.cells() <= width {
         vec![line.to_string()]
     } else {
-        fold(line, width)
+        wrap_words(line, width)
     }
 }
 

@@ -4,7 +4,7 @@ use super::Canvas;
 use super::cache::{RaceLines, Starts};
 use super::overlay::{centered, window};
 use super::theme::Role;
-use super::widgets::{fold, row};
+use super::widgets::{row, wrap_words};
 use super::wrap::{Flow, wrap};
 use crate::app::state::race::Verdict;
 use crate::app::state::turn::Outcome;
@@ -41,7 +41,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
         }
     }
     if let Some(Outcome::Failed(message)) = &race.outcome {
-        for line in fold(message, inner.width) {
+        for line in wrap_words(message, inner.width) {
             let Some(row) = row(&mut inner) else { return };
             canvas.put_all(row, &[(&line, Role::Wrong)]);
         }

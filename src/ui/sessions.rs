@@ -4,7 +4,7 @@ use super::Canvas;
 use super::overlay::{centered, field, window};
 use super::prompt::draw_text;
 use super::theme::Role;
-use super::widgets::{Cells, fold, row};
+use super::widgets::{Cells, row, wrap_words};
 use crate::app::{Listed, SessionList, Target};
 use crate::transcript::export::words::percent;
 use crate::transcript::text;
@@ -229,7 +229,7 @@ fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &SessionList) {
             Role::Dim,
         ),
     };
-    for part in fold(&text, area.width) {
+    for part in wrap_words(&text, area.width) {
         let Some(row) = row(&mut area) else { return };
         canvas.put_all(row, &[(&part, role)]);
     }

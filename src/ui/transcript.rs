@@ -4,7 +4,7 @@ use super::Canvas;
 use super::cache::{Cache, Key, Starts, TurnLines};
 use super::theme::Role;
 use super::welcome;
-use super::widgets::{Cells, fold};
+use super::widgets::{Cells, wrap_words};
 use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::input::action::ViewAction;
 use crate::app::state::turn::Outcome;
@@ -102,7 +102,7 @@ fn ended(turn: &Turn, width: u16) -> Option<Vec<String>> {
         }
     };
     Some(
-        fold(&text, width)
+        wrap_words(&text, width)
             .iter()
             .map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string())
             .collect(),
@@ -259,6 +259,9 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     let mut x = row.x;
     for run in &line.runs {
         let mut style = canvas.theme.style(run.role);
+        if let Some(origin) = run.origin {
+            style = style.patch(canvas.theme.style(origin));
+        }
         if let (Some(token), Some(cursor)) = (run.token, state.view.cursor) {
             let whole_round = state.focus == Pane::Rounds
                 && (token.turn, token.round) == (cursor.turn, cursor.round);

@@ -3,7 +3,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::{Cells, fold, row};
+use super::widgets::{Cells, row, wrap_words};
 use crate::app::input::action::{AppAction, ChatAction};
 use crate::app::{Action, Pane, Phase, Target};
 use crate::engine::decode::Origin;
@@ -61,7 +61,7 @@ fn put_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 /// What happens here and what the looks mean, in as many paragraphs as there are rows for.
 fn introduction(width: u16, rows: u16) -> Vec<Line> {
     let words = |text: &str, role| {
-        fold(text, width)
+        wrap_words(text, width)
             .into_iter()
             .map(move |line| vec![(line, role)])
             .collect()
@@ -193,7 +193,7 @@ fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
     let text = in_cells(message).into_owned();
     let lines = text
         .lines()
-        .flat_map(|line| fold(line, inner.width))
+        .flat_map(|line| wrap_words(line, inner.width))
         .take(room);
     for (at, line) in lines.enumerate() {
         let Some(row) = row(&mut area) else { return };
@@ -259,5 +259,5 @@ fn about(model: Option<&str>, width: u16) -> Vec<String> {
         "{PUBLISHED_MODEL}, {size:.1} GB from Hugging Face. It was not tuned for early exit: it answers, but little of \
          what its first layers draft is accepted."
     );
-    fold(&text, width)
+    wrap_words(&text, width)
 }

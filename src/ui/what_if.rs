@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::overlay::{centered, window};
 use super::theme::Role;
-use super::widgets::{bar, fold, row};
+use super::widgets::{bar, row, wrap_words};
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::{Lens, Target, Turn, WhatIf};
 use crate::engine::decode::Forecast;
@@ -56,7 +56,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     if let Some(message) = &lens.failed {
         return lines(canvas, &mut inner, message, Role::Wrong);
     }
-    let notes = fold(&note(turn, !state.live), inner.width);
+    let notes = wrap_words(&note(turn, !state.live), inner.width);
     let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
     let foot = Rect {
         y: inner.bottom() - below,
@@ -93,7 +93,7 @@ fn map<'a>(canvas: &Canvas<'_>, lens: &'a Lens, cursor: WhatIf) -> Option<Map<'a
 }
 
 fn lines(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
-    for line in fold(text, area.width) {
+    for line in wrap_words(text, area.width) {
         let Some(row) = row(area) else { return };
         canvas.put_all(row, &[(&line, role)]);
     }

@@ -193,44 +193,15 @@ pub fn row(area: &mut Rect) -> Option<Rect> {
     Some(top)
 }
 
-/// Break a text at `width` cells: between words, and within one that is wider than a line.
-pub fn fold(text: &str, width: u16) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ').flat_map(|word| pieces(word, width)) {
-        let cells = word.cells();
-        if used > 0 && used + 1 + cells > width {
-            lines.push(String::new());
-            used = 0;
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-                used += 1;
-            }
-            line.push_str(word);
-            used += cells;
-        }
-    }
-    lines
-}
-
-/// A word in pieces of at most `width` cells, or of one character that is wider.
-fn pieces(word: &str, width: u16) -> Vec<&str> {
-    if word.cells() <= width {
-        return vec![word];
-    }
-    let (mut pieces, mut from, mut used) = (Vec::new(), 0, 0);
-    for (at, grapheme) in word.grapheme_indices(true) {
-        let cells = grapheme.cells();
-        if used + cells > width && at > from {
-            pieces.push(&word[from..at]);
-            (from, used) = (at, 0);
-        }
-        used += cells;
-    }
-    pieces.push(&word[from..]);
-    pieces
+/// Break a text into lines of at most `width` cells, at words where possible.
+pub fn wrap_words(text: &str, width: u16) -> Vec<String> {
+    let options = textwrap::Options::new(usize::from(width.max(1)))
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
+        .into_iter()
+        .map(String::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -240,18 +211,18 @@ mod tests {
 
     #[test]
     fn lines_break_between_words_where_they_can() {
-        assert_eq!(fold("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap_words("one two three", 8), ["one two", "three"]);
         assert_eq!(
-            fold("at /a/long/path: full", 6),
+            wrap_words("at /a/long/path: full", 6),
             ["at", "/a/lon", "g/path", ": full"]
         );
-        assert_eq!(fold("", 5), [""]);
+        assert_eq!(wrap_words("", 5), [""]);
     }
 
     proptest! {
         #[test]
         fn nothing_is_lost_and_no_line_is_too_wide(text in "[a-z 漢é]{0,60}", width in 2u16..20) {
-            let lines = fold(&text, width);
+            let lines = wrap_words(&text, width);
             let dense = |text: &str| text.replace(' ', "");
             prop_assert_eq!(dense(&lines.concat()), dense(&text));
             for line in lines {

@@ -34,6 +34,8 @@ pub struct Piece<'a> {
     pub text: Cow<'a, str>,
     pub role: Role,
     pub token: Option<TokenRef>,
+    /// The role of the token's origin, where `role` says something else.
+    pub origin: Option<Role>,
 }
 
 /// Something that can be wrapped: groups of pieces, the first [`Source::settled`] of which will not change.
@@ -58,6 +60,8 @@ pub struct Run {
     pub width: u16,
     pub role: Role,
     pub token: Option<TokenRef>,
+    /// The role of the token's origin, where `role` says something else.
+    pub origin: Option<Role>,
 }
 
 impl<'a> Flow<'a> {
@@ -100,6 +104,7 @@ impl<'a> Flow<'a> {
                 text: mark(turn, at, self.arrow).into(),
                 role: Role::Mark,
                 token: None,
+                origin: None,
             });
         }
         let slot = piece - 1;
@@ -119,6 +124,7 @@ impl<'a> Flow<'a> {
                 round: at,
                 slot,
             }),
+            origin: None,
         })
     }
 
@@ -147,6 +153,7 @@ impl Source for Flow<'_> {
                 text: in_cells(self.head),
                 role: Role::Prompt,
                 token: None,
+                origin: None,
             });
         }
         let (index, turn) = self.turn?;
@@ -158,6 +165,7 @@ impl Source for Flow<'_> {
                     text: in_cells(&pending.text),
                     role: Role::Draft,
                     token: None,
+                    origin: None,
                 })
             }
         }
@@ -171,6 +179,7 @@ struct Glyph {
     width: u16,
     role: Role,
     token: Option<TokenRef>,
+    origin: Option<Role>,
 }
 
 /// Fills lines and hands each finished one on.
@@ -280,6 +289,7 @@ impl Filler<'_> {
             width,
             role: piece.role,
             token: piece.token,
+            origin: piece.origin,
         });
         if grapheme == " " || width == 2 {
             self.break_after = self.glyphs.len();
@@ -334,6 +344,7 @@ impl Filler<'_> {
                     width: glyph.width,
                     role: glyph.role,
                     token: glyph.token,
+                    origin: glyph.origin,
                 }),
             }
         }

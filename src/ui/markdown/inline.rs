@@ -1,179 +1,213 @@
-//! The marks within a line: emphasis, code, links.
+//! Inline content: emphasis, code, links.
 
 use super::super::theme::Role;
 use super::source::Span;
+use pulldown_cmark::{Event, LinkType, Tag, TagEnd};
 use std::ops::Range;
 
-/// Marks around words, the longer ones first.
-const MARKS: [(&str, Role); 5] = [
-    ("**", Role::Strong),
-    ("__", Role::Strong),
-    ("`", Role::Code),
-    ("*", Role::Emphasis),
-    ("_", Role::Emphasis),
-];
-/// A mark that has not closed after so many bytes is a character like any other.
-const REACH: usize = 2_000;
-
-/// Something with marks around it: how long it is with them, and what it becomes.
-struct Found {
-    len: usize,
+/// The spans of one line.
+pub struct Inline<'t> {
+    text: &'t str,
     spans: Vec<Span>,
+    /// The roles that are open, the innermost last.
+    roles: Vec<Role>,
+    links: Vec<Link>,
+    /// Addresses that stand in the text as they are, in order.
+    addresses: Vec<Range<usize>>,
+    /// Up to here an address was written already.
+    written: usize,
 }
 
-/// Split the stretch `range` of a text at its marks.
-pub fn inline(text: &str, range: Range<usize>, role: Role, out: &mut Vec<Span>) {
-    let (mut plain, mut at) = (range.start, range.start);
-    while at < range.end {
-        let rest = &text[at..range.end];
-        let found = match rest.as_bytes()[0] {
-            b'\\' => escape(at, rest, role),
-            b'!' | b'[' => link(text, at, rest, role),
-            b'<' | b'h' => address(text, at, rest),
-            b'*' | b'_' | b'`' => marked(text, at, rest),
-            _ => None,
-        };
-        let Some(found) = found else {
-            at += rest.chars().next().map_or(1, char::len_utf8);
-            continue;
-        };
-        push(out, plain..at, role);
-        out.extend(found.spans);
-        at += found.len;
-        plain = at;
-    }
-    push(out, plain..range.end, role);
+/// A link that is open.
+struct Link {
+    address: String,
+    /// Number of spans before its text.
+    first: usize,
 }
 
-fn push(out: &mut Vec<Span>, range: Range<usize>, role: Role) {
-    if !range.is_empty() {
-        out.push(Span::Source(range, role));
-    }
-}
-
-/// `\*` is a star and no mark.
-fn escape(at: usize, rest: &str, role: Role) -> Option<Found> {
-    let escapes = rest.as_bytes().get(1).is_some_and(u8::is_ascii_punctuation);
-    escapes.then(|| Found {
-        len: 2,
-        spans: vec![Span::Source(at + 1..at + 2, role)],
-    })
-}
-
-/// Words between two marks.
-fn marked(text: &str, at: usize, rest: &str) -> Option<Found> {
-    let (mark, role) = MARKS.iter().find(|(mark, _)| rest.starts_with(mark))?;
-    let inner = &rest[mark.len()..];
-    let end = opens(&text[..at], inner, mark)
-        .then(|| closing(inner, mark))
-        .flatten()?;
-    let (start, mut spans) = (at + mark.len(), Vec::new());
-    match role {
-        Role::Code => push(&mut spans, start..start + end, Role::Code),
-        role => inline(text, start..start + end, *role, &mut spans),
-    }
-    Some(Found {
-        len: 2 * mark.len() + end,
-        spans,
-    })
-}
-
-/// A mark opens before a word; `_` not within one.
-fn opens(before: &str, after: &str, mark: &str) -> bool {
-    let within = before
-        .chars()
-        .next_back()
-        .is_some_and(char::is_alphanumeric);
-    after.chars().next().is_some_and(|c| !c.is_whitespace()) && !(mark.starts_with('_') && within)
-}
-
-/// Where the mark closes: after something that is no space.
-fn closing(inner: &str, mark: &str) -> Option<usize> {
-    let mut near = inner
-        .match_indices(mark)
-        .map(|(at, _)| at)
-        .take_while(|at| *at < REACH);
-    near.find(|at| *at > 0 && !inner[..*at].ends_with(' '))
-}
-
-/// `[words](address)`, and the same after `!` for a picture: the words, then the address.
-fn link(text: &str, at: usize, rest: &str, role: Role) -> Option<Found> {
-    let inside = rest.strip_prefix("![").or_else(|| rest.strip_prefix('['))?;
-    let (skip, words) = (rest.len() - inside.len(), balanced(inside, '[', ']')?);
-    let open = skip + words + 1;
-    let inside = rest.get(open..)?.strip_prefix('(')?;
-    let address = balanced(inside, '(', ')')?;
-    let shown = inside[..address]
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .len();
-    let (words, address_at) = (at + skip..at + skip + words, at + open + 1);
-    let len = open + 1 + address + 1;
-    let mut spans = Vec::new();
-    inline_link(text, words.clone(), role, &mut spans);
-    if shown > 0 && text[words] != text[address_at..address_at + shown] {
-        spans.push(Span::Made(" (", Role::Dim));
-        spans.push(Span::Source(address_at..address_at + shown, Role::Dim));
-        spans.push(Span::Made(")", Role::Dim));
-    }
-    Some(Found { len, spans })
-}
-
-/// The words of a link: marks within it are read, what has no other look gets that of a link.
-fn inline_link(text: &str, words: Range<usize>, role: Role, out: &mut Vec<Span>) {
-    let role = if role == Role::Strong {
-        role
-    } else {
-        Role::Link
-    };
-    match text[words.clone()].contains(['[', '<']) {
-        true => push(out, words, role),
-        false => inline(text, words, role, out),
-    }
-}
-
-/// Where the bracket that is open closes.
-fn balanced(text: &str, open: char, close: char) -> Option<usize> {
-    let mut depth = 0usize;
-    for (at, c) in text.char_indices().take_while(|(at, _)| *at < REACH) {
-        match c {
-            c if c == close && depth == 0 => return Some(at),
-            c if c == close => depth -= 1,
-            c if c == open => depth += 1,
-            _ => {}
+impl<'t> Inline<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            spans: Vec::new(),
+            roles: Vec::new(),
+            links: Vec::new(),
+            addresses: addresses(text),
+            written: 0,
         }
     }
-    None
+
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The line as it is so far.
+    pub fn take(&mut self) -> Vec<Span> {
+        self.links.iter_mut().for_each(|link| link.first = 0);
+        std::mem::take(&mut self.spans)
+    }
+
+    pub fn open(&mut self, role: Role) {
+        self.roles.push(role);
+    }
+
+    pub fn close(&mut self) {
+        self.roles.pop();
+    }
+
+    /// A stretch of the source as it stands.
+    pub fn source(&mut self, range: Range<usize>) {
+        if !range.is_empty() {
+            self.spans.push(Span::Source(range, self.role()));
+        }
+    }
+
+    fn role(&self) -> Role {
+        self.roles.last().copied().unwrap_or(Role::Text)
+    }
+
+    pub fn event(&mut self, event: Event<'_>, range: Range<usize>) {
+        match event {
+            Event::Text(text) if self.text[range.clone()] == *text => self.words(range),
+            Event::Text(text) => self.replaced(range, &text, self.role()),
+            Event::Code(code) => self.code(&code, range),
+            _ => self.source(range),
+        }
+    }
+
+    pub fn start(&mut self, tag: Tag<'_>, range: Range<usize>) {
+        let role = match tag {
+            // A mark within an address is none.
+            _ if self.address_at(range.start).is_some() => self.role(),
+            Tag::Emphasis => Role::Emphasis,
+            Tag::Strong => Role::Strong,
+            Tag::Link {
+                link_type,
+                dest_url,
+                ..
+            } => {
+                let shows_itself = matches!(link_type, LinkType::Autolink | LinkType::Email);
+                self.links.push(Link {
+                    address: match shows_itself {
+                        true => String::new(),
+                        false => dest_url.into_string(),
+                    },
+                    first: self.spans.len(),
+                });
+                self.link_role()
+            }
+            Tag::Image { dest_url, .. } => {
+                self.links.push(Link {
+                    address: dest_url.into_string(),
+                    first: self.spans.len(),
+                });
+                self.link_role()
+            }
+            _ => self.role(),
+        };
+        self.roles.push(role);
+    }
+
+    fn link_role(&self) -> Role {
+        match self.role() {
+            Role::Strong => Role::Strong,
+            _ => Role::Link,
+        }
+    }
+
+    pub fn end(&mut self, end: TagEnd, range: Range<usize>) {
+        self.roles.pop();
+        if matches!(end, TagEnd::Link | TagEnd::Image)
+            && let Some(link) = self.links.pop()
+        {
+            self.link_address(&link, range);
+        }
+    }
+
+    /// The address behind the words of a link, unless they are the same.
+    fn link_address(&mut self, link: &Link, range: Range<usize>) {
+        let words: String = self.spans[link.first.min(self.spans.len())..]
+            .iter()
+            .map(|span| span.text(self.text))
+            .collect();
+        if link.address.is_empty() || words == link.address {
+            return;
+        }
+        self.spans.push(Span::Made(" (", Role::Dim));
+        match self.text[range.clone()].rfind(&link.address) {
+            Some(at) => {
+                let start = range.start + at;
+                let source = start..start + link.address.len();
+                self.spans.push(Span::Source(source, Role::Dim));
+            }
+            None => self.replaced(range.end..range.end, &link.address, Role::Dim),
+        }
+        self.spans.push(Span::Made(")", Role::Dim));
+    }
+
+    /// Text of the source, in which addresses are links.
+    fn words(&mut self, range: Range<usize>) {
+        let mut at = range.start.max(self.written);
+        while at < range.end {
+            let first = self.addresses.partition_point(|address| address.end <= at);
+            let address = self
+                .addresses
+                .get(first)
+                .filter(|address| address.start < range.end)
+                .cloned();
+            let Some(address) = address else { break };
+            self.source(at..address.start.max(at));
+            self.spans.push(Span::Source(address.clone(), Role::Link));
+            (at, self.written) = (address.end, address.end);
+        }
+        if at < range.end {
+            self.source(at..range.end);
+        }
+    }
+
+    fn address_at(&self, at: usize) -> Option<&Range<usize>> {
+        let first = self.addresses.partition_point(|address| address.end <= at);
+        self.addresses
+            .get(first)
+            .filter(|address| address.contains(&at))
+    }
+
+    fn code(&mut self, code: &str, range: Range<usize>) {
+        match self.text[range.clone()].find(code) {
+            Some(at) if !code.is_empty() => {
+                let start = range.start + at;
+                self.spans
+                    .push(Span::Source(start..start + code.len(), Role::Code));
+            }
+            _ => self.replaced(range, code, Role::Code),
+        }
+    }
+
+    /// Text that the source writes otherwise, such as `&amp;`.
+    fn replaced(&mut self, range: Range<usize>, text: &str, role: Role) {
+        self.spans
+            .push(Span::Replaced(range, text.to_owned(), role));
+    }
 }
 
-/// `<https://…>` or an address as it stands. Marks within an address are none.
-fn address(text: &str, at: usize, rest: &str) -> Option<Found> {
-    let is_address = |text: &str| text.starts_with("https://") || text.starts_with("http://");
-    if let Some(inside) = rest.strip_prefix('<') {
-        let end = inside
-            .find(['>', ' '])
-            .filter(|end| inside[*end..].starts_with('>') && is_address(inside))?;
-        return Some(Found {
-            len: end + 2,
-            spans: vec![Span::Source(at + 1..at + 1 + end, Role::Link)],
-        });
+/// Where `https://…` stands in a text.
+fn addresses(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (start, _) in text.match_indices("http") {
+        let rest = &text[start..];
+        let within = text[..start]
+            .chars()
+            .next_back()
+            .is_some_and(char::is_alphanumeric);
+        let begins = rest.starts_with("https://") || rest.starts_with("http://");
+        if within || !begins || found.last().is_some_and(|last| last.end > start) {
+            continue;
+        }
+        let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | '|');
+        let end = rest.find(ends).unwrap_or(rest.len());
+        let address =
+            rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '*', '\'']);
+        found.push(start..start + address.len());
     }
-    let within = text[..at]
-        .chars()
-        .next_back()
-        .is_some_and(char::is_alphanumeric);
-    if within || !is_address(rest) {
-        return None;
-    }
-    let end = rest
-        .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | '|'))
-        .unwrap_or(rest.len());
-    let end = rest[..end]
-        .trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '*', '\''])
-        .len();
-    Some(Found {
-        len: end,
-        spans: vec![Span::Source(at..at + end, Role::Link)],
-    })
+    found
 }

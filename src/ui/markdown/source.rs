@@ -12,16 +12,32 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Text {
     pub shown: String,
-    ends: Vec<(usize, TokenRef)>,
+    ends: Vec<(usize, Token)>,
 }
+
+/// A token, and the role of its origin.
+type Token = (TokenRef, Role);
 
 /// A part of a line before it is cut at its tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Span {
     /// A stretch of the text.
     Source(Range<usize>, Role),
-    /// What Markdown puts in the place of its marks.
+    /// What stands in the place of a stretch of the text.
+    Replaced(Range<usize>, String, Role),
+    /// What stands in the place of marks.
     Made(&'static str, Role),
+}
+
+impl Span {
+    /// What it shows.
+    pub fn text<'a>(&'a self, source: &'a str) -> &'a str {
+        match self {
+            Self::Source(range, _) => &source[range.clone()],
+            Self::Replaced(_, text, _) => text,
+            Self::Made(text, _) => text,
+        }
+    }
 }
 
 /// A stretch with one look, of one token or of none.
@@ -30,6 +46,8 @@ pub struct Fragment {
     pub text: String,
     pub role: Role,
     pub token: Option<TokenRef>,
+    /// The role of its token's origin.
+    pub origin: Option<Role>,
 }
 
 impl Text {
@@ -38,19 +56,17 @@ impl Text {
         let mut text = Self::default();
         for (number, round) in turn.rounds.iter().enumerate() {
             for slot in (0..round.slots()).filter(|slot| round.is_kept(*slot)) {
-                text.shown.push_str(
-                    &round
-                        .token(slot)
-                        .map_or(Cow::Borrowed(""), |token| in_cells(token.text)),
-                );
-                text.ends.push((
-                    text.shown.len(),
-                    TokenRef {
-                        turn: index,
-                        round: number,
-                        slot,
-                    },
-                ));
+                let Some(token) = round.token(slot) else {
+                    continue;
+                };
+                text.shown.push_str(&in_cells(token.text));
+                let at = TokenRef {
+                    turn: index,
+                    round: number,
+                    slot,
+                };
+                let origin = token.outcome.origin().map_or(Role::Text, Role::from);
+                text.ends.push((text.shown.len(), (at, origin)));
             }
         }
         text
@@ -63,6 +79,11 @@ impl Text {
             match span {
                 Span::Made(text, role) => fragments.push(Fragment::made(*text, *role)),
                 Span::Source(range, role) => self.cut_range(range.clone(), *role, &mut fragments),
+                Span::Replaced(range, text, role) => {
+                    let at = self.ends.partition_point(|(end, _)| *end <= range.start);
+                    let token = self.ends.get(at).map(|(_, token)| *token);
+                    fragments.push(Fragment::of(text.as_str(), *role, token));
+                }
             }
         }
         fragments
@@ -74,11 +95,7 @@ impl Text {
         for (end, token) in &self.ends[first..] {
             let to = range.end.min(*end);
             if from < to {
-                out.push(Fragment {
-                    text: self.shown[from..to].into(),
-                    role,
-                    token: Some(*token),
-                });
+                out.push(Fragment::of(&self.shown[from..to], role, Some(*token)));
             }
             from = to;
             if from >= range.end {
@@ -86,11 +103,7 @@ impl Text {
             }
         }
         if from < range.end {
-            out.push(Fragment {
-                text: self.shown[from..range.end].into(),
-                role,
-                token: None,
-            });
+            out.push(Fragment::of(&self.shown[from..range.end], role, None));
         }
     }
 }
@@ -129,17 +142,29 @@ impl From<Run> for Fragment {
             text: run.text,
             role: run.role,
             token: run.token,
+            origin: run.origin,
         }
     }
 }
 
 impl Fragment {
-    pub fn made(text: impl Into<String>, role: Role) -> Self {
+    fn of(text: impl Into<String>, role: Role, token: Option<Token>) -> Self {
         Self {
             text: text.into(),
             role,
-            token: None,
+            token: token.map(|(token, _)| token),
+            origin: token.map(|(_, origin)| origin),
         }
+    }
+
+    /// Text that is of no token.
+    pub fn made(text: impl Into<String>, role: Role) -> Self {
+        Self::of(text, role, None)
+    }
+
+    /// The end of a line.
+    pub fn line_end() -> Self {
+        Self::made("\n", Role::Text)
     }
 
     pub fn piece(&self) -> Piece<'_> {
@@ -147,6 +172,7 @@ impl Fragment {
             text: Cow::Borrowed(&self.text),
             role: self.role,
             token: self.token,
+            origin: self.origin,
         }
     }
 }

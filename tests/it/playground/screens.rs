@@ -159,7 +159,7 @@ fn overlays_in_other_palettes() {
     }
 }
 
-/// The autopilot moves K while the sliders stay where the user put them.
+/// The controller moves K while the sliders stay where the user put them.
 #[test]
 fn autopilot() {
     for (width, height) in [(80, 24), (160, 50)] {

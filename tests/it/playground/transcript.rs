@@ -497,9 +497,9 @@ fn another_model_is_marked() {
     );
 }
 
-/// What the autopilot moves is marked as well, and apart from what the user does.
+/// What the controller moves is marked as well, and apart from what the user does.
 #[test]
-fn moves_of_the_autopilot_are_marked() {
+fn moves_of_the_controller_are_marked() {
     let mut h = Harness::ready(120, 30);
     h.ask_command("/set autopilot adaptive-k");
     h.write("hi");
