@@ -1,5 +1,10 @@
 //! Time of a frame by the length of the transcript: it must not grow with it.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the fixtures read the colours of cells"
+)]
+
 #[path = "../tests/it/playground/support/mod.rs"]
 mod support;
 

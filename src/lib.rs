@@ -5,6 +5,7 @@
 
 // Everything is printed through `cli::output`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod app;
 pub mod cli;

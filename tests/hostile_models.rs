@@ -19,24 +19,26 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts what is allocated.
-struct Observered;
+struct Counting;
 
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Observered {
+// SAFETY: every call is forwarded to the system's allocator, which meets the contract.
+unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(live, Ordering::Relaxed);
+        // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
 #[global_allocator]
-static ALLOCATOR: Observered = Observered;
+static ALLOCATOR: Counting = Counting;
 
 /// The files of these tests have some hundred kilobytes, and several tests run at once.
 const MOST_MEMORY: usize = 48 << 20;

@@ -15,18 +15,20 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 /// Counts what is allocated.
 struct Watched;
 
-// SAFETY: everything is handed on to the system's allocator.
+// SAFETY: every call is forwarded to the system's allocator, which meets the contract.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(live, Relaxed);
         // SAFETY: the caller keeps the promises that the system's allocator asks for.
+        // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
         // SAFETY: `alloc` got this block from the system's allocator, with this layout.
+        // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

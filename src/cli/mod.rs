@@ -6,6 +6,7 @@ mod bench;
 mod failure;
 mod generate;
 mod layerskip_args;
+mod log;
 mod no_effect;
 pub(crate) mod output;
 pub mod transcript;
@@ -15,6 +16,7 @@ use crate::tui;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use color_eyre::eyre::Result;
 use failure::Failure;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A terminal playground for self-speculative decoding with early exit (LayerSkip).
@@ -33,6 +35,9 @@ struct Cli {
     /// Go on with a session that was kept: its name, a path, or without either the last one.
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "last")]
     resume: Option<String>,
+    /// Append what the engine does, with times, to a file. It holds no text of prompts or answers.
+    #[arg(long, value_name = "FILE", global = true)]
+    log: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +60,9 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
+    if let Some(path) = &cli.log {
+        log::start(path)?;
+    }
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Bench(args)) => bench::run(*args),
@@ -83,7 +91,9 @@ fn misplaced(matches: &ArgMatches) -> Option<String> {
     let name = matches.subcommand_name()?;
     let before = command();
     let option = before.get_arguments().find(|arg| {
-        matches.value_source(arg.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine)
+        !arg.is_global_set()
+            && matches.value_source(arg.get_id().as_str())
+                == Some(clap::parser::ValueSource::CommandLine)
     })?;
     let option = option.get_long()?;
     Some(format!(

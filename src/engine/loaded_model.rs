@@ -57,6 +57,7 @@ pub struct LoadedModel {
 impl LoadedModel {
     /// Finds, downloads where need be, opens and loads the model of `request`.
     pub fn load(request: &ModelRequest, progress: &mut Progress) -> Result<Self> {
+        let _span = tracing::info_span!("load", model = request.model).entered();
         let dtype = request
             .dtype
             .as_deref()
@@ -92,6 +93,14 @@ impl LoadedModel {
             chat_template_fault: fault.map(str::to_owned),
             defaults: checkpoint.defaults,
         };
+        tracing::info!(
+            name = info.name,
+            layers = info.config.num_layers,
+            dtype = info.dtype,
+            device = info.device,
+            bytes = info.weight_bytes,
+            "loaded"
+        );
         let decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
         Ok(Self {
             decoder,

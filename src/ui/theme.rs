@@ -2,6 +2,8 @@
 //! symbol of its own, so that it can be told without colours. The looks of tokens are those of
 //! [`origin_style`](crate::transcript::origin_style).
 
+#![allow(clippy::disallowed_types, reason = "this is the theme")]
+
 mod page;
 
 use crate::app::{Appearance, ColorDepth, ThemeName};

@@ -1,5 +1,9 @@
 //! Tests of what users and callers see, in one crate. Those that count allocations are crates of their own, since they
 //! replace the allocator.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the tests read the colours of cells"
+)]
 
 mod chat_template;
 mod command_line;

@@ -337,6 +337,8 @@ impl Decoder {
         let cached = session.filled_to(depth).min(total);
         session.forget_from(cached);
         let mut done = cached;
+        let _span =
+            (done < total).then(|| tracing::debug_span!("prefill", cached, total, depth).entered());
         while done < total {
             poll(observer, Phase::Prefill)?;
             let end = total.min(done + self.prefill_chunk);

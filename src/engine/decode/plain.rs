@@ -19,6 +19,7 @@ impl Decoder {
     ) -> Result<Verification> {
         poll(observer, Phase::Verify)?;
         let begun = Instant::now();
+        let _span = tracing::debug_span!("step").entered();
         let (start, depth) = (session.tokens().len(), self.depth(settings));
         self.prefill(session, depth, observer)?;
         self.begin_round(session, 0);

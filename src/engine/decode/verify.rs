@@ -64,10 +64,13 @@ impl Decoder {
             preview: &mut run.preview,
             max,
         };
+        let span = tracing::debug_span!("draft", exit_layer = settings.exit_layer, max).entered();
         let proposal = EarlyExit.propose(draft, observer)?;
+        drop(span);
         poll(observer, Phase::Verify)?;
         let begun = Instant::now();
         let draft_seconds = caught_up + proposal.seconds;
+        let _span = tracing::debug_span!("verify", rows = self.scratch.rows.len()).entered();
         self.verify_rows(session, settings, &proposal)?;
         let found = self.accept(session, run, settings, proposal)?;
         Ok(Verification {

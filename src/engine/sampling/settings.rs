@@ -62,6 +62,11 @@ impl Sampling {
     /// Fails with words on the first field outside of what it may be.
     pub fn validate(&self) -> Result<()> {
         let fault = |name: &str, value: f32, range: &str| {
+            // Nobody counts the zeros of an extreme number.
+            let value = match value == 0.0 || (1e-4..1e7).contains(&value.abs()) {
+                true => value.to_string(),
+                false => format!("{value:e}"),
+            };
             Err(Error::Setting(format!(
                 "{name} is {value}; it may be {range}"
             )))

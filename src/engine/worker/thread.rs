@@ -122,7 +122,10 @@ impl Thread {
                     costs: None,
                 });
             }
-            Outcome::Failed(failure) => self.report(ModelEvent::Failed(failure)),
+            Outcome::Failed(failure) => {
+                tracing::error!(failure.message, "load failed");
+                self.report(ModelEvent::Failed(failure));
+            }
             Outcome::Cancelled => self.report(ModelEvent::Cancelled),
             Outcome::Superseded => {}
         }
@@ -151,7 +154,10 @@ impl Thread {
                 stats,
             }),
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => report(RunEvent::Failed(error.into())),
+            Ok(Err(error)) => {
+                tracing::error!(run = run.0, kind = ?error.kind(), "run failed");
+                report(RunEvent::Failed(error.into()));
+            }
             Err(panic) => {
                 // What the panic left of the conversation cannot be trusted.
                 loaded.conversations.remove(&conversation);

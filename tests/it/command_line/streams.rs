@@ -77,3 +77,31 @@ fn a_full_disk_is_told() {
         assert!(told.contains("No space left"), "{line:?}: {told}");
     }
 }
+
+/// The log tells what the engine did, and none of the words.
+#[test]
+fn the_log_holds_spans_and_no_text() {
+    let tiny = Tiny::new();
+    let line = [
+        "generate",
+        "--log",
+        "run.log",
+        "--model",
+        "tiny.gguf",
+        "-p",
+        "hello there",
+        "-n",
+        "8",
+        "-E",
+        "1",
+    ];
+    assert!(tiny.run(&line).status.success());
+    let log = std::fs::read_to_string(tiny.path("run.log")).unwrap();
+    for span in ["load", "loaded", "prefill", "draft", "verify"] {
+        assert!(log.contains(span), "no {span} in\n{log}");
+    }
+    assert!(!log.contains("hello there"), "{log}");
+    let before = tiny.run(&["--log", "none/run.log", "transcript", "list"]);
+    let said = fault(&before, "a log that cannot be written");
+    assert!(said.contains("none/run.log"), "{said}");
+}

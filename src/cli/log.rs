@@ -1,0 +1,35 @@
+//! `--log FILE`: what the engine does, with times, for bug reports. No text of prompts or answers is logged.
+
+use color_eyre::eyre::{Result, WrapErr};
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Mutex;
+use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// Append spans and events to a file from now on.
+///
+/// # Errors
+///
+/// If the file cannot be opened for writing.
+pub fn start(path: &Path) -> Result<()> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .wrap_err_with(|| format!("the log {} cannot be written", path.display()))?;
+    tracing_subscriber::fmt()
+        .with_writer(Mutex::new(file))
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(Level::DEBUG)
+        .with_span_events(FmtSpan::CLOSE)
+        .init();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        os = std::env::consts::OS,
+        arch = std::env::consts::ARCH,
+        "skiplens"
+    );
+    Ok(())
+}
