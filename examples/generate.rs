@@ -24,6 +24,7 @@ impl Observer for Printer {
                 Origin::Plain | Origin::Prompt => print!("{}", token.text),
             }
         }
+        #[expect(clippy::disallowed_methods, reason = "an example prints for itself")]
         match std::io::stdout().flush() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
