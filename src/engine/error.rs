@@ -49,7 +49,9 @@ pub enum Error {
         context: usize,
     },
     /// The prompt is empty, and the model has no beginning-of-sequence token.
-    #[error("the prompt is empty, and this model has no beginning-of-sequence token to start from; give it some text")]
+    #[error(
+        "the prompt is empty, and this model has no beginning-of-sequence token to start from; give it some text"
+    )]
     EmptyPrompt,
     /// The chat template of the model could not be used.
     #[error("chat template: {}", shortened(.0))]

@@ -78,7 +78,8 @@ impl Settings {
         let layers = config.num_layers;
         if self.strategy != Strategy::Autoregressive && layers < 2 {
             return Err(Error::Setting(
-                "this model has one layer and so no early exit; choose the autoregressive strategy".into(),
+                "this model has one layer and so no early exit; choose the autoregressive strategy"
+                    .into(),
             ));
         }
         if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {

@@ -51,7 +51,7 @@ impl TextOutput {
             return None;
         }
         let from = text.len();
-        text.reserve(self.held.len() + stream.most_bytes(id));
+        text.reserve(self.held.len() + stream.max_bytes(id));
         text.push_str(&self.held);
         stream.push_into(id, text);
         self.release(&settings.stop_strings, text, from)

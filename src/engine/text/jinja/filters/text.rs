@@ -1,4 +1,4 @@
-//! Filters for texts. What is not text is taken as its text.
+//! Filters for strings. Other values are converted to strings.
 
 use super::super::arguments::{self, Args, flag, int_or, length, required};
 use super::super::display;
@@ -154,7 +154,7 @@ fn replace(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Va
     shape::replace(&interpreter.meter, &text, &old, &new, count)
 }
 
-/// Jinja's own rule: words begin after space, hyphens and opening brackets.
+/// By Jinja's rule, words begin after white space, hyphens and opening brackets.
 fn title(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
     args.none("title")?;
     let text = interpreter.text_of(&value)?;
@@ -251,7 +251,7 @@ fn urlencode(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<
     Ok(out.finish())
 }
 
-/// Percent-encodes all but unreserved characters and `kept`; a space that is kept becomes a plus.
+/// Percent-encodes all characters except unreserved ones and `kept`; a kept space becomes a plus.
 fn percent_encode(text: &str, kept: &str, out: &mut Text) -> Result<()> {
     for byte in text.bytes() {
         let c = char::from(byte);
