@@ -140,9 +140,9 @@ impl Decoder {
         run: &mut Run,
         settings: &Settings,
         exit_layer: usize,
-        found: &Verification,
+        verification: &Verification,
     ) -> Result<()> {
-        let first = session.tokens().len() - found.len();
+        let first = session.tokens().len() - verification.len();
         let Scratch {
             slots,
             logits,
@@ -151,8 +151,8 @@ impl Decoder {
         } = &mut self.scratch;
         slots.clear();
         slots.push(first - 1);
-        slots.extend(found.path.iter().map(|node| first + node));
-        slots.truncate(found.len());
+        slots.extend(verification.path.iter().map(|node| first + node));
+        slots.truncate(verification.len());
         let readout = Readout {
             slots,
             depth: exit_layer,
@@ -170,9 +170,9 @@ impl Decoder {
             let id = Sampler { sampling, position }.pick(verifier, Pick::Verify);
             agreed += usize::from(id == session.tokens()[position]);
         }
-        let (accepted, drafted) = (found.path.len(), found.drafted.len());
+        let (accepted, drafted) = (verification.path.len(), verification.drafted.len());
         let controller = &mut run.controller;
-        controller.observe(exit_layer, agreed, found.len());
+        controller.observe(exit_layer, agreed, verification.len());
         controller.observe(settings.exit_layer, accepted, drafted.min(accepted + 1));
         Ok(())
     }

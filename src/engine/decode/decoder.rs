@@ -145,7 +145,7 @@ impl Decoder {
             let tokens = prompt.len();
             return Err(Error::PromptTooLong { tokens, context });
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let depth = self.depth(settings);
         let cached = session.restart(prompt, depth);
         let room = settings.max_steps.min(context - prompt.len());
@@ -160,7 +160,7 @@ impl Decoder {
             tokens: 0,
             rounds: 0,
             stats: Stats {
-                prefill_seconds: begun.elapsed().as_secs_f64(),
+                prefill_seconds: started.elapsed().as_secs_f64(),
                 prefill_tokens: prompt.len() - 1 - cached,
                 ..Stats::default()
             },
@@ -199,8 +199,8 @@ impl Decoder {
         let (start, tokens) = (session.tokens().len(), run.tokens);
         run.before.clone_from(&run.output);
         match self.decode_round(session, run, &settings, observer) {
-            Ok(found) => {
-                let mut round = self.finish_round(run, settings, start, found);
+            Ok(verification) => {
+                let mut round = self.finish_round(run, settings, start, verification);
                 round.controller_note = note;
                 if round.settings.detail {
                     self.record_layers(session, &mut round)?;
@@ -231,14 +231,15 @@ impl Decoder {
         let max_drafts = settings.num_speculations.min(left - 1);
         let probed = run.controller.probed_exit(settings, self.model.config());
         session.sequence.probe(probed);
-        let mut found = self.speculative_round(session, run, settings, max_drafts, observer)?;
-        let begun = Instant::now();
+        let mut verification =
+            self.speculative_round(session, run, settings, max_drafts, observer)?;
+        let started = Instant::now();
         if let Some(exit_layer) = probed {
-            self.observe_exit(session, run, settings, exit_layer, &found)?;
+            self.observe_exit(session, run, settings, exit_layer, &verification)?;
         }
-        self.commit(session, &found)?;
-        found.verify_seconds += begun.elapsed().as_secs_f64();
-        Ok(found)
+        self.commit(session, &verification)?;
+        verification.verify_seconds += started.elapsed().as_secs_f64();
+        Ok(verification)
     }
 
     /// The record of a round.
@@ -247,7 +248,7 @@ impl Decoder {
         run: &mut Run,
         settings: Arc<Settings>,
         position: usize,
-        found: Verification,
+        verification: Verification,
     ) -> Round {
         let Verification {
             drafted,
@@ -256,7 +257,7 @@ impl Decoder {
             stop,
             draft_seconds,
             verify_seconds,
-        } = found;
+        } = verification;
         let accepted = path.len();
         let is_prefix = path.iter().enumerate().all(|(step, &node)| step == node);
         let tokens = RoundTokens {

@@ -57,9 +57,9 @@ impl Propose for EarlyExit {
         };
         while proposal.nodes.len() < draft.max {
             poll(observer, Phase::Draft)?;
-            let begun = Instant::now();
+            let started = Instant::now();
             let drafted = draft.next_token(vocab.as_ref())?;
-            proposal.seconds += begun.elapsed().as_secs_f64();
+            proposal.seconds += started.elapsed().as_secs_f64();
             let Some((token, ends)) = drafted else { break };
             observer.drafted(&token);
             let unsure = matches!(settings.controller, Controller::Confidence { threshold }
@@ -150,7 +150,7 @@ impl Draft<'_> {
             return Ok(None);
         }
         poll(observer, Phase::Draft)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let plan = Plan {
             last: self.decoder.scratch.rows[0],
             exit_layer: settings.exit_layer,
@@ -163,7 +163,7 @@ impl Draft<'_> {
             return Ok(None);
         };
         let mut proposal = self.adopt(round)?;
-        proposal.seconds = begun.elapsed().as_secs_f64();
+        proposal.seconds = started.elapsed().as_secs_f64();
         proposal
             .nodes
             .iter()

@@ -372,7 +372,7 @@ impl RoundTokens {
         for step in 0..accepted {
             let node = self.path.get(step).copied().unwrap_or(step);
             if node >= nodes || self.parent(node) != before {
-                return Err("the accepted tokens of a round are not consecutive".into());
+                return Err("the accepted tokens of a round do not follow each other".into());
             }
             before = Some(node);
         }
@@ -569,5 +569,18 @@ impl Round {
         let rejected =
             closes && (0..self.tokens.drafted.len()).any(|node| self.parent(node) == last);
         (0..accepted + usize::from(rejected)).map(move |depth| depth < accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_reason_is_one_line_without_control_characters() {
+        let stop = StopReason::StopString("a\n\u{1b}[2J\u{202e}b".into());
+        let text = stop.to_string();
+        assert_eq!(text, "stopped at \"a\\n\\u{1b}[2J\\u{202e}b\"");
+        assert!(!text.contains(char::is_control));
     }
 }

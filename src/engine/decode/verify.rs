@@ -52,11 +52,11 @@ impl Decoder {
         max: usize,
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.prefill(session, self.model.config().num_layers, observer)?;
         self.begin_round(session, max);
         run.preview.clone_from(&run.output);
-        let caught_up = begun.elapsed().as_secs_f64();
+        let caught_up = started.elapsed().as_secs_f64();
         let draft = Draft {
             decoder: self,
             session,
@@ -66,14 +66,14 @@ impl Decoder {
         };
         let proposal = EarlyExit.propose(draft, observer)?;
         poll(observer, Phase::Verify)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let draft_seconds = caught_up + proposal.seconds;
         self.verify_rows(session, settings, &proposal)?;
-        let found = self.accept(session, run, settings, proposal)?;
+        let verification = self.accept(session, run, settings, proposal)?;
         Ok(Verification {
             draft_seconds,
-            verify_seconds: begun.elapsed().as_secs_f64(),
-            ..found
+            verify_seconds: started.elapsed().as_secs_f64(),
+            ..verification
         })
     }
 
@@ -134,7 +134,7 @@ impl Decoder {
         let mut path = std::mem::take(&mut self.scratch.path);
         path.clear();
         path.reserve(proposal.nodes.len());
-        let mut found = Verification {
+        let mut verification = Verification {
             drafted: proposal.nodes,
             path,
             ..Verification::default()
@@ -143,37 +143,38 @@ impl Decoder {
         loop {
             let row = logits_row(at, &proposal.ends);
             self.fill_verifier(session, settings, row)?;
-            let first =
-                (0..found.drafted.len()).find(|&node| found.drafted[node].follows(node, at));
+            let first = (0..verification.drafted.len())
+                .find(|&node| verification.drafted[node].follows(node, at));
             let detail = self.verify_detail(settings, first);
-            for (node, token) in found.drafted.iter_mut().enumerate() {
+            for (node, token) in verification.drafted.iter_mut().enumerate() {
                 if token.follows(node, at) {
                     token.p_verify = Some(self.scratch.verifier.probability(token.id));
                     token.detail.clone_from(&detail);
                 }
             }
-            match self.verdict(session, settings, at, first, &found.drafted) {
+            match self.verdict(session, settings, at, first, &verification.drafted) {
                 Next::Node(node) => {
-                    let token = &mut found.drafted[node];
+                    let token = &mut verification.drafted[node];
                     token.logprobs = self.logprobs(settings, token.id);
-                    found.path.push(node);
-                    found.stop = self.push(session, run, settings, token.id, &mut token.text);
-                    if found.stop.is_some() || proposal.ends.contains(&node) {
-                        return Ok(found);
+                    verification.path.push(node);
+                    verification.stop =
+                        self.push(session, run, settings, token.id, &mut token.text);
+                    if verification.stop.is_some() || proposal.ends.contains(&node) {
+                        return Ok(verification);
                     }
                     at = Some(node);
                 }
                 Next::Own(id) => {
-                    let origin = match (first, found.drafted.is_empty()) {
+                    let origin = match (first, verification.drafted.is_empty()) {
                         (Some(_), _) => Origin::Corrected,
                         (None, true) => Origin::Plain,
                         (None, false) => Origin::Bonus,
                     };
                     let mut closing = self.closing(settings, id, origin, detail);
                     closing.p_draft = first.map(|node| self.scratch.drafts[node].probability(id));
-                    found.stop = self.push(session, run, settings, id, &mut closing.text);
-                    found.closing = Some(closing);
-                    return Ok(found);
+                    verification.stop = self.push(session, run, settings, id, &mut closing.text);
+                    verification.closing = Some(closing);
+                    return Ok(verification);
                 }
             }
         }
@@ -209,14 +210,18 @@ impl Decoder {
     }
 
     /// Keeps the rows of all kept tokens except the last, which is left for the next round.
-    pub(super) fn commit(&mut self, session: &mut Session, found: &Verification) -> Result<()> {
+    pub(super) fn commit(
+        &mut self,
+        session: &mut Session,
+        verification: &Verification,
+    ) -> Result<()> {
         let layers = self.model.config().num_layers;
         let start = session.sequence.len();
-        let kept = found.len();
+        let kept = verification.len();
         let slots = &mut self.scratch.slots;
         slots.clear();
         slots.push(start);
-        slots.extend(found.path.iter().map(|node| start + 1 + node));
+        slots.extend(verification.path.iter().map(|node| start + 1 + node));
         slots.truncate(kept);
         session.sequence.keep(slots)?;
         session.commit(layers, start + kept);

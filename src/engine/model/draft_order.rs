@@ -27,11 +27,11 @@ impl DraftOrder {
     /// If it is empty, or has a token twice or one that is not in the vocabulary.
     pub fn new(ids: Vec<u32>, vocab_size: usize) -> Result<Self> {
         let mut seen = vec![false; vocab_size];
-        let sound = ids.iter().all(|&id| {
+        let valid = ids.iter().all(|&id| {
             seen.get_mut(id as usize)
                 .is_some_and(|seen| !std::mem::replace(seen, true))
         });
-        if ids.is_empty() || !sound {
+        if ids.is_empty() || !valid {
             return Err(Error::Setting(
                 "the order of the draft vocabulary must name tokens of the model, each once".into(),
             ));

@@ -209,7 +209,7 @@ fn check_rows(
                 "slot {slot} for position {position} does not fit a sequence that keeps {len} of {capacity} positions"
             )));
         }
-        let sound = depth <= to
+        let valid = depth <= to
             && match ancestors {
                 Ancestors::Chain => position == slot,
                 Ancestors::Tree(mask) => {
@@ -219,7 +219,7 @@ fn check_rows(
                         && position == len + mask.count_ones() as usize
                 }
             };
-        if !sound || slot < next {
+        if !valid || slot < next {
             return Err(Error::Setting(format!("inconsistent row: {row:?}")));
         }
         next = slot + 1;

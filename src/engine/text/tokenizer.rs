@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time limit for encoders with unknown regular expressions: for any text, and for each additional megabyte.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PATIENCE_PER_MB: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const TIME_LIMIT_PER_MB: Duration = Duration::from_secs(10);
 
 /// A tokenizer; clones share its tables.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct Tokenizer {
     /// Context length of the model.
     context: usize,
     /// Whether a text took too long.
-    given_up: Arc<AtomicBool>,
+    timed_out: Arc<AtomicBool>,
 }
 
 /// The tables of a vocabulary.
@@ -90,7 +90,7 @@ impl Tokenizer {
             },
             limit,
             context: usize::MAX,
-            given_up: Arc::default(),
+            timed_out: Arc::default(),
             tables,
         })
     }
@@ -148,15 +148,15 @@ impl Tokenizer {
         max: usize,
     ) -> Result<Vec<u32>> {
         // After a timeout, no further attempt: each would leave a busy thread behind.
-        if self.given_up.load(Ordering::Relaxed) {
+        if self.timed_out.load(Ordering::Relaxed) {
             return Err(too_slow());
         }
-        let limit = PATIENCE + PATIENCE_PER_MB * (text.len() >> 20) as u32;
+        let limit = TIME_LIMIT + TIME_LIMIT_PER_MB * (text.len() >> 20) as u32;
         let sink = Sink::new(text.len(), max, Instant::now().checked_add(limit));
         let (tables, text, marks) = (self.tables.clone(), text.to_owned(), marks.to_owned());
         let done = guard::within(limit, move || tables.encode(&text, &marks, control, sink));
         done.unwrap_or_else(|| {
-            self.given_up.store(true, Ordering::Relaxed);
+            self.timed_out.store(true, Ordering::Relaxed);
             Err(too_slow())
         })
     }

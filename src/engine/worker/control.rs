@@ -61,7 +61,7 @@ impl<'a> RunControl<'a> {
     }
 
     fn read_inbox(&mut self) {
-        while let Ok(envelope) = self.inbox.arriving(false) {
+        while let Ok(envelope) = self.inbox.try_next(false) {
             self.take(envelope);
         }
     }
@@ -110,7 +110,7 @@ impl<'a> RunControl<'a> {
                 self.report(RunEvent::Paused);
                 reported = true;
             }
-            match self.inbox.arriving(true) {
+            match self.inbox.try_next(true) {
                 Ok(envelope) => self.take(envelope),
                 Err(_) => self.cancelled = true,
             }

@@ -70,7 +70,7 @@ impl Inbox {
     }
 
     /// The next command that arrives during a run. Without `wait`, only one that has already arrived.
-    pub fn arriving(&self, wait: bool) -> Result<Envelope, mpsc::TryRecvError> {
+    pub fn try_next(&self, wait: bool) -> Result<Envelope, mpsc::TryRecvError> {
         if wait {
             self.receiver
                 .recv()

@@ -24,7 +24,7 @@ impl<F: Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 
 }
 
 /// How often commands are checked for while no progress is reported.
-const GLANCE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a load ended.
 pub(super) enum Outcome {
@@ -69,7 +69,7 @@ fn follow(
     events: &UnboundedSender<Event>,
 ) -> Outcome {
     loop {
-        match reports.recv_timeout(GLANCE) {
+        match reports.recv_timeout(POLL_INTERVAL) {
             Ok(Report::Progress(stage, fraction)) => {
                 let loading = ModelEvent::Loading { stage, fraction };
                 drop(events.send(Event::Model(loading)));
@@ -81,15 +81,16 @@ fn follow(
             }
         }
         loop {
-            match inbox.arriving(false) {
+            match inbox.try_next(false) {
                 Ok(Envelope {
                     command: Command::CancelLoad,
                     ..
                 }) => return Outcome::Cancelled,
                 Ok(envelope) => {
-                    let leaves = matches!(envelope.command, Command::Load(_) | Command::Shutdown);
+                    let supersedes =
+                        matches!(envelope.command, Command::Load(_) | Command::Shutdown);
                     inbox.defer(envelope);
-                    if leaves {
+                    if supersedes {
                         return Outcome::Superseded;
                     }
                 }
@@ -103,19 +104,19 @@ fn follow(
 /// The loading thread. When nothing receives its reports any more, it unwinds out of whatever it is doing, which closes
 /// files and releases locks; the download library has no other way to stop.
 fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
-    struct GivenUp;
+    struct Abandoned;
     let mut report = |stage: &str, fraction| {
         if sender
             .send(Report::Progress(stage.to_owned(), fraction))
             .is_err()
         {
-            resume_unwind(Box::new(GivenUp));
+            resume_unwind(Box::new(Abandoned));
         }
     };
     let outcome = match catch_unwind(AssertUnwindSafe(|| loader(request, &mut report))) {
         Ok(Ok(loaded)) => Outcome::Loaded(Box::new(loaded)),
         Ok(Err(error)) => Outcome::Failed(error.into()),
-        Err(panic) if panic.is::<GivenUp>() => return,
+        Err(panic) if panic.is::<Abandoned>() => return,
         Err(panic) => {
             let message = format!("internal error: {}", panic_message(&*panic));
             Outcome::Failed(Failure::internal(message))

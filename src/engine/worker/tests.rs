@@ -227,8 +227,8 @@ fn a_paused_run_goes_on_phase_by_phase() {
         let events = until(&mut worker, |event| {
             matches!(event, Event::Run(_, RunEvent::Paused))
         });
-        let told = events.len() - 1;
-        assert_eq!(told, 1, "one phase, one report: {events:?}");
+        let reports = events.len() - 1;
+        assert_eq!(reports, 1, "one phase, one report: {events:?}");
         verified += usize::from(matches!(events[0], Event::Run(_, RunEvent::Round(_))));
     }
     tell(&worker, Command::Resume { run: RunId(1) });
@@ -353,7 +353,7 @@ fn the_lens_covers_the_generated_text() {
 
 /// Whether a download makes progress or stalls, abandoning it takes no time, and the worker continues.
 #[test]
-fn a_load_can_be_given_up() {
+fn a_load_can_be_abandoned() {
     for name in ["endless", "stalled"] {
         let mut worker = worker();
         tell(

@@ -68,7 +68,7 @@ fn what_cannot_be_scored_is_named() {
     };
     fails(&[], 1..1, None, "empty");
     fails(&[5, 61], 1..2, None, "vocabulary");
-    fails(&[5, 6], 0..2, None, "before the first");
+    fails(&[5, 6], 0..2, None, "has no context");
     fails(&[5, 6], 1..3, None, "tokens 1..3 of 2");
     fails(&[5, 6], 1..2, Some(4), "3 layers");
     fails(&[5; 97], 1..2, None, "context");

@@ -304,8 +304,8 @@ impl Vocab {
     }
 }
 
-fn too_many<E: de::Error>(what: &str, most: usize) -> E {
-    E::custom(format!("more than {most} {what}"))
+fn too_many<E: de::Error>(what: &str, max: usize) -> E {
+    E::custom(format!("more than {max} {what}"))
 }
 
 impl<'de> Deserialize<'de> for Vocab {

@@ -48,14 +48,14 @@ impl Normalizer {
 
     /// Normalizes a text and moves `marks`, ascending positions in it, accordingly. Fails if the text grows too much.
     pub fn normalize(&self, text: &str, marks: &mut [usize]) -> Result<Normalized> {
-        let most = (MAX_GROWTH * text.len()).max(text.len() + ALWAYS_ALLOWED);
+        let max = (MAX_GROWTH * text.len()).max(text.len() + ALWAYS_ALLOWED);
         let mut normalized = Normalized {
             text: text.to_owned(),
             at_start: true,
         };
         for step in &self.0 {
-            step.apply(&mut normalized, marks, most)?;
-            if normalized.text.len() > most {
+            step.apply(&mut normalized, marks, max)?;
+            if normalized.text.len() > max {
                 return Err(grows());
             }
         }
@@ -100,7 +100,7 @@ impl Step {
         })
     }
 
-    fn apply(&self, normalized: &mut Normalized, marks: &mut [usize], most: usize) -> Result<()> {
+    fn apply(&self, normalized: &mut Normalized, marks: &mut [usize], max: usize) -> Result<()> {
         let text = normalized.text.as_str();
         if text.is_empty() {
             return Ok(());
@@ -116,7 +116,7 @@ impl Step {
                     let found = found?;
                     copy.keep(found.start);
                     copy.replace(found.end, content);
-                    if copy.out.len() > most {
+                    if copy.out.len() > max {
                         return Err(grows());
                     }
                 }

@@ -192,9 +192,9 @@ fn alignment(metadata: &Entries) -> Result<u64, Fault> {
     let Some(value) = metadata.get("general.alignment") else {
         return Ok(DEFAULT_ALIGNMENT);
     };
-    let sound = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
+    let valid = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
     value
         .as_unsigned()
-        .filter(sound)
+        .filter(valid)
         .ok_or_else(|| format!("general.alignment is {value:?}, not a power of two of at least 8"))
 }

@@ -35,10 +35,10 @@ fn plain_digits(text: &str) -> Option<String> {
     let separated = text.split('_');
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     let parts: Vec<&str> = separated.collect();
-    let sound = parts
+    let valid = parts
         .windows(2)
         .all(|pair| is_digit(pair[0].chars().next_back()) && is_digit(pair[1].chars().next()));
-    sound.then(|| parts.concat())
+    valid.then(|| parts.concat())
 }
 
 /// Parses an integer. Fails if it is out of range.

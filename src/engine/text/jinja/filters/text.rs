@@ -183,23 +183,23 @@ fn trim(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value
 }
 
 fn truncate(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
-    let [most, killwords, end, leeway] =
+    let [max, killwords, end, leeway] =
         args.bind("truncate", ["length", "killwords", "end", "leeway"])?;
-    let most = int_or(&most, 255, "length")?;
+    let max = int_or(&max, 255, "length")?;
     let leeway = int_or(&leeway.filter(|leeway| !leeway.is_none()), 5, "leeway")?;
     let end = match &end {
         Some(end) => arguments::str(end, "end")?,
         None => "...",
     };
     let end_length = end.chars().count();
-    if most < end_length as i64 || leeway < 0 {
+    if max < end_length as i64 || leeway < 0 {
         return fail!("a truncated text has no room for its end");
     }
-    if interpreter.count(&value)? as i64 <= most.saturating_add(leeway) {
+    if interpreter.count(&value)? as i64 <= max.saturating_add(leeway) {
         return Ok(value);
     }
     let text = arguments::str(&value, "what is truncated")?;
-    let kept = length(most) - end_length;
+    let kept = length(max) - end_length;
     let kept = match text.char_indices().nth(kept) {
         Some((at, _)) => &text[..at],
         None => text,

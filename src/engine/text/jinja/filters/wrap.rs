@@ -113,12 +113,12 @@ impl Wrap<'_> {
         if space > 0 {
             return space;
         }
-        let most = match self.long_words {
+        let max = match self.long_words {
             true => self.width.saturating_add(4),
             false => usize::MAX,
         };
         for (count, (at, c)) in text.char_indices().enumerate() {
-            if count == most || is_blank(c) {
+            if count == max || is_blank(c) {
                 return at;
             }
             if self.hyphens && c == '-' && joins_words(&text[..at], &text[at + 1..]) {
