@@ -110,7 +110,7 @@ impl LlamaConfig {
 impl RopeScaling {
     fn check(&self, head_dim: usize) -> Result<(), String> {
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        let sound = match self {
+        let valid = match self {
             Self::None => true,
             Self::Linear { factor } => positive(*factor),
             Self::Llama3 {
@@ -133,10 +133,84 @@ impl RopeScaling {
                 factors.len() == head_dim / 2 && factors.iter().all(|&x| x.is_finite() && x > 0.0)
             }
         };
-        if sound {
+        if valid {
             Ok(())
         } else {
             Err(format!("its RoPE scaling is invalid: {self:?}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 100,
+            hidden_size: 64,
+            intermediate_size: 96,
+            num_layers: 2,
+            num_heads: 4,
+            num_kv_heads: 2,
+            head_dim: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            rope_scaling: RopeScaling::None,
+            context_length: 32,
+            tie_word_embeddings: true,
+        }
+    }
+
+    #[test]
+    fn impossible_shapes_are_rejected() {
+        assert_eq!(config().check(), Ok(()));
+        let sizes: [fn(&mut LlamaConfig) -> &mut usize; 8] = [
+            |config| &mut config.vocab_size,
+            |config| &mut config.hidden_size,
+            |config| &mut config.intermediate_size,
+            |config| &mut config.num_layers,
+            |config| &mut config.num_heads,
+            |config| &mut config.num_kv_heads,
+            |config| &mut config.head_dim,
+            |config| &mut config.context_length,
+        ];
+        for size in sizes {
+            for wrong in [0, 1 << 25, usize::MAX] {
+                let mut config = config();
+                *size(&mut config) = wrong;
+                let fault = config.check().unwrap_err();
+                assert!(
+                    fault.contains(&format!("is {wrong}, not between 1 and")),
+                    "{fault}"
+                );
+            }
+        }
+        let changes: [fn(&mut LlamaConfig); 8] = [
+            |config| config.num_kv_heads = 3,
+            |config| config.head_dim = 15,
+            |config| config.rms_norm_eps = -1.0,
+            |config| config.rms_norm_eps = f64::NAN,
+            |config| config.rope_theta = 0.0,
+            |config| {
+                config.rope_scaling = RopeScaling::Linear {
+                    factor: f64::INFINITY,
+                }
+            },
+            |config| config.rope_scaling = RopeScaling::Factors(vec![1.0; 7]),
+            |config| {
+                config.rope_scaling = RopeScaling::Llama3 {
+                    factor: 8.0,
+                    low_freq_factor: 4.0,
+                    high_freq_factor: 4.0,
+                    original_context: 8192.0,
+                }
+            },
+        ];
+        for (i, change) in changes.into_iter().enumerate() {
+            let mut config = config();
+            change(&mut config);
+            assert!(config.check().is_err(), "change {i}");
         }
     }
 }

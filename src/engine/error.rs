@@ -1,38 +1,57 @@
-//! What can go wrong in the engine, each with words that say what to do.
+//! Errors of the engine, with messages that say what to do.
 
 use super::memory;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Result of everything in the engine.
+/// Result of the engine's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the engine. The message names what is wrong and, where there is one, the way out.
+/// An error of the engine. The message says what is wrong and, if possible, what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A model file that cannot be what it claims to be: truncated, hostile or of an unknown kind.
+    /// A damaged or truncated model file, or one of an unknown format.
     #[error("{path}: {}", shortened(fault))]
-    ModelFile { path: PathBuf, fault: String },
-    /// A model that is sound but not one skiplens can run, or one that cannot be found.
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A model that skiplens cannot run or find.
     #[error("{}", shortened(.0))]
     Model(String),
-    /// A setting outside of what it may be.
+    /// An invalid setting.
     #[error("{}", shortened(.0))]
     Setting(String),
-    /// A prompt that does not fit in the model's context.
+    /// The prompt does not fit in the model's context.
     #[error(
         "the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt"
     )]
-    PromptTooLong { tokens: usize, context: usize },
-    /// A prompt that does not fit in the model's context, as is certain before all of its tokens are known.
+    /// The prompt does not fit in the model's context.
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that the context holds.
+        context: usize,
+    },
+    /// The prompt is so long that it cannot fit in the model's context, whatever its tokens are.
     #[error(
         "the prompt of {bytes} bytes has more than the {context} tokens that the context of this model holds; shorten \
          the prompt"
     )]
-    TextTooLong { bytes: usize, context: usize },
-    /// A prompt with nothing in it for a model without a beginning-of-sequence token.
-    #[error("the prompt is empty, and this model has no token to begin with; give it some text")]
+    /// The prompt is so long that it cannot fit in the model's context, whatever its tokens are.
+    TextTooLong {
+        /// Bytes of the prompt.
+        bytes: usize,
+        /// Tokens that the context holds.
+        context: usize,
+    },
+    /// The prompt is empty, and the model has no beginning-of-sequence token.
+    #[error(
+        "the prompt is empty, and this model has no beginning-of-sequence token to start from; give it some text"
+    )]
     EmptyPrompt,
     /// The chat template of the model could not be used.
     #[error("chat template: {}", shortened(.0))]
@@ -40,12 +59,14 @@ pub enum Error {
     /// The tokenizer could not be built or used.
     #[error("tokenizer: {}", shortened(.0))]
     Tokenizer(String),
-    /// The machine lacks memory for something whose size the model or a setting decides.
+    /// There is not enough memory for something whose size depends on the model or a setting.
     #[error("{what} needs {}{}; choose a smaller model or context, or close other programs", memory::human(*bytes), free(*available))]
     OutOfMemory {
+        /// What needs the memory.
         what: String,
+        /// How much it needs.
         bytes: u64,
-        /// Bytes that are free; none where the system does not say.
+        /// Free memory in bytes, if known.
         available: Option<u64>,
     },
     /// The caller cancelled.
@@ -54,15 +75,17 @@ pub enum Error {
     /// Reading or writing a file failed.
     #[error("{path}: {source}")]
     Io {
+        /// The file.
         path: PathBuf,
+        /// What went wrong.
         source: std::io::Error,
     },
-    /// A tensor operation failed; with sound files and settings this does not happen.
+    /// A tensor operation failed, which does not happen with valid files and settings.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 
-/// Whose fault an error is, which decides the exit status, the HTTP status and the words around it.
+/// Whose fault an error is, which determines the exit status, the HTTP status and the wording around the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
@@ -72,13 +95,13 @@ pub enum ErrorKind {
     Model,
     /// The machine: memory, disk, devices, network.
     Machine,
-    /// Ours.
+    /// A bug in skiplens.
     Internal,
-    /// Nobody's: the caller cancelled.
+    /// Not an error: the caller cancelled.
     Cancelled,
 }
 
-/// A message as long as people read. It may quote a file, and what is in a file has no end.
+/// A message cut to a readable length, because it may quote a file.
 fn shortened(message: &str) -> Cow<'_, str> {
     const MAX_CHARS: usize = 2000;
     match message.char_indices().nth(MAX_CHARS) {
@@ -104,7 +127,7 @@ impl Error {
         }
     }
 
-    /// A fault of the model file at `path`.
+    /// An error in the model file at `path`.
     pub fn file(path: impl Into<PathBuf>, fault: impl Into<String>) -> Self {
         Self::ModelFile {
             path: path.into(),
@@ -112,7 +135,7 @@ impl Error {
         }
     }
 
-    /// A failed read or write of `path`.
+    /// An error while reading or writing `path`.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io {
             path: path.into(),

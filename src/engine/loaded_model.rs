@@ -1,4 +1,4 @@
-//! A model ready to decode, with all that belongs to it.
+//! A model that is ready to decode.
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
@@ -12,50 +12,58 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A model to load and how.
+/// Which model to load, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
-    /// A path, a Hugging Face id, or none for the bundled model.
+    /// A path or a Hugging Face id; `None` for the bundled model.
     pub model: Option<String>,
-    /// `auto`, or what safetensors become at load.
+    /// `auto`, or the type to convert safetensors to.
     pub dtype: Option<String>,
     /// `auto`, `cpu`, `cuda` or `metal`.
     pub device: Option<String>,
-    /// Threads of the CPU kernels; none for the physical cores.
+    /// Threads of the CPU kernels; `None` for one per physical core.
     pub threads: Option<usize>,
 }
 
-/// What the loaded model is.
+/// A description of a loaded model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
+    /// Display name.
     pub name: String,
-    /// File or folder it came from.
+    /// The file or folder it came from.
     pub path: PathBuf,
+    /// Shape of the model.
     pub config: LlamaConfig,
-    /// Type of most of the weights: `q8_0`, `f16`, …
+    /// Most frequent type of the weights: `q8_0`, `f16`, …
     pub dtype: String,
     /// `cpu×2`, `cuda`, `metal`.
     pub device: String,
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
-    /// Whether there is a chat template that can be used.
+    /// Whether it has a usable chat template.
     pub has_chat_template: bool,
-    /// Why the model's chat template cannot be used, if it has one that cannot be read.
+    /// Why the chat template cannot be used, if it has an unusable one.
     #[serde(default)]
     pub chat_template_fault: Option<String>,
+    /// Settings that its author recommends.
     #[serde(default)]
     pub defaults: ModelDefaults,
 }
 
-/// A loaded model: decoder, chat template and what there is to say of it.
+/// A loaded model with its decoder and chat template.
 pub struct LoadedModel {
+    /// The decoder.
     pub decoder: Decoder,
+    /// Its description.
     pub info: ModelInfo,
     template: Option<ChatTemplate>,
 }
 
 impl LoadedModel {
-    /// Finds, downloads where need be, opens and loads the model of `request`.
+    /// Finds, opens and loads the model of `request`, downloading it if necessary.
+    ///
+    /// # Errors
+    /// If the model cannot be found, downloaded or run, a device is not available, or memory cannot be allocated.
     pub fn load(request: &ModelRequest, progress: &mut Progress) -> Result<Self> {
         let _span = tracing::info_span!("load", model = request.model).entered();
         let dtype = request
@@ -71,6 +79,9 @@ impl LoadedModel {
     }
 
     /// Loads the weights of an opened checkpoint.
+    ///
+    /// # Errors
+    /// If the model cannot be run, or memory cannot be allocated.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
         device: &Device,
@@ -110,6 +121,9 @@ impl LoadedModel {
     }
 
     /// Token ids of a prompt; a conversation goes through the model's chat template.
+    ///
+    /// # Errors
+    /// If the chat template fails or is missing, or the prompt is empty or too long.
     pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
         let tokenizer = self
             .decoder
@@ -126,11 +140,14 @@ impl LoadedModel {
     }
 }
 
-/// The device of that name; `auto` takes a GPU where this build and this machine have one.
+/// The device of that name; `auto` is a GPU if this build and this machine have one.
+///
+/// # Errors
+/// If there is no such device.
 pub fn device(name: &str) -> Result<Device> {
     let missing = |what: &str, error: candle_core::Error| {
         Error::Setting(format!(
-            "no {what} device can be used here ({error}); choose --device cpu, or build with --features {what}"
+            "no {what} device is available ({error}); choose --device cpu, or build with --features {what}"
         ))
     };
     match name {

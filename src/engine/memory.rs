@@ -1,11 +1,11 @@
-//! Allocations whose size a model file or a user decides: they fail with words instead of ending the program.
+//! Allocations whose size depends on a model file or the user. They fail with an error instead of aborting.
 
 use super::{Error, Result};
 
 /// `len` zeros for `what`.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`] where the machine lacks the memory.
+/// [`Error::OutOfMemory`] if the memory cannot be allocated.
 pub fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
     let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
     check(bytes, what)?;
@@ -17,13 +17,13 @@ pub fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
     Ok(zeros)
 }
 
-/// Fails where `bytes` are more than the machine has free. An operating system that promises memory it does not have
-/// would end the program later, on the first write.
+/// Checks that `bytes` are free. An operating system that overcommits memory would otherwise kill the program later, on
+/// first access.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`] in that case.
+/// [`Error::OutOfMemory`] if they are not.
 pub fn check(bytes: u64, what: &str) -> Result<()> {
-    // Small requests are not worth a look at the system.
+    // Asking the system costs more than small requests are worth.
     const SMALL: u64 = 64 << 20;
     if bytes > SMALL && available().is_some_and(|free| bytes > free) {
         return Err(out_of_memory(bytes, what));
@@ -31,7 +31,7 @@ pub fn check(bytes: u64, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// The error of a request for `bytes` that failed.
+/// The error for a failed allocation of `bytes`.
 pub fn out_of_memory(bytes: u64, what: &str) -> Error {
     Error::OutOfMemory {
         what: what.into(),
@@ -40,7 +40,7 @@ pub fn out_of_memory(bytes: u64, what: &str) -> Error {
     }
 }
 
-/// Bytes that can be had without swapping; none where the system does not say.
+/// Bytes that are available without swapping, if known.
 pub fn available() -> Option<u64> {
     if cfg!(target_os = "linux") {
         let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -53,7 +53,7 @@ pub fn available() -> Option<u64> {
     None
 }
 
-/// A number of bytes for people: `93 MB`, `4.7 GB`.
+/// A readable number of bytes: `93 MB`, `4.7 GB`.
 pub fn human(bytes: u64) -> String {
     match bytes as f64 {
         b if b >= 1e10 => format!("{:.0} GB", b / 1e9),

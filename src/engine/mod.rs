@@ -1,4 +1,11 @@
-//! The early-exit Llama and all that decodes with it. Nothing here knows of the screen or of the command line.
+//! The early-exit Llama and everything that decodes with it. Nothing here depends on the screen or the command line.
+
+#![warn(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_safety_doc,
+    clippy::undocumented_unsafe_blocks
+)]
 
 pub mod config;
 pub mod decode;

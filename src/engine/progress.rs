@@ -1,4 +1,4 @@
-//! How long work reports its progress.
+//! Progress reports.
 
-/// Called with the stage at hand and how far it is, 0 to 1 where that is known.
+/// Called with the current stage and how much of it is done, 0 to 1, if known.
 pub type Progress<'a> = dyn FnMut(&str, Option<f32>) + 'a;

@@ -1,23 +1,25 @@
-//! What a model is asked to continue: a text or a conversation.
+//! What a model continues: a text or a conversation.
 
 use serde::{Deserialize, Serialize};
 
 /// What to continue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Prompt {
-    /// Plain completion of a text.
+    /// A plain text to complete.
     Text(String),
-    /// A conversation, put through the model's chat template; the last message is the user's, or the assistant's to be
+    /// A conversation, formatted by the model's chat template. The last message is the user's, or the assistant's and to be
     /// continued.
     Chat(Vec<Message>),
-    /// Token ids as they are: nothing is put before them.
+    /// Token ids, to which nothing is added.
     Tokens(Vec<u32>),
 }
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
+    /// Who speaks.
     pub role: Role,
+    /// The text.
     pub content: String,
 }
 
@@ -25,7 +27,10 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Instructions.
     System,
+    /// The user.
     User,
+    /// The model.
     Assistant,
 }

@@ -177,7 +177,7 @@ fn a_gguf_is_chosen_among_several() {
     assert!(
         name("someone/tiny:Q2_K")
             .unwrap_err()
-            .contains("holds no GGUF file Q2_K: more/tiny-Q4_0.gguf")
+            .contains("has no GGUF file Q2_K: more/tiny-Q4_0.gguf")
     );
     weights::open(&fetch(&hub, "someone/tiny:F16").unwrap(), Dtype::Auto).unwrap();
     assert_eq!(hub.cached_models().len(), 1);
@@ -200,7 +200,7 @@ fn gated_models_say_how_to_get_access() {
     hub.token = Some("wrong".into());
     let error = fetch(&hub, REPOSITORY).unwrap_err();
     assert!(
-        error.contains("your Hugging Face token gives no access"),
+        error.contains("your Hugging Face token has no access"),
         "{error}"
     );
     hub.token = Some("right".into());

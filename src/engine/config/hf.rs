@@ -5,7 +5,10 @@ use crate::engine::{Error, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Read the shape of a Llama. Fails for other architectures and for Llamas with parts that skiplens does not run.
+/// Reads the shape of a Llama.
+///
+/// # Errors
+/// If the model is not a Llama, or one with parts that skiplens does not run.
 pub fn parse(json: &Value, path: &Path) -> Result<LlamaConfig> {
     require_llama(json).map_err(|what| Error::Model(format!("{}: {what}", path.display())))?;
     let config = read(json).map_err(|fault| Error::file(path, fault))?;
@@ -13,7 +16,7 @@ pub fn parse(json: &Value, path: &Path) -> Result<LlamaConfig> {
     Ok(config)
 }
 
-/// What the model is if we cannot run it.
+/// Checks that skiplens runs this architecture; the error describes the model.
 fn require_llama(json: &Value) -> Result<(), String> {
     const SUPPORTED: &str =
         "skiplens runs Llama models only (LlamaForCausalLM: Llama 1 to 3.2, CodeLlama, SmolLM2)";
@@ -27,9 +30,9 @@ fn require_llama(json: &Value) -> Result<(), String> {
         (Some(other), _) | (None, Some(other)) => {
             return Err(format!("a model of the architecture {other}; {SUPPORTED}"));
         }
-        (None, None) => return Err(format!("it names no architecture; {SUPPORTED}")),
+        (None, None) => return Err(format!("it does not say its architecture; {SUPPORTED}")),
     }
-    // The second is what older programs write.
+    // Older programs write the second name.
     let quantised = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
     if quantised("quantization_config") || quantised("compression_config") {
         return Err(
@@ -76,8 +79,8 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
     })
 }
 
-/// What concerns RoPE, as transformers 5 decides between its two names: the old one unless it is empty, then the new
-/// one. None where both say nothing.
+/// The parameters of RoPE. As in transformers 5, the old of its two names takes precedence unless it is empty; `None` if
+/// both are.
 fn rope(json: &Value) -> Option<&Value> {
     let says_something = |key: &str| {
         json.get(key)
@@ -86,7 +89,7 @@ fn rope(json: &Value) -> Option<&Value> {
     says_something("rope_scaling").or_else(|| says_something("rope_parameters"))
 }
 
-/// The base: among the other parameters, or else beside them.
+/// The base, from the parameters of RoPE or from the top level.
 fn rope_theta(json: &Value) -> Result<f64, String> {
     let inner = rope(json).map_or(Ok(None), |rope| number(rope, "rope_theta"))?;
     Ok(inner.or(number(json, "rope_theta")?).unwrap_or(10_000.0))
@@ -121,17 +124,17 @@ fn rope_scaling(json: &Value, context_length: usize) -> Result<RopeScaling, Stri
             ));
         }
     };
-    // Without scaling transformers takes no notice of it.
+    // Without scaling, transformers ignores it.
     for place in [rope, json] {
         if number(place, "partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
-            return Err("RoPE of a part of each head, which skiplens does not run".into());
+            return Err("RoPE over a part of each head, which skiplens does not run".into());
         }
     }
     Ok(scaling)
 }
 
-/// The context before scaling. What stands beside the parameters goes before what stands among them, and the present
-/// context is what it is if nobody says.
+/// The context length before scaling. The top level takes precedence over the parameters of RoPE; the default is the
+/// current context length.
 fn original_context(json: &Value, rope: &Value, context_length: usize) -> Result<f64, String> {
     const KEY: &str = "original_max_position_embeddings";
     let said = match number(json, KEY)? {

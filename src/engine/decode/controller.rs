@@ -1,4 +1,4 @@
-//! Controllers that move the exit layer and the number of speculations themselves, and say why.
+//! Controllers, which adjust the exit layer and the number of speculations automatically and say why.
 
 use super::decoder::{Decoder, Run, Scratch};
 use super::verify::Verification;
@@ -10,42 +10,45 @@ use crate::engine::sampling::{Pick, Sampler};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Who chooses exit layer and speculations.
+/// What chooses the exit layer and the number of speculations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Controller {
     /// The settings stay as they are.
     #[default]
     Fixed,
-    /// A draft ends early at the first token that the exit holds for less likely than this.
-    Confidence { threshold: f32 },
-    /// One speculation more after a round that accepted all, fewer after one that rejected.
+    /// A draft ends early at the first token whose draft probability is below a threshold.
+    Confidence {
+        /// The lowest draft probability to continue at, 0 to 1.
+        threshold: f32,
+    },
+    /// One more speculation after a fully accepted round, fewer after a rejection.
     AdaptiveSpeculations,
-    /// Both from the acceptance that each exit would have had, measured on cached hidden states, so that the expected
-    /// tokens for each layer run are most (after DEL, arXiv 2504.05598).
+    /// Both, so as to maximise the expected number of tokens per layer that is run, given the acceptance that each exit would
+    /// have had, measured on cached hidden states (after DEL, arXiv 2504.05598).
     ExitAndSpeculations,
 }
 
-/// Max speculations a controller chooses.
+/// Max number of speculations that a controller chooses.
 const MAX_SPECULATIONS: usize = 12;
 /// Weight of the newest observation in the running acceptance of an exit.
 const NEWEST: f64 = 0.25;
-/// Acceptance that an exit is taken to have before it was observed, and how much that belief weighs.
+/// Assumed acceptance of an exit before it has been observed.
 const PRIOR: f64 = 0.5;
 
 /// What a controller knows of the run so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ControllerState {
-    /// Speculations of the adaptive controllers, between two whole numbers.
+    /// Speculations of the adaptive controllers, before rounding.
     speculations: Option<f64>,
-    /// Running acceptance of each exit layer, by index; none before it was observed.
+    /// Running acceptance of each exit layer, by index; `None` before it has been observed.
     acceptance: Vec<Option<f64>>,
     /// Which exit is observed next.
     turn: usize,
 }
 
 impl ControllerState {
-    /// The settings of the next round and the reason for them; none when the controller leaves them alone.
+    /// The settings of the next round and the reason for them; no reason if the controller leaves them alone.
     pub fn choose(
         &mut self,
         wanted: &Arc<Settings>,
@@ -55,7 +58,7 @@ impl ControllerState {
         let reason = match wanted.controller {
             Controller::Fixed => None,
             Controller::Confidence { threshold } => {
-                Some(format!("a draft ends under {:.0} %", threshold * 100.0))
+                Some(format!("drafts end below {:.0} %", threshold * 100.0))
             }
             Controller::AdaptiveSpeculations => {
                 let speculations = *self
@@ -85,7 +88,7 @@ impl ControllerState {
         }
     }
 
-    /// The exit layer whose states the next verification is asked for; none where no controller asks.
+    /// The exit layer whose states are probed in the next verification, if the controller needs that.
     pub fn probed_exit(&mut self, settings: &Settings, config: &LlamaConfig) -> Option<usize> {
         if settings.controller != Controller::ExitAndSpeculations {
             return None;
@@ -95,7 +98,7 @@ impl ControllerState {
         Some(candidates().nth(self.turn).unwrap_or(1))
     }
 
-    /// Notes that of `seen` tokens the exit would have written `agreed`.
+    /// Records that the exit would have predicted `agreed` of `seen` tokens.
     pub fn observe(&mut self, exit_layer: usize, agreed: usize, seen: usize) {
         if self.acceptance.len() <= exit_layer {
             self.acceptance.resize(exit_layer + 1, None);
@@ -129,17 +132,17 @@ impl ControllerState {
 }
 
 impl Decoder {
-    /// Tells the controller what there was to see in a verified round: of the exit in force what was accepted, and of the
-    /// probed exit what it would have written in place of the kept tokens.
+    /// Feeds a verified round to the controller: how much was accepted at the current exit, and how many of the kept tokens
+    /// the probed exit would have predicted.
     pub(super) fn observe_exit(
         &mut self,
         session: &mut Session,
         run: &mut Run,
         settings: &Settings,
         exit_layer: usize,
-        found: &Verification,
+        verification: &Verification,
     ) -> Result<()> {
-        let first = session.tokens().len() - found.len();
+        let first = session.tokens().len() - verification.len();
         let Scratch {
             slots,
             logits,
@@ -148,8 +151,8 @@ impl Decoder {
         } = &mut self.scratch;
         slots.clear();
         slots.push(first - 1);
-        slots.extend(found.path.iter().map(|node| first + node));
-        slots.truncate(found.len());
+        slots.extend(verification.path.iter().map(|node| first + node));
+        slots.truncate(verification.len());
         let readout = Readout {
             slots,
             depth: exit_layer,
@@ -167,21 +170,21 @@ impl Decoder {
             let id = Sampler { sampling, position }.pick(verifier, Pick::Verify);
             agreed += usize::from(id == session.tokens()[position]);
         }
-        let (accepted, drafted) = (found.path.len(), found.drafted.len());
+        let (accepted, drafted) = (verification.path.len(), verification.drafted.len());
         let controller = &mut run.controller;
-        controller.observe(exit_layer, agreed, found.len());
+        controller.observe(exit_layer, agreed, verification.len());
         controller.observe(settings.exit_layer, accepted, drafted.min(accepted + 1));
         Ok(())
     }
 }
 
-/// Exits worth a look: about eight, spread over the shallow two thirds.
+/// Exits to consider: about eight, spread over the first two thirds of the layers.
 fn candidates(layers: usize) -> impl Iterator<Item = usize> {
     let step = (layers / 12).max(1);
     (1..layers).filter(move |exit| exit % step == 0 && exit * 3 <= layers * 2)
 }
 
-/// Expected tokens of a round for each layer it runs, where every draft token is accepted with probability `a`. The head
+/// Expected tokens of a round per layer that it runs, if every draft token is accepted with probability `a`. The head
 /// counts as [`head_layers`].
 fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &LlamaConfig) -> f64 {
     let (k, head) = (speculations as f64, head_layers(config));
@@ -193,7 +196,7 @@ fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &Lla
     expected / (k * (exit_layer as f64 + head) + config.num_layers as f64 + head)
 }
 
-/// How many layers' work the LM head is.
+/// The work of the LM head, in layers.
 fn head_layers(config: &LlamaConfig) -> f64 {
     let layer = config.hidden_size * (2 * config.hidden_size + 3 * config.intermediate_size);
     (config.vocab_size * config.hidden_size) as f64 / layer as f64

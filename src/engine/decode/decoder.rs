@@ -1,4 +1,4 @@
-//! The model with all it needs to decode, and the course of one run.
+//! The model with everything needed to decode, and the course of one run.
 
 use super::controller::ControllerState;
 use super::text_output::TextOutput;
@@ -13,10 +13,11 @@ use std::time::Instant;
 
 /// Prompt tokens computed between two polls of the observer.
 const PREFILL_CHUNK: usize = 256;
-/// Max tokens of a run that the session gets room for at once.
+/// Max number of tokens that are reserved for a run in advance.
 const RESERVED: usize = 1 << 16;
 
-/// Decodes with one model. It keeps buffers from step to step; what belongs to a conversation is in [`Session`].
+/// Decodes with one model. It owns buffers that are reused from step to step; the state of a conversation is in
+/// [`Session`].
 pub struct Decoder {
     pub(super) model: Box<dyn Model>,
     pub(super) tokenizer: Option<Tokenizer>,
@@ -26,34 +27,34 @@ pub struct Decoder {
     pub(super) scratch: Scratch,
 }
 
-/// Buffers that live as long as the decoder, so that a step allocates none.
+/// Buffers that live as long as the decoder, so that a step allocates nothing.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// The rows of the pass at hand.
+    /// The rows of the current pass.
     pub rows: Vec<Row>,
     /// Their slots.
     pub slots: Vec<usize>,
     /// Logits, `[rows, columns]`.
     pub logits: Vec<f32>,
-    /// Logits of one row before penalties, where log-probabilities are recorded.
+    /// Logits of one row before penalties, if log-probabilities are recorded.
     pub raw: Vec<f32>,
     pub verifier: Distribution,
     /// The distribution that each drafted node was chosen from.
     pub drafts: Vec<Distribution>,
     pub draft_vocab: Option<Arc<VocabSubset>>,
-    /// Accepted nodes of the round at hand.
+    /// Accepted nodes of the current round.
     pub path: Vec<usize>,
 }
 
-/// One generation: how far it is and what it amounts to.
+/// The state and statistics of one generation.
 pub struct Run {
     pub(super) output: TextOutput,
-    /// The output as the draft at hand would continue it.
+    /// The output as the current draft would continue it.
     pub(super) preview: TextOutput,
-    /// The output as it was before the round at hand.
+    /// The output before the current round.
     before: TextOutput,
     pub(super) controller: ControllerState,
-    /// Tokens generated, those of the round at hand included.
+    /// Tokens generated, including those of the current round.
     tokens: usize,
     rounds: usize,
     stats: Stats,
@@ -61,28 +62,29 @@ pub struct Run {
 }
 
 impl Run {
+    /// Statistics of the rounds so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// Why the run ended; none while it goes on.
+    /// Why the run ended; `None` while it is running.
     pub fn stop(&self) -> Option<&StopReason> {
         self.stop.as_ref()
     }
 
-    /// Stops it, unless it has stopped by itself.
+    /// Stops it, unless it has already stopped.
     pub(super) fn cancel(&mut self) {
         self.stop.get_or_insert(StopReason::Cancelled);
     }
 
-    /// How many more tokens it may generate, in a context with room for `room`.
+    /// How many more tokens it may generate if the context has room for `room`.
     fn tokens_left(&self, settings: &Settings, room: usize) -> usize {
         settings.max_steps.saturating_sub(self.tokens).min(room)
     }
 }
 
 impl Decoder {
-    /// A decoder without a tokenizer decodes token ids; the texts in its records are empty.
+    /// A decoder with a model and, unless texts in the records may stay empty, a tokenizer.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
         Self {
             model,
@@ -93,20 +95,22 @@ impl Decoder {
         }
     }
 
+    /// The model.
     pub fn model(&self) -> &dyn Model {
         &*self.model
     }
 
+    /// The tokenizer, if there is one.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_ref()
     }
 
-    /// Sets how many prompt tokens are computed between two polls of the observer. It never changes the result.
+    /// Sets how many prompt tokens are computed between two polls of the observer. It does not affect the result.
     pub fn set_prefill_chunk(&mut self, tokens: usize) {
         self.prefill_chunk = tokens.max(1);
     }
 
-    /// One token as a readable text of its own.
+    /// A single token as readable text.
     pub(super) fn piece(&self, id: u32) -> String {
         self.tokenizer
             .as_ref()
@@ -122,10 +126,10 @@ impl Decoder {
         Session::new(&*self.model, self.model.config().context_length)
     }
 
-    /// Begins a run that continues `prompt`: computes what the session's cache does not hold of it.
+    /// Begins a run that continues `prompt`: computes those of its tokens that are not in the session's cache.
     ///
     /// # Errors
-    /// On an empty prompt, on one that leaves no room in the context, on unsound settings and when cancelled.
+    /// If the prompt is empty or fills the context, the settings are invalid, or the observer cancels.
     pub fn begin(
         &mut self,
         session: &mut Session,
@@ -141,7 +145,7 @@ impl Decoder {
             let tokens = prompt.len();
             return Err(Error::PromptTooLong { tokens, context });
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let depth = self.depth(settings);
         let cached = session.restart(prompt, depth);
         let room = settings.max_steps.min(context - prompt.len());
@@ -156,7 +160,7 @@ impl Decoder {
             tokens: 0,
             rounds: 0,
             stats: Stats {
-                prefill_seconds: begun.elapsed().as_secs_f64(),
+                prefill_seconds: started.elapsed().as_secs_f64(),
                 prefill_tokens: prompt.len() - 1 - cached,
                 ..Stats::default()
             },
@@ -164,7 +168,7 @@ impl Decoder {
         })
     }
 
-    /// Fails on a prompt with nothing in it, or with what is no token.
+    /// Checks that a prompt is not empty and has only tokens of the vocabulary.
     pub(super) fn check_prompt(&self, prompt: &[u32]) -> Result<()> {
         let size = self.model.config().vocab_size;
         if prompt.is_empty() {
@@ -178,11 +182,11 @@ impl Decoder {
         }
     }
 
-    /// Decodes the next round of a run that has not stopped. Settings are read now and hold for the whole round.
+    /// Decodes the next round of a run that has not stopped, with these settings.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when the observer says so, and whatever fails on the way; session and run are then as they
-    /// were before the round.
+    /// [`Error::Cancelled`] if the observer cancels, or what else fails; session and run are then as they were before the
+    /// round.
     pub fn round(
         &mut self,
         session: &mut Session,
@@ -195,8 +199,8 @@ impl Decoder {
         let (start, tokens) = (session.tokens().len(), run.tokens);
         run.before.clone_from(&run.output);
         match self.decode_round(session, run, &settings, observer) {
-            Ok(found) => {
-                let mut round = self.finish_round(run, settings, start, found);
+            Ok(verification) => {
+                let mut round = self.finish_round(run, settings, start, verification);
                 round.controller_note = note;
                 if round.settings.detail {
                     self.record_layers(session, &mut round)?;
@@ -227,14 +231,15 @@ impl Decoder {
         let max_drafts = settings.num_speculations.min(left - 1);
         let probed = run.controller.probed_exit(settings, self.model.config());
         session.sequence.probe(probed);
-        let mut found = self.speculative_round(session, run, settings, max_drafts, observer)?;
-        let begun = Instant::now();
+        let mut verification =
+            self.speculative_round(session, run, settings, max_drafts, observer)?;
+        let started = Instant::now();
         if let Some(exit_layer) = probed {
-            self.observe_exit(session, run, settings, exit_layer, &found)?;
+            self.observe_exit(session, run, settings, exit_layer, &verification)?;
         }
-        self.commit(session, &found)?;
-        found.verify_seconds += begun.elapsed().as_secs_f64();
-        Ok(found)
+        self.commit(session, &verification)?;
+        verification.verify_seconds += started.elapsed().as_secs_f64();
+        Ok(verification)
     }
 
     /// The record of a round.
@@ -243,7 +248,7 @@ impl Decoder {
         run: &mut Run,
         settings: Arc<Settings>,
         position: usize,
-        found: Verification,
+        verification: Verification,
     ) -> Round {
         let Verification {
             drafted,
@@ -252,13 +257,13 @@ impl Decoder {
             stop,
             draft_seconds,
             verify_seconds,
-        } = found;
+        } = verification;
         let accepted = path.len();
         let is_prefix = path.iter().enumerate().all(|(step, &node)| step == node);
         let tokens = RoundTokens {
             drafted,
             accepted,
-            // The buffer serves again where the record needs none.
+            // The buffer is reused unless the record needs it.
             path: if is_prefix {
                 self.scratch.path = path;
                 Vec::new()
@@ -278,7 +283,7 @@ impl Decoder {
         round
     }
 
-    /// Puts one more token into the text. The only place that knows what ends a run: returns why, if it does.
+    /// Appends a token to the text. The only place that knows what ends a run: returns why, if the token does.
     pub(super) fn push(
         &self,
         session: &mut Session,
@@ -306,7 +311,7 @@ impl Decoder {
         stop
     }
 
-    /// How many layers a token goes through before it is kept.
+    /// How many layers a token runs before it is kept.
     pub(super) fn depth(&self, settings: &Settings) -> usize {
         match settings.strategy {
             Strategy::EarlyExit => settings.exit_layer,
@@ -314,7 +319,7 @@ impl Decoder {
         }
     }
 
-    /// Computes the first `depth` layers for all tokens but the last, as far as the cache lacks them. No row is in flight
+    /// Computes the first `depth` layers for all tokens except the last, unless they are cached. No row is in flight
     /// afterwards.
     pub(super) fn prefill(
         &mut self,
@@ -354,10 +359,10 @@ impl Decoder {
     }
 }
 
-/// Tells the observer what comes next.
+/// Polls the observer before the `next` phase.
 ///
 /// # Errors
-/// [`Error::Cancelled`] when it breaks.
+/// [`Error::Cancelled`] if it breaks.
 pub(super) fn poll(observer: &mut dyn Observer, next: Phase) -> Result<()> {
     match observer.poll(next).is_break() {
         true => Err(Error::Cancelled),

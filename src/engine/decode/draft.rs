@@ -1,4 +1,4 @@
-//! Where drafts come from: proposers, of which early exit is the first.
+//! Proposers, which draft tokens; so far there is early exit.
 
 use super::decoder::{Decoder, Scratch, poll};
 use super::text_output::TextOutput;
@@ -9,25 +9,25 @@ use crate::engine::sampling::{Pick, Sampler, VocabSubset};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is proposed to follow a text: a tree of nodes, usually a chain. The scratch holds the row of the text's last
-/// token, then that of each node, with the depth that it has run; and for each node the distribution it is from.
+/// A proposed continuation of a text: a tree of nodes, usually a chain. The scratch holds the row of the text's last
+/// token and then that of each node, with the depth that it has run, and the distribution that each node was sampled from.
 #[derive(Default)]
 pub(super) struct Proposal {
     pub nodes: Vec<DraftToken>,
-    /// Nodes after which the run would end, so that nobody needs to know what follows them.
+    /// Nodes after which the run would end, so that no successor is needed.
     pub ends: Vec<usize>,
-    /// Whether the scratch holds the verifier's logits of all rows already.
+    /// Whether the scratch already holds the verifier's logits of all rows.
     pub verified: bool,
-    /// Seconds of work; waiting for the observer is not counted.
+    /// Seconds of work, not including waits for the observer.
     pub seconds: f64,
 }
 
 /// A way to propose tokens.
 pub(super) trait Propose {
-    /// Proposes up to `draft.max` nodes after the session's tokens, which are the same afterwards.
+    /// Proposes up to `draft.max` nodes after the session's tokens, which do not change.
     ///
     /// # Errors
-    /// When the observer cancels, and when a pass fails; the session may then hold drafted tokens.
+    /// If the observer cancels or a pass fails; the session may then hold drafted tokens.
     fn propose(&mut self, draft: Draft<'_>, observer: &mut dyn Observer) -> Result<Proposal>;
 }
 
@@ -36,12 +36,12 @@ pub(super) struct Draft<'a> {
     pub decoder: &'a mut Decoder,
     pub session: &'a mut Session,
     pub settings: &'a Settings,
-    /// The text's output, as the draft would continue it.
+    /// The output of the text, as the draft would continue it.
     pub preview: &'a mut TextOutput,
     pub max: usize,
 }
 
-/// The model's own first layers: a chain, each token chosen after those before it.
+/// The model's own first layers, which draft a chain token by token.
 pub(super) struct EarlyExit;
 
 impl Propose for EarlyExit {
@@ -57,9 +57,9 @@ impl Propose for EarlyExit {
         };
         while proposal.nodes.len() < draft.max {
             poll(observer, Phase::Draft)?;
-            let begun = Instant::now();
+            let started = Instant::now();
             let drafted = draft.next_token(vocab.as_ref())?;
-            proposal.seconds += begun.elapsed().as_secs_f64();
+            proposal.seconds += started.elapsed().as_secs_f64();
             let Some((token, ends)) = drafted else { break };
             observer.drafted(&token);
             let unsure = matches!(settings.controller, Controller::Confidence { threshold }
@@ -78,8 +78,8 @@ impl Propose for EarlyExit {
 }
 
 impl Draft<'_> {
-    /// Runs the last row to the exit and chooses the token after it; tells whether the run would end with it. None where
-    /// the penalties forbid all that a draft over few tokens could write: the verifier has the others.
+    /// Runs the last row to the exit and samples the next token; returns it and whether the run would end with it. `None`
+    /// if the penalties forbid every token of a reduced draft vocabulary; the verifier has the others.
     fn next_token(
         &mut self,
         vocab: Option<&Arc<VocabSubset>>,
@@ -114,8 +114,7 @@ impl Draft<'_> {
         Ok(Some(self.push(id, 0)))
     }
 
-    /// Puts `id`, chosen from the next distribution of the scratch, behind the chain, with a row that has run `depth`
-    /// layers.
+    /// Appends `id`, sampled from the next distribution of the scratch, to the chain, with a row that has run `depth` layers.
     fn push(&mut self, id: u32, depth: usize) -> (DraftToken, bool) {
         let Decoder {
             scratch,
@@ -138,7 +137,7 @@ impl Draft<'_> {
         (token, stop.is_some())
     }
 
-    /// The whole round on the device, where it can and the settings leave nothing to the host in between.
+    /// Runs the whole round on the device, if the device can and the settings need no decision by the host in between.
     fn on_device(&mut self, observer: &mut dyn Observer) -> Result<Option<Proposal>> {
         let settings = self.settings;
         let (sampling, controller) = (&settings.sampling, settings.controller);
@@ -151,7 +150,7 @@ impl Draft<'_> {
             return Ok(None);
         }
         poll(observer, Phase::Draft)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let plan = Plan {
             last: self.decoder.scratch.rows[0],
             exit_layer: settings.exit_layer,
@@ -164,7 +163,7 @@ impl Draft<'_> {
             return Ok(None);
         };
         let mut proposal = self.adopt(round)?;
-        proposal.seconds = begun.elapsed().as_secs_f64();
+        proposal.seconds = started.elapsed().as_secs_f64();
         proposal
             .nodes
             .iter()
@@ -172,7 +171,7 @@ impl Draft<'_> {
         Ok(Some(proposal))
     }
 
-    /// What the device drafted, as if it had been drafted here.
+    /// Turns the device's drafts into a proposal.
     fn adopt(&mut self, round: PlannedRound) -> Result<Proposal> {
         let (settings, start) = (self.settings, self.session.tokens().len());
         let layers = self.decoder.model.config().num_layers;
@@ -212,7 +211,7 @@ impl Draft<'_> {
 }
 
 impl Decoder {
-    /// The tokens a draft over the first `size` of the draft order chooses from; none for the whole vocabulary.
+    /// The first `size` tokens of the draft order; `None` for the whole vocabulary.
     pub(super) fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
         let vocab_size = self.model.config().vocab_size;
         if size == 0 || size >= vocab_size {

@@ -5,19 +5,21 @@ use super::{Observer, Session, Settings, Stats, StopReason};
 use crate::engine::{Error, Result};
 use std::sync::Arc;
 
-/// What a run amounts to.
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
+    /// Why it ended.
     pub stop: StopReason,
+    /// Its statistics.
     pub stats: Stats,
 }
 
 impl Decoder {
-    /// Continues `prompt` until the run stops, and hands every round to the observer. Settings are those given until the
-    /// observer has newer ones. Being cancelled is a way to stop, not an error.
+    /// Continues `prompt` until the run stops, and passes every round to the observer. The settings hold until the observer
+    /// has newer ones. Cancelling stops the run and is not an error.
     ///
     /// # Errors
-    /// As [`Decoder::begin`] and [`Decoder::round`], but for cancelling.
+    /// As [`Decoder::begin`] and [`Decoder::round`], except for cancelling.
     pub fn run_to_end(
         &mut self,
         session: &mut Session,
@@ -36,10 +38,10 @@ impl Decoder {
         Ok(Finished::of(&run))
     }
 
-    /// One round of a run, with the observer's settings where they are newer. A run that is cancelled has stopped.
+    /// One round of a run, with the observer's settings if those are newer. A cancelled run has stopped.
     ///
     /// # Errors
-    /// As [`Decoder::round`], but for cancelling.
+    /// As [`Decoder::round`], except for cancelling.
     pub fn advance(
         &mut self,
         session: &mut Session,
@@ -63,7 +65,7 @@ impl Decoder {
 }
 
 impl Finished {
-    /// The end of a run that has stopped, or is given up.
+    /// The end of a run that has stopped or is abandoned.
     pub fn of(run: &Run) -> Self {
         Self {
             stop: run.stop().cloned().unwrap_or(StopReason::Cancelled),

@@ -1,4 +1,4 @@
-//! What every layer would have said along a text, through the final norm and the shared head (the logit lens).
+//! What every layer would have predicted along a text, through the final norm and the shared head (the logit lens).
 
 use super::{Decoder, LayerChoice, Observer, Phase, Round, Session, Settings};
 use crate::engine::model::{Readout, Row};
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Positions computed between two checkpoints.
+/// Positions computed between two polls of the observer.
 const LENS_CHUNK: usize = 16;
 
-/// What each layer would have chosen at one position of a text, under the sampling in force.
+/// What each layer would have chosen at one position of a text, with the given sampling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LensRow {
-    /// Absolute position of the token that was chosen.
+    /// Absolute position of the token.
     pub position: usize,
-    /// The token that stands there.
+    /// The token at that position.
     pub id: u32,
     /// The choice of each layer 1..=L, in order.
     pub layers: Vec<LayerChoice>,
 }
 
 impl LensRow {
-    /// Whether a draft with this exit layer would have written the token that stands there.
+    /// Whether a draft with this exit layer would have chosen the token at that position.
     pub fn agrees(&self, exit_layer: usize) -> bool {
         self.layers
             .get(exit_layer.wrapping_sub(1))
             .is_some_and(|choice| choice.id == self.id)
     }
 
-    /// The earliest layer that would have written it.
+    /// The first layer that would have chosen it.
     pub fn earliest(&self) -> Option<usize> {
         self.layers
             .iter()
@@ -40,10 +40,11 @@ impl LensRow {
 }
 
 impl Decoder {
-    /// What each layer would have said at `positions` of the session's text. Computes the text again, layer by layer;
-    /// what it writes into the cache is what stands there already.
+    /// What each layer would have predicted at `positions` of the session's text. Recomputes those positions layer by layer,
+    /// writing the same keys and values to the cache.
     ///
-    /// Fails where `positions` begins before 1 or ends behind the text, and when cancelled.
+    /// # Errors
+    /// If `positions` begin before 1 or end after the text, or the observer cancels.
     pub fn lens(
         &mut self,
         session: &mut Session,
@@ -53,7 +54,7 @@ impl Decoder {
     ) -> Result<Vec<LensRow>> {
         if positions.start == 0 || positions.end > session.tokens().len() {
             return Err(Error::Setting(format!(
-                "there is no text at positions {positions:?}"
+                "the text has no positions {positions:?}"
             )));
         }
         let layers = self.model.config().num_layers;
@@ -72,11 +73,11 @@ impl Decoder {
         Ok(rows)
     }
 
-    /// Adds to the details of a finished round what every layer would have said at its positions.
+    /// Adds what every layer would have predicted to the details of a finished round.
     pub(super) fn record_layers(&mut self, session: &mut Session, round: &mut Round) -> Result<()> {
         let (start, end) = (round.position, session.tokens().len());
         let rows = self.lens(session, start..end, &round.settings.clone(), &mut ())?;
-        // A rejected draft stands at the place of the token that was put there instead.
+        // A rejected draft is at the position of the token that replaced it.
         let depths: Vec<usize> = (0..round.drafted().len())
             .map(|node| round.depth(node))
             .collect();
@@ -95,7 +96,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Runs the tokens before those of `chunk`, which follow what is cached, layer by layer.
+    /// Runs the tokens before those of `chunk`, which follow the cached ones, layer by layer.
     fn lens_chunk(
         &mut self,
         session: &mut Session,
@@ -118,7 +119,7 @@ impl Decoder {
         for layer in 1..=layers {
             session.sequence.forward(&rows, layer)?;
             rows.iter_mut().for_each(|row| row.depth = layer);
-            // A draft would have chosen from the draft vocabulary; the last layer is the verifier and has them all.
+            // A draft would have chosen from the draft vocabulary; the last layer is the verifier and has all tokens.
             let vocab = vocab.as_ref().filter(|_| layer < layers);
             let readout = Readout {
                 slots: &slots,
@@ -134,7 +135,7 @@ impl Decoder {
         Ok(lens)
     }
 
-    /// Adds to each of `rows` what `layer` would have chosen there, from its logits `[rows, columns of vocab]`.
+    /// Adds the choice of `layer` to each of `rows`, given its logits `[rows, columns of vocab]`.
     fn lens_choices(
         &self,
         session: &Session,

@@ -18,7 +18,7 @@ impl Decoder {
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
         poll(observer, Phase::Verify)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let _span = tracing::debug_span!("step").entered();
         let (start, depth) = (session.tokens().len(), self.depth(settings));
         self.prefill(session, depth, observer)?;
@@ -46,7 +46,7 @@ impl Decoder {
         Ok(Verification {
             closing: Some(closing),
             stop,
-            verify_seconds: begun.elapsed().as_secs_f64(),
+            verify_seconds: started.elapsed().as_secs_f64(),
             ..Verification::default()
         })
     }

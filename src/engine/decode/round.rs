@@ -1,5 +1,5 @@
-//! The record of decoding: one [`Round`] after the other, from which colours, rates, transcripts, server streams,
-//! benchmarks and correctness are all derived.
+//! The record of decoding: a sequence of [`Round`]s, from which colours, rates, transcripts, server streams, benchmarks
+//! and correctness checks are all derived.
 
 use super::{Settings, Strategy};
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// Typed by the user or put there by the chat template.
+    /// Typed by the user or added by the chat template.
     Prompt,
-    /// Drafted and kept.
+    /// Drafted and accepted.
     Accepted,
     /// The verifier's token in place of the first rejected draft.
     Corrected,
@@ -22,44 +22,43 @@ pub enum Origin {
     Plain,
 }
 
-/// One draft phase and one verify phase. An autoregressive or early-exit step is a round with nothing drafted.
+/// One draft phase and one verify phase. An autoregressive or early-exit step is a round without a draft.
 ///
-/// What was drafted is a tree of nodes, usually a chain. Nodes and the closing token are the round's *slots*: the nodes
-/// in their order, then the closing token.
+/// The draft is a tree of nodes, usually a chain. The nodes in order and then the closing token are the round's *slots*.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// Number of the round within its run, from 0.
     pub index: usize,
     /// Absolute position, in tokens, of the first token this round adds.
     pub position: usize,
-    /// Settings in force, read at the start of the round.
+    /// The settings at the start of the round, which hold for all of it.
     pub settings: Arc<Settings>,
-    /// Why a controller chose these settings; none when the user did.
+    /// Why a controller chose these settings; `None` if the user did.
     #[serde(default, rename = "control", skip_serializing_if = "Option::is_none")]
     pub controller_note: Option<String>,
     #[serde(flatten)]
     tokens: RoundTokens,
     /// Seconds from the round's start to the last drafted token.
     pub draft_seconds: f64,
-    /// Seconds from there to the verifier's decision; for a round with nothing drafted, the whole step.
+    /// Seconds from there to the verifier's decision; the whole step if nothing was drafted.
     pub verify_seconds: f64,
     /// Why the run ended with this round, if it did.
     pub stop: Option<StopReason>,
 }
 
-/// The tokens of a round, as files hold them. A [`Round`] says what they mean.
+/// The tokens of a round as files store them; [`Round`] interprets them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundTokens {
     /// Every drafted node; a node comes after its parent.
     #[serde(default)]
     pub drafted: Vec<DraftToken>,
-    /// How many of them were kept.
+    /// How many of them were accepted.
     #[serde(default)]
     pub accepted: usize,
-    /// Indices of those kept, in the order of the text; empty where they are the first ones.
+    /// Indices of the accepted ones, in the order of the text; empty if they are the first ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<usize>,
-    /// The token that ends the round; none when the run ended with an accepted draft.
+    /// The token that ends the round; `None` if the run ended with an accepted draft.
     #[serde(default, rename = "last")]
     pub closing: Option<ClosingToken>,
 }
@@ -67,28 +66,30 @@ pub struct RoundTokens {
 /// A drafted token, accepted or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DraftToken {
+    /// Token id.
     pub id: u32,
-    /// The text the token adds after the tokens before it; empty while it holds back an unfinished character.
+    /// The text that the token adds to that of the tokens before it; empty while a character is incomplete.
     pub text: String,
-    /// The node it follows; none for the node before it, or the text for the first one: a chain.
+    /// The node it follows; `None` for the previous node, or for the text if it is the first one, as in a chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// What proposed it.
     #[serde(default, skip_serializing_if = "Proposer::is_early_exit")]
     pub proposer: Proposer,
-    /// Its probability under the draft, after filtering; none where the proposer has no probabilities.
+    /// Its probability under the draft, after filtering; `None` if the proposer has no probabilities.
     pub p_draft: Option<f32>,
-    /// Its probability under the verifier, after filtering; none where the verifier did not come to it.
+    /// Its probability under the verifier, after filtering; `None` if the verifier did not reach it.
     pub p_verify: Option<f32>,
-    /// What the verifier gave it before temperature and filters, where that was asked for.
+    /// The verifier's log-probabilities before temperature and filters, if [`Settings::logprobs`] asks for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Box<TokenLogprobs>>,
+    /// What the inspector shows, if recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<TokenDetail>>,
 }
 
 impl DraftToken {
-    /// A token that follows the one before it, drafted by the first layers with that probability and not yet verified.
+    /// A token that follows the previous one, drafted by the first layers with that probability and not yet verified.
     pub fn new(id: u32, text: impl Into<String>, p_draft: f32) -> Self {
         Self {
             id,
@@ -102,7 +103,7 @@ impl DraftToken {
         }
     }
 
-    /// The node after which it stands as number `node`; none where it follows the text.
+    /// The parent of this token as node number `node`; `None` if it follows the text.
     pub fn parent_of(&self, node: usize) -> Option<usize> {
         match self.parent {
             Some(Parent::Root) => None,
@@ -111,13 +112,13 @@ impl DraftToken {
         }
     }
 
-    /// Whether it stands, as number `node`, after `parent`: a node, or the text.
+    /// Whether, as node number `node`, it follows `parent`: a node, or the text.
     pub fn follows(&self, node: usize, parent: Option<usize>) -> bool {
         self.parent_of(node) == parent
     }
 }
 
-/// Where a drafted node hangs that does not follow the one before it.
+/// The parent of a drafted node that does not follow the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parent {
@@ -145,24 +146,26 @@ impl Proposer {
 /// The token that ends a round, chosen by the verifier (or, in early-exit decoding, by the exit).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClosingToken {
+    /// Token id.
     pub id: u32,
-    /// The text the token adds after the tokens before it; empty while it holds back an unfinished character.
+    /// The text that the token adds to that of the tokens before it; empty while a character is incomplete.
     pub text: String,
     /// `Corrected`, `Bonus` or `Plain`.
     pub origin: Origin,
-    /// Its probability under the draft, where a draft was made at its position.
+    /// Its probability under the draft, if a token was drafted at its position.
     pub p_draft: Option<f32>,
     /// Its probability under the distribution that chose it.
     pub p_verify: f32,
     /// As [`DraftToken::logprobs`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Box<TokenLogprobs>>,
+    /// What the inspector shows, if recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<TokenDetail>>,
 }
 
 impl ClosingToken {
-    /// A token chosen with that probability, where nothing was drafted.
+    /// A token chosen with that probability at a position without a draft.
     pub fn new(id: u32, text: impl Into<String>, origin: Origin, p_verify: f32) -> Self {
         Self {
             id,
@@ -176,53 +179,62 @@ impl ClosingToken {
     }
 }
 
-/// Log-probabilities at one position by the raw logits, whatever temperature, penalties and filters are; natural logarithms.
+/// Natural log-probabilities at one position from the raw logits, regardless of temperature, penalties and filters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprobs {
     /// Of the token itself.
     pub logprob: f32,
-    /// The likeliest tokens, the likeliest first, as many as the settings ask for.
+    /// The likeliest tokens in descending order, as many as the settings ask for.
     pub top: Vec<TopLogprob>,
 }
 
 /// A likely token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopLogprob {
+    /// Token id.
     pub id: u32,
+    /// The token as readable text.
     pub text: String,
+    /// Its log-probability.
     pub logprob: f32,
 }
 
 /// What the inspector shows of one token's position, recorded when [`Settings::detail`] is on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenDetail {
-    /// The draft's five most likely tokens, the likeliest first; empty where nothing was drafted.
+    /// The draft's five likeliest tokens in descending order; empty if nothing was drafted.
     pub draft_top: Vec<Candidate>,
-    /// The verifier's five most likely tokens, the likeliest first; empty where the verifier did not come.
+    /// The verifier's five likeliest tokens in descending order; empty if the verifier did not reach the position.
     pub verify_top: Vec<Candidate>,
     /// Entropy of the draft's distribution in nats.
     pub draft_entropy: Option<f32>,
     /// Entropy of the verifier's distribution in nats.
     pub verify_entropy: Option<f32>,
-    /// What each layer 1..=L would have said through the final norm and head; empty where the text went another way.
+    /// What each layer 1..=L would have predicted through the final norm and head; empty off the path of the text.
     pub layers: Vec<LayerChoice>,
 }
 
 /// A token that could have been chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
+    /// Token id.
     pub id: u32,
+    /// The token as readable text.
     pub text: String,
+    /// Its probability.
     pub p: f32,
 }
 
-/// What one layer would have said.
+/// What one layer would have predicted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerChoice {
     /// Exit layer, 1..=L.
     pub layer: usize,
+    /// Token id.
     pub id: u32,
+    /// The token as readable text.
     pub text: String,
+    /// Its probability.
     pub p: f32,
 }
 
@@ -238,14 +250,14 @@ pub enum StopReason {
     StopString(String),
     /// `max_steps` tokens were generated.
     MaxSteps,
-    /// The context holds no further token.
+    /// The context is full.
     ContextFull,
     /// The caller cancelled.
     Cancelled,
 }
 
 impl fmt::Display for StopReason {
-    /// What the command line, the screen and exports say, on one line whatever the stop string holds.
+    /// The wording of command line, screen and exports: one line, whatever the stop string contains.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eos => f.write_str("ended by the model"),
@@ -263,12 +275,12 @@ impl fmt::Display for StopReason {
 pub enum Outcome {
     /// Part of the text.
     Kept(Origin),
-    /// Drafted, and not kept.
+    /// Drafted and not accepted.
     Rejected,
 }
 
 impl Outcome {
-    /// Where the token comes from; none where it was rejected.
+    /// Where the token comes from; `None` if it was rejected.
     pub fn origin(self) -> Option<Origin> {
         match self {
             Self::Kept(origin) => Some(origin),
@@ -282,36 +294,49 @@ impl Outcome {
 pub struct RoundToken<'a> {
     /// Its slot: nodes in their order, then the closing token.
     pub slot: usize,
+    /// Token id.
     pub id: u32,
+    /// The text that it adds.
     pub text: &'a str,
+    /// What became of it.
     pub outcome: Outcome,
-    /// What proposed it; none for the closing token.
+    /// What proposed it; `None` for the closing token.
     pub proposer: Option<Proposer>,
+    /// Its probability under the draft, if there was one.
     pub p_draft: Option<f32>,
-    /// None where the verifier did not come to it.
+    /// Its probability under the verifier; `None` if the verifier did not reach it.
     pub p_verify: Option<f32>,
-    /// Depth in the draft, from 0: in a chain its position. None for the closing token.
+    /// Depth in the draft, from 0; `None` for the closing token.
     pub draft_position: Option<usize>,
+    /// Log-probabilities, if recorded.
     pub logprobs: Option<&'a TokenLogprobs>,
+    /// What the inspector shows, if recorded.
     pub detail: Option<&'a TokenDetail>,
 }
 
-/// One kept token as the text shows it: a view into a [`Round`].
+/// One token that became part of the text: a view into a [`Round`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeptToken<'a> {
+    /// Token id.
     pub id: u32,
+    /// The text that it adds.
     pub text: &'a str,
+    /// Where it comes from.
     pub origin: Origin,
+    /// Its probability under the draft, if there was one.
     pub p_draft: Option<f32>,
+    /// Its probability under the verifier; `None` if the verifier did not reach it.
     pub p_verify: Option<f32>,
-    /// Depth in the draft, from 0; none for the token that ends the round.
+    /// Depth in the draft, from 0; `None` for the closing token.
     pub draft_position: Option<usize>,
+    /// Log-probabilities, if recorded.
     pub logprobs: Option<&'a TokenLogprobs>,
+    /// What the inspector shows, if recorded.
     pub detail: Option<&'a TokenDetail>,
 }
 
 impl RoundTokens {
-    /// A chain of drafts of which the first were accepted, and the token that ends the round.
+    /// A chain of drafts of which the first `accepted` were accepted, and the token that ends the round.
     pub fn chain(drafted: Vec<DraftToken>, accepted: usize, closing: Option<ClosingToken>) -> Self {
         Self {
             drafted,
@@ -321,15 +346,15 @@ impl RoundTokens {
         }
     }
 
-    /// The node after which `node` stands; none where it follows the text.
+    /// The parent of `node`; `None` if it follows the text.
     pub fn parent(&self, node: usize) -> Option<usize> {
         self.drafted.get(node)?.parent_of(node)
     }
 
-    /// The fault of tokens that no round can have, in words.
+    /// Checks that a round can have these tokens.
     ///
     /// # Errors
-    /// Where a node precedes its parent, or those kept are no path from the text on.
+    /// Says what is wrong if a node precedes its parent, or the accepted nodes are not a path that starts at the text.
     pub fn check(&self) -> Result<(), String> {
         let (nodes, accepted) = (self.drafted.len(), self.accepted);
         if accepted > nodes {
@@ -341,7 +366,7 @@ impl RoundTokens {
             return Err("a drafted token comes before the one it follows".into());
         }
         if !self.path.is_empty() && self.path.len() != accepted {
-            return Err("a round lists other tokens than it accepted".into());
+            return Err("the accepted tokens of a round differ from its path".into());
         }
         let mut before = None;
         for step in 0..accepted {
@@ -356,7 +381,7 @@ impl RoundTokens {
 }
 
 impl Round {
-    /// A round of `run` number `index` whose first token stands at `position`; times, note and stop are to be set.
+    /// Round number `index` of a run, whose first token is at `position`. Times, note and stop are left to be set.
     pub fn new(
         index: usize,
         position: usize,
@@ -375,12 +400,12 @@ impl Round {
         }
     }
 
-    /// The tokens as files hold them.
+    /// The tokens as files store them.
     pub fn tokens(&self) -> &RoundTokens {
         &self.tokens
     }
 
-    /// As [`Self::tokens`], to change what a journal keeps of them.
+    /// The same, for changing what a journal stores.
     pub fn tokens_mut(&mut self) -> &mut RoundTokens {
         &mut self.tokens
     }
@@ -390,12 +415,12 @@ impl Round {
         &self.tokens.drafted
     }
 
-    /// The node after which `node` stands; none where it follows the text.
+    /// The parent of `node`; `None` if it follows the text.
     pub fn parent(&self, node: usize) -> Option<usize> {
         self.tokens.parent(node)
     }
 
-    /// How many nodes stand before `node` on its branch.
+    /// How many nodes precede `node` on its branch.
     pub fn depth(&self, node: usize) -> usize {
         std::iter::successors(self.parent(node), |&node| self.parent(node)).count()
     }
@@ -406,17 +431,17 @@ impl Round {
         (0..self.tokens.accepted).map(|step| path.get(step).copied().unwrap_or(step))
     }
 
-    /// The token that ends the round; none when the run ended with an accepted draft.
+    /// The token that ends the round; `None` if the run ended with an accepted draft.
     pub fn closing(&self) -> Option<&ClosingToken> {
         self.tokens.closing.as_ref()
     }
 
-    /// How many drafted tokens were kept.
+    /// How many drafted tokens were accepted.
     pub fn accepted(&self) -> usize {
         self.tokens.accepted
     }
 
-    /// How many drafted tokens were not kept: `drafted = accepted + rejected`.
+    /// How many drafted tokens were rejected: `drafted = accepted + rejected`.
     pub fn rejected(&self) -> usize {
         self.tokens.drafted.len() - self.tokens.accepted
     }
@@ -426,27 +451,27 @@ impl Round {
         !self.tokens.drafted.is_empty()
     }
 
-    /// How many tokens this round adds to the text.
+    /// How many tokens the round adds to the text.
     pub fn len(&self) -> usize {
         self.tokens.accepted + usize::from(self.tokens.closing.is_some())
     }
 
-    /// Whether this round adds nothing to the text.
+    /// Whether the round adds nothing to the text.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Strategy in force.
+    /// The strategy of the round.
     pub fn strategy(&self) -> Strategy {
         self.settings.strategy
     }
 
-    /// How many tokens this round holds, rejected ones included.
+    /// How many slots the round has, including those of rejected tokens.
     pub fn slots(&self) -> usize {
         self.tokens.drafted.len() + usize::from(self.tokens.closing.is_some())
     }
 
-    /// What became of the token at `slot`; none past the end.
+    /// What became of the token at `slot`; `None` past the end.
     pub fn outcome(&self, slot: usize) -> Option<Outcome> {
         let drafted = self.tokens.drafted.len();
         if slot < drafted {
@@ -469,7 +494,7 @@ impl Round {
         matches!(self.outcome(slot), Some(Outcome::Kept(_)))
     }
 
-    /// The token at `slot`; none past the end.
+    /// The token at `slot`; `None` past the end.
     pub fn token(&self, slot: usize) -> Option<RoundToken<'_>> {
         let outcome = self.outcome(slot)?;
         match self.tokens.drafted.get(slot) {
@@ -500,14 +525,14 @@ impl Round {
         }
     }
 
-    /// The tokens that were drafted and not kept, in order of their slots.
+    /// The rejected tokens, in order of their slots.
     pub fn rejects(&self) -> impl Iterator<Item = RoundToken<'_>> {
         (0..self.tokens.drafted.len())
             .filter(|&slot| !self.is_kept(slot))
             .filter_map(|slot| self.token(slot))
     }
 
-    /// The tokens this round adds to the text, in order.
+    /// The tokens that the round adds to the text, in order.
     pub fn kept(&self) -> impl Iterator<Item = KeptToken<'_>> {
         let accepted = self.path().enumerate().filter_map(|(depth, node)| {
             let token = self.tokens.drafted.get(node)?;
@@ -535,8 +560,8 @@ impl Round {
         accepted.chain(closing)
     }
 
-    /// How far the verifier came: of the nodes at each depth that it looked at, whether one was kept. In a chain those are
-    /// the accepted drafts and the first rejected one.
+    /// For each depth that the verifier reached, whether a node was accepted there. In a chain those are the accepted drafts
+    /// and the first rejected one.
     pub fn verified(&self) -> impl Iterator<Item = bool> + '_ {
         let accepted = self.tokens.accepted;
         let last = self.path().last();
@@ -544,5 +569,18 @@ impl Round {
         let rejected =
             closes && (0..self.tokens.drafted.len()).any(|node| self.parent(node) == last);
         (0..accepted + usize::from(rejected)).map(move |depth| depth < accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_reason_is_one_line_without_control_characters() {
+        let stop = StopReason::StopString("a\n\u{1b}[2J\u{202e}b".into());
+        let text = stop.to_string();
+        assert_eq!(text, "stopped at \"a\\n\\u{1b}[2J\\u{202e}b\"");
+        assert!(!text.contains(char::is_control));
     }
 }

@@ -1,4 +1,4 @@
-//! Log-probabilities of a text that is there already.
+//! Log-probabilities of a given text.
 
 use super::decoder::{Decoder, poll};
 use super::{Observer, Phase, Session};
@@ -10,25 +10,27 @@ use std::ops::Range;
 /// Max logits held at once: 64 MB.
 const MAX_LOGITS: usize = 16 << 20;
 
-/// What the model makes of one token of a text, given those before it, by its raw logits; natural logarithms.
+/// How likely one token of a text is given those before it, from the raw logits; natural logarithms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenScore {
+    /// Token id.
     pub id: u32,
+    /// Its log-probability.
     pub logprob: f32,
-    /// Whether greedy decoding would have written it.
+    /// Whether greedy decoding would have chosen it.
     pub is_argmax: bool,
-    /// The likeliest tokens, the likeliest first, as many as were asked for.
+    /// The likeliest tokens in descending order, as many as requested.
     pub top: Vec<(u32, f32)>,
 }
 
 impl Decoder {
-    /// Scores the tokens at `positions` of `tokens`, which become the session's. `exit_layer` reads them off after so many
-    /// layers, none after all; `top` is how many alternatives are listed. What the session has cached of the tokens is
-    /// used, and no more than [`MAX_LOGITS`] logits are held at once.
+    /// Scores the tokens at `positions` of `tokens`, which become the session's tokens, after `exit_layer` layers or, with
+    /// `None`, after all; `top` is how many alternatives are listed. Uses what the session has cached, and holds at most 16 Mi
+    /// logits at once.
     ///
     /// # Errors
-    /// Where there are no tokens, more than the context holds, or such as the vocabulary lacks; where `positions` begin
-    /// before 1 or end behind the tokens; where the model has no such exit layer; and when cancelled.
+    /// If there are no tokens, more than the context holds, or unknown ones; if `positions` begin before 1 or end after the
+    /// tokens; if the model has no such exit layer; or if the observer cancels.
     pub fn score(
         &mut self,
         session: &mut Session,
@@ -54,7 +56,7 @@ impl Decoder {
         }
         if positions.start == 0 || positions.end > tokens.len() {
             return Err(Error::Setting(format!(
-                "tokens {positions:?} of {} cannot be scored: nothing stands before the first",
+                "tokens {positions:?} of {} cannot be scored: the first token of a text has no context",
                 tokens.len()
             )));
         }
@@ -90,7 +92,7 @@ impl Decoder {
         Ok(scores)
     }
 
-    /// Runs the session's tokens at `positions`, which follow what is cached, through the first `depth` layers, and leaves
+    /// Runs the session's tokens at `positions`, which follow the cached ones, through the first `depth` layers and leaves
     /// their logits in the scratch. The rows stay in flight.
     fn logits_of(
         &mut self,
@@ -115,7 +117,7 @@ impl Decoder {
     }
 }
 
-/// One row of logits as the model gave them.
+/// One row of unmodified logits.
 pub(super) struct RawLogits<'a> {
     logits: &'a [f32],
     /// log Σ exp(logit).
@@ -132,7 +134,7 @@ impl<'a> RawLogits<'a> {
         }
     }
 
-    /// Log-probability of a token; −∞ for one that the row lacks.
+    /// Log-probability of a token; −∞ for one that is not in the row.
     pub fn logprob(&self, id: u32) -> f32 {
         let logit = self.logits.get(id as usize);
         logit.map_or(f32::NEG_INFINITY, |&x| {
@@ -140,7 +142,7 @@ impl<'a> RawLogits<'a> {
         })
     }
 
-    /// The token of the largest logit, the lowest of equals.
+    /// The token with the largest logit; the lowest id among equals.
     pub fn argmax(&self) -> u32 {
         let mut best = 0;
         for (id, logit) in self.logits.iter().enumerate() {
@@ -151,7 +153,7 @@ impl<'a> RawLogits<'a> {
         best as u32
     }
 
-    /// The `n` likeliest tokens with their log-probabilities, the lower id of equals first.
+    /// The `n` likeliest tokens with their log-probabilities; the lower id first among equals.
     pub fn top(&self, n: usize) -> Vec<(u32, f32)> {
         let mut ids: Vec<u32> = (0..self.logits.len() as u32).collect();
         let likelier = |a: &u32, b: &u32| {

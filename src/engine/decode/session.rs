@@ -1,4 +1,4 @@
-//! What lasts from round to round and from turn to turn.
+//! State that lasts from round to round and from turn to turn.
 
 use crate::engine::Result;
 use crate::engine::model::{Model, Row, Sequence};
@@ -6,9 +6,9 @@ use crate::engine::sampling::History;
 
 /// The tokens so far and the sequence that holds their keys and values.
 ///
-/// Between rounds every position but the last token's may be computed already; the last token waits for the next
-/// round. Layers can be computed to different positions: early-exit decoding leaves the upper ones behind, and a later
-/// full-depth round catches up.
+/// Between rounds, all positions except that of the last token may already be computed; the last token is left for the next
+/// round. Layers can be computed up to different positions: early-exit decoding leaves the upper ones behind, and a later
+/// round of all layers catches up.
 pub struct Session {
     pub(super) history: History,
     pub(super) sequence: Box<dyn Sequence>,
@@ -35,13 +35,13 @@ impl Session {
         self.history.tokens()
     }
 
-    /// How many positions have keys and values in the first layer; never more than tokens.
+    /// How many positions have keys and values in the first layer; at most the number of tokens.
     pub fn cached(&self) -> usize {
         self.sequence.len()
     }
 
-    /// Makes `ids` the tokens, keeping what the cache holds of their common prefix. Returns the length of that prefix as
-    /// far as the first `depth` layers cover it.
+    /// Replaces the tokens by `ids`, keeping the cache of their common prefix. Returns how much of that prefix the first
+    /// `depth` layers cover.
     pub fn restart(&mut self, ids: &[u32], depth: usize) -> usize {
         let common = self
             .tokens()
@@ -54,13 +54,13 @@ impl Session {
         self.filled_to(depth).min(ids.len().saturating_sub(1))
     }
 
-    /// Forgets all tokens from `len` on.
+    /// Removes all tokens from `len`.
     pub fn truncate(&mut self, len: usize) {
         self.history.truncate(len);
         self.forget_from(len);
     }
 
-    /// Forgets keys and values from position `len` on, and every state; the tokens stay.
+    /// Removes keys and values from position `len`, and all states; the tokens stay.
     pub(super) fn forget_from(&mut self, len: usize) {
         self.sequence.truncate(len);
         let len = self.sequence.len();
@@ -69,18 +69,18 @@ impl Session {
             .for_each(|filled| *filled = (*filled).min(len));
     }
 
-    /// How many positions all of the first `depth` layers cover.
+    /// How many positions are covered by all of the first `depth` layers.
     pub(super) fn filled_to(&self, depth: usize) -> usize {
         self.filled[..depth].iter().copied().min().unwrap_or(0)
     }
 
-    /// Keeps the positions before `len`, of which those in flight ran the first `depth` layers.
+    /// Keeps the positions before `len`; those in flight have run the first `depth` layers.
     pub(super) fn commit(&mut self, depth: usize, len: usize) {
         self.sequence.truncate(len);
         self.filled[..depth].fill(len);
     }
 
-    /// The row of the last token, which has run no layer and follows all that is cached.
+    /// The row of the last token, which has run no layer and follows all cached positions.
     pub(super) fn last_row(&self) -> Row {
         let at = self.history.len().saturating_sub(1);
         let token = self.tokens().get(at).copied().unwrap_or_default();

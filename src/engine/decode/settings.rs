@@ -1,4 +1,4 @@
-//! What a round reads at its start.
+//! The settings of decoding.
 
 use super::Controller;
 use crate::engine::config::LlamaConfig;
@@ -10,41 +10,43 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// All layers, one token a step.
+    /// All layers, one token per step.
     Autoregressive,
-    /// The first E layers, one token a step, unverified.
+    /// The first E layers, one token per step, unverified.
     EarlyExit,
     /// Draft with the first E layers, verify with the rest.
     #[default]
     SelfSpeculative,
 }
 
-/// Everything that decides how a round is decoded. The newest settings win at the start of each round.
+/// Everything that determines how a round is decoded. A round reads the newest settings at its start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// How tokens are decoded.
     pub strategy: Strategy,
     /// Exit layer E: a draft runs layers `0..E`; 1 ≤ E < L.
     pub exit_layer: usize,
-    /// Speculations K: how many tokens a round drafts at most; at least 1.
+    /// Speculations K: max number of tokens that a round drafts; at least 1.
     pub num_speculations: usize,
-    /// Who moves exit layer and speculations while it generates.
+    /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
-    /// Draft with a head over the first N tokens of the vocabulary's frequency order; 0 uses the whole head.
+    /// Draft with a head over the first N tokens in order of frequency; 0 uses the whole vocabulary.
     pub draft_vocab: usize,
-    /// Verify starts from the exit hidden states that the draft left (KVQ cache); off recomputes all layers.
+    /// Whether verifying starts from the draft's hidden states at the exit (KVQ cache) instead of recomputing all layers.
     pub kvq_reuse: bool,
-    /// How many tokens to generate at most.
+    /// Max number of tokens to generate.
     pub max_steps: usize,
-    /// Record the alternatives and what every layer would have said, for the inspector.
+    /// Record the alternatives and what every layer would have predicted, for the inspector.
     pub detail: bool,
-    /// Record the log-probability of every generated token, and of so many of the likeliest beside it.
+    /// Record the log-probability of every generated token, and of this many of the likeliest tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<usize>,
+    /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Generation ends when the text holds one of these; they may span tokens.
+    /// Generation ends when the text contains one of these; they may span tokens.
     pub stop_strings: Vec<String>,
-    /// Generation ends at these tokens, besides the model's own end tokens.
+    /// Generation ends at these tokens, in addition to the model's own end tokens.
     pub stop_token_ids: Vec<u32>,
 }
 
@@ -68,12 +70,16 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Fails with words on the first setting that this model cannot run with.
+    /// Checks that a model of that shape can run with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first one that is invalid.
     pub fn validate(&self, config: &LlamaConfig) -> Result<()> {
         let layers = config.num_layers;
         if self.strategy != Strategy::Autoregressive && layers < 2 {
             return Err(Error::Setting(
-                "this model has one layer and so no early exit; choose autoregressive".into(),
+                "this model has one layer and so no early exit; choose the autoregressive strategy"
+                    .into(),
             ));
         }
         if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {
@@ -84,7 +90,7 @@ impl Settings {
             )));
         }
         if self.strategy == Strategy::SelfSpeculative && self.num_speculations == 0 {
-            let way_out = "it must be at least 1; to decode without drafts choose the autoregressive strategy";
+            let way_out = "it must be at least 1; to decode without drafts, choose the autoregressive strategy";
             return Err(Error::Setting(format!(
                 "number of speculations is 0; {way_out}"
             )));

@@ -1,32 +1,39 @@
-//! Statistics of a run, computed here and nowhere else.
+//! Statistics of a run. They are computed only here.
 
 use super::Round;
 use serde::{Deserialize, Serialize};
 
-/// What a sequence of rounds amounts to. Build it with [`Stats::of`] or round by round with [`Stats::add`].
+/// Totals over a sequence of rounds, built with [`Stats::of`] or round by round with [`Stats::add`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
+    /// Number of rounds.
     pub rounds: usize,
     /// Rounds in which anything was drafted.
     pub speculated_rounds: usize,
     /// Tokens added to the text.
     pub tokens: usize,
+    /// Tokens drafted.
     pub drafted: usize,
+    /// Drafted tokens that were accepted.
     pub accepted: usize,
-    /// Of the rounds that verified draft position i (from 0): how many there were and how many accepted it.
+    /// For each draft position i, from 0: how many rounds verified it, and how many of those accepted it.
     pub by_position: Vec<PositionCount>,
     /// Seconds from the prompt's first token to the first round.
     pub prefill_seconds: f64,
-    /// Tokens that prefill computed (those found in the cache are not counted).
+    /// Prompt tokens that were computed, not counting those found in the cache.
     pub prefill_tokens: usize,
+    /// Seconds spent drafting.
     pub draft_seconds: f64,
+    /// Seconds spent verifying, or on steps without a draft.
     pub verify_seconds: f64,
 }
 
 /// Acceptance at one draft position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PositionCount {
+    /// Rounds that verified the position.
     pub verified: usize,
+    /// Drafted tokens that were accepted.
     pub accepted: usize,
 }
 
@@ -38,7 +45,7 @@ impl Stats {
         stats
     }
 
-    /// Count one more round.
+    /// Adds a round.
     pub fn add(&mut self, round: &Round) {
         self.rounds += 1;
         self.speculated_rounds += usize::from(round.speculated());
@@ -51,7 +58,7 @@ impl Stats {
     }
 
     fn count_positions(&mut self, round: &Round) {
-        // At once for all that was drafted: the list is then as long as drafts get.
+        // Grows to the length of the draft in one step, so that later rounds allocate nothing.
         let more = round.drafted().len().saturating_sub(self.by_position.len());
         self.by_position.reserve(more);
         for (position, accepted) in round.verified().enumerate() {
@@ -64,12 +71,12 @@ impl Stats {
         }
     }
 
-    /// accepted ÷ drafted, as LayerSkip reports it; none before anything was drafted.
+    /// accepted ÷ drafted, as LayerSkip reports it; `None` if nothing was drafted.
     pub fn acceptance_rate(&self) -> Option<f64> {
         ratio(self.accepted as f64, self.drafted as f64)
     }
 
-    /// For each draft position, the share of the rounds that verified it and accepted it.
+    /// For each draft position, the fraction of the rounds that accepted it among those that verified it.
     pub fn acceptance_by_position(&self) -> Vec<f64> {
         self.by_position
             .iter()
@@ -77,7 +84,7 @@ impl Stats {
             .collect()
     }
 
-    /// (accepted + 1) averaged over the rounds that drafted, as vLLM and llama.cpp report it.
+    /// Mean of accepted + 1 over the rounds that drafted, as vLLM and llama.cpp report it.
     pub fn mean_accepted_length(&self) -> Option<f64> {
         ratio(
             (self.accepted + self.speculated_rounds) as f64,
@@ -85,12 +92,12 @@ impl Stats {
         )
     }
 
-    /// Seconds spent decoding, prefill apart.
+    /// Seconds spent decoding, without prefill.
     pub fn decode_seconds(&self) -> f64 {
         self.draft_seconds + self.verify_seconds
     }
 
-    /// Generated tokens a second, prefill apart.
+    /// Generated tokens per second, without prefill.
     pub fn tokens_per_second(&self) -> Option<f64> {
         ratio(self.tokens as f64, self.decode_seconds())
     }

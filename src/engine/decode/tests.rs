@@ -1,5 +1,5 @@
-//! Exactness on small random models: whatever the strategy, the exit layer, the speculations, the chunking of the prompt
-//! and however they change on the way, the tokens are those of plain autoregressive decoding, bit for bit.
+//! Exactness on small random models: whatever the strategy, the exit layer, the speculations and the chunks of the prompt
+//! are and however they change during a run, the tokens are those of plain autoregressive decoding.
 
 mod cancelling;
 mod planned;
@@ -327,7 +327,7 @@ fn unsound_input_is_refused_with_words() {
     );
 }
 
-/// What the lens says of a text is what drafting on that text then finds.
+/// The lens predicts exactly which drafts on a text are accepted.
 #[test]
 fn the_forecast_of_the_lens_comes_true() {
     let config = config(4, 4, 2, 16, true);
@@ -385,7 +385,7 @@ fn the_forecast_of_the_lens_comes_true() {
     }
 }
 
-/// Detail names, for every token of the text, what each layer would have said; the words stay what they are.
+/// Detail records what each layer would have predicted for every token of the text, and does not change the text.
 #[test]
 fn detail_holds_every_layer_and_changes_nothing() {
     let prompt: Vec<u32> = (3..12).collect();

@@ -1,12 +1,12 @@
-//! When a run ends, and what text its tokens show until then.
+//! The text of a run's tokens, and the detection of its end.
 
 use super::{Settings, StopReason};
 use crate::engine::text::{TextStream, Tokenizer};
 
-/// Turns the tokens of one run into text and watches for its end.
+/// Turns the tokens of a run into text and detects its end.
 pub(super) struct TextOutput {
     stream: Option<TextStream>,
-    /// Text held back because it may be the beginning of a stop string.
+    /// Text held back because it may begin a stop string.
     held: String,
 }
 
@@ -18,7 +18,7 @@ impl Clone for TextOutput {
         }
     }
 
-    /// Keeps the memory it has, so that a draft can be previewed for nothing.
+    /// Reuses its buffers, so that previewing a draft allocates nothing.
     fn clone_from(&mut self, other: &Self) {
         self.stream.clone_from(&other.stream);
         self.held.clone_from(&other.held);
@@ -26,7 +26,7 @@ impl Clone for TextOutput {
 }
 
 impl TextOutput {
-    /// Output that continues `context`; without a tokenizer every text is empty.
+    /// Output that continues `context`; without a tokenizer all texts are empty.
     pub fn new(tokenizer: Option<&Tokenizer>, context: &[u32]) -> Self {
         Self {
             stream: tokenizer.map(|tokenizer| TextStream::with_context(tokenizer, context)),
@@ -34,7 +34,7 @@ impl TextOutput {
         }
     }
 
-    /// Takes one more token. Puts the text it adds behind `text` and returns, if it ends the run, why.
+    /// Adds a token: appends its text to `text`, and returns the reason if it ends the run.
     pub fn push(
         &mut self,
         id: u32,
@@ -51,14 +51,14 @@ impl TextOutput {
             return None;
         }
         let from = text.len();
-        text.reserve(self.held.len() + stream.most_bytes(id));
+        text.reserve(self.held.len() + stream.max_bytes(id));
         text.push_str(&self.held);
         stream.push_into(id, text);
         self.release(&settings.stop_strings, text, from)
     }
 
-    /// Holds back what of `text` from `from` on is in doubt; returns the stop string if one was found, with the text cut
-    /// before it.
+    /// Holds back the end of `text`, which is new from `from`, if it may begin a stop string. If one was found, cuts the text
+    /// before it and returns it.
     fn release(&mut self, stops: &[String], text: &mut String, from: usize) -> Option<StopReason> {
         let new = &text[from..];
         self.held.clear();
@@ -85,7 +85,7 @@ impl TextOutput {
         None
     }
 
-    /// The text still held back when the run ends for another reason than a stop string.
+    /// The text that is still held back when a run ends for any other reason than a stop string.
     pub fn finish(&mut self) -> String {
         let mut text = std::mem::take(&mut self.held);
         text.push_str(
@@ -107,7 +107,7 @@ fn stop_token(id: u32, ends: &[u32], settings: &Settings) -> Option<StopReason> 
     }
 }
 
-/// Length of the longest end of `text` that begins `stop` without completing it.
+/// Length of the longest suffix of `text` that is a proper prefix of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
     let prefixes = stop.char_indices().skip(1).map(|(at, _)| &stop[..at]);
     prefixes
@@ -149,7 +149,7 @@ mod tests {
         ) {
             let whole: String = pieces.concat();
             let (text, stop) = release_all(&pieces, &stops);
-            // The stop string found is one that ends first as the text grows; what is shown never holds one.
+            // Of several stop strings, the one that is complete first ends the text; what is shown never contains one.
             prop_assert!(whole.starts_with(&text));
             prop_assert!(stops.iter().all(|stop| !text.contains(stop.as_str())));
             match stop {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! draft    last ─▶ layers 0..E ─▶ head ─▶ d1 ─▶ layers 0..E ─▶ head ─▶ d2 … dK
-//! verify   exit states of last, d1 … dK ─▶ layers E..L ─▶ head ─▶ one distribution a row
+//! verify   exit states of last, d1 … dK ─▶ layers E..L ─▶ head ─▶ one distribution per row
 //! accept   the longest path that the verifier would have chosen, then its own next token
 //! ```
 
@@ -18,17 +18,17 @@ use crate::engine::model::Readout;
 use crate::engine::sampling::{Distribution, Pick, Sampler, Verdict};
 use std::time::Instant;
 
-/// How many alternatives the record keeps of a position.
+/// How many alternatives are recorded per position.
 const TOP: usize = 5;
 
-/// What a round found out, before it becomes a [`Round`](super::Round). What was kept is in the session's history
-/// already; its rows are still in flight.
+/// The outcome of a round, before it becomes a [`Round`](super::Round). The kept tokens are already in the session's
+/// history; their rows are still in flight.
 #[derive(Default)]
 pub(super) struct Verification {
     pub drafted: Vec<DraftToken>,
     /// The accepted nodes.
     pub path: Vec<usize>,
-    /// None where the run ends with an accepted node.
+    /// `None` if the run ends with an accepted node.
     pub closing: Option<ClosingToken>,
     pub stop: Option<StopReason>,
     pub draft_seconds: f64,
@@ -43,7 +43,7 @@ impl Verification {
 }
 
 impl Decoder {
-    /// One round: draft up to `max` tokens, verify them, keep what the verifier would have written.
+    /// One round: drafts up to `max` tokens, verifies them, and keeps those that the verifier would have chosen.
     pub(super) fn speculative_round(
         &mut self,
         session: &mut Session,
@@ -52,11 +52,11 @@ impl Decoder {
         max: usize,
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.prefill(session, self.model.config().num_layers, observer)?;
         self.begin_round(session, max);
         run.preview.clone_from(&run.output);
-        let caught_up = begun.elapsed().as_secs_f64();
+        let caught_up = started.elapsed().as_secs_f64();
         let draft = Draft {
             decoder: self,
             session,
@@ -68,19 +68,19 @@ impl Decoder {
         let proposal = EarlyExit.propose(draft, observer)?;
         drop(span);
         poll(observer, Phase::Verify)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let draft_seconds = caught_up + proposal.seconds;
         let _span = tracing::debug_span!("verify", rows = self.scratch.rows.len()).entered();
         self.verify_rows(session, settings, &proposal)?;
-        let found = self.accept(session, run, settings, proposal)?;
+        let verification = self.accept(session, run, settings, proposal)?;
         Ok(Verification {
             draft_seconds,
-            verify_seconds: begun.elapsed().as_secs_f64(),
-            ..found
+            verify_seconds: started.elapsed().as_secs_f64(),
+            ..verification
         })
     }
 
-    /// Sets out the row of the last token, and room for the distributions of `max` drafted ones.
+    /// Prepares the row of the last token, and distributions for `max` drafted ones.
     pub(super) fn begin_round(&mut self, session: &Session, max: usize) {
         let Scratch { rows, drafts, .. } = &mut self.scratch;
         rows.clear();
@@ -88,7 +88,7 @@ impl Decoder {
         drafts.resize_with(max.max(drafts.len()), Distribution::default);
     }
 
-    /// Brings all rows whose successors matter through all layers, in one pass, and leaves their logits in the scratch.
+    /// Runs all rows that need a successor through all layers in one pass, and leaves their logits in the scratch.
     fn verify_rows(
         &mut self,
         session: &mut Session,
@@ -125,8 +125,8 @@ impl Decoder {
         session.sequence.logits(&readout, logits)
     }
 
-    /// Walks from the text along the nodes that the verifier would have chosen, as far as there are any, and puts its own
-    /// choice behind them. Ends where the run does.
+    /// Follows the nodes that the verifier would have chosen, starting at the text, and appends the verifier's own choice at
+    /// the end, unless the run ends before.
     fn accept(
         &mut self,
         session: &mut Session,
@@ -137,7 +137,7 @@ impl Decoder {
         let mut path = std::mem::take(&mut self.scratch.path);
         path.clear();
         path.reserve(proposal.nodes.len());
-        let mut found = Verification {
+        let mut verification = Verification {
             drafted: proposal.nodes,
             path,
             ..Verification::default()
@@ -146,44 +146,44 @@ impl Decoder {
         loop {
             let row = logits_row(at, &proposal.ends);
             self.fill_verifier(session, settings, row)?;
-            let first =
-                (0..found.drafted.len()).find(|&node| found.drafted[node].follows(node, at));
+            let first = (0..verification.drafted.len())
+                .find(|&node| verification.drafted[node].follows(node, at));
             let detail = self.verify_detail(settings, first);
-            for (node, token) in found.drafted.iter_mut().enumerate() {
+            for (node, token) in verification.drafted.iter_mut().enumerate() {
                 if token.follows(node, at) {
                     token.p_verify = Some(self.scratch.verifier.probability(token.id));
                     token.detail.clone_from(&detail);
                 }
             }
-            match self.verdict(session, settings, at, first, &found.drafted) {
+            match self.verdict(session, settings, at, first, &verification.drafted) {
                 Next::Node(node) => {
-                    let token = &mut found.drafted[node];
+                    let token = &mut verification.drafted[node];
                     token.logprobs = self.logprobs(settings, token.id);
-                    found.path.push(node);
-                    found.stop = self.push(session, run, settings, token.id, &mut token.text);
-                    if found.stop.is_some() || proposal.ends.contains(&node) {
-                        return Ok(found);
+                    verification.path.push(node);
+                    verification.stop =
+                        self.push(session, run, settings, token.id, &mut token.text);
+                    if verification.stop.is_some() || proposal.ends.contains(&node) {
+                        return Ok(verification);
                     }
                     at = Some(node);
                 }
                 Next::Own(id) => {
-                    let origin = match (first, found.drafted.is_empty()) {
+                    let origin = match (first, verification.drafted.is_empty()) {
                         (Some(_), _) => Origin::Corrected,
                         (None, true) => Origin::Plain,
                         (None, false) => Origin::Bonus,
                     };
                     let mut closing = self.closing(settings, id, origin, detail);
                     closing.p_draft = first.map(|node| self.scratch.drafts[node].probability(id));
-                    found.stop = self.push(session, run, settings, id, &mut closing.text);
-                    found.closing = Some(closing);
-                    return Ok(found);
+                    verification.stop = self.push(session, run, settings, id, &mut closing.text);
+                    verification.closing = Some(closing);
+                    return Ok(verification);
                 }
             }
         }
     }
 
-    /// What comes after node `at`, or the text, by the verifier's distribution there; `first` is the first node that
-    /// follows it.
+    /// What follows node `at`, or the text, by the verifier's distribution there; `first` is its first child.
     fn verdict(
         &self,
         session: &Session,
@@ -212,15 +212,19 @@ impl Decoder {
         }
     }
 
-    /// Keeps the rows of all kept tokens but the last, which waits for the next round.
-    pub(super) fn commit(&mut self, session: &mut Session, found: &Verification) -> Result<()> {
+    /// Keeps the rows of all kept tokens except the last, which is left for the next round.
+    pub(super) fn commit(
+        &mut self,
+        session: &mut Session,
+        verification: &Verification,
+    ) -> Result<()> {
         let layers = self.model.config().num_layers;
         let start = session.sequence.len();
-        let kept = found.len();
+        let kept = verification.len();
         let slots = &mut self.scratch.slots;
         slots.clear();
         slots.push(start);
-        slots.extend(found.path.iter().map(|node| start + 1 + node));
+        slots.extend(verification.path.iter().map(|node| start + 1 + node));
         slots.truncate(kept);
         session.sequence.keep(slots)?;
         session.commit(layers, start + kept);
@@ -243,7 +247,7 @@ impl Decoder {
         }
     }
 
-    /// Makes the verifier's distribution that of `row` of the logits, given the history.
+    /// Computes the verifier's distribution from `row` of the logits and the history.
     pub(super) fn fill_verifier(
         &mut self,
         session: &Session,
@@ -266,7 +270,7 @@ impl Decoder {
         verifier.fill(logits, None, &settings.sampling)
     }
 
-    /// The raw log-probabilities beside `id`, where they are recorded.
+    /// The raw log-probabilities at the position of `id`, if they are recorded.
     fn logprobs(&self, settings: &Settings, id: u32) -> Option<Box<TokenLogprobs>> {
         let raw = RawLogits::new(&self.scratch.raw);
         let top = raw.top(settings.logprobs?);
@@ -283,7 +287,7 @@ impl Decoder {
         }))
     }
 
-    /// Alternatives at the position of the verifier's distribution, where they are recorded; `node` is one drafted there.
+    /// Alternatives at the position of the verifier's distribution, if they are recorded; `node` is one drafted there.
     pub(super) fn verify_detail(
         &self,
         settings: &Settings,
@@ -312,15 +316,15 @@ impl Decoder {
     }
 }
 
-/// What comes after a node.
+/// What follows a node.
 enum Next {
     /// A drafted node.
     Node(usize),
-    /// A token of the verifier's own.
+    /// The verifier's own token.
     Own(u32),
 }
 
-/// Which row of the logits follows a node, or the text: nodes after which the run would end have none.
+/// Which row of the logits belongs to a node, or to the text; nodes after which the run would end have none.
 fn logits_row(node: Option<usize>, ends: &[usize]) -> usize {
     node.map_or(0, |node| {
         node + 1 - ends.iter().filter(|&&end| end < node).count()

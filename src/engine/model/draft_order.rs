@@ -2,8 +2,8 @@
 
 use crate::engine::{Error, Result};
 
-/// Token ids by the column of a reduced head, the most frequent first; it may leave tokens out. Without one of its own
-/// a model takes the order of the ids, which for BPE are the most frequent merges.
+/// Token ids for the columns of a reduced head, most frequent first; tokens may be left out. By default it is the order of
+/// the ids, which in BPE vocabularies begins with the most frequent merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DraftOrder {
     ids: Vec<u32>,
@@ -21,17 +21,17 @@ impl DraftOrder {
         }
     }
 
-    /// An order of its own for a vocabulary of `vocab_size`.
+    /// A given order for a vocabulary of `vocab_size`.
     ///
     /// # Errors
-    /// Where it is empty, or names a token that the vocabulary lacks or one twice.
+    /// If it is empty, or has a token twice or one that is not in the vocabulary.
     pub fn new(ids: Vec<u32>, vocab_size: usize) -> Result<Self> {
         let mut seen = vec![false; vocab_size];
-        let sound = ids.iter().all(|&id| {
+        let valid = ids.iter().all(|&id| {
             seen.get_mut(id as usize)
                 .is_some_and(|seen| !std::mem::replace(seen, true))
         });
-        if ids.is_empty() || !sound {
+        if ids.is_empty() || !valid {
             return Err(Error::Setting(
                 "the order of the draft vocabulary must name tokens of the model, each once".into(),
             ));
@@ -44,7 +44,7 @@ impl DraftOrder {
         })
     }
 
-    /// How many logits a head over the first `vocab` tokens gives; 0 stands for the whole vocabulary.
+    /// Number of logits of a head over the first `vocab` tokens; 0 means the whole vocabulary.
     pub fn width(&self, vocab: usize) -> usize {
         match vocab {
             0 => self.vocab_size,
@@ -52,12 +52,12 @@ impl DraftOrder {
         }
     }
 
-    /// Token ids of the columns of a head over the first `vocab` tokens; none where it is the whole vocabulary.
+    /// Token ids of the columns of a head over the first `vocab` tokens; empty if it is the whole vocabulary.
     pub fn ids(&self, vocab: usize) -> &[u32] {
         &self.ids[..vocab.min(self.ids.len())]
     }
 
-    /// Whether it is the order of the ids, so that the head's own rows serve as they are.
+    /// Whether it is the order of the ids, so that the head can be used unchanged.
     pub fn is_prefix(&self) -> bool {
         self.is_prefix
     }

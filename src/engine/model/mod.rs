@@ -1,8 +1,8 @@
-//! The Llama behind a seam: a [`Model`] holds the weights, a [`Sequence`] one text's keys, values and states.
+//! The interface to back ends: a [`Model`] holds the weights, a [`Sequence`] the keys, values and states of one text.
 //!
-//! A back end owns how all of that is kept. The CPU's runs its own kernels over plain buffers and allocates nothing once
-//! they are there; candle's runs tensors on any of candle's devices. A further back end adds a folder here and an arm in
-//! [`load`].
+//! A back end decides how to store all of that. The CPU back end runs the crate's own kernels over plain buffers and
+//! allocates nothing once they have grown; the candle back end runs tensors on any device of candle. A further back end
+//! adds a folder here and an arm in [`load`].
 
 mod candle;
 mod cpu;
@@ -29,23 +29,24 @@ pub use draft_order::DraftOrder;
 pub use plan::{Plan, PlannedRound};
 pub use row::{Ancestors, Readout, Row};
 
-/// A Llama whose layers can be run by ranges.
+/// A Llama whose layers can be run in ranges.
 pub trait Model: Send {
+    /// Shape of the model.
     fn config(&self) -> &LlamaConfig;
 
-    /// An empty sequence with room for `capacity` positions, which takes memory as it is filled.
+    /// An empty sequence for at most `capacity` positions, limited to the model's context. It allocates memory as it grows.
     ///
     /// # Errors
-    /// Where `capacity` is 0. One beyond the model's context is cut to it.
+    /// If `capacity` is 0.
     fn sequence(&self, capacity: usize) -> Result<Box<dyn Sequence>>;
 
-    /// In which order a reduced head takes tokens.
+    /// The order in which a reduced head takes tokens.
     fn draft_order(&self) -> &DraftOrder;
 
-    /// Gives the reduced head another order. Its rows are kept a second time where it is not that of the ids.
+    /// Sets the order of the reduced head. Unless it is that of the ids, the rows of the head are stored a second time.
     ///
     /// # Errors
-    /// Where the order does not fit, memory is lacking, or a sequence of this model is in use.
+    /// If the order is invalid, memory cannot be allocated, or a sequence of this model is in use.
     fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()>;
 
     /// Type and size of every matrix.
@@ -59,12 +60,12 @@ pub trait Model: Send {
         self.weight_bytes()
     }
 
-    /// SIMD level of the kernels; none where they are not the CPU's.
+    /// Instruction set of the CPU kernels; `None` for other back ends.
     fn simd(&self) -> Option<&'static str> {
         None
     }
 
-    /// Bytes a second that the threads of the kernels read from memory; none where that is not measured. Takes a moment.
+    /// Bytes per second that the threads of the kernels read from memory, if that can be measured. Takes a moment.
     fn read_bandwidth(&self) -> Option<f64> {
         None
     }
@@ -74,7 +75,7 @@ pub trait Model: Send {
         self.matrices().iter().map(|matrix| matrix.bytes).sum()
     }
 
-    /// Type of most of the weights: `q8_0`, `f16`, …
+    /// Most frequent type of the weights: `q8_0`, `f16`, …
     fn dtype_name(&self) -> String {
         let mut counts = BTreeMap::<&str, usize>::new();
         for matrix in self.matrices() {
@@ -90,49 +91,50 @@ pub trait Model: Send {
 
 /// Keys, values and states of one text.
 ///
-/// The first [`len`](Self::len) positions are kept: they lie in the slots of their numbers, and only their keys and
-/// values are held. Rows in flight take slots from there on; their states stay with them from pass to pass, so that
-/// verify continues where drafting left off. [`keep`](Self::keep) chooses among them, and
-/// [`truncate`](Self::truncate) ends their flight.
+/// The first [`len`](Self::len) positions are kept: they are in the slots of the same numbers, and only their keys and
+/// values are stored. Rows in flight occupy the slots after them; their states are stored from pass to pass, so that
+/// verifying continues where drafting stopped. [`keep`](Self::keep) selects among the rows in flight, and
+/// [`truncate`](Self::truncate) ends all of them.
 pub trait Sequence: Send {
-    /// Positions kept.
+    /// Number of positions kept.
     fn len(&self) -> usize;
 
+    /// Whether no position is kept.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Positions that can be held.
+    /// Max number of positions.
     fn capacity(&self) -> usize;
 
-    /// Brings all rows, in ascending order of their slots, to the first `to` layers, in one pass whatever depths they come
-    /// from. Keys and values are written in the layers that are run.
+    /// Runs all rows, in ascending order of their slots, up to layer `to` in one pass, whatever their depths are. Keys and
+    /// values are written in the layers that are run.
     ///
     /// # Errors
-    /// Where a token is not of the vocabulary, a slot is kept or does not fit, a row is deeper than `to` or has no state at
-    /// its depth, the model has fewer layers, or memory is lacking.
+    /// If a token is not in the vocabulary, a slot is kept or beyond the capacity, a row is deeper than `to` or has no state
+    /// at its depth, the model has fewer layers, or memory cannot be allocated.
     fn forward(&mut self, rows: &[Row], to: usize) -> Result<()>;
 
-    /// Final norm and LM head: logits `[slots, width]` in `out`, which takes that length.
+    /// Final norm and LM head: writes logits `[slots, width]` to `out`, which is resized.
     ///
     /// # Errors
-    /// Where a slot holds no state.
+    /// If a slot has no state.
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
 
-    /// Keeps, of the rows in flight, those at `path`, slots in ascending order: keys, values and states move to the slots
-    /// from [`len`](Self::len) on. The others are forgotten.
+    /// Of the rows in flight, keeps those at the slots of `path`, in ascending order: their keys, values and states move to
+    /// the slots from [`len`](Self::len). The others are discarded.
     ///
     /// # Errors
-    /// Where a slot holds no row, or the order is another.
+    /// If a slot has no row, or the order is not ascending.
     fn keep(&mut self, path: &[usize]) -> Result<()>;
 
-    /// Keeps the positions before `len`, kept already or in flight, and forgets all others and every state.
+    /// Keeps the positions before `len`, whether already kept or in flight, and discards all others and all states.
     fn truncate(&mut self, len: usize);
 
-    /// Keeps a copy of the states that rows have after that many layers, for [`Readout::probed`]; none ends it.
+    /// From now on stores a copy of the states of rows after that many layers, for [`Readout::probed`]; `None` stops it.
     fn probe(&mut self, layer: Option<usize>);
 
-    /// A whole round without the host; none where this back end, or this plan, wants it step by step.
+    /// Runs a whole round without the host; `None` if this back end cannot, or not by this plan.
     ///
     /// # Errors
     /// As [`Self::forward`].
@@ -145,16 +147,19 @@ pub trait Sequence: Send {
 /// Type and size of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatrixInfo {
+    /// Type of its elements.
     pub dtype: GgmlDType,
+    /// Number of elements.
     pub weights: usize,
+    /// Bytes in memory.
     pub bytes: u64,
 }
 
-/// Reads all weights for a device; `progress` is called with the share that is done. `threads` is how many the CPU
-/// kernels use, none for the physical cores.
+/// Loads all weights for a device; `progress` is called with the fraction that is done. `threads` is for the CPU kernels;
+/// `None` means one per physical core.
 ///
 /// # Errors
-/// Where the checkpoint is not of a Llama that can be run, or memory is lacking.
+/// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
 pub fn load(
     checkpoint: &Checkpoint,
     device: &Device,
@@ -169,7 +174,7 @@ pub fn load(
     Ok(Box::new(CandleModel::load(checkpoint, device, progress)?))
 }
 
-/// Checks that rows can run on a model of that shape to layer `to`, in a sequence that keeps `len` of `capacity`
+/// Checks that rows can be run up to layer `to` on a model of that shape, in a sequence that keeps `len` of `capacity`
 /// positions.
 fn check_rows(
     rows: &[Row],
@@ -196,7 +201,7 @@ fn check_rows(
         if token as usize >= config.vocab_size {
             let size = config.vocab_size;
             return Err(Error::Setting(format!(
-                "token {token} is not among the {size} of the model"
+                "token {token} is not in this model's vocabulary of {size}"
             )));
         }
         if slot < len || slot >= capacity || position > slot {
@@ -204,7 +209,7 @@ fn check_rows(
                 "slot {slot} for position {position} does not fit a sequence that keeps {len} of {capacity} positions"
             )));
         }
-        let sound = depth <= to
+        let valid = depth <= to
             && match ancestors {
                 Ancestors::Chain => position == slot,
                 Ancestors::Tree(mask) => {
@@ -214,8 +219,8 @@ fn check_rows(
                         && position == len + mask.count_ones() as usize
                 }
             };
-        if !sound || slot < next {
-            return Err(Error::Setting(format!("a row that cannot be: {row:?}")));
+        if !valid || slot < next {
+            return Err(Error::Setting(format!("inconsistent row: {row:?}")));
         }
         next = slot + 1;
     }

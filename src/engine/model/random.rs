@@ -25,8 +25,11 @@ impl TensorSource for MemoryTensors {
     }
 }
 
-/// A model of that shape with weights of type `dtype`, or f32 where rows do not divide into its blocks. The same seed
-/// gives the same model. The layers add little to the residual stream, so that early exits sometimes agree.
+/// A model of that shape with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined by the
+/// seed. The layers add little to the residual stream, so that early exits sometimes agree.
+///
+/// # Errors
+/// If the type cannot be quantised to.
 pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<Checkpoint> {
     let mut tensors = MemoryTensors::default();
     let mut random = SplitMix64(seed);
@@ -58,7 +61,7 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
     })
 }
 
-/// A vocabulary of `size` tokens: unknown, begin, end, then bytes as far as there is room, then unused ones.
+/// A vocabulary of `size` tokens: unknown, begin, end, up to 256 bytes, and unused ones.
 fn byte_vocabulary(size: usize) -> TokenizerSpec {
     let token = |id: usize| match id {
         0 => ("<unk>".to_owned(), TokenKind::Unknown),
@@ -85,7 +88,7 @@ fn byte_vocabulary(size: usize) -> TokenizerSpec {
     }
 }
 
-/// Every tensor of a Llama: name, shape, and how far its weights spread.
+/// Every tensor of a Llama: name, shape, and the spread of its weights.
 fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
     let (vocab, hidden, inner) = (
         config.vocab_size,
@@ -120,7 +123,7 @@ fn shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>, f32)> {
     all
 }
 
-/// Numbers as `dtype` stores them, or as f32 where it cannot.
+/// Numbers encoded as `dtype`, or as f32 if that is impossible.
 fn encode(numbers: Vec<f32>, shape: &[usize], dtype: GgmlDType) -> Result<(GgmlDType, Vec<u8>)> {
     let cols = shape[shape.len() - 1];
     Ok(match dtype {

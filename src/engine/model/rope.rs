@@ -3,7 +3,7 @@
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use std::f64::consts::PI;
 
-/// Radians a position for each pair of a head, `[head_dim / 2]`.
+/// Radians per position for each pair of a head, `[head_dim / 2]`.
 pub fn frequencies(config: &LlamaConfig) -> Vec<f64> {
     let dim = config.head_dim as f64;
     let plain = (0..config.head_dim / 2).map(|i| config.rope_theta.powf(-2.0 * i as f64 / dim));

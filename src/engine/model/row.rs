@@ -1,30 +1,31 @@
-//! What a forward pass works on: rows, each one token at one place of a sequence.
+//! Rows, the units of a forward pass: each is one token at one place of a sequence.
 
 /// One token on its way through the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
+    /// Token id.
     pub token: u32,
-    /// Where the token stands in its text: what the rotary embedding takes.
+    /// Position of the token in its text, for the rotary embedding.
     pub position: usize,
-    /// Where its keys and values are written. A token of a chain lies in the slot of its position.
+    /// Where its keys and values are written. In a chain, slot and position are equal.
     pub slot: usize,
+    /// What it attends to.
     pub ancestors: Ancestors,
-    /// How many layers it has run already: 0 for a token that no exit drafted, E for one that early exit did.
+    /// How many layers it has already run: E for a token drafted by early exit, else 0.
     pub depth: usize,
 }
 
-/// What a row attends to besides itself.
+/// What a row attends to in addition to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ancestors {
     /// Every slot before its own, which is its position.
     Chain,
-    /// Every position that is kept, and those slots behind them whose bit is set: bit i stands for the i-th slot after
-    /// the kept ones.
+    /// All kept positions, and those slots after them whose bit is set: bit i is for the i-th slot after the kept ones.
     Tree(u64),
 }
 
 impl Ancestors {
-    /// How many slots behind the kept ones a tree can name.
+    /// Max number of slots after the kept ones that a tree can use.
     pub const MAX_NODES: usize = u64::BITS as usize;
 }
 
@@ -41,15 +42,15 @@ impl Row {
     }
 }
 
-/// Which rows of a sequence become logits, and how.
+/// Which rows of a sequence to compute logits for, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Readout<'a> {
-    /// Slots of rows that a pass since the last [`truncate`](super::Sequence::truncate) has brought to `depth`.
+    /// Slots of rows that have been run to `depth` since the last [`truncate`](super::Sequence::truncate).
     pub slots: &'a [usize],
-    /// How many layers they have run. A model may read an exit in another way than its last layer.
+    /// How many layers they have run. A model may treat an exit differently from its last layer.
     pub depth: usize,
-    /// 0 for the whole vocabulary, else how many tokens of the [draft order](super::DraftOrder) to compute.
+    /// How many tokens of the [draft order](super::DraftOrder) to compute; 0 for the whole vocabulary.
     pub vocab: usize,
-    /// Take the states that the rows had at the probed layer, in place of those they have now.
+    /// Use the states that the rows had at the probed layer instead of their current ones.
     pub probed: bool,
 }

@@ -1,4 +1,4 @@
-//! The forward pass against a plain one in f64, and against itself cut differently.
+//! The forward pass compared with a plain one in f64, and with itself in other chunks.
 
 mod reference;
 
@@ -28,7 +28,7 @@ pub fn config(tie: bool) -> LlamaConfig {
     }
 }
 
-/// Rows of 256, for the formats with large blocks.
+/// Rows of 256 columns, for formats with super-blocks.
 pub fn wide() -> LlamaConfig {
     LlamaConfig {
         hidden_size: 256,
@@ -40,7 +40,7 @@ pub fn wide() -> LlamaConfig {
     }
 }
 
-/// No size is a multiple of another's.
+/// No size is a multiple of another one.
 fn odd() -> LlamaConfig {
     LlamaConfig {
         vocab_size: 37,
@@ -61,7 +61,7 @@ fn load_cpu(checkpoint: &Checkpoint, threads: usize, isa: Isa) -> CpuModel {
     CpuModel::load(checkpoint, threads, isa, &mut |_| ()).unwrap()
 }
 
-/// Every back end over the same weights.
+/// All back ends with the same weights.
 fn back_ends(checkpoint: &Checkpoint) -> [Box<dyn Model>; 2] {
     let candle = CandleModel::load(checkpoint, &Device::Cpu, &mut |_| ()).unwrap();
     [load(checkpoint), Box::new(candle)]
@@ -97,7 +97,7 @@ fn read(sequence: &mut dyn Sequence, rows: &[Row], depth: usize, vocab: usize) -
     out
 }
 
-/// Logits of a text that follows what the sequence keeps, computed and kept in chunks of the given sizes.
+/// Logits of a text that follows the kept positions, computed and kept in chunks of the given sizes.
 fn extend(
     model: &dyn Model,
     sequence: &mut dyn Sequence,
@@ -141,8 +141,8 @@ fn logits_agree_with_a_plain_llama() {
             .sum::<f64>()
             .sqrt()
             / size;
-        let most = if dtype.block_size() == 1 { 2e-3 } else { 4e-2 };
-        assert!(error < most, "{dtype:?}: relative error {error}");
+        let max = if dtype.block_size() == 1 { 2e-3 } else { 4e-2 };
+        assert!(error < max, "{dtype:?}: relative error {error}");
     }
 }
 
@@ -179,7 +179,7 @@ fn threads_and_levels_give_the_same_bits() {
     }
 }
 
-/// Over several pages of the cache, which threads share for few rows.
+/// Over several pages of the cache, which threads share if there are few rows.
 #[test]
 fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
     for config in [
@@ -242,10 +242,10 @@ fn tensors_agree_with_the_kernels() {
         let ours = logits(&*kernels, 40, &ids, &[23]);
         for chunks in [&[23][..], &[5, 1, 9]] {
             let theirs = logits(&*tensors, 40, &ids, chunks);
-            let most = if dtype.block_size() == 1 { 1e-2 } else { 5e-2 };
+            let max = if dtype.block_size() == 1 { 1e-2 } else { 5e-2 };
             let error = relative_error(&ours, &theirs);
             assert!(
-                error < most,
+                error < max,
                 "{dtype:?} in chunks of {chunks:?}: relative difference {error}"
             );
         }
@@ -270,7 +270,7 @@ fn truncated_positions_are_written_again() {
     sequence.forward(&other, 2).unwrap();
     sequence.truncate(250);
     assert_eq!(sequence.len(), 250);
-    // In two passes: the states stay with their rows.
+    // In two passes: states are stored with their rows.
     let mut rows: Vec<Row> = Row::chain(&ids[250..], 250).collect();
     sequence.forward(&rows, 2).unwrap();
     rows.iter_mut().for_each(|row| row.depth = 2);
@@ -279,7 +279,7 @@ fn truncated_positions_are_written_again() {
     assert!(out == all[250 * llama.config().vocab_size..]);
 }
 
-/// Whatever depths the rows of a pass come from, their logits are those of a pass from the start.
+/// Whatever the depths of the rows of a pass are, their logits are those of a pass from the start.
 #[test]
 fn rows_of_different_depths_meet_in_one_pass() {
     for dtype in [GgmlDType::F32, GgmlDType::Q8_0] {
@@ -288,7 +288,7 @@ fn rows_of_different_depths_meet_in_one_pass() {
             let ids = ids(30, model.config());
             let all = logits(&**model, 40, &ids, &[30]);
             let vocab = model.config().vocab_size;
-            // A row can only be run behind those it attends to.
+            // A row can only be run after those that it attends to.
             for depths in [[2, 2, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [2, 1, 0, 0, 0, 0]] {
                 let mut sequence = model.sequence(40).unwrap();
                 extend(&**model, &mut *sequence, &ids[..24], &[24]);
@@ -311,7 +311,8 @@ fn rows_of_different_depths_meet_in_one_pass() {
     }
 }
 
-/// A tree of `parents` behind a text of `start` tokens, node i in the i-th slot; none is the text's last token, the root.
+/// A tree of `parents` after a text of `start` tokens, with node i in the i-th slot; `None` is the root, the text's last
+/// token.
 fn tree(tokens: &[u32], parents: &[Option<usize>], start: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (i, (&token, parent)) in tokens.iter().zip(parents).enumerate() {
@@ -348,7 +349,7 @@ proptest! {
     #[test]
     fn a_node_of_a_tree_reads_its_own_branch_only(
         seed in 0u64..9,
-        // Contexts whose tree lies within a page, at its end, and across two.
+        // Contexts whose tree is within a page, at its end, and across two pages.
         start in prop_oneof![1usize..40, 245usize..270],
         nodes in prop::collection::vec((0u32..101, 0usize..1000), 1..12),
         dtype in prop_oneof![Just(GgmlDType::F32), Just(GgmlDType::Q8_0)],
@@ -418,7 +419,7 @@ fn candles_tensors_read_trees_alike() {
     assert!(relative_error(&ours, &theirs) < 1e-2);
 }
 
-/// The probe sees states on their way, whether drafting or verifying passed the layer.
+/// The probe copies states whether drafting or verifying passes the layer.
 #[test]
 fn probed_states_are_those_of_an_exit() {
     let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 12).unwrap();
@@ -554,7 +555,7 @@ fn misshapen_models_are_named() {
     checkpoint.config.num_kv_heads = 4;
     assert!(refused(&checkpoint).contains("evenly"));
     checkpoint.config.head_dim = 0;
-    assert!(refused(&checkpoint).contains("head_dim"));
+    assert!(refused(&checkpoint).contains("head size"));
 }
 
 #[test]

@@ -1,31 +1,31 @@
-//! What filtering leaves of the logits.
+//! The distribution that remains after filtering logits.
 
 use super::{Sampling, noise, softmax};
 use crate::engine::{Error, Result};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// A probability distribution over token ids. It owns its buffers, so that one used again allocates nothing.
+/// A probability distribution over token ids. It owns its buffers, so reusing one allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Distribution {
     /// `exp((logit - max) / temperature)` of every column.
     weights: Vec<f32>,
-    /// Columns that survived filtering, the likeliest first; unused while `filtered` is off.
+    /// Columns that survived filtering, likeliest first; unused while `filtered` is off.
     kept: Vec<u32>,
     filtered: bool,
     /// Sum of the weights that survived.
     total: f32,
-    /// Column of the largest logit, the lowest of equals.
+    /// Column of the largest logit; the lowest among equals.
     best: usize,
     vocab: Option<Arc<VocabSubset>>,
 }
 
-/// A part of the vocabulary that a draft chooses from.
+/// The part of the vocabulary that a draft chooses from.
 #[derive(Debug)]
 pub struct VocabSubset {
     /// Token of each column.
     pub ids: Vec<u32>,
-    /// Column of each token, `u32::MAX` for those left out.
+    /// Column of each token; `u32::MAX` for tokens that are left out.
     columns: Vec<u32>,
 }
 
@@ -43,10 +43,11 @@ impl VocabSubset {
 }
 
 impl Distribution {
-    /// Replaces the distribution by that of `logits`, whose columns are the tokens of `vocab` (all, if none). Greedy
-    /// sampling leaves the plain softmax, so that probabilities still say how sure the model was.
+    /// Replaces the distribution by that of `logits`, whose columns are the tokens of `vocab`, or all tokens. With greedy
+    /// sampling it is the plain softmax, so that probabilities still express the model's confidence.
     ///
-    /// Fails where no logit is a number.
+    /// # Errors
+    /// If no logit is a finite number.
     pub fn fill(
         &mut self,
         logits: &[f32],
@@ -56,7 +57,7 @@ impl Distribution {
         let max = softmax::maximum(logits);
         if !max.is_finite() {
             return Err(Error::Model(
-                "the model gave no usable logit: its weights are damaged, or no-repeat-ngram forbids every token"
+                "the model returned no usable logit: its weights are damaged, or no-repeat-ngram forbids every token"
                     .into(),
             ));
         }
@@ -75,10 +76,10 @@ impl Distribution {
         Ok(())
     }
 
-    /// Top-k, then top-p of what is left, then min-p, without sorting the vocabulary.
+    /// Applies top-k, then top-p to what is left, then min-p, without sorting the whole vocabulary.
     fn filter(&mut self, sampling: &Sampling) {
         let columns = self.weights.len();
-        // Tokens under this weight are too few to matter, however many they are: V of them do not reach 1 - top_p.
+        // Tokens below this weight cannot be in the nucleus: even V of them do not add up to 1 - top_p.
         let floor = if sampling.top_k == 0 {
             self.total * (1.0 - sampling.top_p) / columns as f32 * 0.99
         } else {
@@ -105,7 +106,7 @@ impl Distribution {
         self.total = self.kept.iter().map(|&c| weights[c as usize]).sum();
     }
 
-    /// Sorts `kept` from the likeliest on, as far as the nucleus of `top_p` reaches, and returns its size.
+    /// Sorts the nucleus of `top_p` to the front of `kept`, likeliest first, and returns its size.
     fn sort_nucleus(&mut self, top_p: f32) -> usize {
         let weights = &self.weights;
         let goal = if top_p < 1.0 {
@@ -133,7 +134,7 @@ impl Distribution {
         sorted
     }
 
-    /// The token of the largest logit.
+    /// The token with the largest logit.
     pub fn argmax(&self) -> u32 {
         self.id(self.best)
     }
@@ -150,11 +151,11 @@ impl Distribution {
     }
 
     /// The argmax of log-probability plus Gumbel noise over the tokens that survived: a sample of the distribution
-    /// (Gumbel-max), the same for the same noise.
+    /// (Gumbel-max) that is determined by the noise.
     pub fn gumbel_argmax(&self, noise: noise::PositionNoise) -> u32 {
         let (mut best, mut best_score) = (self.best, f64::NEG_INFINITY);
-        // A token of weight w can only win if its noise makes up for it: 1 - u ≤ w · e^-score, since
-        // gumbel(u) ≥ x implies 1 - u ≤ e^-x. That spares most tokens their logarithms.
+        // A token of weight w can only win if 1 - u ≤ w · e^-score, since gumbel(u) ≥ x implies 1 - u ≤ e^-x. This saves the
+        // logarithms of most tokens.
         let mut reach = f64::INFINITY;
         self.each(|column, weight| {
             let id = self.id(column);
@@ -176,8 +177,8 @@ impl Distribution {
         })
     }
 
-    /// A sample of the residual distribution `max(p - q, 0)`, normalised (Leviathan et al., section 2.3), where `self`
-    /// is p and `draft` is q. Where p does not exceed q anywhere, a sample of p.
+    /// A sample of the normalised residual distribution `max(p - q, 0)` (Leviathan et al., section 2.3), where `self` is p and
+    /// `draft` is q; a sample of p if p exceeds q nowhere.
     pub fn residual(&self, draft: &Distribution, uniform: f64) -> u32 {
         let excess = |column: usize, weight: f32| {
             (f64::from(weight / self.total) - f64::from(draft.probability(self.id(column))))
@@ -234,7 +235,7 @@ impl Distribution {
         entropy as f32
     }
 
-    /// Calls `f` with column and weight of every survivor.
+    /// Calls `f` with column and weight of every token that survived.
     fn each(&self, mut f: impl FnMut(usize, f32)) {
         if self.filtered {
             self.kept
@@ -263,7 +264,7 @@ impl Distribution {
     }
 }
 
-/// The likelier column first, the lower of equals first.
+/// Orders the likelier column first, and the lower one first among equals.
 fn by_weight(weights: &[f32], a: u32, b: u32) -> Ordering {
     weights[b as usize]
         .total_cmp(&weights[a as usize])

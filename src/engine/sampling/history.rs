@@ -1,17 +1,17 @@
-//! The tokens so far, and the penalties they lay on the next.
+//! The tokens so far, and the penalties that they impose on the next one.
 
 use super::Sampling;
 
-/// All tokens so far, prompt and draft included, with a count of each, so that penalties cost no search.
+/// All tokens so far, including prompt and draft, with a count of each, so that penalties need no search.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     tokens: Vec<u32>,
-    /// How often each token id occurs; grows to the highest id seen.
+    /// How often each token id occurs. Grows to the largest id seen.
     counts: Vec<u32>,
 }
 
 impl History {
-    /// An empty history of a vocabulary of that size; ids beyond it are counted, too.
+    /// An empty history for a vocabulary of that size; larger ids are counted as well.
     pub fn new(vocab_size: usize) -> Self {
         Self {
             tokens: Vec::new(),
@@ -19,23 +19,27 @@ impl History {
         }
     }
 
-    /// Makes room for `more` tokens.
+    /// Reserves space for `more` tokens.
     pub fn reserve(&mut self, more: usize) {
         self.tokens.reserve(more);
     }
 
+    /// All tokens.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
 
+    /// How many tokens there are.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
+    /// Appends a token.
     pub fn push(&mut self, id: u32) {
         let slot = id as usize;
         if self.counts.len() <= slot {
@@ -45,6 +49,7 @@ impl History {
         self.tokens.push(id);
     }
 
+    /// Removes the tokens from `len`.
     pub fn truncate(&mut self, len: usize) {
         while self.tokens.len() > len {
             if let Some(id) = self.tokens.pop() {
@@ -53,12 +58,12 @@ impl History {
         }
     }
 
-    /// Lays the penalties of `sampling` on `logits`; `ids` names the token of each logit where it is not its index.
+    /// Applies the penalties of `sampling` to `logits`; `ids` are their tokens, if not the indices.
     pub fn penalise(&self, logits: &mut [f32], ids: Option<&[u32]>, sampling: &Sampling) {
         self.penalise_at(self.tokens.len(), logits, ids, sampling);
     }
 
-    /// As [`Self::penalise`] by the first `len` tokens.
+    /// As [`Self::penalise`], given only the first `len` tokens.
     pub fn penalise_at(
         &self,
         len: usize,
@@ -75,8 +80,8 @@ impl History {
         }
     }
 
-    /// Divides positive and multiplies negative logits of seen tokens (Keskar et al., arXiv 1909.05858, section 4.1).
-    /// Those in `after` do not count. A finite logit stays finite.
+    /// Divides positive and multiplies negative logits of tokens seen (Keskar et al., arXiv 1909.05858, section 4.1), not
+    /// counting those in `after`. A finite logit stays finite.
     fn penalise_repetition(
         &self,
         after: &[u32],
@@ -113,7 +118,7 @@ impl History {
     }
 }
 
-/// Sets to -inf every token that would complete an n-gram which `tokens` already hold.
+/// Sets the logit of every token to −∞ that would complete an n-gram which `tokens` already contain.
 fn forbid_ngrams(tokens: &[u32], logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
     let Some(start) = (tokens.len() + 1).checked_sub(n) else {
         return;
@@ -175,7 +180,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever penalty is allowed, it never makes of sound logits what looks like a fault of the weights.
+        /// No valid penalty turns finite logits into what would be reported as damaged weights.
         #[test]
         fn penalties_keep_logits_finite(logit in any::<f32>(), penalty in 0.01f32..=100.0) {
             prop_assume!(logit.is_finite());

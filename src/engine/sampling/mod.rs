@@ -1,7 +1,7 @@
 //! Logits → filtered distribution → token.
 //!
-//! [`History`] changes the logits (penalties), [`Distribution`] is what filtering leaves of them, [`noise`] is all the
-//! randomness there is, and [`Sampler`] puts them together for draft and verify alike.
+//! [`History`] applies penalties to the logits, [`Distribution`] is what remains after filtering, [`noise`] is the only
+//! source of randomness, and [`Sampler`] combines them for both draft and verify.
 
 mod distribution;
 mod history;

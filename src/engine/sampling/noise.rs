@@ -3,7 +3,7 @@
 
 use crate::engine::splitmix::mix;
 
-/// What a uniform number is drawn for; independent streams at one position.
+/// What a uniform number is drawn for: independent streams at the same position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {

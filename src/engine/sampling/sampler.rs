@@ -1,26 +1,30 @@
-//! One choice of a token, for draft and verify alike.
+//! Choosing a token, for both draft and verify.
 
 use super::noise::{PositionNoise, Stream};
 use super::{Coupling, Distribution, Sampling};
 
-/// Whose choice it is: with rejection coupling, draft and verifier draw from streams of their own.
+/// Which model chooses: with rejection coupling, draft and verifier use separate streams of randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
+    /// The draft.
     Draft,
+    /// The verifier.
     Verify,
 }
 
-/// What the verifier makes of a drafted token.
+/// The verifier's decision about a drafted token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// Accepted.
     Accept,
-    /// Rejected; this token stands in its place.
+    /// Rejected and replaced by this token.
     Correct(u32),
 }
 
-/// Chooses tokens by the settings at one absolute position.
+/// Chooses the token at one absolute position.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a> {
+    /// How to choose.
     pub sampling: &'a Sampling,
     /// Absolute position of the token to be chosen.
     pub position: usize,
@@ -43,8 +47,8 @@ impl Sampler<'_> {
         }
     }
 
-    /// Accepts or corrects the drafted token `id`: by equality with the verifier's choice, or with rejection coupling
-    /// with probability min(1, p/q).
+    /// Accepts or corrects the drafted token `id`: by equality with the verifier's choice, or, with rejection coupling, with
+    /// probability min(1, p/q).
     pub fn verify(&self, id: u32, verifier: &Distribution, draft: &Distribution) -> Verdict {
         if self.sampling.greedy() || self.sampling.coupling == Coupling::SharedNoise {
             let choice = self.pick(verifier, Pick::Verify);
@@ -84,7 +88,7 @@ mod tests {
         distribution
     }
 
-    /// Whatever the draft's distribution, what comes out of drafting and verifying follows the verifier's.
+    /// Whatever the draft's distribution is, the result of drafting and verifying follows the verifier's.
     #[test]
     fn rejection_keeps_the_verifiers_distribution() {
         let sampling = Sampling {

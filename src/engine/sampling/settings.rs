@@ -1,25 +1,25 @@
-//! What decides how a token is chosen.
+//! The settings of sampling.
 
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How a token is chosen from logits. With `sample` off the other fields but the penalties have no effect.
+/// How a token is chosen from logits. Without `sample`, only the penalties have an effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sampling {
-    /// Off: greedy, the most likely token.
+    /// Whether to sample; otherwise the likeliest token is chosen.
     pub sample: bool,
-    /// Divides the logits; 0 is greedy.
+    /// Divisor of the logits; 0 is greedy.
     pub temperature: f32,
-    /// Keep the k most likely tokens; 0 keeps all.
+    /// Keep the k likeliest tokens; 0 keeps all.
     pub top_k: usize,
-    /// Keep the most likely tokens that together reach this probability; 1 keeps all.
+    /// Keep the likeliest tokens that together reach this probability; 1 keeps all.
     pub top_p: f32,
-    /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
+    /// Keep tokens that are at least this fraction as likely as the likeliest one; 0 keeps all.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens seen in the history; 1 is off.
+    /// Divides positive and multiplies negative logits of tokens in the history; 1 is off.
     pub repetition_penalty: f32,
-    /// Forbid n-grams that the history already holds; 0 is off.
+    /// Forbid n-grams that already occur in the history; 0 is off.
     pub no_repeat_ngram: usize,
     /// Seed of all randomness.
     pub seed: u64,
@@ -44,22 +44,25 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Whether the most likely token is always chosen.
+    /// Whether the likeliest token is always chosen.
     pub fn greedy(&self) -> bool {
         !self.sample || self.temperature < 1e-4
     }
 
-    /// Whether draft and verifier draw by themselves, so that drafts are accepted by chance.
+    /// Whether draft and verifier sample independently, so that acceptance is random.
     pub fn rejects(&self) -> bool {
         self.coupling == Coupling::Rejection && !self.greedy()
     }
 
-    /// Whether any filter can remove a token of a vocabulary of `columns`.
+    /// Whether a filter may remove tokens from a vocabulary of `columns`.
     pub fn filters(&self, columns: usize) -> bool {
         (1..columns).contains(&self.top_k) || self.top_p < 1.0 || self.min_p > 0.0
     }
 
-    /// Fails with words on the first field outside of what it may be.
+    /// Checks that all values are in range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::engine::Error::Setting) for the first one that is not.
     pub fn validate(&self) -> Result<()> {
         let fault = |name: &str, value: f32, range: &str| {
             // Nobody counts the zeros of an extreme number.
@@ -96,7 +99,7 @@ impl Sampling {
 #[serde(rename_all = "kebab-case")]
 pub enum Coupling {
     /// Draft and verify take the argmax of log-probability plus the same Gumbel noise, a pure function of
-    /// (seed, absolute position, token id): the text is that of plain autoregressive sampling, token for token.
+    /// (seed, absolute position, token id). The text is that of plain autoregressive sampling, token for token.
     #[default]
     SharedNoise,
     /// Accept a draft with probability min(1, p/q), else sample the residual (Leviathan et al., arXiv 2211.17192).

@@ -1,4 +1,4 @@
-//! The exponentials of a softmax over a whole vocabulary, in one fixed order of operations on every machine.
+//! The exponentials of a softmax over a whole vocabulary, in an order of operations that is the same on every machine.
 
 use crate::engine::kernels::{Isa, Kernel, LANES, Simd, exp, max};
 

@@ -1,6 +1,6 @@
-//! Tokens that are found in a text before it is split into words: control tokens such as `<s>`, and texts that are
-//! always one token. Matches are those of the `tokenizers` crate: the leftmost, the longest of several, first in the raw
-//! text and then in the normalized one.
+//! Tokens that are matched in a text before it is split into words: control tokens such as `<s>`, and strings that are
+//! always one token. Matches are those of the `tokenizers` crate: leftmost-longest, first in the raw text and then in the
+//! normalized text.
 
 use crate::engine::{Error, Result};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
@@ -9,25 +9,25 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Longest content of a token, in bytes.
+/// Max bytes of a token's content.
 const MAX_CONTENT: usize = 1024;
-/// Max bytes of all contents together. The automata take about fifty times as much.
+/// Max bytes of all contents together. The automata need about fifty times as much.
 const MAX_TOTAL: usize = 4 << 20;
 
-/// A token outside of the model's own vocabulary of word parts.
+/// A token in addition to those that words are split into.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddedToken {
     pub id: u32,
     pub content: String,
     /// Matches whole words only.
     pub single_word: bool,
-    /// Swallows the white space before it.
+    /// Absorbs the white space before it.
     pub lstrip: bool,
-    /// Swallows the white space after it.
+    /// Absorbs the white space after it.
     pub rstrip: bool,
-    /// Is looked for in the normalized text, in its own normalized spelling.
+    /// Is matched in the normalized text, in its own normalized spelling.
     pub normalized: bool,
-    /// Steers the model and is no text.
+    /// Controls the model and is not text.
     pub control: bool,
 }
 
@@ -46,7 +46,7 @@ impl AddedToken {
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// No added token is in these bytes.
+    /// A range without added tokens.
     Text(Range<usize>),
     Token(u32),
 }
@@ -66,12 +66,12 @@ pub struct AddedTokens {
     /// Raw and normalized contents of all tokens, then of those that are not control tokens.
     finders: [Finder; 4],
     names: ControlNames,
-    /// The spellings of those that are looked for in normalized text.
+    /// The spellings of those that are matched in normalized text.
     normalized_names: ControlNames,
 }
 
 impl AddedTokens {
-    /// `normalize` gives the normalized spelling of a content. Fails on contents that are too long.
+    /// Builds the automata; `normalize` returns the normalized spelling of a content. Fails if contents are too long.
     pub fn new(
         tokens: Vec<AddedToken>,
         normalize: impl Fn(&str) -> Result<String>,
@@ -92,7 +92,7 @@ impl AddedTokens {
             )));
         }
         let finder = |phase: Phase, all: bool| {
-            // Of two that are spelled alike, control tokens win.
+            // Of two with the same spelling, the control token wins.
             let of_kind = |control: bool| {
                 let of_kind = tokens.iter().enumerate();
                 of_kind.filter(move |(_, token)| {
@@ -146,24 +146,24 @@ impl AddedTokens {
         self.control.get(name).copied()
     }
 
-    /// Where the names of control tokens in a text are to be broken, as places between characters: inside of every name,
-    /// and of every beginning or end of one that what stands around the text could complete.
+    /// Where to break the names of control tokens in a text, as positions between characters: inside every name, and inside
+    /// every prefix or suffix of one that the surrounding text could complete.
     pub fn breaks(&self, text: &str) -> Vec<usize> {
         self.names.breaks(text)
     }
 
-    /// The same in a normalized text, for those that are looked for there.
+    /// The same in a normalized text, for those that are matched there.
     pub fn normalized_breaks(&self, text: &str) -> Vec<usize> {
         self.normalized_names.breaks(text)
     }
 
-    /// Whether a control token is looked for in normalized text.
+    /// Whether a control token is matched in normalized text.
     pub fn any_normalized_control(&self) -> bool {
         !self.normalized_names.forward.is_empty()
     }
 
-    /// Call `each` with the parts of `text` in their order. With `control` off, control tokens are text like any other.
-    /// No token stretches over one of `marks`, which are ascending places in the text.
+    /// Calls `each` with the parts of `text` in order. Without `control`, control tokens are ordinary text. No token spans one
+    /// of `marks`, which are ascending positions in the text.
     pub fn split(
         &self,
         text: &str,
@@ -203,7 +203,7 @@ impl AddedTokens {
     }
 }
 
-/// Whether no word goes on before or after a place.
+/// Whether a range is not part of a longer word.
 fn stands_alone(text: &str, place: &Range<usize>) -> bool {
     static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\w").ok());
     let is_word = |c: Option<char>| {
@@ -225,7 +225,7 @@ struct Finder {
 
 impl Finder {
     fn new(spelled: Vec<(usize, String)>) -> Result<Self> {
-        // A token that its own normalizer leaves nothing of is nowhere.
+        // A token that its own normalizer removes cannot be matched.
         let (tokens, contents): (Vec<usize>, Vec<String>) = spelled
             .into_iter()
             .filter(|(_, content)| !content.is_empty())
@@ -236,7 +236,7 @@ impl Finder {
         })
     }
 
-    /// The next token from `from` on that does not stretch over a mark.
+    /// The next token from `from` that does not span a mark.
     fn next(&self, text: &str, mut from: usize, marks: &[usize]) -> Option<(usize, Range<usize>)> {
         let automaton = self.automaton.as_ref()?;
         loop {
@@ -266,7 +266,7 @@ impl Finder {
     }
 }
 
-/// An automaton that finds these texts, the longest of several. Never a DFA: it would take a kilobyte for each byte.
+/// A leftmost-longest automaton for these strings. Never a DFA, which would take a kilobyte per byte.
 fn automaton(contents: &[String]) -> Result<Option<AhoCorasick>> {
     if contents.is_empty() {
         return Ok(None);
@@ -280,10 +280,10 @@ fn automaton(contents: &[String]) -> Result<Option<AhoCorasick>> {
         .map_err(|e| Error::Tokenizer(e.to_string()))
 }
 
-/// The names of control tokens, for breaking them where they are not to be recognised.
+/// The names of control tokens, for breaking them where they must not be recognised.
 struct ControlNames {
     automaton: Option<AhoCorasick>,
-    /// All names in order, and all of them from back to front in order.
+    /// All names sorted, and all reversed names sorted.
     forward: Vec<Vec<char>>,
     backward: Vec<Vec<char>>,
     longest: usize,
@@ -341,7 +341,7 @@ impl ControlNames {
     }
 }
 
-/// Whether one of these names, which are in order, begins with `part` and is longer.
+/// Whether one of these sorted names begins with `part` and is longer.
 fn begins_longer(names: &[Vec<char>], part: &[char]) -> bool {
     let after = names.partition_point(|name| name.as_slice() <= part);
     names.get(after).is_some_and(|name| name.starts_with(part))

@@ -1,10 +1,10 @@
-//! Byte-level BPE out of a GGUF vocabulary.
+//! Byte-level BPE from a GGUF vocabulary.
 
 use super::hf::{BpeParts, Encoder, Model, Words};
 use super::spec::GgufVocabulary;
 use crate::engine::{Error, Result};
 
-/// Build the encoder. `split` is the file's name for the rule that splits text into words.
+/// Builds the encoder. `split` names the rule that splits text into words.
 pub fn build(vocabulary: &GgufVocabulary, merges: &[String], split: &str) -> Result<Encoder> {
     let (words, ignore_merges) = splitting_rule(split)?;
     let model = Model::bpe(BpeParts {
@@ -16,7 +16,7 @@ pub fn build(vocabulary: &GgufVocabulary, merges: &[String], split: &str) -> Res
     Ok(Encoder::new(words, model.map_err(Error::Tokenizer)?))
 }
 
-/// The rule of that name, and whether a word that is a token needs no merges.
+/// The rule of that name, and whether words that are tokens are not merged.
 fn splitting_rule(name: &str) -> Result<(Words, bool)> {
     let (words, ignore_merges) = match name {
         "default" | "gpt-2" | "gpt2" => (Words::gpt2(false), false),
@@ -32,7 +32,7 @@ fn splitting_rule(name: &str) -> Result<(Words, bool)> {
     Ok((words.map_err(Error::Tokenizer)?, ignore_merges))
 }
 
-/// Merges are two tokens with a space between them; the first may itself begin with one.
+/// A merge is two tokens with a space between them; the first may itself begin with a space.
 fn split_merges(merges: &[String]) -> Result<Vec<(String, String)>> {
     let split = |merge: &String| {
         let rest = merge

@@ -1,6 +1,6 @@
-//! The alphabet of byte-level BPE: every byte as a printable character, as GPT-2 introduced it.
+//! The alphabet of byte-level BPE, which maps every byte to a printable character, as in GPT-2.
 
-/// The byte that a character stands for, if it is of the alphabet.
+/// The byte that a character represents, if it is in the alphabet.
 pub fn char_to_byte(c: char) -> Option<u8> {
     match u32::from(c) {
         code @ (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF) => Some(code as u8),
@@ -11,7 +11,7 @@ pub fn char_to_byte(c: char) -> Option<u8> {
     }
 }
 
-/// The character that stands for a byte. Printable Latin-1 stands for itself; the others follow from U+0100 on.
+/// The character that represents a byte. Printable Latin-1 represents itself; the others follow from U+0100.
 pub fn byte_to_char(byte: u8) -> char {
     let code = u32::from(byte);
     let code = match byte {
@@ -23,7 +23,7 @@ pub fn byte_to_char(byte: u8) -> char {
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The bytes that a token of byte-level BPE stands for; its own UTF-8 where it is not of the alphabet throughout.
+/// The bytes that a token of byte-level BPE represents; its UTF-8 if not all characters are in the alphabet.
 pub fn byte_level(token: &str) -> Vec<u8> {
     token
         .chars()
@@ -32,7 +32,7 @@ pub fn byte_level(token: &str) -> Vec<u8> {
         .unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
-/// The bytes that a token of SentencePiece stands for: `▁` is a space and `<0x0A>` a byte.
+/// The bytes that a token of SentencePiece represents: `▁` is a space and `<0x0A>` a byte.
 pub fn sentencepiece(token: &str) -> Vec<u8> {
     byte_token(token).map_or_else(|| token.replace('▁', " ").into_bytes(), |byte| vec![byte])
 }

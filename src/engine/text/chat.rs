@@ -1,4 +1,4 @@
-//! A conversation as token ids. What people write can hold the names of control tokens; it must not become them.
+//! A conversation as token ids. Names of control tokens in messages must not become control tokens.
 
 use super::template::unused_character;
 use super::{ChatTemplate, Tokenizer};
@@ -6,8 +6,11 @@ use crate::engine::Result;
 use crate::engine::prompt::Message;
 
 impl Tokenizer {
-    /// Ids of a conversation that the template wrote. The template's control tokens are recognised, those in messages
-    /// are ordinary text. BOS comes first if the model wants it, and once.
+    /// Token ids of a conversation, formatted by the template. Control tokens of the template are recognised; those in
+    /// messages are ordinary text. Begins with one BOS token if the model uses it.
+    ///
+    /// # Errors
+    /// If the template fails, or the conversation is certain not to fit in the context.
     pub fn encode_chat(&self, template: &ChatTemplate, messages: &[Message]) -> Result<Vec<u32>> {
         let mark = unused_character(messages.iter().map(|message| message.content.as_str()))?;
         let harmless: Vec<Message> = messages
@@ -23,8 +26,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Break every control token's name in a message by a mark inside of it, also where only its beginning or its end
-    /// is there and the template might supply the rest. Templates can trim and search such text as ever.
+    /// Breaks the name of every control token in a message by inserting a mark, including prefixes and suffixes of names that
+    /// the template might complete. Templates can still trim and search such text.
     fn neutralise_specials(&self, message: &Message, mark: char) -> Message {
         let breaks = self.tables.breaks(&message.content);
         let mut content = String::with_capacity(message.content.len() + breaks.len());
@@ -42,7 +45,7 @@ impl Tokenizer {
     }
 }
 
-/// A text without the marks in it, and where they were.
+/// Removes the marks from a text and returns their positions.
 fn without_marks(text: &str, mark: char) -> (String, Vec<usize>) {
     let mut plain = String::with_capacity(text.len());
     let mut marks = Vec::new();

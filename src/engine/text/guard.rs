@@ -1,5 +1,4 @@
-//! Work on files that are not trusted, done by libraries that may have faults: a panic becomes an error, and what takes
-//! too long is left behind.
+//! Runs libraries on untrusted files: a panic becomes an error, and what takes too long is abandoned.
 
 use crate::engine::{Error, Result};
 use std::any::Any;
@@ -10,11 +9,11 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 thread_local! {
-    /// Whether a panic of this thread is expected and will be reported as an error.
+    /// Whether a panic of this thread will be reported as an error and must not be printed.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Do `work`; a panic becomes an error that says what was being done, and is not printed.
+/// Runs `work`. A panic becomes an error that says what was being done, and is not printed.
 pub fn catch<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     keep_expected_panics_quiet();
     let outer = GUARDED.replace(true);
@@ -26,8 +25,8 @@ pub fn catch<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Do `work` on a thread of its own for at most `limit`; none where it takes longer. It is left to itself then, and
-/// what it does comes to nothing.
+/// Runs `work` on a separate thread for at most `limit`; `None` if it takes longer. It is then abandoned, and its result
+/// discarded.
 pub fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -38,7 +37,7 @@ pub fn within<T: Send + 'static>(
         .spawn(move || drop(sender.send(work())));
     if let Err(e) = spawned {
         return Some(Err(Error::Tokenizer(format!(
-            "no thread to encode on: {e}"
+            "cannot start a thread for encoding: {e}"
         ))));
     }
     match receiver.recv_timeout(limit) {
@@ -65,7 +64,7 @@ fn keep_expected_panics_quiet() {
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("an unknown fault")
+        .unwrap_or("an unknown error")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! SentencePiece BPE as Llama 1 and 2 use it: neighbours merge while some token spells them both, the best score first;
-//! what is left over becomes bytes.
+//! SentencePiece BPE as in Llama 1 and 2: neighbours merge, best score first, as long as there is a token for both; what is
+//! left over becomes bytes.
 
 use super::added::{AddedTokens, Part, Phase};
 use super::bytes::byte_token;
@@ -22,7 +22,7 @@ pub struct SentencePiece {
     bytes: [Option<u32>; 256],
     unknown: Option<u32>,
     add_space_prefix: bool,
-    /// Whether no token stretches over words, so that they can be merged one by one.
+    /// Whether no token spans words, so that they can be merged one by one.
     word_by_word: bool,
 }
 
@@ -32,20 +32,20 @@ struct Token {
     score: f32,
 }
 
-/// A stretch of the text: at first a character, at last a token. Linked to its neighbours, so that a merge is cheap.
+/// A part of the text: initially a character, finally a token. Linked to its neighbours, so that merging is cheap.
 struct Symbol {
     start: usize,
-    /// Zero once it has been merged into the one before.
+    /// 0 after it has been merged into the previous one.
     len: usize,
     prev: Option<usize>,
     next: Option<usize>,
 }
 
-/// Two neighbours that a token spells.
+/// Two neighbours that form a token.
 struct Pair {
     left: usize,
     right: usize,
-    /// Length that both had together when this was noted; a merge since then makes it stale.
+    /// The length of both when the pair was queued. A different length now means that it is stale.
     len: usize,
     score: f32,
 }
@@ -87,12 +87,12 @@ impl SentencePiece {
         }
     }
 
-    /// The token of that text.
+    /// The token with that text.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.tokens.get(text).map(|token| token.id)
     }
 
-    /// Append the ids of a text that stands at the beginning or after a control token: both get the space prefix.
+    /// Appends the ids of a part that is at the beginning of the text or follows a control token: both get the space prefix.
     pub fn encode(&self, added: &AddedTokens, part: &Stretch, sink: &mut Sink) -> Result<()> {
         let prefix = if self.add_space_prefix { " " } else { "" };
         let text = format!("{prefix}{}", part.text);
@@ -106,7 +106,7 @@ impl SentencePiece {
             match self.word_by_word {
                 true => words(&text).try_for_each(|word| sink.extend(&self.encode_word(word))),
                 false => {
-                    // All of it merges at once, which takes time; what cannot fit is refused before.
+                    // Merging all of it at once takes time, so what cannot fit is rejected before.
                     sink.expect(self.fewest_tokens(&text))?;
                     sink.extend(&self.encode_word(&text))
                 }
@@ -114,7 +114,7 @@ impl SentencePiece {
         })
     }
 
-    /// No text of that length has fewer tokens, if every character leaves something.
+    /// A lower bound for the number of tokens of a text.
     fn fewest_tokens(&self, text: &str) -> usize {
         let nothing_lost = self.unknown.is_some() || self.bytes.iter().all(Option::is_some);
         let longest = self
@@ -141,7 +141,7 @@ impl SentencePiece {
         ids
     }
 
-    /// Merge pairs in the order of their scores, the leftmost of equals first, until no token spells two neighbours.
+    /// Merges pairs in order of their scores, leftmost first among equals, until no two neighbours form a token.
     fn merge(&self, text: &str, symbols: &mut [Symbol]) {
         let mut queue = BinaryHeap::new();
         for left in 0..symbols.len() {
@@ -164,7 +164,7 @@ impl SentencePiece {
         }
     }
 
-    /// Put a symbol and the one after it into the queue, if a token spells them.
+    /// Queues a symbol and the next one if they form a token.
     fn note_pair(
         &self,
         text: &str,
@@ -187,7 +187,7 @@ impl SentencePiece {
         }
     }
 
-    /// The token that spells a symbol, or else its bytes, or else the unknown token.
+    /// Appends the token of a symbol, else its bytes, else the unknown token.
     fn push_symbol(&self, text: &str, ids: &mut Vec<u32>) {
         if let Some(token) = self.tokens.get(text) {
             ids.push(token.id);
@@ -205,7 +205,7 @@ impl SentencePiece {
     }
 }
 
-/// Every character of a text as a symbol of its own.
+/// Every character of a text as a symbol.
 fn characters(text: &str) -> Vec<Symbol> {
     let count = text.chars().count();
     let symbol = |(nth, (start, c)): (usize, (usize, char))| Symbol {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     proptest! {
-        /// As long as no token stretches over words, merging them one by one makes no difference.
+        /// If no token spans words, merging them one by one gives the same result.
         #[test]
         fn words_can_be_merged_one_by_one(
             vocab in prop::collection::vec(("▁{0,3}[ab]{1,3}|▁{2,4}", -9.0f32..0.0), 0..20),

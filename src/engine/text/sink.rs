@@ -1,4 +1,4 @@
-//! Where ids go while a text is encoded: as many as wanted, and no longer than allowed.
+//! Collects ids while a text is encoded, within limits of number and time.
 
 use crate::engine::{Error, Result};
 use std::time::Instant;
@@ -6,15 +6,15 @@ use std::time::Instant;
 /// Collects ids.
 pub struct Sink {
     pub ids: Vec<u32>,
-    /// Max ids that are wanted.
+    /// Max number of ids.
     max: usize,
-    /// Bytes of the text, for the message.
+    /// Bytes of the text, for the error message.
     bytes: usize,
     deadline: Option<Instant>,
 }
 
 impl Sink {
-    /// For a text of `bytes`, of which more than `max` tokens are an error.
+    /// For a text of `bytes`; more than `max` tokens are an error.
     pub fn new(bytes: usize, max: usize, deadline: Option<Instant>) -> Self {
         Self {
             ids: Vec::new(),
@@ -24,12 +24,12 @@ impl Sink {
         }
     }
 
-    /// Take one more.
+    /// Appends an id.
     pub fn push(&mut self, id: u32) -> Result<()> {
         self.extend(&[id])
     }
 
-    /// Take more. Fails where these are too many or come too late.
+    /// Appends ids. Fails if they are too many or too late.
     pub fn extend(&mut self, ids: &[u32]) -> Result<()> {
         self.ids.extend_from_slice(ids);
         self.expect(0)?;
@@ -39,7 +39,7 @@ impl Sink {
         }
     }
 
-    /// Fails if with at least `more` ids there will be too many.
+    /// Fails if `more` further ids are too many.
     pub fn expect(&self, more: usize) -> Result<()> {
         if self.ids.len() + more > self.max {
             return Err(Error::TextTooLong {
@@ -51,7 +51,7 @@ impl Sink {
     }
 }
 
-/// What to say of a text that takes too long.
+/// The error for a text that takes too long.
 pub fn too_slow() -> Error {
     Error::Tokenizer(
         "a regular expression of this tokenizer takes too long on this text; its tokenizer.json may be damaged".into(),

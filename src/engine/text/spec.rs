@@ -1,4 +1,4 @@
-//! What the files of a model say about text, before a tokenizer is built of it.
+//! Vocabulary and settings of a tokenizer, as read from the files of a model.
 
 use super::Tables;
 use super::added::{AddedToken, AddedTokens};
@@ -9,42 +9,53 @@ use std::sync::Arc;
 /// Vocabulary, special tokens and chat template of a model.
 #[derive(Debug, Clone)]
 pub struct TokenizerSpec {
+    /// The tokens.
     pub vocabulary: Vocabulary,
     /// Name of the beginning-of-sequence token.
     pub bos_token: Option<String>,
     /// Name of the end-of-sequence token.
     pub eos_token: Option<String>,
-    /// Whether a text begins with the BOS token; none to go by the tokenizer's own post-processing.
+    /// Whether a text begins with the BOS token; `None` if the tokenizer's post-processing decides.
     pub add_bos: Option<bool>,
     /// Source of the chat template.
     pub chat_template: Option<String>,
 }
 
-/// Where the vocabulary is.
+/// The vocabulary, by its origin.
 #[derive(Debug, Clone)]
 pub enum Vocabulary {
-    /// A `tokenizer.json`, read and checked.
+    /// From a `tokenizer.json`, parsed and checked.
     Json(Arc<Tables>),
+    /// From GGUF metadata.
     Gguf(GgufVocabulary),
 }
 
-/// A vocabulary as GGUF metadata hold it.
+/// The vocabulary in GGUF metadata.
 #[derive(Debug, Clone)]
 pub struct GgufVocabulary {
-    /// Token texts by id: byte-level characters (gpt2) or with `▁` for a space (llama).
+    /// Token strings by id: byte-level characters (gpt2), or with `▁` for a space (llama).
     pub tokens: Vec<String>,
+    /// Token kinds by id.
     pub kinds: Vec<TokenKind>,
+    /// How characters are merged.
     pub merging: TokenMerging,
 }
 
-/// How tokens come about from characters.
+/// How characters are merged into tokens.
 #[derive(Debug, Clone)]
 pub enum TokenMerging {
-    /// Byte-level BPE: pairs of tokens in order of rank, inside of words that a rule splits off.
-    Ranked { merges: Vec<String>, split: String },
-    /// SentencePiece BPE: the pair with the best score merges first; bytes where nothing fits.
+    /// Byte-level BPE: pairs of tokens merge in order of rank within words.
+    Ranked {
+        /// Pairs of tokens separated by a space, in order of rank.
+        merges: Vec<String>,
+        /// Name of the rule that splits text into words.
+        split: String,
+    },
+    /// SentencePiece BPE: the pair with the best score merges first; characters without a token become bytes.
     Scored {
+        /// Scores by id.
         scores: Vec<f32>,
+        /// Whether a space is put before a text.
         add_space_prefix: bool,
     },
 }
@@ -52,19 +63,22 @@ pub enum TokenMerging {
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
+    /// Ordinary text.
     Normal,
+    /// Represents text without a token.
     Unknown,
-    /// Steers the model and is no text: `<s>`, `<|im_end|>`.
+    /// Controls the model and is not text: `<s>`, `<|im_end|>`.
     Control,
     /// Text that is always one token.
     UserDefined,
+    /// Never used.
     Unused,
     /// One byte, `<0x0A>`.
     Byte,
 }
 
 impl TokenKind {
-    /// From ggml's numbers.
+    /// The kind with that number in ggml.
     pub fn from_ggml(number: i32) -> Self {
         match number {
             2 => Self::Unknown,
@@ -78,7 +92,10 @@ impl TokenKind {
 }
 
 impl GgufVocabulary {
-    /// What is wrong with the lists taken together.
+    /// Checks that the lists are consistent.
+    ///
+    /// # Errors
+    /// Says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         let count = self.tokens.len();
         if count == 0 || count > MAX_TOKENS {
@@ -101,7 +118,7 @@ impl GgufVocabulary {
         }
     }
 
-    /// Whether texts of such a vocabulary begin with the BOS token where the file does not say.
+    /// Whether texts begin with the BOS token by default.
     pub fn begins_with_bos(&self) -> bool {
         match &self.merging {
             TokenMerging::Scored { .. } => true,
@@ -109,8 +126,8 @@ impl GgufVocabulary {
         }
     }
 
-    /// Make a control token of what the file names as one, and of what ends a turn by its name, whatever their kinds: a
-    /// converter may have taken them for text.
+    /// Turns tokens that the file names as control tokens, and those that end a turn by their name, into control tokens,
+    /// because converters may have marked them as text.
     pub fn mark_control(&mut self, named: &[u32]) {
         for ((token, kind), id) in self.tokens.iter().zip(&mut self.kinds).zip(0..) {
             let named = named.contains(&id) && (*kind == TokenKind::UserDefined || is_tag(token));
@@ -130,7 +147,7 @@ impl GgufVocabulary {
         self.of_kind(TokenKind::Control)
     }
 
-    /// What is found in a text before anything merges.
+    /// The tokens that are matched in a text before merging.
     pub(super) fn added_tokens(&self) -> Result<AddedTokens> {
         let control = self
             .control_tokens()
@@ -142,7 +159,7 @@ impl GgufVocabulary {
                 normalized: scored,
                 ..AddedToken::plain(id, name, false)
             });
-        // SentencePiece writes its own character for a space; our text still has spaces.
+        // SentencePiece uses its own character for a space; the text to be matched still has spaces.
         AddedTokens::new(control.chain(user_defined).collect(), |name| {
             Ok(name.replace('▁', " "))
         })
@@ -155,14 +172,13 @@ impl GgufVocabulary {
     }
 }
 
-/// Whether a token looks like a mark and not like text.
+/// Whether a token looks like a tag rather than text.
 fn is_tag(token: &str) -> bool {
     let inside = |open: char, close: char| token.starts_with(open) && token.ends_with(close);
     token.len() > 2 && (inside('<', '>') || inside('[', ']'))
 }
 
-/// Whether a control token of that name ends a turn by the custom of some model family. Files often name only one of
-/// several.
+/// Whether a control token with that name ends a turn in some model family. Files often name only one of several.
 pub fn ends_turn(name: &str) -> bool {
     const NAMES: [&str; 8] = [
         "</s>",
@@ -177,7 +193,7 @@ pub fn ends_turn(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// Among control tokens, those that end a turn.
+/// The ids of those control tokens that end a turn.
 pub fn turn_ends<'a>(
     control_tokens: impl Iterator<Item = (&'a str, u32)>,
 ) -> impl Iterator<Item = u32> {
@@ -190,7 +206,7 @@ pub fn turn_ends<'a>(
 mod tests {
     use super::*;
 
-    /// An end token is a control token, whatever kind the converter gave it; a word is not.
+    /// An end token is a control token, whatever kind the converter gave it; an ordinary word is not.
     #[test]
     fn named_tokens_become_control_tokens() {
         use TokenKind::{Byte, Control, Normal, UserDefined};

@@ -1,24 +1,24 @@
-//! Text out of tokens, one at a time.
+//! Decodes tokens to text, one at a time.
 
 use super::Tokenizer;
 
-/// Decodes token by token. A character whose bytes are spread over several tokens belongs to the token that completes
-/// it, and what all pushes and `finish` return is exactly what decoding all ids at once returns. Cheap to clone, so that
-/// a draft can be shown and taken back: it owns no memory.
+/// Decodes token by token. A character whose bytes are spread over several tokens belongs to the token that completes it,
+/// and the concatenation of what all pushes and `finish` return is exactly what decoding all ids at once returns. It owns
+/// no memory, so that it can be cloned to preview a draft.
 #[derive(Clone)]
 pub struct TextStream {
     tokenizer: Tokenizer,
-    /// Bytes of a character that is not complete, `held_len` of them: at most three between tokens.
+    /// `held_len` bytes of an incomplete character, at most three between tokens.
     held: [u8; 4],
     held_len: usize,
-    /// Whether a leading space is still to be dropped: SentencePiece puts one before every text.
+    /// Whether a leading space has yet to be dropped, which SentencePiece adds to every text.
     at_start: bool,
-    /// Whether control tokens are written by their names.
+    /// Whether control tokens are written as their names.
     keep_special: bool,
 }
 
 impl TextStream {
-    /// Decode a text from its beginning.
+    /// A decoder for a text from its beginning.
     pub fn new(tokenizer: &Tokenizer) -> Self {
         Self {
             tokenizer: tokenizer.clone(),
@@ -29,9 +29,9 @@ impl TextStream {
         }
     }
 
-    /// Decode what follows `ids`.
+    /// A decoder for what follows `ids`.
     pub fn with_context(tokenizer: &Tokenizer, ids: &[u32]) -> Self {
-        // A character has at most four bytes, hence at most three unfinished tokens that are not empty.
+        // A character has at most four bytes, so at most three non-empty tokens precede the one that completes it.
         const ENOUGH: usize = 32;
         let mut stream = Self::new(tokenizer);
         if ids.len() > ENOUGH {
@@ -43,20 +43,20 @@ impl TextStream {
         stream
     }
 
-    /// Write control tokens by their names instead of skipping them.
+    /// Whether to write control tokens as their names instead of skipping them.
     pub fn keep_special(mut self, keep: bool) -> Self {
         self.keep_special = keep;
         self
     }
 
-    /// The text that this token adds; empty while its character is not complete.
+    /// The text that this token adds; empty while its character is incomplete.
     pub fn push(&mut self, id: u32) -> String {
         let mut text = String::new();
         self.push_into(id, &mut text);
         text
     }
 
-    /// As [`TextStream::push`], but the text goes behind `text`.
+    /// As [`TextStream::push`], but appends to `text`.
     pub fn push_into(&mut self, id: u32, text: &mut String) {
         let tokenizer = self.tokenizer.clone();
         let special = tokenizer.is_special(id);
@@ -69,7 +69,7 @@ impl TextStream {
             self.at_start = false;
         }
         if self.held_len > 0 || std::str::from_utf8(bytes).is_err() {
-            text.reserve(self.most_bytes(id));
+            text.reserve(self.max_bytes(id));
         }
         while self.held_len > 0
             && let Some((&first, rest)) = bytes.split_first()
@@ -83,8 +83,8 @@ impl TextStream {
         self.hold(&bytes[take_complete(bytes, text)..]);
     }
 
-    /// Bytes that the text of this token has at most if it comes next: a byte that is no text takes three.
-    pub fn most_bytes(&self, id: u32) -> usize {
+    /// Max bytes of this token's text if it comes next; an invalid byte takes three.
+    pub fn max_bytes(&self, id: u32) -> usize {
         3 * (self.held_len + self.tokenizer.tables.token_bytes.get(id).len())
     }
 
@@ -93,7 +93,7 @@ impl TextStream {
         self.held_len += bytes.len();
     }
 
-    /// What is still held back, as replacement characters.
+    /// The remaining bytes, as replacement characters.
     pub fn finish(&mut self) -> String {
         let rest = String::from_utf8_lossy(&self.held[..self.held_len]).into_owned();
         self.held_len = 0;
@@ -101,8 +101,8 @@ impl TextStream {
     }
 }
 
-/// Puts the characters at the front of `bytes` that are complete behind `text` and returns how many bytes that were;
-/// impossible bytes become U+FFFD.
+/// Appends the complete characters at the front of `bytes` to `text` and returns how many bytes they had; invalid bytes
+/// become U+FFFD.
 fn take_complete(bytes: &[u8], text: &mut String) -> usize {
     let mut done = 0;
     for chunk in bytes.utf8_chunks() {

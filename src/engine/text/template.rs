@@ -1,4 +1,4 @@
-//! The chat template of a model: a Jinja program that writes a conversation as the model was trained to read it.
+//! The chat template of a model: a Jinja template that formats a conversation as in the model's training data.
 
 use super::jinja::{Template, Variables};
 use super::spec::TokenizerSpec;
@@ -6,7 +6,7 @@ use crate::engine::prompt::{Message, Role};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
 
-/// A chat template, or what is wrong with it.
+/// A chat template, or the reason why it cannot be used.
 #[derive(Debug)]
 pub struct ChatTemplate {
     template: Result<Template, String>,
@@ -15,8 +15,8 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template of a model; none if its files hold none. A template that cannot be read is no fault of the model,
-    /// which can still complete text: [`Self::fault`] tells, and rendering fails.
+    /// The template of a model, if it has one. A template that cannot be parsed is not an error here, because the model can
+    /// still complete text: [`Self::fault`] returns the reason, and rendering fails.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Option<Self> {
         let mut template = Self::from_spec(&checkpoint.text)?;
         template.template = template
@@ -25,7 +25,7 @@ impl ChatTemplate {
         Some(template)
     }
 
-    /// The template among these parts, if there is one.
+    /// The template of a specification, if it has one.
     pub fn from_spec(parts: &TokenizerSpec) -> Option<Self> {
         let source = parts.chat_template.as_ref()?;
         let text = |token: &Option<String>| token.clone().unwrap_or_default();
@@ -36,18 +36,17 @@ impl ChatTemplate {
         })
     }
 
-    /// Why the template cannot be used, if it could not be read.
+    /// Why the template cannot be parsed, if that is so.
     pub fn fault(&self) -> Option<&str> {
         self.template.as_ref().err().map(String::as_str)
     }
 
-    /// The conversation as one text. It ends where the model continues: after the header of the assistant's answer, or,
-    /// if the last message is the assistant's, right after what it holds.
+    /// Formats a conversation. The result ends where the model continues: after the header of the assistant's answer, or, if
+    /// the last message is the assistant's, right after its content.
     ///
     /// # Errors
-    ///
-    /// [`Error::Template`] if the template could not be read, refuses the conversation, is wrong, or uses more time,
-    /// memory or depth than a conversation of this length can need.
+    /// [`Error::Template`] if the template cannot be parsed, rejects the conversation, is faulty, or uses more time, memory or
+    /// depth than a conversation of this length should need.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
         match messages.split_last() {
             Some((last, before)) if last.role == Role::Assistant => {
@@ -57,7 +56,7 @@ impl ChatTemplate {
         }
     }
 
-    /// Render with a mark at the end of the last message, and cut there.
+    /// Renders with a mark at the end of the last message, and cuts there.
     fn render_continued(&self, before: &[Message], last: &Message) -> Result<String> {
         let contents = before.iter().chain([last]);
         let mark = unused_character(contents.map(|message| message.content.as_str()))?;
@@ -69,7 +68,8 @@ impl ChatTemplate {
         let mut text = self.render_with(&messages, false)?;
         let end = text.rfind(mark).ok_or_else(|| {
             Error::Template(
-                "it leaves out the assistant's last message, so that cannot be continued".into(),
+                "it omits the last message of the assistant, which therefore cannot be continued"
+                    .into(),
             )
         })?;
         text.truncate(end);
@@ -97,7 +97,7 @@ impl ChatTemplate {
     }
 }
 
-/// A character that none of the texts contains: one of Unicode's noncharacters, which are for such internal use.
+/// A character that none of the texts contains: one of Unicode's noncharacters, which are meant for internal use.
 pub(super) fn unused_character<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Result<char> {
     let mut candidates = '\u{FDD0}'..='\u{FDEF}';
     let free = candidates.find(|&c| !texts.clone().any(|text| text.contains(c)));

@@ -29,7 +29,7 @@ impl TokenBytes {
         self.special.len()
     }
 
-    /// The bytes of a token, or the name of a control token; nothing for ids beyond the vocabulary.
+    /// The bytes of a token, or the name of a control token; empty for ids beyond the vocabulary.
     pub fn get(&self, id: u32) -> &[u8] {
         match self
             .starts

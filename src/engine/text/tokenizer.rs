@@ -1,4 +1,4 @@
-//! Text → token ids and back, whatever the model's files hold.
+//! Converts text to token ids and back, for all supported kinds of vocabulary.
 
 use super::added::{AddedTokens, Part, Phase};
 use super::sentencepiece::SentencePiece;
@@ -13,45 +13,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an encoder with regular expressions that are not known may take: for any text, and for every megabyte more.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PATIENCE_PER_MB: Duration = Duration::from_secs(10);
+/// Time limit for encoders with unknown regular expressions: for any text, and for each additional megabyte.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const TIME_LIMIT_PER_MB: Duration = Duration::from_secs(10);
 
 /// A tokenizer; clones share its tables.
 #[derive(Clone)]
 pub struct Tokenizer {
     pub(super) tables: Arc<Tables>,
-    /// The token that every text begins with.
+    /// The token that begins every text.
     bos: Option<u32>,
-    /// Ids the model has embeddings for; a larger id cannot be fed to it.
+    /// Number of embeddings of the model, which cannot process larger ids.
     limit: usize,
-    /// Tokens that the model's context holds.
+    /// Context length of the model.
     context: usize,
     /// Whether a text took too long.
-    given_up: Arc<AtomicBool>,
+    timed_out: Arc<AtomicBool>,
 }
 
-/// What the files of a model say about text.
+/// The tables of a vocabulary.
 pub struct Tables {
     pub(super) added: AddedTokens,
     pub(super) encoder: AnyEncoder,
     pub(super) token_bytes: TokenBytes,
-    /// The control token that a `tokenizer.json` puts before every text.
+    /// The control token that a `tokenizer.json` adds at the beginning of every text.
     pub(super) first: Option<u32>,
-    /// Whether a decoded text drops the space that encoding put before it.
+    /// Whether decoding removes the leading space that encoding adds.
     pub(super) drops_leading_space: bool,
 }
 
-/// What turns text without control tokens into ids.
+/// Encodes text without control tokens.
 pub(super) enum AnyEncoder {
     Words(Box<hf::Encoder>),
     SentencePiece(Box<SentencePiece>),
 }
 
-/// A part of a text that is to be encoded.
+/// A part of a text to encode.
 pub(super) struct Stretch<'t> {
     pub text: &'t str,
-    /// Ascending places in the text that no added token stretches over.
+    /// Ascending positions in the text that no added token may span.
     pub marks: Vec<usize>,
     /// Whether control tokens are recognised.
     pub control: bool,
@@ -59,6 +59,9 @@ pub(super) struct Stretch<'t> {
 
 impl Tokenizer {
     /// The tokenizer of a model.
+    ///
+    /// # Errors
+    /// If the vocabulary is damaged or not supported.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let mut tokenizer = Self::from_spec(&checkpoint.text, checkpoint.config.vocab_size)?;
         tokenizer.context = checkpoint.config.context_length;
@@ -66,6 +69,9 @@ impl Tokenizer {
     }
 
     /// A tokenizer for a model with `limit` embeddings.
+    ///
+    /// # Errors
+    /// If the vocabulary is damaged or not supported.
     pub fn from_spec(parts: &TokenizerSpec, limit: usize) -> Result<Self> {
         let tables = match &parts.vocabulary {
             Vocabulary::Json(tables) => tables.clone(),
@@ -84,19 +90,24 @@ impl Tokenizer {
             },
             limit,
             context: usize::MAX,
-            given_up: Arc::default(),
+            timed_out: Arc::default(),
             tables,
         })
     }
 
-    /// Ids of a text. With `special`, names of control tokens in it become those tokens; without, they are text like any
-    /// other, as text from people must be. BOS is not added: see [`Tokenizer::bos`].
+    /// Token ids of a text. With `special`, names of control tokens become those tokens; without, they are ordinary text, as
+    /// they must be in untrusted text. BOS is not added: see [`Tokenizer::bos`].
+    ///
+    /// # Errors
+    /// If the text cannot be encoded, for example because it takes too long.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         self.encode_marked(text, &[], special, usize::MAX)
     }
 
-    /// Ids of a plain prompt as a model wants it: BOS first if it has one. Fails on a text that is certain not to fit in
-    /// the model's context.
+    /// Token ids of a plain prompt, beginning with BOS if the model uses it.
+    ///
+    /// # Errors
+    /// As [`Self::encode`], or if the text is certain not to fit in the model's context.
     pub fn encode_with_bos(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = self.encode_marked(text, &[], false, self.context)?;
         if let Some(bos) = self.bos {
@@ -105,8 +116,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Ids of a prompt with control tokens, none of which stretches over one of `marks`, which are ascending places in
-    /// the text. Fails on a text that is certain not to fit in the model's context.
+    /// Token ids of a prompt with control tokens, none of which spans one of `marks`, which are ascending positions in the
+    /// text. Fails if the text is certain not to fit in the model's context.
     pub(super) fn encode_prompt(&self, text: &str, marks: &[usize]) -> Result<Vec<u32>> {
         self.encode_marked(text, marks, true, self.context)
     }
@@ -128,7 +139,7 @@ impl Tokenizer {
         self.check_ids(ids)
     }
 
-    /// Encode on a thread of its own, which may take only so long.
+    /// Encodes on a separate thread with a time limit.
     fn encode_apart(
         &self,
         text: &str,
@@ -136,25 +147,25 @@ impl Tokenizer {
         control: bool,
         max: usize,
     ) -> Result<Vec<u32>> {
-        // What took too long once is not tried again: every try would leave a busy thread behind.
-        if self.given_up.load(Ordering::Relaxed) {
+        // After a timeout, no further attempt: each would leave a busy thread behind.
+        if self.timed_out.load(Ordering::Relaxed) {
             return Err(too_slow());
         }
-        let limit = PATIENCE + PATIENCE_PER_MB * (text.len() >> 20) as u32;
+        let limit = TIME_LIMIT + TIME_LIMIT_PER_MB * (text.len() >> 20) as u32;
         let sink = Sink::new(text.len(), max, Instant::now().checked_add(limit));
         let (tables, text, marks) = (self.tables.clone(), text.to_owned(), marks.to_owned());
         let done = guard::within(limit, move || tables.encode(&text, &marks, control, sink));
         done.unwrap_or_else(|| {
-            self.given_up.store(true, Ordering::Relaxed);
+            self.timed_out.store(true, Ordering::Relaxed);
             Err(too_slow())
         })
     }
 
-    /// Vocabularies can be larger than the embedding they are shipped with.
+    /// Checks that the model has embeddings for all ids, because vocabularies can be larger.
     fn check_ids(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
         match ids.iter().find(|&&id| id as usize >= self.limit) {
             Some(id) => Err(Error::Tokenizer(format!(
-                "token {:?} has the id {id}, but the model knows only {} tokens",
+                "token {:?} has the id {id}, but the model has only {} tokens",
                 self.piece(*id),
                 self.limit
             ))),
@@ -162,12 +173,12 @@ impl Tokenizer {
         }
     }
 
-    /// The token that every text begins with, if the model wants one.
+    /// The token that begins every text, if the model uses one.
     pub fn bos(&self) -> Option<u32> {
         self.bos
     }
 
-    /// Tokens in the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.tables.token_bytes.len()
     }
@@ -177,12 +188,12 @@ impl Tokenizer {
         self.tables.token_bytes.is_special(id)
     }
 
-    /// The id of the control token of that name.
+    /// The id of the control token with that name.
     pub fn special_id(&self, name: &str) -> Option<u32> {
         self.tables.added.control_id(name)
     }
 
-    /// A rendering of one token for lists: its text, a control token's name, `\xE2` for bytes that are no character.
+    /// A readable form of a token: its text, the name of a control token, or `\xE2` for invalid bytes.
     pub fn piece(&self, id: u32) -> String {
         let mut out = String::new();
         for chunk in self.tables.token_bytes.get(id).utf8_chunks() {
@@ -196,7 +207,7 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes that a token adds to a text: none for a control token.
+    /// The bytes that a token adds to a text; empty for control tokens.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         if self.is_special(id) {
             Vec::new()
@@ -205,7 +216,7 @@ impl Tokenizer {
         }
     }
 
-    /// The text of ids, control tokens left out. Bytes that are no character become U+FFFD.
+    /// The text of ids, without control tokens. Invalid bytes become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut stream = TextStream::new(self);
         let mut text: String = ids.iter().map(|&id| stream.push(id)).collect();
@@ -219,7 +230,7 @@ impl Tokenizer {
 }
 
 impl Tables {
-    /// The token of that name: an added one, or one of the vocabulary.
+    /// The token with that name: an added one, or one of the vocabulary.
     pub fn id(&self, name: &str) -> Option<u32> {
         let mut added = self.added.tokens().iter();
         let added = added
@@ -237,8 +248,8 @@ impl Tables {
         control.map(|token| (token.content.as_str(), token.id))
     }
 
-    /// Where a text from people is to be broken so that no control token comes of it, wherever it stands: places between
-    /// its characters, ascending.
+    /// Where to break untrusted text so that it cannot become control tokens in any context: ascending positions between its
+    /// characters.
     pub(super) fn breaks(&self, text: &str) -> Vec<usize> {
         let breaks = self.added.breaks(text);
         let AnyEncoder::Words(words) = &self.encoder else {
@@ -247,8 +258,8 @@ impl Tables {
         if !self.added.any_normalized_control() {
             return breaks;
         }
-        // Other spellings can become a name when they are normalized: `<S>`, or `＜s＞`. Where those in sight do not
-        // account for all, every character is parted from the next.
+        // Normalizing can turn other spellings into a name, such as `<S>` or `＜s＞`. Unless the breaks found account for all of
+        // them, the text is broken between all characters.
         let mut marks = breaks.clone();
         let normalized = match words.is_slow() {
             true => None,

@@ -27,7 +27,7 @@ pub fn locate(model: Option<&str>, progress: &mut Progress) -> Result<PathBuf> {
     }
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Debug, PartialEq)]
 enum Place {
     Local(PathBuf),

@@ -1,4 +1,4 @@
-//! One run, controlled by the commands that arrive meanwhile: new settings, pause, single steps, cancelling.
+//! Control of a run by commands that arrive while it runs: new settings, pause, single steps, cancelling.
 
 use super::inbox::{Envelope, Inbox};
 use super::{Command, ConversationId, Event, RunEvent, RunId};
@@ -7,12 +7,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Observes one run for whoever started it.
+/// The observer of a run on behalf of its client.
 pub(super) struct RunControl<'a> {
     run: RunId,
     conversation: ConversationId,
     settings: Arc<Settings>,
-    /// Whether the settings are newer than those last handed to the decoder.
+    /// Whether the settings are newer than those last passed to the decoder.
     changed: bool,
     inbox: &'a mut Inbox,
     events: UnboundedSender<Event>,
@@ -46,7 +46,7 @@ impl<'a> RunControl<'a> {
         control
     }
 
-    /// Reports to whoever started the run. One who is gone has no more use for it.
+    /// Reports an event to the client. If the client is gone, cancels the run.
     pub fn report(&mut self, event: RunEvent) {
         if self.events.send(Event::Run(self.run, event)).is_err() {
             self.cancelled = true;
@@ -61,12 +61,12 @@ impl<'a> RunControl<'a> {
     }
 
     fn read_inbox(&mut self) {
-        while let Ok(envelope) = self.inbox.arriving(false) {
+        while let Ok(envelope) = self.inbox.try_next(false) {
             self.take(envelope);
         }
     }
 
-    /// Applies a command that is for this run, and defers all others. Some of those end it.
+    /// Applies a command for this run, and defers all others, some of which end the run.
     fn take(&mut self, envelope: Envelope) {
         match &envelope.command {
             // Nothing is loading during a run.
@@ -110,7 +110,7 @@ impl<'a> RunControl<'a> {
                 self.report(RunEvent::Paused);
                 reported = true;
             }
-            match self.inbox.arriving(true) {
+            match self.inbox.try_next(true) {
                 Ok(envelope) => self.take(envelope),
                 Err(_) => self.cancelled = true,
             }

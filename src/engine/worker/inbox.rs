@@ -1,14 +1,14 @@
-//! How commands come to the worker.
+//! The queue of commands to the worker.
 
 use super::{Command, Event, RunId};
 use std::collections::VecDeque;
 use std::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// A command with the receiver of what comes of it.
+/// A command and where its events go.
 pub(super) struct Envelope {
     pub command: Command,
-    /// Where events of the run go that it starts; none for the worker's own.
+    /// Receives the events of the run that it starts; `None` for the worker's own receiver.
     pub events: Option<UnboundedSender<Event>>,
 }
 
@@ -17,7 +17,7 @@ pub(super) struct Envelope {
 #[error("the engine has ended")]
 pub struct WorkerGone;
 
-/// Sends commands to the worker. When the last one is dropped, the worker ends.
+/// Sends commands to the worker, which ends when the last sender is dropped.
 #[derive(Debug, Clone)]
 pub struct CommandSender(mpsc::Sender<Envelope>);
 
@@ -31,7 +31,7 @@ impl CommandSender {
     /// Sends a command; events of a run that it starts go to the worker's own receiver.
     ///
     /// # Errors
-    /// Where the worker is gone.
+    /// If the worker is gone.
     pub fn send(&self, command: Command) -> Result<(), WorkerGone> {
         let events = None;
         self.0
@@ -39,10 +39,10 @@ impl CommandSender {
             .map_err(|_| WorkerGone)
     }
 
-    /// As [`Self::send`]; events of the run go to `events`.
+    /// As [`Self::send`], but events of the run go to `events`.
     ///
     /// # Errors
-    /// Where the worker is gone.
+    /// If the worker is gone.
     pub fn send_with(
         &self,
         command: Command,
@@ -55,22 +55,22 @@ impl CommandSender {
     }
 }
 
-/// Commands in their order; those that came during a run but are not for it wait here.
+/// Commands in order of arrival, including those that arrived during a run but are not for it.
 pub(super) struct Inbox {
     receiver: mpsc::Receiver<Envelope>,
     waiting: VecDeque<Envelope>,
 }
 
 impl Inbox {
-    /// The next command, waiting for it; none when there will be no more.
+    /// Waits for the next command; `None` when there will be no more.
     pub fn next(&mut self) -> Option<Envelope> {
         self.waiting
             .pop_front()
             .or_else(|| self.receiver.recv().ok())
     }
 
-    /// The next command that arrives during a run. Without `wait`, only one that is there already.
-    pub fn arriving(&self, wait: bool) -> Result<Envelope, mpsc::TryRecvError> {
+    /// The next command that arrives during a run. Without `wait`, only one that has already arrived.
+    pub fn try_next(&self, wait: bool) -> Result<Envelope, mpsc::TryRecvError> {
         if wait {
             self.receiver
                 .recv()
@@ -85,7 +85,7 @@ impl Inbox {
         self.waiting.push_back(envelope);
     }
 
-    /// What came for a run before it began: everything that waits for it but another start.
+    /// Commands that arrived for a run before it began, other than to start it.
     pub fn take_controls(&mut self, run: RunId) -> Vec<Command> {
         let is_control = |envelope: &Envelope| {
             envelope.command.run() == Some(run)

@@ -1,5 +1,4 @@
-//! Loading a model on a thread of its own, so that the worker can turn away from it at any time: a download may stand
-//! still for minutes.
+//! Loads a model on a separate thread, so that the worker can abandon it at any time: a download may stall for minutes.
 
 use super::inbox::{Envelope, Inbox};
 use super::thread::panic_message;
@@ -14,7 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How a worker comes to a model.
+/// Loads the model of a request.
 pub trait Loader:
     Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 'static
 {
@@ -24,27 +23,27 @@ impl<F: Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 
 {
 }
 
-/// How long a command may wait while nothing is reported.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often commands are checked for while no progress is reported.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a load ended.
 pub(super) enum Outcome {
     Loaded(Box<LoadedModel>),
     Failed(Failure),
-    /// As [`Command::CancelLoad`] wished.
+    /// By [`Command::CancelLoad`].
     Cancelled,
-    /// Another load or the end of the program came between; it waits in the inbox.
+    /// By another load or the end of the program, which is left in the inbox.
     Superseded,
 }
 
-/// What the loading thread says.
+/// A message of the loading thread.
 enum Report {
     Progress(String, Option<f32>),
     Ended(Outcome),
 }
 
-/// Loads a model under the eyes of the inbox. A load that is given up ends at its next report; what it has downloaded
-/// by then stays in the cache, to be continued.
+/// Loads a model, controlled by commands that arrive while it runs. An abandoned load ends at its next report; what it has
+/// downloaded by then stays in the cache for the next attempt.
 pub(super) fn load(
     loader: &Arc<dyn Loader>,
     request: &ModelRequest,
@@ -58,19 +57,19 @@ pub(super) fn load(
         Ok(_) => follow(&reports, inbox, events),
         Err(error) => Outcome::Failed(Failure {
             kind: ErrorKind::Machine,
-            message: format!("the system gives no thread to load the model: {error}"),
+            message: format!("cannot start a thread to load the model: {error}"),
         }),
     }
 }
 
-/// Passes on what is reported, until the load has ended or is to be given up: then nobody listens to it any more.
+/// Forwards reports until the load has ended or is abandoned, after which nothing receives them.
 fn follow(
     reports: &Receiver<Report>,
     inbox: &mut Inbox,
     events: &UnboundedSender<Event>,
 ) -> Outcome {
     loop {
-        match reports.recv_timeout(GLANCE) {
+        match reports.recv_timeout(POLL_INTERVAL) {
             Ok(Report::Progress(stage, fraction)) => {
                 let loading = ModelEvent::Loading { stage, fraction };
                 drop(events.send(Event::Model(loading)));
@@ -82,15 +81,16 @@ fn follow(
             }
         }
         loop {
-            match inbox.arriving(false) {
+            match inbox.try_next(false) {
                 Ok(Envelope {
                     command: Command::CancelLoad,
                     ..
                 }) => return Outcome::Cancelled,
                 Ok(envelope) => {
-                    let leaves = matches!(envelope.command, Command::Load(_) | Command::Shutdown);
+                    let supersedes =
+                        matches!(envelope.command, Command::Load(_) | Command::Shutdown);
                     inbox.defer(envelope);
-                    if leaves {
+                    if supersedes {
                         return Outcome::Superseded;
                     }
                 }
@@ -101,24 +101,24 @@ fn follow(
     }
 }
 
-/// The loading thread. When nobody listens any more it unwinds out of whatever it is in, which closes files and gives
-/// back locks; the library that downloads knows no other way to stop.
+/// The loading thread. When nothing receives its reports any more, it unwinds out of whatever it is doing, which closes
+/// files and releases locks; the download library has no other way to stop.
 fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
-    struct GivenUp;
+    struct Abandoned;
     let mut report = |stage: &str, fraction| {
         if sender
             .send(Report::Progress(stage.to_owned(), fraction))
             .is_err()
         {
-            resume_unwind(Box::new(GivenUp));
+            resume_unwind(Box::new(Abandoned));
         }
     };
     let outcome = match catch_unwind(AssertUnwindSafe(|| loader(request, &mut report))) {
         Ok(Ok(loaded)) => Outcome::Loaded(Box::new(loaded)),
         Ok(Err(error)) => Outcome::Failed(error.into()),
-        Err(panic) if panic.is::<GivenUp>() => return,
+        Err(panic) if panic.is::<Abandoned>() => return,
         Err(panic) => {
-            let message = format!("a fault in the program: {}", panic_message(&*panic));
+            let message = format!("internal error: {}", panic_message(&*panic));
             Outcome::Failed(Failure::internal(message))
         }
     };

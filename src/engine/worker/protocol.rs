@@ -1,4 +1,4 @@
-//! What goes in and out of the worker: plain data, which a socket can carry.
+//! Commands to the worker and events from it: plain data that can be sent over a socket.
 
 use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason, TokenScore};
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
@@ -7,145 +7,196 @@ use crate::engine::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Names one run; events carry it so that late ones can be dropped.
+/// Identifies a run. Events carry it, so that late ones can be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub u64);
 
-/// Names a conversation, whose cache lasts from run to run.
+/// Identifies a conversation, whose cache lasts from run to run.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 pub struct ConversationId(pub u64);
 
-/// What the worker can be told. Runs are started one after the other; one that is asked for in the conversation of the
-/// present run ends that.
+/// A command to the worker. Runs are executed one after the other; a new one in the conversation of the current run ends
+/// that run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
-    /// Load a model in place of the present one, which ends the present run.
+    /// Load a model in place of the current one, which ends the current run.
     Load(ModelRequest),
-    /// Give up the load under way, the download included; there is no model then.
+    /// Abandon the current load, including its download, and have no model.
     CancelLoad,
-    /// Do `task` in a conversation, which is made where there is none of that name.
+    /// Run a task in a conversation, which is created if necessary.
     Start {
+        /// The run.
         run: RunId,
+        /// The conversation.
         conversation: ConversationId,
+        /// What to do.
         task: Task,
+        /// How to decode.
         settings: Arc<Settings>,
     },
-    /// The settings of a run from its next round on.
-    Settings { run: RunId, settings: Arc<Settings> },
-    /// End a run after the token at hand; what it generated is kept.
-    Cancel { run: RunId },
-    /// Stop before the next phase of a run.
-    Pause { run: RunId },
-    /// While paused: one phase (draft of one token, verify) further.
-    Step { run: RunId },
+    /// Change the settings of a run from its next round.
+    Settings {
+        /// The run.
+        run: RunId,
+        /// The new settings.
+        settings: Arc<Settings>,
+    },
+    /// End a run after the current token; what it generated is kept.
+    Cancel {
+        /// The run.
+        run: RunId,
+    },
+    /// Pause a run before its next phase.
+    Pause {
+        /// The run.
+        run: RunId,
+    },
+    /// Run one phase of a paused run: draft one token, or verify.
+    Step {
+        /// The run.
+        run: RunId,
+    },
     /// Continue a paused run.
-    Resume { run: RunId },
-    /// Give a conversation's memory back.
-    Forget { conversation: ConversationId },
-    /// End the worker, and with it the present run.
+    Resume {
+        /// The run.
+        run: RunId,
+    },
+    /// Free the memory of a conversation.
+    Forget {
+        /// The conversation.
+        conversation: ConversationId,
+    },
+    /// End the current run and the worker.
     Shutdown,
 }
 
-/// What a run is to do.
+/// What a run does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// Answer a prompt.
     Generate(Prompt),
-    /// The same prompt and seed, autoregressive beside self-speculative. The conversation's cache is left alone.
+    /// Answer a prompt with the same seed both autoregressively and self-speculatively. Does not use the conversation's cache.
     Race(Prompt),
-    /// What every layer would have said along the text that the run of this name generated last in this conversation. It
-    /// waits for a run under way, and gives way to one that is asked for.
+    /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
+    /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
-    /// Log-probabilities of a text's tokens from number `from` on, at least 1. See
-    /// [`Decoder::score`](crate::engine::decode::Decoder::score).
+    /// Score the tokens of a text. See [`Decoder::score`](crate::engine::decode::Decoder::score).
     Score {
+        /// The text.
         prompt: Prompt,
+        /// Index of the first token to score, at least 1.
         from: usize,
+        /// Score after this many layers; `None` for all.
         exit_layer: Option<usize>,
+        /// How many alternatives to list.
         top: usize,
     },
 }
 
-/// One side of a race.
+/// One of the two runs of a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
+    /// Without drafts.
     Autoregressive,
+    /// With drafts.
     SelfSpeculative,
 }
 
-/// What the worker reports: of its model, to whoever owns the worker; of a run, to whoever started it.
+/// A report of the worker: about its model to its owner, about a run to the client that started it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
+    /// About the model.
     Model(ModelEvent),
+    /// About a run.
     Run(RunId, RunEvent),
 }
 
-/// What becomes of the model.
+/// An event of loading a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelEvent {
-    /// Loading proceeds: what is being done and how far it is, 0 to 1 where that is known.
+    /// Loading makes progress.
     Loading {
+        /// What is being done.
         stage: String,
+        /// How much of it is done, 0 to 1, if known.
         fraction: Option<f32>,
     },
+    /// The model is ready.
     Loaded(Box<ModelInfo>),
     /// The model could not be loaded.
     Failed(Failure),
-    /// The load was given up.
+    /// The load was abandoned.
     Cancelled,
 }
 
-/// What becomes of a run.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEvent {
-    /// Prompt tokens computed so far; `cached` of `total` were found in the cache.
+    /// Part of the prompt has been computed.
     Prefill {
+        /// Tokens that are done, including cached ones.
         done: usize,
+        /// Tokens of the prompt that prefill covers.
         total: usize,
+        /// Tokens found in the cache.
         cached: usize,
     },
-    /// A token was drafted in the round at hand; it settles with that round's [`RunEvent::Round`].
+    /// A token was drafted in the current round; [`RunEvent::Round`] tells whether it was accepted.
     Drafted {
+        /// Token id.
         id: u32,
+        /// Its text.
         text: String,
+        /// Its probability under the draft, if known.
         p_draft: Option<f32>,
     },
+    /// A round has finished.
     Round(Box<Round>),
-    /// A round of one lane of a race; [`RunEvent::Finished`] ends it.
+    /// One lane of a race has finished a round; [`RunEvent::Finished`] ends the race.
     Race {
+        /// Which of the two runs.
         lane: Lane,
+        /// The round.
         round: Box<Round>,
     },
-    /// What every layer would have said at some positions of the text, in order; `of` positions in all.
+    /// What every layer would have predicted at some positions of the text, in order.
     Lens {
+        /// One row per position.
         rows: Vec<LensRow>,
+        /// Positions in all.
         of: usize,
+        /// What parts of a round cost on this machine.
         costs: CostModel,
     },
-    /// All that was scored.
+    /// All scores.
     Scores(Vec<TokenScore>),
     /// The run is paused before its next phase.
     Paused,
+    /// The run has ended.
     Finished {
+        /// Why.
         reason: StopReason,
+        /// Its statistics.
         stats: Stats,
     },
-    /// The run could not be continued; the worker lives.
+    /// The run failed; the worker survives.
     Failed(Failure),
 }
 
-/// An error as it leaves the worker.
+/// An error, as reported by the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// Whose fault it is.
     pub kind: ErrorKind,
+    /// What went wrong and what to do.
     pub message: String,
 }
 
@@ -159,7 +210,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// A fault of the program itself.
+    /// A bug in the program.
     pub fn internal(message: impl Into<String>) -> Self {
         Self {
             kind: ErrorKind::Internal,
@@ -169,7 +220,7 @@ impl Failure {
 }
 
 impl Command {
-    /// The run that it is about, if it is about one.
+    /// The run that it is about, if any.
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Start { run, .. }

@@ -1,4 +1,4 @@
-//! The worker as its owner meets it, on a small random model.
+//! The worker as its clients see it, with a small random model.
 
 use super::*;
 use crate::engine::Progress;
@@ -34,7 +34,7 @@ fn random_model() -> Result<LoadedModel> {
     LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {})
 }
 
-/// Loads the random model, except when asked for one named `missing`, `endless`, `stalled` or `faulty`.
+/// Loads the random model, unless the name is `missing`, `endless`, `stalled` or `faulty`.
 fn worker() -> Worker {
     let worker = spawn_with(|request: &ModelRequest, progress: &mut Progress| {
         match request.model.as_deref() {
@@ -66,7 +66,7 @@ fn tell(worker: &Worker, command: Command) {
     worker.commands.send(command).unwrap();
 }
 
-/// All events up to and with the first that `last` holds for.
+/// All events up to and including the first for which `last` holds.
 fn until(worker: &mut Worker, last: impl Fn(&Event) -> bool) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
@@ -227,8 +227,8 @@ fn a_paused_run_goes_on_phase_by_phase() {
         let events = until(&mut worker, |event| {
             matches!(event, Event::Run(_, RunEvent::Paused))
         });
-        let told = events.len() - 1;
-        assert_eq!(told, 1, "one phase, one report: {events:?}");
+        let reports = events.len() - 1;
+        assert_eq!(reports, 1, "one phase, one report: {events:?}");
         verified += usize::from(matches!(events[0], Event::Run(_, RunEvent::Round(_))));
     }
     tell(&worker, Command::Resume { run: RunId(1) });
@@ -351,9 +351,9 @@ fn the_lens_covers_the_generated_text() {
     assert!(forecast.speed > 0.0);
 }
 
-/// Whether the download runs or stands still, giving it up takes no time, and the worker goes on.
+/// Whether a download makes progress or stalls, abandoning it takes no time, and the worker continues.
 #[test]
-fn a_load_can_be_given_up() {
+fn a_load_can_be_abandoned() {
     for name in ["endless", "stalled"] {
         let mut worker = worker();
         tell(
@@ -396,7 +396,7 @@ fn another_load_takes_the_place_of_one_under_way() {
     assert!(!events.contains(&Event::Model(ModelEvent::Cancelled)));
 }
 
-/// Events of a run go to whoever started it; the worker's owner hears nothing of it.
+/// Events of a run go to the client that started it, and not to the worker's owner.
 #[test]
 fn a_run_reports_to_its_own_sender() {
     let mut worker = loaded();
@@ -419,11 +419,11 @@ fn a_run_reports_to_its_own_sender() {
             .iter()
             .all(|event| matches!(event, Event::Run(RunId(1), _)))
     );
-    // The second run, in the same conversation, may have ended the first early.
+    // The second run, in the same conversation, may have ended the first one early.
     assert!(events.last().is_some_and(ended));
 }
 
-/// One whose receiver is gone, as that of a client that hung up, ends.
+/// A run whose receiver is gone, because its client hung up, ends.
 #[test]
 fn a_run_that_nobody_hears_ends() {
     let mut worker = loaded();
@@ -453,7 +453,7 @@ fn in_conversation(name: u64, command: Command) -> Command {
     }
 }
 
-/// Runs of other conversations wait; each finds its own cache again.
+/// Runs of other conversations wait, and each conversation keeps its own cache.
 #[test]
 fn conversations_take_turns_and_keep_their_caches() {
     let mut worker = loaded();
@@ -491,7 +491,7 @@ fn conversations_take_turns_and_keep_their_caches() {
     );
 }
 
-/// What is said of a run before its turn comes holds when it comes.
+/// Commands for a run that has not started yet apply when it starts.
 #[test]
 fn a_waiting_run_can_be_changed_and_cancelled() {
     let mut worker = loaded();
@@ -548,7 +548,7 @@ fn texts_are_scored_at_any_depth() {
     assert_ne!(all, early);
 }
 
-/// A socket can carry what goes in and out.
+/// Commands and events can be sent over a socket.
 #[test]
 fn commands_and_events_are_plain_data() {
     let mut worker = loaded();

@@ -1,4 +1,4 @@
-//! The thread itself: takes commands one by one, and outlives whatever panics in one of them.
+//! The worker thread: takes commands one by one, and survives panics in them.
 
 use super::control::RunControl;
 use super::inbox::{CommandSender, Envelope, Inbox};
@@ -14,25 +14,28 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The worker as its owner sees it.
+/// Handles to the worker.
 pub struct Worker {
+    /// Sends commands.
     pub commands: CommandSender,
+    /// Receives events of the model, and of runs without a receiver of their own.
     pub events: UnboundedReceiver<Event>,
+    /// The thread.
     pub thread: JoinHandle<()>,
 }
 
-/// Starts the worker. It holds no model until [`Command::Load`].
+/// Starts the worker, which has no model until [`Command::Load`].
 ///
 /// # Errors
-/// When the system gives no thread.
+/// If the thread cannot be started.
 pub fn spawn() -> std::io::Result<Worker> {
     spawn_with(LoadedModel::load)
 }
 
-/// Starts a worker that loads models in a way of the caller's own.
+/// Starts a worker with another loader.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// If the thread cannot be started.
 pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
     let (commands, inbox) = CommandSender::channel();
     let (sender, events) = unbounded_channel();
@@ -58,13 +61,13 @@ pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
 struct Loaded {
     model: LoadedModel,
     conversations: HashMap<ConversationId, Conversation>,
-    /// Measured once asked for.
+    /// Measured when first needed.
     costs: Option<CostModel>,
 }
 
 struct Conversation {
     session: Session,
-    /// The last generation and where in the session's text it begins.
+    /// The last generation and the position where its text begins.
     last: Option<(RunId, usize)>,
 }
 
@@ -95,7 +98,7 @@ impl Thread {
                         loaded.conversations.remove(&conversation);
                     }
                 }
-                // Without a load or a run there is nothing for these to act on.
+                // These have no effect without a load or a run.
                 Command::CancelLoad
                 | Command::Settings { .. }
                 | Command::Cancel { .. }
@@ -106,7 +109,7 @@ impl Thread {
         }
     }
 
-    /// A receiver that is gone means that the program ends; nobody is left to report to.
+    /// Reports to the owner. If the receiver is gone, the program is ending.
     fn report(&self, event: ModelEvent) {
         let _ = self.events.send(Event::Model(event));
     }
@@ -131,7 +134,7 @@ impl Thread {
         }
     }
 
-    /// Does a task, controlled by the commands that arrive meanwhile, and reports how it ended.
+    /// Runs a task, controlled by commands that arrive while it runs, and reports how it ended.
     fn start(
         &mut self,
         run: RunId,
@@ -159,9 +162,9 @@ impl Thread {
                 report(RunEvent::Failed(error.into()));
             }
             Err(panic) => {
-                // What the panic left of the conversation cannot be trusted.
+                // The panic may have left the conversation inconsistent.
                 loaded.conversations.remove(&conversation);
-                let message = format!("a fault in the program: {}", panic_message(&*panic));
+                let message = format!("internal error: {}", panic_message(&*panic));
                 report(RunEvent::Failed(Failure::internal(message)));
             }
         }
@@ -169,7 +172,7 @@ impl Thread {
 }
 
 impl Loaded {
-    /// Does a task. Gives back how a generation or a race ended; other tasks report their result themselves.
+    /// Runs a task. Returns how a generation or a race ended; other tasks report their results themselves.
     fn work(
         &mut self,
         control: &mut RunControl<'_>,
@@ -204,7 +207,7 @@ impl Loaded {
             }
             Task::Lens => {
                 let decoder = &mut self.model.decoder;
-                // Another text has taken the place of the one asked about.
+                // The text in question has been replaced by another.
                 let Some((_, start)) = last.filter(|(last, _)| *last == run) else {
                     return Ok(None);
                 };

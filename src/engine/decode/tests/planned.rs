@@ -1,4 +1,4 @@
-//! Back ends that run a whole round by themselves change nothing of what is decoded.
+//! Back ends that run whole rounds by themselves decode the same text.
 
 use super::*;
 use crate::engine::model::{
@@ -6,8 +6,8 @@ use crate::engine::model::{
 };
 use proptest::prelude::prop_assert;
 
-/// A model whose sequences draft and verify without the host: greedily, whatever the sampling is, as a device without a
-/// sampler might.
+/// A model whose sequences draft and verify without the host, greedily whatever the sampling is, as a device without a
+/// sampler might do.
 struct Planning(Box<dyn Model>);
 
 struct PlanningSequence {

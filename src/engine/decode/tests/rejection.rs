@@ -1,4 +1,4 @@
-//! Rejection coupling keeps the model's distribution.
+//! Rejection coupling preserves the model's distribution.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn rejection_samples_the_models_distribution() {
             speculative.get(key).unwrap_or(&0.0),
         )
     });
-    // Two samples of the same size: the sum of (a - b)² / (a + b) is chi-square; rare texts count together.
+    // For two samples of the same size, the sum of (a - b)² / (a + b) is chi-square; rare texts are pooled.
     let (mut chi, mut rare, mut freedom) = (0f64, (0f64, 0f64), 0f64);
     for (a, b) in pairs {
         if a + b < 10.0 {
@@ -58,7 +58,7 @@ fn rejection_samples_the_models_distribution() {
         chi += f64::powi(rare.0 - rare.1, 2) / (rare.0 + rare.1);
     }
     assert!(freedom >= 5.0);
-    // 99.99 % of a chi-square distribution lie below this (Wilson and Hilferty's approximation).
+    // 99.99 % of a chi-square distribution are below this (Wilson and Hilferty's approximation).
     let limit =
         freedom * (1.0 - 2.0 / (9.0 * freedom) + 3.72 * (2.0 / (9.0 * freedom)).sqrt()).powi(3);
     assert!(

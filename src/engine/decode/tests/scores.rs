@@ -1,8 +1,8 @@
-//! Log-probabilities: of texts that are there, and of tokens as they are generated.
+//! Log-probabilities of given texts and of generated tokens.
 
 use super::*;
 
-/// Log-softmax of every position of a text after `depth` layers, one token at a time.
+/// Log-softmax at every position of a text after `depth` layers, one token at a time.
 fn reference(decoder: &Decoder, ids: &[u32], depth: usize) -> Vec<Vec<f64>> {
     let mut sequence = decoder.model.sequence(ids.len()).unwrap();
     let (mut all, mut logits) = (Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ fn scores_are_the_log_softmax_at_the_depth_that_is_asked_for() {
             assert!(score.top.is_sorted_by(|a, b| a.1 >= b.1));
         }
     }
-    // What was scored serves as context.
+    // The scored tokens serve as context.
     assert_eq!(session.restart(&ids, 4), ids.len() - 1);
 }
 
@@ -68,13 +68,13 @@ fn what_cannot_be_scored_is_named() {
     };
     fails(&[], 1..1, None, "empty");
     fails(&[5, 61], 1..2, None, "vocabulary");
-    fails(&[5, 6], 0..2, None, "before the first");
+    fails(&[5, 6], 0..2, None, "has no context");
     fails(&[5, 6], 1..3, None, "tokens 1..3 of 2");
     fails(&[5, 6], 1..2, Some(4), "3 layers");
     fails(&[5; 97], 1..2, None, "context");
 }
 
-/// Generated tokens carry raw log-probabilities, whatever temperature, filters and penalties are, and whoever drafts.
+/// Generated tokens have raw log-probabilities, whatever temperature, filters, penalties and drafts are.
 #[test]
 fn generated_tokens_carry_raw_log_probabilities() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 2);
@@ -109,7 +109,7 @@ fn generated_tokens_carry_raw_log_probabilities() {
         };
         let want = reference(&decoder, &text, depth);
         for (token, at) in all.iter().flat_map(Round::kept).zip(prompt.len()..) {
-            let got = token.logprobs.expect("they were asked for");
+            let got = token.logprobs.expect("they were requested");
             let row = &want[at - 1];
             assert!((f64::from(got.logprob) - row[token.id as usize]).abs() < 1e-4);
             assert_eq!(got.top.len(), 2);

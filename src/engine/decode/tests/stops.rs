@@ -1,4 +1,4 @@
-//! What ends a run ends it alike whatever drafts it: the same tokens, text and reason, and as much in the cache.
+//! A run ends in the same way whatever drafts it: with the same tokens, text, reason and cache.
 
 use super::*;
 use crate::engine::text::Tokenizer;
@@ -12,7 +12,7 @@ fn decoder_with_tokenizer(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> D
     Decoder::new(model, Some(tokenizer), Vec::new())
 }
 
-/// What there is to see of a run from outside.
+/// The observable result of a run.
 #[derive(Debug, PartialEq)]
 struct Seen {
     tokens: Vec<u32>,
@@ -70,7 +70,7 @@ fn see(
     }
 }
 
-/// Places of a text, as shares of its length.
+/// Positions in a text, as fractions of its length.
 type Cut = (usize, usize);
 
 fn part(text: &[char], (start, len): Cut) -> String {
@@ -81,8 +81,8 @@ fn part(text: &[char], (start, len): Cut) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Stop strings are cut out of what the model writes, so that they are found, often across tokens and in the middle of
-    /// accepted drafts; so are stop ids and end tokens.
+    /// Stop strings, stop ids and end tokens are taken from the model's output, so that they occur, often across tokens and in
+    /// the middle of accepted drafts.
     #[test]
     fn a_run_ends_alike_with_every_strategy(
         (config, dtype) in shapes(),
@@ -98,7 +98,7 @@ proptest! {
     ) {
         let layers = config.num_layers;
         let mut decoder = decoder_with_tokenizer(config, dtype, model_seed);
-        // So few tokens would soon all be forbidden.
+        // With so few tokens, all would soon be forbidden.
         let no_repeat_ngram = if sampling.no_repeat_ngram == 1 { 2 } else { sampling.no_repeat_ngram };
         let sampling = Sampling { no_repeat_ngram, ..sampling };
         let mut settings = Settings { sampling, max_steps, exit_layer: 1, ..Settings::default() };
@@ -112,7 +112,7 @@ proptest! {
         let want = see(&mut decoder, &prompt, &autoregressive(&settings), &|_, _| {});
         prop_assert_eq!(want.cached, prompt.len() + want.tokens.len() - 1);
         if rejection {
-            // Greedy decoding is exact with that coupling, too.
+            // Greedy decoding is exact with that coupling as well.
             settings.sampling.coupling = Coupling::Rejection;
             settings.sampling.sample = false;
         }
@@ -145,7 +145,7 @@ proptest! {
         }
     }
 
-    /// With rejection the words are others, but nothing comes behind a stop either.
+    /// With rejection the text differs, but nothing follows a stop either.
     #[test]
     fn nothing_follows_a_stop(
         (config, dtype) in shapes(),

@@ -75,7 +75,7 @@ pub unsafe fn attend_page(isa: Isa, attention: Attention) {
 struct Query {
     q: *const f32,
     positions: usize,
-    /// How many of them lie in the slots of their number.
+    /// How many of those are in the slot of the same number.
     in_place: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The forward pass in candle's tensors, for CUDA and Metal. Any device of candle can run it, so that tests on the CPU
-//! say that it is right.
+//! The forward pass with candle tensors, for CUDA and Metal. It runs on any device of candle, so it can be tested on the
+//! CPU.
 
 mod sequence;
 
@@ -73,7 +73,7 @@ impl Matrix {
         })
     }
 
-    /// All of it as numbers that rows can be taken from.
+    /// The dense matrix, for looking up rows.
     fn table(&self) -> Result<Tensor> {
         Ok(match self {
             Self::Dense(w) => w.clone(),
@@ -95,10 +95,10 @@ struct Layer {
     down: Matrix,
 }
 
-/// A Llama on a device of candle. A row's result may depend on its neighbours there.
+/// A Llama on a device of candle. There, the result of a row may depend on its neighbours.
 pub struct CandleModel(Arc<Weights>);
 
-/// What its sequences share.
+/// The weights that its sequences share.
 struct Weights {
     config: LlamaConfig,
     device: Device,
@@ -113,10 +113,10 @@ struct Weights {
 }
 
 impl CandleModel {
-    /// Copies all weights to the device; `progress` is called with the share that is done.
+    /// Copies all weights to the device; `progress` is called with the fraction that is done.
     ///
     /// # Errors
-    /// Where the checkpoint is not of a Llama that can be run, or the device fails.
+    /// If the checkpoint is not a Llama that can be run, or the device fails.
     pub fn load(
         checkpoint: &Checkpoint,
         device: &Device,
@@ -209,7 +209,7 @@ impl Weights {
         Ok(self.embedding.index_select(&ids, 0)?.to_dtype(DType::F32)?)
     }
 
-    /// Logits of `hidden`, `[n, hidden]`, over the tokens of a reduced head, or all: `[n, width]`.
+    /// Logits of `hidden`, `[n, hidden]`, over the tokens of a reduced head or all tokens: `[n, width]`.
     fn head(&self, hidden: &Tensor, vocab: usize) -> Result<Tensor> {
         let logits = self
             .output

@@ -1,4 +1,4 @@
-//! One text in candle's tensors.
+//! One text as candle tensors.
 
 use super::{Layer, Weights};
 use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows};
@@ -7,16 +7,16 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{ops, rotary_emb};
 use std::sync::Arc;
 
-/// Slots by which the tensors of keys and values grow.
+/// How many slots the tensors of keys and values grow by.
 const GROWTH: usize = 1024;
 
 /// Keys and values by layer, and the states of rows in flight.
 pub struct CandleSequence {
     weights: Arc<Weights>,
     capacity: usize,
-    /// Positions kept; rows in flight take slots from here on.
+    /// Positions kept; rows in flight occupy slots from here.
     len: usize,
-    /// Of each layer, keys and values `[kv_heads, slots, head_dim]`; none before the first write.
+    /// Keys and values of each layer, `[kv_heads, slots, head_dim]`; `None` before the first write.
     cache: Vec<Option<[Tensor; 2]>>,
     /// By `slot - len`.
     flight: Vec<Option<State>>,
@@ -28,7 +28,7 @@ pub struct CandleSequence {
 struct State {
     depth: usize,
     hidden: Tensor,
-    /// As it was at the probed layer.
+    /// The state at the probed layer.
     probed: Option<Tensor>,
 }
 
@@ -37,9 +37,9 @@ struct Pass {
     slots: Vec<usize>,
     /// cos and sin, `[n, head_dim / 2]`.
     rotation: [Tensor; 2],
-    /// `[1, n, slots]`, −∞ where a row must not look.
+    /// `[1, n, slots]`, −∞ for slots that a row must not attend to.
     mask: Tensor,
-    /// Slots that any row looks at.
+    /// Number of slots up to the last one that a row attends to.
     total: usize,
 }
 
@@ -47,7 +47,7 @@ impl CandleSequence {
     pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
         if capacity == 0 {
             return Err(Error::Setting(
-                "a sequence needs room for at least one position".into(),
+                "the capacity of a sequence must be at least one position".into(),
             ));
         }
         Ok(Self {
@@ -235,7 +235,7 @@ impl Sequence for CandleSequence {
     }
 }
 
-/// Attention of `x`, `[n, hidden]`, over the cache, into which its keys and values go first; `[n, heads * head_dim]`.
+/// Writes keys and values of `x`, `[n, hidden]`, to the cache, and computes attention over it: `[n, heads * head_dim]`.
 fn attention(
     weights: &Weights,
     layer: &Layer,
@@ -287,7 +287,7 @@ fn write(
         });
     }
     let Some(all) = cache else {
-        return Err(Error::Setting("the cache has no room".into()));
+        return Err(Error::Setting("the KV cache is full".into()));
     };
     let consecutive = pass.slots.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     for (all, new) in all.iter().zip(&new) {

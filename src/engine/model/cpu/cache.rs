@@ -3,7 +3,7 @@
 use crate::engine::kernels::{LANES, PAGE, Page};
 use crate::engine::{Result, memory};
 
-/// Pages of 256 slots. They are made when they are first needed and never move.
+/// Pages of 256 slots, which are allocated when first needed and never move.
 pub struct Pages {
     layers: usize,
     kv_heads: usize,
@@ -22,10 +22,10 @@ impl Pages {
         }
     }
 
-    /// Makes pages for that many slots.
+    /// Allocates pages for that many slots.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) where the machine lacks the memory; what is there stays.
+    /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) if the memory cannot be allocated; existing pages stay.
     pub fn grow(&mut self, slots: usize) -> Result<()> {
         let size = self.layers * self.kv_heads * self.head_size();
         while self.pages.len() * PAGE < slots {
@@ -41,7 +41,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Elements that keys and values of one head take in a page.
+    /// Elements of a page for keys and values of one head.
     fn head_size(&self) -> usize {
         PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
     }
@@ -50,7 +50,7 @@ impl Pages {
         &self.pages
     }
 
-    /// Where in a page keys and values of a head begin, as [`Attention`](crate::engine::kernels::Attention) takes them.
+    /// Offsets of the keys and values of a head in a page, for [`Attention`](crate::engine::kernels::Attention).
     pub fn head(&self, layer: usize, head: usize) -> [usize; 2] {
         assert!(layer < self.layers && head < self.kv_heads);
         let start = (layer * self.kv_heads + head) * self.head_size();
@@ -72,7 +72,7 @@ impl Pages {
     /// Writes elements `first..` of a key, f16.
     ///
     /// # Safety
-    /// The caller guarantees that nothing else reads or writes those elements meanwhile.
+    /// No other thread accesses those elements during the call.
     pub unsafe fn write_key(
         &self,
         layer: usize,
@@ -84,7 +84,8 @@ impl Pages {
         assert!(first + key.len() <= self.head_dim);
         let start = self.key(layer, head, slot, first);
         for (i, &x) in key.iter().enumerate() {
-            // SAFETY: elements of a key lie `LANES` apart within its panel; the caller guarantees exclusive use.
+            // SAFETY: elements of a key are `LANES` apart within its panel, `first + key.len()` is at most `head_dim`, and the
+            // caller guarantees exclusive access.
             unsafe { *start.add(i * LANES) = x };
         }
     }
@@ -107,7 +108,7 @@ impl Pages {
         for (i, &x) in value.iter().enumerate() {
             let d = first + i;
             let offset = (d / LANES * PAGE + at) * LANES + d % LANES;
-            // SAFETY: within the head's values; the caller guarantees exclusive use.
+            // SAFETY: `d` is below `head_dim`, so this is within the head's values; the caller guarantees exclusive access.
             unsafe { *start.add(offset) = x };
         }
     }
@@ -117,7 +118,7 @@ impl Pages {
         for layer in 0..self.layers {
             for head in 0..self.kv_heads {
                 for d in 0..self.head_dim {
-                    // SAFETY: both slots lie within pages, and `&mut self` excludes other users.
+                    // SAFETY: `key` and `value` check the page, and `&mut self` is exclusive access.
                     unsafe {
                         *self.key(layer, head, to, d) = *self.key(layer, head, from, d);
                         *self.value(layer, head, to, d) = *self.value(layer, head, from, d);

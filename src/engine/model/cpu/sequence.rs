@@ -39,7 +39,7 @@ impl CpuSequence {
     pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
         if capacity == 0 {
             return Err(Error::Setting(
-                "a sequence needs room for at least one position".into(),
+                "the capacity of a sequence must be at least one position".into(),
             ));
         }
         let config = &weights.config;
@@ -66,7 +66,7 @@ impl CpuSequence {
         self.weights.config.hidden_size
     }
 
-    /// Makes room for rows up to `slot`, and embeds those that have run no layer.
+    /// Allocates what the rows need, and embeds those that have run no layer.
     fn enter(&mut self, rows: &[Row]) -> Result<()> {
         let Some(last) = rows.last() else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The forward pass in f64, plainly.
+//! A straightforward forward pass in f64.
 
 use super::super::rope;
 use crate::engine::weights::{Checkpoint, RawTensor};
@@ -22,7 +22,7 @@ fn numbers(raw: RawTensor) -> Vec<f64> {
         .collect()
 }
 
-/// A Llama as the textbooks have it.
+/// A textbook Llama.
 pub struct Reference<'a>(pub &'a Checkpoint);
 
 impl Reference<'_> {

@@ -1,4 +1,4 @@
-//! Distributions against their definitions.
+//! Distributions compared with their definitions.
 
 use super::*;
 use crate::engine::sampling::noise::{PositionNoise, Stream};

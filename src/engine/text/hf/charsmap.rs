@@ -1,25 +1,25 @@
-//! SentencePiece's precompiled map of characters: replacements in one text, found by a double-array trie. Both come from
-//! a file, so every place in them is checked.
+//! SentencePiece's precompiled character map: a list of replacements, indexed by a double-array trie. Both come from a
+//! file, so every index is checked.
 
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Max bytes of a map; that of NFKC has 250 kilobytes.
+/// Max bytes of a map; that of NFKC has 250 kB.
 const MAX_SIZE: usize = 4 << 20;
-/// Longest replacement, in bytes.
+/// Max bytes of a replacement.
 const MAX_REPLACEMENT: usize = 256;
 
-/// A map of characters.
+/// A character map.
 pub struct Charsmap {
     trie: Vec<u32>,
-    /// Replacements, each with a zero after it.
+    /// Replacements, each terminated by a zero.
     replacements: String,
 }
 
 impl Charsmap {
-    /// From the base64 in `precompiled_charsmap`: the bytes of the trie (32 bits), the trie, the replacements.
+    /// Parses the base64 of `precompiled_charsmap`: size of the trie (32 bits), trie, replacements.
     pub fn read(value: &Value) -> Result<Self, String> {
-        const FAULT: &str = "its precompiled map of characters is damaged";
+        const FAULT: &str = "its precompiled character map is damaged";
         let text = value.get("precompiled_charsmap").and_then(Value::as_str);
         let bytes = text
             .filter(|text| text.len() <= MAX_SIZE)
@@ -39,8 +39,8 @@ impl Charsmap {
         })
     }
 
-    /// Call `each` with the end of every part of the text and with what replaces it, if anything does. Clusters of less
-    /// than six bytes are looked up whole at first, as SentencePiece does.
+    /// Calls `each` with the end of every part of the text and its replacement, if there is one. As in SentencePiece, grapheme
+    /// clusters of less than six bytes are first looked up as a whole.
     pub fn replacements<'m>(&'m self, text: &str, mut each: impl FnMut(usize, Option<&'m str>)) {
         for (start, cluster) in text.grapheme_indices(true) {
             let whole = if cluster.len() < 6 {
@@ -59,7 +59,7 @@ impl Charsmap {
         }
     }
 
-    /// The replacement of the shortest beginning of a text that has one.
+    /// The replacement of the shortest prefix of a text that has one.
     fn lookup(&self, text: &str) -> Option<&str> {
         let unit = |at: usize| self.trie.get(at).copied();
         let offset = |unit: u32| ((unit >> 10) as usize) << ((unit & (1 << 9)) >> 6);
@@ -138,7 +138,7 @@ mod tests {
         Charsmap::read(&serde_json::json!({"precompiled_charsmap": encode_base64(&bytes)}))
     }
 
-    /// The root leads to 256, from there "a" to its node, and the node's leaf to the replacement.
+    /// The root leads to 256, from there "a" to its node, and the leaf of that node to the replacement.
     #[test]
     fn a_key_is_found() {
         let mut trie = vec![0; 512];

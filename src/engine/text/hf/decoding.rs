@@ -1,24 +1,24 @@
-//! How tokens of a `tokenizer.json` become text again.
+//! Decodes tokens of a `tokenizer.json` to text.
 
 use crate::engine::text::bytes;
 use serde_json::Value;
 
-/// Max replacements of a decoder, and longest text of one, in bytes.
+/// Max number of replacements of a decoder, and max bytes of one.
 const MAX_REPLACEMENTS: usize = 8;
 const MAX_TEXT: usize = 64;
 
-/// What the parts of a decoder do to a token.
+/// The effect of a decoder on a token.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decoding {
     byte_level: bool,
-    /// What is written in place of what, in this order.
+    /// Strings and their replacements, in order.
     replacements: Vec<(String, String)>,
-    /// Whether a decoded text drops the space that encoding put before it.
+    /// Whether decoding removes the leading space that encoding adds.
     pub drops_leading_space: bool,
 }
 
 impl Decoding {
-    /// From the `decoder`; without one, as SentencePiece does it.
+    /// Parses the `decoder`; the default is that of SentencePiece.
     pub fn read(decoder: &Value) -> Self {
         let list = decoder.get("decoders").and_then(Value::as_array);
         let parts = list.map_or_else(|| vec![decoder], |list| list.iter().collect());

@@ -1,5 +1,5 @@
-//! The one door for a `tokenizer.json`: what comes through is bounded in size and holds no step that can panic, hang or
-//! ask for memory without end. Padding, truncation and what is only for training stay outside.
+//! Parses `tokenizer.json`. What it returns is bounded in size, and has no step that can panic, hang or allocate without
+//! limit. Padding, truncation and settings of training are ignored.
 
 use super::Encoder;
 use super::decoding::Decoding;
@@ -19,15 +19,16 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
 
-/// A token that another file of the folder names, and what it says of it.
+/// A token that another file of the folder describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedToken {
+    /// The string that it matches.
     pub content: String,
-    /// Whether it steers the model.
+    /// Whether it is a control token.
     pub control: bool,
-    /// `single_word`, `lstrip`, `rstrip` and `normalized`, where the file says so.
+    /// `single_word`, `lstrip`, `rstrip` and `normalized`, if the file has them.
     pub flags: Option<[bool; 4]>,
-    /// Whether that holds even where `tokenizer.json` says something else.
+    /// Whether this takes precedence over `tokenizer.json`.
     pub overrides: bool,
 }
 
@@ -84,7 +85,10 @@ enum Vocab {
 
 struct Merges(Vec<(String, String)>);
 
-/// Read a `tokenizer.json`. `named` are the tokens that the files beside it name.
+/// Parses a `tokenizer.json`. `named` are the tokens that other files of the folder describe.
+///
+/// # Errors
+/// If it is damaged, too large, or has parts that skiplens does not support.
 pub fn read(json: &str, named: &[NamedToken]) -> Result<Tables> {
     let file: File = serde_json::from_str(json)
         .map_err(|e| Error::Tokenizer(format!("damaged or unusual JSON: {e}")))?;
@@ -126,7 +130,7 @@ fn build(file: File, named: &[NamedToken]) -> Result<Tables> {
     })
 }
 
-/// Ids are believed if they are not much larger than the vocabulary.
+/// Rejects ids that are much larger than the vocabulary.
 fn check_ids(tokens: &[(&str, u32)]) -> Result<(), String> {
     let count = tokens
         .iter()
@@ -142,9 +146,9 @@ fn check_ids(tokens: &[(&str, u32)]) -> Result<(), String> {
     }
 }
 
-/// The added tokens with their ids: of the vocabulary, or else after its end in the order of the file, as the library
-/// gives them out. What the other files name is a control token if they call it one, whatever this file says,
-/// and so is what ends a turn by its name.
+/// The added tokens with their ids: those of the vocabulary, else, as in the library, ids after its end in the order of
+/// the file. Tokens that other files call control tokens are control tokens, whatever this file says, and so are those that
+/// end a turn by their name.
 fn added_tokens(file: Vec<Added>, named: &[NamedToken], model: &Model) -> Vec<AddedToken> {
     let mut tokens: Vec<AddedToken> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -186,7 +190,7 @@ fn added_tokens(file: Vec<Added>, named: &[NamedToken], model: &Model) -> Vec<Ad
                 });
                 (tokens.len() - 1, false)
             }
-            // No token has this name.
+            // There is no token with this name.
             (None, None) => continue,
         };
         let token = &mut tokens[at];
@@ -219,7 +223,7 @@ fn token_bytes(vocab: Vec<(Vec<u8>, u32)>, added: &[AddedToken]) -> Result<Token
     Ok(TokenBytes::collect(pieces.into_iter()))
 }
 
-/// The token that the post-processor puts before a text.
+/// The token that the post-processor adds at the beginning of a text.
 fn first_token(processor: &Value) -> Option<u32> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match processor.get("type")?.as_str()? {
@@ -300,8 +304,8 @@ impl Vocab {
     }
 }
 
-fn too_many<E: de::Error>(what: &str, most: usize) -> E {
-    E::custom(format!("more than {most} {what}"))
+fn too_many<E: de::Error>(what: &str, max: usize) -> E {
+    E::custom(format!("more than {max} {what}"))
 }
 
 impl<'de> Deserialize<'de> for Vocab {
@@ -365,7 +369,7 @@ impl<'de> Deserialize<'de> for Merges {
     }
 }
 
-/// Two tokens: a list of both, or a text with a space between them. None is a line that only says a version.
+/// Two tokens: a list of both, or a string with a space between them. `None` is a line with a version.
 struct Merge(Option<(String, String)>);
 
 impl<'de> Deserialize<'de> for Merge {

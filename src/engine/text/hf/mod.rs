@@ -1,8 +1,8 @@
-//! Tokenizers as Hugging Face's `tokenizers` crate defines them: `tokenizer.json`, and byte-level BPE out of a GGUF.
+//! Tokenizers as defined by Hugging Face's `tokenizers` crate: `tokenizer.json`, and byte-level BPE from GGUF.
 //!
-//! A text goes through four steps: added tokens are found, what lies between is normalized and split into words, and a
-//! model turns every word into tokens. The steps are our own where the crate's can panic, take memory by the say-so of a
-//! file or lose marks; they give the same tokens.
+//! A text goes through four steps: added tokens are matched, what is between them is normalized and split into words, and
+//! a model turns every word into tokens. The steps are reimplemented where those of the crate can panic, allocate memory of
+//! an unchecked size or lose marks; the tokens are the same.
 
 mod charsmap;
 mod decoding;
@@ -25,17 +25,17 @@ use crate::engine::Result;
 use normalizer::Normalizer;
 use pre_tokenizer::Piece;
 
-/// Turns text into tokens.
+/// Encodes text.
 pub struct Encoder {
     normalizer: Normalizer,
     words: Words,
     model: Model,
-    /// Whether a regular expression of the file may take long on a text made for it.
+    /// Whether a regular expression of the file may take long on a malicious text.
     slow: bool,
 }
 
 impl Encoder {
-    /// An encoder that leaves texts as they are and splits them by rules of our own.
+    /// An encoder without normalizer, which splits texts by built-in rules.
     pub fn new(words: Words, model: Model) -> Self {
         Self {
             normalizer: Normalizer::default(),
@@ -45,22 +45,22 @@ impl Encoder {
         }
     }
 
-    /// Whether encoding may take long on a text made for it.
+    /// Whether encoding may take long on a malicious text.
     pub fn is_slow(&self) -> bool {
         self.slow
     }
 
-    /// The token of the model's vocabulary of that text.
+    /// The token of the model's vocabulary with that text.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.model.id(text)
     }
 
-    /// The normalized form of a text, along with which `marks` move.
+    /// The normalized form of a text; `marks` are moved accordingly.
     pub fn normalize(&self, text: &str, marks: &mut [usize]) -> Result<String> {
         Ok(self.normalizer.normalize(text, marks)?.text)
     }
 
-    /// Encode a text in which no raw added token is left. `at_start` says whether the whole text begins with it.
+    /// Encodes a text without raw added tokens. `at_start` says whether the whole text begins with it.
     pub fn encode(
         &self,
         added: &AddedTokens,

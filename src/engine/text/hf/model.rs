@@ -7,19 +7,19 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
 
-/// Max tokens of a vocabulary, and max merges.
+/// Max number of tokens of a vocabulary, and of merges.
 pub const MAX_TOKENS: usize = 1 << 21;
 pub const MAX_MERGES: usize = 1 << 22;
-/// Longest word that WordPiece takes apart, in characters: its time grows with the cube of that.
+/// Max characters of a word in WordPiece, whose time grows with the cube of that.
 const MAX_WORD: usize = 256;
-/// The character that SentencePiece writes for a space.
+/// The character that SentencePiece uses for a space.
 const SPACE: char = '▁';
 
-/// What turns a word into tokens.
+/// Turns a word into tokens.
 pub enum Model {
     Bpe {
         model: Box<BPE>,
-        /// Whether no token stretches into a further word of SentencePiece's, so that words can be encoded one by one.
+        /// Whether no token spans words in the sense of SentencePiece, so that words can be encoded one by one.
         word_by_word: bool,
     },
     Unigram(Unigram),
@@ -27,24 +27,24 @@ pub enum Model {
     WordPiece(WordPiece),
 }
 
-/// Byte pair encoding as a file describes it.
+/// The parameters of byte pair encoding.
 #[derive(Debug, Default)]
 pub struct BpeParts {
     pub vocab: Vec<(String, u32)>,
     pub merges: Vec<(String, String)>,
     pub unknown: Option<String>,
-    /// Written before every part of a word but the first.
+    /// Prefix of every part of a word except the first.
     pub prefix: Option<String>,
-    /// Written after the last part of a word.
+    /// Suffix of the last part of a word.
     pub suffix: Option<String>,
     pub fuse_unknown: bool,
     pub byte_fallback: bool,
-    /// Whether a word that is a token needs no merges.
+    /// Whether words that are tokens are not merged.
     pub ignore_merges: bool,
 }
 
 impl Model {
-    /// Byte pair encoding. Fails on merges that make no token.
+    /// Byte pair encoding. Fails if a merge does not result in a token.
     pub fn bpe(parts: BpeParts) -> Result<Self, String> {
         let prefix = parts.prefix.filter(|prefix| !prefix.is_empty());
         let suffix = parts.suffix.filter(|suffix| !suffix.is_empty());
@@ -78,7 +78,7 @@ impl Model {
         })
     }
 
-    /// Whole words only.
+    /// A vocabulary of whole words.
     pub fn word_level(vocab: Vec<(String, u32)>, unknown: String) -> Result<Self, String> {
         let model = WordLevel::builder()
             .vocab(vocab.into_iter().collect())
@@ -87,7 +87,7 @@ impl Model {
         model.map(Self::WordLevel).map_err(|e| e.to_string())
     }
 
-    /// The longest parts of a word from its beginning on.
+    /// Splits words greedily into the longest possible parts.
     pub fn word_piece(
         vocab: Vec<(String, u32)>,
         unknown: String,
@@ -95,9 +95,7 @@ impl Model {
         max_word: usize,
     ) -> Result<Self, String> {
         if max_word > MAX_WORD {
-            return Err(format!(
-                "it takes words of up to {max_word} characters apart"
-            ));
+            return Err(format!("it splits words of up to {max_word} characters"));
         }
         let model = WordPiece::builder()
             .vocab(vocab.into_iter().collect::<Vocab>())
@@ -108,7 +106,7 @@ impl Model {
         model.map(Self::WordPiece).map_err(|e| e.to_string())
     }
 
-    /// The token of that text.
+    /// The token with that text.
     pub fn id(&self, text: &str) -> Option<u32> {
         match self {
             Self::Bpe { model, .. } => model.token_to_id(text),
@@ -118,7 +116,7 @@ impl Model {
         }
     }
 
-    /// Tokens of the vocabulary.
+    /// Number of tokens.
     pub fn len(&self) -> usize {
         match self {
             Self::Bpe { model, .. } => model.get_vocab_size(),
@@ -128,7 +126,7 @@ impl Model {
         }
     }
 
-    /// Call `each` with the ids of the parts of a word.
+    /// Calls `each` with the ids of the parts of a word.
     pub fn encode(&self, word: &str, mut each: impl FnMut(&[u32]) -> Result<()>) -> Result<()> {
         let mut tokenize = |model: &dyn Fn(&str) -> tokenizers::Result<Vec<tokenizers::Token>>,
                             word: &str| {
@@ -153,8 +151,8 @@ impl Model {
     }
 }
 
-/// Whether none of these tokens has a SentencePiece space after another character, while such a space is a token. Then no
-/// merge ever joins two words.
+/// Whether no token has a SentencePiece space after another character, and such a space is a token. Then no merge can join
+/// two words.
 pub fn spells_words_apart<'t>(mut tokens: impl Iterator<Item = &'t str>) -> bool {
     let mut has_space = false;
     tokens.all(|token| {
@@ -163,7 +161,7 @@ pub fn spells_words_apart<'t>(mut tokens: impl Iterator<Item = &'t str>) -> bool
     }) && has_space
 }
 
-/// The words of a text, each with the spaces before it.
+/// The words of a text, each with the preceding spaces.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -223,7 +221,7 @@ mod tests {
     }
 
     proptest! {
-        /// Word by word or all at once, as long as no token stretches over words.
+        /// Word by word or all at once, if no token spans words.
         #[test]
         fn words_can_be_encoded_one_by_one(parts in parts(), text in "[▁abcde]{1,30}") {
             let model = Model::bpe(parts).unwrap();

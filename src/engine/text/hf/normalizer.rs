@@ -1,4 +1,4 @@
-//! The step that brings a text into the form in which the vocabulary spells it.
+//! Normalizes a text to the spelling of the vocabulary.
 
 use super::charsmap::Charsmap;
 use super::pattern::Pattern;
@@ -10,14 +10,14 @@ use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::tokenizer::normalizer::Range;
 use tokenizers::{NormalizedString, Normalizer as _};
 
-/// Longest text that a step inserts, in bytes.
+/// Max bytes that a step inserts.
 const MAX_INSERTED: usize = 1024;
-/// How many times as long as the original a normalized text may be, and how much longer at least. Compatibility forms of
-/// Unicode grow 11 times at worst.
+/// Max growth factor of a normalized text, and the number of bytes that it may always grow by. Compatibility forms of
+/// Unicode grow by a factor of 11 at worst.
 const MAX_GROWTH: usize = 64;
 const ALWAYS_ALLOWED: usize = 64 << 10;
 
-/// What normalizes a text.
+/// A sequence of normalization steps.
 #[derive(Default)]
 pub struct Normalizer(Vec<Step>);
 
@@ -34,29 +34,28 @@ enum Step {
 #[derive(Debug)]
 pub struct Normalized {
     pub text: String,
-    /// Whether it begins where the original begins.
+    /// Whether it begins at the start of the original.
     pub at_start: bool,
 }
 
 impl Normalizer {
-    /// From the `normalizer` of a `tokenizer.json`.
+    /// Parses the `normalizer` of a `tokenizer.json`.
     pub fn read(value: &Value, budget: &mut Budget) -> Result<Self, String> {
         let steps = flatten(value, "normalizers", budget)?;
         let steps = steps.into_iter().map(|step| Step::read(step, budget));
         steps.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Normalize a text and move `marks`, which are ascending places in it, along with it. Fails on a text that grows
-    /// beyond measure.
+    /// Normalizes a text and moves `marks`, ascending positions in it, accordingly. Fails if the text grows too much.
     pub fn normalize(&self, text: &str, marks: &mut [usize]) -> Result<Normalized> {
-        let most = (MAX_GROWTH * text.len()).max(text.len() + ALWAYS_ALLOWED);
+        let max = (MAX_GROWTH * text.len()).max(text.len() + ALWAYS_ALLOWED);
         let mut normalized = Normalized {
             text: text.to_owned(),
             at_start: true,
         };
         for step in &self.0 {
-            step.apply(&mut normalized, marks, most)?;
-            if normalized.text.len() > most {
+            step.apply(&mut normalized, marks, max)?;
+            if normalized.text.len() > max {
                 return Err(grows());
             }
         }
@@ -65,7 +64,7 @@ impl Normalizer {
 }
 
 fn grows() -> Error {
-    Error::Tokenizer("the normalizer of this tokenizer lets texts grow beyond measure".into())
+    Error::Tokenizer("the normalizer of this tokenizer makes texts too long".into())
 }
 
 impl Step {
@@ -101,7 +100,7 @@ impl Step {
         })
     }
 
-    fn apply(&self, normalized: &mut Normalized, marks: &mut [usize], most: usize) -> Result<()> {
+    fn apply(&self, normalized: &mut Normalized, marks: &mut [usize], max: usize) -> Result<()> {
         let text = normalized.text.as_str();
         if text.is_empty() {
             return Ok(());
@@ -117,7 +116,7 @@ impl Step {
                     let found = found?;
                     copy.keep(found.start);
                     copy.replace(found.end, content);
-                    if copy.out.len() > most {
+                    if copy.out.len() > max {
                         return Err(grows());
                     }
                 }
@@ -171,13 +170,13 @@ impl Step {
     }
 }
 
-/// A text that is copied with changes, while marks move along.
+/// A text that is copied with changes, with marks that move accordingly.
 struct Copy<'t> {
     text: &'t str,
     out: String,
-    /// Bytes of the text that are done.
+    /// Bytes of the text that are already copied.
     done: usize,
-    /// Places that are still to be reached.
+    /// Marks that have not been reached.
     marks: std::slice::IterMut<'t, usize>,
     next: Option<&'t mut usize>,
 }
@@ -194,7 +193,7 @@ impl<'t> Copy<'t> {
         }
     }
 
-    /// Copy what stands before `end`.
+    /// Copies the text up to `end`.
     fn keep(&mut self, end: usize) {
         let (done, out) = (self.done, self.out.len());
         self.pass(end, |mark| out + (mark - done));
@@ -202,7 +201,7 @@ impl<'t> Copy<'t> {
         self.done = end;
     }
 
-    /// Write `content` in place of what stands before `end`. Marks in there come to stand behind it.
+    /// Replaces the text up to `end` by `content`. Marks inside it move to its end.
     fn replace(&mut self, end: usize, content: &str) {
         let after = self.out.len() + content.len();
         let (done, before) = (self.done, self.out.len());
@@ -268,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// What stands before a mark is what stands before it when it is normalized alone.
+        /// The text before a mark is the same as when it is normalized alone.
         #[test]
         fn marks_stand_where_their_prefix_ends(before in "[a-zÀ-ü ]{1,9}", after in "[a-z ]{0,9}", nth in 0usize..4) {
             let normalizer = match nth {

@@ -1,60 +1,61 @@
-//! What a tokenizer's rules look for: a text or a regular expression. Expressions come from a file, so their size is
-//! bounded before they are compiled.
+//! The patterns in the rules of a tokenizer: strings and regular expressions. Expressions come from a file, so their size
+//! is limited before they are compiled.
 
 use crate::engine::{Error, Result};
 use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::ops::Range;
 
-/// How GPT-2 splits text into words.
+/// The words of GPT-2.
 pub const GPT2: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// How Llama 3 splits text into words.
+/// The words of Llama 3.
 pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// How Qwen 2 and GPT-4o do it.
+/// The words of Qwen 2 and GPT-4o.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Expressions for words that end in [`SPACES`], and whether line breaks end a match of their own before that.
 const WORDS: [(&str, bool); 4] = [(GPT2, false), (LLAMA3, true), (QWEN2, true), (GPT4O, true)];
-/// White space up to the last before a word. No engine without backtracking knows this, so it is done by hand.
+/// White space except the last character before a word. Engines without backtracking do not support this, so it is matched
+/// by hand.
 const SPACES: &str = r"|\s+(?!\S)|\s+";
 
-/// Longest text that is looked for, in bytes.
+/// Max bytes of a string pattern.
 const MAX_TEXT: usize = 1024;
-/// What all expressions of a tokenizer may cost: their lengths times the repetitions that they count out.
+/// Max cost of all expressions of a tokenizer: their lengths times their counted repetitions.
 pub const MAX_COST: usize = 1 << 16;
-/// Max bytes that a part of an expression compiles to.
+/// Max compiled size of a part of an expression.
 const MAX_COMPILED: usize = 4 << 20;
 
-/// A text or an expression.
+/// A string or an expression.
 pub enum Pattern {
     Text(String),
     Regex(Box<Regex>),
     Words(Box<Words>),
 }
 
-/// One of [`WORDS`], which takes time in proportion to the text.
+/// One of [`WORDS`], which takes linear time.
 pub struct Words {
-    /// The expression with plain white space at its end.
+    /// The expression, with plain white space at its end.
     regex: Regex,
     breaks_end: bool,
 }
 
-/// A pattern, and whether it may take long on a text made for it.
+/// A pattern, and whether it may take long on a malicious text.
 pub struct Read {
     pub pattern: Pattern,
     pub slow: bool,
 }
 
 impl Pattern {
-    /// From `{"String": …}` or `{"Regex": …}`. Takes what an expression costs off `budget`.
+    /// Parses `{"String": …}` or `{"Regex": …}`, and deducts the cost of an expression from `budget`.
     pub fn read(value: Option<&Value>, budget: &mut usize) -> Result<Read, String> {
         let field = |name: &str| value?.get(name)?.as_str();
         match (field("String"), field("Regex")) {
             (Some(""), _) => Self::expression("", budget),
             (Some(text), _) if text.len() > MAX_TEXT => Err(format!(
-                "a rule that looks for a text of {} bytes",
+                "a rule that matches a string of {} bytes",
                 text.len()
             )),
             (Some(text), _) => Ok(Read {
@@ -62,13 +63,11 @@ impl Pattern {
                 slow: false,
             }),
             (None, Some(expression)) => Self::expression(expression, budget),
-            (None, None) => {
-                Err("a rule that names neither a text nor an expression to look for".into())
-            }
+            (None, None) => Err("a rule with neither a string nor an expression to match".into()),
         }
     }
 
-    /// Compile an expression.
+    /// Compiles an expression.
     pub fn expression(source: &str, budget: &mut usize) -> Result<Read, String> {
         let cost = source.len().saturating_mul(counted_repetitions(source));
         *budget = budget.checked_sub(cost).ok_or_else(|| {
@@ -123,7 +122,7 @@ impl Pattern {
         }
     }
 
-    /// The matches and what lies between them: every part of the text, and whether it is a match. Matches can be empty.
+    /// All parts of the text, matches and what is between them, and whether each is a match. Matches can be empty.
     pub fn spans<'t>(
         &'t self,
         text: &'t str,
@@ -133,7 +132,7 @@ impl Pattern {
 }
 
 impl Words {
-    /// The next match from `from` on: of white space before a word, the word keeps the last.
+    /// The next match from `from`. Of white space before a word, the last character is left to the word.
     fn next(&self, text: &str, from: usize) -> Result<Option<Range<usize>>> {
         let found = self.regex.find_from_pos(text, from).map_err(gave_up)?;
         let Some(mut found) = found.map(|found| found.range()) else {
@@ -158,7 +157,7 @@ fn gave_up(error: fancy_regex::Error) -> Error {
     ))
 }
 
-/// Put what lies between matches among them.
+/// Adds what is between the matches.
 pub fn spans(
     length: usize,
     mut matches: impl Iterator<Item = Result<Range<usize>>>,
@@ -193,7 +192,7 @@ pub fn spans(
     })
 }
 
-/// The product of all repetitions that an expression counts out in braces: each makes copies of what it repeats.
+/// The product of all counted repetitions of an expression, each of which copies what it repeats.
 fn counted_repetitions(source: &str) -> usize {
     let counts = source.split('{').skip(1).filter_map(|rest| {
         let (inside, _) = rest.split_once('}')?;
@@ -229,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// White space done by hand is what the expression says.
+        /// Matching white space by hand gives the same result as the expression.
         #[test]
         fn words_are_those_of_the_expression(text in "[ \t\r\n\u{a0}aB1.'s/éд中]{0,25}") {
             for (source, _) in WORDS {

@@ -1,5 +1,5 @@
-//! The step that splits a text into words, each of which becomes tokens by itself. Words come one by one, so that a long
-//! text can be refused early.
+//! Splits a text into words, which are then encoded independently. Words are produced one by one, so that a text that is
+//! too long can be rejected early.
 
 use super::pattern::{GPT2, LLAMA3, Pattern, spans};
 use super::steps::{Budget, flatten, kind_of};
@@ -11,7 +11,7 @@ use std::ops::Range;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-/// What splits a text into words.
+/// A sequence of splitting steps.
 #[derive(Default)]
 pub struct Words(Vec<Step>);
 
@@ -21,7 +21,7 @@ enum Step {
         behavior: Behavior,
         invert: bool,
     },
-    /// Every byte becomes a printable character.
+    /// Maps every byte to a printable character.
     ByteLevel {
         add_prefix_space: bool,
         words: Option<Pattern>,
@@ -37,7 +37,7 @@ enum Step {
     Library(Box<PreTokenizerWrapper>),
 }
 
-/// What becomes of the matches of a split.
+/// What happens to the matches of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 enum Behavior {
     Removed,
@@ -47,7 +47,7 @@ enum Behavior {
     Contiguous,
 }
 
-/// Where Metaspace puts a space before a text.
+/// Where Metaspace adds a space before a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prepend {
     First,
@@ -55,7 +55,7 @@ enum Prepend {
     Always,
 }
 
-/// A word, or a text on its way to words.
+/// A word, or a part of the text that may be split further.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'t> {
     pub text: &'t str,
@@ -66,14 +66,14 @@ pub struct Piece<'t> {
 type Sink<'s> = &'s mut dyn FnMut(Piece) -> Result<()>;
 
 impl Words {
-    /// From the `pre_tokenizer` of a `tokenizer.json`.
+    /// Parses the `pre_tokenizer` of a `tokenizer.json`.
     pub fn read(value: &Value, budget: &mut Budget) -> Result<Self, String> {
         let steps = flatten(value, "pretokenizers", budget)?;
         let steps = steps.into_iter().map(|step| Step::read(step, budget));
         steps.collect::<Result<_, _>>().map(Self)
     }
 
-    /// GPT-2's byte-level words, with every digit for itself where `digits` is set.
+    /// GPT-2's byte-level words, with single digits if `digits` is set.
     pub fn gpt2(digits: bool) -> Result<Self, String> {
         let mut steps = Vec::new();
         if digits {
@@ -101,19 +101,19 @@ impl Words {
         ]))
     }
 
-    /// Call `each` with the words of a piece in their order.
+    /// Calls `each` with the words of a piece in order.
     pub fn split(&self, piece: Piece, each: Sink) -> Result<()> {
         run(&self.0, piece, each)
     }
 }
 
-/// An expression of our own.
+/// A built-in expression.
 fn known(source: &str) -> Result<Pattern, String> {
     let mut budget = usize::MAX;
     Ok(Pattern::expression(source, &mut budget)?.pattern)
 }
 
-/// Put a piece through the steps, one part after the other.
+/// Applies the steps to a piece, part by part.
 fn run(steps: &[Step], piece: Piece, each: Sink) -> Result<()> {
     if piece.text.is_empty() {
         return Ok(());
@@ -134,7 +134,7 @@ impl Step {
                 behavior: value
                     .get("behavior")
                     .and_then(|name| serde_json::from_value(name.clone()).ok())
-                    .ok_or("a Split that does not say what becomes of its matches")?,
+                    .ok_or("a Split without a behaviour for its matches")?,
                 invert: flag("invert", false),
             },
             "ByteLevel" => Self::ByteLevel {
@@ -268,7 +268,7 @@ impl Step {
     }
 }
 
-/// Where the characters of a kind are.
+/// The ranges of characters of a kind.
 fn characters(
     text: &str,
     wanted: impl Fn(char) -> bool,
@@ -278,7 +278,7 @@ fn characters(
 }
 
 impl Behavior {
-    /// Hand on the parts of a piece. With `invert`, what lies between the matches counts as the matches.
+    /// Passes on the parts of a piece. With `invert`, matches and what is between them are exchanged.
     fn split(
         self,
         piece: Piece,
@@ -295,7 +295,7 @@ impl Behavior {
                 text: &piece.text[range],
             })
         };
-        // A part that what follows may still join.
+        // A part that the next one may be joined to.
         let mut held: Option<Range<usize>> = None;
         let mut after_match = false;
         for span in spans {

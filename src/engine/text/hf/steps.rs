@@ -1,17 +1,16 @@
-//! What the normalizer and the pre-tokenizer of a `tokenizer.json` have in common: a list of steps out of a file that is
-//! not trusted.
+//! The common part of normalizer and pre-tokenizer of a `tokenizer.json`: a list of steps from an untrusted file.
 
 use super::pattern::{MAX_COST, Pattern};
 use serde_json::Value;
 
-/// Max steps of a tokenizer; real ones have a handful.
+/// Max number of steps of a tokenizer; real ones have a handful.
 const MAX_STEPS: usize = 64;
 
-/// What the steps may still cost.
+/// What is left of the limits on steps and expressions.
 pub struct Budget {
     steps: usize,
     expressions: usize,
-    /// Whether an expression may take long on a text made for it.
+    /// Whether an expression may take long on a malicious text.
     pub slow: bool,
 }
 
@@ -34,7 +33,7 @@ impl Budget {
     }
 }
 
-/// The steps of a value, with the lists of its sequences, which are under `list`, in place of these.
+/// The steps of a value, with its sequences, whose lists are under `list`, flattened.
 pub fn flatten<'v>(
     value: &'v Value,
     list: &str,

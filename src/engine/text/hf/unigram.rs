@@ -1,14 +1,14 @@
-//! SentencePiece's unigram model: of all ways to spell a text with tokens, the one with the best sum of scores.
+//! SentencePiece's unigram model: of all segmentations of a text into tokens, the one with the best total score.
 
 use std::collections::HashMap;
 
-/// What a character that no token spells costs below the worst score.
+/// Penalty of a character without a token, relative to the worst score.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
 /// A vocabulary with scores.
 pub struct Unigram {
     ids: HashMap<String, u32>,
-    /// Ids and scores of the tokens in the order of their bytes.
+    /// Tokens with their ids, sorted by their bytes.
     sorted: Vec<(String, u32)>,
     scores: Vec<f64>,
     worst: f64,
@@ -16,17 +16,17 @@ pub struct Unigram {
     byte_fallback: bool,
 }
 
-/// How a text that ends somewhere is spelled best.
+/// The best segmentation of the text up to some position.
 #[derive(Clone, Copy)]
 struct Best {
     score: f64,
     id: u32,
-    /// Where its last token starts; none where nothing ends.
+    /// Where its last token starts; `None` if no segmentation ends here.
     start: Option<usize>,
 }
 
 impl Unigram {
-    /// `unknown` is the id of the token that stands for what nothing spells.
+    /// Builds a vocabulary; `unknown` is the id of the token for unknown text.
     pub fn new(
         vocab: Vec<(String, f64)>,
         unknown: Option<usize>,
@@ -50,23 +50,23 @@ impl Unigram {
         })
     }
 
-    /// The token of that text.
+    /// The token with that text.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.ids.get(text).copied()
     }
 
-    /// Tokens, duplicates included.
+    /// Number of tokens, including duplicates.
     pub fn len(&self) -> usize {
         self.scores.len()
     }
 
-    /// Append the ids of a text.
+    /// Appends the ids of a text.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), String> {
         let best = self.best_paths(text)?;
         let mut parts: Vec<(usize, usize)> = Vec::new();
         let (mut end, mut after_unknown) = (text.len(), false);
         while let Some(start) = best[end].start.filter(|_| end > 0) {
-            // Neighbours that nothing spells become one.
+            // Adjacent unknown characters become one token.
             let unknown = Some(best[end].id) == self.unknown;
             match parts.last_mut() {
                 Some(part) if unknown && after_unknown => part.0 = start,
@@ -114,7 +114,7 @@ impl Unigram {
         Ok(best)
     }
 
-    /// Call `each` with the lengths and ids of the tokens that a text begins with, the shortest first.
+    /// Calls `each` with the lengths and ids of the tokens that are prefixes of a text, shortest first.
     fn prefixes(&self, text: &[u8], mut each: impl FnMut(usize, u32)) {
         let mut range = &self.sorted[..];
         for (at, &byte) in text.iter().enumerate() {
@@ -130,7 +130,7 @@ impl Unigram {
         }
     }
 
-    /// Append the token of a part, or else its bytes, or else the unknown token.
+    /// Appends the token of a part, else its bytes, else the unknown token.
     fn push(&self, part: &str, ids: &mut Vec<u32>) -> Result<(), String> {
         if let Some(id) = self.id(part) {
             ids.push(id);
@@ -156,7 +156,7 @@ mod tests {
     use tokenizers::Model;
 
     proptest! {
-        /// The same as the library, whatever vocabulary and text.
+        /// The result is that of the library, for any vocabulary and text.
         #[test]
         fn it_spells_as_the_library_does(
             vocab in prop::collection::vec(("[abé]{1,4}|<0x6[1-4]>", -9.0f64..0.0), 1..30),

@@ -18,7 +18,7 @@ impl Args {
         }
     }
 
-    /// The arguments by the names of the parameters; none where nothing was passed.
+    /// The arguments in the order of the parameters; `None` for those that were not passed.
     pub fn bind<const N: usize>(
         self,
         function: &str,
@@ -41,18 +41,18 @@ impl Args {
         Ok(bound)
     }
 
-    /// Refuses any argument.
+    /// Fails if there is any argument.
     pub fn none(self, function: &str) -> Result<()> {
         self.bind::<0>(function, []).map(drop)
     }
 }
 
-/// An argument that has to be there.
+/// A required argument.
 pub fn required(value: Option<Value>, name: &str) -> Result<Value> {
     value.ok_or_else(|| Fault::new(format!("the argument {name} is missing")))
 }
 
-/// An argument that is a number, or `default` where it is left out.
+/// An integer argument; `default` if it is omitted.
 pub fn int_or(value: &Option<Value>, default: i64, name: &str) -> Result<i64> {
     match value {
         None => Ok(default),
@@ -67,20 +67,20 @@ pub fn int(value: &Value, name: &str) -> Result<i64> {
     }
 }
 
-/// An argument that is text.
+/// A string argument.
 pub fn str<'v>(value: &'v Value, name: &str) -> Result<&'v str> {
     match value.unless_undefined()?.as_str() {
         Some(text) => Ok(text),
-        None => fail!("{name} has to be a text, not {}", value.type_name()),
+        None => fail!("{name} has to be a string, not {}", value.type_name()),
     }
 }
 
-/// An argument that is true or false; `default` where it is left out.
+/// A boolean argument; `default` if it is omitted.
 pub fn flag(value: &Option<Value>, default: bool) -> bool {
     value.as_ref().map_or(default, Value::is_true)
 }
 
-/// A length: negative numbers are 0.
+/// A length; negative numbers count as 0.
 pub fn length(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }

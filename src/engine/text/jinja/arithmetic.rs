@@ -1,4 +1,4 @@
-//! Arithmetic as in Python, with integers of 64 bits: what does not fit is an error, never a wrong number.
+//! Arithmetic as in Python, but with integers of 64 bits, whose overflow is an error.
 
 use super::ast::Operator;
 use super::fault::{Fault, Result, fail};
@@ -12,7 +12,7 @@ pub fn negative(value: &Value) -> Result<Value> {
     match (value.unless_undefined()?, value.as_int()) {
         (_, Some(number)) => number.checked_neg().map(Value::Int).ok_or_else(too_large),
         (Value::Float(number), _) => Ok(Value::Float(-number)),
-        _ => fail!("{} has no negative", value.type_name()),
+        _ => fail!("{} cannot be negated", value.type_name()),
     }
 }
 
@@ -21,7 +21,7 @@ pub fn positive(value: &Value) -> Result<Value> {
     match (value.unless_undefined()?, value.as_int()) {
         (_, Some(number)) => Ok(Value::Int(number)),
         (Value::Float(number), _) => Ok(Value::Float(*number)),
-        _ => fail!("{} is no number", value.type_name()),
+        _ => fail!("{} is not a number", value.type_name()),
     }
 }
 
@@ -99,7 +99,7 @@ fn numbers(operator: Operator, a: &Value, b: &Value) -> Result<Value> {
     match (a.as_float(), b.as_float()) {
         (Some(a), Some(b)) => floats(operator, a, b).map(Value::Float),
         _ => fail!(
-            "{} and {} cannot be combined so",
+            "{} and {} cannot be combined by this operator",
             a.type_name(),
             b.type_name()
         ),
@@ -155,7 +155,7 @@ fn floats(operator: Operator, a: f64, b: f64) -> Result<f64> {
             let floor = quotient.floor();
             match quotient {
                 0.0 => 0.0f64.copysign(a / b),
-                // The division may come out just below the whole number that it is.
+                // The quotient may be rounded to just below the integer that it should be.
                 _ if quotient - floor > 0.5 => floor + 1.0,
                 _ => floor,
             }
@@ -163,7 +163,7 @@ fn floats(operator: Operator, a: f64, b: f64) -> Result<f64> {
         Operator::Remainder => floored_remainder(a, b),
         Operator::Power => {
             if a < 0.0 && a.is_finite() && b.is_finite() && b.fract() != 0.0 {
-                return fail!("a root of a negative number is no number");
+                return fail!("a root of a negative number is not a number");
             }
             let power = a.powf(b);
             if power.is_infinite() && a.is_finite() && b.is_finite() {

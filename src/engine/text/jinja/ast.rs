@@ -1,17 +1,17 @@
-//! A template as a tree. Chains (operators, attributes, filters, `elif`) are rows, not nests, so that the tree is
-//! only as deep as the brackets and blocks of the source.
+//! The syntax tree of a template. Chains (operators, attributes, filters, `elif`) are lists instead of nested nodes, so
+//! that the tree is only as deep as the brackets and blocks of the source.
 
-/// Statements in a row.
+/// A sequence of statements.
 pub type Body = Vec<Statement>;
 
-/// A statement and the line on which it begins.
+/// A statement and its first line.
 #[derive(Debug)]
 pub struct Statement {
     pub line: u32,
     pub kind: Kind,
 }
 
-/// What a statement does.
+/// The kinds of statements.
 #[derive(Debug)]
 pub enum Kind {
     /// Text between the tags.
@@ -44,9 +44,9 @@ pub enum Kind {
         bindings: Vec<(Target, Expr)>,
         body: Body,
     },
-    /// A block with variables of its own, as `{% generation %}`.
+    /// A block with its own variables, such as `{% generation %}`.
     Scope(Body),
-    /// `{% block %}`: it sees the variables of the template, and those around it only if it is `scoped`.
+    /// `{% block %}`, which sees the variables of the template, and those of its surroundings only if it is `scoped`.
     Block {
         body: Body,
         scoped: bool,
@@ -58,7 +58,7 @@ pub enum Kind {
     },
     Break,
     Continue,
-    /// `include`, `import`, `from` or `extends`: there are no other templates.
+    /// `include`, `import`, `from` or `extends`, which fail because there are no other templates.
     OtherTemplate(&'static str),
 }
 
@@ -78,7 +78,7 @@ pub struct For {
 pub struct Macro {
     pub name: Option<Box<str>>,
     pub parameters: Vec<(Box<str>, Option<Expr>)>,
-    /// Whether its body uses these names, and thereby accepts what they hold.
+    /// Whether its body uses this name, and so accepts further arguments.
     pub uses_varargs: bool,
     pub uses_kwargs: bool,
     pub uses_caller: bool,
@@ -93,7 +93,7 @@ pub struct Call {
     pub caller: Macro,
 }
 
-/// What can be assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub enum Target {
     Name(Box<str>),
@@ -125,7 +125,7 @@ pub enum Expr {
     Compare(Box<Expr>, Vec<(Comparison, Expr)>),
     And(Vec<Expr>),
     Or(Vec<Expr>),
-    /// `value if condition else otherwise if condition …`, each condition over all that stands before it.
+    /// `value if condition else otherwise if condition …`, each condition applying to everything before it.
     Conditional(Box<Expr>, Vec<(Expr, Option<Expr>)>),
     Postfix(Box<Expr>, Vec<Postfix>),
 }
@@ -153,7 +153,7 @@ pub enum Comparison {
     NotIn,
 }
 
-/// What follows an expression.
+/// A postfix operator.
 #[derive(Debug)]
 pub enum Postfix {
     Attribute(Box<str>),

@@ -1,4 +1,4 @@
-//! Tests: what stands after `is`.
+//! Tests, which follow `is`.
 
 use super::arguments::{Args, required};
 use super::ast::{Comparison, Operator};
@@ -134,7 +134,7 @@ impl Interpreter<'_> {
         rest.equals(&Value::Int(wanted), &self.meter)
     }
 
-    /// Whether two values are one. Texts and numbers are if they are equal and of one type.
+    /// Whether two values are identical. Strings and numbers are if they are equal and of the same type.
     fn is_same(&self, a: &Value, b: &Value) -> Result<bool> {
         Ok(match (a, b) {
             (Value::Seq(a), Value::Seq(b)) => {

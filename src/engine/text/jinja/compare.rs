@@ -6,7 +6,7 @@ use super::value::{Kind, Value};
 use std::cmp::Ordering;
 
 impl Value {
-    /// Whether a condition takes it for true.
+    /// Whether it is true as a condition.
     pub fn is_true(&self) -> bool {
         match self {
             Self::Undefined(_) | Self::None => false,
@@ -60,7 +60,7 @@ impl Value {
         })
     }
 
-    /// The order of two values; none where one is not a number. An error for values that Python does not order.
+    /// The order of two values; `None` if one is NaN. Fails for values that Python does not order.
     pub fn compare(&self, other: &Self, meter: &Meter) -> Result<Option<Ordering>> {
         meter.steps(1)?;
         match (self.unless_undefined()?, other.unless_undefined()?) {
@@ -98,7 +98,7 @@ fn same_kind(a: Kind, b: Kind) -> bool {
     }
 }
 
-/// The order of two numbers; none if one of them is something else.
+/// The order of two numbers; `None` if one of them is not a number.
 fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     match (a.as_int(), b.as_int()) {
         (Some(a), Some(b)) => Some(Some(a.cmp(&b))),
@@ -106,8 +106,8 @@ fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     }
 }
 
-/// Sorts stably by a key of each value. Python's order need not be total, so the standard library's sorts, which may
-/// panic then, are of no use.
+/// Sorts stably by a key of each value. The standard library's sorts may panic if the order is not total, which Python's
+/// need not be.
 pub fn sort<T: Clone>(
     mut rows: Vec<(Value, T)>,
     reverse: bool,

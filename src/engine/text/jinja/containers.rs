@@ -1,14 +1,14 @@
-//! Texts, sequences and mappings. They pay for the memory they take, and know how deep they nest.
+//! Strings, sequences and mappings. They account for their memory, and know how deeply they are nested.
 
 use super::fault::{Fault, Result};
 use super::meter::{Charge, Meter};
 use super::value::Value;
 use std::rc::Rc;
 
-/// How deep lists, tuples and mappings may nest, so that walking and dropping them is safe.
+/// Max nesting of lists, tuples and mappings, so that traversing and dropping them cannot overflow the stack.
 const MAX_NESTING: u32 = 100;
 
-/// A text and what it costs.
+/// A string and its memory account.
 #[derive(Debug)]
 pub struct Str {
     text: Box<str>,
@@ -33,7 +33,7 @@ impl std::ops::Deref for Str {
     }
 }
 
-/// What a sequence is in Python.
+/// The type of a sequence in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     List,
@@ -47,11 +47,11 @@ pub enum Kind {
     Keys,
     Values,
     Items,
-    /// A key and the items that have it, from `groupby`.
+    /// A key and its items, from `groupby`.
     Group,
 }
 
-/// Values in a row.
+/// A sequence of values.
 #[derive(Debug)]
 pub struct Seq {
     pub kind: Kind,
@@ -69,7 +69,7 @@ impl std::ops::Deref for Seq {
 }
 
 impl Seq {
-    /// Whether Python would index and slice it.
+    /// Whether Python can index and slice it.
     pub fn has_positions(&self) -> bool {
         !matches!(self.kind, Kind::Keys | Kind::Values | Kind::Items)
     }
@@ -83,7 +83,7 @@ impl Seq {
     }
 }
 
-/// A sequence that is being filled.
+/// A sequence under construction.
 #[derive(Debug)]
 pub struct List {
     items: Vec<Value>,
@@ -138,7 +138,7 @@ impl List {
     }
 }
 
-/// Keys and values in the order in which they were put in.
+/// Keys and values in order of insertion.
 #[derive(Debug)]
 pub struct Dict {
     entries: Vec<(Value, Value)>,
@@ -163,7 +163,7 @@ impl Dict {
         &self.entries
     }
 
-    /// The value of a key; an error for a key that Python cannot hash.
+    /// The value of a key. Fails for a key that Python cannot hash.
     pub fn get(&self, key: &Value) -> Result<Option<&Value>> {
         Ok(self.position(key)?.map(|at| &self.entries[at].1))
     }
@@ -175,7 +175,7 @@ impl Dict {
         Ok(self.entries.iter().find(is_key).map(|(_, value)| value))
     }
 
-    /// Puts a value in, in place of one with the same key.
+    /// Inserts a value, replacing one with the same key.
     pub fn insert(&mut self, key: Value, value: Value) -> Result<()> {
         self.depth = self.depth.max(key.depth()).max(value.depth());
         match self.position(&key)? {
@@ -206,7 +206,7 @@ impl Dict {
     }
 }
 
-/// A method that was looked up and not called yet.
+/// A bound method.
 #[derive(Debug)]
 pub struct Method {
     pub receiver: Value,

@@ -1,11 +1,11 @@
-//! Values as text: Python's `str` and `repr`.
+//! Values as strings: Python's `str` and `repr`.
 
 use super::fault::Result;
 use super::meter::Text;
 use super::objects::{Object, Objects};
 use super::value::{Function, Kind, Value};
 
-/// Writes what Python's `str` makes of a value.
+/// Writes Python's `str` of a value.
 pub fn write_str(value: &Value, out: &mut Text, objects: &Objects) -> Result<()> {
     match value {
         Value::Undefined(_) => Ok(()),
@@ -14,9 +14,9 @@ pub fn write_str(value: &Value, out: &mut Text, objects: &Objects) -> Result<()>
     }
 }
 
-/// Writes what Python's `repr` makes of a value.
+/// Writes Python's `repr` of a value.
 pub fn write_repr(value: &Value, out: &mut Text, objects: &Objects) -> Result<()> {
-    // A namespace may hold itself.
+    // A namespace may contain itself.
     let _level = out.meter().descend()?;
     out.meter().steps(1)?;
     match value {
@@ -103,7 +103,7 @@ fn write_entries(entries: &[(Value, Value)], out: &mut Text, objects: &Objects) 
     out.push("}")
 }
 
-/// A text in the quotes that Python would take, with escapes for what cannot be shown.
+/// A string in the quotes that Python would choose, with escapes for unprintable characters.
 pub fn quote(text: &str, out: &mut Text) -> Result<()> {
     let mark = if text.contains('\'') && !text.contains('"') {
         '"'
@@ -142,17 +142,17 @@ pub fn escape(c: char) -> String {
     }
 }
 
-/// Whether Python's `repr` shows a character as it is.
+/// Whether Python's `repr` does not escape a character.
 pub fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }
-    // A leading letter, since a text that begins with a combining mark is escaped for another reason.
+    // With a leading letter, because a combining mark at the beginning is escaped for another reason.
     let text: String = ['a', c].iter().collect();
     text.escape_debug().count() == 2
 }
 
-/// The shortest text that reads back as the same number.
+/// The shortest representation that parses to the same number.
 pub fn float(number: f64) -> String {
     if !number.is_finite() {
         return match number {
@@ -164,7 +164,7 @@ pub fn float(number: f64) -> String {
     let shortest = format!("{number:e}");
     let count = shortest.bytes().take_while(|b| *b != b'e');
     let count = count.filter(u8::is_ascii_digit).count();
-    // Of the shortest texts, Python takes the one nearest to the number, and of two the even one.
+    // Of the shortest representations, Python chooses the one nearest to the number, and the even one of two.
     let nearest = format!("{number:.*e}", count.saturating_sub(1));
     let (digits, exponent) = nearest.split_once('e').unwrap_or((&nearest, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {

@@ -1,14 +1,14 @@
-//! Why a template cannot be read or rendered.
+//! Errors of parsing and rendering a template.
 
 use std::fmt;
 
-/// Characters of a template's own message that are shown.
+/// Max characters of a template's own message that are shown.
 const MAX_MESSAGE: usize = 2000;
 
-/// Result of reading or rendering a template.
+/// Result of parsing or rendering a template.
 pub type Result<T> = std::result::Result<T, Fault>;
 
-/// What is wrong with a template, and where.
+/// An error in a template, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     message: String,
@@ -18,11 +18,11 @@ pub struct Fault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// What Python raises too.
+    /// An error that Python would raise as well.
     Error,
-    /// The template's own words, from `raise_exception`; they are shown as they stand.
+    /// The template's own message, from `raise_exception`, which is shown unchanged.
     Raised,
-    /// More time, memory or depth than there is for a template.
+    /// A limit of time, memory or depth.
     Limit,
 }
 
@@ -31,7 +31,7 @@ impl Fault {
         Self::of(Kind::Error, message.into())
     }
 
-    /// What a template says with `raise_exception`.
+    /// The error of `raise_exception`.
     pub fn raised(message: &str) -> Self {
         let message = match message.char_indices().nth(MAX_MESSAGE) {
             Some((end, _)) => format!("{}…", &message[..end]),
@@ -40,7 +40,7 @@ impl Fault {
         Self::of(Kind::Raised, message)
     }
 
-    /// A limit that was reached.
+    /// The error of exceeding a limit.
     pub fn limit(message: &str) -> Self {
         Self::of(Kind::Limit, message.to_owned())
     }
@@ -57,7 +57,7 @@ impl Fault {
         self.kind == Kind::Limit
     }
 
-    /// Names the line, unless a statement further inside already did.
+    /// Adds the line, unless an inner statement has already done so.
     pub fn at(mut self, line: u32) -> Self {
         self.line.get_or_insert(line);
         self
@@ -73,7 +73,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A fault with a formatted message, as a `Result`.
+/// Returns an error with a formatted message.
 macro_rules! fail {
     ($($message:tt)*) => {
         Err($crate::engine::text::jinja::fault::Fault::new(format!($($message)*)))

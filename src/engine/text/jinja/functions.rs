@@ -1,4 +1,4 @@
-//! Functions that every template finds.
+//! Global functions.
 
 use super::arguments::{self, Args, required};
 use super::display;
@@ -9,10 +9,10 @@ use super::objects::Object;
 use super::strftime;
 use super::value::{Function, Kind, List, Value};
 
-/// Numbers that a range holds at most, as in Jinja's sandbox.
+/// Max number of values of a range, as in Jinja's sandbox.
 const MAX_RANGE: u64 = 100_000;
 
-/// The function of that name.
+/// The function with that name.
 pub fn named(name: &str) -> Option<Function> {
     Some(match name {
         "range" => Function::Range,
@@ -116,7 +116,7 @@ fn range(interpreter: &mut Interpreter, args: Args) -> Result<Value> {
     }
     let mut items = List::new(&interpreter.meter)?;
     for at in 0..count as i64 {
-        // What lies between start and stop cannot overflow.
+        // Values between start and stop cannot overflow.
         items.push(Value::Int(start.wrapping_add(at.wrapping_mul(step))))?;
     }
     items.finish(Kind::Range { start, stop, step })

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 struct Style {
     ensure_ascii: bool,
-    /// What each level is indented by; none keeps everything on one line.
+    /// Indentation per level; `None` puts everything on one line.
     indent: Option<String>,
     item_separator: String,
     key_separator: String,
@@ -42,7 +42,7 @@ pub fn dump(interpreter: &mut Interpreter, value: &Value, args: Args) -> Result<
     if let Some(separators) = separators.filter(|separators| !separators.is_none()) {
         let separators = interpreter.items(&separators)?;
         let [item, key] = &separators[..] else {
-            return fail!("separators are two texts");
+            return fail!("separators has to be two strings");
         };
         style.item_separator = arguments::str(item, "a separator")?.to_owned();
         style.key_separator = arguments::str(key, "a separator")?.to_owned();
@@ -93,7 +93,7 @@ impl Style {
                             Value::Bool(truth) => out.push(&format!("\"{truth}\""))?,
                             Value::Int(number) => out.push(&format!("\"{number}\""))?,
                             Value::Float(number) => out.push(&format!("\"{}\"", float(*number)))?,
-                            _ => return fail!("{} is no key for JSON", key.type_name()),
+                            _ => return fail!("{} cannot be a key in JSON", key.type_name()),
                         }
                         out.push(&self.key_separator)?;
                         self.write(value, level + 1, out)
@@ -104,7 +104,7 @@ impl Style {
         }
     }
 
-    /// What stands in brackets, indented if the style says so.
+    /// Writes what is in brackets, indented if the style says so.
     fn rows<T>(
         &self,
         open: &str,
@@ -162,7 +162,7 @@ impl Style {
     }
 }
 
-/// Python writes numbers that JSON does not have.
+/// A number, including those that Python writes although JSON does not have them.
 fn float(number: f64) -> String {
     match number {
         _ if number.is_nan() => "NaN".into(),

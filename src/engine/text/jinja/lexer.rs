@@ -1,10 +1,11 @@
-//! The source as tokens: text between tags, with its space trimmed as the tags demand, and what the tags hold.
+//! Splits the source into tokens: the text between tags, with white space trimmed as the tags say, and the contents of
+//! tags.
 
 use super::fault::{Fault, Result};
 use super::literal::{self, Number};
 use super::unicode::{is_space, is_word};
 
-/// A piece of the source.
+/// A token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Token<'s> {
     Data(&'s str),
@@ -24,7 +25,7 @@ const OPERATORS: [&str; 25] = [
     ">", "<", "=", ".", ":", "|", ",",
 ];
 
-/// A source with line ends as Jinja wants them: newlines, and none at the very end.
+/// Normalises line ends as Jinja does: to newlines, with none at the end of the source.
 pub fn normalise(source: &str) -> String {
     let mut source = source.replace("\r\n", "\n").replace('\r', "\n");
     if source.ends_with('\n') {
@@ -51,7 +52,7 @@ struct Lexer<'s> {
     source: &'s str,
     at: usize,
     line: u32,
-    /// Whether the last tag ended with the end of a line.
+    /// Whether the last tag was at the end of a line.
     at_line_start: bool,
     tokens: Vec<(Token<'s>, u32)>,
 }
@@ -81,7 +82,7 @@ impl<'s> Lexer<'s> {
         &self.source[self.at..]
     }
 
-    /// Moves on and counts the lines passed.
+    /// Advances and counts lines.
     fn advance(&mut self, to: usize) {
         let passed = &self.source[self.at..to];
         self.line += passed.bytes().filter(|&b| b == b'\n').count() as u32;
@@ -100,7 +101,7 @@ impl<'s> Lexer<'s> {
         rest.windows(2).position(opens).map(|at| self.at + at)
     }
 
-    /// The text up to a tag. The tag's sign, or else its kind, says whether the space before it goes.
+    /// The text up to a tag, whose sign or kind determines whether the white space before it is removed.
     fn data(&mut self, end: usize, sign: Option<char>, is_block: bool) {
         let text = &self.source[self.at..end];
         let line_start = text.rfind('\n').map_or(0, |at| at + 1);
@@ -123,7 +124,7 @@ impl<'s> Lexer<'s> {
     fn comment(&mut self) -> Result<()> {
         let begin = self.at;
         let Some(end) = self.rest().find("#}").map(|at| begin + at) else {
-            return Err(Fault::new("a comment has no end"));
+            return Err(Fault::new("unterminated comment"));
         };
         let signed = end > begin && matches!(self.source.as_bytes()[end - 1], b'-' | b'+');
         self.advance(end - usize::from(signed));
@@ -132,7 +133,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// Moves over the rest of `{% raw %}` if that is what stands here.
+    /// Skips the rest of `{% raw %}` if that is next.
     fn raw_begin(&mut self) -> bool {
         let after = self
             .rest()
@@ -149,7 +150,7 @@ impl<'s> Lexer<'s> {
         end.is_some()
     }
 
-    /// Everything up to `{% endraw %}` is text.
+    /// Reads everything up to `{% endraw %}` as text.
     fn raw(&mut self) -> Result<()> {
         let mut from = self.at;
         while let Some(start) = self.source[from..].find("{%").map(|at| from + at) {
@@ -166,10 +167,10 @@ impl<'s> Lexer<'s> {
             }
             from = start + 2;
         }
-        Err(Fault::new("a raw block has no end"))
+        Err(Fault::new("unterminated raw block"))
     }
 
-    /// The tokens of a tag, up to its end outside of all brackets.
+    /// The tokens of a tag, up to its end outside all brackets.
     fn tag(&mut self, begin: Token<'s>) -> Result<()> {
         let is_block = begin == Token::BlockBegin;
         self.push(begin);
@@ -198,7 +199,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// One token inside of a tag; `open` holds the closing brackets that are due.
+    /// One token inside a tag; `open` has the closing brackets that are expected.
     fn token(&mut self, open: &mut Vec<&'static str>) -> Result<()> {
         let rest = self.rest();
         let after_dot = self.source[..self.at].ends_with('.');
@@ -240,8 +241,8 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// How long the end of a block, comment or raw section at the start of `rest` is: `-%}` takes all space after it, `%}` a
-/// newline, `+%}` nothing.
+/// Length of the end of a block, comment or raw section at the start of `rest`, including what it removes: `-%}` all
+/// following white space, `%}` a newline, `+%}` nothing.
 fn block_end(rest: &str, mark: &str) -> Option<usize> {
     let sign = rest.bytes().next().filter(|b| matches!(b, b'-' | b'+'));
     let after = rest[usize::from(sign.is_some())..].strip_prefix(mark)?;
@@ -253,7 +254,7 @@ fn block_end(rest: &str, mark: &str) -> Option<usize> {
     Some(rest.len() - left.len())
 }
 
-/// How long the end of a print tag at the start of `rest` is: `-}}` takes all space after it.
+/// Length of the end of a print tag at the start of `rest`; `-}}` includes all following white space.
 fn print_end(rest: &str) -> Option<usize> {
     let left = match rest.strip_prefix("-}}") {
         Some(after) => after.trim_start_matches(is_space),
@@ -262,7 +263,7 @@ fn print_end(rest: &str) -> Option<usize> {
     Some(rest.len() - left.len())
 }
 
-/// How long the quoted text at the start is; none if there is none, or it has no end.
+/// Length of the string literal at the start; `None` if there is none, or it is unterminated.
 fn quoted_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mark = *bytes.first().filter(|b| matches!(b, b'\'' | b'"'))?;

@@ -1,22 +1,22 @@
-//! Numbers and quoted texts in the source.
+//! Number and string literals.
 
 use super::fault::{Result, fail};
 
-/// A number at the start of a text.
+/// A number literal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Int(i64),
     Float(f64),
 }
 
-/// The number at the start of `text` and how many bytes it has. After a dot there are no fractions: `x.1.2` are two
+/// The number at the start of `text` and its length in bytes. After a dot there are no fractions: `x.1.2` has two
 /// subscripts.
 pub fn number(text: &str, after_dot: bool) -> Result<Option<(Number, usize)>> {
     if !after_dot && let Some(length) = float_length(text) {
         let plain = text[..length].replace('_', "");
         return match plain.parse() {
             Ok(number) => Ok(Some((Number::Float(number), length))),
-            Err(_) => fail!("{plain} is no number"),
+            Err(_) => fail!("{plain} is not a number"),
         };
     }
     let Some((length, radix)) = int_length(text) else {
@@ -30,7 +30,7 @@ pub fn number(text: &str, after_dot: bool) -> Result<Option<(Number, usize)>> {
     }
 }
 
-/// Digits that single underscores may separate.
+/// Length of a run of digits with optional single underscores between them.
 fn digits(text: &str, is_digit: impl Fn(u8) -> bool) -> usize {
     let bytes = text.as_bytes();
     let is = |at: usize| bytes.get(at).copied().is_some_and(&is_digit);
@@ -83,7 +83,7 @@ fn int_length(text: &str) -> Option<(usize, u32)> {
     }
 }
 
-/// The text between quotes with its escapes resolved, as Python resolves them.
+/// The contents of a string literal, with escapes resolved as in Python.
 pub fn unescape(quoted: &str) -> Result<String> {
     let mut out = String::with_capacity(quoted.len());
     let mut rest = quoted;
@@ -91,7 +91,7 @@ pub fn unescape(quoted: &str) -> Result<String> {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let Some(c) = rest.chars().next() else {
-            return fail!("a text ends in a backslash");
+            return fail!("a string ends in a backslash");
         };
         let after = &rest[c.len_utf8()..];
         let simple = match c {
@@ -125,7 +125,7 @@ pub fn unescape(quoted: &str) -> Result<String> {
                     .count();
                 (rest, 8, length)
             }
-            'N' => return fail!("characters cannot be named in a text here"),
+            'N' => return fail!("\\N{{…}} escapes are not supported"),
             _ => {
                 out.push('\\');
                 out.push(c);
@@ -140,7 +140,7 @@ pub fn unescape(quoted: &str) -> Result<String> {
             .and_then(char::from_u32);
         match code {
             Some(c) => out.push(c),
-            None => return fail!("a text holds an escape \\{c} without a character"),
+            None => return fail!("invalid escape \\{c} in a string"),
         }
         rest = &digits[used..];
     }

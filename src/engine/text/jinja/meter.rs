@@ -1,32 +1,32 @@
-//! What a template may spend. Every operation pays before it works: for the time it takes, for the bytes that live on
-//! after it, and for the depth of the calls below it. So no template, whatever it holds, can hang the program, exhaust
-//! memory or overflow the stack, and the same template with the same input always gives the same result.
+//! The resource limits of a template. Every operation is charged before it runs: for its time, for the bytes that outlive
+//! it, and for its depth. So no template can hang the program, exhaust memory or overflow the stack, and the same template
+//! with the same input always gives the same result.
 
 use super::fault::{Fault, Result};
 use super::value::{Str, Value};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Work that every step of evaluation costs, in units of about one byte read or written.
+/// Cost of every step of evaluation, in units of about one byte read or written.
 const STEP: usize = 32;
-/// Bytes that an allocation takes besides its payload.
+/// Overhead of an allocation in bytes.
 const OVERHEAD: usize = 64;
-/// How deep evaluation may nest: calls of macros, blocks, brackets, and values inside values.
+/// Max depth of evaluation: calls of macros, blocks, brackets, and nested values.
 const MAX_DEPTH: u32 = 1000;
 
-/// What one rendering may spend.
+/// The limits of one rendering.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Units of work: a step of evaluation costs 32, reading or writing a byte costs 1.
     pub work: u64,
-    /// Bytes of values alive at a time.
+    /// Max bytes of live values.
     pub memory: usize,
-    /// Bytes of the text that comes out.
+    /// Max bytes of the result.
     pub output: usize,
 }
 
 impl Limits {
-    /// The limits for a conversation of so many bytes: far above what chat templates need, about a second of work.
+    /// The limits for a conversation of that many bytes: about a second of work, far more than chat templates need.
     pub fn for_input(bytes: usize) -> Self {
         Self {
             work: (1 << 28) + 256 * bytes as u64,
@@ -36,7 +36,7 @@ impl Limits {
     }
 }
 
-/// The account of one rendering.
+/// Tracks the resources of one rendering.
 #[derive(Debug)]
 pub struct Meter {
     work: Cell<u64>,
@@ -53,7 +53,7 @@ impl Meter {
         })
     }
 
-    /// Pays for reading or writing so many bytes.
+    /// Charges for reading or writing that many bytes.
     pub fn work(&self, units: usize) -> Result<()> {
         match self.work.get().checked_sub(units as u64) {
             Some(left) => {
@@ -61,19 +61,19 @@ impl Meter {
                 Ok(())
             }
             None => {
-                // Nothing is left for whoever asks next, however little.
+                // Nothing is left for later operations, however small.
                 self.work.set(0);
                 Err(Fault::limit("the template takes too long"))
             }
         }
     }
 
-    /// Pays for `count` steps of evaluation.
+    /// Charges for `count` steps of evaluation.
     pub fn steps(&self, count: usize) -> Result<()> {
         self.work(count.saturating_mul(STEP))
     }
 
-    /// Goes one level deeper, until the guard is dropped.
+    /// Enters a deeper level until the guard is dropped.
     pub fn descend(self: &Rc<Self>) -> Result<Descent> {
         if self.depth.get() >= MAX_DEPTH {
             return Err(Fault::limit("the template nests too deeply"));
@@ -93,7 +93,7 @@ impl Drop for Descent {
     }
 }
 
-/// Bytes in use by a value; given back when it is dropped.
+/// Bytes used by a value, released when it is dropped.
 #[derive(Debug)]
 pub struct Charge {
     meter: Rc<Meter>,
@@ -101,7 +101,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// For an allocation without payload yet.
+    /// For an allocation without payload.
     pub fn new(meter: &Rc<Meter>) -> Result<Self> {
         let mut charge = Self {
             meter: meter.clone(),
@@ -111,7 +111,7 @@ impl Charge {
         Ok(charge)
     }
 
-    /// Pays for so many bytes more, and for the work of filling them.
+    /// Charges for further bytes, and for the work of filling them.
     pub fn grow(&mut self, bytes: usize) -> Result<()> {
         let Some(left) = self.meter.memory.get().checked_sub(bytes) else {
             return Err(Fault::limit("the template takes too much memory"));
@@ -122,7 +122,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Gives some of it back before the rest.
+    /// Releases some of the bytes.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -140,7 +140,7 @@ impl Drop for Charge {
     }
 }
 
-/// A text that is being written.
+/// A string under construction.
 #[derive(Debug)]
 pub struct Text {
     text: String,
@@ -165,7 +165,7 @@ impl Text {
         self.push(c.encode_utf8(&mut [0; 4]))
     }
 
-    /// The same text several times.
+    /// Appends a string several times.
     pub fn repeat(&mut self, text: &str, times: usize) -> Result<()> {
         self.charge.grow(text.len().saturating_mul(times))?;
         if !text.is_empty() {

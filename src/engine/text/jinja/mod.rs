@@ -1,9 +1,7 @@
-//! Jinja as transformers sets it up for chat templates, with Python's values and with a limit on all that a template
-//! can use up.
+//! Jinja as configured by transformers for chat templates, with Python's values and with limits on all resources.
 //!
-//! A template comes with a model and is as trustworthy as whoever made that. So it is read by a parser that knows
-//! only bounded depth, and run by an interpreter that pays for each step, each byte and each level from a fixed
-//! account ([`Limits`]) before it takes them. What the account does not cover ends in an error.
+//! A template comes with a model and is not trusted. The parser has a limited depth, and the interpreter charges each step,
+//! each byte and each level to an account with [`Limits`] before it uses them. Exceeding a limit is an error.
 
 mod arguments;
 mod arithmetic;
@@ -40,14 +38,14 @@ use meter::Meter;
 use std::rc::Rc;
 use value::{Dict, Value};
 
-/// The longest source that is read. Real templates have up to some ten thousand bytes.
+/// Max bytes of a source. Real templates have up to some ten thousand bytes.
 const MAX_SOURCE: usize = 512 << 10;
 
-/// Stack of the thread that reads or runs a template. It is address space until it is used, and far more than the
-/// depth that the parser and the meter allow can fill.
+/// Stack size of the thread that parses or runs a template, far more than the depth limits of parser and meter allow to
+/// fill. Unused parts are only address space.
 const STACK: usize = 64 << 20;
 
-/// A template that was read.
+/// A parsed template.
 #[derive(Debug)]
 pub struct Template {
     body: ast::Body,
@@ -55,7 +53,7 @@ pub struct Template {
     source_length: usize,
 }
 
-/// The variables that transformers gives a chat template.
+/// The variables that transformers passes to a chat template.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<'v> {
     pub messages: &'v [Message],
@@ -67,7 +65,7 @@ pub struct Variables<'v> {
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     pub fn parse(source: &str) -> Result<Self> {
         if source.len() > MAX_SOURCE {
             return Err(Fault::new(format!(
@@ -84,7 +82,7 @@ impl Template {
         })
     }
 
-    /// The text that the template makes of these variables.
+    /// Renders the template with these variables.
     pub fn render(&self, variables: &Variables) -> Result<String> {
         let messages: usize = variables
             .messages
@@ -114,7 +112,7 @@ impl Template {
         let text = interpreter.render(&self.body)?;
         if text.len() > limits.output {
             return Err(Fault::new(format!(
-                "the template makes {} bytes of this conversation, which is too much",
+                "the template turns this conversation into {} bytes, which is too much",
                 text.len()
             )));
         }
@@ -136,7 +134,7 @@ fn message_value(message: &Message, meter: &Rc<Meter>) -> Result<Value> {
     dict.finish()
 }
 
-/// Runs something that may nest as deep as the limits allow, whatever stack the caller has left.
+/// Runs something that may nest as deeply as the limits allow, on a thread with a large stack.
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
@@ -146,7 +144,9 @@ fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
         match thread.map(|thread| thread.join()) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_)) => Err(Fault::new("the template could not be run")),
-            Err(error) => Err(Fault::new(format!("no thread for the template: {error}"))),
+            Err(error) => Err(Fault::new(format!(
+                "cannot start a thread for the template: {error}"
+            ))),
         }
     })
 }

@@ -1,5 +1,5 @@
-//! What has a state of its own. It lives in one table for as long as the rendering lasts, and values name it by its
-//! place there, so that nothing can hold itself alive.
+//! Mutable objects. They live in one table until the rendering ends, and values refer to them by index, so that reference
+//! cycles cannot leak.
 
 use super::ast;
 use super::fault::{Fault, Result, fail};
@@ -8,18 +8,18 @@ use super::value::{Dict, Seq, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The place of an object in the table.
+/// Index of an object in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectId(usize);
 
-/// Every object of one rendering.
+/// All objects of one rendering.
 #[derive(Debug)]
 pub struct Objects<'t> {
     objects: Vec<Object<'t>>,
     charge: Charge,
 }
 
-/// A thing with a state.
+/// A mutable object.
 #[derive(Debug)]
 pub enum Object<'t> {
     Namespace(Dict),
@@ -30,33 +30,32 @@ pub enum Object<'t> {
     Joiner { separator: Value, used: bool },
 }
 
-/// A macro and the variables that it sees.
+/// A macro and its enclosing variables.
 #[derive(Debug, Clone)]
 pub struct Macro<'t> {
     pub definition: &'t ast::Macro,
     pub scope: Rc<Scope<'t>>,
 }
 
-/// Values that can be gone through once.
+/// Values that can be iterated over once.
 #[derive(Debug)]
 pub struct Generator {
     pub items: Rc<Seq>,
     pub at: usize,
-    /// What went wrong behind the last item. As in Python, nobody hears of it unless they get there.
+    /// The error after the last item, which as in Python is only raised when iteration gets there.
     pub fault: Option<Fault>,
 }
 
-/// A loop that is running. Items that do not meet the loop's condition are left out as late as Jinja does, since the
-/// loop's body may change the condition.
+/// A running loop. The condition of the loop is evaluated as late as in Jinja, because the body may change its result.
 #[derive(Debug)]
 pub struct Loop<'t> {
     pub definition: &'t ast::For,
     /// The variables around the loop.
     pub scope: Rc<Scope<'t>>,
     pub items: Rc<Seq>,
-    /// Items looked at so far.
+    /// Number of items examined so far.
     pub at: usize,
-    /// Items that met the condition, but were not reached yet.
+    /// Items that meet the condition but have not been reached.
     pub ahead: std::collections::VecDeque<Value>,
     pub index0: i64,
     pub previous: Option<Value>,
@@ -79,7 +78,7 @@ impl<'t> Objects<'t> {
         Ok(ObjectId(self.objects.len() - 1))
     }
 
-    /// Forgets an object if nothing was made after it. A value that still names it finds nothing or something else.
+    /// Removes an object if it is the last one. A value that still refers to it finds nothing, or another object.
     pub fn release(&mut self, id: ObjectId) {
         if id.0 + 1 == self.objects.len() {
             self.objects.pop();
@@ -109,8 +108,7 @@ impl<'t> Objects<'t> {
     }
 }
 
-/// Variables of one block, and those around it. How deep scopes nest is how deep the source does, so dropping them
-/// is safe.
+/// Variables of a block and of those around it. Scopes are nested as deeply as the source, so dropping them is safe.
 #[derive(Debug)]
 pub struct Scope<'t> {
     parent: Option<Rc<Scope<'t>>>,

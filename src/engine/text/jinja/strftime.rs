@@ -1,4 +1,4 @@
-//! Dates as Python's `strftime` writes them on Linux, in the C locale and without a time zone.
+//! Formats dates like Python's `strftime` on Linux, in the C locale and without a time zone.
 
 use super::fault::Result;
 use super::meter::Text;
@@ -29,30 +29,30 @@ const DAYS: [&str; 7] = [
     "Saturday",
 ];
 
-/// What stands between the percent sign and the letter of a directive.
+/// What is between the percent sign and the letter of a directive.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flags {
-    /// `0`, `_` or `-`: padding with zeros, with spaces, or none.
+    /// `0`, `_` or `-`: pad with zeros, with spaces, or not.
     padding: Option<char>,
     upper: bool,
     swap: bool,
     width: usize,
 }
 
-/// What a directive stands for.
+/// The meaning of a directive.
 enum Part {
-    /// A number with at least so many digits, and what fills it up.
+    /// A number, its min number of digits, and the padding.
     Number(i64, usize, char),
     Text(String),
-    /// Text that the flag for other case changes to upper case.
+    /// Text that the flag for swapping case changes to upper case.
     Name(&'static str),
     /// `AM` or `PM`, which that flag changes to lower case.
     Half(&'static str),
-    /// A format of its own.
+    /// A nested format.
     Format(&'static str),
 }
 
-/// Writes a time in a format. What is no directive stays as it is.
+/// Writes a time with a format. What is not a directive is unchanged.
 pub fn write(format: &str, time: &DateTime, out: &mut Text) -> Result<()> {
     out.meter().work(format.len())?;
     let mut rest = format;
@@ -74,7 +74,7 @@ pub fn write(format: &str, time: &DateTime, out: &mut Text) -> Result<()> {
         };
         match part(letter, time).filter(|_| is_known) {
             Some(part) => write_part(part, flags, time, out)?,
-            // Python fills in the microseconds itself, and only where nothing stands between.
+            // Python itself inserts the microseconds, only for a directive without flags.
             None if whole == "%f" => {
                 out.push(&format!("{:06}", time.subsec_nanosecond() / 1000))?
             }
@@ -85,7 +85,7 @@ pub fn write(format: &str, time: &DateTime, out: &mut Text) -> Result<()> {
     out.push(rest)
 }
 
-/// The flags after a percent sign, how long it all is, and the modifier `E` or `O`.
+/// The flags after a percent sign, their length, and the modifier `E` or `O`.
 fn flags(text: &str) -> (Flags, usize, Option<char>) {
     let mut flags = Flags::default();
     let mut rest = &text[1..];
@@ -158,14 +158,14 @@ fn part(letter: char, time: &DateTime) -> Option<Part> {
         'W' => Part::Number((day_of_year + 6 - (i64::from(weekday) + 6) % 7) / 7, 2, '0'),
         'y' => Part::Number(year.rem_euclid(100), 2, '0'),
         'Y' => Part::Number(year, 1, '0'),
-        // The time has no zone, as in transformers.
+        // As in transformers, the time has no zone.
         'z' | 'Z' => Part::Text(String::new()),
         '%' => Part::Text("%".into()),
         _ => return None,
     })
 }
 
-/// Seconds since 1970 of a time of the system's zone.
+/// Seconds since 1970 of a local time.
 fn seconds(time: &DateTime) -> i64 {
     let zoned = time.to_zoned(TimeZone::system());
     zoned.map_or(0, |zoned| zoned.timestamp().as_second())
@@ -199,7 +199,7 @@ fn write_part(part: Part, flags: Flags, time: &DateTime, out: &mut Text) -> Resu
     }
 }
 
-/// Fills a text up to the width of its directive.
+/// Pads a string to the width of its directive.
 fn pad(text: &str, flags: Flags, out: &mut Text) -> Result<()> {
     let fill = if flags.padding == Some('0') { "0" } else { " " };
     out.repeat(fill, flags.width.saturating_sub(text.len()))?;

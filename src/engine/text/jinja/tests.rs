@@ -142,7 +142,7 @@ fn deep_sources_are_errors_and_long_ones_are_not() {
     assert!(Template::parse(&"x".repeat(MAX_SOURCE + 1)).is_err());
 }
 
-/// Each of these asks for more than there is, in time, in memory or in depth.
+/// Each of these exceeds a limit of time, memory or depth.
 #[test]
 fn growth_ends_in_an_error() {
     for body in [

@@ -1,11 +1,11 @@
 //! Classes of characters as Python defines them.
 
-/// What `str.isspace` and `str.strip` take for space.
+/// White space for `str.isspace` and `str.strip`.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// What ends a line for `str.splitlines`.
+/// Line ends for `str.splitlines`.
 pub fn is_line_end(c: char) -> bool {
     matches!(
         c,
@@ -21,7 +21,7 @@ pub fn is_line_end(c: char) -> bool {
     )
 }
 
-/// What a regular expression takes for part of a word.
+/// Word characters in regular expressions.
 pub fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }

@@ -1,4 +1,4 @@
-//! What a template computes with: the values that Python would have.
+//! The values of a template, modelled on Python's.
 
 pub use super::containers::{Dict, Kind, List, Method, Seq, Str};
 
@@ -7,10 +7,10 @@ use super::meter::{Charge, Meter, Text};
 use super::objects::ObjectId;
 use std::rc::Rc;
 
-/// A value. Texts and containers never change once they are made.
+/// A value. Strings and containers are immutable.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// The result of looking for what is not there, with its name.
+    /// The result of looking up what does not exist, with its name.
     Undefined(Rc<Str>),
     None,
     Bool(bool),
@@ -19,13 +19,13 @@ pub enum Value {
     Str(Rc<Str>),
     Seq(Rc<Seq>),
     Dict(Rc<Dict>),
-    /// What can change or be called: a namespace, macro, loop or generator.
+    /// A namespace, macro, loop or generator.
     Object(ObjectId),
     Function(Function),
     Method(Rc<Method>),
 }
 
-/// A function that every template finds.
+/// A global function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Function {
     Range,
@@ -44,7 +44,7 @@ impl Value {
         Ok(out.finish())
     }
 
-    /// The result of looking for `name`, which is not there.
+    /// The result of looking up `name`, which does not exist.
     pub fn undefined(meter: &Rc<Meter>, name: &str) -> Result<Self> {
         let mut charge = Charge::new(meter)?;
         let shown: Box<str> = name.chars().take(100).collect();
@@ -84,7 +84,7 @@ impl Value {
         matches!(self, Self::None)
     }
 
-    /// What an integer is to Python: truth values are numbers too.
+    /// The value as an integer, including booleans.
     pub fn as_int(&self) -> Option<i64> {
         match *self {
             Self::Int(number) => Some(number),
@@ -133,7 +133,7 @@ impl Value {
         }
     }
 
-    /// The error that Python raises when what is not there is used.
+    /// Fails for an undefined value, as Python does when one is used.
     pub fn unless_undefined(&self) -> Result<&Self> {
         match self {
             Self::Undefined(name) => Err(Fault::new(format!("'{}' is undefined", &***name))),
@@ -141,7 +141,7 @@ impl Value {
         }
     }
 
-    /// How many containers deep it is.
+    /// How deeply containers are nested in it.
     pub fn depth(&self) -> u32 {
         match self {
             Self::Seq(seq) => seq.depth(),

@@ -1,4 +1,4 @@
-//! A GGUF file as a checkpoint: shape of the model, tokenizer and defaults out of its metadata.
+//! A GGUF file as a checkpoint: shape of the model, tokenizer and defaults from its metadata.
 
 use super::vocabulary::{read_end_tokens, read_text};
 use super::{Fault, Gguf, Metadata};
@@ -8,7 +8,10 @@ use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
 use std::path::Path;
 
-/// Open a GGUF file of a Llama.
+/// Opens a GGUF file of a Llama.
+///
+/// # Errors
+/// If the file is damaged, or not a Llama that skiplens can run.
 pub fn open(path: &Path) -> Result<Checkpoint> {
     let gguf = Gguf::open(path)?;
     require_llama(&gguf)?;
@@ -27,7 +30,7 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
     })
 }
 
-/// Whether the file holds an architecture we run.
+/// Checks that skiplens runs the architecture.
 fn require_llama(gguf: &Gguf) -> Result<()> {
     let name = gguf
         .metadata()
@@ -44,7 +47,7 @@ fn require_llama(gguf: &Gguf) -> Result<()> {
     }
 }
 
-/// `general.name`, or else the name of the file.
+/// `general.name`, else the name of the file.
 fn read_name(gguf: &Gguf) -> String {
     let named = gguf
         .metadata()
@@ -95,7 +98,7 @@ fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {
     })
 }
 
-/// Files that are of the architecture and yet not a Llama as a whole.
+/// Rejects files of the architecture that are not a whole, dense Llama.
 fn refuse_variants(meta: Metadata) -> Result<(), Fault> {
     if let Some(files) = meta.count("split.count")?.filter(|&files| files > 1) {
         return Err(format!(
@@ -108,7 +111,7 @@ fn refuse_variants(meta: Metadata) -> Result<(), Fault> {
     }
 }
 
-/// Elements of a head, the same for keys, values and rotation.
+/// Elements of a head, which must be the same for keys, values and rotation.
 fn read_head_dim(meta: Metadata, hidden_size: usize, num_heads: usize) -> Result<usize, Fault> {
     let even = || hidden_size.checked_div(num_heads).unwrap_or(0);
     let size = meta
@@ -124,7 +127,7 @@ fn read_head_dim(meta: Metadata, hidden_size: usize, num_heads: usize) -> Result
     Ok(size)
 }
 
-/// Linear scaling from the metadata, per-frequency factors from their tensor; both together multiply.
+/// Linear scaling from the metadata, and per-frequency factors from their tensor, which are multiplied.
 fn read_rope_scaling(gguf: &Gguf, meta: Metadata) -> Result<RopeScaling, Fault> {
     let factor = meta
         .number("llama.rope.scaling.factor")?
@@ -149,7 +152,7 @@ fn read_rope_scaling(gguf: &Gguf, meta: Metadata) -> Result<RopeScaling, Fault> 
     })
 }
 
-/// `rope_freqs.weight`: divisors of the rotary frequencies.
+/// `rope_freqs.weight`, the divisors of the rotary frequencies.
 fn read_factors(gguf: &Gguf) -> Result<Option<Vec<f32>>, Fault> {
     let Some(tensor) = gguf
         .tensor("rope_freqs.weight")
@@ -166,7 +169,7 @@ fn read_factors(gguf: &Gguf) -> Result<Option<Vec<f32>>, Fault> {
     ))
 }
 
-/// What the packer of the model recommends, as far as it fits the model.
+/// Recommended settings, unless they are out of range for the model.
 fn read_defaults(gguf: &Gguf, config: &LlamaConfig) -> Result<ModelDefaults, Fault> {
     let meta = gguf.metadata();
     Ok(ModelDefaults {

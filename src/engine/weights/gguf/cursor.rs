@@ -1,12 +1,12 @@
-//! Reading little-endian values from a byte slice, where every length is checked before it is believed.
+//! Reads little-endian values from a byte slice, checking every length before using it.
 
 use super::value::ValueType;
 use std::ops::Range;
 
-/// What is wrong with the bytes, in words for people.
+/// What is wrong with the bytes, as a message.
 pub type Fault = String;
 
-/// Arrays may hold arrays; nobody nests them deeper than this.
+/// Max depth of nested arrays.
 const MAX_NESTING: usize = 4;
 
 /// A position in the bytes of a file.
@@ -29,11 +29,11 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
-    /// The range of the next `n` bytes, which are skipped.
+    /// Skips `n` bytes and returns their range.
     pub fn skip(&mut self, n: u64, what: &str) -> Result<Range<usize>, Fault> {
         let left = self.remaining();
         let n = usize::try_from(n).ok().filter(|&n| n <= left).ok_or_else(|| {
-            format!("truncated or damaged: {what} wants {n} bytes at offset {}, but {left} are left", self.at)
+            format!("truncated or damaged: {what} needs {n} bytes at offset {}, but {left} are left", self.at)
         })?;
         let start = self.at;
         self.at += n;
@@ -63,13 +63,13 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    /// The range of a string: a 64-bit length, then its bytes.
+    /// Skips a string, a 64-bit length followed by bytes, and returns the range of the bytes.
     pub fn string(&mut self, what: &str) -> Result<Range<usize>, Fault> {
         let length = self.u64(what)?;
         self.skip(length, what)
     }
 
-    /// A string of at most `max` bytes of UTF-8.
+    /// Reads a string of at most `max` bytes of UTF-8.
     pub fn short_string(&mut self, max: usize, what: &str) -> Result<&'a str, Fault> {
         let range = self.string(what)?;
         if range.len() > max {
@@ -81,7 +81,7 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(&self.bytes[range]).map_err(|_| format!("{what} is not UTF-8"))
     }
 
-    /// Skip `len` elements of an array, checking that they lie inside the file.
+    /// Skips `len` elements of an array, checking that they are inside the file.
     pub fn skip_elements(
         &mut self,
         kind: ValueType,
@@ -111,7 +111,7 @@ impl<'a> Cursor<'a> {
         Ok(start..self.at)
     }
 
-    /// Skip one string or one inner array.
+    /// Skips a string or an inner array.
     fn skip_unsized(&mut self, kind: ValueType, what: &str, depth: usize) -> Result<(), Fault> {
         if kind == ValueType::String {
             return self.string(what).map(drop);

@@ -1,11 +1,11 @@
-//! Reading metadata by key and type.
+//! Reads metadata by key and type.
 
 use super::cursor::{Cursor, Fault};
 use super::value::{Value, ValueType};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The metadata of a file. A missing key is `None`; a key of another type than expected is a fault.
+/// The metadata of a file. A missing key is `None`; a value of an unexpected type is an error.
 #[derive(Clone, Copy)]
 pub struct Metadata<'a> {
     entries: &'a HashMap<String, Value>,
@@ -21,18 +21,18 @@ impl<'a> Metadata<'a> {
         self.entries.contains_key(key)
     }
 
-    /// A text.
+    /// A string.
     pub fn string(&self, key: &str) -> Result<Option<&'a str>, Fault> {
         match self.entries.get(key) {
             None => Ok(None),
             Some(Value::String(range)) => std::str::from_utf8(&self.bytes[range.clone()])
                 .map(Some)
                 .map_err(|_| format!("{key} is not UTF-8")),
-            Some(_) => Err(wrong_type(key, "a text")),
+            Some(_) => Err(wrong_type(key, "a string")),
         }
     }
 
-    /// A count. An array, which some files hold for a value of each layer, must hold the same count throughout.
+    /// A count. If it is an array with a value for each layer, all must be equal.
     pub fn count(&self, key: &str) -> Result<Option<usize>, Fault> {
         let Some(value) = self.entries.get(key) else {
             return Ok(None);
@@ -88,8 +88,8 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A list of texts. Bytes that are not UTF-8 are replaced: some vocabularies hold such tokens, and they cannot be
-    /// typed anyway.
+    /// A list of strings. Bytes that are not UTF-8 are replaced: some vocabularies contain such tokens, which cannot be typed
+    /// anyway.
     pub fn strings(&self, key: &str) -> Result<Option<Vec<String>>, Fault> {
         let Some((len, range)) = self.array(key, &[ValueType::String])? else {
             return Ok(None);

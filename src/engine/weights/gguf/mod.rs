@@ -1,5 +1,5 @@
-//! Our own reader of GGUF files, versions 2 and 3: memory-mapped, and strict, because a file from somewhere else may be
-//! damaged or hostile. Nothing is allocated by the say-so of a number in the file.
+//! A reader of GGUF files, versions 2 and 3. It maps files into memory and is strict, because they may be damaged or
+//! malicious: no allocation is sized by an unchecked length from a file.
 
 mod checkpoint;
 mod cursor;
@@ -25,11 +25,11 @@ use tensor::TensorInfo;
 pub use tensor::byte_size;
 use value::{Value, ValueType};
 
-/// Most metadata entries and most tensors; real files have some dozens and some thousands.
+/// Max number of metadata entries and of tensors; real files have dozens and up to thousands.
 const MAX_ENTRIES: u64 = 65_536;
-/// Longest metadata key, by the format's definition.
+/// Max bytes of a metadata key, by the specification.
 const MAX_KEY: usize = 65_535;
-/// Alignment of the data where the file does not say.
+/// Default alignment of the data.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// An opened GGUF file.
@@ -40,7 +40,10 @@ pub struct Gguf {
 }
 
 impl Gguf {
-    /// Map the file and read its header; tensors stay on disk until they are asked for.
+    /// Maps a file and reads its header; tensors stay on disk until they are used.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         let (metadata, tensors) = parse(file.bytes()).map_err(|fault| Error::file(path, fault))?;
@@ -51,11 +54,12 @@ impl Gguf {
         })
     }
 
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// The metadata, for reading by key.
+    /// The metadata.
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata::new(&self.metadata, self.file.bytes())
     }
@@ -90,7 +94,7 @@ impl TensorSource for Gguf {
 type Entries = HashMap<String, Value>;
 type Tensors = HashMap<String, (TensorInfo, Range<usize>)>;
 
-/// Header, metadata, tensor descriptions; then the data, whose bounds are checked here once and for all.
+/// Reads header, metadata and tensor descriptions, and checks the bounds of all tensors.
 fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
     let mut cursor = Cursor::new(bytes);
     let (tensor_count, entry_count) = read_header(&mut cursor)?;
@@ -109,7 +113,7 @@ fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
     Ok((metadata, tensors))
 }
 
-/// Every tensor has bytes of its own, so that what is loaded is no larger than the file.
+/// Rejects tensors that share bytes, so that what is loaded is no larger than the file.
 fn refuse_overlaps(tensors: &Tensors) -> Result<(), Fault> {
     let mut places: Vec<_> = tensors
         .iter()
@@ -183,14 +187,14 @@ fn read_tensor_infos(
     Ok(infos)
 }
 
-/// The format asks for a multiple of 8 and ggml for a power of two; both together keep every element aligned.
+/// The alignment of the data. The format requires a multiple of 8 and ggml a power of two; both keep all elements aligned.
 fn alignment(metadata: &Entries) -> Result<u64, Fault> {
     let Some(value) = metadata.get("general.alignment") else {
         return Ok(DEFAULT_ALIGNMENT);
     };
-    let sound = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
+    let valid = |n: &u64| n.is_power_of_two() && (8..=1 << 20).contains(n);
     value
         .as_unsigned()
-        .filter(sound)
-        .ok_or_else(|| format!("general.alignment is {value:?}, not a power of two from 8"))
+        .filter(valid)
+        .ok_or_else(|| format!("general.alignment is {value:?}, not a power of two of at least 8"))
 }

@@ -5,15 +5,15 @@ use crate::engine::weights::dtype::{type_name, type_of};
 use candle_core::quantized::GgmlDType;
 use std::ops::Range;
 
-/// ggml knows no more dimensions.
+/// Max number of dimensions in ggml.
 const MAX_DIMS: u32 = 4;
-/// Longest tensor name; ggml's own limit is 64.
+/// Max bytes of a tensor name; ggml's own limit is 64.
 const MAX_NAME: usize = 256;
 
-/// Where a tensor lies in the file and what it is.
+/// Description of a tensor and its place in the file.
 #[derive(Debug, Clone)]
 pub struct TensorInfo {
-    /// Row-major: the file's order turned round.
+    /// Row-major, which is the reverse of the file's order.
     pub shape: Vec<usize>,
     pub dtype: GgmlDType,
     /// Bytes from the start of the data section.
@@ -23,7 +23,7 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// Read one description: name, dimensions, type, offset.
+    /// Reads one description: name, dimensions, type, offset.
     pub fn read(cursor: &mut Cursor) -> Result<(String, Self), Fault> {
         let name = cursor.short_string(MAX_NAME, "tensor name")?.to_owned();
         let dims = cursor.u32("number of dimensions")?;
@@ -57,7 +57,7 @@ impl TensorInfo {
         ))
     }
 
-    /// Where the elements lie in a file of `length` bytes whose data begin at `start`.
+    /// The range of the elements in a file of `length` bytes whose data section begins at `start`.
     pub fn range(&self, start: u64, alignment: u64, length: u64) -> Result<Range<usize>, Fault> {
         if !self.offset.is_multiple_of(alignment) {
             return Err(format!(
@@ -72,14 +72,14 @@ impl TensorInfo {
         match (begin, end) {
             (Some(begin), Some(end)) => Ok(begin as usize..end as usize),
             _ => Err(format!(
-                "{} bytes at offset {} of the data lie outside of the file of {length} bytes; is it complete?",
+                "{} bytes at offset {} of the data are outside of the file of {length} bytes; is it complete?",
                 self.size, self.offset
             )),
         }
     }
 }
 
-/// Bytes of a tensor; none where the shape overflows, is empty or does not divide into blocks.
+/// Bytes of a tensor; `None` if the shape overflows, is empty or does not divide into blocks.
 pub fn byte_size(shape: &[usize], dtype: GgmlDType) -> Option<u64> {
     let block = dtype.block_size();
     if !shape.last()?.is_multiple_of(block) {

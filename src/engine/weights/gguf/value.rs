@@ -32,7 +32,7 @@ impl ValueType {
             .ok_or_else(|| format!("metadata of unknown type {number}"))
     }
 
-    /// Bytes of one value; none for strings and arrays, which say their own length.
+    /// Bytes of a value; `None` for strings and arrays, which have their own length.
     pub fn size(self) -> Option<usize> {
         match self {
             Self::U8 | Self::I8 | Self::Bool => Some(1),
@@ -44,26 +44,26 @@ impl ValueType {
     }
 }
 
-/// A metadata value. Strings and arrays stay in the file and are read when asked for, so that no length in a file makes
-/// us allocate.
+/// A metadata value. Strings and arrays stay in the file and are read when used, so that no length in a file causes an
+/// allocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
     Bool(bool),
-    /// Where the bytes lie in the file.
+    /// Range of the bytes in the file.
     String(Range<usize>),
     Array {
         kind: ValueType,
         len: usize,
-        /// Where the elements lie in the file.
+        /// Range of the elements in the file.
         range: Range<usize>,
     },
 }
 
 impl Value {
-    /// Read a value of a type at the cursor.
+    /// Reads a value of that type.
     pub fn read(cursor: &mut Cursor, kind: ValueType, key: &str) -> Result<Self, Fault> {
         Ok(match kind {
             ValueType::U8 => Self::Unsigned(cursor.u8(key)?.into()),
@@ -93,7 +93,7 @@ impl Value {
         })
     }
 
-    /// As a count: any integer that is not negative.
+    /// The value as a non-negative integer.
     pub fn as_unsigned(&self) -> Option<u64> {
         match *self {
             Self::Unsigned(n) => Some(n),
@@ -102,7 +102,7 @@ impl Value {
         }
     }
 
-    /// As a number.
+    /// The value as a number.
     pub fn as_float(&self) -> Option<f64> {
         match *self {
             Self::Float(x) => Some(x),

@@ -1,4 +1,4 @@
-//! The tokenizer in a file's metadata.
+//! The tokenizer in the metadata of a file.
 
 use super::{Fault, Gguf, Metadata};
 use crate::engine::Result;
@@ -6,7 +6,10 @@ use crate::engine::text::{
     GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary, turn_ends,
 };
 
-/// Read vocabulary and chat template.
+/// Reads vocabulary and chat template.
+///
+/// # Errors
+/// If they are missing, damaged or not supported.
 pub fn read_text(gguf: &Gguf) -> Result<TokenizerSpec> {
     read_parts(gguf.metadata()).map_err(|fault| gguf.fault(fault))
 }
@@ -24,7 +27,7 @@ pub fn read_end_tokens(gguf: &Gguf, text: &TokenizerSpec) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// The ids that the file names for these purposes.
+/// The ids that the file gives for these purposes.
 fn named_ids(meta: Metadata, purposes: &[&str]) -> Result<Vec<u32>, Fault> {
     let mut ids = Vec::new();
     for purpose in purposes {
@@ -50,7 +53,7 @@ fn read_parts(meta: Metadata) -> Result<TokenizerSpec, Fault> {
     let eos_token = name_of("tokenizer.ggml.eos_token_id")?;
     let add_bos = meta.flag("tokenizer.ggml.add_bos_token")?;
     Ok(TokenizerSpec {
-        // What llama.cpp assumes where a file does not say.
+        // The defaults of llama.cpp.
         add_bos: add_bos.or(Some(vocabulary.begins_with_bos())),
         vocabulary: Vocabulary::Gguf(vocabulary),
         bos_token,

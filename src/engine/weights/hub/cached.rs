@@ -1,4 +1,4 @@
-//! What the cache of the hub holds.
+//! The cache of the hub on this machine.
 
 use super::Hub;
 use super::model::{HubModel, is_gguf};
@@ -19,7 +19,7 @@ pub struct CachedModel {
     pub bytes: u64,
 }
 
-/// The Llamas in the cache, by name. A cache that cannot be read holds none.
+/// The Llamas in the cache, sorted by name; none if the cache cannot be read.
 pub fn cached_models() -> Vec<CachedModel> {
     Hub::from_env()
         .map(|hub| hub.cached_models())
@@ -27,7 +27,7 @@ pub fn cached_models() -> Vec<CachedModel> {
 }
 
 impl Hub {
-    /// The Llamas in this cache, by name.
+    /// The Llamas in this cache, sorted by name.
     pub fn cached_models(&self) -> Vec<CachedModel> {
         let entries = std::fs::read_dir(&self.cache)
             .into_iter()
@@ -53,7 +53,7 @@ impl Hub {
         models
     }
 
-    /// The file or folder of a model, if all of it is in the cache.
+    /// The file or folder of a model, if it is completely in the cache.
     pub(super) fn cached(&self, model: &HubModel) -> Option<PathBuf> {
         let folder = self.snapshot(&model.repository)?;
         if model.file.is_none() && is_complete(&folder) {
@@ -79,7 +79,7 @@ impl Hub {
     }
 }
 
-/// Whether a folder holds all that it takes to open a model.
+/// Whether a folder has everything needed to open a model.
 fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     let weights = weight_files(folder).ok().flatten();
@@ -113,7 +113,7 @@ fn list(folder: &Path, prefix: &str) -> Vec<String> {
     files
 }
 
-/// Bytes of a file, or of all files of a folder.
+/// Size of a file, or of all files of a folder.
 fn size_of(path: &Path) -> u64 {
     let file = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if path.is_file() {

@@ -1,4 +1,4 @@
-//! Downloading a model into the cache.
+//! Downloads models into the cache.
 
 use super::Hub;
 use super::errors::{Trouble, explain};
@@ -13,7 +13,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Files beside the weights. Only the first two must be there.
+/// Files other than the weights. Only the first two are required.
 const SMALL_FILES: [&str; 7] = [
     "config.json",
     "tokenizer.json",
@@ -25,9 +25,12 @@ const SMALL_FILES: [&str; 7] = [
 ];
 
 impl Hub {
-    /// Download what is missing of a model. What came before an interruption is kept and continued.
+    /// Downloads the missing files of a model. Interrupted downloads are resumed.
+    ///
+    /// # Errors
+    /// If the hub cannot be reached or refuses, or the model is not one that skiplens can run.
     pub(super) fn download(&self, model: &HubModel, progress: &mut Progress) -> Result<PathBuf> {
-        progress(&format!("asking for {}", model.repository), None);
+        progress(&format!("looking up {}", model.repository), None);
         let repo = self.repository(model)?;
         let info = repo.info().map_err(|e| self.trouble(model, e))?;
         let files: Vec<&str> = info
@@ -46,7 +49,7 @@ impl Hub {
         }
     }
 
-    /// The small files first, so that a model we cannot run is refused before its weights are downloaded.
+    /// Downloads the small files first, so that a model that cannot be run is rejected before its weights are downloaded.
     fn download_folder(
         &self,
         files: &[&str],
@@ -81,7 +84,7 @@ impl Hub {
         Ok(api.model(model.repository.clone()))
     }
 
-    /// A file's place in the cache, after downloading it if it was not there.
+    /// The path of a file in the cache, after downloading it if necessary.
     fn fetch_file(
         &self,
         repo: &ApiRepo,
@@ -128,16 +131,16 @@ fn no_weights(model: &HubModel, files: &[&str]) -> Error {
     };
     Error::Model(match &model.file {
         None => format!(
-            "{} holds no weights that skiplens reads: {held}",
+            "{} has no weights that skiplens can read: {held}",
             model.repository
         ),
         Some(FileChoice::Path(file) | FileChoice::Tag(file)) => {
-            format!("{} holds no GGUF file {file}: {held}", model.repository)
+            format!("{} has no GGUF file {file}: {held}", model.repository)
         }
     })
 }
 
-/// Passes on how far a download is, some times a second.
+/// Reports the progress of a download a few times per second.
 struct Meter<'a, 'p> {
     stage: String,
     progress: &'a mut Progress<'p>,

@@ -1,18 +1,18 @@
-//! What goes wrong with the hub, in words that say what to do.
+//! Explains errors of the hub and says what to do.
 
 use super::model::HubModel;
 use crate::engine::Error;
 use crate::engine::weights::known_model;
 use hf_hub::api::sync::ApiError;
 
-/// In what circumstances something went wrong.
+/// The circumstances of an error.
 pub struct Trouble<'a> {
     pub model: &'a HubModel,
     pub endpoint: &'a str,
     pub has_token: bool,
 }
 
-/// An error of the library, explained.
+/// Turns an error of the library into one with an explanation.
 pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
     let model = &trouble.model.repository;
     Error::Model(match error {
@@ -25,13 +25,13 @@ pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
             )
         }
         ApiError::IoError(error) => {
-            format!("downloading {model} was interrupted: {error}; try again to continue it")
+            format!("downloading {model} was interrupted: {error}; try again to resume it")
         }
         ApiError::InvalidResume => {
-            format!("what the cache holds of {model} is damaged; remove it and try again")
+            format!("the copy of {model} in the cache is damaged; remove it and try again")
         }
         other => format!(
-            "{} gave an answer about {model} that makes no sense: {other}",
+            "unexpected response of {} about {model}: {other}",
             trouble.endpoint
         ),
     })
@@ -46,10 +46,10 @@ impl Trouble<'_> {
                 format!("there is no {} at {endpoint}; check its name", self.model)
             }
             ureq::Error::StatusCode(429) => {
-                format!("{endpoint} asks to slow down; try again in some minutes")
+                format!("{endpoint} limits the rate of requests; try again in a few minutes")
             }
             ureq::Error::StatusCode(code) => {
-                format!("{endpoint} answered {code} when asked for {model}; try again later")
+                format!("{endpoint} responded with status {code} for {model}; try again later")
             }
             error => format!(
                 "cannot reach {endpoint} for {model}: {error}. Without a network, give a path, or leave --model out for \
@@ -58,13 +58,13 @@ impl Trouble<'_> {
         }
     }
 
-    /// Not allowed: how to request access and to log in.
+    /// A denied request: how to request access and to log in.
     fn refused(&self) -> String {
         let model = &self.model.repository;
         let page = format!("https://huggingface.co/{model}");
         if self.has_token {
             return format!(
-                "your Hugging Face token gives no access to {model}. Request access at {page}, wait until it is granted, \
+                "your Hugging Face token has no access to {model}. Request access at {page}, wait until it is granted, \
                  and see at https://huggingface.co/settings/tokens that the token may read gated repositories"
             );
         }

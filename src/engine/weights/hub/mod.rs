@@ -1,4 +1,4 @@
-//! The Hugging Face hub and its cache on this machine, which other programs share.
+//! The Hugging Face hub and its cache on this machine, which is shared with other programs.
 
 mod cached;
 mod download;
@@ -12,20 +12,25 @@ use crate::engine::Progress;
 use crate::engine::{Error, Result};
 use std::path::PathBuf;
 
-/// How the hub is reached and where its cache is.
+/// Access to the hub and its cache.
 #[derive(Clone)]
 pub struct Hub {
-    /// Folder with one folder for each repository.
+    /// The cache, with a folder for each repository.
     pub cache: PathBuf,
+    /// Address of the hub.
     pub endpoint: String,
+    /// Access token.
     pub token: Option<String>,
     /// Whether only the cache may be used.
     pub offline: bool,
 }
 
 impl Hub {
-    /// By the variables that all programs of the hub know: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
+    /// Configured by the standard environment variables of the hub: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
     /// `HF_HUB_OFFLINE`.
+    ///
+    /// # Errors
+    /// If there is no home folder.
     pub fn from_env() -> Result<Self> {
         let variable = |name: &str| {
             std::env::var(name)
@@ -52,14 +57,17 @@ impl Hub {
         })
     }
 
-    /// The model's file or folder: from the cache if it is there in full, else from the hub.
+    /// The file or folder of a model: from the cache if it is complete there, else downloaded.
+    ///
+    /// # Errors
+    /// If the model is not on the hub, the hub cannot be reached or refuses, or the disk is full.
     pub fn fetch(&self, model: &HubModel, progress: &mut Progress) -> Result<PathBuf> {
         if let Some(path) = self.cached(model) {
             return Ok(path);
         }
         if self.offline {
             return Err(Error::Model(format!(
-                "{model} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it",
+                "{model} is not in the cache {}, and HF_HUB_OFFLINE forbids downloading it",
                 self.cache.display()
             )));
         }
@@ -69,7 +77,9 @@ impl Hub {
 
 fn default_home() -> Result<PathBuf> {
     let base = directories::BaseDirs::new().ok_or_else(|| {
-        Error::Model("there is no home folder for the cache of the hub; set HF_HOME".into())
+        Error::Model(
+            "there is no home folder for the cache of the Hugging Face hub; set HF_HOME".into(),
+        )
     })?;
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map_or_else(|| base.home_dir().join(".cache"), PathBuf::from);

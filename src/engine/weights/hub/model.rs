@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// A repository of the hub, and which of its GGUF files if it holds such.
+/// A repository of the hub, and for repositories of GGUF files which of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubModel {
     /// `organisation/name`.
     pub repository: String,
+    /// Which GGUF file.
     pub file: Option<FileChoice>,
 }
 
@@ -20,7 +21,7 @@ pub enum FileChoice {
 }
 
 impl HubModel {
-    /// A repository as a whole.
+    /// A whole repository.
     pub fn repository(id: &str) -> Self {
         Self {
             repository: id.to_owned(),
@@ -28,7 +29,7 @@ impl HubModel {
         }
     }
 
-    /// From `org/name`, `org/name:TAG`, `org/name/path.gguf`, or the address of a repository.
+    /// Parses `org/name`, `org/name:TAG`, `org/name/path.gguf`, or the address of a repository.
     pub fn parse(name: &str) -> Option<Self> {
         let name = name
             .strip_prefix("https://huggingface.co/")
@@ -52,10 +53,10 @@ impl HubModel {
         Some(Self { repository, file })
     }
 
-    /// Which of a repository's files to take: the one asked for, or of several the most exact that is still small.
+    /// Which file of a repository to use: the requested one, or of several the most precise one that is still small.
     pub fn choose_gguf<'a>(&self, files: &[&'a str]) -> Option<&'a str> {
         const PREFERRED: [&str; 7] = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "BF16", "F16"];
-        // A model in several GGUF files is not for us.
+        // Models split into several GGUF files are not supported.
         let whole: Vec<&str> = files
             .iter()
             .copied()
@@ -89,18 +90,18 @@ impl fmt::Display for HubModel {
     }
 }
 
-/// Whether a file is a GGUF by its name.
+/// Whether the name of a file is that of a GGUF file.
 pub fn is_gguf(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".gguf")
 }
 
-/// Whether a part of a path is a mere name: it goes into paths of this machine.
+/// Whether a component of a path is a plain name, because it becomes part of local paths.
 fn is_plain(part: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
 }
 
-/// Whether a path from elsewhere stays inside of its folder.
+/// Whether an untrusted path stays inside its folder.
 pub fn is_safe_path(path: &str) -> bool {
     path.split('/').all(|part| {
         !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0'])

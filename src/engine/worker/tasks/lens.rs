@@ -1,4 +1,4 @@
-//! What every layer would have said along a text, reported piece by piece.
+//! What every layer would have predicted along a text, reported piece by piece.
 
 use crate::engine::decode::{CostModel, Decoder, Session};
 use crate::engine::worker::RunEvent;
@@ -6,10 +6,10 @@ use crate::engine::worker::control::RunControl;
 use crate::engine::{Error, Result};
 use std::ops::Range;
 
-/// Positions reported at once.
+/// Positions per report.
 const PIECE: usize = 16;
 
-/// Computes the lens over `positions` of the session's text. Being cancelled ends it without an error.
+/// Computes the lens over `positions` of the session's text. Cancelling ends it without an error.
 pub fn lens(
     control: &mut RunControl<'_>,
     decoder: &mut Decoder,

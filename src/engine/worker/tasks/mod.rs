@@ -1,4 +1,4 @@
-//! What a run can do, beside answering a prompt.
+//! Tasks of a run other than answering a prompt.
 
 mod lens;
 mod race;

@@ -1,4 +1,4 @@
-//! The same prompt and seed twice, autoregressive beside self-speculative, alternating on the same cores.
+//! Runs the same prompt and seed both autoregressively and self-speculatively, alternating on the same cores.
 
 use crate::engine::decode::{
     Decoder, DraftToken, Finished, Observer, Phase, Round, Run, Session, Settings, StopReason,
@@ -18,8 +18,8 @@ struct Runner {
     settings: Arc<Settings>,
 }
 
-/// Runs both lanes until both have stopped. The lane that has used less time goes next, so that on screen they advance
-/// as if each had the machine to itself. Returns how the self-speculative lane ended.
+/// Runs both lanes until both have stopped. The lane that has used less time runs next, so that on screen they advance as
+/// if each had the machine to itself. Returns how the self-speculative lane ended.
 pub fn race(
     control: &mut RunControl<'_>,
     decoder: &mut Decoder,
@@ -67,7 +67,7 @@ fn finish(runners: &[Runner]) -> Finished {
     last.unwrap_or_else(Finished::before_it_began)
 }
 
-/// The lane, of those still running, that has used less time.
+/// The lane that has used less time, of those that are still running.
 fn behind(runners: &mut [Runner]) -> Option<&mut Runner> {
     let running = runners
         .iter_mut()
@@ -78,7 +78,7 @@ fn behind(runners: &mut [Runner]) -> Option<&mut Runner> {
     })
 }
 
-/// Observes one lane: its rounds are reported as the race's.
+/// Observes one lane and reports its rounds as those of the race.
 struct LaneObserver<'a, 'c> {
     lane: Lane,
     control: &'a mut RunControl<'c>,

@@ -5,10 +5,10 @@ use crate::engine::decode::{Decoder, Session};
 use crate::engine::worker::RunEvent;
 use crate::engine::worker::control::RunControl;
 
-/// Scores `tokens` from number `from` on.
+/// Scores `tokens` from index `from`.
 ///
 /// # Errors
-/// As [`Decoder::score`], cancelling included: whoever waits for scores hears that there are none.
+/// As [`Decoder::score`], including cancelling, so that the client learns that there are no scores.
 pub fn score(
     control: &mut RunControl<'_>,
     decoder: &mut Decoder,

@@ -1,4 +1,4 @@
-//! Filters: those of Jinja that chat templates can have a use for.
+//! Filters: those of Jinja that are useful in chat templates.
 
 mod number;
 mod order;
@@ -19,7 +19,7 @@ use std::rc::Rc;
 /// A filter: the value before the bar, and the arguments.
 type Filter = for<'i, 't> fn(&'i mut Interpreter<'t>, Value, Args) -> Result<Value>;
 
-/// Filters that fit nowhere else.
+/// Filters that belong to no other module.
 const FILTERS: &[(&str, Filter)] = &[
     ("attr", attr),
     ("d", default),
@@ -52,7 +52,7 @@ fn find(name: &str) -> Option<Filter> {
     .map(|(_, filter)| *filter)
 }
 
-/// Whether there is a filter of that name.
+/// Whether there is a filter with that name.
 pub fn exists(name: &str) -> bool {
     find(name).is_some()
 }
@@ -68,7 +68,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// A value as text.
+    /// A value as a string.
     pub fn text_of(&mut self, value: &Value) -> Result<Rc<Str>> {
         if let Value::Str(text) = value {
             return Ok(text.clone());

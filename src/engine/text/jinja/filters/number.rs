@@ -25,23 +25,23 @@ fn abs(_: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
             None => fail!("a number becomes too large"),
         },
         (Value::Float(number), _) => Ok(Value::Float(number.abs())),
-        _ => fail!("{} is no number", value.type_name()),
+        _ => fail!("{} is not a number", value.type_name()),
     }
 }
 
-/// A text without the space and the underscores that Python allows around and in a number.
+/// A string without the white space and underscores that Python allows around and in numbers.
 fn plain_digits(text: &str) -> Option<String> {
     let text = text.trim_matches(is_space);
     let separated = text.split('_');
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     let parts: Vec<&str> = separated.collect();
-    let sound = parts
+    let valid = parts
         .windows(2)
         .all(|pair| is_digit(pair[0].chars().next_back()) && is_digit(pair[1].chars().next()));
-    sound.then(|| parts.concat())
+    valid.then(|| parts.concat())
 }
 
-/// A text as an integer; an error if it is one that does not fit.
+/// Parses an integer. Fails if it is out of range.
 fn parse_int(text: &str, base: i64) -> Result<Option<i64>> {
     let base = match base {
         0 | 2..=36 => base as u32,
@@ -81,7 +81,7 @@ fn parse_int(text: &str, base: i64) -> Result<Option<i64>> {
     }
 }
 
-/// What Python's `float` makes of a value; none if it refuses it.
+/// Python's `float` of a value; `None` if that fails.
 fn parse_float(value: &Value) -> Option<f64> {
     match value {
         Value::Str(text) => plain_digits(text)?.parse().ok(),
@@ -104,9 +104,9 @@ fn int(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value>
     }
     match parse_float(&value) {
         Some(number) if number.is_finite() => truncate(number).map(Value::Int),
-        // Python's first attempt fails for an infinite float itself.
+        // Python fails for infinite floats, but not for strings.
         Some(_) if matches!(value, Value::Float(f) if f.is_infinite()) => {
-            fail!("infinity is no integer")
+            fail!("infinity is not an integer")
         }
         _ => Ok(default.unwrap_or(Value::Int(0))),
     }
@@ -129,22 +129,22 @@ fn round(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Valu
     let method = method.as_ref().map_or(Some("common"), Value::as_str);
     let scale = 10f64.powi(precision.clamp(-400, 400) as i32);
     let Some(number) = value.unless_undefined()?.as_float() else {
-        return fail!("{} is no number", value.type_name());
+        return fail!("{} is not a number", value.type_name());
     };
-    // Many digits of a float take long to find.
+    // Computing many digits of a float takes time.
     interpreter.meter.steps(precision.clamp(0, 400) as usize)?;
     match (method, value.as_int()) {
         (Some("common"), Some(whole)) if precision >= 0 => Ok(Value::Int(whole)),
         (Some("common"), Some(whole)) => Ok(Value::Int(round_whole(whole, precision)?)),
         (Some("common"), None) => Ok(Value::Float(round_float(number, precision))),
-        // Python rounds to an integer, which knows no negative zero.
+        // Python rounds to an integer, which has no negative zero.
         (Some("ceil"), _) => Ok(Value::Float(((number * scale).ceil() + 0.0) / scale)),
         (Some("floor"), _) => Ok(Value::Float(((number * scale).floor() + 0.0) / scale)),
         _ => fail!("the method of round is common, ceil or floor"),
     }
 }
 
-/// Rounds to a multiple of a power of ten, halves to the even one.
+/// Rounds to a multiple of a power of ten, ties to even.
 fn round_whole(number: i64, precision: i64) -> Result<i64> {
     let digits = u32::try_from(-precision).unwrap_or(u32::MAX);
     let Some(unit) = 10i64.checked_pow(digits) else {
@@ -160,7 +160,7 @@ fn round_whole(number: i64, precision: i64) -> Result<i64> {
 
 fn round_float(number: f64, precision: i64) -> f64 {
     if precision >= 0 {
-        // More digits than this no float has.
+        // No float has more digits than this.
         let digits = precision.min(400) as usize;
         return format!("{number:.digits$}").parse().unwrap_or(number);
     }
@@ -180,7 +180,7 @@ fn filesizeformat(interpreter: &mut Interpreter, value: Value, args: Args) -> Re
         false => (1000.0, "", "k"),
     };
     let Some(bytes) = parse_float(value.unless_undefined()?) else {
-        return fail!("{} is no size", value.type_name());
+        return fail!("{} is not a size", value.type_name());
     };
     if bytes == 1.0 {
         return Value::str(&interpreter.meter, "1 Byte");

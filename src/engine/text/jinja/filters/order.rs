@@ -24,7 +24,7 @@ pub const FILTERS: &[(&str, Filter)] = &[
 ];
 
 impl Interpreter<'_> {
-    /// What values are sorted by: an attribute or the value itself, in lower case unless case matters.
+    /// The sort key of a value: an attribute or the value itself, in lower case unless sorting is case-sensitive.
     fn key(&mut self, value: &Value, attribute: &Value, case_sensitive: bool) -> Result<Value> {
         let key = self.path(value, attribute)?;
         match &key {
@@ -33,7 +33,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Values with their keys, paid for as long as the charge lives.
+    /// Values with their keys, charged for as long as the charge lives.
     fn keyed(
         &mut self,
         values: &[Value],
@@ -56,7 +56,7 @@ fn sorted(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Val
     let case_sensitive = flag(&case_sensitive, false);
     let attribute = attribute.unwrap_or(Value::None);
     let attributes: Vec<Value> = match &attribute {
-        // Several attributes, the first of which counts most.
+        // Several attributes in descending significance.
         Value::Str(paths) if paths.contains(',') => {
             let meter = interpreter.meter.clone();
             let path = |path| Value::str(&meter, path);
@@ -163,7 +163,7 @@ fn extreme(
     }
     match best {
         Some((_, item)) => Ok(item),
-        None => Value::undefined(&interpreter.meter, "the least of nothing"),
+        None => Value::undefined(&interpreter.meter, "the min of an empty sequence"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Filters that look into each value of a sequence.
+//! Filters that apply to each value of a sequence.
 
 use super::super::arguments::{self, Args, required};
 use super::super::fault::{Result, fail};
@@ -23,12 +23,12 @@ pub const FILTERS: &[(&str, Filter)] = &[
 ];
 
 impl Interpreter<'_> {
-    /// What an attribute with dots in it leads to; the value itself without an attribute.
+    /// The value of a dotted attribute path; the value itself if there is no attribute.
     pub fn path(&mut self, value: &Value, attribute: &Value) -> Result<Value> {
         self.path_or(value, attribute, None)
     }
 
-    /// The same, with a value in place of what is not there.
+    /// The same, with a default for what is undefined.
     pub fn path_or(
         &mut self,
         value: &Value,
@@ -102,7 +102,7 @@ fn map_attribute(
     Ok(())
 }
 
-/// Values, or values with an attribute, that pass a test, or that do not.
+/// Selects or rejects values by a test of them or of an attribute.
 fn pick(
     interpreter: &mut Interpreter,
     value: Value,

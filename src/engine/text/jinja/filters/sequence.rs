@@ -89,7 +89,7 @@ fn reverse(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Va
     let items = interpreter.items(&value)?;
     let backwards = |list: &mut List| items.iter().rev().try_for_each(|i| list.push(i.clone()));
     match value {
-        // What Python cannot go through backwards is made a list first.
+        // Values that Python cannot iterate over backwards are turned into a list first.
         Value::Object(_) => {
             let mut list = List::new(&interpreter.meter)?;
             backwards(&mut list)?;
@@ -155,7 +155,7 @@ fn sum(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value>
     let attribute = attribute.unwrap_or(Value::None);
     let mut sum = start.unwrap_or(Value::Int(0));
     if let Value::Str(_) = sum {
-        return fail!("texts are joined, not summed");
+        return fail!("strings are joined, not summed");
     }
     for item in interpreter.items(&value)?.iter() {
         interpreter.meter.steps(1)?;

@@ -1,4 +1,4 @@
-//! Filters for texts. What is not text is taken as its text.
+//! Filters for strings. Other values are converted to strings.
 
 use super::super::arguments::{self, Args, flag, int_or, length, required};
 use super::super::display;
@@ -154,7 +154,7 @@ fn replace(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Va
     shape::replace(&interpreter.meter, &text, &old, &new, count)
 }
 
-/// Jinja's own rule: words begin after space, hyphens and opening brackets.
+/// By Jinja's rule, words begin after white space, hyphens and opening brackets.
 fn title(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
     args.none("title")?;
     let text = interpreter.text_of(&value)?;
@@ -183,23 +183,23 @@ fn trim(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value
 }
 
 fn truncate(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
-    let [most, killwords, end, leeway] =
+    let [max, killwords, end, leeway] =
         args.bind("truncate", ["length", "killwords", "end", "leeway"])?;
-    let most = int_or(&most, 255, "length")?;
+    let max = int_or(&max, 255, "length")?;
     let leeway = int_or(&leeway.filter(|leeway| !leeway.is_none()), 5, "leeway")?;
     let end = match &end {
         Some(end) => arguments::str(end, "end")?,
         None => "...",
     };
     let end_length = end.chars().count();
-    if most < end_length as i64 || leeway < 0 {
+    if max < end_length as i64 || leeway < 0 {
         return fail!("a truncated text has no room for its end");
     }
-    if interpreter.count(&value)? as i64 <= most.saturating_add(leeway) {
+    if interpreter.count(&value)? as i64 <= max.saturating_add(leeway) {
         return Ok(value);
     }
     let text = arguments::str(&value, "what is truncated")?;
-    let kept = length(most) - end_length;
+    let kept = length(max) - end_length;
     let kept = match text.char_indices().nth(kept) {
         Some((at, _)) => &text[..at],
         None => text,
@@ -251,7 +251,7 @@ fn urlencode(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<
     Ok(out.finish())
 }
 
-/// Percent-encodes all but unreserved characters and `kept`; a space that is kept becomes a plus.
+/// Percent-encodes all characters except unreserved ones and `kept`; a kept space becomes a plus.
 fn percent_encode(text: &str, kept: &str, out: &mut Text) -> Result<()> {
     for byte in text.bytes() {
         let c = char::from(byte);

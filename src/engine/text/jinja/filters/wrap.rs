@@ -1,4 +1,4 @@
-//! `wordwrap`, which does what Python's `textwrap` does, but for dashes between words.
+//! `wordwrap`, which works like Python's `textwrap`, except for dashes between words.
 
 use super::super::arguments::{self, Args, flag, int_or};
 use super::super::fault::{Result, fail};
@@ -74,7 +74,7 @@ impl Wrap<'_> {
         Ok(())
     }
 
-    /// What fits in a line, and the rest; at least one character of a text that is not empty.
+    /// Splits off what fits in a line: at least one character, unless the text is empty.
     fn fill<'t>(&self, text: &'t str) -> Result<(&'t str, &'t str)> {
         let (mut end, mut used) = (0, 0);
         while end < text.len() {
@@ -93,7 +93,7 @@ impl Wrap<'_> {
         Ok(text.split_at(end))
     }
 
-    /// How much of a word that is wider than a line goes into this one.
+    /// How much of a word that is wider than a line goes into the current line.
     fn part_of_long_word(&self, word: &str, used: usize) -> usize {
         if !self.long_words {
             return if used == 0 { word.len() } else { 0 };
@@ -106,19 +106,19 @@ impl Wrap<'_> {
         }
     }
 
-    /// How long the first piece is that is not broken: a run of space, or a word up to a hyphen between letters. Of a
-    /// word that is broken anyway, it is as much as tells so.
+    /// Length of the first unbreakable piece: a run of white space, or a word up to a hyphen between letters. For a word that
+    /// is broken anyway, enough of it to tell.
     fn chunk(&self, text: &str) -> usize {
         let space = text.len() - text.trim_start_matches(is_blank).len();
         if space > 0 {
             return space;
         }
-        let most = match self.long_words {
+        let max = match self.long_words {
             true => self.width.saturating_add(4),
             false => usize::MAX,
         };
         for (count, (at, c)) in text.char_indices().enumerate() {
-            if count == most || is_blank(c) {
+            if count == max || is_blank(c) {
                 return at;
             }
             if self.hyphens && c == '-' && joins_words(&text[..at], &text[at + 1..]) {
@@ -129,7 +129,7 @@ impl Wrap<'_> {
     }
 }
 
-/// Whether a hyphen stands between words: after two letters, and before two, which may have a hyphen between them.
+/// Whether a hyphen is between words: after two letters, and before two, which may have a hyphen between them.
 fn joins_words(before: &str, after: &str) -> bool {
     let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
     let mut before = before.chars().rev();
@@ -140,7 +140,7 @@ fn joins_words(before: &str, after: &str) -> bool {
     }
 }
 
-/// Where the character of that number begins.
+/// Byte offset of the character with that index.
 fn nth(text: &str, number: usize) -> usize {
     text.char_indices()
         .nth(number)

@@ -1,4 +1,4 @@
-//! `str.format`: fields in braces.
+//! `str.format`, with fields in braces.
 
 use super::super::arguments::Args;
 use super::super::display;
@@ -9,7 +9,7 @@ use super::super::value::Value;
 use super::percent::ascii;
 use super::spec;
 
-/// The values for the fields, and how many fields went by without a name.
+/// The values for the fields, and how many fields without a name have been used.
 struct Fields<'v> {
     args: &'v Args,
     automatic: usize,
@@ -28,7 +28,7 @@ pub fn format(interpreter: &mut Interpreter, format: &str, args: &Args) -> Resul
     Ok(out.finish())
 }
 
-/// Writes a format with its fields filled in. Layouts may hold fields too, one level deep.
+/// Writes a format with its fields filled in. Format specs may contain fields as well, one level deep.
 fn expand(
     interpreter: &mut Interpreter,
     format: &str,
@@ -59,7 +59,7 @@ fn expand(
     out.push(rest)
 }
 
-/// One field: `name`, `!r` and `:layout`.
+/// One field: `name`, `!r` and `:spec`.
 fn field(
     interpreter: &mut Interpreter,
     field: &str,
@@ -95,7 +95,7 @@ fn converted(interpreter: &mut Interpreter, value: &Value, kind: &str) -> Result
 }
 
 fn split_field(field: &str) -> (&str, Option<&str>, &str) {
-    // A bracket in a name may hold a colon.
+    // A subscript in a name may contain a colon.
     let mut open = false;
     let end = field.char_indices().find(|(_, c)| {
         match c {
@@ -124,13 +124,13 @@ fn look_up(interpreter: &mut Interpreter, name: &str, fields: &mut Fields) -> Re
             fields.automatic += 1;
             Some(fields.automatic - 1)
         }
-        "" => return fail!("a format numbers either all of its fields or none"),
+        "" => return fail!("a format must number either all of its fields or none"),
         first => first.parse::<usize>().ok(),
     };
     if number.is_some() && !first.is_empty() {
         fields.numbered = true;
         if fields.automatic > 0 {
-            return fail!("a format numbers either all of its fields or none");
+            return fail!("a format must number either all of its fields or none");
         }
     }
     let found = match number {
@@ -152,7 +152,7 @@ fn look_up(interpreter: &mut Interpreter, name: &str, fields: &mut Fields) -> Re
             rest = &after[end..];
         } else {
             let Some((key, after)) = rest[1..].split_once(']') else {
-                return fail!("a bracket in a format has no end");
+                return fail!("unterminated bracket in a format");
             };
             let key = match key.parse() {
                 Ok(number) => Value::Int(number),
@@ -165,7 +165,7 @@ fn look_up(interpreter: &mut Interpreter, name: &str, fields: &mut Fields) -> Re
     Ok(value)
 }
 
-/// Where the brace closes that was open before `text`.
+/// Position of the brace that closes the one before `text`.
 fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 1;
     for (at, byte) in text.bytes().enumerate() {

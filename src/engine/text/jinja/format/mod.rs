@@ -1,4 +1,4 @@
-//! Values in a format: printf-style (`%`), `str.format`, and the numbers that both write.
+//! Formatting: printf-style (`%`), `str.format`, and the numbers of both.
 
 pub mod braces;
 pub mod number;

@@ -1,20 +1,20 @@
-//! Numbers as Python's formats write them.
+//! Formats numbers as Python does.
 
 use super::super::fault::{Result, fail};
 use super::super::meter::Text;
 
-/// Digits after the point that are written at most.
+/// Max digits after the point.
 const MAX_PRECISION: usize = 4096;
 
-/// How a value is laid out.
+/// The layout of a value.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
     pub fill: Option<char>,
     /// `<`, `>`, `^`, or `=` for padding between sign and digits.
     pub align: Option<char>,
-    /// `+` or a space before numbers that are not negative.
+    /// `+` or a space before non-negative numbers.
     pub sign: Option<char>,
-    /// `#`: prefixes such as `0x`, and a point in any case.
+    /// `#`: prefixes such as `0x`, and always a point.
     pub alternate: bool,
     pub width: usize,
     /// `,` or `_` between groups of digits.
@@ -29,7 +29,7 @@ pub struct Digits {
     /// `0x` and the like.
     pub prefix: &'static str,
     pub digits: String,
-    /// How many digits stand between separators; none for what is no number.
+    /// Number of digits between separators; `None` if it is not a number.
     pub group: Option<usize>,
 }
 
@@ -51,12 +51,12 @@ pub fn integer(number: i64, kind: char, alternate: bool) -> Digits {
     }
 }
 
-/// A float in the form of `kind`: `e`, `f`, `g` or their capitals, or `r`, which is `g` with a digit after the point in
-/// any case.
+/// A float in the form of `kind`: `e`, `f`, `g` or their capitals, or `r`, which is `g` with at least one digit after the
+/// point.
 pub fn float(number: f64, kind: char, precision: Option<usize>, alternate: bool) -> Result<Digits> {
     let precision = precision.unwrap_or(6);
     if precision > MAX_PRECISION {
-        return fail!("at most {MAX_PRECISION} digits can stand after the point");
+        return fail!("a number can have at most {MAX_PRECISION} digits after the point");
     }
     let size = number.abs();
     let mut digits = if size.is_nan() {
@@ -102,7 +102,7 @@ fn with_exponent(digits: &str, exponent: i32) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// Whichever is shorter, with so many digits in all, of which so many have to stand after the point.
+/// The shorter of both forms, with `precision` digits in all and at least `after_point` after the point.
 fn general(size: f64, precision: usize, alternate: bool, after_point: i64) -> String {
     let precision = precision.max(1);
     let text = format!("{size:.*e}", precision - 1);
@@ -130,7 +130,7 @@ fn general(size: f64, precision: usize, alternate: bool, after_point: i64) -> St
 }
 
 impl Digits {
-    /// Writes the number in its layout.
+    /// Writes the number with its layout.
     pub fn write(&self, layout: &Layout, out: &mut Text) -> Result<()> {
         let sign = match (self.negative, layout.sign) {
             (true, _) => "-",
@@ -169,28 +169,28 @@ impl Digits {
         }
     }
 
-    /// The digits with zeros before them, which are grouped too, at least `width` wide.
+    /// The digits padded with zeros, grouped, to at least `width` characters.
     fn zeros_in_groups(&self, width: usize, separator: char, group: usize) -> Result<String> {
         let whole = whole_digits(&self.digits);
         let width = width - (self.digits.len() - whole);
-        // The fewest digits that fill the width together with their separators.
+        // The smallest number of digits that fill the width with their separators.
         let fewest = width - width / (group + 1);
         let is_enough = fewest + fewest.saturating_sub(1) / group >= width;
         let zeros = (fewest + usize::from(!is_enough)).saturating_sub(whole);
         if zeros > MAX_PRECISION {
-            return fail!("at most {MAX_PRECISION} zeros can stand before a number");
+            return fail!("a number can be padded with at most {MAX_PRECISION} zeros");
         }
         let padded = "0".repeat(zeros) + &self.digits;
         Ok(grouped(&padded, separator, group))
     }
 }
 
-/// How many digits stand before the point or the exponent.
+/// Number of digits before the point or the exponent.
 fn whole_digits(digits: &str) -> usize {
     digits.find(['.', 'e', 'E', '%']).unwrap_or(digits.len())
 }
 
-/// Separators between groups of the digits before the point.
+/// Adds separators between groups of digits before the point.
 fn grouped(digits: &str, separator: char, size: usize) -> String {
     let whole = whole_digits(digits);
     let mut out = String::new();
@@ -203,7 +203,7 @@ fn grouped(digits: &str, separator: char, size: usize) -> String {
     out
 }
 
-/// Writes a text in its layout.
+/// Writes a string with its layout.
 pub fn text(text: &str, layout: &Layout, out: &mut Text) -> Result<()> {
     let shown = match layout.precision {
         Some(precision) => match text.char_indices().nth(precision) {

@@ -7,11 +7,11 @@ use super::super::meter::Text;
 use super::super::value::{Kind, Value};
 use super::number::{self, Layout};
 
-/// The values that a format takes.
+/// The values of a format.
 struct Values<'v> {
     values: &'v Value,
     taken: usize,
-    /// Whether a key was looked up; then nothing is left over.
+    /// Whether a key was looked up, in which case no value is left over.
     by_key: bool,
 }
 
@@ -32,7 +32,7 @@ impl<'v> Values<'v> {
         }
     }
 
-    /// Python lets anything pass that has keys or positions.
+    /// Fails if values are left over, except where Python allows it.
     fn check_all_taken(&self) -> Result<()> {
         let enough = match self.values {
             Value::Seq(seq) if seq.is_tuple() => self.taken >= seq.len(),
@@ -83,7 +83,7 @@ fn conversion<'f>(
     let mut looked_up = None;
     if let Some(after) = rest.strip_prefix('(') {
         let Some(end) = closing_bracket(after) else {
-            return fail!("a key in a format has no end");
+            return fail!("unterminated key in a format");
         };
         let Value::Dict(dict) = values.values else {
             return fail!("a format with keys takes a mapping");
@@ -190,7 +190,7 @@ fn write(
             };
             let base = if matches!(kind, 'i' | 'u') { 'd' } else { kind };
             let mut digits = number::integer(number, base, layout.alternate);
-            // The precision is the fewest digits here.
+            // Here the precision is the min number of digits.
             let fewest = layout.precision.unwrap_or(0);
             let missing = fewest.saturating_sub(digits.digits.len());
             let mut padded = Text::new(&interpreter.meter)?;
@@ -209,7 +209,7 @@ fn write(
     }
 }
 
-/// The number at the start of a format, 0 without one.
+/// The number at the start of a format; 0 if there is none.
 pub fn leading_number(text: &str) -> Result<(usize, &str)> {
     let end = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (digits, rest) = text.split_at(end);
@@ -222,7 +222,7 @@ pub fn leading_number(text: &str) -> Result<(usize, &str)> {
     }
 }
 
-/// Where the bracket closes that was open before `text`.
+/// Position of the bracket that closes the one before `text`.
 fn closing_bracket(text: &str) -> Option<usize> {
     let mut open = 1;
     for (at, byte) in text.bytes().enumerate() {
@@ -246,7 +246,7 @@ fn single(text: &str) -> Option<char> {
 /// A float without its fraction.
 pub fn truncate(number: f64) -> Result<i64> {
     let whole = number.trunc();
-    // The bounds themselves are floats, and the upper one is just too large.
+    // The bounds are floats, the upper one just out of range.
     if whole >= i64::MIN as f64 && whole < i64::MAX as f64 {
         Ok(whole as i64)
     } else {
@@ -254,7 +254,7 @@ pub fn truncate(number: f64) -> Result<i64> {
     }
 }
 
-/// A text with escapes for all that is not ASCII.
+/// A string with escapes for everything that is not ASCII.
 pub fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The layout of a field in braces: what stands after its colon.
+//! The format spec of a field in braces, which follows the colon.
 
 use super::super::display;
 use super::super::fault::{Result, fail};
@@ -59,12 +59,12 @@ fn layout_of(spec: &str) -> Result<Spec> {
     }
     let kind = rest.chars().next();
     if rest.chars().count() > 1 {
-        return fail!("{spec:.40} is no layout");
+        return fail!("{spec:.40} is not a format spec");
     }
     Ok(Spec { layout, kind })
 }
 
-/// Writes a value in a layout.
+/// Writes a value with a format spec.
 pub fn write(
     interpreter: &mut Interpreter,
     value: &Value,
@@ -83,19 +83,19 @@ pub fn write(
         _ => true,
     };
     if !has_groups {
-        return fail!("{spec:.40} is no layout");
+        return fail!("{spec:.40} is not a format spec");
     }
     match value {
         Value::Str(text) if matches!(kind, None | Some('s')) => {
             if layout.align == Some('=') {
-                // A zero before the width means nothing for text but the fill.
+                // For strings, a zero before the width only sets the fill.
                 match spec.contains('=') {
-                    true => return fail!("a text has no sign to pad after"),
+                    true => return fail!("a string has no sign to pad after"),
                     false => layout.align = Some('<'),
                 }
             }
             if layout.sign.is_some() || layout.grouping.is_some() || layout.alternate {
-                return fail!("{spec:.40} is no layout for a text");
+                return fail!("{spec:.40} is not a format spec for a string");
             }
             number::text(text, &layout, out)
         }
@@ -111,13 +111,16 @@ pub fn write(
                 }
                 Some('c') => match u32::try_from(integer).ok().and_then(char::from_u32) {
                     Some(c) => number::text(c.encode_utf8(&mut [0; 4]), &layout, out),
-                    None => fail!("{integer} is no character"),
+                    None => fail!("{integer} is not a character"),
                 },
                 Some(kind) => float(integer as f64, Some(kind), &layout, out),
             }
         }
         Value::Float(number) => float(*number, kind, &layout, out),
-        _ => fail!("{} has no layout {spec:.40}", value.type_name()),
+        _ => fail!(
+            "{} does not support the format spec {spec:.40}",
+            value.type_name()
+        ),
     }
 }
 
@@ -143,7 +146,7 @@ fn float(number: f64, kind: Option<char>, layout: &Layout, out: &mut Text) -> Re
             }
             digits
         }
-        Some(kind) => return fail!("a float has no layout {kind}"),
+        Some(kind) => return fail!("a float does not support the format {kind}"),
     };
     digits.write(layout, out)
 }

@@ -65,7 +65,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// What a macro writes for these arguments.
+    /// The output of a macro for these arguments.
     fn call_macro(&mut self, r#macro: &Macro<'t>, mut args: Args) -> Result<Value> {
         let definition = r#macro.definition;
         let name = definition.name.as_deref().unwrap_or("caller");
@@ -116,7 +116,7 @@ impl<'t> Interpreter<'t> {
         self.captured(|this| this.run(&definition.body, &scope).map(drop))
     }
 
-    /// `{% call %}`: a call that gets the block as the macro `caller`.
+    /// `{% call %}`: a call that receives the block as the macro `caller`.
     pub(super) fn call_block(&mut self, call: &'t Call, scope: &Rc<Scope<'t>>) -> Result<Value> {
         let callee = self.eval(&call.callee, scope)?;
         let mut args = self.args(&call.arguments, scope)?;
@@ -128,7 +128,7 @@ impl<'t> Interpreter<'t> {
         self.call(&callee, args)
     }
 
-    /// What is written while `run` runs.
+    /// The output of `run`.
     pub(super) fn captured(&mut self, run: impl FnOnce(&mut Self) -> Result<()>) -> Result<Value> {
         let around = std::mem::replace(&mut self.out, Text::new(&self.meter)?);
         let result = run(self);

@@ -1,4 +1,4 @@
-//! What a `for` loop, or anything else that goes through values one by one, sees.
+//! Iteration, membership and length.
 
 use super::super::fault::{Result, fail};
 use super::super::objects::{Generator, Object};
@@ -7,7 +7,7 @@ use super::Interpreter;
 use std::rc::Rc;
 
 impl Interpreter<'_> {
-    /// The values in a value: items, characters, keys. A generator is used up by it.
+    /// The values to iterate over: items, characters or keys. Consumes a generator.
     pub fn items(&mut self, value: &Value) -> Result<Rc<Seq>> {
         let mut list = List::new(&self.meter)?;
         match value {
@@ -41,8 +41,7 @@ impl Interpreter<'_> {
         list.into_seq(Kind::List)
     }
 
-    /// Values that can be gone through once. They are made here and now, but if that fails, only who goes through them
-    /// hears of it.
+    /// Creates a generator. Its values are computed immediately, but an error is only raised when iteration gets there.
     pub fn generator(
         &mut self,
         fill: impl FnOnce(&mut Self, &mut List) -> Result<()>,
@@ -69,7 +68,7 @@ impl Interpreter<'_> {
                     Ok(text.contains(&***needle))
                 }
                 Value::Undefined(_) => needle.unless_undefined().map(|_| false),
-                _ => fail!("a text cannot contain {}", needle.type_name()),
+                _ => fail!("a string cannot contain {}", needle.type_name()),
             },
             Value::Dict(dict) => Ok(dict.get(needle)?.is_some()),
             _ => {
@@ -84,7 +83,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// How many values or characters a value has.
+    /// Number of values or characters of a value.
     pub fn count(&mut self, value: &Value) -> Result<usize> {
         match value {
             Value::Undefined(_) => Ok(0),

@@ -19,7 +19,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// `value.name`: an attribute or method, or else the item with that key.
+    /// `value.name`: an attribute or method, else the item with that key.
     pub fn attribute(&mut self, value: &Value, name: &str) -> Result<Value> {
         match self.own_attribute(value, name)? {
             Some(found) => Ok(found),
@@ -30,11 +30,11 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// `value[key]`: the item with that key, or else the attribute.
+    /// `value[key]`: the item with that key, else the attribute.
     pub fn item(&mut self, value: &Value, key: &Value) -> Result<Value> {
         let found = match (value.unless_undefined()?, key) {
             (Value::Dict(dict), _) if matches!(key, Value::Seq(_) | Value::Dict(_)) => {
-                // A key that cannot be hashed is in no mapping.
+                // No mapping contains a key that cannot be hashed.
                 dict.get(key).unwrap_or_default().cloned()
             }
             (Value::Dict(dict), _) => dict.get(key)?.cloned(),
@@ -70,7 +70,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// What Python's `getattr` finds.
+    /// The result of Python's `getattr`.
     pub fn own_attribute(&mut self, value: &Value, name: &str) -> Result<Option<Value>> {
         if let Value::Object(id) = value {
             let method = match self.objects.get(*id)? {
@@ -199,7 +199,7 @@ impl<'t> Interpreter<'t> {
     }
 }
 
-/// The place that a Python index means; negative ones count from the end.
+/// The position of a Python index; negative ones count from the end.
 fn index(key: &Value, length: usize) -> Option<usize> {
     let at = key.as_int()?;
     let at = if at < 0 {
@@ -210,7 +210,7 @@ fn index(key: &Value, length: usize) -> Option<usize> {
     usize::try_from(at).ok().filter(|&at| at < length)
 }
 
-/// The places that a slice takes.
+/// The positions of a slice.
 #[derive(Debug, Clone, Copy)]
 struct Positions {
     at: i64,
@@ -263,7 +263,7 @@ impl Positions {
         self.stop.max(self.at) as usize
     }
 
-    /// What Python calls this slice of a range.
+    /// The kind of this slice of a range in Python.
     fn of_range(&self, start: i64, step: i64) -> Kind {
         Kind::Range {
             start: start.saturating_add(self.at.saturating_mul(step)),

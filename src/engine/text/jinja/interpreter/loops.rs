@@ -1,4 +1,4 @@
-//! `for` and what `loop` knows.
+//! `for` and `loop`.
 
 use super::super::arguments::Args;
 use super::super::ast::For;
@@ -9,7 +9,7 @@ use super::{Flow, Interpreter};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What can be called on `loop`.
+/// The methods of `loop`.
 const METHODS: [&str; 2] = ["cycle", "changed"];
 
 impl<'t> Interpreter<'t> {
@@ -18,7 +18,7 @@ impl<'t> Interpreter<'t> {
         self.run_loop(definition, scope.clone(), &items, 0)
     }
 
-    /// Runs a loop over these values. It is never left by a `break` for the loop around it, only by its own.
+    /// Runs a loop over these values. A `break` ends only the innermost loop.
     fn run_loop(
         &mut self,
         definition: &'t For,
@@ -58,7 +58,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// Moves the loop to its next item.
+    /// Advances the loop to its next item.
     fn next_item(&mut self, id: ObjectId) -> Result<Option<Value>> {
         self.look_ahead(id, 1)?;
         let state = self.objects.loop_mut(id)?;
@@ -70,7 +70,7 @@ impl<'t> Interpreter<'t> {
         Ok(next)
     }
 
-    /// Looks for so many further items that meet the loop's condition.
+    /// Looks ahead for `count` items that meet the condition of the loop.
     fn look_ahead(&mut self, id: ObjectId, count: usize) -> Result<()> {
         loop {
             self.meter.steps(1)?;
@@ -154,7 +154,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// `loop(items)` in a recursive loop: what the loop writes for these items.
+    /// `loop(items)` in a recursive loop: the output of the loop for these items.
     pub(super) fn call_loop(&mut self, id: ObjectId, args: Args) -> Result<Value> {
         let [items] = args.bind("loop", ["iterable"])?;
         let state = self.objects.loop_mut(id)?;

@@ -1,4 +1,4 @@
-//! Runs a template: statements here, expressions, look-ups, calls and loops beside.
+//! Runs a template: statements here; expressions, lookups, calls and loops in submodules.
 
 mod call;
 mod expression;
@@ -21,7 +21,7 @@ pub struct Interpreter<'t> {
     pub objects: Objects<'t>,
     /// The time of day for `strftime_now`.
     pub now: DateTime,
-    /// Whether a value may name a loop after its end.
+    /// Whether a value may refer to a loop after its end.
     pub keeps_loops: bool,
     root: Rc<Scope<'t>>,
     out: Text,
@@ -47,12 +47,12 @@ impl<'t> Interpreter<'t> {
         })
     }
 
-    /// Gives the template a variable.
+    /// Defines a variable of the template.
     pub fn define(&mut self, name: &'t str, value: Value) -> Result<()> {
         self.root.set(name, value)
     }
 
-    /// The text that a template makes.
+    /// Renders the template.
     pub fn render(mut self, body: &'t Body) -> Result<String> {
         let root = self.root.clone();
         self.run(body, &root)?;
@@ -113,7 +113,12 @@ impl<'t> Interpreter<'t> {
                 }
                 match &text {
                     Value::Str(text) => self.out.push(text)?,
-                    _ => return fail!("a filter block makes text, not {}", text.type_name()),
+                    _ => {
+                        return fail!(
+                            "a filter block must result in a string, not {}",
+                            text.type_name()
+                        );
+                    }
                 }
             }
             Kind::Macro(definition) => {
@@ -159,7 +164,7 @@ impl<'t> Interpreter<'t> {
         Scope::new(Some(scope.clone()), &self.meter)
     }
 
-    /// What a body writes, as a value of its own.
+    /// The output of a body as a value.
     fn capture(&mut self, body: &'t Body, scope: &Rc<Scope<'t>>) -> Result<(Value, Flow)> {
         let around = std::mem::replace(&mut self.out, Text::new(&self.meter)?);
         let flow = self.run(body, scope);
@@ -187,7 +192,7 @@ impl<'t> Interpreter<'t> {
             Target::Name(name) => scope.set(name, value),
             Target::Attribute(name, attribute) => {
                 let Some(Value::Object(id)) = scope.get(name)? else {
-                    return fail!("{name:.40} is no namespace, so it has no attributes to set");
+                    return fail!("{name:.40} is not a namespace, so its attributes cannot be set");
                 };
                 self.set_attribute(id, attribute, value)
             }
@@ -212,7 +217,7 @@ impl<'t> Interpreter<'t> {
         let key = Value::str(&self.meter, name)?;
         match self.objects.get_mut(id)? {
             Object::Namespace(attributes) => attributes.insert(key, value),
-            _ => fail!("only namespaces have attributes to set"),
+            _ => fail!("only attributes of namespaces can be set"),
         }
     }
 }

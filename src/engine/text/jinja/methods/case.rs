@@ -1,4 +1,4 @@
-//! Texts in another case, and what kinds of characters they hold.
+//! Methods of strings that change case or test character classes.
 
 use super::super::arguments::Args;
 use super::super::display::is_printable;
@@ -8,10 +8,10 @@ use super::super::unicode::{is_space, is_word};
 use super::super::value::Value;
 use std::rc::Rc;
 
-/// Units of work for each byte whose class or case is looked up.
+/// Units of work per byte whose class or case is looked up.
 pub const WORK: usize = 8;
 
-/// The methods here.
+/// The methods of this module.
 pub const NAMES: [&str; 18] = [
     "capitalize",
     "casefold",
@@ -68,7 +68,7 @@ pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Val
         "islower" => Value::Bool(is_lower(text)),
         "isupper" => Value::Bool(is_upper(text)),
         "istitle" => Value::Bool(is_title(text)),
-        _ => return fail!("a text has no method {name}"),
+        _ => return fail!("a string has no method {name}"),
     })
 }
 
@@ -104,7 +104,7 @@ pub fn capitalize(meter: &Rc<Meter>, text: &str) -> Result<Value> {
     Ok(out.finish())
 }
 
-/// Each run of letters like a word of its own.
+/// Capitalises each run of letters.
 fn title(meter: &Rc<Meter>, text: &str) -> Result<Value> {
     let mut out = Text::new(meter)?;
     let mut in_word = false;
@@ -135,7 +135,7 @@ fn has_case(c: char) -> bool {
     c.is_lowercase() || c.is_uppercase()
 }
 
-/// One character at the start of a word: of those that become several, only the first is in upper case.
+/// Appends the first character of a word in title case; if it becomes several, only the first is in upper case.
 fn push_title(c: char, out: &mut Text) -> Result<()> {
     let mut upper = c.to_uppercase();
     if let Some(first) = upper.next() {

@@ -1,5 +1,5 @@
-//! Methods of texts, mappings and sequences. Those that would change a list or mapping are not there, as in Jinja's
-//! immutable sandbox.
+//! Methods of strings, mappings and sequences. As in Jinja's immutable sandbox, there are none that change a list or
+//! mapping.
 
 pub mod case;
 mod search;
@@ -13,13 +13,13 @@ use super::meter::Text;
 use super::value::{Dict, Kind, List, Value};
 use std::rc::Rc;
 
-/// Methods of texts that need more than the text.
+/// Methods of strings that need the interpreter.
 const TEXT: [&str; 4] = ["encode", "format", "format_map", "join"];
 const MAPPING: [&str; 5] = ["copy", "get", "items", "keys", "values"];
 const SEQUENCE: [&str; 3] = ["copy", "count", "index"];
 const NUMBER: [&str; 2] = ["bit_length", "is_integer"];
 
-/// The method of that name, if a value has one.
+/// The method with that name, if a value has one.
 pub fn named(value: &Value, name: &str) -> Option<&'static str> {
     let find = |names: &[&'static str]| names.iter().find(|other| **other == name).copied();
     if let Value::Str(_) = value {

@@ -1,4 +1,4 @@
-//! Texts searched.
+//! Methods of strings that search.
 
 use super::super::arguments::{self, Args, required};
 use super::super::fault::{Result, fail};
@@ -6,7 +6,7 @@ use super::super::meter::Meter;
 use super::super::value::Value;
 use std::rc::Rc;
 
-/// The methods here.
+/// The methods of this module.
 pub const NAMES: [&str; 7] = [
     "count",
     "endswith",
@@ -48,7 +48,7 @@ pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Val
     }
 }
 
-/// Whether a text begins or ends with this, or with one of these.
+/// Whether a string begins or ends with a string, or with one of a tuple.
 fn has_end(text: &str, name: &str, wanted: &Value, meter: &Meter) -> Result<bool> {
     let is = |wanted: &Value| {
         let wanted = arguments::str(wanted, "what is looked for")?;
@@ -71,7 +71,7 @@ fn has_end(text: &str, name: &str, wanted: &Value, meter: &Meter) -> Result<bool
     }
 }
 
-/// The characters from `start` to `end` and how many stand before them; none where start lies behind the end.
+/// The characters from `start` to `end` and how many precede them; `None` if `start` is after `end`.
 fn part<'t>(
     text: &'t str,
     start: &Option<Value>,

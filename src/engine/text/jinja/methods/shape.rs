@@ -1,4 +1,4 @@
-//! Texts cut, padded and joined.
+//! Methods of strings that split, strip, replace and pad.
 
 use super::super::arguments::{self, Args, int_or, length, required};
 use super::super::fault::{Result, fail};
@@ -7,7 +7,7 @@ use super::super::unicode::{is_space, lines};
 use super::super::value::{Kind, List, Value};
 use std::rc::Rc;
 
-/// The methods here.
+/// The methods of this module.
 pub const NAMES: [&str; 16] = [
     "center",
     "expandtabs",
@@ -130,11 +130,11 @@ pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Val
             let [size] = args.bind(name, ["tabsize"])?;
             expand_tabs(meter, text, length(int_or(&size, 8, "tabsize")?))
         }
-        _ => fail!("a text has no method {name}"),
+        _ => fail!("a string has no method {name}"),
     }
 }
 
-/// A text without space, or without these characters, at its ends.
+/// A string without white space, or without the given characters, at its ends.
 pub fn strip(meter: &Rc<Meter>, text: &str, name: &str, chars: Option<&str>) -> Result<Value> {
     // Each character may be compared with each of the set.
     meter.work(text.len().saturating_mul(chars.map_or(1, str::len)))?;
@@ -177,7 +177,8 @@ fn split_at(
     list.finish(Kind::List)
 }
 
-/// Parts between runs of space. What is left after `count` splits stays whole, with the space at its far end.
+/// Parts between runs of white space. What is left after `count` splits is not split, and keeps the white space at its far
+/// end.
 fn split_at_space(meter: &Rc<Meter>, text: &str, count: usize, backwards: bool) -> Result<Value> {
     let mut list = List::new(meter)?;
     if backwards {
@@ -207,7 +208,7 @@ fn split_at_space(meter: &Rc<Meter>, text: &str, count: usize, backwards: bool) 
     list.finish(Kind::List)
 }
 
-/// A text with one part in place of another, at most `count` times; without a limit if that is negative.
+/// Replaces a substring, at most `count` times unless that is negative.
 pub fn replace(meter: &Rc<Meter>, text: &str, old: &str, new: &str, count: i64) -> Result<Value> {
     meter.work(4 * old.len())?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -222,13 +223,13 @@ pub fn replace(meter: &Rc<Meter>, text: &str, old: &str, new: &str, count: i64) 
     Ok(out.finish())
 }
 
-/// A text padded to a width.
+/// Pads a string to a width.
 pub fn pad(meter: &Rc<Meter>, text: &str, name: &str, width: usize, fill: &str) -> Result<Value> {
     let missing = width.saturating_sub(text.chars().count());
     let before = match name {
         "ljust" => 0,
         "rjust" => missing,
-        // Python puts the odd one before the text if the width is odd too.
+        // If the width is odd, Python puts an odd padding character before the text.
         _ => missing / 2 + (missing & width & 1),
     };
     let mut out = Text::new(meter)?;

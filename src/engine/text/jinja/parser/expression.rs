@@ -1,4 +1,4 @@
-//! Expressions, with the precedence that Jinja gives its operators.
+//! Parses expressions, with Jinja's operator precedence.
 
 use super::super::ast::{Comparison, Expr, Operator};
 use super::super::fault::{Result, fail};
@@ -6,7 +6,7 @@ use super::super::lexer::Token;
 use super::Parser;
 use super::postfix::postfix;
 
-/// Binary operators from those that bind least to those that bind most; `~` stands between the first two rows.
+/// Binary operators in ascending precedence; `~` is between the first two rows.
 const SUMS: &[(&str, Operator)] = &[("+", Operator::Add), ("-", Operator::Subtract)];
 const PRODUCTS: &[(&str, Operator)] = &[
     ("*", Operator::Multiply),
@@ -32,8 +32,7 @@ impl<'s> Parser<'s> {
         self.nest(Self::conditional)
     }
 
-    /// One expression, or several with commas between them. Conditions in `for` and `if` tags stand without
-    /// `if … else` of their own.
+    /// One expression, or several separated by commas. In the conditions of `for` and `if` tags, `if … else` is not allowed.
     pub(super) fn tuple(&mut self, conditional: bool, ends: &[&str]) -> Result<Expr> {
         let (mut items, is_tuple) = self.tuple_items(conditional, ends)?;
         match items.pop() {
@@ -94,7 +93,7 @@ impl<'s> Parser<'s> {
         self.words("and", Self::not, Expr::And)
     }
 
-    /// Operands with a word between them.
+    /// Operands separated by a keyword.
     fn words(
         &mut self,
         word: &str,
@@ -172,7 +171,7 @@ impl<'s> Parser<'s> {
         self.arithmetic(POWERS, |p| p.unary(true))
     }
 
-    /// Operands with operators of one precedence between them.
+    /// Operands separated by operators of the same precedence.
     fn arithmetic(&mut self, operators: &[(&str, Operator)], operand: Read<'s>) -> Result<Expr> {
         let first = operand(self)?;
         let mut rest = Vec::new();
@@ -186,7 +185,7 @@ impl<'s> Parser<'s> {
         })
     }
 
-    /// A sign binds more than a filter, and less than an attribute.
+    /// A sign binds more tightly than a filter, and less than an attribute.
     fn unary(&mut self, filters: bool) -> Result<Expr> {
         let first = if self.skip("-") {
             Expr::Negative(Box::new(self.nest(|p| p.unary(false))?))
@@ -222,7 +221,7 @@ impl<'s> Parser<'s> {
             Token::Str(text) => {
                 let mut text = std::mem::take(text);
                 self.at += 1;
-                // Texts in a row are one text.
+                // Adjacent strings are concatenated.
                 while let Some(Token::Str(more)) = self.peek() {
                     text.push_str(more);
                     self.at += 1;
@@ -272,7 +271,7 @@ impl<'s> Parser<'s> {
         Expr::Name(name.into())
     }
 
-    /// Items up to a closing bracket; a comma may follow the last.
+    /// Items up to a closing bracket, with an optional trailing comma.
     fn separated<T>(&mut self, end: &str, item: fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut items = Vec::new();
         while !self.skip(end) {

@@ -1,4 +1,4 @@
-//! Tokens to tree: bodies here, statements and expressions beside.
+//! Parses tokens into a tree: bodies here, statements and expressions in submodules.
 
 mod expression;
 mod postfix;
@@ -8,10 +8,10 @@ use super::ast::{Body, Kind, Statement};
 use super::fault::{Fault, Result, fail};
 use super::lexer::{self, Token};
 
-/// How deep brackets and blocks may nest. Jinja in Python ends at about 80.
+/// Max nesting of brackets and blocks. Jinja in Python fails at about 80.
 const MAX_NESTING: u32 = 200;
 
-/// The tree of a source with normalised line ends, and whether it uses `loop` other than for an attribute or a call.
+/// Parses a source with normalised line ends. Also returns whether it uses `loop` other than for an attribute or a call.
 pub fn parse(source: &str) -> Result<(Body, bool)> {
     let mut parser = Parser {
         tokens: lexer::lex(source)?,
@@ -29,13 +29,13 @@ struct Parser<'s> {
     tokens: Vec<(Token<'s>, u32)>,
     at: usize,
     nesting: u32,
-    /// Loops around this place that `break` can end.
+    /// Number of enclosing loops that `break` can end.
     loops: u32,
     keeps_loops: bool,
     names: MacroNames,
 }
 
-/// Names with a meaning in macros that the macro being read uses.
+/// Special names that the current macro uses.
 #[derive(Debug, Default, Clone, Copy)]
 struct MacroNames {
     varargs: bool,
@@ -61,14 +61,14 @@ impl<'s> Parser<'s> {
         matches!(self.peek(), Some(Token::Name(other)) if *other == name)
     }
 
-    /// Moves over an operator if it stands here.
+    /// Skips an operator if it is next.
     fn skip(&mut self, operator: &str) -> bool {
         let is = self.is_operator(operator);
         self.at += usize::from(is);
         is
     }
 
-    /// Moves over a word if it stands here.
+    /// Skips a name if it is next.
     fn skip_name(&mut self, name: &str) -> bool {
         let is = self.is_name(name);
         self.at += usize::from(is);
@@ -100,7 +100,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// The token here, for a message.
+    /// The next token, for a message.
     fn found(&self) -> String {
         match self.peek() {
             None => "the end of the template".into(),
@@ -110,13 +110,13 @@ impl<'s> Parser<'s> {
             Some(Token::BlockBegin) => "'{%'".into(),
             Some(Token::BlockEnd) => "'%}'".into(),
             Some(Token::Name(name)) => format!("'{name:.40}'"),
-            Some(Token::Str(_)) => "a text".into(),
+            Some(Token::Str(_)) => "a string".into(),
             Some(Token::Int(_) | Token::Float(_)) => "a number".into(),
             Some(Token::Operator(operator)) => format!("'{operator}'"),
         }
     }
 
-    /// Reads what lies one level deeper.
+    /// Parses something one level deeper.
     fn nest<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.nesting >= MAX_NESTING {
             return fail!("brackets or blocks nest too deeply");
@@ -127,7 +127,7 @@ impl<'s> Parser<'s> {
         result
     }
 
-    /// Statements up to one of the tags that end them; its name is the next token then.
+    /// Statements up to one of the tags that end them, whose name is then the next token.
     fn body(&mut self, ends: &[&str]) -> Result<Body> {
         let mut body = Vec::new();
         while let Some(token) = self.peek() {
@@ -180,7 +180,7 @@ impl<'s> Parser<'s> {
 }
 
 impl Fault {
-    /// For a construct that is sound in Jinja and has no meaning here.
+    /// The error for a construct that needs other templates.
     pub(super) fn no_templates(tag: &str) -> Self {
         Self::new(format!("'{tag}' needs another template, and there is none"))
     }

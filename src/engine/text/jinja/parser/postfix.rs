@@ -1,11 +1,11 @@
-//! What follows an expression: attributes, subscripts, calls, filters and tests.
+//! Parses postfix operators: attributes, subscripts, calls, filters and tests.
 
 use super::super::ast::{Arguments, Expr, Filter, Postfix, Slice};
 use super::super::fault::{Result, fail};
 use super::super::lexer::Token;
 use super::Parser;
 
-/// An expression and what follows it.
+/// An expression with its postfix operators.
 pub(super) fn postfix(first: Expr, rest: Vec<Postfix>) -> Expr {
     match rest.is_empty() {
         true => first,
@@ -34,7 +34,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What stands in square brackets after a value.
+    /// A subscript or slice.
     fn subscript(&mut self) -> Result<Postfix> {
         let start = match self.is_operator(":") {
             true => None,
@@ -82,7 +82,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Filters in a row; in a filter block the first comes without a bar.
+    /// A chain of filters; in a filter block the first one has no bar.
     pub(super) fn filters(&mut self, inline: bool) -> Result<Vec<Filter>> {
         let mut filters = Vec::new();
         while inline && filters.is_empty() || self.skip("|") {
@@ -140,7 +140,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Arguments of a call, in brackets.
+    /// The arguments of a call, in parentheses.
     pub(super) fn arguments(&mut self) -> Result<Arguments> {
         self.expect("(")?;
         let mut arguments = Arguments::default();

@@ -1,4 +1,4 @@
-//! Statements: what stands in block tags.
+//! Parses statements, which are in block tags.
 
 use super::super::ast::{
     Arguments, Body, Call, Expr, For, Kind, Macro, Postfix, Statement, Target,
@@ -8,7 +8,7 @@ use super::super::lexer::Token;
 use super::{MacroNames, Parser};
 
 impl Parser<'_> {
-    /// What stands between `{%` and `%}`; prints go to `body` themselves.
+    /// A statement between `{%` and `%}`, appended to `body`.
     pub(super) fn statement(&mut self, body: &mut Body) -> Result<Option<Kind>> {
         let line = self.line();
         let name = self.expect_name()?;
@@ -216,7 +216,7 @@ impl Parser<'_> {
         })))
     }
 
-    /// Reads what `break` and `continue` cannot leave.
+    /// Parses something that `break` and `continue` cannot leave.
     fn outside_of_loops<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let around = std::mem::take(&mut self.loops);
         let result = read(self);
@@ -224,7 +224,7 @@ impl Parser<'_> {
         result
     }
 
-    /// One target of an assignment, or several with commas between them.
+    /// One target of an assignment, or several separated by commas.
     fn targets(&mut self, ends: &[&str], attributes: bool) -> Result<Target> {
         let mut targets = Vec::new();
         let mut is_tuple = false;
@@ -261,7 +261,7 @@ impl Parser<'_> {
         Ok(Target::Name(name.into()))
     }
 
-    /// Arguments in brackets, if there are any.
+    /// Arguments in parentheses, if there are any.
     pub(super) fn optional_arguments(&mut self) -> Result<Arguments> {
         match self.is_operator("(") {
             true => self.arguments(),
