@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum ThemeName {
     #[default]
     Default,
-    /// Told apart with any of the common colour blindnesses (after Okabe and Ito).
+    /// Distinguishable with the common colour blindnesses (Okabe and Ito).
     ColorBlind,
     /// Modifiers only.
     Monochrome,
@@ -28,7 +28,7 @@ pub enum ColorDepth {
     True,
 }
 
-/// Everything that decides how the screen looks, apart from what it shows.
+/// Theme, colour depth and symbols.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Appearance {
     pub theme: ThemeName,

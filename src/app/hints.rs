@@ -275,7 +275,7 @@ fn replay_keys(player: &Player) -> Vec<Wanted> {
     ]
 }
 
-/// The keys of what lies over the screen.
+/// The keys of an overlay.
 fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     let regions = &app.shared.regions;
     let scroll = || pair(ViewAction::ScrollUp, ViewAction::ScrollDown, "scroll");

@@ -18,12 +18,12 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// A bracketed paste.
     Paste(String),
-    /// The terminal was resized; the next frame is laid out anew.
+    /// The terminal was resized; the next frame gets a new layout.
     Resize,
     Engine(Event),
     /// The engine's thread is gone.
     EngineGone,
-    /// Time since the start; sent while something moves by itself.
+    /// Time since the start; sent while something is animated.
     Tick(Duration),
     /// A frame was drawn, with its regions.
     Drawn(Regions),
@@ -49,7 +49,7 @@ pub enum Msg {
     },
     /// A session was restored from the trash.
     SessionRestored(String),
-    /// The presets of the settings file, those of other instances among them.
+    /// The presets of the settings file, including those of other instances.
     Presets(BTreeMap<String, Preset>),
     /// What an effect did, or why it failed.
     EffectDone(String),

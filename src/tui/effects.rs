@@ -5,7 +5,7 @@ use super::terminal::handlers;
 use super::{Driver, config_file, editor};
 use crate::app::{Effect, Msg};
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
-use crate::ui::picture;
+use crate::ui::screenshot;
 use color_eyre::Result;
 use crossterm::event::EventStream;
 use ratatui::Terminal;
@@ -97,7 +97,7 @@ impl Driver {
         let size = self.terminal.size()?;
         let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
         let drawn = copy.draw(|frame| drop(self.renderer.draw(&self.app, frame)))?;
-        let svg = picture(drawn.buffer, self.app.shared.appearance).svg();
+        let svg = screenshot(drawn.buffer, self.app.shared.appearance).svg();
         let path = picture_path(name.as_deref());
         let saved = transcript::write_file(&path, svg.as_bytes(), name.is_some());
         self.answer(

@@ -1,4 +1,4 @@
-//! What the speculation amounts to: rate, course, by position, speed. All of it from the engine's statistics.
+//! The acceptance panel: rate, history, by position, speed, all from the engine's statistics.
 
 use super::Canvas;
 use super::theme::Role;
@@ -9,7 +9,7 @@ use crate::app::input::action::ChatAction;
 use crate::engine::decode::{Controller, Round, Settings, Stats};
 use ratatui::layout::Rect;
 
-/// Rounds that one bar of the course stands for.
+/// Rounds per bar of the chart.
 const ROUNDS_A_BAR: usize = 4;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -47,13 +47,13 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 /// Draws one row.
 type Part = fn(&mut Canvas<'_>, Rect, &Turn);
 
-/// The last round, where a controller chose its settings.
+/// The last round, if a controller chose its settings.
 fn effective(turn: &Turn) -> Option<(&Round, &str)> {
     let round = turn.rounds.last()?;
     Some((round, round.controller_note.as_deref()?))
 }
 
-/// `now E 6 K 5, yours E 8 K 4`: what the controller chose, and what it was given.
+/// `now E 6 K 5, yours E 8 K 4`: the controller's choice, and the user's settings.
 fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((round, _)) = effective(turn) else {
         return;
@@ -70,7 +70,7 @@ fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     );
 }
 
-/// Why the controller chose so.
+/// The controller's reason.
 fn reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((_, reason)) = effective(turn) else {
         return;
@@ -104,7 +104,7 @@ fn rate(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     }
 }
 
-/// Acceptance over the last rounds, a few rounds a bar. Bars begin at fixed rounds, so that they do not flicker.
+/// Acceptance over the last rounds, several per bar. Bars start at fixed rounds, so they do not flicker.
 fn course(turn: &Turn, width: usize) -> Vec<Option<f64>> {
     let bars = turn.rounds.len().div_ceil(ROUNDS_A_BAR);
     let first = bars.saturating_sub(width) * ROUNDS_A_BAR;
@@ -181,7 +181,7 @@ fn pair(settings: &Settings) -> String {
     format!("E {} K {}", settings.exit_layer, settings.num_speculations)
 }
 
-/// How the time is divided.
+/// The shares of draft and verify.
 fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let stats = &turn.stats;
     let rounds = stats.rounds.max(1) as f64;

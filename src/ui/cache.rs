@@ -1,4 +1,4 @@
-//! Where the lines of each turn start, kept from frame to frame.
+//! Caches where the lines of each turn start.
 
 use super::markdown::Document;
 use super::wrap::{Flow, Place, Source, wrap};
@@ -6,24 +6,30 @@ use crate::app::{App, Race, Turn};
 use crate::engine::worker::RunId;
 use std::collections::HashMap;
 
-/// Starts of wrapped lines, by turn.
+/// LineStarts of wrapped lines, by turn.
 #[derive(Debug, Default)]
 pub struct Cache {
     turns: HashMap<u64, TurnLines>,
     key: Key,
 }
 
-/// Starts of the lines of a race's two texts.
+/// LineStarts of the lines of a race's two texts.
 #[derive(Debug, Default)]
 pub struct RaceLines {
-    /// Whose texts they are, the width, and whether marks are in ASCII.
+    /// The race, the width, and whether marks are in ASCII.
     key: Option<(RunId, u16, bool)>,
-    lanes: [Starts; 2],
+    lanes: [LineStarts; 2],
 }
 
 impl RaceLines {
-    /// Bring the lines of both texts up to date: only what is new since the last frame is wrapped.
-    pub fn update(&mut self, race: &Race, width: u16, ascii: bool, arrow: &str) -> &[Starts; 2] {
+    /// Update the lines of both texts: only what is new since the last frame is wrapped.
+    pub fn update(
+        &mut self,
+        race: &Race,
+        width: u16,
+        ascii: bool,
+        arrow: &str,
+    ) -> &[LineStarts; 2] {
         let key = Some((race.run, width, ascii));
         if self.key != key {
             *self = Self {
@@ -38,7 +44,7 @@ impl RaceLines {
     }
 }
 
-/// What the wrapping depends on besides the text.
+/// What wrapping depends on besides the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Key {
     pub width: u16,
@@ -49,23 +55,23 @@ pub struct Key {
 /// The lines of one turn.
 #[derive(Debug, Default)]
 pub struct TurnLines {
-    pub prompt: Starts,
-    pub answer: Starts,
-    /// The finished answer as Markdown, once that was asked for.
-    pub markdown: Option<(Document, Starts)>,
+    pub prompt: LineStarts,
+    pub answer: LineStarts,
+    /// The finished answer as Markdown, if it is shown so.
+    pub markdown: Option<(Document, LineStarts)>,
 }
 
-/// Starts of lines as far as the text is settled, and the lines that what is being drafted adds.
+/// LineStarts of the lines of settled text, and of the lines that pending drafts add.
 #[derive(Debug, Default)]
-pub struct Starts {
+pub struct LineStarts {
     places: Vec<Place>,
     /// Groups wrapped so far.
     groups: usize,
-    /// Lines from the last settled one on, with the draft.
+    /// Lines after the last settled one, with the drafts.
     tail: Vec<Place>,
 }
 
-impl Starts {
+impl LineStarts {
     /// Number of lines.
     pub fn len(&self) -> usize {
         self.places.len() + self.tail.len()
@@ -86,7 +92,7 @@ impl Starts {
         (settled + drafted).saturating_sub(1)
     }
 
-    /// Take up the text where it was left: at the start of its last line.
+    /// Wrap what is new, from the start of the last line.
     fn grow(&mut self, flow: &dyn Source, width: u16) {
         let settled = flow.settled();
         if settled < self.groups {
@@ -115,7 +121,7 @@ impl Starts {
 
 impl TurnLines {
     /// The lines of the answer as it is shown.
-    pub fn shown(&self) -> &Starts {
+    pub fn shown(&self) -> &LineStarts {
         self.markdown
             .as_ref()
             .map_or(&self.answer, |(_, starts)| starts)
@@ -123,7 +129,7 @@ impl TurnLines {
 }
 
 impl Cache {
-    /// Bring the lines of every turn up to date.
+    /// Update the lines of every turn.
     pub fn update(&mut self, app: &App, key: Key, arrow: &str) {
         let state = app.state();
         if self.key != key {
@@ -139,7 +145,7 @@ impl Cache {
             lines.prompt.grow(&Flow::prompt(turn), key.width);
             if app.shows_markdown(turn) {
                 let (document, starts) = lines.markdown.get_or_insert_with(|| {
-                    (Document::of(index, turn, key.width), Starts::default())
+                    (Document::of(index, turn, key.width), LineStarts::default())
                 });
                 starts.grow(document, key.width);
             } else {

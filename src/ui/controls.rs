@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 
 /// Cells of the longest label and the gap after it.
 const LABEL: u16 = 13;
-/// Most lines of what is said about the focused control.
+/// Max lines of the focused control's explanation.
 const EXPLANATION: u16 = 5;
 /// Cells of a slider's value.
 const VALUE: u16 = 5;
@@ -59,7 +59,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// In the lower border: how many controls there is no room for.
+/// In the lower border: how many controls are out of view.
 fn hidden(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
     let below = shown.total.saturating_sub(shown.first + shown.height);
     let text = match (shown.first, below) {
@@ -169,7 +169,7 @@ fn draw_control(canvas: &mut Canvas<'_>, row: Rect, control: Control) {
     }
 }
 
-/// What has no effect as things are set stands back.
+/// A control without effect is dimmed.
 fn value_role(canvas: &Canvas<'_>, control: Control) -> Role {
     if control.has_effect(&canvas.state.settings) {
         Role::Text

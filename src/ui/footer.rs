@@ -1,4 +1,4 @@
-//! The bottom line: what just happened, or the keys that work now.
+//! The bottom line: a notice, or the keys that work now.
 
 use super::Canvas;
 use super::theme::Role;
@@ -9,15 +9,15 @@ use crate::app::{Pane, Phase, State, Target};
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 
-/// Most rows of something that is said.
-const MOST: u16 = 4;
+/// Max rows of a notice.
+const MAX_ROWS: u16 = 4;
 
-/// Rows of the footer: more than one where what is said would be cut off.
+/// Rows of the footer: more than one if a notice does not fit in one.
 pub fn height(state: &State, width: u16) -> u16 {
     let lines = said(state).map_or(1, |(text, _)| {
         wrap_words(&text, width.saturating_sub(2)).len()
     });
-    u16::try_from(lines).unwrap_or(MOST).clamp(1, MOST)
+    u16::try_from(lines).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
 }
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -48,7 +48,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     );
 }
 
-/// What the command that is being written does, or which ones it may become; whether it is one.
+/// The command being typed, or its completions; false if it is none.
 fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
     let state = canvas.state;
     let here = state.overlay.is_none() && state.live && state.focus == Pane::Prompt;
@@ -78,7 +78,7 @@ fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
     !fitting.is_empty()
 }
 
-/// What just happened; else, as long as that is so, that there is no model.
+/// The notice, or else the reason why there is no model.
 fn said(state: &State) -> Option<(String, Role)> {
     if let Some(notice) = &state.notice {
         let role = if notice.is_error {
@@ -97,7 +97,7 @@ fn said(state: &State) -> Option<(String, Role)> {
     }
 }
 
-/// Say it in as many rows as there are; gives back the room beside its end.
+/// Write the notice; returns the space to the right of its last line.
 fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
     let mut lines = said(canvas.state).map_or_else(Vec::new, |(text, role)| {
         wrap_words(&text, rows.width)
@@ -142,7 +142,7 @@ fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// Keys and what they do. A click on a key does what the key does, one on the words what the last key does.
+/// Keys and their label. A click on a key is that key, a click on the label the last one.
 fn draw_hint(canvas: &mut Canvas<'_>, row: Rect, hint: Hint) -> u16 {
     let keys: String = hint.keys.iter().map(|(key, _)| key.as_str()).collect();
     let end = canvas.put_all(

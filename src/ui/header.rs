@@ -1,4 +1,4 @@
-//! The top line: what is loaded and how it decodes.
+//! The top line: the model and how it decodes.
 
 use super::Canvas;
 use super::layout::NARROW;
@@ -49,7 +49,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     canvas.put_right(right_row, &right, Role::Dim);
 }
 
-/// How far the loading of a model is.
+/// Progress of loading.
 fn loading(canvas: &mut Canvas<'_>, row: Rect) {
     let Phase::Loading {
         stage, fraction, ..
@@ -94,7 +94,7 @@ fn loading(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// What is loaded, in as many parts as there is room for.
+/// The model, in as many parts as fit.
 fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     match (&canvas.state.model, &canvas.state.request.model) {
         (Some(model), _) => {
@@ -127,7 +127,7 @@ fn settings(canvas: &Canvas<'_>) -> String {
     parts.join(&dot)
 }
 
-/// What the panels of the right column would say, where there is no such column.
+/// A summary of the right column, if there is no room for that column.
 fn figures(canvas: &Canvas<'_>) -> String {
     let state = canvas.state;
     let sampling = &state.settings.sampling;

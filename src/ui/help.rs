@@ -1,4 +1,4 @@
-//! The help: words, keys, mouse and commands, laid out for the width there is.
+//! The help: words, keys, mouse and commands, laid out for the available width.
 
 use super::Canvas;
 use super::theme::Role;
@@ -10,12 +10,12 @@ use crate::app::update::COMMANDS;
 
 /// Cells between a name and what it means.
 const GAP: u16 = 2;
-/// Most cells of the keys that do the same.
+/// Max cells of keys with the same action.
 const KEYS: u16 = 22;
 
 type Line = (String, Role);
 
-/// Keys by context, from the table that the keys themselves go by, then the commands, in lines of `width` cells.
+/// Keys by context, from the key map, then the commands, in lines of `width` cells.
 pub fn lines(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
     let contexts = [
         (Context::Prompt, "In the prompt"),
@@ -48,7 +48,7 @@ fn section(title: &str, lines: Vec<String>) -> Vec<Line> {
         .collect()
 }
 
-/// What the words and looks on screen mean.
+/// The terms and styles on screen.
 fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let settings = [
         (
@@ -110,7 +110,7 @@ fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         .into()
 }
 
-/// The keys of a context, those that do the same together.
+/// The keys of a context, grouped by action.
 fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<(String, String)> {
     let mut entries: Vec<(String, String)> = Vec::new();
     for (_, key, action) in canvas
@@ -132,7 +132,7 @@ fn bindings(canvas: &Canvas<'_>, context: Context) -> Vec<(String, String)> {
     entries
 }
 
-/// Entries two abreast where each has room for all of its words, else one below the other.
+/// Entries in two columns if they fit, else in one.
 fn columns(entries: &[(String, String)], width: u16) -> Vec<String> {
     let side = |from: usize| entries.iter().skip(from).step_by(2);
     let [left, right] = [0, 1].map(|from| widest(side(from).map(|(keys, _)| keys)));
@@ -159,7 +159,7 @@ fn columns(entries: &[(String, String)], width: u16) -> Vec<String> {
     entries.chunks(2).map(line).collect()
 }
 
-/// Names in one column, what they mean in as many lines as that takes beside them.
+/// Names in one column, their meanings wrapped beside them.
 fn table(entries: &[(String, String)], width: u16) -> Vec<String> {
     let names = GAP + widest(entries.iter().map(|(name, _)| name)) + GAP;
     let room = width.saturating_sub(names).max(1);
@@ -175,7 +175,7 @@ fn widest<'a>(texts: impl Iterator<Item = &'a String>) -> u16 {
     texts.map(|text| text.as_str().cells()).max().unwrap_or(0)
 }
 
-/// `text`, filled up to `cells`.
+/// `text`, padded to `cells`.
 fn filled(text: &str, cells: u16) -> String {
     let fill = cells.saturating_sub(text.cells());
     format!("{text}{}", " ".repeat(fill.into()))

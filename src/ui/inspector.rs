@@ -16,7 +16,7 @@ use ratatui::style::{Modifier, Style};
 /// Cells of a label.
 const LABEL: u16 = 12;
 
-/// A line of stretches with styles.
+/// A line of styled spans.
 type Line = Vec<(String, Style)>;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -72,7 +72,7 @@ fn dim(theme: &Theme, text: &str, width: u16) -> Vec<Line> {
         .collect()
 }
 
-/// What is told of.
+/// The token that is inspected.
 struct Subject<'a> {
     app: &'a App,
     state: &'a State,
@@ -99,7 +99,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// All there is to tell, the exit layer's own choice before the long lists.
+    /// All lines, the exit layer's choice before the long lists.
     fn lines(&self, width: u16) -> Vec<Line> {
         let mut lines = self.facts();
         let layers = self.layers();
@@ -154,12 +154,12 @@ impl<'a> Subject<'a> {
         lines
     }
 
-    /// Its text; where it has none, what is known of why.
+    /// Its text, or the reason why it has none.
     fn text(&self) -> String {
         let id = self.token.id;
         match self.token.text {
             "" if self.ends_answer() => format!("end of the answer  id {id}"),
-            "" => format!("no text of its own  id {id}"),
+            "" => format!("no text  id {id}"),
             text => format!("“{}”  id {id}", one_line(text)),
         }
     }
@@ -178,7 +178,7 @@ impl<'a> Subject<'a> {
         ended && kept && behind == 0
     }
 
-    /// What every layer would have said in its place: as recorded, or as asked for afterwards.
+    /// What every layer would have said in its place, recorded or requested afterwards.
     fn layers(&self) -> &'a [LayerChoice] {
         let recorded = self.token.detail.map(|detail| detail.layers.as_slice());
         match recorded.filter(|layers| !layers.is_empty()) {
@@ -194,7 +194,7 @@ impl<'a> Subject<'a> {
             .as_ref()
             .filter(|_| self.was_verified())?
             .rows;
-        // The first rejected draft stands in the place of the token that was put there instead.
+        // The first rejected draft has the position of the token that replaced it.
         let place = match self.token.draft_position {
             Some(position) => position,
             None => self.round.len().checked_sub(1)?,
@@ -204,8 +204,8 @@ impl<'a> Subject<'a> {
         found.ok().map(|index| &rows[index])
     }
 
-    /// Whether the verifier came to its place. A draft behind the first rejected one follows words that are not in the
-    /// text, and nobody asks about those.
+    /// Whether the verifier got to its position. A draft after the first rejected one follows text that was discarded, so
+    /// no layer is evaluated there.
     fn was_verified(&self) -> bool {
         self.token.p_verify.is_some()
     }
@@ -243,7 +243,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The likeliest tokens of one side with its entropy.
+    /// The most likely tokens of one side, and its entropy.
     fn top(&self, side: &str, top: &[Candidate], entropy: Option<f32>) -> Vec<Line> {
         if top.is_empty() {
             return Vec::new();
@@ -316,7 +316,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What a layer would have said; the exit layer is pointed at.
+    /// The choice of a layer; the exit layer is marked.
     fn layer(&self, layer: &LayerChoice) -> Line {
         let (mark, role) = self.agreement(layer);
         let (pointer, number) = if layer.layer == self.round.settings.exit_layer {

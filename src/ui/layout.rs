@@ -1,10 +1,10 @@
-//! Who gets which part of the screen.
+//! The layout of the screen.
 
-use super::{footer, prompt, step};
+use super::{footer, paused, prompt};
 use crate::app::{Control, State};
 use ratatui::layout::Rect;
 
-/// The areas of a frame. An area that is left out is empty.
+/// The areas of a frame. An omitted area is empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Layout {
     pub header: Rect,
@@ -23,7 +23,7 @@ pub const NARROW: u16 = 72;
 const ACCEPTANCE: u16 = 7;
 /// Rows of the controls panel that shows every control, its explanation and borders included.
 const CONTROLS: u16 = Control::ALL.len() as u16 + 5;
-/// Least rows of an inspector worth having.
+/// Min rows of a useful inspector.
 const INSPECTOR: u16 = 10;
 
 impl Layout {
@@ -66,7 +66,7 @@ impl Layout {
     /// Controls above, acceptance below them, the token at the bottom if there is room for all.
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
         let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
-        let inspecting = state.watching() || step::applies(state);
+        let inspecting = state.watching() || paused::applies(state);
         if roomy {
             self.controls = take_top(column, CONTROLS);
             self.acceptance = take_top(column, ACCEPTANCE + 2);

@@ -1,15 +1,15 @@
-//! Marks in the text where something changed: the model, the settings, or what the controller moved.
+//! Marks in the text where the model or a setting changed, by the user or the controller.
 
 use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
 use crate::engine::decode::{Controller, Round, Settings};
 
-/// What changed before the round at index `at`, in one piece that does not break; empty for nothing.
+/// What changed before the round at index `at`, as text that does not wrap; empty if nothing did.
 ///
 /// ```text
 /// ‹E 8→12›       the user moved the exit layer
-/// ‹K5›           the controller went to 5 speculations
-/// ‹model A→B›    another model goes on
+/// ‹K5›           the controller set 5 speculations
+/// ‹model A→B›    another model continues
 /// ```
 pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let switches = turn.switches.iter().filter(|switch| switch.round == at);
@@ -28,7 +28,7 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     framed.collect::<String>().replace(' ', "\u{a0}")
 }
 
-/// What differs from the round before: what the user changed, and what the controller moved.
+/// What differs from the previous round: changes by the user, and by the controller.
 fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<String>) {
     let after = &round.settings;
     let (mut by_user, mut by_controller) = (Vec::new(), Vec::new());

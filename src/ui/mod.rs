@@ -11,13 +11,13 @@ mod layout;
 mod mark;
 mod markdown;
 mod overlay;
-mod picture;
+mod paused;
 mod prompt;
 mod race;
 mod replay;
 mod rounds;
+mod screenshot;
 mod sessions;
-mod step;
 mod theme;
 mod transcript;
 mod welcome;
@@ -29,9 +29,9 @@ use crate::app::{App, Regions, State};
 use crate::transcript::text::acts;
 use cache::{Cache, RaceLines};
 use layout::Layout;
-pub use picture::picture;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
+pub use screenshot::screenshot;
 use theme::Theme;
 
 /// Draws frames, and caches what is expensive to recompute.
@@ -41,7 +41,7 @@ pub struct Renderer {
     race: RaceLines,
 }
 
-/// What every panel draws with.
+/// What a panel draws on and with.
 struct Canvas<'a> {
     app: &'a App,
     /// What is on screen: [`App::state`].
@@ -52,7 +52,7 @@ struct Canvas<'a> {
 }
 
 impl Renderer {
-    /// Draw one frame and return what lies where.
+    /// Draw one frame and return its regions.
     ///
     /// ```text
     ///  skiplens · model · layers · type · device          strategy · seed   header
@@ -90,8 +90,8 @@ impl Renderer {
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
         acceptance::draw(&mut canvas, layout.acceptance);
-        match step::applies(state) {
-            true => step::draw(&mut canvas, layout.inspector),
+        match paused::applies(state) {
+            true => paused::draw(&mut canvas, layout.inspector),
             false => inspector::draw(&mut canvas, layout.inspector),
         }
         let cursor = prompt::draw(&mut canvas, layout.prompt);

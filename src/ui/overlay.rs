@@ -1,4 +1,4 @@
-//! What lies over the screen: help, lists, texts, the system prompt.
+//! Overlays: help, lists, texts, the system prompt.
 
 use super::Canvas;
 use super::cache::RaceLines;
@@ -11,10 +11,10 @@ use crate::app::{Editor, Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget};
 
-/// Cells of a line to read, at most.
+/// Max cells of a line of text.
 const TEXT: u16 = 74;
 
-/// Draw the overlay, if there is one; say where its cursor is.
+/// Draw the overlay, if there is one; returns its cursor.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
         Overlay::Help { scroll } => {
@@ -64,7 +64,7 @@ pub fn centered(body: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// An empty window over what was drawn.
+/// Clear an area and draw an empty window there; returns its inner area.
 pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
     Clear.render(area, canvas.buffer);
     let inner = canvas.panel(area, title, None);
@@ -73,7 +73,7 @@ pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
     inner
 }
 
-/// Lines to read.
+/// A scrollable text.
 fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role)], scroll: usize) {
     let area = centered(body, TEXT + 4, lines.len() as u16 + 2);
     let inner = window(canvas, area, title);
@@ -101,7 +101,7 @@ fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role
     canvas.regions.text = shown;
 }
 
-/// Break a line that is too long; one that fits keeps its columns.
+/// Wrap a line that is too long; one that fits keeps its columns.
 fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     if line.cells() <= width {
         vec![line.to_string()]
@@ -110,7 +110,7 @@ fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     }
 }
 
-/// A list with its filter; the entry that Enter takes is marked.
+/// A list with its filter and the selected entry marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
     let widest = matches
@@ -157,7 +157,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     cursor
 }
 
-/// A field of one line; returns where its cursor is, and the column behind its text.
+/// A one-line field; returns its cursor, and the column after its text.
 pub fn field(canvas: &mut Canvas<'_>, row: Rect, editor: &Editor) -> (Position, u16) {
     let (before, after) = editor.text().split_at(editor.cursor());
     let x = canvas.put_all(

@@ -1,4 +1,4 @@
-//! The prompt: a text of several lines that grows with what it holds.
+//! The prompt, which grows with its text.
 
 use super::theme::Role;
 use super::widgets::Cells;
@@ -8,8 +8,8 @@ use crate::transcript::text::one_line;
 use ratatui::layout::{Position, Rect};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Most lines of text that the prompt grows to.
-const MOST: u16 = 8;
+/// Max lines of the prompt.
+const MAX_LINES: u16 = 8;
 
 /// A row of the prompt: where it starts and ends in the text.
 struct Row {
@@ -21,10 +21,10 @@ struct Row {
 pub fn height(state: &State, area: Rect) -> u16 {
     let width = area.width.saturating_sub(6);
     let lines = rows(state.prompt.text(), width).len() as u16;
-    2 + lines.clamp(1, MOST.min((area.height / 3).max(1)))
+    2 + lines.clamp(1, MAX_LINES.min((area.height / 3).max(1)))
 }
 
-/// Draw it and say where the cursor is, if the keys go here.
+/// Draw it; returns the cursor if it has the focus.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if let Some(player) = canvas.app.player() {
         replay::draw(canvas, area, player);
@@ -68,7 +68,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
 }
 
-/// Draw the part of a text that holds the cursor; say where the cursor is.
+/// Draw the part of a text around the cursor; returns the cursor.
 pub fn draw_text(canvas: &mut Canvas<'_>, area: Rect, editor: &Editor) -> Position {
     let text = editor.text();
     let rows = rows(text, area.width);

@@ -1,7 +1,7 @@
-//! A race: both lanes beside each other, what each has measured, and whether they say the same.
+//! A race: both lanes side by side, their figures, and whether their texts agree.
 
 use super::Canvas;
-use super::cache::{RaceLines, Starts};
+use super::cache::{LineStarts, RaceLines};
 use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{row, wrap_words};
@@ -88,7 +88,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     canvas.regions.text = shown;
 }
 
-/// Whether the texts are the same, as far as that is known.
+/// Whether the texts agree so far.
 fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
     let cancelled = matches!(race.outcome, Some(Outcome::Stopped(StopReason::Cancelled)));
     let (symbol, role, text) = match (race.verdict(), race.prefill) {
@@ -132,7 +132,7 @@ fn lane(
     mut area: Rect,
     name: &str,
     turn: &Turn,
-    starts: &Starts,
+    starts: &LineStarts,
     top: Option<usize>,
 ) {
     let Some(title) = row(&mut area) else { return };
@@ -164,8 +164,8 @@ fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
 }
 
-/// A lane's text from a line on, every token with the look of its origin.
-fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &Starts, first: usize) {
+/// A lane's text from a line, with the origins' styles.
+fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &LineStarts, first: usize) {
     let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
     let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else {
         return;

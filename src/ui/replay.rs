@@ -7,8 +7,8 @@ use crate::app::state::player::Course;
 use crate::app::{Pane, Player, Target};
 use ratatui::layout::Rect;
 
-/// Cells of a track worth grasping.
-const LEAST_TRACK: u16 = 8;
+/// Min cells of a usable track.
+const MIN_TRACK: u16 = 8;
 
 /// `playing 2×  ━━━━━●──────  41 of 120 rounds`
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
@@ -50,7 +50,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
         width: room.saturating_sub(width + 2),
         ..row
     };
-    if track.width >= LEAST_TRACK {
+    if track.width >= MIN_TRACK {
         let fraction = if rounds == 0 {
             1.0
         } else {

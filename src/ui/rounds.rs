@@ -44,7 +44,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// In the lower border: what the symbols mean, as many as there is room for.
+/// In the lower border: the meanings of the symbols, as many as fit.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     let roles = [
         Role::Accepted,

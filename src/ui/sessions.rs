@@ -1,4 +1,4 @@
-//! The list of kept sessions.
+//! The list of saved sessions.
 
 use super::Canvas;
 use super::overlay::{centered, field, window};
@@ -10,16 +10,16 @@ use crate::transcript::export::words::percent;
 use crate::transcript::text;
 use ratatui::layout::{Position, Rect};
 
-/// Widest window.
+/// Max cells of the window.
 const WIDEST: u16 = 124;
 /// Cells of a date, of a count of tokens, of a share, with the gap before each.
 const DATE: u16 = 18;
 const TOKENS: u16 = 9;
 const ACCEPTED: u16 = 10;
-/// Rows that tell of the chosen session where its line does not.
+/// Rows for remarks on the selected session.
 const BELOW: u16 = 2;
 
-/// The cells of each column; none where there is no room for one.
+/// The cells of each column; 0 if it does not fit.
 struct Columns {
     title: u16,
     model: u16,
@@ -72,7 +72,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, list: &SessionList) -> Position
     cursor
 }
 
-/// What is searched, or the title that is being written; how many there are.
+/// The search or the title under edit, and the number of sessions.
 fn head(canvas: &mut Canvas<'_>, row: Rect, list: &SessionList) -> Position {
     if let Some(title) = &list.title {
         let x = canvas.put_all(row, &[("title ", Role::Dim)]);
@@ -193,7 +193,7 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
     }
     let totals = &summary.totals;
     let title = if totals.title.is_empty() {
-        "(nothing said)"
+        "(empty)"
     } else {
         &totals.title
     };
@@ -211,7 +211,7 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
     cells(canvas, row, columns, parts);
 }
 
-/// Where the search found its words, what is wrong with a file, or that the session is the one on screen.
+/// Where the search matched, why a file cannot be read, or that the session is on screen.
 fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &SessionList) {
     let Some(chosen) = list.chosen() else { return };
     let (text, role) = match &chosen.summary.fault {

@@ -1,5 +1,5 @@
 //! Colours and symbols. No other file of the screen names a colour. Whatever has a meaning also has a modifier or a
-//! symbol of its own, so that it can be told without colours. The looks of tokens are those of
+//! symbol of its own, so that it can be recognised without colours. The styles of tokens are those of
 //! [`origin_style`](crate::transcript::origin_style).
 
 #![allow(clippy::disallowed_types, reason = "this is the theme")]
@@ -15,11 +15,11 @@ use ratatui::symbols::border;
 use page::named;
 pub use page::rgb;
 
-/// What something on screen is.
+/// The role of a piece of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     Text,
-    /// What the user said.
+    /// Text of the user.
     Prompt,
     Accepted,
     Corrected,
@@ -46,7 +46,7 @@ pub enum Role {
     Emphasis,
     Code,
     Link,
-    /// A step of a heat map, 0 for the least to 4 for the most.
+    /// A step of a heat map, from 0 (lowest) to 4 (highest).
     Heat(u8),
 }
 
@@ -117,7 +117,7 @@ static ASCII: Symbols = Symbols {
 /// A colour as true colour and as one of the sixteen.
 type Paint = (u32, Color);
 
-/// The colours of one theme, those of tokens apart.
+/// The colours of one theme, without those of tokens.
 struct Palette {
     mark: Paint,
     dim: Paint,
@@ -233,7 +233,7 @@ impl Theme {
         })
     }
 
-    /// The colour of a token on this theme's ground.
+    /// The colour of a token on this theme's background.
     fn ground(&self, colours: Colours) -> Ink {
         match self.appearance.theme {
             ThemeName::Light => colours.light,
@@ -267,7 +267,7 @@ impl Role {
         origin.map_or(Self::Rejected, Self::from)
     }
 
-    /// The look that a role of tokens has everywhere.
+    /// The style of a token's role, which is the same everywhere.
     pub fn token(self) -> Option<&'static OriginStyle> {
         let origin = match self {
             Self::Rejected => return Some(&origin_style::REJECTED),

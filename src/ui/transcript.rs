@@ -1,7 +1,7 @@
-//! The chat: every turn with the origin of its tokens. Only what is in the viewport is laid out and drawn.
+//! The chat: every turn with the origins of its tokens. Only the viewport is laid out and drawn.
 
 use super::Canvas;
-use super::cache::{Cache, Key, Starts, TurnLines};
+use super::cache::{Cache, Key, LineStarts, TurnLines};
 use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, wrap_words};
@@ -26,7 +26,7 @@ const BETWEEN: &str = " · ";
 enum Part {
     Prompt,
     Answer,
-    /// Statistics, or how far it is.
+    /// Statistics, or progress.
     Status,
     Gap,
 }
@@ -227,7 +227,7 @@ fn draw_part(
         canvas.app.shared.display.show_rejected,
         canvas.theme.symbols.arrow,
     );
-    let (starts, source): (&Starts, &dyn Source) = match (part, &lines.markdown) {
+    let (starts, source): (&LineStarts, &dyn Source) = match (part, &lines.markdown) {
         (Part::Prompt, _) => (&lines.prompt, &prompt),
         (_, Some((document, starts))) => (starts, document),
         (_, None) => (&lines.answer, &answer),

@@ -1,5 +1,4 @@
-//! What the chat shows before anything was said: what there is to see, how far the loading is, or why there is no model
-//! and what to do about it.
+//! The empty chat: an introduction, the progress of loading, or why there is no model and what to do about it.
 
 use super::Canvas;
 use super::theme::Role;
@@ -12,12 +11,12 @@ use crate::transcript::origin_style::style;
 use crate::transcript::text::in_cells;
 use ratatui::layout::Rect;
 
-/// Cells of a line at most.
+/// Max cells of a line.
 const WIDTH: u16 = 58;
 /// Cells of a name in the legend, and of the gap after it.
 const NAME: u16 = 11;
 
-/// A line of stretches with roles.
+/// A line of spans with roles.
 type Line = Vec<(String, Role)>;
 
 pub fn draw(canvas: &mut Canvas<'_>, inner: Rect) {
@@ -58,7 +57,7 @@ fn put_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     canvas.put_all(row, &parts);
 }
 
-/// What happens here and what the looks mean, in as many paragraphs as there are rows for.
+/// The introduction and the legend, as much as fits.
 fn introduction(width: u16, rows: u16) -> Vec<Line> {
     let words = |text: &str, role| {
         wrap_words(text, width)
@@ -107,7 +106,7 @@ fn legend_line(origin: Origin) -> Line {
     ]
 }
 
-/// How far the model is, and how to leave that.
+/// Progress of loading, and the key that cancels it.
 fn progress(canvas: &mut Canvas<'_>, row: Rect) {
     let Phase::Loading {
         stage,
@@ -146,7 +145,7 @@ fn progress(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// The keys to begin with.
+/// The first keys to know.
 fn keys(canvas: &mut Canvas<'_>, row: Rect) {
     let wanted: [(Action, &str); 3] = [
         (ChatAction::Send.into(), "send"),
@@ -178,7 +177,7 @@ fn keys(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// Why there is no model, and what can be had in its place.
+/// Why there is no model, and what can be loaded instead.
 fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
     let Phase::Failed {
         message,
@@ -208,7 +207,7 @@ fn failure(canvas: &mut Canvas<'_>, inner: Rect) {
     }
 }
 
-/// What one key loads, and where there is more to choose from.
+/// The model that one key loads, and the key of the model picker.
 fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let state = canvas.state;
     if let (Some(offer), Some(key)) = (
@@ -249,7 +248,7 @@ fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
     }
 }
 
-/// What there is to know of a model before it is fetched.
+/// Size and source of a model before it is fetched.
 fn about(model: Option<&str>, width: u16) -> Vec<String> {
     if model != Some(PUBLISHED_MODEL) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Parts that several panels are made of.
+//! Widgets shared by several panels.
 
 use super::Canvas;
 use super::theme::{Role, Theme};
@@ -12,7 +12,7 @@ use ratatui::widgets::{Block, Borders, Widget};
 use unicode_segmentation::UnicodeSegmentation;
 
 impl Canvas<'_> {
-    /// A bordered panel with a title; gives back what is inside. The panel that has the keys is marked by its border
+    /// A bordered panel with a title; returns its inner area. The panel that has the keys is marked by its border
     /// and by a pointer before its title.
     pub fn panel(&mut self, area: Rect, title: &str, pane: Option<Pane>) -> Rect {
         if area.width < 4 || area.height < 2 {
@@ -40,7 +40,7 @@ impl Canvas<'_> {
         inner.inner(ratatui::layout::Margin::new(u16::from(inner.width > 4), 0))
     }
 
-    /// Write `text`, made safe, from a cell on, at most `width` cells; gives back the column after it.
+    /// Write `text`, sanitised, into at most `width` cells; returns the column after it.
     pub fn put(&mut self, x: u16, y: u16, text: &str, width: u16, style: Style) -> u16 {
         let area = *self.buffer.area();
         if y < area.top() || y >= area.bottom() || x >= area.right() {
@@ -57,7 +57,7 @@ impl Canvas<'_> {
             .0
     }
 
-    /// Write the symbol of a role of tokens in its colour; gives back the column after it. A strike or an underline
+    /// Write the symbol of a token's role in its colour; returns the column after it. A strike or an underline
     /// would hide it.
     pub fn symbol(&mut self, row: Rect, role: Role) -> u16 {
         let style = self
@@ -73,7 +73,7 @@ impl Canvas<'_> {
         )
     }
 
-    /// Write stretches of text one after the other within one row.
+    /// Write spans one after the other within a row.
     pub fn put_all(&mut self, row: Rect, parts: &[(&str, Role)]) -> u16 {
         let mut x = row.x;
         for (text, role) in parts {
@@ -83,7 +83,7 @@ impl Canvas<'_> {
         x
     }
 
-    /// Write a text within a row; where there is no room for all of it, an ellipsis says so.
+    /// Write a text within a row, with an ellipsis if it does not fit.
     pub fn put_clipped(&mut self, row: Rect, text: &str, role: Role) -> u16 {
         if text.cells() <= row.width || row.width == 0 {
             return self.put_all(row, &[(text, role)]);
@@ -92,7 +92,7 @@ impl Canvas<'_> {
         self.put(x, row.y, "…", 1, self.theme.style(role))
     }
 
-    /// Write a text against the right end of a row.
+    /// Write a right-aligned text.
     pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
         let text = one_line(text);
         let width = (text.as_ref().cells()).min(row.width);
@@ -105,7 +105,7 @@ impl Canvas<'_> {
         );
     }
 
-    /// The right border shows where the viewport is, if there is more than it holds.
+    /// A scrollbar in the right border, if the text does not fit.
     pub fn scrollbar(&mut self, area: Rect, shown: Viewport) {
         if shown.total <= shown.height || area.height < 4 {
             return;
@@ -125,13 +125,13 @@ impl Canvas<'_> {
         }
     }
 
-    /// Mark a row as chosen: one bar, whatever the colours of the words on it.
+    /// Mark a row as selected, with one bar across all colours.
     pub fn select(&mut self, row: Rect) {
         self.buffer
             .set_style(row, Style::reset().add_modifier(Modifier::REVERSED));
     }
 
-    /// The present symbol of what turns while something is under way.
+    /// The current frame of the spinner.
     pub fn spinner(&self) -> &'static str {
         let symbols = self.theme.symbols.spinner;
         symbols[(self.app.shared.now.as_millis() / 100) as usize % symbols.len()]
@@ -168,7 +168,7 @@ pub fn bar(theme: &Theme, share: f64) -> &'static str {
     theme.symbols.bars[((share.clamp(0.0, 1.0) * 8.0) as usize).min(7)]
 }
 
-/// Width in cells of a text as it is put on screen.
+/// Width of a text in cells.
 pub trait Cells {
     fn cells(&self) -> u16;
 }

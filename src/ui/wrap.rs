@@ -1,5 +1,5 @@
-//! Breaks a turn into lines. A line is remembered by where it starts, nothing more: what is on screen is broken again
-//! from there, and a growing text is taken up at its last line. So the cost of a frame does not grow with the text.
+//! Wraps a turn into lines. Only the start of each line is cached: what is on screen is wrapped again from there, and a
+//! growing text from its last line. So the cost of a frame does not grow with the text.
 
 use super::mark::mark;
 use super::theme::Role;
@@ -19,7 +19,7 @@ pub struct Place {
     pub byte: usize,
 }
 
-/// What is wrapped: a leading text (group 0), then each round, then what is being drafted.
+/// What is wrapped: a leading text (group 0), then each round, then the pending drafts.
 #[derive(Clone, Copy)]
 pub struct Flow<'a> {
     pub head: &'a str,
@@ -28,7 +28,7 @@ pub struct Flow<'a> {
     pub arrow: &'a str,
 }
 
-/// A stretch of text with one look.
+/// A piece of text with one style.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece<'a> {
     pub text: Cow<'a, str>,
@@ -172,7 +172,7 @@ impl Source for Flow<'_> {
     }
 }
 
-/// A character under way to its line.
+/// A character that is not yet on a line.
 struct Glyph {
     at: Place,
     len: usize,
@@ -182,7 +182,7 @@ struct Glyph {
     origin: Option<Role>,
 }
 
-/// Fills lines and hands each finished one on.
+/// Fills lines and passes each finished one on.
 struct Filler<'s> {
     width: u16,
     start: Place,
@@ -195,8 +195,8 @@ struct Filler<'s> {
     sink: &'s mut dyn FnMut(Line) -> bool,
 }
 
-/// Break `flow` from the place `from` to the end of group `until`, giving each line to `sink` until that says false.
-/// The last line is given even when it is empty.
+/// Break `flow` from the place `from` to the end of group `until`, passing each line to `sink` until it returns false.
+/// The last line is passed even if it is empty.
 pub fn wrap(
     flow: &dyn Source,
     from: Place,
@@ -237,7 +237,7 @@ pub fn wrap(
 }
 
 impl Filler<'_> {
-    /// Add a piece from `place.byte` on. False when the sink has enough.
+    /// Add a piece from `place.byte`. False once the sink has enough.
     fn piece(&mut self, place: Place, piece: &Piece<'_>) -> bool {
         for (offset, grapheme) in piece.text[place.byte..].grapheme_indices(true) {
             let byte = place.byte + offset;
@@ -297,7 +297,7 @@ impl Filler<'_> {
         go_on
     }
 
-    /// A mark that a token brings for the character before it joins that character, if it is safe to.
+    /// A combining character joins the character before it, if that is safe.
     fn combine(&mut self, grapheme: &str) {
         let joins = |c: &char| !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
         let Some(last) = self.glyphs.last_mut() else {

@@ -50,7 +50,7 @@ fn set(text: &str, key: &str, value: Value) -> Result<String, String> {
     Ok(format!("{before}{gap}{line}{below}{after}"))
 }
 
-/// The lines of a text with where each begins, those apart that are empty or a comment.
+/// The lines of a text and where each begins, without blank lines and comments.
 fn first_of_substance(text: &str) -> Option<(usize, &str)> {
     let mut at = 0;
     text.split_inclusive('\n')
@@ -65,7 +65,7 @@ fn begins_with_a_value(text: &str) -> bool {
     first_of_substance(text).is_some_and(|(_, line)| !line.starts_with('['))
 }
 
-/// Where the comments end that stand at the head of the file, apart from those of the first table.
+/// The end of the comments at the head of the file, without those of the first table.
 fn head(text: &str) -> usize {
     match first_of_substance(text) {
         None => text.len(),
@@ -102,7 +102,7 @@ fn forget(text: &str, name: &str) -> Result<String, String> {
     Ok(document.to_string())
 }
 
-/// Makes the item at `key` mean `new`. What means so already is left as it stands.
+/// Set the item at `key` to `new`. An item with that value is left as it is written.
 fn put(table: &mut dyn TableLike, key: &str, new: Item) {
     let Some(old) = table.get_mut(key) else {
         table.insert(key, new);

@@ -31,7 +31,7 @@ impl Range {
         ((value * unit).round() / unit).clamp(self.min, self.max)
     }
 
-    /// Where `value` lies between the ends, 0 to 1.
+    /// The position of `value` between the ends, 0 to 1.
     pub fn fraction(self, value: f64) -> f64 {
         match self.max - self.min {
             span if span > 0.0 => ((value - self.min) / span).clamp(0.0, 1.0),

@@ -33,7 +33,7 @@ impl Key {
 }
 
 impl From<KeyEvent> for Key {
-    /// Terminals differ in whether they report the shift of a capital letter; here the letter alone says it.
+    /// Terminals differ in whether they report the shift of a capital letter; here the case of the letter decides.
     fn from(key: KeyEvent) -> Self {
         let modifiers =
             key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);

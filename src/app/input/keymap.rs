@@ -96,7 +96,7 @@ impl Context {
         }
     }
 
-    /// Whether it is that of something over the screen, which shuts out what lies beneath.
+    /// Whether it belongs to an overlay, which hides the bindings beneath it.
     fn is_overlay(self) -> bool {
         match self {
             Self::Picker | Self::Pager | Self::WhatIf | Self::Race => true,

@@ -67,7 +67,7 @@ pub struct State {
     pub drag: Option<Control>,
     /// Turns that were taken off the chat and can come back, until something is generated.
     pub retracted: Option<Retracted>,
-    /// The last generation that the engine was told of and still remembers.
+    /// The last generation whose sequence the engine still holds.
     pub(super) last_run: Option<RunId>,
 }
 
@@ -129,7 +129,7 @@ pub struct Offer {
     pub label: &'static str,
 }
 
-/// What lies over the screen and takes the keys.
+/// An overlay over the screen, which takes the keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
     Help {
@@ -172,7 +172,7 @@ pub struct View {
     pub details: usize,
 }
 
-/// A line that says what just happened, for a while.
+/// A message that is shown for a while.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     pub text: String,
@@ -193,7 +193,7 @@ impl Phase {
 }
 
 impl State {
-    /// A conversation before anything is said, its model not yet loaded.
+    /// An empty conversation whose model is not yet loaded.
     pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
         Self {
             live: true,
@@ -296,7 +296,7 @@ impl State {
         self.model.as_ref().map(|model| model.config.num_layers)
     }
 
-    /// The turn that the engine can still be asked about: the last one, if the model at hand generated it.
+    /// The turn whose lens the engine can still compute: the last one, if the loaded model generated it.
     pub fn lens_turn(&self) -> Option<&Turn> {
         self.turns
             .last()

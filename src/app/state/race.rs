@@ -5,7 +5,7 @@ use super::turn::{Mode, Outcome, Turn};
 use crate::engine::decode::{Round, Settings, StopReason};
 use crate::engine::worker::{Lane, RunId};
 
-/// The race that lies over the screen.
+/// The race on screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Race {
     pub run: RunId,
@@ -64,7 +64,7 @@ impl Race {
         &self.lanes[lane as usize]
     }
 
-    /// Tokens a second of the self-speculative lane by those of the other.
+    /// Tokens per second of the self-speculative lane ÷ those of the autoregressive one.
     pub fn speed_up(&self) -> Option<f64> {
         let [plain, speculative] = &self.lanes;
         Some(speculative.stats.tokens_per_second()? / plain.stats.tokens_per_second()?)

@@ -11,7 +11,7 @@ pub struct Regions {
     /// Later ones lie above earlier ones.
     areas: Vec<(Rect, Target)>,
     pub transcript: Viewport,
-    /// Of the text that lies over the screen.
+    /// Of the text in the overlay.
     pub text: Viewport,
     /// Of the token's details.
     pub details: Viewport,
@@ -37,7 +37,7 @@ impl Viewport {
     }
 }
 
-/// What lies under a cell.
+/// What a cell belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     Chat,
@@ -54,7 +54,7 @@ pub enum Target {
         turn: usize,
         round: usize,
     },
-    /// An entry of the list that lies over the screen.
+    /// An entry of the list in the overlay.
     Entry(usize),
     /// A cell of the map of exit layers and speculations.
     Cell {
@@ -63,7 +63,7 @@ pub enum Target {
     },
     /// The track of the replay, from its first round to its last.
     Scrub,
-    /// The list or text that lies over the screen.
+    /// The rest of the overlay.
     Overlay,
     /// A key of the footer.
     Hint(Action),
@@ -76,7 +76,7 @@ impl Regions {
         }
     }
 
-    /// What lies topmost at a cell, and its extent.
+    /// The topmost target at a cell, and its area.
     pub fn at(&self, column: u16, row: u16) -> Option<(Rect, &Target)> {
         let position = Position::new(column, row);
         self.areas
@@ -86,7 +86,7 @@ impl Regions {
             .map(|(area, target)| (*area, target))
     }
 
-    /// Rows of the screen, as far as anything lies on them.
+    /// Rows of the screen down to the lowest target.
     pub fn height(&self) -> usize {
         self.areas
             .iter()

@@ -15,7 +15,7 @@ pub struct Listed {
     pub own: bool,
 }
 
-/// The list that lies over the screen.
+/// The list on screen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SessionList {
     pub search: Editor,

@@ -1,4 +1,4 @@
-//! What was said: turns, each a prompt and the rounds that answer it.
+//! Turns: a prompt and the rounds that answer it.
 
 use super::Lens;
 use crate::engine::decode::{Round, Stats, StopReason};
@@ -18,7 +18,7 @@ pub struct Turn {
     pub prompt: String,
     /// Every round of the answer, in order. All that is shown of the answer derives from them.
     pub rounds: Vec<Round>,
-    /// Tokens drafted in the round at hand, not yet verified.
+    /// Tokens drafted in the current round, not yet verified.
     pub pending: Vec<Pending>,
     /// Statistics of the rounds, prefill included once the run has ended.
     pub stats: Stats,
@@ -28,7 +28,7 @@ pub struct Turn {
     pub model: Option<Arc<ModelRecord>>,
     /// Where another model continued.
     pub switches: Vec<Switch>,
-    /// What every layer would have said along what that generation wrote, once asked for.
+    /// What every layer would have said along that answer, if requested.
     pub lens: Option<Box<Lens>>,
     /// None while the run is under way.
     pub outcome: Option<Outcome>,
@@ -88,7 +88,7 @@ impl Turn {
         }
     }
 
-    /// Settle the drafted tokens: the round says what became of them.
+    /// Add a finished round, which replaces the pending drafts.
     pub fn push(&mut self, round: Round) {
         self.pending.clear();
         self.stats.add(&round);

@@ -24,7 +24,7 @@ pub struct Lens {
     pub failed: Option<String>,
 }
 
-/// The map that lies over the screen. What it shows belongs to the turn ([`Turn::lens`]).
+/// The map on screen. Its data belongs to the turn ([`Turn::lens`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WhatIf {
     /// The generation it is about; stale when the last turn is of another.

@@ -173,7 +173,7 @@ fn messages(state: &State) -> Vec<Message> {
     messages
 }
 
-/// What was said `before`, and a question. Turns that were never answered are left out.
+/// The turns `before` as messages, and a question. Turns without an answer are left out.
 pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut say = |role, content: String| messages.push(Message { role, content });
@@ -233,7 +233,7 @@ fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     effects
 }
 
-/// Whether anything was asked yet; says so where nothing was.
+/// Whether anything was asked yet; if not, say so.
 pub(super) fn has_asked(state: &mut State) -> bool {
     if state.turns.is_empty() {
         state.notify_error("nothing was asked yet");
@@ -320,7 +320,7 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
         Mode::Chat if !template => state
             .notify_error("this model has no chat template that works; it can only complete text"),
         Mode::Chat => state.notify("chat: the conversation goes through the model's template"),
-        Mode::Completion => state.notify("completion: the model continues the text as it stands"),
+        Mode::Completion => state.notify("completion: the model continues the text as is"),
     }
     vec![Effect::Record(Entry::Mode(state.mode))]
 }

@@ -166,7 +166,7 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     state.model = Some(model);
 }
 
-/// The engine's thread ended by itself; nothing can be generated any more.
+/// The engine's thread has ended; nothing can be generated any more.
 pub(super) fn on_gone(state: &mut State) {
     let message =
         "the engine has stopped; save what you need with /save and restart skiplens".to_string();

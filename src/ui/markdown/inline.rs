@@ -12,7 +12,7 @@ pub struct Inline<'t> {
     /// The roles that are open, the innermost last.
     roles: Vec<Role>,
     links: Vec<Link>,
-    /// Addresses that stand in the text as they are, in order.
+    /// Bare URLs of the text, in order.
     addresses: Vec<Range<usize>>,
     /// Up to here an address was written already.
     written: usize,
@@ -55,7 +55,7 @@ impl<'t> Inline<'t> {
         self.roles.pop();
     }
 
-    /// A stretch of the source as it stands.
+    /// A range of the source, verbatim.
     pub fn source(&mut self, range: Range<usize>) {
         if !range.is_empty() {
             self.spans.push(Span::Source(range, self.role()));
@@ -190,7 +190,7 @@ impl<'t> Inline<'t> {
     }
 }
 
-/// Where `https://…` stands in a text.
+/// The ranges of bare URLs in a text.
 fn addresses(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (start, _) in text.match_indices("http") {

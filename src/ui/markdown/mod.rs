@@ -13,7 +13,7 @@ use source::{Fragment, Text};
 /// An answer as lines with roles, laid out for one width.
 #[derive(Debug, Default, PartialEq)]
 pub struct Document {
-    /// Each ends with a line feed, the last one apart.
+    /// Each but the last ends with a line feed.
     blocks: Vec<Vec<Fragment>>,
 }
 

@@ -280,7 +280,7 @@ impl Reader<'_> {
         self.end = range.end;
     }
 
-    /// Write a paragraph behind what surrounds it; further lines stand under its first word.
+    /// Write a paragraph after its bullets and quote bars; further lines are aligned with its first word.
     fn lines(&mut self, body: Paragraph) {
         let depth = self.leads.len().min(MAX_DEPTH);
         let (mut first, mut further) = (Vec::new(), Vec::new());
@@ -305,7 +305,7 @@ impl Reader<'_> {
         });
     }
 
-    /// A row of a table, or of what lies behind it.
+    /// Begin a row of the table, or of the text behind it.
     fn row(&mut self, barred: bool) {
         let Some(table) = &mut self.table else { return };
         table.in_row = barred && table.behind.is_empty();
@@ -314,7 +314,7 @@ impl Reader<'_> {
         }
     }
 
-    /// CommonMark drops the cells that a row has beyond those of the head; here they are shown.
+    /// CommonMark drops the cells of a row beyond those of the head; they are shown here.
     fn more_cells(&mut self, row: Range<usize>) {
         let Some(table) = self.table.as_mut().filter(|table| table.in_row) else {
             return;
@@ -371,7 +371,7 @@ impl Reader<'_> {
         self.blocks.push(block);
     }
 
-    /// Lines of the source as they stand.
+    /// Lines of the source, verbatim.
     fn as_written(&mut self, source: Range<usize>) {
         let mut at = source.start;
         for line in self.text.shown[source].split_inclusive('\n') {

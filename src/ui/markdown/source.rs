@@ -23,9 +23,9 @@ type Token = (TokenRef, Role);
 pub enum Span {
     /// A stretch of the text.
     Source(Range<usize>, Role),
-    /// What stands in the place of a stretch of the text.
+    /// Text shown instead of a range of the source.
     Replaced(Range<usize>, String, Role),
-    /// What stands in the place of marks.
+    /// Text shown instead of marks.
     Made(&'static str, Role),
 }
 

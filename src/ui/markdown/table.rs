@@ -10,7 +10,7 @@ const MIN: u16 = 3;
 /// Between two columns.
 const BETWEEN: &str = " │ ";
 
-/// Where the text of a column stands.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Left,

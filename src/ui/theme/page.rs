@@ -1,4 +1,4 @@
-//! The colours of a terminal, for pictures of one.
+//! The colours of a terminal, for screenshots.
 
 use super::Theme;
 use crate::app::ThemeName;
@@ -7,7 +7,7 @@ use crate::transcript::origin_style::Hue;
 use ratatui::style::Color;
 
 impl Theme {
-    /// Letters and ground of a terminal that the theme is made for.
+    /// Foreground and background of a terminal that suits the theme.
     pub fn page(&self) -> (Rgb, Rgb) {
         match self.appearance.theme {
             ThemeName::Light => ((0x1f, 0x23, 0x28), (0xff, 0xff, 0xff)),
@@ -44,7 +44,7 @@ const SIXTEEN: [u32; 16] = [
     0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff,
 ];
 
-/// A colour of the terminal as a picture shows it; none for the terminal's own.
+/// A terminal colour as RGB; none for the terminal's default.
 pub fn rgb(color: Color) -> Option<Rgb> {
     let named = match color {
         Color::Reset => return None,

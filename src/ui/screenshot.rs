@@ -1,4 +1,4 @@
-//! A screen as a picture.
+//! Screenshots.
 
 use super::theme::{Theme, rgb};
 use crate::app::Appearance;
@@ -7,8 +7,8 @@ use ratatui::buffer::{self, Buffer};
 use ratatui::style::Modifier;
 use unicode_width::UnicodeWidthStr;
 
-/// What a buffer shows, in the colours of a terminal that suits the theme.
-pub fn picture(buffer: &Buffer, appearance: Appearance) -> Picture {
+/// The cells of a buffer, in the colours of a terminal that suits the theme.
+pub fn screenshot(buffer: &Buffer, appearance: Appearance) -> Picture {
     let (fg, bg) = Theme::new(appearance).page();
     let rows = buffer
         .content
@@ -23,7 +23,7 @@ pub fn picture(buffer: &Buffer, appearance: Appearance) -> Picture {
     }
 }
 
-/// A wide character takes the cells after it, too.
+/// A wide character also takes the cells after it.
 fn row(cells: &[buffer::Cell]) -> Vec<Cell> {
     let mut covered = 0;
     let mut drawn = |cell: &buffer::Cell| {

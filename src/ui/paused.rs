@@ -9,7 +9,7 @@ use crate::engine::decode::Round;
 use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 
-/// Whether the run is paused and nothing else is asked for in this place.
+/// Whether the run is paused and the inspector's place is free.
 pub fn applies(state: &State) -> bool {
     matches!(state.phase, Phase::Paused { .. })
         && !state.inspecting()
