@@ -1,28 +1,8 @@
 //! Activations: f32 for dense weights, and bytes with a scale for every 32 of them for quantised weights.
 
+use super::layout::{MAX_PAIR, Q8Block};
 use super::simd::{Isa, Kernel, Simd};
 use super::{BLOCK, Shared};
-
-/// Scale and sums of 32 quantised activations.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C)]
-pub struct Q8Block {
-    /// Value of one quantisation step.
-    pub scale: f32,
-    /// Sum of the 32 values, for layouts with minima.
-    pub sum: f32,
-    /// −8 times the sum of the 32 bytes; like those below, the initial value of dot products with weights that have a
-    /// zero point.
-    pub neg8: i32,
-    /// −16 times that sum.
-    pub neg16: i32,
-    /// −128 times that sum.
-    pub neg128: i32,
-    /// −32 times the sums of bytes 0..16 and 16..32.
-    pub neg32: [i32; 2],
-    /// −128 times the sums of the octets of bytes 0..16 and 16..32, as two i16 each.
-    pub neg128_octets: [u32; 2],
-}
 
 /// Storage of activations. It only grows.
 #[derive(Debug, Default)]
@@ -92,12 +72,6 @@ impl ActivationsView {
         }
     }
 }
-
-/// Max sum of the magnitudes of two neighbouring bytes, minus what rounding may add.
-pub const MAX_PAIR: f32 = 127.0;
-
-/// The same for an octet: of every four columns the first two, or the last two, of 16 columns.
-pub const MAX_OCTET: f32 = 251.0;
 
 /// Rounds every 32 numbers to bytes times a scale, such that the magnitudes of neighbours, columns `2i` and `2i + 1`,
 /// add up to at most 128, and those of an octet to at most 255. The products of a pair with unsigned 8-bit weights, and

@@ -1,4 +1,4 @@
-//! How packed weights are laid out in memory.
+//! How packed weights and quantised activations are laid out in memory.
 
 use super::{BLOCK, LANES};
 use candle_core::quantized::GgmlDType;
@@ -205,3 +205,30 @@ impl Layout {
         q as i8 - zero as i8
     }
 }
+
+/// Scale and sums of 32 quantised activations.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Q8Block {
+    /// Value of one quantisation step.
+    pub scale: f32,
+    /// Sum of the 32 values, for layouts with minima.
+    pub sum: f32,
+    /// −8 times the sum of the 32 bytes; like those below, the initial value of dot products with weights that have a
+    /// zero point.
+    pub neg8: i32,
+    /// −16 times that sum.
+    pub neg16: i32,
+    /// −128 times that sum.
+    pub neg128: i32,
+    /// −32 times the sums of bytes 0..16 and 16..32.
+    pub neg32: [i32; 2],
+    /// −128 times the sums of the octets of bytes 0..16 and 16..32, as two i16 each.
+    pub neg128_octets: [u32; 2],
+}
+
+/// Max sum of the magnitudes of two neighbouring bytes, minus what rounding may add.
+pub const MAX_PAIR: f32 = 127.0;
+
+/// The same for an octet: of every four columns the first two, or the last two, of 16 columns.
+pub const MAX_OCTET: f32 = 251.0;

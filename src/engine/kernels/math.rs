@@ -1,11 +1,7 @@
 //! Functions of one number, the same on every machine.
 
 use super::simd::{Isa, Kernel, Simd};
-use super::{LANES, Shared};
-
-/// 1.5 × 2^23. Adding it to an f32 below 2^22 in magnitude rounds that to the nearest integer, ties to even, which then
-/// stands in the low bits.
-pub const ROUND_TO_NEAREST: f32 = 12_582_912.0;
+use super::{LANES, ROUND_TO_NEAREST, Shared};
 
 /// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round the same
 /// way everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.

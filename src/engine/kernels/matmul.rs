@@ -1,8 +1,8 @@
 //! Tiles of a matrix product: 16 outputs of several rows of activations, for which the weights are read once.
 
-use super::activations::{ActivationsView, Q8Block};
+use super::activations::ActivationsView;
 use super::dense::dense_tile;
-use super::layout::{self, Layout, Quantised};
+use super::layout::{self, Layout, Q8Block, Quantised};
 use super::simd::{Isa, Kernel, Q8Rows, Simd};
 use super::{BLOCK, CACHE_LINE, LANES, Packed, dense, scales};
 

@@ -34,11 +34,11 @@ mod simd;
 mod tests;
 mod thread_pool;
 
-pub use activations::{Activations, ActivationsView, Q8Block};
+pub use activations::{Activations, ActivationsView};
 pub use arena::{Arena, Buffer};
 pub use attention::{Attention, Combine, PAGE, Page, Queries, SCORES, Tail, attend_page, combine};
 pub use bandwidth::read_bandwidth;
-pub use layout::supports;
+pub use layout::{Q8Block, supports};
 pub use math::{copy, swiglu};
 pub(super) use math::{exp, max};
 pub use matmul::{TILE, Tile, tile};
@@ -54,5 +54,8 @@ pub use thread_pool::{MAX_THREADS, ThreadPool, Worker, physical_cores};
 pub const LANES: usize = 16;
 /// Columns that share one scale of the activations.
 pub const BLOCK: usize = 32;
+/// 1.5 × 2^23. Adding it to an f32 below 2^22 in magnitude rounds that to the nearest integer, ties to even, which then
+/// stands in the low bits.
+const ROUND_TO_NEAREST: f32 = 12_582_912.0;
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;

@@ -9,10 +9,8 @@ mod dispatch;
 mod neon;
 mod portable;
 
-use super::activations::{MAX_OCTET, MAX_PAIR, Q8Block};
-use super::layout::{Layout, Q8_0_OFFSET, Quantised};
-use super::math::ROUND_TO_NEAREST;
-use super::{BLOCK, LANES};
+use super::layout::{Layout, MAX_OCTET, MAX_PAIR, Q8_0_OFFSET, Q8Block, Quantised};
+use super::{BLOCK, LANES, ROUND_TO_NEAREST};
 pub use dispatch::{Isa, Kernel};
 use std::ops::Range;
 

@@ -3,12 +3,12 @@
 //! `vpmaddubsw` multiplies unsigned by signed bytes and adds two products to an i16; `vpmaddwd` adds two i16 to an i32.
 //! Multiplications run on two of four ports, so as much as possible is added as i16, which any port can do. Because the
 //! stored weights are 128 too large, the sum of an octet, eight products, overflows an i16 and wraps. Subtracting 128
-//! times the sum of the activations wraps it back to the sum with signed weights, which fits (see `activations`).
+//! times the sum of the activations wraps it back to the sum with signed weights, which fits (see `layout::MAX_OCTET`).
 //!
 //! The code for two rows is assembly: compilers run out of registers for the sums, weights and activations, or copy them
 //! between iterations of loops that they do not unroll, and take 20 to 40 % longer.
 
-use crate::engine::kernels::activations::Q8Block;
+use crate::engine::kernels::layout::Q8Block;
 use crate::engine::kernels::simd::Q8Rows;
 use std::arch::asm;
 use std::arch::x86_64::*;

@@ -1,8 +1,7 @@
 //! Rounding of activations with AVX2, also for the instruction sets beyond it.
 
-use crate::engine::kernels::BLOCK;
-use crate::engine::kernels::activations::{MAX_OCTET, MAX_PAIR};
-use crate::engine::kernels::math::ROUND_TO_NEAREST;
+use crate::engine::kernels::layout::{MAX_OCTET, MAX_PAIR};
+use crate::engine::kernels::{BLOCK, ROUND_TO_NEAREST};
 use std::arch::x86_64::*;
 
 /// See [`Simd::max_pair_sum`](crate::engine::kernels::simd::Simd::max_pair_sum).
