@@ -15,7 +15,7 @@ use unicode_width::UnicodeWidthStr;
 
 /// Whether a character acts on the terminal or on the order of the text rather than being seen.
 /// Line feed and tab are among them: callers that lay text out spare them.
-pub fn acts(c: char) -> bool {
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -26,7 +26,7 @@ pub fn acts(c: char) -> bool {
 /// Text to be seen over several lines: line feeds and tabs stay, a carriage return before a line feed goes, and
 /// every other acting character becomes a visible one (`␛` for escape, `⟨202E⟩` for a right-to-left override).
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| acts(c) && c != '\n' && c != '\t') {
+    if !text.contains(|c| is_unsafe(c) && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -51,7 +51,7 @@ pub fn in_cells(text: &str) -> Cow<'_, str> {
 
 /// Text to be seen on one line: as [`visible`], with line feeds as `⏎` and tabs as `⇥`.
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(acts) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -66,7 +66,7 @@ fn push_visible(out: &mut String, c: char) {
         '\u{7f}' => out.push('␡'),
         // The control pictures stand in the order of the controls.
         c if (c as u32) < 0x20 => out.extend(char::from_u32(0x2400 + c as u32)),
-        c if acts(c) => {
+        c if is_unsafe(c) => {
             let _ = write!(out, "⟨{:04X}⟩", c as u32);
         }
         c => out.push(c),
@@ -101,12 +101,12 @@ fn escape_markup(text: &str) -> String {
 /// A JSON document in which no character acts on a terminal that shows it or on a page that holds it. The document
 /// means the same: such characters stand in strings only, and there as `\u` escapes.
 pub fn json(document: String) -> String {
-    escape_json(document, |c| acts(c) || matches!(c, '<' | '>' | '&'))
+    escape_json(document, |c| is_unsafe(c) || matches!(c, '<' | '>' | '&'))
 }
 
 /// As [`json`], for terminals alone: markup stays readable.
 pub fn terminal_json(document: String) -> String {
-    escape_json(document, acts)
+    escape_json(document, is_unsafe)
 }
 
 fn escape_json(document: String, escaped: impl Fn(char) -> bool) -> String {
@@ -212,14 +212,14 @@ mod tests {
         #[test]
         fn text_that_fits_stays_within(text in any::<String>(), columns in 0usize..40) {
             let cut = fit(&text, columns);
-            prop_assert!(cut.width() <= columns && !cut.contains(acts), "{cut:?}");
+            prop_assert!(cut.width() <= columns && !cut.contains(is_unsafe), "{cut:?}");
         }
 
         #[test]
         fn nothing_acts_any_more(text in any::<String>()) {
-            prop_assert!(!visible(&text).contains(|c| acts(c) && c != '\n' && c != '\t'));
-            prop_assert!(!one_line(&text).contains(acts));
-            prop_assert!(!in_cells(&text).contains(|c| acts(c) && c != '\n'));
+            prop_assert!(!visible(&text).contains(|c| is_unsafe(c) && c != '\n' && c != '\t'));
+            prop_assert!(!one_line(&text).contains(is_unsafe));
+            prop_assert!(!in_cells(&text).contains(|c| is_unsafe(c) && c != '\n'));
             prop_assert!(!html(&text).contains(['<', '>', '"', '\'']));
         }
 
@@ -227,8 +227,8 @@ mod tests {
         fn json_means_the_same(text in any::<String>()) {
             let plain = serde_json::to_string(&text).unwrap();
             let (safe, shown) = (json(plain.clone()), terminal_json(plain));
-            prop_assert!(!safe.contains(acts) && !safe.contains(['<', '>', '&']));
-            prop_assert!(!shown.contains(acts));
+            prop_assert!(!safe.contains(is_unsafe) && !safe.contains(['<', '>', '&']));
+            prop_assert!(!shown.contains(is_unsafe));
             for document in [safe, shown] {
                 prop_assert_eq!(&serde_json::from_str::<String>(&document).unwrap(), &text);
             }

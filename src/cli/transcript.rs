@@ -7,7 +7,7 @@ mod trash;
 use super::output::{self, ColorChoice};
 use super::values;
 use crate::safe_text::one_line;
-use crate::transcript::export::{Format, ansi, words};
+use crate::transcript::export::{Format, ansi, describe};
 use crate::transcript::origin_style::Paint;
 use crate::transcript::{
     Entry, Error, Journal, LAST, Session, Store, Summary, TRASH_KEEPS, Zone, import, load, salvage,
@@ -307,7 +307,7 @@ fn print(format: Format, session: &Session) -> Result<()> {
 /// What to say where nothing tells the format.
 fn unnamed(output: Option<&Path>) -> color_eyre::Report {
     let formats = Format::ALL
-        .map(|format| words::serde_name(&format))
+        .map(|format| describe::serde_name(&format))
         .join(", ");
     match output {
         None => eyre!(

@@ -1,14 +1,14 @@
-//! Time in journals: Unix milliseconds, shown as RFC 3339 or in the time zone of the system.
+//! Time in journals: Unix milliseconds, formatted in RFC 3339 or in the system's time zone.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// Milliseconds since 1970, UTC; 0 on a clock set before.
+/// Current Unix time in milliseconds; 0 if the clock is set before 1970.
 pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
-/// The moment in UTC; the last one that the calendar holds for what lies behind it.
+/// The time in UTC, clamped to the end of the calendar.
 fn utc(ms: u64) -> Zoned {
     let moment = i64::try_from(ms)
         .ok()
@@ -25,12 +25,12 @@ pub fn rfc3339(ms: u64) -> String {
     utc(ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Whose time is shown.
+/// The time zone of a formatted time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Zone {
-    /// The same wherever a file is read.
+    /// UTC, independent of the system.
     Utc,
-    /// That of the system.
+    /// The system's time zone.
     Local,
 }
 
@@ -42,7 +42,7 @@ pub fn moment(ms: u64, zone: Zone) -> String {
     }
 }
 
-/// `2026-11-23 16:20`, in the zone of the system.
+/// `2026-11-23 16:20`, in the system's time zone.
 pub fn local_minutes(ms: u64) -> String {
     local(ms).strftime("%Y-%m-%d %H:%M").to_string()
 }
@@ -51,7 +51,7 @@ fn with_offset(moment: &Zoned) -> String {
     moment.strftime("%Y-%m-%d %H:%M %:z").to_string()
 }
 
-/// `20261123-152034-123`: sorts as time does.
+/// `20261123-152034-123`: sorts by time.
 pub fn sortable(ms: u64) -> String {
     utc(ms).strftime("%Y%m%d-%H%M%S-%3f").to_string()
 }

@@ -1,4 +1,4 @@
-//! What a caller tells a journal, and the parts that entries are made of.
+//! The entries that callers append to a journal, and the types that entries are made of.
 
 use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
@@ -7,52 +7,52 @@ use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// One thing that happened in a session. Turns are counted, not named: the journal gives each its id.
+/// One event of a session. Callers do not name turns: the journal numbers them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// The session is called this from now on.
+    /// The session gets this title.
     Title(String),
-    /// A model was loaded. The same model again, now with its file hash, completes the first entry.
+    /// A model was loaded. The same model again, now with its file hash, completes the previous entry.
     Model(ModelRecord),
-    /// The system prompt from now on; empty for none.
+    /// The system prompt changed; empty for none.
     System(String),
     /// The user changed the settings.
     Settings(Settings),
-    /// How prompts reach the model from now on.
+    /// How prompts reach the model changed.
     Mode(Mode),
-    /// The user said something: a new turn.
+    /// A new turn with a message of the user.
     User(String),
-    /// Text of the assistant that no run generated, typed or edited by the user: a new turn.
+    /// A new turn of the assistant with text that the user typed or edited.
     Assistant(String),
-    /// A generation begins: a new turn of the assistant, or the last one goes on if it is the assistant's.
+    /// A generation starts. It continues the last turn if that is the assistant's, and starts a new one otherwise.
     Run {
         run: RunId,
         prompt: Prompt,
         settings: Settings,
     },
-    /// A round of the generation that has begun last.
+    /// A round of the current generation.
     Round { run: RunId, round: Box<Round> },
-    /// That generation is over.
+    /// The current generation ended.
     End { run: RunId, end: RunEnd },
-    /// What every layer would have said along the text of the last generation. It may come in several pieces.
+    /// The predictions of every layer for the text of the last generation. They may arrive in several entries.
     Lens { run: RunId, lens: Box<Lens> },
-    /// Only the first so many turns stay; those behind are taken back. An edit takes back a turn of the user's and
-    /// what follows it, a regeneration the assistant's answer.
-    Keep(usize),
+    /// Drops all turns but the first N. Editing drops the user's turn and all after it, regenerating drops the
+    /// assistant's answer.
+    Truncate(usize),
 }
 
 impl Entry {
-    /// Whether this is worth a file: a session in which nothing was said leaves none.
-    pub fn speaks(&self) -> bool {
+    /// Whether this entry creates the file: a session without any message leaves none.
+    pub fn creates_file(&self) -> bool {
         matches!(
             self,
             Self::User(_) | Self::Assistant(_) | Self::Run { .. } | Self::Round { .. }
         )
     }
 
-    /// Whether the moment is one to bring everything to the disk itself.
-    pub fn settles(&self) -> bool {
-        matches!(self, Self::End { .. } | Self::Keep(_) | Self::Title(_))
+    /// Whether the file is synced to disk after this entry.
+    pub fn needs_sync(&self) -> bool {
+        matches!(self, Self::End { .. } | Self::Truncate(_) | Self::Title(_))
     }
 }
 
@@ -63,21 +63,21 @@ pub enum Mode {
     /// A conversation, through the model's chat template.
     #[default]
     Chat,
-    /// The prompt as it stands; the model continues it.
+    /// The prompt verbatim; the model continues it.
     Completion,
 }
 
-/// A model as a session names it.
+/// A model as recorded in a session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
     pub name: String,
-    /// File or folder it came from.
+    /// File or folder it was loaded from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Fingerprint of the file, see [`super::fingerprint`]; none until it is known.
+    /// Fingerprint of the file, see [`super::fingerprint`]; None until known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// Type of most of the weights.
+    /// Dominant weight type.
     #[serde(default)]
     pub dtype: String,
     /// `cpu×2`, `cuda`, `metal`.
@@ -86,7 +86,7 @@ pub struct ModelRecord {
     /// The layer count L.
     #[serde(default)]
     pub num_layers: usize,
-    /// Bytes that the weights take in memory.
+    /// Size of the weights in memory.
     #[serde(default)]
     pub weight_bytes: u64,
 }
@@ -106,7 +106,7 @@ impl From<&ModelInfo> for ModelRecord {
 }
 
 impl ModelRecord {
-    /// Whether `other` is the same model on the same device. A hash that is not known yet is no difference.
+    /// Whether `other` is the same model on the same device. An unknown hash matches any.
     pub fn is(&self, other: &Self) -> bool {
         let hashes = self.hash.as_ref().zip(other.hash.as_ref());
         let without_hash = |record: &Self| Self {
@@ -116,7 +116,7 @@ impl ModelRecord {
         hashes.is_none_or(|(a, b)| a == b) && without_hash(self) == without_hash(other)
     }
 
-    /// Whether `other` has the same weights, wherever they run.
+    /// Whether `other` has the same weights, on any device.
     pub fn has_weights_of(&self, other: &Self) -> bool {
         let same_file = match (&self.hash, &other.hash) {
             (Some(a), Some(b)) => a == b,
@@ -125,7 +125,7 @@ impl ModelRecord {
         same_file && self.dtype == other.dtype
     }
 
-    /// What tells this model from `other`, in a word or two: its name, or else its type or file.
+    /// A short name that distinguishes this model from `other`: its name, or else its weight type or file.
     pub fn name_beside(&self, other: &Self) -> String {
         let file = |record: &Self| {
             let name = Path::new(&record.path).file_name();
@@ -141,17 +141,17 @@ impl ModelRecord {
     }
 }
 
-/// What a run continued, by reference where the session holds it already: a chat of n turns would else be written n
-/// times over.
+/// What a run continued. A prompt that the session already holds is stored by reference, or a chat of n turns would be
+/// written n times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PromptForm {
-    /// The system prompt and the turns up to here, through the chat template.
+    /// The system prompt and all turns so far, through the chat template.
     #[default]
     Conversation,
-    /// The texts of the turns up to here, one after the other, without a template.
+    /// The texts of all turns so far, concatenated without a template.
     Completion,
-    /// Anything else, spelled out.
+    /// Any other prompt, stored in full.
     Other(Prompt),
 }
 
@@ -165,8 +165,7 @@ impl PromptForm {
     }
 }
 
-/// What every layer would have said along a text, once that was asked for, and what the parts of a round cost on the
-/// machine that was asked.
+/// The predictions of every layer for a text, if requested, with the measured costs of a round's parts on that machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lens {
     pub rows: Vec<LensRow>,
@@ -174,7 +173,7 @@ pub struct Lens {
 }
 
 impl Lens {
-    /// Take in further positions, those that come after the ones known.
+    /// Appends the rows of `more` that come after the known positions.
     pub(super) fn add(&mut self, more: Self) {
         let last = self.rows.last().map(|row| row.position);
         self.rows.extend(
@@ -199,11 +198,11 @@ pub struct RunEnd {
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Stopped(StopReason),
-    /// It could not go on, and why.
+    /// It failed, with the error message.
     Failed(String),
 }
 
-/// What reading the prompt took.
+/// What prefilling the prompt took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Prefill {
@@ -215,7 +214,7 @@ pub struct Prefill {
 }
 
 impl RunEnd {
-    /// The end that [`crate::engine::worker::Event::Finished`] reports; `cached` is what its prefill found.
+    /// The end that `RunEvent::Finished` reports; `cached` is the number of prompt tokens found in the cache.
     pub fn finished(reason: StopReason, stats: &Stats, cached: usize) -> Self {
         let prefill = Prefill {
             tokens: stats.prefill_tokens,
@@ -228,7 +227,7 @@ impl RunEnd {
         }
     }
 
-    /// The end that [`crate::engine::worker::Event::Failed`] reports.
+    /// The end that `RunEvent::Failed` reports.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
             outcome: Outcome::Failed(message.into()),
@@ -237,15 +236,15 @@ impl RunEnd {
     }
 }
 
-/// How much of [`crate::engine::decode::TokenDetail`] goes into the file, where the engine recorded it.
+/// How much of [`crate::engine::decode::TokenDetail`] is written, if the engine recorded it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
-    /// Nothing: tokens with their probabilities.
+    /// None: only tokens with their probabilities.
     Off,
-    /// The alternatives of draft and verifier.
+    /// The alternatives of draft and verify.
     #[default]
     Candidates,
-    /// What every layer would have said, too: some kilobytes a token.
+    /// Also the predictions of every layer: some kilobytes per token.
     Layers,
 }

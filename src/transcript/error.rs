@@ -1,22 +1,22 @@
-//! What can go wrong with a journal, each with words that say what to do.
+//! Errors of journals. Their messages say what to do.
 
 use std::{io, path::Path, path::PathBuf};
 
-/// Result of everything in the transcript.
+/// The result type of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of reading, writing or finding a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system's own error is in the words, and so no source besides: whoever prints the chain would say it twice.
+    /// The message includes the system's error, which is therefore not a source: printing the chain would repeat it.
     #[error("{path}: {fault}")]
     Io { path: PathBuf, fault: io::Error },
-    /// The file is no journal at all.
+    /// The file is not a journal.
     #[error("{path} is not a skiplens journal: {fault}")]
     NotAJournal { path: PathBuf, fault: String },
-    /// A line in the middle of a journal that cannot be what it claims to be.
+    /// A complete line of a journal is damaged.
     #[error(
-        "{path}, line {line}: {fault}; `skiplens transcript show --salvage` reads what comes before it"
+        "{path}, line {line}: {fault}; `skiplens transcript show --salvage` shows the session up to that line"
     )]
     Broken {
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum Error {
         fault: String,
     },
     #[error(
-        "{path} was written by a newer skiplens: it has journal schema {found}, and this program reads up to {known}; \
+        "{path} was written by a newer skiplens: it has journal schema {found}, and this version reads up to {known}; \
          update skiplens to open it"
     )]
     Future {
@@ -34,30 +34,30 @@ pub enum Error {
     },
     #[error("{path} is open in another skiplens; close it there first")]
     InUse { path: PathBuf },
-    #[error("{path} exists already; choose another name")]
+    #[error("{path} already exists; choose another name")]
     Exists { path: PathBuf },
-    #[error("{path} was changed since it was saved from here; choose another name")]
+    #[error("{path} has changed since it was saved; choose another name")]
     Changed { path: PathBuf },
     #[error(
-        "{path} is a link; its file is left alone. Name the file itself, or go on in a copy by opening the link"
+        "{path} is a symbolic link and is not written to; name its target, or open the link to continue in a copy"
     )]
     Linked { path: PathBuf },
-    #[error("{name:?} means the newest session, whatever it is called; choose another name")]
+    #[error("{name:?} always stands for the newest session; choose another name")]
     Reserved { name: String },
-    #[error("no session is called {name:?} in {folder}")]
+    #[error("no session named {name:?} in {folder}")]
     NotFound { name: String, folder: PathBuf },
-    #[error("there is no session in {folder}")]
+    #[error("no sessions in {folder}")]
     None { folder: PathBuf },
-    #[error("{name:?} fits {count} sessions; give more of the name")]
+    #[error("{name:?} matches {count} sessions; give more of the name")]
     Ambiguous { name: String, count: usize },
-    #[error("{path} is not what `skiplens generate --json` or an export as JSON writes: {fault}")]
+    #[error("{path} is not output of `skiplens generate --json` or a JSON export: {fault}")]
     Import { path: PathBuf, fault: String },
-    #[error("there is no data folder on this system; set SKIPLENS_DATA_DIR to one")]
+    #[error("this system has no data folder; set SKIPLENS_DATA_DIR")]
     NoDataFolder,
 }
 
 impl Error {
-    /// What is wrong, where words beside it say already which file it is about.
+    /// The message without the path, if shown next to it.
     pub fn reason(&self) -> String {
         match self {
             Self::Io { fault, .. } => fault.to_string(),
@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// A failed read or write of `path`.
+    /// An I/O error on `path`.
     pub fn io(path: impl AsRef<Path>, fault: io::Error) -> Self {
         Self::Io {
             path: path.as_ref().to_owned(),

@@ -1,17 +1,20 @@
-//! Telling whether a session's model is the one at hand, without reading gigabytes.
+//! Fingerprints of model files, computed without reading gigabytes.
 
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// How much of each end of a file counts.
+/// Bytes hashed at each end of a file.
 const END: u64 = 1 << 20;
 
 /// Fingerprint of the file at `path`: `ends:` and the SHA-256, in hexadecimal, of the file's length (8 bytes, little
-/// endian), its first MiB and its last MiB (of a file below 2 MiB: of what follows its first). Files that differ in
-/// the middle only share it. Of a folder, its largest `.safetensors` or `.gguf` file counts. Takes a few
-/// milliseconds; call it off the thread that draws.
+/// endian), its first MiB and its last MiB (for a file below 2 MiB, whatever follows its first MiB). Files that differ
+/// only in the middle have the same fingerprint. The fingerprint of a folder is that of its largest `.safetensors` or
+/// `.gguf` file. Takes a few milliseconds; do not call it on the thread that draws.
+///
+/// # Errors
+/// If the file cannot be read, or the folder holds no weights.
 pub fn fingerprint(path: &Path) -> io::Result<String> {
     match path.is_dir() {
         true => largest_weights(path)?.map_or_else(

@@ -1,9 +1,10 @@
-//! Import of what `skiplens generate --json` prints and of sessions exported as JSON.
+//! Imports the output of `skiplens generate --json` and sessions exported as JSON.
 
 use super::export::Skeleton;
 use super::line::{Header, RoundLine};
 use super::{
-    Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, check, clock, read,
+    Detail, Error, ModelRecord, PromptForm, Result, Run, RunEnd, Session, Turn, clock, read,
+    validate,
 };
 use crate::engine::decode::{Round, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
@@ -13,8 +14,8 @@ use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 
-/// Longest file that is read; the whole of it is held in memory.
-const LONGEST: u64 = 1 << 30;
+/// Max bytes read from a file, which is held in memory as a whole.
+const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Deserialize)]
 struct Document {
@@ -27,7 +28,7 @@ struct Document {
     rounds: Vec<Round>,
     #[serde(default)]
     text: Option<String>,
-    /// What the file says of its rounds: compared, not believed.
+    /// The file's own statistics. Only compared: they are recomputed from the rounds.
     #[serde(default)]
     stats: Value,
     #[serde(default)]
@@ -36,15 +37,18 @@ struct Document {
     session: Option<Skeleton>,
 }
 
-/// The session in the JSON file at `path`, and notes on where the file contradicts itself. Rounds are checked as those
-/// of a journal are; text and statistics are made from them again.
+/// Imports the session in the JSON file at `path`. Also returns notes on contradictions in the file. Rounds are validated
+/// as in a journal; text and statistics are recomputed from them.
+///
+/// # Errors
+/// If the file cannot be read, is not such JSON, or holds an invalid round.
 pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
     let fail = |fault: String| Error::Import {
         path: path.to_owned(),
         fault,
     };
     let mut text = String::new();
-    let mut file = read::open(path)?.take(LONGEST);
+    let mut file = read::open(path)?.take(MAX_BYTES);
     file.read_to_string(&mut text)
         .map_err(|error| Error::io(path, error))?;
     let document: Document =
@@ -60,8 +64,8 @@ pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
 
 fn checked(at: usize, round: &Round) -> Result<(), String> {
     let line = RoundLine::new(RunId(0), &round.settings, round.clone(), Detail::Layers);
-    check::round(&line)
-        .and_then(|()| check::settings(&round.settings))
+    validate::round(&line)
+        .and_then(|()| validate::settings(&round.settings))
         .map_err(|fault| format!("round {at}: {fault}"))
 }
 
@@ -73,28 +77,31 @@ fn build(document: Document) -> Result<(Session, Vec<String>), String> {
     };
     let mut notes = Vec::new();
     if text.is_some_and(|text| text != session.runs().map(Run::text).collect::<String>()) {
-        notes.push("the file's text is not that of its rounds; the rounds' is taken".into());
+        notes.push(
+            "the text of the file differs from that of its rounds; the rounds are used".into(),
+        );
     }
     let counted = Stats::of(session.rounds());
-    let said = [
+    let recounted = [
         ("tokens", counted.tokens),
         ("drafted", counted.drafted),
         ("accepted", counted.accepted),
     ];
-    if said.iter().any(|(name, count)| {
+    if recounted.iter().any(|(name, count)| {
         stats
             .get(name)
             .and_then(Value::as_u64)
             .is_some_and(|said| said != *count as u64)
     }) {
         notes.push(
-            "the file's statistics are not those of its rounds; they are counted again".into(),
+            "the statistics of the file differ from those of its rounds; they are recomputed"
+                .into(),
         );
     }
     Ok((session, notes))
 }
 
-/// Puts the rounds back where they belong.
+/// Distributes the rounds over the runs of the skeleton.
 fn with_rounds(skeleton: Skeleton, rounds: Vec<Round>) -> Result<Session, String> {
     let Skeleton {
         mut session,
@@ -104,18 +111,18 @@ fn with_rounds(skeleton: Skeleton, rounds: Vec<Round>) -> Result<Session, String
         .iter()
         .try_fold(0usize, |sum, count| sum.checked_add(*count));
     if total != Some(rounds.len()) || round_counts.len() != session.runs().count() {
-        return Err("its rounds are not as many as its runs have".into());
+        return Err("the number of rounds does not match the runs".into());
     }
     let mut rounds = rounds.into_iter();
     let runs = session.turns.iter_mut().flat_map(|turn| &mut turn.runs);
     for (run, count) in runs.zip(round_counts) {
         run.rounds = rounds.by_ref().take(count).collect();
     }
-    session.mend();
+    session.sanitise();
     Ok(session)
 }
 
-/// A session of one prompt and its answer.
+/// A session with one prompt and its answer.
 fn from_generate(document: Document) -> Session {
     let now = clock::now_ms();
     let mut session = Session::new(Header::new(String::new(), now));
@@ -158,11 +165,11 @@ fn from_generate(document: Document) -> Session {
             runs: vec![run],
         }),
     }
-    session.mend();
+    session.sanitise();
     session
 }
 
-/// The model as far as its description can be read.
+/// The model, as far as its description can be parsed.
 fn model(description: Value) -> Option<ModelRecord> {
     if let Value::String(name) = description {
         return Some(ModelRecord {
@@ -180,7 +187,7 @@ fn model(description: Value) -> Option<ModelRecord> {
     })
 }
 
-/// Turns of what was asked, and how the answer refers to them.
+/// Adds the prompt as turns, and returns the form in which the answer refers to them.
 fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
     let turn = |role, text| Turn {
         at_ms,

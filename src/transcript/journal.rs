@@ -1,92 +1,96 @@
-//! Writing a session as it happens.
+//! Writes a session to its file as it happens.
 
 use super::clock;
 use super::entry::{Detail, Entry};
-use super::line::{Header, Line, Moved, RoundLine};
-use super::{Error, Result, Session, Store, check, read, text};
+use super::line::{Header, JournalLine, Override, RoundLine};
+use super::{Error, Result, Session, Store, read, validate};
 use crate::engine::decode::Settings;
+use crate::safe_text;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long written lines may stay with the operating system before they are brought to the disk itself.
-/// A killed program loses nothing either way; a power cut may lose this much.
+/// Max time between syncs to disk. A killed program loses nothing either way; a power cut may lose this much.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
-/// The journal of the session under way. It holds the session as far as it was told, and its file follows.
+/// The journal of the current session: the session in memory and its file.
 ///
 /// Each entry is written with one `write` before [`Journal::append`] returns, so that killing the program loses
-/// nothing that was appended. When writing fails (a full disk), the entries wait in memory and go out with the next
-/// one that succeeds: report the error, and carry on.
+/// nothing that was appended. If writing fails (a full disk), entries stay in memory and are written with the next
+/// write that succeeds: report the error and continue.
 #[derive(Debug)]
 pub struct Journal {
     session: Session,
     path: PathBuf,
-    /// None until it is made.
+    /// None until created.
     file: Option<File>,
-    /// Whether there is to be a file: once something was said.
-    wanted: bool,
-    /// Bytes of the file that hold whole lines.
-    whole: u64,
-    /// Lines that wait to be written.
-    waiting: Vec<u8>,
+    /// Whether the session has content, and so gets a file.
+    has_content: bool,
+    /// Length in bytes of the complete lines in the file.
+    valid_len: u64,
+    /// Lines that are not written yet.
+    pending: Vec<u8>,
     detail: Detail,
     synced: Instant,
-    /// Whether the last line written sums up all before it.
-    summed_up: bool,
-    /// Whether any settings line is in the file: the first one is needed whatever it says.
-    settled: bool,
+    /// Whether the last line is an up-to-date summary.
+    ends_with_summary: bool,
+    /// Whether this journal has written a settings line: the first one is written even if nothing changed.
+    has_settings: bool,
 }
 
 impl Journal {
-    /// A journal of a new session. The file is made when something is said; until then nothing touches the disk.
+    /// A journal of a new session. The file is created with the first message; until then nothing touches the disk.
     pub fn begin(store: &Store) -> Self {
         let now = clock::now_ms();
         Self::unwritten(store, Session::new(Header::new(store.new_id(now), now)))
     }
 
-    /// A journal that begins with all that `session` holds, under an id of its own: for going on with a session that
-    /// was loaded from a file of the user's, which stays as it is.
+    /// A journal with the content of `session` under a new id. Used to continue a session that was loaded from a file
+    /// of the user, which is left unchanged.
     pub fn adopt(store: &Store, session: Session) -> Self {
         let now = clock::now_ms();
-        let begun = if session.header.created_ms == 0 {
+        let created = if session.header.created_ms == 0 {
             now
         } else {
             session.header.created_ms
         };
         let header = Header {
             title: session.title.clone(),
-            ..Header::new(store.new_id(now), begun)
+            ..Header::new(store.new_id(now), created)
         };
         let session = Session { header, ..session };
-        let lines: Vec<Line> = session.lines().collect();
+        let lines: Vec<JournalLine> = session.lines().collect();
         let mut journal = Self::unwritten(store, session);
         lines.iter().for_each(|line| journal.queue(line));
-        journal.settled = true;
+        journal.has_settings = true;
         journal
     }
 
     fn unwritten(store: &Store, session: Session) -> Self {
-        let mut waiting = Vec::new();
-        push_json(&mut waiting, &session.header);
+        let mut pending = Vec::new();
+        push_json(&mut pending, &session.header);
         Self {
             path: store.path_of(&session.header.id),
             session,
             file: None,
-            wanted: false,
-            whole: 0,
-            waiting,
+            has_content: false,
+            valid_len: 0,
+            pending,
             detail: Detail::default(),
             synced: Instant::now(),
-            summed_up: true,
-            settled: false,
+            ends_with_summary: true,
+            has_settings: false,
         }
     }
 
-    /// Goes on with the journal at `path`: a torn last line is cut off, and no other program can write to it meanwhile.
-    /// What was skipped or mended is returned as notes. A link is refused: the file behind it may be anywhere.
+    /// Opens the journal at `path` to continue it, and locks it against other programs. An incomplete last line is cut
+    /// off. Returns notes on what was skipped.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, is open in another program, or is a symbolic link: its target may be
+    /// anywhere.
     pub fn resume(path: &Path) -> Result<(Self, Vec<String>)> {
         read::open(path)?;
         if path.is_symlink() {
@@ -96,7 +100,7 @@ impl Journal {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        // Nor one that takes the file's place meanwhile.
+        // Nor follow a link that replaces the file in the meantime.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
         let file = options.open(path).map_err(|error| Error::io(path, error))?;
@@ -105,94 +109,106 @@ impl Journal {
         if let Some(fault) = loaded.fault {
             return Err(fault);
         }
-        file.set_len(loaded.whole)
+        file.set_len(loaded.valid_len)
             .map_err(|error| Error::io(path, error))?;
         let journal = Self {
             session: loaded.session,
             path: path.to_owned(),
             file: Some(file),
-            wanted: true,
-            whole: loaded.whole,
-            waiting: if loaded.unterminated {
+            has_content: true,
+            valid_len: loaded.valid_len,
+            pending: if loaded.unterminated {
                 b"\n".to_vec()
             } else {
                 Vec::new()
             },
             detail: Detail::default(),
             synced: Instant::now(),
-            summed_up: loaded.summed_up,
-            settled: false,
+            ends_with_summary: loaded.ends_with_summary,
+            has_settings: false,
         };
         Ok((journal, loaded.notes))
     }
 
-    /// How much of the tokens' detail is written from now on.
+    /// Sets how much token detail is written from now on.
     pub fn set_detail(&mut self, detail: Detail) {
         self.detail = detail;
     }
 
-    /// The session so far. Details that are not written are not in it either.
+    /// The session so far. It holds only the detail that is written.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Where the file is, or will be.
+    /// The path of the file, which may not exist yet.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether anything was said that is worth a file.
+    /// Whether the session has content, and so gets a file.
     pub fn has_begun(&self) -> bool {
-        self.wanted
+        self.has_content
     }
 
-    /// Whether the file exists by now.
+    /// Whether the file exists.
     pub fn is_written(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Takes an entry up and writes it. On an error the entry is not lost: it waits for the next attempt.
+    /// Adds an entry to the session and writes it.
+    ///
+    /// # Errors
+    /// If writing fails. The entry is kept and written with the next attempt.
     pub fn append(&mut self, entry: Entry) -> Result<()> {
         self.append_at(entry, clock::now_ms())
     }
 
-    /// As [`Journal::append`], with the time given.
+    /// As [`Journal::append`], at `at`, in Unix milliseconds.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn append_at(&mut self, entry: Entry, at: u64) -> Result<()> {
-        let (speaks, settles) = (entry.speaks(), entry.settles());
-        let before = self.waiting.len();
+        let (creates_file, needs_sync) = (entry.creates_file(), entry.needs_sync());
+        let before = self.pending.len();
         for line in self.lines_of(entry, at) {
             let mut bytes = Vec::new();
             push_json(&mut bytes, &line);
-            // A late round, of a run that is over or was taken back, fits no more and is dropped.
+            // A late round of a run that has ended or was dropped no longer applies.
             if self.session.apply(line).is_ok() {
-                self.waiting.append(&mut bytes);
+                self.pending.append(&mut bytes);
             }
         }
-        self.summed_up &= self.waiting.len() == before;
-        self.wanted |= speaks;
-        if !self.wanted {
+        self.ends_with_summary &= self.pending.len() == before;
+        self.has_content |= creates_file;
+        if !self.has_content {
             return Ok(());
         }
-        if settles {
-            self.sum_up();
+        if needs_sync {
+            self.push_summary();
         }
         self.write()?;
-        if settles || self.synced.elapsed() >= SYNC_EVERY {
+        if needs_sync || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()
         } else {
             Ok(())
         }
     }
 
-    /// Makes the file even if nothing was said since: for keeping a session that was adopted.
+    /// Writes the file even without new content, to save a session that was adopted.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn write_now(&mut self) -> Result<()> {
-        self.wanted = true;
+        self.has_content = true;
         self.write()
     }
 
-    /// Writes what waits and brings the file to the disk itself.
+    /// Writes pending lines and syncs the file to disk.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], and if syncing fails.
     pub fn sync(&mut self) -> Result<()> {
-        if !self.wanted {
+        if !self.has_content {
             return Ok(());
         }
         self.write()?;
@@ -205,44 +221,47 @@ impl Journal {
         }
     }
 
-    /// Sums up and syncs; dropping a journal does the same without telling of errors.
+    /// Writes a summary and syncs. Dropping a journal does the same but ignores errors.
+    ///
+    /// # Errors
+    /// As [`Journal::sync`].
     pub fn close(mut self) -> Result<()> {
         self.finish()
     }
 
     fn finish(&mut self) -> Result<()> {
-        if !self.wanted {
+        if !self.has_content {
             return Ok(());
         }
-        self.sum_up();
+        self.push_summary();
         self.sync()
     }
 
-    fn sum_up(&mut self) {
-        if !self.summed_up {
-            self.queue(&Line::Summary(self.session.totals()));
-            self.summed_up = true;
+    fn push_summary(&mut self) {
+        if !self.ends_with_summary {
+            self.queue(&JournalLine::Summary(self.session.totals()));
+            self.ends_with_summary = true;
         }
     }
 
-    /// The lines that say `entry` in this session; none if it says nothing new.
-    fn lines_of(&mut self, entry: Entry, at: u64) -> Vec<Line> {
+    /// The lines that record `entry`; none if it changes nothing.
+    fn lines_of(&mut self, entry: Entry, at: u64) -> Vec<JournalLine> {
         let count = self.session.turns.len() as u64;
         match entry {
             Entry::Title(title) if title == self.session.title => Vec::new(),
-            Entry::Title(title) => vec![Line::Title { title }],
-            Entry::Model(model) => vec![Line::Model(model)],
+            Entry::Title(title) => vec![JournalLine::Title { title }],
+            Entry::Model(model) => vec![JournalLine::Model(model)],
             Entry::System(text) if text == self.session.system() => Vec::new(),
-            Entry::System(text) => vec![Line::System { text }],
+            Entry::System(text) => vec![JournalLine::System { text }],
             Entry::Settings(settings) => self.settings_line(settings).into_iter().collect(),
-            Entry::Mode(mode) if mode == self.session.mode_in_force() => Vec::new(),
-            Entry::Mode(mode) => vec![Line::Mode { mode }],
-            Entry::User(text) => vec![Line::User {
+            Entry::Mode(mode) if mode == self.session.current_mode() => Vec::new(),
+            Entry::Mode(mode) => vec![JournalLine::Mode { mode }],
+            Entry::User(text) => vec![JournalLine::User {
                 turn: count,
                 at,
                 text,
             }],
-            Entry::Assistant(text) => vec![Line::Assistant {
+            Entry::Assistant(text) => vec![JournalLine::Assistant {
                 turn: count,
                 at,
                 text,
@@ -252,8 +271,8 @@ impl Journal {
                 prompt,
                 settings,
             } => {
-                let turn = count - u64::from(self.session.answer_goes_on());
-                let line = Line::Run {
+                let turn = count - u64::from(self.session.continues_answer());
+                let line = JournalLine::Run {
                     turn,
                     at,
                     run,
@@ -265,56 +284,56 @@ impl Journal {
                     .collect()
             }
             Entry::Round { run, mut round } => {
-                check::mend_settings(Arc::make_mut(&mut round.settings));
-                let moved = self.settled
-                    && Moved::between(&self.session.settings, &round.settings).is_some();
-                let settings = if moved {
+                validate::sanitise_settings(Arc::make_mut(&mut round.settings));
+                let overridden = self.has_settings
+                    && Override::between(&self.session.settings, &round.settings).is_some();
+                let settings = if overridden {
                     None
                 } else {
                     self.settings_line(Settings::clone(&round.settings))
                 };
-                let base = if moved {
+                let base = if overridden {
                     self.session.settings.clone()
                 } else {
                     Settings::clone(&round.settings)
                 };
                 let mut line = RoundLine::new(run, &base, *round, self.detail);
-                check::mend_round(&mut line);
+                validate::sanitise_round(&mut line);
                 settings
                     .into_iter()
-                    .chain([Line::Round(Box::new(line))])
+                    .chain([JournalLine::Round(Box::new(line))])
                     .collect()
             }
             Entry::End { run, mut end } => {
-                end.prefill.seconds = check::duration(end.prefill.seconds);
-                vec![Line::End { run, end }]
+                end.prefill.seconds = validate::duration(end.prefill.seconds);
+                vec![JournalLine::End { run, end }]
             }
-            // What cannot be is no loss: it can be asked again.
+            // Invalid rows may be dropped: they can be requested again.
             Entry::Lens { lens, .. }
-                if self.detail != Detail::Layers || check::lens(&lens).is_err() =>
+                if self.detail != Detail::Layers || validate::lens(&lens).is_err() =>
             {
                 Vec::new()
             }
-            Entry::Lens { run, lens } => vec![Line::Lens { run, lens }],
-            Entry::Keep(turns) if turns as u64 >= count => Vec::new(),
-            Entry::Keep(turns) => vec![Line::Keep { turns }],
+            Entry::Lens { run, lens } => vec![JournalLine::Lens { run, lens }],
+            Entry::Truncate(turns) if turns as u64 >= count => Vec::new(),
+            Entry::Truncate(turns) => vec![JournalLine::Truncate { turns }],
         }
     }
 
-    fn settings_line(&mut self, mut settings: Settings) -> Option<Line> {
-        check::mend_settings(&mut settings);
-        let known = self.settled && settings == self.session.settings;
-        self.settled = true;
-        (!known).then_some(Line::Settings(settings))
+    fn settings_line(&mut self, mut settings: Settings) -> Option<JournalLine> {
+        validate::sanitise_settings(&mut settings);
+        let known = self.has_settings && settings == self.session.settings;
+        self.has_settings = true;
+        (!known).then_some(JournalLine::Settings(settings))
     }
 
-    fn queue(&mut self, line: &Line) {
-        push_json(&mut self.waiting, line);
+    fn queue(&mut self, line: &JournalLine) {
+        push_json(&mut self.pending, line);
     }
 
-    /// Writes what waits, in one go. After a failure the file is cut back to its last whole line.
+    /// Writes pending lines with one call. After a failure the file is truncated to its last complete line.
     fn write(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
         let file = match &mut self.file {
@@ -322,14 +341,14 @@ impl Journal {
             None => self.file.insert(create(&self.path)?),
         };
         let written = file
-            .seek(SeekFrom::Start(self.whole))
-            .and_then(|_| file.write_all(&self.waiting));
+            .seek(SeekFrom::Start(self.valid_len))
+            .and_then(|_| file.write_all(&self.pending));
         if let Err(error) = written {
-            let _ = file.set_len(self.whole);
+            let _ = file.set_len(self.valid_len);
             return Err(Error::io(&self.path, error));
         }
-        self.whole += self.waiting.len() as u64;
-        self.waiting.clear();
+        self.valid_len += self.pending.len() as u64;
+        self.pending.clear();
         Ok(())
     }
 }
@@ -340,16 +359,16 @@ impl Drop for Journal {
     }
 }
 
-/// One line of JSON that harms no terminal that shows the file.
+/// Appends `value` as a line of JSON that is safe to show on a terminal.
 pub(super) fn push_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     // Plain data with string keys always serialises.
     if let Ok(line) = serde_json::to_string(value) {
-        out.extend_from_slice(text::json(line).as_bytes());
+        out.extend_from_slice(safe_text::json(line).as_bytes());
         out.push(b'\n');
     }
 }
 
-/// A new file that only its owner reads, in a folder of the same kind.
+/// Creates a file readable by its owner only, and its folder likewise.
 fn create(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
         super::store::make_folder(folder)?;
@@ -363,7 +382,10 @@ fn create(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Keeps other programs out until the file is closed. File systems without locks are taken as they are.
+/// Locks the file against other programs until it is closed. File systems without locks are tolerated.
+///
+/// # Errors
+/// [`Error::InUse`] if another program holds the lock.
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Error::InUse {

@@ -1,4 +1,4 @@
-//! The lines of a journal file: JSON objects, one a line. The first is a [`Header`], all others are [`Line`]s.
+//! The lines of a journal file, one JSON object each: a [`Header`] followed by [`JournalLine`]s.
 
 use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, RunEnd};
 use crate::engine::decode::{
@@ -7,9 +7,9 @@ use crate::engine::decode::{
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
 
-/// The schema that this program writes, and the newest that it reads.
+/// The schema version that this program writes, and the newest that it reads.
 pub const SCHEMA: u64 = 1;
-/// What tells a journal from other JSON.
+/// Identifies a journal; the value of [`Header::format`].
 pub const MAGIC: &str = "skiplens-session";
 
 /// First line of a journal.
@@ -18,19 +18,19 @@ pub struct Header {
     /// [`MAGIC`].
     pub format: String,
     pub schema: u64,
-    /// Name and version of the program that began the file.
+    /// Name and version of the program that created the file.
     pub program: String,
-    /// Id of the session; ids sort by time.
+    /// Session id. Ids sort by creation time.
     pub id: String,
     /// Unix milliseconds, UTC.
     pub created_ms: u64,
-    /// The same in RFC 3339, for people.
+    /// The same time in RFC 3339, for human readers.
     pub created: String,
     pub title: String,
 }
 
 impl Header {
-    /// Header of a session that begins at `created_ms`.
+    /// The header of a session created at `created_ms`.
     pub fn new(id: String, created_ms: u64) -> Self {
         Self {
             format: MAGIC.into(),
@@ -44,10 +44,10 @@ impl Header {
     }
 }
 
-/// Every line but the first. `at` is in Unix milliseconds.
+/// A line after the header. `at` is in Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Line {
+pub enum JournalLine {
     Title {
         title: String,
     },
@@ -55,9 +55,9 @@ pub enum Line {
     System {
         text: String,
     },
-    /// In force for all rounds from here to the next such line.
+    /// Applies to all rounds up to the next settings line.
     Settings(Settings),
-    /// How prompts reach the model, where that is not as in the last run.
+    /// How prompts reach the model, if that differs from the last run.
     Mode {
         mode: Mode,
     },
@@ -74,7 +74,7 @@ pub enum Line {
         text: String,
     },
     Run {
-        /// Id of the turn that begins, or of the last turn if that goes on.
+        /// Index of the turn that the run starts, or of the last turn if the run continues it.
         turn: u64,
         #[serde(default)]
         at: u64,
@@ -93,16 +93,17 @@ pub enum Line {
         #[serde(flatten)]
         lens: Box<Lens>,
     },
-    /// Only the first so many turns stay.
-    Keep {
+    /// Drops all turns but the first `turns`.
+    #[serde(rename = "keep")]
+    Truncate {
         turns: usize,
     },
-    /// What the session amounts to so far; the last line of a file that was closed in peace.
+    /// Totals of the session so far; the last line of a file after a clean shutdown.
     Summary(Totals),
 }
 
-impl Line {
-    /// The kinds of this schema: a line of any other is skipped with a note.
+impl JournalLine {
+    /// The kinds that this schema defines. Lines of any other kind are skipped with a note.
     pub const KINDS: [&str; 13] = [
         "title",
         "model",
@@ -120,17 +121,18 @@ impl Line {
     ];
 }
 
-/// A round without its settings: those of the last settings line are its own, but for what a controller moved.
+/// A round without its settings, which are those of the last settings line with [`Override`] applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundLine {
     pub run: RunId,
     pub index: usize,
     pub position: usize,
-    /// Exit layer and speculations, where they are not those of the settings line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved: Option<Moved>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub control: Option<String>,
+    /// Exit layer and speculations, where a controller changed them.
+    #[serde(rename = "moved", default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Override>,
+    /// As [`Round::controller_note`].
+    #[serde(rename = "control", default, skip_serializing_if = "Option::is_none")]
+    pub controller_note: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drafted: Vec<DraftToken>,
     #[serde(default)]
@@ -138,8 +140,8 @@ pub struct RoundLine {
     /// As [`RoundTokens::path`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<ClosingToken>,
+    #[serde(rename = "last", default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<ClosingToken>,
     #[serde(default)]
     pub draft_seconds: f64,
     #[serde(default)]
@@ -148,16 +150,16 @@ pub struct RoundLine {
     pub stop: Option<StopReason>,
 }
 
-/// What a controller moves.
+/// The settings that a controller changes from round to round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moved {
+pub struct Override {
     pub exit_layer: usize,
     pub num_speculations: usize,
 }
 
-impl Moved {
-    /// What makes `settings` of `base`: none if they are the same, or if they differ in more than a controller moves;
-    /// then `settings` need a line of their own.
+impl Override {
+    /// The override that turns `base` into `settings`. None if they are equal, or if they differ in more than a
+    /// controller changes; then `settings` need a line of their own.
     pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
         let Settings {
             exit_layer,
@@ -179,61 +181,62 @@ impl Moved {
 }
 
 impl RoundLine {
-    /// `round` as a line of `run`, with as much detail as is wanted. Its settings are `base`, or what [`Moved`] makes of
-    /// them.
+    /// `round` as a line of `run`, with its detail reduced to `detail`. `base` are the settings of the last settings
+    /// line; the round must be decoded with them, with or without an [`Override`].
     pub fn new(run: RunId, base: &Settings, round: Round, detail: Detail) -> Self {
-        let moved = Moved::between(base, &round.settings);
+        let overridden = Override::between(base, &round.settings);
         let RoundTokens {
             mut drafted,
             accepted,
             path,
-            closing: mut last,
+            mut closing,
         } = round.tokens().clone();
         drafted
             .iter_mut()
             .for_each(|token| reduce(&mut token.detail, detail));
-        last.iter_mut()
+        closing
+            .iter_mut()
             .for_each(|token| reduce(&mut token.detail, detail));
         Self {
             run,
             index: round.index,
             position: round.position,
-            moved,
-            control: round.controller_note,
+            overridden,
+            controller_note: round.controller_note,
             drafted,
             accepted,
             path,
-            last,
+            closing,
             draft_seconds: round.draft_seconds,
             verify_seconds: round.verify_seconds,
             stop: round.stop,
         }
     }
 
-    /// The round again; `settings` are those of the last settings line.
+    /// The round that this line records; `settings` are those of the last settings line.
     pub fn into_round(self, mut settings: Settings) -> Round {
-        if let Some(moved) = self.moved {
-            settings.exit_layer = moved.exit_layer;
-            settings.num_speculations = moved.num_speculations;
+        if let Some(overridden) = self.overridden {
+            settings.exit_layer = overridden.exit_layer;
+            settings.num_speculations = overridden.num_speculations;
         }
         let tokens = RoundTokens {
             drafted: self.drafted,
             accepted: self.accepted,
             path: self.path,
-            closing: self.last,
+            closing: self.closing,
         };
         let mut round = Round::new(self.index, self.position, settings, tokens);
-        round.controller_note = self.control;
+        round.controller_note = self.controller_note;
         round.draft_seconds = self.draft_seconds;
         round.verify_seconds = self.verify_seconds;
         round.stop = self.stop;
         round
     }
 
-    /// The fault of tokens that no round can have, in words.
+    /// Checks that drafted tokens, accepted count and path fit together.
     ///
     /// # Errors
-    /// As [`RoundTokens::check`].
+    /// Describes the first contradiction, as [`RoundTokens::check`] does.
     pub fn check_tokens(&self) -> Result<(), String> {
         let tokens = RoundTokens {
             drafted: self.drafted.clone(),
@@ -253,7 +256,7 @@ fn reduce(slot: &mut Option<Box<TokenDetail>>, detail: Detail) {
     }
 }
 
-/// What a list shows of a session without reading all of it.
+/// The figures that a list shows of a session without reading all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {

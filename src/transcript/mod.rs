@@ -1,7 +1,7 @@
-//! The journal of a session: save, resume, replay, export.
+//! Journals of sessions: save, resume, replay, export.
 //!
-//! A session is written as it happens, one JSON object a line ([`line`]). What a caller reports are [`Entry`]s, which
-//! a [`Journal`] appends; what a file amounts to is a [`Session`]:
+//! A session is written as it happens, one JSON object per line ([`line`]). Callers append [`Entry`]s to a [`Journal`];
+//! a file is read back as a [`Session`]:
 //!
 //! ```text
 //! Entry ──Journal──▶ lines of a file ──load──▶ Session ──▶ Replay
@@ -9,10 +9,9 @@
 //!                    import of `generate --json` ─┘
 //! ```
 //!
-//! Files only grow: a regenerated or edited turn stays in the file, and a later line takes it back.
-//! Statistics come from [`crate::engine::decode::Stats`] alone.
+//! Files are append-only: a regenerated or edited turn stays in the file, and a later line drops it.
+//! All statistics come from [`crate::engine::decode::Stats`].
 
-mod check;
 mod clock;
 mod entry;
 mod error;
@@ -26,13 +25,13 @@ mod read;
 mod recorder;
 mod replay;
 mod save;
+mod serialise;
 mod session;
 mod store;
 mod summary;
 mod trash;
-mod written;
+mod validate;
 
-pub use crate::safe_text as text;
 pub use clock::{Zone, local_minutes, moment, now_ms};
 pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};

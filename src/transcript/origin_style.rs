@@ -1,49 +1,48 @@
-//! How an origin looks, defined once for the screen, `generate`, `transcript show` and every export.
+//! The style of each token origin, defined once for the screen, `generate`, `transcript show` and all exports.
 //!
-//! Never by colour alone: no two looks share their lettering, and each has a symbol. An underline means *corrected*
-//! and nothing else. The colours of the dark and the light ground stay apart for colour-blind readers (after Okabe and
-//! Ito).
+//! Origins never differ by colour alone: each has its own lettering and symbol. Underlining means *corrected* and nothing
+//! else. The colours for dark and light backgrounds can be told apart by colour-blind readers (after Okabe and Ito).
 
 use crate::engine::decode::Origin;
 use Hue::*;
 
-/// Look of one origin.
+/// The style of one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OriginStyle {
     /// Name in legends and class names.
     pub name: &'static str,
-    /// What it means, in a few words.
+    /// A short explanation.
     pub meaning: &'static str,
     pub lettering: Lettering,
-    /// None for the colour of the text around.
+    /// None for the default text colour.
     pub colours: Option<Colours>,
     /// One cell that stands for a token of this origin.
     pub symbol: &'static str,
-    /// The same where only ASCII can be shown.
+    /// The symbol in ASCII.
     pub ascii: &'static str,
 }
 
-/// What tells a look from the others without colour.
+/// Text attributes, which distinguish styles without colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Lettering {
     pub bold: bool,
     pub italic: bool,
     pub underlined: bool,
     pub struck: bool,
-    /// Fainter than the text around, where a medium can show that.
+    /// Fainter than normal text, if the medium supports it.
     pub dim: bool,
 }
 
-/// The colours of a look, by what it stands on.
+/// The colours of a style, by background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colours {
     pub dark: Ink,
     pub light: Ink,
-    /// For the theme that keeps further apart than the others.
+    /// For the colour-blind theme, which has more contrast.
     pub color_blind: Ink,
 }
 
-/// One colour in two depths.
+/// A colour in true colour and in 16 colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ink {
     /// `0xrrggbb`.
@@ -51,7 +50,7 @@ pub struct Ink {
     pub hue: Hue,
 }
 
-/// The nearest of a terminal's sixteen colours, in their order.
+/// The 16 terminal colours, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hue {
     Black,
@@ -72,17 +71,17 @@ pub enum Hue {
     White,
 }
 
-/// How much of a look a terminal gets.
+/// How much of a style is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     Colour,
-    /// Lettering alone, for `NO_COLOR`.
+    /// Lettering only, for `NO_COLOR`.
     Lettering,
     /// Nothing, for files and pipes.
     Off,
 }
 
-/// Origins of generated text, in the order of a legend.
+/// Origins of generated text, in legend order.
 pub const GENERATED: [Origin; 4] = [
     Origin::Accepted,
     Origin::Corrected,
@@ -156,7 +155,7 @@ const PROMPT: OriginStyle = OriginStyle {
     ascii: ">",
 };
 
-/// A drafted token that was not kept.
+/// The style of a rejected draft token.
 pub const REJECTED: OriginStyle = OriginStyle {
     name: "rejected",
     meaning: "drafted and not kept",
@@ -170,7 +169,7 @@ pub const REJECTED: OriginStyle = OriginStyle {
     ascii: "o",
 };
 
-/// A drafted token of a round under way.
+/// The style of a draft token in the current round.
 pub const DRAFT: OriginStyle = OriginStyle {
     name: "draft",
     meaning: "drafted, not yet verified",
@@ -183,7 +182,7 @@ pub const DRAFT: OriginStyle = OriginStyle {
     ascii: "o",
 };
 
-/// Look of `origin`.
+/// The style of `origin`.
 pub const fn style(origin: Origin) -> &'static OriginStyle {
     match origin {
         Origin::Prompt => &PROMPT,
@@ -206,7 +205,7 @@ const fn colours(dark: (u32, Hue), light: (u32, Hue), color_blind: (u32, Hue)) -
 }
 
 impl OriginStyle {
-    /// SGR parameters for a terminal of sixteen colours, such as `3;36`; empty for none.
+    /// SGR parameters for a terminal with 16 colours, such as `3;36`; empty for none.
     pub fn sgr(&self, paint: Paint) -> String {
         if paint == Paint::Off {
             return String::new();

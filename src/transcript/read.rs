@@ -1,8 +1,8 @@
-//! Journal files → sessions. Files are foreign: whatever they hold gives a session or an error, never a panic, and
-//! takes memory in proportion to the file.
+//! Reads journal files into sessions. Files are untrusted: any content gives a session or an error, never a panic, and
+//! memory stays proportional to the size of the file.
 
-use super::check;
-use super::line::{Header, Line, MAGIC, SCHEMA};
+use super::line::{Header, JournalLine, MAGIC, SCHEMA};
+use super::validate;
 use super::{Error, Result, Session};
 use crate::engine::decode::Settings;
 use serde::Deserialize;
@@ -11,68 +11,80 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Longest line that is read; what a user pastes and a round with every layer's word stay far below.
-const LONGEST_LINE: u64 = 64 << 20;
-/// Longest first line.
-pub const LONGEST_HEADER: u64 = 64 << 10;
-/// Rounds repeat the settings in memory. A small file with long stop strings could so fill it; this many bytes of
-/// them are let through.
+/// Longest line that is read. Pasted text and rounds with the detail of every layer stay far below.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+/// Longest header line that is read.
+pub const MAX_HEADER_BYTES: u64 = 64 << 10;
+/// Limit on the bytes of settings over all rounds. Each round in memory holds its own copy of the settings, so a small
+/// file with long stop strings could otherwise exhaust memory.
 const SETTINGS_BUDGET: usize = 256 << 20;
-/// Notes beyond this many are counted only.
-const MOST_NOTES: usize = 20;
+/// Further notes are only counted.
+const MAX_NOTES: usize = 20;
 
-/// What a file held.
+/// The content of a journal file.
 #[derive(Debug)]
 pub struct Loaded {
     pub session: Session,
-    /// What was skipped or mended on the way, for people.
+    /// Messages to the user about lines that were skipped.
     pub notes: Vec<String>,
-    /// Why reading ended before the end of the file.
+    /// Why reading stopped before the end of the file.
     pub fault: Option<Error>,
-    /// Bytes from the start of the file that hold whole lines: what is behind is the torn end of a killed program.
-    pub whole: u64,
-    /// Whether the last whole line lacks its line feed.
+    /// Length in bytes of the complete lines. The rest is a partial line, left when the program was killed.
+    pub valid_len: u64,
+    /// Whether the last complete line lacks its line feed.
     pub unterminated: bool,
-    /// Whether the last line sums up all before it.
-    pub summed_up: bool,
+    /// Whether the last line is a summary, so that its totals cover the whole file.
+    pub ends_with_summary: bool,
 }
 
-/// The session in the journal at `path`. Any fault but a torn end is an error.
+/// Reads the session in the journal at `path`. A partial last line is dropped.
+///
+/// # Errors
+/// If the file cannot be read or is not a journal, or if any complete line is damaged.
 pub fn load(path: &Path) -> Result<Session> {
     let loaded = salvage(path)?;
     loaded.fault.map_or(Ok(loaded.session), Err)
 }
 
-/// As much of the journal at `path` as can be read.
+/// Reads as much of the journal at `path` as possible. [`Loaded::fault`] says what stopped it.
+///
+/// # Errors
+/// If the file cannot be read or its first line is not a journal header.
 pub fn salvage(path: &Path) -> Result<Loaded> {
     read(path, open(path)?)
 }
 
-/// Opens a plain file; anything else (a folder, a pipe that would block) is refused.
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// If the file cannot be opened, or is not a regular file: opening a pipe would block.
 pub fn open(path: &Path) -> Result<File> {
     let kind = fs::metadata(path).map_err(|error| Error::io(path, error))?;
     if !kind.is_file() {
         return Err(Error::io(
             path,
-            io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"),
+            io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
         ));
     }
     File::open(path).map_err(|error| Error::io(path, error))
 }
 
 /// As [`salvage`], from an open file; `path` is for messages only.
+///
+/// # Errors
+/// As [`salvage`].
 pub fn read(path: &Path, file: impl Read) -> Result<Loaded> {
     let mut lines = Lines {
         input: BufReader::new(file),
         buffer: Vec::new(),
     };
     let first = lines
-        .next(LONGEST_HEADER)
+        .next(MAX_HEADER_BYTES)
         .map_err(|error| Error::io(path, error))?;
     let header = header(path, first.bytes())?;
     let mut reader = Reader::new(path, header, &first);
     while reader.loaded.fault.is_none() {
-        match lines.next(LONGEST_LINE) {
+        match lines.next(MAX_LINE_BYTES) {
             Ok(Piece::End) => break,
             Ok(piece) => reader.take(piece),
             Err(error) => reader.loaded.fault = Some(Error::io(path, error)),
@@ -81,7 +93,10 @@ pub fn read(path: &Path, file: impl Read) -> Result<Loaded> {
     Ok(reader.finish())
 }
 
-/// The header in `line`, or why it is none.
+/// Parses the header in `line`.
+///
+/// # Errors
+/// If `line` is not a journal header, or has a schema newer than [`SCHEMA`].
 pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
     #[derive(Deserialize)]
     struct Probe<'a> {
@@ -94,27 +109,27 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
         fault,
     };
     if line.is_empty() {
-        return Err(not("it is empty".into()));
+        return Err(not("the file is empty".into()));
     }
     let probe: Probe = serde_json::from_slice(line).map_err(|error| match error.is_data() {
-        true => not(format!("its first line: {error}")),
-        false => not("its first line is not JSON".into()),
+        true => not(format!("first line: {error}")),
+        false => not("the first line is not JSON".into()),
     })?;
     match probe {
         Probe { format, .. } if format != MAGIC => {
-            Err(not("its first line is not a session's".into()))
+            Err(not("the first line is not a journal header".into()))
         }
-        Probe { schema: 0, .. } => Err(not("it has schema 0".into())),
+        Probe { schema: 0, .. } => Err(not("schema 0 does not exist".into())),
         Probe { schema, .. } if schema > SCHEMA => Err(Error::Future {
             path: path.to_owned(),
             found: schema,
             known: SCHEMA,
         }),
-        _ => serde_json::from_slice(line).map_err(|error| not(format!("its first line: {error}"))),
+        _ => serde_json::from_slice(line).map_err(|error| not(format!("first line: {error}"))),
     }
 }
 
-/// What the next bytes of a file are.
+/// The next piece of a file.
 enum Piece<'a> {
     Line(&'a [u8]),
     /// The end of the file without a line feed.
@@ -124,7 +139,7 @@ enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// The bytes, without the line feed; none of a line that is too long.
+    /// The bytes without the line feed; empty for a line that is too long.
     fn bytes(&self) -> &'a [u8] {
         match *self {
             Self::Line(bytes) | Self::Tail(bytes) => bytes,
@@ -132,7 +147,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Bytes in the file, with the line feed.
+    /// Length in the file, including the line feed.
     fn len(&self) -> usize {
         self.bytes().len() + usize::from(matches!(self, Self::Line(_)))
     }
@@ -163,7 +178,7 @@ impl<R: BufRead> Lines<R> {
 struct Reader {
     path: PathBuf,
     loaded: Loaded,
-    /// Number of the line at hand, from 1.
+    /// Number of the current line, from 1.
     line: usize,
     skipped: usize,
     budget: usize,
@@ -175,9 +190,9 @@ impl Reader {
             session: Session::new(header),
             notes: Vec::new(),
             fault: None,
-            whole: first.len() as u64,
+            valid_len: first.len() as u64,
             unterminated: matches!(first, Piece::Tail(_)),
-            summed_up: false,
+            ends_with_summary: false,
         };
         Self {
             path: path.to_owned(),
@@ -193,20 +208,20 @@ impl Reader {
         let outcome = match piece {
             Piece::TooLong => Err(format!(
                 "the line is longer than {} MiB",
-                LONGEST_LINE >> 20
+                MAX_LINE_BYTES >> 20
             )),
             _ if piece.bytes().trim_ascii().is_empty() => Ok(()),
             _ => self.line(piece.bytes()),
         };
         match (outcome, &piece) {
             (Ok(()), _) => {
-                self.loaded.whole += piece.len() as u64;
+                self.loaded.valid_len += piece.len() as u64;
                 self.loaded.unterminated = matches!(piece, Piece::Tail(_));
             }
             (Err(_), Piece::Tail(_)) => self
                 .loaded
                 .notes
-                .push("the torn last line was dropped".into()),
+                .push("the incomplete last line was dropped".into()),
             (Err(fault), _) => {
                 self.loaded.fault = Some(Error::Broken {
                     path: self.path.clone(),
@@ -218,19 +233,19 @@ impl Reader {
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let line = match serde_json::from_slice::<Line>(bytes) {
+        let line = match serde_json::from_slice::<JournalLine>(bytes) {
             Ok(line) => line,
             Err(error) => return self.unknown(bytes, &error),
         };
         self.check(&line)?;
-        self.loaded.summed_up = matches!(line, Line::Summary(_));
+        self.loaded.ends_with_summary = matches!(line, JournalLine::Summary(_));
         if let Err(note) = self.loaded.session.apply(line) {
             self.note(note.into());
         }
         Ok(())
     }
 
-    /// A line that is none of this program's: of a kind unknown to it, or broken.
+    /// Handles a line that does not parse: of an unknown kind, or damaged.
     fn unknown(&mut self, bytes: &[u8], error: &serde_json::Error) -> Result<(), String> {
         #[derive(Deserialize)]
         struct Tag<'a> {
@@ -238,10 +253,10 @@ impl Reader {
             kind: Cow<'a, str>,
         }
         match serde_json::from_slice::<Tag>(bytes) {
-            Ok(Tag { kind }) if !Line::KINDS.contains(&&*kind) => {
+            Ok(Tag { kind }) if !JournalLine::KINDS.contains(&&*kind) => {
                 self.note(format!(
-                    "an entry of the unknown kind {:?}",
-                    super::text::shorten(&kind, 40)
+                    "unknown kind {:?}",
+                    crate::safe_text::shorten(&kind, 40)
                 ));
                 Ok(())
             }
@@ -249,19 +264,19 @@ impl Reader {
         }
     }
 
-    fn check(&mut self, line: &Line) -> Result<(), String> {
+    fn check(&mut self, line: &JournalLine) -> Result<(), String> {
         match line {
-            Line::Round(round) => {
+            JournalLine::Round(round) => {
                 self.budget = self
                     .budget
-                    .checked_sub(weight(&self.loaded.session.settings))
-                    .ok_or("the settings of the rounds are too large to be real")?;
-                check::round(round)
+                    .checked_sub(heap_bytes(&self.loaded.session.settings))
+                    .ok_or("the settings of the rounds take too much memory")?;
+                validate::round(round)
             }
-            Line::Settings(settings) => check::settings(settings),
-            Line::Lens { lens, .. } => check::lens(lens),
-            Line::End { end, .. } if !check::is_duration(end.prefill.seconds) => {
-                Err("a prefill took an impossible time".into())
+            JournalLine::Settings(settings) => validate::settings(settings),
+            JournalLine::Lens { lens, .. } => validate::lens(lens),
+            JournalLine::End { end, .. } if !validate::is_duration(end.prefill.seconds) => {
+                Err("invalid prefill time".into())
             }
             _ => Ok(()),
         }
@@ -269,7 +284,7 @@ impl Reader {
 
     fn note(&mut self, note: String) {
         self.skipped += 1;
-        if self.skipped <= MOST_NOTES {
+        if self.skipped <= MAX_NOTES {
             self.loaded
                 .notes
                 .push(format!("line {} was skipped: {note}", self.line));
@@ -277,21 +292,17 @@ impl Reader {
     }
 
     fn finish(mut self) -> Loaded {
-        if let Some(more) = self
-            .skipped
-            .checked_sub(MOST_NOTES)
-            .filter(|more| *more > 0)
-        {
+        if let Some(more) = self.skipped.checked_sub(MAX_NOTES).filter(|more| *more > 0) {
             self.loaded
                 .notes
-                .push(format!("and {more} lines more were skipped"));
+                .push(format!("{more} more lines were skipped"));
         }
         self.loaded
     }
 }
 
-/// Bytes that settings take besides their own size.
-fn weight(settings: &Settings) -> usize {
+/// Heap bytes that settings take.
+fn heap_bytes(settings: &Settings) -> usize {
     let strings: usize = settings
         .stop_strings
         .iter()

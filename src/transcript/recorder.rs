@@ -1,4 +1,4 @@
-//! Keeps the journal of the session: it listens to what goes to the engine and what comes from it.
+//! Records the current session in a journal, from the commands to the engine and the events it reports.
 
 use crate::engine::decode::{CostModel, LensRow, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
@@ -11,34 +11,37 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
-/// Writes down the conversation as it happens.
+/// Records the conversation as it happens.
 pub struct Recorder {
     store: Store,
     journal: Journal,
-    /// The run under way: its id in the app and in the journal.
+    /// The active run: its id in the app and in the journal.
     run: Option<(RunId, RunId)>,
-    /// The run that began last, over or not.
+    /// The latest run, active or not, likewise.
     last: Option<(RunId, RunId)>,
-    /// Prompt tokens that its prefill found in the cache.
+    /// Prompt tokens of the active run that were found in the cache.
     cached: usize,
     settings: Option<Settings>,
-    /// How much of the tokens' detail is written.
+    /// How much token detail is written.
     detail: Detail,
-    /// The model that is loaded.
+    /// The loaded model.
     model: Option<ModelRecord>,
-    /// The model with its file hash, once that is found out beside the drawing.
+    /// Receives the model with its file hash, which is computed on another thread.
     hashed: Option<Receiver<ModelRecord>>,
-    /// Files that the user saved since the start, each with a digest of what was saved.
+    /// Files saved by this process, each with a digest of its content.
     saved: HashMap<PathBuf, u64>,
 }
 
 impl Recorder {
-    /// A recorder of a new session. Fails where the system has no data folder.
+    /// A recorder of a new session.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
     pub fn new(detail: Detail) -> Result<Self> {
-        Ok(Self::keeping(Store::open()?, detail))
+        Ok(Self::with_store(Store::open()?, detail))
     }
 
-    fn keeping(store: Store, detail: Detail) -> Self {
+    fn with_store(store: Store, detail: Detail) -> Self {
         let mut journal = Journal::begin(&store);
         journal.set_detail(detail);
         let (run, last, settings, model, hashed) = (None, None, None, None, None);
@@ -60,12 +63,15 @@ impl Recorder {
         &self.store
     }
 
-    /// The file of the session, there or to be.
+    /// The file of the session, which may not exist yet.
     pub fn path(&self) -> &Path {
         self.journal.path()
     }
 
-    /// Notes a command on its way to the engine.
+    /// Records a command to the engine.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn command(&mut self, command: &Command) -> Result<()> {
         match command {
             Command::Start {
@@ -74,41 +80,47 @@ impl Recorder {
                 settings,
                 ..
             } => self.begin(*run, prompt, settings),
-            Command::Settings { settings, .. } => self.note_settings(settings),
+            Command::Settings { settings, .. } => self.record_settings(settings),
             _ => Ok(()),
         }
     }
 
-    /// Notes what the user set while nothing was being written. Before anything was said there is nothing to keep: the
-    /// first answer brings its settings along.
+    /// Records a change that the user made between runs. Before the first message nothing is recorded: the first run
+    /// brings its settings along.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn note(&mut self, entry: Entry) -> Result<()> {
         match entry {
             _ if !self.journal.has_begun() => Ok(()),
-            Entry::Settings(settings) => self.note_settings(&settings),
+            Entry::Settings(settings) => self.record_settings(&settings),
             entry => self.journal.append(entry),
         }
     }
 
-    /// Notes what the engine reports.
+    /// Records an event of the engine.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Model(ModelEvent::Loaded(info)) => {
                 let record = ModelRecord::from(&**info);
                 self.hashed = Some(hash(record.clone(), info.path.clone()));
-                // The model that the program starts with is noted with its first answer: a session may only be looked at.
+                // The first model is recorded with its first run: the user may only read a resumed session.
                 let before = self.model.replace(record.clone());
                 let switched = before.is_some_and(|before| !before.is(&record));
                 if switched && self.journal.has_begun() {
-                    self.note_model()
+                    self.record_model()
                 } else {
                     Ok(())
                 }
             }
-            Event::Run(run, RunEvent::Prefill { cached, .. }) if self.of(*run).is_some() => {
+            Event::Run(run, RunEvent::Prefill { cached, .. }) if self.active(*run).is_some() => {
                 self.cached = *cached;
                 Ok(())
             }
-            Event::Run(run, RunEvent::Round(round)) => match self.of(*run) {
+            Event::Run(run, RunEvent::Round(round)) => match self.active(*run) {
                 Some(run) => self.journal.append(Entry::Round {
                     run,
                     round: round.clone(),
@@ -122,15 +134,18 @@ impl Recorder {
                 self.end(*run, |_| RunEnd::failed(&failure.message))
             }
             Event::Run(run, RunEvent::Lens { rows, costs, .. }) => {
-                self.note_lens(*run, rows, costs)
+                self.record_lens(*run, rows, costs)
             }
             _ => Ok(()),
         }
     }
 
-    /// Saves the session under a path of the user's, or as a copy of that name among the sessions; gives back where.
-    /// A file is replaced only if it was saved here before and is still what was saved: it may be anything else, or go
-    /// on elsewhere. The session's own file holds it already.
+    /// Saves the session to the path `name`, or as a copy called `name` in the store. Returns the path. An existing file
+    /// is replaced only if this process saved it and it has not changed since. Saving to the session's own file only
+    /// writes pending lines.
+    ///
+    /// # Errors
+    /// If `name` is reserved, or the file exists, has changed, or cannot be written.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
         if name == LAST {
             return Err(transcript::Error::Reserved { name: name.into() });
@@ -139,7 +154,7 @@ impl Recorder {
         let path = if own {
             self.store.path_of(name)
         } else {
-            at_home(name)
+            expand_home(name)
         };
         if path == self.journal.path() {
             self.journal.write_now()?;
@@ -164,8 +179,11 @@ impl Recorder {
         Ok(path)
     }
 
-    /// Takes up a session: one of the program's own goes on in its file, one from elsewhere or behind a link in a new
-    /// file.
+    /// Resumes a session. One of the store continues in its file; one from elsewhere, or behind a symbolic link, in a
+    /// new file.
+    ///
+    /// # Errors
+    /// If no session or several match `name`, or the session cannot be read.
     pub fn resume(&mut self, name: &str) -> Result<Session> {
         let path = self.find(name)?;
         if path != self.journal.path() {
@@ -173,29 +191,35 @@ impl Recorder {
             let journal = if own && !path.is_symlink() {
                 Journal::resume(&path)?.0
             } else {
-                Journal::adopt(&self.store, foreign(&path)?)
+                Journal::adopt(&self.store, load_or_import(&path)?)
             };
-            self.keep(journal);
+            self.switch_to(journal);
         }
         Ok(self.journal.session().clone())
     }
 
-    /// The session that `name` means, to look at.
+    /// Reads the session that `name` stands for.
+    ///
+    /// # Errors
+    /// As [`Recorder::resume`].
     pub fn read(&self, name: &str) -> Result<Session> {
         let path = self.find(name)?;
         if path == self.journal.path() {
             Ok(self.journal.session().clone())
         } else {
-            foreign(&path)
+            load_or_import(&path)
         }
     }
 
-    /// The file that `name` means to a user, see [`Store::find`].
+    /// The file that `name` stands for, see [`Store::find`]; `~` is the home folder.
     fn find(&self, name: &str) -> Result<PathBuf> {
-        self.store.find(&at_home(name).to_string_lossy())
+        self.store.find(&expand_home(name).to_string_lossy())
     }
 
-    /// Gives the session in the file `path` a title.
+    /// Sets the title of the session in the file `path`.
+    ///
+    /// # Errors
+    /// As [`Store::rename`].
     pub fn rename(&mut self, path: &Path, title: &str) -> Result<()> {
         match path == self.journal.path() {
             true => self.journal.append(Entry::Title(title.trim().to_owned())),
@@ -203,54 +227,66 @@ impl Recorder {
         }
     }
 
-    /// Moves a session to the trash; true if it was the one being kept, in whose place another begins.
+    /// Moves a session to the trash. Returns whether it was the current one, which a new session then replaces.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
     pub fn delete(&mut self, id: &str) -> Result<bool> {
         let own = self.store.path_of(id) == self.journal.path();
         if own {
-            self.keep(Journal::begin(&self.store));
+            self.switch_to(Journal::begin(&self.store));
         }
         self.store.delete(id)?;
         Ok(own)
     }
 
-    /// Takes a session back from the trash.
+    /// Restores a session from the trash.
+    ///
+    /// # Errors
+    /// As [`Store::restore`].
     pub fn restore(&mut self, id: &str) -> Result<()> {
         self.store.restore(id).map(drop)
     }
 
-    /// The chat was cleared: what is said from now on is another session. The one before stays as it is.
-    pub fn begin_anew(&mut self) -> Result<()> {
+    /// Starts a new session after the chat was cleared. The previous one is closed.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn start_new_session(&mut self) -> Result<()> {
         if let Some((run, _)) = self.run {
-            let nothing = Stats::default();
+            let stats = Stats::default();
             self.end(run, |cached| {
-                RunEnd::finished(StopReason::Cancelled, &nothing, cached)
+                RunEnd::finished(StopReason::Cancelled, &stats, cached)
             })?;
         }
-        // What could not be written yet waits in its journal for a disk with room.
+        // A journal that could not be written yet is kept, to be written once the disk has room.
         if self.journal.is_written() {
-            self.keep(Journal::begin(&self.store));
+            self.switch_to(Journal::begin(&self.store));
         }
         Ok(())
     }
 
-    /// From now on another journal is kept; the one before is closed.
-    fn keep(&mut self, journal: Journal) {
+    /// Records to `journal` from now on; the previous one is closed.
+    fn switch_to(&mut self, journal: Journal) {
         self.journal = journal;
         self.journal.set_detail(self.detail);
         (self.run, self.last, self.settings) = (None, None, None);
     }
 
-    /// Brings everything to the disk.
+    /// Writes and syncs everything.
+    ///
+    /// # Errors
+    /// As [`Journal::close`].
     pub fn close(self) -> Result<()> {
         self.journal.close()
     }
 
-    /// The journal's id of the run, if it is the one under way.
-    fn of(&self, run: RunId) -> Option<RunId> {
+    /// The journal's id of `run`, if it is active.
+    fn active(&self, run: RunId) -> Option<RunId> {
         self.run.filter(|(app, _)| *app == run).map(|(_, own)| own)
     }
 
-    fn note_settings(&mut self, settings: &Settings) -> Result<()> {
+    fn record_settings(&mut self, settings: &Settings) -> Result<()> {
         if self.settings.as_ref() == Some(settings) {
             return Ok(());
         }
@@ -258,8 +294,8 @@ impl Recorder {
         self.journal.append(Entry::Settings(settings.clone()))
     }
 
-    /// Notes the model that answers, with its hash as soon as that is known.
-    fn note_model(&mut self) -> Result<()> {
+    /// Records the current model, with its hash once known.
+    fn record_model(&mut self) -> Result<()> {
         if let Some(record) = self
             .hashed
             .as_ref()
@@ -271,16 +307,16 @@ impl Recorder {
             return Ok(());
         };
         let known = self.journal.session().model();
-        let told = known
+        let recorded = known
             .is_some_and(|known| known.is(model) && (known.hash.is_some() || model.hash.is_none()));
-        if told {
+        if recorded {
             return Ok(());
         }
         self.journal.append(Entry::Model(model.clone()))
     }
 
-    /// What the layers say of the answer that was given last.
-    fn note_lens(&mut self, run: RunId, rows: &[LensRow], costs: &CostModel) -> Result<()> {
+    /// Records the predictions of the layers for the latest answer.
+    fn record_lens(&mut self, run: RunId, rows: &[LensRow], costs: &CostModel) -> Result<()> {
         let Some((_, own)) = self.last.filter(|(app, _)| *app == run) else {
             return Ok(());
         };
@@ -292,7 +328,7 @@ impl Recorder {
     }
 
     fn begin(&mut self, run: RunId, prompt: &Prompt, settings: &Settings) -> Result<()> {
-        self.note_model()?;
+        self.record_model()?;
         match prompt {
             Prompt::Chat(messages) => self.follow_chat(messages)?,
             Prompt::Text(text) => self.follow_text(text)?,
@@ -309,7 +345,7 @@ impl Recorder {
         })
     }
 
-    /// Makes the journal's turns those of the conversation: takes back what differs, then adds what is new.
+    /// Makes the turns of the journal match the conversation: drops those that differ, then appends new ones.
     fn follow_chat(&mut self, messages: &[Message]) -> Result<()> {
         let (system, said) = match messages.split_first() {
             Some((first, rest)) if first.role == Role::System => (first.content.as_str(), rest),
@@ -325,7 +361,7 @@ impl Recorder {
             .take_while(|(turn, message)| turn.message() == **message)
             .count();
         if common < turns.len() {
-            self.journal.append(Entry::Keep(common))?;
+            self.journal.append(Entry::Truncate(common))?;
         }
         for message in &said[common..] {
             self.journal.append(match message.role {
@@ -336,7 +372,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// A completion: the last turns go on if they amount to the text; else it is a turn of its own.
+    /// Makes the turns of the journal match a completion prompt: continues the last turns if they form `text`, and
+    /// starts a new turn otherwise.
     fn follow_text(&mut self, text: &str) -> Result<()> {
         let turns = &self.journal.session().turns;
         let tail: String = turns[turns.len().saturating_sub(2)..]
@@ -348,13 +385,13 @@ impl Recorder {
         }
         let again = turns.len() >= 2 && turns[turns.len() - 2].content() == text;
         if again {
-            return self.journal.append(Entry::Keep(turns.len() - 1));
+            return self.journal.append(Entry::Truncate(turns.len() - 1));
         }
         self.journal.append(Entry::User(text.to_owned()))
     }
 
     fn end(&mut self, run: RunId, end: impl FnOnce(usize) -> RunEnd) -> Result<()> {
-        let Some(own) = self.of(run) else {
+        let Some(own) = self.active(run) else {
             return Ok(());
         };
         self.run = None;
@@ -371,8 +408,8 @@ fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A session from a file that is no open journal of ours: a journal, or JSON to be imported.
-fn foreign(path: &Path) -> Result<Session> {
+/// Reads a session from a journal or from importable JSON.
+fn load_or_import(path: &Path) -> Result<Session> {
     transcript::load(path).or_else(|fault| {
         transcript::import(path)
             .map(|(session, _)| session)
@@ -380,8 +417,8 @@ fn foreign(path: &Path) -> Result<Session> {
     })
 }
 
-/// A path with the home folder in place of its `~`, as a shell would have it.
-fn at_home(name: &str) -> PathBuf {
+/// Replaces a leading `~` by the home folder, as a shell does.
+fn expand_home(name: &str) -> PathBuf {
     let rest = name
         .strip_prefix('~')
         .filter(|rest| rest.starts_with(std::path::is_separator));
@@ -394,7 +431,7 @@ fn at_home(name: &str) -> PathBuf {
     }
 }
 
-/// Finds out the hash of the model's file on a thread of its own. A file that cannot be read has none.
+/// Hashes the model's file on a new thread. Nothing is sent if the file cannot be read.
 fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

@@ -1,38 +1,37 @@
-//! Playing a session again, as its engine reported it. No model is needed, and no clock: time is passed in.
+//! Replays a session from the events that the engine reported. Needs no model and no clock: the caller passes time in.
 
-use super::{Outcome, Run, Session, check};
+use super::{Outcome, Run, Session, validate};
 use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Event, Failure, RunEvent, RunId};
 use std::sync::Arc;
 
-/// Longest wait before a user's message, in seconds: nobody wants to sit through the lunch that was taken.
-const LONGEST_PAUSE: f64 = 1.5;
+/// Max pause before a message of the user, in seconds.
+const MAX_PAUSE: f64 = 1.5;
 
-/// Seconds by which an event may come early, so that waiting as long as [`Replay::due_in`] says always brings it, however
-/// the sums were rounded.
-const HAIR: f64 = 1e-9;
+/// Tolerance in seconds for rounding, so that waiting for [`Replay::due_in`] always yields the next event.
+const TOLERANCE: f64 = 1e-9;
 
-/// What happens in a replay.
+/// An event of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplayEvent {
-    /// Begin again with an empty transcript: the player went back.
+    /// Start again with an empty transcript, because the player went back.
     Restart,
-    /// A turn that was typed.
+    /// A typed turn.
     Typed { turn: usize },
-    /// A run begins in turn `turn`.
+    /// A run starts in turn `turn`.
     Begin {
         turn: usize,
         run: RunId,
         prompt: Prompt,
     },
-    /// What the engine reported.
+    /// An event of the engine.
     Engine(Event),
-    /// Nothing comes behind.
+    /// The end of the replay.
     Over,
 }
 
-/// One thing to play; the numbers are indices in the session.
+/// One step of the replay. Fields are indices into the session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Beat {
     Typed {
@@ -59,22 +58,22 @@ enum Beat {
     },
 }
 
-/// A player of a session.
+/// Plays a session.
 ///
 /// ```text
-/// advance(seconds) ─▶ events that fall due     step() ─▶ events up to the end of the next round
-/// seek(n)          ─▶ events that bring a fresh screen to the end of round n
+/// advance(seconds) ─▶ events that are due       step() ─▶ events up to the end of the next round
+/// seek(n)          ─▶ events that lead to the end of round n
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
     session: Arc<Session>,
-    /// Seconds to wait before each beat, and the beat.
+    /// The beats, each with the seconds to wait before it.
     beats: Vec<(f64, Beat)>,
-    /// The beat to come.
+    /// Index of the next beat.
     next: usize,
-    /// Seconds waited for it so far.
+    /// Seconds already waited for the next beat.
     waited: f64,
-    /// Rounds played.
+    /// Number of rounds played.
     played: usize,
     rounds: usize,
     speed: f64,
@@ -83,7 +82,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A player at the start of `session`, at its own pace.
+    /// A player at the start of `session`, at original speed.
     pub fn new(session: impl Into<Arc<Session>>) -> Self {
         let session = session.into();
         let beats = beats(&session);
@@ -101,12 +100,13 @@ impl Replay {
         }
     }
 
-    /// The session that is played.
+    /// The session being played.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// How many times as fast as it was; infinite is at once. Anything but a positive number is taken for 1.
+    /// Sets the speed as a multiple of the original; infinity plays everything at once. Values that are not positive
+    /// mean 1.
     pub fn set_speed(&mut self, speed: f64) {
         self.speed = if speed > 0.0 { speed } else { 1.0 };
     }
@@ -123,35 +123,35 @@ impl Replay {
         self.paused
     }
 
-    /// Rounds played, and rounds there are.
+    /// Rounds played, and rounds in total.
     pub fn progress(&self) -> (usize, usize) {
         (self.played, self.rounds)
     }
 
-    /// Whether everything was played.
+    /// Whether everything has been played.
     pub fn is_over(&self) -> bool {
         self.next == self.beats.len()
     }
 
-    /// Seconds until the next event; none when paused or over.
+    /// Seconds until the next event; None if paused or over.
     pub fn due_in(&self) -> Option<f64> {
         let (delay, _) = self.beats.get(self.next).filter(|_| !self.paused)?;
         Some(((delay - self.waited) / self.speed).max(0.0))
     }
 
-    /// `seconds` went by: the events that fell due meanwhile.
+    /// Advances by `seconds` and returns the events that are due.
     pub fn advance(&mut self, seconds: f64) -> Vec<ReplayEvent> {
         let mut events = Vec::new();
         if self.paused {
             return events;
         }
-        // At infinite speed everything is due, however little time went by. `max` makes 0 of what is no number.
+        // At infinite speed everything is due at once. `max` turns NaN into 0.
         self.waited += if self.speed.is_infinite() {
             f64::MAX
         } else {
             seconds.max(0.0) * self.speed
         };
-        let due = |waited: f64| move |(delay, _): &&(f64, Beat)| *delay <= waited + HAIR;
+        let due = |waited: f64| move |(delay, _): &&(f64, Beat)| *delay <= waited + TOLERANCE;
         while let Some((delay, _)) = self.beats.get(self.next).filter(due(self.waited)) {
             self.waited = (self.waited - delay).max(0.0);
             events.extend(self.play());
@@ -159,7 +159,7 @@ impl Replay {
         self.finish(events)
     }
 
-    /// On to the end of the next round, or the end of all, paused or not.
+    /// Plays to the end of the next round, or to the end of the session, even if paused.
     pub fn step(&mut self) -> Vec<ReplayEvent> {
         let goal = self.played + 1;
         let mut events = Vec::new();
@@ -170,8 +170,8 @@ impl Replay {
         self.finish(events)
     }
 
-    /// To where `rounds` rounds were played, back or forth: the events that bring the screen there. Going back
-    /// begins with [`ReplayEvent::Restart`]. Drafts on the way are left out; their rounds tell them all.
+    /// Seeks to the end of round `rounds`, in either direction. Returns the events that lead there; going back
+    /// starts with [`ReplayEvent::Restart`]. Draft events are skipped, as their rounds contain them.
     pub fn seek(&mut self, rounds: usize) -> Vec<ReplayEvent> {
         let mut events = Vec::new();
         if rounds < self.played || self.over {
@@ -198,7 +198,7 @@ impl Replay {
         events
     }
 
-    /// Plays the next beat, whenever it is due.
+    /// Plays the next beat, due or not.
     fn play(&mut self) -> Option<ReplayEvent> {
         let (_, beat) = *self.beats.get(self.next)?;
         self.next += 1;
@@ -237,7 +237,7 @@ fn drafted(run: &Run, round: usize, token: usize) -> Option<ReplayEvent> {
     Some(ReplayEvent::Engine(Event::Run(run.run, drafted)))
 }
 
-/// How the engine would have reported the end; a run that never ended was cancelled by the end of the program.
+/// The engine's event for the end of a run. A run without an end was cancelled when the program ended.
 fn end(run: &Run) -> Event {
     match run.end.as_ref().map(|end| &end.outcome) {
         Some(Outcome::Failed(message)) => {
@@ -257,7 +257,7 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
     for (turn, of) in session.turns.iter().enumerate() {
         if !of.text.is_empty() || of.runs.is_empty() {
             let pause = before.map_or(0.0, |before| of.at_ms.saturating_sub(before) as f64 / 1e3);
-            beats.push((pause.min(LONGEST_PAUSE), Beat::Typed { turn }));
+            beats.push((pause.min(MAX_PAUSE), Beat::Typed { turn }));
         }
         before = Some(of.at_ms);
         for (run, of) in of.runs.iter().enumerate() {
@@ -265,7 +265,7 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
             let mut prefill = of
                 .end
                 .as_ref()
-                .map_or(0.0, |end| check::duration(end.prefill.seconds));
+                .map_or(0.0, |end| validate::duration(end.prefill.seconds));
             for (round, of) in of.rounds.iter().enumerate() {
                 round_beats(
                     &mut beats,
@@ -280,7 +280,7 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
     beats
 }
 
-/// Drafts spread evenly over the draft phase, then the verdict.
+/// The beats of a round: its drafts, spread evenly over the draft phase, then the round.
 fn round_beats(
     beats: &mut Vec<(f64, Beat)>,
     of: &Round,
@@ -288,7 +288,7 @@ fn round_beats(
     before: f64,
 ) {
     let count = of.drafted().len();
-    let each = check::duration(of.draft_seconds) / count.max(1) as f64;
+    let each = validate::duration(of.draft_seconds) / count.max(1) as f64;
     for token in 0..count {
         let wait = if token == 0 { before + each } else { each };
         beats.push((
@@ -301,6 +301,6 @@ fn round_beats(
             },
         ));
     }
-    let verify = check::duration(of.verify_seconds) + if count == 0 { before } else { 0.0 };
+    let verify = validate::duration(of.verify_seconds) + if count == 0 { before } else { 0.0 };
     beats.push((verify, Beat::Round { turn, run, round }));
 }

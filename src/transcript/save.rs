@@ -1,16 +1,19 @@
-//! Saving a session under a chosen path.
+//! Saves a session under a chosen path.
 
 use super::{Error, Result, Session, journal};
 use crate::files;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Writes `session` as a journal to `path`, for [`super::load`]. See [`write_file`].
+/// Writes `session` to `path` as a journal that [`super::load`] reads.
+///
+/// # Errors
+/// As [`write_file`].
 pub fn save(session: &Session, path: &Path, replace: bool) -> Result<()> {
     write_file(path, &bytes(session), replace)
 }
 
-/// `session` as a journal.
+/// The bytes of `session` as a journal.
 pub fn bytes(session: &Session) -> Vec<u8> {
     let mut bytes = Vec::new();
     journal::push_json(&mut bytes, &session.header);
@@ -20,7 +23,10 @@ pub fn bytes(session: &Session) -> Vec<u8> {
     bytes
 }
 
-/// Writes a file whole or not at all, as [`files`] does. One that exists is replaced only if `replace` says so.
+/// Writes a file atomically, see [`files`]. An existing one is replaced only if `replace` is set.
+///
+/// # Errors
+/// [`Error::Exists`] if the file exists and `replace` is not set; [`Error::Io`] if writing fails.
 pub fn write_file(path: &Path, bytes: &[u8], replace: bool) -> Result<()> {
     let written = match replace {
         true => files::replace(path, bytes),

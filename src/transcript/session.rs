@@ -1,31 +1,31 @@
-//! A session in memory: what the lines of a journal amount to.
+//! A session in memory, built from the lines of a journal.
 
-use super::check;
 use super::entry::{Lens, Mode, ModelRecord, Outcome, PromptForm, RunEnd};
-use super::line::{Header, Line, MAGIC, RoundLine, SCHEMA, Totals};
-use super::text;
+use super::line::{Header, JournalLine, MAGIC, RoundLine, SCHEMA, Totals};
+use super::validate;
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::RunId;
+use crate::safe_text;
 use serde::{Deserialize, Serialize};
 
-/// Characters of the first message that make the title of a session without one.
+/// Max characters of the first message that serve as the title of an untitled session.
 const TITLE_CHARS: usize = 60;
 
-/// A session: what was said, and every round that generated it. Turns that were taken back are not among them.
+/// A session: its messages and every round that generated them, without the turns that were dropped.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     pub header: Header,
-    /// The title given last; empty if none was.
+    /// The current title; empty for none.
     pub title: String,
-    /// Settings in force at the end.
+    /// The current settings.
     pub settings: Settings,
-    /// How prompts reach the model from now on, where that was chosen since the last run.
+    /// How prompts reach the model, if chosen since the last run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Models in the order in which they were loaded.
+    /// Models in the order of loading.
     pub models: Vec<ModelRecord>,
-    /// System prompts in the order in which they were set.
+    /// System prompts in the order of setting.
     pub systems: Vec<String>,
     pub turns: Vec<Turn>,
 }
@@ -37,9 +37,9 @@ pub struct Turn {
     pub at_ms: u64,
     /// `User` or `Assistant`.
     pub role: Role,
-    /// What was typed; generated text comes behind it.
+    /// The typed text; generated text follows it.
     pub text: String,
-    /// The generations of this turn: one as a rule, more when an answer was continued.
+    /// The generations of this turn: usually one, more if an answer was continued.
     pub runs: Vec<Run>,
 }
 
@@ -55,22 +55,22 @@ pub struct Run {
     /// Index in [`Session::systems`].
     pub system: Option<usize>,
     pub rounds: Vec<Round>,
-    /// None when the program ended before the run did.
+    /// None if the program ended before the run did.
     pub end: Option<RunEnd>,
-    /// What every layer would have said, where that was asked for.
+    /// The predictions of every layer, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lens: Option<Box<Lens>>,
 }
 
 impl Run {
-    /// The tokens of the text, in order, each with the round it comes from.
+    /// The kept tokens in order, each with its round.
     pub fn kept(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
         self.rounds
             .iter()
             .flat_map(|round| round.kept().map(move |token| (round, token)))
     }
 
-    /// The tokens as the text shows them: as [`Run::kept`], with each token's text cut where a stop string begins.
+    /// As [`Run::kept`], with the text of each token cut where a stop string starts.
     pub fn shown(&self) -> impl Iterator<Item = (&Round, KeptToken<'_>)> {
         let mut left = self.text().len();
         self.kept().map(move |(round, token)| {
@@ -80,7 +80,7 @@ impl Run {
         })
     }
 
-    /// The generated text; a stop string and what follows it are cut off.
+    /// The generated text up to the stop string.
     pub fn text(&self) -> String {
         let mut text: String = self.kept().map(|(_, token)| token.text).collect();
         if let Some(StopReason::StopString(stop)) = self.stop()
@@ -91,7 +91,7 @@ impl Run {
         text
     }
 
-    /// Why the run ended; none if it failed or never ended.
+    /// Why the run ended; None if it failed or never ended.
     pub fn stop(&self) -> Option<&StopReason> {
         match &self.end {
             Some(RunEnd {
@@ -106,21 +106,21 @@ impl Run {
         }
     }
 
-    /// Statistics of its rounds and its prefill.
+    /// Statistics of the rounds and the prefill.
     pub fn stats(&self) -> Stats {
         with_prefill(Stats::of(&self.rounds), [self])
     }
 }
 
 impl Turn {
-    /// All of the turn's text, typed and generated.
+    /// The whole text of the turn, typed and generated.
     pub fn content(&self) -> String {
         self.runs
             .iter()
             .fold(self.text.clone(), |text, run| text + &run.text())
     }
 
-    /// The turn as the chat template takes it.
+    /// The turn as a message for the chat template.
     pub fn message(&self) -> Message {
         Message {
             role: self.role,
@@ -139,50 +139,50 @@ impl Session {
         }
     }
 
-    /// The title, or else the beginning of what was said first.
+    /// The title, or else the start of the first message.
     pub fn display_title(&self) -> String {
         if !self.title.trim().is_empty() {
-            return text::one_line(self.title.trim()).into_owned();
+            return safe_text::one_line(self.title.trim()).into_owned();
         }
-        let said = self
+        let first = self
             .turns
             .iter()
             .map(Turn::content)
             .find(|content| !content.trim().is_empty());
-        let said = said.unwrap_or_default();
-        let line = said.trim().lines().next().unwrap_or_default();
-        text::one_line(&text::shorten(line, TITLE_CHARS)).into_owned()
+        let first = first.unwrap_or_default();
+        let line = first.trim().lines().next().unwrap_or_default();
+        safe_text::one_line(&safe_text::shorten(line, TITLE_CHARS)).into_owned()
     }
 
-    /// The system prompt in force; empty for none.
+    /// The current system prompt; empty for none.
     pub fn system(&self) -> &str {
         self.systems.last().map_or("", String::as_str)
     }
 
-    /// The model loaded last.
+    /// The current model.
     pub fn model(&self) -> Option<&ModelRecord> {
         self.models.last()
     }
 
-    /// How a prompt reaches the model: as chosen, or else as in the last run.
-    pub fn mode_in_force(&self) -> Mode {
+    /// How prompts reach the model: as chosen, or else as in the last run.
+    pub fn current_mode(&self) -> Mode {
         let last = || self.runs().last().map(|run| run.prompt.mode());
         self.mode.or_else(last).unwrap_or_default()
     }
 
-    /// How the turn at index `turn` reached the model, or will.
+    /// How the turn at index `turn` reached, or will reach, the model.
     pub fn mode_of(&self, turn: usize) -> Mode {
         let later = self.turns.get(turn..).unwrap_or_default().iter();
         let run = later.flat_map(|turn| &turn.runs).next();
-        run.map_or_else(|| self.mode_in_force(), |run| run.prompt.mode())
+        run.map_or_else(|| self.current_mode(), |run| run.prompt.mode())
     }
 
-    /// The model that `run` ran on, as far as that is known.
+    /// The model that `run` ran on, if known.
     pub fn model_of(&self, run: &Run) -> Option<&ModelRecord> {
         self.models.get(run.model?)
     }
 
-    /// The conversation as the chat template takes it.
+    /// The conversation as messages for the chat template.
     pub fn messages(&self) -> Vec<Message> {
         let system = Some(self.system()).filter(|text| !text.is_empty());
         let system = system.map(|text| Message {
@@ -210,8 +210,8 @@ impl Session {
         with_prefill(Stats::of(self.rounds()), self.runs())
     }
 
-    /// Whether a run that begins now continues the last turn rather than beginning one.
-    pub fn answer_goes_on(&self) -> bool {
+    /// Whether a new run continues the last turn instead of starting one.
+    pub fn continues_answer(&self) -> bool {
         self.turns
             .last()
             .is_some_and(|turn| turn.role == Role::Assistant)
@@ -227,7 +227,7 @@ impl Session {
         )
     }
 
-    /// What the run `run` of turn `turn` continued; none if there is no such run.
+    /// The prompt of run `run` in turn `turn`; None if there is no such run.
     pub fn prompt_of(&self, turn: usize, run: usize) -> Option<Prompt> {
         let this = self.turns.get(turn)?;
         let of = this.runs.get(run)?;
@@ -265,7 +265,7 @@ impl Session {
         })
     }
 
-    /// The form in which a run that begins now refers to `prompt`.
+    /// The form in which a new run refers to `prompt`.
     pub fn form_of(&self, prompt: &Prompt) -> PromptForm {
         let derived = match prompt {
             Prompt::Chat(messages) => {
@@ -286,7 +286,7 @@ impl Session {
         derived.unwrap_or_else(|| PromptForm::Other(prompt.clone()))
     }
 
-    /// What a list shows.
+    /// The figures that a list shows.
     pub fn totals(&self) -> Totals {
         let stats = Stats::of(self.rounds());
         Totals {
@@ -302,33 +302,38 @@ impl Session {
         }
     }
 
-    /// One more line. Sound lines that make no sense here change nothing and give a note.
-    pub fn apply(&mut self, line: Line) -> Result<(), &'static str> {
+    /// Applies a line.
+    ///
+    /// # Errors
+    /// If the line is well-formed but does not apply to this session; it is then ignored. The error says why.
+    pub fn apply(&mut self, line: JournalLine) -> Result<(), &'static str> {
         match line {
-            Line::Title { title } => self.title = title,
-            Line::Model(model) => self.add_model(model),
-            Line::System { text } => self.systems.push(text),
-            Line::Settings(settings) => self.settings = settings,
-            Line::Mode { mode } => self.mode = Some(mode),
-            Line::User { at, text, .. } => self.turns.push(Turn::typed(Role::User, at, text)),
-            Line::Assistant { at, text, .. } => {
+            JournalLine::Title { title } => self.title = title,
+            JournalLine::Model(model) => self.add_model(model),
+            JournalLine::System { text } => self.systems.push(text),
+            JournalLine::Settings(settings) => self.settings = settings,
+            JournalLine::Mode { mode } => self.mode = Some(mode),
+            JournalLine::User { at, text, .. } => {
+                self.turns.push(Turn::typed(Role::User, at, text))
+            }
+            JournalLine::Assistant { at, text, .. } => {
                 self.turns.push(Turn::typed(Role::Assistant, at, text))
             }
-            Line::Run {
+            JournalLine::Run {
                 turn,
                 at,
                 run,
                 prompt,
             } => self.begin_run(turn, Run::new(run, at, prompt))?,
-            Line::Round(line) => self.add_round(*line)?,
-            Line::End { run, end } => {
-                self.open_run(run)
-                    .ok_or("the end of a run that is not under way")?
+            JournalLine::Round(line) => self.add_round(*line)?,
+            JournalLine::End { run, end } => {
+                self.active_run(run)
+                    .ok_or("end of a run that is not active")?
                     .end = Some(end)
             }
-            Line::Lens { run, lens } => self.add_lens(run, *lens)?,
-            Line::Keep { turns } => self.turns.truncate(turns),
-            Line::Summary(_) => {}
+            JournalLine::Lens { run, lens } => self.add_lens(run, *lens)?,
+            JournalLine::Truncate { turns } => self.turns.truncate(turns),
+            JournalLine::Summary(_) => {}
         }
         Ok(())
     }
@@ -356,7 +361,7 @@ impl Session {
             {
                 last.runs.push(run)
             }
-            _ => return Err("a run of a turn that is not there"),
+            _ => return Err("run of a turn that does not exist"),
         }
         Ok(())
     }
@@ -364,8 +369,8 @@ impl Session {
     fn add_round(&mut self, line: RoundLine) -> Result<(), &'static str> {
         let settings = self.settings.clone();
         let run = self
-            .open_run(line.run)
-            .ok_or("a round of a run that is not under way")?;
+            .active_run(line.run)
+            .ok_or("round of a run that is not active")?;
         run.rounds.push(line.into_round(settings));
         Ok(())
     }
@@ -374,13 +379,13 @@ impl Session {
         let last = self.turns.last_mut().and_then(|turn| turn.runs.last_mut());
         let of = last
             .filter(|last| last.run == run)
-            .ok_or("what the layers say of a run that is not the last")?;
+            .ok_or("lens of a run that is not the last")?;
         of.lens.get_or_insert_default().add(lens);
         Ok(())
     }
 
-    /// The last run of the last turn, if it is `run` and not over.
-    fn open_run(&mut self, run: RunId) -> Option<&mut Run> {
+    /// The last run of the last turn, if it is `run` and has not ended.
+    fn active_run(&mut self, run: RunId) -> Option<&mut Run> {
         self.turns
             .last_mut()?
             .runs
@@ -388,10 +393,10 @@ impl Session {
             .filter(|last| last.run == run && last.end.is_none())
     }
 
-    /// Puts right what a session from a foreign hand may hold: indices that point nowhere, numbers that are none.
-    pub fn mend(&mut self) {
+    /// Repairs a session from an untrusted source: removes indices out of range and replaces invalid numbers.
+    pub fn sanitise(&mut self) {
         let (models, systems) = (self.models.len(), self.systems.len());
-        check::mend_settings(&mut self.settings);
+        validate::sanitise_settings(&mut self.settings);
         self.header.format = MAGIC.into();
         self.header.schema = SCHEMA;
         for run in self.turns.iter_mut().flat_map(|turn| &mut turn.runs) {
@@ -399,8 +404,8 @@ impl Session {
             run.system = run.system.filter(|at| *at < systems);
             run.end
                 .iter_mut()
-                .for_each(|end| end.prefill.seconds = check::duration(end.prefill.seconds));
-            run.lens.take_if(|lens| check::lens(lens).is_err());
+                .for_each(|end| end.prefill.seconds = validate::duration(end.prefill.seconds));
+            run.lens.take_if(|lens| validate::lens(lens).is_err());
         }
     }
 }
@@ -434,7 +439,7 @@ impl Run {
 fn with_prefill<'a>(mut stats: Stats, runs: impl IntoIterator<Item = &'a Run>) -> Stats {
     for end in runs.into_iter().filter_map(|run| run.end.as_ref()) {
         stats.prefill_tokens = stats.prefill_tokens.saturating_add(end.prefill.tokens);
-        stats.prefill_seconds += check::duration(end.prefill.seconds);
+        stats.prefill_seconds += validate::duration(end.prefill.seconds);
     }
     stats
 }

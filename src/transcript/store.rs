@@ -1,4 +1,4 @@
-//! The folder that holds the sessions: listing, finding and renaming.
+//! The folder of saved sessions: listing, finding and renaming.
 
 use super::entry::Entry;
 use super::summary::Summary;
@@ -11,17 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const EXTENSION: &str = "jsonl";
-/// Means the session that was written to last, whatever it is called.
+/// The name that stands for the most recently written session.
 pub const LAST: &str = "last";
 
-/// The data folder. `sessions` holds the journals, `trash` those that were deleted.
+/// The data folder. `sessions` holds the journals, `trash` the deleted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
 }
 
 impl Store {
-    /// In the user's [data folder](folders::data). Nothing is made on the disk.
+    /// The store in the user's [data folder](folders::data). Creates nothing on disk.
+    ///
+    /// # Errors
+    /// [`Error::NoDataFolder`] if the system has none.
     pub fn open() -> Result<Self> {
         Ok(Self::at(folders::data().ok_or(Error::NoDataFolder)?))
     }
@@ -46,8 +49,8 @@ impl Store {
         self.sessions().join(format!("{id}.{EXTENSION}"))
     }
 
-    /// An id for a session that begins now: the time, and something that tells it from one of another program. Those
-    /// of one program sort in the order in which they were made, however fast they came.
+    /// An id for a new session: the time, and a mark of this process. Ids of one process sort in the order of their
+    /// creation, even within a millisecond.
     pub(super) fn new_id(&self, now: u64) -> String {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let after = |last: u64| now.max(last.saturating_add(1));
@@ -61,17 +64,23 @@ impl Store {
         )
     }
 
-    /// All sessions, those that began last first, those of one moment by their ids. Broken ones are among them, with
-    /// their fault; they began when they were last written to, for all that is known.
+    /// All sessions, newest first; ids break ties. Broken ones are included with their fault, sorted by modification
+    /// time.
+    ///
+    /// # Errors
+    /// If the folder cannot be read. A missing folder is empty.
     pub fn list(&self) -> Result<Vec<Summary>> {
         list_in(&self.sessions())
     }
 
-    /// The file that `name` means: a path, the id of a session or a part of one that fits no other, or [`LAST`]
-    /// for the one that was written to last.
+    /// The file that `name` stands for: a path, a session id or an unambiguous part of one, or [`LAST`] for the most
+    /// recently written session.
+    ///
+    /// # Errors
+    /// If no session or several match.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
-        // What can only be a path is one, there or not: opening it tells best what is wrong.
+        // Whatever can only be a path is one, even if missing: opening it gives the best error.
         if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file())
         {
             return Ok(path.to_owned());
@@ -79,13 +88,19 @@ impl Store {
         find_in(&self.sessions(), name)
     }
 
-    /// The session that `name` means, see [`Store::find`].
+    /// Loads the session that `name` stands for, see [`Store::find`].
+    ///
+    /// # Errors
+    /// As [`Store::find`] and [`super::load`].
     pub fn load(&self, name: &str) -> Result<Session> {
         read::load(&self.find(name)?)
     }
 
-    /// Gives the journal at `path` a title. It must not be open elsewhere; one's own open journal takes
-    /// [`Entry::Title`].
+    /// Sets the title of the journal at `path`. For the journal that is open in this process, append [`Entry::Title`]
+    /// instead.
+    ///
+    /// # Errors
+    /// As [`Journal::resume`] and [`Journal::append`].
     pub fn rename(&self, path: &Path, title: &str) -> Result<()> {
         let (mut journal, _) = Journal::resume(path)?;
         journal.append(Entry::Title(title.trim().to_owned()))?;
@@ -93,7 +108,7 @@ impl Store {
     }
 }
 
-/// Makes a folder that only its owner enters; one that exists stays as it is.
+/// Creates a folder accessible to its owner only. An existing one is left unchanged.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -104,7 +119,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         .map_err(|error| Error::io(folder, error))
 }
 
-/// Journal files of a folder, the newest id first; none if there is no such folder.
+/// The journal files of a folder, newest id first; none if the folder does not exist.
 pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -127,13 +142,13 @@ pub(super) fn list_in(folder: &Path) -> Result<Vec<Summary>> {
         .iter()
         .map(|path| Summary::of(path))
         .collect();
-    // Files come with the last id first, and sorting keeps that order in one moment.
-    list.sort_by_key(|summary| Reverse(summary.begun_ms()));
+    // The files are sorted by id, last first, and a stable sort keeps that order among equal times.
+    list.sort_by_key(|summary| Reverse(summary.sort_ms()));
     Ok(list)
 }
 
-/// When a file was written to last, and its name to decide where clocks cannot.
-fn written(path: &Path) -> (Option<SystemTime>, PathBuf) {
+/// The modification time of a file, with its path to break ties.
+fn modified(path: &Path) -> (Option<SystemTime>, PathBuf) {
     (
         path.metadata().and_then(|about| about.modified()).ok(),
         path.to_owned(),
@@ -148,7 +163,7 @@ pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
             .unwrap_or_default()
     };
     if name == LAST {
-        let last = files.into_iter().max_by_key(|path| written(path));
+        let last = files.into_iter().max_by_key(|path| modified(path));
         return last.ok_or_else(|| Error::None {
             folder: folder.to_owned(),
         });
@@ -156,11 +171,11 @@ pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
     if let Some(exact) = files.iter().find(|path| stem(path) == name) {
         return Ok(exact.clone());
     }
-    let fits: Vec<&PathBuf> = files
+    let matches: Vec<&PathBuf> = files
         .iter()
         .filter(|path| !name.is_empty() && stem(path).contains(name))
         .collect();
-    match fits[..] {
+    match matches[..] {
         [] => Err(Error::NotFound {
             name: name.into(),
             folder: folder.to_owned(),
@@ -168,7 +183,7 @@ pub(super) fn find_in(folder: &Path, name: &str) -> Result<PathBuf> {
         [only] => Ok(only.clone()),
         _ => Err(Error::Ambiguous {
             name: name.into(),
-            count: fits.len(),
+            count: matches.len(),
         }),
     }
 }

@@ -1,21 +1,22 @@
-//! What a list shows of a journal, read from the two ends of its file.
+//! The summary of a journal in a list, read from both ends of its file.
 
-use super::line::{Header, Line, Totals};
-use super::{Error, Result, Store, read, text};
+use super::line::{Header, JournalLine, Totals};
+use super::{Error, Result, Store, read};
+use crate::safe_text;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// How much of a file's end is searched for the line that sums it up.
+/// Bytes at the end of a file that are searched for the summary line.
 const TAIL: u64 = 16 << 10;
-/// Characters on either side of what a search found.
-const AROUND: usize = 40;
+/// Characters of context on either side of a search hit.
+const CONTEXT: usize = 40;
 
-/// One session of a list.
+/// One session in a list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Summary {
-    /// Name of the file without its ending.
+    /// The file name without its extension.
     pub id: String,
     pub path: PathBuf,
     /// Unix milliseconds.
@@ -25,15 +26,15 @@ pub struct Summary {
     pub bytes: u64,
     #[serde(flatten)]
     pub totals: Totals,
-    /// Why the file cannot be read; then nothing above but id, path and size is known.
+    /// Why the file cannot be read. Then only id, path and size above are valid.
     pub fault: Option<String>,
 }
 
 impl Summary {
-    /// Summary of the journal at `path`. Never fails: what is wrong with the file becomes its fault.
+    /// The summary of the journal at `path`. Never fails: errors go to [`Summary::fault`].
     ///
-    /// A journal that was closed in peace ends with its totals, so that only its first and last kilobytes are read.
-    /// Damage in between shows when it is opened.
+    /// After a clean shutdown a journal ends with its totals, so only its first and last kilobytes are read. Damage
+    /// in between shows up when it is opened.
     pub fn of(path: &Path) -> Self {
         let mut summary = Self {
             id: path
@@ -53,7 +54,7 @@ impl Summary {
         summary
     }
 
-    /// accepted ÷ drafted over the whole session; none if nothing was drafted.
+    /// accepted ÷ drafted over the whole session; None if nothing was drafted.
     pub fn acceptance_rate(&self) -> Option<f64> {
         let Totals {
             drafted, accepted, ..
@@ -66,8 +67,8 @@ impl Summary {
         .acceptance_rate()
     }
 
-    /// When it began, as far as that is known: in Unix milliseconds, for sorting.
-    pub fn begun_ms(&self) -> u64 {
+    /// Creation time if known, else modification time, in Unix milliseconds; for sorting.
+    pub fn sort_ms(&self) -> u64 {
         if self.created_ms == 0 {
             self.modified_ms
         } else {
@@ -75,7 +76,7 @@ impl Summary {
         }
     }
 
-    /// Its fault where the file is named beside it already.
+    /// The fault without the file's path, for display next to its name.
     pub fn fault_beside_name(&self) -> Option<String> {
         let fault = self.fault.as_deref()?;
         let rest = fault
@@ -110,14 +111,14 @@ impl Summary {
 
 fn first_line(path: &Path, file: &File) -> Result<Header> {
     let mut line = Vec::new();
-    let mut start = BufReader::new(file).take(read::LONGEST_HEADER);
+    let mut start = BufReader::new(file).take(read::MAX_HEADER_BYTES);
     start
         .read_until(b'\n', &mut line)
         .map_err(|error| Error::io(path, error))?;
     read::header(path, &line)
 }
 
-/// The totals in the last line, if that is where they are.
+/// The totals in the last line, if it is a summary.
 fn last_totals(file: &mut File, bytes: u64) -> Option<Totals> {
     file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL)))
         .ok()?;
@@ -126,23 +127,25 @@ fn last_totals(file: &mut File, bytes: u64) -> Option<Totals> {
     let whole = tail.strip_suffix(b"\n")?;
     let last = whole.rsplit(|byte| *byte == b'\n').next()?;
     match serde_json::from_slice(last) {
-        Ok(Line::Summary(totals)) => Some(totals),
+        Ok(JournalLine::Summary(totals)) => Some(totals),
         _ => None,
     }
 }
 
-/// A session in which a search found something.
+/// A session that matches a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     pub summary: Summary,
-    /// Where the words stand, with some text around, on one line; empty where a name fits.
+    /// The match with some context, on one line; empty if title, id or model match.
     pub excerpt: String,
 }
 
 impl Store {
-    /// Sessions whose title, id, model or text holds `query`, upper and lower case alike, in the order of
-    /// [`Store::list`]. Texts are read one by one as the iterator goes, so that a caller can show what is found so far
-    /// and stop when it likes.
+    /// Sessions whose title, id, model or text contains `query`, ignoring case, in the order of [`Store::list`]. Files
+    /// are read lazily, so that a caller can show hits as they are found and stop early.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
     pub fn search(&self, query: &str) -> Result<impl Iterator<Item = Hit> + use<>> {
         let query = query.trim().to_lowercase();
         Ok(self
@@ -171,22 +174,22 @@ fn hit(summary: Summary, query: &str) -> Option<Hit> {
     Some(Hit { summary, excerpt })
 }
 
-/// The first place of `content` that holds `query`, which is in lower case, with the words around it.
+/// The first match of the lower-case `query` in `content`, with context.
 fn excerpt(content: &str, query: &str) -> Option<String> {
     let at = content.to_lowercase().find(query)?;
     let (start, end) = (unlowered(content, at), unlowered(content, at + query.len()));
-    let (before, behind) = (&content[..start], &content[end..]);
+    let (before, after) = (&content[..start], &content[end..]);
     let from = before
         .char_indices()
         .rev()
-        .nth(AROUND - 1)
+        .nth(CONTEXT - 1)
         .map_or(0, |(far, _)| after_space(before, far));
-    let to = behind
+    let to = after
         .char_indices()
-        .nth(AROUND)
-        .map_or(content.len(), |(far, _)| end + before_space(behind, far));
+        .nth(CONTEXT)
+        .map_or(content.len(), |(far, _)| end + before_space(after, far));
     let dots = |cut: bool| if cut { "…" } else { "" };
-    let words = text::one_line(content[from..to].trim());
+    let words = safe_text::one_line(content[from..to].trim());
     Some(format!(
         "{}{words}{}",
         dots(from > 0),
@@ -194,7 +197,7 @@ fn excerpt(content: &str, query: &str) -> Option<String> {
     ))
 }
 
-/// Where in `content` the byte `at` of its lower case comes from: letters may grow or shrink.
+/// Maps byte `at` of `content.to_lowercase()` back to `content`: lower case may change the length of a letter.
 fn unlowered(content: &str, at: usize) -> usize {
     let mut lower = 0;
     let longer = |c: char| c.to_lowercase().map(char::len_utf8).sum::<usize>();
@@ -206,7 +209,7 @@ fn unlowered(content: &str, at: usize) -> usize {
     reached.map_or(content.len(), |(start, _)| start)
 }
 
-/// The start of the first word behind `far`, or `far` itself where one long word fills all.
+/// The start of the first word after `far`, or `far` itself if no space follows.
 fn after_space(text: &str, far: usize) -> usize {
     text[far..]
         .char_indices()
@@ -214,7 +217,7 @@ fn after_space(text: &str, far: usize) -> usize {
         .map_or(far, |(at, c)| far + at + c.len_utf8())
 }
 
-/// The end of the last word before `far`, or `far` itself.
+/// The end of the last word before `far`, or `far` itself if no space precedes it.
 fn before_space(text: &str, far: usize) -> usize {
     text[..far].rfind(char::is_whitespace).unwrap_or(far)
 }

@@ -1,4 +1,4 @@
-//! What was deleted: kept for a while, then gone.
+//! The trash: deleted sessions, removed for good after a while.
 
 use super::summary::Summary;
 use super::{Error, Result, Store, journal, read, store};
@@ -6,10 +6,10 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How long a deleted session can be taken back.
+/// How long a deleted session can be restored.
 pub const TRASH_KEEPS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How much is removed for good.
+/// How much was, or would be, removed for good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     pub sessions: usize,
@@ -17,17 +17,23 @@ pub struct Removed {
 }
 
 impl Store {
-    /// Folder of the deleted journals.
+    /// The folder of deleted journals.
     pub fn trash(&self) -> PathBuf {
         self.root().join("trash")
     }
 
-    /// All deleted sessions, the newest first.
+    /// All deleted sessions, newest first.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
     pub fn list_trash(&self) -> Result<Vec<Summary>> {
         store::list_in(&self.trash())
     }
 
-    /// Moves the session `id` to the trash. [`Store::restore`] takes that back.
+    /// Moves the session `id` to the trash; see [`Store::restore`]. Returns its new path.
+    ///
+    /// # Errors
+    /// If there is no such session, it is open in another program, or it cannot be moved.
     pub fn delete(&self, id: &str) -> Result<PathBuf> {
         let from = store::find_in(&self.sessions(), id)?;
         if from.is_symlink() {
@@ -39,12 +45,18 @@ impl Store {
         move_into(&self.trash(), &from)
     }
 
-    /// Moves the session `id` back from the trash.
+    /// Restores the session `id` from the trash. Returns its new path.
+    ///
+    /// # Errors
+    /// If there is no such session in the trash, or it cannot be moved.
     pub fn restore(&self, id: &str) -> Result<PathBuf> {
         move_into(&self.sessions(), &store::find_in(&self.trash(), id)?)
     }
 
-    /// Removes for good what was deleted at least `age` ago.
+    /// Removes sessions that were deleted at least `age` ago.
+    ///
+    /// # Errors
+    /// If the trash cannot be read or a file cannot be removed.
     pub fn empty_trash(&self, age: Duration) -> Result<Removed> {
         let old = self.old_trash(age)?;
         old.iter().try_for_each(|(path, _)| {
@@ -54,6 +66,9 @@ impl Store {
     }
 
     /// What [`Store::empty_trash`] would remove.
+    ///
+    /// # Errors
+    /// If the trash cannot be read.
     pub fn trash_older_than(&self, age: Duration) -> Result<Removed> {
         Ok(summed(&self.old_trash(age)?))
     }
@@ -82,7 +97,7 @@ fn summed(files: &[(PathBuf, u64)]) -> Removed {
     }
 }
 
-/// The time of a deleted file is that of its deletion: from then on its days in the trash count.
+/// Sets the modification time of a deleted file to now, which is when its time in the trash starts.
 fn touch(path: &Path, file: &File) -> Result<()> {
     let now = SystemTime::now();
     let again = || OpenOptions::new().write(true).open(path)?.set_modified(now);
@@ -97,7 +112,7 @@ fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Makes a link anew in another folder: so its days in the trash count, and the file behind it is left alone.
+/// Recreates a symbolic link in `folder`. Its own time starts its time in the trash, and its target is not touched.
 fn move_link_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     let to = place_in(folder, from)?;
     let beside = from.parent().unwrap_or(Path::new(""));
@@ -112,7 +127,7 @@ fn move_link_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// The path of the same name in `folder`, which is made if need be. Fails if anything is there.
+/// The path of the same name in `folder`, which is created if missing. Fails if that path exists.
 fn place_in(folder: &Path, from: &Path) -> Result<PathBuf> {
     store::make_folder(folder)?;
     let to = folder.join(from.file_name().unwrap_or_default());

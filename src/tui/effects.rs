@@ -31,7 +31,7 @@ impl Driver {
                 self.warn_of_journal(noted);
             }
             Effect::BeginSession => {
-                let begun = self.recorder.as_mut().map(Recorder::begin_anew);
+                let begun = self.recorder.as_mut().map(Recorder::start_new_session);
                 self.answer(told(begun).map(|_| None))?;
             }
             Effect::SaveSession(name) => {

@@ -6,7 +6,7 @@ use super::widgets::{Cells, row, wrap_words};
 use crate::app::hints::{Hint, hints};
 use crate::app::update::matching;
 use crate::app::{Pane, Phase, State, Target};
-use crate::transcript::text::one_line;
+use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
 /// Max rows of a notice.

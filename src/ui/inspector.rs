@@ -9,7 +9,7 @@ use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::RoundToken;
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
 use crate::engine::sampling::Coupling;
-use crate::transcript::text::one_line;
+use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 

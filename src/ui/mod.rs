@@ -26,7 +26,7 @@ mod widgets;
 mod wrap;
 
 use crate::app::{App, Regions, State};
-use crate::transcript::text::acts;
+use crate::safe_text::is_unsafe;
 use cache::{Cache, RaceLines};
 use layout::Layout;
 use ratatui::Frame;
@@ -116,7 +116,10 @@ impl Renderer {
 fn sanitise_cells(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
-        if symbol.chars().all(|c| !acts(c) && (c.is_ascii() || !ascii)) {
+        if symbol
+            .chars()
+            .all(|c| !is_unsafe(c) && (c.is_ascii() || !ascii))
+        {
             continue;
         }
         let plain = symbol

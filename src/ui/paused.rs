@@ -6,7 +6,7 @@ use super::widgets::row;
 use crate::app::input::action::ChatAction;
 use crate::app::{Pane, Phase, State, Target, Turn};
 use crate::engine::decode::Round;
-use crate::transcript::text::one_line;
+use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
 /// Whether the run is paused and the inspector's place is free.

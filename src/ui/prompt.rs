@@ -4,7 +4,7 @@ use super::theme::Role;
 use super::widgets::Cells;
 use super::{Canvas, replay};
 use crate::app::{Editor, Mode, Pane, State, Target};
-use crate::transcript::text::one_line;
+use crate::safe_text::one_line;
 use ratatui::layout::{Position, Rect};
 use unicode_segmentation::UnicodeSegmentation;
 

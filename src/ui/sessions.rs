@@ -6,8 +6,8 @@ use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use crate::app::{Listed, SessionList, Target};
-use crate::transcript::export::words::percent;
-use crate::transcript::text;
+use crate::safe_text;
+use crate::transcript::export::describe::percent;
 use ratatui::layout::{Position, Rect};
 
 /// Max cells of the window.
@@ -143,7 +143,7 @@ fn cells(canvas: &mut Canvas<'_>, row: Rect, columns: &Columns, parts: [(&str, R
         canvas.put(
             x,
             row.y,
-            &text::fit(text, usize::from(room)),
+            &safe_text::fit(text, usize::from(room)),
             room,
             canvas.theme.style(role),
         );

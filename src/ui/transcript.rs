@@ -10,8 +10,8 @@ use crate::app::input::action::ViewAction;
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::StopReason;
+use crate::safe_text::one_line;
 use crate::transcript::origin_style::GENERATED;
-use crate::transcript::text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 

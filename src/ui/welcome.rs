@@ -7,8 +7,8 @@ use crate::app::input::action::{AppAction, ChatAction};
 use crate::app::{Action, Pane, Phase, Target};
 use crate::engine::decode::Origin;
 use crate::engine::weights::{PUBLISHED_BYTES, PUBLISHED_MODEL};
+use crate::safe_text::in_cells;
 use crate::transcript::origin_style::style;
-use crate::transcript::text::in_cells;
 use ratatui::layout::Rect;
 
 /// Max cells of a line.

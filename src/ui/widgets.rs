@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::theme::{Role, Theme};
 use crate::app::{Pane, Target, Viewport};
-use crate::transcript::text::one_line;
+use crate::safe_text::one_line;
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};

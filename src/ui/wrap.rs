@@ -6,7 +6,7 @@ use super::theme::Role;
 use crate::app::state::turn::TokenRef;
 use crate::app::{Mode, Turn};
 use crate::engine::decode::Round;
-use crate::transcript::text::in_cells;
+use crate::safe_text::in_cells;
 use ratatui::buffer::CellWidth;
 use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;

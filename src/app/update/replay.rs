@@ -60,7 +60,7 @@ fn screen(player: Player, chat: &State) -> ReplayScreen {
             .unwrap_or_else(|| info(&ModelRecord::default())),
     );
     state.system = session.system().to_owned();
-    state.mode = session.mode_in_force();
+    state.mode = session.current_mode();
     state.phase = Phase::Idle;
     ReplayScreen { player, state }
 }

@@ -39,7 +39,7 @@ fn take_over(
     let effects = chat::clear(state);
     state.retracted = None;
     state.system = session.system().to_owned();
-    state.mode = session.mode_in_force();
+    state.mode = session.current_mode();
     controls::adopt(state, settings);
     for at in 0..session.turns.len() {
         open(state, shared, session, at);

@@ -116,7 +116,7 @@ fn indented(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::safe_text::acts;
+    use crate::safe_text::is_unsafe;
     use proptest::prelude::*;
 
     fn sent(terminal: bool, print: impl FnOnce(&mut Sink<Vec<u8>>) -> Result<()>) -> String {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn harmless(text: &str) -> bool {
-        !text.contains(|c| acts(c) && c != '\n' && c != '\t')
+        !text.contains(|c| is_unsafe(c) && c != '\n' && c != '\t')
     }
 
     proptest! {

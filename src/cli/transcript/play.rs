@@ -3,7 +3,7 @@
 use crate::cli::output::{self, Sink};
 use crate::engine::worker::{Event, RunEvent};
 use crate::safe_text::{StyledText, one_line};
-use crate::transcript::export::{ansi, words};
+use crate::transcript::export::{ansi, describe};
 use crate::transcript::origin_style::Paint;
 use crate::transcript::{Replay, ReplayEvent, Session};
 use color_eyre::eyre::Result;
@@ -40,7 +40,7 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> StyledText 
         let speaker = session
             .turns
             .get(turn)
-            .map(|turn| words::speaker(session, turn));
+            .map(|turn| describe::speaker(session, turn));
         let mut line = ansi::heading(&speaker.unwrap_or_default(), paint);
         line.push("\n");
         line
@@ -71,7 +71,7 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> StyledText 
             .map(|token| ansi::token(&token, paint))
             .collect(),
         ReplayEvent::Engine(Event::Run(_, RunEvent::Finished { stats, .. })) => {
-            aside(&words::brief(stats))
+            aside(&describe::brief(stats))
         }
         ReplayEvent::Engine(Event::Run(_, RunEvent::Failed(failure))) => {
             aside(&one_line(&failure.message))

@@ -1,8 +1,9 @@
 //! The list of sessions as lines of a terminal.
 
 use crate::cli::output;
-use crate::transcript::export::words::percent;
-use crate::transcript::{Summary, Zone, local_minutes, moment, text};
+use crate::safe_text;
+use crate::transcript::export::describe::percent;
+use crate::transcript::{Summary, Zone, local_minutes, moment};
 use unicode_width::UnicodeWidthStr;
 
 /// Cells of an id, of a date without and with its zone, and of the columns of figures with the gaps before them.
@@ -86,12 +87,12 @@ impl Table {
     }
 
     fn row(&self, summary: &Summary) -> String {
-        let id = text::one_line(&summary.id);
+        let id = safe_text::one_line(&summary.id);
         if let Some(fault) = summary.fault_beside_name() {
             return format!(
                 "{}  cannot be read: {}\n",
                 filled(&id, ID),
-                text::one_line(&fault)
+                safe_text::one_line(&fault)
             );
         }
         let totals = &summary.totals;
@@ -140,7 +141,7 @@ impl Table {
 
 /// `words`, cut or filled up to `columns`.
 fn fitted(words: &str, columns: usize) -> String {
-    filled(&text::fit(words, columns), columns)
+    filled(&safe_text::fit(words, columns), columns)
 }
 
 /// `words`, filled up to `columns`. Ids are never cut: they are to be copied.

@@ -1,6 +1,6 @@
 //! Coloured text for a terminal.
 
-use super::words;
+use super::describe;
 use crate::engine::decode::{KeptToken, Origin, Round};
 use crate::safe_text::{StyledText, one_line};
 use crate::transcript::origin_style::{GENERATED, OriginStyle, Paint, REJECTED, style};
@@ -14,7 +14,7 @@ const DIM: &str = "2";
 pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) -> StyledText {
     let mut out = heading(&session.display_title(), paint);
     out.push("\n");
-    out.append(&faint(&words::facts(session, zone).join(" · "), paint));
+    out.append(&faint(&describe::facts(session, zone).join(" · "), paint));
     out.push("\n");
     if !session.system().is_empty() {
         out.push("\n");
@@ -23,7 +23,7 @@ pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) ->
     }
     for turn in &session.turns {
         out.push("\n");
-        out.append(&heading(&words::speaker(session, turn), paint));
+        out.append(&heading(&describe::speaker(session, turn), paint));
         out.push("\n");
         out.append(&typed(turn, paint));
         for run in &turn.runs {
@@ -31,7 +31,7 @@ pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) ->
         }
         out.push("\n");
         for run in &turn.runs {
-            out.append(&faint(&words::run(session, turn, run), paint));
+            out.append(&faint(&describe::run(session, turn, run), paint));
             out.push("\n");
         }
     }
@@ -70,7 +70,7 @@ pub fn token(token: &KeptToken<'_>, paint: Paint) -> StyledText {
 
 /// The rejected drafts of a round, struck through, on one line.
 pub fn rejected(round: &Round, paint: Paint) -> StyledText {
-    words::rejected(round)
+    describe::rejected(round)
         .map(|token| in_look(&one_line(token.text), &REJECTED, paint))
         .collect()
 }

@@ -3,10 +3,11 @@
 //! Text stands in its cells as a JSON string, quotation marks and all: so it keeps every character, stays on one line,
 //! and never begins with a sign that a spreadsheet takes for a formula.
 
-use super::words::{self, serde_name};
+use super::describe::{self, serde_name};
 use crate::engine::decode::{KeptToken, Round};
+use crate::safe_text;
 use crate::transcript::origin_style::{REJECTED, style};
-use crate::transcript::{Run, Session, text};
+use crate::transcript::{Run, Session};
 
 const TOKENS: &str = "turn,run,round,position,origin,draft_position,id,text,p_draft,p_verify";
 const ROUNDS: &str = "turn,run,round,position,strategy,exit_layer,num_speculations,draft_vocab,sample,temperature,\
@@ -22,7 +23,7 @@ pub fn tokens_csv(session: &Session) -> String {
             let kept = kept.map(move |(at, token)| {
                 token_row(turn, run, round, at, &token, style(token.origin).name)
             });
-            let rejected = words::rejected(round).enumerate();
+            let rejected = describe::rejected(round).enumerate();
             let rejected = rejected.map(move |(at, token)| {
                 token_row(
                     turn,
@@ -106,7 +107,12 @@ fn round_row(turn: usize, run: &Run, round: &Round) -> Vec<String> {
         optional(round.closing().map(|token| serde_name(&token.origin))),
         round.draft_seconds.to_string(),
         round.verify_seconds.to_string(),
-        optional(round.stop.as_ref().map(|stop| text::json(serde_name(stop)))),
+        optional(
+            round
+                .stop
+                .as_ref()
+                .map(|stop| safe_text::json(serde_name(stop))),
+        ),
     ]
 }
 
@@ -115,7 +121,7 @@ fn optional(value: Option<impl ToString>) -> String {
 }
 
 fn quoted(words: &str) -> String {
-    serde_json::to_string(words).map_or_else(|_| String::new(), text::json)
+    serde_json::to_string(words).map_or_else(|_| String::new(), safe_text::json)
 }
 
 fn table(head: &str, rows: impl Iterator<Item = Vec<String>>) -> String {

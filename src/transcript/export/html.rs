@@ -3,10 +3,10 @@
 //!
 //! The page has no script and forbids any: its policy would stop one even if escaping failed.
 
-use super::words;
+use super::describe;
 use crate::engine::decode::{KeptToken, Origin, Round, Stats};
+use crate::safe_text::{self, html as escape};
 use crate::transcript::origin_style::{Colours, GENERATED, Ink, OriginStyle, REJECTED, style};
-use crate::transcript::text::{self, html as escape};
 use crate::transcript::{Run, Session, Turn, Zone};
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ pub fn html(session: &Session) -> String {
         looks(),
         title = escape(&title),
     );
-    let facts: Vec<String> = words::facts(session, Zone::Utc)
+    let facts: Vec<String> = describe::facts(session, Zone::Utc)
         .iter()
         .map(|fact| format!("<li>{}</li>", escape(fact)))
         .collect();
@@ -105,11 +105,11 @@ fn legend(session: &Session) -> String {
 }
 
 fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
-    let kind = words::serde_name(&turn.role);
+    let kind = describe::serde_name(&turn.role);
     let _ = write!(
         out,
         "<article class=\"{kind}\" id=\"turn-{at}\">\n<h2 dir=\"auto\">{}</h2>\n<div class=\"text\" dir=\"auto\">",
-        escape(&words::speaker(session, turn)),
+        escape(&describe::speaker(session, turn)),
     );
     if !turn.text.is_empty() {
         let typed = style(Origin::Prompt).name;
@@ -121,7 +121,7 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
         let _ = writeln!(
             out,
             "<p class=\"run\">{}</p>",
-            escape(&words::run(session, turn, run))
+            escape(&describe::run(session, turn, run))
         );
         rounds_table(out, run);
     }
@@ -139,7 +139,7 @@ fn generated(out: &mut String, run: &Run) {
                 .into_iter()
                 .for_each(|(round, kept)| token(out, round, &kept));
         }
-        words::rejected(round).for_each(|token| rejected(out, round, &token));
+        describe::rejected(round).for_each(|token| rejected(out, round, &token));
         if round.closing().is_some() {
             shown
                 .next()
@@ -155,7 +155,7 @@ fn token(out: &mut String, round: &Round, token: &KeptToken<'_>) {
         return;
     }
     let name = style(token.origin).name;
-    let numbers = escape(&words::token(round, token, name));
+    let numbers = escape(&describe::token(round, token, name));
     let text = escape(token.text).replace('\n', "<i class=\"nl\" aria-hidden=\"true\">⏎</i>\n");
     let _ = write!(
         out,
@@ -164,8 +164,8 @@ fn token(out: &mut String, round: &Round, token: &KeptToken<'_>) {
 }
 
 fn rejected(out: &mut String, round: &Round, token: &KeptToken<'_>) {
-    let numbers = escape(&words::token(round, token, REJECTED.name));
-    let text = escape(&text::one_line(token.text));
+    let numbers = escape(&describe::token(round, token, REJECTED.name));
+    let text = escape(&safe_text::one_line(token.text));
     let _ = write!(
         out,
         "<del class=\"t rejected\" tabindex=\"0\" data-n=\"{numbers}\">{text}</del>"
@@ -191,7 +191,7 @@ fn round_row(out: &mut String, round: &Round) {
     let draft = |class: &str, tag: &str, token: &str| {
         format!(
             "<{tag} class=\"{class}\">{}</{tag}> ",
-            escape(&text::one_line(token))
+            escape(&safe_text::one_line(token))
         )
     };
     let texts = round.drafted().iter().enumerate();
@@ -214,8 +214,8 @@ fn round_row(out: &mut String, round: &Round) {
         escape(&short_settings(round)),
         round.accepted(),
         round.drafted().len(),
-        words::millis(round.draft_seconds),
-        words::millis(round.verify_seconds)
+        describe::millis(round.draft_seconds),
+        describe::millis(round.verify_seconds)
     );
 }
 
@@ -233,7 +233,7 @@ fn short_settings(round: &Round) -> String {
 
 fn statistics(out: &mut String, stats: &Stats) {
     out.push_str("<section id=\"statistics\"><h2>Statistics</h2>\n<dl>");
-    for (name, value) in words::statistics(stats) {
+    for (name, value) in describe::statistics(stats) {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
     out.push_str("</dl>\n");
@@ -246,7 +246,7 @@ fn statistics(out: &mut String, stats: &Stats) {
                 "<tr><th scope=\"row\">{}</th><td class=\"bar\"><span style=\"width:{:.1}%\"></span></td><td>{}</td></tr>",
                 at + 1,
                 share * 100.0,
-                words::percent(Some(*share))
+                describe::percent(Some(*share))
             );
         }
         out.push_str("</tbody></table>\n");

@@ -2,7 +2,8 @@
 
 use crate::engine::decode::{Origin, Round, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt};
-use crate::transcript::{ModelRecord, Run, Session, text};
+use crate::safe_text;
+use crate::transcript::{ModelRecord, Run, Session};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
@@ -88,7 +89,7 @@ pub fn json(session: &Session) -> String {
         session: skeleton(session),
     };
     // Plain data with string keys always serialises.
-    serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), text::json) + "\n"
+    serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), safe_text::json) + "\n"
 }
 
 /// The tokens that `round`, the one at index `at`, adds to the text.

@@ -1,7 +1,8 @@
 //! Markdown: every message in a fenced block, so that nothing in it can become markup, a link or a page's HTML.
 
-use super::words;
-use crate::transcript::{Session, Turn, Zone, text};
+use super::describe;
+use crate::safe_text;
+use crate::transcript::{Session, Turn, Zone};
 use std::fmt::Write;
 
 /// `session` as Markdown.
@@ -9,7 +10,7 @@ pub fn markdown(session: &Session) -> String {
     let mut out = format!(
         "# {}\n\n{}\n",
         inline(&title(session)),
-        inline(&words::facts(session, Zone::Utc).join(" · "))
+        inline(&describe::facts(session, Zone::Utc).join(" · "))
     );
     if !session.system().is_empty() {
         let _ = write!(out, "\n## System prompt\n\n{}", fenced(session.system()));
@@ -19,7 +20,7 @@ pub fn markdown(session: &Session) -> String {
         .iter()
         .for_each(|turn| message(&mut out, session, turn));
     out.push_str("\n## Statistics\n\n| what | value |\n|---|---:|\n");
-    for (name, value) in words::statistics(&session.stats()) {
+    for (name, value) in describe::statistics(&session.stats()) {
         let _ = writeln!(out, "| {name} | {value} |");
     }
     out
@@ -35,12 +36,12 @@ fn message(out: &mut String, session: &Session, turn: &Turn) {
     let _ = write!(
         out,
         "\n## {}\n\n{}",
-        inline(&words::speaker(session, turn)),
+        inline(&describe::speaker(session, turn)),
         fenced(&turn.content())
     );
     for run in &turn.runs {
-        let settings = words::settings(run).join("; then ");
-        let words = [words::run(session, turn, run), settings];
+        let settings = describe::settings(run).join("; then ");
+        let words = [describe::run(session, turn, run), settings];
         let words: Vec<String> = words
             .into_iter()
             .filter(|words| !words.is_empty())
@@ -51,7 +52,7 @@ fn message(out: &mut String, session: &Session, turn: &Turn) {
 
 /// A block that ends only where it ends: its fence is longer than any in the text.
 fn fenced(message: &str) -> String {
-    let message = text::visible(message);
+    let message = safe_text::visible(message);
     let (mut longest, mut here) = (0, 0);
     for c in message.chars() {
         here = if c == '`' { here + 1 } else { 0 };
@@ -64,7 +65,7 @@ fn fenced(message: &str) -> String {
 /// Text within a line of Markdown, with all of its marks made literal.
 fn inline(words: &str) -> String {
     let mut out = String::with_capacity(words.len() + 8);
-    for c in text::one_line(words).chars() {
+    for c in safe_text::one_line(words).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -3,12 +3,12 @@
 
 pub mod ansi;
 mod csv;
+pub mod describe;
 mod html;
 mod json;
 mod markdown;
 mod picture;
 pub mod svg;
-pub mod words;
 
 pub use ansi::ansi;
 pub use csv::{rounds_csv, tokens_csv};

@@ -1,10 +1,11 @@
 //! A transcript as a picture: laid out as in a terminal, in the looks of the origins.
 
+use super::describe;
 use super::svg::{Cell, Picture, Rgb, Style};
-use super::words;
 use crate::engine::decode::Origin;
+use crate::safe_text;
 use crate::transcript::origin_style::{GENERATED, OriginStyle, style};
-use crate::transcript::{Session, Zone, text};
+use crate::transcript::{Session, Zone};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -29,7 +30,7 @@ pub fn picture(session: &Session) -> Picture {
         ..Style::default()
     };
     page.line(&session.display_title(), bold);
-    page.line(&words::facts(session, Zone::Utc).join(" · "), dim);
+    page.line(&describe::facts(session, Zone::Utc).join(" · "), dim);
     if !session.system().is_empty() {
         page.line("", dim);
         page.line("System prompt", bold);
@@ -38,7 +39,7 @@ pub fn picture(session: &Session) -> Picture {
     }
     for turn in &session.turns {
         page.line("", dim);
-        page.line(&words::speaker(session, turn), bold);
+        page.line(&describe::speaker(session, turn), bold);
         page.write(&turn.text, look(style(Origin::Prompt)));
         for (_, token) in turn.runs.iter().flat_map(|run| run.shown()) {
             page.write(token.text, look(style(token.origin)));
@@ -46,7 +47,7 @@ pub fn picture(session: &Session) -> Picture {
         page.end();
         turn.runs
             .iter()
-            .for_each(|run| page.line(&words::run(session, turn, run), dim));
+            .for_each(|run| page.line(&describe::run(session, turn, run), dim));
     }
     page.line("", dim);
     for origin in GENERATED.map(style) {
@@ -89,7 +90,7 @@ struct Page {
 
 impl Page {
     fn line(&mut self, words: &str, style: Style) {
-        self.write(&text::one_line(words), style);
+        self.write(&safe_text::one_line(words), style);
         self.end();
     }
 
@@ -99,7 +100,7 @@ impl Page {
 
     /// More text; rows break after the last space that fits.
     fn write(&mut self, words: &str, style: Style) {
-        for symbol in text::in_cells(words).graphemes(true) {
+        for symbol in safe_text::in_cells(words).graphemes(true) {
             if symbol == "\n" {
                 self.end();
                 continue;

@@ -1,6 +1,6 @@
 //! Pictures of a screen: rows of styled cells as SVG.
 
-use crate::transcript::text;
+use crate::safe_text;
 use std::fmt::Write;
 
 /// Width of a cell in user units; text is stretched to it, whatever font the viewer has.
@@ -64,7 +64,7 @@ impl Picture {
             columns as f32 * WIDE + 2.0 * PAD,
             self.rows.len().max(1) as f32 * HIGH + 2.0 * PAD,
         );
-        let title = text::xml(&self.title);
+        let title = safe_text::xml(&self.title);
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}\" \
              height=\"{height:.1}\" role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>\n\
@@ -129,7 +129,7 @@ impl Picture {
                 "<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>"
             );
         }
-        let words = text::xml(&words);
+        let words = safe_text::xml(&words);
         let _ = writeln!(
             out,
             "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{width:.1}\" lengthAdjust=\"spacingAndGlyphs\" {look} \

@@ -6,7 +6,7 @@ use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
 use std::sync::Arc;
 
 fn recorder(folder: &Path) -> Recorder {
-    Recorder::keeping(Store::at(folder), Detail::Layers)
+    Recorder::with_store(Store::at(folder), Detail::Layers)
 }
 
 fn say(role: Role, content: &str) -> Message {
@@ -106,7 +106,7 @@ fn a_conversation_is_kept_with_what_was_taken_back() {
 fn what_the_layers_say_is_kept_where_that_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     for (detail, kept) in [(Detail::Layers, true), (Detail::Candidates, false)] {
-        let mut recorder = Recorder::keeping(Store::at(folder.path()), detail);
+        let mut recorder = Recorder::with_store(Store::at(folder.path()), detail);
         ask(&mut recorder, 3, vec![say(Role::User, "hello")]);
         answer(&mut recorder, 3, "hi");
         let choice = LayerChoice {
@@ -255,9 +255,12 @@ fn saving_replaces_only_what_was_saved() {
 #[test]
 fn a_name_may_begin_at_home() {
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    assert_eq!(home.map(|home| home.join("a/b")), Some(at_home("~/a/b")));
+    assert_eq!(
+        home.map(|home| home.join("a/b")),
+        Some(expand_home("~/a/b"))
+    );
     for name in ["a", "~", "~a/b", "/a/~/b"] {
-        assert_eq!(at_home(name), Path::new(name));
+        assert_eq!(expand_home(name), Path::new(name));
     }
 }
 
@@ -266,7 +269,7 @@ fn a_name_may_begin_at_home() {
 fn a_cleared_chat_stays_and_another_begins() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
-    recorder.begin_anew().unwrap();
+    recorder.start_new_session().unwrap();
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
     answer(&mut recorder, 0, "hi");
     let said = recorder.journal.session().messages();
@@ -276,7 +279,7 @@ fn a_cleared_chat_stays_and_another_begins() {
         [said, vec![say(Role::User, "more")]].concat(),
     );
     let first = recorder.path().to_owned();
-    recorder.begin_anew().unwrap();
+    recorder.start_new_session().unwrap();
     answer(&mut recorder, 1, "late");
     assert!(!recorder.path().exists(), "nothing was said yet");
     ask(&mut recorder, 2, vec![say(Role::User, "hello")]);
@@ -320,7 +323,7 @@ fn clearing_under_a_full_disk_loses_nothing() {
         }
     };
     assert!(recorder.command(&command(0, "first")).is_err());
-    drop(recorder.begin_anew());
+    drop(recorder.start_new_session());
     std::fs::remove_file(&root).unwrap();
     recorder.command(&command(1, "second")).unwrap();
     let file = std::fs::read_to_string(recorder.path()).unwrap();
@@ -369,7 +372,7 @@ fn what_is_set_after_the_last_answer_is_kept() {
         (&session.settings, session.system()),
         (&settings, "be kind")
     );
-    assert_eq!(session.mode_in_force(), transcript::Mode::Completion);
+    assert_eq!(session.current_mode(), transcript::Mode::Completion);
     assert_eq!(
         session.mode_of(0),
         transcript::Mode::Chat,
@@ -377,7 +380,7 @@ fn what_is_set_after_the_last_answer_is_kept() {
     );
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
     assert_eq!(
-        recorder.journal.session().mode_in_force(),
+        recorder.journal.session().current_mode(),
         transcript::Mode::Chat
     );
 }

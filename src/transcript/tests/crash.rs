@@ -25,7 +25,7 @@ fn child() {
     loop {
         let run = journal.session().next_run();
         journal
-            .append(Entry::Keep(journal.session().turns.len()))
+            .append(Entry::Truncate(journal.session().turns.len()))
             .unwrap();
         journal.append(Entry::User("Go on.".into())).unwrap();
         let prompt = Prompt::Chat(journal.session().messages());

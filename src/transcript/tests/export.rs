@@ -1,4 +1,5 @@
 use super::*;
+use crate::safe_text::is_unsafe;
 use crate::transcript::export::{Format, ansi, html, markdown, rounds_csv, svg, tokens_csv};
 use crate::transcript::origin_style::Paint;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ proptest! {
         for format in Format::ALL {
             let out = format.export(&session);
             let spared = |c: char| c == '\n' || c == '\t' || (c == '\r' && matches!(format, Format::TokensCsv | Format::RoundsCsv));
-            let acting = |text: &str| text.chars().find(|c| text::acts(*c) && !spared(*c));
+            let acting = |text: &str| text.chars().find(|c| is_unsafe(*c) && !spared(*c));
             let bare = match format {
                 Format::Ansi => strip_sgr(&out),
                 _ => out,

@@ -56,7 +56,7 @@ fn a_session_in_which_nothing_was_said_leaves_no_file() {
         Entry::System("s".into()),
         Entry::Settings(Settings::default()),
         Entry::Model(ModelRecord::default()),
-        Entry::Keep(0),
+        Entry::Truncate(0),
     ];
     let (folder, journal) = journal_of(entries);
     journal.close().unwrap();
@@ -131,7 +131,7 @@ fn late_rounds_are_dropped() {
     let (_folder, mut journal) = journal_of(vec![
         begin(1),
         late(1),
-        Entry::Keep(0),
+        Entry::Truncate(0),
         late(1),
         begin(2),
         late(1),

@@ -299,7 +299,7 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
         1 => any_model().prop_map(|model| vec![Entry::Model(model)]),
         1 => any_settings().prop_map(|settings| vec![Entry::Settings(settings)]),
         1 => prop_oneof![Just(Mode::Chat), Just(Mode::Completion)].prop_map(|mode| vec![Entry::Mode(mode)]),
-        1 => (0usize..6).prop_map(|turns| vec![Entry::Keep(turns)]),
+        1 => (0usize..6).prop_map(|turns| vec![Entry::Truncate(turns)]),
     ]
 }
 

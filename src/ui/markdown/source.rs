@@ -4,7 +4,7 @@ use super::super::theme::Role;
 use super::super::widgets::Cells;
 use super::super::wrap::{Piece, Run, Source};
 use crate::app::state::turn::{TokenRef, Turn};
-use crate::transcript::text::in_cells;
+use crate::safe_text::in_cells;
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -184,9 +184,7 @@ fn unsafe_characters_never_reach_the_terminal() {
         .map(|cell| cell.symbol())
         .collect();
     assert!(
-        symbols
-            .chars()
-            .all(|c| !skiplens::transcript::text::acts(c)),
+        symbols.chars().all(|c| !skiplens::safe_text::is_unsafe(c)),
         "{symbols:?}"
     );
     assert!(symbols.contains("␛]0;owned␇"), "{}", h.screen());

@@ -3,7 +3,7 @@
 use super::session::{Session, binary};
 use crate::support::{hub, tiny};
 use portable_pty::CommandBuilder;
-use skiplens::safe_text::acts;
+use skiplens::safe_text::is_unsafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -284,7 +284,7 @@ fn journal(id: &str) -> String {
 /// What acts in `text`, but for line ends and the sequences of our own styles and of the progress bar.
 fn acting(text: &str) -> Option<String> {
     let mut rest = text;
-    while let Some(at) = rest.find(|c| acts(c) && c != '\n' && c != '\t') {
+    while let Some(at) = rest.find(|c| is_unsafe(c) && c != '\n' && c != '\t') {
         rest = &rest[at..];
         let length = own_sequence(rest).filter(|_| !rest.starts_with("\rspoof"));
         match length {

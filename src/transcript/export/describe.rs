@@ -3,7 +3,8 @@
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::prompt::Role;
 use crate::engine::sampling::Sampling;
-use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment, text};
+use crate::safe_text;
+use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment};
 use std::collections::BTreeSet;
 
 /// A share as a percentage, `71.4 %`; `–` for none.
@@ -38,7 +39,7 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
                 .and_then(|run| session.models.get(run.model?));
             model.map_or_else(
                 || "Assistant".into(),
-                |model| text::one_line(&model.name).into_owned(),
+                |model| safe_text::one_line(&model.name).into_owned(),
             )
         }
     }
@@ -63,7 +64,7 @@ pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
         ),
         _ => wrote
             .iter()
-            .map(|model| text::one_line(&model.name).into_owned())
+            .map(|model| safe_text::one_line(&model.name).into_owned())
             .collect(),
     };
     facts.push(moment(session.header.created_ms, zone));
@@ -74,7 +75,7 @@ fn described(model: &ModelRecord) -> Vec<String> {
     let words = [&model.name, &model.dtype, &model.device].into_iter();
     let mut facts: Vec<String> = words
         .filter(|word| !word.is_empty())
-        .map(|word| text::one_line(word).into_owned())
+        .map(|word| safe_text::one_line(word).into_owned())
         .collect();
     if model.num_layers > 0 {
         facts.push(format!("{} layers", model.num_layers));
@@ -172,7 +173,10 @@ pub fn run(session: &Session, turn: &Turn, run: &Run) -> String {
     let heads = turn.runs.first().and_then(|first| session.model_of(first));
     match session.model_of(run).zip(heads) {
         Some((model, heads)) if !model.has_weights_of(heads) => {
-            format!("{} · {line}", text::one_line(&model.name_beside(heads)))
+            format!(
+                "{} · {line}",
+                safe_text::one_line(&model.name_beside(heads))
+            )
         }
         _ => line,
     }
@@ -200,7 +204,7 @@ pub fn brief(stats: &Stats) -> String {
 /// Why a run ended.
 fn ending(run: &Run) -> String {
     if let Some(Outcome::Failed(message)) = run.end.as_ref().map(|end| &end.outcome) {
-        return format!("failed: {}", text::one_line(message));
+        return format!("failed: {}", safe_text::one_line(message));
     }
     run.stop()
         .map_or_else(|| "interrupted".into(), StopReason::to_string)
@@ -209,7 +213,7 @@ fn ending(run: &Run) -> String {
 /// A token's numbers in a line.
 pub fn token(round: &Round, token: &KeptToken<'_>, name: &str) -> String {
     let mut words = vec![
-        format!("“{}”", text::one_line(token.text)),
+        format!("“{}”", safe_text::one_line(token.text)),
         format!("id {}", token.id),
         name.to_owned(),
         format!("round {}", round.index),

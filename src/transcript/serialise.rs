@@ -1,14 +1,14 @@
-//! A session as the lines of a journal.
+//! Serialises a session as the lines of a journal.
 
 use super::entry::Detail;
-use super::line::{Line, Moved, RoundLine};
+use super::line::{JournalLine, Override, RoundLine};
 use super::{Run, Session, Turn};
 use crate::engine::decode::Settings;
 use crate::engine::prompt::Role;
 
 impl Session {
-    /// All lines behind the header that make this session again.
-    pub fn lines(&self) -> impl Iterator<Item = Line> {
+    /// All lines after the header. Applied to an empty session, they restore this one.
+    pub fn lines(&self) -> impl Iterator<Item = JournalLine> {
         let mut writer = Writer {
             session: self,
             lines: Vec::new(),
@@ -21,10 +21,10 @@ impl Session {
     }
 }
 
-/// A session on its way to lines: settings, models and system prompts are written where they change.
+/// Collects the lines of a session. Settings, models and system prompts are written where they change.
 struct Writer<'a> {
     session: &'a Session,
-    lines: Vec<Line>,
+    lines: Vec<JournalLine>,
     settings: Option<&'a Settings>,
     models: usize,
     systems: usize,
@@ -34,7 +34,7 @@ impl<'a> Writer<'a> {
     fn write(&mut self) {
         let session = self.session;
         if session.title != session.header.title {
-            self.lines.push(Line::Title {
+            self.lines.push(JournalLine::Title {
                 title: session.title.clone(),
             });
         }
@@ -43,19 +43,19 @@ impl<'a> Writer<'a> {
         }
         self.models_to(session.models.len());
         self.systems_to(session.systems.len());
-        self.settle(&session.settings);
+        self.set_settings(&session.settings);
         self.lines
-            .extend(session.mode.map(|mode| Line::Mode { mode }));
-        self.lines.push(Line::Summary(session.totals()));
+            .extend(session.mode.map(|mode| JournalLine::Mode { mode }));
+        self.lines.push(JournalLine::Summary(session.totals()));
     }
 
     fn turn(&mut self, turn: u64, of: &'a Turn) {
         let (at, text) = (of.at_ms, of.text.clone());
         match of.role {
-            Role::User | Role::System => self.lines.push(Line::User { turn, at, text }),
-            // A turn without typed text begins with its first run.
+            Role::User | Role::System => self.lines.push(JournalLine::User { turn, at, text }),
+            // A turn without typed text starts with its first run.
             Role::Assistant if of.runs.is_empty() || !text.is_empty() || at != of.runs[0].at_ms => {
-                self.lines.push(Line::Assistant { turn, at, text });
+                self.lines.push(JournalLine::Assistant { turn, at, text });
             }
             Role::Assistant => {}
         }
@@ -65,7 +65,7 @@ impl<'a> Writer<'a> {
     fn run(&mut self, turn: u64, of: &'a Run) {
         self.models_to(of.model.map_or(0, |at| at + 1));
         self.systems_to(of.system.map_or(0, |at| at + 1));
-        self.lines.push(Line::Run {
+        self.lines.push(JournalLine::Run {
             turn,
             at: of.at_ms,
             run: of.run,
@@ -74,33 +74,33 @@ impl<'a> Writer<'a> {
         for round in &of.rounds {
             let base = self
                 .settings
-                .filter(|base| Moved::between(base, &round.settings).is_some());
-            self.settle(base.unwrap_or(&round.settings));
+                .filter(|base| Override::between(base, &round.settings).is_some());
+            self.set_settings(base.unwrap_or(&round.settings));
             let line = RoundLine::new(
                 of.run,
                 base.unwrap_or(&round.settings),
                 round.clone(),
                 Detail::Layers,
             );
-            self.lines.push(Line::Round(Box::new(line)));
+            self.lines.push(JournalLine::Round(Box::new(line)));
         }
         if let Some(end) = &of.end {
-            self.lines.push(Line::End {
+            self.lines.push(JournalLine::End {
                 run: of.run,
                 end: end.clone(),
             });
         }
         if let Some(lens) = &of.lens {
-            self.lines.push(Line::Lens {
+            self.lines.push(JournalLine::Lens {
                 run: of.run,
                 lens: lens.clone(),
             });
         }
     }
 
-    fn settle(&mut self, settings: &'a Settings) {
+    fn set_settings(&mut self, settings: &'a Settings) {
         if self.settings != Some(settings) {
-            self.lines.push(Line::Settings(settings.clone()));
+            self.lines.push(JournalLine::Settings(settings.clone()));
             self.settings = Some(settings);
         }
     }
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
             .get(self.models..count)
             .unwrap_or_default()
         {
-            self.lines.push(Line::Model(model.clone()));
+            self.lines.push(JournalLine::Model(model.clone()));
         }
         self.models = self.models.max(count);
     }
@@ -124,7 +124,7 @@ impl<'a> Writer<'a> {
             .get(self.systems..count)
             .unwrap_or_default()
         {
-            self.lines.push(Line::System { text: text.clone() });
+            self.lines.push(JournalLine::System { text: text.clone() });
         }
         self.systems = self.systems.max(count);
     }

@@ -1,55 +1,61 @@
-//! What must hold of everything that is read, so that no reader downstream need fear it; and the mending that keeps
-//! what is written readable.
+//! Validation of everything that is read, so that later stages can rely on it, and sanitising of everything that is
+//! written, so that it can be read back.
 
 use super::entry::Lens;
 use super::line::RoundLine;
 use crate::engine::decode::{Controller, LensRow, Origin, Settings, TokenDetail};
 
-/// Positions, layers and counts beyond this are faults: no model comes near.
-const MOST: usize = 1 << 32;
-/// No model has so many layers, and nobody drafts so far.
-const MOST_LAYERS: usize = 10_000;
-/// Probabilities are sums of floats, so 1 may be passed by a hair.
-const ONE: f32 = 1.001;
+/// Largest plausible position or index, far beyond any model.
+const MAX_POSITION: usize = 1 << 32;
+/// Largest plausible layer index or draft length.
+const MAX_LAYERS: usize = 10_000;
+/// Probabilities are sums of floats, so rounding may exceed 1 slightly.
+const MAX_PROBABILITY: f32 = 1.001;
 
-/// The fault of a round that cannot be, in words.
+/// Checks a round.
+///
+/// # Errors
+/// Describes the first value that is out of range, or tokens that contradict each other.
 pub fn round(round: &RoundLine) -> Result<(), String> {
     round.check_tokens()?;
-    if round.position > MOST || round.index > MOST {
+    if round.position > MAX_POSITION || round.index > MAX_POSITION {
         return Err(format!(
-            "a round lies at the impossible position {}",
+            "a round has the invalid position {}",
             round.position
         ));
     }
     if round
-        .moved
-        .is_some_and(|moved| moved.exit_layer > MOST_LAYERS || moved.num_speculations > MOST_LAYERS)
+        .overridden
+        .is_some_and(|to| to.exit_layer > MAX_LAYERS || to.num_speculations > MAX_LAYERS)
     {
-        return Err("a round with an impossible exit layer or draft length".into());
+        return Err("a round has an invalid exit layer or draft length".into());
     }
     if !is_duration(round.draft_seconds) || !is_duration(round.verify_seconds) {
-        return Err("a round took an impossible time".into());
+        return Err("a round has an invalid duration".into());
     }
     if round
-        .last
+        .closing
         .as_ref()
         .is_some_and(|token| matches!(token.origin, Origin::Accepted | Origin::Prompt))
     {
-        return Err("the token that ends a round has the origin of another".into());
+        return Err("the closing token of a round has an invalid origin".into());
     }
     if !probabilities(round).all(is_probability) {
-        return Err("a token has a probability that is none".into());
+        return Err("a token has an invalid probability".into());
     }
-    match details(round).all(is_sound) {
+    match details(round).all(is_valid) {
         true => Ok(()),
-        false => Err("a token's detail holds a number that cannot be".into()),
+        false => Err("the detail of a token holds an invalid number".into()),
     }
 }
 
-/// The fault of settings that cannot be, in words.
+/// Checks settings.
+///
+/// # Errors
+/// Describes the first value that is out of range.
 pub fn settings(settings: &Settings) -> Result<(), String> {
-    if settings.exit_layer > MOST_LAYERS || settings.num_speculations > MOST_LAYERS {
-        return Err("settings with an impossible exit layer or draft length".into());
+    if settings.exit_layer > MAX_LAYERS || settings.num_speculations > MAX_LAYERS {
+        return Err("the settings have an invalid exit layer or draft length".into());
     }
     let sampling = &settings.sampling;
     let threshold = if let Controller::Confidence { threshold } = settings.controller {
@@ -66,12 +72,14 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
     ];
     match numbers.iter().all(|number| number.is_finite()) {
         true => Ok(()),
-        false => Err("settings with a number that is none".into()),
+        false => Err("the settings hold a number that is not finite".into()),
     }
 }
 
-/// The fault of what the layers say that cannot be, in words. Every row has a choice for each layer, so that what is
-/// computed from it stays in proportion to the file.
+/// Checks a lens. Every row must have a choice for each layer, so that work on it stays proportional to the file.
+///
+/// # Errors
+/// Describes what is invalid.
 pub fn lens(lens: &Lens) -> Result<(), String> {
     let costs = &lens.costs;
     let mut seconds = costs
@@ -79,29 +87,29 @@ pub fn lens(lens: &Lens) -> Result<(), String> {
         .iter()
         .chain(&costs.head)
         .chain([&costs.draft_head, &costs.sampling]);
-    if costs.layers > MOST_LAYERS || !seconds.all(|seconds| is_duration(*seconds)) {
-        return Err("impossible costs of layers".into());
+    if costs.layers > MAX_LAYERS || !seconds.all(|seconds| is_duration(*seconds)) {
+        return Err("the layer costs are invalid".into());
     }
-    let sound = |row: &LensRow| {
+    let valid = |row: &LensRow| {
         let choices = row
             .layers
             .iter()
-            .all(|choice| is_probability(choice.p) && choice.layer <= MOST_LAYERS);
-        row.position <= MOST && row.layers.len() == costs.layers && choices
+            .all(|choice| is_probability(choice.p) && choice.layer <= MAX_LAYERS);
+        row.position <= MAX_POSITION && row.layers.len() == costs.layers && choices
     };
-    match lens.rows.iter().all(sound) {
+    match lens.rows.iter().all(valid) {
         true => Ok(()),
-        false => Err("what the layers say holds a number that cannot be".into()),
+        false => Err("the layer predictions hold an invalid number".into()),
     }
 }
 
-/// Whether a span of seconds can be one: up to a thousand years.
+/// Whether `seconds` is a plausible duration: non-negative and below a thousand years.
 pub fn is_duration(seconds: f64) -> bool {
     (0.0..3.2e10).contains(&seconds)
 }
 
 fn is_probability(p: f32) -> bool {
-    (0.0..=ONE).contains(&p)
+    (0.0..=MAX_PROBABILITY).contains(&p)
 }
 
 fn probabilities(round: &RoundLine) -> impl Iterator<Item = f32> {
@@ -109,11 +117,11 @@ fn probabilities(round: &RoundLine) -> impl Iterator<Item = f32> {
         .drafted
         .iter()
         .flat_map(|token| [token.p_draft, token.p_verify]);
-    let last = round
-        .last
+    let closing = round
+        .closing
         .iter()
         .flat_map(|token| [token.p_draft, Some(token.p_verify)]);
-    drafted.chain(last).flatten()
+    drafted.chain(closing).flatten()
 }
 
 fn details(round: &RoundLine) -> impl Iterator<Item = &TokenDetail> {
@@ -123,13 +131,13 @@ fn details(round: &RoundLine) -> impl Iterator<Item = &TokenDetail> {
         .filter_map(|token| token.detail.as_deref());
     drafted.chain(
         round
-            .last
+            .closing
             .iter()
             .filter_map(|token| token.detail.as_deref()),
     )
 }
 
-fn is_sound(detail: &TokenDetail) -> bool {
+fn is_valid(detail: &TokenDetail) -> bool {
     let candidates = detail
         .draft_top
         .iter()
@@ -138,13 +146,13 @@ fn is_sound(detail: &TokenDetail) -> bool {
     let mut layers = detail.layers.iter();
     let mut entropies = detail.draft_entropy.iter().chain(&detail.verify_entropy);
     candidates.into_iter().all(is_probability)
-        && layers.all(|choice| is_probability(choice.p) && choice.layer <= MOST_LAYERS)
+        && layers.all(|choice| is_probability(choice.p) && choice.layer <= MAX_LAYERS)
         && entropies.all(|entropy| entropy.is_finite())
 }
 
-/// Puts possible numbers in place of impossible ones. A journal never refuses a round for a number gone astray in the
-/// engine: the text is worth more, and JSON has no word for NaN.
-pub fn mend_round(round: &mut RoundLine) {
+/// Replaces invalid values by valid ones. A journal never loses the text of a round to a bad number from the engine,
+/// and JSON cannot represent NaN.
+pub fn sanitise_round(round: &mut RoundLine) {
     if self::round(round).is_ok() {
         return;
     }
@@ -156,11 +164,11 @@ pub fn mend_round(round: &mut RoundLine) {
             .iter_mut()
             .for_each(|token| token.parent = None);
     }
-    round.position = round.position.min(MOST);
-    round.index = round.index.min(MOST);
-    if let Some(moved) = &mut round.moved {
-        moved.exit_layer = moved.exit_layer.min(MOST_LAYERS);
-        moved.num_speculations = moved.num_speculations.min(MOST_LAYERS);
+    round.position = round.position.min(MAX_POSITION);
+    round.index = round.index.min(MAX_POSITION);
+    if let Some(to) = &mut round.overridden {
+        to.exit_layer = to.exit_layer.min(MAX_LAYERS);
+        to.num_speculations = to.num_speculations.min(MAX_LAYERS);
     }
     round.draft_seconds = duration(round.draft_seconds);
     round.verify_seconds = duration(round.verify_seconds);
@@ -170,22 +178,22 @@ pub fn mend_round(round: &mut RoundLine) {
         token
             .detail
             .iter_mut()
-            .for_each(|detail| mend_detail(detail));
+            .for_each(|detail| sanitise_detail(detail));
     }
-    if let Some(token) = &mut round.last {
+    if let Some(token) = &mut round.closing {
         token.p_draft = token.p_draft.map(probability);
         token.p_verify = probability(token.p_verify);
         token
             .detail
             .iter_mut()
-            .for_each(|detail| mend_detail(detail));
+            .for_each(|detail| sanitise_detail(detail));
         if matches!(token.origin, Origin::Accepted | Origin::Prompt) {
             token.origin = Origin::Plain;
         }
     }
 }
 
-fn mend_detail(detail: &mut TokenDetail) {
+fn sanitise_detail(detail: &mut TokenDetail) {
     detail
         .draft_top
         .iter_mut()
@@ -193,34 +201,34 @@ fn mend_detail(detail: &mut TokenDetail) {
         .for_each(|choice| choice.p = probability(choice.p));
     for choice in &mut detail.layers {
         choice.p = probability(choice.p);
-        choice.layer = choice.layer.min(MOST_LAYERS);
+        choice.layer = choice.layer.min(MAX_LAYERS);
     }
     detail.draft_entropy = detail.draft_entropy.filter(|entropy| entropy.is_finite());
     detail.verify_entropy = detail.verify_entropy.filter(|entropy| entropy.is_finite());
 }
 
-/// As [`mend_round`], for settings.
-pub fn mend_settings(settings: &mut Settings) {
-    let sane = Settings::default().sampling;
+/// As [`sanitise_round`], for settings.
+pub fn sanitise_settings(settings: &mut Settings) {
+    let default = Settings::default().sampling;
     let sampling = &mut settings.sampling;
-    for (number, otherwise) in [
-        (&mut sampling.temperature, sane.temperature),
-        (&mut sampling.top_p, sane.top_p),
-        (&mut sampling.min_p, sane.min_p),
-        (&mut sampling.repetition_penalty, sane.repetition_penalty),
+    for (number, default) in [
+        (&mut sampling.temperature, default.temperature),
+        (&mut sampling.top_p, default.top_p),
+        (&mut sampling.min_p, default.min_p),
+        (&mut sampling.repetition_penalty, default.repetition_penalty),
     ] {
         if !number.is_finite() {
-            *number = otherwise;
+            *number = default;
         }
     }
     if let Controller::Confidence { threshold } = &mut settings.controller {
         *threshold = probability(*threshold);
     }
-    settings.exit_layer = settings.exit_layer.min(MOST_LAYERS);
-    settings.num_speculations = settings.num_speculations.min(MOST_LAYERS);
+    settings.exit_layer = settings.exit_layer.min(MAX_LAYERS);
+    settings.num_speculations = settings.num_speculations.min(MAX_LAYERS);
 }
 
-/// A span of seconds, or none if it cannot be one.
+/// `seconds`, or 0 if they are not a valid duration.
 pub fn duration(seconds: f64) -> f64 {
     if is_duration(seconds) { seconds } else { 0.0 }
 }
