@@ -1,6 +1,7 @@
 //! `skiplens generate`: one prompt in, its continuation or answer out.
 
 use super::args::{DecodingArgs, ModelArgs};
+use super::interrupt::Interrupt;
 use super::layerskip_args::LayerSkipArgs;
 use super::output::{self, ColorChoice, Sink};
 use super::{no_effect, values};
@@ -15,8 +16,6 @@ use std::io::{IsTerminal, Read, Stdout};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Continue a text, or answer it with `--chat`.
 #[derive(Debug, Args)]
@@ -69,7 +68,7 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
         paint: streams.then_some(paint),
         rounds: Vec::new(),
         failed: None,
-        interrupt: Interrupt::listen(),
+        interrupt: Interrupt::by_keyboard(),
     };
     let finished =
         (loaded.decoder).run_to_end(&mut session, &ids, settings.clone(), &mut printer)?;
@@ -185,29 +184,5 @@ impl Observer for RoundPrinter {
             }
             _ => ControlFlow::Continue(()),
         }
-    }
-}
-
-/// Raised once the user interrupts the program.
-struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// Without a signal handler the default action stays: the program ends at once.
-    fn listen() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        let raised = flag.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build();
-            if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
-                raised.store(true, Ordering::Relaxed);
-            }
-        });
-        Self(flag)
-    }
-
-    fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }

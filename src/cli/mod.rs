@@ -2,12 +2,15 @@
 
 pub(crate) mod args;
 mod argv;
-mod bench;
+mod benchmark;
+mod dataset_args;
 mod failure;
 mod generate;
+mod interrupt;
 mod layerskip_args;
 mod no_effect;
 pub(crate) mod output;
+mod phases;
 pub mod transcript;
 mod values;
 
@@ -39,8 +42,9 @@ struct Cli {
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
     Generate(Box<generate::GenerateArgs>),
-    /// Measure how fast the model runs on this machine.
-    Bench(Box<bench::BenchArgs>),
+    /// Measure how fast the model runs here: without a data set phase by phase, with one on its prompts.
+    #[command(visible_alias = "bench")]
+    Benchmark(Box<benchmark::BenchmarkArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -57,7 +61,7 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
-        Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Benchmark(args)) => benchmark::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

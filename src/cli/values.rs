@@ -3,6 +3,7 @@
 use crate::engine::decode::Strategy;
 use crate::engine::kernels::MAX_THREADS;
 use crate::engine::sampling::Coupling;
+use crate::eval::datasets::DatasetName;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -114,6 +115,10 @@ pub fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(seconds),
         _ => Err(format!("it may be 0 to {MOST}")),
     }
+}
+
+pub fn dataset(text: &str) -> Result<DatasetName, String> {
+    text.parse()
 }
 
 /// How many times as fast as it was.

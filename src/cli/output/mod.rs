@@ -1,11 +1,13 @@
 //! What commands print, and the one door it goes through.
 
+mod benchmark_table;
 mod progress;
 mod report;
 mod sink;
 mod summary;
 
-pub use progress::loading_progress;
+pub use benchmark_table::benchmark_table;
+pub use progress::{SampleProgress, loading_progress};
 pub use report::Report;
 pub use sink::{Error, Sink, complain, note, stdout, tell};
 pub use summary::summary;
