@@ -11,6 +11,7 @@ mod layerskip_args;
 mod no_effect;
 pub(crate) mod output;
 mod phases;
+mod sweep;
 pub mod transcript;
 mod values;
 
@@ -45,6 +46,8 @@ enum Command {
     /// Measure how fast the model runs here: without a data set phase by phase, with one on its prompts.
     #[command(visible_alias = "bench")]
     Benchmark(Box<benchmark::BenchmarkArgs>),
+    /// Measure a grid of exit layers and speculations on the prompts of a data set.
+    Sweep(Box<sweep::SweepArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -62,6 +65,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Benchmark(args)) => benchmark::run(*args),
+        Some(Command::Sweep(args)) => sweep::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

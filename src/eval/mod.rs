@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod output_folder;
 pub mod phases;
 pub mod run;
+pub mod sweep;

@@ -5,12 +5,14 @@ mod progress;
 mod report;
 mod sink;
 mod summary;
+mod sweep_table;
 
 pub use benchmark_table::benchmark_table;
 pub use progress::{SampleProgress, loading_progress};
 pub use report::Report;
 pub use sink::{Error, Sink, complain, note, stdout, tell};
 pub use summary::summary;
+pub use sweep_table::{heat_maps, sweep_table};
 
 use crate::engine::decode::Round;
 use crate::transcript::export::ansi;

@@ -23,8 +23,8 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
 /// Shows how many of the samples are done and how long the others will take: a bar on a terminal, lines elsewhere.
 pub struct SampleProgress {
     bar: ProgressBar,
-    /// Tenths of the work that a line was written for.
-    told: usize,
+    /// Tenths of the work that a line was written for; none where the samples get no lines.
+    told: Option<usize>,
 }
 
 impl SampleProgress {
@@ -34,7 +34,20 @@ impl SampleProgress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, told: 0 }
+        Self { bar, told: Some(0) }
+    }
+
+    /// For work in many parts, each of which gets a [`Self::line`] and none for its samples.
+    pub fn by_cells() -> Self {
+        Self {
+            told: None,
+            ..Self::new()
+        }
+    }
+
+    /// A line of its own, above the bar.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| tell(&format!("{}\n", one_line(text))));
     }
 
     /// `figures` are what was measured so far.
@@ -49,9 +62,10 @@ impl SampleProgress {
             self.bar.set_message(one_line(figures).into_owned());
             return self.bar.set_position(done as u64);
         }
+        let Some(told) = &mut self.told else { return };
         let tenths = done * 10 / total.max(1);
-        if tenths > self.told {
-            self.told = tenths;
+        if tenths > *told {
+            *told = tenths;
             tell(&format!("{done}/{total} · {}\n", one_line(figures)));
         }
     }

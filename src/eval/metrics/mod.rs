@@ -19,7 +19,7 @@ pub struct TextScores {
     pub rouge_2: f64,
     pub rouge_3: f64,
     pub rouge_l: f64,
-    /// Character edits between the two texts.
+    /// Character edits between the two texts, as [`edit_distance`] counts them.
     pub edit_distance: f64,
     /// Whether they are the same but for white space at their ends.
     pub exact_match: bool,
@@ -132,7 +132,7 @@ mod tests {
             prop_assert!((scores.rouge_l - expected).abs() < 1e-12);
         }
 
-        /// Swapping the texts swaps precision and recall, and leaves F and the distance.
+        /// Swapping the texts swaps precision and recall, and leaves F and, of short texts, the distance.
         #[test]
         fn scores_are_symmetric(a in "[ab \\u{e9}]{0,20}", b in "[ab \\u{e9}]{0,20}") {
             let (one, two) = (Rouge::of(&a, &b), Rouge::of(&b, &a));
