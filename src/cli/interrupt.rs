@@ -33,6 +33,11 @@ impl Interrupt {
         Self(flag)
     }
 
+    /// Forgets what was heard, before the next piece of work.
+    pub fn lower(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -3,9 +3,11 @@
 pub(crate) mod args;
 mod argv;
 mod benchmark;
+mod correctness;
 mod dataset_args;
 mod failure;
 mod generate;
+mod interactive;
 mod interrupt;
 mod layerskip_args;
 mod no_effect;
@@ -48,6 +50,8 @@ enum Command {
     Benchmark(Box<benchmark::BenchmarkArgs>),
     /// Measure a grid of exit layers and speculations on the prompts of a data set.
     Sweep(Box<sweep::SweepArgs>),
+    /// Check that self-speculative decoding writes what autoregressive decoding writes.
+    Correctness(Box<correctness::CorrectnessArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -66,6 +70,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Benchmark(args)) => benchmark::run(*args),
         Some(Command::Sweep(args)) => sweep::run(*args),
+        Some(Command::Correctness(args)) => correctness::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

@@ -2,6 +2,7 @@
 //! strategies write the same text.
 
 pub mod benchmark;
+pub mod correctness;
 pub mod datasets;
 pub mod end_to_end;
 pub mod identity;

@@ -55,7 +55,7 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
             .collect();
         writeln!(
             out,
-            "{:<34}{:>22}{:>26}",
+            "{:<34}{:>26}{:>28}",
             "acceptance by position, %",
             "",
             shares.join(" ")
@@ -91,7 +91,7 @@ type Figure = (
     fn(&StrategySummary) -> Option<Interval>,
 );
 
-const FIGURES: [Figure; 15] = [
+const FIGURES: [Figure; 16] = [
     ("decode, tokens/s", 1, |of| of.decode_tokens_per_second),
     ("prefill, tokens/s", 0, |of| of.prefill_tokens_per_second),
     ("time to first token, s", 3, |of| of.time_to_first_token),
@@ -100,6 +100,14 @@ const FIGURES: [Figure; 15] = [
     ("with prefill: tokens/s", 1, |of| of.tokens_per_second),
     ("acceptance (accepted/drafted)", 3, |of| of.acceptance_rate),
     ("mean accepted length", 2, |of| of.mean_accepted_length),
+    ("samples with a reference", 0, |of| {
+        let value = of.scores.as_ref()?.references as f64;
+        Some(Interval {
+            value,
+            low: value,
+            high: value,
+        })
+    }),
     ("ROUGE-1", 3, |of| of.scores.as_ref()?.rouge_1),
     ("ROUGE-2", 3, |of| of.scores.as_ref()?.rouge_2),
     ("ROUGE-3", 3, |of| of.scores.as_ref()?.rouge_3),
@@ -126,11 +134,15 @@ fn row(
     }
     let cell =
         |value: Option<Interval>| value.map_or_else(String::new, |value| number(value, digits));
-    writeln!(out, "{name:<34}{:>22}{:>26}", cell(plain), cell(other))
+    writeln!(out, "{name:<34}{:>26}{:>28}", cell(plain), cell(other))
 }
 
 /// `1.234 [1.200, 1.300]`
 fn number(interval: Interval, digits: usize) -> String {
     let Interval { value, low, high } = interval;
+    // A count, or a figure of one sample.
+    if low == high {
+        return format!("{value:.digits$}");
+    }
     format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]")
 }

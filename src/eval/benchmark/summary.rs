@@ -43,6 +43,8 @@ pub struct StrategySummary {
 /// How close the texts come to their references: means over samples, but for BLEU, which is the corpus's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
+    /// Samples that have a reference.
+    pub references: usize,
     pub rouge_1: Option<Interval>,
     pub rouge_2: Option<Interval>,
     pub rouge_3: Option<Interval>,
@@ -168,6 +170,7 @@ impl Scores {
             })
             .collect();
         Some(Self {
+            references: scores.iter().flatten().count(),
             rouge_1: average(|scores| scores.rouge_1),
             rouge_2: average(|scores| scores.rouge_2),
             rouge_3: average(|scores| scores.rouge_3),
