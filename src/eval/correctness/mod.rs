@@ -162,3 +162,75 @@ pub fn compare_distributions(
     }
     Ok(Sampled::of(repetitions, all))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::{LlamaConfig, RopeScaling};
+    use crate::engine::decode::Strategy;
+    use crate::engine::model::random;
+    use crate::engine::prompt::Prompt;
+    use candle_core::{Device, quantized::GgmlDType};
+
+    /// Early exit is not verified, so that its text is another: each difference is told with its place, both tokens and
+    /// by how much the full model prefers its own.
+    #[test]
+    fn differences_are_told_with_their_margin() {
+        let config = LlamaConfig {
+            vocab_size: 300,
+            hidden_size: 64,
+            intermediate_size: 96,
+            num_layers: 4,
+            num_heads: 4,
+            num_kv_heads: 2,
+            head_dim: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            rope_scaling: RopeScaling::None,
+            context_length: 128,
+            tie_word_embeddings: true,
+        };
+        let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 3).unwrap();
+        let mut loaded =
+            LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ())
+                .unwrap();
+        let prompts: Vec<_> = (0..4u32)
+            .map(|n| {
+                let ids = vec![5 + n, 40, 7 + n];
+                let example = Example {
+                    id: format!("p{n}"),
+                    category: None,
+                    prompt: Prompt::Tokens(ids.clone()),
+                    reference: None,
+                };
+                (example, ids)
+            })
+            .collect();
+        let mut settings = Settings {
+            exit_layer: 1,
+            max_steps: 20,
+            ..Settings::default()
+        };
+        settings.sampling.sample = false;
+        let exact = compare(&mut loaded, &prompts, &settings, &|| false, &mut |_| ()).unwrap();
+        assert_eq!((exact.samples, exact.errors), (4, 0));
+        settings.strategy = Strategy::EarlyExit;
+        let found = compare(&mut loaded, &prompts, &settings, &|| false, &mut |_| ()).unwrap();
+        assert!(found.errors > 0 && found.errors == found.mismatches.len());
+        assert!((found.error_pct - 25.0 * found.errors as f64).abs() < 1e-9);
+        for mismatch in &found.mismatches {
+            let both = mismatch
+                .autoregressive
+                .as_ref()
+                .zip(mismatch.speculative.as_ref());
+            assert!(both.is_none_or(|(one, other)| one.id != other.id));
+            // Greedy: the full model's own token has the larger logit.
+            assert!(
+                mismatch.margin.is_none_or(|margin| margin >= 0.0),
+                "{mismatch:?}"
+            );
+        }
+        let interrupted = compare(&mut loaded, &prompts, &settings, &|| true, &mut |_| ());
+        assert!(matches!(interrupted, Err(crate::engine::Error::Cancelled)));
+    }
+}
