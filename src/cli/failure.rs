@@ -8,6 +8,10 @@ use std::process::ExitCode;
 
 /// Status of a command that was given what it cannot work with.
 const BAD_INPUT: u8 = 2;
+/// Status of a measurement that found a fault: texts that differ, or cells that are missing.
+pub const FOUND_FAULT: u8 = 1;
+/// Status of a measurement that was interrupted: the same command resumes it. It is `EX_TEMPFAIL` of sysexits.h.
+pub const INTERRUPTED: u8 = 75;
 
 /// Why a command did not do what it was asked.
 pub enum Failure {

@@ -1,10 +1,11 @@
 //! `skiplens generate`: one prompt in, its continuation or answer out.
 
 use super::args::{DecodingArgs, ModelArgs};
+use super::interrupt::Interrupt;
 use super::layerskip_args::LayerSkipArgs;
 use super::output::{self, ColorChoice, Sink};
-use super::{no_effect, values};
-use crate::engine::decode::{Finished, Observer, Phase, Round, Settings, StopReason};
+use super::{interactive, no_effect, values};
+use crate::engine::decode::{Finished, Observer, Phase, Round, Session, Settings, StopReason};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, Result};
@@ -15,8 +16,6 @@ use std::io::{IsTerminal, Read, Stdout};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Continue a text, or answer it with `--chat`.
 #[derive(Debug, Args)]
@@ -25,7 +24,7 @@ pub struct GenerateArgs {
     model: ModelArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
-    /// The prompt. Without it and without a file, it is read from standard input.
+    /// The prompt. Without it and without a file, it is read from standard input; on a terminal, prompts are asked for.
     #[arg(short, long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
     /// A file that holds the prompt; `-` for standard input.
@@ -52,42 +51,28 @@ pub struct GenerateArgs {
 
 /// Runs the command. Interrupting it keeps what was generated and ends with status 130.
 pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
-    let prompt = args.prompt()?;
-    let mut loaded = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
-    let mut settings = args
-        .decoding
-        .settings(loaded.info.defaults, loaded.info.config.num_layers);
-    settings.detail = args.detail;
-    let ids = loaded.encode(&prompt)?;
-    let mut session = loaded.decoder.session()?;
-    settings.validate(&loaded.info.config)?;
-    args.note_without_effect(&settings, &loaded);
-    let paint = args.layerskip.color(args.color).paint();
-    let streams = !args.json && !args.layerskip.at_the_end();
-    let mut printer = RoundPrinter {
-        out: output::stdout(),
-        paint: streams.then_some(paint),
-        rounds: Vec::new(),
-        failed: None,
-        interrupt: Interrupt::listen(),
-    };
-    let finished =
-        (loaded.decoder).run_to_end(&mut session, &ids, settings.clone(), &mut printer)?;
-    let Finished { stop, stats } = finished;
-    if let Some(error) = printer.failed {
-        return Err(error.into());
+    if args.asks() {
+        return run_interactive(&args);
     }
-    let (rounds, mut out) = (printer.rounds, printer.out);
+    let prompt = args.prompt()?;
+    let (mut loaded, settings) = args.load()?;
+    let ids = loaded.encode(&prompt)?;
+    settings.validate(&loaded.info.config)?;
+    let mut session = loaded.decoder.session()?;
+    args.note_without_effect(&settings, &loaded);
+    let mut printer = args.printer();
+    let finished = answer(
+        &args,
+        &mut loaded,
+        &mut session,
+        &ids,
+        &settings,
+        &mut printer,
+    )?;
+    let Finished { stop, stats } = finished?;
     if args.json {
-        let report = output::Report::new(&loaded.info, &prompt, &rounds, &stats, &stop);
-        out.json(&report)?;
-    } else {
-        if !streams {
-            rounds
-                .iter()
-                .try_for_each(|round| out.tokens(round, paint))?;
-        }
-        out.say("\n")?;
+        let report = output::Report::new(&loaded.info, &prompt, &printer.rounds, &stats, &stop);
+        printer.out.json(&report)?;
     }
     output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
     Ok(if stop == StopReason::Cancelled {
@@ -97,6 +82,62 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     })
 }
 
+/// Asks for prompts and answers each for itself, as LayerSkip does.
+fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
+    let (mut loaded, settings) = args.load()?;
+    settings.validate(&loaded.info.config)?;
+    args.note_without_effect(&settings, &loaded);
+    let mut session = loaded.decoder.session()?;
+    let mut printer = args.printer();
+    interactive::ask(|text| {
+        let prompt = args.as_prompt(text);
+        let Some(ids) = interactive::told(loaded.encode(&prompt)) else {
+            return Ok(());
+        };
+        printer.rounds.clear();
+        printer.interrupt.lower();
+        let finished = answer(
+            args,
+            &mut loaded,
+            &mut session,
+            &ids,
+            &settings,
+            &mut printer,
+        )?;
+        if let Some(Finished { stop, stats }) = interactive::told(finished) {
+            output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Generates and prints the text. What fails in decoding is told from what fails in printing.
+fn answer(
+    args: &GenerateArgs,
+    loaded: &mut LoadedModel,
+    session: &mut Session,
+    ids: &[u32],
+    settings: &Settings,
+    printer: &mut RoundPrinter,
+) -> eyre::Result<Result<Finished>> {
+    let finished = (loaded.decoder).run_to_end(session, ids, settings.clone(), printer);
+    if let Some(error) = printer.failed.take() {
+        return Err(error.into());
+    }
+    if !args.json && finished.is_ok() {
+        if printer.paint.is_none() {
+            let paint = args.paint();
+            let RoundPrinter { out, rounds, .. } = printer;
+            rounds
+                .iter()
+                .try_for_each(|round| out.tokens(round, paint))?;
+        }
+        printer.out.say("\n")?;
+    }
+    Ok(finished)
+}
+
 impl GenerateArgs {
     fn note_without_effect(&self, settings: &Settings, loaded: &LoadedModel) {
         no_effect::note_decoding(&self.decoding, settings);
@@ -104,6 +145,38 @@ impl GenerateArgs {
         self.layerskip.note_without_effect(self.json);
         if self.json && self.color == Some(ColorChoice::Always) {
             output::note("--color has no effect: --json is not coloured");
+        }
+    }
+
+    /// Whether prompts are asked for on a terminal.
+    fn asks(&self) -> bool {
+        self.prompt.is_none()
+            && self.prompt_file.is_none()
+            && !self.json
+            && interactive::at_terminal()
+    }
+
+    fn load(&self) -> eyre::Result<(LoadedModel, Settings)> {
+        let loaded = LoadedModel::load(&self.model.request(), &mut output::loading_progress())?;
+        let mut settings = self
+            .decoding
+            .settings(loaded.info.defaults, loaded.info.config.num_layers);
+        settings.detail = self.detail;
+        Ok((loaded, settings))
+    }
+
+    fn paint(&self) -> Paint {
+        self.layerskip.color(self.color).paint()
+    }
+
+    fn printer(&self) -> RoundPrinter {
+        let streams = !self.json && !self.layerskip.at_the_end();
+        RoundPrinter {
+            out: output::stdout(),
+            paint: streams.then(|| self.paint()),
+            rounds: Vec::new(),
+            failed: None,
+            interrupt: Interrupt::by_keyboard(),
         }
     }
 
@@ -124,21 +197,22 @@ impl GenerateArgs {
                 _ => "the prompt from standard input is empty".into(),
             }));
         }
+        Ok(self.as_prompt(text))
+    }
+
+    fn as_prompt(&self, text: String) -> Prompt {
         if !self.chat {
-            return Ok(Prompt::Text(text));
+            return Prompt::Text(text);
         }
         let system = self.system.iter().map(|content| Message {
             role: Role::System,
             content: content.clone(),
         });
-        Ok(Prompt::Chat(
-            system
-                .chain([Message {
-                    role: Role::User,
-                    content: text,
-                }])
-                .collect(),
-        ))
+        let user = Message {
+            role: Role::User,
+            content: text,
+        };
+        Prompt::Chat(system.chain([user]).collect())
     }
 }
 
@@ -185,29 +259,5 @@ impl Observer for RoundPrinter {
             }
             _ => ControlFlow::Continue(()),
         }
-    }
-}
-
-/// Raised once the user interrupts the program.
-struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// Without a signal handler the default action stays: the program ends at once.
-    fn listen() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        let raised = flag.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build();
-            if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
-                raised.store(true, Ordering::Relaxed);
-            }
-        });
-        Self(flag)
-    }
-
-    fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -33,9 +33,10 @@ pub struct LayerSkipArgs {
 
 /// What is left of the options that are refused.
 #[derive(Debug, Clone, Copy)]
-struct NoModelArgs;
+pub struct NoModelArgs;
 
-fn model_args(text: &str) -> Result<NoModelArgs, String> {
+/// Refuses options of Hugging Face's loader.
+pub fn model_args(text: &str) -> Result<NoModelArgs, String> {
     match text.trim() {
         "" | "None" => Ok(NoModelArgs),
         _ => Err(

@@ -2,13 +2,19 @@
 
 pub(crate) mod args;
 mod argv;
-mod bench;
+mod benchmark;
+mod correctness;
+mod dataset_args;
 mod failure;
 mod generate;
+mod interactive;
+mod interrupt;
 mod layerskip_args;
 mod log;
 mod no_effect;
 pub(crate) mod output;
+mod phases;
+mod sweep;
 pub mod transcript;
 mod values;
 
@@ -44,8 +50,13 @@ struct Cli {
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
     Generate(Box<generate::GenerateArgs>),
-    /// Measure how fast the model runs on this machine.
-    Bench(Box<bench::BenchArgs>),
+    /// Measure how fast the model runs here: without a data set phase by phase, with one on its prompts.
+    #[command(visible_alias = "bench")]
+    Benchmark(Box<benchmark::BenchmarkArgs>),
+    /// Measure a grid of exit layers and speculations on the prompts of a data set.
+    Sweep(Box<sweep::SweepArgs>),
+    /// Check that self-speculative decoding writes what autoregressive decoding writes.
+    Correctness(Box<correctness::CorrectnessArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -65,7 +76,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     }
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
-        Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Benchmark(args)) => benchmark::run(*args),
+        Some(Command::Sweep(args)) => sweep::run(*args),
+        Some(Command::Correctness(args)) => correctness::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

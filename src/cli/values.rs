@@ -1,8 +1,10 @@
 //! Values of options: what each may be, and the words for what it may not be.
 
-use crate::engine::decode::Strategy;
+use crate::engine::decode::{Controller, Strategy};
 use crate::engine::kernels::MAX_THREADS;
 use crate::engine::sampling::Coupling;
+use crate::eval::datasets::DatasetName;
+use crate::eval::sweep;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -114,6 +116,21 @@ pub fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(seconds),
         _ => Err(format!("it may be 0 to {MOST}")),
     }
+}
+
+pub fn dataset(text: &str) -> Result<DatasetName, String> {
+    text.parse()
+}
+
+pub fn temperature(text: &str) -> Result<f32, String> {
+    match text.trim().parse() {
+        Ok(temperature) if (0.0..=100.0).contains(&temperature) => Ok(temperature),
+        _ => Err("it may be 0 (greedy) to 100".into()),
+    }
+}
+
+pub fn controller(text: &str) -> Result<Controller, String> {
+    sweep::controller_from_str(text)
 }
 
 /// How many times as fast as it was.

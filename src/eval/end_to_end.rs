@@ -50,7 +50,7 @@ pub fn measure(
         stats = second;
     }
     let tokens = stats.tokens;
-    let speed = |seconds: Vec<f64>| tokens as f64 / super::bench::median(seconds);
+    let speed = |seconds: Vec<f64>| tokens as f64 / super::phases::median(seconds);
     let (autoregressive, self_speculative) = (speed(seconds.0), speed(seconds.1));
     Ok(EndToEnd {
         exit_layer: settings.exit_layer,

@@ -8,6 +8,7 @@
 mod chat_template;
 mod command_line;
 mod compatibility;
+mod evaluation;
 mod folders;
 mod generate;
 mod golden_llama;

@@ -1,14 +1,18 @@
 //! What commands print, and the one door it goes through.
 
+mod benchmark_table;
 mod progress;
 mod report;
 mod sink;
 mod summary;
+mod sweep_table;
 
-pub use progress::loading_progress;
+pub use benchmark_table::benchmark_table;
+pub use progress::{SampleProgress, loading_progress};
 pub use report::Report;
 pub use sink::{Error, Sink, complain, note, stdout, tell};
 pub use summary::summary;
+pub use sweep_table::{heat_maps, sweep_table};
 
 use crate::engine::decode::Round;
 use crate::transcript::export::ansi;

@@ -1,5 +1,6 @@
-//! How loading goes, on standard error where that is a terminal.
+//! How loading and measuring go, on standard error.
 
+use super::tell;
 use crate::safe_text::one_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -16,5 +17,61 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
             Some(_) => bar.finish_and_clear(),
             None => {}
         }
+    }
+}
+
+/// Shows how many of the samples are done and how long the others will take: a bar on a terminal, lines elsewhere.
+pub struct SampleProgress {
+    bar: ProgressBar,
+    /// Tenths of the work that a line was written for; none where the samples get no lines.
+    told: Option<usize>,
+}
+
+impl SampleProgress {
+    pub fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        let template = "{wide_bar} {pos}/{len} · {msg} · {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, told: Some(0) }
+    }
+
+    /// For work in many parts, each of which gets a [`Self::line`] and none for its samples.
+    pub fn by_cells() -> Self {
+        Self {
+            told: None,
+            ..Self::new()
+        }
+    }
+
+    /// A line of its own, above the bar.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| tell(&format!("{}\n", one_line(text))));
+    }
+
+    /// `figures` are what was measured so far.
+    pub fn show(&mut self, done: usize, total: usize, figures: &str) {
+        if !self.bar.is_hidden() {
+            // The first that is shown may have been resumed: what is left is judged by what is measured now.
+            if self.bar.length() != Some(total as u64) {
+                self.bar.set_length(total as u64);
+                self.bar.set_position(done.saturating_sub(1) as u64);
+                self.bar.reset_eta();
+            }
+            self.bar.set_message(one_line(figures).into_owned());
+            return self.bar.set_position(done as u64);
+        }
+        let Some(told) = &mut self.told else { return };
+        let tenths = done * 10 / total.max(1);
+        if tenths > *told {
+            *told = tenths;
+            tell(&format!("{done}/{total} · {}\n", one_line(figures)));
+        }
+    }
+
+    /// Clears the bar.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
     }
 }

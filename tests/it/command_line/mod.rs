@@ -12,23 +12,23 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A tiny model in a folder of its own, which is the data folder as well.
-struct Tiny {
-    folder: tempfile::TempDir,
+pub struct Tiny {
+    pub folder: tempfile::TempDir,
 }
 
 impl Tiny {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny::gguf().write(&folder.path().join("tiny.gguf"));
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The program with these arguments. A prompt is never read from the test's own input.
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skiplens"));
         command
             .args(args)
@@ -38,7 +38,7 @@ impl Tiny {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
@@ -93,7 +93,7 @@ impl Generated {
 }
 
 /// The message of a command that failed as commands fail: without a crash report, a style or a second message.
-fn fault(output: &Output, what: &str) -> String {
+pub fn fault(output: &Output, what: &str) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{what}: {message}");
     assert!(!message.contains('\x1b'), "{what}: {message:?}");

@@ -1,4 +1,4 @@
-//! A hub on this machine: answers as the Hugging Face hub does, for the files of one repository.
+//! A hub on this machine: answers as the Hugging Face hub does, for the files of one model and of data sets.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -23,6 +23,8 @@ pub struct FakeHub {
 #[derive(Default, Clone)]
 pub struct Served {
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Files of data sets, by `repository@revision`.
+    pub datasets: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// The token that opens its files; none for everybody's.
     pub token: Option<String>,
     /// Whether files come in small pieces with pauses between them.
@@ -95,9 +97,13 @@ fn answer(
         .path
         .strip_prefix(&prefix)
         .map(|name| served.files.get(name));
+    if let Some(reply) = of_dataset(&request, served) {
+        stream.write_all(&reply).ok();
+        return;
+    }
     let allowed = served.token.is_none() || served.token == request.token;
     let reply = match file {
-        None if request.path == info => reply("200 OK", "", info_json(served).as_bytes()),
+        None if request.path == info => reply("200 OK", "", info_json(&served.files).as_bytes()),
         Some(Some(_)) if !allowed && request.token.is_some() => reply("403 Forbidden", "", b""),
         Some(Some(_)) if !allowed => reply("401 Unauthorized", "", b""),
         Some(Some(data)) => serve(&request, data),
@@ -136,9 +142,24 @@ fn serve(request: &Request, data: &[u8]) -> Vec<u8> {
     reply("206 Partial Content", &headers, &data[from.min(end)..end])
 }
 
-fn info_json(served: &Served) -> String {
-    let files: Vec<_> = served
-        .files
+/// What is answered to whoever asks for a data set.
+fn of_dataset(request: &Request, served: &Served) -> Option<Vec<u8>> {
+    for (named, files) in &served.datasets {
+        let (repository, revision) = named.split_once('@')?;
+        let revision = revision.replace('/', "%2F");
+        if request.path == format!("/api/datasets/{repository}/revision/{revision}") {
+            return Some(reply("200 OK", "", info_json(files).as_bytes()));
+        }
+        let prefix = format!("/datasets/{repository}/resolve/{revision}/");
+        if let Some(name) = request.path.strip_prefix(&prefix) {
+            return files.get(name).map(|data| serve(request, data));
+        }
+    }
+    None
+}
+
+fn info_json(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let files: Vec<_> = files
         .keys()
         .map(|name| serde_json::json!({ "rfilename": name }))
         .collect();

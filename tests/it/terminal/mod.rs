@@ -2,6 +2,7 @@
 
 mod cost;
 mod dying;
+mod interactive;
 mod killed;
 mod lending;
 mod manners;

@@ -1,41 +1,17 @@
-//! `skiplens bench`: how fast the model runs on this machine.
+//! `skiplens benchmark` without a data set: how fast the model runs on this machine, phase by phase.
 
 use super::args::{DecodingArgs, ModelArgs};
-use super::{no_effect, output, values};
+use super::{no_effect, output};
 use crate::engine::decode::Strategy;
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
-use crate::eval::bench::{self, BenchReport};
 use crate::eval::end_to_end::{self, EndToEnd};
-use clap::Args;
+use crate::eval::phases::{self, BenchReport};
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Measure decode, verify, draft and prefill, and self-speculation against plain decoding.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    decoding: DecodingArgs,
-    /// Print one JSON object instead of the table.
-    #[arg(long)]
-    json: bool,
-    /// Seconds to spend on each of the two parts.
-    #[arg(long, default_value_t = 8.0, value_parser = values::seconds, value_name = "SECONDS")]
-    seconds: f64,
-    /// What the end-to-end part answers.
-    #[arg(
-        long,
-        default_value = "Explain in a few sentences why the sky is blue.",
-        value_parser = values::filled,
-        value_name = "TEXT"
-    )]
-    prompt: String,
-}
 
 #[derive(Serialize)]
 struct Report {
@@ -44,8 +20,22 @@ struct Report {
     end_to_end: EndToEnd,
 }
 
-/// Runs the command.
-pub fn run(args: BenchArgs) -> Result<ExitCode> {
+/// What the end-to-end part answers where no prompt is given.
+const PROMPT: &str = "Explain in a few sentences why the sky is blue.";
+/// Seconds that each of the two parts takes where none are given.
+const SECONDS: f64 = 8.0;
+
+/// How to measure.
+pub struct PhaseArgs<'a> {
+    pub model: &'a ModelArgs,
+    pub decoding: &'a DecodingArgs,
+    pub prompt: Option<String>,
+    pub seconds: Option<f64>,
+    pub json: bool,
+}
+
+/// Measures decode, verify, draft and prefill, and self-speculation against plain decoding.
+pub fn run(args: PhaseArgs) -> Result<ExitCode> {
     let mut loaded = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
     let mut settings = args
         .decoding
@@ -54,7 +44,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
     settings.max_steps = args.decoding.max_steps().unwrap_or(128);
     settings.sampling.sample = args.decoding.sample().unwrap_or(false);
     settings.validate(&loaded.info.config)?;
-    no_effect::note_decoding(&args.decoding, &settings);
+    no_effect::note_decoding(args.decoding, &settings);
     no_effect::note_model(&settings, args.model.threads, &loaded.info);
     if args.decoding.strategy().is_some() {
         output::note(
@@ -63,7 +53,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
     }
     let message = Message {
         role: Role::User,
-        content: args.prompt,
+        content: args.prompt.unwrap_or_else(|| PROMPT.into()),
     };
     let chat = loaded.info.has_chat_template;
     let prompt = if chat {
@@ -72,8 +62,8 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
         Prompt::Text(message.content)
     };
     let ids = loaded.encode(&prompt)?;
-    let budget = Duration::from_secs_f64(args.seconds);
-    let phases = bench::measure(loaded.decoder.model(), settings.draft_vocab, budget)?;
+    let budget = Duration::from_secs_f64(args.seconds.unwrap_or(SECONDS));
+    let phases = phases::measure(loaded.decoder.model(), settings.draft_vocab, budget)?;
     let end_to_end = end_to_end::measure(&mut loaded.decoder, &ids, &settings, budget)?;
     let report = Report {
         model: loaded.info.name,

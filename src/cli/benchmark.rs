@@ -1,0 +1,184 @@
+//! `skiplens benchmark`: a data set answered autoregressively and with self-speculation. Without a data set it measures
+//! the phases, and is called `bench` as well.
+
+use super::args::{DecodingArgs, ModelArgs};
+use super::dataset_args::DatasetArgs;
+use super::failure::INTERRUPTED;
+use super::interrupt::Interrupt;
+use super::output::{self, SampleProgress};
+use super::{no_effect, phases, values};
+use crate::engine::Error;
+use crate::engine::decode::Settings;
+use crate::engine::loaded_model::LoadedModel;
+use crate::eval::benchmark::{Benchmark, Comparison, Encoded, Key, encode};
+use crate::eval::identity::{ModelIdentity, VERSION, hash};
+use crate::eval::machine::Machine;
+use crate::eval::run::Measured;
+use clap::Args;
+use color_eyre::eyre::Result;
+use std::process::ExitCode;
+
+/// Measure on the prompts of a data set, or without one the phases.
+#[derive(Debug, Args)]
+pub struct BenchmarkArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    /// Print one JSON object instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Without a data set: seconds to spend on each of the two parts; 8 if not given.
+    #[arg(long, value_parser = values::seconds, value_name = "SECONDS", conflicts_with = "dataset")]
+    seconds: Option<f64>,
+    /// Without a data set: what the end-to-end part answers.
+    #[arg(long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "dataset")]
+    prompt: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: BenchmarkArgs) -> Result<ExitCode> {
+    if args.dataset.dataset.is_some() {
+        return on_dataset(&args);
+    }
+    if args.dataset.names_output_dir() {
+        output::note("--output-dir has no effect: without --dataset nothing is written");
+    }
+    phases::run(phases::PhaseArgs {
+        model: &args.model,
+        decoding: &args.decoding,
+        prompt: args.prompt,
+        seconds: args.seconds,
+        json: args.json,
+    })
+}
+
+/// What commands on data sets begin with: the model, the settings that hold, and the prompts.
+pub struct Prepared {
+    pub loaded: LoadedModel,
+    pub settings: Settings,
+    pub encoded: Encoded,
+    /// What `DatasetArgs` amounts to.
+    pub dataset: crate::eval::datasets::DatasetRequest,
+    /// Where the prompts come from.
+    pub source: String,
+}
+
+/// Loads the model and the data set, and says which options have no effect.
+pub fn prepare(
+    model: &ModelArgs,
+    decoding: &DecodingArgs,
+    dataset: &DatasetArgs,
+) -> Result<Prepared> {
+    let mut progress = output::loading_progress();
+    // The data set comes first: it is small, and most faults of a command line are in it.
+    let request = dataset.request(&decoding.settings(Default::default(), 1))?;
+    let items = request.read(&mut progress)?;
+    let loaded = LoadedModel::load(&model.request(), &mut progress)?;
+    let info = &loaded.info;
+    let settings = decoding.settings(info.defaults, info.config.num_layers);
+    settings.validate(&info.config)?;
+    if settings.max_steps == 0 {
+        return Err(
+            Error::Setting("--max-steps is 0, so there is nothing to measure".into()).into(),
+        );
+    }
+    no_effect::note_decoding(decoding, &settings);
+    no_effect::note_model(&settings, model.threads, info);
+    let dataset = items.prompts(info.has_chat_template)?;
+    let source = dataset.source.clone();
+    let encoded = encode(&loaded, dataset)?;
+    if !encoded.too_long.is_empty() {
+        output::note(&format!(
+            "{} of the prompts left out: they do not fit in this model's context of {} tokens",
+            encoded.too_long.len(),
+            info.config.context_length
+        ));
+    }
+    Ok(Prepared {
+        loaded,
+        settings,
+        encoded,
+        dataset: request.clone(),
+        source,
+    })
+}
+
+fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
+    let prepared = prepare(&args.model, &args.decoding, &args.dataset)?;
+    let Prepared { mut loaded, .. } = prepared;
+    let ids: Vec<&Vec<u32>> = prepared
+        .encoded
+        .prompts
+        .iter()
+        .map(|(_, ids)| ids)
+        .collect();
+    let key = Key {
+        version: VERSION.into(),
+        model: ModelIdentity::of(&loaded.info)?,
+        machine: Machine::of(loaded.decoder.model()),
+        dataset: prepared.dataset,
+        prompts_hash: hash(&ids)?,
+        settings: prepared.settings,
+    };
+    let folder = args.dataset.output_dir();
+    let mut benchmark = Benchmark::open(&folder, key, prepared.encoded)?;
+    if benchmark.resumed() > 0 {
+        output::note(&format!(
+            "resumed after {} samples in {}",
+            benchmark.resumed(),
+            benchmark.path().display()
+        ));
+    }
+    let interrupt = Interrupt::by_any_signal();
+    let mut bar = SampleProgress::new();
+    let path = benchmark.path().to_owned();
+    let outcome = benchmark.run(&mut loaded, &|| interrupt.is_raised(), &mut |progress| {
+        let figures = figures_so_far(progress.samples);
+        bar.show(progress.done, progress.total, &figures);
+    });
+    bar.end();
+    let report = match outcome {
+        Err(Error::Cancelled) => {
+            output::tell(&format!(
+                "interrupted; the same command resumes {}\n",
+                path.display()
+            ));
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        outcome => outcome?,
+    };
+    if args.json {
+        output::stdout().json(report)?;
+    } else {
+        output::stdout().say(&output::benchmark_table(report, &prepared.source)?)?;
+        output::stdout().say(&format!("\nwritten to {}\n", path.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Acceptance and speed of the samples so far.
+fn figures_so_far(samples: &[crate::eval::benchmark::Sample]) -> String {
+    let pairs: Vec<(&Measured, &Measured)> = samples
+        .iter()
+        .filter_map(|sample| Some((&sample.autoregressive, sample.speculative.as_ref()?)))
+        .collect();
+    if pairs.is_empty() {
+        return String::new();
+    }
+    let (plain, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let sum = |of: fn(&Measured) -> usize| other.iter().map(|run| of(run)).sum::<usize>();
+    let (accepted, drafted) = (sum(|run| run.stats.accepted), sum(|run| run.stats.drafted));
+    let acceptance = match drafted {
+        0 => String::new(),
+        drafted => format!(
+            "{:.0} % accepted · ",
+            100.0 * accepted as f64 / drafted as f64
+        ),
+    };
+    let speedup = Comparison::of(&plain, &other).speedup_mean_of_ratios;
+    let speedup = speedup.map_or_else(String::new, |speedup| format!("{:.2}×", speedup.value));
+    acceptance + &speedup
+}

@@ -1,0 +1,46 @@
+//! `skiplens generate` without a prompt on a terminal: it asks, answers in colour, sums up and asks again.
+
+use super::output;
+use crate::engine::Result;
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+use std::io::IsTerminal;
+
+/// What stands before the line that is asked for.
+const ASK: &str = "> ";
+
+/// Whether somebody sits at both ends.
+pub fn at_terminal() -> bool {
+    std::io::stdin().is_terminal() && output::stdout().is_terminal()
+}
+
+/// Asks for prompts and has each answered, until Ctrl-D. An answer that fails is told, and the next one asked for.
+///
+/// # Errors
+/// Where the terminal cannot be read, or the answer cannot be printed.
+pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_eyre::Result<()> {
+    let mut editor = DefaultEditor::new()?;
+    output::tell("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");
+    loop {
+        let line = match editor.readline(ASK) {
+            Ok(line) => line,
+            // Ctrl-C empties the line.
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if line.trim().is_empty() {
+            continue;
+        }
+        // A history in memory does not fail.
+        let _ = editor.add_history_entry(&line);
+        answer(line)?;
+    }
+}
+
+/// Tells a fault of one answer, and lets everything else end the program.
+pub fn told<T>(outcome: Result<T>) -> Option<T> {
+    outcome
+        .map_err(|error| output::complain(&error.to_string()))
+        .ok()
+}

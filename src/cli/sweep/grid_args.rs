@@ -1,0 +1,102 @@
+//! The axes of a sweep.
+
+use crate::cli::values::{self, Given};
+use crate::engine::decode::{Controller, Settings};
+use crate::engine::{Error, Result};
+use crate::eval::sweep::Axes;
+use clap::Args;
+
+/// LayerSkip's grid.
+const EXIT_LAYERS: (usize, usize, usize) = (1, 15, 1);
+const SPECULATIONS: (usize, usize, usize) = (1, 6, 1);
+
+/// The grid: LayerSkip's two axes, and ours.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Grid")]
+pub struct GridArgs {
+    /// First exit layer; 1 if not given.
+    #[arg(long, value_parser = values::given_count, value_name = "E")]
+    exit_layer_first: Option<Given<usize>>,
+    /// Last exit layer; 15 if not given, or the last that the model has.
+    #[arg(long, value_parser = values::given_count, value_name = "E")]
+    exit_layer_last: Option<Given<usize>>,
+    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between exit layers; 1 if not given")]
+    exit_layer_step: Option<Given<usize>>,
+    /// Fewest speculations; 1 if not given.
+    #[arg(long, value_parser = values::given_count, value_name = "K")]
+    num_speculations_first: Option<Given<usize>>,
+    /// Most speculations; 6 if not given.
+    #[arg(long, value_parser = values::given_count, value_name = "K")]
+    num_speculations_last: Option<Given<usize>>,
+    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between speculations; 1 if not given")]
+    num_speculations_step: Option<Given<usize>>,
+    /// Further axis: draft vocabularies, with commas between them; 0 drafts over all tokens.
+    #[arg(long, value_parser = values::count, value_name = "N,…", value_delimiter = ',')]
+    draft_vocabs: Vec<usize>,
+    /// Further axis: temperatures; each has a baseline of its own.
+    #[arg(long, value_parser = values::temperature, value_name = "T,…", value_delimiter = ',')]
+    temperatures: Vec<f32>,
+    /// Further axis: fixed, confidence:THRESHOLD, adaptive-speculations, exit-and-speculations.
+    #[arg(long, value_parser = values::controller, value_name = "NAME,…", value_delimiter = ',')]
+    controllers: Vec<Controller>,
+}
+
+impl GridArgs {
+    /// The axes, for a model of so many layers. Axes that are not given have one value, that of `settings`.
+    ///
+    /// # Errors
+    /// Where the grid is empty or reaches outside of what the model has.
+    pub fn axes(&self, settings: &Settings, layers: usize) -> Result<Axes> {
+        let or = |given: Option<Given<usize>>, default| Given::value(given).unwrap_or(default);
+        let last_exit = EXIT_LAYERS.1.min(layers.saturating_sub(1));
+        let axes = Axes {
+            exit_layers: steps(
+                "exit-layer",
+                or(self.exit_layer_first, EXIT_LAYERS.0),
+                or(self.exit_layer_last, last_exit),
+                or(self.exit_layer_step, EXIT_LAYERS.2),
+            )?,
+            num_speculations: steps(
+                "num-speculations",
+                or(self.num_speculations_first, SPECULATIONS.0),
+                or(self.num_speculations_last, SPECULATIONS.1),
+                or(self.num_speculations_step, SPECULATIONS.2),
+            )?,
+            draft_vocabs: some_or(&self.draft_vocabs, settings.draft_vocab),
+            temperatures: match settings.sampling.sample {
+                true => some_or(&self.temperatures, settings.sampling.temperature),
+                // Greedy decoding knows one temperature.
+                false if self.temperatures.is_empty() => vec![0.0],
+                false => {
+                    return Err(Error::Setting(
+                        "--temperatures and --sample false contradict each other".into(),
+                    ));
+                }
+            },
+            controllers: some_or(&self.controllers, settings.controller),
+        };
+        axes.check(layers)?;
+        Ok(axes)
+    }
+}
+
+fn some_or<T: Clone>(given: &[T], default: T) -> Vec<T> {
+    match given.is_empty() {
+        true => vec![default],
+        false => given.to_vec(),
+    }
+}
+
+fn steps(name: &str, first: usize, last: usize, step: usize) -> Result<Vec<usize>> {
+    if step == 0 {
+        return Err(Error::Setting(format!(
+            "--{name}-step is 0; it must be at least 1"
+        )));
+    }
+    if first > last {
+        return Err(Error::Setting(format!(
+            "--{name}-first is {first}, which is behind --{name}-last, {last}"
+        )));
+    }
+    Ok((first..=last).step_by(step).collect())
+}

@@ -1,0 +1,68 @@
+//! Putting the cells of a sweep together: tables and pictures.
+
+use super::MergeArgs;
+use crate::cli::failure::FOUND_FAULT;
+use crate::cli::output;
+use crate::engine::Error;
+use crate::eval::output_folder;
+use crate::eval::sweep::{self, HeatMap, RunFolder};
+use crate::files;
+use color_eyre::eyre::Result;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs `sweep merge`.
+pub fn run(args: &MergeArgs) -> Result<ExitCode> {
+    finish(&RunFolder::read(&args.folder)?, args.json)
+}
+
+/// Writes the result of what the folder holds and shows it. Ends with a fault where cells are missing or texts differ.
+pub fn finish(folder: &RunFolder, json: bool) -> Result<ExitCode> {
+    let merged = sweep::merge(folder)?;
+    write(&folder.path.join("sweep.csv"), &sweep::csv(&merged.rows))?;
+    output_folder::write(&folder.path.join("sweep.json"), &merged)?;
+    let maps = HeatMap::all(&merged, &folder.manifest.model.name);
+    for (nth, map) in maps.iter().enumerate() {
+        let name = match nth {
+            0 => "sweep.svg".to_owned(),
+            n => format!("sweep-{}.svg", n + 1),
+        };
+        write(&folder.path.join(name), &map.svg())?;
+    }
+    if json {
+        output::stdout().json(&merged)?;
+    } else {
+        output::stdout().styled(&output::heat_maps(&maps, output::ColorChoice::Auto.paint()))?;
+        output::stdout().say(&output::sweep_table(&merged)?)?;
+        output::stdout().say(&format!("\nwritten to {}\n", folder.path.display()))?;
+    }
+    merged.notes.iter().for_each(|note| output::note(note));
+    for fault in &merged.faults {
+        output::complain(fault);
+    }
+    if !merged.missing.is_empty() {
+        output::complain(&format!(
+            "{} of {} cells are missing: {}",
+            merged.missing.len(),
+            folder.manifest.cells().len(),
+            merged.missing.join(", ")
+        ));
+        return Ok(ExitCode::from(FOUND_FAULT));
+    }
+    folder.finish()?;
+    Ok(match merged.faults.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FOUND_FAULT),
+    })
+}
+
+/// Writes the table of what is measured so far.
+pub fn write_csv(folder: &RunFolder) -> Result<()> {
+    let merged = sweep::merge(folder)?;
+    write(&folder.path.join("sweep.csv"), &sweep::csv(&merged.rows))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    files::replace(path, text.as_bytes()).map_err(|error| Error::io(path, error))?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Planning a sweep: the manifest and its folder.
+
+use super::PlanArgs;
+use crate::cli::benchmark::{Prepared, prepare};
+use crate::cli::output;
+use crate::engine::Error;
+use crate::engine::decode::Strategy;
+use crate::engine::loaded_model::LoadedModel;
+use crate::eval::identity::{ModelIdentity, VERSION};
+use crate::eval::sweep::{Manifest, RunFolder};
+use color_eyre::eyre::Result;
+use std::process::ExitCode;
+
+/// Writes the manifest and says where.
+pub fn run(args: &PlanArgs) -> Result<ExitCode> {
+    let (folder, _) = plan(args)?;
+    let cells = folder.manifest.cells().len();
+    output::stdout().say(&format!("{}\n", folder.path.display()))?;
+    output::note(&format!(
+        "{cells} cells on {} prompts; measure them with skiplens sweep run {} [--shard I/N]",
+        folder.manifest.examples.len(),
+        folder.path.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of the sweep that is asked for, and the model.
+pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
+    if let Some(strategy) = args.decoding.strategy()
+        && strategy != Strategy::SelfSpeculative
+    {
+        return Err(Error::Setting(
+            "a sweep measures self-speculative decoding against autoregressive decoding; leave --strategy out".into(),
+        )
+        .into());
+    }
+    for (given, option) in [
+        (args.decoding.exit_layer().is_some(), "--exit-layer"),
+        (
+            args.decoding.num_speculations().is_some(),
+            "--num-speculations",
+        ),
+    ] {
+        if given {
+            output::note(&format!(
+                "{option} has no effect: the grid has {option}-first and {option}-last"
+            ));
+        }
+    }
+    let Prepared {
+        loaded,
+        mut settings,
+        encoded,
+        dataset,
+        ..
+    } = prepare(&args.model, &args.decoding, &args.dataset)?;
+    let layers = loaded.info.config.num_layers;
+    let axes = args.grid.axes(&settings, layers)?;
+    // What the cells set says nothing about the run.
+    (
+        settings.exit_layer,
+        settings.num_speculations,
+        settings.draft_vocab,
+    ) = (1, 1, 0);
+    let manifest = Manifest {
+        version: VERSION.into(),
+        model: ModelIdentity::of(&loaded.info)?,
+        dataset,
+        settings,
+        axes,
+        examples: encoded
+            .prompts
+            .into_iter()
+            .map(|(example, _)| example)
+            .collect(),
+    };
+    let folder = RunFolder::open(&args.dataset.output_dir(), manifest)?;
+    Ok((folder, loaded))
+}

@@ -1,0 +1,49 @@
+//! What a result belongs to, and the hash that names it.
+
+use crate::engine::loaded_model::ModelInfo;
+use crate::engine::{Error, Result};
+use crate::transcript;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A model, wherever its file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    pub name: String,
+    /// Of its file, as sessions have it.
+    pub fingerprint: String,
+    pub layers: usize,
+    pub dtype: String,
+}
+
+impl ModelIdentity {
+    /// # Errors
+    /// Where its file cannot be read any more.
+    pub fn of(info: &ModelInfo) -> Result<Self> {
+        let fingerprint =
+            transcript::fingerprint(&info.path).map_err(|error| Error::io(&info.path, error))?;
+        Ok(Self {
+            name: info.name.clone(),
+            fingerprint,
+            layers: info.config.num_layers,
+            dtype: info.dtype.clone(),
+        })
+    }
+}
+
+/// The version of the program that measures.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The hash of anything that is written as JSON, 16 hexadecimal digits.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn hash(value: &impl Serialize) -> Result<String> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|error| Error::Setting(format!("this cannot be written as JSON: {error}")))?;
+    let digest = Sha256::digest(bytes);
+    Ok(digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

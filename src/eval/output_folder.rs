@@ -1,0 +1,127 @@
+//! Where results are written: files named by command and hash, of which none is replaced by another run.
+
+use crate::engine::{Error, Result};
+use crate::files;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What every result begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub command: String,
+    /// The hash of all that decides the run.
+    pub hash: String,
+    /// Whether it has all that it is to have.
+    pub complete: bool,
+}
+
+/// Where a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub path: PathBuf,
+    /// Whether an unfinished run is there.
+    pub begun: bool,
+}
+
+/// The place in `folder`, made where it is missing, for the run of `command` with that hash: that of an unfinished one,
+/// else a new one. `name_in` tells what of a place holds the [`Header`].
+///
+/// # Errors
+/// Where the folder cannot be used, or a file of that name belongs to something else.
+pub fn place(
+    folder: &Path,
+    command: &str,
+    hash: &str,
+    ending: &str,
+    header_of: impl Fn(&Path) -> PathBuf,
+) -> Result<Place> {
+    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+    for nth in 1.. {
+        let number = match nth {
+            1 => String::new(),
+            n => format!("-{n}"),
+        };
+        let path = folder.join(format!("{command}-{hash}{number}{ending}"));
+        if path.symlink_metadata().is_err() {
+            return Ok(Place { path, begun: false });
+        }
+        let file = header_of(&path);
+        let header: Header = read(&file)?;
+        if header.command != command || header.hash != hash {
+            return Err(Error::Setting(format!(
+                "{} belongs to another run ({} {}); choose another --output-dir",
+                file.display(),
+                header.command,
+                header.hash
+            )));
+        }
+        if !header.complete {
+            return Ok(Place { path, begun: true });
+        }
+    }
+    Err(Error::Setting(format!("{} is full", folder.display())))
+}
+
+/// Reads a JSON file of ours.
+///
+/// # Errors
+/// Where it cannot be read, or is none.
+pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::Setting(format!(
+            "{} was not written by this version of skiplens: {error}",
+            path.display()
+        ))
+    })
+}
+
+/// Writes a JSON file whole, in place of what it was.
+///
+/// # Errors
+/// Where it cannot be written; then it is as it was.
+pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::Setting(format!("{}: {error}", path.display())))?;
+    bytes.push(b'\n');
+    files::replace(path, &bytes).map_err(|error| Error::io(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_runs_are_resumed_and_finished_ones_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("made/here");
+        let find = |hash: &str| place(&folder, "benchmark", hash, ".json", Path::to_owned);
+        let header = |hash: &str, complete| Header {
+            command: "benchmark".into(),
+            hash: hash.into(),
+            complete,
+        };
+        let first = find("ab").unwrap();
+        assert!(!first.begun && first.path.ends_with("benchmark-ab.json"));
+        write(&first.path, &header("ab", false)).unwrap();
+        assert_eq!(
+            find("ab").unwrap(),
+            Place {
+                begun: true,
+                ..first.clone()
+            }
+        );
+        write(&first.path, &header("ab", true)).unwrap();
+        let second = find("ab").unwrap();
+        assert!(!second.begun && second.path.ends_with("benchmark-ab-2.json"));
+        write(&second.path, &header("ab", false)).unwrap();
+        assert!(find("ab").unwrap().begun);
+        assert!(!find("cd").unwrap().begun, "other settings, another run");
+        write(&first.path, &header("cd", true)).unwrap();
+        let told = find("ab").unwrap_err().to_string();
+        assert!(told.contains("belongs to another run"), "{told}");
+        std::fs::write(&first.path, "{").unwrap();
+        assert!(find("ab").is_err(), "and what is none of ours stays");
+        assert_eq!(std::fs::read(&first.path).unwrap(), b"{");
+    }
+}

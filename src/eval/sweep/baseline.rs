@@ -1,0 +1,144 @@
+//! Autoregressive runs that cells are measured against, and what they predict of the cells.
+
+use super::{Cell, grid};
+use crate::engine::decode::{Controller, Costs, Decoder, Forecast, LensRow, Settings};
+use crate::engine::sampling::Coupling;
+use crate::engine::{Error, Result};
+use crate::eval::machine::Machine;
+use crate::eval::run::{Interrupted, Measured};
+use serde::{Deserialize, Serialize};
+
+/// All prompts autoregressively on one machine, at one temperature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Hash of the manifest.
+    pub sweep: String,
+    pub id: String,
+    pub machine: Machine,
+    /// Processes that wanted to run when it began.
+    pub load: Option<f64>,
+    pub temperature: f32,
+    /// One run for each prompt, in the manifest's order.
+    pub runs: Vec<Measured>,
+    /// What cells at this temperature would make of the same texts.
+    pub predictions: Vec<Prediction>,
+}
+
+/// What one instrumented run predicts of a cell: the replay of the texts with what each layer would have said, at costs
+/// measured on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    pub cell: Cell,
+    pub acceptance_rate: Option<f64>,
+    /// Decoding apart from prefill.
+    pub tokens_per_second: f64,
+    /// Over autoregressive steps of the same costs.
+    pub speedup: f64,
+}
+
+/// Sums of forecasts over prompts.
+#[derive(Default, Clone)]
+struct Sum {
+    drafted: usize,
+    accepted: usize,
+    seconds: f64,
+    tokens: usize,
+}
+
+/// Whether the text of a cell is that of its baseline: with greedy decoding and with shared noise.
+pub fn keeps_text(settings: &Settings) -> bool {
+    settings.sampling.greedy() || settings.sampling.coupling == Coupling::SharedNoise
+}
+
+/// Predictions for those of `cells` whose settings stay as they are, from the texts of `runs`. None where a cell writes
+/// a text of its own.
+///
+/// # Errors
+/// [`Error::Cancelled`] when interrupted, and whatever fails on the way.
+pub fn predict(
+    decoder: &mut Decoder,
+    base: &Settings,
+    cells: &[Cell],
+    prompts: &[Vec<u32>],
+    runs: &[Measured],
+    interrupted: &Interrupted,
+) -> Result<Vec<Prediction>> {
+    let cells: Vec<&Cell> = cells
+        .iter()
+        .filter(|cell| cell.controller == Controller::Fixed && keeps_text(&cell.settings(base)))
+        .collect();
+    let mut predictions = Vec::new();
+    for of_one_head in cells.chunk_by(|a, b| a.draft_vocab == b.draft_vocab) {
+        let Some(first) = of_one_head.first() else {
+            continue;
+        };
+        let costs = decoder.measure_costs(first.draft_vocab)?;
+        let mut sums = vec![Sum::default(); of_one_head.len()];
+        for (prompt, run) in prompts.iter().zip(runs) {
+            if interrupted() {
+                return Err(Error::Cancelled);
+            }
+            let rows = instrumented(decoder, &first.settings(base), prompt, run)?;
+            for (cell, sum) in of_one_head.iter().zip(&mut sums) {
+                let forecast = Forecast::of(&rows, cell.exit_layer, cell.num_speculations, &costs);
+                sum.drafted += forecast.drafted;
+                sum.accepted += forecast.accepted;
+                sum.seconds += forecast.seconds;
+                sum.tokens += rows.len();
+            }
+        }
+        let made = of_one_head
+            .iter()
+            .zip(&sums)
+            .map(|(cell, sum)| prediction(**cell, sum, &costs));
+        predictions.extend(made);
+    }
+    Ok(predictions)
+}
+
+/// What each layer would have said along the text of `run`.
+fn instrumented(
+    decoder: &mut Decoder,
+    settings: &Settings,
+    prompt: &[u32],
+    run: &Measured,
+) -> Result<Vec<LensRow>> {
+    let mut session = decoder.session()?;
+    let tokens: Vec<u32> = prompt.iter().chain(&run.tokens).copied().collect();
+    session.restart(&tokens, 1);
+    decoder.lens(&mut session, prompt.len()..tokens.len(), settings, &mut ())
+}
+
+fn prediction(cell: Cell, sum: &Sum, costs: &Costs) -> Prediction {
+    let tokens_per_second = match sum.seconds > 0.0 {
+        true => sum.tokens as f64 / sum.seconds,
+        false => 0.0,
+    };
+    Prediction {
+        cell,
+        acceptance_rate: (sum.drafted > 0).then(|| sum.accepted as f64 / sum.drafted as f64),
+        tokens_per_second,
+        speedup: tokens_per_second * costs.step(),
+    }
+}
+
+/// The baseline of a temperature.
+///
+/// # Errors
+/// As [`Measured::of`].
+pub fn measure(
+    decoder: &mut Decoder,
+    base: &Settings,
+    temperature: f32,
+    prompts: &[Vec<u32>],
+    interrupted: &Interrupted,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Measured>> {
+    let settings = grid::plain(base, temperature);
+    let mut runs = Vec::with_capacity(prompts.len());
+    for prompt in prompts {
+        runs.push(Measured::of(decoder, prompt, &settings, interrupted)?);
+        done(runs.len());
+    }
+    Ok(runs)
+}

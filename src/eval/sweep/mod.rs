@@ -1,0 +1,29 @@
+//! A grid of settings measured on the prompts of a data set, on one machine or on many.
+//!
+//! A [`Manifest`] fixes model, prompts, settings and grid; its hash names the run and the folder. Every cell and every
+//! baseline is a file of its own, written aside and renamed: no two writers share one, and what is there is done.
+//!
+//! ```text
+//! sweep-<hash>/manifest.json   what is to be measured, with the prompts
+//!              baselines/*.json  autoregressive runs of one machine and shard, and what they predict
+//!              cells/*.json      one cell of the grid
+//!              sweep.csv, sweep.json, sweep*.svg   the result
+//! ```
+
+mod baseline;
+mod cell;
+mod grid;
+mod heat_map;
+mod manifest;
+mod merge;
+mod shard;
+mod work;
+
+pub use baseline::{Baseline, Prediction};
+pub use cell::CellFile;
+pub use grid::{Axes, Cell, controller_from_str, controller_name};
+pub use heat_map::{HeatMap, Tile};
+pub use manifest::{Manifest, RunFolder};
+pub use merge::{CSV_COLUMNS, Merged, ResultRow, csv, merge};
+pub use shard::Shard;
+pub use work::{Estimate, Sweep, Update};
