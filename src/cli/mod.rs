@@ -8,6 +8,7 @@ mod generate;
 mod layerskip_args;
 mod no_effect;
 pub(crate) mod output;
+mod serve;
 pub mod transcript;
 mod values;
 
@@ -41,6 +42,8 @@ enum Command {
     Generate(Box<generate::GenerateArgs>),
     /// Measure how fast the model runs on this machine.
     Bench(Box<bench::BenchArgs>),
+    /// Answer other programs over OpenAI's HTTP interface.
+    Serve(Box<serve::ServeArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -58,6 +61,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Serve(args)) => serve::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

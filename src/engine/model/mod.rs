@@ -105,6 +105,9 @@ pub trait Sequence: Send {
     /// Positions that can be held.
     fn capacity(&self) -> usize;
 
+    /// Bytes that keys and values take, those of positions that were forgotten included where their memory is kept.
+    fn memory(&self) -> u64;
+
     /// Brings all rows, in ascending order of their slots, to the first `to` layers, in one pass whatever depths they come
     /// from. Keys and values are written in the layers that are run.
     ///

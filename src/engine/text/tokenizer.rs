@@ -105,6 +105,16 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// Ids of a prompt that a program wrote: names of control tokens become those tokens. With `bos` it begins with BOS if
+    /// the model wants one and the text has none. Fails on a text that is certain not to fit in the model's context.
+    pub fn encode_written(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
+        let mut ids = self.encode_prompt(text, &[])?;
+        if let Some(bos) = self.bos.filter(|id| bos && ids.first() != Some(id)) {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+
     /// Ids of a prompt with control tokens, none of which stretches over one of `marks`, which are ascending places in
     /// the text. Fails on a text that is certain not to fit in the model's context.
     pub(super) fn encode_prompt(&self, text: &str, marks: &[usize]) -> Result<Vec<u32>> {
@@ -207,7 +217,15 @@ impl Tokenizer {
 
     /// The text of ids, control tokens left out. Bytes that are no character become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut stream = TextStream::new(self);
+        Self::decode_stream(TextStream::new(self), ids)
+    }
+
+    /// As [`Self::decode`], with control tokens by their names.
+    pub fn decode_whole(&self, ids: &[u32]) -> String {
+        Self::decode_stream(TextStream::new(self).keep_special(true), ids)
+    }
+
+    fn decode_stream(mut stream: TextStream, ids: &[u32]) -> String {
         let mut text: String = ids.iter().map(|&id| stream.push(id)).collect();
         text.push_str(&stream.finish());
         text
