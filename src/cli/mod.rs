@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod argv;
 mod bench;
+mod eval;
 mod failure;
 mod generate;
 mod layerskip_args;
@@ -42,6 +43,8 @@ enum Command {
     Generate(Box<generate::GenerateArgs>),
     /// Measure how fast the model runs on this machine.
     Bench(Box<bench::BenchArgs>),
+    /// Score tasks: rows of a file, or what the Language Model Evaluation Harness knows.
+    Eval(Box<eval::EvalArgs>),
     /// Answer other programs over OpenAI's HTTP interface.
     Serve(Box<serve::ServeArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
@@ -61,6 +64,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Some(Command::Generate(args)) => generate::run(*args),
         Some(Command::Bench(args)) => bench::run(*args),
+        Some(Command::Eval(args)) => eval::run(*args),
         Some(Command::Serve(args)) => serve::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),

@@ -2,3 +2,4 @@
 
 pub mod bench;
 pub mod end_to_end;
+pub mod tasks;

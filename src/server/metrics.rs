@@ -52,6 +52,11 @@ impl Metrics {
             .or_default() += 1;
     }
 
+    /// What all rounds amount to.
+    pub fn stats(&self) -> Stats {
+        self.counts().stats.clone()
+    }
+
     /// How many sequences are kept, and the bytes they take.
     pub fn pool(&self, sequences: usize, bytes: u64) {
         let mut counts = self.counts();

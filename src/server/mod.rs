@@ -21,7 +21,7 @@ mod plan;
 mod router;
 mod stream;
 
-use crate::engine::decode::Settings;
+use crate::engine::decode::{Settings, Stats};
 use crate::engine::loaded_model::{LoadedModel, ModelInfo, PromptEncoder};
 use crate::engine::memory;
 use api::models::{ModelEntry, ModelMeta};
@@ -150,6 +150,11 @@ pub fn start(
 }
 
 impl Server {
+    /// What all rounds amount to that were generated so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.metrics.stats()
+    }
+
     /// Ends it: what runs is cancelled, those who wait are told, connections are closed.
     pub fn stop(self) {
         self.shared.ends.store(true, Ordering::Relaxed);
@@ -203,7 +208,12 @@ fn tokenizer_info(model: &LoadedModel) -> TokenizerInfo {
         .tokenizer
         .as_ref()
         .and_then(|tokenizer| tokenizer.bos());
-    let eos_token = model.decoder.end_tokens().first().copied().and_then(piece);
+    let eos = encoder
+        .tokenizer
+        .as_ref()
+        .and_then(|tokenizer| tokenizer.eos());
+    let eos = eos.or(model.decoder.end_tokens().first().copied());
+    let eos_token = eos.and_then(piece);
     TokenizerInfo {
         bos_token: bos.and_then(piece),
         pad_token: eos_token.clone(),

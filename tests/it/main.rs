@@ -11,6 +11,7 @@ mod hub;
 mod huggingface;
 mod oracle;
 mod playground;
+mod server;
 mod support;
 #[cfg(unix)]
 mod terminal;

@@ -23,6 +23,8 @@ pub struct Tokenizer {
     pub(super) tables: Arc<Tables>,
     /// The token that every text begins with.
     bos: Option<u32>,
+    /// The token that ends a text.
+    eos: Option<u32>,
     /// Ids the model has embeddings for; a larger id cannot be fed to it.
     limit: usize,
     /// Tokens that the model's context holds.
@@ -82,6 +84,7 @@ impl Tokenizer {
                 Some(true) => named(),
                 None => tables.first,
             },
+            eos: parts.eos_token.as_deref().and_then(|name| tables.id(name)),
             limit,
             context: usize::MAX,
             given_up: Arc::default(),
@@ -175,6 +178,11 @@ impl Tokenizer {
     /// The token that every text begins with, if the model wants one.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    /// The token that ends a text, as the model's files name it.
+    pub fn eos(&self) -> Option<u32> {
+        self.eos
     }
 
     /// Tokens in the vocabulary.
