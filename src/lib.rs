@@ -14,6 +14,7 @@ pub mod eval;
 mod files;
 pub mod folders;
 pub mod safe_text;
+pub mod server;
 pub mod transcript;
 pub mod tui;
 pub mod ui;

@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skiplens::engine::text::{ChatTemplate, GgufVocabulary, TextParts, TokenMerging, Vocabulary};
+use skiplens::engine::text::{ChatTemplate, GgufVocabulary, TokenizerSpec, TokenMerging, Vocabulary};
 
 fuzz_target!(|source: &str| {
-    let parts = TextParts {
+    let parts = TokenizerSpec {
         vocabulary: Vocabulary::Gguf(GgufVocabulary {
             tokens: Vec::new(),
             kinds: Vec::new(),
@@ -20,7 +20,7 @@ fuzz_target!(|source: &str| {
         add_bos: None,
         chat_template: Some(source.to_owned()),
     };
-    if let Some(template) = ChatTemplate::from_parts(&parts) {
+    if let Some(template) = ChatTemplate::from_spec(&parts) {
         let mut messages = skiplens_fuzz::conversation();
         drop(template.render(&messages));
         messages.pop();

@@ -174,6 +174,10 @@ impl DecodingArgs {
         Given::value(self.max_steps)
     }
 
+    pub fn seed(&self) -> Option<u64> {
+        Given::value(self.seed)
+    }
+
     pub fn sample(&self) -> Option<bool> {
         match self.no_sample {
             true => Some(false),

@@ -5,6 +5,7 @@ mod argv;
 mod benchmark;
 mod correctness;
 mod dataset_args;
+mod eval;
 mod failure;
 mod generate;
 mod interactive;
@@ -14,6 +15,7 @@ mod log;
 mod no_effect;
 pub(crate) mod output;
 mod phases;
+mod serve;
 mod sweep;
 pub mod transcript;
 mod values;
@@ -57,6 +59,10 @@ enum Command {
     Sweep(Box<sweep::SweepArgs>),
     /// Check that self-speculative decoding writes what autoregressive decoding writes.
     Correctness(Box<correctness::CorrectnessArgs>),
+    /// Score tasks: rows of a file, or what the Language Model Evaluation Harness knows.
+    Eval(Box<eval::EvalArgs>),
+    /// Answer other programs over OpenAI's HTTP interface.
+    Serve(Box<serve::ServeArgs>),
     /// Sessions that were kept: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -79,6 +85,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Benchmark(args)) => benchmark::run(*args),
         Some(Command::Sweep(args)) => sweep::run(*args),
         Some(Command::Correctness(args)) => correctness::run(*args),
+        Some(Command::Eval(args)) => eval::run(*args),
+        Some(Command::Serve(args)) => serve::run(*args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

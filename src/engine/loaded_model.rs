@@ -11,6 +11,7 @@ use super::{Error, Result};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Which model to load, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +57,43 @@ pub struct LoadedModel {
     pub decoder: Decoder,
     /// Its description.
     pub info: ModelInfo,
-    template: Option<ChatTemplate>,
+    encoder: PromptEncoder,
+}
+
+/// Makes token ids of prompts, apart from the decoder; clones share the tables.
+#[derive(Clone)]
+pub struct PromptEncoder {
+    /// The model's tokenizer.
+    pub tokenizer: Option<Tokenizer>,
+    /// The model's chat template, if it has one.
+    pub template: Option<Arc<ChatTemplate>>,
+}
+
+impl PromptEncoder {
+    /// Token ids of a prompt; a conversation goes through the model's chat template.
+    ///
+    /// # Errors
+    /// Where the model has no tokenizer or no template, or they do not take the prompt.
+    pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
+        let tokenizer = self.tokenizer()?;
+        match (prompt, &self.template) {
+            (Prompt::Tokens(ids), _) => Ok(ids.clone()),
+            (Prompt::Text(text), _) => tokenizer.encode_with_bos(text),
+            (Prompt::Chat(messages), Some(template)) => tokenizer.encode_chat(template, messages),
+            (Prompt::Chat(_), None) => Err(Error::Template(
+                "this model has none; use it for plain completion instead of chat".into(),
+            )),
+        }
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// Where the model has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        let none = || Error::Tokenizer("this model has none".into());
+        self.tokenizer.as_ref().ok_or_else(none)
+    }
 }
 
 impl LoadedModel {
@@ -112,11 +149,15 @@ impl LoadedModel {
             bytes = info.weight_bytes,
             "loaded"
         );
+        let encoder = PromptEncoder {
+            tokenizer: Some(tokenizer.clone()),
+            template: template.map(Arc::new),
+        };
         let decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
         Ok(Self {
             decoder,
             info,
-            template,
+            encoder,
         })
     }
 
@@ -125,18 +166,12 @@ impl LoadedModel {
     /// # Errors
     /// If the chat template fails or is missing, or the prompt is empty or too long.
     pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
-        let tokenizer = self
-            .decoder
-            .tokenizer()
-            .ok_or_else(|| Error::Tokenizer("this model has none".into()))?;
-        match (prompt, &self.template) {
-            (Prompt::Tokens(ids), _) => Ok(ids.clone()),
-            (Prompt::Text(text), _) => tokenizer.encode_with_bos(text),
-            (Prompt::Chat(messages), Some(template)) => tokenizer.encode_chat(template, messages),
-            (Prompt::Chat(_), None) => Err(Error::Template(
-                "this model has none; use it for plain completion instead of chat".into(),
-            )),
-        }
+        self.encoder.encode(prompt)
+    }
+
+    /// What makes token ids of prompts, for other threads.
+    pub fn encoder(&self) -> PromptEncoder {
+        self.encoder.clone()
     }
 }
 

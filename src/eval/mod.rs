@@ -13,3 +13,4 @@ pub mod output_folder;
 pub mod phases;
 pub mod run;
 pub mod sweep;
+pub mod tasks;

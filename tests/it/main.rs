@@ -17,6 +17,7 @@ mod huggingface;
 mod layering;
 mod oracle;
 mod playground;
+mod server;
 mod support;
 #[cfg(unix)]
 mod terminal;

@@ -123,7 +123,7 @@ fn best(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(best)
 }
 
-/// Costs for every number of rows, by linear interpolation.
+/// CostModel for every number of rows, by linear interpolation.
 fn interpolate(measured: &[f64]) -> Vec<f64> {
     let mut costs = Vec::with_capacity(ROWS[ROWS.len() - 1]);
     for (pair, cost) in ROWS.windows(2).zip(measured.windows(2)) {

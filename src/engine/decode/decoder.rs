@@ -105,6 +105,11 @@ impl Decoder {
         self.tokenizer.as_ref()
     }
 
+    /// The model's own end tokens.
+    pub fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
+    }
+
     /// Sets how many prompt tokens are computed between two polls of the observer. It does not affect the result.
     pub fn set_prefill_chunk(&mut self, tokens: usize) {
         self.prefill_chunk = tokens.max(1);

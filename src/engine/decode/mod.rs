@@ -13,6 +13,7 @@ mod observer;
 mod plain;
 mod round;
 mod score;
+mod score_cache;
 mod session;
 mod settings;
 mod stats;
@@ -33,6 +34,7 @@ pub use round::{
     Round, RoundToken, RoundTokens, StopReason, TokenDetail, TokenLogprobs, TopLogprob,
 };
 pub use score::TokenScore;
+pub use score_cache::{ScoreCache, common_prefix};
 pub use session::Session;
 pub use settings::{Settings, Strategy};
 pub use stats::{PositionCount, Stats};

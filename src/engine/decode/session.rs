@@ -1,5 +1,6 @@
 //! State that lasts from round to round and from turn to turn.
 
+use super::common_prefix;
 use crate::engine::Result;
 use crate::engine::model::{Model, Row, Sequence};
 use crate::engine::sampling::History;
@@ -40,15 +41,15 @@ impl Session {
         self.sequence.len()
     }
 
+    /// Bytes that its keys and values take.
+    pub fn memory(&self) -> u64 {
+        self.sequence.memory()
+    }
+
     /// Replaces the tokens by `ids`, keeping the cache of their common prefix. Returns how much of that prefix the first
     /// `depth` layers cover.
     pub fn restart(&mut self, ids: &[u32], depth: usize) -> usize {
-        let common = self
-            .tokens()
-            .iter()
-            .zip(ids)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let common = common_prefix(self.tokens(), ids);
         self.truncate(common);
         ids[common..].iter().for_each(|&id| self.history.push(id));
         self.filled_to(depth).min(ids.len().saturating_sub(1))

@@ -107,6 +107,9 @@ pub trait Sequence: Send {
     /// Max number of positions.
     fn capacity(&self) -> usize;
 
+    /// Bytes that keys and values take, those of positions that were forgotten included where their memory is kept.
+    fn memory(&self) -> u64;
+
     /// Runs all rows, in ascending order of their slots, up to layer `to` in one pass, whatever their depths are. Keys and
     /// values are written in the layers that are run.
     ///

@@ -10,6 +10,7 @@ use crate::engine::{Error, Result};
 #[derive(Debug)]
 pub struct ChatTemplate {
     template: Result<Template, String>,
+    source: String,
     bos_token: String,
     eos_token: String,
 }
@@ -31,6 +32,7 @@ impl ChatTemplate {
         let text = |token: &Option<String>| token.clone().unwrap_or_default();
         Some(Self {
             template: Template::parse(source).map_err(|fault| fault.to_string()),
+            source: source.clone(),
             bos_token: text(&parts.bos_token),
             eos_token: text(&parts.eos_token),
         })
@@ -39,6 +41,11 @@ impl ChatTemplate {
     /// Why the template cannot be parsed, if that is so.
     pub fn fault(&self) -> Option<&str> {
         self.template.as_ref().err().map(String::as_str)
+    }
+
+    /// The program as the model's files hold it.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Formats a conversation. The result ends where the model continues: after the header of the assistant's answer, or, if

@@ -23,6 +23,8 @@ pub struct Tokenizer {
     pub(super) tables: Arc<Tables>,
     /// The token that begins every text.
     bos: Option<u32>,
+    /// The token that ends a text.
+    eos: Option<u32>,
     /// Number of embeddings of the model, which cannot process larger ids.
     limit: usize,
     /// Context length of the model.
@@ -88,6 +90,7 @@ impl Tokenizer {
                 Some(true) => named(),
                 None => tables.first,
             },
+            eos: parts.eos_token.as_deref().and_then(|name| tables.id(name)),
             limit,
             context: usize::MAX,
             timed_out: Arc::default(),
@@ -111,6 +114,19 @@ impl Tokenizer {
     pub fn encode_with_bos(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = self.encode_marked(text, &[], false, self.context)?;
         if let Some(bos) = self.bos {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+
+    /// Ids of a prompt that a program wrote: names of control tokens become those tokens. With `bos` it begins with BOS if
+    /// the model wants one and the text has none.
+    ///
+    /// # Errors
+    /// If the text is certain not to fit in the model's context.
+    pub fn encode_written(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
+        let mut ids = self.encode_prompt(text, &[])?;
+        if let Some(bos) = self.bos.filter(|id| bos && ids.first() != Some(id)) {
             ids.insert(0, bos);
         }
         Ok(ids)
@@ -178,6 +194,11 @@ impl Tokenizer {
         self.bos
     }
 
+    /// The token that ends a text, as the model's files name it.
+    pub fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
     /// Number of tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.tables.token_bytes.len()
@@ -218,7 +239,15 @@ impl Tokenizer {
 
     /// The text of ids, without control tokens. Invalid bytes become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut stream = TextStream::new(self);
+        Self::decode_stream(TextStream::new(self), ids)
+    }
+
+    /// As [`Self::decode`], with control tokens by their names.
+    pub fn decode_whole(&self, ids: &[u32]) -> String {
+        Self::decode_stream(TextStream::new(self).keep_special(true), ids)
+    }
+
+    fn decode_stream(mut stream: TextStream, ids: &[u32]) -> String {
         let mut text: String = ids.iter().map(|&id| stream.push(id)).collect();
         text.push_str(&stream.finish());
         text

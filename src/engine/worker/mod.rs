@@ -14,4 +14,5 @@ pub use loading::Loader;
 pub use protocol::{
     Command, ConversationId, Event, Failure, Lane, ModelEvent, RunEvent, RunId, Task,
 };
+pub(crate) use thread::panic_message;
 pub use thread::{Worker, spawn, spawn_with};

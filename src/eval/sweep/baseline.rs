@@ -1,7 +1,7 @@
 //! Autoregressive runs that cells are measured against, and what they predict of the cells.
 
 use super::{Cell, grid};
-use crate::engine::decode::{Controller, Costs, Decoder, Forecast, LensRow, Settings};
+use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings};
 use crate::engine::sampling::Coupling;
 use crate::engine::{Error, Result};
 use crate::eval::machine::Machine;
@@ -109,7 +109,7 @@ fn instrumented(
     decoder.lens(&mut session, prompt.len()..tokens.len(), settings, &mut ())
 }
 
-fn prediction(cell: Cell, sum: &Sum, costs: &Costs) -> Prediction {
+fn prediction(cell: Cell, sum: &Sum, costs: &CostModel) -> Prediction {
     let tokens_per_second = match sum.seconds > 0.0 {
         true => sum.tokens as f64 / sum.seconds,
         false => 0.0,

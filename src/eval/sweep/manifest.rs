@@ -83,7 +83,7 @@ impl RunFolder {
     /// Where it cannot be made, or belongs to another run.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self> {
         let hash = manifest.hash()?;
-        let place = output_folder::place(folder, COMMAND, &hash, "", |path| manifest_file(path))?;
+        let place = output_folder::place(folder, COMMAND, &hash, "", manifest_file)?;
         let new = Self {
             path: place.path,
             hash,

@@ -251,7 +251,7 @@ fn picture() {
     let mut h = Harness::ready(100, 30);
     h.send(Msg::ReplayLoaded(said("夜の空は <b>", 1)));
     h.press("end tab tab left");
-    let picture = skiplens::ui::picture(h.buffer(), h.app.shared.appearance);
+    let picture = skiplens::ui::screenshot(h.buffer(), h.app.shared.appearance);
     assert!(picture.rows.len() == 30 && picture.rows.iter().all(|row| row.len() == 100));
     let text = |row: &Vec<Cell>| {
         row.iter()

@@ -62,6 +62,10 @@ impl Sequence for PlanningSequence {
         self.inner.capacity()
     }
 
+    fn memory(&self) -> u64 {
+        self.inner.memory()
+    }
+
     fn forward(&mut self, rows: &[Row], to: usize) -> crate::engine::Result<()> {
         self.inner.forward(rows, to)
     }

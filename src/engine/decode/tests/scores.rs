@@ -118,3 +118,31 @@ fn generated_tokens_carry_raw_log_probabilities() {
         }
     }
 }
+
+/// Continuations of one context, in any order and at any depth, have the scores that each has by itself, bit for bit.
+#[test]
+fn kept_scores_are_those_of_each_text_by_itself() {
+    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::Q8_0, 6);
+    let (mut session, mut cache) = (decoder.session().unwrap(), ScoreCache::default());
+    let context: Vec<u32> = (0..30).map(|at| (at * 13 + 5) % 61).collect();
+    let with = |end: &[u32]| [&context[..], end].concat();
+    let texts = [
+        with(&[1, 2, 3]),
+        with(&[1, 7]),
+        with(&[]),
+        vec![9],
+        vec![8, 9],
+        with(&[1, 2, 3, 4]),
+    ];
+    for (nth, text) in texts.iter().chain(&texts).enumerate() {
+        let (exit_layer, top) = ((nth > 8).then_some(2), nth % 3);
+        let kept = decoder.score_text(&mut session, &mut cache, text, exit_layer, top, &mut ());
+        let kept = kept.unwrap().to_vec();
+        let mut fresh = decoder.session().unwrap();
+        let positions = 1..text.len();
+        let alone = decoder.score(&mut fresh, text, positions, exit_layer, top, &mut ());
+        assert_eq!(kept, alone.unwrap(), "text {nth}");
+        // Others use the session in between.
+        session.restart(&[3, 4, 5], 1);
+    }
+}

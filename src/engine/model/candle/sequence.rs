@@ -168,6 +168,13 @@ impl Sequence for CandleSequence {
         self.capacity
     }
 
+    fn memory(&self) -> u64 {
+        let tensors = self.cache.iter().flatten().flatten();
+        tensors
+            .map(|tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64)
+            .sum()
+    }
+
     fn forward(&mut self, rows: &[Row], to: usize) -> Result<()> {
         check_rows(rows, to, &self.weights.config, self.len, self.capacity)?;
         self.enter(rows)?;

@@ -41,6 +41,12 @@ impl Pages {
         Ok(())
     }
 
+    /// Bytes that all pages take.
+    pub fn bytes(&self) -> u64 {
+        let page = self.layers * self.kv_heads * self.head_size() * size_of::<u16>();
+        (self.pages.len() * page) as u64
+    }
+
     /// Elements of a page for keys and values of one head.
     fn head_size(&self) -> usize {
         PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)

@@ -215,6 +215,10 @@ impl Sequence for CpuSequence {
         self.capacity
     }
 
+    fn memory(&self) -> u64 {
+        self.pages.bytes()
+    }
+
     fn forward(&mut self, rows: &[Row], to: usize) -> Result<()> {
         check_rows(rows, to, &self.weights.config, self.len, self.capacity)?;
         self.enter(rows)?;

@@ -1,0 +1,116 @@
+//! `skiplens serve`: the engine for other programs.
+
+use super::args::{DecodingArgs, ModelArgs};
+use super::{no_effect, output, values};
+use crate::engine::loaded_model::LoadedModel;
+use crate::engine::{Error, memory};
+use crate::server::{self, Options};
+use clap::Args;
+use color_eyre::eyre::Result;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+/// Answer chat clients, benchmarks and evaluation harnesses over OpenAI's HTTP interface.
+///
+/// Options for decoding are what requests get that leave fields out. Every request may set them anew, exit_layer,
+/// num_speculations, strategy, draft_vocab and coupling included.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
+    /// Where to listen; only programs of this machine reach the default. Any other address is open to the network.
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port; 0 takes one that is free.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    port: u16,
+    /// Refuse requests without this bearer token.
+    #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]
+    api_key: Option<String>,
+    /// How many requests may wait.
+    #[arg(long, default_value_t = 128, value_parser = values::count, value_name = "N")]
+    queue: usize,
+    /// Megabytes that sequences kept for later requests may take; without it, a quarter of what is free, at most 4096.
+    #[arg(long, value_parser = values::count, value_name = "MB")]
+    cache_memory: Option<usize>,
+}
+
+/// Runs the command. The address goes to standard output; an interrupt ends the server.
+pub fn run(args: ServeArgs) -> Result<ExitCode> {
+    let address = SocketAddr::new(args.host, args.port);
+    // Before the model is loaded: a port that is taken is told at once.
+    let listener = TcpListener::bind(address).map_err(|error| {
+        Error::Setting(format!("{address}: {error}; --port chooses another port"))
+    })?;
+    let model = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
+    let config = &model.info.config;
+    let defaults = args
+        .decoding
+        .settings(model.info.defaults, config.num_layers);
+    defaults.validate(config)?;
+    no_effect::note_decoding(&args.decoding, &defaults);
+    no_effect::note_model(&defaults, args.model.threads, &model.info);
+    if let Some(fault) = &model.info.chat_template_fault {
+        output::note(&format!("chats are refused: {fault}"));
+    } else if !model.info.has_chat_template {
+        output::note("chats are refused: this model has no chat template");
+    }
+    let options = Options {
+        seeded: args.decoding.seed().is_some(),
+        max_tokens: args.decoding.max_steps(),
+        api_key: args.api_key,
+        queue: args.queue,
+        cache_bytes: args
+            .cache_memory
+            .map(|mb| (mb as u64).saturating_mul(1_000_000)),
+        ..Options::new(defaults)
+    };
+    if !args.host.is_loopback() && options.api_key.is_none() {
+        output::note(&format!(
+            "{} is open: whoever reaches this machine can use the model; --api-key KEY asks for a key",
+            args.host
+        ));
+    }
+    output::tell(&format!(
+        "{} · {} · {}\n",
+        model.info.name,
+        memory::human(model.info.weight_bytes),
+        model.info.device
+    ));
+    let server =
+        server::start(model, listener, options).map_err(|error| Error::io("the server", error))?;
+    output::stdout().say(&format!("http://{}/v1\n", server.address))?;
+    wait_for_interrupt();
+    server.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the program is interrupted or asked to end. Where signals cannot be heard, they end it by themselves.
+fn wait_for_interrupt() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let heard = runtime.map(|runtime| runtime.block_on(interrupt()));
+    if !matches!(heard, Ok(Ok(()))) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn interrupt() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupt() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

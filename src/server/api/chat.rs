@@ -1,0 +1,160 @@
+//! Requests for `/v1/chat/completions`.
+
+use super::decoding::{Decoding, MAX_TOP};
+use crate::engine::prompt::{Message, Role};
+use crate::server::error::{ApiError, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A conversation to be answered.
+#[derive(Debug, Clone, ToSchema)]
+pub struct ChatRequest {
+    #[schema(inline)]
+    #[serde(flatten)]
+    pub chat: Chat,
+    #[serde(flatten)]
+    pub decoding: Decoding,
+}
+
+/// The fields of chats alone.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct Chat {
+    messages: Vec<ChatMessage>,
+    /// Any name, or none: there is one model.
+    #[expect(dead_code, reason = "read by nobody, but documented")]
+    model: Option<String>,
+    /// Whether log-probabilities are listed.
+    logprobs: Option<bool>,
+    /// How many alternatives are listed at each token.
+    top_logprobs: Option<usize>,
+    /// Refused unless it is empty.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tools: Option<Vec<Value>>,
+    /// As `tools`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    functions: Option<Vec<Value>>,
+    /// Refused unless its type is `text`.
+    response_format: Option<ResponseFormat>,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A message of a conversation.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct ChatMessage {
+    /// `system`, `developer` (which counts as system), `user` or `assistant`.
+    role: String,
+    content: Option<Content>,
+    /// Refused unless it is empty.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tool_calls: Option<Vec<Value>>,
+}
+
+/// A text, or a list of texts.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "it may be a string or a list of parts")]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: String,
+    text: Option<String>,
+}
+
+impl Chat {
+    /// How many alternatives are listed at each token; none where log-probabilities are not asked for.
+    ///
+    /// # Errors
+    /// Where they are too many.
+    pub fn logprobs(&self) -> Result<Option<usize>> {
+        let top = self.top_logprobs.unwrap_or(0);
+        if top > MAX_TOP {
+            let message = format!("top_logprobs may be 0 to {MAX_TOP}");
+            return Err(ApiError::invalid(message).of("top_logprobs"));
+        }
+        Ok((self.logprobs == Some(true)).then_some(top))
+    }
+
+    /// The conversation.
+    ///
+    /// # Errors
+    /// Where it is empty, or holds what this server does not take.
+    pub fn messages(&self) -> Result<Vec<Message>> {
+        let is_filled = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(|l| !l.is_empty());
+        for (name, list) in [("tools", &self.tools), ("functions", &self.functions)] {
+            if is_filled(list) {
+                let message = format!("{name} are not supported; leave them out");
+                return Err(ApiError::unsupported(name, message));
+            }
+        }
+        let format = self.response_format.as_ref();
+        if format.is_some_and(|format| format.kind != "text") {
+            let message = "only plain text can be answered; leave response_format out";
+            return Err(ApiError::unsupported("response_format", message));
+        }
+        if self.messages.is_empty() {
+            return Err(ApiError::invalid("there are no messages").of("messages"));
+        }
+        let messages = self.messages.iter().enumerate();
+        messages
+            .map(|(at, message)| message.plain(&format!("messages[{at}]")))
+            .collect()
+    }
+}
+
+impl ChatMessage {
+    fn plain(&self, at: &str) -> Result<Message> {
+        let role = match self.role.as_str() {
+            "system" | "developer" => Role::System,
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "tool" | "function" => {
+                let message = "answers of tools are not supported; leave them out";
+                return Err(ApiError::unsupported(&format!("{at}.role"), message));
+            }
+            other => {
+                let message = format!(
+                    "there is no role {other:?}; choose system, developer, user or assistant"
+                );
+                return Err(ApiError::invalid(message).of(&format!("{at}.role")));
+            }
+        };
+        if self.tool_calls.as_ref().is_some_and(|l| !l.is_empty()) {
+            let message = "calls of tools are not supported; leave them out";
+            return Err(ApiError::unsupported(&format!("{at}.tool_calls"), message));
+        }
+        let content = match &self.content {
+            None => String::new(),
+            Some(Content::Text(text)) => text.clone(),
+            Some(Content::Parts(parts)) => {
+                let texts = parts.iter().map(|part| part.text(at));
+                texts.collect::<Result<Vec<_>>>()?.join("\n")
+            }
+        };
+        Ok(Message { role, content })
+    }
+}
+
+impl Part {
+    fn text(&self, at: &str) -> Result<&str> {
+        match (self.kind.as_str(), &self.text) {
+            ("text", Some(text)) => Ok(text),
+            ("text", None) => {
+                Err(ApiError::invalid("a part of a text has no text").of(&format!("{at}.content")))
+            }
+            (kind, _) => {
+                let message = format!("parts of the type {kind:?} are not supported, only text is");
+                Err(ApiError::unsupported(&format!("{at}.content"), message))
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Requests for `/v1/completions`.
+
+use super::decoding::{Decoding, MAX_TOP};
+use crate::engine::Error;
+use crate::engine::loaded_model::PromptEncoder;
+use crate::server::error::{ApiError, Result};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Texts to be continued.
+#[derive(Debug, Clone, ToSchema)]
+pub struct CompletionRequest {
+    #[schema(inline)]
+    #[serde(flatten)]
+    pub completion: Completion,
+    #[serde(flatten)]
+    pub decoding: Decoding,
+}
+
+/// The fields of completions alone.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct Completion {
+    prompt: Prompts,
+    /// Any name, or none: there is one model.
+    #[expect(dead_code, reason = "read by nobody, but documented")]
+    model: Option<String>,
+    /// Whether the text of a choice begins with the prompt.
+    echo: Option<bool>,
+    /// Lists log-probabilities, and so many alternatives at each token.
+    logprobs: Option<usize>,
+    /// Whether a prompt that is a text begins with the model's beginning-of-sequence token.
+    add_special_tokens: Option<bool>,
+    /// Refused.
+    suffix: Option<String>,
+    /// Refused where it is more than `n`.
+    best_of: Option<usize>,
+}
+
+/// A text, texts, token ids or lists of token ids. Names of control tokens in a text are those tokens.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "it may be a string, a list of strings, a list of token ids or a list of such lists"
+)]
+enum Prompts {
+    Text(String),
+    Texts(Vec<String>),
+    Ids(Vec<u32>),
+    Rows(Vec<Vec<u32>>),
+}
+
+/// A prompt as tokens.
+pub struct EncodedPrompt {
+    pub ids: Vec<u32>,
+    /// What the prompt is in a text that echoes it.
+    pub text: String,
+    /// Tokens at the beginning that are no part of the text.
+    pub hidden: usize,
+}
+
+impl Completion {
+    pub fn echoes(&self) -> bool {
+        self.echo == Some(true)
+    }
+
+    /// How many alternatives are listed at each token; none where log-probabilities are not asked for.
+    ///
+    /// # Errors
+    /// Where they are too many.
+    pub fn logprobs(&self) -> Result<Option<usize>> {
+        match self.logprobs {
+            Some(top) if top > MAX_TOP => {
+                Err(ApiError::invalid(format!("logprobs may be 0 to {MAX_TOP}")).of("logprobs"))
+            }
+            top => Ok(top),
+        }
+    }
+
+    /// The prompts in their order, for `n` choices each.
+    ///
+    /// # Errors
+    /// Where there is none, or the tokenizer does not take one; where a field is not supported.
+    pub fn prompts(&self, n: usize, encoder: &PromptEncoder) -> Result<Vec<EncodedPrompt>> {
+        if self
+            .suffix
+            .as_ref()
+            .is_some_and(|suffix| !suffix.is_empty())
+        {
+            let message =
+                "suffix is not supported: the model continues texts, it does not fill gaps";
+            return Err(ApiError::unsupported("suffix", message));
+        }
+        if self.best_of.is_some_and(|best| best > n) {
+            let message = "best_of is not supported; ask for n choices instead";
+            return Err(ApiError::unsupported("best_of", message));
+        }
+        let prompts = match &self.prompt {
+            Prompts::Text(text) => vec![self.text(text, encoder)?],
+            Prompts::Texts(texts) => {
+                let texts = texts.iter().map(|text| self.text(text, encoder));
+                texts.collect::<Result<_>>()?
+            }
+            Prompts::Ids(ids) => vec![from_ids(ids, encoder)?],
+            Prompts::Rows(rows) => {
+                let rows = rows.iter().map(|ids| from_ids(ids, encoder));
+                rows.collect::<Result<_>>()?
+            }
+        };
+        match prompts.is_empty() {
+            true => Err(ApiError::invalid("there is no prompt").of("prompt")),
+            false => Ok(prompts),
+        }
+    }
+
+    /// How many prompts there are.
+    pub fn len(&self) -> usize {
+        match &self.prompt {
+            Prompts::Text(_) | Prompts::Ids(_) => 1,
+            Prompts::Texts(texts) => texts.len(),
+            Prompts::Rows(rows) => rows.len(),
+        }
+    }
+
+    fn text(&self, text: &str, encoder: &PromptEncoder) -> Result<EncodedPrompt> {
+        let tokenizer = encoder.tokenizer()?;
+        let plain = tokenizer.encode_written(text, false)?;
+        let ids = match self.add_special_tokens {
+            Some(false) => plain.clone(),
+            _ => tokenizer.encode_written(text, true)?,
+        };
+        if ids.is_empty() {
+            return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));
+        }
+        Ok(EncodedPrompt {
+            hidden: ids.len() - plain.len(),
+            text: text.to_owned(),
+            ids,
+        })
+    }
+}
+
+/// Token ids are taken as they are: nothing is put before them.
+fn from_ids(ids: &[u32], encoder: &PromptEncoder) -> Result<EncodedPrompt> {
+    if ids.is_empty() {
+        return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));
+    }
+    Ok(EncodedPrompt {
+        ids: ids.to_vec(),
+        text: encoder.tokenizer()?.decode_whole(ids),
+        hidden: 0,
+    })
+}

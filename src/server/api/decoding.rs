@@ -1,0 +1,261 @@
+//! Fields that decide how tokens are generated, the same for chat and for completion.
+
+use crate::engine::config::LlamaConfig;
+use crate::engine::decode::{Settings, Strategy};
+use crate::engine::sampling::Coupling;
+use crate::server::error::{ApiError, Result};
+use serde::Deserialize;
+use serde_json::{Map, Number, Value};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Max speculations of a request: each takes memory for a distribution over the vocabulary.
+const MAX_SPECULATIONS: usize = 64;
+/// Max bytes of all stop strings of a request together.
+const MAX_STOP_BYTES: usize = 1 << 14;
+/// Max choices of a request over all of its prompts.
+pub const MAX_CHOICES: usize = 256;
+/// Max alternatives listed at a position.
+pub const MAX_TOP: usize = 20;
+
+/// Sampling, limits and the fields of skiplens. What is left out comes from the options of the server.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+pub struct Decoding {
+    /// How many tokens to generate at most.
+    max_tokens: Option<usize>,
+    /// As `max_tokens`, which it replaces in OpenAI's chat API.
+    max_completion_tokens: Option<usize>,
+    /// 0 is greedy.
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    /// Keep the k most likely tokens; 0 or -1 keeps all.
+    top_k: Option<i64>,
+    min_p: Option<f32>,
+    #[serde(alias = "repeat_penalty")]
+    repetition_penalty: Option<f32>,
+    no_repeat_ngram_size: Option<usize>,
+    /// Choice i of a request has seed + i. Without a seed every request has its own.
+    #[schema(value_type = Option<i64>)]
+    seed: Option<Number>,
+    /// The text ends before any of these.
+    stop: Option<OneOrMany>,
+    stop_token_ids: Option<Vec<u32>>,
+    /// How many choices each prompt gets.
+    n: Option<usize>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    /// Exit layer E: a draft runs the first E layers; -1 for the default.
+    exit_layer: Option<i64>,
+    /// Speculations K: how many tokens a round drafts at most; -1 for the default.
+    num_speculations: Option<i64>,
+    /// `autoregressive`, `early-exit` or `self-speculative`.
+    #[schema(value_type = Option<String>)]
+    strategy: Option<Named<Strategy>>,
+    /// Draft over the N most frequent tokens only; 0 drafts over all.
+    draft_vocab: Option<usize>,
+    /// `shared-noise` or `rejection`.
+    #[schema(value_type = Option<String>)]
+    coupling: Option<Named<Coupling>>,
+    /// What to tell beyond OpenAI's fields.
+    skiplens: Option<Detail>,
+    /// Refused unless it is 0.
+    frequency_penalty: Option<f32>,
+    /// Refused unless it is 0.
+    presence_penalty: Option<f32>,
+    /// Refused unless it is empty.
+    #[schema(value_type = Option<Object>)]
+    logit_bias: Option<Map<String, Value>>,
+}
+
+/// One text or several.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "it may be a string or a list of strings")]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+struct StreamOptions {
+    /// Send one more chunk with usage at the end.
+    include_usage: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+struct Detail {
+    /// List tokens with their origins and probabilities, and the rounds that they come from.
+    detail: Option<bool>,
+}
+
+/// A name with dashes or underscores.
+#[derive(Debug, Clone, Copy)]
+struct Named<T>(T);
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Named<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(source)?
+            .to_lowercase()
+            .replace('_', "-");
+        let name = serde::de::value::StringDeserializer::<D::Error>::new(name);
+        T::deserialize(name).map(Self)
+    }
+}
+
+impl Decoding {
+    pub fn streams(&self) -> bool {
+        self.stream == Some(true)
+    }
+
+    /// Whether a stream ends with a chunk of usage.
+    pub fn includes_usage(&self) -> bool {
+        let options = self.stream_options.as_ref();
+        options.is_some_and(|options| options.include_usage == Some(true))
+    }
+
+    pub fn wants_detail(&self) -> bool {
+        let detail = self.skiplens.as_ref();
+        detail.is_some_and(|skiplens| skiplens.detail == Some(true))
+    }
+
+    /// How many choices each of `prompts` gets.
+    ///
+    /// # Errors
+    /// Where they are none, or too many in all.
+    pub fn choices(&self, prompts: usize) -> Result<usize> {
+        let n = self.n.unwrap_or(1);
+        if n == 0 {
+            return Err(ApiError::invalid("n is 0; it must be at least 1").of("n"));
+        }
+        if n.saturating_mul(prompts) > MAX_CHOICES {
+            let message = format!("a request may ask for {MAX_CHOICES} choices over all prompts");
+            return Err(ApiError::invalid(message).of("n"));
+        }
+        Ok(n)
+    }
+
+    /// The settings of each of `n` choices over the `defaults` of the server. `seed` tells whether the seed of those was
+    /// chosen by somebody, `max_tokens` is the limit where the request has none.
+    ///
+    /// # Errors
+    /// Where a field is not supported or is not what this model can run with.
+    pub fn settings(
+        &self,
+        n: usize,
+        defaults: &Settings,
+        seed: bool,
+        max_tokens: usize,
+        logprobs: Option<usize>,
+        config: &LlamaConfig,
+    ) -> Result<Vec<Arc<Settings>>> {
+        self.refuse_unsupported()?;
+        let mut s = defaults.clone();
+        s.detail = false;
+        s.logprobs = logprobs;
+        s.max_steps = self
+            .max_completion_tokens
+            .or(self.max_tokens)
+            .unwrap_or(max_tokens);
+        set(&mut s.exit_layer, positive(self.exit_layer, "exit_layer")?);
+        let speculations = positive(self.num_speculations, "num_speculations")?;
+        set(&mut s.num_speculations, speculations);
+        if s.num_speculations > MAX_SPECULATIONS {
+            let message = format!("num_speculations may be 1 to {MAX_SPECULATIONS}");
+            return Err(ApiError::invalid(message).of("num_speculations"));
+        }
+        set(&mut s.strategy, self.strategy.map(|named| named.0));
+        set(&mut s.draft_vocab, self.draft_vocab);
+        let sampling = &mut s.sampling;
+        if let Some(temperature) = self.temperature {
+            sampling.temperature = temperature;
+            sampling.sample = temperature != 0.0;
+        }
+        let top_k = self.top_k.map(|k| usize::try_from(k).unwrap_or(0));
+        set(&mut sampling.top_k, top_k);
+        set(&mut sampling.top_p, self.top_p);
+        set(&mut sampling.min_p, self.min_p);
+        set(&mut sampling.repetition_penalty, self.repetition_penalty);
+        set(&mut sampling.no_repeat_ngram, self.no_repeat_ngram_size);
+        set(&mut sampling.coupling, self.coupling.map(|named| named.0));
+        sampling.seed = match &self.seed {
+            Some(number) => whole(number)?,
+            None if seed => sampling.seed,
+            None => random(),
+        };
+        self.set_stops(&mut s)?;
+        s.validate(config)?;
+        Ok((0..n as u64)
+            .map(|i| {
+                let mut choice = s.clone();
+                choice.sampling.seed = s.sampling.seed.wrapping_add(i);
+                Arc::new(choice)
+            })
+            .collect())
+    }
+
+    fn set_stops(&self, settings: &mut Settings) -> Result<()> {
+        match &self.stop {
+            Some(OneOrMany::One(stop)) => settings.stop_strings = vec![stop.clone()],
+            Some(OneOrMany::Many(stops)) => settings.stop_strings.clone_from(stops),
+            None => {}
+        }
+        settings.stop_strings.retain(|stop| !stop.is_empty());
+        set(&mut settings.stop_token_ids, self.stop_token_ids.clone());
+        if settings.stop_strings.iter().map(String::len).sum::<usize>() > MAX_STOP_BYTES {
+            let message = format!("stop strings may have {MAX_STOP_BYTES} bytes together");
+            return Err(ApiError::invalid(message).of("stop"));
+        }
+        Ok(())
+    }
+
+    fn refuse_unsupported(&self) -> Result<()> {
+        for (name, value) in [
+            ("frequency_penalty", self.frequency_penalty),
+            ("presence_penalty", self.presence_penalty),
+        ] {
+            if value.is_some_and(|value| value != 0.0) {
+                let message = format!("{name} is not supported; repetition_penalty is");
+                return Err(ApiError::unsupported(name, message));
+            }
+        }
+        if self
+            .logit_bias
+            .as_ref()
+            .is_some_and(|bias| !bias.is_empty())
+        {
+            return Err(ApiError::unsupported(
+                "logit_bias",
+                "logit_bias is not supported",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// A number for which −1 stands for the default.
+fn positive(value: Option<i64>, name: &str) -> Result<Option<usize>> {
+    match value {
+        None | Some(-1) => Ok(None),
+        Some(value) => usize::try_from(value).map(Some).map_err(|_| {
+            let message = format!("{name} is {value}; -1 stands for the default");
+            ApiError::invalid(message).of(name)
+        }),
+    }
+}
+
+/// Any whole number of 64 bits as a seed.
+fn whole(number: &Number) -> Result<u64> {
+    let whole = number.as_u64().or(number.as_i64().map(i64::cast_unsigned));
+    whole.ok_or_else(|| ApiError::invalid("seed is no whole number of 64 bits").of("seed"))
+}
+
+/// A number that nobody chose.
+pub fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

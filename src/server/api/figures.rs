@@ -1,0 +1,156 @@
+//! Counts and times of an answer, in the shapes that others have for them: OpenAI's `usage`, llama.cpp's `timings`, vLLM's
+//! `metrics`.
+
+use crate::engine::decode::{Round, Stats, StopReason};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// OpenAI's count of tokens.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct Usage {
+    pub prompt_tokens: usize,
+    pub completion_tokens: usize,
+    pub total_tokens: usize,
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct PromptTokensDetails {
+    /// Prompt tokens found in a kept sequence.
+    pub cached_tokens: usize,
+}
+
+/// llama.cpp's counts and times; `draft_*` are always there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct Timings {
+    pub cache_n: usize,
+    pub prompt_n: usize,
+    pub prompt_ms: f64,
+    pub prompt_per_token_ms: f64,
+    pub prompt_per_second: f64,
+    pub predicted_n: usize,
+    pub predicted_ms: f64,
+    pub predicted_per_token_ms: f64,
+    pub predicted_per_second: f64,
+    pub draft_n: usize,
+    pub draft_n_accepted: usize,
+}
+
+/// vLLM's figures of one choice.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct RequestMetrics {
+    pub queue_time_ms: f64,
+    pub time_to_first_token_ms: Option<f64>,
+    pub generation_time_ms: f64,
+    pub mean_itl_ms: Option<f64>,
+    pub tokens_per_second: Option<f64>,
+    /// None where nothing was to be drafted.
+    pub speculative_decoding: Option<SpeculativeDecoding>,
+}
+
+/// vLLM's figures of speculation. A step is a round that drafted.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SpeculativeDecoding {
+    pub mean_acceptance_length: Option<f64>,
+    pub draft_acceptance_rate: Option<f64>,
+    /// How many steps accepted 0, 1, … tokens.
+    pub acceptance_histogram: Vec<usize>,
+    /// The same by the number of tokens that were drafted.
+    pub acceptance_histogram_by_draft_length: BTreeMap<usize, Vec<usize>>,
+    pub num_spec_steps: usize,
+    pub num_accepted_draft_tokens: usize,
+    pub num_draft_tokens: usize,
+    /// K; none where it changed.
+    pub num_spec_tokens: Option<usize>,
+    /// Only with `skiplens: {"detail": true}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_step_accepted: Option<Vec<usize>>,
+    /// As `per_step_accepted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_step_drafted: Option<Vec<usize>>,
+}
+
+/// What is counted while rounds come.
+#[derive(Debug, Clone, Default)]
+pub struct Steps {
+    drafted: Vec<usize>,
+    accepted: Vec<usize>,
+    /// K of the steps; none once it changed.
+    speculations: Option<Option<usize>>,
+}
+
+impl Steps {
+    pub fn add(&mut self, round: &Round) {
+        if !round.speculated() {
+            return;
+        }
+        self.drafted.push(round.drafted().len());
+        self.accepted.push(round.accepted());
+        let k = Some(round.settings.num_speculations);
+        self.speculations = match self.speculations {
+            None => Some(k),
+            Some(before) => Some(before.filter(|_| before == k)),
+        };
+    }
+
+    /// The figures; `speculations` is K where no step was made.
+    pub fn figures(&self, speculations: usize, detailed: bool) -> SpeculativeDecoding {
+        let steps = self.accepted.len();
+        let (drafted, accepted) = (self.drafted.iter().sum(), self.accepted.iter().sum());
+        let num_spec_tokens = self.speculations.unwrap_or(Some(speculations));
+        let max = self.accepted.iter().copied().max().unwrap_or(0);
+        let mut histogram = vec![0; num_spec_tokens.unwrap_or(max) + 1];
+        let mut by_length = BTreeMap::<usize, Vec<usize>>::new();
+        for (&accepted, &drafted) in self.accepted.iter().zip(&self.drafted) {
+            histogram[accepted] += 1;
+            let of = by_length
+                .entry(drafted)
+                .or_insert_with(|| vec![0; drafted + 1]);
+            of[accepted] += 1;
+        }
+        SpeculativeDecoding {
+            mean_acceptance_length: ratio((accepted + steps) as f64, steps as f64),
+            draft_acceptance_rate: ratio(accepted as f64, drafted as f64),
+            acceptance_histogram: histogram,
+            acceptance_histogram_by_draft_length: by_length,
+            num_spec_steps: steps,
+            num_accepted_draft_tokens: accepted,
+            num_draft_tokens: drafted,
+            num_spec_tokens,
+            per_step_accepted: detailed.then(|| self.accepted.clone()),
+            per_step_drafted: detailed.then(|| self.drafted.clone()),
+        }
+    }
+}
+
+impl Timings {
+    /// Adds a choice whose prompt has `prompt` tokens, of which `cached` were there, and whose prompt took `scoring`
+    /// seconds besides its prefill.
+    pub fn add(&mut self, prompt: usize, cached: usize, scoring: f64, stats: &Stats) {
+        self.cache_n += cached;
+        self.prompt_n += prompt - cached;
+        self.prompt_ms += (stats.prefill_seconds + scoring) * 1e3;
+        self.predicted_n += stats.tokens;
+        self.predicted_ms += stats.decode_seconds() * 1e3;
+        self.draft_n += stats.drafted;
+        self.draft_n_accepted += stats.accepted;
+        let per = |part: f64, whole: f64| ratio(part, whole).unwrap_or(0.0);
+        self.prompt_per_token_ms = per(self.prompt_ms, self.prompt_n as f64);
+        self.prompt_per_second = per(self.prompt_n as f64 * 1e3, self.prompt_ms);
+        self.predicted_per_token_ms = per(self.predicted_ms, self.predicted_n as f64);
+        self.predicted_per_second = per(self.predicted_n as f64 * 1e3, self.predicted_ms);
+    }
+}
+
+/// OpenAI's word for why a choice ended.
+pub fn finish_reason(stop: &StopReason) -> &'static str {
+    match stop {
+        StopReason::Eos | StopReason::StopToken(_) | StopReason::StopString(_) => "stop",
+        StopReason::MaxSteps | StopReason::ContextFull | StopReason::Cancelled => "length",
+    }
+}
+
+pub fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}

@@ -1,0 +1,11 @@
+//! What requests and responses hold.
+
+pub mod chat;
+pub mod completions;
+pub mod decoding;
+pub mod figures;
+pub mod logprobs;
+pub mod models;
+pub mod parse;
+pub mod response;
+pub mod tokens;

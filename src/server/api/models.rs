@@ -1,0 +1,35 @@
+//! What `/v1/models` lists.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelList {
+    pub object: &'static str,
+    pub data: Vec<ModelEntry>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelEntry {
+    pub id: String,
+    pub object: &'static str,
+    pub created: u64,
+    pub owned_by: &'static str,
+    /// The same as `meta.n_ctx_train`, as vLLM calls it.
+    pub max_model_len: usize,
+    pub meta: ModelMeta,
+}
+
+/// As llama.cpp tells it, and the layers, which bound the exit layer.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelMeta {
+    pub n_vocab: usize,
+    pub n_ctx_train: usize,
+    pub n_embd: usize,
+    pub n_layer: usize,
+    pub n_params: usize,
+    pub size: u64,
+    /// What a request gets that names no exit layer.
+    pub exit_layer: usize,
+    pub num_speculations: usize,
+}

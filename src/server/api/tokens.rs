@@ -1,0 +1,38 @@
+//! Requests for the tokenizer, as vLLM has them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct TokenizeRequest {
+    /// Names of control tokens in it are those tokens.
+    pub prompt: String,
+    /// Whether it begins with the model's beginning-of-sequence token.
+    pub add_special_tokens: Option<bool>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TokenizeResponse {
+    pub tokens: Vec<u32>,
+    pub count: usize,
+    pub max_model_len: usize,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct DetokenizeRequest {
+    pub tokens: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DetokenizeResponse {
+    /// Control tokens are written by their names.
+    pub prompt: String,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TokenizerInfo {
+    pub bos_token: Option<String>,
+    pub eos_token: Option<String>,
+    pub pad_token: Option<String>,
+    pub chat_template: Option<String>,
+}

@@ -1,0 +1,61 @@
+//! What the engine is to do, and what it reports.
+
+use crate::engine::decode::{Round, Settings, Stats, StopReason, TokenScore};
+use crate::server::error::ApiError;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// All that one request asks for.
+pub struct Job {
+    pub items: Vec<Item>,
+    /// Where reports go. They are bounded by what the items ask for. A job whose receiver is gone is given up.
+    pub updates: UnboundedSender<Update>,
+    pub asked_at: Instant,
+}
+
+/// A prompt, and what is to be made of it.
+pub struct Item {
+    pub prompt: Arc<[u32]>,
+    /// Whether the prompt itself is scored.
+    pub scoring: Option<Scoring>,
+    /// The settings of each continuation.
+    pub choices: Vec<Arc<Settings>>,
+}
+
+/// How a prompt is scored.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoring {
+    /// After how many layers; none for all.
+    pub exit_layer: Option<usize>,
+    /// How many alternatives are listed at each position.
+    pub top: usize,
+}
+
+/// What becomes of a job. Choices are numbered over all items.
+pub enum Update {
+    /// It is no longer waiting.
+    Started {
+        waited: f64,
+    },
+    /// The prompt of the next choice was scored, all of its tokens but the first.
+    Scored {
+        scores: Vec<TokenScore>,
+        seconds: f64,
+    },
+    Round {
+        choice: usize,
+        round: Box<Round>,
+    },
+    /// A choice is complete. `cached` tokens of its prompt were there already.
+    Ended {
+        choice: usize,
+        stop: StopReason,
+        stats: Stats,
+        cached: usize,
+    },
+    /// The job cannot be continued. Nothing follows.
+    Failed(ApiError),
+    /// The job is done. Nothing follows.
+    Done,
+}

@@ -1,0 +1,172 @@
+//! Sequences that are kept for requests with the same beginning.
+
+use crate::engine::Result;
+use crate::engine::decode::{Decoder, ScoreCache, Session, common_prefix};
+
+/// Max sequences, whatever they take.
+const MAX_SEQUENCES: usize = 64;
+
+/// Sequences within a memory budget.
+pub struct Pool {
+    kept: Vec<Kept>,
+    /// Bytes that all of them may take. One is kept whatever it takes.
+    budget: u64,
+    /// Counts uses.
+    clock: u64,
+}
+
+/// A sequence between two uses.
+pub struct Kept {
+    pub session: Session,
+    pub scores: ScoreCache,
+    used: u64,
+}
+
+impl Pool {
+    pub fn new(budget: u64) -> Self {
+        Self {
+            kept: Vec::new(),
+            budget,
+            clock: 0,
+        }
+    }
+
+    /// The sequence that has most in common with `prompt`, taken out of the pool; a new one where that would throw away
+    /// more than it saves. Put it back with [`Self::put`].
+    ///
+    /// # Errors
+    /// As [`Decoder::session`].
+    pub fn take(&mut self, decoder: &Decoder, prompt: &[u32]) -> Result<Kept> {
+        let common = |kept: &Kept| common_prefix(kept.session.tokens(), prompt);
+        let best = (0..self.kept.len()).max_by_key(|&at| common(&self.kept[at]));
+        if let Some(at) = best {
+            let shared = common(&self.kept[at]);
+            let lost = self.kept[at].session.tokens().len() - shared;
+            if shared > 0 && lost <= shared {
+                return Ok(self.kept.swap_remove(at));
+            }
+        }
+        // The newcomer will take some memory as well: what an average sequence takes.
+        let sequences = self.kept.len() as u64;
+        let expected = self.bytes().checked_div(sequences).unwrap_or(0);
+        if let Some(reused) = self.evict(expected) {
+            return Ok(reused);
+        }
+        Ok(Kept {
+            session: decoder.session()?,
+            scores: ScoreCache::default(),
+            used: 0,
+        })
+    }
+
+    /// Puts a sequence back, and lets those go that are over the budget.
+    pub fn put(&mut self, mut kept: Kept) {
+        self.clock += 1;
+        kept.used = self.clock;
+        self.kept.push(kept);
+        self.evict(0);
+    }
+
+    /// Lets the least recently used go until `more` bytes fit; gives back the last of those that went, whose memory can be
+    /// used again. The most recently used stays where nothing more is to come.
+    fn evict(&mut self, more: u64) -> Option<Kept> {
+        let mut last = None;
+        let spared = usize::from(more == 0);
+        while self.kept.len() > spared
+            && (self.kept.len() >= MAX_SEQUENCES + spared || self.bytes() + more > self.budget)
+        {
+            let oldest = (0..self.kept.len()).min_by_key(|&at| self.kept[at].used)?;
+            last = Some(self.kept.swap_remove(oldest));
+        }
+        last
+    }
+
+    /// Bytes that the kept sequences take.
+    pub fn bytes(&self) -> u64 {
+        self.kept.iter().map(|kept| kept.session.memory()).sum()
+    }
+
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::{LlamaConfig, RopeScaling};
+    use crate::engine::decode::Settings;
+    use crate::engine::model::{self, random};
+    use candle_core::{Device, quantized::GgmlDType};
+
+    fn decoder() -> Decoder {
+        let config = LlamaConfig {
+            vocab_size: 61,
+            hidden_size: 32,
+            intermediate_size: 48,
+            num_layers: 2,
+            num_heads: 2,
+            num_kv_heads: 1,
+            head_dim: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::None,
+            context_length: 512,
+            tie_word_embeddings: true,
+        };
+        let checkpoint = random::checkpoint(&config, GgmlDType::F32, 1).unwrap();
+        let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
+        Decoder::new(model, None, vec![])
+    }
+
+    /// Uses the pool for a prompt; gives back how much of it was there.
+    fn serve(pool: &mut Pool, decoder: &mut Decoder, prompt: &[u32]) -> usize {
+        let mut kept = pool.take(decoder, prompt).unwrap();
+        let shared = common_prefix(kept.session.tokens(), prompt);
+        let settings = Settings {
+            max_steps: 1,
+            exit_layer: 1,
+            ..Settings::default()
+        };
+        decoder
+            .run_to_end(&mut kept.session, prompt, settings, &mut ())
+            .unwrap();
+        pool.put(kept);
+        shared
+    }
+
+    #[test]
+    fn conversations_keep_their_sequences_while_others_come_between() {
+        let (mut pool, mut decoder) = (Pool::new(u64::MAX), decoder());
+        let [a, b]: [Vec<u32>; 2] = [3, 4].map(|id| [&[1, 2][..], &[id; 20]].concat());
+        serve(&mut pool, &mut decoder, &a);
+        // Both begin alike; what they share is less than what would be lost.
+        serve(&mut pool, &mut decoder, &b);
+        assert_eq!(pool.len(), 2);
+        assert_eq!(serve(&mut pool, &mut decoder, &a), a.len());
+        assert_eq!(serve(&mut pool, &mut decoder, &b), b.len());
+        assert_eq!(pool.len(), 2);
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_when_memory_is_short() {
+        let mut decoder = decoder();
+        let mut measure = Pool::new(u64::MAX);
+        serve(&mut measure, &mut decoder, &[9; 10]);
+        let one = measure.bytes();
+        assert!(one > 0);
+        let mut pool = Pool::new(2 * one);
+        for id in [1, 2, 1, 3] {
+            serve(&mut pool, &mut decoder, &[id; 10]);
+            assert!(pool.bytes() <= 2 * one);
+        }
+        assert_eq!(serve(&mut pool, &mut decoder, &[1; 10]), 10);
+        assert_eq!(serve(&mut pool, &mut decoder, &[2; 10]), 0);
+        // No budget at all still serves, one at a time.
+        let mut pool = Pool::new(0);
+        for id in [1, 1, 2] {
+            serve(&mut pool, &mut decoder, &[id; 10]);
+            assert_eq!(pool.len(), 1);
+        }
+    }
+}

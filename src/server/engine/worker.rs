@@ -1,0 +1,158 @@
+//! The thread that owns the decoder.
+
+use super::job::{Item, Job, Update};
+use super::pool::{Kept, Pool};
+use super::queue::Queue;
+use crate::engine::decode::{Decoder, Observer, Phase, Round, StopReason, common_prefix};
+use crate::engine::worker::panic_message;
+use crate::server::error::ApiError;
+use crate::server::metrics::Metrics;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Does jobs until the queue is closed.
+pub struct Worker {
+    pub decoder: Decoder,
+    pub queue: Arc<Queue>,
+    pub metrics: Arc<Metrics>,
+    /// Raised when the job at hand is to end, too.
+    pub ends: Arc<AtomicBool>,
+    /// Bytes that kept sequences may take.
+    pub budget: u64,
+}
+
+impl Worker {
+    pub fn run(mut self) {
+        let mut pool = Pool::new(self.budget);
+        while let Some(job) = self.queue.pop() {
+            self.job(&mut pool, &job);
+            self.metrics.pool(pool.len(), pool.bytes());
+        }
+    }
+
+    fn job(&mut self, pool: &mut Pool, job: &Job) {
+        let waited = job.asked_at.elapsed().as_secs_f64();
+        let tell = |update| drop(job.updates.send(update));
+        tell(Update::Started { waited });
+        let mut first_choice = 0;
+        for item in &job.items {
+            let mut kept = match pool.take(&self.decoder, &item.prompt) {
+                Ok(kept) => kept,
+                Err(error) => return tell(Update::Failed(error.into())),
+            };
+            let work = || self.item(&mut kept, job, item, first_choice);
+            match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(done) => {
+                    pool.put(kept);
+                    match done {
+                        Ok(ControlFlow::Continue(())) => {}
+                        Ok(ControlFlow::Break(())) => {
+                            return tell(Update::Failed(ApiError::ending()));
+                        }
+                        Err(error) => return tell(Update::Failed(error)),
+                    }
+                }
+                // What the panic left of the sequence cannot be trusted.
+                Err(panic) => {
+                    let message = format!("a fault in the program: {}", panic_message(&*panic));
+                    return tell(Update::Failed(ApiError::internal(message)));
+                }
+            }
+            first_choice += item.choices.len();
+        }
+        tell(Update::Done);
+    }
+
+    /// Scores the prompt and generates all continuations. Breaks where the job is given up.
+    fn item(
+        &mut self,
+        kept: &mut Kept,
+        job: &Job,
+        item: &Item,
+        first_choice: usize,
+    ) -> Result<ControlFlow<()>, ApiError> {
+        let mut follower = Follower {
+            updates: &job.updates,
+            ends: &self.ends,
+            metrics: &self.metrics,
+            choice: first_choice,
+        };
+        let mut cached_before_scoring = None;
+        if let Some(scoring) = item.scoring {
+            let begun = Instant::now();
+            let shared = common_prefix(kept.session.tokens(), &item.prompt);
+            cached_before_scoring = Some(shared.min(item.prompt.len().saturating_sub(1)));
+            let scored = self.decoder.score_text(
+                &mut kept.session,
+                &mut kept.scores,
+                &item.prompt,
+                scoring.exit_layer,
+                scoring.top,
+                &mut follower,
+            );
+            let scores = match scored {
+                Err(crate::engine::Error::Cancelled) => return Ok(ControlFlow::Break(())),
+                scored => scored?.to_vec(),
+            };
+            let _ = job.updates.send(Update::Scored {
+                scores,
+                seconds: begun.elapsed().as_secs_f64(),
+            });
+        }
+        for (nth, settings) in item.choices.iter().enumerate() {
+            follower.choice = first_choice + nth;
+            let finished = self.decoder.run_to_end(
+                &mut kept.session,
+                &item.prompt,
+                settings.clone(),
+                &mut follower,
+            )?;
+            if finished.stop == StopReason::Cancelled {
+                return Ok(ControlFlow::Break(()));
+            }
+            let found = item.prompt.len().saturating_sub(1) - finished.stats.prefill_tokens;
+            let cached = cached_before_scoring.take().unwrap_or(found);
+            self.metrics.finished(item.prompt.len(), cached, &finished);
+            let _ = job.updates.send(Update::Ended {
+                choice: follower.choice,
+                stop: finished.stop,
+                stats: finished.stats,
+                cached,
+            });
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Reports one job's rounds, and gives it up when nobody wants it any more.
+struct Follower<'a> {
+    updates: &'a UnboundedSender<Update>,
+    ends: &'a AtomicBool,
+    metrics: &'a Metrics,
+    choice: usize,
+}
+
+impl Observer for Follower<'_> {
+    fn poll(&mut self, _next: Phase) -> ControlFlow<()> {
+        match self.updates.is_closed() || self.ends.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn round(&mut self, round: Round) -> ControlFlow<()> {
+        self.metrics.round(&round);
+        let update = Update::Round {
+            choice: self.choice,
+            round: Box::new(round),
+        };
+        match self.updates.send(update) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}

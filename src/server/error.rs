@@ -1,0 +1,175 @@
+//! Errors in the shape that OpenAI's clients read.
+
+use crate::engine::{Error, ErrorKind};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What the body of every error holds, and the last event of a stream that fails.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ErrorBody {
+    pub error: ErrorObject,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ErrorObject {
+    pub message: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The field of the request that is at fault, where it is one.
+    pub param: Option<String>,
+    pub code: Option<&'static str>,
+}
+
+/// An error with its HTTP status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    object: ErrorObject,
+}
+
+/// Result of what answers requests.
+pub type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+impl ApiError {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: Option<&'static str>,
+        message: impl Into<String>,
+    ) -> Self {
+        let object = ErrorObject {
+            message: message.into(),
+            kind,
+            param: None,
+            code,
+        };
+        Self { status, object }
+    }
+
+    fn refused(status: StatusCode, code: Option<&'static str>, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", code, message)
+    }
+
+    /// A request that cannot be answered as it is.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, None, message)
+    }
+
+    /// A field that asks for what this server does not do.
+    pub fn unsupported(param: &str, message: impl Into<String>) -> Self {
+        let code = Some("unsupported_parameter");
+        Self::refused(StatusCode::BAD_REQUEST, code, message).of(param)
+    }
+
+    pub fn wrong_key() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "authentication_error",
+            Some("invalid_api_key"),
+            "this server wants its API key as a bearer token: Authorization: Bearer KEY",
+        )
+    }
+
+    pub fn no_such_path(path: &str) -> Self {
+        let message = format!("there is no {path} here; /openapi.json lists what there is");
+        Self::refused(StatusCode::NOT_FOUND, Some("not_found"), message)
+    }
+
+    pub fn no_such_model(name: &str, served: &str) -> Self {
+        let message = format!("there is no model {name:?} here; this server has {served:?}");
+        Self::refused(StatusCode::NOT_FOUND, Some("model_not_found"), message)
+    }
+
+    pub fn wrong_method(method: &str, path: &str) -> Self {
+        let message = format!("{path} does not take {method}");
+        Self::refused(StatusCode::METHOD_NOT_ALLOWED, None, message)
+    }
+
+    pub fn too_large(limit: usize) -> Self {
+        let message = format!("the body has more than {limit} bytes");
+        Self::refused(StatusCode::PAYLOAD_TOO_LARGE, None, message)
+    }
+
+    pub fn too_slow() -> Self {
+        let message = "the body did not arrive in time";
+        Self::refused(StatusCode::REQUEST_TIMEOUT, None, message)
+    }
+
+    pub fn queue_full(limit: usize) -> Self {
+        let message = format!("{limit} requests are waiting already; try again later");
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            Some("queue_full"),
+            message,
+        )
+    }
+
+    pub fn ending() -> Self {
+        let message = "the server is ending";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "service_unavailable_error",
+            None,
+            message,
+        )
+    }
+
+    /// A fault of ours.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            None,
+            message,
+        )
+    }
+
+    /// Names the field at fault.
+    pub fn of(mut self, param: &str) -> Self {
+        self.object.param = Some(param.to_owned());
+        self
+    }
+
+    /// As an event of a stream.
+    pub fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error: self.object.clone(),
+        }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::PromptTooLong { .. } | Error::TextTooLong { .. } => {
+                let code = Some("context_length_exceeded");
+                Self::refused(StatusCode::BAD_REQUEST, code, message)
+            }
+            // The conversation or the text is what they do not take.
+            Error::Template(_) | Error::Tokenizer(_) => Self::invalid(message),
+            _ if error.kind() == ErrorKind::Input => Self::invalid(message),
+            _ if error.kind() == ErrorKind::Cancelled => Self::ending(),
+            _ => Self::internal(message),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

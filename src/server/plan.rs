@@ -1,0 +1,180 @@
+//! From a body to a job.
+
+use super::api::chat::{Chat, ChatRequest};
+use super::api::completions::{Completion, CompletionRequest, EncodedPrompt};
+use super::api::decoding::Decoding;
+use super::api::parse;
+use super::engine::{Item, Job, Scoring, Update};
+use super::error::Result;
+use super::{Shared, now};
+use crate::engine::Error;
+use crate::engine::decode::{Settings, Strategy};
+use crate::engine::prompt::Prompt;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// How many tokens a completion gets that names no limit: OpenAI's number.
+const COMPLETION_TOKENS: usize = 16;
+
+/// What a request asks for.
+pub struct Plan {
+    pub shape: Shape,
+    pub id: String,
+    pub created: u64,
+    pub prompts: Vec<EncodedPrompt>,
+    /// Settings of each choice that a prompt gets.
+    pub settings: Vec<Arc<Settings>>,
+    pub echo: bool,
+    pub logprobs: bool,
+    pub streams: bool,
+    pub includes_usage: bool,
+    pub detail: bool,
+}
+
+/// Whose shape an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Completion,
+    Chat,
+}
+
+impl Plan {
+    /// What a body asks of `/v1/completions`.
+    ///
+    /// # Errors
+    /// On what cannot be answered, with the field at fault.
+    pub fn completion(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
+        let CompletionRequest {
+            completion,
+            decoding,
+        } = CompletionRequest {
+            completion: parse::fields::<Completion>(body)?,
+            decoding: parse::fields(body)?,
+        };
+        let n = decoding.choices(completion.len())?;
+        let logprobs = completion.logprobs()?;
+        let settings = shared.settings(&decoding, n, COMPLETION_TOKENS, logprobs)?;
+        let prompts = completion.prompts(n, &shared.encoder)?;
+        let plan = Self {
+            shape: Shape::Completion,
+            id: format!("cmpl-{id}"),
+            created: now(),
+            prompts,
+            settings,
+            echo: completion.echoes(),
+            logprobs: logprobs.is_some(),
+            streams: decoding.streams(),
+            includes_usage: decoding.includes_usage(),
+            detail: decoding.wants_detail(),
+        };
+        plan.check(shared, "prompt")
+    }
+
+    /// What a body asks of `/v1/chat/completions`.
+    ///
+    /// # Errors
+    /// On what cannot be answered, with the field at fault.
+    pub fn chat(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
+        let ChatRequest { chat, decoding } = ChatRequest {
+            chat: parse::fields::<Chat>(body)?,
+            decoding: parse::fields(body)?,
+        };
+        let n = decoding.choices(1)?;
+        let logprobs = chat.logprobs()?;
+        let context = shared.info.config.context_length;
+        let max_tokens = shared.options.max_tokens.unwrap_or(context);
+        let settings = shared.settings(&decoding, n, max_tokens, logprobs)?;
+        let prompt = Prompt::Chat(chat.messages()?);
+        let ids = shared.encoder.encode(&prompt);
+        let ids = ids.map_err(|error| super::error::ApiError::from(error).of("messages"))?;
+        let plan = Self {
+            shape: Shape::Chat,
+            id: format!("chatcmpl-{id}"),
+            created: now(),
+            prompts: vec![EncodedPrompt {
+                ids,
+                text: String::new(),
+                hidden: 0,
+            }],
+            settings,
+            echo: false,
+            logprobs: logprobs.is_some(),
+            streams: decoding.streams(),
+            includes_usage: decoding.includes_usage(),
+            detail: decoding.wants_detail(),
+        };
+        plan.check(shared, "messages")
+    }
+
+    /// Fails where the engine would: before an answer has begun, an error has a status of its own.
+    fn check(self, shared: &Shared, param: &str) -> Result<Self> {
+        let config = &shared.info.config;
+        let (context, size) = (config.context_length, config.vocab_size);
+        for prompt in &self.prompts {
+            let tokens = prompt.ids.len();
+            let strange = prompt.ids.iter().find(|&&id| id as usize >= size);
+            let fault = match strange {
+                Some(id) => Error::Setting(format!(
+                    "token {id} is not in this model's vocabulary of {size}"
+                )),
+                None if tokens >= context => Error::PromptTooLong { tokens, context },
+                None => continue,
+            };
+            return Err(super::error::ApiError::from(fault).of(param));
+        }
+        Ok(self)
+    }
+
+    /// The job that it makes, and where its updates come.
+    pub fn job(&self) -> (Job, UnboundedReceiver<Update>) {
+        let (updates, receiver) = unbounded_channel();
+        let items = self.prompts.iter().map(|prompt| Item {
+            prompt: prompt.ids.as_slice().into(),
+            scoring: self.scoring(),
+            choices: self.settings.clone(),
+        });
+        let job = Job {
+            items: items.collect(),
+            updates,
+            asked_at: Instant::now(),
+        };
+        (job, receiver)
+    }
+
+    /// How the prompts are scored, where they are to be echoed with log-probabilities.
+    fn scoring(&self) -> Option<Scoring> {
+        let settings = self.settings.first()?;
+        let top = settings.logprobs.filter(|_| self.echo)?;
+        Some(Scoring {
+            exit_layer: (settings.strategy == Strategy::EarlyExit).then_some(settings.exit_layer),
+            top,
+        })
+    }
+
+    /// Choices over all prompts.
+    pub fn choices(&self) -> usize {
+        self.prompts.len() * self.settings.len()
+    }
+}
+
+impl Shared {
+    fn settings(
+        &self,
+        decoding: &Decoding,
+        n: usize,
+        max_tokens: usize,
+        logprobs: Option<usize>,
+    ) -> Result<Vec<Arc<Settings>>> {
+        let options = &self.options;
+        decoding.settings(
+            n,
+            &options.defaults,
+            options.seeded,
+            max_tokens,
+            logprobs,
+            &self.info.config,
+        )
+    }
+}

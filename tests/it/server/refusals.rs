@@ -1,0 +1,342 @@
+//! What is refused, and how.
+
+use super::{Served, hello, options, read};
+use serde_json::{Value, json};
+use skiplens::server::Options;
+use std::io::Write;
+use std::net::TcpStream;
+
+/// Each with its status, its field and a word of its message, in OpenAI's shape.
+#[test]
+fn what_cannot_be_answered_is_named() {
+    let served = Served::new();
+    let completion = "/v1/completions";
+    let chat = "/v1/chat/completions";
+    let long = "hello ".repeat(200);
+    let image =
+        json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]);
+    let cases = [
+        (completion, json!({}), Value::Null, "prompt"),
+        (
+            completion,
+            json!({"prompt": {"a": 1}}),
+            json!("prompt"),
+            "token ids",
+        ),
+        (
+            completion,
+            json!({"prompt": []}),
+            json!("prompt"),
+            "no prompt",
+        ),
+        (
+            completion,
+            json!({"prompt": [[]]}),
+            json!("prompt"),
+            "empty",
+        ),
+        (
+            completion,
+            json!({"prompt": [300]}),
+            json!("prompt"),
+            "vocabulary",
+        ),
+        (
+            completion,
+            json!({"prompt": [-1]}),
+            json!("prompt"),
+            "token ids",
+        ),
+        (
+            completion,
+            json!({"prompt": long}),
+            json!("prompt"),
+            "context",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "suffix": "b"}),
+            json!("suffix"),
+            "suffix",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "best_of": 2}),
+            json!("best_of"),
+            "n choices",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "n": 0}),
+            json!("n"),
+            "at least 1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "n": 100_000}),
+            json!("n"),
+            "256",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "logprobs": 21}),
+            json!("logprobs"),
+            "20",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "temperature": "hot"}),
+            json!("temperature"),
+            "f32",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "temperature": -1}),
+            Value::Null,
+            "temperature",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "exit_layer": 2}),
+            Value::Null,
+            "2 layers",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "exit_layer": -2}),
+            json!("exit_layer"),
+            "-1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "num_speculations": 65}),
+            json!("num_speculations"),
+            "64",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "strategy": "magic"}),
+            json!("strategy"),
+            "early-exit",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "coupling": 1}),
+            json!("coupling"),
+            "string",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "seed": 1.5}),
+            json!("seed"),
+            "64 bits",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "stop": 7}),
+            json!("stop"),
+            "string",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "stop": "x".repeat(20_000)}),
+            json!("stop"),
+            "bytes",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "frequency_penalty": 0.5}),
+            json!("frequency_penalty"),
+            "not supported",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "logit_bias": {"5": 1}}),
+            json!("logit_bias"),
+            "not supported",
+        ),
+        (
+            chat,
+            json!({"messages": []}),
+            json!("messages"),
+            "no messages",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "tools": [{}]}),
+            json!("tools"),
+            "not supported",
+        ),
+        (
+            chat,
+            json!({"messages": image}),
+            json!("messages[0].content"),
+            "image_url",
+        ),
+        (
+            chat,
+            json!({"messages": [{"role": "tool", "content": "x"}]}),
+            json!("messages[0].role"),
+            "tools",
+        ),
+        (
+            chat,
+            json!({"messages": [{"role": "king", "content": "x"}]}),
+            json!("messages[0].role"),
+            "king",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "response_format": {"type": "json_object"}}),
+            json!("response_format"),
+            "plain text",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "logprobs": true, "top_logprobs": 21}),
+            json!("top_logprobs"),
+            "20",
+        ),
+        ("/tokenize", json!({"prompt": 1}), json!("prompt"), "string"),
+    ];
+    for (path, body, param, word) in cases {
+        // Before a stream begins, errors have their status, too.
+        for streams in [false, true] {
+            let mut body = body.clone();
+            body["stream"] = json!(streams);
+            let reply = served.post(path, &body);
+            let error = reply.json()["error"].clone();
+            assert_eq!(reply.status, 400, "{body}: {error}");
+            assert_eq!(error["type"], "invalid_request_error");
+            assert_eq!(error["param"], param, "{body}: {error}");
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains(word), "{body}: {message}");
+        }
+    }
+    let code = served.post(completion, &json!({"prompt": long})).json()["error"]["code"].clone();
+    assert_eq!(code, "context_length_exceeded");
+}
+
+#[test]
+fn what_is_no_request_is_named_as_well() {
+    let served = Served::new();
+    for (method, path, body, status) in [
+        ("POST", "/v1/completions", "no json", 400),
+        ("POST", "/v1/completions", "[1]", 400),
+        ("POST", "/v1/completions", "", 400),
+        ("GET", "/v1/completions", "", 405),
+        ("DELETE", "/v1/models", "", 405),
+        ("GET", "/nowhere", "", 404),
+        ("GET", "/v1/models/gpt-4", "", 404),
+    ] {
+        let reply = served.request(method, path, "", body);
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert!(reply.json()["error"]["message"].is_string());
+        assert!(reply.head.contains("x-request-id: "));
+    }
+    // Nested beyond all reason.
+    let deep = format!("{{\"prompt\": {}", "[".repeat(100_000));
+    assert_eq!(
+        served.request("POST", "/v1/completions", "", &deep).status,
+        400
+    );
+    assert_eq!(served.get("/health").status, 200);
+}
+
+/// More than may come is refused without being kept.
+#[test]
+fn bodies_are_bounded() {
+    let served = Served::new();
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    let length = 1u64 << 40;
+    write!(
+        stream,
+        "POST /v1/completions HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{{\"prompt\": \""
+    )
+    .unwrap();
+    let part = vec![b'x'; 1 << 20];
+    // The server stops reading some time after the limit.
+    let sent = (0..64)
+        .take_while(|_| stream.write_all(&part).is_ok())
+        .count();
+    assert!(sent >= 16, "{sent} MB");
+    assert_eq!(served.get("/health").status, 200);
+}
+
+#[test]
+fn a_key_is_asked_for_where_there_is_one() {
+    let served = Served::with(Options {
+        api_key: Some("secret".into()),
+        ..options()
+    });
+    for headers in [
+        "",
+        "Authorization: Bearer \r\n",
+        "Authorization: Bearer wrong\r\n",
+    ] {
+        for (method, path) in [
+            ("GET", "/v1/models"),
+            ("POST", "/v1/completions"),
+            ("GET", "/metrics"),
+        ] {
+            let reply = served.request(method, path, headers, "{}");
+            assert_eq!(reply.status, 401);
+            assert_eq!(reply.json()["error"]["code"], "invalid_api_key");
+        }
+    }
+    let key = "Authorization: Bearer secret\r\n";
+    assert_eq!(served.request("GET", "/v1/models", key, "").status, 200);
+    assert_eq!(served.get("/health").status, 200);
+    // Without a key, any or an empty one will do.
+    let open = Served::new();
+    assert_eq!(
+        open.request("GET", "/v1/models", "Authorization: Bearer \r\n", "")
+            .status,
+        200
+    );
+}
+
+#[test]
+fn browsers_may_ask_from_any_page() {
+    let served = Served::with(Options {
+        api_key: Some("secret".into()),
+        ..options()
+    });
+    let asked = "Origin: http://page\r\nAccess-Control-Request-Headers: x-stainless-os\r\n";
+    let reply = served.request("OPTIONS", "/v1/chat/completions", asked, "");
+    assert_eq!(reply.status, 204);
+    assert!(reply.head.contains("access-control-allow-origin: *"));
+    assert!(
+        reply
+            .head
+            .contains("access-control-allow-headers: x-stainless-os")
+    );
+    assert!(
+        served
+            .get("/v1/models")
+            .head
+            .contains("access-control-allow-origin: *")
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_and_an_ending_server_tells() {
+    let mut served = Served::with(Options {
+        queue: 1,
+        ..options()
+    });
+    let long = json!({"prompt": "hello", "max_tokens": 100, "n": 256, "stream": true}).to_string();
+    let running = served.send("POST", "/v1/completions", "", &long);
+    while served.metric("vllm:generation_tokens_total") == 0.0 {}
+    let waiting = served.send("POST", "/v1/completions", "", &long);
+    while served.metric("vllm:num_requests_waiting") == 0.0 {}
+    let refused = served.post("/v1/completions", &json!({"prompt": "a"}));
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.head.contains("retry-after: 1"));
+    served.stop();
+    for stream in [running, waiting] {
+        let reply = read(stream);
+        let last = reply.events().pop().unwrap();
+        assert_eq!(last["error"]["message"], "the server is ending");
+    }
+}
