@@ -1,58 +1,15 @@
 //! Everything that can be set while skiplens runs. [`TABLE`] holds all that is known of each control.
 
+mod control;
 mod range;
 mod table;
 
+pub use control::Control;
 pub use range::{Kind, Range};
-use table::TABLE;
+use table::{Spec, TABLE};
 
 use crate::engine::decode::Settings;
 use crate::engine::loaded_model::ModelInfo;
-use serde::{Deserialize, Serialize};
-
-/// One adjustable setting, in the order of the controls panel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Control {
-    ExitLayer,
-    Speculations,
-    Temperature,
-    Strategy,
-    Sampling,
-    TopP,
-    TopK,
-    MinP,
-    RepetitionPenalty,
-    NoRepeatNgram,
-    MaxTokens,
-    Seed,
-    Coupling,
-    DraftVocab,
-    KvqReuse,
-    #[serde(alias = "autopilot")]
-    Controller,
-    Confidence,
-    SystemPrompt,
-}
-
-/// What is known of a control.
-struct Spec {
-    control: Control,
-    /// Name on screen.
-    label: &'static str,
-    /// Name in `/set`: that of LayerSkip's command line where it has one.
-    name: &'static str,
-    /// Other names that `/set` accepts: short ones, and those of other programs.
-    aliases: &'static [&'static str],
-    /// Option of the command line.
-    flag: Option<&'static str>,
-    /// What it does, in one sentence.
-    meaning: &'static str,
-    kind: fn(Option<&ModelInfo>) -> Kind,
-    get: fn(&Settings) -> f64,
-    set: fn(&mut Settings, f64),
-    has_effect: fn(&Settings) -> bool,
-}
 
 impl Control {
     pub const ALL: [Self; TABLE.len()] = {

@@ -1,9 +1,29 @@
 //! The table of controls: to add a setting, add a field to [`Settings`] and a row here.
 
-use super::{Control, Kind, Range, Spec};
+use super::control::Control;
+use super::range::{Kind, Range};
 use crate::engine::decode::{Controller, Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Coupling;
+
+/// What is known of a control.
+pub(super) struct Spec {
+    pub control: Control,
+    /// Name on screen.
+    pub label: &'static str,
+    /// Name in `/set`: that of LayerSkip's command line where it has one.
+    pub name: &'static str,
+    /// Other names that `/set` accepts: short ones, and those of other programs.
+    pub aliases: &'static [&'static str],
+    /// Option of the command line.
+    pub flag: Option<&'static str>,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+    pub kind: fn(Option<&ModelInfo>) -> Kind,
+    pub get: fn(&Settings) -> f64,
+    pub set: fn(&mut Settings, f64),
+    pub has_effect: fn(&Settings) -> bool,
+}
 
 /// A larger K never pays.
 const MAX_SPECULATIONS: f64 = 16.0;

@@ -1,13 +1,12 @@
 //! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
 
 use super::reply::Reply;
-use super::{controls, engine_events, model, race, retract, slash, what_if};
+use super::{controls, model, race, retract, run, slash, what_if};
 use crate::app::controls::Control;
 use crate::app::input::action::{AppAction, ChatAction, Pane};
 use crate::app::message::Effect;
-use crate::app::state::turn::{Outcome, begin_run};
+use crate::app::state::turn::begin_run;
 use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
-use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
 use crate::transcript::{Entry, ModelRecord};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) -> Reply {
     match action {
         ChatAction::Send => send(state, shared),
-        ChatAction::Cancel => cancel(state).into(),
+        ChatAction::Cancel => run::cancel(state).into(),
         ChatAction::Regenerate => regenerate(state, shared).into(),
         ChatAction::Reroll => reroll(state, shared).into(),
         ChatAction::EditLast => {
@@ -32,19 +31,12 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
         ChatAction::Race => race::start(state, shared).into(),
         ChatAction::LoadModel(name) => model::load(state, name).into(),
         ChatAction::SaveSession(name) => Effect::SaveSession(name).into(),
-        ChatAction::LoadSession(name) => load_session(state, name).into(),
-        ChatAction::ReplaySession(name) if is_quiet(state) => Effect::ReplaySession(name).into(),
+        ChatAction::LoadSession(name) => run::load_session(state, name).into(),
+        ChatAction::ReplaySession(name) if run::is_quiet(state) => {
+            Effect::ReplaySession(name).into()
+        }
         ChatAction::ReplaySession(_) => Reply::none(),
     }
-}
-
-/// Whether a replay can take the screen now; says why not.
-pub(super) fn is_quiet(state: &mut State) -> bool {
-    let busy = state.run().is_some() || state.race_run().is_some();
-    if busy {
-        state.notify_error("an answer is being written; cancel it before you replay a session");
-    }
-    !busy
 }
 
 /// Send the prompt, or carry out the slash command it holds.
@@ -73,30 +65,11 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
         ));
         return Reply::none();
     }
-    if !ready(state, shared) {
+    if !run::ready(state, shared) {
         return Reply::none();
     }
     let text = state.prompt.take();
     ask(state, shared, text).into()
-}
-
-/// Whether a run can start now; says why not.
-pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
-    let key = |action: AppAction| shared.key_name(state.context(), action);
-    let why = match &state.phase {
-        Phase::Loading { .. } => "the model is still loading".to_string(),
-        _ if state.run().is_some() => format!(
-            "an answer is being written; {} cancels it",
-            key(AppAction::Back)
-        ),
-        _ if state.model.is_none() => format!(
-            "no model is loaded; {} or /model chooses one",
-            key(AppAction::Models)
-        ),
-        _ => return true,
-    };
-    state.notify_error(why);
-    false
 }
 
 /// A new turn with this prompt.
@@ -163,7 +136,7 @@ fn messages(state: &State) -> Vec<Message> {
     let Some((last, before)) = state.turns.split_last() else {
         return Vec::new();
     };
-    let mut messages = conversation(state, before, last.prompt.clone());
+    let mut messages = run::conversation(state, before, last.prompt.clone());
     if !last.is_empty() {
         messages.push(Message {
             role: Role::Assistant,
@@ -173,45 +146,9 @@ fn messages(state: &State) -> Vec<Message> {
     messages
 }
 
-/// The turns `before` as messages, and a question. Turns without an answer are left out.
-pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
-    let mut messages = Vec::new();
-    let mut say = |role, content: String| messages.push(Message { role, content });
-    if !state.system.trim().is_empty() {
-        say(Role::System, state.system.clone());
-    }
-    for turn in before
-        .iter()
-        .filter(|turn| turn.mode == Mode::Chat && !turn.is_empty())
-    {
-        say(Role::User, turn.prompt.clone());
-        say(Role::Assistant, turn.answer());
-    }
-    say(Role::User, question);
-    messages
-}
-
-/// End the run. A second time, without waiting for the engine.
-pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
-    let Some(run) = state.run() else {
-        return Vec::new();
-    };
-    if run.cancelling {
-        engine_events::end(state, Outcome::Stopped(StopReason::Cancelled));
-        state.phase = Phase::Idle;
-        return Vec::new();
-    }
-    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } =
-        &mut state.phase
-    {
-        run.cancelling = true;
-    }
-    vec![Effect::Send(Command::Cancel { run: run.id })]
-}
-
 /// Answer the last prompt again.
 fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
-    if !has_asked(state) || !ready(state, shared) {
+    if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
     }
     let text = state
@@ -224,7 +161,7 @@ fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
 
 /// Answer the last prompt again with the next seed.
 fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
-    if !has_asked(state) || !ready(state, shared) {
+    if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
     }
     let seed = Control::Seed.get(&state.settings) + 1.0;
@@ -233,17 +170,9 @@ fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     effects
 }
 
-/// Whether anything was asked yet; if not, say so.
-pub(super) fn has_asked(state: &mut State) -> bool {
-    if state.turns.is_empty() {
-        state.notify_error("nothing was asked yet");
-    }
-    !state.turns.is_empty()
-}
-
 /// Move the last turn back into the prompt.
 fn edit_last(state: &mut State, shared: &Shared) {
-    if !has_asked(state) || (state.run().is_some() && !ready(state, shared)) {
+    if !run::has_asked(state) || (state.run().is_some() && !run::ready(state, shared)) {
         return;
     }
     if let Some(turn) = state.turns.pop() {
@@ -260,22 +189,11 @@ fn edit_last(state: &mut State, shared: &Shared) {
 
 /// Continue the last answer where it stopped.
 fn resume_answer(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
-    if !has_asked(state) || !ready(state, shared) {
+    if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
     }
     state.view.top = None;
     generate(state, shared)
-}
-
-pub(super) fn clear(state: &mut State) -> Vec<Effect> {
-    let effects = cancel(state);
-    state.turns.clear();
-    state.view.top = None;
-    state.view.cursor = None;
-    if state.run().is_some() {
-        state.phase = Phase::Idle;
-    }
-    effects
 }
 
 fn pause(state: &mut State) -> Vec<Effect> {
@@ -323,22 +241,4 @@ fn toggle_mode(state: &mut State) -> Vec<Effect> {
         Mode::Completion => state.notify("completion: the model continues the text as is"),
     }
     vec![Effect::Record(Entry::Mode(state.mode))]
-}
-
-/// Resume a saved session. An answer under way is not discarded for it.
-pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
-    if state.run().is_some() {
-        state.notify_error("an answer is being written; cancel it before you open another session");
-        return None;
-    }
-    Some(Effect::LoadSession(name))
-}
-
-/// End the run without waiting for the engine.
-pub(super) fn stop(state: &mut State) -> Vec<Effect> {
-    let effects = cancel(state);
-    if state.run().is_some() {
-        engine_events::end(state, Outcome::Stopped(StopReason::Cancelled));
-    }
-    effects
 }

@@ -1,7 +1,7 @@
 //! The controls panel: moving, typing, undoing; settings and presets.
 
-use super::program::configure;
 use super::reply::Reply;
+use super::settings_file::configure;
 use crate::app::config::{ConfigChange, Preset};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, Pane, Step};

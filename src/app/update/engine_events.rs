@@ -1,7 +1,7 @@
 //! What the engine reports.
 
 use super::reply::Reply;
-use super::{model, race, what_if};
+use super::{model, race, run, what_if};
 use crate::app::available::can_ask_what_if;
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::ChatAction;
@@ -72,7 +72,7 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
             return record_layers(state, present.id);
         }
         RunEvent::Failed(Failure { message, .. }) => {
-            end(state, Outcome::Failed(message.clone()));
+            run::end(state, Outcome::Failed(message.clone()));
             state.phase = Phase::Failed {
                 message,
                 engine_lives: true,
@@ -114,16 +114,8 @@ fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
         turn.stats.prefill_seconds += stats.prefill_seconds;
         turn.stats.prefill_tokens += stats.prefill_tokens;
     }
-    end(state, Outcome::Stopped(reason));
+    run::end(state, Outcome::Stopped(reason));
     state.phase = Phase::Idle;
-}
-
-/// The last turn has ended; what was drafted and never verified is gone.
-pub(super) fn end(state: &mut State, outcome: Outcome) {
-    if let Some(turn) = state.turns.last_mut() {
-        turn.pending.clear();
-        turn.outcome = Some(outcome);
-    }
 }
 
 /// A model is loaded: apply its recommendations, and clamp every setting to its range.
@@ -171,7 +163,7 @@ pub(super) fn on_gone(state: &mut State) {
     let message =
         "the engine has stopped; save what you need with /save and restart skiplens".to_string();
     if state.run().is_some() {
-        end(state, Outcome::Failed(message.clone()));
+        run::end(state, Outcome::Failed(message.clone()));
     }
     race::on_gone(state, &message);
     state.model = None;

@@ -1,6 +1,6 @@
 //! Loading a model, and cancelling that.
 
-use super::chat;
+use super::run;
 use crate::app::message::Effect;
 use crate::app::state::{Overlay, Phase, State};
 use crate::engine::loaded_model::ModelRequest;
@@ -8,7 +8,7 @@ use crate::engine::worker::Command;
 
 /// Load another model in place of the present one.
 pub(super) fn load(state: &mut State, model: Option<String>) -> Vec<Effect> {
-    let mut effects = chat::stop(state);
+    let mut effects = run::stop(state);
     if state.model.take().is_some() {
         state.previous = Some(state.request.clone());
     }

@@ -1,7 +1,7 @@
 //! Scrolling, the token cursor, rounds, and how answers are shown.
 
-use super::program::configure;
 use super::reply::Reply;
+use super::settings_file::configure;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{Pane, ViewAction};
 use crate::app::message::Effect;

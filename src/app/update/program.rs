@@ -1,7 +1,8 @@
 //! The program as a whole: what is open, what has the focus, how it looks, when it ends.
 
 use super::reply::Reply;
-use super::{chat, controls, model, navigation, overlay, race, replay, retract, sessions, slash};
+use super::settings_file::configure;
+use super::{controls, model, navigation, overlay, race, replay, retract, run, sessions, slash};
 use crate::app::ThemeName;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{AppAction, Pane};
@@ -55,12 +56,6 @@ fn theme(state: &mut State, shared: &mut Shared, name: ThemeName) -> Reply {
     configure(shared, ConfigChange::Theme(name)).into()
 }
 
-/// Change the settings file, and what is known of it here.
-pub(super) fn configure(shared: &mut Shared, change: ConfigChange) -> Effect {
-    shared.config.apply(change.clone());
-    Effect::ChangeConfig(change)
-}
-
 /// Ctrl-C: the first cancels, the next quits; a replay is left.
 fn interrupt(app: &mut App) -> Reply {
     if app.replay.is_some() {
@@ -71,7 +66,7 @@ fn interrupt(app: &mut App) -> Reply {
         return effect.into();
     }
     match state.run() {
-        Some(run) if !run.cancelling => chat::cancel(state).into(),
+        Some(run) if !run.cancelling => run::cancel(state).into(),
         _ => quit(app),
     }
 }
@@ -95,7 +90,7 @@ fn back(app: &mut App) -> Reply {
     }
     let state = app.state_mut();
     if state.run().is_some() {
-        return chat::cancel(state).into();
+        return run::cancel(state).into();
     }
     if std::mem::take(&mut state.send_when_loaded) {
         return Reply::none();

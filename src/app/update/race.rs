@@ -1,6 +1,6 @@
 //! A race: autoregressive beside self-speculative decoding of one prompt and seed. The conversation is left alone.
 
-use super::{chat, slash};
+use super::{run, slash};
 use crate::app::message::Effect;
 use crate::app::state::turn::Outcome;
 use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Start a race on the prompt being written, or else on the last one.
 pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
-    if state.race_run().is_some() || !chat::ready(state, shared) {
+    if state.race_run().is_some() || !run::ready(state, shared) {
         return None;
     }
     let Some((text, prompt)) = prompt(state) else {
@@ -39,7 +39,7 @@ fn prompt(state: &State) -> Option<(String, Prompt)> {
     };
     let prompt = match mode {
         Mode::Completion => Prompt::Text(text.clone()),
-        Mode::Chat => Prompt::Chat(chat::conversation(state, before, text.clone())),
+        Mode::Chat => Prompt::Chat(run::conversation(state, before, text.clone())),
     };
     Some((text, prompt))
 }

@@ -24,7 +24,7 @@ pub(super) fn refuse(state: &mut State) {
 
 /// Replay a session from its start; the chat stays as it is.
 pub(super) fn open(app: &mut App, session: Arc<Session>) {
-    if app.replay.is_some() || !super::chat::is_quiet(&mut app.chat) {
+    if app.replay.is_some() || !super::run::is_quiet(&mut app.chat) {
         return;
     }
     app.chat.overlay = None;

@@ -1,6 +1,6 @@
 //! Resuming a saved session.
 
-use super::{chat, controls};
+use super::{controls, run};
 use crate::app::message::Effect;
 use crate::app::state::turn::{Outcome, begin_run};
 use crate::app::state::{Shared, State, Turn};
@@ -36,7 +36,7 @@ fn take_over(
     session: &Session,
     settings: Settings,
 ) -> Vec<Effect> {
-    let effects = chat::clear(state);
+    let effects = run::clear(state);
     state.retracted = None;
     state.system = session.system().to_owned();
     state.mode = session.current_mode();

@@ -1,6 +1,6 @@
 //! Taking turns off the chat so that they can come back.
 
-use super::chat;
+use super::run;
 use crate::app::input::action::{AppAction, Pane};
 use crate::app::message::Effect;
 use crate::app::state::{Retracted, Shared, State, Turn};
@@ -29,13 +29,13 @@ pub(super) fn restore(state: &mut State) {
 
 /// Clear the chat so that this can be undone; the next question starts another session.
 pub(super) fn clear(state: &mut State, shared: &Shared) -> Vec<Effect> {
-    if !chat::has_asked(state) {
+    if !run::has_asked(state) {
         return Vec::new();
     }
-    let effects = chat::stop(state);
+    let effects = run::stop(state);
     let turns = std::mem::take(&mut state.turns);
     keep(state, turns, None).whole = true;
-    chat::clear(state);
+    run::clear(state);
     let back = shared.key_name(Pane::Prompt, AppAction::Back);
     state.notify(format!("chat cleared; {back} in the prompt undoes that"));
     effects

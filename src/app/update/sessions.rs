@@ -1,7 +1,7 @@
 //! The list of saved sessions: searching, opening, replaying, renaming, deleting and restoring.
 
-use super::chat;
 use super::reply::Reply;
+use super::run;
 use crate::app::input::Context;
 use crate::app::input::action::{ListAction, SessionsAction};
 use crate::app::message::Effect;
@@ -107,7 +107,7 @@ pub(super) fn on_deleted(
     own: bool,
 ) -> Vec<Effect> {
     shared.deleted.push(id);
-    let mut effects = if own { chat::clear(state) } else { Vec::new() };
+    let mut effects = if own { run::clear(state) } else { Vec::new() };
     let key = shared
         .keys
         .key_of(Context::Sessions, &SessionsAction::Restore.into());
@@ -164,7 +164,7 @@ fn open_chosen(state: &mut State, chosen: &Listed) -> Option<Effect> {
         state.notify("this session is on screen already");
         return None;
     }
-    let effect = chat::load_session(state, path_of(chosen));
+    let effect = run::load_session(state, path_of(chosen));
     if effect.is_some() {
         state.overlay = None;
     }
@@ -172,7 +172,7 @@ fn open_chosen(state: &mut State, chosen: &Listed) -> Option<Effect> {
 }
 
 fn replay(state: &mut State, chosen: &Listed) -> Option<Effect> {
-    if !chat::is_quiet(state) {
+    if !run::is_quiet(state) {
         return None;
     }
     state.overlay = None;

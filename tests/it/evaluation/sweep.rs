@@ -217,12 +217,12 @@ fn a_killed_sweep_goes_on() {
         let begun = std::time::Instant::now();
         let cells = || {
             let logs = tiny.path("logs");
-            let folder = logs
-                .exists()
-                .then(|| names(&logs))
-                .unwrap_or_default()
-                .into_iter()
-                .next();
+            let found = if logs.exists() {
+                names(&logs)
+            } else {
+                Vec::new()
+            };
+            let folder = found.into_iter().next();
             folder
                 .map(|name| logs.join(name).join("cells"))
                 .filter(|cells| cells.exists())

@@ -1,0 +1,119 @@
+//! The run under way: whether one can start, cancelling it, and the messages that it is given.
+
+use crate::app::input::action::AppAction;
+use crate::app::message::Effect;
+use crate::app::state::turn::Outcome;
+use crate::app::state::{Mode, Phase, Shared, State, Turn};
+use crate::engine::decode::StopReason;
+use crate::engine::prompt::{Message, Role};
+use crate::engine::worker::Command;
+
+/// Whether a replay can take the screen now; says why not.
+pub(super) fn is_quiet(state: &mut State) -> bool {
+    let busy = state.run().is_some() || state.race_run().is_some();
+    if busy {
+        state.notify_error("an answer is being written; cancel it before you replay a session");
+    }
+    !busy
+}
+
+/// Whether a run can start now; says why not.
+pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
+    let key = |action: AppAction| shared.key_name(state.context(), action);
+    let why = match &state.phase {
+        Phase::Loading { .. } => "the model is still loading".to_string(),
+        _ if state.run().is_some() => format!(
+            "an answer is being written; {} cancels it",
+            key(AppAction::Back)
+        ),
+        _ if state.model.is_none() => format!(
+            "no model is loaded; {} or /model chooses one",
+            key(AppAction::Models)
+        ),
+        _ => return true,
+    };
+    state.notify_error(why);
+    false
+}
+
+/// The turns `before` as messages, and a question. Turns without an answer are left out.
+pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut say = |role, content: String| messages.push(Message { role, content });
+    if !state.system.trim().is_empty() {
+        say(Role::System, state.system.clone());
+    }
+    for turn in before
+        .iter()
+        .filter(|turn| turn.mode == Mode::Chat && !turn.is_empty())
+    {
+        say(Role::User, turn.prompt.clone());
+        say(Role::Assistant, turn.answer());
+    }
+    say(Role::User, question);
+    messages
+}
+
+/// End the run. A second time, without waiting for the engine.
+pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
+    let Some(run) = state.run() else {
+        return Vec::new();
+    };
+    if run.cancelling {
+        end(state, Outcome::Stopped(StopReason::Cancelled));
+        state.phase = Phase::Idle;
+        return Vec::new();
+    }
+    if let Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } =
+        &mut state.phase
+    {
+        run.cancelling = true;
+    }
+    vec![Effect::Send(Command::Cancel { run: run.id })]
+}
+
+/// Whether anything was asked yet; if not, say so.
+pub(super) fn has_asked(state: &mut State) -> bool {
+    if state.turns.is_empty() {
+        state.notify_error("nothing was asked yet");
+    }
+    !state.turns.is_empty()
+}
+
+/// Start an empty chat.
+pub(super) fn clear(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
+    state.turns.clear();
+    state.view.top = None;
+    state.view.cursor = None;
+    if state.run().is_some() {
+        state.phase = Phase::Idle;
+    }
+    effects
+}
+
+/// Resume a saved session. An answer under way is not discarded for it.
+pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
+    if state.run().is_some() {
+        state.notify_error("an answer is being written; cancel it before you open another session");
+        return None;
+    }
+    Some(Effect::LoadSession(name))
+}
+
+/// End the run without waiting for the engine.
+pub(super) fn stop(state: &mut State) -> Vec<Effect> {
+    let effects = cancel(state);
+    if state.run().is_some() {
+        end(state, Outcome::Stopped(StopReason::Cancelled));
+    }
+    effects
+}
+
+/// The last turn has ended; what was drafted and never verified is gone.
+pub(super) fn end(state: &mut State, outcome: Outcome) {
+    if let Some(turn) = state.turns.last_mut() {
+        turn.pending.clear();
+        turn.outcome = Some(outcome);
+    }
+}
