@@ -29,7 +29,7 @@ fn what_if_and_a_race_with_a_real_model() {
     });
     session.type_("b\r");
     session.wait("the choice", |screen| {
-        screen.contains("alt-u goes back") && !screen.contains("what if ─")
+        screen.contains("alt-u undoes that") && !screen.contains("what if ─")
     });
     session.type_(F7);
     session.wait("the verdict", |screen| screen.contains("exact: 24 tokens"));
@@ -69,7 +69,7 @@ fn a_real_model_is_stepped_through_a_round() {
     session.wait("tokens", |screen| screen.contains("tok/s"));
     session.type_(F5);
     session.wait("a pause", |screen| {
-        screen.contains("paused") && screen.contains("one phase further")
+        screen.contains("paused") && screen.contains("one more phase")
     });
     step_until(&mut session, "layers 1 to 6 draft: ");
     step_until(&mut session, " of 3 accepted");
