@@ -50,11 +50,12 @@ fn is_chat_available(state: &State, action: &ChatAction) -> bool {
         ChatAction::Pause | ChatAction::Step => running || !state.live,
         ChatAction::LoadSession(_) | ChatAction::ReplaySession(_) => !running,
         ChatAction::WhatIf => can_ask_what_if(state),
-        ChatAction::Race => {
+        ChatAction::Race | ChatAction::Sweep => {
             let something = !state.prompt.is_empty() || asked;
             something && !running && state.layers().is_some_and(|layers| layers > 1)
         }
         ChatAction::ToggleMode | ChatAction::LoadModel(_) | ChatAction::SaveSession(_) => true,
+        ChatAction::OpenSweep(_) => true,
     }
 }
 

@@ -306,6 +306,23 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
             one(WhatIfAction::BestCell),
             one(WhatIfAction::ApplyCell),
         ],
+        Overlay::Sweep(sweep) => {
+            let close = match sweep.outcome {
+                None => labelled(AppAction::Back, "stop"),
+                Some(_) => labelled(AppAction::Back, "close"),
+            };
+            return vec![
+                pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
+                pair(
+                    WhatIfAction::CellLeft,
+                    WhatIfAction::CellRight,
+                    "speculations",
+                ),
+                one(WhatIfAction::BestCell),
+                one(WhatIfAction::ApplyCell),
+                close,
+            ];
+        }
         Overlay::Race(race) if race.outcome.is_none() => {
             return vec![labelled(AppAction::Back, "cancel")];
         }

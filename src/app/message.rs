@@ -2,6 +2,7 @@
 
 use super::config::{ConfigChange, Preset};
 use super::input::Action;
+use super::state::sweep::SweepRow;
 use super::state::{Listed, Regions};
 use crate::engine::worker::{Command, Event};
 use crate::transcript::{Entry, Session};
@@ -49,6 +50,12 @@ pub enum Msg {
     },
     /// A session was restored from the trash.
     SessionRestored(String),
+    /// A sweep was read from a CSV file or a run folder; `plain` is the speed of plain decoding, in tokens per second.
+    SweepLoaded {
+        title: String,
+        rows: Vec<SweepRow>,
+        plain: Option<f64>,
+    },
     /// The presets of the settings file, including those of other instances.
     Presets(BTreeMap<String, Preset>),
     /// What an effect did, or why it failed.
@@ -90,6 +97,8 @@ pub enum Effect {
     /// Move the session of that id to the trash, or restore it.
     DeleteSession(String),
     RestoreSession(String),
+    /// Read a sweep from a CSV file or a run folder.
+    OpenSweep(PathBuf),
     /// Save a screenshot.
     Picture(Option<String>),
     Suspend,

@@ -3,7 +3,9 @@
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{Driver, config_file, editor};
+use crate::app::state::sweep::{Cell, SweepRow};
 use crate::app::{Effect, Msg};
+use crate::eval::sweep;
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::screenshot;
 use color_eyre::Result;
@@ -68,6 +70,14 @@ impl Driver {
             Effect::RestoreSession(id) => {
                 let restored = self.recorder()?.map(|recorder| recorder.restore(&id));
                 self.answer(told(restored).map(|done| done.map(|()| Msg::SessionRestored(id))))?;
+            }
+            Effect::OpenSweep(path) => {
+                let read = sweep::read_rows(&path).map(|(rows, plain)| Msg::SweepLoaded {
+                    title: path.display().to_string(),
+                    rows: rows.into_iter().map(sweep_row).collect(),
+                    plain,
+                });
+                self.answer(read.map(Some).map_err(Into::into))?;
             }
             Effect::Picture(name) => self.picture(name)?,
             Effect::Suspend => self.suspend()?,
@@ -152,6 +162,17 @@ impl Driver {
         self.input = Some(EventStream::new());
         self.changed = true;
         Ok(done)
+    }
+}
+
+fn sweep_row(row: sweep::Row) -> SweepRow {
+    SweepRow {
+        exit_layer: row.exit_layer,
+        num_speculations: row.num_speculations,
+        cell: Cell {
+            tokens_per_second: row.tokens_per_second,
+            acceptance_rate: row.acceptance_rate,
+        },
     }
 }
 

@@ -18,6 +18,7 @@ mod replay;
 mod rounds;
 mod screenshot;
 mod sessions;
+mod sweep;
 mod theme;
 mod transcript;
 mod welcome;

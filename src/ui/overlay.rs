@@ -5,7 +5,7 @@ use super::cache::RaceLines;
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
-use super::{help, race, sessions, what_if};
+use super::{help, race, sessions, sweep, what_if};
 use crate::app::state::picker::Picker;
 use crate::app::{Editor, Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
@@ -39,6 +39,10 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
         }
         Overlay::Race(race) => {
             race::draw(canvas, body, race, race_lines);
+            None
+        }
+        Overlay::Sweep(measured) => {
+            sweep::draw(canvas, body, measured);
             None
         }
         Overlay::Sessions(browser) => Some(sessions::draw(canvas, body, browser)),

@@ -73,6 +73,10 @@ pub enum ChatAction {
     WhatIf,
     /// Answer the prompt twice, autoregressive beside self-speculative.
     Race,
+    /// Measure a grid of exit layers and speculations on the prompt.
+    Sweep,
+    /// Show a sweep from a CSV file or a run folder.
+    OpenSweep(String),
     /// Load a model by path or id; none is the bundled one.
     LoadModel(Option<String>),
     SaveSession(String),
@@ -370,6 +374,8 @@ impl ChatAction {
             Self::ToggleMode => "chat / completion",
             Self::WhatIf => "what if",
             Self::Race => "race",
+            Self::Sweep => "sweep",
+            Self::OpenSweep(path) => return format!("open sweep {path}"),
             Self::LoadModel(name) => {
                 return format!("load {}", name.as_deref().unwrap_or("the bundled model"));
             }

@@ -257,6 +257,7 @@ fn global() -> Vec<Row> {
             ("alt-u", ControlsAction::Undo.into()),
             ("f4", ChatAction::WhatIf.into()),
             ("f7", ChatAction::Race.into()),
+            ("alt-s", ChatAction::Sweep.into()),
             ("f5", ChatAction::Pause.into()),
             ("f6", ChatAction::Step.into()),
             ("ctrl-r", ChatAction::Regenerate.into()),

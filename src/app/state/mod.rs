@@ -8,6 +8,7 @@ pub mod race;
 mod regions;
 mod retracted;
 mod session_list;
+pub mod sweep;
 pub mod turn;
 pub mod what_if;
 
@@ -19,6 +20,7 @@ pub use race::Race;
 pub use regions::{Regions, Target, Viewport};
 pub use retracted::Retracted;
 pub use session_list::{Listed, SessionList};
+pub use sweep::Sweep;
 pub use turn::{Mode, TokenRef, Turn};
 pub use what_if::{Lens, WhatIf};
 
@@ -146,6 +148,7 @@ pub enum Overlay {
     System(Editor),
     WhatIf(WhatIf),
     Race(Box<Race>),
+    Sweep(Box<Sweep>),
     /// The saved sessions.
     Sessions(Box<SessionList>),
 }
@@ -226,7 +229,7 @@ impl State {
             self.phase,
             Phase::Idle | Phase::Failed { .. } | Phase::Paused { .. }
         );
-        let over = self.overlay.is_some() && (self.lens_pending() || self.race_run().is_some());
+        let over = self.overlay.is_some() && (self.lens_pending() || self.side_run().is_some());
         busy || over || self.notice.is_some()
     }
 
@@ -236,7 +239,7 @@ impl State {
             Some(Overlay::Help { .. } | Overlay::Text { .. }) => Context::Pager,
             Some(Overlay::Picker(_)) => Context::Picker,
             Some(Overlay::System(_)) => Context::System,
-            Some(Overlay::WhatIf(_)) => Context::WhatIf,
+            Some(Overlay::WhatIf(_) | Overlay::Sweep(_)) => Context::WhatIf,
             Some(Overlay::Race(_)) => Context::Race,
             Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
             Some(Overlay::Sessions(_)) => Context::Sessions,
@@ -255,11 +258,21 @@ impl State {
         }
     }
 
-    /// The race under way.
-    pub(super) fn race_run(&self) -> Option<RunId> {
+    /// The race or sweep under way.
+    pub(super) fn side_run(&self) -> Option<RunId> {
         match &self.overlay {
             Some(Overlay::Race(race)) if race.outcome.is_none() => Some(race.run),
+            Some(Overlay::Sweep(sweep)) if sweep.outcome.is_none() => sweep.run,
             _ => None,
+        }
+    }
+
+    /// Whether a run is that of the race or sweep on screen, under way or not.
+    pub(super) fn is_side_run(&self, id: RunId) -> bool {
+        match &self.overlay {
+            Some(Overlay::Race(race)) => race.run == id,
+            Some(Overlay::Sweep(sweep)) => sweep.run == Some(id),
+            _ => false,
         }
     }
 

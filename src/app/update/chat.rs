@@ -1,7 +1,7 @@
 //! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
 
 use super::reply::Reply;
-use super::{controls, model, race, retract, run, slash, what_if};
+use super::{controls, model, race, retract, run, slash, sweep, what_if};
 use crate::app::controls::Control;
 use crate::app::input::action::{AppAction, ChatAction, Pane};
 use crate::app::message::Effect;
@@ -29,6 +29,8 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
         ChatAction::ToggleMode => toggle_mode(state).into(),
         ChatAction::WhatIf => what_if::open(state).into(),
         ChatAction::Race => race::start(state, shared).into(),
+        ChatAction::Sweep => sweep::start(state, shared).into(),
+        ChatAction::OpenSweep(path) => Effect::OpenSweep(path.into()).into(),
         ChatAction::LoadModel(name) => model::load(state, name).into(),
         ChatAction::SaveSession(name) => Effect::SaveSession(name).into(),
         ChatAction::LoadSession(name) => run::load_session(state, name).into(),

@@ -1,13 +1,13 @@
 //! What the engine reports.
 
 use super::reply::Reply;
-use super::{model, race, run, what_if};
+use super::{model, race, run, sweep, what_if};
 use crate::app::available::can_ask_what_if;
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::ChatAction;
 use crate::app::message::Effect;
 use crate::app::state::turn::{Outcome, Pending};
-use crate::app::state::{Mode, Phase, State};
+use crate::app::state::{Mode, Overlay, Phase, State};
 use crate::engine::decode::{Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
@@ -79,7 +79,10 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
             };
         }
         // Those of a race or a lens are none of the conversation's, and nothing here asks for scores.
-        RunEvent::Race { .. } | RunEvent::Lens { .. } | RunEvent::Scores(_) => {}
+        RunEvent::Race { .. }
+        | RunEvent::Sweep(_)
+        | RunEvent::Lens { .. }
+        | RunEvent::Scores(_) => {}
     }
     None
 }
@@ -94,8 +97,11 @@ fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
 fn route_side_run(state: &mut State, run: RunId, event: RunEvent) -> Option<RunEvent> {
     match event {
         RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
-        event if race::is_of(state, run) => race::on_event(state, run, event),
-        RunEvent::Race { .. } => {}
+        event if state.is_side_run(run) => match &state.overlay {
+            Some(Overlay::Sweep(_)) => sweep::on_event(state, event),
+            _ => race::on_event(state, run, event),
+        },
+        RunEvent::Race { .. } | RunEvent::Sweep(_) => {}
         RunEvent::Failed(ref failure) if what_if::on_failed(state, run, &failure.message) => {}
         event => return Some(event),
     }
@@ -166,6 +172,7 @@ pub(super) fn on_gone(state: &mut State) {
         run::end(state, Outcome::Failed(message.clone()));
     }
     race::on_gone(state, &message);
+    sweep::on_gone(state, &message);
     state.model = None;
     state.phase = Phase::Failed {
         message,

@@ -20,6 +20,7 @@ mod sessions;
 mod settings_file;
 mod slash;
 mod start;
+mod sweep;
 mod what_if;
 
 pub use slash::{COMMANDS, matching};
@@ -28,7 +29,7 @@ use super::available::allowed_in_replay;
 use super::input::action::{AppAction, ChatAction};
 use super::input::{Action, Context, Key};
 use super::message::{Effect, Msg};
-use super::state::{App, Regions};
+use super::state::{App, Overlay, Regions};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use reply::Reply;
 use std::collections::VecDeque;
@@ -41,7 +42,7 @@ const NOTICE_LINE: usize = 60;
 
 /// Take in what happened; returns what is to be done. The same state and message always give the same result.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
-    let racing = app.chat.race_run();
+    let racing = app.chat.side_run();
     let mut effects = Vec::new();
     let mut queue = VecDeque::new();
     let mut reply = take(app, msg);
@@ -90,6 +91,7 @@ fn take(app: &mut App, msg: Msg) -> Reply {
             return sessions::on_deleted(state, shared, id, own).into();
         }
         Msg::SessionRestored(id) => return sessions::on_restored(state, shared, id).into(),
+        Msg::SweepLoaded { title, rows, plain } => sweep::open(state, title, &rows, plain),
         Msg::Presets(presets) => shared.config.presets = presets,
         Msg::EffectDone(text) => state.notify(text),
         Msg::EffectFailed(text) => state.notify_error(text),
@@ -128,6 +130,9 @@ fn act(app: &mut App, action: Action) -> Reply {
         Action::View(action) if overlay::scroll(state, &shared.regions, action) => Reply::none(),
         Action::View(action) => navigation::act(state, shared, action),
         Action::List(action) => overlay::list(state, shared, action),
+        Action::WhatIf(action) if matches!(state.overlay, Some(Overlay::Sweep(_))) => {
+            sweep::act(state, shared, action)
+        }
         Action::WhatIf(action) => what_if::act(state, shared, action),
         Action::Sessions(action) => sessions::act(state, shared, action),
         Action::Replay(action) => replay::act(app, action),

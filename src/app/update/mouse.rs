@@ -1,7 +1,7 @@
 //! The mouse, resolved against the regions of the frame on screen.
 
 use super::reply::Reply;
-use super::{controls, navigation, overlay, replay, sessions, what_if};
+use super::{controls, navigation, overlay, replay, sessions, sweep, what_if};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, ListAction, Pane, ReplayAction, Step, ViewAction};
 use crate::app::message::Effect;
@@ -48,6 +48,12 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
     }
     match target {
         Target::Entry(index) => return overlay::click(state, index),
+        Target::Cell {
+            exit_layer,
+            num_speculations,
+        } if matches!(state.overlay, Some(Overlay::Sweep(_))) => {
+            return sweep::click(state, (exit_layer, num_speculations));
+        }
         Target::Cell {
             exit_layer,
             num_speculations,
@@ -151,6 +157,10 @@ fn wheel(app: &mut App, hit: Option<(Rect, Target)>, by: isize) -> Reply {
         Some(Overlay::Sessions(list)) => return sessions::act_on_list(list, entry),
         Some(Overlay::WhatIf(_)) => {
             what_if::step(state, by, 0);
+            return Reply::none();
+        }
+        Some(Overlay::Sweep(sweep)) => {
+            sweep.move_by(by, 0);
             return Reply::none();
         }
         Some(_) => return Reply::none(),

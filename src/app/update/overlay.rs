@@ -62,7 +62,7 @@ pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
 
 /// Every action that can be done now and needs no argument.
 fn commands(app: &App) -> Vec<Entry> {
-    let general: [Action; 26] = [
+    let general: [Action; 27] = [
         ChatAction::Regenerate.into(),
         ChatAction::Reroll.into(),
         ChatAction::EditLast.into(),
@@ -72,6 +72,7 @@ fn commands(app: &App) -> Vec<Entry> {
         ChatAction::Step.into(),
         ChatAction::WhatIf.into(),
         ChatAction::Race.into(),
+        ChatAction::Sweep.into(),
         ViewAction::Copy.into(),
         ChatAction::Clear.into(),
         AppAction::Sessions.into(),

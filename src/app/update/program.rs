@@ -2,7 +2,9 @@
 
 use super::reply::Reply;
 use super::settings_file::configure;
-use super::{controls, model, navigation, overlay, race, replay, retract, run, sessions, slash};
+use super::{
+    controls, model, navigation, overlay, race, replay, retract, run, sessions, slash, sweep,
+};
 use crate::app::ThemeName;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{AppAction, Pane};
@@ -62,7 +64,8 @@ fn interrupt(app: &mut App) -> Reply {
         return leave_replay(app);
     }
     let state = app.state_mut();
-    if let Some(effect) = race::cancel(state).or_else(|| model::cancel(state)) {
+    let side = race::cancel(state).or_else(|| sweep::cancel(state));
+    if let Some(effect) = side.or_else(|| model::cancel(state)) {
         return effect.into();
     }
     match state.run() {
@@ -79,7 +82,7 @@ fn quit(app: &mut App) -> Reply {
 /// Esc: whatever is nearest.
 fn back(app: &mut App) -> Reply {
     let state = app.state_mut();
-    if let Some(effect) = race::cancel(state) {
+    if let Some(effect) = race::cancel(state).or_else(|| sweep::cancel(state)) {
         return effect.into();
     }
     if close(state) {

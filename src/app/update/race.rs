@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Start a race on the prompt being written, or else on the last one.
 pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
-    if state.race_run().is_some() || !run::ready(state, shared) {
+    if state.side_run().is_some() || !run::ready(state, shared) {
         return None;
     }
     let Some((text, prompt)) = prompt(state) else {
@@ -29,7 +29,7 @@ pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
 }
 
 /// The words to answer, and all that the model is to continue.
-fn prompt(state: &State) -> Option<(String, Prompt)> {
+pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     let written = Some(state.prompt.text())
         .filter(|text| !text.trim().is_empty() && !slash::is_command(text));
     let (before, text, mode) = match (written, state.turns.split_last()) {
@@ -50,11 +50,6 @@ fn running(state: &mut State, id: RunId) -> Option<&mut Race> {
         Some(Overlay::Race(race)) if race.run == id && race.outcome.is_none() => Some(race),
         _ => None,
     }
-}
-
-/// Whether events of this run are the race's.
-pub(super) fn is_of(state: &State, id: RunId) -> bool {
-    matches!(&state.overlay, Some(Overlay::Race(race)) if race.run == id)
 }
 
 /// What the engine reports of a race. Late events are dropped.
@@ -87,20 +82,22 @@ fn finish(state: &mut State, run: RunId, outcome: Outcome) {
 
 /// The engine is gone, and the race with it.
 pub(super) fn on_gone(state: &mut State, message: &str) {
-    if let Some(id) = state.race_run() {
+    if let Some(id) = state.side_run() {
         finish(state, id, Outcome::Failed(message.to_string()));
     }
 }
 
 /// End the race but leave it on screen; none if there is none to end.
 pub(super) fn cancel(state: &mut State) -> Option<Effect> {
-    let id = state.race_run()?;
+    let id = state
+        .side_run()
+        .filter(|_| matches!(state.overlay, Some(Overlay::Race(_))))?;
     finish(state, id, Outcome::Stopped(StopReason::Cancelled));
     Some(Effect::Send(Command::Cancel { run: id }))
 }
 
-/// A race that was under way before a message and is no longer on screen after it ends in the engine, too.
+/// A race or sweep that was under way before a message and is no longer on screen after it ends in the engine, too.
 pub(super) fn cancel_if_closed(state: &State, before: Option<RunId>) -> Option<Effect> {
-    let gone = before.filter(|id| !is_of(state, *id))?;
+    let gone = before.filter(|id| !state.is_side_run(*id))?;
     Some(Effect::Send(Command::Cancel { run: gone }))
 }

@@ -10,7 +10,7 @@ use crate::engine::worker::Command;
 
 /// Whether a replay can take the screen now; says why not.
 pub(super) fn is_quiet(state: &mut State) -> bool {
-    let busy = state.run().is_some() || state.race_run().is_some();
+    let busy = state.run().is_some() || state.side_run().is_some();
     if busy {
         state.notify_error("an answer is being written; cancel it before you replay a session");
     }

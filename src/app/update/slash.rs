@@ -7,7 +7,7 @@ use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, Vie
 use crate::app::state::State;
 
 /// Each command, its arguments and what it does: the help reads this.
-pub const COMMANDS: [(&str, &str); 20] = [
+pub const COMMANDS: [(&str, &str); 21] = [
     (
         "/set NAME VALUE",
         "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1",
@@ -47,6 +47,10 @@ pub const COMMANDS: [(&str, &str); 20] = [
     (
         "/race [PROMPT]",
         "autoregressive beside self-speculative; without a prompt, on the last one",
+    ),
+    (
+        "/sweep [FILE]",
+        "measure a grid of exit layers and speculations on the last prompt; with FILE, show a sweep's CSV or folder",
     ),
     ("/copy", "copy the last answer"),
     (
@@ -142,6 +146,8 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
             }
             Reply::then(ChatAction::Race)
         }
+        ("/sweep", Some(path)) => Reply::then(ChatAction::OpenSweep(path)),
+        ("/sweep", None) => Reply::then(ChatAction::Sweep),
         ("/copy", _) => Reply::then(ViewAction::Copy),
         ("/clear", _) => Reply::then(ChatAction::Clear),
         ("/bye" | "/exit" | "/quit", _) => Reply::then(AppAction::Quit),

@@ -1,14 +1,13 @@
 //! The what-if map: requesting the lens, receiving it, choosing a cell.
 
-use super::controls;
 use super::reply::Reply;
+use super::sweep;
 use crate::app::available::can_ask_what_if;
-use crate::app::controls::Control;
 use crate::app::input::action::WhatIfAction;
 use crate::app::message::Effect;
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
-use crate::engine::decode::{CostModel, LensRow, Strategy};
+use crate::engine::decode::{CostModel, LensRow};
 use crate::engine::worker::{Command, RunId, Task};
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
         WhatIfAction::CellRight => step(state, 0, 1),
         WhatIfAction::BestCell => to_best(state),
         WhatIfAction::ApplyCell => {
-            return apply(state, shared, map.exit_layer, map.num_speculations).into();
+            return sweep::apply(state, shared, map.exit_layer, map.num_speculations).into();
         }
     }
     Reply::none()
@@ -141,22 +140,4 @@ pub(super) fn click(state: &mut State, exit_layer: usize, num_speculations: usiz
     }
     (map.exit_layer, map.num_speculations) = (exit_layer, num_speculations);
     Reply::none()
-}
-
-/// Apply a cell's settings, as one change to undo, and close the map.
-fn apply(state: &mut State, shared: &Shared, exit_layer: usize, num_speculations: usize) -> Effect {
-    state.overlay = None;
-    let applied = controls::set_all(
-        state,
-        &[
-            (Control::Strategy, Strategy::SelfSpeculative as usize as f64),
-            (Control::ExitLayer, exit_layer as f64),
-            (Control::Speculations, num_speculations as f64),
-        ],
-    );
-    state.notify(format!(
-        "E {exit_layer}, K {num_speculations}; {}",
-        controls::way_back(shared)
-    ));
-    applied
 }

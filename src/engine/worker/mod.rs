@@ -12,7 +12,7 @@ mod thread;
 pub use inbox::{CommandSender, WorkerGone};
 pub use loading::Loader;
 pub use protocol::{
-    Command, ConversationId, Event, Failure, Lane, ModelEvent, RunEvent, RunId, Task,
+    Command, ConversationId, Event, Failure, Lane, ModelEvent, RunEvent, RunId, SweepCell, Task,
 };
 pub(crate) use thread::panic_message;
 pub use thread::{Worker, spawn, spawn_with};

@@ -84,6 +84,14 @@ pub enum Task {
     /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
     /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
+    /// Answer a prompt plainly and with each of these pairs of exit layer and speculations, and report the figures of each
+    /// answer. Does not use the conversation's cache.
+    Sweep {
+        /// The prompt.
+        prompt: Prompt,
+        /// Exit layer and speculations of each answer, in order.
+        pairs: Vec<(usize, usize)>,
+    },
     /// Score the tokens of a text. See [`Decoder::score`](crate::engine::decode::Decoder::score).
     Score {
         /// The text.
@@ -105,6 +113,15 @@ pub enum Lane {
     Autoregressive,
     /// With drafts.
     SelfSpeculative,
+}
+
+/// The figures of one answer of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepCell {
+    /// Exit layer and speculations; none for plain decoding.
+    pub pair: Option<(usize, usize)>,
+    /// Statistics of the answer.
+    pub stats: Stats,
 }
 
 /// A report of the worker: about its model to its owner, about a run to the client that started it.
@@ -176,6 +193,8 @@ pub enum RunEvent {
         /// What parts of a round cost on this machine.
         costs: CostModel,
     },
+    /// One answer of a sweep has finished; [`RunEvent::Finished`] ends the sweep.
+    Sweep(SweepCell),
     /// All scores.
     Scores(Vec<TokenScore>),
     /// The run is paused before its next phase.

@@ -307,6 +307,44 @@ fn a_race_writes_the_same_text_twice() {
     assert_eq!(lane(Lane::Autoregressive), lane(Lane::SelfSpeculative));
 }
 
+/// Every pair is answered once, plain decoding first, and all answers are one text: drafts change the speed alone.
+#[test]
+fn a_sweep_reports_every_pair_and_can_be_cancelled() {
+    let mut worker = loaded();
+    let pairs = vec![(1, 1), (1, 3), (2, 2)];
+    let sweep = |pairs| Task::Sweep {
+        prompt: Prompt::Text("Once".into()),
+        pairs,
+    };
+    tell(&worker, start(1, sweep(pairs.clone()), settings(24)));
+    let events = until(&mut worker, ended);
+    let cells: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Run(_, RunEvent::Sweep(cell)) => Some(cell),
+            _ => None,
+        })
+        .collect();
+    let found: Vec<_> = cells.iter().map(|cell| cell.pair).collect();
+    let plain = std::iter::once(None);
+    let wanted: Vec<_> = plain.chain(pairs.into_iter().map(Some)).collect();
+    assert_eq!(found, wanted);
+    assert!(cells.iter().all(|cell| cell.stats.tokens == 24));
+    tell(&worker, start(2, sweep(vec![(1, 1); 10_000]), settings(24)));
+    tell(&worker, Command::Cancel { run: RunId(2) });
+    let events = until(&mut worker, ended);
+    assert!(matches!(
+        events.last(),
+        Some(Event::Run(
+            RunId(2),
+            RunEvent::Finished {
+                reason: StopReason::Cancelled,
+                ..
+            }
+        ))
+    ));
+}
+
 #[test]
 fn the_lens_covers_the_generated_text() {
     let mut worker = loaded();

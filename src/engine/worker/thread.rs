@@ -205,6 +205,10 @@ impl Loaded {
                 let ids = self.model.encode(&prompt)?;
                 tasks::race(control, &mut self.model.decoder, &ids).map(Some)
             }
+            Task::Sweep { prompt, pairs } => {
+                let ids = self.model.encode(&prompt)?;
+                tasks::sweep(control, &mut self.model.decoder, &ids, &pairs).map(Some)
+            }
             Task::Lens => {
                 let decoder = &mut self.model.decoder;
                 // The text in question has been replaced by another.

@@ -16,6 +16,7 @@ mod grid;
 mod heat_map;
 mod manifest;
 mod merge;
+mod read;
 mod shard;
 mod work;
 
@@ -25,5 +26,6 @@ pub use grid::{Axes, Cell, controller_from_str, controller_name};
 pub use heat_map::{HeatMap, Tile};
 pub use manifest::{Manifest, RunFolder};
 pub use merge::{CSV_COLUMNS, Merged, ResultRow, csv, merge};
+pub use read::{Row, read_rows};
 pub use shard::Shard;
 pub use work::{Estimate, Sweep, Update};

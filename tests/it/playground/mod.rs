@@ -12,6 +12,7 @@ mod screens;
 mod sessions;
 mod steps;
 mod support;
+mod sweep;
 mod transcript;
 mod transitions;
 mod what_if;

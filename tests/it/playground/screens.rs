@@ -159,6 +159,19 @@ fn overlays_in_other_palettes() {
     }
 }
 
+/// A sweep that is over.
+#[test]
+fn sweep() {
+    for (width, height) in [(80, 24), (100, 30), (160, 50)] {
+        let mut h = Harness::ready(width, height);
+        h.ask("Why is the sky blue?");
+        h.ask_command("/sweep");
+        h.engine(usize::MAX);
+        h.tick(60_000);
+        snapshot(&format!("sweep-{width}x{height}"), &h);
+    }
+}
+
 /// The controller moves K while the sliders stay where the user put them.
 #[test]
 fn autopilot() {

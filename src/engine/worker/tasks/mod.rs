@@ -3,7 +3,9 @@
 mod lens;
 mod race;
 mod score;
+mod sweep;
 
 pub(super) use lens::lens;
 pub(super) use race::race;
 pub(super) use score::score;
+pub(super) use sweep::sweep;

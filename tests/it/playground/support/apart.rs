@@ -4,7 +4,7 @@ use super::fake::{answer, round};
 use skiplens::engine::decode::{
     CostModel, LayerChoice, LensRow, Settings, Stats, StopReason, Strategy,
 };
-use skiplens::engine::worker::{Event, Lane, RunEvent, RunId};
+use skiplens::engine::worker::{Event, Lane, RunEvent, RunId, SweepCell};
 
 /// A layer that costs half a millisecond, a little more for each further row.
 pub fn costs() -> CostModel {
@@ -105,4 +105,29 @@ pub fn race(run: RunId, settings: &Settings) -> Vec<Event> {
         },
     ));
     events
+}
+
+/// A sweep to the end: E 6, K 2 is the fastest pair.
+pub fn sweep(run: RunId, pairs: &[(usize, usize)]) -> Vec<Event> {
+    let stats = |seconds: f64| Stats {
+        tokens: 64,
+        rounds: 64,
+        drafted: 64,
+        accepted: 32,
+        verify_seconds: seconds,
+        ..Stats::default()
+    };
+    let seconds = |(exit_layer, speculations): (usize, usize)| {
+        0.5 + 0.01 * exit_layer.abs_diff(6) as f64 + 0.02 * speculations.abs_diff(2) as f64
+    };
+    let cell = |pair: Option<(usize, usize)>| {
+        let stats = stats(pair.map_or(0.6, seconds));
+        Event::Run(run, RunEvent::Sweep(SweepCell { pair, stats }))
+    };
+    let cells = std::iter::once(None).chain(pairs.iter().copied().map(Some));
+    let finished = RunEvent::Finished {
+        reason: StopReason::MaxSteps,
+        stats: stats(0.6),
+    };
+    cells.map(cell).chain([Event::Run(run, finished)]).collect()
 }

@@ -121,6 +121,18 @@ impl Fake {
                 self.race = Some(*run);
                 self.ready = super::apart::race(*run, settings).into();
             }
+            (
+                Command::Start {
+                    run,
+                    task: Task::Sweep { pairs, .. },
+                    ..
+                },
+                _,
+            ) => {
+                self.run = None;
+                self.race = Some(*run);
+                self.ready = super::apart::sweep(*run, pairs).into();
+            }
             (Command::Cancel { run: id }, _)
                 if self.race == Some(*id) && !self.ready.is_empty() =>
             {
