@@ -242,7 +242,7 @@ fn an_accepted_end_token_ends_the_answer() {
     };
     let (end, before) = (at(last), at(last - 1));
     h.state_mut().focus = Pane::Chat;
-    for (token, words) in [(end, "end of the answer"), (before, "no text of its own")] {
+    for (token, words) in [(end, "end of the answer"), (before, "no text")] {
         h.state_mut().view.cursor = Some(token);
         h.draw();
         assert!(h.screen().contains(words), "{words}\n{}", h.screen());

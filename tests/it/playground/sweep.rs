@@ -39,7 +39,7 @@ fn the_map_fills_and_a_cell_is_applied_as_one_change() {
     let before = h.state().settings.clone();
     h.press("b enter");
     let settings = h.state().settings.clone();
-    assert_eq!((settings.exit_layer, settings.num_speculations), (6, 2));
+    assert_eq!((settings.exit_layer, settings.num_speculations), (5, 2));
     assert_eq!(settings.strategy, Strategy::SelfSpeculative);
     assert!(h.state().overlay.is_none());
     h.press("alt-u");
@@ -69,7 +69,7 @@ fn applying_a_cell_or_closing_cancels_it() {
     assert!(h.commands.contains(&Command::Cancel { run: RunId(1) }));
     let mut h = sweeping();
     h.engine(10);
-    h.click(0, 29);
+    h.click(2, 5);
     assert!(h.commands.contains(&Command::Cancel { run: RunId(1) }));
 }
 
