@@ -121,6 +121,27 @@ proptest! {
         let expected: Vec<&str> = session.runs().flat_map(|run| run.kept()).map(|(_, token)| token.text).collect();
         prop_assert_eq!(texts, expected);
     }
+
+    #[test]
+    fn settings_in_a_table_are_named_and_written_as_in_a_journal(session in any_session()) {
+        let rounds = cells(&rounds_csv(&session));
+        let at = |name: &str| rounds[0].iter().position(|cell| cell == name).unwrap();
+        for (row, round) in rounds[1..].iter().zip(session.rounds()) {
+            let settings = serde_json::to_value(&*round.settings).unwrap();
+            for column in at("strategy")..=at("coupling") {
+                let name = rounds[0][column].as_str();
+                let field = settings.get(name).or_else(|| settings["sampling"].get(name));
+                match field {
+                    Some(serde_json::Value::String(text)) => prop_assert_eq!(&row[column], text),
+                    Some(serde_json::Value::Number(number)) => {
+                        prop_assert_eq!(row[column].parse::<f32>().unwrap(), number.as_f64().unwrap() as f32)
+                    }
+                    Some(serde_json::Value::Bool(on)) => prop_assert_eq!(&row[column], &on.to_string()),
+                    other => prop_assert!(false, "{name} is {other:?}"),
+                }
+            }
+        }
+    }
 }
 
 /// Takes `ESC [ digits and semicolons m` away.
