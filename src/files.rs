@@ -1,66 +1,66 @@
-//! Files written whole or not at all.
+//! Atomic file writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Links followed before a path counts as going in circles.
+/// Max symbolic links followed before a path counts as a loop.
 const MAX_LINKS: usize = 40;
 
-/// The file that `path` names once every link is followed. The file itself need not exist.
+/// Follows all symbolic links of `path`. The target need not exist.
 ///
 /// # Errors
-/// When a link cannot be read, or links go in circles.
+/// If a link cannot be read, or links form a loop.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         match fs::symlink_metadata(&path) {
-            Ok(about) if about.is_symlink() => {
+            Ok(metadata) if metadata.is_symlink() => {
                 let target = fs::read_link(&path)?;
                 path = path.parent().unwrap_or(Path::new("")).join(target);
             }
             _ => return Ok(path),
         }
     }
-    Err(io::Error::other("the links go in circles"))
+    Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Makes a file that only its owner reads.
+/// Creates a file readable by its owner only.
 ///
 /// # Errors
-/// With [`io::ErrorKind::AlreadyExists`] if anything has that name, a broken link included.
+/// [`io::ErrorKind::AlreadyExists`] if the path exists, even as a broken link; otherwise if writing fails.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let part = write_beside(path, bytes)?;
-    // A hard link, unlike a rename, never replaces what came there meanwhile. Not every file system has them.
+    // Unlike a rename, a hard link never replaces a file created in the meantime. Not every file system supports them.
     let done = match fs::hard_link(&part, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&part, path),
         linked => linked,
     };
-    // After a rename there is nothing left to remove.
+    // Fails after a rename, which leaves nothing to remove.
     drop(fs::remove_file(&part));
     done
 }
 
-/// Writes a file, which may exist. Links are followed and stay links, and a file keeps its permissions; a device or a
-/// pipe is written to.
+/// Writes a file, replacing an existing one. Links are followed and kept, and an existing file keeps its permissions.
+/// Devices and pipes are written to directly.
 ///
 /// # Errors
-/// When the file cannot be written; then it is as it was.
+/// If the file cannot be written. It is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = resolve(path)?;
     let existing = match fs::metadata(&path) {
-        Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(about) if !about.is_file() => {
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) if !metadata.is_file() => {
             return OpenOptions::new().write(true).open(&path)?.write_all(bytes);
         }
-        about => about.ok(),
+        metadata => metadata.ok(),
     };
     let part = write_beside(&path, bytes)?;
-    let permit = |about: fs::Metadata| fs::set_permissions(&part, about.permissions());
+    let permit = |metadata: fs::Metadata| fs::set_permissions(&part, metadata.permissions());
     let done = existing
         .map_or(Ok(()), permit)
         .and_then(|()| fs::rename(&part, &path));
@@ -70,7 +70,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     done
 }
 
-/// Writes a new file in the folder of `path` and brings it to the disk.
+/// Writes and syncs a new temporary file in the folder of `path`.
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let (part, mut file) = new_file(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_data());
@@ -92,7 +92,7 @@ fn new_file(path: &Path) -> io::Result<(PathBuf, File)> {
         name.push(format!(".{}-{count}.new", std::process::id()));
         let part = path.with_file_name(name);
         match options.open(&part) {
-            // Left by a process of the same number that was killed.
+            // Left behind by a killed process with the same id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (part, file)),
         }

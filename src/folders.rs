@@ -3,18 +3,18 @@
 use directories::ProjectDirs;
 use std::path::PathBuf;
 
-/// Names the data folder, in place of the system's own.
+/// Environment variable that overrides the data folder.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 
-/// Where sessions are kept and a model may be put, if the system has such a place. Nothing is made on the disk.
+/// The data folder, which holds sessions and optionally a model; None if the system has none. Creates nothing on disk.
 pub fn data() -> Option<PathBuf> {
-    let named = std::env::var_os(DATA_DIR)
+    let overridden = std::env::var_os(DATA_DIR)
         .filter(|folder| !folder.is_empty())
         .map(PathBuf::from);
-    named.or_else(|| system().map(|folders| folders.data_dir().to_owned()))
+    overridden.or_else(|| system().map(|folders| folders.data_dir().to_owned()))
 }
 
-/// What the system has for programs' folders, whatever the environment names.
+/// The standard folders of this program on the system, ignoring [`DATA_DIR`].
 pub fn system() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "skiplens")
 }

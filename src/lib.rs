@@ -1,9 +1,9 @@
 //! skiplens: a terminal playground for self-speculative decoding with early exit (LayerSkip, arXiv 2404.16710).
 //!
-//! One Llama drafts tokens with its first layers and verifies them with the rest. [`engine`] decodes and reports
-//! facts; [`app`] is the pure state of the screen; [`ui`] draws it; [`cli`] is what the command line reaches.
+//! One Llama drafts tokens with its first layers and verifies them with the rest. [`engine`] decodes and reports each
+//! round; [`app`] is the pure state of the screen; [`ui`] draws it; [`cli`] implements the commands.
 
-// Everything is printed through `cli::output`.
+// All output goes through `cli::output`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,8 +1,8 @@
-//! What of a text is unsafe to print, and how it is made harmless without losing what it was.
+//! Makes untrusted text safe to print without losing information.
 //!
-//! Control characters can drive a terminal, bidirectional overrides can make text read other than it is. Wherever text
-//! that a model, a file or a user wrote leaves the program, for the screen, a pipe or a file, one of these functions
-//! stands between.
+//! Control characters can drive a terminal, and bidirectional overrides can make text read differently than it is. All
+//! text from a model, a file or a user passes through one of these functions before it leaves the program, to the
+//! screen, a pipe or a file.
 
 mod styled;
 
@@ -13,8 +13,8 @@ use std::fmt::Write;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// Whether a character acts on the terminal or on the order of the text rather than being seen.
-/// Line feed and tab are among them: callers that lay text out spare them.
+/// Whether a character controls the terminal or the direction of the text instead of being visible. The crate's only
+/// filter of this kind. Line feed and tab count as unsafe: callers that lay text out make an exception for them.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -23,8 +23,8 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Text to be seen over several lines: line feeds and tabs stay, a carriage return before a line feed goes, and
-/// every other acting character becomes a visible one (`␛` for escape, `⟨202E⟩` for a right-to-left override).
+/// Multi-line text: keeps line feeds and tabs, drops a carriage return before a line feed, and replaces every other
+/// unsafe character by a visible one (`␛` for escape, `⟨202E⟩` for a right-to-left override).
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_unsafe(c) && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
@@ -41,7 +41,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`visible`], with tabs as spaces: what cells of a screen can hold.
+/// As [`visible`], with tabs as spaces, for the cells of a screen.
 pub fn in_cells(text: &str) -> Cow<'_, str> {
     match visible(text) {
         shown if shown.contains('\t') => Cow::Owned(shown.replace('\t', "    ")),
@@ -49,7 +49,7 @@ pub fn in_cells(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text to be seen on one line: as [`visible`], with line feeds as `⏎` and tabs as `⇥`.
+/// Single-line text: as [`visible`], with line feeds as `⏎` and tabs as `⇥`.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -64,7 +64,7 @@ fn push_visible(out: &mut String, c: char) {
         '\n' => out.push('⏎'),
         '\t' => out.push('⇥'),
         '\u{7f}' => out.push('␡'),
-        // The control pictures stand in the order of the controls.
+        // The control pictures are in the order of the control characters.
         c if (c as u32) < 0x20 => out.extend(char::from_u32(0x2400 + c as u32)),
         c if is_unsafe(c) => {
             let _ = write!(out, "⟨{:04X}⟩", c as u32);
@@ -73,12 +73,12 @@ fn push_visible(out: &mut String, c: char) {
     }
 }
 
-/// Text inside HTML, in content and in quoted attributes alike.
+/// Text for HTML content or quoted attributes.
 pub fn html(text: &str) -> String {
     escape_markup(&visible(text))
 }
 
-/// Text inside XML, on one line.
+/// Single-line text for XML.
 pub fn xml(text: &str) -> String {
     escape_markup(&one_line(text))
 }
@@ -98,13 +98,13 @@ fn escape_markup(text: &str) -> String {
     out
 }
 
-/// A JSON document in which no character acts on a terminal that shows it or on a page that holds it. The document
-/// means the same: such characters stand in strings only, and there as `\u` escapes.
+/// Makes a JSON document safe to show on a terminal and to embed in HTML. Its value is unchanged: unsafe characters
+/// occur only in strings, where they become `\u` escapes.
 pub fn json(document: String) -> String {
     escape_json(document, |c| is_unsafe(c) || matches!(c, '<' | '>' | '&'))
 }
 
-/// As [`json`], for terminals alone: markup stays readable.
+/// As [`json`], for terminals only: markup stays readable.
 pub fn terminal_json(document: String) -> String {
     escape_json(document, is_unsafe)
 }
@@ -128,7 +128,7 @@ fn escape_json(document: String, escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// `text`, cut after `limit` characters with an ellipsis.
+/// Truncates `text` to `limit` characters, with an ellipsis.
 pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     match text.char_indices().nth(limit) {
         None => Cow::Borrowed(text),
@@ -142,7 +142,7 @@ pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     }
 }
 
-/// `words` on one line, cut with an ellipsis to at most `columns` cells of a screen.
+/// `words` on one line, truncated with an ellipsis to at most `columns` cells.
 pub fn fit(words: &str, columns: usize) -> Cow<'_, str> {
     let words = one_line(words);
     if words.width() <= columns {
@@ -216,7 +216,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_acts_any_more(text in any::<String>()) {
+        fn nothing_unsafe_remains(text in any::<String>()) {
             prop_assert!(!visible(&text).contains(|c| is_unsafe(c) && c != '\n' && c != '\t'));
             prop_assert!(!one_line(&text).contains(is_unsafe));
             prop_assert!(!in_cells(&text).contains(|c| is_unsafe(c) && c != '\n'));

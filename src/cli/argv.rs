@@ -1,5 +1,5 @@
-//! Command lines as people write them, put into a form that clap reads without doubt: values that begin with a dash,
-//! lists of texts, and LayerSkip's underscores.
+//! Normalises command lines into a form that clap parses unambiguously: values that start with a dash, lists of texts,
+//! and LayerSkip's underscores.
 
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
@@ -7,13 +7,13 @@ use std::iter::Peekable;
 
 /// Rewrites a command line for `command`.
 ///
-/// - `--some_option` becomes `--some-option`, where that is an option.
-/// - What follows an option that takes a value is its value, though it begin with a dash: `--prompt "- milk"` becomes
-///   `--prompt=- milk`. Only what is spelled like an option of the command stays one, so that a forgotten value is
-///   noticed; `--prompt=--json` says that it is a text.
-/// - The values of an option that takes several are given to it one by one. After the first, a dash before a letter
-///   begins the next option.
-/// - Whatever follows a lone `--` is left as it is.
+/// - `--some_option` becomes `--some-option`, if that is an option.
+/// - The argument after an option that takes a value is its value, even if it starts with a dash: `--prompt "- milk"`
+///   becomes `--prompt=- milk`. An argument spelled like an option of the command remains an option, so that a missing
+///   value is noticed; `--prompt=--json` passes it as text.
+/// - An option with several values is repeated for each. After the first value, a dash before a letter starts the next
+///   option.
+/// - Everything after `--` is unchanged.
 pub fn normalise(args: impl IntoIterator<Item = OsString>, command: &Command) -> Vec<OsString> {
     let mut command = command.clone();
     command.build();
@@ -37,20 +37,20 @@ pub fn normalise(args: impl IntoIterator<Item = OsString>, command: &Command) ->
     out
 }
 
-/// An option as it stands on the command line.
+/// An option as spelled on the command line.
 struct Spelled<'a> {
     arg: &'a Arg,
-    /// Its name as clap knows it, with the dashes.
+    /// Its name in clap, with dashes.
     name: String,
-    /// What is attached to the name: `=value`, or `5` of `-n5`; empty for nothing.
+    /// The attached value: `=value`, or `5` in `-n5`; empty for none.
     attached: String,
     underscored: bool,
 }
 
 impl<'a> Spelled<'a> {
-    /// The option of `command` that `text` is; none if it is no option.
+    /// Parses `text` as an option of `command`; None if it is not one.
     fn read(command: &'a Command, text: &OsStr) -> Option<Self> {
-        // What is no UTF-8 can only have its value attached, and clap reads that as it is.
+        // An option that is not UTF-8 has its value attached, which clap parses as it is.
         let text = text.to_str()?;
         let known = |is: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|arg| is(arg));
         let Some(text) = text.strip_prefix("--") else {
@@ -79,7 +79,7 @@ impl<'a> Spelled<'a> {
         })
     }
 
-    /// Puts the option and what belongs to it of `args` into `out`.
+    /// Moves the option and its values from `args` to `out`.
     fn rewrite(
         self,
         command: &Command,
@@ -92,11 +92,11 @@ impl<'a> Spelled<'a> {
             out.push(whole);
             return;
         }
-        let (least, most) = self
+        let (min, max) = self
             .arg
             .get_num_args()
             .map_or((0, 0), |range| (range.min_values(), range.max_values()));
-        if least == 0 {
+        if min == 0 {
             out.push(whole);
             return;
         }
@@ -106,13 +106,13 @@ impl<'a> Spelled<'a> {
             return;
         };
         let mut values = vec![first];
-        while most > 1
+        while max > 1
             && let Some(next) = args.next_if(|arg| arg != "--" && !begins_option(arg))
         {
             values.push(next);
         }
-        // In LayerSkip's spelling Python's word for no list is none; in ours it is a text like others.
-        if self.underscored && most > 1 && values == ["None"] {
+        // In LayerSkip's spelling `None` means no list; in ours it is a text like any other.
+        if self.underscored && max > 1 && values == ["None"] {
             return;
         }
         out.extend(values.into_iter().map(|value| {
@@ -130,7 +130,7 @@ fn is_option(command: &Command, text: &OsStr) -> bool {
         .is_some_and(|option| option.name.starts_with("--") || option.attached.is_empty())
 }
 
-/// Whether `text` can be nothing but an option, known or mistyped.
+/// Whether `text` can only be an option, known or mistyped.
 fn begins_option(text: &OsStr) -> bool {
     let text = text.to_string_lossy();
     let name = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));

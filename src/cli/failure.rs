@@ -1,4 +1,4 @@
-//! How a command ends that failed: one message and a status.
+//! Failures of commands: one message and an exit status.
 
 use super::output;
 use clap::error::ErrorKind;
@@ -6,18 +6,18 @@ use color_eyre::config::{HookBuilder, Theme};
 use color_eyre::eyre::Report;
 use std::process::ExitCode;
 
-/// Status of a command that was given what it cannot work with.
+/// Exit status for invalid input.
 const BAD_INPUT: u8 = 2;
 /// Status of a measurement that found a fault: texts that differ, or cells that are missing.
 pub const FOUND_FAULT: u8 = 1;
 /// Status of a measurement that was interrupted: the same command resumes it. It is `EX_TEMPFAIL` of sysexits.h.
 pub const INTERRUPTED: u8 = 75;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 pub enum Failure {
-    /// The command line is not understood, or asks for help.
+    /// The command line does not parse, or asks for help.
     Clap(Box<clap::Error>),
-    /// The command line is understood and makes no sense.
+    /// The command line parses but is invalid.
     Usage(String),
     Command(Report),
 }
@@ -35,7 +35,7 @@ impl From<Report> for Failure {
 }
 
 impl Failure {
-    /// Tells the user, and gives the status of the program.
+    /// Prints the message and returns the exit status.
     pub fn end(self) -> ExitCode {
         match self {
             Self::Clap(error) => end_of_clap(&error),
@@ -53,7 +53,7 @@ fn bad_input(words: &str) -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }
 
-/// Help goes out as clap wants it, and holds our own words alone. The words for a fault quote the command line.
+/// Help is printed by clap, as it holds no untrusted text. Error messages quote the command line and go through the sink.
 fn end_of_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         if let Err(fault) = error.print().map_err(output::Error::from) {
@@ -65,7 +65,7 @@ fn end_of_clap(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// The message of `report` and of what caused it. Many a message names its cause itself: then once is enough.
+/// The message of `report` and its causes, without causes that the message already contains.
 fn words(report: &Report) -> String {
     let mut words = String::new();
     for cause in report.chain().map(ToString::to_string) {
@@ -78,26 +78,25 @@ fn words(report: &Report) -> String {
     words
 }
 
-/// Ends as the signal ends a program that writes to a closed pipe, without a word. Rust ignores the signal, so that the
-/// write failed instead.
+/// Dies silently of SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
 fn end_of_closed_pipe() -> ExitCode {
     #[cfg(unix)]
-    // SAFETY: both calls take plain numbers; the handler is the system's own.
+    // SAFETY: `SIG_DFL` is a valid action, and neither call takes a pointer to memory.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         libc::raise(libc::SIGPIPE);
     }
-    // 128 and the number of the signal, as a shell would put it.
+    // 128 + SIGPIPE, as a shell reports it.
     ExitCode::from(141)
 }
 
-/// Has panics reported without colours and through the sink: a panic's message can quote foreign text.
+/// Reports panics without colours and through the sink: their messages may quote untrusted text.
 pub fn report_panics() {
     let hooks = HookBuilder::default().theme(Theme::new()).try_into_hooks();
     let Ok((panics, reports)) = hooks else {
         return;
     };
-    // Fails only where hooks are installed already, which do as well.
+    // Fails only if hooks are already installed.
     let _ = reports.install();
     std::panic::set_hook(Box::new(move |panic| {
         output::tell(&format!("{}\n", panics.panic_report(panic)));
@@ -110,7 +109,7 @@ mod tests {
     use color_eyre::eyre::{WrapErr, eyre};
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_printed_once() {
         let twice = Report::new(crate::engine::Error::io(
             "x",
             std::io::ErrorKind::NotFound.into(),

@@ -1,5 +1,5 @@
-//! Options of LayerSkip's `generate.py` that skiplens has no name of its own for. The others are spelled as ours, with
-//! underscores for dashes.
+//! Options of LayerSkip's `generate.py` without an equivalent in skiplens. The others have the same names, with
+//! underscores instead of dashes.
 
 use super::output::{ColorChoice, note};
 use clap::{Args, ValueEnum};
@@ -10,9 +10,9 @@ use std::path::PathBuf;
 pub enum Streamer {
     /// At the end.
     None,
-    /// As it is written.
+    /// While it is generated.
     Standard,
-    /// As it is written, coloured by origin.
+    /// While it is generated, coloured by origin.
     Speculative,
 }
 
@@ -26,12 +26,12 @@ pub struct LayerSkipArgs {
     /// Refused unless it is None: these are options of Hugging Face's loader.
     #[arg(long, value_parser = model_args, value_name = "ARGS")]
     model_args: Option<NoModelArgs>,
-    /// Has no effect: nothing is written but the text and the summary.
+    /// Has no effect: only the text and the summary are written.
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
 }
 
-/// What is left of the options that are refused.
+/// The value of an option that only accepts None.
 #[derive(Debug, Clone, Copy)]
 pub struct NoModelArgs;
 
@@ -48,12 +48,12 @@ pub fn model_args(text: &str) -> Result<NoModelArgs, String> {
 }
 
 impl LayerSkipArgs {
-    /// Whether the text is to be held back until the end.
+    /// Whether the text is held back until the end.
     pub fn at_the_end(&self) -> bool {
         self.streamer == Some(Streamer::None)
     }
 
-    /// The colours that a streamer means. An explicit `color` goes before it.
+    /// The colours that the streamer implies. An explicit `color` takes precedence.
     pub fn color(&self, color: Option<ColorChoice>) -> ColorChoice {
         color.unwrap_or(match self.streamer {
             Some(Streamer::None | Streamer::Standard) => ColorChoice::Never,
@@ -61,7 +61,7 @@ impl LayerSkipArgs {
         })
     }
 
-    /// Says what has no effect.
+    /// Prints notes on options without effect.
     pub fn note_without_effect(&self, json: bool) {
         if self.output_dir.is_some() {
             note(

@@ -40,7 +40,7 @@ struct Cli {
     model: args::ModelArgs,
     #[command(flatten)]
     decoding: args::DecodingArgs,
-    /// Go on with a session that was kept: its name, a path, or without either the last one.
+    /// Resume a saved session: its name or a path; without a value, the last one.
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "last")]
     resume: Option<String>,
     /// Append what the engine does, with times, to a file. It holds no text of prompts or answers.
@@ -63,12 +63,11 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Answer other programs over OpenAI's HTTP interface.
     Serve(Box<serve::ServeArgs>),
-    /// Sessions that were kept: list, show, export, replay, import, delete.
+    /// Saved sessions: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
 
-/// Runs what the command line asks for. Every fault ends with one message and status 2, a closed pipe as a closed pipe
-/// ends other programs.
+/// Runs the command line. Errors print one message and exit with status 2; a closed pipe kills the program by SIGPIPE.
 pub fn run() -> ExitCode {
     failure::report_panics();
     parse()
@@ -107,7 +106,7 @@ fn parse() -> Result<Cli, Failure> {
     Ok(Cli::from_arg_matches(&matches)?)
 }
 
-/// What to say of an option before a command, which would have no effect there.
+/// The error for an option before a command, where it would have no effect.
 fn misplaced(matches: &ArgMatches) -> Option<String> {
     let name = matches.subcommand_name()?;
     let before = command();
@@ -118,7 +117,7 @@ fn misplaced(matches: &ArgMatches) -> Option<String> {
     })?;
     let option = option.get_long()?;
     Some(format!(
-        "--{option} stands before the command and is not read by it; write skiplens {name} --{option} …"
+        "--{option} stands before the command and has no effect on it; write skiplens {name} --{option} …"
     ))
 }
 

@@ -6,14 +6,14 @@ use crate::app::Control;
 use crate::engine::decode::{Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 
-/// Print a note for each decoding option that has no effect under these settings.
+/// Prints a note for each decoding option that has no effect under these settings.
 pub fn note_decoding(args: &DecodingArgs, settings: &Settings) {
     decoding(args, settings)
         .iter()
         .for_each(|words| note(words));
 }
 
-/// Print a note for each option that has no effect on this model.
+/// Prints a note for each option that has no effect on this model.
 pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo) {
     if threads.is_some() && !info.device.starts_with("cpu") {
         note(&format!(
@@ -36,7 +36,7 @@ pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo)
     }
 }
 
-/// One line for each reason.
+/// One line per reason.
 fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     let off: Vec<(&str, &str)> = args
         .given()
@@ -68,7 +68,7 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// Whether the given value is the neutral one: then there is nothing to note.
+/// Whether the given value is neutral, so that there is nothing to note.
 fn is_off(control: Control, settings: &Settings) -> bool {
     let sampling = &settings.sampling;
     match control {

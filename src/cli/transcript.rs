@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
 
-/// How a session is named, wherever a command takes one.
-const NAMING: &str = "SESSION is an id or a part of one that fits no other, `last` for the session that was written \
-                      to last, or the path of a journal or an exported JSON file.";
+/// How commands name a session.
+const NAMING: &str = "SESSION is an id or an unambiguous part of one, `last` for the most recently written session, \
+                      or the path of a journal or an exported JSON file.";
 
 /// Browse, show, replay and export saved sessions.
 #[derive(Debug, clap::Args)]
@@ -33,14 +33,14 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the sessions, the newest first.
+    /// List the sessions, newest first.
     List {
-        /// Only those whose title, model or text holds these words.
+        /// Only those whose title, model or text contains these words.
         search: Vec<String>,
-        /// List what was deleted.
+        /// List deleted sessions.
         #[arg(long, conflicts_with = "search")]
         trash: bool,
-        /// Print JSON, one object a line.
+        /// Print JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
@@ -52,7 +52,7 @@ enum Command {
         /// Show rejected drafts in place, struck through.
         #[arg(long)]
         rejected: bool,
-        /// Of a broken file, show what comes before the damage.
+        /// Show a damaged file up to the damage.
         #[arg(long)]
         salvage: bool,
         #[arg(long, value_enum, default_value_t)]
@@ -63,46 +63,46 @@ enum Command {
         /// An id or a part of one, `last`, or a path.
         #[arg(default_value = LAST)]
         session: String,
-        /// The format; else the ending of the file decides.
+        /// The format; by default chosen by the file extension.
         #[arg(long, short, value_enum)]
         format: Option<Format>,
-        /// The file to write; standard output without one.
+        /// The file to write; by default standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace the file if it exists.
         #[arg(long)]
         force: bool,
     },
-    /// Play a session again in the terminal; no model is needed.
+    /// Replay a session in the terminal; no model is needed.
     Replay {
         /// An id or a part of one, `last`, or a path.
         #[arg(default_value = LAST)]
         session: String,
-        /// How many times as fast as it was; `inf` for at once.
+        /// Speed as a multiple of the original; `inf` plays everything at once.
         #[arg(long, default_value_t = 1.0, value_parser = values::speed)]
         speed: f64,
-        /// Begin after this many rounds.
+        /// Start after this many rounds.
         #[arg(long, default_value_t = 0, value_parser = values::count)]
         from: usize,
-        /// Play it on the screen of the playground: pause, step, scrub, inspect tokens.
+        /// Replay on the screen of the playground: pause, step, seek, inspect tokens.
         #[arg(long, conflicts_with = "color")]
         screen: bool,
         #[arg(long, value_enum, default_value_t)]
         color: ColorChoice,
     },
-    /// Add a file to the sessions: what `generate --json` prints, an exported JSON, or a journal, whole or damaged.
+    /// Import a file: output of `generate --json`, exported JSON, or a journal, even a damaged one.
     Import {
-        /// The file, which stays as it is.
+        /// The file, which is left unchanged.
         file: PathBuf,
         /// Title of the session.
         #[arg(long)]
         title: Option<String>,
     },
-    /// Give a session a title.
+    /// Set the title of a session.
     Rename {
         /// An id or a part of one, or `last`.
         session: String,
-        /// The new title; an empty one leaves the beginning of the conversation.
+        /// The new title; if empty, the start of the conversation serves as title.
         title: String,
     },
     /// Move sessions to the trash.
@@ -111,12 +111,12 @@ enum Command {
         #[arg(required = true, value_name = "SESSION")]
         sessions: Vec<String>,
     },
-    /// Take a session back from the trash.
+    /// Restore a session from the trash.
     Restore {
-        /// An id or a part of one, or `last` for the one that was deleted last.
+        /// An id or a part of one, or `last` for the most recently deleted session.
         session: String,
     },
-    /// What was deleted; after 30 days it is gone. Without a command, list it.
+    /// Deleted sessions, removed for good after 30 days. Without a command, list them.
     Trash {
         #[command(subcommand)]
         command: Option<trash::Command>,
@@ -124,6 +124,9 @@ enum Command {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// If a session cannot be found, read or written; the error is for the user.
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Replay {
@@ -139,7 +142,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn dispatch(command: Command) -> Result<()> {
     let store = Store::open()?;
-    // What cannot be removed today is tried again next time.
+    // A failed removal is retried next time.
     drop(store.empty_trash(TRASH_KEEPS));
     match command {
         Command::List {
@@ -166,7 +169,7 @@ fn dispatch(command: Command) -> Result<()> {
             color,
             ..
         } => play::play(read(&store, &session)?, speed, from, color.paint()),
-        Command::Import { file, title } => bring_in(&store, &file, title),
+        Command::Import { file, title } => import_file(&store, &file, title),
         Command::Rename { session, title } => Ok(store.rename(&store.find(&session)?, &title)?),
         Command::Delete { sessions } => sessions
             .iter()
@@ -192,7 +195,7 @@ fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
     }
 }
 
-/// Tells what a search finds as it is found.
+/// Prints search hits as they are found.
 fn find(store: &Store, search: &str, json: bool) -> Result<()> {
     let table = Table::for_stdout();
     let mut found = 0;
@@ -215,7 +218,7 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
         say(&(head + &table.rows(&[hit.summary]) + &excerpt))?;
     }
     match found {
-        0 if !json => say(&format!("no session holds “{}”\n", one_line(search))),
+        0 if !json => say(&format!("no session contains “{}”\n", one_line(search))),
         _ => Ok(()),
     }
 }
@@ -233,7 +236,7 @@ fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     }
 }
 
-/// The session that `name` means; JSON files are imported.
+/// Reads the session that `name` stands for. JSON files are imported.
 fn read(store: &Store, name: &str) -> Result<Session> {
     let path = store.find(name)?;
     match load(&path) {
@@ -259,12 +262,12 @@ fn show(store: &Store, name: &str, rejected: bool, damaged: bool, paint: Paint) 
     Ok(output::stdout().styled(&ansi(&session, paint, rejected, Zone::Local))?)
 }
 
-/// What can be read of a journal, with warnings.
+/// Reads as much of a journal as possible, and prints warnings.
 fn salvaged(path: &Path) -> Result<Session> {
     let loaded = salvage(path)?;
     warn(&loaded.notes);
     if let Some(fault) = loaded.fault {
-        output::note(&format!("reading ended early: {fault}"));
+        output::note(&format!("reading stopped early: {fault}"));
     }
     Ok(loaded.session)
 }
@@ -287,14 +290,14 @@ fn export(
         None => print(format, &session),
         Some(path) => match write_file(path, format.export(&session).as_bytes(), force) {
             Err(Error::Exists { path }) => {
-                bail!("{} exists already; --force replaces it", path.display())
+                bail!("{} already exists; --force replaces it", path.display())
             }
             outcome => Ok(outcome?),
         },
     }
 }
 
-/// An export is data for other programs, but for the format that is made for terminals.
+/// Exports are data for other programs, except the one for terminals.
 fn print(format: Format, session: &Session) -> Result<()> {
     let mut out = output::stdout();
     match format {
@@ -304,23 +307,23 @@ fn print(format: Format, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// What to say where nothing tells the format.
+/// The error if no format is given.
 fn unnamed(output: Option<&Path>) -> color_eyre::Report {
     let formats = Format::ALL
         .map(|format| describe::serde_name(&format))
         .join(", ");
     match output {
         None => eyre!(
-            "name a format with --format ({formats}), or a file with its ending with --output"
+            "name a format with --format ({formats}), or a file with a known extension with --output"
         ),
         Some(path) => eyre!(
-            "the ending of {} names no format; --format does: {formats}",
+            "the extension of {} names no format; use --format ({formats})",
             path.display()
         ),
     }
 }
 
-fn bring_in(store: &Store, file: &Path, title: Option<String>) -> Result<()> {
+fn import_file(store: &Store, file: &Path, title: Option<String>) -> Result<()> {
     let session = match salvaged(file) {
         Ok(session) => session,
         Err(error) if matches!(error.downcast_ref(), Some(Error::NotAJournal { .. })) => {
@@ -351,6 +354,6 @@ fn delete(store: &Store, name: &str) -> Result<()> {
         .to_string_lossy()
         .into_owned();
     say(&format!(
-        "deleted; `skiplens transcript restore {id}` takes that back\n"
+        "deleted; `skiplens transcript restore {id}` restores it\n"
     ))
 }

@@ -1,4 +1,4 @@
-//! Values of options: what each may be, and the words for what it may not be.
+//! Parsers for the values of options, with their error messages.
 
 use crate::engine::decode::{Controller, Strategy};
 use crate::engine::kernels::MAX_THREADS;
@@ -9,18 +9,18 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// The value of an option that can be given as "not given": `None`, as Python's command lines write it, and −1 where
-/// LayerSkip has it for the model's default.
+/// The value of an option that may also be given as unset: `None`, as in Python, or −1 where LayerSkip uses it for the
+/// model's default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Given<T>(Option<T>);
 
 impl<T: Copy> Given<T> {
-    /// What an option amounts to.
+    /// The value of an option, if set.
     pub fn value(option: Option<Self>) -> Option<T> {
         option.and_then(|given| given.0)
     }
 
-    /// The values of a list that were given.
+    /// The values of a list that are set.
     pub fn values(list: &[Self]) -> Vec<T> {
         list.iter().filter_map(|given| given.0).collect()
     }
@@ -33,16 +33,16 @@ fn given<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result
     }
 }
 
-/// A whole number in `range`. `may_be` ends the sentence that says what is allowed.
-fn whole<T>(text: &str, range: RangeInclusive<T>, may_be: &str) -> Result<T, String>
+/// An integer in `range`, which `allowed` describes in the error message.
+fn whole<T>(text: &str, range: RangeInclusive<T>, allowed: &str) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
     match text.trim().parse() {
         Ok(value) if range.contains(&value) => Ok(value),
         // Too large for the type, or negative.
-        _ if is_whole(text.trim()) => Err(format!("it may be {may_be}")),
-        _ => Err(format!("this is no whole number; it may be {may_be}")),
+        _ if is_whole(text.trim()) => Err(format!("expected {allowed}")),
+        _ => Err(format!("not an integer; expected {allowed}")),
     }
 }
 
@@ -51,7 +51,7 @@ fn is_whole(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A whole number from 0 on.
+/// A non-negative integer.
 pub fn count(text: &str) -> Result<usize, String> {
     whole(text, 0..=usize::MAX, &format!("0 to {}", usize::MAX))
 }
@@ -76,11 +76,11 @@ pub fn token_id(text: &str) -> Result<Given<u32>, String> {
     })
 }
 
-/// An exit layer; how many layers there are is known once the model is loaded.
+/// An exit layer. The number of layers is only known once the model is loaded.
 pub fn exit_layer(text: &str) -> Result<Given<usize>, String> {
     or_default(
         text,
-        "1 to one less than the model's layers, or -1 for the model's default",
+        "1 to the model's layers minus 1, or -1 for the model's default",
     )
 }
 
@@ -88,11 +88,11 @@ pub fn num_speculations(text: &str) -> Result<Given<usize>, String> {
     or_default(text, "1 or more, or -1 for the model's default")
 }
 
-/// A count for which −1 stands for the model's default. 0 is judged by the engine, which knows whether it matters.
-fn or_default(text: &str, may_be: &str) -> Result<Given<usize>, String> {
+/// A count for which −1 stands for the model's default. The engine validates 0, as it depends on the strategy.
+fn or_default(text: &str, allowed: &str) -> Result<Given<usize>, String> {
     match text.trim() {
         "-1" => Ok(Given(None)),
-        text => given(text, |text| whole(text, 0..=usize::MAX, may_be)),
+        text => given(text, |text| whole(text, 0..=usize::MAX, allowed)),
     }
 }
 
@@ -100,21 +100,19 @@ pub fn threads(text: &str) -> Result<usize, String> {
     whole(text, 1..=MAX_THREADS, &format!("1 to {MAX_THREADS}"))
 }
 
-/// A number; whether it is in range is judged where the range is known.
+/// A number. Its range is validated where it is known.
 pub fn real(text: &str) -> Result<Given<f32>, String> {
     given(text, |text| {
-        text.trim()
-            .parse()
-            .map_err(|_| "this is no number".to_owned())
+        text.trim().parse().map_err(|_| "not a number".to_owned())
     })
 }
 
 /// Seconds to spend on something.
 pub fn seconds(text: &str) -> Result<f64, String> {
-    const MOST: f64 = 3600.0;
+    const MAX: f64 = 3600.0;
     match text.trim().parse() {
-        Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(seconds),
-        _ => Err(format!("it may be 0 to {MOST}")),
+        Ok(seconds) if (0.0..=MAX).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("expected 0 to {MAX}")),
     }
 }
 
@@ -125,7 +123,7 @@ pub fn dataset(text: &str) -> Result<DatasetName, String> {
 pub fn temperature(text: &str) -> Result<f32, String> {
     match text.trim().parse() {
         Ok(temperature) if (0.0..=100.0).contains(&temperature) => Ok(temperature),
-        _ => Err("it may be 0 (greedy) to 100".into()),
+        _ => Err("expected 0 (greedy) to 100".into()),
     }
 }
 
@@ -133,15 +131,15 @@ pub fn controller(text: &str) -> Result<Controller, String> {
     sweep::controller_from_str(text)
 }
 
-/// How many times as fast as it was.
+/// The speed of a replay, as a multiple of the original.
 pub fn speed(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(speed) if speed > 0.0 => Ok(speed),
-        _ => Err("it must be above 0; inf plays everything at once".into()),
+        _ => Err("expected a number above 0; inf plays everything at once".into()),
     }
 }
 
-/// A text that says something.
+/// A non-empty text.
 pub fn filled(text: &str) -> Result<String, String> {
     match text.is_empty() {
         true => Err("it is empty".into()),
@@ -166,7 +164,7 @@ pub fn coupling(text: &str) -> Result<Coupling, String> {
     }
 }
 
-/// `true` and `false` in any case and in the short forms that Python's command lines take.
+/// `true` and `false`, ignoring case, and the short forms that Python command lines accept.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -203,19 +201,19 @@ mod tests {
         let max = u64::MAX;
         assert_eq!(
             told(seed("-1").map(|_| String::new())),
-            format!("it may be 0 to {max}")
+            format!("expected 0 to {max}")
         );
         assert_eq!(
             told(seed("99999999999999999999").map(|_| String::new())),
-            format!("it may be 0 to {max}")
+            format!("expected 0 to {max}")
         );
         assert_eq!(
             told(seed("soon").map(|_| String::new())),
-            format!("this is no whole number; it may be 0 to {max}")
+            format!("not an integer; expected 0 to {max}")
         );
         assert!(told(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
         for text in ["0", "100000", "-4"] {
-            assert_eq!(threads(text), Err("it may be 1 to 256".into()), "{text}");
+            assert_eq!(threads(text), Err("expected 1 to 256".into()), "{text}");
         }
         assert!(seconds("-1").is_err() && seconds("nan").is_err() && seconds("1e9").is_err());
         assert!(speed("0").is_err() && speed("-1").is_err() && speed("inf").is_ok());

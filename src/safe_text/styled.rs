@@ -1,33 +1,33 @@
-//! Text under styles that the program chose, safe to print as it stands.
+//! Styled text that is safe to print as it is.
 
 use super::visible;
 use std::fmt;
 
-/// Text for a terminal. By construction nothing in it acts but line feeds, tabs and the SGR sequences of
-/// [`StyledText::push_styled`]: every other acting character was made visible on its way in.
+/// Text for a terminal. Invariant: it holds no unsafe characters besides line feeds, tabs and the SGR sequences of
+/// [`StyledText::push_styled`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StyledText(String);
 
 impl StyledText {
-    /// `text` without a style.
+    /// Unstyled text.
     pub fn plain(text: &str) -> Self {
         Self::styled("", text)
     }
 
-    /// `text` under the SGR parameters `sgr`, such as `1;33`; empty for none.
+    /// `text` styled by the SGR parameters `sgr`, such as `1;33`; empty for none.
     pub fn styled(sgr: &str, text: &str) -> Self {
         let mut new = Self::default();
         new.push_styled(sgr, text);
         new
     }
 
-    /// Appends `text` without a style.
+    /// Appends unstyled text.
     pub fn push(&mut self, text: &str) {
         self.0 += &visible(text);
     }
 
-    /// Appends `text` under `sgr`, line by line: a pager that cuts between lines then never leaks a style. What is no
-    /// list of SGR parameters styles nothing.
+    /// Appends `text` styled by `sgr`. Each line is styled separately, so that a pager that splits between lines does not
+    /// leak styles. An `sgr` that is not a list of SGR parameters is ignored.
     pub fn push_styled(&mut self, sgr: &str, text: &str) {
         let parameters = |c: char| c.is_ascii_digit() || c == ';';
         if sgr.is_empty() || !sgr.chars().all(parameters) {
@@ -43,7 +43,7 @@ impl StyledText {
         }
     }
 
-    /// Appends what is safe already.
+    /// Appends other styled text.
     pub fn append(&mut self, other: &Self) {
         self.0 += &other.0;
     }
@@ -85,9 +85,9 @@ mod tests {
     }
 
     proptest! {
-        /// Without the sequences of the style nothing is left that acts.
+        /// Besides the sequences of the style, nothing unsafe remains.
         #[test]
-        fn only_the_style_acts(text in any::<String>(), sgr in "[0-9;]{1,6}", odd in any::<String>()) {
+        fn only_the_style_is_unsafe(text in any::<String>(), sgr in "[0-9;]{1,6}", odd in any::<String>()) {
             let mut styled = StyledText::plain(&text);
             styled.push_styled(&sgr, &text);
             styled.push_styled(&(odd + "x"), &text);

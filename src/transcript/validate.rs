@@ -4,6 +4,7 @@
 use super::entry::Lens;
 use super::line::RoundLine;
 use crate::engine::decode::{Controller, LensRow, Origin, Settings, TokenDetail};
+use crate::engine::sampling::Sampling;
 
 /// Largest plausible position or index, far beyond any model.
 const MAX_POSITION: usize = 1 << 32;
@@ -57,20 +58,16 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
     if settings.exit_layer > MAX_LAYERS || settings.num_speculations > MAX_LAYERS {
         return Err("the settings have an invalid exit layer or draft length".into());
     }
-    let sampling = &settings.sampling;
-    let threshold = if let Controller::Confidence { threshold } = settings.controller {
-        threshold
-    } else {
-        0.0
+    let threshold = match settings.controller {
+        Controller::Confidence { threshold } => threshold,
+        _ => 0.0,
     };
-    let numbers = [
-        sampling.temperature,
-        sampling.top_p,
-        sampling.min_p,
-        sampling.repetition_penalty,
-        threshold,
-    ];
-    match numbers.iter().all(|number| number.is_finite()) {
+    let numbers = floats(&mut settings.sampling.clone()).map(|number| *number);
+    match numbers
+        .iter()
+        .chain([&threshold])
+        .all(|number| number.is_finite())
+    {
         true => Ok(()),
         false => Err("the settings hold a number that is not finite".into()),
     }
@@ -101,6 +98,23 @@ pub fn lens(lens: &Lens) -> Result<(), String> {
         true => Ok(()),
         false => Err("the layer predictions hold an invalid number".into()),
     }
+}
+
+/// All floating-point settings of sampling. The pattern is exhaustive, so that a new field does not compile until it is
+/// considered here.
+fn floats(sampling: &mut Sampling) -> [&mut f32; 4] {
+    let Sampling {
+        temperature,
+        top_p,
+        min_p,
+        repetition_penalty,
+        sample: _,
+        top_k: _,
+        no_repeat_ngram: _,
+        seed: _,
+        coupling: _,
+    } = sampling;
+    [temperature, top_p, min_p, repetition_penalty]
 }
 
 /// Whether `seconds` is a plausible duration: non-negative and below a thousand years.
@@ -209,16 +223,13 @@ fn sanitise_detail(detail: &mut TokenDetail) {
 
 /// As [`sanitise_round`], for settings.
 pub fn sanitise_settings(settings: &mut Settings) {
-    let default = Settings::default().sampling;
-    let sampling = &mut settings.sampling;
-    for (number, default) in [
-        (&mut sampling.temperature, default.temperature),
-        (&mut sampling.top_p, default.top_p),
-        (&mut sampling.min_p, default.min_p),
-        (&mut sampling.repetition_penalty, default.repetition_penalty),
-    ] {
+    let mut defaults = Sampling::default();
+    for (number, default) in floats(&mut settings.sampling)
+        .into_iter()
+        .zip(floats(&mut defaults))
+    {
         if !number.is_finite() {
-            *number = default;
+            *number = *default;
         }
     }
     if let Controller::Confidence { threshold } = &mut settings.controller {

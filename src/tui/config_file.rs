@@ -1,4 +1,4 @@
-//! The settings file: read at the start, edited in place when a setting in it changes.
+//! The settings file: read at startup, edited in place when a setting changes.
 
 use crate::app::{Config, ConfigChange};
 use crate::{files, folders};
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often, and after how long, another instance that writes the file is waited for.
+/// Attempts to lock the folder while another instance writes, and the wait between them.
 const TRIES: usize = 50;
 const WAIT: Duration = Duration::from_millis(10);
 
@@ -19,10 +19,10 @@ fn config_path() -> Result<PathBuf> {
     Ok(folders.config_dir().join("config.toml"))
 }
 
-/// The settings file; the defaults where there is none.
+/// Reads the settings file; returns the defaults if there is none.
 ///
 /// # Errors
-/// When the file cannot be read or understood; the error names it.
+/// If the file cannot be read or parsed. The error names it.
 pub fn load() -> Result<Config> {
     match config_path() {
         Ok(path) => parse(&path, &read(&path)?),
@@ -30,11 +30,11 @@ pub fn load() -> Result<Config> {
     }
 }
 
-/// Makes a change in the settings file and leaves everything else in it as it stands. The file is read again before it
-/// is written, so that what another instance or an editor wrote meanwhile stays. Gives back what it says now.
+/// Changes one setting in the settings file and leaves the rest of the file unchanged. The file is read again first, so
+/// that changes by another instance or an editor are kept. Returns the new settings.
 ///
 /// # Errors
-/// As [`load`], and when the file cannot be written.
+/// As [`load`], and if the file cannot be written.
 pub fn change(change: &ConfigChange) -> Result<Config> {
     change_at(&config_path()?, change)
 }
@@ -56,10 +56,10 @@ fn named(path: &Path) -> String {
     format!("settings file {}", path.display())
 }
 
-/// The text of the file, empty where there is none. A pipe would block, and is refused.
+/// The text of the file; empty if it does not exist. Only regular files are read: a pipe would block.
 fn read(path: &Path) -> Result<String> {
     let text = match fs::metadata(path) {
-        Ok(about) if !about.is_file() => Err(io::Error::other("this is not a file")),
+        Ok(about) if !about.is_file() => Err(io::Error::other("not a regular file")),
         Ok(_) => fs::read_to_string(path),
         Err(error) => Err(error),
     };
@@ -69,7 +69,7 @@ fn read(path: &Path) -> Result<String> {
     }
 }
 
-/// The settings in `text`. An error names the line, in one line.
+/// Parses the settings in `text`. Errors take one line and name the line in the file.
 fn parse(path: &Path, text: &str) -> Result<Config> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start));
@@ -83,8 +83,8 @@ fn parse(path: &Path, text: &str) -> Result<Config> {
     })
 }
 
-/// Keeps other instances from changing files in the folder until it is dropped. Where that cannot be had, or takes
-/// long, the change is made nonetheless: nothing is lost but what is written in the same moment.
+/// Locks the folder against other instances until the result is dropped. If locking fails or times out, the caller
+/// proceeds without: only a change in the same moment could be lost.
 fn lock(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     for _ in 0..TRIES {

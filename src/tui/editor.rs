@@ -1,4 +1,4 @@
-//! A text lent to the user's editor.
+//! Edits a text in the user's editor.
 
 use color_eyre::Result;
 use color_eyre::eyre::{WrapErr, bail, eyre};
@@ -7,10 +7,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Lets `$VISUAL`, `$EDITOR` or `vi` edit a text in a file of its own. The terminal must be the editor's meanwhile.
+/// Opens a text in `$VISUAL`, `$EDITOR` or `vi`, in a temporary file, and returns the edited text. The terminal must be
+/// released to the editor first.
 ///
 /// # Errors
-/// When the editor cannot be started, or says that it failed; the text is then as it was.
+/// If the editor cannot be started or exits with an error. Changes are then discarded.
 pub fn edit(text: &str) -> Result<String> {
     let (name, editor) = chosen(|name| std::env::var(name).ok());
     let mut words = split(&editor).wrap_err_with(|| format!("${name} is {editor:?}"))?;
@@ -27,13 +28,15 @@ pub fn edit(text: &str) -> Result<String> {
         .status();
     let edited = fs::read_to_string(&path);
     drop(fs::remove_file(&path));
-    match status.wrap_err_with(|| format!("{editor} could not be started; set $EDITOR"))? {
+    match status.wrap_err_with(|| format!("cannot start {editor}; set $EDITOR"))? {
         status if status.success() => Ok(edited?),
-        status => Err(eyre!("{editor} ended with {status}; the text is as it was")),
+        status => Err(eyre!(
+            "{editor} exited with {status}; the text is unchanged"
+        )),
     }
 }
 
-/// The first variable that is set to anything, and its value.
+/// The first variable with a non-empty value, and the value.
 fn chosen(var: impl Fn(&str) -> Option<String>) -> (&'static str, String) {
     let set = |name| {
         let value = var(name).filter(|value| !value.trim().is_empty())?;
@@ -44,9 +47,9 @@ fn chosen(var: impl Fn(&str) -> Option<String>) -> (&'static str, String) {
         .unwrap_or(("EDITOR", "vi".into()))
 }
 
-/// The words of a command line, quoted as a shell has them.
+/// Splits a command line into words by the quoting rules of a shell.
 fn split(editor: &str) -> Result<Vec<String>> {
-    // The separator of paths on Windows is no escape there.
+    // On Windows the backslash separates paths and does not escape.
     let editor = if cfg!(windows) {
         editor.replace('\\', "\\\\")
     } else {
@@ -55,7 +58,7 @@ fn split(editor: &str) -> Result<Vec<String>> {
     Ok(shell_words::split(&editor)?)
 }
 
-/// A new file that nobody else reads.
+/// Creates a temporary file that only the user can read.
 fn scratch() -> Result<(PathBuf, File)> {
     let folder = std::env::temp_dir();
     for attempt in 0..100 {
@@ -72,7 +75,7 @@ fn scratch() -> Result<(PathBuf, File)> {
             }
         }
     }
-    bail!("no file could be made in {}", folder.display())
+    bail!("cannot create a file in {}", folder.display())
 }
 
 #[cfg(test)]

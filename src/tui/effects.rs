@@ -1,4 +1,4 @@
-//! Carries effects out. What goes wrong comes back as a message, not as an end.
+//! Carries out effects. Failures come back as messages and do not end the program.
 
 #[cfg(unix)]
 use super::terminal::handlers;
@@ -86,7 +86,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Begin to list the sessions; the answers come later, as messages.
+    /// Starts listing the sessions. Results arrive later, as messages.
     fn list(&mut self, search_id: u64, search: String) -> Result<()> {
         match self
             .recorder()?
@@ -102,7 +102,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Save the screen as it stands, laid out once more in memory.
+    /// Saves a picture of the current screen, drawn again in memory.
     fn picture(&mut self, name: Option<String>) -> Result<()> {
         let size = self.terminal.size()?;
         let mut copy = Terminal::new(TestBackend::new(size.width, size.height))?;
@@ -117,17 +117,18 @@ impl Driver {
         )
     }
 
-    /// What keeps sessions; where nothing does, the user is told.
+    /// The recorder. Without one, notifies the user.
     fn recorder(&mut self) -> Result<Option<&mut Recorder>> {
         if self.recorder.is_none() {
             self.take(Msg::EffectFailed(
-                "sessions cannot be kept here; set SKIPLENS_DATA_DIR to a folder".into(),
+                "sessions cannot be saved: the system has no data folder; set SKIPLENS_DATA_DIR"
+                    .into(),
             ))?;
         }
         Ok(self.recorder.as_mut())
     }
 
-    /// Tell the state how it went.
+    /// Reports the result of an effect to the app.
     fn answer(&mut self, result: Result<Option<Msg>>) -> Result<()> {
         match result {
             Ok(Some(msg)) => self.take(msg),

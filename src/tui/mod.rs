@@ -28,27 +28,27 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 pub use start::{replay, start};
 pub use terminal::Terminal;
 
-/// At most this often is a frame drawn: 60 times a second.
+/// Min time between frames: 60 per second.
 const FRAME: Duration = Duration::from_micros(16_667);
-/// While the engine works, which needs the cores more: 30 times a second. A key is answered as fast as ever.
+/// The same while the engine works and needs the cores: 30 per second. Keys are still answered without delay.
 const BUSY_FRAME: Duration = Duration::from_micros(33_333);
-/// While something moves by itself.
+/// Interval of animations.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Why the screen was left.
+/// Why the screen ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The user did.
+    /// The user quit.
     Quit,
     /// A signal asked for it.
     Signal(i32),
 }
 
-/// The playground on the terminal, until the user quits. The model is asked for once the first frame stands.
+/// Runs the playground until the user quits. Loading of the model starts after the first frame.
 ///
 /// # Errors
-/// When the terminal cannot be used or the settings file names a key that does not exist. The terminal is restored in
-/// every case, a panic included.
+/// If the terminal cannot be used, or the settings file names an unknown key. The terminal is always restored, even after
+/// a panic.
 pub async fn run(
     commands: CommandSender,
     events: UnboundedReceiver<Event>,
@@ -81,7 +81,7 @@ pub async fn run(
     result
 }
 
-/// A session played on the terminal, until the user leaves it. No model is needed, and nothing is written.
+/// Replays a session until the user quits. Needs no model and writes nothing.
 ///
 /// # Errors
 /// As [`run`].
@@ -93,32 +93,32 @@ pub async fn play(options: Options, session: Session, speed: f64, from: usize) -
     driver.serve().await
 }
 
-/// Everything with an effect on the world.
+/// The event loop: owns the terminal, the engine's channels and the recorder.
 struct Driver {
     app: App,
     renderer: Renderer,
     terminal: Terminal,
-    /// None while the terminal is lent: keys are for somebody else then.
+    /// None while the terminal is lent to another program.
     input: Option<EventStream>,
-    /// None where a session is only played.
+    /// None in a replay.
     commands: Option<CommandSender>,
-    /// None where sessions cannot be kept.
+    /// None if sessions cannot be saved.
     recorder: Option<Recorder>,
     session_search: SessionSearch,
-    /// What searches beside the drawing found.
+    /// Results of searches on other threads.
     found: UnboundedReceiver<Msg>,
-    /// None once the engine's thread is gone.
+    /// None once the engine's thread has ended.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
     last_frame: Instant,
-    /// Not before this moment is the next frame drawn.
+    /// Earliest time of the next frame.
     next_frame: Instant,
-    /// Whether there is something to draw.
+    /// Whether anything needs to be drawn.
     changed: bool,
 }
 
 impl Driver {
-    /// Takes the terminal over.
+    /// Takes over the terminal.
     fn new(
         app: App,
         commands: Option<CommandSender>,
@@ -143,8 +143,8 @@ impl Driver {
         })
     }
 
-    /// While the engine works its events are looked at once a frame: to be woken by each of them would take the cores
-    /// away from it.
+    /// Runs until the user quits. While the engine works, its events are polled once per frame: waking up for each would
+    /// take CPU time from it.
     async fn serve(&mut self) -> Result<End> {
         let mut signals = Signals::new()?;
         let mut ticks = interval(TICK);
@@ -184,7 +184,7 @@ impl Driver {
                 _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
             };
             if let Some(msg) = msg {
-                // However long nothing happened: what comes now comes now.
+                // Update the clock first, however long nothing happened.
                 update(&mut self.app, Msg::Tick(self.start.elapsed()));
                 self.take(msg)?;
             }
@@ -196,20 +196,20 @@ impl Driver {
         Ok(End::Quit)
     }
 
-    /// The shell had the terminal while the program was stopped.
+    /// Takes over the terminal again after the shell used it.
     fn retake(&mut self) -> Result<()> {
         self.terminal.retake()?;
         self.changed = true;
         Ok(())
     }
 
-    /// When something happens by itself, at most once a frame.
+    /// The time of the next timed event, at most one per frame.
     fn due(&self) -> Option<Instant> {
         let due = self.start + self.app.shared.now + self.app.due_in()?;
         Some(due.max(self.last_frame + FRAME))
     }
 
-    /// Take in all that the engine has said by now, so that a frame shows the newest.
+    /// Processes all pending events of the engine, so that a frame shows the latest.
     fn drain(&mut self) -> Result<()> {
         while let Some(receiver) = &mut self.events {
             match receiver.try_recv() {
@@ -221,7 +221,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The moment for a frame has come: draw what has changed, and set the next one.
+    /// Draws a frame if anything changed, and schedules the next.
     fn frame(&mut self) -> Result<()> {
         if self.changed {
             self.draw()?;
@@ -235,7 +235,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Change the state and carry out what follows.
+    /// Updates the app and carries out its effects.
     fn take(&mut self, msg: Msg) -> Result<()> {
         if msg == Msg::EngineGone {
             self.events = None;
@@ -262,12 +262,12 @@ impl Driver {
         let before = viewports(&self.app);
         update(&mut self.app, Msg::Drawn(regions));
         self.last_frame = Instant::now();
-        // Whether keys that scroll are named depends on what the frame had room for.
+        // The hints for scroll keys depend on the space that the frame had.
         self.changed = viewports(&self.app) != before;
         Ok(())
     }
 
-    /// What could not be written waits in memory and goes out later; the chat goes on.
+    /// Notifies the user of a failed write. The journal keeps unwritten lines in memory and retries; the chat continues.
     fn warn_of_journal(&mut self, noted: crate::transcript::Result<()>) {
         if let Err(fault) = noted {
             update(
@@ -280,7 +280,7 @@ impl Driver {
         }
     }
 
-    /// A closed channel shows as [`Msg::EngineGone`] on the other one.
+    /// Sends a command. A closed channel is noticed on the event channel, as [`Msg::EngineGone`].
     fn send(&mut self, command: Command) {
         let noted = self
             .recorder
@@ -293,7 +293,7 @@ impl Driver {
     }
 }
 
-/// What the terminal says next; none at its end.
+/// The next terminal event; None at the end of input.
 async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<Input>> {
     match input {
         Some(stream) => stream.next().await,
@@ -301,7 +301,7 @@ async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<I
     }
 }
 
-/// The engine's next event; never, once it is gone.
+/// The engine's next event. Never resolves once the engine is gone.
 async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
     match events {
         Some(receiver) => receiver.recv().await.map_or(Msg::EngineGone, Msg::Engine),
@@ -309,7 +309,7 @@ async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
     }
 }
 
-/// What a terminal event means to the state; none for those that mean nothing.
+/// The message for a terminal event; None if it is ignored.
 fn message(input: Input) -> Option<Msg> {
     match input {
         Input::Key(key) => Some(Msg::Key(key)),

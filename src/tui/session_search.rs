@@ -1,4 +1,4 @@
-//! Searches the kept sessions beside the drawing.
+//! Searches the saved sessions on another thread.
 
 use crate::app::{Listed, Msg};
 use crate::transcript::{Hit, Store, TRASH_KEEPS, local_minutes};
@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What was found is told this often while a search goes on.
-const OFTEN: Duration = Duration::from_millis(150);
+/// Interval at which a running search reports its hits.
+const REPORT_EVERY: Duration = Duration::from_millis(150);
 
-/// Forgets, beside everything else, what was deleted long ago.
+/// Removes old sessions from the trash, on another thread.
 pub fn sweep(store: Store) {
     std::thread::spawn(move || store.empty_trash(TRASH_KEEPS));
 }
 
-/// Searches in threads of their own; a new one ends the one before.
+/// Runs each search on its own thread. A new search cancels the previous one.
 pub struct SessionSearch {
     answers: UnboundedSender<Msg>,
     newest: Arc<AtomicU64>,
@@ -30,7 +30,7 @@ impl SessionSearch {
         }
     }
 
-    /// Appearance for sessions that hold `search`; `own` is the file of the one being kept.
+    /// Searches for sessions that contain `search`; `own` is the file of the current session.
     pub fn search(&self, store: Store, own: PathBuf, search_id: u64, search: String) {
         self.newest.store(search_id, Ordering::Relaxed);
         let (answers, newest) = (self.answers.clone(), self.newest.clone());
@@ -63,7 +63,7 @@ fn find(
     let (mut listed, mut told) = (Vec::new(), Instant::now());
     for hit in store.search(search)?.take_while(|_| !outdated()) {
         listed.push(entry(hit, own));
-        if told.elapsed() >= OFTEN {
+        if told.elapsed() >= REPORT_EVERY {
             tell(&listed, false);
             told = Instant::now();
         }

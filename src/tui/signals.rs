@@ -1,9 +1,9 @@
-//! Signals as the driver hears of them.
+//! Delivers signals to the driver.
 
 use super::terminal::Request;
 use color_eyre::Result;
 
-/// Waits for signals that ask something of the screen.
+/// Waits for signals that concern the screen.
 pub struct Signals {
     #[cfg(unix)]
     kinds: Vec<tokio::signal::unix::Signal>,
@@ -11,8 +11,11 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Listens to those that are not ignored. What they ask is known from the handlers of the terminal; this only wakes
-    /// the driver.
+    /// Listens to all relevant signals that are not ignored. The handlers of the terminal record the request; this only
+    /// wakes the driver.
+    ///
+    /// # Errors
+    /// If a signal cannot be listened to.
     pub fn new() -> Result<Self> {
         use super::terminal::handlers::{ENDING, is_ignored};
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! From the command line to the playground.
+//! Starts the playground from the command line.
 
 #[cfg(unix)]
 use super::terminal::handlers;
@@ -17,13 +17,13 @@ use color_eyre::eyre::bail;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-/// Layers of the bundled model: until a model is loaded, the range of the exit layer.
+/// Layers of the bundled model, which bound the exit layer until a model is loaded.
 const LAYERS: usize = 30;
 
-/// Open the playground.
+/// Opens the playground.
 ///
 /// # Errors
-/// When there is no terminal, or the settings file cannot be understood.
+/// If there is no terminal, or the settings file cannot be parsed.
 pub fn start(
     request: ModelRequest,
     decoding: &DecodingArgs,
@@ -36,7 +36,7 @@ pub fn start(
         models: models(&request),
         request,
         settings: decoding.settings(ModelDefaults::default(), LAYERS),
-        // Neither a model's recommendations nor a resumed session move them.
+        // Neither a model's defaults nor a resumed session override them.
         user_set: decoding.given().into_iter().collect(),
         config: config_file::load()?,
         appearance: Appearance::from_env(|name| std::env::var(name).ok()),
@@ -47,8 +47,7 @@ pub fn start(
     Ok(status(end))
 }
 
-/// Play a session on the screen of the playground, `speed` times as fast as it was, what comes before round `from` at
-/// once.
+/// Replays a session on the screen of the playground, at `speed` times the original speed, starting after round `from`.
 ///
 /// # Errors
 /// As [`start`].
@@ -65,7 +64,7 @@ pub fn replay(session: Session, speed: f64, from: usize) -> Result<ExitCode> {
     ))
 }
 
-/// The status of the program. After a signal, it ends as the signal ends a program that does not catch it.
+/// The exit status. After a signal, the program dies by that signal, as if it had not caught it.
 fn status(end: End) -> ExitCode {
     match end {
         End::Quit => ExitCode::SUCCESS,
@@ -92,7 +91,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// What the picker offers: the bundled model, the one that was asked for, those in the hub's cache, and LayerSkip's own.
+/// The choices of the model picker: the bundled model, the requested one, those in the hub's cache, and LayerSkip's.
 fn models(request: &ModelRequest) -> Vec<ModelChoice> {
     let choice = |name: &str, note: String| ModelChoice {
         model: Some(name.to_owned()),
@@ -148,7 +147,7 @@ fn models(request: &ModelRequest) -> Vec<ModelChoice> {
         .collect()
 }
 
-/// About what a model takes in memory.
+/// The approximate memory of a model.
 fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }

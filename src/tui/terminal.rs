@@ -1,4 +1,4 @@
-//! The terminal: taken over on entry and given back in every case.
+//! The terminal: taken over on entry and restored in all cases.
 
 #[cfg(unix)]
 pub mod handlers;
@@ -18,31 +18,34 @@ use std::io::BufWriter;
 use std::sync::Once;
 use tty::Screen;
 
-/// Bytes of a frame that are sent in one go.
+/// Bytes of a frame sent per write.
 const BUFFER: usize = 64 * 1024;
 
 type Inner = ratatui::Terminal<CrosstermBackend<BufWriter<Screen>>>;
 
-/// What a signal asks of the screen.
+/// A request of a signal to the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix stops programs"))]
 pub enum Request {
-    /// To end, because of that signal.
+    /// Exit because of this signal.
     End(i32),
-    /// To give the terminal back and stop.
+    /// Restore the terminal and stop.
     Stop,
-    /// To take the terminal again.
+    /// Take over the terminal again.
     Continue,
 }
 
-/// The terminal while it is ours. Dropping gives it back.
+/// The terminal while this program owns it. Dropping restores it.
 pub struct Terminal {
     inner: Inner,
     mouse: bool,
 }
 
 impl Terminal {
-    /// Take the terminal over: raw mode, alternate screen, bracketed paste, and the mouse if wanted.
+    /// Takes over the terminal: raw mode, alternate screen, bracketed paste, and mouse capture if `mouse` is set.
+    ///
+    /// # Errors
+    /// If the terminal cannot be set up; it is then restored.
     pub fn enter(mouse: bool) -> Result<Self> {
         report_panics();
         #[cfg(unix)]
@@ -53,9 +56,12 @@ impl Terminal {
         Ok(Self { inner, mouse })
     }
 
-    /// Draw one frame in one go.
+    /// Draws one frame as a synchronized update.
+    ///
+    /// # Errors
+    /// If writing to the terminal fails.
     pub fn draw<T>(&mut self, render: impl FnOnce(&mut Frame<'_>) -> T) -> Result<T> {
-        // Sent at once: should `render` panic, nothing must be left in the buffer to follow the terminal's restoration.
+        // Flushed at once: if `render` panics, nothing buffered may follow the restored terminal.
         execute!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         let mut drawn = None;
         let result = self
@@ -68,11 +74,17 @@ impl Terminal {
     }
 
     /// Columns and rows.
+    ///
+    /// # Errors
+    /// If the terminal does not report its size.
     pub fn size(&self) -> Result<Size> {
         Ok(self.inner.size()?)
     }
 
-    /// Capture the mouse, or leave it to the terminal.
+    /// Captures the mouse, or leaves it to the terminal.
+    ///
+    /// # Errors
+    /// If writing to the terminal fails.
     pub fn set_mouse(&mut self, mouse: bool) -> Result<()> {
         self.mouse = mouse;
         match mouse {
@@ -82,12 +94,18 @@ impl Terminal {
         Ok(())
     }
 
-    /// Put a text on the clipboard.
+    /// Copies a text to the clipboard.
+    ///
+    /// # Errors
+    /// If writing to the terminal fails.
     pub fn copy(&mut self, text: String) -> Result<()> {
         Ok(execute!(Screen, CopyToClipboard::to_clipboard_from(text))?)
     }
 
-    /// Give the terminal back while `work` runs, and take it again.
+    /// Restores the terminal while `work` runs, then takes it over again.
+    ///
+    /// # Errors
+    /// If the terminal cannot be taken over again.
     pub fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {
         tty::give_back();
         #[cfg(unix)]
@@ -95,12 +113,15 @@ impl Terminal {
         #[cfg(not(unix))]
         let done = work();
         tty::take(self.mouse)?;
-        // What was on screen is gone. Clearing would ask the terminal for its cursor, and not every one answers.
+        // The screen content is gone. Clearing would query the cursor position, which not every terminal answers.
         self.inner = blank()?;
         Ok(done)
     }
 
-    /// Take the terminal again after the program was stopped without being asked.
+    /// Takes over the terminal again after the program was stopped without notice.
+    ///
+    /// # Errors
+    /// If the terminal cannot be set up.
     pub fn retake(&mut self) -> Result<()> {
         tty::retake(self.mouse)?;
         self.inner = blank()?;
@@ -114,19 +135,19 @@ impl Drop for Terminal {
     }
 }
 
-/// A screen of which nothing is drawn yet.
+/// A terminal with nothing drawn yet.
 fn blank() -> std::io::Result<Inner> {
     ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(
         BUFFER, Screen,
     )))
 }
 
-/// Have waiting input announced once more. crossterm learns of a new size and of keys from one edge-triggered poll, and
-/// when both come at once, it forgets the keys until the next one. To set the terminal's modes, to what they are, wakes
-/// whoever waits for it.
+/// Makes the terminal signal pending input again. crossterm learns of a resize and of keys from one edge-triggered poll,
+/// and if both arrive together, the keys stay unread until the next event. Setting the terminal's modes to their current
+/// values wakes every waiter.
 #[cfg(unix)]
 pub fn announce_input() {
-    // SAFETY: the modes are plain data, written before they are read.
+    // SAFETY: `modes` is plain data for which zero is valid; `tcgetattr` and `tcsetattr` get valid pointers to it.
     unsafe {
         let mut modes = std::mem::zeroed();
         if libc::tcgetattr(libc::STDIN_FILENO, &raw mut modes) == 0 {
@@ -138,8 +159,8 @@ pub fn announce_input() {
 #[cfg(not(unix))]
 pub fn announce_input() {}
 
-/// A panic of the screen's thread restores the terminal before it is reported. One of another thread is that thread's
-/// to report; printed here, it would only smear the screen.
+/// Installs a panic hook that restores the terminal before it reports a panic of this thread. Panics of other threads
+/// are not printed while the screen is active, as that would corrupt it; their owners report them.
 fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -63,7 +63,7 @@ fn sessions_are_imported_listed_renamed_deleted_and_restored() {
     );
     assert_eq!(
         printed(data, &["list", "no", "such\x1b[2J"]),
-        "no session holds “no such␛[2J”\n"
+        "no session contains “no such␛[2J”\n"
     );
     assert_eq!(printed(data, &["list", "nothing", "--json"]), "");
     let line: serde_json::Value =
@@ -167,10 +167,11 @@ fn exports_go_to_files_and_come_back() {
     assert_eq!(printed(data, &["list", "--json"]).lines().count(), 2);
     assert!(complaint(data, &["export"]).contains("--format (markdown, html, "));
     assert!(
-        complaint(data, &["export", "-o", "x.txt"]).contains("the ending of x.txt names no format")
+        complaint(data, &["export", "-o", "x.txt"])
+            .contains("the extension of x.txt names no format")
     );
-    assert!(complaint(data, &["show", "20"]).contains("fits 2 sessions"));
-    assert!(complaint(data, &["show", "nothing"]).contains("no session is called"));
+    assert!(complaint(data, &["show", "20"]).contains("matches 2 sessions"));
+    assert!(complaint(data, &["show", "nothing"]).contains("no session named"));
 }
 
 /// A file of a later schema is refused in the same clear words by whatever opens it, and stays as it is.

@@ -1,4 +1,4 @@
-//! What commands print, and the one door it goes through.
+//! The output of commands, all through one sink.
 
 mod benchmark_table;
 mod progress;
@@ -31,7 +31,7 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// How much of the looks goes to standard output: `NO_COLOR` leaves the lettering, a file or a pipe gets nothing.
+    /// How styles are printed on standard output: `NO_COLOR` leaves only lettering, files and pipes get no styles.
     pub fn paint(self) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self {
@@ -45,7 +45,10 @@ impl ColorChoice {
 }
 
 impl<W: Write> Sink<W> {
-    /// The tokens that a round adds, in the looks of their origins. Without a look they are data.
+    /// Prints the tokens that a round adds, styled by origin; without styles, as data.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn tokens(&mut self, round: &Round, paint: Paint) -> sink::Result<()> {
         match paint {
             Paint::Off => self.data(&round.kept().map(|token| token.text).collect::<String>()),

@@ -1,10 +1,10 @@
-//! How loading and measuring go, on standard error.
+//! Progress of loading and measuring, on standard error.
 
 use super::tell;
 use crate::safe_text::one_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Shows how loading goes. The stages name files, which are foreign.
+/// Shows the progress of loading. Stages may contain file names, which are untrusted.
 pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}%") {

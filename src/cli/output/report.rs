@@ -1,4 +1,4 @@
-//! What `generate --json` prints.
+//! The output of `generate --json`.
 
 use crate::engine::decode::{Round, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
@@ -6,7 +6,7 @@ use crate::engine::prompt::Prompt;
 use crate::transcript::export::{Figures, Token, tokens};
 use serde::Serialize;
 
-/// One generation, whole.
+/// A complete generation.
 #[derive(Serialize)]
 pub struct Report<'a> {
     model: &'a ModelInfo,

@@ -1,18 +1,18 @@
-//! The one place where the command line writes to its two streams. Whatever text comes here from a model, a file, a
-//! library or a user, no character of it acts on a terminal; only styles that the program chose do.
+//! The only place where commands write to standard output and standard error. Untrusted text from a model, a file, a
+//! library or a user cannot control the terminal; only the program's own styles can.
 //!
-//! What goes to another program through a pipe or into a file keeps its bytes where they are data, as generated text
-//! and exports are. Messages are made safe wherever they go: logs are read on terminals, too.
+//! Data such as generated text and exports is unchanged in files and pipes. Messages are always made safe, as logs are
+//! read on terminals, too.
 
 use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-/// Why a stream took no more.
+/// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The reader of a pipe has gone: nobody is left to tell.
+    /// The reader of the pipe is gone.
     #[error("standard output was closed")]
     Closed,
     #[error("standard output: {0}")]
@@ -32,7 +32,7 @@ impl From<io::Error> for Error {
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A stream that guards whoever reads it.
+/// A stream that makes text safe for its reader.
 pub struct Sink<W> {
     stream: W,
     terminal: bool,
@@ -53,12 +53,18 @@ impl<W: Write> Sink<W> {
         self.terminal
     }
 
-    /// Words for people, safe everywhere.
+    /// Prints text for people, always made safe.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn say(&mut self, text: &str) -> Result<()> {
         self.send(&visible(text))
     }
 
-    /// Data for people or programs: as it is, unless a terminal shows it.
+    /// Prints data: unchanged, but made safe on a terminal.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn data(&mut self, text: &str) -> Result<()> {
         let text = match self.terminal {
             true => visible(text),
@@ -67,36 +73,45 @@ impl<W: Write> Sink<W> {
         self.send(&text)
     }
 
-    /// Text under styles.
+    /// Prints styled text.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn styled(&mut self, text: &StyledText) -> Result<()> {
         self.send(text.as_str())
     }
 
-    /// A JSON document and a line feed. What would act is escaped in it, which changes nothing for a program.
+    /// Prints an indented JSON document and a line feed. Unsafe characters are escaped, which keeps its value.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let document = serde_json::to_string_pretty(value).map_err(Error::Json)?;
         self.send(&(terminal_json(document) + "\n"))
     }
 
-    /// The same on one line.
+    /// As [`Sink::json`], on one line.
+    ///
+    /// # Errors
+    /// If writing fails.
     pub fn json_line(&mut self, value: &impl Serialize) -> Result<()> {
         let document = serde_json::to_string(value).map_err(Error::Json)?;
         self.send(&(terminal_json(document) + "\n"))
     }
 
-    /// Sends at once: what is shown is not held back, and a full disk is noticed.
+    /// Writes and flushes, so that output appears at once and a full disk is noticed.
     fn send(&mut self, text: &str) -> Result<()> {
         self.stream.write_all(text.as_bytes())?;
         Ok(self.stream.flush()?)
     }
 }
 
-/// Tells on standard error what went wrong. Further lines are indented, so that none passes for another message.
+/// Prints an error on standard error. Further lines are indented, so that none can pass for another message.
 pub fn complain(message: &str) {
     tell(&format!("skiplens: {}\n", indented(message)));
 }
 
-/// Tells on standard error what is worth knowing.
+/// Prints a note on standard error.
 pub fn note(message: &str) {
     tell(&format!("note: {}\n", indented(message)));
 }
@@ -104,7 +119,7 @@ pub fn note(message: &str) {
 /// Writes lines to standard error.
 pub fn tell(lines: &str) {
     let text = visible(lines);
-    // Where standard error is gone, there is nowhere to say so.
+    // If standard error is gone, there is nowhere to report it.
     #[expect(clippy::disallowed_methods, reason = "this is the sink")]
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,8 +1,8 @@
-//! How a run went, in a few lines.
+//! The summary of a run.
 
 use crate::engine::decode::{Settings, Stats, StopReason, Strategy};
 
-/// Lines on how a run went that continued a prompt of `prompt` tokens.
+/// A summary of a run on a prompt of `prompt` tokens, in a few lines.
 pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
     let mut line = format!(
         "prompt {} in {:.2} s{} · generated {} in {:.2} s{}",
@@ -39,7 +39,7 @@ fn tokens(count: usize) -> String {
     format!("{count} token{}", if count == 1 { "" } else { "s" })
 }
 
-/// ` (12.3 tokens/s)`, or nothing where nothing was computed.
+/// ` (12.3 tokens/s)`; empty if nothing was computed.
 fn speed(tokens: usize, seconds: f64) -> String {
     if tokens > 0 && seconds > 0.0 {
         format!(" ({:.1} tokens/s)", tokens as f64 / seconds)

@@ -1,4 +1,4 @@
-//! A session played in plain coloured text.
+//! Replays a session as plain coloured text.
 
 use crate::cli::output::{self, Sink};
 use crate::engine::worker::{Event, RunEvent};
@@ -10,7 +10,8 @@ use color_eyre::eyre::Result;
 use std::io::Write;
 use std::time::Duration;
 
-/// Plays `session` on standard output, `speed` times as fast as it was, what comes before round `from` at once.
+/// Replays `session` on standard output at `speed` times the original speed. Everything before round `from` is printed
+/// at once.
 pub fn play(session: Session, speed: f64, from: usize, paint: Paint) -> Result<()> {
     let mut replay = Replay::new(session);
     replay.set_speed(speed);
@@ -58,8 +59,8 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> StyledText 
             if let Some(turn) = of {
                 said.append(&ansi::typed(turn, paint));
             }
-            let goes_on = of.is_some_and(|turn| !turn.runs.is_empty());
-            said.push(if goes_on { "" } else { "\n\n" });
+            let has_answer = of.is_some_and(|turn| !turn.runs.is_empty());
+            said.push(if has_answer { "" } else { "\n\n" });
             said
         }
         ReplayEvent::Begin { turn, .. } => match session.turns.get(*turn) {

@@ -1,4 +1,4 @@
-//! The list of sessions as lines of a terminal.
+//! The list of sessions as a table.
 
 use crate::cli::output;
 use crate::safe_text;
@@ -6,18 +6,18 @@ use crate::transcript::export::describe::percent;
 use crate::transcript::{Summary, Zone, local_minutes, moment};
 use unicode_width::UnicodeWidthStr;
 
-/// Cells of an id, of a date without and with its zone, and of the columns of figures with the gaps before them.
+/// Widths in cells: an id, a date without and with its zone, and the columns of figures including the gaps before them.
 const ID: usize = 25;
 const DATE: usize = 16;
 const DATE_AND_ZONE: usize = 23;
 const TURNS: usize = 7;
 const FIGURES: usize = 18;
-/// Widest and narrowest title, and the same of a model's name. What is narrower than its least is left out.
+/// Max and min width of the title and of the model's name. A column that would be narrower than its min is left out.
 const TITLE: (usize, usize) = (40, 12);
 const MODEL: (usize, usize) = (24, 16);
 const GAP: usize = 2;
 
-/// How wide the columns are; 0 for those that are left out.
+/// Widths of the columns; 0 for those left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     zone: bool,
@@ -27,7 +27,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table for standard output: what fits the terminal, or everything for a file or a pipe.
+    /// A table that fits the terminal; for a file or a pipe, the full table.
     pub fn for_stdout() -> Self {
         let terminal = output::stdout()
             .is_terminal()
@@ -45,7 +45,7 @@ impl Table {
         }
     }
 
-    /// The table for so many columns. The zone goes first, then the model, then the turns.
+    /// A table within `columns` cells. The zone is dropped first, then the model, then the turns.
     fn within(columns: usize) -> Self {
         let room = |zone: bool, model: usize, turns: usize| {
             let date = if zone { DATE_AND_ZONE } else { DATE };
@@ -70,7 +70,7 @@ impl Table {
         }
     }
 
-    /// Names of the columns.
+    /// The header line.
     pub fn head(&self) -> String {
         self.line(
             "session",
@@ -81,7 +81,7 @@ impl Table {
         )
     }
 
-    /// One line for every session.
+    /// One line per session.
     pub fn rows(&self, sessions: &[Summary]) -> String {
         sessions.iter().map(|summary| self.row(summary)).collect()
     }
@@ -91,7 +91,7 @@ impl Table {
         if let Some(fault) = summary.fault_beside_name() {
             return format!(
                 "{}  cannot be read: {}\n",
-                filled(&id, ID),
+                padded(&id, ID),
                 safe_text::one_line(&fault)
             );
         }
@@ -125,7 +125,7 @@ impl Table {
         let date = if self.zone { DATE_AND_ZONE } else { DATE };
         let mut out = format!(
             "{}  {}  {}",
-            filled(id, ID),
+            padded(id, ID),
             fitted(begun, date),
             fitted(title, self.title)
         );
@@ -139,13 +139,13 @@ impl Table {
     }
 }
 
-/// `words`, cut or filled up to `columns`.
+/// `words`, truncated or padded to `columns`.
 fn fitted(words: &str, columns: usize) -> String {
-    filled(&safe_text::fit(words, columns), columns)
+    padded(&safe_text::fit(words, columns), columns)
 }
 
-/// `words`, filled up to `columns`. Ids are never cut: they are to be copied.
-fn filled(words: &str, columns: usize) -> String {
+/// `words`, padded to `columns`. Ids are never truncated, so that they can be copied.
+fn padded(words: &str, columns: usize) -> String {
     let fill = " ".repeat(columns.saturating_sub(words.width()));
     format!("{words}{fill}")
 }

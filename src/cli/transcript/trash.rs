@@ -1,4 +1,4 @@
-//! What was deleted: to see, to take back, to be rid of.
+//! The trash: list, restore and remove deleted sessions.
 
 use super::{say, tell};
 use crate::cli::{output, values};
@@ -9,24 +9,24 @@ use std::time::Duration;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List what was deleted, the newest first, and how much room it takes.
+    /// List deleted sessions, newest first, and their size.
     List {
-        /// Print JSON, one object a line.
+        /// Print JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Take sessions back.
+    /// Restore sessions.
     Restore {
-        /// Ids or parts of them, or `last` for the one that was deleted last.
+        /// Ids or parts of them, or `last` for the most recently deleted session.
         #[arg(required = true, value_name = "SESSION")]
         sessions: Vec<String>,
     },
-    /// Remove for good what was deleted.
+    /// Remove deleted sessions for good.
     Empty {
-        /// Only what was deleted at least so many days ago.
+        /// Only those deleted at least this many days ago.
         #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = values::days)]
         older_than: u64,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(long, short)]
         yes: bool,
     },
@@ -51,17 +51,17 @@ pub fn list(store: &Store, json: bool) -> Result<()> {
     }
     let all = store.trash_older_than(Duration::ZERO)?;
     say(&format!(
-        "\n{}; each is gone 30 days after it was deleted\n",
+        "\n{}; each is removed 30 days after its deletion\n",
         words(all)
     ))
 }
 
 pub fn restore(store: &Store, name: &str) -> Result<()> {
     let path = store.restore(name)?;
-    say(&format!("{} is back\n", path.display()))
+    say(&format!("restored {}\n", path.display()))
 }
 
-/// Says what goes before it goes.
+/// Empties the trash after confirmation.
 fn empty(store: &Store, days: u64, yes: bool) -> Result<()> {
     let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
     let doomed = store.trash_older_than(age)?;
@@ -76,7 +76,10 @@ fn empty(store: &Store, days: u64, yes: bool) -> Result<()> {
 
 fn sure(doomed: Removed) -> Result<bool> {
     if !stdin().is_terminal() || !output::stdout().is_terminal() {
-        bail!("this removes {} for good; --yes does it", words(doomed));
+        bail!(
+            "this removes {} for good; confirm with --yes",
+            words(doomed)
+        );
     }
     say(&format!("Remove {} for good? [y/N] ", words(doomed)))?;
     let mut answer = String::new();

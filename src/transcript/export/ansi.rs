@@ -9,8 +9,8 @@ use crate::transcript::{Run, Session, Turn, Zone};
 const BOLD: &str = "1";
 const DIM: &str = "2";
 
-/// `session` with SGR sequences, as much as `paint` wants; `with_rejected` shows rejected drafts in place. Its date is
-/// given in `zone`.
+/// `session` styled with SGR sequences according to `paint`. `with_rejected` shows rejected drafts in place. The date is
+/// shown in `zone`.
 pub fn ansi(session: &Session, paint: Paint, with_rejected: bool, zone: Zone) -> StyledText {
     let mut out = heading(&session.display_title(), paint);
     out.push("\n");
@@ -58,44 +58,44 @@ fn generated(run: &Run, paint: Paint, with_rejected: bool) -> StyledText {
     out
 }
 
-/// What was typed of a turn.
+/// The typed text of a turn.
 pub fn typed(turn: &Turn, paint: Paint) -> StyledText {
-    in_look(&turn.text, style(Origin::Prompt), paint)
+    styled(&turn.text, style(Origin::Prompt), paint)
 }
 
-/// One token in the look of its origin.
+/// A token in the style of its origin.
 pub fn token(token: &KeptToken<'_>, paint: Paint) -> StyledText {
-    in_look(token.text, style(token.origin), paint)
+    styled(token.text, style(token.origin), paint)
 }
 
 /// The rejected drafts of a round, struck through, on one line.
 pub fn rejected(round: &Round, paint: Paint) -> StyledText {
     describe::rejected(round)
-        .map(|token| in_look(&one_line(token.text), &REJECTED, paint))
+        .map(|token| styled(&one_line(token.text), &REJECTED, paint))
         .collect()
 }
 
-/// One line that tells what the looks mean.
+/// One line that explains the styles.
 pub fn legend(paint: Paint) -> StyledText {
     let mut line = StyledText::default();
     for (at, origin) in GENERATED.into_iter().enumerate() {
         line.push(if at > 0 { "  " } else { "" });
-        line.append(&in_look(style(origin).name, style(origin), paint));
+        line.append(&styled(style(origin).name, style(origin), paint));
     }
     line.push("\n");
     line
 }
 
-/// A line that heads others.
+/// A heading, in bold.
 pub fn heading(text: &str, paint: Paint) -> StyledText {
     StyledText::styled(if paint == Paint::Off { "" } else { BOLD }, text)
 }
 
-/// A line that stands back.
+/// Secondary text, dimmed.
 pub fn faint(text: &str, paint: Paint) -> StyledText {
     StyledText::styled(if paint == Paint::Off { "" } else { DIM }, text)
 }
 
-fn in_look(text: &str, look: &OriginStyle, paint: Paint) -> StyledText {
-    StyledText::styled(&look.sgr(paint), text)
+fn styled(text: &str, style: &OriginStyle, paint: Paint) -> StyledText {
+    StyledText::styled(&style.sgr(paint), text)
 }

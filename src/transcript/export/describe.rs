@@ -1,4 +1,4 @@
-//! Facts of a session in words, the same in every format.
+//! Descriptions of a session's facts, shared by all formats.
 
 use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
 use crate::engine::prompt::Role;
@@ -7,17 +7,17 @@ use crate::safe_text;
 use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment};
 use std::collections::BTreeSet;
 
-/// A share as a percentage, `71.4 %`; `–` for none.
+/// A fraction as a percentage, `71.4 %`; `–` for None.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// A number with `digits` behind the point; `–` for none.
+/// A number with `digits` decimals; `–` for None.
 pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
 }
 
-/// A probability, `0.8312`; `–` for none.
+/// A probability, `0.8312`; `–` for None.
 pub fn probability(p: Option<f32>) -> String {
     number(p.map(f64::from), 4)
 }
@@ -27,7 +27,7 @@ pub fn millis(seconds: f64) -> String {
     format!("{:.1} ms", seconds * 1e3)
 }
 
-/// Who speaks in `turn`.
+/// The speaker of `turn`.
 pub fn speaker(session: &Session, turn: &Turn) -> String {
     match turn.role {
         Role::User => "You".into(),
@@ -45,24 +45,24 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
     }
 }
 
-/// Models and date of a session.
+/// The models and the date of a session.
 pub fn facts(session: &Session, zone: Zone) -> Vec<String> {
-    let mut wrote: Vec<&ModelRecord> = Vec::new();
+    let mut used: Vec<&ModelRecord> = Vec::new();
     for model in session.runs().filter_map(|run| session.model_of(run)) {
-        if !wrote.iter().any(|known| known.has_weights_of(model)) {
-            wrote.push(model);
+        if !used.iter().any(|known| known.has_weights_of(model)) {
+            used.push(model);
         }
     }
-    let mut facts = match wrote[..] {
+    let mut facts = match used[..] {
         [] => session.model().map(described).unwrap_or_default(),
-        // The last record of it has the device that it ran on last.
+        // The last record of the model names the device that it last ran on.
         [only] => described(
             session
                 .model()
                 .filter(|last| last.has_weights_of(only))
                 .unwrap_or(only),
         ),
-        _ => wrote
+        _ => used
             .iter()
             .map(|model| safe_text::one_line(&model.name).into_owned())
             .collect(),
@@ -83,8 +83,7 @@ fn described(model: &ModelRecord) -> Vec<String> {
     facts
 }
 
-/// Settings that shaped a run, one after the other where they changed on the way, each with every exit layer and number
-/// of speculations that it was used with.
+/// The settings of a run, in order if they changed, each with the exit layers and numbers of speculations used.
 pub fn settings(run: &Run) -> Vec<String> {
     let mut used: Vec<(Shape<'_>, BTreeSet<usize>, BTreeSet<usize>)> = Vec::new();
     for settings in run.rounds.iter().map(|round| &round.settings) {
@@ -102,7 +101,7 @@ pub fn settings(run: &Run) -> Vec<String> {
         .collect()
 }
 
-/// What is told of settings besides exit layer and speculations.
+/// The described settings besides exit layer and speculations.
 #[derive(PartialEq)]
 struct Shape<'a> {
     strategy: Strategy,
@@ -134,7 +133,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Numbers in order, three and more in a row as a range: `2, 4–7`.
+/// Numbers in order, with three or more consecutive ones as a range: `2, 4–7`.
 fn numbers(numbers: &BTreeSet<usize>) -> String {
     let numbers: Vec<usize> = numbers.iter().copied().collect();
     let rows = numbers.chunk_by(|a, b| a + 1 == *b).map(|row| match row {
@@ -148,7 +147,7 @@ fn numbers(numbers: &BTreeSet<usize>) -> String {
     rows.collect::<Vec<_>>().join(", ")
 }
 
-/// Names and values of the statistics.
+/// The statistics, as names and values.
 pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
     vec![
         ("tokens", stats.tokens.to_string()),
@@ -160,14 +159,14 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
             "mean accepted length",
             number(stats.mean_accepted_length(), 2),
         ),
-        ("tokens a second", number(stats.tokens_per_second(), 1)),
+        ("tokens per second", number(stats.tokens_per_second(), 1)),
         ("draft time", format!("{:.2} s", stats.draft_seconds)),
         ("verify time", format!("{:.2} s", stats.verify_seconds)),
         ("prompt tokens computed", stats.prefill_tokens.to_string()),
     ]
 }
 
-/// A run of a turn in a line: what it made, how fast, why it ended, and the model where another one heads the turn.
+/// A run in one line: its statistics, why it ended, and its model if that differs from the first of the turn.
 pub fn run(session: &Session, turn: &Turn, run: &Run) -> String {
     let line = format!("{} · {}", brief(&run.stats()), ending(run));
     let heads = turn.runs.first().and_then(|first| session.model_of(first));
@@ -182,7 +181,7 @@ pub fn run(session: &Session, turn: &Turn, run: &Run) -> String {
     }
 }
 
-/// Statistics in a line.
+/// The main statistics in one line.
 pub fn brief(stats: &Stats) -> String {
     let mut words = vec![format!(
         "{} tokens in {} rounds",
@@ -191,7 +190,7 @@ pub fn brief(stats: &Stats) -> String {
     if stats.drafted > 0 {
         words.push(format!("{} accepted", percent(stats.acceptance_rate())));
         words.push(format!(
-            "mean length {}",
+            "mean accepted length {}",
             number(stats.mean_accepted_length(), 2)
         ));
     }
@@ -210,7 +209,7 @@ fn ending(run: &Run) -> String {
         .map_or_else(|| "interrupted".into(), StopReason::to_string)
 }
 
-/// A token's numbers in a line.
+/// The numbers of a token in one line.
 pub fn token(round: &Round, token: &KeptToken<'_>, name: &str) -> String {
     let mut words = vec![
         format!("“{}”", safe_text::one_line(token.text)),
@@ -242,7 +241,7 @@ pub fn rejected(round: &Round) -> impl Iterator<Item = KeptToken<'_>> {
     })
 }
 
-/// The name that serde gives a value without fields.
+/// The serialised name of a unit variant.
 pub fn serde_name(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value)
         .map_or_else(|_| String::new(), |json| json.trim_matches('"').to_owned())

@@ -1,7 +1,7 @@
-//! One self-contained page: every token in the look of its origin, its numbers on hover and focus, statistics, and a
-//! table of the rounds of each answer.
+//! A self-contained HTML page: every token in the style of its origin with its numbers on hover and focus, statistics,
+//! and a table of the rounds of each answer.
 //!
-//! The page has no script and forbids any: its policy would stop one even if escaping failed.
+//! The page has no scripts, and its content security policy would block one even if escaping failed.
 
 use super::describe;
 use crate::engine::decode::{KeptToken, Origin, Round, Stats};
@@ -13,7 +13,7 @@ use std::fmt::Write;
 const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// `session` as a page.
+/// `session` as an HTML page.
 pub fn html(session: &Session) -> String {
     let title = Some(session.display_title())
         .filter(|title| !title.is_empty())
@@ -24,7 +24,7 @@ pub fn html(session: &Session) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"generator\" content=\"skiplens\">\n<title>{title}</title>\n<style>\n{}{STYLE}</style>\n</head>\n",
-        looks(),
+        styles(),
         title = escape(&title),
     );
     let facts: Vec<String> = describe::facts(session, Zone::Utc)
@@ -56,25 +56,25 @@ pub fn html(session: &Session) -> String {
     out
 }
 
-/// The looks of the origins as CSS: colours as variables, lettering as a class of each name.
-fn looks() -> String {
-    let looks: Vec<&OriginStyle> = GENERATED
+/// The styles of the origins as CSS: colours as variables, lettering as one class per origin.
+fn styles() -> String {
+    let styles: Vec<&OriginStyle> = GENERATED
         .into_iter()
         .chain([Origin::Prompt])
         .map(style)
         .chain([&REJECTED])
         .collect();
     let colours = |pick: fn(&Colours) -> Ink| {
-        let coloured = looks
+        let coloured = styles
             .iter()
-            .filter_map(|look| Some((look.name, look.colours?)));
+            .filter_map(|style| Some((style.name, style.colours?)));
         coloured
             .map(|(name, colours)| format!("--{name}: #{:06x};", pick(&colours).rgb))
             .collect::<String>()
     };
-    let classes: String = looks
+    let classes: String = styles
         .iter()
-        .map(|look| format!(".{} {{ {} }}\n", look.name, look.css()))
+        .map(|style| format!(".{} {{ {} }}\n", style.name, style.css()))
         .collect();
     format!(
         ":root {{ {} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n{classes}",
@@ -83,14 +83,14 @@ fn looks() -> String {
     )
 }
 
-/// What the looks mean, and the switch that shows rejected drafts.
+/// The legend, and the switch that shows rejected drafts.
 fn legend(session: &Session) -> String {
     let mut out = String::from("<div class=\"legend\"><ul>");
-    for look in GENERATED.map(style) {
+    for origin in GENERATED.map(style) {
         let _ = write!(
             out,
             "<li><span class=\"t {0}\">{0}</span> {1}</li>",
-            look.name, look.meaning
+            origin.name, origin.meaning
         );
     }
     out.push_str("</ul>");
@@ -128,7 +128,7 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
     out.push_str("</article>\n");
 }
 
-/// The tokens of a run, those of a round together.
+/// The tokens of a run, grouped by round.
 fn generated(out: &mut String, run: &Run) {
     let mut shown = run.shown().peekable();
     for round in &run.rounds {

@@ -1,4 +1,4 @@
-//! JSON: the object that `skiplens generate --json` prints, the conversation, and what else makes up the session.
+//! JSON: the object that `skiplens generate --json` prints, with the conversation and the rest of the session.
 
 use crate::engine::decode::{Origin, Round, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 struct Document<'a> {
     /// The last model.
     model: Option<&'a ModelRecord>,
-    /// What the first run continued.
+    /// The prompt of the first run.
     prompt: Option<Prompt>,
     /// All generated text.
     text: String,
@@ -23,7 +23,7 @@ struct Document<'a> {
     session: Skeleton,
 }
 
-/// [`Stats`] with what is derived from it.
+/// [`Stats`] with derived figures.
 #[derive(Serialize)]
 pub struct Figures {
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub struct Token<'a> {
     p_verify: Option<f32>,
 }
 
-/// A session without its rounds, and how many of them belong to each run.
+/// A session without its rounds, and the number of rounds of each run.
 #[derive(Serialize, Deserialize)]
 pub struct Skeleton {
     #[serde(flatten)]
@@ -70,7 +70,7 @@ pub struct Skeleton {
     pub round_counts: Vec<usize>,
 }
 
-/// `session` as one JSON object. [`crate::transcript::import`] makes the same session of it.
+/// `session` as one JSON object, which [`crate::transcript::import`] reads back.
 pub fn json(session: &Session) -> String {
     let answer = session.turns.iter().position(|turn| !turn.runs.is_empty());
     let document = Document {
@@ -92,7 +92,7 @@ pub fn json(session: &Session) -> String {
     serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), safe_text::json) + "\n"
 }
 
-/// The tokens that `round`, the one at index `at`, adds to the text.
+/// The tokens that `round` adds to the text; `at` is its index.
 pub fn tokens(at: usize, round: &Round) -> impl Iterator<Item = Token<'_>> {
     round.kept().map(move |token| Token {
         id: token.id,

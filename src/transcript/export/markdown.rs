@@ -1,4 +1,4 @@
-//! Markdown: every message in a fenced block, so that nothing in it can become markup, a link or a page's HTML.
+//! Markdown: every message in a fenced block, so that nothing in it is taken for markup, a link or HTML.
 
 use super::describe;
 use crate::safe_text;
@@ -19,7 +19,7 @@ pub fn markdown(session: &Session) -> String {
         .turns
         .iter()
         .for_each(|turn| message(&mut out, session, turn));
-    out.push_str("\n## Statistics\n\n| what | value |\n|---|---:|\n");
+    out.push_str("\n## Statistics\n\n| statistic | value |\n|---|---:|\n");
     for (name, value) in describe::statistics(&session.stats()) {
         let _ = writeln!(out, "| {name} | {value} |");
     }
@@ -50,7 +50,7 @@ fn message(out: &mut String, session: &Session, turn: &Turn) {
     }
 }
 
-/// A block that ends only where it ends: its fence is longer than any in the text.
+/// A fenced code block. Its fence is longer than any run of backticks in the text, so the text cannot close it.
 fn fenced(message: &str) -> String {
     let message = safe_text::visible(message);
     let (mut longest, mut here) = (0, 0);
@@ -62,7 +62,7 @@ fn fenced(message: &str) -> String {
     format!("{fence}text\n{message}\n{fence}\n")
 }
 
-/// Text within a line of Markdown, with all of its marks made literal.
+/// Inline text with all Markdown syntax escaped.
 fn inline(words: &str) -> String {
     let mut out = String::with_capacity(words.len() + 8);
     for c in safe_text::one_line(words).chars() {
@@ -70,7 +70,7 @@ fn inline(words: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // Keeps bare addresses from becoming links.
+            // Bare addresses must not become links.
             ':' => out.push_str("&#58;"),
             '@' => out.push_str("&#64;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' | '{'

@@ -1,5 +1,5 @@
-//! Sessions in the formats of other programs. Every exporter is a pure function from a session to a string, and in
-//! every format the text of model and user is text: no markup, no escape sequence, no formula, no order of its own.
+//! Exports of sessions. Every exporter is a pure function from a session to a string. In every format the text of model
+//! and user is inert: it is never taken for markup, an escape sequence, a formula or a text direction.
 
 pub mod ansi;
 mod csv;
@@ -23,13 +23,13 @@ use super::{Session, Zone};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// A format to export to.
+/// An export format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// For reading as text.
+    /// Plain reading text.
     Markdown,
-    /// One page that shows every token's numbers.
+    /// A page that shows the numbers of every token.
     Html,
     /// Coloured text for a terminal.
     Ansi,
@@ -39,7 +39,7 @@ pub enum Format {
     TokensCsv,
     /// A table of all rounds.
     RoundsCsv,
-    /// All there is, as `generate --json` prints it and more; can be imported.
+    /// Everything, in the form of `generate --json`; can be imported.
     Json,
 }
 
@@ -55,7 +55,7 @@ impl Format {
         Self::Json,
     ];
 
-    /// The format that the name of a file asks for: `.csv` is of tokens, `….rounds.csv` of rounds.
+    /// The format for a file name: `.rounds.csv` holds rounds, any other `.csv` tokens.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let endings = [
@@ -76,7 +76,7 @@ impl Format {
             .map(|(_, format)| *format)
     }
 
-    /// Ending of a file of this format, without the dot.
+    /// The file extension, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Markdown => "md",

@@ -1,4 +1,4 @@
-//! A transcript as a picture: laid out as in a terminal, in the looks of the origins.
+//! A session as a picture, laid out as on a terminal.
 
 use super::describe;
 use super::svg::{Cell, Picture, Rgb, Style};
@@ -40,9 +40,9 @@ pub fn picture(session: &Session) -> Picture {
     for turn in &session.turns {
         page.line("", dim);
         page.line(&describe::speaker(session, turn), bold);
-        page.write(&turn.text, look(style(Origin::Prompt)));
+        page.write(&turn.text, cell_style(style(Origin::Prompt)));
         for (_, token) in turn.runs.iter().flat_map(|run| run.shown()) {
-            page.write(token.text, look(style(token.origin)));
+            page.write(token.text, cell_style(style(token.origin)));
         }
         page.end();
         turn.runs
@@ -51,7 +51,7 @@ pub fn picture(session: &Session) -> Picture {
     }
     page.line("", dim);
     for origin in GENERATED.map(style) {
-        page.write(origin.name, look(origin));
+        page.write(origin.name, cell_style(origin));
         page.write("  ", Style::default());
     }
     page.end();
@@ -63,7 +63,7 @@ pub fn picture(session: &Session) -> Picture {
     }
 }
 
-fn look(of: &OriginStyle) -> Style {
+fn cell_style(of: &OriginStyle) -> Style {
     let lettering = of.lettering;
     Style {
         fg: of.colours.map(|colours| rgb(colours.dark.rgb)),
@@ -81,7 +81,7 @@ fn rgb(colour: u32) -> Rgb {
     (red, green, blue)
 }
 
-/// Rows that fill up.
+/// Rows of cells under construction.
 #[derive(Default)]
 struct Page {
     rows: Vec<Vec<Cell>>,
@@ -98,7 +98,7 @@ impl Page {
         self.rows.push(std::mem::take(&mut self.row));
     }
 
-    /// More text; rows break after the last space that fits.
+    /// Appends text. Rows wrap after the last space that fits.
     fn write(&mut self, words: &str, style: Style) {
         for symbol in safe_text::in_cells(words).graphemes(true) {
             if symbol == "\n" {

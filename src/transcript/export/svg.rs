@@ -1,49 +1,50 @@
-//! Pictures of a screen: rows of styled cells as SVG.
+//! Draws rows of styled cells as SVG.
 
 use crate::safe_text;
 use std::fmt::Write;
 
-/// Width of a cell in user units; text is stretched to it, whatever font the viewer has.
-const WIDE: f32 = 8.4;
+/// Width of a cell in user units. Text is stretched to it, whatever the viewer's font.
+const CELL_WIDTH: f32 = 8.4;
 /// Height of a cell.
-const HIGH: f32 = 18.0;
-/// Where letters stand in a cell, from its top.
-const BASE: f32 = 13.5;
-/// Where lines under and through letters run.
-const UNDER: f32 = 15.5;
-const THROUGH: f32 = 9.0;
+const CELL_HEIGHT: f32 = 18.0;
+/// The baseline, from the top of a cell.
+const BASELINE: f32 = 13.5;
+/// Underline and strikethrough, from the top of a cell.
+const UNDERLINE: f32 = 15.5;
+const STRIKETHROUGH: f32 = 9.0;
+/// Space around the cells.
 const PAD: f32 = 16.0;
 
 /// A colour, red, green and blue.
 pub type Rgb = (u8, u8, u8);
 
-/// How a cell looks.
+/// The style of a cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// None for the picture's own.
+    /// None for the picture's default.
     pub fg: Option<Rgb>,
-    /// None for the picture's own.
+    /// None for the picture's default.
     pub bg: Option<Rgb>,
     pub bold: bool,
     pub dim: bool,
     pub italic: bool,
     pub underlined: bool,
     pub struck: bool,
-    /// Foreground and background change places.
+    /// Swaps foreground and background.
     pub reversed: bool,
 }
 
-/// One cell of a row: a character with what combines with it. A wide one is followed by a cell with an empty symbol.
+/// One cell of a row, holding a grapheme. A wide one is followed by a cell with an empty symbol.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
     pub symbol: String,
     pub style: Style,
 }
 
-/// Rows of cells to be drawn. Rows may differ in length.
+/// Rows of cells. Rows may differ in length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// For readers who do not see it.
+    /// Text alternative for screen readers.
     pub title: String,
     pub fg: Rgb,
     pub bg: Rgb,
@@ -51,7 +52,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The picture as an SVG document. Symbols are text, never markup.
+    /// The picture as an SVG document. Symbols are escaped.
     pub fn svg(&self) -> String {
         let columns = self
             .rows
@@ -61,8 +62,8 @@ impl Picture {
             .unwrap_or_default()
             .max(1);
         let (width, height) = (
-            columns as f32 * WIDE + 2.0 * PAD,
-            self.rows.len().max(1) as f32 * HIGH + 2.0 * PAD,
+            columns as f32 * CELL_WIDTH + 2.0 * PAD,
+            self.rows.len().max(1) as f32 * CELL_HEIGHT + 2.0 * PAD,
         );
         let title = safe_text::xml(&self.title);
         let mut out = format!(
@@ -80,15 +81,18 @@ impl Picture {
     }
 
     fn row(&self, out: &mut String, row: usize, cells: &[Cell]) {
-        let top = PAD + row as f32 * HIGH;
+        let top = PAD + row as f32 * CELL_HEIGHT;
         let mut from = 0;
         for chunk in cells.chunk_by(same_background) {
             if let Some(colour) = self.colours(&chunk[0].style).1 {
-                let (x, width) = (PAD + from as f32 * WIDE, chunk.len() as f32 * WIDE);
+                let (x, width) = (
+                    PAD + from as f32 * CELL_WIDTH,
+                    chunk.len() as f32 * CELL_WIDTH,
+                );
                 let colour = hex(colour);
                 let _ = writeln!(
                     out,
-                    "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{HIGH}\" fill=\"{colour}\"/>"
+                    "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{CELL_HEIGHT}\" fill=\"{colour}\"/>"
                 );
             }
             from += chunk.len();
@@ -100,7 +104,7 @@ impl Picture {
         }
     }
 
-    /// A stretch of cells in one style.
+    /// Draws a run of cells in one style.
     fn text(&self, out: &mut String, top: f32, from: usize, cells: &[Cell]) {
         let style = &cells[0].style;
         let words: String = cells.iter().map(|cell| cell.symbol.as_str()).collect();
@@ -109,9 +113,9 @@ impl Picture {
             return;
         }
         let (x, y, width) = (
-            PAD + from as f32 * WIDE,
-            top + BASE,
-            cells.len() as f32 * WIDE,
+            PAD + from as f32 * CELL_WIDTH,
+            top + BASELINE,
+            cells.len() as f32 * CELL_WIDTH,
         );
         let mut look = format!("fill=\"{}\"", hex(self.colours(style).0));
         for (on, attribute) in [
@@ -137,7 +141,7 @@ impl Picture {
         );
     }
 
-    /// Foreground, and background where it is not the picture's own.
+    /// The foreground, and the background if it differs from the picture's.
     fn colours(&self, style: &Style) -> (Rgb, Option<Rgb>) {
         let fg = style.fg.unwrap_or(self.fg);
         match style.reversed {
@@ -151,7 +155,7 @@ fn same_background(a: &Cell, b: &Cell) -> bool {
     (a.style.bg, a.style.fg, a.style.reversed) == (b.style.bg, b.style.fg, b.style.reversed)
 }
 
-/// Whether two neighbours can be drawn as one text: wide characters begin their own, so that the grid holds.
+/// Whether two neighbours can be drawn as one text element. A wide character starts its own, to keep the grid aligned.
 fn same_text(a: &Cell, b: &Cell) -> bool {
     let continues = b.symbol.is_empty();
     continues
@@ -160,11 +164,11 @@ fn same_text(a: &Cell, b: &Cell) -> bool {
             && a.symbol.is_ascii() == b.symbol.is_ascii())
 }
 
-/// The lines under and through `cells` cells from `x`, as a path: viewers do not agree on the text decorations of CSS.
+/// Underline and strikethrough of `cells` cells from `x`, as a path: viewers disagree on CSS text decorations.
 fn lines(style: &Style, x: f32, top: f32, cells: usize) -> String {
-    let width = cells as f32 * WIDE;
+    let width = cells as f32 * CELL_WIDTH;
     let flat = |y: f32| format!("M{x:.1} {:.1}h{width:.1}", top + y);
-    [(style.underlined, UNDER), (style.struck, THROUGH)]
+    [(style.underlined, UNDERLINE), (style.struck, STRIKETHROUGH)]
         .into_iter()
         .filter(|(on, _)| *on)
         .map(|(_, y)| flat(y))

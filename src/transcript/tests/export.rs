@@ -121,6 +121,26 @@ proptest! {
         let expected: Vec<&str> = session.runs().flat_map(|run| run.kept()).map(|(_, token)| token.text).collect();
         prop_assert_eq!(texts, expected);
     }
+
+    #[test]
+    fn settings_in_a_table_are_named_and_written_as_in_a_journal(session in any_session()) {
+        let rounds = cells(&rounds_csv(&session));
+        let at = |name: &str| rounds[0].iter().position(|cell| cell == name).unwrap();
+        for (row, round) in rounds[1..].iter().zip(session.rounds()) {
+            let settings = serde_json::to_value(&*round.settings).unwrap();
+            for column in at("strategy")..=at("coupling") {
+                let name = rounds[0][column].as_str();
+                let text = match settings.get(name).or_else(|| settings["sampling"].get(name)) {
+                    Some(serde_json::Value::String(text)) => text.clone(),
+                    Some(value) => value.to_string(),
+                    None => format!("{name} is not a setting"),
+                };
+                // Numbers may differ in spelling.
+                let plain = |text: &str| text.parse::<f32>().map_or_else(|_| text.to_owned(), |number| number.to_string());
+                prop_assert_eq!(plain(&row[column]), plain(&text), "{}", name);
+            }
+        }
+    }
 }
 
 /// Takes `ESC [ digits and semicolons m` away.

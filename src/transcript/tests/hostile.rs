@@ -1,7 +1,7 @@
 use super::*;
 use crate::transcript::Journal;
 
-/// What reading a file of these lines behind a sound header gives.
+/// Reads a file of a valid header and `lines`.
 fn read_lines(lines: &[&[u8]]) -> Result<Session> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
@@ -24,7 +24,7 @@ fn fault_of(line: &str) -> String {
 }
 
 #[test]
-fn impossible_rounds_are_faults() {
+fn invalid_rounds_are_refused() {
     let token = r#"{"id":1,"text":"a","p_draft":0.5,"p_verify":null}"#;
     for (line, fault) in [
         (r#""accepted":1"#.to_owned(), "accepted 1 of 0"),
@@ -48,12 +48,12 @@ fn impossible_rounds_are_faults() {
             ),
             "before the one it follows",
         ),
-        (r#""draft_seconds":-0.5"#.into(), "impossible time"),
-        (r#""verify_seconds":1e300"#.into(), "impossible time"),
+        (r#""draft_seconds":-0.5"#.into(), "invalid duration"),
+        (r#""verify_seconds":1e300"#.into(), "invalid duration"),
         (r#""verify_seconds":NaN"#.into(), "expected value"),
         (
             r#""position":18446744073709551615"#.into(),
-            "impossible position",
+            "invalid position",
         ),
         (
             format!(r#""drafted":[{}]"#, token.replace("0.5", "[]")),

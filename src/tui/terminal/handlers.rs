@@ -1,7 +1,7 @@
-//! Signals that end, stop or continue the program. Whatever ends it, the terminal is given back first; then follows what
-//! would have followed without us.
+//! Handlers of signals that terminate, stop or continue the program. The terminal is restored before the signal's usual
+//! effect.
 //!
-//! Handlers only touch atomics and call functions that are async-signal-safe.
+//! Handlers only touch atomics and call async-signal-safe functions.
 
 use super::{Request, tty};
 use libc::{c_int, c_void, siginfo_t};
@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
-/// The signal that asked the program to end, 0 for none.
+/// The signal that asked the program to exit; 0 for none.
 static ENDED: AtomicI32 = AtomicI32::new(0);
 /// Whether the program was asked to stop.
 static STOPPED: AtomicBool = AtomicBool::new(false);
-/// Whether it was continued after it had been stopped without being asked.
+/// Whether it was continued after a stop without notice.
 static CONTINUED: AtomicBool = AtomicBool::new(false);
-/// How often it was continued.
+/// How many times it was continued.
 static CONTINUES: AtomicUsize = AtomicUsize::new(0);
-/// Whether somebody else has the terminal with our leave.
+/// Whether the terminal is lent to another program, such as an editor.
 static LENT: AtomicBool = AtomicBool::new(false);
 
-/// Signals that ask the program to end. The second one ends it even if it does not listen.
+/// Signals that ask the program to exit. A second one kills it even if it does not respond.
 pub const ENDING: [c_int; 3] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
 
-/// Signals that end no program by default, or that no program can catch.
+/// Signals that do not terminate by default, or that cannot be caught.
 const HARMLESS: [c_int; 9] = [
     libc::SIGKILL,
     libc::SIGSTOP,
@@ -42,7 +42,7 @@ const HARMLESS_HERE: &[c_int] = &[libc::SIGIO, libc::SIGINFO];
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const HARMLESS_HERE: &[c_int] = &[];
 
-/// What was asked since the last call.
+/// Takes the request since the last call.
 pub fn request() -> Option<Request> {
     match ENDED.load(Ordering::SeqCst) {
         0 if STOPPED.swap(false, Ordering::SeqCst) => Some(Request::Stop),
@@ -52,7 +52,7 @@ pub fn request() -> Option<Request> {
     }
 }
 
-/// Sets the handlers, once.
+/// Installs the handlers, once.
 pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -65,7 +65,7 @@ pub fn install() {
         }
         set_unless_ignored(libc::SIGTSTP, stopping);
         set_unless_ignored(libc::SIGCONT, continued);
-        // SAFETY: the function is safe to call at exit.
+        // SAFETY: `leave` is a valid `extern "C"` function that does not unwind or call `exit`.
         unsafe { libc::atexit(leave) };
     });
 }
@@ -80,7 +80,7 @@ fn last() -> c_int {
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// What std does on SIGSEGV and SIGBUS: it tells an overflow of the stack from other faults.
+/// The handlers of std for SIGSEGV and SIGBUS, which report stack overflows.
 static ON_SEGV: OnceLock<libc::sigaction> = OnceLock::new();
 static ON_BUS: OnceLock<libc::sigaction> = OnceLock::new();
 
@@ -92,7 +92,7 @@ fn before(signal: c_int) -> Option<&'static OnceLock<libc::sigaction>> {
     }
 }
 
-/// Catches a signal that would end the program. Handlers of others stay, but for those that are followed.
+/// Catches a signal that would terminate the program. Handlers of others stay, except those of std, which are chained.
 fn catch_fatal(signal: c_int) {
     let Some(old) = action(signal) else {
         return;
@@ -107,21 +107,21 @@ fn catch_fatal(signal: c_int) {
     }
 }
 
-/// A signal that the user has ignored, as `nohup` does, stays so.
+/// Keeps a signal ignored if the user ignores it, as `nohup` does.
 fn set_unless_ignored(signal: c_int, handler: Handler) {
     if action(signal).is_some_and(|old| old.sa_sigaction != libc::SIG_IGN) {
         set(signal, handler);
     }
 }
 
-/// Whether the user has this signal ignored.
+/// Whether the signal is ignored.
 pub fn is_ignored(signal: c_int) -> bool {
     action(signal).is_some_and(|old| old.sa_sigaction == libc::SIG_IGN)
 }
 
-/// What a signal does now; none where there is no such signal.
+/// The current action of a signal; None if there is no such signal.
 fn action(signal: c_int) -> Option<libc::sigaction> {
-    // SAFETY: zeroed memory is a sigaction, which sigaction fills.
+    // SAFETY: zero is a valid sigaction, and sigaction gets a valid pointer to fill.
     unsafe {
         let mut old = std::mem::zeroed();
         (libc::sigaction(signal, std::ptr::null(), &raw mut old) == 0).then_some(old)
@@ -129,26 +129,28 @@ fn action(signal: c_int) -> Option<libc::sigaction> {
 }
 
 fn set(signal: c_int, handler: Handler) {
-    // SAFETY: the handler has the form that SA_SIGINFO asks for and is async-signal-safe. It runs on the alternate
-    // stack, where the thread has one: an overflow leaves no other.
+    // SAFETY: `Handler` is the signature that SA_SIGINFO requires, and all handlers in this file are async-signal-safe.
+    // `new` is fully initialised. The handler runs on the alternate stack, if the thread has one, as it must after a
+    // stack overflow.
     unsafe {
         let mut new: libc::sigaction = std::mem::zeroed();
         new.sa_sigaction = handler as usize;
         new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-        // Nothing comes between, least of all the stop for reaching for the terminal from the background.
+        // No other signal may interrupt, in particular not SIGTTOU when writing from the background.
         libc::sigfillset(&raw mut new.sa_mask);
         libc::sigaction(signal, &raw const new, std::ptr::null_mut());
     }
 }
 
 extern "C" fn fatal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // Typed in an editor, it is the editor's.
+    // While the terminal is lent, the key is meant for the editor.
     if signal == libc::SIGQUIT && LENT.load(Ordering::SeqCst) {
         return;
     }
     tty::give_back();
     if let Some(before) = before(signal).and_then(OnceLock::get) {
-        // SAFETY: std's handler has this form. It reports an overflow and aborts, or restores the default and returns.
+        // SAFETY: the saved action is std's, which uses SA_SIGINFO and so has this signature. It reports an overflow and
+        // aborts, or restores the default action and returns.
         unsafe {
             let handler: Handler = std::mem::transmute(before.sa_sigaction);
             handler(signal, info, context);
@@ -163,7 +165,7 @@ extern "C" fn ending(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
         return;
     }
     let asked = ENDED.swap(signal, Ordering::SeqCst) != 0;
-    // While an editor runs, nobody listens.
+    // While an editor runs, the driver does not poll for requests.
     if asked || lent {
         tty::give_back();
         die(signal);
@@ -185,39 +187,39 @@ extern "C" fn leave() {
     tty::give_back();
 }
 
-/// Ends the program as `signal` does by default; within a handler, as soon as that returns.
+/// Kills the program by `signal`'s default action; in a handler, once the handler returns.
 pub fn die(signal: c_int) {
-    // SAFETY: both are async-signal-safe and take plain numbers.
+    // SAFETY: both functions are async-signal-safe, and `SIG_DFL` is a valid action.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
 }
 
-/// Runs `work` while somebody else has the terminal. Keys for interrupting and quitting are his, and he can be stopped
-/// together with us.
+/// Runs `work` while another program has the terminal. The interrupt and quit keys only concern that program, and it can
+/// be stopped together with this one.
 pub fn lent<T>(work: impl FnOnce() -> T) -> T {
     LENT.store(true, Ordering::SeqCst);
     let ours = action(libc::SIGTSTP);
-    // SAFETY: the default and the action from before are both valid.
+    // SAFETY: `SIG_DFL` is a valid action.
     unsafe { libc::signal(libc::SIGTSTP, libc::SIG_DFL) };
     let done = work();
     if let Some(ours) = ours {
-        // SAFETY: as above.
+        // SAFETY: the previous action came from `sigaction` and is valid.
         unsafe { libc::sigaction(libc::SIGTSTP, &raw const ours, std::ptr::null_mut()) };
     }
     LENT.store(false, Ordering::SeqCst);
     done
 }
 
-/// Stops the program and all that was started with it, such as `cargo run`, and returns once it is continued. Where no
-/// shell could continue it, the system does not stop it.
+/// Stops the process group, so also a parent such as `cargo run`, and returns once continued. The system does not stop
+/// an orphaned group, which no shell could continue.
 pub fn stop() {
     const AT_ONCE: Duration = Duration::from_millis(100);
     let before = CONTINUES.load(Ordering::SeqCst);
-    // SAFETY: kill takes plain numbers; 0 is our own group.
+    // SAFETY: kill takes no pointers; 0 addresses this process group.
     unsafe { libc::kill(0, libc::SIGTSTP) };
-    // Another thread may have taken the signal, and this one goes on until it is noticed.
+    // Another thread may receive the signal, and this one runs on until the stop takes effect.
     let since = Instant::now();
     while CONTINUES.load(Ordering::SeqCst) == before && since.elapsed() < AT_ONCE {
         std::thread::sleep(Duration::from_millis(1));

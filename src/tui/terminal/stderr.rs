@@ -1,21 +1,21 @@
-//! What is written to standard error while the screen is ours: kept, and shown once the terminal is given back. On the
-//! screen it would smear the frame and be gone with it, like the last words of an allocation that failed.
+//! Buffers standard error while the screen is active and prints it once the terminal is restored. On the screen, output
+//! such as the message of a failed allocation would corrupt the frame and vanish with it.
 
 use super::tty::write_all;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 const NONE: i32 = -1;
-/// Most bytes that are shown.
-const SHOWN: usize = 64 << 10;
+/// Max bytes printed.
+const MAX_BYTES: usize = 64 << 10;
 
-/// The file that holds what is kept.
+/// The buffer file.
 static FILE: AtomicI32 = AtomicI32::new(NONE);
-/// Standard error as it was.
+/// The original standard error.
 static TERMINAL: AtomicI32 = AtomicI32::new(NONE);
 
-/// From now on standard error is kept, if it goes to a terminal and the system gives a file for it.
+/// Starts buffering standard error, if it is a terminal and a file can be created.
 pub fn keep() {
-    // SAFETY: the calls take numbers alone; `file` is ours.
+    // SAFETY: the calls take no pointers, and `file` and `terminal` are descriptors that this module owns.
     unsafe {
         if libc::isatty(libc::STDERR_FILENO) != 1 {
             return;
@@ -35,7 +35,7 @@ pub fn keep() {
     }
 }
 
-/// Standard error is the terminal again, and shows what was kept. Async-signal-safe.
+/// Restores standard error and prints the buffered output. Async-signal-safe.
 pub fn release() {
     let terminal = TERMINAL.swap(NONE, Ordering::SeqCst);
     if terminal == NONE {
@@ -43,7 +43,7 @@ pub fn release() {
     }
     let file = FILE.load(Ordering::SeqCst);
     let mut buffer = [0u8; 1024];
-    // SAFETY: all calls are async-signal-safe; `read` fills at most the buffer, which is ours.
+    // SAFETY: all calls are async-signal-safe; `read` writes at most `buffer.len()` bytes into `buffer`.
     unsafe {
         libc::dup2(terminal, libc::STDERR_FILENO);
         libc::close(terminal);
@@ -54,7 +54,7 @@ pub fn release() {
             kept.iter_mut().for_each(harmless);
             write_all(libc::STDERR_FILENO, kept);
             shown += kept.len();
-            if shown >= SHOWN {
+            if shown >= MAX_BYTES {
                 break;
             }
         }
@@ -62,14 +62,15 @@ pub fn release() {
     }
 }
 
-/// A signal handler has no tables of characters; what was kept are the runtime's own words, which are ASCII.
+/// Replaces everything but printable ASCII. A signal handler cannot use Unicode tables, and the messages of the runtime
+/// are ASCII.
 fn harmless(byte: &mut u8) {
     if !matches!(byte, b'\n' | b'\t' | b' '..=b'~') {
         *byte = b'?';
     }
 }
 
-/// A file without a name, to which every write is appended.
+/// Creates an unlinked file opened for appending.
 fn new_file() -> i32 {
     use std::os::fd::IntoRawFd;
     let folder = std::env::temp_dir();

@@ -1,4 +1,4 @@
-//! The terminal's modes and sequences: taken, and given back from wherever the program is, a signal handler included.
+//! The terminal's modes and escape sequences. They can be restored from anywhere, including signal handlers.
 
 use crossterm::event::{EnableBracketedPaste, EnableMouseCapture};
 use crossterm::execute;
@@ -6,11 +6,11 @@ use crossterm::terminal::EnterAlternateScreen;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the terminal is ours at the moment.
+/// Whether this program currently owns the terminal.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Undoes whatever a frame and [`take`] may have set: the synchronized update, the mouse, bracketed paste, styles, the
-/// alternate screen, the hidden cursor.
+/// Undoes everything that a frame and [`take`] may have set: synchronized update, mouse capture, bracketed paste, styles,
+/// alternate screen, hidden cursor.
 #[cfg(any(unix, test))]
 const RESTORE: &str = "\x1b[?2026l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?2004l\x1b[0m\x1b[?1049l\x1b[?25h";
 
@@ -18,18 +18,18 @@ pub fn is_taken() -> bool {
     TAKEN.load(Ordering::SeqCst)
 }
 
-/// Takes the terminal over: raw mode, alternate screen, bracketed paste, and the mouse if wanted.
+/// Takes over the terminal: raw mode, alternate screen, bracketed paste, and mouse capture if `mouse` is set.
 pub fn take(mouse: bool) -> io::Result<()> {
     system::take_modes()?;
     TAKEN.store(true, Ordering::SeqCst);
     enter(mouse)
 }
 
-/// Takes it again after somebody else had it without being asked: the shell, while the program was stopped.
+/// Takes over the terminal again after the shell used it while the program was stopped.
 pub fn retake(mouse: bool) -> io::Result<()> {
     system::retake_modes()?;
     TAKEN.store(true, Ordering::SeqCst);
-    // What the shell wrote went to the alternate screen. To leave that first has the cursor saved where it belongs.
+    // The shell wrote to the alternate screen. Leave it first, so that the cursor is saved on the main screen.
     system::send_restore();
     enter(mouse)
 }
@@ -43,7 +43,7 @@ fn enter(mouse: bool) -> io::Result<()> {
     entered.and(captured).inspect_err(|_| give_back())
 }
 
-/// Gives the terminal back as it was. Errors leave nothing better to do. On Unix it is async-signal-safe.
+/// Restores the terminal. Errors are ignored, as nothing can be done about them. Async-signal-safe on Unix.
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         system::send_restore();
@@ -51,7 +51,7 @@ pub fn give_back() {
     }
 }
 
-/// Standard output for as long as the terminal is ours: what a frame still sends after that is dropped.
+/// Standard output while this program owns the terminal. Later writes are dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen;
 
@@ -81,37 +81,36 @@ mod system {
     use std::io;
     use std::mem::MaybeUninit;
 
-    /// Modes as they were before the terminal was taken.
+    /// The terminal modes before the terminal was taken over.
     struct Saved(UnsafeCell<MaybeUninit<libc::termios>>);
 
-    // SAFETY: it is written by the thread of the screen alone, while the terminal is not taken, and read by whoever
-    // finds it taken.
+    // SAFETY: only the screen's thread writes it, and only while `TAKEN` is false; others read it only after they see
+    // `TAKEN` true, so reads and writes never overlap.
     unsafe impl Sync for Saved {}
 
     static SAVED: Saved = Saved(UnsafeCell::new(MaybeUninit::zeroed()));
 
     pub fn take_modes() -> io::Result<()> {
-        // SAFETY: the terminal is not taken, so that nobody else uses SAVED; tcgetattr fills it.
+        // SAFETY: `TAKEN` is false, so no other thread accesses SAVED; the pointer is valid for tcgetattr to fill.
         check(|| unsafe { libc::tcgetattr(libc::STDIN_FILENO, SAVED.0.get().cast()) })?;
         retake_modes()?;
         stderr::keep();
         Ok(())
     }
 
-    /// Sets raw mode. In the background this stops the program, as the system does with whoever reaches for a terminal
-    /// that is not his, until the shell brings it to the front.
+    /// Sets raw mode. In the background, the system stops the program with SIGTTOU until it is in the foreground.
     pub fn retake_modes() -> io::Result<()> {
         let mut raw = saved();
-        // SAFETY: cfmakeraw changes the copy alone.
+        // SAFETY: cfmakeraw gets a valid pointer to a local copy.
         unsafe { libc::cfmakeraw(&raw mut raw) };
-        // SAFETY: tcsetattr reads the copy.
+        // SAFETY: tcsetattr gets a valid pointer to a local copy.
         check(|| unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const raw) })
     }
 
-    /// The shell's modes are its own: behind its back, in the background, they stay.
+    /// Restores the modes, unless in the background, where the terminal belongs to the shell.
     pub fn restore_modes() {
         let modes = saved();
-        // SAFETY: all three are async-signal-safe; tcsetattr reads the copy.
+        // SAFETY: all three are async-signal-safe; tcsetattr gets a valid pointer to a local copy.
         unsafe {
             let front = libc::tcgetpgrp(libc::STDIN_FILENO);
             if front < 0 || front == libc::getpgrp() {
@@ -126,14 +125,14 @@ mod system {
     }
 
     fn saved() -> libc::termios {
-        // SAFETY: zeroed memory is a termios, and tcgetattr fills it before the terminal is taken.
+        // SAFETY: zero is a valid termios, and no thread writes SAVED while the terminal is taken, see `Saved`.
         unsafe { (*SAVED.0.get()).assume_init() }
     }
 
-    /// Async-signal-safe, and tolerant of streams that take no more.
+    /// Writes all bytes, ignoring errors. Async-signal-safe.
     pub fn write_all(stream: libc::c_int, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            // SAFETY: write reads that many bytes of the slice.
+            // SAFETY: the pointer is valid for `bytes.len()` bytes.
             let count = unsafe { libc::write(stream, bytes.as_ptr().cast(), bytes.len()) };
             match usize::try_from(count) {
                 Ok(count) if count > 0 => bytes = &bytes[count.min(bytes.len())..],
@@ -142,7 +141,7 @@ mod system {
         }
     }
 
-    /// Calls again while a signal interrupts it.
+    /// Repeats a call that a signal interrupts.
     fn check(call: impl Fn() -> libc::c_int) -> io::Result<()> {
         loop {
             if call() == 0 {

@@ -83,14 +83,14 @@ fn a_settings_file_that_cannot_be_read_is_told() {
     let log = broken(&|file| std::fs::write(file, "mouse = true\n[keys\n").expect("a file"));
     assert!(log.contains("config.toml, line 2: "), "{log}");
     let log = broken(&|file| std::fs::create_dir(file).expect("a folder"));
-    assert!(log.contains("this is not a file"), "{log}");
+    assert!(log.contains("not a regular file"), "{log}");
     let log = broken(&|file| {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::CString::new(file.as_os_str().as_bytes()).expect("a name");
         // SAFETY: the name ends with a zero byte and outlives the call.
         assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     });
-    assert!(log.contains("this is not a file"), "{log}");
+    assert!(log.contains("not a regular file"), "{log}");
 }
 
 /// What a setting was changed to is there the next time.
