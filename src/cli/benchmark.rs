@@ -12,7 +12,7 @@ use crate::engine::decode::Settings;
 use crate::engine::loaded_model::LoadedModel;
 use crate::eval::benchmark::{Benchmark, Comparison, Encoded, Key, encode};
 use crate::eval::identity::{ModelIdentity, VERSION, hash};
-use crate::eval::machine::Machine;
+use crate::eval::machine::{self, Machine};
 use crate::eval::run::Measured;
 use clap::Args;
 use color_eyre::eyre::Result;
@@ -131,6 +131,9 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
             benchmark.resumed(),
             benchmark.path().display()
         ));
+    }
+    if let Some(busy) = machine::busy() {
+        output::note(&busy);
     }
     let interrupt = Interrupt::by_any_signal();
     let mut bar = SampleProgress::new();

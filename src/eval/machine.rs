@@ -1,5 +1,6 @@
 //! What a measurement ran on.
 
+use crate::engine::kernels::physical_cores;
 use crate::engine::model::Model;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
@@ -34,6 +35,15 @@ impl Machine {
 pub fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()
+}
+
+/// What is to be said before times are measured on a busy machine; none where it is quiet.
+pub fn busy() -> Option<String> {
+    let cores = physical_cores();
+    let load = load().filter(|&load| load > cores as f64 / 2.0)?;
+    Some(format!(
+        "the machine is busy (load {load:.1} on {cores} cores): times will not be those of a quiet one"
+    ))
 }
 
 fn host() -> String {

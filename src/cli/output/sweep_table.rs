@@ -10,7 +10,7 @@ pub fn sweep_table(merged: &Merged) -> Result<String, Error> {
     let mut out = String::new();
     writeln!(
         out,
-        "\n{:<30}{:>9}{:>9}{:>22}{:>10}{:>11}{:>8}",
+        "\n{:<34}{:>9}{:>9}{:>22}{:>10}{:>11}{:>8}",
         "cell", "accepted", "length", "speed-up", "tokens/s", "predicted", "error"
     )?;
     for row in &merged.rows {
@@ -35,7 +35,7 @@ pub fn sweep_table(merged: &Merged) -> Result<String, Error> {
             .map_or_else(|| "–".into(), |error| format!("{:+.0} %", error * 100.0));
         writeln!(
             out,
-            "{:<30}{:>9}{:>9}{speedup:>22}{:>10}{:>11}{error:>8}",
+            "{:<34}{:>9}{:>9}{speedup:>22}{:>10}{:>11}{error:>8}",
             row.cell.name(),
             percent(row.acceptance_rate),
             number(row.mean_accepted_length, 2),

@@ -6,6 +6,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{self, SampleProgress};
 use crate::engine::Error;
 use crate::engine::loaded_model::LoadedModel;
+use crate::eval::machine;
 use crate::eval::sweep::{RunFolder, Shard, Sweep, Update};
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
@@ -56,6 +57,9 @@ fn go(
     ));
     if work.dry_run {
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(busy) = machine::busy() {
+        output::note(&busy);
     }
     let interrupt = Interrupt::by_any_signal();
     match measure(&sweep, folder, &mut loaded, &interrupt, shard.is_none()) {

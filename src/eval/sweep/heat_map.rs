@@ -29,8 +29,8 @@ pub struct HeatMap {
     pub exit_layers: Vec<usize>,
     pub num_speculations: Vec<usize>,
     pub tiles: Vec<Tile>,
-    /// Tokens a second of autoregressive decoding.
-    pub plain: Option<f64>,
+    /// Tokens a second of autoregressive decoding, of each baseline.
+    pub plain: Vec<f64>,
 }
 
 impl HeatMap {
@@ -80,16 +80,15 @@ impl HeatMap {
                 best: speedup == best,
             })
         });
-        let of_baseline = merged
-            .baselines
-            .iter()
-            .find(|plain| plain.id == rows[0].baseline);
+        let beside = |id: &str| rows.iter().any(|row| row.baseline == id);
+        let plain = merged.baselines.iter().filter(|plain| beside(&plain.id));
+        let plain: Vec<f64> = plain.filter_map(|plain| plain.tokens_per_second).collect();
         Some(Self {
             title,
             exit_layers: axis(|cell| cell.exit_layer),
             num_speculations: axis(|cell| cell.num_speculations),
             tiles: tiles.collect(),
-            plain: of_baseline.and_then(|plain| plain.tokens_per_second),
+            plain,
         })
     }
 
@@ -105,9 +104,14 @@ impl HeatMap {
 
     /// What is to be said of it in one line.
     pub fn caption(&self) -> String {
-        let plain = self
-            .plain
-            .map(|speed| format!("plain decoding {speed:.1} tokens/s"));
+        let slowest = self.plain.iter().copied().reduce(f64::min);
+        let fastest = self.plain.iter().copied().reduce(f64::max);
+        let plain = slowest
+            .zip(fastest)
+            .map(|(slowest, fastest)| match self.plain.len() {
+                1 => format!("plain decoding {slowest:.1} tokens/s"),
+                _ => format!("plain decoding {slowest:.1} to {fastest:.1} tokens/s"),
+            });
         let best = self.best().map(|best| {
             format!(
                 "best E {} K {} at {:.2}×",

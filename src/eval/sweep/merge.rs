@@ -3,12 +3,11 @@
 use super::baseline::{Baseline, Prediction, keeps_text};
 use super::cell::{CellFile, CellRun};
 use super::grid::controller_name;
-use super::work::read_cell;
+use super::work::{read_baseline, read_cell};
 use super::{Cell, RunFolder};
 use crate::engine::Result;
 use crate::eval::identity::hash;
 use crate::eval::interval::{Interval, interval, mean};
-use crate::eval::output_folder;
 use crate::eval::run::Measured;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -90,14 +89,13 @@ pub fn merge(folder: &RunFolder) -> Result<Merged> {
             continue;
         };
         if !baselines.contains_key(&file.baseline) {
-            let path = folder.baseline_path(&file.baseline);
-            if !path.exists() {
+            let Some(baseline) = read_baseline(folder, &file.baseline)? else {
                 merged
                     .missing
                     .push(format!("{} (the baseline beside it)", cell.name()));
                 continue;
-            }
-            baselines.insert(file.baseline.clone(), output_folder::read(&path)?);
+            };
+            baselines.insert(file.baseline.clone(), baseline);
         }
         let Some(baseline) = baselines.get(&file.baseline) else {
             continue;

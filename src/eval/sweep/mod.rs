@@ -29,3 +29,6 @@ pub use merge::{CSV_COLUMNS, Merged, ResultRow, csv, merge};
 pub use read::{Row, read_rows};
 pub use shard::Shard;
 pub use work::{Estimate, Sweep, Update};
+
+#[cfg(test)]
+mod tests;

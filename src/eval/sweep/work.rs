@@ -10,6 +10,7 @@ use crate::eval::identity::hash;
 use crate::eval::machine::{self, Machine};
 use crate::eval::output_folder;
 use crate::eval::run::{Interrupted, Measured};
+use std::path::Path;
 
 /// Tokens generated before a cell or a baseline is measured, to have caches and clock as they will be.
 const WARM_UP_TOKENS: usize = 16;
@@ -179,8 +180,8 @@ impl<'a> Sweep<'a> {
     ) -> Result<Baseline> {
         let id = self.baseline_id(temperature)?;
         let path = self.folder.baseline_path(&id);
-        if path.exists() {
-            return output_folder::read(&path);
+        if let Some(baseline) = read_baseline(self.folder, &id)? {
+            return Ok(baseline);
         }
         let base = &self.folder.manifest.settings;
         self.warm_up(&grid::plain(base, temperature), loaded, interrupted)?;
@@ -303,12 +304,29 @@ pub fn read_cell(folder: &RunFolder, cell: &Cell) -> Result<Option<CellFile>> {
         || file.cell != *cell
         || file.runs.len() != folder.manifest.examples.len()
     {
-        return Err(Error::Setting(format!(
-            "{} belongs to another sweep",
-            path.display()
-        )));
+        return Err(belongs_elsewhere(&path));
     }
     Ok(Some(file))
+}
+
+/// A baseline's file; none where it is not measured yet.
+///
+/// # Errors
+/// As [`read_cell`].
+pub fn read_baseline(folder: &RunFolder, id: &str) -> Result<Option<Baseline>> {
+    let path = folder.baseline_path(id);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file: Baseline = output_folder::read(&path)?;
+    if file.sweep != folder.hash || file.runs.len() != folder.manifest.examples.len() {
+        return Err(belongs_elsewhere(&path));
+    }
+    Ok(Some(file))
+}
+
+fn belongs_elsewhere(path: &Path) -> Error {
+    Error::Setting(format!("{} belongs to another sweep", path.display()))
 }
 
 fn temperatures(cells: &[Cell]) -> Vec<f32> {

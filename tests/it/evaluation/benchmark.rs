@@ -237,7 +237,6 @@ fn bad_input_is_named_and_nothing_is_written() {
                 "--max-steps is 0",
             ),
             (&["--dataset", "builtin", "--exit_layer", "7"], "1 to 1"),
-            (&["--dataset", "builtin", "--chat"], "no chat template"),
             (
                 &["--dataset", "custom_jsonl", "--data_path", "none.jsonl"],
                 "none.jsonl",
