@@ -43,6 +43,17 @@ impl Interrupt {
     }
 }
 
+/// Waits until the program is interrupted or asked to end. Where signals cannot be heard, they end it by themselves.
+pub fn wait() {
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let heard = runtime.map(|runtime| runtime.block_on(any_signal()));
+    if !matches!(heard, Ok(Ok(()))) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 #[cfg(unix)]
 async fn any_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

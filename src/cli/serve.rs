@@ -1,7 +1,7 @@
 //! `skiplens serve`: the engine for other programs.
 
 use super::args::{DecodingArgs, ModelArgs};
-use super::{no_effect, output, values};
+use super::{interrupt, no_effect, output, values};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::{Error, memory};
 use crate::server::{self, Options};
@@ -82,35 +82,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let server =
         server::start(model, listener, options).map_err(|error| Error::io("the server", error))?;
     output::stdout().say(&format!("http://{}/v1\n", server.address))?;
-    wait_for_interrupt();
+    interrupt::wait();
     server.stop();
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until the program is interrupted or asked to end. Where signals cannot be heard, they end it by themselves.
-fn wait_for_interrupt() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build();
-    let heard = runtime.map(|runtime| runtime.block_on(interrupt()));
-    if !matches!(heard, Ok(Ok(()))) {
-        loop {
-            std::thread::park();
-        }
-    }
-}
-
-#[cfg(unix)]
-async fn interrupt() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminated.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn interrupt() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -25,10 +25,10 @@ pub struct HarnessArgs {
     #[arg(long, default_value = "lm_eval", value_name = "PATH")]
     lm_eval: PathBuf,
     /// A folder with tasks of your own.
-    #[arg(long, value_name = "FOLDER", requires = "tasks")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "data_path")]
     include_path: Option<PathBuf>,
     /// Examples before each question.
-    #[arg(long, value_parser = values::given_count, value_name = "N", requires = "tasks")]
+    #[arg(long, value_parser = values::given_count, value_name = "N", conflicts_with = "data_path")]
     num_fewshot: Option<values::Given<usize>>,
     /// Rows in a request.
     #[arg(long, default_value_t = 1, value_parser = values::count, value_name = "N")]
@@ -37,46 +37,46 @@ pub struct HarnessArgs {
     #[arg(long, default_value_t = 1, value_parser = values::count, value_name = "N")]
     num_concurrent: usize,
     /// Prefix of a database of answers.
-    #[arg(long, value_name = "PATH", requires = "tasks")]
+    #[arg(long, value_name = "PATH", conflicts_with = "data_path")]
     use_cache: Option<String>,
     /// Keep prepared requests: true, refresh or delete.
-    #[arg(long, value_name = "HOW", requires = "tasks")]
+    #[arg(long, value_name = "HOW", conflicts_with = "data_path")]
     cache_requests: Option<String>,
     /// As `--cache-requests refresh`.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     rewrite_requests_cache: Option<bool>,
     /// As `--cache-requests delete`.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     delete_requests_cache: Option<bool>,
     /// Has no effect: lm_eval has no such option on its command line.
-    #[arg(long, value_name = "N", requires = "tasks")]
+    #[arg(long, value_name = "N", conflicts_with = "data_path")]
     bootstrap_iters: Option<usize>,
     /// Test the tasks themselves.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     check_integrity: Option<bool>,
     /// Print prompts of the first rows.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     write_out: Option<bool>,
     /// Keep what the model said to every row; true where there is a folder for results.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     log_samples: Option<bool>,
     /// A system message.
-    #[arg(long, value_name = "TEXT", requires = "tasks")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "data_path")]
     system_instruction: Option<String>,
     /// Ask through the chat template. The harness can only generate then.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     apply_chat_template: Option<bool>,
     /// Give examples as turns of a conversation.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     fewshot_as_multiturn: Option<bool>,
     /// Settings of generation, as `temperature=0.5,top_p=0.9`.
-    #[arg(long, value_name = "ARGS", requires = "tasks")]
+    #[arg(long, value_name = "ARGS", conflicts_with = "data_path")]
     gen_kwargs: Option<String>,
     /// How much the harness tells: INFO, WARNING, …
-    #[arg(long, value_name = "LEVEL", requires = "tasks")]
+    #[arg(long, value_name = "LEVEL", conflicts_with = "data_path")]
     verbosity: Option<String>,
     /// Keep answers without judging them.
-    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "tasks")]
+    #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     predict_only: Option<bool>,
     /// Seeds of the harness.
     #[arg(long, default_value_t = 0, value_name = "N")]

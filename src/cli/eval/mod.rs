@@ -46,10 +46,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
     /// Print one JSON object instead of the table.
-    #[arg(long, requires = "data_path")]
+    #[arg(long, conflicts_with = "tasks")]
     json: bool,
     /// Score after each of several layers: the first of them.
-    #[arg(long, value_parser = values::count, value_name = "E", requires = "data_path")]
+    #[arg(long, value_parser = values::count, value_name = "E", conflicts_with = "tasks")]
     exit_layer_first: Option<usize>,
     /// The last of them; without it, all layers.
     #[arg(long, value_parser = values::count, value_name = "E", requires = "exit_layer_first")]

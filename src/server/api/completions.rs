@@ -123,16 +123,17 @@ impl Completion {
 
     fn text(&self, text: &str, encoder: &PromptEncoder) -> Result<EncodedPrompt> {
         let tokenizer = encoder.tokenizer()?;
-        let plain = tokenizer.encode_written(text, false)?;
-        let ids = match self.add_special_tokens {
-            Some(false) => plain.clone(),
-            _ => tokenizer.encode_written(text, true)?,
-        };
-        if ids.is_empty() {
+        let bos = self.add_special_tokens != Some(false);
+        let ids = tokenizer.encode_written(text, bos);
+        let ids = ids.map_err(|error| ApiError::from(error).of("prompt"))?;
+        let is_bos = |id: &u32| Some(*id) == tokenizer.bos();
+        let Some(first) = ids.first() else {
             return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));
-        }
+        };
+        // One that the text begins with is part of it.
+        let written = is_bos(first) && text.starts_with(&tokenizer.piece(*first));
         Ok(EncodedPrompt {
-            hidden: ids.len() - plain.len(),
+            hidden: usize::from(bos && is_bos(first) && !written),
             text: text.to_owned(),
             ids,
         })

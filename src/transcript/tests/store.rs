@@ -94,7 +94,7 @@ fn an_empty_folder_has_no_last_session() {
     let (_folder, store) = store_with(&[]);
     let told = store.find("last").unwrap_err().to_string();
     assert!(
-        told.starts_with("there is no session in ") && told.ends_with("sessions"),
+        told.starts_with("no sessions in ") && told.ends_with("sessions"),
         "{told}"
     );
 }

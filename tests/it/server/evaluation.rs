@@ -212,7 +212,10 @@ fn faults_of_files_and_programs_are_told() {
         missing.contains("pip install \"lm_eval[api]\""),
         "{missing}"
     );
-    assert!(fault(&["--data-path", "rows.jsonl", "--write-out"]).contains("--tasks"));
+    // What is for one way is refused with the other.
+    assert!(fault(&["--data-path", "rows.jsonl", "--write-out"]).contains("--write-out"));
+    assert!(fault(&["--tasks", "piqa", "--json"]).contains("--json"));
+    assert!(fault(&["--tasks", "piqa", "--exit-layer-first", "1"]).contains("--exit-layer-first"));
 }
 
 /// The harness gets the address of a server that answers, and what it ends with is what the command ends with.
