@@ -188,6 +188,7 @@ fn interrupt_label(app: &App) -> &'static str {
         (Some(player), _) if !player.is_alone() => "leave",
         (None, Some(run)) if !run.cancelling => "cancel",
         (None, None) if loading => "cancel",
+        (None, None) if app.chat.can_clear_prompt() => "clear",
         _ => "quit",
     }
 }

@@ -44,7 +44,8 @@ pub enum End {
     Signal(i32),
 }
 
-/// Runs the playground until the user quits. Loading of the model starts after the first frame.
+/// Runs the playground until the user quits. Loading of the model starts after the first frame. Returns how it ended, and
+/// whether the session has a file.
 ///
 /// # Errors
 /// If the terminal cannot be used, or the settings file names an unknown key. The terminal is always restored, even after
@@ -54,7 +55,7 @@ pub async fn run(
     events: UnboundedReceiver<Event>,
     mut options: Options,
     resume: Option<String>,
-) -> Result<End> {
+) -> Result<(End, bool)> {
     let mut recorder = Recorder::new(options.config.journal_detail);
     if let (Some(name), Ok(recorder)) = (&resume, &mut recorder) {
         options.session = Some(recorder.resume(name)?.into());
@@ -75,10 +76,13 @@ pub async fn run(
     driver.send(Command::Load(request));
     let result = driver.serve().await;
     driver.send(Command::Shutdown);
+    let mut saved = false;
     if let Some(recorder) = driver.recorder.take() {
+        let path = recorder.path().to_owned();
         recorder.close()?;
+        saved = path.exists();
     }
-    result
+    Ok((result?, saved))
 }
 
 /// Replays a session until the user quits. Needs no model and writes nothing.

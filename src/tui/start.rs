@@ -43,7 +43,10 @@ pub fn start(
         ..Options::default()
     };
     let worker = worker::spawn()?;
-    let end = runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
+    let (end, saved) = runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
+    if saved && matches!(end, End::Quit) {
+        output::note("`skiplens --resume` resumes this session");
+    }
     Ok(status(end))
 }
 

@@ -15,6 +15,8 @@ use crate::transcript::origin_style::GENERATED;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+/// Max cells of a line of text: longer ones are hard to read.
+const MAX_WIDTH: u16 = 100;
 /// Cells to the left of the text, for `you` and `ai`.
 const GUTTER: u16 = 5;
 
@@ -38,7 +40,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
         return;
     }
     legend(canvas, area);
-    let width = inner.width - GUTTER;
+    let width = (inner.width - GUTTER).min(MAX_WIDTH);
     let key = Key {
         width,
         show_rejected: canvas.app.shared.display.show_rejected,
@@ -205,7 +207,7 @@ fn draw_part(
     let (index, turn) = at;
     let text = Rect {
         x: area.x + GUTTER,
-        width: area.width - GUTTER,
+        width: (area.width - GUTTER).min(MAX_WIDTH),
         ..area
     };
     let label = match (part, turn.mode) {

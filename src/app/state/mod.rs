@@ -258,6 +258,11 @@ impl State {
         }
     }
 
+    /// Whether Ctrl-C clears the prompt rather than quit.
+    pub(super) fn can_clear_prompt(&self) -> bool {
+        self.overlay.is_none() && self.focus == Pane::Prompt && !self.prompt.is_empty()
+    }
+
     /// The race or sweep under way.
     pub(super) fn side_run(&self) -> Option<RunId> {
         match &self.overlay {

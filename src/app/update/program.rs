@@ -58,7 +58,7 @@ fn theme(state: &mut State, shared: &mut Shared, name: ThemeName) -> Reply {
     configure(shared, ConfigChange::Theme(name)).into()
 }
 
-/// Ctrl-C: the first cancels, the next quits; a replay is left.
+/// Ctrl-C: cancel what runs, else clear what is written, else quit; a replay is left.
 fn interrupt(app: &mut App) -> Reply {
     if app.replay.is_some() {
         return leave_replay(app);
@@ -70,6 +70,11 @@ fn interrupt(app: &mut App) -> Reply {
     }
     match state.run() {
         Some(run) if !run.cancelling => run::cancel(state).into(),
+        None if state.can_clear_prompt() => {
+            // It stays in the history.
+            state.prompt.take();
+            Reply::none()
+        }
         _ => quit(app),
     }
 }
