@@ -51,6 +51,8 @@ fn hub() -> FakeHub {
 fn run(hub: &FakeHub, folder: &Path, line: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_skiplens"))
         .args(line.split_whitespace())
+        // Threads that wait for each other are slow beside other tests.
+        .args(["--threads", "1"])
         .current_dir(folder)
         .env("SKIPLENS_DATA_DIR", folder)
         .env("HF_HOME", folder.join("hf"))

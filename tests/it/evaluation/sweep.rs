@@ -84,9 +84,10 @@ fn a_sweep_measures_its_grid() {
             .all(|row| !row[4].is_empty() && !row[5].is_empty()),
         "{rows:?}"
     );
+    // Four tiles and the caption.
     let svg = std::fs::read_to_string(folder.join("sweep.svg")).unwrap();
     assert!(
-        svg.contains("plain decoding") && svg.matches("×</text>").count() == 4,
+        svg.contains("plain decoding") && svg.matches("×</text>").count() == 5,
         "{svg}"
     );
     let merged = json(&folder.join("sweep.json"));
