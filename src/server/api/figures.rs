@@ -57,6 +57,7 @@ pub struct SpeculativeDecoding {
     /// How many steps accepted 0, 1, … tokens.
     pub acceptance_histogram: Vec<usize>,
     /// The same by the number of tokens that were drafted.
+    #[schema(value_type = BTreeMap<String, Vec<usize>>)]
     pub acceptance_histogram_by_draft_length: BTreeMap<usize, Vec<usize>>,
     pub num_spec_steps: usize,
     pub num_accepted_draft_tokens: usize,

@@ -303,4 +303,7 @@ fn the_tokenizer_is_there_for_harnesses() {
     assert_eq!(served.get("/health").good(), json!({"status": "ok"}));
     let document = served.get("/openapi.json").good();
     assert!(document["paths"]["/v1/chat/completions"]["post"].is_object());
+    // Names in JSON are texts, whatever they are here.
+    let names = document.to_string();
+    assert!(!names.contains("\"propertyNames\":{\"type\":\"integer\""));
 }
