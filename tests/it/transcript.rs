@@ -223,7 +223,7 @@ fn faults_are_told_once_and_name_what_is_missing() {
         &["trash", "restore", "last"],
     ] {
         assert!(
-            complaint(data, args).contains("there is no session in "),
+            complaint(data, args).contains("no sessions in "),
             "{args:?}"
         );
     }

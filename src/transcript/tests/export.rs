@@ -186,6 +186,15 @@ fn pictures_leave_bold_and_italics_to_the_text() {
 fn what_is_to_be_read_holds_all_that_was_said() {
     for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
         let out = format.export(&sample());
+        // Pictures wrap long lines: there the words between the tags count.
+        let out = match format {
+            Format::Svg => {
+                let between = out.split(['<', '>']).step_by(2);
+                let words: Vec<&str> = between.flat_map(str::split_whitespace).collect();
+                words.join(" ")
+            }
+            _ => out,
+        };
         for said in [
             "System prompt",
             "Be brief.",

@@ -222,7 +222,7 @@ fn stray(numbers: &mut Numbers) -> Event {
     }
 }
 
-/// Four times Esc leaves everything; then Ctrl-C quits.
+/// Four times Esc leaves everything; then Ctrl-C clears what is written and quits.
 fn can_be_left(h: &mut Harness) {
     h.app.shared.quit = false;
     h.press("esc esc esc esc");
@@ -238,6 +238,10 @@ fn can_be_left(h: &mut Harness) {
         h.state().phase
     );
     h.press("ctrl-c");
+    if !h.app.shared.quit {
+        assert!(h.state().prompt.is_empty(), "it cleared what was written");
+        h.press("ctrl-c");
+    }
     assert!(h.app.shared.quit);
 }
 

@@ -33,7 +33,7 @@ fn the_editor_gets_the_terminal_and_its_text_comes_back() {
         screen.contains("› written elsewhere") && screen.contains("controls")
     });
     assert!(session.alternate());
-    session.type_("\x03");
+    session.type_("\x03\x03");
     assert_eq!(session.assert_restored(), 0);
 }
 
@@ -67,7 +67,7 @@ fn the_editor_is_quoted_and_interrupted_by_itself() {
     session.wait("the text", |screen| {
         screen.contains("› edited") && screen.contains("controls")
     });
-    session.type_("\x03");
+    session.type_("\x03\x03");
     assert_eq!(
         session.assert_restored(),
         0,
@@ -98,7 +98,7 @@ fn suspending_leaves_the_terminal_to_the_shell() {
         screen.contains("controls") && screen.contains("› kept")
     });
     assert!(session.alternate());
-    session.type_("\x03");
+    session.type_("\x03\x03");
     session.wait("the end", |screen| screen.contains("left with 0"));
     assert_eq!(session.assert_restored(), 0);
 }

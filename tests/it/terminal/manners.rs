@@ -20,7 +20,7 @@ fn every_frame_is_a_synchronized_update() {
     let mut session = started();
     session.type_("a few words");
     session.wait("the words", |screen| screen.contains("› a few words"));
-    session.type_("\x03");
+    session.type_("\x03\x03");
     let sent = session.sent.clone();
     assert_eq!(session.assert_restored(), 0);
     let log = String::from_utf8_lossy(&sent.lock().expect("the log")).into_owned();
@@ -45,7 +45,7 @@ fn a_paste_is_text_and_nothing_else() {
         screen.contains("› one") && screen.contains("three")
     });
     assert!(!session.log().contains("\x1b]0;"), "{:?}", session.log());
-    session.type_("\x03");
+    session.type_("\x03\x03");
     assert_eq!(session.assert_restored(), 0);
 }
 

@@ -41,7 +41,8 @@ fn a_missing_model_is_explained_and_the_terminal_is_given_back() {
             screen.contains(&"x".repeat(typed.into()))
         });
     }
-    session.type_("\x03");
+    // The first clears what is written.
+    session.type_("\x03\x03");
     assert_eq!(session.assert_restored(), 0);
 }
 

@@ -91,7 +91,7 @@ fn stopped_and_continued_the_screen_is_taken_again() {
         session.type_(" and more");
         session.wait("the keys", |screen| screen.contains("› kept and more"));
         assert!(session.alternate() && session.has_mouse() && !session.is_cooked());
-        session.type_("\x03");
+        session.type_("\x03\x03");
         session.wait("the end", |screen| screen.contains("left with 0"));
         assert_eq!(session.assert_restored(), 0, "after signal {signal}");
     }
