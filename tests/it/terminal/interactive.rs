@@ -31,8 +31,13 @@ fn prompts_are_asked_for_until_the_end_of_input() {
     let screen = session.wait("the second answer", |screen| answers(screen) == Some(2));
     assert!(screen.contains("> hello the door again"), "{screen}");
     // An empty line and Ctrl-C ask again; Ctrl-D ends.
-    session.type_("\r");
-    session.type_("\x03");
+    for key in ["\r", "\x03"] {
+        let before = session.contents();
+        session.type_(key);
+        session.wait("the next question", |screen| {
+            screen != before && screen.trim_end().ends_with('>')
+        });
+    }
     session.type_("\x04");
     assert!(session.ended().success());
 }
