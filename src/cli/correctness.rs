@@ -99,7 +99,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         settings,
     };
     let hash = hash(&key)?;
-    // Before the work, so that a folder that cannot be used is told at once.
+    // Before the work, so that an unusable folder is reported at once.
     let folder = args.dataset.output_dir();
     let place = output_folder::place(&folder, "correctness", &hash, ".json", Path::to_owned)?;
     let interrupt = Interrupt::by_any_signal();

@@ -69,7 +69,7 @@ pub struct DatasetArgs {
 }
 
 impl DatasetArgs {
-    /// The prompts that are asked for. What is left out is as in LayerSkip.
+    /// The requested prompts. Options that are not given have LayerSkip's defaults.
     ///
     /// # Errors
     /// Without a data set.

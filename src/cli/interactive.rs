@@ -6,7 +6,7 @@ use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use std::io::IsTerminal;
 
-/// What stands before the line that is asked for.
+/// The prompt of the line editor.
 const ASK: &str = "> ";
 
 /// Whether somebody sits at both ends.
@@ -14,7 +14,7 @@ pub fn at_terminal() -> bool {
     std::io::stdin().is_terminal() && output::stdout().is_terminal()
 }
 
-/// Asks for prompts and has each answered, until Ctrl-D. An answer that fails is told, and the next one asked for.
+/// Reads prompts and answers each, until Ctrl-D. A failed answer is reported, and the next prompt read.
 ///
 /// # Errors
 /// Where the terminal cannot be read, or the answer cannot be printed.

@@ -33,7 +33,7 @@ impl Interrupt {
         Self(flag)
     }
 
-    /// Forgets what was heard, before the next piece of work.
+    /// Clears the signals received so far, before the next piece of work.
     pub fn lower(&self) {
         self.0.store(false, Ordering::Relaxed);
     }

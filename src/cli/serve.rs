@@ -32,7 +32,7 @@ pub struct ServeArgs {
     /// How many requests may wait.
     #[arg(long, default_value_t = 128, value_parser = values::count, value_name = "N")]
     queue: usize,
-    /// Megabytes that sequences kept for later requests may take; without it, a quarter of what is free, at most 4096.
+    /// Memory for sequences kept for later requests, in MB [default: a quarter of the free memory, max 4096].
     #[arg(long, value_parser = values::count, value_name = "MB")]
     cache_memory: Option<usize>,
 }
@@ -40,7 +40,7 @@ pub struct ServeArgs {
 /// Runs the command. The address goes to standard output; an interrupt ends the server.
 pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let address = SocketAddr::new(args.host, args.port);
-    // Before the model is loaded: a port that is taken is told at once.
+    // Before the model is loaded, so that a port in use is reported at once.
     let listener = TcpListener::bind(address).map_err(|error| {
         Error::Setting(format!("{address}: {error}; --port chooses another port"))
     })?;

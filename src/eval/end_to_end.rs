@@ -15,7 +15,7 @@ pub struct EndToEnd {
     pub tokens: usize,
     pub acceptance_rate: Option<f64>,
     pub mean_accepted_length: Option<f64>,
-    /// Generated tokens a second, prefill apart.
+    /// Generated tokens per second, without prefill.
     pub autoregressive: f64,
     pub self_speculative: f64,
     /// The second over the first.

@@ -3,7 +3,7 @@
 use crate::engine::sampling::noise::{PositionNoise, Stream};
 use serde::{Deserialize, Serialize};
 
-/// Samples drawn anew.
+/// Bootstrap resamples.
 const RESAMPLES: usize = 1000;
 /// Share of them outside of the interval, on each side.
 const TAIL: f64 = 0.025;

@@ -37,7 +37,7 @@ pub fn load() -> Option<f64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// What is to be said before times are measured on a busy machine; none where it is quiet.
+/// A warning before measuring on a busy machine; none on an idle one.
 pub fn busy() -> Option<String> {
     let cores = physical_cores();
     let load = load().filter(|&load| load > cores as f64 / 2.0)?;

@@ -15,7 +15,7 @@ pub struct Header {
     pub complete: bool,
 }
 
-/// Where a run goes on.
+/// Where a run continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub path: PathBuf,

@@ -45,7 +45,7 @@ pub struct Phase {
 pub struct Verify {
     #[serde(flatten)]
     pub phase: Phase,
-    /// Its time over that of one decode step.
+    /// Its time ÷ that of one decode step.
     pub decode_steps: f64,
 }
 
@@ -56,7 +56,7 @@ pub struct Draft {
     /// Tokens of the reduced head, 0 for all.
     pub draft_vocab: usize,
     pub seconds: f64,
-    /// Its time over that of one decode step.
+    /// Its time ÷ that of one decode step.
     pub decode_steps: f64,
 }
 

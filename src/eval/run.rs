@@ -61,7 +61,7 @@ impl Measured {
         self.total_seconds / self.stats.tokens.max(1) as f64
     }
 
-    /// Seconds a token, prefill apart.
+    /// Seconds per token, without prefill.
     pub fn decode_time_per_token(&self) -> f64 {
         self.stats.decode_seconds() / self.stats.tokens.max(1) as f64
     }

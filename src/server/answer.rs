@@ -19,7 +19,7 @@ pub struct Progress {
     shared: Arc<Shared>,
     /// By choice.
     states: Vec<State>,
-    /// Scores of the prompt at hand, and the seconds that they took.
+    /// Scores of the prompt, and the seconds they took.
     scores: Vec<TokenScore>,
     scoring_seconds: f64,
     waited: f64,
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Takes the next update; none stands for a worker that is gone.
+    /// Takes the next update; none if the worker is gone.
     ///
     /// # Errors
     /// Where the job failed.
@@ -262,7 +262,7 @@ impl Progress {
     }
 }
 
-/// Waits for a whole answer. The ticket is held meanwhile.
+/// Waits for a whole answer, holding the ticket.
 ///
 /// # Errors
 /// Where the job failed.
@@ -303,7 +303,7 @@ impl Piece {
         }
     }
 
-    /// Whether it is worth a chunk.
+    /// Whether it makes a chunk of its own.
     pub fn says_something(&self) -> bool {
         !self.text.is_empty()
             || !self.logs.is_empty()

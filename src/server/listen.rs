@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 const MAX_CONNECTIONS: usize = 512;
 /// How long a connection may be idle or take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(75);
-/// How long a client may read nothing of what is sent.
+/// How long a client may stall without reading.
 const READER_TIME: Duration = Duration::from_secs(120);
 /// How long connections may take to end once the server does.
 const END_TIME: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
         .header_read_timeout(HEAD_TIME)
         .serve_connection(io, TowerToHyperService::new(router));
     tokio::pin!(connection);
-    // A connection that breaks concerns nobody else; what it asked for is given up when it is dropped.
+    // A broken connection affects no other; its jobs are cancelled when they are dropped.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopped.wait_for(|stopped| *stopped) => {}

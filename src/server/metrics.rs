@@ -1,4 +1,4 @@
-//! What `/metrics` tells Prometheus. Counters of speculation have vLLM's names, which scrapers know.
+//! `/metrics` for Prometheus. Counters of speculation have vLLM's names, which dashboards know.
 
 use super::api::figures::finish_reason;
 use crate::engine::decode::{Finished, Round, Stats};

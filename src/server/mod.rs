@@ -48,7 +48,7 @@ pub struct Options {
     pub api_key: Option<String>,
     /// How many requests may wait.
     pub queue: usize,
-    /// Bytes that sequences kept for later requests may take; none for a part of what is free.
+    /// Memory budget in bytes for sequences kept for later requests; none for a share of the free memory.
     pub cache_bytes: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ struct Shared {
     options: Options,
     queue: Arc<Queue>,
     metrics: Arc<Metrics>,
-    /// Raised when the worker is to end the job at hand.
+    /// Set when the worker must end the current job.
     ends: Arc<AtomicBool>,
     /// Bodies that are read and made into tokens at the same time.
     planning: Arc<Semaphore>,
@@ -155,7 +155,7 @@ impl Server {
         self.shared.metrics.stats()
     }
 
-    /// Ends it: what runs is cancelled, those who wait are told, connections are closed.
+    /// Ends the server: the current job is cancelled, waiting clients get an error, connections are closed.
     pub fn stop(self) {
         self.shared.ends.store(true, Ordering::Relaxed);
         self.shared.queue.close();

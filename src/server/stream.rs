@@ -24,7 +24,7 @@ struct Stream {
     ticket: Ticket,
     /// Whether the job waits in the queue.
     waits: bool,
-    /// The place last told.
+    /// The position reported last.
     place: Option<usize>,
     /// Events that are to be sent.
     ready: VecDeque<Bytes>,
@@ -80,7 +80,7 @@ impl Stream {
         self.ready.pop_front()
     }
 
-    /// The place in the queue, where it is another than the one last told.
+    /// The position in the queue, if it has changed since it was reported.
     fn tell_place(&mut self) {
         let place = self.ticket.position();
         if let Some(place) = place.filter(|_| self.place != place) {

@@ -56,7 +56,7 @@ pub fn finish(folder: &RunFolder, json: bool) -> Result<ExitCode> {
     })
 }
 
-/// Writes the table of what is measured so far.
+/// Writes the table of the cells measured so far.
 pub fn write_csv(folder: &RunFolder) -> Result<()> {
     let merged = sweep::merge(folder)?;
     write(&folder.path.join("sweep.csv"), &sweep::csv(&merged.rows))

@@ -28,7 +28,7 @@ pub struct SweepArgs {
 
 #[derive(Debug, Subcommand)]
 enum SweepCommand {
-    /// Write what is to be measured to a folder, and measure nothing.
+    /// Write the plan of the measurements to a folder, and measure nothing.
     Plan(Box<PlanArgs>),
     /// Measure what is missing of a planned sweep.
     Run(Box<RunArgs>),
@@ -59,7 +59,7 @@ pub struct WorkArgs {
     /// List the cells with those that are measured, and measure nothing.
     #[arg(long)]
     list: bool,
-    /// Say what is left to do and how long it may take, and measure nothing.
+    /// Print what is left to measure and an estimate of the time, and measure nothing.
     #[arg(long)]
     dry_run: bool,
 }

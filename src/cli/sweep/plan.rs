@@ -24,7 +24,7 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder of the sweep that is asked for, and the model.
+/// The folder of the requested sweep, and the model.
 pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
     if let Some(strategy) = args.decoding.strategy()
         && strategy != Strategy::SelfSpeculative

@@ -66,7 +66,7 @@ pub fn encode(loaded: &LoadedModel, dataset: Dataset) -> Result<Encoded> {
     Ok(Encoded { prompts, too_long })
 }
 
-/// The strategies that are measured: autoregressive decoding, and beside it `settings` where they are another.
+/// The strategies to measure: autoregressive decoding, and that of `settings` if it differs.
 pub fn settings_of(settings: &Settings) -> (Settings, Option<Settings>) {
     let plain = Settings {
         strategy: Strategy::Autoregressive,
@@ -123,7 +123,7 @@ impl Benchmark {
         self.report.samples.len()
     }
 
-    /// Measures what is missing. After each sample the file is written anew, so that it is whole at any time.
+    /// Measures what is missing. The file is rewritten after each sample, so it is complete at any time.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when interrupted, and whatever fails on the way.

@@ -10,7 +10,7 @@ use crate::eval::output_folder::Header;
 use crate::eval::run::Measured;
 use serde::{Deserialize, Serialize};
 
-/// A benchmark: what was measured on what, sample by sample and together.
+/// A benchmark's result: machine, settings, samples and summary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     #[serde(flatten)]

@@ -24,7 +24,7 @@ pub struct StrategySummary {
     pub total_time: Option<Interval>,
     pub time_per_token: Option<Interval>,
     pub tokens_per_second: Option<Interval>,
-    /// All tokens over all seconds of decoding, prefill apart.
+    /// All tokens ÷ all seconds of decoding, without prefill.
     pub decode_tokens_per_second: Option<Interval>,
     /// All prompt tokens over all seconds of prefill.
     pub prefill_tokens_per_second: Option<Interval>,
@@ -55,7 +55,7 @@ pub struct Scores {
     pub exact_match: Option<Interval>,
 }
 
-/// The second strategy against autoregressive decoding, prefill apart.
+/// The second strategy against autoregressive decoding, without prefill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Mean over samples of the ratios of time per token: the speed-up of the paper.

@@ -27,7 +27,7 @@ pub struct Exact {
     pub mismatches: Vec<Mismatch>,
 }
 
-/// Two texts that go apart.
+/// Two texts that diverge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// Id of the example.

@@ -5,7 +5,7 @@ use crate::engine::{Error, Result};
 
 const PROMPTS: &str = include_str!("builtin.jsonl");
 
-/// The prompts, those of the categories in turns.
+/// The prompts, alternating between the categories.
 pub fn items() -> Result<Vec<Item>> {
     let rows: Result<Vec<Row>, _> = PROMPTS.lines().map(serde_json::from_str).collect();
     let rows = rows.map_err(|error| Error::Setting(format!("the prompts of skiplens: {error}")))?;

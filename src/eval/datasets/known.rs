@@ -44,7 +44,7 @@ const NAMES: [(&str, DatasetName); 11] = [
     ("mt_bench", DatasetName::MtBench),
 ];
 
-/// The names that can be asked for.
+/// The known names.
 pub fn dataset_names() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter().map(|(name, _)| name)
 }

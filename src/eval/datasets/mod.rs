@@ -17,7 +17,7 @@ use crate::engine::{Error, Progress, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What stands for the prompt in a template.
+/// The placeholder of the prompt in a template.
 pub const MESSAGE: &str = "{message}";
 
 /// Which prompts are wanted.

@@ -17,7 +17,7 @@ pub struct BleuCounts {
 }
 
 impl BleuCounts {
-    /// Counts one more text. Words are told apart by case.
+    /// Counts one more text. Case matters.
     pub fn add(&mut self, prediction: &str, reference: &str) {
         let (prediction, reference) = (words(prediction), words(reference));
         self.predicted += prediction.len();

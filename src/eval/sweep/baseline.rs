@@ -30,7 +30,7 @@ pub struct Baseline {
 pub struct Prediction {
     pub cell: Cell,
     pub acceptance_rate: Option<f64>,
-    /// Decoding apart from prefill.
+    /// Decoding, without prefill.
     pub tokens_per_second: f64,
     /// Over autoregressive steps of the same costs.
     pub speedup: f64,

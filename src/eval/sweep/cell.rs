@@ -14,7 +14,7 @@ pub struct CellFile {
     /// Hash of the manifest.
     pub sweep: String,
     pub cell: Cell,
-    /// The baseline that it was measured beside.
+    /// The baseline that it was measured against.
     pub baseline: String,
     pub machine: Machine,
     pub load: Option<f64>,

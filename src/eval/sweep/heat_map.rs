@@ -102,7 +102,7 @@ impl HeatMap {
             .find(|tile| (tile.exit_layer, tile.num_speculations) == (exit_layer, num_speculations))
     }
 
-    /// What is to be said of it in one line.
+    /// A caption of one line.
     pub fn caption(&self) -> String {
         let slowest = self.plain.iter().copied().reduce(f64::min);
         let fastest = self.plain.iter().copied().reduce(f64::max);
@@ -249,7 +249,7 @@ impl HeatMap {
     }
 }
 
-/// From orange (slower than plain decoding) over white to blue (faster), as colour-blind readers tell apart.
+/// From orange (slower than plain decoding) through white to blue (faster), safe for colour-blind readers.
 fn colour(speedup: f64) -> String {
     let share = speedup.ln().clamp(-0.7, 0.7) / 0.7;
     let (r, g, b) = match share < 0.0 {

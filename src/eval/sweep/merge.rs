@@ -23,7 +23,7 @@ pub struct Merged {
     pub faults: Vec<String>,
     /// Texts that differ between machines, which is no fault.
     pub notes: Vec<String>,
-    /// Tokens a second of autoregressive decoding, prefill apart, of each baseline.
+    /// Tokens per second of autoregressive decoding, without prefill, of each baseline.
     pub baselines: Vec<BaselineSpeed>,
     /// In the order of the grid.
     pub rows: Vec<ResultRow>,
@@ -50,12 +50,12 @@ pub struct ResultRow {
     pub total_time: Option<f64>,
     pub time_per_token: Option<f64>,
     pub tokens_per_second: Option<f64>,
-    /// Mean over samples of the ratios of time per token, prefill apart: the speed-up of the paper.
+    /// Mean over samples of the ratios of time per token, without prefill: the speed-up of the paper.
     pub speedup: Option<Interval>,
-    /// Ratio of tokens a second over all samples, prefill apart.
+    /// Ratio of tokens per second over all samples, without prefill.
     pub speedup_ratio_of_speeds: Option<f64>,
     pub mean_accepted_length: Option<f64>,
-    /// All tokens over all seconds of decoding, prefill apart.
+    /// All tokens ÷ all seconds of decoding, without prefill.
     pub decode_tokens_per_second: Option<f64>,
     pub time_to_first_token: Option<f64>,
     /// Over all drafted tokens, as it is predicted.
@@ -234,7 +234,7 @@ fn row(file: &CellFile, baseline: &Baseline, keeps_text: bool) -> Result<ResultR
     })
 }
 
-/// Mean over samples of the ratios of time per token, prefill apart.
+/// Mean over samples of the ratios of time per token, without prefill.
 fn speedup(plain: &[Measured], runs: &[CellRun]) -> Option<Interval> {
     let per_token =
         |stats: &crate::engine::decode::Stats| ratio(stats.decode_seconds(), stats.tokens as f64);

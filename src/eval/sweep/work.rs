@@ -27,7 +27,7 @@ pub struct Sweep<'a> {
 /// How far it is.
 #[derive(Debug)]
 pub enum Update<'a> {
-    /// So many of the prompts of what is at hand are done.
+    /// How many prompts of the current cell are done.
     Sample {
         what: &'a str,
         done: usize,
@@ -136,7 +136,7 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Measures what is missing; each cell is written when it is whole.
+    /// Measures what is missing; each cell is written when it is complete.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when interrupted, and whatever fails on the way.

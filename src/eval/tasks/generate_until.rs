@@ -9,7 +9,7 @@ use fancy_regex::Regex;
 /// Texts that end an answer.
 pub const UNTIL: [&str; 3] = ["Question:", "</s>", "<|im_end|>"];
 
-/// What stands for an answer that holds none.
+/// The result for an answer without a number.
 const INVALID: &str = "[invalid]";
 
 impl Scorer<'_> {

@@ -71,7 +71,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 const MARGIN: f64 = 56.0;
 const COLOURS: [&str; 4] = ["#4477aa", "#ee6677", "#228833", "#aa3377"];
-/// So that lines are told apart without colour.
+/// Dash patterns, so that lines differ without colour.
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 
 /// The results as a plot, one panel below the other for each task.

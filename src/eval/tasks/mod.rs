@@ -80,7 +80,7 @@ impl<'m> Scorer<'m> {
         Ok(all.into_iter().filter(|task| task.rows > 0).collect())
     }
 
-    /// Log-likelihood of `continuation` after `context`, which holds a token at least.
+    /// Log-likelihood of `continuation` after `context`, which has at least one token.
     fn loglikelihood(&mut self, context: &[u32], continuation: &[u32]) -> Result<f64> {
         // The harness keeps one position for a token that it has generated.
         let max = self.decoder.model().config().context_length - 1;
@@ -110,7 +110,7 @@ impl<'m> Scorer<'m> {
         self.encoder.tokenizer()?.encode_written(text, bos)
     }
 
-    /// The token that stands before a text that has nothing before it.
+    /// The token before a text without context.
     fn prefix_token(&self) -> Result<u32> {
         let tokenizer = self.encoder.tokenizer()?;
         let ends = self.decoder.end_tokens().first().copied();

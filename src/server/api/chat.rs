@@ -71,7 +71,7 @@ struct Part {
 }
 
 impl Chat {
-    /// How many alternatives are listed at each token; none where log-probabilities are not asked for.
+    /// Alternatives listed for each token; none if log-probabilities were not requested.
     ///
     /// # Errors
     /// Where they are too many.

@@ -63,7 +63,7 @@ impl Completion {
         self.echo == Some(true)
     }
 
-    /// How many alternatives are listed at each token; none where log-probabilities are not asked for.
+    /// Alternatives listed for each token; none if log-probabilities were not requested.
     ///
     /// # Errors
     /// Where they are too many.

@@ -238,7 +238,7 @@ fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-/// A number for which −1 stands for the default.
+/// A number; −1 means the default.
 fn positive(value: Option<i64>, name: &str) -> Result<Option<usize>> {
     match value {
         None | Some(-1) => Ok(None),

@@ -1,4 +1,4 @@
-//! Log-probabilities in OpenAI's two shapes. They are those of the raw logits at the depth that was asked for. A number
+//! Log-probabilities in OpenAI's two shapes. They are computed from the raw logits at the requested depth. A number
 //! appears once for each token, and is printed so that it reads back as the same.
 
 use crate::engine::decode::{KeptToken, TokenScore};
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// What stands for −∞, which JSON lacks.
+/// Stands in for −∞, which JSON lacks.
 const LEAST: f32 = -9999.0;
 
 /// One token with its log-probabilities.
@@ -132,7 +132,7 @@ impl TokenLog {
 }
 
 impl CompletionLogprobs {
-    /// Of tokens the first of which begins at `offset`; gives back where the last one ends.
+    /// For tokens whose text starts at `offset`; returns the end of the last one.
     pub fn of(tokens: &[TokenLog], mut offset: usize) -> (Self, usize) {
         let mut out = Self::default();
         for token in tokens {

@@ -20,7 +20,7 @@ pub struct ModelEntry {
     pub meta: ModelMeta,
 }
 
-/// As llama.cpp tells it, and the layers, which bound the exit layer.
+/// As in llama.cpp, and the layer count, which bounds the exit layer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelMeta {
     pub n_vocab: usize,

@@ -16,7 +16,7 @@ pub struct Answer {
     pub model: String,
     pub system_fingerprint: String,
     pub choices: Vec<Choice>,
-    /// In a stream only where it was asked for, and then null in all chunks but the last.
+    /// In a stream only if requested, and then null in all chunks but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
     pub usage: Option<Option<Usage>>,

@@ -14,7 +14,7 @@ pub struct Job {
     pub asked_at: Instant,
 }
 
-/// A prompt, and what is to be made of it.
+/// A prompt, and what to do with it.
 pub struct Item {
     pub prompt: Arc<[u32]>,
     /// Whether the prompt itself is scored.

@@ -67,7 +67,7 @@ impl Pool {
         self.evict(0);
     }
 
-    /// Lets the least recently used go until `more` bytes fit; gives back the last of those that went, whose memory can be
+    /// Evicts the least recently used until `more` bytes fit; returns the last one evicted, whose memory can be
     /// used again. The most recently used stays where nothing more is to come.
     fn evict(&mut self, more: u64) -> Option<Kept> {
         let mut last = None;
@@ -119,7 +119,7 @@ mod tests {
         Decoder::new(model, None, vec![])
     }
 
-    /// Uses the pool for a prompt; gives back how much of it was there.
+    /// Uses the pool for a prompt; returns the length of the cached prefix.
     fn serve(pool: &mut Pool, decoder: &mut Decoder, prompt: &[u32]) -> usize {
         let mut kept = pool.take(decoder, prompt).unwrap();
         let shared = common_prefix(kept.session.tokens(), prompt);

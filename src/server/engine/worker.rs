@@ -19,7 +19,7 @@ pub struct Worker {
     pub decoder: Decoder,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Raised when the job at hand is to end, too.
+    /// Set when the current job must end as well.
     pub ends: Arc<AtomicBool>,
     /// Bytes that kept sequences may take.
     pub budget: u64,
