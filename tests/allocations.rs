@@ -1,7 +1,7 @@
 //! How often decoding asks the system for memory. A forward pass never does once its buffers are there; a round does
 //! for what it hands out, which is its record, and for nothing else.
 
-use skiplens::engine::config::{LlamaConfig, RopeScaling};
+use skiplens::engine::config::LlamaConfig;
 use skiplens::engine::decode::{
     Controller, Decoder, Observer, Phase, Round, Run, Session, Settings, Strategy,
 };
@@ -84,20 +84,7 @@ fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
 /// A model of even sizes, and one whose sizes divide into nothing.
 fn random_models() -> Vec<Checkpoint> {
     use candle_core::quantized::GgmlDType;
-    let even = LlamaConfig {
-        vocab_size: 300,
-        hidden_size: 64,
-        intermediate_size: 96,
-        num_layers: 4,
-        num_heads: 4,
-        num_kv_heads: 2,
-        head_dim: 16,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
-        context_length: 1000,
-        tie_word_embeddings: true,
-    };
+    let even = random::small();
     let odd = LlamaConfig {
         hidden_size: 30,
         intermediate_size: 50,

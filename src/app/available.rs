@@ -40,7 +40,6 @@ fn is_chat_available(state: &State, action: &ChatAction) -> bool {
     let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
     let asked = !state.turns.is_empty();
     match action {
-        ChatAction::Send if matches!(state.overlay, Some(Overlay::System(_))) => true,
         ChatAction::Send if state.prompt.is_empty() => state.offer().is_some(),
         ChatAction::Send => ready,
         ChatAction::Cancel => running,
@@ -61,7 +60,6 @@ fn is_chat_available(state: &State, action: &ChatAction) -> bool {
 
 fn is_session_available(app: &App, list: &SessionList, action: SessionsAction) -> bool {
     match (action, list.chosen()) {
-        (SessionsAction::Rename, _) if list.title.is_some() => true,
         (_, _) if list.title.is_some() => false,
         (SessionsAction::Restore, _) => !app.shared.deleted.is_empty(),
         (_, None) => false,

@@ -291,7 +291,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
         Overlay::Picker(picker) => picker_keys(picker),
         Overlay::System(_) => {
             return vec![
-                labelled(ChatAction::Send, "apply"),
+                labelled(EditAction::Accept, "apply"),
                 one(EditAction::NewLine),
                 one(EditAction::ExternalEditor),
                 discard(),
@@ -332,7 +332,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
             std::iter::once(again).chain(longer.then(scroll)).collect()
         }
         Overlay::Sessions(list) if list.title.is_some() => {
-            return vec![one(SessionsAction::Rename), discard()];
+            return vec![labelled(EditAction::Accept, "rename"), discard()];
         }
         Overlay::Sessions(_) => vec![
             one(SessionsAction::Open),

@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::output::{self, SampleProgress};
 use super::{no_effect, phases, values};
 use crate::engine::Error;
-use crate::engine::decode::Settings;
+use crate::engine::decode::{Settings, Stats};
 use crate::engine::loaded_model::LoadedModel;
 use crate::eval::benchmark::{Benchmark, Comparison, Encoded, Key, encode};
 use crate::eval::identity::{ModelIdentity, VERSION, hash};
@@ -172,15 +172,10 @@ fn figures_so_far(samples: &[crate::eval::benchmark::Sample]) -> String {
         return String::new();
     }
     let (plain, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let sum = |of: fn(&Measured) -> usize| other.iter().map(|run| of(run)).sum::<usize>();
-    let (accepted, drafted) = (sum(|run| run.stats.accepted), sum(|run| run.stats.drafted));
-    let acceptance = match drafted {
-        0 => String::new(),
-        drafted => format!(
-            "{:.0} % accepted · ",
-            100.0 * accepted as f64 / drafted as f64
-        ),
-    };
+    let total = Stats::total(other.iter().map(|run| &run.stats));
+    let acceptance = total.acceptance_rate().map_or_else(String::new, |rate| {
+        format!("{:.0} % accepted · ", 100.0 * rate)
+    });
     let speedup = Comparison::of(&plain, &other).speedup_mean_of_ratios;
     let speedup = speedup.map_or_else(String::new, |speedup| format!("{:.2}×", speedup.value));
     acceptance + &speedup

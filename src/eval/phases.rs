@@ -246,26 +246,12 @@ pub(super) fn median(mut times: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::config::{LlamaConfig, RopeScaling};
     use crate::engine::model::{self, random};
     use candle_core::{Device, quantized::GgmlDType};
 
     #[test]
     fn every_phase_is_measured() {
-        let config = LlamaConfig {
-            vocab_size: 64,
-            hidden_size: 32,
-            intermediate_size: 64,
-            num_layers: 4,
-            num_heads: 2,
-            num_kv_heads: 1,
-            head_dim: 16,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e4,
-            rope_scaling: RopeScaling::None,
-            context_length: 128,
-            tie_word_embeddings: true,
-        };
+        let config = random::small();
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 1).unwrap();
         let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
         let report = measure(&*model, 16, Duration::ZERO).unwrap();

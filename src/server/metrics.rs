@@ -14,7 +14,7 @@ pub struct Metrics(Mutex<Counts>);
 struct Counts {
     stats: Stats,
     /// Rounds, drafted and accepted tokens by exit layer.
-    by_exit: BTreeMap<usize, [u64; 3]>,
+    by_exit: BTreeMap<usize, Stats>,
     by_reason: BTreeMap<&'static str, u64>,
     prompt_tokens: u64,
     cached_tokens: u64,
@@ -33,10 +33,8 @@ impl Metrics {
         let mut counts = self.counts();
         counts.stats.add(round);
         if round.speculated() {
-            let of = counts.by_exit.entry(round.settings.exit_layer).or_default();
-            of[0] += 1;
-            of[1] += round.drafted().len() as u64;
-            of[2] += round.accepted() as u64;
+            let exit_layer = round.settings.exit_layer;
+            counts.by_exit.entry(exit_layer).or_default().add(round);
         }
     }
 
@@ -126,16 +124,23 @@ impl Metrics {
             "Accepted tokens by position in the draft.",
             labelled("position", &positions, |n| *n as f64),
         )?;
-        let by_exit = [
-            ("drafts", "Rounds that drafted, by exit layer."),
-            ("draft_tokens", "Drafted tokens by exit layer."),
-            ("accepted_tokens", "Accepted tokens by exit layer."),
+        type Count = fn(&Stats) -> usize;
+        let by_exit: [(&str, &str, Count); 3] = [
+            ("drafts", "Rounds that drafted, by exit layer.", |s| {
+                s.speculated_rounds
+            }),
+            ("draft_tokens", "Drafted tokens by exit layer.", |s| {
+                s.drafted
+            }),
+            ("accepted_tokens", "Accepted tokens by exit layer.", |s| {
+                s.accepted
+            }),
         ];
-        for (at, (name, help)) in by_exit.into_iter().enumerate() {
+        for (name, help, of) in by_exit {
             counter(
                 &format!("skiplens:spec_decode_num_{name}_total"),
                 help,
-                labelled("exit_layer", &counts.by_exit, |of| of[at] as f64),
+                labelled("exit_layer", &counts.by_exit, |stats| of(stats) as f64),
             )?;
         }
         counter(

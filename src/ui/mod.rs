@@ -24,6 +24,7 @@ mod transcript;
 mod welcome;
 mod what_if;
 mod widgets;
+mod window;
 mod wrap;
 
 use crate::app::{App, Regions, State};

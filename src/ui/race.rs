@@ -2,9 +2,9 @@
 
 use super::Canvas;
 use super::cache::{LineStarts, RaceLines};
-use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{row, wrap_words};
+use super::window::{centered, window};
 use super::wrap::{Flow, wrap};
 use crate::app::state::race::Verdict;
 use crate::app::state::turn::Outcome;

@@ -1,10 +1,10 @@
 //! The list of saved sessions.
 
 use super::Canvas;
-use super::overlay::{centered, field, window};
 use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
+use super::window::{centered, field, window};
 use crate::app::{Listed, SessionList, Target};
 use crate::safe_text;
 use crate::transcript::export::describe::percent;

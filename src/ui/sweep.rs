@@ -1,9 +1,10 @@
 //! A sweep: the measured speed of every pair of exit layer and speculations, as a map that fills while it is measured.
 
 use super::Canvas;
-use super::overlay::{centered, window};
 use super::theme::Role;
+use super::what_if::{Figures, pair_line};
 use super::widgets::{bar, row};
+use super::window::{centered, window};
 use crate::app::Target;
 use crate::app::state::Sweep;
 use crate::app::state::turn::Outcome;
@@ -57,8 +58,8 @@ fn head(
     let (Some(row), Some((exit, speculations))) = (row(area), pair) else {
         return;
     };
-    let pair = format!("E {exit:<2}  K {speculations:<2}");
     let Some(cell) = sweep.cells.get(&(exit, speculations)) else {
+        let pair = format!("E {exit:<2}  K {speculations:<2}");
         let parts = [
             (label, Role::Dim),
             (&pair, Role::Title),
@@ -67,22 +68,12 @@ fn head(
         canvas.put_all(row, &parts);
         return;
     };
-    let rate = cell
-        .acceptance_rate
-        .map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
-    let rate = format!("  {rate:>5} accepted");
-    let speed = format!("   {:>4.0} tok/s", cell.tokens_per_second);
-    let times = sweep.speed_up(cell).map_or_else(String::new, |times| {
-        format!("   {times:.2}{} of plain", canvas.theme.symbols.times)
-    });
-    let parts = [
-        (label, Role::Dim),
-        (&pair, Role::Title),
-        (&rate, Role::Text),
-        (&speed, Role::Title),
-        (&times, Role::Dim),
-    ];
-    canvas.put_all(row, &parts);
+    let figures = Figures {
+        acceptance_rate: cell.acceptance_rate,
+        tokens_per_second: cell.tokens_per_second,
+        times: sweep.speed_up(cell),
+    };
+    pair_line(canvas, row, label, (exit, speculations), &figures);
 }
 
 fn plain(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {

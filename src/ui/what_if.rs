@@ -1,9 +1,9 @@
 //! Acceptance of every exit layer and predicted speed of every pair of exit layer and speculations, as a map.
 
 use super::Canvas;
-use super::overlay::{centered, window};
 use super::theme::Role;
 use super::widgets::{bar, row, wrap_words};
+use super::window::{centered, window};
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::{Lens, Target, Turn, WhatIf};
 use crate::engine::decode::Forecast;
@@ -106,29 +106,51 @@ fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
         let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else {
             continue;
         };
-        let pair = format!("E {exit:<2}  K {speculations:<2}");
-        let rate = forecast
-            .acceptance_rate()
-            .map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
-        let speed = format!("   {:>4.0} tok/s", forecast.speed);
-        let times = format!(
-            "   {:.2}{} of plain",
-            forecast.speed * map.lens.costs.step(),
-            canvas.theme.symbols.times
-        );
-        let rate = format!("  {rate:>5} accepted");
-        let parts = [
-            (label, Role::Dim),
-            (&pair, Role::Title),
-            (&rate, Role::Text),
-            (&speed, Role::Title),
-            (&times, Role::Dim),
-        ];
-        canvas.put_all(row, &parts);
+        let figures = Figures {
+            acceptance_rate: forecast.acceptance_rate(),
+            tokens_per_second: forecast.speed,
+            times: Some(forecast.speed * map.lens.costs.step()),
+        };
+        pair_line(canvas, row, label, (exit, speculations), &figures);
     }
 }
 
-/// How far the engine is.
+/// What is known of a pair.
+pub struct Figures {
+    pub acceptance_rate: Option<f64>,
+    pub tokens_per_second: f64,
+    /// Speed ÷ that of plain decoding.
+    pub times: Option<f64>,
+}
+
+/// `here: E 8   K 4    74 % accepted    131 tok/s   1.54× of plain`
+pub fn pair_line(
+    canvas: &mut Canvas<'_>,
+    row: Rect,
+    label: &str,
+    (exit, speculations): (usize, usize),
+    figures: &Figures,
+) {
+    let pair = format!("E {exit:<2}  K {speculations:<2}");
+    let rate = figures
+        .acceptance_rate
+        .map_or("–  ".into(), |rate| format!("{:.0} %", rate * 100.0));
+    let rate = format!("  {rate:>5} accepted");
+    let speed = format!("   {:>4.0} tok/s", figures.tokens_per_second);
+    let times = figures.times.map_or_else(String::new, |times| {
+        format!("   {times:.2}{} of plain", canvas.theme.symbols.times)
+    });
+    let parts = [
+        (label, Role::Dim),
+        (&pair, Role::Title),
+        (&rate, Role::Text),
+        (&speed, Role::Title),
+        (&times, Role::Dim),
+    ];
+    canvas.put_all(row, &parts);
+}
+
+/// Progress of the lens.
 fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let Some(row) = row(area) else { return };
     let tokens = format!("{} tokens of the answer", lens.rows.len());

@@ -89,6 +89,8 @@ pub enum ChatAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EditAction {
+    /// Accept the text of an overlay.
+    Accept,
     NewLine,
     /// A line up; in the first line, the text sent before.
     #[serde(alias = "prompt-up")]
@@ -199,7 +201,7 @@ pub enum WhatIfAction {
 #[serde(rename_all = "kebab-case")]
 pub enum SessionsAction {
     Open,
-    /// Edit its title; while that is edited, accept it.
+    /// Edit its title.
     Rename,
     Delete,
     /// Undo the last deletion.
@@ -390,6 +392,7 @@ impl ChatAction {
 impl EditAction {
     fn label(self) -> &'static str {
         match self {
+            Self::Accept => "accept",
             Self::NewLine => "new line",
             Self::LineUp => "line up, older",
             Self::LineDown => "line down, newer",

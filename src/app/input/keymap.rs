@@ -111,7 +111,7 @@ impl Context {
         match within {
             Self::Global if self.is_overlay() => action.works_everywhere(),
             Self::Prompt if self == Self::System => {
-                matches!(action, Action::Edit(_) | Action::Chat(ChatAction::Send))
+                matches!(action, Action::Edit(_))
             }
             _ => true,
         }
@@ -218,6 +218,7 @@ fn tables() -> Vec<Row> {
         race(),
         sessions(),
         title(),
+        system(),
         replay(),
     ]
     .concat()
@@ -495,7 +496,11 @@ fn sessions() -> Vec<Row> {
 }
 
 fn title() -> Vec<Row> {
-    rows(Context::Title, [("enter", SessionsAction::Rename)])
+    rows(Context::Title, [("enter", EditAction::Accept)])
+}
+
+fn system() -> Vec<Row> {
+    rows(Context::System, [("enter", EditAction::Accept)])
 }
 
 fn replay() -> Vec<Row> {

@@ -1,6 +1,6 @@
 //! The whole program: the chat, a replay in its place, and what both share.
 
-use super::{ModelChoice, Phase, Player, Regions, ReplayScreen, State, Turn};
+use super::{ModelChoice, Player, Regions, ReplayScreen, State, Turn};
 use crate::app::appearance::Appearance;
 use crate::app::config::Config;
 use crate::app::controls::Control;
@@ -126,11 +126,6 @@ impl App {
     /// Whether a turn is shown as Markdown rather than token by token.
     pub fn shows_markdown(&self, turn: &Turn) -> bool {
         self.shared.display.shows_markdown(turn)
-    }
-
-    /// Whether the engine still loads or generates in the chat.
-    pub fn is_busy(&self) -> bool {
-        !matches!(self.chat.phase, Phase::Idle | Phase::Failed { .. })
     }
 }
 

@@ -57,13 +57,14 @@ impl Editor {
         text
     }
 
-    /// Carry out an editing action. Opening another editor is not for the text to do.
+    /// Carry out an editing action.
     pub fn edit(&mut self, action: EditAction) {
         match action {
             EditAction::NewLine => self.insert("\n"),
             EditAction::LineUp => self.up(),
             EditAction::LineDown => self.down(),
-            EditAction::ExternalEditor => {}
+            // For the owner of the text to do.
+            EditAction::Accept | EditAction::ExternalEditor => {}
             EditAction::CharLeft => self.cursor = self.previous(),
             EditAction::CharRight => self.cursor = self.next(),
             EditAction::WordLeft => self.cursor = self.word_start(),

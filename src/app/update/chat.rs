@@ -6,7 +6,7 @@ use crate::app::controls::Control;
 use crate::app::input::action::{AppAction, ChatAction, Pane};
 use crate::app::message::Effect;
 use crate::app::state::turn::begin_run;
-use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
+use crate::app::state::{CONVERSATION, Mode, Phase, Run, Shared, State, Turn};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
 use crate::transcript::{Entry, ModelRecord};
@@ -43,11 +43,6 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
 
 /// Send the prompt, or carry out the slash command it holds.
 fn send(state: &mut State, shared: &mut Shared) -> Reply {
-    if let Some(Overlay::System(editor)) = &state.overlay {
-        let text = editor.text().to_owned();
-        state.overlay = None;
-        return controls::set_system(state, text).into();
-    }
     let text = state.prompt.text();
     if text.trim().is_empty() {
         return match state.offer() {

@@ -11,6 +11,12 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
         (Some(Overlay::System(editor)), EditAction::ExternalEditor) => {
             Effect::Edit(editor.text().to_owned()).into()
         }
+        (Some(Overlay::System(editor)), EditAction::Accept) => {
+            let text = editor.text().to_owned();
+            state.overlay = None;
+            controls::set_system(state, text).into()
+        }
+        (Some(Overlay::Sessions(list)), EditAction::Accept) => sessions::rename(list).into(),
         (Some(Overlay::System(editor)), action) => {
             editor.edit(action);
             Reply::none()

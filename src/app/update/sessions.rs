@@ -11,16 +11,9 @@ use crate::app::state::{Editor, Listed, Overlay, SessionList, Shared, State};
 const PAGE: isize = 10;
 
 pub(super) fn act(state: &mut State, shared: &mut Shared, action: SessionsAction) -> Reply {
-    let Some(list) = list(state) else {
+    let Some(list) = list(state).filter(|list| list.title.is_none()) else {
         return Reply::none();
     };
-    if let Some(title) = &list.title {
-        let title = title.text().trim().to_owned();
-        return match action {
-            SessionsAction::Rename => rename(list, title).into(),
-            _ => Reply::none(),
-        };
-    }
     if action == SessionsAction::Restore {
         return restore(state, shared).into();
     }
@@ -195,8 +188,9 @@ fn restore(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     id.map(Effect::RestoreSession)
 }
 
-fn rename(list: &mut SessionList, title: String) -> Option<Effect> {
-    list.title = None;
+/// Accept the title under edit.
+pub(super) fn rename(list: &mut SessionList) -> Option<Effect> {
+    let title = list.title.take()?.text().trim().to_owned();
     let path = list.chosen()?.summary.path.clone();
     Some(Effect::RenameSession { path, title })
 }

@@ -45,6 +45,34 @@ impl Stats {
         stats
     }
 
+    /// Totals of several runs.
+    pub fn total<'a>(runs: impl IntoIterator<Item = &'a Stats>) -> Self {
+        let mut total = Self::default();
+        runs.into_iter().for_each(|stats| total.merge(stats));
+        total
+    }
+
+    /// Adds the totals of another run.
+    pub fn merge(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.speculated_rounds += other.speculated_rounds;
+        self.tokens += other.tokens;
+        self.drafted += other.drafted;
+        self.accepted += other.accepted;
+        self.prefill_seconds += other.prefill_seconds;
+        self.prefill_tokens += other.prefill_tokens;
+        self.draft_seconds += other.draft_seconds;
+        self.verify_seconds += other.verify_seconds;
+        if self.by_position.len() < other.by_position.len() {
+            self.by_position
+                .resize(other.by_position.len(), PositionCount::default());
+        }
+        for (count, more) in self.by_position.iter_mut().zip(&other.by_position) {
+            count.verified += more.verified;
+            count.accepted += more.accepted;
+        }
+    }
+
     /// Adds a round.
     pub fn add(&mut self, round: &Round) {
         self.rounds += 1;
@@ -95,6 +123,11 @@ impl Stats {
     /// Seconds spent decoding, without prefill.
     pub fn decode_seconds(&self) -> f64 {
         self.draft_seconds + self.verify_seconds
+    }
+
+    /// Prompt tokens computed per second.
+    pub fn prefill_tokens_per_second(&self) -> Option<f64> {
+        ratio(self.prefill_tokens as f64, self.prefill_seconds)
     }
 
     /// Generated tokens per second, without prefill.

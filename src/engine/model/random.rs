@@ -1,6 +1,6 @@
 //! Small models with random weights, for tests and demonstrations.
 
-use crate::engine::config::LlamaConfig;
+use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::splitmix::SplitMix64;
 use crate::engine::text::{GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary};
 use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
@@ -22,6 +22,24 @@ impl TensorSource for MemoryTensors {
             dtype: *dtype,
             data: Cow::Borrowed(data),
         }))
+    }
+}
+
+/// A shape that is small enough for tests: four layers and a vocabulary of 300.
+pub fn small() -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: 300,
+        hidden_size: 64,
+        intermediate_size: 96,
+        num_layers: 4,
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 16,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::None,
+        context_length: 1000,
+        tie_word_embeddings: true,
     }
 }
 

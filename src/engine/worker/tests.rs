@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Progress;
-use crate::engine::config::{LlamaConfig, RopeScaling};
+use crate::engine::config::LlamaConfig;
 use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::model::random;
@@ -16,18 +16,8 @@ use tokio::sync::mpsc::unbounded_channel;
 
 fn random_model() -> Result<LoadedModel> {
     let config = LlamaConfig {
-        vocab_size: 300,
-        hidden_size: 64,
-        intermediate_size: 96,
-        num_layers: 4,
-        num_heads: 4,
-        num_kv_heads: 2,
-        head_dim: 16,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
         context_length: 4096,
-        tie_word_embeddings: true,
+        ..random::small()
     };
     let mut checkpoint = random::checkpoint(&config, GgmlDType::F32, 3)?;
     checkpoint.end_tokens.clear();

@@ -1,7 +1,7 @@
 //! What the samples of a benchmark amount to.
 
 use super::Sample;
-use crate::engine::decode::PositionCount;
+use crate::engine::decode::Stats;
 use crate::eval::interval::{Interval, interval, mean};
 use crate::eval::metrics::{BleuCounts, TextScores};
 use crate::eval::run::Measured;
@@ -113,29 +113,23 @@ impl StrategySummary {
         let average = |of: fn(&Measured) -> Option<f64>| {
             mean(&runs.iter().map(|run| of(run)).collect::<Vec<_>>())
         };
-        let pooled = |part: fn(&Measured) -> f64, whole: fn(&Measured) -> f64| {
-            ratio_of_sums(runs, part, whole)
+        let total = Stats::total(runs.iter().map(|run| &run.stats));
+        let pooled = |of: fn(&Stats) -> Option<f64>| {
+            interval(runs.len(), |drawn| {
+                of(&Stats::total(drawn.iter().map(|&index| &runs[index].stats)))
+            })
         };
         Self {
-            tokens: runs.iter().map(|run| run.stats.tokens).sum(),
+            tokens: total.tokens,
             total_time: average(|run| Some(run.total_seconds)),
             time_per_token: average(|run| Some(run.time_per_token())),
             tokens_per_second: average(|run| Some(1.0 / run.time_per_token())),
-            decode_tokens_per_second: pooled(
-                |run| run.stats.tokens as f64,
-                |run| run.stats.decode_seconds(),
-            ),
-            prefill_tokens_per_second: pooled(
-                |run| run.stats.prefill_tokens as f64,
-                |run| run.stats.prefill_seconds,
-            ),
+            decode_tokens_per_second: pooled(Stats::tokens_per_second),
+            prefill_tokens_per_second: pooled(Stats::prefill_tokens_per_second),
             time_to_first_token: average(|run| Some(run.time_to_first_token)),
             acceptance_rate: average(|run| run.stats.acceptance_rate()),
-            acceptance_by_position: by_position(runs),
-            mean_accepted_length: pooled(
-                |run| (run.stats.accepted + run.stats.speculated_rounds) as f64,
-                |run| run.stats.speculated_rounds as f64,
-            ),
+            acceptance_by_position: total.acceptance_by_position(),
+            mean_accepted_length: pooled(Stats::mean_accepted_length),
             scores: Scores::of(runs, references, scores),
         }
     }
@@ -197,12 +191,7 @@ impl Comparison {
             })
             .collect();
         let speed = |runs: &[&Measured], drawn: &[usize]| {
-            let tokens: usize = drawn.iter().map(|&index| runs[index].stats.tokens).sum();
-            let seconds: f64 = drawn
-                .iter()
-                .map(|&index| runs[index].stats.decode_seconds())
-                .sum();
-            positive(tokens as f64, seconds)
+            Stats::total(drawn.iter().map(|&index| &runs[index].stats)).tokens_per_second()
         };
         Self {
             speedup_mean_of_ratios: mean(&ratios),
@@ -214,43 +203,14 @@ impl Comparison {
     }
 }
 
-fn ratio_of_sums(
-    runs: &[&Measured],
-    part: fn(&Measured) -> f64,
-    whole: fn(&Measured) -> f64,
-) -> Option<Interval> {
-    interval(runs.len(), |drawn| {
-        let sum =
-            |of: fn(&Measured) -> f64| drawn.iter().map(|&index| of(runs[index])).sum::<f64>();
-        positive(sum(part), sum(whole))
-    })
-}
-
 fn positive(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
-}
-
-fn by_position(runs: &[&Measured]) -> Vec<f64> {
-    let mut counts: Vec<PositionCount> = Vec::new();
-    for run in runs {
-        for (at, count) in run.stats.by_position.iter().enumerate() {
-            if counts.len() <= at {
-                counts.push(PositionCount::default());
-            }
-            counts[at].verified += count.verified;
-            counts[at].accepted += count.accepted;
-        }
-    }
-    let shares = counts
-        .iter()
-        .map(|count| positive(count.accepted as f64, count.verified as f64));
-    shares.flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::decode::{Stats, StopReason};
+    use crate::engine::decode::StopReason;
 
     fn run(tokens: usize, seconds: f64) -> Measured {
         Measured {

@@ -166,7 +166,6 @@ pub fn compare_distributions(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::config::{LlamaConfig, RopeScaling};
     use crate::engine::decode::Strategy;
     use crate::engine::model::random;
     use crate::engine::prompt::Prompt;
@@ -176,20 +175,7 @@ mod tests {
     /// by how much the full model prefers its own.
     #[test]
     fn differences_are_told_with_their_margin() {
-        let config = LlamaConfig {
-            vocab_size: 300,
-            hidden_size: 64,
-            intermediate_size: 96,
-            num_layers: 4,
-            num_heads: 4,
-            num_kv_heads: 2,
-            head_dim: 16,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e4,
-            rope_scaling: RopeScaling::None,
-            context_length: 128,
-            tie_word_embeddings: true,
-        };
+        let config = random::small();
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 3).unwrap();
         let mut loaded =
             LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ())

@@ -1,7 +1,7 @@
 //! Autoregressive runs that cells are measured against, and what they predict of the cells.
 
 use super::{Cell, grid};
-use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings};
+use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings, Stats};
 use crate::engine::sampling::Coupling;
 use crate::engine::{Error, Result};
 use crate::eval::machine::Machine;
@@ -36,15 +36,6 @@ pub struct Prediction {
     pub speedup: f64,
 }
 
-/// Sums of forecasts over prompts.
-#[derive(Default, Clone)]
-struct Sum {
-    drafted: usize,
-    accepted: usize,
-    seconds: f64,
-    tokens: usize,
-}
-
 /// Whether the text of a cell is that of its baseline: with greedy decoding and with shared noise.
 pub fn keeps_text(settings: &Settings) -> bool {
     settings.sampling.greedy() || settings.sampling.coupling == Coupling::SharedNoise
@@ -73,7 +64,7 @@ pub fn predict(
             continue;
         };
         let costs = decoder.measure_costs(first.draft_vocab)?;
-        let mut sums = vec![Sum::default(); of_one_head.len()];
+        let mut sums = vec![Stats::default(); of_one_head.len()];
         for (prompt, run) in prompts.iter().zip(runs) {
             if interrupted() {
                 return Err(Error::Cancelled);
@@ -83,7 +74,7 @@ pub fn predict(
                 let forecast = Forecast::of(&rows, cell.exit_layer, cell.num_speculations, &costs);
                 sum.drafted += forecast.drafted;
                 sum.accepted += forecast.accepted;
-                sum.seconds += forecast.seconds;
+                sum.verify_seconds += forecast.seconds;
                 sum.tokens += rows.len();
             }
         }
@@ -109,14 +100,11 @@ fn instrumented(
     decoder.lens(&mut session, prompt.len()..tokens.len(), settings, &mut ())
 }
 
-fn prediction(cell: Cell, sum: &Sum, costs: &CostModel) -> Prediction {
-    let tokens_per_second = match sum.seconds > 0.0 {
-        true => sum.tokens as f64 / sum.seconds,
-        false => 0.0,
-    };
+fn prediction(cell: Cell, sum: &Stats, costs: &CostModel) -> Prediction {
+    let tokens_per_second = sum.tokens_per_second().unwrap_or_default();
     Prediction {
         cell,
-        acceptance_rate: (sum.drafted > 0).then(|| sum.accepted as f64 / sum.drafted as f64),
+        acceptance_rate: sum.acceptance_rate(),
         tokens_per_second,
         speedup: tokens_per_second * costs.step(),
     }

@@ -6,6 +6,7 @@ use super::grid::controller_name;
 use super::work::{read_baseline, read_cell};
 use super::{Cell, RunFolder};
 use crate::engine::Result;
+use crate::engine::decode::Stats;
 use crate::eval::identity::hash;
 use crate::eval::interval::{Interval, interval, mean};
 use crate::eval::run::Measured;
@@ -125,17 +126,12 @@ pub fn merge(folder: &RunFolder) -> Result<Merged> {
 }
 
 fn speed(baseline: &Baseline) -> BaselineSpeed {
-    let tokens: usize = baseline.runs.iter().map(|run| run.stats.tokens).sum();
-    let seconds: f64 = baseline
-        .runs
-        .iter()
-        .map(|run| run.stats.decode_seconds())
-        .sum();
     BaselineSpeed {
         id: baseline.id.clone(),
         machine: machine_name(&baseline.machine),
         temperature: baseline.temperature,
-        tokens_per_second: ratio(tokens as f64, seconds),
+        tokens_per_second: Stats::total(baseline.runs.iter().map(|run| &run.stats))
+            .tokens_per_second(),
         load: baseline.load,
     }
 }
@@ -188,14 +184,8 @@ fn row(file: &CellFile, baseline: &Baseline, keeps_text: bool) -> Result<ResultR
         let values: Vec<f64> = runs.iter().filter_map(of).collect();
         ratio(values.iter().sum(), values.len() as f64)
     };
-    let sum = |of: fn(&CellRun) -> usize| runs.iter().map(of).sum::<usize>();
-    let (tokens, drafted) = (sum(|run| run.stats.tokens), sum(|run| run.stats.drafted));
-    let (accepted, rounds) = (
-        sum(|run| run.stats.accepted),
-        sum(|run| run.stats.speculated_rounds),
-    );
-    let seconds: f64 = runs.iter().map(|run| run.stats.decode_seconds()).sum();
-    let decode_tokens_per_second = ratio(tokens as f64, seconds);
+    let total = Stats::total(runs.iter().map(|run| &run.stats));
+    let decode_tokens_per_second = total.tokens_per_second();
     let time_per_token = |run: &CellRun| ratio(run.total_seconds, run.stats.tokens as f64);
     let speedup_ratio_of_speeds = decode_tokens_per_second
         .zip(speed(baseline).tokens_per_second)
@@ -213,17 +203,17 @@ fn row(file: &CellFile, baseline: &Baseline, keeps_text: bool) -> Result<ResultR
     Ok(ResultRow {
         cell: file.cell,
         samples: runs.len(),
-        tokens,
+        tokens: total.tokens,
         acceptance_rate: average(&|run| run.stats.acceptance_rate()),
         total_time: average(&|run| Some(run.total_seconds)),
         time_per_token: average(&time_per_token),
         tokens_per_second: average(&|run| Some(1.0 / time_per_token(run)?)),
         speedup: speedup(&baseline.runs, runs),
         speedup_ratio_of_speeds,
-        mean_accepted_length: ratio((accepted + rounds) as f64, rounds as f64),
+        mean_accepted_length: total.mean_accepted_length(),
         decode_tokens_per_second,
         time_to_first_token: average(&|run| Some(run.time_to_first_token)),
-        pooled_acceptance_rate: ratio(accepted as f64, drafted as f64),
+        pooled_acceptance_rate: total.acceptance_rate(),
         prediction,
         prediction_error: prediction
             .zip(speedup_ratio_of_speeds)
@@ -236,8 +226,7 @@ fn row(file: &CellFile, baseline: &Baseline, keeps_text: bool) -> Result<ResultR
 
 /// Mean over samples of the ratios of time per token, without prefill.
 fn speedup(plain: &[Measured], runs: &[CellRun]) -> Option<Interval> {
-    let per_token =
-        |stats: &crate::engine::decode::Stats| ratio(stats.decode_seconds(), stats.tokens as f64);
+    let per_token = |stats: &Stats| ratio(stats.decode_seconds(), stats.tokens as f64);
     let ratios: Vec<Option<f64>> = plain
         .iter()
         .zip(runs)

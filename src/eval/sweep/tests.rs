@@ -1,6 +1,5 @@
 use super::baseline::{measure, predict};
 use super::*;
-use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::Settings;
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::model::random;
@@ -9,20 +8,7 @@ use candle_core::{Device, quantized::GgmlDType};
 
 /// A random model that never ends its text.
 fn model() -> LoadedModel {
-    let config = LlamaConfig {
-        vocab_size: 300,
-        hidden_size: 64,
-        intermediate_size: 96,
-        num_layers: 4,
-        num_heads: 4,
-        num_kv_heads: 2,
-        head_dim: 16,
-        rms_norm_eps: 1e-5,
-        rope_theta: 1e4,
-        rope_scaling: RopeScaling::None,
-        context_length: 128,
-        tie_word_embeddings: true,
-    };
+    let config = random::small();
     let mut checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 3).unwrap();
     checkpoint.end_tokens.clear();
     LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ()).unwrap()

@@ -75,6 +75,9 @@ pub struct SpeculativeDecoding {
 /// What is counted while rounds come.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
+    /// Totals of the rounds that drafted.
+    stats: Stats,
+    /// Of each of these rounds.
     drafted: Vec<usize>,
     accepted: Vec<usize>,
     /// K of the steps; none once it changed.
@@ -86,6 +89,7 @@ impl Steps {
         if !round.speculated() {
             return;
         }
+        self.stats.add(round);
         self.drafted.push(round.drafted().len());
         self.accepted.push(round.accepted());
         let k = Some(round.settings.num_speculations);
@@ -98,7 +102,6 @@ impl Steps {
     /// The figures; `speculations` is K where no step was made.
     pub fn figures(&self, speculations: usize, detailed: bool) -> SpeculativeDecoding {
         let steps = self.accepted.len();
-        let (drafted, accepted) = (self.drafted.iter().sum(), self.accepted.iter().sum());
         let num_spec_tokens = self.speculations.unwrap_or(Some(speculations));
         let max = self.accepted.iter().copied().max().unwrap_or(0);
         let mut histogram = vec![0; num_spec_tokens.unwrap_or(max) + 1];
@@ -111,13 +114,13 @@ impl Steps {
             of[accepted] += 1;
         }
         SpeculativeDecoding {
-            mean_acceptance_length: ratio((accepted + steps) as f64, steps as f64),
-            draft_acceptance_rate: ratio(accepted as f64, drafted as f64),
+            mean_acceptance_length: self.stats.mean_accepted_length(),
+            draft_acceptance_rate: self.stats.acceptance_rate(),
             acceptance_histogram: histogram,
             acceptance_histogram_by_draft_length: by_length,
             num_spec_steps: steps,
-            num_accepted_draft_tokens: accepted,
-            num_draft_tokens: drafted,
+            num_accepted_draft_tokens: self.stats.accepted,
+            num_draft_tokens: self.stats.drafted,
             num_spec_tokens,
             per_step_accepted: detailed.then(|| self.accepted.clone()),
             per_step_drafted: detailed.then(|| self.drafted.clone()),

@@ -94,26 +94,12 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::config::{LlamaConfig, RopeScaling};
     use crate::engine::decode::Settings;
     use crate::engine::model::{self, random};
     use candle_core::{Device, quantized::GgmlDType};
 
     fn decoder() -> Decoder {
-        let config = LlamaConfig {
-            vocab_size: 61,
-            hidden_size: 32,
-            intermediate_size: 48,
-            num_layers: 2,
-            num_heads: 2,
-            num_kv_heads: 1,
-            head_dim: 16,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::None,
-            context_length: 512,
-            tie_word_embeddings: true,
-        };
+        let config = random::small();
         let checkpoint = random::checkpoint(&config, GgmlDType::F32, 1).unwrap();
         let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
         Decoder::new(model, None, vec![])

@@ -194,7 +194,7 @@ fn keys_of_overlays_and_text_can_be_rebound() {
         bind(Context::Picker, "ctrl-z", ListAction::EntryDown.into()),
         bind(Context::Text, "ctrl-f", EditAction::DeleteBack.into()),
         bind(Context::Race, "z", ChatAction::Race.into()),
-        bind(Context::System, "f2", ChatAction::Send.into()),
+        bind(Context::System, "f2", EditAction::Accept.into()),
     ]);
     let mut h = Harness::starting(
         100,

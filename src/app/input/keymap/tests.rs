@@ -67,7 +67,7 @@ fn an_overlay_shuts_out_what_lies_beneath() {
     );
     assert_eq!(
         press(Context::System, KeyCode::Enter),
-        Some(&ChatAction::Send.into())
+        Some(&EditAction::Accept.into())
     );
 }
 
