@@ -108,7 +108,7 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
             labelled(
                 ViewAction::ToggleMarkdown,
                 if app.shared.display.markdown {
-                    "show origins"
+                    "plain text"
                 } else {
                     ""
                 },

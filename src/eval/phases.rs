@@ -246,12 +246,16 @@ pub(super) fn median(mut times: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::config::LlamaConfig;
     use crate::engine::model::{self, random};
     use candle_core::{Device, quantized::GgmlDType};
 
     #[test]
     fn every_phase_is_measured() {
-        let config = random::small();
+        let config = LlamaConfig {
+            context_length: 128,
+            ..random::small()
+        };
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 1).unwrap();
         let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| ()).unwrap();
         let report = measure(&*model, 16, Duration::ZERO).unwrap();

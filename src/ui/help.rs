@@ -17,17 +17,11 @@ type Line = (String, Role);
 
 /// Keys by context, from the key map, then the commands, in lines of `width` cells.
 pub fn lines(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
-    let contexts = [
-        (Context::Prompt, "In the prompt"),
-        (Context::Controls, "In the controls"),
-        (Context::Chat, "In the chat"),
-        (Context::Rounds, "In the rounds"),
-        (Context::Sessions, "In the list of sessions"),
-        (Context::Replay, "In a replay"),
-        (Context::Global, "Everywhere"),
-    ];
-    let keys =
-        contexts.map(|(context, name)| section(name, columns(&bindings(canvas, context), width)));
+    let keys = Context::ALL
+        .into_iter()
+        .map(|context| (context, bindings(canvas, context)))
+        .filter(|(_, keys)| !keys.is_empty())
+        .map(|(context, keys)| section(context.heading(), columns(&keys, width)));
     let commands = COMMANDS.map(|(name, what)| (name.to_owned(), what.to_owned()));
     [section("Words", table(&words(canvas), width))]
         .into_iter()

@@ -6,7 +6,6 @@ use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, wrap_words};
 use super::wrap::{Flow, Line, Source, wrap};
-use crate::app::input::action::ViewAction;
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::StopReason;
@@ -402,35 +401,8 @@ fn stop_words(reason: &StopReason) -> Option<String> {
     (*reason != StopReason::Eos).then(|| reason.to_string())
 }
 
-/// In the lower border: what the looks of tokens mean; or that there are none, and which key brings them back.
+/// In the lower border: the styles of the origins.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let state = canvas.state;
-    if state
-        .turns
-        .iter()
-        .any(|turn| canvas.app.shows_markdown(turn))
-    {
-        let key = canvas.app.key_name(Pane::Chat, ViewAction::ToggleMarkdown);
-        let place = if state.focus == Pane::Chat {
-            ""
-        } else {
-            " in the chat"
-        };
-        let border = Rect {
-            x: area.x + 2,
-            y: area.bottom() - 1,
-            width: area.width.saturating_sub(3),
-            height: 1,
-        };
-        let parts = [
-            (" Markdown hides origins; ", Role::Text),
-            (&key, Role::Key),
-            (place, Role::Text),
-            (" shows them ", Role::Text),
-        ];
-        canvas.put_all(border, &parts);
-        return;
-    }
     let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
     roles.push(Role::Draft);
     if canvas.app.shared.display.show_rejected {

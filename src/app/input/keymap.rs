@@ -76,6 +76,26 @@ impl Context {
         Self::Global,
     ];
 
+    /// The heading of its keys in the help.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Global => "Everywhere",
+            Self::Text => "Wherever text is edited",
+            Self::Prompt => "In the prompt",
+            Self::Controls => "In the controls",
+            Self::Chat => "In the chat",
+            Self::Rounds => "In the rounds",
+            Self::Picker => "In lists to choose from",
+            Self::Pager => "In help and other texts",
+            Self::WhatIf => "In what if and the sweep",
+            Self::Race => "In the race",
+            Self::Sessions => "In the list of sessions",
+            Self::Title => "In the title of a session",
+            Self::System => "In the system prompt",
+            Self::Replay => "In a replay",
+        }
+    }
+
     /// The contexts that a key is looked up in, the first match wins.
     fn chain(self) -> &'static [Self] {
         match self {
