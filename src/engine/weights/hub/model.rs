@@ -63,11 +63,8 @@ impl HubModel {
             .filter(|f| is_gguf(f) && !f.contains("-of-"))
             .collect();
         let tagged = |tag: &str| {
-            let tag = tag.to_ascii_lowercase();
-            whole
-                .iter()
-                .copied()
-                .find(|file| file.to_ascii_lowercase().contains(&tag))
+            let with = |fits: fn(&str, &str) -> bool| whole.iter().copied().find(|f| fits(f, tag));
+            with(names_type).or_else(|| with(begins_type))
         };
         match &self.file {
             Some(FileChoice::Path(path)) => files.iter().copied().find(|file| file == path),
@@ -88,6 +85,31 @@ impl fmt::Display for HubModel {
             Some(FileChoice::Tag(tag)) => write!(f, "{}:{tag}", self.repository),
         }
     }
+}
+
+/// Whether a file name contains the tag as a whole word: `F16` is not in `m-BF16.gguf`, nor `Q4_K` in `m-Q4_K_M.gguf`.
+fn names_type(file: &str, tag: &str) -> bool {
+    words_after(file, tag).any(|rest| !rest.starts_with(is_word))
+}
+
+/// Whether a word of a file name begins with the tag.
+fn begins_type(file: &str, tag: &str) -> bool {
+    words_after(file, tag).next().is_some()
+}
+
+/// The rest of a file name after each place where the tag begins a word, ignoring case.
+fn words_after<'f>(file: &'f str, tag: &str) -> impl Iterator<Item = &'f str> {
+    let (lower, tag) = (file.to_ascii_lowercase(), tag.to_ascii_lowercase());
+    let places: Vec<usize> = lower.match_indices(&tag).map(|(at, _)| at).collect();
+    let length = tag.len();
+    places
+        .into_iter()
+        .filter(|at| !file[..*at].ends_with(is_word))
+        .map(move |at| &file[at + length..])
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Whether the name of a file is that of a GGUF file.
@@ -126,6 +148,20 @@ mod tests {
         assert_eq!(choose("a/b:F16"), None);
         assert_eq!(choose("a/b/m-q8_0.gguf"), Some("m-q8_0.gguf"));
         assert_eq!(choose("a/b/other.gguf"), None);
+    }
+
+    #[test]
+    fn a_tag_is_a_whole_word() {
+        let files = ["m-BF16.gguf", "m-F16.gguf", "m-Q4_K_M.gguf", "m-Q4_K.gguf"];
+        let choose = |name: &str| HubModel::parse(name).unwrap().choose_gguf(&files);
+        assert_eq!(choose("a/b:F16"), Some("m-F16.gguf"));
+        assert_eq!(choose("a/b:q4_k"), Some("m-Q4_K.gguf"));
+        assert_eq!(
+            choose("a/b:Q4"),
+            Some("m-Q4_K_M.gguf"),
+            "the first that begins so"
+        );
+        assert_eq!(choose("a/b:K_M"), None);
     }
 
     #[test]
