@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A repository of the hub, and for repositories of GGUF files which of them.
+/// A repository on the hub and, if it has several GGUF files, the choice of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubModel {
     /// `organisation/name`.
@@ -11,7 +11,7 @@ pub struct HubModel {
     pub file: Option<FileChoice>,
 }
 
-/// One of several GGUF files.
+/// Selects one of several GGUF files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileChoice {
     /// Its path in the repository.
@@ -53,7 +53,7 @@ impl HubModel {
         Some(Self { repository, file })
     }
 
-    /// Which file of a repository to use: the requested one, or of several the most precise one that is still small.
+    /// The file to use: the requested one, else the first match in a list of preferred types, best first.
     pub fn choose_gguf<'a>(&self, files: &[&'a str]) -> Option<&'a str> {
         const PREFERRED: [&str; 7] = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "BF16", "F16"];
         // Models split into several GGUF files are not supported.
@@ -90,12 +90,12 @@ impl fmt::Display for HubModel {
     }
 }
 
-/// Whether the name of a file is that of a GGUF file.
+/// Whether this is the name of a GGUF file.
 pub fn is_gguf(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".gguf")
 }
 
-/// Whether a component of a path is a plain name, because it becomes part of local paths.
+/// Whether a path component is a plain name. It becomes part of local paths.
 fn is_plain(part: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_chosen() {
+    fn gguf_files_are_chosen() {
         let files = [
             "README.md",
             "m-Q4_K_M.gguf",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_inside() {
+    fn unsafe_paths_are_rejected() {
         assert!(is_safe_path("sub/model.gguf"));
         for path in ["../x", "/etc/passwd", "a//b", "a/./b", "c:x", "a\\b"] {
             assert!(!is_safe_path(path), "{path}");
