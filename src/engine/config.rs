@@ -25,9 +25,9 @@ pub struct LlamaConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How those are scaled for long contexts.
+    /// How the rotary frequencies are scaled for long contexts.
     pub rope_scaling: RopeScaling,
-    /// Max number of positions, which the model was trained for.
+    /// Max number of positions that the model was trained for.
     pub context_length: usize,
     /// Whether the LM head is the embedding matrix.
     pub tie_word_embeddings: bool,
@@ -60,11 +60,12 @@ pub enum RopeScaling {
 }
 
 impl LlamaConfig {
-    /// Checks that a model can have this shape. The limits are far above all real models, and low enough that products of
-    /// two sizes cannot overflow; whether the sizes are right is for the tensors to prove.
+    /// Checks that the sizes are plausible. The limits are far above all real models, and low enough that products of
+    /// two sizes cannot overflow. `weights::shapes::check` compares the sizes with the tensors.
     ///
     /// # Errors
-    /// Says what is wrong with "its" shape, for a message that begins with the name of the file.
+    ///
+    /// If a size is out of range. The message is about "its" shape, so that the caller can prepend the file name.
     pub fn check(&self) -> Result<(), String> {
         let sizes = [
             ("vocabulary size", self.vocab_size, 1 << 24),

@@ -8,7 +8,8 @@ use std::path::Path;
 /// Reads the shape of a Llama.
 ///
 /// # Errors
-/// If the model is not a Llama, or one with parts that skiplens does not run.
+///
+/// If the model is not a Llama, or uses a feature that skiplens does not support.
 pub fn parse(json: &Value, path: &Path) -> Result<LlamaConfig> {
     require_llama(json).map_err(|what| Error::Model(format!("{}: {what}", path.display())))?;
     let config = read(json).map_err(|fault| Error::file(path, fault))?;
@@ -16,7 +17,7 @@ pub fn parse(json: &Value, path: &Path) -> Result<LlamaConfig> {
     Ok(config)
 }
 
-/// Checks that skiplens runs this architecture; the error describes the model.
+/// Checks that skiplens supports this architecture; the error describes the model.
 fn require_llama(json: &Value) -> Result<(), String> {
     const SUPPORTED: &str =
         "skiplens runs Llama models only (LlamaForCausalLM: Llama 1 to 3.2, CodeLlama, SmolLM2)";
@@ -32,7 +33,7 @@ fn require_llama(json: &Value) -> Result<(), String> {
         }
         (None, None) => return Err(format!("it does not say its architecture; {SUPPORTED}")),
     }
-    // Older programs write the second name.
+    // Older exporters write the second name.
     let quantised = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
     if quantised("quantization_config") || quantised("compression_config") {
         return Err(
@@ -79,8 +80,8 @@ fn read(json: &Value) -> Result<LlamaConfig, String> {
     })
 }
 
-/// The parameters of RoPE. As in transformers 5, the old of its two names takes precedence unless it is empty; `None` if
-/// both are.
+/// The RoPE parameters. As in transformers 5, the old key takes precedence unless it is empty. `None` if both are
+/// empty.
 fn rope(json: &Value) -> Option<&Value> {
     let says_something = |key: &str| {
         json.get(key)
@@ -89,7 +90,7 @@ fn rope(json: &Value) -> Option<&Value> {
     says_something("rope_scaling").or_else(|| says_something("rope_parameters"))
 }
 
-/// The base, from the parameters of RoPE or from the top level.
+/// The RoPE base, from the RoPE parameters or the top level.
 fn rope_theta(json: &Value) -> Result<f64, String> {
     let inner = rope(json).map_or(Ok(None), |rope| number(rope, "rope_theta"))?;
     Ok(inner.or(number(json, "rope_theta")?).unwrap_or(10_000.0))
@@ -133,7 +134,7 @@ fn rope_scaling(json: &Value, context_length: usize) -> Result<RopeScaling, Stri
     Ok(scaling)
 }
 
-/// The context length before scaling. The top level takes precedence over the parameters of RoPE; the default is the
+/// The context length before scaling. The top level takes precedence over the RoPE parameters; the default is the
 /// current context length.
 fn original_context(json: &Value, rope: &Value, context_length: usize) -> Result<f64, String> {
     const KEY: &str = "original_max_position_embeddings";

@@ -10,27 +10,27 @@ use std::sync::Arc;
 pub struct Distribution {
     /// `exp((logit - max) / temperature)` of every column.
     weights: Vec<f32>,
-    /// Columns that survived filtering, likeliest first; unused while `filtered` is off.
+    /// Columns that survived filtering, likeliest first; unused if `filtered` is off.
     kept: Vec<u32>,
     filtered: bool,
-    /// Sum of the weights that survived.
+    /// Sum of the surviving weights.
     total: f32,
-    /// Column of the largest logit; the lowest among equals.
+    /// Column of the max logit; the lowest column on ties.
     best: usize,
     vocab: Option<Arc<VocabSubset>>,
 }
 
-/// The part of the vocabulary that a draft chooses from.
+/// The part of the vocabulary that drafts are sampled from.
 #[derive(Debug)]
 pub struct VocabSubset {
-    /// Token of each column.
+    /// Token id of each column.
     pub ids: Vec<u32>,
-    /// Column of each token; `u32::MAX` for tokens that are left out.
+    /// Column of each token id; `u32::MAX` for tokens outside of the subset.
     columns: Vec<u32>,
 }
 
 impl VocabSubset {
-    /// `ids` are tokens of a vocabulary of `size`.
+    /// Creates the subset `ids` of a vocabulary of `size` tokens.
     pub fn new(ids: Vec<u32>, size: usize) -> Self {
         let mut columns = vec![u32::MAX; size];
         for (column, &id) in ids.iter().enumerate() {
@@ -43,11 +43,12 @@ impl VocabSubset {
 }
 
 impl Distribution {
-    /// Replaces the distribution by that of `logits`, whose columns are the tokens of `vocab`, or all tokens. With greedy
-    /// sampling it is the plain softmax, so that probabilities still express the model's confidence.
+    /// Computes the distribution of `logits`, one per token of `vocab`, or of the whole vocabulary if `None`. Greedy
+    /// sampling uses the plain softmax, so that probabilities still express the model's confidence.
     ///
     /// # Errors
-    /// If no logit is a finite number.
+    ///
+    /// If the max logit is not finite.
     pub fn fill(
         &mut self,
         logits: &[f32],
@@ -76,7 +77,7 @@ impl Distribution {
         Ok(())
     }
 
-    /// Applies top-k, then top-p to what is left, then min-p, without sorting the whole vocabulary.
+    /// Applies top-k, then top-p to the remaining tokens, then min-p, without sorting the whole vocabulary.
     fn filter(&mut self, sampling: &Sampling) {
         let columns = self.weights.len();
         // Tokens below this weight cannot be in the nucleus: even V of them do not add up to 1 - top_p.
@@ -139,7 +140,7 @@ impl Distribution {
         self.id(self.best)
     }
 
-    /// Probability of a token; 0 for one that was filtered out.
+    /// Probability of a token; 0 if it was filtered out.
     pub fn probability(&self, id: u32) -> f32 {
         let Some(column) = self.column(id) else {
             return 0.0;
@@ -150,12 +151,12 @@ impl Distribution {
         self.weights[column] / self.total
     }
 
-    /// The argmax of log-probability plus Gumbel noise over the tokens that survived: a sample of the distribution
-    /// (Gumbel-max) that is determined by the noise.
+    /// The argmax of log-probability plus Gumbel noise over the surviving tokens. This is the Gumbel-max trick: a
+    /// sample from the distribution, determined by the noise.
     pub fn gumbel_argmax(&self, noise: noise::PositionNoise) -> u32 {
         let (mut best, mut best_score) = (self.best, f64::NEG_INFINITY);
-        // A token of weight w can only win if 1 - u ≤ w · e^-score, since gumbel(u) ≥ x implies 1 - u ≤ e^-x. This saves the
-        // logarithms of most tokens.
+        // A token of weight w can only win if 1 - u ≤ w · e^-score, since gumbel(u) ≥ x implies 1 - u ≤ e^-x. This
+        // skips the logarithms of most tokens.
         let mut reach = f64::INFINITY;
         self.each(|column, weight| {
             let id = self.id(column);
@@ -170,15 +171,15 @@ impl Distribution {
         self.id(best)
     }
 
-    /// The token at which the cumulative probability passes `uniform`.
+    /// The first token at which the cumulative probability exceeds `uniform`.
     pub fn inverse_cdf(&self, uniform: f64) -> u32 {
         self.walk(uniform, f64::from(self.total), |_, weight| {
             f64::from(weight)
         })
     }
 
-    /// A sample of the normalised residual distribution `max(p - q, 0)` (Leviathan et al., section 2.3), where `self` is p and
-    /// `draft` is q; a sample of p if p exceeds q nowhere.
+    /// A sample from the normalised residual distribution `max(p - q, 0)` (Leviathan et al., section 2.3), with `self`
+    /// as p and `draft` as q. If p exceeds q nowhere, a sample from p.
     pub fn residual(&self, draft: &Distribution, uniform: f64) -> u32 {
         let excess = |column: usize, weight: f32| {
             (f64::from(weight / self.total) - f64::from(draft.probability(self.id(column))))
@@ -235,7 +236,7 @@ impl Distribution {
         entropy as f32
     }
 
-    /// Calls `f` with column and weight of every token that survived.
+    /// Calls `f` with the column and weight of every surviving token.
     fn each(&self, mut f: impl FnMut(usize, f32)) {
         if self.filtered {
             self.kept
@@ -264,7 +265,7 @@ impl Distribution {
     }
 }
 
-/// Orders the likelier column first, and the lower one first among equals.
+/// Orders likelier columns first, and lower columns first on ties.
 fn by_weight(weights: &[f32], a: u32, b: u32) -> Ordering {
     weights[b as usize]
         .total_cmp(&weights[a as usize])

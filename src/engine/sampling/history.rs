@@ -1,8 +1,8 @@
-//! The tokens so far, and the penalties that they impose on the next one.
+//! The tokens so far, and the penalties they impose on the next token.
 
 use super::Sampling;
 
-/// All tokens so far, including prompt and draft, with a count of each, so that penalties need no search.
+/// All tokens so far, including prompt and draft, with a count per token id, so that penalties need no search.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     tokens: Vec<u32>,
@@ -11,7 +11,7 @@ pub struct History {
 }
 
 impl History {
-    /// An empty history for a vocabulary of that size; larger ids are counted as well.
+    /// An empty history with counts for `vocab_size` ids. Larger ids are counted too.
     pub fn new(vocab_size: usize) -> Self {
         Self {
             tokens: Vec::new(),
@@ -29,12 +29,12 @@ impl History {
         &self.tokens
     }
 
-    /// How many tokens there are.
+    /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether there are none.
+    /// Whether the history is empty.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -49,7 +49,7 @@ impl History {
         self.tokens.push(id);
     }
 
-    /// Removes the tokens from `len`.
+    /// Keeps the first `len` tokens.
     pub fn truncate(&mut self, len: usize) {
         while self.tokens.len() > len {
             if let Some(id) = self.tokens.pop() {
@@ -58,12 +58,13 @@ impl History {
         }
     }
 
-    /// Applies the penalties of `sampling` to `logits`; `ids` are their tokens, if not the indices.
+    /// Applies the penalties of `sampling` to `logits`. `ids` are the token ids of the logits; `None` if they are the
+    /// indices.
     pub fn penalise(&self, logits: &mut [f32], ids: Option<&[u32]>, sampling: &Sampling) {
         self.penalise_at(self.tokens.len(), logits, ids, sampling);
     }
 
-    /// As [`Self::penalise`], given only the first `len` tokens.
+    /// Like [`Self::penalise`], but considers only the first `len` tokens.
     pub fn penalise_at(
         &self,
         len: usize,
@@ -80,8 +81,8 @@ impl History {
         }
     }
 
-    /// Divides positive and multiplies negative logits of tokens seen (Keskar et al., arXiv 1909.05858, section 4.1), not
-    /// counting those in `after`. A finite logit stays finite.
+    /// Divides positive and multiplies negative logits of tokens in the history (Keskar et al., arXiv 1909.05858,
+    /// section 4.1), ignoring the tokens in `after`. A finite logit stays finite.
     fn penalise_repetition(
         &self,
         after: &[u32],
@@ -118,7 +119,7 @@ impl History {
     }
 }
 
-/// Sets the logit of every token to −∞ that would complete an n-gram which `tokens` already contain.
+/// Sets the logit of every token that would repeat an n-gram of `tokens` to −∞.
 fn forbid_ngrams(tokens: &[u32], logits: &mut [f32], ids: Option<&[u32]>, n: usize) {
     let Some(start) = (tokens.len() + 1).checked_sub(n) else {
         return;
@@ -150,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn repetition_penalty_moves_seen_tokens_down_only() {
+    fn repetition_penalty_only_lowers_seen_tokens() {
         let history: History = [1, 2, 2].into_iter().collect();
         let mut logits = [1.0, 1.0, -1.0, -1.0];
         history.penalise(
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_penalties_are_refused_by_name() {
+    fn extreme_penalties_are_rejected_by_name() {
         for penalty in [0.0, -1.0, 1e-38, 1e38, f32::NAN] {
             let sampling = Sampling {
                 repetition_penalty: penalty,
@@ -180,7 +181,7 @@ mod tests {
     }
 
     proptest! {
-        /// No valid penalty turns finite logits into what would be reported as damaged weights.
+        /// A logit that overflows would be reported as damaged weights.
         #[test]
         fn penalties_keep_logits_finite(logit in any::<f32>(), penalty in 0.01f32..=100.0) {
             prop_assume!(logit.is_finite());
@@ -193,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn forbidden_ngrams_never_come_again(ids in prop::collection::vec(0u32..4, 0..40), n in 1usize..4) {
+        fn exactly_the_repeated_ngrams_are_forbidden(ids in prop::collection::vec(0u32..4, 0..40), n in 1usize..4) {
             let mut history = History::default();
             let sampling = Sampling { no_repeat_ngram: n, ..Sampling::default() };
             for id in ids {
@@ -221,7 +222,7 @@ mod tests {
         }
 
         #[test]
-        fn penalties_of_a_prefix_are_those_of_a_shorter_history(
+        fn penalties_of_a_prefix_match_a_shorter_history(
             ids in prop::collection::vec(0u32..9, 0..30),
             len in 0usize..30,
             n in 0usize..4,

@@ -1,7 +1,7 @@
 //! Logits → filtered distribution → token.
 //!
-//! [`History`] applies penalties to the logits, [`Distribution`] is what remains after filtering, [`noise`] is the only
-//! source of randomness, and [`Sampler`] combines them for both draft and verify.
+//! [`History`] applies penalties to the logits, [`Distribution`] filters them, [`noise`] is the only source of
+//! randomness, and [`Sampler`] combines them for both draft and verify.
 
 mod distribution;
 mod history;

@@ -1,9 +1,9 @@
-//! Randomness as a pure function of (seed, absolute position, token id), so that draft and verify, and a run and its
-//! repetition with other settings, see the same noise at the same place.
+//! Randomness as a pure function of (seed, absolute position, token id). Draft and verify therefore see the same noise
+//! at the same position, and so do two runs with different settings.
 
 use crate::engine::splitmix::mix;
 
-/// What a uniform number is drawn for: independent streams at the same position.
+/// The purpose of a uniform number. Streams at the same position are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uniform_numbers_are_even_and_their_streams_differ() {
+    fn uniform_numbers_are_even_and_streams_differ() {
         let noise = PositionNoise::new(1, 2, Stream::Gumbel);
         let other = PositionNoise::new(1, 2, Stream::Accept);
         let mut tenths = [0usize; 10];
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn gumbel_noise_has_the_mean_of_its_distribution() {
+    fn gumbel_noise_has_the_expected_mean() {
         let mean = (0..200_000)
             .map(|p| gumbel(PositionNoise::new(7, p, Stream::Gumbel).uniform(3)))
             .sum::<f64>()

@@ -3,7 +3,7 @@
 use super::noise::{PositionNoise, Stream};
 use super::{Coupling, Distribution, Sampling};
 
-/// Which model chooses: with rejection coupling, draft and verifier use separate streams of randomness.
+/// Which model samples. With rejection coupling, draft and verifier use separate streams of randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
     /// The draft.
@@ -24,7 +24,7 @@ pub enum Verdict {
 /// Chooses the token at one absolute position.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a> {
-    /// How to choose.
+    /// Sampling settings.
     pub sampling: &'a Sampling,
     /// Absolute position of the token to be chosen.
     pub position: usize,
@@ -88,7 +88,7 @@ mod tests {
         distribution
     }
 
-    /// Whatever the draft's distribution is, the result of drafting and verifying follows the verifier's.
+    /// Drafting and verifying samples from the verifier's distribution, whatever the draft's distribution is.
     #[test]
     fn rejection_keeps_the_verifiers_distribution() {
         let sampling = Sampling {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_noise_chooses_the_same_whoever_asks() {
+    fn draft_and_verifier_pick_the_same_token_with_shared_noise() {
         let sampling = Sampling::default();
         let distribution = filled(&[0.3, 1.5, -0.5, 0.9], &sampling);
         for position in 0..200 {

@@ -1,4 +1,4 @@
-//! The settings of sampling.
+//! Sampling settings.
 
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keep the likeliest tokens that together reach this probability; 1 keeps all.
     pub top_p: f32,
-    /// Keep tokens that are at least this fraction as likely as the likeliest one; 0 keeps all.
+    /// Keep tokens with at least this fraction of the max probability; 0 keeps all.
     pub min_p: f32,
     /// Divides positive and multiplies negative logits of tokens in the history; 1 is off.
     pub repetition_penalty: f32,
@@ -54,7 +54,7 @@ impl Sampling {
         self.coupling == Coupling::Rejection && !self.greedy()
     }
 
-    /// Whether a filter may remove tokens from a vocabulary of `columns`.
+    /// Whether a filter may remove tokens from a vocabulary of `columns` tokens.
     pub fn filters(&self, columns: usize) -> bool {
         (1..columns).contains(&self.top_k) || self.top_p < 1.0 || self.min_p > 0.0
     }
@@ -62,10 +62,11 @@ impl Sampling {
     /// Checks that all values are in range.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::engine::Error::Setting) for the first one that is not.
+    ///
+    /// [`Error::Setting`](crate::engine::Error::Setting) for the first value out of range.
     pub fn validate(&self) -> Result<()> {
         let fault = |name: &str, value: f32, range: &str| {
-            // Nobody counts the zeros of an extreme number.
+            // Extreme numbers are easier to read in scientific notation.
             let value = match value == 0.0 || (1e-4..1e7).contains(&value.abs()) {
                 true => value.to_string(),
                 false => format!("{value:e}"),
@@ -99,7 +100,7 @@ impl Sampling {
 #[serde(rename_all = "kebab-case")]
 pub enum Coupling {
     /// Draft and verify take the argmax of log-probability plus the same Gumbel noise, a pure function of
-    /// (seed, absolute position, token id). The text is that of plain autoregressive sampling, token for token.
+    /// (seed, absolute position, token id). The text equals plain autoregressive sampling, token for token.
     #[default]
     SharedNoise,
     /// Accept a draft with probability min(1, p/q), else sample the residual (Leviathan et al., arXiv 2211.17192).

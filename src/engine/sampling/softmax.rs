@@ -1,10 +1,10 @@
-//! The exponentials of a softmax over a whole vocabulary, in an order of operations that is the same on every machine.
+//! Softmax exponentials over a whole vocabulary, with the same order of operations on every machine.
 
 use crate::engine::kernels::{Isa, Kernel, LANES, Simd, exp, max};
 
-/// Largest value of `logits`, NaN ignored; −∞ if there are none.
+/// Max of `logits`, ignoring NaN; −∞ if there is none.
 pub fn maximum(logits: &[f32]) -> f32 {
-    // SAFETY: the kernel has no conditions: it is safe code.
+    // SAFETY: the kernel is safe code and has no preconditions.
     unsafe { Isa::detect().run(Maximum(logits)) }
 }
 
@@ -21,7 +21,7 @@ fn exponentials_with(
     weights: &mut Vec<f32>,
 ) -> f32 {
     weights.resize(logits.len(), 0.0);
-    // SAFETY: the kernel has no conditions: it is safe code.
+    // SAFETY: the kernel is safe code and has no preconditions.
     unsafe {
         isa.run(Exponentials {
             logits,
@@ -73,7 +73,7 @@ impl Kernel for Exponentials<'_> {
     }
 }
 
-/// e^x, and 0 for NaN: a broken logit makes a token impossible, not the whole distribution.
+/// e^x, or 0 for NaN: a NaN logit excludes its token and leaves the rest of the distribution usable.
 #[inline(always)]
 pub fn weight(x: f32) -> f32 {
     if x.is_nan() { 0.0 } else { exp(x) }

@@ -1,6 +1,6 @@
-//! Tokens that are matched in a text before it is split into words: control tokens such as `<s>`, and strings that are
-//! always one token. Matches are those of the `tokenizers` crate: leftmost-longest, first in the raw text and then in the
-//! normalized text.
+//! Added tokens, which are matched before a text is split into words: control tokens such as `<s>`, and strings that
+//! are always one token. Matching works as in the `tokenizers` crate: leftmost-longest, first in the raw text and then
+//! in the normalized text.
 
 use crate::engine::{Error, Result};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 
 /// Max bytes of a token's content.
 const MAX_CONTENT: usize = 1024;
-/// Max bytes of all contents together. The automata need about fifty times as much.
+/// Max total bytes of all contents. The automata need about fifty times as much.
 const MAX_TOTAL: usize = 4 << 20;
 
-/// A token in addition to those that words are split into.
+/// A token that is matched before a text is split into words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddedToken {
     pub id: u32,
@@ -25,7 +25,7 @@ pub struct AddedToken {
     pub lstrip: bool,
     /// Absorbs the white space after it.
     pub rstrip: bool,
-    /// Is matched in the normalized text, in its own normalized spelling.
+    /// Matches in the normalized text, by its normalized spelling.
     pub normalized: bool,
     /// Controls the model and is not text.
     pub control: bool,
@@ -51,7 +51,7 @@ pub enum Part {
     Token(u32),
 }
 
-/// Which text is searched.
+/// Which form of the text is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Raw,
@@ -63,10 +63,10 @@ pub struct AddedTokens {
     tokens: Vec<AddedToken>,
     /// Ids of control tokens by name.
     control: HashMap<String, u32>,
-    /// Raw and normalized contents of all tokens, then of those that are not control tokens.
+    /// Raw and normalized contents of all tokens, then the same without control tokens.
     finders: [Finder; 4],
     names: ControlNames,
-    /// The spellings of those that are matched in normalized text.
+    /// Normalized spellings of the control tokens matched in normalized text.
     normalized_names: ControlNames,
 }
 
@@ -92,7 +92,7 @@ impl AddedTokens {
             )));
         }
         let finder = |phase: Phase, all: bool| {
-            // Of two with the same spelling, the control token wins.
+            // If two tokens have the same spelling, the control token wins.
             let of_kind = |control: bool| {
                 let of_kind = tokens.iter().enumerate();
                 of_kind.filter(move |(_, token)| {
@@ -141,18 +141,18 @@ impl AddedTokens {
         &self.tokens
     }
 
-    /// The id of the control token of that name.
+    /// The id of the control token with this name.
     pub fn control_id(&self, name: &str) -> Option<u32> {
         self.control.get(name).copied()
     }
 
-    /// Where to break the names of control tokens in a text, as positions between characters: inside every name, and inside
-    /// every prefix or suffix of one that the surrounding text could complete.
+    /// Positions in a text at which to break the names of control tokens: inside every name, and inside every prefix or
+    /// suffix of a name that the surrounding text could complete.
     pub fn breaks(&self, text: &str) -> Vec<usize> {
         self.names.breaks(text)
     }
 
-    /// The same in a normalized text, for those that are matched there.
+    /// Like [`Self::breaks`], for a normalized text and the control tokens matched there.
     pub fn normalized_breaks(&self, text: &str) -> Vec<usize> {
         self.normalized_names.breaks(text)
     }
@@ -162,8 +162,8 @@ impl AddedTokens {
         !self.normalized_names.forward.is_empty()
     }
 
-    /// Calls `each` with the parts of `text` in order. Without `control`, control tokens are ordinary text. No token spans one
-    /// of `marks`, which are ascending positions in the text.
+    /// Calls `each` with the parts of `text` in order. If `control` is off, control tokens are ordinary text. No token
+    /// spans any of `marks`, ascending positions in the text.
     pub fn split(
         &self,
         text: &str,
@@ -216,7 +216,7 @@ fn stands_alone(text: &str, place: &Range<usize>) -> bool {
     !is_word(text[..place.start].chars().next_back()) && !is_word(text[place.end..].chars().next())
 }
 
-/// Finds the contents of tokens.
+/// Finds tokens by their contents.
 struct Finder {
     automaton: Option<AhoCorasick>,
     /// The token of each pattern.
@@ -225,7 +225,7 @@ struct Finder {
 
 impl Finder {
     fn new(spelled: Vec<(usize, String)>) -> Result<Self> {
-        // A token that its own normalizer removes cannot be matched.
+        // A token that the normalizer reduces to nothing cannot be matched.
         let (tokens, contents): (Vec<usize>, Vec<String>) = spelled
             .into_iter()
             .filter(|(_, content)| !content.is_empty())
@@ -236,7 +236,7 @@ impl Finder {
         })
     }
 
-    /// The next token from `from` that does not span a mark.
+    /// The next token at or after `from` that does not span a mark.
     fn next(&self, text: &str, mut from: usize, marks: &[usize]) -> Option<(usize, Range<usize>)> {
         let automaton = self.automaton.as_ref()?;
         loop {
@@ -266,7 +266,7 @@ impl Finder {
     }
 }
 
-/// A leftmost-longest automaton for these strings. Never a DFA, which would take a kilobyte per byte.
+/// A leftmost-longest automaton for these strings. Never a DFA, which needs a kilobyte per byte of them.
 fn automaton(contents: &[String]) -> Result<Option<AhoCorasick>> {
     if contents.is_empty() {
         return Ok(None);
@@ -280,7 +280,7 @@ fn automaton(contents: &[String]) -> Result<Option<AhoCorasick>> {
         .map_err(|e| Error::Tokenizer(e.to_string()))
 }
 
-/// The names of control tokens, for breaking them where they must not be recognised.
+/// The names of control tokens, for breaking them in untrusted text.
 struct ControlNames {
     automaton: Option<AhoCorasick>,
     /// All names sorted, and all reversed names sorted.
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_stretches_over_a_mark() {
+    fn no_token_spans_a_mark() {
         let tokens = || {
             vec![
                 AddedToken::plain(1, "<s>", true),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_broken_wherever_they_could_come_about() {
+    fn names_are_broken_wherever_they_could_form() {
         let tokens = vec![
             AddedToken::plain(1, "<|eot|>", true),
             AddedToken::plain(2, "!", true),
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_much_memory_is_refused() {
+    fn oversized_contents_are_rejected() {
         let build = |tokens| AddedTokens::new(tokens, |text| Ok(text.to_owned())).err();
         assert!(build(vec![AddedToken::plain(1, &"x".repeat(2000), true)]).is_some());
         let many =

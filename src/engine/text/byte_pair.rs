@@ -4,7 +4,7 @@ use super::hf::{BpeParts, Encoder, Model, Words};
 use super::spec::GgufVocabulary;
 use crate::engine::{Error, Result};
 
-/// Builds the encoder. `split` names the rule that splits text into words.
+/// Builds the encoder. `split` is the name of the rule that splits text into words.
 pub fn build(vocabulary: &GgufVocabulary, merges: &[String], split: &str) -> Result<Encoder> {
     let (words, ignore_merges) = splitting_rule(split)?;
     let model = Model::bpe(BpeParts {
@@ -16,7 +16,7 @@ pub fn build(vocabulary: &GgufVocabulary, merges: &[String], split: &str) -> Res
     Ok(Encoder::new(words, model.map_err(Error::Tokenizer)?))
 }
 
-/// The rule of that name, and whether words that are tokens are not merged.
+/// The rule with this name, and whether words that are tokens skip the merges.
 fn splitting_rule(name: &str) -> Result<(Words, bool)> {
     let (words, ignore_merges) = match name {
         "default" | "gpt-2" | "gpt2" => (Words::gpt2(false), false),

@@ -23,7 +23,7 @@ pub fn byte_to_char(byte: u8) -> char {
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The bytes that a token of byte-level BPE represents; its UTF-8 if not all characters are in the alphabet.
+/// The bytes of a byte-level BPE token; its UTF-8 if a character is not in the alphabet.
 pub fn byte_level(token: &str) -> Vec<u8> {
     token
         .chars()
@@ -32,7 +32,7 @@ pub fn byte_level(token: &str) -> Vec<u8> {
         .unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
-/// The bytes that a token of SentencePiece represents: `▁` is a space and `<0x0A>` a byte.
+/// The bytes of a SentencePiece token: `▁` is a space and `<0x0A>` a byte.
 pub fn sentencepiece(token: &str) -> Vec<u8> {
     byte_token(token).map_or_else(|| token.replace('▁', " ").into_bytes(), |byte| vec![byte])
 }

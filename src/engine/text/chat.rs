@@ -1,4 +1,4 @@
-//! A conversation as token ids. Names of control tokens in messages must not become control tokens.
+//! Encodes a conversation. Names of control tokens in messages must not become control tokens.
 
 use super::template::unused_character;
 use super::{ChatTemplate, Tokenizer};
@@ -6,11 +6,12 @@ use crate::engine::Result;
 use crate::engine::prompt::Message;
 
 impl Tokenizer {
-    /// Token ids of a conversation, formatted by the template. Control tokens of the template are recognised; those in
-    /// messages are ordinary text. Begins with one BOS token if the model uses it.
+    /// Token ids of a conversation, formatted by the template. Control tokens in the template are recognised; in
+    /// messages they are ordinary text. The ids begin with one BOS token if the model uses it.
     ///
     /// # Errors
-    /// If the template fails, or the conversation is certain not to fit in the context.
+    ///
+    /// If the template fails, or the conversation cannot fit in the context.
     pub fn encode_chat(&self, template: &ChatTemplate, messages: &[Message]) -> Result<Vec<u32>> {
         let mark = unused_character(messages.iter().map(|message| message.content.as_str()))?;
         let harmless: Vec<Message> = messages
@@ -26,7 +27,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Breaks the name of every control token in a message by inserting a mark, including prefixes and suffixes of names that
+    /// Inserts a mark into the name of every control token in a message, and into prefixes and suffixes of names that
     /// the template might complete. Templates can still trim and search such text.
     fn neutralise_specials(&self, message: &Message, mark: char) -> Message {
         let breaks = self.tables.breaks(&message.content);

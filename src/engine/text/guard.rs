@@ -1,4 +1,4 @@
-//! Runs libraries on untrusted files: a panic becomes an error, and what takes too long is abandoned.
+//! Runs libraries on untrusted files: a panic becomes an error, and slow work is abandoned.
 
 use crate::engine::{Error, Result};
 use std::any::Any;
@@ -9,11 +9,11 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 thread_local! {
-    /// Whether a panic of this thread will be reported as an error and must not be printed.
+    /// Whether a panic of this thread becomes an error and must not be printed.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`. A panic becomes an error that says what was being done, and is not printed.
+/// Runs `work`. A panic is not printed; it becomes an error that names the operation, `what`.
 pub fn catch<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     keep_expected_panics_quiet();
     let outer = GUARDED.replace(true);
@@ -25,8 +25,8 @@ pub fn catch<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Runs `work` on a separate thread for at most `limit`; `None` if it takes longer. It is then abandoned, and its result
-/// discarded.
+/// Runs `work` on a separate thread for at most `limit`; `None` if it takes longer. The thread then runs on, and its
+/// result is discarded.
 pub fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_left_behind() {
+    fn slow_work_is_abandoned() {
         let soon = within(Duration::from_secs(60), || Ok(1));
         assert_eq!(soon.unwrap().unwrap(), 1);
         let never = within(Duration::from_millis(20), || {

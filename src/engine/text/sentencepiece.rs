@@ -1,5 +1,5 @@
-//! SentencePiece BPE as in Llama 1 and 2: neighbours merge, best score first, as long as there is a token for both; what is
-//! left over becomes bytes.
+//! SentencePiece BPE as in Llama 1 and 2: adjacent symbols merge, best score first, as long as they form a token.
+//! Characters without a token become bytes.
 
 use super::added::{AddedTokens, Part, Phase};
 use super::bytes::byte_token;
@@ -41,11 +41,11 @@ struct Symbol {
     next: Option<usize>,
 }
 
-/// Two neighbours that form a token.
+/// Two adjacent symbols that form a token.
 struct Pair {
     left: usize,
     right: usize,
-    /// The length of both when the pair was queued. A different length now means that it is stale.
+    /// The length of both when the pair was queued. If it has changed, the pair is stale.
     len: usize,
     score: f32,
 }
@@ -87,12 +87,12 @@ impl SentencePiece {
         }
     }
 
-    /// The token with that text.
+    /// The id of this token.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.tokens.get(text).map(|token| token.id)
     }
 
-    /// Appends the ids of a part that is at the beginning of the text or follows a control token: both get the space prefix.
+    /// Appends the ids of a part at the beginning of the text or after a control token. Both get the space prefix.
     pub fn encode(&self, added: &AddedTokens, part: &Stretch, sink: &mut Sink) -> Result<()> {
         let prefix = if self.add_space_prefix { " " } else { "" };
         let text = format!("{prefix}{}", part.text);
@@ -106,7 +106,7 @@ impl SentencePiece {
             match self.word_by_word {
                 true => words(&text).try_for_each(|word| sink.extend(&self.encode_word(word))),
                 false => {
-                    // Merging all of it at once takes time, so what cannot fit is rejected before.
+                    // Merging the whole text takes time, so a text that cannot fit is rejected first.
                     sink.expect(self.fewest_tokens(&text))?;
                     sink.extend(&self.encode_word(&text))
                 }
@@ -141,7 +141,7 @@ impl SentencePiece {
         ids
     }
 
-    /// Merges pairs in order of their scores, leftmost first among equals, until no two neighbours form a token.
+    /// Merges pairs in order of their scores, leftmost first on ties, until no adjacent symbols form a token.
     fn merge(&self, text: &str, symbols: &mut [Symbol]) {
         let mut queue = BinaryHeap::new();
         for left in 0..symbols.len() {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_cannot_fit_is_refused_before_it_merges() {
+    fn fewest_tokens_depends_on_the_longest_token() {
         let across = encoder(&["a▁b".to_owned()], vec![-1.0]);
         assert!(!across.word_by_word);
         assert_eq!(

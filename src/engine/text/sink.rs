@@ -1,4 +1,4 @@
-//! Collects ids while a text is encoded, within limits of number and time.
+//! Collects ids while a text is encoded, with limits on number and time.
 
 use crate::engine::{Error, Result};
 use std::time::Instant;
@@ -14,7 +14,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// For a text of `bytes`; more than `max` tokens are an error.
+    /// A sink for a text of `bytes` bytes. More than `max` tokens are an error.
     pub fn new(bytes: usize, max: usize, deadline: Option<Instant>) -> Self {
         Self {
             ids: Vec::new(),
@@ -29,7 +29,7 @@ impl Sink {
         self.extend(&[id])
     }
 
-    /// Appends ids. Fails if they are too many or too late.
+    /// Appends ids. Fails if there are too many or the deadline has passed.
     pub fn extend(&mut self, ids: &[u32]) -> Result<()> {
         self.ids.extend_from_slice(ids);
         self.expect(0)?;
@@ -39,7 +39,7 @@ impl Sink {
         }
     }
 
-    /// Fails if `more` further ids are too many.
+    /// Fails if `more` additional ids would be too many.
     pub fn expect(&self, more: usize) -> Result<()> {
         if self.ids.len() + more > self.max {
             return Err(Error::TextTooLong {

@@ -21,7 +21,7 @@ pub struct TokenizerSpec {
     pub chat_template: Option<String>,
 }
 
-/// The vocabulary, by its origin.
+/// The vocabulary, by source.
 #[derive(Debug, Clone)]
 pub enum Vocabulary {
     /// From a `tokenizer.json`, parsed and checked.
@@ -60,12 +60,12 @@ pub enum TokenMerging {
     },
 }
 
-/// What a token is for.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// Ordinary text.
     Normal,
-    /// Represents text without a token.
+    /// Stands for text that has no token.
     Unknown,
     /// Controls the model and is not text: `<s>`, `<|im_end|>`.
     Control,
@@ -78,7 +78,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// The kind with that number in ggml.
+    /// The kind with this ggml number.
     pub fn from_ggml(number: i32) -> Self {
         match number {
             2 => Self::Unknown,
@@ -95,7 +95,8 @@ impl GgufVocabulary {
     /// Checks that the lists are consistent.
     ///
     /// # Errors
-    /// Says what is wrong.
+    ///
+    /// If they are not; the message says why.
     pub fn check(&self) -> Result<(), String> {
         let count = self.tokens.len();
         if count == 0 || count > MAX_TOKENS {
@@ -118,7 +119,7 @@ impl GgufVocabulary {
         }
     }
 
-    /// Whether texts begin with the BOS token by default.
+    /// Whether texts begin with BOS by default.
     pub fn begins_with_bos(&self) -> bool {
         match &self.merging {
             TokenMerging::Scored { .. } => true,
@@ -126,8 +127,8 @@ impl GgufVocabulary {
         }
     }
 
-    /// Turns tokens that the file names as control tokens, and those that end a turn by their name, into control tokens,
-    /// because converters may have marked them as text.
+    /// Marks tokens as control tokens that the file names as such, or that are known by name to end a turn. Converters
+    /// may have marked them as text.
     pub fn mark_control(&mut self, named: &[u32]) {
         for ((token, kind), id) in self.tokens.iter().zip(&mut self.kinds).zip(0..) {
             let named = named.contains(&id) && (*kind == TokenKind::UserDefined || is_tag(token));
@@ -178,7 +179,7 @@ fn is_tag(token: &str) -> bool {
     token.len() > 2 && (inside('<', '>') || inside('[', ']'))
 }
 
-/// Whether a control token with that name ends a turn in some model family. Files often name only one of several.
+/// Whether a control token with this name ends a turn in some model family. Files often name only one of several.
 pub fn ends_turn(name: &str) -> bool {
     const NAMES: [&str; 8] = [
         "</s>",
@@ -193,7 +194,7 @@ pub fn ends_turn(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// The ids of those control tokens that end a turn.
+/// The ids of the control tokens that end a turn.
 pub fn turn_ends<'a>(
     control_tokens: impl Iterator<Item = (&'a str, u32)>,
 ) -> impl Iterator<Item = u32> {

@@ -2,16 +2,16 @@
 
 use super::Tokenizer;
 
-/// Decodes token by token. A character whose bytes are spread over several tokens belongs to the token that completes it,
-/// and the concatenation of what all pushes and `finish` return is exactly what decoding all ids at once returns. It owns
-/// no memory, so that it can be cloned to preview a draft.
+/// Decodes token by token. If the bytes of a character are spread over several tokens, the last of them yields the
+/// character. The concatenated results of all pushes and `finish` equal the result of decoding all ids at once. It does
+/// not own heap memory, so cloning it to preview a draft is cheap.
 #[derive(Clone)]
 pub struct TextStream {
     tokenizer: Tokenizer,
     /// `held_len` bytes of an incomplete character, at most three between tokens.
     held: [u8; 4],
     held_len: usize,
-    /// Whether a leading space has yet to be dropped, which SentencePiece adds to every text.
+    /// Whether the leading space that SentencePiece adds to every text is still to be dropped.
     at_start: bool,
     /// Whether control tokens are written as their names.
     keep_special: bool,
@@ -29,7 +29,7 @@ impl TextStream {
         }
     }
 
-    /// A decoder for what follows `ids`.
+    /// A decoder for the text after `ids`.
     pub fn with_context(tokenizer: &Tokenizer, ids: &[u32]) -> Self {
         // A character has at most four bytes, so at most three non-empty tokens precede the one that completes it.
         const ENOUGH: usize = 32;
@@ -56,7 +56,7 @@ impl TextStream {
         text
     }
 
-    /// As [`TextStream::push`], but appends to `text`.
+    /// Like [`TextStream::push`], but appends to `text`.
     pub fn push_into(&mut self, id: u32, text: &mut String) {
         let tokenizer = self.tokenizer.clone();
         let special = tokenizer.is_special(id);
@@ -101,7 +101,7 @@ impl TextStream {
     }
 }
 
-/// Appends the complete characters at the front of `bytes` to `text` and returns how many bytes they had; invalid bytes
+/// Appends the complete characters at the front of `bytes` to `text` and returns their length in bytes. Invalid bytes
 /// become U+FFFD.
 fn take_complete(bytes: &[u8], text: &mut String) -> usize {
     let mut done = 0;

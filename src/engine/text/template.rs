@@ -1,4 +1,4 @@
-//! The chat template of a model: a Jinja template that formats a conversation as in the model's training data.
+//! The chat template of a model: a Jinja template that formats a conversation like the model's training data.
 
 use super::jinja::{Template, Variables};
 use super::spec::TokenizerSpec;
@@ -38,12 +38,12 @@ impl ChatTemplate {
         })
     }
 
-    /// Why the template cannot be parsed, if that is so.
+    /// Why the template cannot be parsed; `None` if it can.
     pub fn fault(&self) -> Option<&str> {
         self.template.as_ref().err().map(String::as_str)
     }
 
-    /// The program as the model's files hold it.
+    /// The source of the template, as in the model's files.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -52,6 +52,7 @@ impl ChatTemplate {
     /// the last message is the assistant's, right after its content.
     ///
     /// # Errors
+    ///
     /// [`Error::Template`] if the template cannot be parsed, rejects the conversation, is faulty, or uses more time, memory or
     /// depth than a conversation of this length should need.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
@@ -63,7 +64,7 @@ impl ChatTemplate {
         }
     }
 
-    /// Renders with a mark at the end of the last message, and cuts there.
+    /// Renders with a mark at the end of the last message, and cuts the result there.
     fn render_continued(&self, before: &[Message], last: &Message) -> Result<String> {
         let contents = before.iter().chain([last]);
         let mark = unused_character(contents.map(|message| message.content.as_str()))?;
@@ -104,7 +105,7 @@ impl ChatTemplate {
     }
 }
 
-/// A character that none of the texts contains: one of Unicode's noncharacters, which are meant for internal use.
+/// A character that occurs in none of the texts: one of Unicode's noncharacters, which are meant for internal use.
 pub(super) fn unused_character<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Result<char> {
     let mut candidates = '\u{FDD0}'..='\u{FDEF}';
     let free = candidates.find(|&c| !texts.clone().any(|text| text.contains(c)));

@@ -3,9 +3,9 @@
 /// The bytes that each token adds to a text, packed into one buffer.
 pub struct TokenBytes {
     bytes: Vec<u8>,
-    /// Where the bytes of each token begin, followed by where they all end.
+    /// Start of each token's bytes, followed by the end of the last.
     starts: Vec<usize>,
-    /// Whether it is a control token, whose bytes are its name and not text.
+    /// Whether each token is a control token. The bytes of a control token are its name, not text.
     special: Vec<bool>,
 }
 

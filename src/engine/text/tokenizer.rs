@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time limit for encoders with unknown regular expressions: for any text, and for each additional megabyte.
+/// Time limit for encoders with unknown regular expressions: a base, and an increment per megabyte.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const TIME_LIMIT_PER_MB: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ pub struct Tokenizer {
     bos: Option<u32>,
     /// The token that ends a text.
     eos: Option<u32>,
-    /// Number of embeddings of the model, which cannot process larger ids.
+    /// Number of embeddings of the model; larger ids are out of range.
     limit: usize,
     /// Context length of the model.
     context: usize,
@@ -63,6 +63,7 @@ impl Tokenizer {
     /// The tokenizer of a model.
     ///
     /// # Errors
+    ///
     /// If the vocabulary is damaged or not supported.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let mut tokenizer = Self::from_spec(&checkpoint.text, checkpoint.config.vocab_size)?;
@@ -73,6 +74,7 @@ impl Tokenizer {
     /// A tokenizer for a model with `limit` embeddings.
     ///
     /// # Errors
+    ///
     /// If the vocabulary is damaged or not supported.
     pub fn from_spec(parts: &TokenizerSpec, limit: usize) -> Result<Self> {
         let tables = match &parts.vocabulary {
@@ -98,10 +100,11 @@ impl Tokenizer {
         })
     }
 
-    /// Token ids of a text. With `special`, names of control tokens become those tokens; without, they are ordinary text, as
-    /// they must be in untrusted text. BOS is not added: see [`Tokenizer::bos`].
+    /// Token ids of a text. If `special` is set, names of control tokens become those tokens. Otherwise they are
+    /// ordinary text, which untrusted text requires. BOS is not added: see [`Tokenizer::bos`].
     ///
     /// # Errors
+    ///
     /// If the text cannot be encoded, for example because it takes too long.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         self.encode_marked(text, &[], special, usize::MAX)
@@ -110,7 +113,8 @@ impl Tokenizer {
     /// Token ids of a plain prompt, beginning with BOS if the model uses it.
     ///
     /// # Errors
-    /// As [`Self::encode`], or if the text is certain not to fit in the model's context.
+    ///
+    /// As [`Self::encode`], or if the text cannot fit in the model's context.
     pub fn encode_with_bos(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = self.encode_marked(text, &[], false, self.context)?;
         if let Some(bos) = self.bos {
@@ -119,11 +123,12 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Ids of a prompt that a program wrote: names of control tokens become those tokens. With `bos` it begins with BOS if
-    /// the model wants one and the text has none.
+    /// Token ids of a prompt written by a program: names of control tokens become those tokens. If `bos` is set, BOS is
+    /// added if the model uses it and the text does not begin with it.
     ///
     /// # Errors
-    /// If the text is certain not to fit in the model's context.
+    ///
+    /// If the text cannot fit in the model's context.
     pub fn encode_written(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
         let mut ids = self.encode_prompt(text, &[])?;
         if let Some(bos) = self.bos.filter(|id| bos && ids.first() != Some(id)) {
@@ -132,8 +137,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Token ids of a prompt with control tokens, none of which spans one of `marks`, which are ascending positions in the
-    /// text. Fails if the text is certain not to fit in the model's context.
+    /// Token ids of a prompt with control tokens, none of which spans any of `marks`, ascending positions in the text.
+    /// Fails if the text cannot fit in the model's context.
     pub(super) fn encode_prompt(&self, text: &str, marks: &[usize]) -> Result<Vec<u32>> {
         self.encode_marked(text, marks, true, self.context)
     }
@@ -163,7 +168,7 @@ impl Tokenizer {
         control: bool,
         max: usize,
     ) -> Result<Vec<u32>> {
-        // After a timeout, no further attempt: each would leave a busy thread behind.
+        // No further attempt after a timeout: each would leave a busy thread behind.
         if self.timed_out.load(Ordering::Relaxed) {
             return Err(too_slow());
         }
@@ -194,7 +199,7 @@ impl Tokenizer {
         self.bos
     }
 
-    /// The token that ends a text, as the model's files name it.
+    /// The end-of-sequence token in the model's files.
     pub fn eos(&self) -> Option<u32> {
         self.eos
     }
@@ -209,7 +214,7 @@ impl Tokenizer {
         self.tables.token_bytes.is_special(id)
     }
 
-    /// The id of the control token with that name.
+    /// The id of the control token with this name.
     pub fn special_id(&self, name: &str) -> Option<u32> {
         self.tables.added.control_id(name)
     }
@@ -242,7 +247,7 @@ impl Tokenizer {
         Self::decode_stream(TextStream::new(self), ids)
     }
 
-    /// As [`Self::decode`], with control tokens by their names.
+    /// Like [`Self::decode`], with control tokens written as their names.
     pub fn decode_whole(&self, ids: &[u32]) -> String {
         Self::decode_stream(TextStream::new(self).keep_special(true), ids)
     }
@@ -259,7 +264,7 @@ impl Tokenizer {
 }
 
 impl Tables {
-    /// The token with that name: an added one, or one of the vocabulary.
+    /// The token with this name, either added or in the vocabulary.
     pub fn id(&self, name: &str) -> Option<u32> {
         let mut added = self.added.tokens().iter();
         let added = added
@@ -277,8 +282,7 @@ impl Tables {
         control.map(|token| (token.content.as_str(), token.id))
     }
 
-    /// Where to break untrusted text so that it cannot become control tokens in any context: ascending positions between its
-    /// characters.
+    /// Ascending positions at which to break untrusted text so that it cannot become control tokens in any context.
     pub(super) fn breaks(&self, text: &str) -> Vec<usize> {
         let breaks = self.added.breaks(text);
         let AnyEncoder::Words(words) = &self.encoder else {

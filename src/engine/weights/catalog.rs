@@ -1,4 +1,4 @@
-//! Models that skiplens knows by name: those that Meta trained with the LayerSkip recipe.
+//! The models that skiplens knows by name: Meta's, trained with the LayerSkip recipe.
 
 /// A model that can be named without its organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct KnownModel {
     pub id: &'static str,
     /// The layer count L.
     pub layers: usize,
-    /// Whether access has to be requested from its authors.
+    /// Whether the hub requires a request for access.
     pub gated: bool,
     /// Approximate size of its 16-bit weights in bytes.
     pub bytes: u64,
@@ -20,8 +20,8 @@ impl KnownModel {
     }
 }
 
-/// The published model that the bundled one was tuned from. It is suggested if that one is missing, although it was not
-/// tuned for early exit.
+/// The published model that the bundled one was fine-tuned from. It is suggested if the bundled one is missing,
+/// although it was not tuned for early exit.
 pub const PUBLISHED_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
 /// Approximate size of its download in bytes.
 pub const PUBLISHED_BYTES: u64 = 270_000_000;
@@ -46,7 +46,7 @@ const fn layerskip(id: &'static str, layers: usize, bytes: u64) -> KnownModel {
     }
 }
 
-/// The known model with that id or short name, ignoring case.
+/// The known model with this id or short name, ignoring case.
 pub fn known_model(name: &str) -> Option<&'static KnownModel> {
     KNOWN_MODELS
         .iter()

@@ -1,4 +1,4 @@
-//! What `--dtype` does: converts dense matrices of safetensors to another dense type, or quantises them.
+//! Implements `--dtype`: converts dense matrices of safetensors to another dense type, or quantises them.
 
 use super::Dtype;
 use crate::engine::Result;
@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// How many elements each thread converts to F32 at a time, to bound the memory of a conversion.
+/// Number of elements that each thread converts to F32 at a time, which bounds the memory of a conversion.
 const CHUNK: usize = 1 << 20;
 
 /// The dense types of safetensors.
@@ -43,8 +43,9 @@ pub struct Matrix<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
-/// The type that a matrix is converted to. Rows that do not divide into blocks of the requested type become Q8_0, or stay
-/// dense if that does not fit either. Embedding and LM head lose most by coarse types and get at least Q8_0.
+/// The type that a matrix is converted to. If its rows do not divide into blocks of the requested type, it becomes
+/// Q8_0, or stays dense if that does not fit either. Embedding and LM head are the most sensitive to quantisation and
+/// get at least Q8_0.
 pub fn target(name: &str, dtype: Dtype, dense: Dense, cols: usize) -> GgmlDType {
     let wanted = match dtype {
         Dtype::Auto => return dense.into(),
@@ -64,10 +65,11 @@ pub fn target(name: &str, dtype: Dtype, dense: Dense, cols: usize) -> GgmlDType 
         .unwrap_or(dense.into())
 }
 
-/// Converts a matrix. If it has the type already, it is not copied unless its elements are unaligned. The rows are shared
-/// out among the cores; the result does not depend on how.
+/// Converts a matrix. A matrix that already has the type is borrowed, unless its elements are unaligned. The rows are
+/// split across the cores; the split does not affect the result.
 ///
 /// # Errors
+///
 /// If quantising fails.
 pub fn convert<'a>(matrix: Matrix<'a>, to: GgmlDType) -> Result<(GgmlDType, Cow<'a, [u8]>)> {
     if to == matrix.dense.into() {
@@ -106,7 +108,7 @@ pub fn convert<'a>(matrix: Matrix<'a>, to: GgmlDType) -> Result<(GgmlDType, Cow<
     Ok((to, Cow::Owned(out)))
 }
 
-/// Converts rows from `first` until `out`, with `width` bytes per row, is full.
+/// Converts rows starting at `first` until `out`, with `width` bytes per row, is full.
 fn convert_part(
     matrix: &Matrix,
     first: usize,
@@ -165,7 +167,7 @@ fn to_f32(data: &[u8], dense: Dense) -> Vec<f32> {
     }
 }
 
-/// Elements as F32, little-endian, which vectors (norms) are always converted to.
+/// Elements as little-endian F32. Vectors (norms) are always converted to F32.
 pub fn to_f32_bytes(data: &[u8], dense: Dense) -> Vec<u8> {
     to_f32(data, dense)
         .iter()

@@ -1,10 +1,10 @@
-//! The types of weights: their names, their numbers in GGUF, and which of them skiplens runs.
+//! Weight types: their names, their numbers in GGUF, and which of them skiplens supports.
 
 use crate::engine::{Error, kernels};
 use candle_core::quantized::GgmlDType;
 use std::str::FromStr;
 
-/// Every type that candle can hold: its number in ggml and its name.
+/// All types of candle, with their ggml numbers and names.
 const TYPES: [(u32, &str, GgmlDType); 15] = [
     (0, "F32", GgmlDType::F32),
     (1, "F16", GgmlDType::F16),
@@ -23,29 +23,30 @@ const TYPES: [(u32, &str, GgmlDType); 15] = [
     (15, "Q8_K", GgmlDType::Q8K),
 ];
 
-/// The types that skiplens runs.
+/// The types that skiplens supports.
 fn supported() -> impl Iterator<Item = (u32, &'static str, GgmlDType)> {
     TYPES
         .into_iter()
         .filter(|(_, _, dtype)| kernels::supports(*dtype))
 }
 
-/// Name of a type, as ggml writes it: `Q4_K`.
+/// Name of a type as in ggml: `Q4_K`.
 pub fn type_name(dtype: GgmlDType) -> &'static str {
     let found = TYPES.iter().find(|(_, _, known)| *known == dtype);
     found.map_or("unknown", |(_, name, _)| name)
 }
 
-/// Names of all types that skiplens runs: `F32, F16, …`.
+/// Names of all supported types: `F32, F16, …`.
 pub fn type_names() -> String {
     let names: Vec<_> = supported().map(|(_, name, _)| name).collect();
     names.join(", ")
 }
 
-/// The type with that number in ggml; the error says what it is.
+/// The type with this ggml number.
 ///
 /// # Errors
-/// If skiplens does not run it.
+///
+/// If skiplens does not support the type; the message names it.
 pub fn type_of(number: u32) -> Result<GgmlDType, String> {
     if let Some((_, _, dtype)) = supported().find(|(known, _, _)| *known == number) {
         return Ok(dtype);
@@ -80,10 +81,10 @@ pub fn type_of(number: u32) -> Result<GgmlDType, String> {
     ))
 }
 
-/// What the matrices of safetensors are converted to when they are loaded. GGUF keeps its own types.
+/// The type that safetensors matrices are converted to when they are loaded. GGUF weights keep their types.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dtype {
-    /// The type that the file holds.
+    /// The type in the file.
     #[default]
     Auto,
     /// This type.

@@ -1,6 +1,6 @@
-//! Git LFS pointers, which a repository holds in place of large files that were not fetched.
+//! Git LFS pointers, the placeholders of large files that were not fetched.
 
-/// An explanation if these bytes are only a pointer to the real file.
+/// An explanation if these bytes are a Git LFS pointer.
 pub fn pointer_fault(bytes: &[u8]) -> Option<String> {
     const START: &[u8] = b"version https://git-lfs.github.com/spec/";
     const MAX_LEN: usize = 1024;

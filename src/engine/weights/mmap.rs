@@ -13,12 +13,13 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps a regular file that is not empty.
+    /// Maps a regular, non-empty file.
     ///
     /// # Errors
-    /// If there is no such file, or it is only a Git LFS pointer.
+    ///
+    /// If the file cannot be read, is empty or not a regular file, or is a Git LFS pointer.
     pub fn open(path: &Path) -> Result<Self> {
-        // Checked before opening, because opening a pipe would wait for its other end.
+        // Checked before opening, because opening a pipe would block until its other end is opened.
         let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         if !metadata.is_file() {
             return Err(Error::file(path, "not a regular file"));
@@ -30,9 +31,9 @@ impl MappedFile {
             ));
         }
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        // SAFETY: a map requires that the file is not changed while it exists. skiplens only reads it; that no other
-        // process truncates or overwrites it is left to the user, as in every program that maps its models, because the
-        // alternative is a second copy of the weights in memory.
+        // SAFETY: the file must not change while it is mapped. skiplens only reads it. The user must keep other
+        // processes from truncating or overwriting it, as with every program that maps its models; the alternative is a
+        // second copy of the weights in memory.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
         if let Some(fault) = pointer_fault(&map) {
             return Err(Error::file(path, fault));

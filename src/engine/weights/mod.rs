@@ -1,5 +1,5 @@
-//! Model files → tensors. Whatever the file format, names and row order are those of GGUF: `blk.{i}.attn_q.weight` and
-//! so on, with the rows of q and k in the order that rotary embedding over adjacent pairs needs.
+//! Model files → tensors. Names and row order are GGUF's for every file format: `blk.{i}.attn_q.weight` and so on, with
+//! the rows of q and k in the order for rotary embedding over adjacent pairs.
 
 mod catalog;
 mod convert;
@@ -25,32 +25,34 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// One tensor as its file holds it, or converted as `--dtype` says.
+/// A tensor as stored in its file, or converted by `--dtype`.
 pub struct RawTensor<'a> {
     /// Row-major, `[rows, cols]` for matrices and `[n]` for vectors.
     pub shape: Vec<usize>,
     /// Type of its elements.
     pub dtype: GgmlDType,
-    /// Little-endian elements or ggml blocks, exactly as long as shape and type require.
+    /// Little-endian elements or ggml blocks; the length matches shape and type.
     pub data: Cow<'a, [u8]>,
 }
 
 /// A source of tensors.
 pub trait TensorSource: Send + Sync {
-    /// The tensor of that name; `None` if the file does not hold it.
+    /// The tensor with this name; `None` if the file does not contain it.
     ///
     /// # Errors
+    ///
     /// If the file is damaged, or the tensor cannot be converted.
     fn tensor(&self, name: &str) -> Result<Option<RawTensor<'_>>>;
 
-    /// The name that the file itself uses for that tensor.
+    /// The name of this tensor in the file.
     fn name_in_file(&self, name: &str) -> String {
         name.to_owned()
     }
 
-    /// The shape of the tensor of that name, which may be cheaper to get than the tensor.
+    /// The shape of the tensor with this name, which may be cheaper to get than the tensor.
     ///
     /// # Errors
+    ///
     /// As [`Self::tensor`].
     fn shape(&self, name: &str) -> Result<Option<Vec<usize>>> {
         Ok(self.tensor(name)?.map(|tensor| tensor.shape))
@@ -59,7 +61,7 @@ pub trait TensorSource: Send + Sync {
 
 /// A model whose files are open but whose weights have not been read.
 pub struct Checkpoint {
-    /// Display name: GGUF's `general.name`, or that of the folder or repository.
+    /// Display name: GGUF's `general.name`, or the name of the folder or repository.
     pub name: String,
     /// The file or folder.
     pub path: PathBuf,
@@ -67,11 +69,11 @@ pub struct Checkpoint {
     pub config: LlamaConfig,
     /// Its weights.
     pub tensors: Box<dyn TensorSource>,
-    /// What the author of the model recommends, if the files say so.
+    /// Settings that the model's author recommends, if the files contain any.
     pub defaults: ModelDefaults,
     /// Vocabulary and chat template.
     pub text: TokenizerSpec,
-    /// All ids that the files name as the end of a turn or a text.
+    /// All ids that end a turn or a text.
     pub end_tokens: Vec<u32>,
 }
 
@@ -86,17 +88,18 @@ pub struct ModelDefaults {
     pub draft_vocab: Option<usize>,
 }
 
-/// A name cut to a readable length, because it may come from a file.
+/// Truncates a name to a readable length, because it may come from a file.
 fn short_name(name: &str) -> String {
     const MAX_CHARS: usize = 200;
     name.chars().take(MAX_CHARS).collect()
 }
 
-/// Opens a model: a GGUF file, or a folder that holds one or the files of a Hugging Face repository. The matrices of
-/// safetensors are converted to `dtype` when they are read; for GGUF, which keeps its own types, it must be `auto`.
+/// Opens a model: a GGUF file, a folder with one, or a Hugging Face folder. Safetensors matrices are converted to
+/// `dtype` when they are read. GGUF weights keep their types, so `dtype` must be `auto`.
 ///
 /// # Errors
-/// If the path does not exist, or is not a complete and undamaged Llama that skiplens can run.
+///
+/// If the path does not exist, or is not a complete and undamaged Llama that skiplens supports.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if !path.exists() {
         return Err(Error::Model(format!(

@@ -16,6 +16,7 @@ const FOLDER_VARIABLE: &str = "SKIPLENS_MODEL_DIR";
 /// GGUF files `org/name:Q8_0` or `org/name/file.gguf`), the name of a known model, or nothing for the bundled model.
 ///
 /// # Errors
+///
 /// If there is no such model, or its download fails.
 pub fn locate(model: Option<&str>, progress: &mut Progress) -> Result<PathBuf> {
     match model.map(str::trim).filter(|name| !name.is_empty()) {
@@ -56,7 +57,7 @@ fn resolve(name: &str) -> Result<Place> {
     }
 }
 
-/// What a name may be, for an error message.
+/// Valid forms of a name, for an error message.
 fn choices() -> String {
     let known: Vec<_> = KNOWN_MODELS
         .iter()
@@ -68,7 +69,7 @@ fn choices() -> String {
     )
 }
 
-/// Folders that may hold the bundled model, in the order in which they are searched.
+/// The folders to search for the bundled model, in order.
 fn bundled_folders() -> Vec<PathBuf> {
     let program = std::env::current_exe()
         .ok()
@@ -82,7 +83,7 @@ fn bundled_folders() -> Vec<PathBuf> {
     )
 }
 
-/// The folder that the user `named`, that of the repository, those beside the program, and the user's data folder.
+/// The folder `named` by the user, the repository's, the folders around the program, and the user's data folder.
 fn folders_of(
     named: Option<PathBuf>,
     repository: &Path,
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_neither_path_nor_model_is_explained() {
+    fn unknown_names_are_explained() {
         for name in [
             "./none.gguf",
             "/nowhere/none",
@@ -169,9 +170,10 @@ mod tests {
         );
     }
 
-    /// An installed program has no repository: the model is beside it, in the prefix's share or in the user's folder.
+    /// An installed program has no repository: the model is next to it, in the prefix's `share` or in the user's data
+    /// folder.
     #[test]
-    fn the_bundled_model_is_found_wherever_it_may_be_put() {
+    fn the_bundled_model_is_found_in_each_folder() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let found = || {
@@ -198,13 +200,13 @@ mod tests {
             assert_eq!(
                 found(),
                 Some(at(place).join(BUNDLED_FILE)),
-                "{place} takes precedence over those so far"
+                "{place} takes precedence over the earlier folders"
             );
         }
     }
 
     #[test]
-    fn the_bundled_model_is_looked_for_in_order() {
+    fn a_missing_bundled_model_lists_the_searched_folders() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty");
         let folders = [empty.clone(), folder.path().to_owned()];

@@ -1,5 +1,5 @@
-//! Checks that a file holds the tensors that its configuration promises. This comes before any allocation, so that absurd
-//! sizes in a configuration do no harm.
+//! Checks the tensors of a file against its configuration. This runs before any allocation, so that absurd sizes in a
+//! configuration do no harm.
 
 use super::TensorSource;
 use crate::engine::config::LlamaConfig;
@@ -26,7 +26,8 @@ fn layer_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]>
 /// Compares every tensor of the model with the configuration.
 ///
 /// # Errors
-/// Names the first tensor that is missing or has the wrong shape.
+///
+/// If a tensor is missing or has the wrong shape, or a layer has biases; the message names the first such tensor.
 pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), String> {
     let embedding = vec![config.vocab_size, config.hidden_size];
     expect(tensors, "token_embd.weight", &embedding)?;

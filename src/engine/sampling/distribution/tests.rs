@@ -1,4 +1,4 @@
-//! Distributions compared with their definitions.
+//! Compares distributions with their definitions.
 
 use super::*;
 use crate::engine::sampling::noise::{PositionNoise, Stream};
@@ -10,7 +10,7 @@ fn distribution(logits: &[f32], sampling: &Sampling) -> Distribution {
     distribution
 }
 
-/// Survivors by the plain definition: sort everything.
+/// The surviving columns by definition: sort everything.
 fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut all: Vec<(u32, f32)> = logits
@@ -40,7 +40,7 @@ fn survivors(logits: &[f32], s: &Sampling) -> Vec<u32> {
 
 proptest! {
     #[test]
-    fn filtering_without_a_full_sort_keeps_what_sorting_keeps(
+    fn filtering_matches_a_full_sort(
         logits in prop::collection::vec(-6f32..6.0, 1..400),
         top_k in 0usize..50, top_p in 0.05f32..0.99, min_p in 0f32..0.3, temperature in 0.2f32..3.0,
     ) {
@@ -98,7 +98,7 @@ fn samples_follow_the_distribution() {
 }
 
 #[test]
-fn a_subset_of_the_vocabulary_speaks_in_token_ids() {
+fn a_vocab_subset_is_indexed_by_token_id() {
     let vocab = Arc::new(VocabSubset::new(vec![7, 2, 9], 12));
     let mut distribution = Distribution::default();
     distribution
@@ -110,7 +110,7 @@ fn a_subset_of_the_vocabulary_speaks_in_token_ids() {
 }
 
 #[test]
-fn logits_that_are_no_numbers_are_an_error() {
+fn a_non_finite_max_logit_is_an_error() {
     for bad in [
         [f32::NAN; 3],
         [f32::NEG_INFINITY; 3],

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Max bytes of a map; that of NFKC has 250 kB.
+/// Max bytes of a map; NFKC's has 250 kB.
 const MAX_SIZE: usize = 4 << 20;
 /// Max bytes of a replacement.
 const MAX_REPLACEMENT: usize = 256;
@@ -12,7 +12,7 @@ const MAX_REPLACEMENT: usize = 256;
 /// A character map.
 pub struct Charsmap {
     trie: Vec<u32>,
-    /// Replacements, each terminated by a zero.
+    /// Replacements, each terminated by a zero byte.
     replacements: String,
 }
 
@@ -39,8 +39,8 @@ impl Charsmap {
         })
     }
 
-    /// Calls `each` with the end of every part of the text and its replacement, if there is one. As in SentencePiece, grapheme
-    /// clusters of less than six bytes are first looked up as a whole.
+    /// Calls `each` with the end of every part of the text, and its replacement if there is one. As in SentencePiece,
+    /// grapheme clusters of less than six bytes are first looked up as a whole.
     pub fn replacements<'m>(&'m self, text: &str, mut each: impl FnMut(usize, Option<&'m str>)) {
         for (start, cluster) in text.grapheme_indices(true) {
             let whole = if cluster.len() < 6 {
@@ -59,7 +59,7 @@ impl Charsmap {
         }
     }
 
-    /// The replacement of the shortest prefix of a text that has one.
+    /// The replacement of the shortest prefix that has one.
     fn lookup(&self, text: &str) -> Option<&str> {
         let unit = |at: usize| self.trie.get(at).copied();
         let offset = |unit: u32| ((unit >> 10) as usize) << ((unit & (1 << 9)) >> 6);
@@ -82,7 +82,7 @@ impl Charsmap {
     }
 }
 
-/// The bytes of a text in base64.
+/// Decodes base64.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').bytes().map(|digit| {
         Some(match digit {
@@ -138,9 +138,9 @@ mod tests {
         Charsmap::read(&serde_json::json!({"precompiled_charsmap": encode_base64(&bytes)}))
     }
 
-    /// The root leads to 256, from there "a" to its node, and the leaf of that node to the replacement.
+    /// The root leads to unit 256, `a` leads from there to its node, and the node's leaf holds the replacement.
     #[test]
-    fn a_key_is_found() {
+    fn keys_are_found() {
         let mut trie = vec![0; 512];
         let node = 256 ^ u32::from(b'a');
         trie[0] = 256 << 10;
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn damaged_maps_are_refused() {
+    fn damaged_maps_are_rejected() {
         let read = |text: &str| {
             Charsmap::read(&serde_json::json!({"precompiled_charsmap": text})).is_err()
         };
         assert!(read("") && read("!!!!") && read("AAA"));
         assert!(
             read(&encode_base64(&u32::MAX.to_le_bytes())),
-            "more than there is"
+            "the trie is longer than the data"
         );
         assert!(map(&[0], b"\xFF").is_err());
     }
@@ -172,7 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn any_trie_can_be_looked_up_in(
+        fn lookup_covers_the_text_for_any_trie(
             trie in prop::collection::vec(any::<u32>(), 0..600),
             replacements in any::<String>(),
             text in any::<String>(),

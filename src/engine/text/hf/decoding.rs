@@ -3,7 +3,7 @@
 use crate::engine::text::bytes;
 use serde_json::Value;
 
-/// Max number of replacements of a decoder, and max bytes of one.
+/// Max number of replacements of a decoder, and max bytes of each.
 const MAX_REPLACEMENTS: usize = 8;
 const MAX_TEXT: usize = 64;
 
@@ -18,7 +18,7 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Parses the `decoder`; the default is that of SentencePiece.
+    /// Parses the `decoder`; the default is SentencePiece's.
     pub fn read(decoder: &Value) -> Self {
         let list = decoder.get("decoders").and_then(Value::as_array);
         let parts = list.map_or_else(|| vec![decoder], |list| list.iter().collect());
@@ -86,7 +86,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_usual_decoders_are_read() {
+    fn common_decoders_are_parsed() {
         let llama = Decoding::read(&json!({"type": "Sequence", "decoders": [
             {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
             {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}));

@@ -1,5 +1,5 @@
-//! Parses `tokenizer.json`. What it returns is bounded in size, and has no step that can panic, hang or allocate without
-//! limit. Padding, truncation and settings of training are ignored.
+//! Parses `tokenizer.json`. The result is bounded in size, and none of its steps can panic, hang or allocate without
+//! limit. Padding, truncation and training settings are ignored.
 
 use super::Encoder;
 use super::decoding::Decoding;
@@ -26,7 +26,7 @@ pub struct NamedToken {
     pub content: String,
     /// Whether it is a control token.
     pub control: bool,
-    /// `single_word`, `lstrip`, `rstrip` and `normalized`, if the file has them.
+    /// `single_word`, `lstrip`, `rstrip` and `normalized`, if present in the file.
     pub flags: Option<[bool; 4]>,
     /// Whether this takes precedence over `tokenizer.json`.
     pub overrides: bool,
@@ -77,7 +77,7 @@ struct ModelFile {
     ignore_merges: Option<bool>,
 }
 
-/// Tokens with their ids, or in the order of their ids with scores.
+/// Tokens with ids, or tokens with scores in the order of their ids.
 enum Vocab {
     Ids(Vec<(String, u32)>),
     Scores(Vec<(String, f64)>),
@@ -85,10 +85,11 @@ enum Vocab {
 
 struct Merges(Vec<(String, String)>);
 
-/// Parses a `tokenizer.json`. `named` are the tokens that other files of the folder describe.
+/// Parses a `tokenizer.json`. `named` are the tokens described by other files of the folder.
 ///
 /// # Errors
-/// If it is damaged, too large, or has parts that skiplens does not support.
+///
+/// If it is damaged, too large, or uses a feature that skiplens does not support.
 pub fn read(json: &str, named: &[NamedToken]) -> Result<Tables> {
     let file: File = serde_json::from_str(json)
         .map_err(|e| Error::Tokenizer(format!("damaged or unusual JSON: {e}")))?;
@@ -146,9 +147,9 @@ fn check_ids(tokens: &[(&str, u32)]) -> Result<(), String> {
     }
 }
 
-/// The added tokens with their ids: those of the vocabulary, else, as in the library, ids after its end in the order of
-/// the file. Tokens that other files call control tokens are control tokens, whatever this file says, and so are those that
-/// end a turn by their name.
+/// Assigns ids to the added tokens: the id in the vocabulary, else, as in the library, the next id after its end, in
+/// file order. Tokens that other files mark as control tokens are control tokens whatever this file says, and so are
+/// tokens known by name to end a turn.
 fn added_tokens(file: Vec<Added>, named: &[NamedToken], model: &Model) -> Vec<AddedToken> {
     let mut tokens: Vec<AddedToken> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -190,7 +191,7 @@ fn added_tokens(file: Vec<Added>, named: &[NamedToken], model: &Model) -> Vec<Ad
                 });
                 (tokens.len() - 1, false)
             }
-            // There is no token with this name.
+            // No token has this name.
             (None, None) => continue,
         };
         let token = &mut tokens[at];
@@ -369,7 +370,7 @@ impl<'de> Deserialize<'de> for Merges {
     }
 }
 
-/// Two tokens: a list of both, or a string with a space between them. `None` is a line with a version.
+/// Two tokens: a list of both, or a string with a space between them. `None` for a version line.
 struct Merge(Option<(String, String)>);
 
 impl<'de> Deserialize<'de> for Merge {

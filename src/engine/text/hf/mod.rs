@@ -1,8 +1,8 @@
 //! Tokenizers as defined by Hugging Face's `tokenizers` crate: `tokenizer.json`, and byte-level BPE from GGUF.
 //!
-//! A text goes through four steps: added tokens are matched, what is between them is normalized and split into words, and
-//! a model turns every word into tokens. The steps are reimplemented where those of the crate can panic, allocate memory of
-//! an unchecked size or lose marks; the tokens are the same.
+//! Encoding has four steps: match added tokens, normalize the text between them, split it into words, and let a model
+//! turn every word into tokens. Steps of the crate that can panic, allocate memory of an unchecked size or lose marks
+//! are reimplemented; the tokens are the same.
 
 mod charsmap;
 mod decoding;
@@ -35,7 +35,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder without normalizer, which splits texts by built-in rules.
+    /// An encoder without normalizer that splits texts by built-in rules.
     pub fn new(words: Words, model: Model) -> Self {
         Self {
             normalizer: Normalizer::default(),
@@ -50,17 +50,17 @@ impl Encoder {
         self.slow
     }
 
-    /// The token of the model's vocabulary with that text.
+    /// The id of this token in the model's vocabulary.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.model.id(text)
     }
 
-    /// The normalized form of a text; `marks` are moved accordingly.
+    /// Normalizes a text and moves `marks` accordingly.
     pub fn normalize(&self, text: &str, marks: &mut [usize]) -> Result<String> {
         Ok(self.normalizer.normalize(text, marks)?.text)
     }
 
-    /// Encodes a text without raw added tokens. `at_start` says whether the whole text begins with it.
+    /// Encodes a text that contains no raw added tokens. `at_start`: whether the whole text begins with it.
     pub fn encode(
         &self,
         added: &AddedTokens,

@@ -10,7 +10,7 @@ use tokenizers::models::wordpiece::WordPiece;
 /// Max number of tokens of a vocabulary, and of merges.
 pub const MAX_TOKENS: usize = 1 << 21;
 pub const MAX_MERGES: usize = 1 << 22;
-/// Max characters of a word in WordPiece, whose time grows with the cube of that.
+/// Max characters of a word in WordPiece, which takes cubic time.
 const MAX_WORD: usize = 256;
 /// The character that SentencePiece uses for a space.
 const SPACE: char = '▁';
@@ -19,7 +19,7 @@ const SPACE: char = '▁';
 pub enum Model {
     Bpe {
         model: Box<BPE>,
-        /// Whether no token spans words in the sense of SentencePiece, so that words can be encoded one by one.
+        /// Whether no token spans several words as SentencePiece defines them, so that words can be encoded one by one.
         word_by_word: bool,
     },
     Unigram(Unigram),
@@ -39,7 +39,7 @@ pub struct BpeParts {
     pub suffix: Option<String>,
     pub fuse_unknown: bool,
     pub byte_fallback: bool,
-    /// Whether words that are tokens are not merged.
+    /// Whether words that are tokens skip the merges.
     pub ignore_merges: bool,
 }
 
@@ -106,7 +106,7 @@ impl Model {
         model.map(Self::WordPiece).map_err(|e| e.to_string())
     }
 
-    /// The token with that text.
+    /// The id of this token.
     pub fn id(&self, text: &str) -> Option<u32> {
         match self {
             Self::Bpe { model, .. } => model.token_to_id(text),
@@ -151,8 +151,8 @@ impl Model {
     }
 }
 
-/// Whether no token has a SentencePiece space after another character, and such a space is a token. Then no merge can join
-/// two words.
+/// Whether a SentencePiece space is a token, and no token has one after another character. If so, no merge can join two
+/// words.
 pub fn spells_words_apart<'t>(mut tokens: impl Iterator<Item = &'t str>) -> bool {
     let mut has_space = false;
     tokens.all(|token| {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     proptest! {
-        /// Word by word or all at once, if no token spans words.
+        /// If no token spans words, encoding word by word gives the same result as encoding all at once.
         #[test]
         fn words_can_be_encoded_one_by_one(parts in parts(), text in "[▁abcde]{1,30}") {
             let model = Model::bpe(parts).unwrap();
@@ -231,7 +231,7 @@ mod tests {
         }
 
         #[test]
-        fn words_are_the_text(text in "[▁ab]{0,12}") {
+        fn words_concatenate_to_the_text(text in "[▁ab]{0,12}") {
             let words: Vec<&str> = words(&text).collect();
             prop_assert_eq!(words.concat(), text.as_str());
             for word in &words[1.min(words.len())..] {
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn words_apart() {
+    fn tokens_that_span_words_are_detected() {
         let apart = |tokens: &[&str]| spells_words_apart(tokens.iter().copied());
         assert!(apart(&["▁", "a", "▁▁", "▁a"]));
         assert!(!apart(&["▁", "a▁"]) && !apart(&["▁", "▁a▁b"]) && !apart(&["a"]));
     }
 
     #[test]
-    fn merges_that_lack_the_prefix_are_refused() {
+    fn merges_without_the_prefix_are_rejected() {
         let parts = |b: &str| BpeParts {
             vocab: vec![("a".into(), 0), (b.into(), 1), ("ab".into(), 2)],
             merges: vec![("a".into(), b.into())],

@@ -10,10 +10,10 @@ use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::tokenizer::normalizer::Range;
 use tokenizers::{NormalizedString, Normalizer as _};
 
-/// Max bytes that a step inserts.
+/// Max bytes that a step may insert.
 const MAX_INSERTED: usize = 1024;
-/// Max growth factor of a normalized text, and the number of bytes that it may always grow by. Compatibility forms of
-/// Unicode grow by a factor of 11 at worst.
+/// Max growth factor of a normalized text, and the growth in bytes that is always allowed. Unicode's compatibility
+/// forms grow by a factor of at most 11.
 const MAX_GROWTH: usize = 64;
 const ALWAYS_ALLOWED: usize = 64 << 10;
 
@@ -170,13 +170,13 @@ impl Step {
     }
 }
 
-/// A text that is copied with changes, with marks that move accordingly.
+/// Copies a text with changes and moves marks accordingly.
 struct Copy<'t> {
     text: &'t str,
     out: String,
-    /// Bytes of the text that are already copied.
+    /// Bytes of the text copied so far.
     done: usize,
-    /// Marks that have not been reached.
+    /// Marks that are not reached yet.
     marks: std::slice::IterMut<'t, usize>,
     next: Option<&'t mut usize>,
 }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_grow_beyond_measure_are_refused() {
+    fn excessive_growth_is_rejected() {
         let double = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
         let many = json!({"type": "Sequence", "normalizers": vec![double; 40]});
         let doubling = read(many).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_move_along() {
+    fn marks_move_with_the_text() {
         let mut marks = [0, 1, 3];
         let normalized = llama().normalize("a b", &mut marks).unwrap();
         assert_eq!((normalized.text.as_str(), marks), ("▁a▁b", [3, 4, 8]));
@@ -267,9 +267,9 @@ mod tests {
     }
 
     proptest! {
-        /// The text before a mark is the same as when it is normalized alone.
+        /// The text before a moved mark equals the text before the mark normalized alone.
         #[test]
-        fn marks_stand_where_their_prefix_ends(before in "[a-zÀ-ü ]{1,9}", after in "[a-z ]{0,9}", nth in 0usize..4) {
+        fn marks_stay_at_the_end_of_their_prefix(before in "[a-zÀ-ü ]{1,9}", after in "[a-z ]{0,9}", nth in 0usize..4) {
             let normalizer = match nth {
                 0 => llama(),
                 1 => read(json!({"type": "ByteLevel"})).unwrap(),

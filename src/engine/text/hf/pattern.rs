@@ -1,4 +1,4 @@
-//! The patterns in the rules of a tokenizer: strings and regular expressions. Expressions come from a file, so their size
+//! Patterns in the rules of a tokenizer: strings and regular expressions. Expressions come from a file, so their size
 //! is limited before they are compiled.
 
 use crate::engine::{Error, Result};
@@ -6,16 +6,16 @@ use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::ops::Range;
 
-/// The words of GPT-2.
+/// GPT-2's words.
 pub const GPT2: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// The words of Llama 3.
+/// Llama 3's words.
 pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// The words of Qwen 2 and GPT-4o.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Expressions for words that end in [`SPACES`], and whether line breaks end a match of their own before that.
+/// Word expressions that end in [`SPACES`], and whether a separate alternative before it matches line breaks.
 const WORDS: [(&str, bool); 4] = [(GPT2, false), (LLAMA3, true), (QWEN2, true), (GPT4O, true)];
 /// White space except the last character before a word. Engines without backtracking do not support this, so it is matched
 /// by hand.
@@ -122,7 +122,7 @@ impl Pattern {
         }
     }
 
-    /// All parts of the text, matches and what is between them, and whether each is a match. Matches can be empty.
+    /// All parts of the text, both matches and gaps, with whether each is a match. Matches can be empty.
     pub fn spans<'t>(
         &'t self,
         text: &'t str,
@@ -132,7 +132,7 @@ impl Pattern {
 }
 
 impl Words {
-    /// The next match from `from`. Of white space before a word, the last character is left to the word.
+    /// The next match at or after `from`. The last white space character before a word is left to the word.
     fn next(&self, text: &str, from: usize) -> Result<Option<Range<usize>>> {
         let found = self.regex.find_from_pos(text, from).map_err(gave_up)?;
         let Some(mut found) = found.map(|found| found.range()) else {
@@ -157,7 +157,7 @@ fn gave_up(error: fancy_regex::Error) -> Error {
     ))
 }
 
-/// Adds what is between the matches.
+/// Adds the gaps between matches.
 pub fn spans(
     length: usize,
     mut matches: impl Iterator<Item = Result<Range<usize>>>,
@@ -192,7 +192,7 @@ pub fn spans(
     })
 }
 
-/// The product of all counted repetitions of an expression, each of which copies what it repeats.
+/// The product of all counted repetitions in an expression. Compiling copies the repeated part for each.
 fn counted_repetitions(source: &str) -> usize {
     let counts = source.split('{').skip(1).filter_map(|rest| {
         let (inside, _) = rest.split_once('}')?;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn large_expressions_are_refused_before_they_are_compiled() {
+    fn large_expressions_are_rejected_before_compilation() {
         let refused = |source: &str| Pattern::expression(source, &mut MAX_COST.clone()).is_err();
         assert!(refused(r"(?:(?:\p{L}{1000}){1000}(?=x)){1000}"));
         assert!(refused(&"(?=x)".repeat(20_000)));
@@ -230,7 +230,7 @@ mod tests {
     proptest! {
         /// Matching white space by hand gives the same result as the expression.
         #[test]
-        fn words_are_those_of_the_expression(text in "[ \t\r\n\u{a0}aB1.'s/éд中]{0,25}") {
+        fn words_match_the_expression(text in "[ \t\r\n\u{a0}aB1.'s/éд中]{0,25}") {
             for (source, _) in WORDS {
                 let regex = Regex::new(source).unwrap();
                 let wanted: Vec<_> = regex.find_iter(&text).map(|found| found.unwrap().range()).collect();

@@ -1,5 +1,5 @@
-//! Splits a text into words, which are then encoded independently. Words are produced one by one, so that a text that is
-//! too long can be rejected early.
+//! Splits a text into words, which are then encoded independently. Words are produced one by one, so that an overlong
+//! text is rejected early.
 
 use super::pattern::{GPT2, LLAMA3, Pattern, spans};
 use super::steps::{Budget, flatten, kind_of};
@@ -73,7 +73,7 @@ impl Words {
         steps.collect::<Result<_, _>>().map(Self)
     }
 
-    /// GPT-2's byte-level words, with single digits if `digits` is set.
+    /// GPT-2's byte-level words. If `digits` is set, every digit is a word.
     pub fn gpt2(digits: bool) -> Result<Self, String> {
         let mut steps = Vec::new();
         if digits {
@@ -268,7 +268,7 @@ impl Step {
     }
 }
 
-/// The ranges of characters of a kind.
+/// The range of each wanted character.
 fn characters(
     text: &str,
     wanted: impl Fn(char) -> bool,
@@ -278,7 +278,7 @@ fn characters(
 }
 
 impl Behavior {
-    /// Passes on the parts of a piece. With `invert`, matches and what is between them are exchanged.
+    /// Calls `each` with the parts of a piece. `invert` swaps matches and gaps.
     fn split(
         self,
         piece: Piece,
@@ -295,7 +295,7 @@ impl Behavior {
                 text: &piece.text[range],
             })
         };
-        // A part that the next one may be joined to.
+        // A part that may be joined with the next one.
         let mut held: Option<Range<usize>> = None;
         let mut after_match = false;
         for span in spans {

@@ -1,4 +1,4 @@
-//! The common part of normalizer and pre-tokenizer of a `tokenizer.json`: a list of steps from an untrusted file.
+//! Shared by the normalizer and the pre-tokenizer of a `tokenizer.json`: a list of steps from an untrusted file.
 
 use super::pattern::{MAX_COST, Pattern};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Max number of steps of a tokenizer; real ones have a handful.
 const MAX_STEPS: usize = 64;
 
-/// What is left of the limits on steps and expressions.
+/// The remaining budget of steps and expressions.
 pub struct Budget {
     steps: usize,
     expressions: usize,
@@ -33,7 +33,7 @@ impl Budget {
     }
 }
 
-/// The steps of a value, with its sequences, whose lists are under `list`, flattened.
+/// The steps of a value. Sequences, which hold their steps under the key `list`, are flattened.
 pub fn flatten<'v>(
     value: &'v Value,
     list: &str,

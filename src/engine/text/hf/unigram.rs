@@ -1,4 +1,4 @@
-//! SentencePiece's unigram model: of all segmentations of a text into tokens, the one with the best total score.
+//! SentencePiece's unigram model: finds the segmentation of a text into tokens with the best total score.
 
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl Unigram {
         })
     }
 
-    /// The token with that text.
+    /// The id of this token.
     pub fn id(&self, text: &str) -> Option<u32> {
         self.ids.get(text).copied()
     }
@@ -156,9 +156,9 @@ mod tests {
     use tokenizers::Model;
 
     proptest! {
-        /// The result is that of the library, for any vocabulary and text.
+        /// Encoding matches the library for any vocabulary and text.
         #[test]
-        fn it_spells_as_the_library_does(
+        fn encoding_matches_the_library(
             vocab in prop::collection::vec(("[abé]{1,4}|<0x6[1-4]>", -9.0f64..0.0), 1..30),
             unknown in 0usize..30,
             byte_fallback: bool,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_spelled_is_an_error_or_the_unknown_token() {
+    fn unknown_text_is_an_error_or_the_unknown_token() {
         let vocab = || vec![("a".to_owned(), -1.0), ("<unk>".to_owned(), -2.0)];
         let mut ids = Vec::new();
         let strict = Unigram::new(vocab(), None, true).unwrap();

@@ -3,7 +3,7 @@
 use super::fault::{Fault, Result, fail};
 use super::value::Value;
 
-/// What a call passes.
+/// The arguments of a call.
 #[derive(Debug, Clone, Default)]
 pub struct Args {
     pub positional: Vec<Value>,
@@ -18,7 +18,7 @@ impl Args {
         }
     }
 
-    /// The arguments in the order of the parameters; `None` for those that were not passed.
+    /// The arguments in the order of the parameters; `None` for omitted ones.
     pub fn bind<const N: usize>(
         self,
         function: &str,

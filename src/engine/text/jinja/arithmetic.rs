@@ -1,4 +1,4 @@
-//! Arithmetic as in Python, but with integers of 64 bits, whose overflow is an error.
+//! Arithmetic as in Python, but with 64-bit integers; overflow is an error.
 
 use super::ast::Operator;
 use super::fault::{Fault, Result, fail};
@@ -130,7 +130,7 @@ fn integers(operator: Operator, a: i64, b: i64) -> Result<Value> {
     result.map(Value::Int).ok_or_else(too_large)
 }
 
-/// Rounds towards minus infinity.
+/// Division rounded towards minus infinity.
 fn floor_divide(a: i64, b: i64) -> Option<i64> {
     let quotient = a.checked_div(b)?;
     let below = a % b != 0 && (a < 0) != (b < 0);
@@ -155,7 +155,7 @@ fn floats(operator: Operator, a: f64, b: f64) -> Result<f64> {
             let floor = quotient.floor();
             match quotient {
                 0.0 => 0.0f64.copysign(a / b),
-                // The quotient may be rounded to just below the integer that it should be.
+                // Rounding may put the quotient just below the exact integer.
                 _ if quotient - floor > 0.5 => floor + 1.0,
                 _ => floor,
             }

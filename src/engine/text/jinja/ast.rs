@@ -46,7 +46,7 @@ pub enum Kind {
     },
     /// A block with its own variables, such as `{% generation %}`.
     Scope(Body),
-    /// `{% block %}`, which sees the variables of the template, and those of its surroundings only if it is `scoped`.
+    /// `{% block %}`. It sees the variables of the template; variables of the enclosing scope only if it is `scoped`.
     Block {
         body: Body,
         scoped: bool,
@@ -78,7 +78,7 @@ pub struct For {
 pub struct Macro {
     pub name: Option<Box<str>>,
     pub parameters: Vec<(Box<str>, Option<Expr>)>,
-    /// Whether its body uses this name, and so accepts further arguments.
+    /// Whether the body uses `varargs`, and so accepts extra arguments.
     pub uses_varargs: bool,
     pub uses_kwargs: bool,
     pub uses_caller: bool,

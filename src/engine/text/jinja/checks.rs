@@ -30,7 +30,7 @@ const COMPARISONS: [(&str, Comparison); 16] = [
     ("in", Comparison::In),
 ];
 
-/// All others.
+/// All other tests.
 const TESTS: [&str; 23] = [
     "boolean",
     "callable",
@@ -134,7 +134,7 @@ impl Interpreter<'_> {
         rest.equals(&Value::Int(wanted), &self.meter)
     }
 
-    /// Whether two values are identical. Strings and numbers are if they are equal and of the same type.
+    /// Whether two values are identical. Strings and numbers are identical if they are equal and of the same type.
     fn is_same(&self, a: &Value, b: &Value) -> Result<bool> {
         Ok(match (a, b) {
             (Value::Seq(a), Value::Seq(b)) => {

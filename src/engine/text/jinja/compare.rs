@@ -6,7 +6,7 @@ use super::value::{Kind, Value};
 use std::cmp::Ordering;
 
 impl Value {
-    /// Whether it is true as a condition.
+    /// Whether the value is true as a condition.
     pub fn is_true(&self) -> bool {
         match self {
             Self::Undefined(_) | Self::None => false,
@@ -98,7 +98,7 @@ fn same_kind(a: Kind, b: Kind) -> bool {
     }
 }
 
-/// The order of two numbers; `None` if one of them is not a number.
+/// The order of two numbers; `None` if either is not a number.
 fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     match (a.as_int(), b.as_int()) {
         (Some(a), Some(b)) => Some(Some(a.cmp(&b))),
@@ -106,7 +106,7 @@ fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     }
 }
 
-/// Sorts stably by a key of each value. The standard library's sorts may panic if the order is not total, which Python's
+/// Sorts stably by a key of each value. The standard library's sorts may panic if the order is not total, and Python's
 /// need not be.
 pub fn sort<T: Clone>(
     mut rows: Vec<(Value, T)>,

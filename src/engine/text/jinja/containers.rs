@@ -1,4 +1,4 @@
-//! Strings, sequences and mappings. They account for their memory, and know how deeply they are nested.
+//! Strings, sequences and mappings. Each accounts for its memory and knows its nesting depth.
 
 use super::fault::{Fault, Result};
 use super::meter::{Charge, Meter};
@@ -33,7 +33,7 @@ impl std::ops::Deref for Str {
     }
 }
 
-/// The type of a sequence in Python.
+/// The Python type of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     List,

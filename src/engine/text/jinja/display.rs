@@ -147,7 +147,7 @@ pub fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }
-    // With a leading letter, because a combining mark at the beginning is escaped for another reason.
+    // With a leading letter, because Rust also escapes a combining mark at the start of a string.
     let text: String = ['a', c].iter().collect();
     text.escape_debug().count() == 2
 }

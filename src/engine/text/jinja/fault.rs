@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// Max characters of a template's own message that are shown.
+/// Max characters shown of a template's own message.
 const MAX_MESSAGE: usize = 2000;
 
 /// Result of parsing or rendering a template.
 pub type Result<T> = std::result::Result<T, Fault>;
 
-/// An error in a template, and where it is.
+/// An error in a template, and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     message: String,
@@ -20,7 +20,7 @@ pub struct Fault {
 enum Kind {
     /// An error that Python would raise as well.
     Error,
-    /// The template's own message, from `raise_exception`, which is shown unchanged.
+    /// The template's own message from `raise_exception`, shown unchanged.
     Raised,
     /// A limit of time, memory or depth.
     Limit,
@@ -40,7 +40,7 @@ impl Fault {
         Self::of(Kind::Raised, message)
     }
 
-    /// The error of exceeding a limit.
+    /// The error for an exceeded limit.
     pub fn limit(message: &str) -> Self {
         Self::of(Kind::Limit, message.to_owned())
     }

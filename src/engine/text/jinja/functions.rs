@@ -12,7 +12,7 @@ use super::value::{Function, Kind, List, Value};
 /// Max number of values of a range, as in Jinja's sandbox.
 const MAX_RANGE: u64 = 100_000;
 
-/// The function with that name.
+/// The function with this name.
 pub fn named(name: &str) -> Option<Function> {
     Some(match name {
         "range" => Function::Range,

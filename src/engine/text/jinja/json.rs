@@ -104,7 +104,7 @@ impl Style {
         }
     }
 
-    /// Writes what is in brackets, indented if the style says so.
+    /// Writes rows in brackets, indented if the style has an indentation.
     fn rows<T>(
         &self,
         open: &str,
@@ -162,7 +162,7 @@ impl Style {
     }
 }
 
-/// A number, including those that Python writes although JSON does not have them.
+/// A number, including NaN and infinities, which Python writes although JSON has no such numbers.
 fn float(number: f64) -> String {
     match number {
         _ if number.is_nan() => "NaN".into(),

@@ -1,4 +1,4 @@
-//! Splits the source into tokens: the text between tags, with white space trimmed as the tags say, and the contents of
+//! Splits the source into tokens: the text between tags, with white space trimmed by Jinja's rules, and the contents of
 //! tags.
 
 use super::fault::{Fault, Result};
@@ -94,14 +94,14 @@ impl<'s> Lexer<'s> {
         self.tokens.push((token, self.line));
     }
 
-    /// Where the next tag begins.
+    /// Position of the next tag.
     fn next_tag(&self) -> Option<usize> {
         let rest = self.rest().as_bytes();
         let opens = |pair: &[u8]| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#');
         rest.windows(2).position(opens).map(|at| self.at + at)
     }
 
-    /// The text up to a tag, whose sign or kind determines whether the white space before it is removed.
+    /// Reads the text up to a tag. The tag's sign or kind determines whether the white space before it is removed.
     fn data(&mut self, end: usize, sign: Option<char>, is_block: bool) {
         let text = &self.source[self.at..end];
         let line_start = text.rfind('\n').map_or(0, |at| at + 1);
@@ -133,7 +133,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// Skips the rest of `{% raw %}` if that is next.
+    /// Skips the rest of `{% raw %}` if it is next.
     fn raw_begin(&mut self) -> bool {
         let after = self
             .rest()
@@ -199,7 +199,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// One token inside a tag; `open` has the closing brackets that are expected.
+    /// Reads one token inside a tag; `open` is the stack of expected closing brackets.
     fn token(&mut self, open: &mut Vec<&'static str>) -> Result<()> {
         let rest = self.rest();
         let after_dot = self.source[..self.at].ends_with('.');
@@ -241,8 +241,8 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// Length of the end of a block, comment or raw section at the start of `rest`, including what it removes: `-%}` all
-/// following white space, `%}` a newline, `+%}` nothing.
+/// Length of the end of a block, comment or raw section at the start of `rest`, including the white space it removes:
+/// `-%}` removes all, `%}` one newline, `+%}` none.
 fn block_end(rest: &str, mark: &str) -> Option<usize> {
     let sign = rest.bytes().next().filter(|b| matches!(b, b'-' | b'+'));
     let after = rest[usize::from(sign.is_some())..].strip_prefix(mark)?;
@@ -263,7 +263,7 @@ fn print_end(rest: &str) -> Option<usize> {
     Some(rest.len() - left.len())
 }
 
-/// Length of the string literal at the start; `None` if there is none, or it is unterminated.
+/// Length of the string literal at the start; `None` if there is none or it is unterminated.
 fn quoted_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mark = *bytes.first().filter(|b| matches!(b, b'\'' | b'"'))?;

@@ -9,7 +9,7 @@ pub enum Number {
     Float(f64),
 }
 
-/// The number at the start of `text` and its length in bytes. After a dot there are no fractions: `x.1.2` has two
+/// The number at the start of `text` and its length in bytes. After a dot, a number has no fraction: `x.1.2` has two
 /// subscripts.
 pub fn number(text: &str, after_dot: bool) -> Result<Option<(Number, usize)>> {
     if !after_dot && let Some(length) = float_length(text) {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_end_where_python_ends_them() {
+    fn numbers_end_as_in_python() {
         let cases = [
             ("1_000x", Number::Int(1000), 5),
             ("0x_fFg", Number::Int(255), 5),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_pythons() {
+    fn escapes_match_python() {
         for (quoted, text) in [
             (r"a\n\t\\\'", "a\n\t\\'"),
             (r"\x41\u00e9\U0001F600\101\0", "Aé😀A\0"),

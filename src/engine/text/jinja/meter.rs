@@ -1,5 +1,5 @@
-//! The resource limits of a template. Every operation is charged before it runs: for its time, for the bytes that outlive
-//! it, and for its depth. So no template can hang the program, exhaust memory or overflow the stack, and the same template
+//! The resource limits of a template. Every operation is charged before it runs: for its time, for the memory it keeps,
+//! and for its depth. No template can hang the program, exhaust memory or overflow the stack, and the same template
 //! with the same input always gives the same result.
 
 use super::fault::{Fault, Result};
@@ -26,7 +26,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits for a conversation of that many bytes: about a second of work, far more than chat templates need.
+    /// The limits for a conversation of this many bytes: about a second of work, far more than chat templates need.
     pub fn for_input(bytes: usize) -> Self {
         Self {
             work: (1 << 28) + 256 * bytes as u64,
@@ -53,7 +53,7 @@ impl Meter {
         })
     }
 
-    /// Charges for reading or writing that many bytes.
+    /// Charges for reading or writing this many bytes.
     pub fn work(&self, units: usize) -> Result<()> {
         match self.work.get().checked_sub(units as u64) {
             Some(left) => {
@@ -61,7 +61,7 @@ impl Meter {
                 Ok(())
             }
             None => {
-                // Nothing is left for later operations, however small.
+                // Later operations fail too, however small.
                 self.work.set(0);
                 Err(Fault::limit("the template takes too long"))
             }
@@ -101,7 +101,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// For an allocation without payload.
+    /// Charges for an allocation without payload.
     pub fn new(meter: &Rc<Meter>) -> Result<Self> {
         let mut charge = Self {
             meter: meter.clone(),

@@ -1,7 +1,7 @@
 //! Jinja as configured by transformers for chat templates, with Python's values and with limits on all resources.
 //!
-//! A template comes with a model and is not trusted. The parser has a limited depth, and the interpreter charges each step,
-//! each byte and each level to an account with [`Limits`] before it uses them. Exceeding a limit is an error.
+//! A template comes with a model and is not trusted. The parser has a limited depth, and the interpreter charges each
+//! step, byte and level to a meter with [`Limits`] before using it. Exceeding a limit is an error.
 
 mod arguments;
 mod arithmetic;
@@ -38,11 +38,11 @@ use meter::Meter;
 use std::rc::Rc;
 use value::{Dict, Value};
 
-/// Max bytes of a source. Real templates have up to some ten thousand bytes.
+/// Max bytes of a source. Real templates have at most a few ten thousand bytes.
 const MAX_SOURCE: usize = 512 << 10;
 
-/// Stack size of the thread that parses or runs a template, far more than the depth limits of parser and meter allow to
-/// fill. Unused parts are only address space.
+/// Stack size of the thread that parses or runs a template: far more than the depth limits of parser and meter can use.
+/// Unused stack takes only address space.
 const STACK: usize = 64 << 20;
 
 /// A parsed template.
@@ -101,7 +101,7 @@ impl Template {
             messages.push(message_value(message, &meter)?)?;
         }
         interpreter.define("messages", messages.finish(value::Kind::List)?)?;
-        // What transformers passes for a conversation without tools and documents.
+        // As in transformers, for a conversation without tools and documents.
         interpreter.define("tools", Value::None)?;
         interpreter.define("documents", Value::None)?;
         let prompt = Value::Bool(variables.add_generation_prompt);
@@ -134,7 +134,7 @@ fn message_value(message: &Message, meter: &Rc<Meter>) -> Result<Value> {
     dict.finish()
 }
 
-/// Runs something that may nest as deeply as the limits allow, on a thread with a large stack.
+/// Runs a function on a thread with a large stack, so that it may recurse as deeply as the limits allow.
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()

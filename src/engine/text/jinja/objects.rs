@@ -42,7 +42,7 @@ pub struct Macro<'t> {
 pub struct Generator {
     pub items: Rc<Seq>,
     pub at: usize,
-    /// The error after the last item, which as in Python is only raised when iteration gets there.
+    /// The error after the last item. As in Python, it is raised only when iteration reaches it.
     pub fault: Option<Fault>,
 }
 
@@ -78,7 +78,8 @@ impl<'t> Objects<'t> {
         Ok(ObjectId(self.objects.len() - 1))
     }
 
-    /// Removes an object if it is the last one. A value that still refers to it finds nothing, or another object.
+    /// Removes an object if it is the last in the table. A value that still refers to it finds no object, or another
+    /// one.
     pub fn release(&mut self, id: ObjectId) {
         if id.0 + 1 == self.objects.len() {
             self.objects.pop();
@@ -108,7 +109,8 @@ impl<'t> Objects<'t> {
     }
 }
 
-/// Variables of a block and of those around it. Scopes are nested as deeply as the source, so dropping them is safe.
+/// Variables of a block and its enclosing blocks. Scopes nest only as deeply as the source, so dropping them cannot
+/// overflow the stack.
 #[derive(Debug)]
 pub struct Scope<'t> {
     parent: Option<Rc<Scope<'t>>>,

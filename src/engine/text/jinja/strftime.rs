@@ -29,7 +29,7 @@ const DAYS: [&str; 7] = [
     "Saturday",
 ];
 
-/// What is between the percent sign and the letter of a directive.
+/// The flags of a directive, between the percent sign and the letter.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flags {
     /// `0`, `_` or `-`: pad with zeros, with spaces, or not.
@@ -46,13 +46,13 @@ enum Part {
     Text(String),
     /// Text that the flag for swapping case changes to upper case.
     Name(&'static str),
-    /// `AM` or `PM`, which that flag changes to lower case.
+    /// `AM` or `PM`, which the same flag changes to lower case.
     Half(&'static str),
     /// A nested format.
     Format(&'static str),
 }
 
-/// Writes a time with a format. What is not a directive is unchanged.
+/// Writes a time in a format. Anything that is not a directive is unchanged.
 pub fn write(format: &str, time: &DateTime, out: &mut Text) -> Result<()> {
     out.meter().work(format.len())?;
     let mut rest = format;

@@ -1,4 +1,4 @@
-//! The dialect against Python's, and the limits against templates that mean harm.
+//! Compares the dialect with Jinja in Python, and tests the limits with malicious templates.
 
 use super::*;
 use crate::engine::prompt::Role;
@@ -46,9 +46,9 @@ fn render_within(source: &str, limits: Limits) -> Result<String> {
     on_large_stack(|| template.run(&variables(&messages), limits))?
 }
 
-/// Each row is a construct and what Python makes of it; the script beside the file wrote them.
+/// Each row is a construct and Python's output for it, written by `tests/golden/jinja.py`.
 #[test]
-fn constructs_mean_what_they_mean_in_python() {
+fn constructs_match_python() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/jinja.jsonl");
     let rows = std::fs::read_to_string(path).unwrap();
     let mut compared = 0;
@@ -93,9 +93,9 @@ fn faults_name_the_line() {
     assert!(long.to_string().len() < 3000);
 }
 
-/// Sources whose nesting a parser or a compiler could fall over.
+/// Deep nesting could overflow the stack of the parser or the interpreter.
 #[test]
-fn deep_sources_are_errors_and_long_ones_are_not() {
+fn deep_sources_fail_and_long_sources_parse() {
     for (open, middle, close) in [
         ("(", "1", ")"),
         ("[", "1", "]"),
@@ -144,7 +144,7 @@ fn deep_sources_are_errors_and_long_ones_are_not() {
 
 /// Each of these exceeds a limit of time, memory or depth.
 #[test]
-fn growth_ends_in_an_error() {
+fn excessive_growth_is_an_error() {
     for body in [
         "{{ 'a' * 1000000000000 }}",
         "{{ [1] * 1000000000000 }}",
@@ -192,9 +192,9 @@ fn growth_ends_in_an_error() {
     }
 }
 
-/// What an account paid for is given back, so a loop may use the same memory again and again.
+/// Freed memory is returned to the meter, so a loop can use it again.
 #[test]
-fn memory_is_what_lives_at_a_time() {
+fn only_live_memory_counts() {
     let source = "{% for i in range(40) %}{% set x = 'a' * 100000 %}{% endfor %}{{ x is defined }}";
     let limits = Limits {
         work: 1 << 26,
@@ -203,7 +203,7 @@ fn memory_is_what_lives_at_a_time() {
     assert_eq!(render_within(source, limits).unwrap(), "False");
 }
 
-/// One thing that makes values larger.
+/// A statement that makes values larger.
 fn growth() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "{% set ns.s = ns.s ~ ns.s %}",
@@ -249,7 +249,7 @@ fn growth() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// Pieces of templates, sound or not.
+/// Concatenated pieces of templates, valid or not.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{{",
@@ -324,7 +324,7 @@ fn pieces() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// A template made of nothing but growth ends in a text of bounded size or in an error, the same each time.
+    /// A template that only grows values ends in a text of bounded size or an error, the same each time.
     #[test]
     fn growth_is_bounded(
         steps in prop::collection::vec(growth(), 1..6),
@@ -348,23 +348,23 @@ proptest! {
         prop_assert_eq!(first, render_within(&source, SMALL));
     }
 
-    /// Whatever a source holds, reading and running it ends.
+    /// Parsing and running any source terminates.
     #[test]
-    fn any_source_is_read(source in pieces()) {
+    fn any_source_terminates(source in pieces()) {
         let _ = render_within(&source, SMALL);
     }
 
-    /// Text without tags comes out as it is, but for the one newline at its end.
+    /// Text without tags is unchanged, except for one newline at its end.
     #[test]
-    fn text_stays(text in "[^{}%#\r]{0,40}") {
+    fn plain_text_is_unchanged(text in "[^{}%#\r]{0,40}") {
         let kept = text.strip_suffix('\n').unwrap_or(&text);
         prop_assert_eq!(&render(&text).unwrap(), kept);
         prop_assert_eq!(render(&format!("{{% raw %}}{text}{{% endraw +%}}\n")).unwrap(), without_indent(&text));
     }
 
-    /// What Python's `repr` writes of a text reads back as that text.
+    /// Python's `repr` of a text parses back to that text.
     #[test]
-    fn quoted_text_reads_back(text in any::<String>()) {
+    fn quoted_text_round_trips(text in any::<String>()) {
         let meter = Meter::new(SMALL);
         let mut quoted = meter::Text::new(&meter).unwrap();
         display::quote(&text, &mut quoted).unwrap();
@@ -372,14 +372,14 @@ proptest! {
         prop_assert_eq!(literal::unescape(&literal[1..literal.len() - 1]).unwrap(), text);
     }
 
-    /// Floats read back as the same number.
+    /// Floats parse back to the same number.
     #[test]
-    fn floats_read_back(number in any::<f64>().prop_filter("a number", |n| n.is_finite())) {
+    fn floats_round_trip(number in any::<f64>().prop_filter("a number", |n| n.is_finite())) {
         prop_assert_eq!(display::float(number).parse::<f64>().unwrap(), number);
     }
 }
 
-/// A text without the space between its last line's start and a tag.
+/// A text without the white space before a tag, if only that is on the last line.
 fn without_indent(text: &str) -> &str {
     let line = text.rfind('\n').map_or(0, |at| at + 1);
     match line > 0 && text[line..].chars().all(unicode::is_space) {

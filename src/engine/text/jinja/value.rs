@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// A value. Strings and containers are immutable.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// The result of looking up what does not exist, with its name.
+    /// The result of a failed lookup, with the name.
     Undefined(Rc<Str>),
     None,
     Bool(bool),
@@ -44,7 +44,7 @@ impl Value {
         Ok(out.finish())
     }
 
-    /// The result of looking up `name`, which does not exist.
+    /// The result of a failed lookup of `name`.
     pub fn undefined(meter: &Rc<Meter>, name: &str) -> Result<Self> {
         let mut charge = Charge::new(meter)?;
         let shown: Box<str> = name.chars().take(100).collect();
@@ -108,7 +108,7 @@ impl Value {
         }
     }
 
-    /// The name of its type in Python.
+    /// The name of the Python type.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
@@ -141,7 +141,7 @@ impl Value {
         }
     }
 
-    /// How deeply containers are nested in it.
+    /// Nesting depth of the containers in the value.
     pub fn depth(&self) -> u32 {
         match self {
             Self::Seq(seq) => seq.depth(),
@@ -151,7 +151,7 @@ impl Value {
         }
     }
 
-    /// Whether it can be the key of a mapping.
+    /// Whether the value can be the key of a mapping.
     pub fn is_hashable(&self, meter: &Meter) -> Result<bool> {
         meter.steps(1)?;
         Ok(match self {

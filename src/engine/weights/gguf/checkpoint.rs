@@ -1,4 +1,4 @@
-//! A GGUF file as a checkpoint: shape of the model, tokenizer and defaults from its metadata.
+//! A GGUF file as a checkpoint: config, tokenizer and defaults from its metadata.
 
 use super::vocabulary::{read_end_tokens, read_text};
 use super::{Fault, Gguf, Metadata};
@@ -11,7 +11,8 @@ use std::path::Path;
 /// Opens a GGUF file of a Llama.
 ///
 /// # Errors
-/// If the file is damaged, or not a Llama that skiplens can run.
+///
+/// If the file is damaged, or not a Llama that skiplens supports.
 pub fn open(path: &Path) -> Result<Checkpoint> {
     let gguf = Gguf::open(path)?;
     require_llama(&gguf)?;
@@ -30,7 +31,7 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
     })
 }
 
-/// Checks that skiplens runs the architecture.
+/// Checks that skiplens supports the architecture.
 fn require_llama(gguf: &Gguf) -> Result<()> {
     let name = gguf
         .metadata()
@@ -98,7 +99,7 @@ fn read_config(gguf: &Gguf) -> Result<LlamaConfig, Fault> {
     })
 }
 
-/// Rejects files of the architecture that are not a whole, dense Llama.
+/// Rejects split files and mixtures of experts, which have the same architecture name.
 fn refuse_variants(meta: Metadata) -> Result<(), Fault> {
     if let Some(files) = meta.count("split.count")?.filter(|&files| files > 1) {
         return Err(format!(
@@ -111,7 +112,7 @@ fn refuse_variants(meta: Metadata) -> Result<(), Fault> {
     }
 }
 
-/// Elements of a head, which must be the same for keys, values and rotation.
+/// Elements of a head. They must be the same for keys, values and rotary embedding.
 fn read_head_dim(meta: Metadata, hidden_size: usize, num_heads: usize) -> Result<usize, Fault> {
     let even = || hidden_size.checked_div(num_heads).unwrap_or(0);
     let size = meta
@@ -127,7 +128,7 @@ fn read_head_dim(meta: Metadata, hidden_size: usize, num_heads: usize) -> Result
     Ok(size)
 }
 
-/// Linear scaling from the metadata, and per-frequency factors from their tensor, which are multiplied.
+/// The product of the linear scaling in the metadata and the per-frequency factors in a tensor.
 fn read_rope_scaling(gguf: &Gguf, meta: Metadata) -> Result<RopeScaling, Fault> {
     let factor = meta
         .number("llama.rope.scaling.factor")?

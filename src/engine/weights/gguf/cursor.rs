@@ -3,7 +3,7 @@
 use super::value::ValueType;
 use std::ops::Range;
 
-/// What is wrong with the bytes, as a message.
+/// A message that describes what is wrong with the bytes.
 pub type Fault = String;
 
 /// Max depth of nested arrays.

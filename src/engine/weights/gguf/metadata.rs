@@ -32,7 +32,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A count. If it is an array with a value for each layer, all must be equal.
+    /// A count. If it is an array with one value per layer, all must be equal.
     pub fn count(&self, key: &str) -> Result<Option<usize>, Fault> {
         let Some(value) = self.entries.get(key) else {
             return Ok(None);
@@ -88,7 +88,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A list of strings. Bytes that are not UTF-8 are replaced: some vocabularies contain such tokens, which cannot be typed
+    /// A list of strings. Invalid UTF-8 is replaced: some vocabularies contain such tokens, which cannot be typed
     /// anyway.
     pub fn strings(&self, key: &str) -> Result<Option<Vec<String>>, Fault> {
         let Some((len, range)) = self.array(key, &[ValueType::String])? else {

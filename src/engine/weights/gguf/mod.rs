@@ -1,5 +1,5 @@
-//! A reader of GGUF files, versions 2 and 3. It maps files into memory and is strict, because they may be damaged or
-//! malicious: no allocation is sized by an unchecked length from a file.
+//! A strict reader of GGUF files, versions 2 and 3. It memory-maps files, which may be damaged or malicious: no
+//! allocation is sized by an unchecked length from a file.
 
 mod checkpoint;
 mod cursor;
@@ -25,9 +25,9 @@ use tensor::TensorInfo;
 pub use tensor::byte_size;
 use value::{Value, ValueType};
 
-/// Max number of metadata entries and of tensors; real files have dozens and up to thousands.
+/// Max number of metadata entries, and of tensors. Real files have up to a few thousand tensors.
 const MAX_ENTRIES: u64 = 65_536;
-/// Max bytes of a metadata key, by the specification.
+/// Max bytes of a metadata key, from the specification.
 const MAX_KEY: usize = 65_535;
 /// Default alignment of the data.
 const DEFAULT_ALIGNMENT: u64 = 32;
@@ -43,6 +43,7 @@ impl Gguf {
     /// Maps a file and reads its header; tensors stay on disk until they are used.
     ///
     /// # Errors
+    ///
     /// If the file cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
@@ -113,7 +114,7 @@ fn parse(bytes: &[u8]) -> Result<(Entries, Tensors), Fault> {
     Ok((metadata, tensors))
 }
 
-/// Rejects tensors that share bytes, so that what is loaded is no larger than the file.
+/// Rejects overlapping tensors, so that the loaded weights are no larger than the file.
 fn refuse_overlaps(tensors: &Tensors) -> Result<(), Fault> {
     let mut places: Vec<_> = tensors
         .iter()

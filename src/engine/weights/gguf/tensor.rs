@@ -10,7 +10,7 @@ const MAX_DIMS: u32 = 4;
 /// Max bytes of a tensor name; ggml's own limit is 64.
 const MAX_NAME: usize = 256;
 
-/// Description of a tensor and its place in the file.
+/// Description of a tensor and its position in the file.
 #[derive(Debug, Clone)]
 pub struct TensorInfo {
     /// Row-major, which is the reverse of the file's order.

@@ -1,4 +1,4 @@
-//! The values of GGUF's metadata.
+//! GGUF metadata values.
 
 use super::cursor::{Cursor, Fault};
 use std::ops::Range;
@@ -63,7 +63,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Reads a value of that type.
+    /// Reads a value of this type.
     pub fn read(cursor: &mut Cursor, kind: ValueType, key: &str) -> Result<Self, Fault> {
         Ok(match kind {
             ValueType::U8 => Self::Unsigned(cursor.u8(key)?.into()),

@@ -1,4 +1,4 @@
-//! The tokenizer in the metadata of a file.
+//! Reads the tokenizer from the metadata of a file.
 
 use super::{Fault, Gguf, Metadata};
 use crate::engine::Result;
@@ -6,9 +6,10 @@ use crate::engine::text::{
     GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary, turn_ends,
 };
 
-/// Reads vocabulary and chat template.
+/// Reads the vocabulary and the chat template.
 ///
 /// # Errors
+///
 /// If they are missing, damaged or not supported.
 pub fn read_text(gguf: &Gguf) -> Result<TokenizerSpec> {
     read_parts(gguf.metadata()).map_err(|fault| gguf.fault(fault))
@@ -27,7 +28,7 @@ pub fn read_end_tokens(gguf: &Gguf, text: &TokenizerSpec) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// The ids that the file gives for these purposes.
+/// The ids in the metadata for these purposes, such as `eos`.
 fn named_ids(meta: Metadata, purposes: &[&str]) -> Result<Vec<u32>, Fault> {
     let mut ids = Vec::new();
     for purpose in purposes {

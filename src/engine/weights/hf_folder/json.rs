@@ -1,4 +1,4 @@
-//! Small files of a model folder, as Python programs write them.
+//! Reads the small files of a model folder, which Python programs write.
 
 use crate::engine::weights::lfs::pointer_fault;
 use crate::engine::{Error, Result};
@@ -13,6 +13,7 @@ const MAX_SMALL_FILE: u64 = 32 << 20;
 /// The text of a small file; `None` if there is no such file.
 ///
 /// # Errors
+///
 /// As [`read_text`].
 pub fn read_text_file(path: &Path) -> Result<Option<String>> {
     read_text(path, MAX_SMALL_FILE)
@@ -21,7 +22,8 @@ pub fn read_text_file(path: &Path) -> Result<Option<String>> {
 /// The text of a file of at most `max` bytes, without a byte order mark; `None` if there is no such file.
 ///
 /// # Errors
-/// If it is not a regular file, larger than that, not UTF-8, or only a Git LFS pointer.
+///
+/// If it is not a regular file, larger than `max`, not UTF-8, or a Git LFS pointer.
 pub fn read_text(path: &Path, max: u64) -> Result<Option<String>> {
     if !path.exists() {
         return Ok(None);
@@ -49,6 +51,7 @@ pub fn read_text(path: &Path, max: u64) -> Result<Option<String>> {
 /// The contents of a small JSON file; `None` if there is no such file.
 ///
 /// # Errors
+///
 /// As [`read_text`], or if it is not JSON.
 pub fn read_json(path: &Path) -> Result<Option<Value>> {
     let Some(text) = read_text_file(path)? else {
@@ -59,8 +62,8 @@ pub fn read_json(path: &Path) -> Result<Option<Value>> {
         .map_err(|e| Error::file(path, format!("damaged JSON: {e}")))
 }
 
-/// Turns `NaN`, `Infinity` and `-Infinity`, which Python writes unquoted, into strings. Where a number is required they are
-/// still rejected, with a message that names them.
+/// Turns `NaN`, `Infinity` and `-Infinity`, which Python writes unquoted, into strings. If a number is required they
+/// are still rejected, with a message that names them.
 pub fn standard_json(text: &str) -> Cow<'_, str> {
     const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     if !WORDS.iter().any(|word| text.contains(word)) {
@@ -98,7 +101,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn numbers_that_only_python_writes_become_strings() {
+    fn python_only_numbers_become_strings() {
         let text = r#"{"a": [0.0, Infinity, -Infinity], "NaN \" NaN": NaN, "b": -1}"#;
         let value: Value = serde_json::from_str(&standard_json(text)).unwrap();
         assert_eq!(
@@ -108,9 +111,12 @@ mod tests {
     }
 
     proptest! {
-        /// Standard JSON is unchanged, and no text makes it panic.
+        /// Standard JSON is unchanged, and no input panics.
         #[test]
-        fn standard_json_stays(words in prop::collection::vec("NaN|Infinity|[a\"\\\\é]", 0..9), any in "[NaIfinity\"\\\\-é]{0,30}") {
+        fn standard_json_is_unchanged(
+            words in prop::collection::vec("NaN|Infinity|[a\"\\\\é]", 0..9),
+            any in "[NaIfinity\"\\\\-é]{0,30}",
+        ) {
             let text = json!(words).to_string();
             prop_assert_eq!(standard_json(&text), text.as_str());
             standard_json(&any);

@@ -1,4 +1,4 @@
-//! A folder in Hugging Face's layout: `config.json`, `tokenizer.json`, and safetensors in one file or several.
+//! A folder in Hugging Face's layout: `config.json`, `tokenizer.json`, and safetensors in one or several files.
 
 mod json;
 mod text;
@@ -15,7 +15,8 @@ use std::path::Path;
 /// Opens the folder of a Llama; matrices are converted to `dtype` when they are read.
 ///
 /// # Errors
-/// If a file is missing or damaged, or the model is not a Llama that skiplens can run.
+///
+/// If a file is missing or damaged, or the model is not a Llama that skiplens supports.
 pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
     let config_path = folder.join("config.json");
     let json = read_json(&config_path)?.ok_or_else(|| {
@@ -43,7 +44,7 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
     })
 }
 
-/// The name of the repository if the folder is in the hub's cache, else that of the folder.
+/// The name of the repository if the folder is in the hub's cache, else the name of the folder.
 fn name_of(folder: &Path, config: &Value) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let repository = |part: &std::path::Component| {

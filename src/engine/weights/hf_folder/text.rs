@@ -16,6 +16,7 @@ const MAX_TOKENIZER: u64 = 128 << 20;
 /// Reads vocabulary, special tokens and chat template.
 ///
 /// # Errors
+///
 /// If `tokenizer.json` is missing, or a file is damaged or not supported.
 pub fn read(folder: &Path) -> Result<TokenizerSpec> {
     let path = folder.join("tokenizer.json");
@@ -39,7 +40,7 @@ pub fn read(folder: &Path) -> Result<TokenizerSpec> {
     })
 }
 
-/// The two files that name tokens besides `tokenizer.json`.
+/// The two files besides `tokenizer.json` that name tokens.
 struct Names {
     /// `tokenizer_config.json`.
     config: Value,
@@ -56,8 +57,8 @@ impl Names {
         })
     }
 
-    /// The token for a purpose. As in transformers, the map takes precedence over a configuration that is so old that it
-    /// lists no added tokens.
+    /// The token for a purpose, such as `eos_token`. As in transformers, the map takes precedence over an old
+    /// configuration without `added_tokens_decoder`.
     fn one(&self, key: &str) -> Option<String> {
         let [first, second] = match self.config.get("added_tokens_decoder") {
             Some(_) => [&self.config, &self.map],
@@ -67,7 +68,7 @@ impl Names {
         token(first).or_else(|| token(second))
     }
 
-    /// Every token that one of the files names, and whether it is a control token.
+    /// Every token that either file names, with whether it is a control token.
     fn all(&self) -> Vec<NamedToken> {
         let mut all = Vec::new();
         let added = self.config.get("added_tokens_decoder");
@@ -124,8 +125,8 @@ fn named(value: &Value, control: bool) -> Option<NamedToken> {
     })
 }
 
-/// The chat template. A separate file takes precedence over the configuration, which holds one template or several with
-/// names.
+/// The chat template. A separate file takes precedence over the configuration, which holds one template or several
+/// named ones.
 fn chat_template(folder: &Path, config: &Value) -> Result<Option<String>> {
     if let Some(text) = read_text_file(&folder.join("chat_template.jinja"))? {
         return Ok(Some(text));
@@ -148,9 +149,10 @@ fn default_template(named: &[Value]) -> Option<String> {
     entry.get("template")?.as_str().map(str::to_owned)
 }
 
-/// All ids that the files of the folder name as the end of a text or a turn.
+/// All ids that end a text or a turn, from all files of the folder.
 ///
 /// # Errors
+///
 /// If a file is damaged.
 pub fn end_tokens(
     folder: &Path,
@@ -172,7 +174,7 @@ pub fn end_tokens(
     Ok(ids)
 }
 
-/// The ids of every `eos_token`, and of the control tokens whose name says that they end a turn.
+/// The ids of every `eos_token`, and of the control tokens known by name to end a turn.
 fn named_ends(folder: &Path, tables: &Tables) -> Result<Vec<u32>> {
     let names = Names::read(folder)?;
     let eos = [&names.config, &names.map].map(|file| named(file.get("eos_token")?, true));

@@ -1,4 +1,4 @@
-//! The cache of the hub on this machine.
+//! The local cache of the hub.
 
 use super::Hub;
 use super::model::{HubModel, is_gguf};
@@ -19,7 +19,7 @@ pub struct CachedModel {
     pub bytes: u64,
 }
 
-/// The Llamas in the cache, sorted by name; none if the cache cannot be read.
+/// The Llamas in the cache, sorted by name; empty if the cache cannot be read.
 pub fn cached_models() -> Vec<CachedModel> {
     Hub::from_env()
         .map(|hub| hub.cached_models())
@@ -53,7 +53,7 @@ impl Hub {
         models
     }
 
-    /// The file or folder of a model, if it is completely in the cache.
+    /// The file or folder of a model, if the cache has all of it.
     pub(super) fn cached(&self, model: &HubModel) -> Option<PathBuf> {
         let folder = self.snapshot(&model.repository)?;
         if model.file.is_none() && is_complete(&folder) {
@@ -96,7 +96,7 @@ fn names_llama(config: &Path) -> bool {
         == Some("LlamaForCausalLM")
 }
 
-/// Paths of the files of a folder and of the folders in it, two levels deep.
+/// Relative paths of the files in a folder and its subfolders, two levels deep.
 fn list(folder: &Path, prefix: &str) -> Vec<String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -28,7 +28,8 @@ impl Hub {
     /// Downloads the missing files of a model. Interrupted downloads are resumed.
     ///
     /// # Errors
-    /// If the hub cannot be reached or refuses, or the model is not one that skiplens can run.
+    ///
+    /// If the hub cannot be reached or denies access, or skiplens does not support the model.
     pub(super) fn download(&self, model: &HubModel, progress: &mut Progress) -> Result<PathBuf> {
         progress(&format!("looking up {}", model.repository), None);
         let repo = self.repository(model)?;
@@ -49,7 +50,7 @@ impl Hub {
         }
     }
 
-    /// Downloads the small files first, so that a model that cannot be run is rejected before its weights are downloaded.
+    /// Downloads the small files first, so that an unsupported model is rejected before its weights are downloaded.
     fn download_folder(
         &self,
         files: &[&str],
@@ -84,7 +85,7 @@ impl Hub {
         Ok(api.model(model.repository.clone()))
     }
 
-    /// The path of a file in the cache, after downloading it if necessary.
+    /// Downloads a file if necessary and returns its path in the cache.
     fn fetch_file(
         &self,
         repo: &ApiRepo,

@@ -1,18 +1,18 @@
-//! Explains errors of the hub and says what to do.
+//! Turns errors of the hub into messages that say what to do.
 
 use super::model::HubModel;
 use crate::engine::Error;
 use crate::engine::weights::known_model;
 use hf_hub::api::sync::ApiError;
 
-/// The circumstances of an error.
+/// The context of an error.
 pub struct Trouble<'a> {
     pub model: &'a HubModel,
     pub endpoint: &'a str,
     pub has_token: bool,
 }
 
-/// Turns an error of the library into one with an explanation.
+/// Turns an error of the `hf-hub` crate into one with an explanation.
 pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
     let model = &trouble.model.repository;
     Error::Model(match error {
@@ -58,7 +58,7 @@ impl Trouble<'_> {
         }
     }
 
-    /// A denied request: how to request access and to log in.
+    /// The message for a denied request: how to request access and to log in.
     fn refused(&self) -> String {
         let model = &self.model.repository;
         let page = format!("https://huggingface.co/{model}");

@@ -1,4 +1,4 @@
-//! The Hugging Face hub and its cache on this machine, which is shared with other programs.
+//! The Hugging Face hub and its local cache, which other programs share.
 
 mod cached;
 mod download;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub struct Hub {
     /// The cache, with a folder for each repository.
     pub cache: PathBuf,
-    /// Address of the hub.
+    /// URL of the hub.
     pub endpoint: String,
     /// Access token.
     pub token: Option<String>,
@@ -26,10 +26,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Configured by the standard environment variables of the hub: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
+    /// Reads the hub's standard environment variables: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
     /// `HF_HUB_OFFLINE`.
     ///
     /// # Errors
+    ///
     /// If there is no home folder.
     pub fn from_env() -> Result<Self> {
         let variable = |name: &str| {
@@ -57,10 +58,11 @@ impl Hub {
         })
     }
 
-    /// The file or folder of a model: from the cache if it is complete there, else downloaded.
+    /// The file or folder of a model, from the cache if it is complete, else downloaded.
     ///
     /// # Errors
-    /// If the model is not on the hub, the hub cannot be reached or refuses, or the disk is full.
+    ///
+    /// If the model is not on the hub, the hub cannot be reached or denies access, or the disk is full.
     pub fn fetch(&self, model: &HubModel, progress: &mut Progress) -> Result<PathBuf> {
         if let Some(path) = self.cached(model) {
             return Ok(path);

@@ -112,7 +112,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Whether the name of a file is that of a GGUF file.
+/// Whether this is the name of a GGUF file.
 pub fn is_gguf(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".gguf")
 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_inside() {
+    fn unsafe_paths_are_rejected() {
         assert!(is_safe_path("sub/model.gguf"));
         for path in ["../x", "/etc/passwd", "a//b", "a/./b", "c:x", "a\\b"] {
             assert!(!is_safe_path(path), "{path}");

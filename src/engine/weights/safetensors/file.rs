@@ -9,9 +9,9 @@ use serde::de::IgnoredAny;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Bytes of the length that precedes the header.
+/// Bytes of the length field before the header.
 const LENGTH_BYTES: usize = 8;
-/// Max bytes of a header; those of the largest models have a few hundred kilobytes.
+/// Max bytes of a header. The largest models have headers of a few hundred kilobytes.
 const MAX_HEADER: u64 = 64 << 20;
 
 /// A memory-mapped safetensors file whose header has been checked.
@@ -26,7 +26,8 @@ impl SafetensorsFile {
     /// Maps a file and checks its header.
     ///
     /// # Errors
-    /// If it is not an undamaged safetensors file.
+    ///
+    /// If it is damaged or not a safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         check_header(file.bytes()).map_err(|fault| Error::file(path, fault))?;
@@ -55,7 +56,8 @@ impl SafetensorsFile {
     /// The elements of a tensor.
     ///
     /// # Errors
-    /// If there is no such tensor within the file.
+    ///
+    /// If the file does not contain the tensor.
     pub fn data(&self, name: &str) -> Result<&[u8]> {
         let range = self.info(name).and_then(|info| {
             let (begin, end) = info.data_offsets;
@@ -68,7 +70,7 @@ impl SafetensorsFile {
     }
 }
 
-/// The part of a header's entry that is checked before the rest is trusted.
+/// The part of a header entry that is checked before the `safetensors` crate parses the header.
 #[derive(Deserialize)]
 struct Entry {
     data_offsets: Option<(u64, u64)>,
@@ -76,8 +78,8 @@ struct Entry {
     _rest: IgnoredAny,
 }
 
-/// Checks lengths and offsets against the size of the file. The library checks the rest, but adds offsets without
-/// checking for overflow.
+/// Checks lengths and offsets against the size of the file. The `safetensors` crate checks the rest, but adds offsets
+/// without overflow checks.
 fn check_header(bytes: &[u8]) -> Result<(), String> {
     let size = bytes.len() as u64;
     let length = bytes

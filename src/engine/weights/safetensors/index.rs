@@ -1,18 +1,19 @@
-//! Which safetensors files a folder holds.
+//! Finds the safetensors files of a folder.
 
 use crate::engine::weights::hf_folder::read_json;
 use crate::engine::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-/// The weights, if they are in one file.
+/// Name of the file if there is only one.
 pub const SINGLE_FILE: &str = "model.safetensors";
-/// Lists which tensor is in which file, if there are several.
+/// Name of the index of sharded weights, which maps tensors to files.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// The files that hold the weights.
+/// The weights files.
 ///
 /// # Errors
+///
 /// If one is missing.
 pub fn find_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let names = weight_files(folder)?.ok_or_else(|| {
@@ -24,11 +25,11 @@ pub fn find_files(folder: &Path) -> Result<Vec<PathBuf>> {
     names.iter().map(|name| present(folder, name)).collect()
 }
 
-/// Names of the files that hold the weights: the single one if it exists, else those that the index lists; `None` without
-/// either. As in transformers, the single file takes precedence, because an index beside it may be left over from an
-/// earlier save.
+/// Names of the weights files: the single file if it exists, else the files in the index; `None` without either. As in
+/// transformers, the single file takes precedence, because an index next to it may be left over from an earlier save.
 ///
 /// # Errors
+///
 /// If the index is damaged, or names files outside of the folder.
 pub fn weight_files(folder: &Path) -> Result<Option<BTreeSet<String>>> {
     if folder.join(SINGLE_FILE).exists() {

@@ -1,4 +1,4 @@
-//! Safetensors as a source of tensors with GGUF's names.
+//! Safetensors as a source of tensors with GGUF names.
 
 mod file;
 mod index;
@@ -20,7 +20,7 @@ use std::path::Path;
 /// The tensors of a folder.
 pub struct SafetensorsSource {
     files: Vec<SafetensorsFile>,
-    /// GGUF name → index of the file, and the name there.
+    /// GGUF name → index of the file, and the name in that file.
     index: HashMap<String, (usize, String)>,
     dtype: Dtype,
     head_dim: usize,
@@ -30,6 +30,7 @@ impl SafetensorsSource {
     /// Opens the files of a folder.
     ///
     /// # Errors
+    ///
     /// If they are missing or damaged.
     pub fn open(folder: &Path, config: &LlamaConfig, dtype: Dtype) -> Result<Self> {
         let mut source = Self {
@@ -44,10 +45,12 @@ impl SafetensorsSource {
         Ok(source)
     }
 
-    /// Whether embedding and LM head are one matrix, then available as `token_embd.weight`. As in transformers, the
-    /// configuration (`tied`) decides, except that matrices that differ are never tied, and that a single one is both.
+    /// Ties embedding and LM head if they are one matrix, which is then available as `token_embd.weight`, and returns
+    /// whether they are. As in transformers, the configuration (`tied`) decides, with two exceptions: matrices that
+    /// differ are never tied, and an embedding without an LM head is always both.
     ///
     /// # Errors
+    ///
     /// If a file is damaged.
     pub fn tie(&mut self, tied: bool) -> Result<bool> {
         const EMBEDDING: &str = "token_embd.weight";
@@ -98,7 +101,7 @@ impl SafetensorsSource {
         Ok(())
     }
 
-    /// The head size by which the rows of a tensor have to be reordered.
+    /// The head size if the rows of a tensor must be reordered.
     fn row_order(&self, name: &str) -> Option<usize> {
         (name.ends_with(".attn_q.weight") || name.ends_with(".attn_k.weight"))
             .then_some(self.head_dim)
@@ -157,7 +160,7 @@ impl TensorSource for SafetensorsSource {
     }
 }
 
-/// Reorders the rows of q or k to GGUF's order.
+/// Reorders the rows of q or k to GGUF order.
 fn permute_rows(data: &[u8], rows: usize, head_dim: usize) -> Result<Vec<u8>, String> {
     if rows == 0
         || head_dim == 0

@@ -1,6 +1,6 @@
-//! Translates the names of a Llama's tensors between Hugging Face and GGUF.
+//! Translates the tensor names of a Llama between Hugging Face and GGUF.
 
-/// Modules of a layer: Hugging Face's names and GGUF's.
+/// Modules of a layer: Hugging Face name and GGUF name.
 const MODULES: [(&str, &str); 9] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
@@ -12,13 +12,13 @@ const MODULES: [(&str, &str); 9] = [
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
 ];
-/// The tensors outside of layers.
+/// Tensors outside of the layers.
 const OUTER: [(&str, &str); 3] = [
     ("embed_tokens.weight", "token_embd.weight"),
     ("norm.weight", "output_norm.weight"),
     ("lm_head.weight", "output.weight"),
 ];
-/// What PyTorch's wrappers (`torch.compile`, data parallelism, FSDP, checkpointing) add to names.
+/// Name components that PyTorch wrappers (`torch.compile`, data parallelism, FSDP, checkpointing) add.
 const WRAPPERS: [&str; 4] = [
     "_orig_mod",
     "module",
@@ -43,7 +43,7 @@ pub fn to_gguf(name: &str) -> Option<String> {
     matches!(kind, "weight" | "bias").then(|| format!("blk.{layer}.{module}.{kind}"))
 }
 
-/// The name in transformers of the tensor with that GGUF name.
+/// The Hugging Face name of the tensor with this GGUF name.
 pub fn from_gguf(name: &str) -> String {
     let inner = || -> Option<String> {
         if let Some((theirs, _)) = OUTER.iter().find(|(_, known)| *known == name) {
@@ -61,14 +61,14 @@ pub fn from_gguf(name: &str) -> String {
     }
 }
 
-/// A name without what wrappers added.
+/// Removes the components that wrappers add from a name.
 fn unwrapped(name: &str) -> String {
     let parts = name.split('.').filter(|part| !WRAPPERS.contains(part));
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Order of the rows of q and k. Hugging Face pairs the two halves of a head for rotation, GGUF pairs neighbours: row `2i`
-/// of a head is row `i` there, and row `2i + 1` is row `i + head_dim / 2`.
+/// Hugging Face's index of a row of q or k, given its index in GGUF. Hugging Face pairs the two halves of a head for
+/// rotation, GGUF pairs neighbours: GGUF's row `2i` of a head is row `i`, and row `2i + 1` is row `i + head_dim / 2`.
 pub fn interleaved(row: usize, head_dim: usize) -> usize {
     let (head, within) = (row / head_dim, row % head_dim);
     head * head_dim + within / 2 + (within % 2) * (head_dim / 2)
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_there_and_back() {
+    fn names_round_trip() {
         for name in [
             "model.embed_tokens.weight",
             "model.norm.weight",

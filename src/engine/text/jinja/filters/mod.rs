@@ -1,4 +1,4 @@
-//! Filters: those of Jinja that are useful in chat templates.
+//! The filters of Jinja that are useful in chat templates.
 
 mod number;
 mod order;
@@ -19,7 +19,7 @@ use std::rc::Rc;
 /// A filter: the value before the bar, and the arguments.
 type Filter = for<'i, 't> fn(&'i mut Interpreter<'t>, Value, Args) -> Result<Value>;
 
-/// Filters that belong to no other module.
+/// Filters that have no module of their own.
 const FILTERS: &[(&str, Filter)] = &[
     ("attr", attr),
     ("d", default),
@@ -52,7 +52,7 @@ fn find(name: &str) -> Option<Filter> {
     .map(|(_, filter)| *filter)
 }
 
-/// Whether there is a filter with that name.
+/// Whether there is a filter with this name.
 pub fn exists(name: &str) -> bool {
     find(name).is_some()
 }

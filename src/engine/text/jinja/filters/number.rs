@@ -29,7 +29,7 @@ fn abs(_: &mut Interpreter, value: Value, args: Args) -> Result<Value> {
     }
 }
 
-/// A string without the white space and underscores that Python allows around and in numbers.
+/// A string without the surrounding white space and the underscores that Python allows in numbers.
 fn plain_digits(text: &str) -> Option<String> {
     let text = text.trim_matches(is_space);
     let separated = text.split('_');

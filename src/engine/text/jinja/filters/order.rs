@@ -33,7 +33,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Values with their keys, charged for as long as the charge lives.
+    /// Values with their keys. The memory is charged until the charge is dropped.
     fn keyed(
         &mut self,
         values: &[Value],
@@ -56,7 +56,7 @@ fn sorted(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Val
     let case_sensitive = flag(&case_sensitive, false);
     let attribute = attribute.unwrap_or(Value::None);
     let attributes: Vec<Value> = match &attribute {
-        // Several attributes in descending significance.
+        // Several attributes, most significant first.
         Value::Str(paths) if paths.contains(',') => {
             let meter = interpreter.meter.clone();
             let path = |path| Value::str(&meter, path);

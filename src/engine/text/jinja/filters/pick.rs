@@ -28,7 +28,7 @@ impl Interpreter<'_> {
         self.path_or(value, attribute, None)
     }
 
-    /// The same, with a default for what is undefined.
+    /// Like [`Self::path`], with a default for undefined values.
     pub fn path_or(
         &mut self,
         value: &Value,
@@ -102,7 +102,7 @@ fn map_attribute(
     Ok(())
 }
 
-/// Selects or rejects values by a test of them or of an attribute.
+/// Selects or rejects values by testing them or an attribute of them.
 fn pick(
     interpreter: &mut Interpreter,
     value: Value,

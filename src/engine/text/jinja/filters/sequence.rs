@@ -89,7 +89,7 @@ fn reverse(interpreter: &mut Interpreter, value: Value, args: Args) -> Result<Va
     let items = interpreter.items(&value)?;
     let backwards = |list: &mut List| items.iter().rev().try_for_each(|i| list.push(i.clone()));
     match value {
-        // Values that Python cannot iterate over backwards are turned into a list first.
+        // Values that Python cannot iterate over in reverse are turned into a list first.
         Value::Object(_) => {
             let mut list = List::new(&interpreter.meter)?;
             backwards(&mut list)?;

@@ -74,7 +74,7 @@ impl Wrap<'_> {
         Ok(())
     }
 
-    /// Splits off what fits in a line: at least one character, unless the text is empty.
+    /// Splits off the text that fits in a line: at least one character, unless the text is empty.
     fn fill<'t>(&self, text: &'t str) -> Result<(&'t str, &'t str)> {
         let (mut end, mut used) = (0, 0);
         while end < text.len() {
@@ -93,7 +93,7 @@ impl Wrap<'_> {
         Ok(text.split_at(end))
     }
 
-    /// How much of a word that is wider than a line goes into the current line.
+    /// Bytes of an overlong word that go into the current line, in which `used` characters are taken.
     fn part_of_long_word(&self, word: &str, used: usize) -> usize {
         if !self.long_words {
             return if used == 0 { word.len() } else { 0 };
@@ -106,8 +106,8 @@ impl Wrap<'_> {
         }
     }
 
-    /// Length of the first unbreakable piece: a run of white space, or a word up to a hyphen between letters. For a word that
-    /// is broken anyway, enough of it to tell.
+    /// Length of the first unbreakable piece: a run of white space, or a word up to a hyphen between letters. A word
+    /// that is broken anyway is measured only until it is wider than a line.
     fn chunk(&self, text: &str) -> usize {
         let space = text.len() - text.trim_start_matches(is_blank).len();
         if space > 0 {
@@ -129,7 +129,7 @@ impl Wrap<'_> {
     }
 }
 
-/// Whether a hyphen is between words: after two letters, and before two, which may have a hyphen between them.
+/// Whether a hyphen joins two words: it follows two letters and precedes two, which may have a hyphen between them.
 fn joins_words(before: &str, after: &str) -> bool {
     let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
     let mut before = before.chars().rev();
@@ -140,7 +140,7 @@ fn joins_words(before: &str, after: &str) -> bool {
     }
 }
 
-/// Byte offset of the character with that index.
+/// Byte offset of the character at an index.
 fn nth(text: &str, number: usize) -> usize {
     text.char_indices()
         .nth(number)

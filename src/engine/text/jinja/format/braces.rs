@@ -9,7 +9,7 @@ use super::super::value::Value;
 use super::percent::ascii;
 use super::spec;
 
-/// The values for the fields, and how many fields without a name have been used.
+/// The values of the fields, and the number of unnamed fields used so far.
 struct Fields<'v> {
     args: &'v Args,
     automatic: usize,

@@ -14,7 +14,7 @@ pub struct Layout {
     pub align: Option<char>,
     /// `+` or a space before non-negative numbers.
     pub sign: Option<char>,
-    /// `#`: prefixes such as `0x`, and always a point.
+    /// `#`: prefixes such as `0x`, and always a decimal point.
     pub alternate: bool,
     pub width: usize,
     /// `,` or `_` between groups of digits.
@@ -22,11 +22,11 @@ pub struct Layout {
     pub precision: Option<usize>,
 }
 
-/// A number without its padding.
+/// A number before padding.
 #[derive(Debug)]
 pub struct Digits {
     pub negative: bool,
-    /// `0x` and the like.
+    /// A prefix such as `0x`.
     pub prefix: &'static str,
     pub digits: String,
     /// Number of digits between separators; `None` if it is not a number.
@@ -102,7 +102,8 @@ fn with_exponent(digits: &str, exponent: i32) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// The shorter of both forms, with `precision` digits in all and at least `after_point` after the point.
+/// The shorter of the fixed and exponent forms, with `precision` digits in total and at least `after_point` after the
+/// point.
 fn general(size: f64, precision: usize, alternate: bool, after_point: i64) -> String {
     let precision = precision.max(1);
     let text = format!("{size:.*e}", precision - 1);
@@ -169,11 +170,11 @@ impl Digits {
         }
     }
 
-    /// The digits padded with zeros, grouped, to at least `width` characters.
+    /// The digits, zero-padded and grouped, with at least `width` characters.
     fn zeros_in_groups(&self, width: usize, separator: char, group: usize) -> Result<String> {
         let whole = whole_digits(&self.digits);
         let width = width - (self.digits.len() - whole);
-        // The smallest number of digits that fill the width with their separators.
+        // The min number of digits that fill the width together with their separators.
         let fewest = width - width / (group + 1);
         let is_enough = fewest + fewest.saturating_sub(1) / group >= width;
         let zeros = (fewest + usize::from(!is_enough)).saturating_sub(whole);

@@ -11,7 +11,7 @@ use super::number::{self, Layout};
 struct Values<'v> {
     values: &'v Value,
     taken: usize,
-    /// Whether a key was looked up, in which case no value is left over.
+    /// Whether a key was looked up. If so, unused values are no error.
     by_key: bool,
 }
 
@@ -32,7 +32,7 @@ impl<'v> Values<'v> {
         }
     }
 
-    /// Fails if values are left over, except where Python allows it.
+    /// Fails if values are unused, unless Python allows it.
     fn check_all_taken(&self) -> Result<()> {
         let enough = match self.values {
             Value::Seq(seq) if seq.is_tuple() => self.taken >= seq.len(),
@@ -68,7 +68,7 @@ pub fn format(interpreter: &mut Interpreter, format: &str, values: &Value) -> Re
     Ok(out.finish())
 }
 
-/// Writes one conversion and returns what follows it.
+/// Writes one conversion and returns the rest of the format.
 fn conversion<'f>(
     interpreter: &mut Interpreter,
     format: &'f str,
@@ -190,7 +190,7 @@ fn write(
             };
             let base = if matches!(kind, 'i' | 'u') { 'd' } else { kind };
             let mut digits = number::integer(number, base, layout.alternate);
-            // Here the precision is the min number of digits.
+            // The precision is the min number of digits here.
             let fewest = layout.precision.unwrap_or(0);
             let missing = fewest.saturating_sub(digits.digits.len());
             let mut padded = Text::new(&interpreter.meter)?;
@@ -246,7 +246,7 @@ fn single(text: &str) -> Option<char> {
 /// A float without its fraction.
 pub fn truncate(number: f64) -> Result<i64> {
     let whole = number.trunc();
-    // The bounds are floats, the upper one just out of range.
+    // The bounds are floats; the upper one is just out of range.
     if whole >= i64::MIN as f64 && whole < i64::MAX as f64 {
         Ok(whole as i64)
     } else {

@@ -1,4 +1,4 @@
-//! The format spec of a field in braces, which follows the colon.
+//! Format specs: the part of a field in braces after the colon.
 
 use super::super::display;
 use super::super::fault::{Result, fail};

@@ -85,7 +85,7 @@ impl<'t> Interpreter<'t> {
         Ok(list)
     }
 
-    /// Operands of `and` or `or`: the first one that decides is the value, else the last one.
+    /// Evaluates `and` or `or`: the value is the first operand that decides, else the last one.
     fn eval_words(
         &mut self,
         operands: &'t [Expr],

@@ -41,7 +41,7 @@ impl Interpreter<'_> {
         list.into_seq(Kind::List)
     }
 
-    /// Creates a generator. Its values are computed immediately, but an error is only raised when iteration gets there.
+    /// Creates a generator. Its values are computed immediately, but an error is raised only when iteration reaches it.
     pub fn generator(
         &mut self,
         fill: impl FnOnce(&mut Self, &mut List) -> Result<()>,

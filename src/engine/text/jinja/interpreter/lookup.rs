@@ -19,7 +19,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// `value.name`: an attribute or method, else the item with that key.
+    /// `value.name`: an attribute or method, else the item with this key.
     pub fn attribute(&mut self, value: &Value, name: &str) -> Result<Value> {
         match self.own_attribute(value, name)? {
             Some(found) => Ok(found),
@@ -30,7 +30,7 @@ impl<'t> Interpreter<'t> {
         }
     }
 
-    /// `value[key]`: the item with that key, else the attribute.
+    /// `value[key]`: the item with this key, else the attribute.
     pub fn item(&mut self, value: &Value, key: &Value) -> Result<Value> {
         let found = match (value.unless_undefined()?, key) {
             (Value::Dict(dict), _) if matches!(key, Value::Seq(_) | Value::Dict(_)) => {
@@ -263,7 +263,7 @@ impl Positions {
         self.stop.max(self.at) as usize
     }
 
-    /// The kind of this slice of a range in Python.
+    /// The kind of the range that this slice of a range returns in Python.
     fn of_range(&self, start: i64, step: i64) -> Kind {
         Kind::Range {
             start: start.saturating_add(self.at.saturating_mul(step)),

@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub struct Interpreter<'t> {
     pub meter: Rc<Meter>,
     pub objects: Objects<'t>,
-    /// The time of day for `strftime_now`.
+    /// The current time for `strftime_now`.
     pub now: DateTime,
     /// Whether a value may refer to a loop after its end.
     pub keeps_loops: bool,

@@ -8,7 +8,7 @@ use super::super::unicode::{is_space, is_word};
 use super::super::value::Value;
 use std::rc::Rc;
 
-/// Units of work per byte whose class or case is looked up.
+/// Units of work for looking up the class or case of one byte.
 pub const WORK: usize = 8;
 
 /// The methods of this module.
@@ -33,7 +33,7 @@ pub const NAMES: [&str; 18] = [
     "upper",
 ];
 
-/// Calls one of them.
+/// Calls a method of this module.
 pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Value> {
     args.none(name)?;
     meter.work(WORK * text.len())?;

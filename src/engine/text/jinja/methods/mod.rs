@@ -1,5 +1,4 @@
-//! Methods of strings, mappings and sequences. As in Jinja's immutable sandbox, there are none that change a list or
-//! mapping.
+//! Methods of strings, mappings and sequences. As in Jinja's immutable sandbox, none of them changes a list or mapping.
 
 pub mod case;
 mod search;
@@ -19,7 +18,7 @@ const MAPPING: [&str; 5] = ["copy", "get", "items", "keys", "values"];
 const SEQUENCE: [&str; 3] = ["copy", "count", "index"];
 const NUMBER: [&str; 2] = ["bit_length", "is_integer"];
 
-/// The method with that name, if a value has one.
+/// The method with this name, if the value has one.
 pub fn named(value: &Value, name: &str) -> Option<&'static str> {
     let find = |names: &[&'static str]| names.iter().find(|other| **other == name).copied();
     if let Value::Str(_) = value {
@@ -38,7 +37,7 @@ pub fn named(value: &Value, name: &str) -> Option<&'static str> {
     })
 }
 
-/// Calls a method that `named` found.
+/// Calls a method found by [`named`].
 pub fn call(
     interpreter: &mut Interpreter,
     receiver: &Value,

@@ -17,7 +17,7 @@ pub const NAMES: [&str; 7] = [
     "startswith",
 ];
 
-/// Calls one of them.
+/// Calls a method of this module.
 pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Value> {
     let [wanted, start, end] = args.bind(name, ["sub", "start", "end"])?;
     let wanted = required(wanted, "sub")?;
@@ -48,7 +48,7 @@ pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Val
     }
 }
 
-/// Whether a string begins or ends with a string, or with one of a tuple.
+/// Whether a string begins or ends with a string, or with any of a tuple.
 fn has_end(text: &str, name: &str, wanted: &Value, meter: &Meter) -> Result<bool> {
     let is = |wanted: &Value| {
         let wanted = arguments::str(wanted, "what is looked for")?;
@@ -71,7 +71,7 @@ fn has_end(text: &str, name: &str, wanted: &Value, meter: &Meter) -> Result<bool
     }
 }
 
-/// The characters from `start` to `end` and how many precede them; `None` if `start` is after `end`.
+/// The characters from `start` to `end`, and the number of characters before them; `None` if `start` is after `end`.
 fn part<'t>(
     text: &'t str,
     start: &Option<Value>,

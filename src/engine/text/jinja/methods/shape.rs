@@ -27,7 +27,7 @@ pub const NAMES: [&str; 16] = [
     "zfill",
 ];
 
-/// Calls one of them.
+/// Calls a method of this module.
 pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Value> {
     match name {
         "strip" | "lstrip" | "rstrip" => {
@@ -134,7 +134,7 @@ pub fn call(meter: &Rc<Meter>, text: &str, name: &str, args: Args) -> Result<Val
     }
 }
 
-/// A string without white space, or without the given characters, at its ends.
+/// Strips white space, or the given characters, from the ends of a string.
 pub fn strip(meter: &Rc<Meter>, text: &str, name: &str, chars: Option<&str>) -> Result<Value> {
     // Each character may be compared with each of the set.
     meter.work(text.len().saturating_mul(chars.map_or(1, str::len)))?;
@@ -152,7 +152,7 @@ pub fn strip(meter: &Rc<Meter>, text: &str, name: &str, chars: Option<&str>) -> 
     )
 }
 
-/// Parts between separators.
+/// Splits at a separator.
 fn split_at(
     meter: &Rc<Meter>,
     text: &str,
@@ -177,7 +177,7 @@ fn split_at(
     list.finish(Kind::List)
 }
 
-/// Parts between runs of white space. What is left after `count` splits is not split, and keeps the white space at its far
+/// Splits at runs of white space. After `count` splits the rest is one part, which keeps the white space at its far
 /// end.
 fn split_at_space(meter: &Rc<Meter>, text: &str, count: usize, backwards: bool) -> Result<Value> {
     let mut list = List::new(meter)?;

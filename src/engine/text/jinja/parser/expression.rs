@@ -6,7 +6,7 @@ use super::super::lexer::Token;
 use super::Parser;
 use super::postfix::postfix;
 
-/// Binary operators in ascending precedence; `~` is between the first two rows.
+/// Binary operators in ascending precedence; `~` is between sums and products.
 const SUMS: &[(&str, Operator)] = &[("+", Operator::Add), ("-", Operator::Subtract)];
 const PRODUCTS: &[(&str, Operator)] = &[
     ("*", Operator::Multiply),

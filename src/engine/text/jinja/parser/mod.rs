@@ -127,7 +127,7 @@ impl<'s> Parser<'s> {
         result
     }
 
-    /// Statements up to one of the tags that end them, whose name is then the next token.
+    /// Statements up to one of the tags that end them. The tag's name is then the next token.
     fn body(&mut self, ends: &[&str]) -> Result<Body> {
         let mut body = Vec::new();
         while let Some(token) = self.peek() {
@@ -173,7 +173,7 @@ impl<'s> Parser<'s> {
         Ok((body, self.expect_name()?))
     }
 
-    /// The body of a block that only one tag ends.
+    /// The body of a block that ends only with this tag.
     fn block_to(&mut self, end: &str) -> Result<Body> {
         Ok(self.block(&[end])?.0)
     }
