@@ -25,9 +25,9 @@ pub struct LlamaConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How those are scaled for long contexts.
+    /// How these frequencies are scaled for long contexts.
     pub rope_scaling: RopeScaling,
-    /// Max number of positions, which the model was trained for.
+    /// Max number of positions that the model was trained for.
     pub context_length: usize,
     /// Whether the LM head is the embedding matrix.
     pub tie_word_embeddings: bool,
@@ -60,11 +60,11 @@ pub enum RopeScaling {
 }
 
 impl LlamaConfig {
-    /// Checks that a model can have this shape. The limits are far above all real models, and low enough that products of
-    /// two sizes cannot overflow; whether the sizes are right is for the tensors to prove.
+    /// Checks that a model can have this shape. The limits are far above all real models, and low enough that products
+    /// of two sizes cannot overflow; loading the tensors checks that they match the file.
     ///
     /// # Errors
-    /// Says what is wrong with "its" shape, for a message that begins with the name of the file.
+    /// The message describes "its" fault and follows the name of the file.
     pub fn check(&self) -> Result<(), String> {
         let sizes = [
             ("vocabulary size", self.vocab_size, 1 << 24),

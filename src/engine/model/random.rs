@@ -25,11 +25,11 @@ impl TensorSource for MemoryTensors {
     }
 }
 
-/// A model of that shape with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined by the
-/// seed. The layers add little to the residual stream, so that early exits sometimes agree.
+/// A model of the shape `config` with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined
+/// by the seed. The layers add little to the residual stream, so that early exits sometimes agree.
 ///
 /// # Errors
-/// If the type cannot be quantised to.
+/// If candle cannot quantise to the type.
 pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<Checkpoint> {
     let mut tensors = MemoryTensors::default();
     let mut random = SplitMix64(seed);
