@@ -1,7 +1,7 @@
-//! The phases of speculative decoding on a model of SmolLM2-135M's shape with random weights, whose speed is that of
-//! the real one.
+//! The phases of speculative decoding on a model with random weights and the shape of SmolLM2-135M, which runs at the
+//! speed of the real one.
 //!
-//! `cargo bench --bench forward`; `SKIPLENS_BENCH_DTYPE=q4_0` takes another format.
+//! `cargo bench --bench forward`; `SKIPLENS_BENCH_DTYPE=q4_0` selects another format.
 
 use candle_core::quantized::GgmlDType;
 use divan::{Bencher, counter::ItemsCount};
@@ -44,7 +44,8 @@ thread_local! {
     };
 }
 
-/// `rows` tokens after `context` others through layers `0..layers` and the head of their last `logits` rows.
+/// Runs `rows` tokens, after `context` cached ones, through layers `0..layers`, and the last `logits` rows through the
+/// head.
 fn pass(bencher: Bencher, context: usize, rows: usize, layers: usize, vocab: usize, logits: usize) {
     let ids: Vec<u32> = (0..(context + rows) as u32).collect();
     let mut sequence: Box<dyn Sequence> =
@@ -67,7 +68,7 @@ fn pass(bencher: Bencher, context: usize, rows: usize, layers: usize, vocab: usi
     });
 }
 
-/// Decode is a verify of one row.
+/// Verifies `rows` rows; one row is a decode step.
 #[divan::bench(args = [1, 2, 4, 8, 16])]
 fn verify(bencher: Bencher, rows: usize) {
     pass(bencher, 64, rows, 30, 0, rows);

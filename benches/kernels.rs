@@ -145,7 +145,7 @@ fn attention(bencher: Bencher, rows: usize) {
 /// Phases of a forward pass of 30 layers.
 const PHASES: usize = 180;
 
-/// A microsecond or so of work.
+/// About a microsecond of work.
 fn work(count: &AtomicUsize, item: usize) {
     count.fetch_add((0..200).fold(item, |a, b| black_box(a ^ b)), Relaxed);
 }

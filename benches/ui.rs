@@ -1,4 +1,4 @@
-//! Time of a frame by the length of the transcript: it must not grow with it.
+//! Frame time by length of the transcript. It must not grow with the length.
 
 #![allow(
     clippy::disallowed_types,
@@ -21,7 +21,7 @@ fn main() {
     divan::main();
 }
 
-/// An app with an answer of `tokens` tokens under way.
+/// An app with a running answer of `tokens` tokens.
 fn app(tokens: usize) -> App {
     let mut app = App::new(Options::default()).expect("options");
     update(&mut app, Msg::Engine(loaded()));
@@ -34,7 +34,7 @@ fn app(tokens: usize) -> App {
     app
 }
 
-/// One round more.
+/// Adds a round to the answer.
 fn grow(app: &mut App, words: &[String]) {
     let index = app.state().turns.last().map_or(0, |turn| turn.rounds.len());
     let round = round(

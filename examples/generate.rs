@@ -11,7 +11,7 @@ use skiplens::engine::prompt::Prompt;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-/// Prints the tokens of each round as it is finished.
+/// Prints the tokens of each round when it finishes.
 struct Printer;
 
 impl Observer for Printer {

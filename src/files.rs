@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_is_only_replaced_on_purpose() {
+    fn only_replace_overwrites_an_existing_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         create(&path, b"one").unwrap();
@@ -123,12 +123,12 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert!(replace(folder.path(), b"").is_err());
-        assert_eq!(names(folder.path()), ["a"], "nothing is left beside");
+        assert_eq!(names(folder.path()), ["a"], "no temporary file is left");
     }
 
     #[cfg(unix)]
     #[test]
-    fn links_stay_links_and_permissions_stay() {
+    fn replace_keeps_links_and_permissions() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// Environment variable that overrides the data folder.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 
-/// The data folder, which holds sessions and optionally a model; None if the system has none. Creates nothing on disk.
+/// The data folder, which holds sessions and optionally a model; `None` if the system has none. Creates nothing on
+/// disk.
 pub fn data() -> Option<PathBuf> {
     let overridden = std::env::var_os(DATA_DIR)
         .filter(|folder| !folder.is_empty())

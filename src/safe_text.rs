@@ -1,8 +1,8 @@
 //! Makes untrusted text safe to print without losing information.
 //!
-//! Control characters can drive a terminal, and bidirectional overrides can make text read differently than it is. All
-//! text from a model, a file or a user passes through one of these functions before it leaves the program, to the
-//! screen, a pipe or a file.
+//! Control characters can drive a terminal, and bidirectional overrides can make text read differently from its actual
+//! order. All text from a model, a file or a user passes through one of these functions before it leaves the program,
+//! to the screen, a pipe or a file.
 
 mod styled;
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_is_text() {
+    fn markup_is_escaped() {
         assert_eq!(
             html("<script>'&\"</script>"),
             "&lt;script&gt;&#39;&amp;&quot;&lt;/script&gt;"
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_by_cells() {
+    fn fit_truncates_by_display_width() {
         assert_eq!(
             (fit("abc", 3), fit("abcd", 3), fit("a bcd", 3)),
             ("abc".into(), "ab…".into(), "a…".into())
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_that_fits_stays_within(text in any::<String>(), columns in 0usize..40) {
+        fn fit_never_exceeds_the_columns(text in any::<String>(), columns in 0usize..40) {
             let cut = fit(&text, columns);
             prop_assert!(cut.width() <= columns && !cut.contains(is_unsafe), "{cut:?}");
         }
@@ -224,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn json_means_the_same(text in any::<String>()) {
+        fn safe_json_has_the_same_value(text in any::<String>()) {
             let plain = serde_json::to_string(&text).unwrap();
             let (safe, shown) = (json(plain.clone()), terminal_json(plain));
             prop_assert!(!safe.contains(is_unsafe) && !safe.contains(['<', '>', '&']));

@@ -29,19 +29,17 @@ pub enum Error {
     #[error(
         "the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt"
     )]
-    /// The prompt does not fit in the model's context.
     PromptTooLong {
         /// Tokens of the prompt.
         tokens: usize,
         /// Tokens that the context holds.
         context: usize,
     },
-    /// The prompt is so long that it cannot fit in the model's context, whatever its tokens are.
+    /// The prompt is too long for the model's context, however it is tokenized.
     #[error(
         "the prompt of {bytes} bytes has more than the {context} tokens that the context of this model holds; shorten \
          the prompt"
     )]
-    /// The prompt is so long that it cannot fit in the model's context, whatever its tokens are.
     TextTooLong {
         /// Bytes of the prompt.
         bytes: usize,
@@ -59,7 +57,7 @@ pub enum Error {
     /// The tokenizer could not be built or used.
     #[error("tokenizer: {}", shortened(.0))]
     Tokenizer(String),
-    /// There is not enough memory for something whose size depends on the model or a setting.
+    /// Not enough memory for an allocation that depends on the model or a setting.
     #[error("{what} needs {}{}; choose a smaller model or context, or close other programs", memory::human(*bytes), free(*available))]
     OutOfMemory {
         /// What needs the memory.
@@ -85,7 +83,7 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Whose fault an error is, which determines the exit status, the HTTP status and the wording around the message.
+/// The category of an error. It determines the exit status, the HTTP status and the wording around the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
@@ -111,7 +109,7 @@ fn shortened(message: &str) -> Cow<'_, str> {
 }
 
 impl Error {
-    /// Whose fault it is.
+    /// The category of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Setting(_)
@@ -155,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_that_quote_whole_files_are_cut() {
+    fn long_messages_are_shortened() {
         let long = "é".repeat(1 << 20);
         for error in [
             Error::file("model.gguf", long.clone()),

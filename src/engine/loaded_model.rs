@@ -43,7 +43,7 @@ pub struct ModelInfo {
     pub weight_bytes: u64,
     /// Whether it has a usable chat template.
     pub has_chat_template: bool,
-    /// Why the chat template cannot be used, if it has an unusable one.
+    /// Why its chat template cannot be used, if it has one that is unusable.
     #[serde(default)]
     pub chat_template_fault: Option<String>,
     /// Settings that its author recommends.
@@ -60,7 +60,7 @@ pub struct LoadedModel {
     encoder: PromptEncoder,
 }
 
-/// Makes token ids of prompts, apart from the decoder; clones share the tables.
+/// Tokenizes prompts without the decoder. Clones share the tables.
 #[derive(Clone)]
 pub struct PromptEncoder {
     /// The model's tokenizer.
@@ -73,7 +73,7 @@ impl PromptEncoder {
     /// Token ids of a prompt; a conversation goes through the model's chat template.
     ///
     /// # Errors
-    /// Where the model has no tokenizer or no template, or they do not take the prompt.
+    /// If the model has no tokenizer or no template, or they reject the prompt.
     pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>> {
         let tokenizer = self.tokenizer()?;
         match (prompt, &self.template) {
@@ -89,7 +89,7 @@ impl PromptEncoder {
     /// The tokenizer.
     ///
     /// # Errors
-    /// Where the model has none.
+    /// If the model has none.
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         let none = || Error::Tokenizer("this model has none".into());
         self.tokenizer.as_ref().ok_or_else(none)
@@ -169,7 +169,7 @@ impl LoadedModel {
         self.encoder.encode(prompt)
     }
 
-    /// What makes token ids of prompts, for other threads.
+    /// A tokenizer of prompts for other threads.
     pub fn encoder(&self) -> PromptEncoder {
         self.encoder.clone()
     }

@@ -23,7 +23,7 @@ pub fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
 /// # Errors
 /// [`Error::OutOfMemory`] if they are not.
 pub fn check(bytes: u64, what: &str) -> Result<()> {
-    // Asking the system costs more than small requests are worth.
+    // Small requests are not worth a system call.
     const SMALL: u64 = 64 << 20;
     if bytes > SMALL && available().is_some_and(|free| bytes > free) {
         return Err(out_of_memory(bytes, what));
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_machine_has_is_an_error_with_numbers() {
+    fn impossible_allocations_are_reported_with_their_size() {
         for len in [usize::MAX, 1 << 60, 1 << 50] {
             let error = zeros::<u16>(len, "the moon").unwrap_err().to_string();
             assert!(error.contains("the moon needs"), "{error}");

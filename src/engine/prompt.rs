@@ -1,8 +1,8 @@
-//! What a model continues: a text or a conversation.
+//! The input that a model continues: a text or a conversation.
 
 use serde::{Deserialize, Serialize};
 
-/// What to continue.
+/// The input of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Prompt {
     /// A plain text to complete.
@@ -10,20 +10,20 @@ pub enum Prompt {
     /// A conversation, formatted by the model's chat template. The last message is the user's, or the assistant's and to be
     /// continued.
     Chat(Vec<Message>),
-    /// Token ids, to which nothing is added.
+    /// Token ids, used unchanged.
     Tokens(Vec<u32>),
 }
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
+    /// The author.
     pub role: Role,
     /// The text.
     pub content: String,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -1,9 +1,9 @@
 //! SplitMix64 (Steele, Lea and Flood 2014).
 
-/// What the state advances by from number to number.
+/// Increment of the state per number.
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The number that follows `state`.
+/// The output after `state`.
 #[inline]
 pub fn mix(state: u64) -> u64 {
     let z = state.wrapping_add(INCREMENT);
@@ -28,9 +28,9 @@ impl SplitMix64 {
 mod tests {
     use super::*;
 
-    /// The first outputs for the seed 1234567, as the reference implementation gives them.
+    /// The first outputs for the seed 1234567, from the reference implementation.
     #[test]
-    fn numbers_are_those_of_the_reference() {
+    fn outputs_match_the_reference_implementation() {
         let mut random = SplitMix64(1_234_567);
         let numbers: [u64; 3] = std::array::from_fn(|_| random.next_u64());
         assert_eq!(

@@ -1,9 +1,9 @@
-//! Styled text that is safe to print as it is.
+//! Styled text that is safe to print unchanged.
 
 use super::visible;
 use std::fmt;
 
-/// Text for a terminal. Invariant: it holds no unsafe characters besides line feeds, tabs and the SGR sequences of
+/// Text for a terminal. Invariant: it holds no unsafe characters except line feeds, tabs and the SGR sequences of
 /// [`StyledText::push_styled`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StyledText(String);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     proptest! {
-        /// Besides the sequences of the style, nothing unsafe remains.
+        /// Only the sequences of the style contain unsafe characters.
         #[test]
         fn only_the_style_is_unsafe(text in any::<String>(), sgr in "[0-9;]{1,6}", odd in any::<String>()) {
             let mut styled = StyledText::plain(&text);

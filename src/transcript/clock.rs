@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_shift_the_clock_and_are_named() {
+    fn a_moment_is_shown_in_its_zone() {
         let ms = 1_763_911_234_567;
         let shifted = |ms, seconds| {
             let zone = TimeZone::fixed(Offset::from_seconds(seconds).unwrap());
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_sort_as_time_does() {
+    fn sortable_times_sort_in_order_of_time() {
         let moments = [0, 1, 999, 86_400_000, 951_782_400_000, 1_763_911_234_567];
         let ids: Vec<String> = moments.iter().map(|ms| sortable(*ms)).collect();
         assert!(ids.is_sorted());

@@ -1,4 +1,4 @@
-//! The entries that callers append to a journal, and the types that entries are made of.
+//! The entries of a journal and their types.
 
 use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// One event of a session. Callers do not name turns: the journal numbers them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// The session gets this title.
+    /// The title of the session changed.
     Title(String),
     /// A model was loaded. The same model again, now with its file hash, completes the previous entry.
     Model(ModelRecord),
@@ -74,7 +74,7 @@ pub struct ModelRecord {
     /// File or folder it was loaded from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Fingerprint of the file, see [`super::fingerprint`]; None until known.
+    /// Fingerprint of the file, see [`super::fingerprint`]; `None` until known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// Dominant weight type.
@@ -165,7 +165,8 @@ impl PromptForm {
     }
 }
 
-/// The predictions of every layer for a text, if requested, with the measured costs of a round's parts on that machine.
+/// The predictions of every layer for a text, if requested, with the costs of the parts of a round measured on that
+/// machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lens {
     pub rows: Vec<LensRow>,
@@ -202,7 +203,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// What prefilling the prompt took.
+/// The cost of prefilling the prompt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Prefill {
@@ -240,7 +241,7 @@ impl RunEnd {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
-    /// None: only tokens with their probabilities.
+    /// Only tokens with their probabilities.
     Off,
     /// The alternatives of draft and verify.
     #[default]

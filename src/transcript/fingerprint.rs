@@ -9,7 +9,7 @@ use std::path::Path;
 const END: u64 = 1 << 20;
 
 /// Fingerprint of the file at `path`: `ends:` and the SHA-256, in hexadecimal, of the file's length (8 bytes, little
-/// endian), its first MiB and its last MiB (for a file below 2 MiB, whatever follows its first MiB). Files that differ
+/// endian), its first MiB and its last MiB (for a file below 2 MiB, all bytes after its first MiB). Files that differ
 /// only in the middle have the same fingerprint. The fingerprint of a folder is that of its largest `.safetensors` or
 /// `.gguf` file. Takes a few milliseconds; do not call it on the thread that draws.
 ///
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_and_both_ends_count() {
+    fn the_fingerprint_covers_length_and_both_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights.gguf");
         let mut bytes = vec![7; 3 << 20];
@@ -73,12 +73,12 @@ mod tests {
         assert_eq!(prints.len(), 4);
         assert!(
             prints.contains(&fingerprint(folder.path()).unwrap()),
-            "a folder is its largest weights"
+            "a folder has that of its weights"
         );
     }
 
     #[test]
-    fn small_and_empty_files_have_one() {
+    fn small_and_empty_files_have_a_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         std::fs::write(&path, b"").unwrap();

@@ -24,7 +24,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(5);
 pub struct Journal {
     session: Session,
     path: PathBuf,
-    /// None until created.
+    /// `None` until created.
     file: Option<File>,
     /// Whether the session has content, and so gets a file.
     has_content: bool,
@@ -100,7 +100,7 @@ impl Journal {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        // Nor follow a link that replaces the file in the meantime.
+        // Do not follow a link that has replaced the file since the check.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
         let file = options.open(path).map_err(|error| Error::io(path, error))?;
@@ -244,7 +244,7 @@ impl Journal {
         }
     }
 
-    /// The lines that record `entry`; none if it changes nothing.
+    /// The lines that record `entry`; empty if it changes nothing.
     fn lines_of(&mut self, entry: Entry, at: u64) -> Vec<JournalLine> {
         let count = self.session.turns.len() as u64;
         match entry {

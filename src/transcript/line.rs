@@ -127,7 +127,7 @@ pub struct RoundLine {
     pub run: RunId,
     pub index: usize,
     pub position: usize,
-    /// Exit layer and speculations, where a controller changed them.
+    /// Exit layer and speculations, if a controller changed them.
     #[serde(rename = "moved", default, skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Override>,
     /// As [`Round::controller_note`].
@@ -158,7 +158,7 @@ pub struct Override {
 }
 
 impl Override {
-    /// The override that turns `base` into `settings`. None if they are equal, or if they differ in more than a
+    /// The override that turns `base` into `settings`. `None` if they are equal, or if they differ in more than a
     /// controller changes; then `settings` need a line of their own.
     pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
         let Settings {
@@ -256,7 +256,7 @@ fn reduce(slot: &mut Option<Box<TokenDetail>>, detail: Detail) {
     }
 }
 
-/// The figures that a list shows of a session without reading all of it.
+/// The figures of a session in a list, which are available without reading the whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {

@@ -1,7 +1,8 @@
 //! The style of each token origin, defined once for the screen, `generate`, `transcript show` and all exports.
 //!
-//! Origins never differ by colour alone: each has its own lettering and symbol. Underlining means *corrected* and nothing
-//! else. The colours for dark and light backgrounds can be told apart by colour-blind readers (after Okabe and Ito).
+//! Origins never differ by colour alone: each has its own lettering and symbol. Underlining means *corrected* and
+//! nothing else. The colours for dark and light backgrounds are distinguishable for colour-blind readers (after Okabe
+//! and Ito).
 
 use crate::engine::decode::Origin;
 use Hue::*;
@@ -14,7 +15,7 @@ pub struct OriginStyle {
     /// A short explanation.
     pub meaning: &'static str,
     pub lettering: Lettering,
-    /// None for the default text colour.
+    /// `None` for the default text colour.
     pub colours: Option<Colours>,
     /// One cell that stands for a token of this origin.
     pub symbol: &'static str,
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn every_look_has_a_lettering_of_its_own() {
+    fn every_style_has_distinct_lettering() {
         let letterings: HashSet<Lettering> = all().iter().map(|look| look.lettering).collect();
         assert_eq!(letterings.len(), all().len());
     }
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_tokens_differ_by_symbol_too() {
+    fn generated_tokens_have_distinct_symbols() {
         let picks: [fn(&OriginStyle) -> &str; 2] = [|look| look.symbol, |look| look.ascii];
         for pick in picks {
             let kept = GENERATED.map(|origin| pick(style(origin)));
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn sgr_parameters_say_lettering_and_colour() {
+    fn sgr_parameters_encode_lettering_and_colour() {
         let bonus = style(Origin::Bonus);
         assert_eq!(bonus.sgr(Paint::Colour), "1;3;36");
         assert_eq!(bonus.sgr(Paint::Lettering), "1;3");

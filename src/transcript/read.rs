@@ -11,14 +11,14 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Longest line that is read. Pasted text and rounds with the detail of every layer stay far below.
+/// Max length of a line. Pasted text and rounds with the detail of every layer stay far below.
 const MAX_LINE_BYTES: u64 = 64 << 20;
-/// Longest header line that is read.
+/// Max length of the header line.
 pub const MAX_HEADER_BYTES: u64 = 64 << 10;
 /// Limit on the bytes of settings over all rounds. Each round in memory holds its own copy of the settings, so a small
 /// file with long stop strings could otherwise exhaust memory.
 const SETTINGS_BUDGET: usize = 256 << 20;
-/// Further notes are only counted.
+/// Max number of notes; further ones are only counted.
 const MAX_NOTES: usize = 20;
 
 /// The content of a journal file.
@@ -46,7 +46,7 @@ pub fn load(path: &Path) -> Result<Session> {
     loaded.fault.map_or(Ok(loaded.session), Err)
 }
 
-/// Reads as much of the journal at `path` as possible. [`Loaded::fault`] says what stopped it.
+/// Reads as much of the journal at `path` as possible. [`Loaded::fault`] is the error that stopped it.
 ///
 /// # Errors
 /// If the file cannot be read or its first line is not a journal header.

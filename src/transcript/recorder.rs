@@ -17,7 +17,7 @@ pub struct Recorder {
     journal: Journal,
     /// The active run: its id in the app and in the journal.
     run: Option<(RunId, RunId)>,
-    /// The latest run, active or not, likewise.
+    /// The same for the latest run, active or not.
     last: Option<(RunId, RunId)>,
     /// Prompt tokens of the active run that were found in the cache.
     cached: usize,
@@ -85,8 +85,8 @@ impl Recorder {
         }
     }
 
-    /// Records a change that the user made between runs. Before the first message nothing is recorded: the first run
-    /// brings its settings along.
+    /// Records a change that the user made between runs. Before the first message nothing is recorded, because the
+    /// first run records its settings.
     ///
     /// # Errors
     /// As [`Journal::append`].
@@ -107,7 +107,7 @@ impl Recorder {
             Event::Model(ModelEvent::Loaded(info)) => {
                 let record = ModelRecord::from(&**info);
                 self.hashed = Some(hash(record.clone(), info.path.clone()));
-                // The first model is recorded with its first run: the user may only read a resumed session.
+                // The first model is recorded with its first run: the user may only be reading a resumed session.
                 let before = self.model.replace(record.clone());
                 let switched = before.is_some_and(|before| !before.is(&record));
                 if switched && self.journal.has_begun() {
@@ -179,8 +179,8 @@ impl Recorder {
         Ok(path)
     }
 
-    /// Resumes a session. One of the store continues in its file; one from elsewhere, or behind a symbolic link, in a
-    /// new file.
+    /// Resumes a session. A session of the store continues in its file; one from elsewhere, or behind a symbolic link,
+    /// continues in a new file.
     ///
     /// # Errors
     /// If no session or several match `name`, or the session cannot be read.
@@ -198,7 +198,7 @@ impl Recorder {
         Ok(self.journal.session().clone())
     }
 
-    /// Reads the session that `name` stands for.
+    /// Reads the session that `name` refers to.
     ///
     /// # Errors
     /// As [`Recorder::resume`].
@@ -211,7 +211,7 @@ impl Recorder {
         }
     }
 
-    /// The file that `name` stands for, see [`Store::find`]; `~` is the home folder.
+    /// The file that `name` refers to, see [`Store::find`]; `~` is the home folder.
     fn find(&self, name: &str) -> Result<PathBuf> {
         self.store.find(&expand_home(name).to_string_lossy())
     }
@@ -332,7 +332,7 @@ impl Recorder {
         match prompt {
             Prompt::Chat(messages) => self.follow_chat(messages)?,
             Prompt::Text(text) => self.follow_text(text)?,
-            // Token ids come from no conversation: the run names them itself.
+            // Token ids are not part of a conversation; the run itself records them.
             Prompt::Tokens(_) => {}
         }
         self.settings = Some(settings.clone());

@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-9;
 /// An event of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplayEvent {
-    /// Start again with an empty transcript, because the player went back.
+    /// Start again with an empty transcript, because the replay went back.
     Restart,
     /// A typed turn.
     Typed { turn: usize },
@@ -133,7 +133,7 @@ impl Replay {
         self.next == self.beats.len()
     }
 
-    /// Seconds until the next event; None if paused or over.
+    /// Seconds until the next event; `None` if paused or over.
     pub fn due_in(&self) -> Option<f64> {
         let (delay, _) = self.beats.get(self.next).filter(|_| !self.paused)?;
         Some(((delay - self.waited) / self.speed).max(0.0))

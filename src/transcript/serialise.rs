@@ -21,7 +21,7 @@ impl Session {
     }
 }
 
-/// Collects the lines of a session. Settings, models and system prompts are written where they change.
+/// Collects the lines of a session. Settings, models and system prompts are written when they change.
 struct Writer<'a> {
     session: &'a Session,
     lines: Vec<JournalLine>,

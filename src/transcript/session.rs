@@ -55,7 +55,7 @@ pub struct Run {
     /// Index in [`Session::systems`].
     pub system: Option<usize>,
     pub rounds: Vec<Round>,
-    /// None if the program ended before the run did.
+    /// `None` if the program ended before the run did.
     pub end: Option<RunEnd>,
     /// The predictions of every layer, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl Run {
         text
     }
 
-    /// Why the run ended; None if it failed or never ended.
+    /// Why the run ended; `None` if it failed or never ended.
     pub fn stop(&self) -> Option<&StopReason> {
         match &self.end {
             Some(RunEnd {
@@ -227,7 +227,7 @@ impl Session {
         )
     }
 
-    /// The prompt of run `run` in turn `turn`; None if there is no such run.
+    /// The prompt of run `run` in turn `turn`; `None` if there is no such run.
     pub fn prompt_of(&self, turn: usize, run: usize) -> Option<Prompt> {
         let this = self.turns.get(turn)?;
         let of = this.runs.get(run)?;

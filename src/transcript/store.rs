@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const EXTENSION: &str = "jsonl";
-/// The name that stands for the most recently written session.
+/// The name of the most recently written session.
 pub const LAST: &str = "last";
 
 /// The data folder. `sessions` holds the journals, `trash` the deleted ones.
@@ -73,14 +73,14 @@ impl Store {
         list_in(&self.sessions())
     }
 
-    /// The file that `name` stands for: a path, a session id or an unambiguous part of one, or [`LAST`] for the most
+    /// The file that `name` refers to: a path, a session id or an unambiguous part of one, or [`LAST`] for the most
     /// recently written session.
     ///
     /// # Errors
     /// If no session or several match.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
-        // Whatever can only be a path is one, even if missing: opening it gives the best error.
+        // A name that can only be a path is one, even if the file is missing: opening it gives the best error.
         if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file())
         {
             return Ok(path.to_owned());
@@ -88,7 +88,7 @@ impl Store {
         find_in(&self.sessions(), name)
     }
 
-    /// Loads the session that `name` stands for, see [`Store::find`].
+    /// Loads the session that `name` refers to, see [`Store::find`].
     ///
     /// # Errors
     /// As [`Store::find`] and [`super::load`].
@@ -119,7 +119,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         .map_err(|error| Error::io(folder, error))
 }
 
-/// The journal files of a folder, newest id first; none if the folder does not exist.
+/// The journal files of a folder, newest id first; empty if the folder does not exist.
 pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

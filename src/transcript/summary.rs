@@ -54,7 +54,7 @@ impl Summary {
         summary
     }
 
-    /// accepted ÷ drafted over the whole session; None if nothing was drafted.
+    /// accepted ÷ drafted over the whole session; `None` if nothing was drafted.
     pub fn acceptance_rate(&self) -> Option<f64> {
         let Totals {
             drafted, accepted, ..

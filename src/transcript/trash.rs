@@ -1,4 +1,4 @@
-//! The trash: deleted sessions, removed for good after a while.
+//! The trash: deleted sessions, removed permanently after 30 days.
 
 use super::summary::Summary;
 use super::{Error, Result, Store, journal, read, store};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 /// How long a deleted session can be restored.
 pub const TRASH_KEEPS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How much was, or would be, removed for good.
+/// The amount that was, or would be, removed permanently.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     pub sessions: usize,
@@ -97,7 +97,7 @@ fn summed(files: &[(PathBuf, u64)]) -> Removed {
     }
 }
 
-/// Sets the modification time of a deleted file to now, which is when its time in the trash starts.
+/// Sets the modification time of a deleted file to now, the start of its time in the trash.
 fn touch(path: &Path, file: &File) -> Result<()> {
     let now = SystemTime::now();
     let again = || OpenOptions::new().write(true).open(path)?.set_modified(now);
@@ -112,7 +112,8 @@ fn move_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Recreates a symbolic link in `folder`. Its own time starts its time in the trash, and its target is not touched.
+/// Recreates a symbolic link in `folder`. The modification time of the link itself is the start of its time in the
+/// trash. Its target is not touched.
 fn move_link_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     let to = place_in(folder, from)?;
     let beside = from.parent().unwrap_or(Path::new(""));

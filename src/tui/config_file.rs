@@ -104,7 +104,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_and_its_file_is_edited() {
+    fn editing_a_link_edits_its_target() {
         let folder = tempfile::tempdir().unwrap();
         let (link, file) = (folder.path().join("link"), folder.path().join("file"));
         fs::write(&file, "# mine\nmouse = false\n").unwrap();
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(text, "# mine\nmouse = false\ntheme = \"light\"\n");
     }
 
-    /// However many instances write at once.
+    /// Even if several instances write at once.
     #[test]
     fn instances_keep_each_others_presets() {
         let folder = tempfile::tempdir().unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn errors_name_the_line() {
         let fault = parse(Path::new("x"), "mouse = true\n\nmouse = ]\n").unwrap_err();
         let told = format!("{fault:#}");
         assert!(
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_settings_file_is_named_and_left_alone() {
+    fn an_invalid_file_is_reported_and_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         fs::write(&path, "theme = ").unwrap();

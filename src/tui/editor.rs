@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_variable_with_a_value_counts() {
+    fn the_first_non_empty_variable_is_used() {
         let chosen = |visual: &str, editor: &str| {
             chosen(|name| Some(if name == "VISUAL" { visual } else { editor }.to_owned()))
         };
@@ -94,7 +94,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn words_are_those_of_a_shell() {
+    fn commands_are_split_as_in_a_shell() {
         for (line, words) in [
             ("vi", &["vi"][..]),
             ("'/my editor/ed' -w", &["/my editor/ed", "-w"]),

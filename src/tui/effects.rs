@@ -137,7 +137,7 @@ impl Driver {
         }
     }
 
-    /// Open `$EDITOR` on a text. Keys go to the editor: nobody else may read them meanwhile.
+    /// Opens `$EDITOR` on a text. Only the editor may read keys until it exits.
     fn edit(&mut self, text: &str) -> Result<()> {
         let edited = self.lend(|| editor::edit(text))?;
         self.answer(edited.map(|text| Some(Msg::Edited(text))))
@@ -156,8 +156,8 @@ impl Driver {
     }
 
     fn lend<T>(&mut self, work: impl FnOnce() -> T) -> Result<T> {
-        // A stream holds crossterm's reader while it waits for keys, and lets go of it when it is dropped. Another one,
-        // made before that, would wait for the next key.
+        // An event stream holds crossterm's reader until it is dropped. A new stream created before that would block
+        // until the next key.
         self.input = None;
         let done = self.terminal.lend(work)?;
         self.input = Some(EventStream::new());
@@ -177,12 +177,12 @@ fn sweep_row(row: sweep::Row) -> SweepRow {
     }
 }
 
-/// An outcome, if there was one, for [`Driver::answer`].
+/// Converts an optional result for [`Driver::answer`].
 fn told<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
     Ok(outcome.transpose()?)
 }
 
-/// Where a picture goes: under the name that was given, with its ending; else under one that tells the time.
+/// The path of a picture: `name` with the extension `.svg`, or by default a name with the current time.
 fn picture_path(name: Option<&str>) -> PathBuf {
     let time = || {
         format!(

@@ -1,4 +1,4 @@
-//! The driver of the playground: it feeds the state with keys, engine events and time, carries effects out, and draws.
+//! The driver of the playground: it feeds keys, engine events and time to the state, carries out effects, and draws.
 
 mod config_file;
 mod editor;
@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub enum End {
     /// The user quit.
     Quit,
-    /// A signal asked for it.
+    /// A signal requested it.
     Signal(i32),
 }
 
@@ -64,7 +64,7 @@ pub async fn run(
     let mut driver = Driver::new(app, Some(commands), Some(events))?;
     match recorder {
         Ok(recorder) => {
-            session_search::sweep(recorder.store().clone());
+            session_search::empty_old_trash(recorder.store().clone());
             driver.recorder = Some(recorder);
         }
         Err(fault) => driver.take(Msg::EffectFailed(format!(
@@ -102,16 +102,16 @@ struct Driver {
     app: App,
     renderer: Renderer,
     terminal: Terminal,
-    /// None while the terminal is lent to another program.
+    /// `None` while the terminal is lent to another program.
     input: Option<EventStream>,
-    /// None in a replay.
+    /// `None` in a replay.
     commands: Option<CommandSender>,
-    /// None if sessions cannot be saved.
+    /// `None` if sessions cannot be saved.
     recorder: Option<Recorder>,
     session_search: SessionSearch,
     /// Results of searches on other threads.
     found: UnboundedReceiver<Msg>,
-    /// None once the engine's thread has ended.
+    /// `None` once the engine's thread has ended.
     events: Option<UnboundedReceiver<Event>>,
     start: Instant,
     last_frame: Instant,
@@ -188,7 +188,7 @@ impl Driver {
                 _ = ticks.tick(), if animated => Some(Msg::Tick(self.start.elapsed())),
             };
             if let Some(msg) = msg {
-                // Update the clock first, however long nothing happened.
+                // Update the clock first, since the last event may be long ago.
                 update(&mut self.app, Msg::Tick(self.start.elapsed()));
                 self.take(msg)?;
             }
@@ -297,7 +297,7 @@ impl Driver {
     }
 }
 
-/// The next terminal event; None at the end of input.
+/// The next terminal event; `None` at the end of input.
 async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<Input>> {
     match input {
         Some(stream) => stream.next().await,
@@ -313,7 +313,7 @@ async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
     }
 }
 
-/// The message for a terminal event; None if it is ignored.
+/// The message for a terminal event; `None` if it is ignored.
 fn message(input: Input) -> Option<Msg> {
     match input {
         Input::Key(key) => Some(Msg::Key(key)),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const REPORT_EVERY: Duration = Duration::from_millis(150);
 
 /// Removes old sessions from the trash, on another thread.
-pub fn sweep(store: Store) {
+pub fn empty_old_trash(store: Store) {
     std::thread::spawn(move || store.empty_trash(TRASH_KEEPS));
 }
 

@@ -51,7 +51,7 @@ impl Terminal {
         #[cfg(unix)]
         handlers::install();
         tty::take(mouse)?;
-        // From here on dropping restores.
+        // From here on, dropping restores the terminal.
         let inner = blank().inspect_err(|_| tty::give_back())?;
         Ok(Self { inner, mouse })
     }

@@ -1,4 +1,4 @@
-//! Controllers, which adjust the exit layer and the number of speculations automatically and say why.
+//! Controllers, which adjust the exit layer and the number of speculations automatically and give a reason.
 
 use super::decoder::{Decoder, Run, Scratch};
 use super::verify::Verification;
@@ -10,22 +10,22 @@ use crate::engine::sampling::{Pick, Sampler};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What chooses the exit layer and the number of speculations.
+/// Chooses the exit layer and the number of speculations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Controller {
-    /// The settings stay as they are.
+    /// Does not change the settings.
     #[default]
     Fixed,
-    /// A draft ends early at the first token whose draft probability is below a threshold.
+    /// Ends a draft early, at the first token with a draft probability below a threshold.
     Confidence {
-        /// The lowest draft probability to continue at, 0 to 1.
+        /// Min draft probability to continue, 0 to 1.
         threshold: f32,
     },
     /// One more speculation after a fully accepted round, fewer after a rejection.
     AdaptiveSpeculations,
-    /// Both, so as to maximise the expected number of tokens per layer that is run, given the acceptance that each exit would
-    /// have had, measured on cached hidden states (after DEL, arXiv 2504.05598).
+    /// Adjusts both to maximise the expected tokens per executed layer, using the acceptance of each exit measured on
+    /// cached hidden states (after DEL, arXiv 2504.05598).
     ExitAndSpeculations,
 }
 
@@ -36,19 +36,19 @@ const NEWEST: f64 = 0.25;
 /// Assumed acceptance of an exit before it has been observed.
 const PRIOR: f64 = 0.5;
 
-/// What a controller knows of the run so far.
+/// State of a controller during a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ControllerState {
     /// Speculations of the adaptive controllers, before rounding.
     speculations: Option<f64>,
     /// Running acceptance of each exit layer, by index; `None` before it has been observed.
     acceptance: Vec<Option<f64>>,
-    /// Which exit is observed next.
+    /// Index of the exit to observe next.
     turn: usize,
 }
 
 impl ControllerState {
-    /// The settings of the next round and the reason for them; no reason if the controller leaves them alone.
+    /// The settings of the next round and the reason for them; no reason if the controller does not change them.
     pub fn choose(
         &mut self,
         wanted: &Arc<Settings>,
@@ -88,7 +88,7 @@ impl ControllerState {
         }
     }
 
-    /// The exit layer whose states are probed in the next verification, if the controller needs that.
+    /// The exit layer to probe in the next verification; `None` if the controller needs no probe.
     pub fn probed_exit(&mut self, settings: &Settings, config: &LlamaConfig) -> Option<usize> {
         if settings.controller != Controller::ExitAndSpeculations {
             return None;
@@ -184,7 +184,7 @@ fn candidates(layers: usize) -> impl Iterator<Item = usize> {
     (1..layers).filter(move |exit| exit % step == 0 && exit * 3 <= layers * 2)
 }
 
-/// Expected tokens of a round per layer that it runs, if every draft token is accepted with probability `a`. The head
+/// Expected tokens of a round per executed layer, if every draft token is accepted with probability `a`. The head
 /// counts as [`head_layers`].
 fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &LlamaConfig) -> f64 {
     let (k, head) = (speculations as f64, head_layers(config));

@@ -1,4 +1,4 @@
-//! What the parts of a round cost on this machine.
+//! Costs of the parts of a round on this machine.
 
 use super::Decoder;
 use crate::engine::Result;
@@ -7,14 +7,14 @@ use crate::engine::sampling::Distribution;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Numbers of rows that are measured; costs between them are interpolated.
+/// Measured numbers of rows; costs in between are interpolated.
 const ROWS: [usize; 7] = [1, 2, 3, 5, 9, 13, 17];
 /// Positions before the measured rows: a short conversation.
 const CONTEXT: usize = 128;
 /// Each figure is the best of this many measurements.
 const TIMES: usize = 3;
 
-/// Seconds that the parts of a round take on this machine. Index i of a list is for i + 1 rows at once.
+/// Seconds for each part of a round on this machine. Index i of a list is for i + 1 rows at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// The layer count L.
@@ -23,7 +23,7 @@ pub struct CostModel {
     pub layer: Vec<f64>,
     /// Norm and whole head.
     pub head: Vec<f64>,
-    /// Norm and the head that drafts use, for one row.
+    /// Norm and draft head, for one row.
     pub draft_head: f64,
     /// Sampling one token.
     #[serde(rename = "choice")]
@@ -49,7 +49,7 @@ impl CostModel {
     }
 }
 
-/// The cost of `rows` rows, extrapolated in proportion beyond what was measured.
+/// The cost of `rows` rows, extrapolated in proportion beyond the measured numbers.
 fn rows_cost(costs: &[f64], rows: usize) -> f64 {
     match costs.get(rows - 1) {
         Some(&cost) => cost,
@@ -60,8 +60,8 @@ fn rows_cost(costs: &[f64], rows: usize) -> f64 {
 }
 
 impl Decoder {
-    /// Measures layer, head and sampling for 1 to 17 rows, in a sequence of its own. Takes about as long as a hundred decode
-    /// steps.
+    /// Measures layer, head and sampling for 1 to 17 rows, in a separate sequence. Takes about as long as a hundred
+    /// decode steps.
     ///
     /// # Errors
     /// If memory cannot be allocated, or the device fails.
@@ -123,7 +123,7 @@ fn best(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(best)
 }
 
-/// CostModel for every number of rows, by linear interpolation.
+/// Costs for every number of rows, by linear interpolation.
 fn interpolate(measured: &[f64]) -> Vec<f64> {
     let mut costs = Vec::with_capacity(ROWS[ROWS.len() - 1]);
     for (pair, cost) in ROWS.windows(2).zip(measured.windows(2)) {

@@ -1,4 +1,4 @@
-//! The model with everything needed to decode, and the course of one run.
+//! The decoder, and the state of one run.
 
 use super::controller::ControllerState;
 use super::text_output::TextOutput;
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Prompt tokens computed between two polls of the observer.
 const PREFILL_CHUNK: usize = 256;
-/// Max number of tokens that are reserved for a run in advance.
+/// Max number of tokens to reserve memory for in advance.
 const RESERVED: usize = 1 << 16;
 
 /// Decodes with one model. It owns buffers that are reused from step to step; the state of a conversation is in
@@ -72,19 +72,19 @@ impl Run {
         self.stop.as_ref()
     }
 
-    /// Stops it, unless it has already stopped.
+    /// Stops the run, unless it has already stopped.
     pub(super) fn cancel(&mut self) {
         self.stop.get_or_insert(StopReason::Cancelled);
     }
 
-    /// How many more tokens it may generate if the context has room for `room`.
+    /// How many more tokens the run may generate if the context has room for `room`.
     fn tokens_left(&self, settings: &Settings, room: usize) -> usize {
         settings.max_steps.saturating_sub(self.tokens).min(room)
     }
 }
 
 impl Decoder {
-    /// A decoder with a model and, unless texts in the records may stay empty, a tokenizer.
+    /// A decoder for a model. Without a tokenizer, all texts in the records are empty.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
         Self {
             model,
@@ -131,7 +131,7 @@ impl Decoder {
         Session::new(&*self.model, self.model.config().context_length)
     }
 
-    /// Begins a run that continues `prompt`: computes those of its tokens that are not in the session's cache.
+    /// Begins a run that continues `prompt`: computes its tokens that the session has not cached.
     ///
     /// # Errors
     /// If the prompt is empty or fills the context, the settings are invalid, or the observer cancels.
@@ -190,7 +190,7 @@ impl Decoder {
     /// Decodes the next round of a run that has not stopped, with these settings.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the observer cancels, or what else fails; session and run are then as they were before the
+    /// [`Error::Cancelled`] if the observer cancels, or an error of the model. Session and run are then as before the
     /// round.
     pub fn round(
         &mut self,
@@ -288,7 +288,7 @@ impl Decoder {
         round
     }
 
-    /// Appends a token to the text. The only place that knows what ends a run: returns why, if the token does.
+    /// Appends a token to the text. Returns the reason if the token ends the run; only this function decides that.
     pub(super) fn push(
         &self,
         session: &mut Session,
@@ -367,7 +367,7 @@ impl Decoder {
 /// Polls the observer before the `next` phase.
 ///
 /// # Errors
-/// [`Error::Cancelled`] if it breaks.
+/// [`Error::Cancelled`] if the observer returns `Break`.
 pub(super) fn poll(observer: &mut dyn Observer, next: Phase) -> Result<()> {
     match observer.poll(next).is_break() {
         true => Err(Error::Cancelled),

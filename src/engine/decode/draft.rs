@@ -1,4 +1,4 @@
-//! Proposers, which draft tokens; so far there is early exit.
+//! Proposers draft tokens. The only one so far is early exit.
 
 use super::decoder::{Decoder, Scratch, poll};
 use super::text_output::TextOutput;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A proposed continuation of a text: a tree of nodes, usually a chain. The scratch holds the row of the text's last
-/// token and then that of each node, with the depth that it has run, and the distribution that each node was sampled from.
+/// token, then the row of each node with its depth, and the distribution that each node was sampled from.
 #[derive(Default)]
 pub(super) struct Proposal {
     pub nodes: Vec<DraftToken>,
-    /// Nodes after which the run would end, so that no successor is needed.
+    /// Nodes that would end the run and need no successor.
     pub ends: Vec<usize>,
     /// Whether the scratch already holds the verifier's logits of all rows.
     pub verified: bool,
@@ -31,7 +31,7 @@ pub(super) trait Propose {
     fn propose(&mut self, draft: Draft<'_>, observer: &mut dyn Observer) -> Result<Proposal>;
 }
 
-/// What proposers work with.
+/// Input of a proposer.
 pub(super) struct Draft<'a> {
     pub decoder: &'a mut Decoder,
     pub session: &'a mut Session,
@@ -78,8 +78,8 @@ impl Propose for EarlyExit {
 }
 
 impl Draft<'_> {
-    /// Runs the last row to the exit and samples the next token; returns it and whether the run would end with it. `None`
-    /// if the penalties forbid every token of a reduced draft vocabulary; the verifier has the others.
+    /// Runs the last row to the exit and samples the next token; returns it and whether the run would end with it.
+    /// `None` if the penalties forbid every token of a reduced draft vocabulary; the verifier can choose the others.
     fn next_token(
         &mut self,
         vocab: Option<&Arc<VocabSubset>>,
@@ -137,7 +137,8 @@ impl Draft<'_> {
         (token, stop.is_some())
     }
 
-    /// Runs the whole round on the device, if the device can and the settings need no decision by the host in between.
+    /// Runs the whole round on the device, if the device supports it and the settings need no decision by the host in
+    /// between.
     fn on_device(&mut self, observer: &mut dyn Observer) -> Result<Option<Proposal>> {
         let settings = self.settings;
         let (sampling, controller) = (&settings.sampling, settings.controller);

@@ -15,8 +15,8 @@ pub struct Finished {
 }
 
 impl Decoder {
-    /// Continues `prompt` until the run stops, and passes every round to the observer. The settings hold until the observer
-    /// has newer ones. Cancelling stops the run and is not an error.
+    /// Continues `prompt` until the run stops, and passes every round to the observer. The settings apply until the
+    /// observer returns newer ones. Cancelling stops the run and is not an error.
     ///
     /// # Errors
     /// As [`Decoder::begin`] and [`Decoder::round`], except for cancelling.
@@ -38,7 +38,7 @@ impl Decoder {
         Ok(Finished::of(&run))
     }
 
-    /// One round of a run, with the observer's settings if those are newer. A cancelled run has stopped.
+    /// Decodes one round of a run, with newer settings if the observer returns any. Cancelling stops the run.
     ///
     /// # Errors
     /// As [`Decoder::round`], except for cancelling.

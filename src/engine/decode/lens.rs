@@ -96,7 +96,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Runs the tokens before those of `chunk`, which follow the cached ones, layer by layer.
+    /// Runs the tokens before those of `chunk` layer by layer. They must follow the cached ones.
     fn lens_chunk(
         &mut self,
         session: &mut Session,

@@ -9,7 +9,7 @@ use crate::engine::sampling::{Pick, Sampler};
 use std::time::Instant;
 
 impl Decoder {
-    /// A round with nothing drafted: the last token through all the layers its strategy wants, one token chosen.
+    /// A round without a draft: runs the last token through the layers of the strategy and chooses one token.
     pub(super) fn plain_round(
         &mut self,
         session: &mut Session,

@@ -31,7 +31,7 @@ pub struct Round {
     pub index: usize,
     /// Absolute position, in tokens, of the first token this round adds.
     pub position: usize,
-    /// The settings at the start of the round, which hold for all of it.
+    /// The settings of the whole round.
     pub settings: Arc<Settings>,
     /// Why a controller chose these settings; `None` if the user did.
     #[serde(default, rename = "control", skip_serializing_if = "Option::is_none")]
@@ -52,10 +52,10 @@ pub struct RoundTokens {
     /// Every drafted node; a node comes after its parent.
     #[serde(default)]
     pub drafted: Vec<DraftToken>,
-    /// How many of them were accepted.
+    /// How many nodes were accepted.
     #[serde(default)]
     pub accepted: usize,
-    /// Indices of the accepted ones, in the order of the text; empty if they are the first ones.
+    /// Indices of the accepted nodes, in the order of the text; empty if they are the first ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<usize>,
     /// The token that ends the round; `None` if the run ended with an accepted draft.
@@ -68,7 +68,7 @@ pub struct RoundTokens {
 pub struct DraftToken {
     /// Token id.
     pub id: u32,
-    /// The text that the token adds to that of the tokens before it; empty while a character is incomplete.
+    /// The text that the token appends; empty while a character is incomplete.
     pub text: String,
     /// The node it follows; `None` for the previous node, or for the text if it is the first one, as in a chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ pub struct DraftToken {
 }
 
 impl DraftToken {
-    /// A token that follows the previous one, drafted by the first layers with that probability and not yet verified.
+    /// A token drafted by early exit with probability `p_draft`, following the previous node and not yet verified.
     pub fn new(id: u32, text: impl Into<String>, p_draft: f32) -> Self {
         Self {
             id,
@@ -103,7 +103,7 @@ impl DraftToken {
         }
     }
 
-    /// The parent of this token as node number `node`; `None` if it follows the text.
+    /// The parent of this token at index `node`; `None` if it follows the text.
     pub fn parent_of(&self, node: usize) -> Option<usize> {
         match self.parent {
             Some(Parent::Root) => None,
@@ -112,7 +112,7 @@ impl DraftToken {
         }
     }
 
-    /// Whether, as node number `node`, it follows `parent`: a node, or the text.
+    /// Whether this token at index `node` follows `parent`: a node, or `None` for the text.
     pub fn follows(&self, node: usize, parent: Option<usize>) -> bool {
         self.parent_of(node) == parent
     }
@@ -124,11 +124,11 @@ impl DraftToken {
 pub enum Parent {
     /// The text itself.
     Root,
-    /// The node of that index.
+    /// The node with this index.
     Node(usize),
 }
 
-/// What proposes tokens.
+/// A source of draft tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proposer {
@@ -148,7 +148,7 @@ impl Proposer {
 pub struct ClosingToken {
     /// Token id.
     pub id: u32,
-    /// The text that the token adds to that of the tokens before it; empty while a character is incomplete.
+    /// The text that the token appends; empty while a character is incomplete.
     pub text: String,
     /// `Corrected`, `Bonus` or `Plain`.
     pub origin: Origin,
@@ -165,7 +165,7 @@ pub struct ClosingToken {
 }
 
 impl ClosingToken {
-    /// A token chosen with that probability at a position without a draft.
+    /// A token chosen with probability `p_verify` at a position without a draft.
     pub fn new(id: u32, text: impl Into<String>, origin: Origin, p_verify: f32) -> Self {
         Self {
             id,
@@ -179,7 +179,7 @@ impl ClosingToken {
     }
 }
 
-/// Natural log-probabilities at one position from the raw logits, regardless of temperature, penalties and filters.
+/// Natural log-probabilities at one position from the raw logits, before temperature, penalties and filters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprobs {
     /// Of the token itself.
@@ -199,7 +199,7 @@ pub struct TopLogprob {
     pub logprob: f32,
 }
 
-/// What the inspector shows of one token's position, recorded when [`Settings::detail`] is on.
+/// Details of one token's position for the inspector, recorded when [`Settings::detail`] is on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenDetail {
     /// The draft's five likeliest tokens in descending order; empty if nothing was drafted.
@@ -210,7 +210,8 @@ pub struct TokenDetail {
     pub draft_entropy: Option<f32>,
     /// Entropy of the verifier's distribution in nats.
     pub verify_entropy: Option<f32>,
-    /// What each layer 1..=L would have predicted through the final norm and head; empty off the path of the text.
+    /// What each layer 1..=L would have predicted through the final norm and head; empty for nodes that are not on the
+    /// path of the text.
     pub layers: Vec<LayerChoice>,
 }
 
@@ -257,7 +258,7 @@ pub enum StopReason {
 }
 
 impl fmt::Display for StopReason {
-    /// The wording of command line, screen and exports: one line, whatever the stop string contains.
+    /// The wording of command line, screen and exports. It is always a single line, for any stop string.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eos => f.write_str("ended by the model"),
@@ -270,7 +271,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// What became of a token of a round.
+/// Whether a token of a round was kept, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Part of the text.
@@ -298,7 +299,7 @@ pub struct RoundToken<'a> {
     pub id: u32,
     /// The text that it adds.
     pub text: &'a str,
-    /// What became of it.
+    /// Whether it was kept.
     pub outcome: Outcome,
     /// What proposed it; `None` for the closing token.
     pub proposer: Option<Proposer>,
@@ -336,7 +337,7 @@ pub struct KeptToken<'a> {
 }
 
 impl RoundTokens {
-    /// A chain of drafts of which the first `accepted` were accepted, and the token that ends the round.
+    /// A chain of drafts, the first `accepted` of them accepted, and the token that ends the round.
     pub fn chain(drafted: Vec<DraftToken>, accepted: usize, closing: Option<ClosingToken>) -> Self {
         Self {
             drafted,
@@ -351,10 +352,10 @@ impl RoundTokens {
         self.drafted.get(node)?.parent_of(node)
     }
 
-    /// Checks that a round can have these tokens.
+    /// Checks that the tokens form a valid round.
     ///
     /// # Errors
-    /// Says what is wrong if a node precedes its parent, or the accepted nodes are not a path that starts at the text.
+    /// If a node precedes its parent, or the accepted nodes are not a path that starts at the text.
     pub fn check(&self) -> Result<(), String> {
         let (nodes, accepted) = (self.drafted.len(), self.accepted);
         if accepted > nodes {
@@ -381,7 +382,7 @@ impl RoundTokens {
 }
 
 impl Round {
-    /// Round number `index` of a run, whose first token is at `position`. Times, note and stop are left to be set.
+    /// Round `index` of a run, with its first token at `position`. The caller sets times, note and stop.
     pub fn new(
         index: usize,
         position: usize,
@@ -405,7 +406,7 @@ impl Round {
         &self.tokens
     }
 
-    /// The same, for changing what a journal stores.
+    /// The tokens as files store them, mutable.
     pub fn tokens_mut(&mut self) -> &mut RoundTokens {
         &mut self.tokens
     }
@@ -471,7 +472,7 @@ impl Round {
         self.tokens.drafted.len() + usize::from(self.tokens.closing.is_some())
     }
 
-    /// What became of the token at `slot`; `None` past the end.
+    /// The outcome of the token at `slot`; `None` past the end.
     pub fn outcome(&self, slot: usize) -> Option<Outcome> {
         let drafted = self.tokens.drafted.len();
         if slot < drafted {

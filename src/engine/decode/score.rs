@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Max logits held at once: 64 MB.
 const MAX_LOGITS: usize = 16 << 20;
 
-/// How likely one token of a text is given those before it, from the raw logits; natural logarithms.
+/// The probability of one token of a text given the tokens before it, from the raw logits, as natural logarithm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenScore {
     /// Token id.
@@ -24,9 +24,9 @@ pub struct TokenScore {
 }
 
 impl Decoder {
-    /// Scores the tokens at `positions` of `tokens`, which become the session's tokens, after `exit_layer` layers or, with
-    /// `None`, after all; `top` is how many alternatives are listed. Uses what the session has cached, and holds at most 16 Mi
-    /// logits at once.
+    /// Scores the tokens at `positions` of `tokens` after `exit_layer` layers (`None` for all), and lists `top`
+    /// alternatives for each. `tokens` replace the session's tokens, and their cached prefix is reused. Holds at most
+    /// 16 Mi logits at once.
     ///
     /// # Errors
     /// If there are no tokens, more than the context holds, or unknown ones; if `positions` begin before 1 or end after the
@@ -142,7 +142,7 @@ impl<'a> RawLogits<'a> {
         })
     }
 
-    /// The token with the largest logit; the lowest id among equals.
+    /// The token with the largest logit; ties go to the lowest id.
     pub fn argmax(&self) -> u32 {
         let mut best = 0;
         for (id, logit) in self.logits.iter().enumerate() {
@@ -153,7 +153,7 @@ impl<'a> RawLogits<'a> {
         best as u32
     }
 
-    /// The `n` likeliest tokens with their log-probabilities; the lower id first among equals.
+    /// The `n` likeliest tokens with their log-probabilities; ties are in order of their ids.
     pub fn top(&self, n: usize) -> Vec<(u32, f32)> {
         let mut ids: Vec<u32> = (0..self.logits.len() as u32).collect();
         let likelier = |a: &u32, b: &u32| {

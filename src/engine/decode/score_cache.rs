@@ -1,25 +1,25 @@
-//! Scores that are kept, so that texts with one beginning score it once.
+//! A cache of scores, so that texts with a common prefix score it once.
 
 use super::{Decoder, Observer, Session, TokenScore};
 use crate::engine::Result;
 
-/// What was scored of the text that was last given: the continuations of one context share the context's scores, as they
-/// share its keys and values in the [`Session`].
+/// The scores of the last text. Continuations of one context share its scores, as they share its keys and values in the
+/// [`Session`].
 #[derive(Debug, Clone, Default)]
 pub struct ScoreCache {
     tokens: Vec<u32>,
     exit_layer: Option<usize>,
     top: usize,
-    /// Of the tokens from number 1 on.
+    /// Scores of `tokens[1..]`.
     scores: Vec<TokenScore>,
 }
 
 impl Decoder {
-    /// Scores all tokens of a text but the first, of which only those behind the beginning that `cache` holds are computed.
-    /// For the rest see [`Decoder::score`], to which this is equal bit for bit.
+    /// Scores all tokens of a text except the first, and reuses the scores of the prefix that is in `cache`. The result
+    /// equals that of [`Decoder::score`] bit for bit.
     ///
     /// # Errors
-    /// As [`Decoder::score`]; the cache then keeps what still holds.
+    /// As [`Decoder::score`]; the cache then keeps the scores of the common prefix.
     pub fn score_text<'c>(
         &mut self,
         session: &mut Session,
@@ -54,7 +54,7 @@ impl Decoder {
     }
 }
 
-/// How many tokens two texts have in common from their beginning on.
+/// Length of the common prefix of two texts.
 pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

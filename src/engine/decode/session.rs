@@ -1,4 +1,4 @@
-//! State that lasts from round to round and from turn to turn.
+//! State that persists across rounds and turns.
 
 use super::common_prefix;
 use crate::engine::Result;
@@ -7,8 +7,8 @@ use crate::engine::sampling::History;
 
 /// The tokens so far and the sequence that holds their keys and values.
 ///
-/// Between rounds, all positions except that of the last token may already be computed; the last token is left for the next
-/// round. Layers can be computed up to different positions: early-exit decoding leaves the upper ones behind, and a later
+/// Between rounds, all positions except that of the last token may already be computed; the last token is left for the
+/// next round. Layers can be computed up to different positions: early-exit decoding skips the upper ones, and a later
 /// round of all layers catches up.
 pub struct Session {
     pub(super) history: History,
@@ -41,7 +41,7 @@ impl Session {
         self.sequence.len()
     }
 
-    /// Bytes that its keys and values take.
+    /// Size of its keys and values in bytes.
     pub fn memory(&self) -> u64 {
         self.sequence.memory()
     }
@@ -55,7 +55,7 @@ impl Session {
         self.filled_to(depth).min(ids.len().saturating_sub(1))
     }
 
-    /// Removes all tokens from `len`.
+    /// Truncates the tokens, keys and values to the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.history.truncate(len);
         self.forget_from(len);
@@ -75,7 +75,7 @@ impl Session {
         self.filled[..depth].iter().copied().min().unwrap_or(0)
     }
 
-    /// Keeps the positions before `len`; those in flight have run the first `depth` layers.
+    /// Keeps the positions before `len`; the rows in flight have run the first `depth` layers.
     pub(super) fn commit(&mut self, depth: usize, len: usize) {
         self.sequence.truncate(len);
         self.filled[..depth].fill(len);

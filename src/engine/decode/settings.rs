@@ -70,7 +70,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks that a model of that shape can run with these settings.
+    /// Checks that a model with this config can run with these settings.
     ///
     /// # Errors
     /// [`Error::Setting`] for the first one that is invalid.

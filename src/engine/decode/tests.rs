@@ -1,5 +1,5 @@
-//! Exactness on small random models: whatever the strategy, the exit layer, the speculations and the chunks of the prompt
-//! are and however they change during a run, the tokens are those of plain autoregressive decoding.
+//! Exactness on small random models: with any strategy, exit layer, number of speculations and prefill chunk, even if
+//! they change during a run, the tokens are the same as in autoregressive decoding.
 
 mod cancelling;
 mod planned;
@@ -223,7 +223,7 @@ proptest! {
 }
 
 #[test]
-fn early_exit_is_what_a_draft_would_have_written() {
+fn early_exit_generates_the_tokens_of_a_draft() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
     let settings = Settings {
         strategy: Strategy::EarlyExit,
@@ -247,7 +247,7 @@ fn early_exit_is_what_a_draft_would_have_written() {
 }
 
 #[test]
-fn the_context_ends_in_a_clear_state() {
+fn a_full_context_stops_the_run() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
     decoder.end_tokens.clear();
     let settings = Settings {
@@ -271,7 +271,7 @@ fn the_context_ends_in_a_clear_state() {
 }
 
 #[test]
-fn unsound_input_is_refused_with_words() {
+fn invalid_input_is_rejected_with_a_message() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
     let mut session = decoder.session().unwrap();
     let sound = Settings {
@@ -329,7 +329,7 @@ fn unsound_input_is_refused_with_words() {
 
 /// The lens predicts exactly which drafts on a text are accepted.
 #[test]
-fn the_forecast_of_the_lens_comes_true() {
+fn the_forecast_matches_actual_runs() {
     let config = config(4, 4, 2, 16, true);
     let layers = config.num_layers;
     let mut decoder = decoder(config, GgmlDType::Q8_0, 5);
@@ -364,7 +364,7 @@ fn the_forecast_of_the_lens_comes_true() {
         };
         assert!(
             lens.iter().all(|row| row.agrees(layers)),
-            "the last layer wrote the text"
+            "the last layer chose the text"
         );
         for exit_layer in 1..layers {
             for num_speculations in [1, 3, 6] {
@@ -387,7 +387,7 @@ fn the_forecast_of_the_lens_comes_true() {
 
 /// Detail records what each layer would have predicted for every token of the text, and does not change the text.
 #[test]
-fn detail_holds_every_layer_and_changes_nothing() {
+fn detail_covers_every_layer_and_does_not_change_the_text() {
     let prompt: Vec<u32> = (3..12).collect();
     for strategy in [
         Strategy::Autoregressive,

@@ -57,8 +57,8 @@ impl TextOutput {
         self.release(&settings.stop_strings, text, from)
     }
 
-    /// Holds back the end of `text`, which is new from `from`, if it may begin a stop string. If one was found, cuts the text
-    /// before it and returns it.
+    /// Holds back the end of `text` if it may begin a stop string; only `text[from..]` is new. At a complete stop
+    /// string, cuts the text before it and returns the reason.
     fn release(&mut self, stops: &[String], text: &mut String, from: usize) -> Option<StopReason> {
         let new = &text[from..];
         self.held.clear();
@@ -85,7 +85,7 @@ impl TextOutput {
         None
     }
 
-    /// The text that is still held back when a run ends for any other reason than a stop string.
+    /// The text still held back if a run ends for a reason other than a stop string.
     pub fn finish(&mut self) -> String {
         let mut text = std::mem::take(&mut self.held);
         text.push_str(
@@ -143,13 +143,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stop_strings_that_span_tokens_cut_the_text_before_them(
+        fn text_is_cut_before_a_stop_string_that_spans_tokens(
             pieces in prop::collection::vec("[ab\\n€]{0,3}", 0..12),
             stops in prop::collection::vec("[ab\\n€]{1,4}", 0..3),
         ) {
             let whole: String = pieces.concat();
             let (text, stop) = release_all(&pieces, &stops);
-            // Of several stop strings, the one that is complete first ends the text; what is shown never contains one.
+            // Of several stop strings, the one that is complete first ends the text; the output never contains one.
             prop_assert!(whole.starts_with(&text));
             prop_assert!(stops.iter().all(|stop| !text.contains(stop.as_str())));
             match stop {

@@ -125,8 +125,8 @@ impl Decoder {
         session.sequence.logits(&readout, logits)
     }
 
-    /// Follows the nodes that the verifier would have chosen, starting at the text, and appends the verifier's own choice at
-    /// the end, unless the run ends before.
+    /// Follows the nodes that the verifier would have chosen, starting at the text, and appends the verifier's own
+    /// choice at the end, unless the run ends first.
     fn accept(
         &mut self,
         session: &mut Session,
@@ -183,7 +183,7 @@ impl Decoder {
         }
     }
 
-    /// What follows node `at`, or the text, by the verifier's distribution there; `first` is its first child.
+    /// The verifier's choice after node `at`, or after the text; `first` is its first child.
     fn verdict(
         &self,
         session: &Session,
@@ -324,7 +324,7 @@ enum Next {
     Own(u32),
 }
 
-/// Which row of the logits belongs to a node, or to the text; nodes after which the run would end have none.
+/// The row of the logits of a node, or of the text; nodes that would end the run have none.
 fn logits_row(node: Option<usize>, ends: &[usize]) -> usize {
     node.map_or(0, |node| {
         node + 1 - ends.iter().filter(|&&end| end < node).count()

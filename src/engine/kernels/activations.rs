@@ -1,4 +1,4 @@
-//! Activations: f32 for dense weights, and bytes with a scale for every 32 of them for quantised weights.
+//! Activations: f32 for dense weights, and blocks of 32 bytes with a scale for quantised weights.
 
 use super::layout::{MAX_PAIR, Q8Block};
 use super::simd::{Isa, Kernel, Simd};
@@ -73,11 +73,12 @@ impl ActivationsView {
     }
 }
 
-/// Rounds every 32 numbers to bytes times a scale, such that the magnitudes of neighbours, columns `2i` and `2i + 1`,
-/// add up to at most 128, and those of an octet to at most 255. The products of a pair with unsigned 8-bit weights, and
-/// of an octet with signed ones, then fit an i16, which the AVX2 kernel needs (see `simd::avx2::q8_0`). Most blocks of
-/// a Llama have one activation that is far larger than the others, so this costs little: over SmolLM2-135M's
-/// activations the rounding error is 0.86 % of their size, compared with 0.78 % for bytes up to ±127.
+/// Quantises blocks of 32 numbers to bytes with a scale, so that the magnitudes of each two neighbours, columns `2i`
+/// and `2i + 1`, add up to at most 128, and those of an octet to at most 255. The products of a pair with unsigned
+/// 8-bit weights, and of an octet with signed ones, then fit an i16, which the AVX2 kernel needs (see
+/// `simd::avx2::q8_0`). Most blocks of a Llama have one activation that is far larger than the others, so this costs
+/// little: over SmolLM2-135M's activations the rounding error is 0.86 % of their size, compared with 0.78 % for bytes
+/// up to ±127.
 struct Quantise<'a> {
     x: &'a [f32],
     bytes: &'a mut [i8],

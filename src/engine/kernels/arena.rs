@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 /// Max bytes of a slab. The first ones are smaller, so that small models take little memory.
 const SLAB: usize = 64 << 20;
-/// The size of a huge page, on which slabs begin.
+/// Size of a huge page, to which slabs are aligned.
 const HUGE: usize = 2 << 20;
 
-/// Hands out buffers that begin on cache lines and lie side by side on huge pages: decoding reads all weights for every
+/// Allocates buffers that are aligned to cache lines and adjacent on huge pages: decoding reads all weights for every
 /// token, and with pages of 4 kB it would stall on TLB misses.
 #[derive(Default)]
 pub struct Arena {

@@ -1,17 +1,17 @@
-//! How fast the thread pool reads memory: the bound of decoding, which reads every weight once per token.
+//! Memory read bandwidth of the thread pool. It bounds the speed of decoding, which reads every weight once per token.
 
 use super::simd::{Isa, Kernel, Simd};
 use super::{Arena, ThreadPool};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// Bytes read in one pass; more than caches hold.
+/// Bytes read per pass; larger than the caches.
 const SIZE: usize = 256 << 20;
 const PIECE: usize = 256 << 10;
 /// How many bytes ahead memory is prefetched, as in products.
 const PREFETCH_BYTES: usize = 8 << 10;
 
-/// Bytes per second that the pool reads from memory: the best of `times` passes. `None` if the memory to read cannot be
+/// Bytes per second that the pool reads from memory: the best of `times` passes. `None` if the buffer cannot be
 /// allocated.
 pub fn read_bandwidth(pool: &ThreadPool, isa: Isa, times: usize) -> Option<f64> {
     let mut data = Arena::default().zeros(SIZE).ok()?;
@@ -31,7 +31,7 @@ pub fn read_bandwidth(pool: &ThreadPool, isa: Isa, times: usize) -> Option<f64> 
     Some((0..times.max(1)).map(|_| pass()).fold(0.0, f64::max))
 }
 
-/// Adds up all bytes as if they were f32; their number is a multiple of 256.
+/// Sums all bytes as f32; their number is a multiple of 256.
 struct Sum<'a>(&'a [u8]);
 
 impl Kernel for Sum<'_> {

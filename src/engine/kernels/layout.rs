@@ -1,4 +1,4 @@
-//! How packed weights and quantised activations are laid out in memory.
+//! Memory layout of packed weights and quantised activations.
 
 use super::{BLOCK, LANES};
 use candle_core::quantized::GgmlDType;
@@ -34,7 +34,7 @@ pub enum Layout {
 ///
 /// A block holds 16 rows × 32 columns as 8 groups of 4 columns. A group takes 64 bytes: the four columns of row 0, then
 /// those of row 1, and so on. Layouts of fewer than eight bits store the low nibbles of groups 0 to 3 and the high
-/// nibbles of groups 4 to 7 in the same 4 × 64 bytes, and any further bits behind them, at [`HIGH_BITS`]: the fifth bit
+/// nibbles of groups 4 to 7 in the same 4 × 64 bytes, and any further bits after them, at [`HIGH_BITS`]: the fifth bit
 /// of group `g` as bit `g`, or the upper two of six bits, four groups to 64 bytes.
 pub trait Quantised {
     /// Bits of a stored number.
@@ -45,7 +45,7 @@ pub trait Quantised {
     const SUB_SCALES: usize;
     /// Whether every block has a minimum, which is added to the scaled weights.
     const HAS_MINS: bool;
-    /// Parts of a block that have a scale of their own.
+    /// Parts of a block with separate scales.
     const SUB_BLOCKS: usize = if Self::SUB_SCALES > 1 {
         Self::SUB_SCALES
     } else {
@@ -111,13 +111,13 @@ pub const Q8_0_OFFSET: u8 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 /// Where the bits beyond the nibbles begin in a block.
 pub const HIGH_BITS: usize = 256;
 
-/// Whether the kernels can multiply by weights of that type.
+/// Whether the kernels support weights of this type.
 pub fn supports(dtype: GgmlDType) -> bool {
     Layout::of(dtype).is_some()
 }
 
 impl Layout {
-    /// The layout for weights of that type; `None` if the kernels do not support it.
+    /// The layout for weights of this type; `None` if the kernels do not support it.
     pub const fn of(dtype: GgmlDType) -> Option<Self> {
         Some(match dtype {
             GgmlDType::F32 => Self::F32,
@@ -173,8 +173,8 @@ impl Layout {
         }
     }
 
-    /// Stores the number `q` of column `i` of a lane, whose bits in `block` are still zero. `q` is what ggml stores: a
-    /// signed byte for Q8_0, otherwise the number before its zero point is subtracted.
+    /// Stores the number `q` of column `i` of a lane. Its bits in `block` must still be zero. `q` is what ggml stores:
+    /// a signed byte for Q8_0, otherwise the number before its zero point is subtracted.
     pub fn put(self, block: &mut [u8], lane: usize, i: usize, q: i8) {
         let place = |i: usize| i / 4 * 64 + lane * 4 + i % 4;
         if self.bits() == 8 {
@@ -227,7 +227,7 @@ pub struct Q8Block {
     pub neg128_octets: [u32; 2],
 }
 
-/// Max sum of the magnitudes of two neighbouring bytes, minus what rounding may add.
+/// Max sum of the magnitudes of two neighbouring bytes, minus the max rounding error.
 pub const MAX_PAIR: f32 = 127.0;
 
 /// The same for an octet: of every four columns the first two, or the last two, of 16 columns.

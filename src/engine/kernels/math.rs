@@ -1,10 +1,10 @@
-//! Functions of one number, the same on every machine.
+//! Elementary functions with the same results on every machine.
 
 use super::simd::{Isa, Kernel, Simd};
 use super::{LANES, ROUND_TO_NEAREST, Shared};
 
 /// e^x by range reduction and a polynomial of degree 6 (relative error below 3e-7), in operations that round the same
-/// way everywhere; the C library's differs between platforms. Below −87 the result is 0, above 88 that of 88.
+/// way everywhere; that of the C library differs between platforms. Below −87 the result is 0, above 88 it is e^88.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -107,7 +107,7 @@ pub fn tree_sum(mut x: [f32; LANES]) -> f32 {
     x[0]
 }
 
-/// The max of some numbers, NaN ignored; −∞ if there are none.
+/// The max of the numbers, ignoring NaN; −∞ if there are none.
 #[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_is_close_to_the_real_one() {
+    fn exp_is_accurate() {
         for i in -870_000..880_000 {
             let x = i as f32 / 10_000.0;
             let want = f64::from(x).exp();

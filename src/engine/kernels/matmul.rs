@@ -1,4 +1,4 @@
-//! Tiles of a matrix product: 16 outputs of several rows of activations, for which the weights are read once.
+//! Tiles of a matrix product: 16 outputs of several rows of activations, for one read of the weights.
 
 use super::activations::ActivationsView;
 use super::dense::dense_tile;
@@ -10,17 +10,17 @@ use super::{BLOCK, CACHE_LINE, LANES, Packed, dense, scales};
 pub const TILE: usize = 16;
 
 /// How many blocks ahead scales are prefetched. They come in short runs, which the hardware prefetcher has to detect
-/// anew in every panel.
+/// again in every panel.
 const PREFETCH_BLOCKS: usize = 16;
 
 /// How many bytes ahead weights are prefetched if a panel is read in a single pass.
 const PREFETCH_BYTES: usize = 5 << 10;
 
-/// The same for one row and 8-bit weights. They stream so fast that the hardware prefetcher does better if it is mostly
-/// left alone.
+/// The same for one row and 8-bit weights. They stream so fast that the hardware prefetcher does better with little
+/// software prefetching.
 const PREFETCH_BYTES_ONE_ROW: usize = 1 << 10;
 
-/// One of several passes over a panel, each of which serves some of the rows.
+/// One of several passes over a panel, each for some of the rows.
 #[derive(Clone, Copy)]
 struct Pass {
     index: usize,
@@ -28,9 +28,9 @@ struct Pass {
 }
 
 impl Pass {
-    /// Where prefetching starts, and how many bytes of it go with each block, for a panel of `blocks` blocks of
-    /// `block_bytes` that begins at `data`. A single pass prefetches what it reads a little later; each of several passes
-    /// prefetches an equal share of the next panel. Otherwise reading memory and multiplying would take turns.
+    /// Where prefetching starts, and how many bytes to prefetch per block, for a panel of `blocks` blocks of
+    /// `block_bytes` that begins at `data`. A single pass prefetches what it reads a little later; each of several
+    /// passes prefetches an equal share of the next panel. Otherwise reading memory and multiplying would take turns.
     #[inline(always)]
     fn prefetch(
         self,

@@ -1,14 +1,14 @@
 //! Fused operations of the forward pass on the CPU.
 //!
-//! Weights are packed in *panels* of 16 rows, and one SIMD lane is one output row, so a lane accumulates its dot product
-//! over the columns in one fixed order. The result for a row of activations therefore depends neither on the rows beside
-//! it nor on the number of threads, nor, since every instruction set performs the same fused multiply-adds lane by lane,
-//! on the machine. And a panel that has been read once serves a whole tile of activation rows, so that verifying several
-//! tokens costs little more than decoding one.
+//! Weights are packed in *panels* of 16 rows, and one SIMD lane is one output row, so a lane accumulates its dot
+//! product over the columns in one fixed order. The result for a row of activations therefore depends neither on the
+//! other rows nor on the number of threads. It does not depend on the machine either, because every instruction set
+//! performs the same fused multiply-adds lane by lane. One read of a panel serves a whole tile of activation rows, so
+//! verifying several tokens costs little more than decoding one.
 //!
-//! The operations work on slices that their callers own, not on candle tensors as custom operations, which would allocate
-//! the tensor that they return; a forward pass here allocates nothing. `docs/kernels.md` has the measurements behind the
-//! constants and what was tried without gain.
+//! The operations work on slices that their callers own, so a forward pass allocates nothing; custom operations on
+//! candle tensors would allocate every result. `docs/kernels.md` has the measurements behind the constants, and the
+//! attempts that brought no gain.
 
 #![allow(
     clippy::needless_range_loop,
@@ -54,8 +54,8 @@ pub use thread_pool::{MAX_THREADS, ThreadPool, Worker, physical_cores};
 pub const LANES: usize = 16;
 /// Columns that share one scale of the activations.
 pub const BLOCK: usize = 32;
-/// 1.5 × 2^23. Adding it to an f32 below 2^22 in magnitude rounds that to the nearest integer, ties to even, which then
-/// stands in the low bits.
+/// 1.5 × 2^23. Adding it to an f32 below 2^22 in magnitude rounds it to the nearest integer, ties to even, and leaves
+/// the integer in the low bits.
 const ROUND_TO_NEAREST: f32 = 12_582_912.0;
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;

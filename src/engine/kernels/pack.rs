@@ -24,7 +24,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs rows as they stand in a file; `name` is for errors.
+    /// Packs rows in the format of a file; `name` is for error messages.
     ///
     /// # Errors
     /// [`Error::Model`] if the type is not supported or the size of `data` does not match;
@@ -191,7 +191,7 @@ impl Packed {
         }
     }
 
-    /// Element `i` of a lane of a block, which is at the front of `bytes`.
+    /// Element `i` of a lane of the block that `bytes` begins with.
     fn quantised(
         &self,
         (panel, block, lane): (usize, usize, usize),

@@ -8,7 +8,7 @@ use half::f16;
 pub struct Block {
     pub q: [i8; BLOCK],
     pub scale: Scale,
-    /// Factors of the scale for columns 0..16 and 16..32; both that of `scale` except in Q6_K.
+    /// Scale factors of columns 0..16 and 16..32; both equal the factor of `scale` except in Q6_K.
     pub sub_scales: [i8; 2],
     pub min: Scale,
 }
@@ -109,7 +109,7 @@ fn q45k(block: &[u8], sub: usize, fifth: Option<&[u8]>, qs: &[u8]) -> Block {
     }
 }
 
-/// 32 columns of Q6_K: 4 low bits, 2 high bits, and a signed byte of scale for every 16 columns.
+/// 32 columns of Q6_K: 4 low bits, 2 high bits, and a signed 8-bit scale for every 16 columns.
 fn q6k(block: &[u8], sub: usize) -> Block {
     let (half, quarter) = (sub / 4, sub % 4);
     let (low, high) = (

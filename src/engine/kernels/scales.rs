@@ -5,7 +5,7 @@ use super::{LANES, layout::Quantised, simd::Simd};
 use crate::engine::Result;
 use half::f16;
 
-/// Blocks of a super-block, which share the f16 that their scales are multiples of.
+/// Blocks of a super-block. Their scales are multiples of a common f16.
 const SUPER: usize = 8;
 /// Bytes of one f16 per lane.
 const F16_LANES: usize = 2 * LANES;
@@ -19,7 +19,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A scale that belongs to no super-block.
+    /// A scale outside of super-blocks.
     pub fn whole(base: f32) -> Self {
         Self { base, sub: 1 }
     }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-/// A slice that the workers of a pool share. They agree on who accesses which elements in which phase.
+/// A slice shared by the workers of a pool. The phase determines which worker accesses which elements.
 pub struct Shared<T> {
     start: *mut T,
     len: usize,
@@ -15,8 +15,8 @@ impl<T> Clone for Shared<T> {
     }
 }
 impl<T> Copy for Shared<T> {}
-// SAFETY: elements are only reached through `slice`, whose callers guarantee exclusive access, so that at most one
-// thread at a time uses a `T`, which is `Send`.
+// SAFETY: elements are accessed only through `slice`, and its callers guarantee exclusive access. So at most one thread
+// at a time uses a `T`, which is `Send`.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as for `Send`.
 unsafe impl<T: Send> Sync for Shared<T> {}

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use std::ops::Range;
 
-/// Numbers in −1..1 that look random.
+/// Pseudo-random numbers in −1..1.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn products_are_those_of_f64(kind in 0..11usize, rows in 1..50usize, blocks in 1..4usize, m in 1..=16usize, seed: u64) {
+    fn products_match_f64(kind in 0..11usize, rows in 1..50usize, blocks in 1..4usize, m in 1..=16usize, seed: u64) {
         let dtype = DTYPES[kind];
         let cols = if dtype.block_size() == 1 { blocks * 37 } else { blocks * dtype.block_size() };
         let (w, plain) = matrix(dtype, rows, cols, seed);
@@ -102,9 +102,9 @@ proptest! {
         }
     }
 
-    /// What 16-bit sums of products rely on, for every instruction set.
+    /// The bounds that 16-bit sums of products rely on, for every instruction set.
     #[test]
-    fn neighbours_are_rounded_to_128_steps_at_most_and_octets_to_255(x in prop::collection::vec(-1e3f32..1e3, 64), power in -30..30i32) {
+    fn magnitudes_sum_to_128_per_pair_and_255_per_octet_at_most(x in prop::collection::vec(-1e3f32..1e3, 64), power in -30..30i32) {
         let x: Vec<f32> = x.iter().enumerate().map(|(i, x)| if i < 32 { *x } else { x * (power as f32).exp2() }).collect();
         let run = |isa| {
             let (_acts, view) = acts(isa, 1, 64, &x);
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_read_back_are_those_of_candle(kind in 0..11usize, rows in 1..40usize, seed: u64) {
+    fn unpacked_rows_match_candle(kind in 0..11usize, rows in 1..40usize, seed: u64) {
         let (w, plain) = matrix(DTYPES[kind], rows, 256, seed);
         let ids: Vec<u32> = (0..rows as u32).rev().collect();
         let gathered = w.gather(&ids).unwrap();
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn norms_are_those_of_f64(n in 1..200usize, seed: u64) {
+    fn norms_match_f64(n in 1..200usize, seed: u64) {
         let (x, weight) = (numbers(n, seed), numbers(n, seed ^ 1));
         let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
         for isa in Isa::available() {
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn attention_is_that_of_f64(
+    fn attention_matches_f64(
         heads in 1..9usize, half in 1..20usize, rows in 1..10usize, positions in 1..600usize, seed: u64,
     ) {
         let (dim, all) = (2 * half, positions + rows - 1);
@@ -223,7 +223,7 @@ proptest! {
         let run = |isa| {
             let (mut gate, mut gated) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
             gate.as_flattened_mut().copy_from_slice(&x);
-            // Some of the lanes first, which must leave the others alone.
+            // First some of the lanes, which must not change the others.
             for lanes in [5, LANES] {
                 let out = Shared::new(gated.as_flattened_mut());
                 // SAFETY: this is the only thread.
@@ -263,7 +263,7 @@ fn non_finite_activations_stay_in_bounds() {
 
 /// Weights and activations of the max magnitude, of one sign or of both: no sum of products overflows.
 #[test]
-fn the_largest_products_fit() {
+fn the_largest_products_do_not_overflow() {
     let signed = |every: usize| {
         move |i: usize| {
             if i.is_multiple_of(every) {
@@ -341,7 +341,7 @@ fn the_largest_products_fit() {
     }
 }
 
-/// Asserts that every instruction set computes what portable code does, for 8 rows together and for one.
+/// Asserts that every instruction set agrees with portable code, for 8 rows together and for one.
 fn agree(w: &Packed, x: &[f32]) {
     let portable = multiply(Isa::PORTABLE, w, 8, x);
     for isa in Isa::available() {
@@ -363,7 +363,7 @@ fn agree(w: &Packed, x: &[f32]) {
 }
 
 #[test]
-fn misshapen_weights_are_refused() {
+fn invalid_shapes_are_rejected() {
     let pack = |dtype, rows, cols, bytes| {
         Packed::new(
             "w",

@@ -1,4 +1,4 @@
-//! The order in which a reduced head takes tokens.
+//! The order of the tokens of a reduced head.
 
 use crate::engine::{Error, Result};
 

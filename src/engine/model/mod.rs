@@ -1,8 +1,8 @@
 //! The interface to back ends: a [`Model`] holds the weights, a [`Sequence`] the keys, values and states of one text.
 //!
-//! A back end decides how to store all of that. The CPU back end runs the crate's own kernels over plain buffers and
-//! allocates nothing once they have grown; the candle back end runs tensors on any device of candle. A further back end
-//! adds a folder here and an arm in [`load`].
+//! A back end decides how to store them. The CPU back end runs the crate's own kernels over plain buffers and allocates
+//! nothing once they have grown; the candle back end runs tensors on any device of candle. A further back end adds a
+//! folder here and an arm in [`load`].
 
 mod candle;
 mod cpu;
@@ -40,10 +40,11 @@ pub trait Model: Send {
     /// If `capacity` is 0.
     fn sequence(&self, capacity: usize) -> Result<Box<dyn Sequence>>;
 
-    /// The order in which a reduced head takes tokens.
+    /// The order of the tokens of a reduced head.
     fn draft_order(&self) -> &DraftOrder;
 
-    /// Sets the order of the reduced head. Unless it is that of the ids, the rows of the head are stored a second time.
+    /// Sets the order of the reduced head. Stores a second copy of the rows of the head, unless it is the order of the
+    /// ids.
     ///
     /// # Errors
     /// If the order is invalid, memory cannot be allocated, or a sequence of this model is in use.
@@ -65,7 +66,7 @@ pub trait Model: Send {
         None
     }
 
-    /// Bytes per second that the threads of the kernels read from memory, if that can be measured. Takes a moment.
+    /// Memory read bandwidth of the kernels' threads in bytes per second, if it can be measured. Takes a moment.
     fn read_bandwidth(&self) -> Option<f64> {
         None
     }
@@ -107,11 +108,11 @@ pub trait Sequence: Send {
     /// Max number of positions.
     fn capacity(&self) -> usize;
 
-    /// Bytes that keys and values take, those of positions that were forgotten included where their memory is kept.
+    /// Size of keys and values in bytes, including truncated positions while their memory stays allocated.
     fn memory(&self) -> u64;
 
-    /// Runs all rows, in ascending order of their slots, up to layer `to` in one pass, whatever their depths are. Keys and
-    /// values are written in the layers that are run.
+    /// Runs all rows, in ascending order of their slots, up to layer `to` in one pass. Their depths may differ. Keys
+    /// and values are written in the layers that are run.
     ///
     /// # Errors
     /// If a token is not in the vocabulary, a slot is kept or beyond the capacity, a row is deeper than `to` or has no state
@@ -134,10 +135,11 @@ pub trait Sequence: Send {
     /// Keeps the positions before `len`, whether already kept or in flight, and discards all others and all states.
     fn truncate(&mut self, len: usize);
 
-    /// From now on stores a copy of the states of rows after that many layers, for [`Readout::probed`]; `None` stops it.
+    /// From now on stores a copy of the states of rows after `layer` layers, for [`Readout::probed`]; `None` stops
+    /// that.
     fn probe(&mut self, layer: Option<usize>);
 
-    /// Runs a whole round without the host; `None` if this back end cannot, or not by this plan.
+    /// Runs a whole round without the host; `None` if this back end does not support that, or not this plan.
     ///
     /// # Errors
     /// As [`Self::forward`].
@@ -177,8 +179,8 @@ pub fn load(
     Ok(Box::new(CandleModel::load(checkpoint, device, progress)?))
 }
 
-/// Checks that rows can be run up to layer `to` on a model of that shape, in a sequence that keeps `len` of `capacity`
-/// positions.
+/// Checks that rows can be run up to layer `to` on a model with this config, in a sequence that keeps `len` of
+/// `capacity` positions.
 fn check_rows(
     rows: &[Row],
     to: usize,

@@ -43,8 +43,8 @@ pub fn small() -> LlamaConfig {
     }
 }
 
-/// A model of that shape with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined by the
-/// seed. The layers add little to the residual stream, so that early exits sometimes agree.
+/// A model of the shape `config` with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined
+/// by the seed. The layers add little to the residual stream, so that early exits sometimes agree.
 ///
 /// # Errors
 /// If the type cannot be quantised to.

@@ -1,6 +1,6 @@
-//! Rows, the units of a forward pass: each is one token at one place of a sequence.
+//! Rows, the units of a forward pass: each is one token at one slot of a sequence.
 
-/// One token on its way through the layers.
+/// One token in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Token id.
@@ -20,7 +20,8 @@ pub struct Row {
 pub enum Ancestors {
     /// Every slot before its own, which is its position.
     Chain,
-    /// All kept positions, and those slots after them whose bit is set: bit i is for the i-th slot after the kept ones.
+    /// All kept positions, and the slots after them that have their bit set: bit i stands for the i-th slot after the
+    /// kept ones.
     Tree(u64),
 }
 
@@ -30,7 +31,7 @@ impl Ancestors {
 }
 
 impl Row {
-    /// Consecutive tokens of a text, the first at `start`, none of which has run a layer.
+    /// Rows of consecutive tokens of a text, the first at `start`, before any layer.
     pub fn chain(tokens: &[u32], start: usize) -> impl Iterator<Item = Self> {
         tokens.iter().enumerate().map(move |(i, &token)| Self {
             token,

@@ -1,4 +1,4 @@
-//! The forward pass compared with a plain one in f64, and with itself in other chunks.
+//! The forward pass compared with a plain one in f64, and with itself in different chunks.
 
 mod reference;
 
@@ -147,7 +147,7 @@ fn logits_agree_with_a_plain_llama() {
 }
 
 #[test]
-fn rows_do_not_depend_on_the_rows_beside_them() {
+fn rows_do_not_depend_on_other_rows() {
     for (dtype, config) in all_dtypes() {
         let llama = load(&random::checkpoint(&config, dtype, 2).unwrap());
         let ids = ids(40, &config);
@@ -160,7 +160,7 @@ fn rows_do_not_depend_on_the_rows_beside_them() {
 }
 
 #[test]
-fn threads_and_levels_give_the_same_bits() {
+fn threads_and_instruction_sets_give_the_same_bits() {
     for (dtype, config) in all_dtypes() {
         let checkpoint = random::checkpoint(&config, dtype, 7).unwrap();
         let ids = ids(21, &config);
@@ -179,9 +179,9 @@ fn threads_and_levels_give_the_same_bits() {
     }
 }
 
-/// Over several pages of the cache, which threads share if there are few rows.
+/// The context spans several pages of the cache, which are divided among threads if there are few rows.
 #[test]
-fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
+fn long_contexts_give_the_same_bits_with_any_threads_and_chunks() {
     for config in [
         config(true),
         odd(),
@@ -226,7 +226,7 @@ fn long_contexts_give_the_same_bits_however_they_are_shared_out() {
 }
 
 #[test]
-fn tensors_agree_with_the_kernels() {
+fn candle_agrees_with_the_kernels() {
     use GgmlDType::*;
     for (dtype, config) in all_dtypes()
         .into_iter()
@@ -260,7 +260,7 @@ fn relative_error(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn truncated_positions_are_written_again() {
+fn truncated_positions_are_overwritten() {
     let llama = load(&random::checkpoint(&config(false), GgmlDType::Q8_0, 3).unwrap());
     let ids = ids(300, llama.config());
     let all = logits(&*llama, 400, &ids, &[64]);
@@ -279,9 +279,9 @@ fn truncated_positions_are_written_again() {
     assert!(out == all[250 * llama.config().vocab_size..]);
 }
 
-/// Whatever the depths of the rows of a pass are, their logits are those of a pass from the start.
+/// Rows of different depths in one pass have the same logits as in a pass from the first layer.
 #[test]
-fn rows_of_different_depths_meet_in_one_pass() {
+fn rows_of_different_depths_share_a_pass() {
     for dtype in [GgmlDType::F32, GgmlDType::Q8_0] {
         let checkpoint = random::checkpoint(&config(true), dtype, 11).unwrap();
         for (back_end, model) in back_ends(&checkpoint).iter().enumerate() {
@@ -344,10 +344,10 @@ fn branch(parents: &[Option<usize>], node: usize) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// A node's logits are those of its branch decoded alone, bit for bit on the CPU; and what is kept of a tree is as if
-    /// the branch had been decoded alone.
+    /// A node's logits equal those of its branch decoded alone, bit for bit on the CPU. Keeping a branch gives the same
+    /// state as decoding it alone.
     #[test]
-    fn a_node_of_a_tree_reads_its_own_branch_only(
+    fn a_tree_node_attends_only_to_its_branch(
         seed in 0u64..9,
         // Contexts whose tree is within a page, at its end, and across two pages.
         start in prop_oneof![1usize..40, 245usize..270],
@@ -389,7 +389,7 @@ proptest! {
         sequence.keep(&slots).unwrap();
         let moved: Vec<Row> = (0..path.len()).map(|i| Row { slot: start + i, ..rows[0] }).collect();
         let kept = read(&mut *sequence, &moved[path.len() - 1..], 3, 0);
-        prop_assert!(kept == alone(&path), "states move along");
+        prop_assert!(kept == alone(&path), "states move with their rows");
         sequence.truncate(start + path.len());
         prop_assert_eq!(sequence.len(), start + path.len());
         let next = extend(&model, &mut *sequence, &[7], &[1]);
@@ -401,7 +401,7 @@ proptest! {
 }
 
 #[test]
-fn candles_tensors_read_trees_alike() {
+fn candle_attends_to_trees_the_same_way() {
     let config = config(true);
     let checkpoint = random::checkpoint(&config, GgmlDType::F32, 2).unwrap();
     let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1)];
@@ -419,9 +419,9 @@ fn candles_tensors_read_trees_alike() {
     assert!(relative_error(&ours, &theirs) < 1e-2);
 }
 
-/// The probe copies states whether drafting or verifying passes the layer.
+/// The probe copies states both when drafting and when verifying passes the layer.
 #[test]
-fn probed_states_are_those_of_an_exit() {
+fn probed_states_equal_those_of_an_exit() {
     let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 12).unwrap();
     for model in back_ends(&checkpoint) {
         let mut plain = model.sequence(9).unwrap();
@@ -490,7 +490,7 @@ fn a_reduced_head_gives_the_same_logits() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn invalid_rows_are_rejected() {
     let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 5).unwrap();
     for llama in back_ends(&checkpoint) {
         assert!(llama.sequence(0).is_err());
@@ -536,7 +536,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn misshapen_models_are_named() {
+fn invalid_shapes_are_reported() {
     let refused =
         |checkpoint: &Checkpoint| match super::load(checkpoint, &Device::Cpu, Some(1), &mut |_| ())
         {
@@ -548,19 +548,9 @@ fn misshapen_models_are_named() {
     assert!(refused(&checkpoint).contains("blk.0.ffn_gate.weight"));
     checkpoint.config.intermediate_size = 96;
     checkpoint.config.num_layers = 4;
-    assert!(
-        refused(&checkpoint).contains("blk.3.attn_q.weight")
-            || refused(&checkpoint).contains("blk.3.")
-    );
+    assert!(refused(&checkpoint).contains("blk.3."));
     checkpoint.config.num_kv_heads = 4;
     assert!(refused(&checkpoint).contains("evenly"));
     checkpoint.config.head_dim = 0;
     assert!(refused(&checkpoint).contains("head size"));
-}
-
-#[test]
-fn a_model_can_be_sent_to_a_worker() {
-    fn is_send<T: Send>() {}
-    is_send::<Box<dyn Model>>();
-    is_send::<Box<dyn Sequence>>();
 }

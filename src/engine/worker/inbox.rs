@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// A command and where its events go.
+/// A command and the receiver of its events.
 pub(super) struct Envelope {
     pub command: Command,
     /// Receives the events of the run that it starts; `None` for the worker's own receiver.
@@ -62,7 +62,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Waits for the next command; `None` when there will be no more.
+    /// Waits for the next command; `None` if there will be no more.
     pub fn next(&mut self) -> Option<Envelope> {
         self.waiting
             .pop_front()
@@ -80,12 +80,12 @@ impl Inbox {
         }
     }
 
-    /// Keeps a command for after the run.
+    /// Defers a command until after the run.
     pub fn defer(&mut self, envelope: Envelope) {
         self.waiting.push_back(envelope);
     }
 
-    /// Commands that arrived for a run before it began, other than to start it.
+    /// Removes and returns the commands for `run` that arrived before it started, except the one that starts it.
     pub fn take_controls(&mut self, run: RunId) -> Vec<Command> {
         let is_control = |envelope: &Envelope| {
             envelope.command.run() == Some(run)

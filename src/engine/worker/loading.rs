@@ -42,8 +42,8 @@ enum Report {
     Ended(Outcome),
 }
 
-/// Loads a model, controlled by commands that arrive while it runs. An abandoned load ends at its next report; what it has
-/// downloaded by then stays in the cache for the next attempt.
+/// Loads a model, controlled by commands that arrive while it runs. An abandoned load ends at its next report; its
+/// partial download stays in the cache for the next attempt.
 pub(super) fn load(
     loader: &Arc<dyn Loader>,
     request: &ModelRequest,
@@ -101,8 +101,8 @@ fn follow(
     }
 }
 
-/// The loading thread. When nothing receives its reports any more, it unwinds out of whatever it is doing, which closes
-/// files and releases locks; the download library has no other way to stop.
+/// The loading thread. Once nothing receives its reports, it unwinds, which closes files and releases locks; the
+/// download library cannot be stopped in any other way.
 fn run(loader: &dyn Loader, request: &ModelRequest, sender: &Sender<Report>) {
     struct Abandoned;
     let mut report = |stage: &str, fraction| {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub u64);
 
-/// Identifies a conversation, whose cache lasts from run to run.
+/// Identifies a conversation. Its cache persists across runs.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -24,7 +24,7 @@ pub struct ConversationId(pub u64);
 pub enum Command {
     /// Load a model in place of the current one, which ends the current run.
     Load(ModelRequest),
-    /// Abandon the current load, including its download, and have no model.
+    /// Abandon the current load, including its download. No model is loaded afterwards.
     CancelLoad,
     /// Run a task in a conversation, which is created if necessary.
     Start {
@@ -44,7 +44,7 @@ pub enum Command {
         /// The new settings.
         settings: Arc<Settings>,
     },
-    /// End a run after the current token; what it generated is kept.
+    /// End a run after the current token; the tokens generated so far are kept.
     Cancel {
         /// The run.
         run: RunId,
@@ -118,7 +118,7 @@ pub enum Lane {
 /// The figures of one answer of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepCell {
-    /// Exit layer and speculations; none for plain decoding.
+    /// Exit layer and speculations; `None` for plain decoding.
     pub pair: Option<(usize, usize)>,
     /// Statistics of the answer.
     pub stats: Stats,
@@ -140,9 +140,9 @@ pub enum Event {
 pub enum ModelEvent {
     /// Loading makes progress.
     Loading {
-        /// What is being done.
+        /// The current stage.
         stage: String,
-        /// How much of it is done, 0 to 1, if known.
+        /// Fraction of the stage that is done, if known.
         fraction: Option<f32>,
     },
     /// The model is ready.
@@ -166,7 +166,7 @@ pub enum RunEvent {
         /// Tokens found in the cache.
         cached: usize,
     },
-    /// A token was drafted in the current round; [`RunEvent::Round`] tells whether it was accepted.
+    /// A token was drafted in the current round; [`RunEvent::Round`] reports whether it was accepted.
     Drafted {
         /// Token id.
         id: u32,
@@ -179,7 +179,7 @@ pub enum RunEvent {
     Round(Box<Round>),
     /// One lane of a race has finished a round; [`RunEvent::Finished`] ends the race.
     Race {
-        /// Which of the two runs.
+        /// The lane.
         lane: Lane,
         /// The round.
         round: Box<Round>,
@@ -188,9 +188,9 @@ pub enum RunEvent {
     Lens {
         /// One row per position.
         rows: Vec<LensRow>,
-        /// Positions in all.
+        /// Total number of positions.
         of: usize,
-        /// What parts of a round cost on this machine.
+        /// Costs of the parts of a round on this machine.
         costs: CostModel,
     },
     /// One answer of a sweep has finished; [`RunEvent::Finished`] ends the sweep.
@@ -213,7 +213,7 @@ pub enum RunEvent {
 /// An error, as reported by the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose fault it is.
+    /// The category of the error.
     pub kind: ErrorKind,
     /// What went wrong and what to do.
     pub message: String,
@@ -239,7 +239,7 @@ impl Failure {
 }
 
 impl Command {
-    /// The run that it is about, if any.
+    /// The run of the event, if it has one.
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Start { run, .. }

@@ -1,4 +1,4 @@
-//! The worker as its clients see it, with a small random model.
+//! Tests of the worker through commands and events, with a small random model.
 
 use super::*;
 use crate::engine::Progress;
@@ -38,7 +38,7 @@ fn worker() -> Worker {
                 std::thread::sleep(Duration::from_secs(3600));
                 random_model()
             }
-            Some(_) => panic!("a fault on purpose"),
+            Some(_) => panic!("a deliberate panic"),
             None => random_model(),
         }
     });
@@ -60,7 +60,7 @@ fn tell(worker: &Worker, command: Command) {
 fn until(worker: &mut Worker, last: impl Fn(&Event) -> bool) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
-        let event = worker.events.blocking_recv().expect("the worker lives");
+        let event = worker.events.blocking_recv().expect("the worker runs");
         let found = last(&event);
         events.push(event);
         if found {
@@ -141,7 +141,7 @@ fn a_generation_reports_every_round_and_how_it_ended() {
 }
 
 #[test]
-fn settings_that_change_on_the_way_never_change_the_words() {
+fn changing_settings_during_a_run_does_not_change_the_text() {
     let mut worker = loaded();
     tell(
         &worker,
@@ -204,7 +204,7 @@ fn cancelling_ends_a_run_and_keeps_the_worker() {
 }
 
 #[test]
-fn a_paused_run_goes_on_phase_by_phase() {
+fn a_paused_run_advances_phase_by_phase() {
     let mut worker = loaded();
     tell(&worker, generate(1, settings(100_000)));
     tell(&worker, Command::Pause { run: RunId(1) });
@@ -230,7 +230,7 @@ fn a_paused_run_goes_on_phase_by_phase() {
 }
 
 #[test]
-fn faults_and_panics_are_reported_and_survived() {
+fn errors_and_panics_are_reported_and_survived() {
     let mut worker = worker();
     tell(&worker, generate(1, settings(5)));
     assert!(matches!(
@@ -277,7 +277,7 @@ fn faults_and_panics_are_reported_and_survived() {
 }
 
 #[test]
-fn a_race_writes_the_same_text_twice() {
+fn both_lanes_of_a_race_generate_the_same_text() {
     let mut worker = loaded();
     tell(
         &worker,
@@ -297,7 +297,7 @@ fn a_race_writes_the_same_text_twice() {
     assert_eq!(lane(Lane::Autoregressive), lane(Lane::SelfSpeculative));
 }
 
-/// Every pair is answered once, plain decoding first, and all answers are one text: drafts change the speed alone.
+/// Every pair is answered once, plain decoding first, and all answers are the same text: drafts only change the speed.
 #[test]
 fn a_sweep_reports_every_pair_and_can_be_cancelled() {
     let mut worker = loaded();
@@ -379,7 +379,7 @@ fn the_lens_covers_the_generated_text() {
     assert!(forecast.speed > 0.0);
 }
 
-/// Whether a download makes progress or stalls, abandoning it takes no time, and the worker continues.
+/// A download can be abandoned at once, even if it stalls, and the worker continues.
 #[test]
 fn a_load_can_be_abandoned() {
     for name in ["endless", "stalled"] {
@@ -407,7 +407,7 @@ fn a_load_can_be_abandoned() {
 }
 
 #[test]
-fn another_load_takes_the_place_of_one_under_way() {
+fn a_new_load_replaces_the_current_one() {
     let mut worker = worker();
     tell(
         &worker,
@@ -451,9 +451,9 @@ fn a_run_reports_to_its_own_sender() {
     assert!(events.last().is_some_and(ended));
 }
 
-/// A run whose receiver is gone, because its client hung up, ends.
+/// A run ends if its receiver is dropped because the client hung up.
 #[test]
-fn a_run_that_nobody_hears_ends() {
+fn a_run_without_a_receiver_ends() {
     let mut worker = loaded();
     let (sender, own) = unbounded_channel();
     drop(own);
@@ -578,7 +578,7 @@ fn texts_are_scored_at_any_depth() {
 
 /// Commands and events can be sent over a socket.
 #[test]
-fn commands_and_events_are_plain_data() {
+fn commands_and_events_can_be_serialised() {
     let mut worker = loaded();
     let commands = [
         generate(1, settings(4)),

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub struct Worker {
     /// Sends commands.
     pub commands: CommandSender,
-    /// Receives events of the model, and of runs without a receiver of their own.
+    /// Receives events of the model, and of runs without a separate receiver.
     pub events: UnboundedReceiver<Event>,
     /// The thread.
     pub thread: JoinHandle<()>,
@@ -211,7 +211,7 @@ impl Loaded {
             }
             Task::Lens => {
                 let decoder = &mut self.model.decoder;
-                // The text in question has been replaced by another.
+                // Another text has replaced the requested one.
                 let Some((_, start)) = last.filter(|(last, _)| *last == run) else {
                     return Ok(None);
                 };

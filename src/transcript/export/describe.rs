@@ -7,17 +7,17 @@ use crate::safe_text;
 use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment};
 use std::collections::BTreeSet;
 
-/// A fraction as a percentage, `71.4 %`; `–` for None.
+/// A fraction as a percentage, `71.4 %`; `–` for `None`.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// A number with `digits` decimals; `–` for None.
+/// A number with `digits` decimals; `–` for `None`.
 pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
 }
 
-/// A probability, `0.8312`; `–` for None.
+/// A probability, `0.8312`; `–` for `None`.
 pub fn probability(p: Option<f32>) -> String {
     number(p.map(f64::from), 4)
 }
@@ -101,11 +101,11 @@ pub fn settings(run: &Run) -> Vec<String> {
         .collect()
 }
 
-/// The described settings besides exit layer and speculations.
+/// The described settings, except exit layer and speculations.
 #[derive(PartialEq)]
 struct Shape<'a> {
     strategy: Strategy,
-    /// None for greedy decoding.
+    /// `None` for greedy decoding.
     sampling: Option<&'a Sampling>,
 }
 

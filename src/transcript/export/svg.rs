@@ -3,7 +3,7 @@
 use crate::safe_text;
 use std::fmt::Write;
 
-/// Width of a cell in user units. Text is stretched to it, whatever the viewer's font.
+/// Width of a cell in user units. Text is stretched to it, with any font of the viewer.
 const CELL_WIDTH: f32 = 8.4;
 /// Height of a cell.
 const CELL_HEIGHT: f32 = 18.0;
@@ -21,9 +21,9 @@ pub type Rgb = (u8, u8, u8);
 /// The style of a cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// None for the picture's default.
+    /// `None` for the picture's default.
     pub fg: Option<Rgb>,
-    /// None for the picture's default.
+    /// `None` for the picture's default.
     pub bg: Option<Rgb>,
     pub bold: bool,
     pub dim: bool,

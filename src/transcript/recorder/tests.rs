@@ -57,7 +57,7 @@ fn texts(recorder: &Recorder) -> Vec<String> {
 }
 
 #[test]
-fn a_conversation_is_kept_with_what_was_taken_back() {
+fn the_journal_follows_a_conversation_with_edits() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     let hello = say(Role::User, "hello");
@@ -103,7 +103,7 @@ fn a_conversation_is_kept_with_what_was_taken_back() {
 }
 
 #[test]
-fn what_the_layers_say_is_kept_where_that_is_wanted() {
+fn lens_rows_are_recorded_only_with_layer_detail() {
     let folder = tempfile::tempdir().unwrap();
     for (detail, kept) in [(Detail::Layers, true), (Detail::Candidates, false)] {
         let mut recorder = Recorder::with_store(Store::at(folder.path()), detail);
@@ -150,7 +150,7 @@ fn what_the_layers_say_is_kept_where_that_is_wanted() {
 }
 
 #[test]
-fn the_own_session_is_renamed_deleted_and_another_begins() {
+fn the_current_session_can_be_renamed_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     recorder.model = Some(ModelRecord {
@@ -166,7 +166,7 @@ fn the_own_session_is_renamed_deleted_and_another_begins() {
     assert_eq!(
         recorder.resume(&id).unwrap().turns.len(),
         2,
-        "what is open already stays open"
+        "the current session stays open"
     );
     assert_eq!(recorder.read("last").unwrap().title, "Greeting");
     assert!(recorder.delete(&id).unwrap());
@@ -175,7 +175,7 @@ fn the_own_session_is_renamed_deleted_and_another_begins() {
     assert_eq!(
         recorder.journal.session().model().unwrap().name,
         "m",
-        "the model is noted anew"
+        "the new session has the model"
     );
     recorder.restore(&id).unwrap();
     assert!(!recorder.delete(&id).unwrap());
@@ -183,7 +183,7 @@ fn the_own_session_is_renamed_deleted_and_another_begins() {
 }
 
 #[test]
-fn a_saved_session_is_taken_up_from_its_path() {
+fn a_saved_session_resumes_from_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
@@ -198,10 +198,10 @@ fn a_saved_session_is_taken_up_from_its_path() {
     assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
 }
 
-/// A file of the user's is not replaced, nor another session; what was saved here before is. The journal that is being
-/// written is left alone: it holds the session already.
+/// Saving replaces files that this process saved, but no file of the user and no other session. Saving to the current
+/// journal does not replace it: it already contains the session.
 #[test]
-fn saving_replaces_only_what_was_saved() {
+fn saving_replaces_only_files_saved_before() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
@@ -245,7 +245,7 @@ fn saving_replaces_only_what_was_saved() {
     assert_eq!(
         (kept.title.as_str(), kept.turns.len()),
         ("evening", 6),
-        "a copy that the list shows by its name"
+        "the copy has its name as title"
     );
     assert_eq!(recorder.journal.session().title, "");
     recorder.close().unwrap();
@@ -253,7 +253,7 @@ fn saving_replaces_only_what_was_saved() {
 }
 
 #[test]
-fn a_name_may_begin_at_home() {
+fn a_leading_tilde_is_the_home_folder() {
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     assert_eq!(
         home.map(|home| home.join("a/b")),
@@ -264,9 +264,9 @@ fn a_name_may_begin_at_home() {
     }
 }
 
-/// Clearing a chat, even under an answer, leaves its session in the list and begins another.
+/// Clearing a chat, even during an answer, keeps its session in the list and starts a new one.
 #[test]
-fn a_cleared_chat_stays_and_another_begins() {
+fn clearing_a_chat_keeps_it_and_starts_a_new_session() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     recorder.start_new_session().unwrap();
@@ -281,7 +281,7 @@ fn a_cleared_chat_stays_and_another_begins() {
     let first = recorder.path().to_owned();
     recorder.start_new_session().unwrap();
     answer(&mut recorder, 1, "late");
-    assert!(!recorder.path().exists(), "nothing was said yet");
+    assert!(!recorder.path().exists(), "there is no message yet");
     ask(&mut recorder, 2, vec![say(Role::User, "hello")]);
     answer(&mut recorder, 2, "again");
     assert_eq!(texts(&recorder), ["hello", "again"]);
@@ -302,13 +302,13 @@ fn a_cleared_chat_stays_and_another_begins() {
     assert_eq!(
         recorder.resume(&id).unwrap().turns.len(),
         4,
-        "and can be taken up"
+        "it can be resumed"
     );
 }
 
-/// Where nothing can be written, clearing loses nothing either: all goes out once there is room.
+/// If the disk is full, clearing loses nothing: all lines are written once there is space.
 #[test]
-fn clearing_under_a_full_disk_loses_nothing() {
+fn clearing_with_a_full_disk_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     std::fs::write(&root, "in the way").unwrap();
@@ -347,9 +347,9 @@ fn answered(folder: &Path) -> PathBuf {
     path
 }
 
-/// What the user sets after the last answer, or in a session that was only opened for it, is there the next time.
+/// Changes after the last answer, or in a session that is opened only for them, are kept.
 #[test]
-fn what_is_set_after_the_last_answer_is_kept() {
+fn changes_after_the_last_answer_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = answered(folder.path());
     let settings = Settings {
@@ -376,7 +376,7 @@ fn what_is_set_after_the_last_answer_is_kept() {
     assert_eq!(
         session.mode_of(0),
         transcript::Mode::Chat,
-        "as it was asked"
+        "the mode of its run"
     );
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
     assert_eq!(
@@ -385,9 +385,9 @@ fn what_is_set_after_the_last_answer_is_kept() {
     );
 }
 
-/// Before anything was said, every step of a slider would be a line that nobody needs.
+/// Before the first message, changes are not recorded one by one: every step of a slider would add a useless line.
 #[test]
-fn what_is_set_before_the_first_prompt_comes_with_it() {
+fn changes_before_the_first_prompt_are_recorded_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     for exit_layer in 1..20 {
@@ -441,10 +441,10 @@ fn names(session: &Session) -> Vec<&str> {
         .collect()
 }
 
-/// A model that is loaded in the place of another is noted at once; the one at the start with its first answer, since
-/// a session may only be looked at.
+/// A model that replaces another is recorded at once. The first model is recorded with its first answer, because the
+/// user may only be reading the session.
 #[test]
-fn a_switched_model_is_noted() {
+fn a_model_switch_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     recorder.event(&loaded("a")).unwrap();
@@ -464,9 +464,9 @@ fn a_switched_model_is_noted() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
-/// That its hash is known once and not yet known the next time makes no other model of it.
+/// A hash that is not known yet does not make it a different model.
 #[test]
-fn a_model_whose_hash_is_unknown_is_the_same() {
+fn a_model_with_an_unknown_hash_is_the_same_model() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = recorder(folder.path());
     let model = |hash: Option<&str>| ModelRecord {
@@ -491,9 +491,9 @@ fn a_model_whose_hash_is_unknown_is_the_same() {
     assert!(!model(Some("1")).is(&model(Some("2"))));
 }
 
-/// A name under which a session is saved means that session, or the name is refused.
+/// A name used for saving finds that session, or is rejected.
 #[test]
-fn what_is_saved_under_a_name_is_found_by_it() {
+fn a_saved_session_is_found_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
@@ -522,9 +522,9 @@ fn what_is_saved_under_a_name_is_found_by_it() {
     }
 }
 
-/// A copy that goes on elsewhere is not replaced by what this program remembers of it.
+/// A saved copy that another program has changed is not overwritten.
 #[test]
-fn a_copy_that_was_changed_elsewhere_is_left_alone() {
+fn a_copy_changed_elsewhere_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
@@ -541,10 +541,10 @@ fn a_copy_that_was_changed_elsewhere_is_left_alone() {
     recorder.save("evening").unwrap();
 }
 
-/// A link among the sessions may lead anywhere: what is behind it is read, and never written, touched or moved.
+/// A link among the sessions may point anywhere: its target is read, but never written, touched or moved.
 #[cfg(unix)]
 #[test]
-fn what_is_behind_a_link_is_left_alone() {
+fn the_target_of_a_link_is_never_modified() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("elsewhere.jsonl");
     std::fs::rename(answered(folder.path()), &elsewhere).unwrap();
@@ -562,7 +562,7 @@ fn what_is_behind_a_link_is_left_alone() {
 
     assert_eq!(recorder.resume("link").unwrap().turns.len(), 2);
     let own = recorder.path().to_owned();
-    assert_ne!(own, link, "it goes on in a copy");
+    assert_ne!(own, link, "it continues in a copy");
     let said = [
         say(Role::User, "hello"),
         say(Role::Assistant, "hi"),
@@ -582,7 +582,7 @@ fn what_is_behind_a_link_is_left_alone() {
     assert_eq!(
         store.list_trash().unwrap()[0].totals.turns,
         2,
-        "it leads there still"
+        "the link still works"
     );
     assert_eq!(
         store.empty_trash(transcript::TRASH_KEEPS).unwrap().sessions,

@@ -8,7 +8,7 @@ use std::time::Duration;
 const CHILD: &str = "SKIPLENS_TEST_CRASH_CHILD";
 const KILLS: u64 = 40;
 
-/// Not a test of its own: what the child process does. It says each round's number once the round is written.
+/// Not a test itself, but the code of the child process. It prints the number of each round after writing the round.
 #[test]
 fn child() {
     let Ok(folder) = std::env::var(CHILD) else {
@@ -63,18 +63,18 @@ fn child() {
 }
 
 #[test]
-fn killed_programs_lose_no_finished_round() {
+fn a_killed_program_loses_no_finished_round() {
     let folder = tempfile::tempdir().unwrap();
     let mut known = 0;
     for kill in 0..KILLS {
-        // Moments spread over the start, the first writes and the thick of it.
+        // Delays spread over the start, the first writes and later ones.
         let told = run_and_kill(
             folder.path(),
             Duration::from_micros(200 + kill * kill * 37 % 30_000),
         );
         let store = Store::at(folder.path());
         let Ok(path) = store.find("last") else {
-            assert_eq!(told, None, "rounds were told, but there is no file");
+            assert_eq!(told, None, "rounds were reported without a file");
             continue;
         };
         let session = salvage(&path).unwrap();
@@ -86,12 +86,12 @@ fn killed_programs_lose_no_finished_round() {
             .collect();
         assert!(
             positions.iter().copied().eq(0..positions.len()),
-            "rounds are whole and in order"
+            "rounds are complete and in order"
         );
         known = told.unwrap_or(0).max(known);
         assert!(
             positions.len() >= known,
-            "{} rounds are left of {known}",
+            "{} of {known} rounds are left",
             positions.len()
         );
         known = positions.len();
@@ -100,7 +100,7 @@ fn killed_programs_lose_no_finished_round() {
     assert_eq!(Store::at(folder.path()).list().unwrap().len(), 1);
 }
 
-/// Starts the child, kills it `after` its first word, and gives the last round that it told of.
+/// Starts the child, kills it `after` its first line, and returns the last round that it reported.
 fn run_and_kill(folder: &std::path::Path, after: Duration) -> Option<usize> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "transcript::tests::crash::child", "--nocapture"])
@@ -113,11 +113,11 @@ fn run_and_kill(folder: &std::path::Path, after: Duration) -> Option<usize> {
     let mut lines = output.lines().map_while(|line| line.ok());
     lines
         .find(|line| line.starts_with("at "))
-        .expect("the child begins");
+        .expect("the child starts");
     std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
-    // What was told before the kill is in the pipe; a torn last line is no telling.
+    // Lines printed before the kill are in the pipe; an incomplete last line does not count.
     lines
         .filter_map(|line| line.strip_prefix("wrote ")?.parse().ok())
         .last()

@@ -11,7 +11,7 @@ fn saved(document: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// Rows and cells of a CSV table, read as RFC 4180 has it.
+/// Parses a CSV table into rows of cells, by RFC 4180.
 fn cells(table: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut chars = table.chars().peekable();
@@ -32,7 +32,7 @@ fn cells(table: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// The tags of a page, without their attributes; whatever text holds, these are the program's own.
+/// The tags of a page, without their attributes.
 fn tags(page: &str) -> std::collections::BTreeSet<String> {
     let starts = page.match_indices('<').map(|(at, _)| &page[at + 1..]);
     starts
@@ -53,7 +53,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn exported_as_json_and_imported_it_is_the_same_session(session in any_session()) {
+    fn a_json_export_imports_as_the_same_session(session in any_session()) {
         let (_folder, path) = saved(&Format::Json.export(&session));
         let (imported, notes) = import(&path).unwrap();
         prop_assert!(notes.is_empty(), "{notes:?}");
@@ -61,9 +61,10 @@ proptest! {
         prop_assert_eq!(imported, session);
     }
 
-    /// Nothing that acts gets out, whatever the text: only line feeds, and in ANSI the program's own SGR sequences.
+    /// Exports of any text contain no unsafe characters, except line breaks, tabs and, in ANSI, the program's own SGR
+    /// sequences.
     #[test]
-    fn no_format_lets_anything_act(session in any_session()) {
+    fn exports_contain_no_unsafe_characters(session in any_session()) {
         for format in Format::ALL {
             let out = format.export(&session);
             let spared = |c: char| c == '\n' || c == '\t' || (c == '\r' && matches!(format, Format::TokensCsv | Format::RoundsCsv));
@@ -76,9 +77,9 @@ proptest! {
         }
     }
 
-    /// Counting again what is on the page gives what the page says.
+    /// The statistics on the page equal the counts of its elements.
     #[test]
-    fn pages_count_what_they_show(session in any_session()) {
+    fn page_statistics_match_the_page(session in any_session()) {
         let (page, stats) = (html(&session), session.stats());
         let count = |tag: &str| page.matches(tag).count();
         for (name, value) in [("tokens", stats.tokens), ("drafted", stats.drafted), ("accepted", stats.accepted)] {
@@ -91,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn pages_hold_no_tags_but_their_own(session in any_session()) {
+    fn pages_contain_only_known_tags(session in any_session()) {
         let known: Vec<&str> = HTML_TAGS.split_whitespace().collect();
         for tag in tags(&html(&session)) {
             prop_assert!(known.contains(&tag.as_str()), "{tag:?}");
@@ -102,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn tables_have_a_row_for_each_and_keep_the_text(session in any_session()) {
+    fn tables_have_one_row_per_round_and_token(session in any_session()) {
         let rounds = cells(&rounds_csv(&session));
         prop_assert_eq!(rounds.len(), 1 + session.rounds().count());
         let tokens = cells(&tokens_csv(&session));
@@ -123,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn settings_in_a_table_are_named_and_written_as_in_a_journal(session in any_session()) {
+    fn settings_in_a_table_match_the_journal_format(session in any_session()) {
         let rounds = cells(&rounds_csv(&session));
         let at = |name: &str| rounds[0].iter().position(|cell| cell == name).unwrap();
         for (row, round) in rounds[1..].iter().zip(session.rounds()) {
@@ -143,12 +144,12 @@ proptest! {
     }
 }
 
-/// Takes `ESC [ digits and semicolons m` away.
+/// Removes SGR sequences: `ESC [`, digits and semicolons, `m`.
 fn strip_sgr(out: &str) -> String {
     let mut pieces = out.split("\x1b[");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |text, piece| {
-        let end = piece.find('m').expect("a sequence ends");
+        let end = piece.find('m').expect("the sequence ends");
         assert!(piece[..end].chars().all(|c| c.is_ascii_digit() || c == ';'));
         text + &piece[end + 1..]
     })
@@ -166,9 +167,9 @@ fn the_page_shows_numbers_and_forbids_scripts() {
     assert!(!page.contains("://"), "nothing is loaded from elsewhere");
 }
 
-/// Bold and italics are attributes of the text, and a style that names the whole font would go before them.
+/// Bold and italics are attributes of the text elements, and a `font` property in the style would override them.
 #[test]
-fn pictures_leave_bold_and_italics_to_the_text() {
+fn picture_styles_do_not_override_bold_and_italics() {
     let picture = svg(&sample());
     assert!(picture.contains(" font-weight=\"bold\"") && picture.contains("font-size:14px"));
     let style = picture
@@ -183,10 +184,10 @@ fn pictures_leave_bold_and_italics_to_the_text() {
 }
 
 #[test]
-fn what_is_to_be_read_holds_all_that_was_said() {
+fn readable_formats_contain_all_messages() {
     for format in [Format::Markdown, Format::Html, Format::Ansi, Format::Svg] {
         let out = format.export(&sample());
-        // Pictures wrap long lines: there the words between the tags count.
+        // Pictures wrap long lines, so their words are compared.
         let out = match format {
             Format::Svg => {
                 let between = out.split(['<', '>']).step_by(2);
@@ -207,7 +208,7 @@ fn what_is_to_be_read_holds_all_that_was_said() {
 }
 
 #[test]
-fn fences_are_longer_than_any_in_the_text() {
+fn a_fence_is_longer_than_any_in_the_text() {
     let mut session = sample();
     session.turns[0].text = "a\n````\n# b".into();
     let document = markdown(&session);
@@ -215,7 +216,7 @@ fn fences_are_longer_than_any_in_the_text() {
 }
 
 #[test]
-fn without_colour_the_looks_still_differ() {
+fn styles_differ_without_colour() {
     let out = ansi(&sample(), Paint::Lettering, false, Zone::Utc).to_string();
     assert!(
         out.contains("The")
@@ -228,14 +229,14 @@ fn without_colour_the_looks_still_differ() {
 
 /// An underline means the same in every format: a correction.
 #[test]
-fn corrections_and_nothing_else_are_underlined() {
+fn only_corrections_are_underlined() {
     let session = sample();
     let corrected = session
         .rounds()
         .flat_map(Round::kept)
         .filter(|token| token.origin == Origin::Corrected)
         .count();
-    // The legend shows each look once more.
+    // The legend shows each style once more.
     let shown = corrected + 1;
     let out = ansi(&session, Paint::Colour, true, Zone::Utc).to_string();
     assert_eq!(out.matches("\x1b[4;33m").count(), shown);
@@ -258,7 +259,7 @@ fn corrections_and_nothing_else_are_underlined() {
 }
 
 #[test]
-fn formats_are_known_by_their_endings() {
+fn formats_are_recognised_by_extension() {
     for format in Format::ALL {
         let name = format!("a.{}", format.extension());
         assert_eq!(Format::of_path(std::path::Path::new(&name)), Some(format));
@@ -266,9 +267,9 @@ fn formats_are_known_by_their_endings() {
     assert_eq!(Format::of_path(std::path::Path::new("x.txt")), None);
 }
 
-/// What `skiplens generate --json` prints, of a single run.
+/// The output of `skiplens generate --json` for a single run.
 #[test]
-fn a_generation_printed_as_json_is_imported() {
+fn the_output_of_generate_is_imported() {
     let session = sample();
     let rounds: Vec<&Round> = session.rounds().collect();
     let text = session.turns[1].content();
@@ -300,7 +301,7 @@ fn a_generation_printed_as_json_is_imported() {
 }
 
 #[test]
-fn impossible_imports_are_refused_and_contradictions_told() {
+fn invalid_imports_are_rejected_and_contradictions_reported() {
     let session = sample();
     let document: serde_json::Value = serde_json::from_str(&Format::Json.export(&session)).unwrap();
     let import_of = |change: fn(&mut serde_json::Value)| {
@@ -333,9 +334,9 @@ fn impossible_imports_are_refused_and_contradictions_told() {
     assert_eq!(mended.turns[1].runs[0].model, None);
 }
 
-/// Whatever an answer was decoded with is named, and every model that wrote.
+/// Exports name all settings of an answer and every model that generated it.
 #[test]
-fn all_that_an_answer_used_is_named() {
+fn all_settings_and_models_of_an_answer_are_named() {
     let mut session = sample();
     let run = &session.turns[1].runs[0];
     let round = run.rounds[0].clone();

@@ -24,7 +24,7 @@ fn fault_of(line: &str) -> String {
 }
 
 #[test]
-fn invalid_rounds_are_refused() {
+fn invalid_rounds_are_rejected() {
     let token = r#"{"id":1,"text":"a","p_draft":0.5,"p_verify":null}"#;
     for (line, fault) in [
         (r#""accepted":1"#.to_owned(), "accepted 1 of 0"),
@@ -89,7 +89,7 @@ fn invalid_rounds_are_refused() {
 }
 
 #[test]
-fn broken_lines_are_faults_that_name_the_line() {
+fn damaged_lines_are_errors_with_a_line_number() {
     let deep = format!(r#"{{"kind":"system","text":{}"#, "[".repeat(100_000));
     for line in [
         "{",
@@ -124,7 +124,7 @@ fn unknown_kinds_and_stray_lines_are_skipped_with_a_note() {
 }
 
 #[test]
-fn a_file_from_the_future_is_refused_with_a_clear_word() {
+fn a_newer_schema_is_rejected_with_a_clear_message() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     let text = "{\"format\":\"skiplens-session\",\"schema\":2,\"made_of\":\"other things\"}\n{\"kind\":\"dream\"}\n";
@@ -145,12 +145,12 @@ fn a_file_from_the_future_is_refused_with_a_clear_word() {
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         text,
-        "nothing is written to it"
+        "the file is unchanged"
     );
 }
 
 #[test]
-fn other_files_are_no_journals() {
+fn other_files_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     for bytes in [
@@ -170,16 +170,16 @@ fn other_files_are_no_journals() {
     }
     std::fs::write(&path, vec![b'a'; 1 << 20]).unwrap();
     assert!(load(&path).is_err());
-    assert!(load(folder.path()).is_err(), "a folder is no file");
+    assert!(load(folder.path()).is_err(), "it is a folder");
     assert!(
         load(std::path::Path::new("/dev/zero")).is_err(),
-        "a device is no file"
+        "it is a device"
     );
 }
 
-/// A few kilobytes of settings, told once and repeated by many short rounds, must not fill the memory.
+/// Large settings, stored once and applied to many short rounds, must not exhaust memory.
 #[test]
-fn settings_cannot_be_made_a_bomb() {
+fn settings_cannot_exhaust_memory() {
     let settings = format!(
         r#"{{"kind":"settings","stop_strings":["{}"]}}"#,
         "x".repeat(8 << 20)
@@ -195,7 +195,7 @@ fn settings_cannot_be_made_a_bomb() {
 }
 
 #[test]
-fn a_sound_beginning_can_be_salvaged() {
+fn the_part_before_the_damage_can_be_salvaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     save(&sample(), &path, false).unwrap();

@@ -10,7 +10,7 @@ fn sample_file() -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn a_torn_end_is_mended_at_every_offset() {
+fn a_file_truncated_at_any_offset_is_repaired() {
     let (_folder, path) = sample_file();
     let whole = std::fs::read(&path).unwrap();
     let header = whole.iter().position(|byte| *byte == b'\n').unwrap();
@@ -43,14 +43,14 @@ fn a_torn_end_is_mended_at_every_offset() {
     }
 }
 
-/// Whether a line, cut or not, is a whole round.
+/// Whether a line, which may be cut off, is a complete round.
 fn is_round(line: &[u8]) -> bool {
     line.starts_with(b"{\"kind\":\"round\"")
         && serde_json::from_slice::<serde_json::Value>(line).is_ok()
 }
 
 #[test]
-fn a_session_in_which_nothing_was_said_leaves_no_file() {
+fn a_session_without_messages_leaves_no_file() {
     let entries = vec![
         Entry::Title("t".into()),
         Entry::System("s".into()),
@@ -90,9 +90,9 @@ fn two_programs_never_write_to_one_file() {
     assert!(Journal::resume(&path).is_ok());
 }
 
-/// A folder that cannot be made stands for a full disk: entries wait, and go out when there is room again.
+/// A folder that cannot be created simulates a full disk: entries stay pending, and are written once there is space.
 #[test]
-fn what_cannot_be_written_waits() {
+fn failed_writes_are_retried() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     std::fs::write(&root, b"in the way").unwrap();
@@ -147,7 +147,7 @@ fn late_rounds_are_dropped() {
 }
 
 #[test]
-fn impossible_numbers_of_the_engine_do_not_spoil_the_file() {
+fn invalid_numbers_from_the_engine_do_not_corrupt_the_file() {
     let mut round = sample().rounds().next().unwrap().clone();
     round.tokens_mut().drafted[0].p_draft = Some(f32::NAN);
     round.tokens_mut().drafted[0].p_verify = Some(f32::INFINITY);
@@ -172,7 +172,7 @@ fn impossible_numbers_of_the_engine_do_not_spoil_the_file() {
 }
 
 #[test]
-fn detail_is_kept_as_far_as_is_wanted() {
+fn detail_is_reduced_to_the_given_level() {
     let detail = TokenDetail {
         draft_top: vec![Candidate {
             id: 1,
@@ -206,10 +206,10 @@ fn detail_is_kept_as_far_as_is_wanted() {
     }
 }
 
-/// A controller moves exit layer and speculations at every round: that is noted at the round, and the user's settings
-/// stay what they are.
+/// A controller may change exit layer and speculations in every round. The changes are recorded with the round, and the
+/// user's settings do not change.
 #[test]
-fn what_a_controller_moves_is_noted_at_the_round() {
+fn changes_by_a_controller_are_recorded_with_the_round() {
     let run = RunId(0);
     let settings = Settings {
         controller: Controller::AdaptiveSpeculations,

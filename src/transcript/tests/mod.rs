@@ -1,4 +1,4 @@
-//! Tests of the transcript as a whole, and the sessions they are made on.
+//! Tests of the transcript as a whole, and their sessions.
 
 mod crash;
 mod export;
@@ -20,7 +20,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Text with what makes trouble: markup, control characters, bidirectional overrides, any other character.
+/// Text with problematic characters: markup, control characters, bidirectional overrides, any other character.
 pub fn any_text() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         4 => "[a-z ]{0,8}",
@@ -222,7 +222,7 @@ fn any_model() -> impl Strategy<Value = ModelRecord> {
     )
 }
 
-/// What a few layers would have said at a few places.
+/// Predictions of two layers at a few positions.
 fn any_lens() -> impl Strategy<Value = Box<Lens>> {
     let choice = |layer| {
         (any::<u32>(), any_text(), any_p()).prop_map(move |(id, text, p)| LayerChoice {
@@ -254,7 +254,7 @@ fn any_lens() -> impl Strategy<Value = Box<Lens>> {
     })
 }
 
-/// One thing that happens: some entries in a row. Runs are rounds with a beginning and, mostly, an end.
+/// A few consecutive entries that belong together. A run has a start, rounds and usually an end.
 fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
     let run = (
         any::<u32>(),
@@ -303,12 +303,12 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
     ]
 }
 
-/// What happens in a whole session.
+/// The entries of a whole session.
 pub fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
     vec(any_happening(), 0..10).prop_map(|happenings| happenings.concat())
 }
 
-/// A journal in a fresh folder that was told `entries`, all detail kept.
+/// A journal with `entries` in a new folder, in full detail.
 pub fn journal_of(entries: Vec<Entry>) -> (tempfile::TempDir, super::Journal) {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = super::Journal::begin(&Store::at(folder.path()));
@@ -321,12 +321,12 @@ pub fn journal_of(entries: Vec<Entry>) -> (tempfile::TempDir, super::Journal) {
     (folder, journal)
 }
 
-/// Any session, as if its journal had been kept.
+/// Any session that a journal can contain.
 pub fn any_session() -> impl Strategy<Value = Session> {
     any_entries().prop_map(|entries| journal_of(entries).1.session().clone())
 }
 
-/// A small conversation with a round of every kind, for tests by example.
+/// A small conversation with a round of every kind, for example-based tests.
 pub fn sample() -> Session {
     let run = RunId(4);
     let draft = |id, text: &str, p: f32| DraftToken {

@@ -12,7 +12,7 @@ fn rounds_of(events: &[ReplayEvent]) -> Vec<Round> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However time is cut up, every round is played once and in order.
+    /// With any ticks and speed, every round is played once and in order.
     #[test]
     fn all_rounds_are_played_at_any_pace(session in any_session(), ticks in vec(0.0f64..3.0, 1..20), speed in prop_oneof![0.1f64..100.0, Just(f64::INFINITY)]) {
         let mut replay = Replay::new(session.clone());
@@ -26,9 +26,9 @@ proptest! {
         prop_assert_eq!(events.iter().filter(|event| **event == ReplayEvent::Over).count(), 1);
     }
 
-    /// Scrubbing shows what playing up to there would have shown.
+    /// Seeking shows the same rounds as playing up to that point.
     #[test]
-    fn scrubbing_shows_the_rounds_before(session in any_session(), stops in vec(any::<prop::sample::Index>(), 1..6)) {
+    fn seeking_shows_the_rounds_before(session in any_session(), stops in vec(any::<prop::sample::Index>(), 1..6)) {
         let all: Vec<Round> = session.rounds().cloned().collect();
         let mut replay = Replay::new(session);
         let mut shown = Vec::new();
@@ -47,7 +47,7 @@ proptest! {
 }
 
 #[test]
-fn the_pace_is_that_of_the_session() {
+fn the_replay_has_the_pace_of_the_session() {
     let mut replay = Replay::new(sample());
     let first = replay.advance(0.0);
     assert!(
@@ -94,7 +94,7 @@ fn the_pace_is_that_of_the_session() {
 }
 
 #[test]
-fn odd_speeds_and_times_do_no_harm() {
+fn invalid_speeds_and_times_are_tolerated() {
     for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut replay = Replay::new(sample());
         replay.set_speed(speed);

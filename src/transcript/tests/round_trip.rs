@@ -11,7 +11,7 @@ fn saved_and_loaded(session: &Session) -> Session {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// The file says what the journal knows, entry by entry.
+    /// The file equals the session in memory, both open and closed.
     #[test]
     fn a_journal_reads_back(entries in any_entries()) {
         let (_folder, journal) = journal_of(entries);
@@ -28,16 +28,16 @@ proptest! {
     }
 
     #[test]
-    fn a_saved_session_loads_and_counts_the_same(session in any_session()) {
+    fn a_saved_session_loads_with_the_same_statistics(session in any_session()) {
         let loaded = saved_and_loaded(&session);
         prop_assert_eq!(&loaded, &session);
         prop_assert_eq!(Stats::of(loaded.rounds()), Stats::of(session.rounds()));
         prop_assert_eq!(loaded.messages(), session.messages());
     }
 
-    /// Going on after a resume or under a new name keeps all that was there.
+    /// Continuing after a resume, or as a copy, keeps the existing content.
     #[test]
-    fn resumed_and_adopted_sessions_go_on(before in any_entries(), after in any_entries()) {
+    fn resumed_and_adopted_sessions_continue(before in any_entries(), after in any_entries()) {
         let (folder, journal) = journal_of(before);
         let (written, path) = (journal.is_written(), journal.path().to_owned());
         let session = journal.session().clone();
@@ -63,11 +63,11 @@ proptest! {
 }
 
 #[test]
-fn prompts_are_kept_by_reference_and_given_back() {
+fn prompts_are_stored_by_reference_and_restored() {
     let session = sample();
     assert_eq!(session.turns[1].runs[0].prompt, PromptForm::Conversation);
     let Some(Prompt::Chat(messages)) = session.prompt_of(1, 0) else {
-        panic!("a chat was asked for")
+        panic!("the prompt is not a chat")
     };
     let said: Vec<&str> = messages
         .iter()
@@ -115,6 +115,6 @@ fn settings_are_written_only_when_they_change() {
     assert_eq!(file.matches("\"kind\":\"round\"").count(), 3);
     assert!(
         !file.contains('\x1b'),
-        "a journal harms no terminal that shows it"
+        "a journal is safe to show on a terminal"
     );
 }

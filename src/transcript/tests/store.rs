@@ -1,12 +1,12 @@
 use super::*;
 use crate::transcript::Journal;
 
-/// When the first session of [`store_with`] began, and how long after it each other one did.
+/// Start of the first session of [`store_with`]. The others follow at intervals of a [`MINUTE`].
 const BEGUN: u64 = 1_750_000_000_000;
 const MINUTE: u64 = 60_000;
 
-/// Sessions that began and were written to a minute after one another: clocks tick too seldom to tell files apart that
-/// a test makes in a row.
+/// Sessions created and written one minute apart. File times are too coarse to order files that a test creates in a
+/// row.
 fn store_with(texts: &[&str]) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
@@ -32,7 +32,7 @@ fn written_at(path: &std::path::Path, ms: u64) {
 }
 
 #[test]
-fn the_list_shows_all_newest_first_and_names_what_is_broken() {
+fn the_list_is_newest_first_and_reports_damaged_files() {
     let (_folder, store) = store_with(&["first", "second"]);
     let broken = store.path_of("99999999-broken");
     std::fs::write(&broken, b"{\"format\":\"other\",\"schema\":1}\n").unwrap();
@@ -57,12 +57,12 @@ fn the_list_shows_all_newest_first_and_names_what_is_broken() {
     written_at(&broken, BEGUN + MINUTE / 2);
     assert!(
         store.list().unwrap()[1].fault.is_some(),
-        "what cannot be read began when it was written to last"
+        "a damaged file is sorted by its modification time"
     );
 }
 
 #[test]
-fn sessions_of_one_moment_are_listed_by_their_ids() {
+fn sessions_with_the_same_time_are_listed_by_id() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
     std::fs::create_dir_all(store.sessions()).unwrap();
@@ -78,9 +78,9 @@ fn sessions_of_one_moment_are_listed_by_their_ids() {
     assert_eq!(ids, ["c", "b", "a"]);
 }
 
-/// However fast they come, and whatever the clock does meanwhile.
+/// Even within a millisecond, or if the clock is set back.
 #[test]
-fn ids_sort_as_they_were_made() {
+fn ids_sort_in_order_of_creation() {
     let store = Store::at("/nonexistent");
     let now = clock::now_ms();
     let ids: Vec<String> = [now, now, now - 5000, now, now + 1]
@@ -100,7 +100,7 @@ fn an_empty_folder_has_no_last_session() {
 }
 
 #[test]
-fn no_folder_is_an_empty_list() {
+fn a_missing_folder_is_an_empty_list() {
     assert_eq!(Store::at("/nonexistent/skiplens").list().unwrap(), vec![]);
 }
 
@@ -126,13 +126,13 @@ fn deleting_can_be_undone() {
 }
 
 #[test]
-fn the_trash_forgets_what_was_deleted_long_ago() {
+fn emptying_the_trash_removes_only_old_sessions() {
     let (_folder, store) = store_with(&["old", "new"]);
     let [new, old] = [0, 1].map(|at| store.list().unwrap()[at].id.clone());
     let trashed = store.delete(&old).unwrap();
     let long_ago = clock::now_ms() - TRASH_KEEPS.as_millis() as u64 - 60 * MINUTE;
     written_at(&trashed, long_ago);
-    // An old session that is deleted now has all its days before it.
+    // For an old session, the time in the trash starts with its deletion.
     written_at(&store.find(&new).unwrap(), long_ago);
     store.delete(&new).unwrap();
     let bytes = trashed.metadata().unwrap().len();
@@ -155,7 +155,7 @@ fn the_trash_forgets_what_was_deleted_long_ago() {
 }
 
 #[test]
-fn names_may_be_short_where_they_fit_one() {
+fn sessions_are_found_by_unambiguous_names() {
     let (_folder, store) = store_with(&["a", "b"]);
     let list = store.list().unwrap();
     assert_eq!(store.find(&list[1].id).unwrap(), list[1].path);
@@ -169,15 +169,15 @@ fn names_may_be_short_where_they_fit_one() {
     let told = store.load("/nowhere/s.jsonl").unwrap_err().to_string();
     assert!(
         told.starts_with("/nowhere/s.jsonl: ") && !told.contains("session"),
-        "a path is no name: {told}"
+        "a path is not a name: {told}"
     );
 }
 
 #[test]
-fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
+fn the_last_session_is_the_most_recently_written() {
     let (_folder, store) = store_with(&["old", "new"]);
     save(&sample(), &store.path_of("zebra"), false).unwrap();
-    assert_eq!(store.list().unwrap()[2].id, "zebra", "it began first");
+    assert_eq!(store.list().unwrap()[2].id, "zebra", "it is the oldest");
     let old = store.list().unwrap()[1].path.clone();
     assert_eq!(store.find("last").unwrap(), store.path_of("zebra"));
     written_at(&old, clock::now_ms() + MINUTE);
@@ -185,7 +185,7 @@ fn the_last_session_is_the_one_written_to_last_whatever_its_name() {
 }
 
 #[test]
-fn searches_find_titles_and_text_whatever_the_case() {
+fn search_ignores_the_case_of_titles_and_text() {
     let (_folder, store) = store_with(&[
         "The İstanbul bridge",
         "nothing here",
@@ -210,13 +210,13 @@ fn searches_find_titles_and_text_whatever_the_case() {
     assert_eq!(
         ids(all),
         ids(store.list().unwrap()),
-        "the newest first, too"
+        "all sessions, in the order of the list"
     );
 }
 
-/// The words stand as they were written, between whole words; dots tell where text goes on.
+/// Excerpts keep the case of the text and consist of whole words. An ellipsis marks text that is cut off.
 #[test]
-fn what_is_found_is_shown_among_its_words() {
+fn a_hit_is_shown_with_its_context() {
     let long = "İİİ much is said before it comes to the point, and then The FOX jumps; after it there is again much said";
     let text = format!("a title\n{long}");
     let (_folder, store) = store_with(&[&text]);
@@ -242,7 +242,7 @@ fn what_is_found_is_shown_among_its_words() {
 }
 
 #[test]
-fn saving_replaces_only_when_told() {
+fn saving_replaces_only_if_requested() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     save(&sample(), &path, false).unwrap();
@@ -261,6 +261,6 @@ fn saving_replaces_only_when_told() {
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,
-        "nothing is left beside"
+        "no temporary file is left"
     );
 }

@@ -36,7 +36,7 @@ const HARMLESS: [c_int; 9] = [
     libc::SIGWINCH,
 ];
 
-/// Further ones on BSD and macOS.
+/// More such signals on BSD and macOS.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const HARMLESS_HERE: &[c_int] = &[libc::SIGIO, libc::SIGINFO];
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -70,7 +70,7 @@ pub fn install() {
     });
 }
 
-/// The highest signal.
+/// The highest signal number.
 fn last() -> c_int {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     return libc::SIGRTMAX();
@@ -119,7 +119,7 @@ pub fn is_ignored(signal: c_int) -> bool {
     action(signal).is_some_and(|old| old.sa_sigaction == libc::SIG_IGN)
 }
 
-/// The current action of a signal; None if there is no such signal.
+/// The current action of a signal; `None` if there is no such signal.
 fn action(signal: c_int) -> Option<libc::sigaction> {
     // SAFETY: zero is a valid sigaction, and sigaction gets a valid pointer to fill.
     unsafe {

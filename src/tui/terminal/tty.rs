@@ -203,9 +203,9 @@ mod tests {
     use crossterm::style::{Attribute, SetAttribute};
     use crossterm::terminal::{EndSynchronizedUpdate, LeaveAlternateScreen};
 
-    /// A signal handler cannot ask crossterm for them.
+    /// [`RESTORE`] is a constant because a signal handler cannot call crossterm.
     #[test]
-    fn the_sequences_are_crossterms() {
+    fn the_sequences_match_crossterm() {
         let mut all = String::new();
         EndSynchronizedUpdate.write_ansi(&mut all).unwrap();
         DisableMouseCapture.write_ansi(&mut all).unwrap();

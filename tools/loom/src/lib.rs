@@ -32,8 +32,8 @@ use handoff::Handoff;
 use phases::Phases;
 use sync::UnsafeCell;
 
-/// Runs `model` under all interleavings with at most `preemptions` preemptions, which find nearly all faults that there
-/// are; returns how many those were.
+/// Runs `model` under all interleavings with at most `preemptions` preemptions, enough to find nearly all bugs. Returns
+/// the number of interleavings.
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) -> usize {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
@@ -101,7 +101,7 @@ fn every_item_is_done_once_and_visible_after_the_barrier() {
 }
 
 #[test]
-fn a_failure_releases_the_others_and_leaves_nothing_behind() {
+fn a_failure_releases_the_others_and_can_be_reset() {
     let count = check(2, || {
         let phases = Arc::new(Phases::new(2));
         on_two_threads(&phases, |phases, worker| {
@@ -109,7 +109,7 @@ fn a_failure_releases_the_others_and_leaves_nothing_behind() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 phases.parallel_for(worker, 2, 1, fails);
             }));
-            // Whoever took item 0 failed, and the other one was released from the barrier.
+            // The thread that took item 0 failed, and the other one was released from the barrier.
             assert!(outcome.is_err());
             phases.fail();
         });
@@ -125,7 +125,7 @@ fn a_failure_releases_the_others_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn jobs_reach_the_worker_and_their_results_the_owner() {
+fn jobs_reach_the_worker_and_results_reach_the_owner() {
     let count = check(3, || {
         let (handoff, results) = (Arc::new(Handoff::new()), Arc::new(Items::new(1)));
         let (taken, written) = (handoff.clone(), results.clone());
@@ -140,7 +140,7 @@ fn jobs_reach_the_worker_and_their_results_the_owner() {
             }
         });
         for (job, total) in [(5, 5), (7, 12)] {
-            // SAFETY: the worker has finished the job before, if there was one, and there is one owner.
+            // SAFETY: the worker has finished the previous job, if any, and there is only one owner.
             unsafe { handoff.post(job, 1) };
             sync::wait_until(|| handoff.is_finished());
             assert_eq!(results.get(0), total);

@@ -17,7 +17,7 @@ impl Observer for CancelAt {
 }
 
 #[test]
-fn cancelling_anywhere_loses_nothing_that_was_finished() {
+fn cancelling_at_any_poll_keeps_the_finished_rounds() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
     let settings = Arc::new(Settings {
         exit_layer: 2,

@@ -1,4 +1,4 @@
-//! Back ends that run whole rounds by themselves decode the same text.
+//! Back ends that run whole rounds on a device decode the same text.
 
 use super::*;
 use crate::engine::model::{
@@ -6,8 +6,8 @@ use crate::engine::model::{
 };
 use proptest::prelude::prop_assert;
 
-/// A model whose sequences draft and verify without the host, greedily whatever the sampling is, as a device without a
-/// sampler might do.
+/// A model that drafts and verifies without the host. It ignores the sampling and drafts greedily, like a device
+/// without a sampler.
 struct Planning(Box<dyn Model>);
 
 struct PlanningSequence {

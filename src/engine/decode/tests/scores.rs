@@ -23,7 +23,7 @@ fn reference(decoder: &Decoder, ids: &[u32], depth: usize) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn scores_are_the_log_softmax_at_the_depth_that_is_asked_for() {
+fn scores_are_the_log_softmax_at_the_exit_layer() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::Q8_0, 4);
     decoder.set_prefill_chunk(5);
     let ids: Vec<u32> = (0..40).map(|i| (i * i * 3 + 7) % VOCAB as u32).collect();
@@ -56,7 +56,7 @@ fn scores_are_the_log_softmax_at_the_depth_that_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_scored_is_named() {
+fn invalid_requests_are_rejected_with_a_message() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 4);
     let mut session = decoder.session().unwrap();
     let mut fails = |ids: &[u32], positions, exit_layer, words: &str| {
@@ -74,9 +74,9 @@ fn what_cannot_be_scored_is_named() {
     fails(&[5; 97], 1..2, None, "context");
 }
 
-/// Generated tokens have raw log-probabilities, whatever temperature, filters, penalties and drafts are.
+/// The recorded log-probabilities do not depend on temperature, filters, penalties and drafts.
 #[test]
-fn generated_tokens_carry_raw_log_probabilities() {
+fn generated_tokens_have_raw_log_probabilities() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 2);
     decoder.end_tokens.clear();
     let sampling = Sampling {
@@ -119,9 +119,9 @@ fn generated_tokens_carry_raw_log_probabilities() {
     }
 }
 
-/// Continuations of one context, in any order and at any depth, have the scores that each has by itself, bit for bit.
+/// Continuations of one context, in any order and at any depth, have the same scores as each text alone, bit for bit.
 #[test]
-fn kept_scores_are_those_of_each_text_by_itself() {
+fn cached_scores_equal_those_of_each_text_alone() {
     let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::Q8_0, 6);
     let (mut session, mut cache) = (decoder.session().unwrap(), ScoreCache::default());
     let context: Vec<u32> = (0..30).map(|at| (at * 13 + 5) % 61).collect();
@@ -142,7 +142,7 @@ fn kept_scores_are_those_of_each_text_by_itself() {
         let positions = 1..text.len();
         let alone = decoder.score(&mut fresh, text, positions, exit_layer, top, &mut ());
         assert_eq!(kept, alone.unwrap(), "text {nth}");
-        // Others use the session in between.
+        // Another text uses the session in between.
         session.restart(&[3, 4, 5], 1);
     }
 }

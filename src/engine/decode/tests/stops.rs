@@ -1,10 +1,10 @@
-//! A run ends in the same way whatever drafts it: with the same tokens, text, reason and cache.
+//! A run ends the same way with every strategy: with the same tokens, text, reason and cache.
 
 use super::*;
 use crate::engine::text::Tokenizer;
 use proptest::prelude::prop_assert;
 
-/// A decoder with the tokenizer of its random model, whose tokens are bytes.
+/// A decoder with the byte tokenizer of its random model.
 fn decoder_with_tokenizer(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
     let checkpoint = random::checkpoint(&config, dtype, seed).unwrap();
     let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
@@ -84,7 +84,7 @@ proptest! {
     /// Stop strings, stop ids and end tokens are taken from the model's output, so that they occur, often across tokens and in
     /// the middle of accepted drafts.
     #[test]
-    fn a_run_ends_alike_with_every_strategy(
+    fn a_run_ends_the_same_way_with_every_strategy(
         (config, dtype) in shapes(),
         model_seed in 0u64..4,
         sampling in sampling(),
@@ -98,7 +98,7 @@ proptest! {
     ) {
         let layers = config.num_layers;
         let mut decoder = decoder_with_tokenizer(config, dtype, model_seed);
-        // With so few tokens, all would soon be forbidden.
+        // With 1, this small vocabulary would soon be forbidden as a whole.
         let no_repeat_ngram = if sampling.no_repeat_ngram == 1 { 2 } else { sampling.no_repeat_ngram };
         let sampling = Sampling { no_repeat_ngram, ..sampling };
         let mut settings = Settings { sampling, max_steps, exit_layer: 1, ..Settings::default() };

@@ -1,12 +1,12 @@
 //! Attention over the cache.
 //!
-//! Keys are stored in panels of 16 positions, one lane per position, so that scores come out of the same loop as a matrix
-//! product; values are stored in chunks of 16 dimensions, one lane per dimension. Queries of several heads and positions
-//! that share a key-value head are served by one pass over it.
+//! Keys are stored in panels of 16 positions, one lane per position, so that scores come out of the same loop as a
+//! matrix product; values are stored in chunks of 16 dimensions, one lane per dimension. One pass over a key-value head
+//! serves all its queries, of several heads and positions.
 //!
-//! As in flash-decoding, softmax and the weighted sums of values are computed page by page, each with its own max score,
-//! and these partial results are then combined in the order of the pages. So pages can be shared out among threads, which
-//! a row or two in a long context need, and the result is that of one thread to the last bit.
+//! As in flash-decoding, softmax and the weighted sums of values are computed page by page, each with its own max
+//! score, and these partial results are then combined in the order of the pages. So pages can be divided among threads,
+//! which matters for one or two rows in a long context, and the result is bit-identical to that of one thread.
 
 mod combine;
 mod page;
@@ -23,8 +23,8 @@ pub const PAGE: usize = 256;
 /// Keys and values of [`PAGE`] positions, f16, which the workers of a pool write in one phase and read in later ones.
 pub struct Page(Box<[UnsafeCell<u16>]>);
 
-// SAFETY: elements are accessed through the pointers of `at` only, whose users guarantee that no thread writes what another
-// one accesses.
+// SAFETY: elements are accessed only through the pointers of `at`, and its callers guarantee that no thread writes
+// elements that another one accesses.
 unsafe impl Sync for Page {}
 
 impl Page {
@@ -47,7 +47,7 @@ impl Page {
     }
 }
 
-/// Max number of queries that are served by one pass over keys and values.
+/// Max number of queries per pass over keys and values.
 const MAX_QUERIES: usize = 6;
 
 /// Elements of the buffer for the scores of one such pass.
@@ -58,7 +58,7 @@ pub const SCORES: usize = MAX_QUERIES * PAGE;
 pub struct Queries {
     /// Where the first row, `[heads, head_dim]`, begins.
     pub first: usize,
-    /// Elements from row to row.
+    /// Stride between rows, in elements.
     pub stride: usize,
     /// How many rows there are.
     pub rows: usize,

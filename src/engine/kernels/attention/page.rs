@@ -9,12 +9,12 @@ use half::f16;
 /// How many panels ahead keys are prefetched.
 const PREFETCH_PANELS: usize = 4;
 
-/// Up to this many queries, whose sums alone are too few to hide the latency of additions, two panels or chunks are
-/// processed at once. More queries are slower that way, even with AVX-512, which has registers enough.
+/// Up to this many queries, two panels or chunks are processed at once: one alone has too few sums to hide the latency
+/// of additions. With more queries that is slower, even with AVX-512, which has enough registers.
 const FEW: usize = 2;
 
-/// The positions of a query whose keys and values are not in the slot of the same number: the branch of a token tree that
-/// leads to the query. The last entry is the query's own slot.
+/// The branch of a token tree that leads to a query. The keys and values of its positions are not in the slots of the
+/// same numbers. The last entry is the query's own slot.
 #[derive(Clone, Copy)]
 pub struct Tail<'a> {
     /// Positions before this one are in the slot of the same number.
@@ -41,7 +41,7 @@ pub struct Attention<'a> {
     pub pages: &'a [Page],
     /// First position of the page to attend to.
     pub start: usize,
-    /// Positions that are elsewhere.
+    /// Positions in other slots.
     pub tail: Tail<'a>,
     /// Where in the page the key-value head's keys begin, `[panel][head_dim][16 positions]`.
     pub keys: usize,
@@ -75,7 +75,7 @@ pub unsafe fn attend_page(isa: Isa, attention: Attention) {
 struct Query {
     q: *const f32,
     positions: usize,
-    /// How many of those are in the slot of the same number.
+    /// How many of them are in the slot of the same number.
     in_place: usize,
 }
 
@@ -147,13 +147,13 @@ impl Attention<'_> {
         }
     }
 
-    /// The page itself.
+    /// The page to attend to.
     #[inline(always)]
     fn page(&self) -> &Page {
         &self.pages[self.start / PAGE]
     }
 
-    /// Page and place within it of a position of the tail. `position` is relative to the page that is attended to.
+    /// Page and offset within it of a position of the tail. `position` is relative to the page that is attended to.
     #[inline(always)]
     fn tail_slot(&self, position: usize) -> (&Page, usize) {
         let slot = self.tail.slots[self.start + position - self.tail.from] as usize;
@@ -316,7 +316,7 @@ impl Attention<'_> {
     ) {
         let size = self.queries.partial_len();
         let weights = self.scores[..G * PAGE].as_ptr();
-        // The others attend to everything that the first query attends to.
+        // The other queries attend to at least the positions of the first one.
         let (common, max) = (group[0].in_place, group[G - 1].in_place);
         // SAFETY: the caller guarantees the values of all positions; `scores` holds a page, and partial results whole chunks.
         unsafe {

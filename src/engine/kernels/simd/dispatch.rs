@@ -1,4 +1,4 @@
-//! Which instruction set kernels run with.
+//! Selection of the instruction set for kernels.
 
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
@@ -7,7 +7,7 @@ use super::{Simd, portable::Portable};
 use super::{avx2::Avx2, avx512::Avx512};
 use std::sync::LazyLock;
 
-/// An instruction set that this machine has. All give the same bits and differ only in speed.
+/// An instruction set that this machine supports. All give the same bits and differ only in speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Isa(Kind);
 
@@ -26,7 +26,7 @@ enum Kind {
 
 /// A kernel with its arguments, written once for all instruction sets.
 pub trait Kernel {
-    /// What it returns.
+    /// The result of the kernel.
     type Output;
 
     /// # Safety
@@ -39,7 +39,7 @@ impl Isa {
     pub const PORTABLE: Self = Self(Kind::Portable);
 
     /// The fastest instruction set of this machine, or the one that the environment variable `SKIPLENS_SIMD` names
-    /// (`portable`, `avx2`, `avxvnni`, `avx512`, `neon`) if the machine has it. Read once.
+    /// (`portable`, `avx2`, `avxvnni`, `avx512`, `neon`) if the machine supports it. Read once.
     pub fn detect() -> Self {
         static DETECTED: LazyLock<Isa> = LazyLock::new(|| {
             let available = Isa::available();
@@ -94,7 +94,7 @@ impl Isa {
     /// Runs a kernel with these instructions.
     ///
     /// # Safety
-    /// The kernel's own conditions hold. That the CPU supports the instructions follows from the existence of `self`.
+    /// The kernel's own conditions hold. The existence of `self` proves that the CPU supports the instructions.
     pub(in crate::engine) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         /// # Safety
         /// The CPU supports AVX2, FMA and F16C, and the kernel's conditions hold.
@@ -120,7 +120,7 @@ impl Isa {
             // SAFETY: this function's features are those of `Avx512`; its caller guarantees the kernel's conditions.
             unsafe { kernel.run::<Avx512>() }
         }
-        // SAFETY: `available` makes an `Isa` only where the CPU supports it, and the caller guarantees the kernel's
+        // SAFETY: `available` returns an `Isa` only if the CPU supports it, and the caller guarantees the kernel's
         // conditions.
         unsafe {
             match self.0 {

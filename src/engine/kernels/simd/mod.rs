@@ -1,4 +1,4 @@
-//! Sixteen lanes of numbers, in whatever registers the machine has for them.
+//! Vectors of sixteen lanes, for the registers of each instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -141,7 +141,7 @@ pub trait Simd: Copy {
     ) -> [Self::I; M];
 }
 
-/// [`Simd::accumulate`] by way of [`Simd::dot`].
+/// [`Simd::accumulate`] in terms of [`Simd::dot`].
 ///
 /// # Safety
 /// As [`Simd::accumulate`].
@@ -162,22 +162,22 @@ unsafe fn accumulate_dots<S: Simd, const M: usize, W: Quantised, const SUB: usiz
     }
 }
 
-/// The groups of columns that part `SUB` of a block consists of.
+/// The groups of columns in part `SUB` of a block.
 #[inline(always)]
 const fn groups<W: Quantised, const SUB: usize>() -> Range<usize> {
     SUB * W::GROUPS..(SUB + 1) * W::GROUPS
 }
 
-/// Quantised activations that one block of weights, or part of it, is multiplied by.
+/// Quantised activations to multiply with one block of weights, or with part of it.
 #[derive(Clone, Copy)]
 pub struct Q8Rows {
     /// The bytes of the first row.
     pub x: *const i8,
-    /// Bytes from row to row.
+    /// Stride between rows, in bytes.
     pub stride: usize,
     /// The block of the first row.
     pub block: *const Q8Block,
-    /// Blocks from row to row.
+    /// Stride between rows, in blocks.
     pub block_stride: usize,
 }
 

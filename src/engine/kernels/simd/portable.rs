@@ -3,7 +3,7 @@
 use super::{LANES, Layout, Q8_0_OFFSET, Q8Rows, Quantised, Simd, groups};
 use crate::engine::kernels::layout::HIGH_BITS;
 
-/// Arrays, which the compiler may turn into whatever vectors the target has.
+/// Arrays, which the compiler may vectorise for the target.
 #[derive(Clone, Copy)]
 pub struct Portable;
 

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 pub struct Handoff<T> {
     /// The current job, written before `posted` changes.
     job: UnsafeCell<Option<T>>,
-    /// Counts jobs; a change tells the workers to start.
+    /// Counts jobs; a change starts the workers.
     posted: CachePadded<AtomicUsize>,
     /// Workers that have not finished the current job.
     busy: CachePadded<AtomicUsize>,
@@ -39,7 +39,7 @@ impl<T: Copy> Handoff<T> {
         self.posted.fetch_add(1, Release);
     }
 
-    /// Tells the workers to end.
+    /// Stops the workers.
     pub fn quit(&self) {
         self.quit.store(true, Relaxed);
         self.posted.fetch_add(1, Release);
@@ -50,7 +50,7 @@ impl<T: Copy> Handoff<T> {
         self.posted.load(Acquire) != seen
     }
 
-    /// The current job; `None` when the worker should end. Called once after each [`is_posted`](Self::is_posted) that
+    /// The current job; `None` if the worker must exit. Called once after each [`is_posted`](Self::is_posted) that
     /// returned true, and followed by [`finish`](Self::finish).
     pub fn take(&self) -> Option<T> {
         if self.quit.load(Relaxed) {

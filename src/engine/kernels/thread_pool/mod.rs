@@ -1,9 +1,9 @@
-//! The threads of the CPU kernels, which go through a forward pass together.
+//! The thread pool of the CPU kernels. Its workers run a forward pass together.
 //!
-//! A forward pass of a small model has some two hundred phases of a few microseconds each, and every phase needs the
-//! results of the one before. Dispatching each phase to a general-purpose pool would cost more than that, so the workers
-//! enter a job once, share out its phases themselves, and spin at the barriers between them. Between jobs they spin for a
-//! moment longer, in which the next token usually comes, and then sleep.
+//! A forward pass of a small model has about two hundred phases of a few microseconds each, and every phase needs the
+//! results of the one before. Dispatching each phase to a general-purpose pool would cost more than that, so the
+//! workers enter a job once, divide its phases among themselves, and spin at the barriers in between. After a job they
+//! keep spinning for a moment, because the next token usually follows, and then sleep.
 
 mod handoff;
 mod phases;
@@ -28,17 +28,17 @@ const SPIN_TIME: Duration = Duration::from_micros(200);
 /// Max number of threads of a pool.
 pub const MAX_THREADS: usize = 256;
 
-/// What a pool runs.
+/// The job of a pool.
 type Job<'a> = dyn Fn(&Worker) + Sync + 'a;
 
-/// A job whose lifetime [`ThreadPool::run`] vouches for.
+/// A job with its lifetime erased; [`ThreadPool::run`] guarantees that it lives long enough.
 #[derive(Clone, Copy)]
 struct JobPointer(*const Job<'static>);
 
 // SAFETY: the job is `Sync`, so other threads may call it.
 unsafe impl Send for JobPointer {}
 
-/// What the threads share.
+/// State shared by the threads.
 struct State {
     handoff: Handoff<JobPointer>,
     phases: Phases,
@@ -50,7 +50,7 @@ struct State {
 pub struct ThreadPool {
     state: Arc<State>,
     workers: Vec<JoinHandle<()>>,
-    /// Held during a job, of which there is one at a time.
+    /// Held during a job, so that there is only one at a time.
     running: Mutex<()>,
 }
 
@@ -84,7 +84,7 @@ impl ThreadPool {
         pool
     }
 
-    /// How many threads it has, the caller's included.
+    /// Number of threads, including the caller's.
     pub fn threads(&self) -> usize {
         self.state.phases.threads()
     }
@@ -129,7 +129,7 @@ impl Drop for ThreadPool {
     }
 }
 
-/// Cores that this process may use, hyper-threads of one core counted once: they would only share its arithmetic units.
+/// Number of physical cores that this process may use. Hyper-threads of one core would only share its arithmetic units.
 pub fn physical_cores() -> usize {
     let logical = thread::available_parallelism().map_or(1, usize::from);
     let siblings = |cpu: usize| {
@@ -197,17 +197,17 @@ pub struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Which worker this is, below the number of threads.
+    /// Index of this worker, below the number of threads.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// How many threads the pool has.
+    /// Number of threads of the pool.
     pub fn threads(&self) -> usize {
         self.phases.threads()
     }
 
-    /// Shares out `0..n` among the workers, in multiples of `grain`, and waits until they have done all of it.
+    /// Divides `0..n` among the workers, in multiples of `grain`, and waits until all of it is done.
     pub fn parallel_for(&self, n: usize, grain: usize, work: impl FnMut(Range<usize>)) {
         self.phases.parallel_for(self.index, n, grain, work);
     }

@@ -1,24 +1,24 @@
-//! Phases of a job: each shares out its items among the workers and ends at a barrier.
+//! Phases of a job: each divides its items among the workers and ends at a barrier.
 
 use super::sync::{AtomicBool, AtomicUsize, Ordering::*, wait_until};
 use super::work_range::{MAX_ITEMS, WorkRange};
 use crossbeam_utils::CachePadded;
 use std::ops::Range;
 
-/// What the workers of a pool share during a job.
+/// State shared by the workers of a pool during a job.
 pub struct Phases {
     threads: usize,
     /// Workers that have reached the end of the current phase.
     arrived: CachePadded<AtomicUsize>,
     /// Counts phases; a change releases the workers from the barrier.
     phase: CachePadded<AtomicUsize>,
-    /// What is unclaimed of each worker's share.
+    /// The unclaimed part of each worker's share.
     ranges: Box<[CachePadded<WorkRange>]>,
     failed: AtomicBool,
 }
 
 impl Phases {
-    /// For that many workers.
+    /// Phases for `threads` workers.
     pub fn new(threads: usize) -> Self {
         Self {
             threads,
@@ -30,7 +30,7 @@ impl Phases {
         }
     }
 
-    /// How many workers there are.
+    /// Number of workers.
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -64,7 +64,7 @@ impl Phases {
         self.ranges[worker].claim(self.current(), self.share(worker, count), split_quarter)
     }
 
-    /// Takes half of what another worker has left as this worker's share, and claims the first part of it.
+    /// Moves half of another worker's remaining items to this worker's share, and claims the first part of them.
     fn steal(&self, worker: usize, count: usize) -> Option<Range<usize>> {
         let stolen = (1..self.threads).find_map(|i| {
             let victim = (worker + i) % self.threads;
@@ -88,7 +88,7 @@ impl Phases {
         self.phase.load(Relaxed)
     }
 
-    /// Waits until all workers are here. Panics if one of them failed.
+    /// Waits until all workers have arrived. Panics if one of them failed.
     fn barrier(&self) {
         let phase = self.phase.load(Relaxed);
         if self.arrived.fetch_add(1, AcqRel) + 1 == self.threads {
@@ -113,14 +113,14 @@ impl Phases {
         let failed = self.failed.swap(false, Relaxed);
         if failed {
             self.arrived.store(0, Relaxed);
-            // The ranges that were left over belong to no later phase.
+            // Ranges left over from this phase must not match a later one.
             self.phase.fetch_add(1, Relaxed);
         }
         failed
     }
 }
 
-/// Items without their first quarter, and that quarter: at least one item.
+/// Splits off the first quarter of the items, at least one. Returns the rest and the quarter.
 fn split_quarter(items: Range<usize>) -> (Range<usize>, Range<usize>) {
     let end = items.start + (items.len() / 4).max(1);
     (end..items.end, items.start..end)

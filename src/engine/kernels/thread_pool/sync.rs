@@ -1,10 +1,10 @@
-//! What the pool synchronises with. The model check in `tools/loom` compiles [`phases`](super::phases),
+//! Synchronisation primitives of the pool. The model check in `tools/loom` compiles [`phases`](super::phases),
 //! [`work_range`](super::work_range) and [`handoff`](super::handoff) against loom's versions of these.
 
 pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// How often to check a condition before yielding the core: with more threads than cores, the one that is waited for may
-/// need it.
+/// How often to check a condition before yielding the core: with more threads than cores, the awaited thread may need
+/// it.
 const SPINS: usize = 2000;
 
 /// Waits until `ready`: spins first, then yields.

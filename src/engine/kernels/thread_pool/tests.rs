@@ -5,7 +5,7 @@ use crate::engine::kernels::Shared;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 #[test]
-fn everything_is_done_once_and_in_order() {
+fn every_item_is_done_once_and_in_phase_order() {
     for threads in [1, 2, 3, 7] {
         let pool = ThreadPool::new(threads);
         for n in [0, 1, 5, 1000] {
@@ -30,7 +30,7 @@ fn everything_is_done_once_and_in_order() {
 
 /// More phases than the tags of work ranges can distinguish, some without items for some workers.
 #[test]
-fn nothing_is_left_over_from_phases_long_ago() {
+fn stale_work_ranges_are_ignored() {
     let (pool, count) = (ThreadPool::new(2), AtomicUsize::new(0));
     pool.run(&|worker| {
         for phase in 0..70_000 {
@@ -43,11 +43,11 @@ fn nothing_is_left_over_from_phases_long_ago() {
 }
 
 #[test]
-fn workers_steal_from_one_that_is_late() {
+fn workers_steal_from_a_slow_one() {
     let pool = ThreadPool::new(3);
     let (count, first) = (AtomicUsize::new(0), AtomicBool::new(true));
     pool.run(&|worker| {
-        // The first to come holds its first items until the others have done all the rest.
+        // The first worker holds its first items until the others have done all the rest.
         worker.parallel_for(100, 1, |items| {
             count.fetch_add(items.len(), AcqRel);
             if first.swap(false, AcqRel) {

@@ -9,13 +9,13 @@ const BITS: usize = 24;
 
 /// A range of items, tagged with the phase that it belongs to modulo 2^16. Every worker visits its own range in every
 /// phase, so tags of earlier phases cannot be mistaken for the current one. Claims need no memory ordering, because a
-/// barrier lies between writing a result and reading it.
+/// barrier separates writing a result from reading it.
 #[derive(Default)]
 pub struct WorkRange(AtomicU64);
 
 impl WorkRange {
-    /// Claims items: `split` divides what is unclaimed into what stays and what is claimed. `whole` is the range at the
-    /// beginning of a phase. Returns `None` if nothing is left.
+    /// Claims items: `split` divides the unclaimed items into those that stay and those that are claimed. `whole` is
+    /// the range at the beginning of a phase. Returns `None` if nothing is left.
     pub fn claim(
         &self,
         phase: usize,
@@ -29,7 +29,7 @@ impl WorkRange {
                 Some(range) => range,
                 None => whole.clone(),
             };
-            // A range that is empty from the start is stored all the same, with the tag of this phase.
+            // Even a range that is empty from the start is stored, with the tag of this phase.
             let (stays, claimed) = if unclaimed.is_empty() {
                 (0..0, 0..0)
             } else {

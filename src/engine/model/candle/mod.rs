@@ -95,10 +95,10 @@ struct Layer {
     down: Matrix,
 }
 
-/// A Llama on a device of candle. There, the result of a row may depend on its neighbours.
+/// A Llama on a device of candle. The result of a row may depend on the other rows of a pass.
 pub struct CandleModel(Arc<Weights>);
 
-/// The weights that its sequences share.
+/// The weights, shared by all sequences.
 struct Weights {
     config: LlamaConfig,
     device: Device,

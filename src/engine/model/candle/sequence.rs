@@ -7,7 +7,7 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{ops, rotary_emb};
 use std::sync::Arc;
 
-/// How many slots the tensors of keys and values grow by.
+/// Number of slots by which the tensors of keys and values grow.
 const GROWTH: usize = 1024;
 
 /// Keys and values by layer, and the states of rows in flight.
@@ -32,7 +32,7 @@ struct State {
     probed: Option<Tensor>,
 }
 
-/// What the layers of a pass share.
+/// Data shared by the layers of a pass.
 struct Pass {
     slots: Vec<usize>,
     /// cos and sin, `[n, head_dim / 2]`.

@@ -1,4 +1,4 @@
-//! How a pass shares out attention among the workers.
+//! Divides the attention of a pass among the workers.
 
 use super::pass::{Block, ForwardPass, quantise_for};
 use crate::engine::kernels::{
@@ -16,7 +16,7 @@ impl ForwardPass<'_> {
         let items = kv_heads * blocks;
         // Items of one key-value head are adjacent, so that a thread reads the head once.
         let queries = |item: usize| self.queries(item / blocks, self.blocks[item % blocks]);
-        // SAFETY: each item, or page of an item, is one worker's; an earlier phase wrote the cache.
+        // SAFETY: each item, or page of an item, belongs to one worker; an earlier phase wrote the cache.
         unsafe {
             if pages > 1 && items < self.partial_slots {
                 worker.parallel_for(pages * items, 1, |units| {
@@ -106,8 +106,8 @@ impl ForwardPass<'_> {
         }
         let [keys, values] = self.cache.head(layer, head);
         let size = queries.partials();
-        // SAFETY: the scores are this worker's, the partial results are too as the caller guarantees, and queries and cache are
-        // not written in this phase.
+        // SAFETY: the scores belong to this worker, the caller guarantees the same for the partial results, and no
+        // worker writes queries or cache in this phase.
         unsafe {
             let scores = self.scores.slice(worker.index() * SCORES, SCORES);
             let partials = self

@@ -1,4 +1,4 @@
-//! Keys and values as the CPU kernels read them.
+//! Keys and values in the layout of the CPU kernels.
 
 use crate::engine::kernels::{LANES, PAGE, Page};
 use crate::engine::{Result, memory};
@@ -22,7 +22,7 @@ impl Pages {
         }
     }
 
-    /// Allocates pages for that many slots.
+    /// Allocates pages for `slots` slots.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::engine::Error::OutOfMemory) if the memory cannot be allocated; existing pages stay.
@@ -41,7 +41,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Bytes that all pages take.
+    /// Size of all pages in bytes.
     pub fn bytes(&self) -> u64 {
         let page = self.layers * self.kv_heads * self.head_size() * size_of::<u16>();
         (self.pages.len() * page) as u64

@@ -31,7 +31,7 @@ struct Layer {
 /// A Llama for the CPU kernels.
 pub struct CpuModel(Arc<Weights>);
 
-/// What its sequences share.
+/// Data shared by all sequences.
 struct Weights {
     config: LlamaConfig,
     isa: Isa,
@@ -43,7 +43,7 @@ struct Weights {
     /// The LM head, unless it is tied to the embedding.
     output: Option<Packed>,
     draft_order: DraftOrder,
-    /// Rows of the LM head in that order, unless it is that of the ids.
+    /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
     draft: Option<Packed>,
     scratch: Mutex<Scratch>,
 }
@@ -65,7 +65,7 @@ struct Scratch {
 }
 
 impl CpuModel {
-    /// Packs all weights for kernels of that instruction set; `progress` is called with the fraction that is done.
+    /// Packs all weights for kernels of the instruction set `isa`; `progress` is called with the fraction that is done.
     ///
     /// # Errors
     /// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
@@ -183,8 +183,8 @@ impl Weights {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: the first `width` tokens
-    /// of the draft order, or with `all` of the vocabulary.
+    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: the first `width`
+    /// tokens of the draft order or, with `all`, of the vocabulary.
     fn head(&self, states: &[f32], rows: &[usize], all: bool, width: usize, out: &mut [f32]) {
         let (cols, n) = (self.config.hidden_size, rows.len());
         let reduced = self.draft.as_ref().filter(|_| !all);
@@ -192,8 +192,8 @@ impl Weights {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
         self.pool.run(&|worker| {
-            // SAFETY: in each phase a row, then a panel and so its columns, is one worker's, and the buffers live until `run`
-            // returns.
+            // SAFETY: in the first phase each row belongs to one worker, in the second each panel and so its columns.
+            // The buffers live until `run` returns.
             unsafe {
                 worker.parallel_for(n, 1, |range| {
                     for row in range {

@@ -19,7 +19,8 @@ pub struct PassRow {
     pub slot: usize,
     /// Its place in the text.
     pub position: usize,
-    /// Where [`ForwardPass::tails`] lists the branch of a tree that leads to it, itself included; empty in a chain.
+    /// Range of [`ForwardPass::tails`] with the branch of a tree that leads to this row, itself included; empty in a
+    /// chain.
     pub tail: Range<usize>,
 }
 
@@ -63,7 +64,7 @@ impl Block {
     }
 }
 
-/// One pass of rows through layers: what the workers share.
+/// One pass of rows through layers: the data shared by the workers.
 pub struct ForwardPass<'a> {
     pub config: &'a LlamaConfig,
     pub isa: Isa,
@@ -97,7 +98,7 @@ pub struct ForwardPass<'a> {
 }
 
 impl ForwardPass<'_> {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn n(&self) -> usize {
         self.rows.len()
     }
@@ -105,7 +106,7 @@ impl ForwardPass<'_> {
     /// Elements `from..from + len` of a row of the residual stream.
     ///
     /// # Safety
-    /// No other worker accesses them in the meantime.
+    /// No other worker accesses them while the result is in use.
     #[expect(clippy::mut_from_ref, reason = "the workers share the pass")]
     unsafe fn state(&self, row: usize, from: usize, len: usize) -> &mut [f32] {
         let start = self.rows[row].state * self.input.cols + from;
@@ -141,7 +142,7 @@ impl ForwardPass<'_> {
         let eps = self.config.rms_norm_eps as f32;
         worker.parallel_for(self.n(), 1, |rows| {
             for row in rows {
-                // SAFETY: each row is one worker's in this phase.
+                // SAFETY: each row belongs to one worker in this phase.
                 unsafe {
                     rms_norm(
                         isa,
@@ -165,7 +166,7 @@ impl ForwardPass<'_> {
         let done = |matrix: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let column = panel * LANES;
             let lanes = LANES.min(weights[matrix].rows - column);
-            // SAFETY: each panel, and so each column and element of a head, is one worker's in this phase.
+            // SAFETY: each panel, and so each column and element of a head, belongs to one worker in this phase.
             unsafe { self.place(layer, matrix, first, column, tile, lanes) };
         };
         // SAFETY: the caller guarantees that the input is complete.
@@ -261,10 +262,10 @@ impl ForwardPass<'_> {
         let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
-                // SAFETY: each panel, and so each column, is one worker's in this phase.
+                // SAFETY: each panel, and so each column, belongs to one worker in this phase.
                 let hidden = unsafe { self.state(first + i, panel * LANES, lanes) };
                 match <&mut [f32; LANES]>::try_from(&mut *hidden) {
-                    // A constant length, which is vectorised.
+                    // The compiler vectorises a constant length.
                     Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
                     Err(_) => hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x),
                 }
@@ -288,7 +289,8 @@ impl ForwardPass<'_> {
                 let lanes = LANES.min(cols - panel * LANES);
                 for first in (0..self.n()).step_by(TILE) {
                     let rows = TILE.min(self.n() - first);
-                    // SAFETY: each pair of panels is one worker's in this phase, and the caller guarantees the input.
+                    // SAFETY: each pair of panels belongs to one worker in this phase, and the caller guarantees the
+                    // input.
                     unsafe {
                         tile(isa, &layer.gate, panel, &self.input, first, rows, &mut gate);
                         tile(isa, &layer.up, panel, &self.input, first, rows, &mut up);
@@ -329,8 +331,8 @@ pub unsafe fn quantise_for(weights: &[&Packed], isa: Isa, acts: &ActivationsView
     }
 }
 
-/// Multiplies `n` rows of activations by the first `panels` panels of the matrices, which are counted in turn, and calls
-/// `done(matrix, panel, first row, [row][lane])` with every tile.
+/// Multiplies `n` rows of activations by the first `panels` panels of the matrices, counted one matrix after the other,
+/// and calls `done(matrix, panel, first row, [row][lane])` with every tile.
 ///
 /// # Safety
 /// An earlier phase has written the activations, and no worker writes them in this one.

@@ -18,7 +18,7 @@ pub struct CpuSequence {
     len: usize,
     /// States of the rows in flight, `[slot - len][hidden]`.
     states: Vec<f32>,
-    /// How many layers those have run, by `slot - len`; `None` for a slot without a row.
+    /// How many layers these rows have run, by `slot - len`; `None` for a slot without a row.
     depths: Vec<Option<usize>>,
     probe: Option<usize>,
     /// Copies of the states at the probed layer, laid out as `states`.
@@ -66,13 +66,13 @@ impl CpuSequence {
         self.weights.config.hidden_size
     }
 
-    /// Allocates what the rows need, and embeds those that have run no layer.
+    /// Allocates memory for the rows, and embeds those that have run no layer.
     fn enter(&mut self, rows: &[Row]) -> Result<()> {
         let Some(last) = rows.last() else {
             return Ok(());
         };
         self.pages.grow(last.slot + 1)?;
-        // Reserved by the page, so that passes within a page allocate nothing.
+        // Reserved page by page, so that passes within a page allocate nothing.
         let positions = self.pages.pages().len() * PAGE;
         let rotations = positions * self.weights.config.head_dim;
         self.rotations
@@ -101,7 +101,7 @@ impl CpuSequence {
         Ok(())
     }
 
-    /// Runs `layers` over the rows that have run all layers before them but no more.
+    /// Runs `layers` over the rows that have run exactly the layers before them.
     fn segment(&mut self, rows: &[Row], layers: Range<usize>) {
         self.lay_out(rows.iter().filter(|row| row.depth <= layers.start));
         let weights = self.weights.clone();
@@ -225,7 +225,7 @@ impl Sequence for CpuSequence {
         let hidden = self.hidden();
         let mut from = rows.iter().map(|row| row.depth).min().unwrap_or(to);
         while from < to {
-            // Up to where the next row joins, or to the probed layer.
+            // Up to the layer where the next row joins, or to the probed layer.
             let joins = rows.iter().map(|row| row.depth).chain(self.probe);
             let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
             self.segment(rows, from..next);

@@ -1,4 +1,4 @@
-//! What every layer would have predicted along a text, reported piece by piece.
+//! What every layer would have predicted along a text, reported in pieces.
 
 use crate::engine::decode::{CostModel, Decoder, Session};
 use crate::engine::worker::RunEvent;

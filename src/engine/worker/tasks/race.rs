@@ -67,7 +67,7 @@ fn finish(runners: &[Runner]) -> Finished {
     last.unwrap_or_else(Finished::before_it_began)
 }
 
-/// The lane that has used less time, of those that are still running.
+/// The running lane that has used less time.
 fn behind(runners: &mut [Runner]) -> Option<&mut Runner> {
     let running = runners
         .iter_mut()
@@ -78,7 +78,7 @@ fn behind(runners: &mut [Runner]) -> Option<&mut Runner> {
     })
 }
 
-/// Observes one lane and reports its rounds as those of the race.
+/// Observes one lane and reports its rounds to the client of the race.
 struct LaneObserver<'a, 'c> {
     lane: Lane,
     control: &'a mut RunControl<'c>,

@@ -45,7 +45,7 @@ pub fn sweep(
     Ok(last)
 }
 
-/// The settings of a pair; none for plain decoding.
+/// The settings of a pair; `None` is plain decoding.
 fn cell_settings(base: &Settings, pair: Option<(usize, usize)>) -> Arc<Settings> {
     let mut settings = Settings {
         max_steps: base.max_steps.min(MAX_STEPS),
