@@ -19,3 +19,17 @@ pub fn data() -> Option<PathBuf> {
 pub fn system() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "skiplens")
 }
+
+/// Replaces a leading `~` by the home folder, as a shell does.
+pub fn expand_home(name: &str) -> PathBuf {
+    let rest = name
+        .strip_prefix('~')
+        .filter(|rest| rest.starts_with(std::path::is_separator));
+    let home = directories::BaseDirs::new().filter(|_| rest.is_some());
+    match (home, rest) {
+        (Some(home), Some(rest)) => home
+            .home_dir()
+            .join(rest.trim_start_matches(std::path::is_separator)),
+        _ => PathBuf::from(name),
+    }
+}

@@ -3,6 +3,7 @@
 mod acceptance;
 mod cache;
 mod controls;
+mod find;
 mod footer;
 mod header;
 mod help;
@@ -10,6 +11,7 @@ mod inspector;
 mod layout;
 mod mark;
 mod markdown;
+mod menu;
 mod overlay;
 mod paused;
 mod prompt;
@@ -88,7 +90,7 @@ impl Renderer {
             regions: Regions::default(),
         };
         header::draw(&mut canvas, layout.header);
-        transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        let finding = transcript::draw(&mut canvas, layout.chat, &mut self.cache);
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
         acceptance::draw(&mut canvas, layout.acceptance);
@@ -96,8 +98,14 @@ impl Renderer {
             true => paused::draw(&mut canvas, layout.inspector),
             false => inspector::draw(&mut canvas, layout.inspector),
         }
-        let cursor = prompt::draw(&mut canvas, layout.prompt);
+        let writing = prompt::draw(&mut canvas, layout.prompt);
+        let cursor = if state.find.is_some() {
+            finding
+        } else {
+            writing
+        };
         footer::draw(&mut canvas, layout.footer);
+        menu::draw(&mut canvas, layout.body(), layout.prompt);
         let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         sanitise_cells(canvas.buffer, app.shared.appearance.ascii);
         let regions = canvas.regions;

@@ -19,9 +19,13 @@ pub enum Context {
     /// Wherever text is edited, after all others.
     Text,
     Prompt,
+    /// The prompt while it holds a command that can be completed.
+    Menu,
     Controls,
     Chat,
     Rounds,
+    /// The text to find in the conversation.
+    Find,
     /// A list to choose from by typing.
     Picker,
     /// Help and other texts.
@@ -59,12 +63,14 @@ impl From<Pane> for Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Prompt,
+        Self::Menu,
         Self::Controls,
         Self::Chat,
         Self::Rounds,
         Self::Text,
+        Self::Find,
         Self::Picker,
         Self::Pager,
         Self::WhatIf,
@@ -82,9 +88,11 @@ impl Context {
             Self::Global => "Everywhere",
             Self::Text => "Wherever text is edited",
             Self::Prompt => "In the prompt",
+            Self::Menu => "While a command is written",
             Self::Controls => "In the controls",
             Self::Chat => "In the chat",
             Self::Rounds => "In the rounds",
+            Self::Find => "While finding a text",
             Self::Picker => "In lists to choose from",
             Self::Pager => "In help and other texts",
             Self::WhatIf => "In what if and the sweep",
@@ -102,9 +110,11 @@ impl Context {
             Self::Global => &[Self::Global],
             Self::Text => &[Self::Text],
             Self::Prompt => &[Self::Prompt, Self::Global, Self::Text],
+            Self::Menu => &[Self::Menu, Self::Prompt, Self::Global, Self::Text],
             Self::Controls => &[Self::Controls, Self::Global, Self::Text],
             Self::Chat => &[Self::Chat, Self::Global],
             Self::Rounds => &[Self::Rounds, Self::Global],
+            Self::Find => &[Self::Find, Self::Text, Self::Global],
             Self::Picker => &[Self::Picker, Self::Global, Self::Text],
             Self::Pager => &[Self::Pager, Self::Global],
             Self::WhatIf => &[Self::WhatIf, Self::Global],
@@ -122,7 +132,7 @@ impl Context {
             Self::Picker | Self::Pager | Self::WhatIf | Self::Race => true,
             Self::Sessions | Self::Title | Self::System => true,
             Self::Global | Self::Text | Self::Prompt | Self::Controls => false,
-            Self::Chat | Self::Rounds | Self::Replay => false,
+            Self::Chat | Self::Rounds | Self::Replay | Self::Menu | Self::Find => false,
         }
     }
 
@@ -228,10 +238,12 @@ fn tables() -> Vec<Row> {
     [
         global(),
         prompt(),
+        menu(),
         controls(),
         chat(),
         rounds(),
         text(),
+        find(),
         picker(),
         pager(),
         what_if(),
@@ -282,10 +294,13 @@ fn global() -> Vec<Row> {
             ("f5", ChatAction::Pause.into()),
             ("f6", ChatAction::Step.into()),
             ("ctrl-r", ChatAction::Regenerate.into()),
+            ("alt-p", ChatAction::PreviousAnswer.into()),
+            ("alt-n", ChatAction::NextAnswer.into()),
             ("ctrl-o", ChatAction::EditLast.into()),
             ("ctrl-t", AppAction::NextTheme.into()),
             ("ctrl-y", ViewAction::Copy.into()),
             ("ctrl-x", ViewAction::ToggleRejected.into()),
+            ("ctrl-f", ViewAction::Find.into()),
             ("ctrl-l", ChatAction::Clear.into()),
             ("f8", ChatAction::ToggleMode.into()),
             ("f9", AppAction::ToggleMouse.into()),
@@ -308,8 +323,24 @@ fn prompt() -> Vec<Row> {
             ("ctrl-j", EditAction::NewLine.into()),
             ("up", EditAction::LineUp.into()),
             ("down", EditAction::LineDown.into()),
+            ("alt-e", ChatAction::EditQueued.into()),
+            ("alt-d", ChatAction::RemoveQueued.into()),
             ("ctrl-g", EditAction::ExternalEditor.into()),
             ("ctrl-d", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn menu() -> Vec<Row> {
+    rows(
+        Context::Menu,
+        [
+            ("enter", ListAction::Choose),
+            ("tab", ListAction::Complete),
+            ("up", ListAction::EntryUp),
+            ("down", ListAction::EntryDown),
+            ("pageup", ListAction::EntryPageUp),
+            ("pagedown", ListAction::EntryPageDown),
         ],
     )
 }
@@ -366,6 +397,8 @@ fn chat() -> Vec<Row> {
             ("space", ViewAction::PageDown.into()),
             ("b", ViewAction::PageUp.into()),
             ("y", ViewAction::Copy.into()),
+            ("[", ChatAction::PreviousAnswer.into()),
+            ("]", ChatAction::NextAnswer.into()),
             ("r", ChatAction::Regenerate.into()),
             ("R", ChatAction::Reroll.into()),
             ("e", ChatAction::EditLast.into()),
@@ -431,6 +464,21 @@ fn text() -> Vec<Row> {
     )
 }
 
+fn find() -> Vec<Row> {
+    rows(
+        Context::Find,
+        [
+            ("down", ViewAction::FindNext),
+            ("enter", ViewAction::FindNext),
+            ("ctrl-n", ViewAction::FindNext),
+            ("ctrl-f", ViewAction::FindNext),
+            ("up", ViewAction::FindPrevious),
+            ("shift-enter", ViewAction::FindPrevious),
+            ("ctrl-p", ViewAction::FindPrevious),
+        ],
+    )
+}
+
 fn picker() -> Vec<Row> {
     rows(
         Context::Picker,
@@ -440,7 +488,7 @@ fn picker() -> Vec<Row> {
             ("down", ListAction::EntryDown),
             ("ctrl-p", ListAction::EntryUp),
             ("ctrl-n", ListAction::EntryDown),
-            ("tab", ListAction::EntryDown),
+            ("tab", ListAction::Complete),
             ("backtab", ListAction::EntryUp),
             ("pageup", ListAction::EntryPageUp),
             ("pagedown", ListAction::EntryPageDown),

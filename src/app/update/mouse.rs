@@ -1,7 +1,7 @@
 //! The mouse, resolved against the regions of the frame on screen.
 
 use super::reply::Reply;
-use super::{controls, navigation, overlay, replay, sessions, sweep, what_if};
+use super::{chat, controls, menu, navigation, overlay, replay, sessions, sweep, what_if};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, ListAction, Pane, ReplayAction, Step, ViewAction};
 use crate::app::message::Effect;
@@ -47,6 +47,9 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
         return Reply::none();
     }
     match target {
+        Target::Entry(index) if state.overlay.is_none() => {
+            return menu::click(state, shared, index);
+        }
         Target::Entry(index) => return overlay::click(state, index),
         Target::Cell {
             exit_layer,
@@ -58,6 +61,9 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             exit_layer,
             num_speculations,
         } => return what_if::click(state, exit_layer, num_speculations),
+        Target::Answers { turn } if state.live && state.run().is_none() => {
+            return chat::show_answer(state, turn, 1).into();
+        }
         Target::Hint(action) => return Reply::then(action),
         Target::Track(control) => return grab(state, control, fraction(area, column)),
         Target::Control(control) => return Reply::then(ControlsAction::FocusControl(control)),
@@ -68,6 +74,13 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             return Reply::none();
         }
         _ => {}
+    }
+    // The field has the keys as long as the chat is looked at.
+    if matches!(
+        target,
+        Target::Controls | Target::Prompt | Target::Rounds | Target::Round { .. }
+    ) {
+        state.find = None;
     }
     let effects = controls::finish_typing(state);
     match target {
@@ -180,6 +193,7 @@ fn wheel(app: &mut App, hit: Option<(Rect, Target)>, by: isize) -> Reply {
                 ViewAction::RoundRight
             });
         }
+        Some(Target::Entry(_)) => return Reply::then(entry),
         Some(Target::Inspector) => navigation::details(state, &shared.regions, by * WHEEL),
         _ => navigation::scroll(state, &shared.regions, by * WHEEL),
     }

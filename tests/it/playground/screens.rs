@@ -20,7 +20,7 @@ fn scene(width: u16, height: u16, look: Appearance) -> Harness {
     h
 }
 
-fn snapshot(name: &str, h: &Harness) {
+pub fn snapshot(name: &str, h: &Harness) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, h.styled());
     });
