@@ -311,7 +311,7 @@ impl<'a> Subject<'a> {
 
     fn agreement(&self, layer: &LayerChoice) -> (&'static str, Role) {
         match self.agrees(layer) {
-            true => (self.theme.symbol(Role::Accepted), Role::Accepted),
+            true => (self.theme.symbol(Role::Accepted), Role::Agree),
             false => (self.theme.symbol(Role::Rejected), Role::Dim),
         }
     }

@@ -11,7 +11,7 @@ pub struct Layout {
     pub chat: Rect,
     pub rounds: Rect,
     pub controls: Rect,
-    pub acceptance: Rect,
+    pub speed: Rect,
     pub inspector: Rect,
     pub prompt: Rect,
     pub footer: Rect,
@@ -19,8 +19,10 @@ pub struct Layout {
 
 /// Below this width there is no right column.
 pub const NARROW: u16 = 72;
-/// Rows of the acceptance panel, borders included.
-const ACCEPTANCE: u16 = 7;
+/// Rows of the speed panel, borders included.
+const SPEED: u16 = 7;
+/// Rows of the speed panel with large digits.
+const SPEED_LARGE: u16 = 12;
 /// Rows of the controls panel that shows every control, its explanation and borders included.
 const CONTROLS: u16 = Control::ALL.len() as u16 + 5;
 /// Min rows of a useful inspector.
@@ -63,17 +65,17 @@ impl Layout {
         layout
     }
 
-    /// Controls above, acceptance below them, the token at the bottom if there is room for all.
+    /// Controls above, speed below them, the token at the bottom if there is room for all.
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
-        let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
+        let roomy = column.height >= CONTROLS + SPEED_LARGE + INSPECTOR;
         let inspecting = state.watching() || paused::applies(state);
         if roomy {
             self.controls = take_top(column, CONTROLS);
-            self.acceptance = take_top(column, ACCEPTANCE + 2);
+            self.speed = take_top(column, SPEED_LARGE);
             self.inspector = *column;
             return;
         }
-        self.acceptance = take_bottom(column, ACCEPTANCE.min(column.height / 2));
+        self.speed = take_bottom(column, SPEED.min(column.height / 2));
         if inspecting {
             self.inspector = *column;
         } else {
@@ -87,7 +89,7 @@ impl Layout {
             self.chat,
             self.rounds,
             self.controls,
-            self.acceptance,
+            self.speed,
             self.inspector,
             self.prompt,
         ]

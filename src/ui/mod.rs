@@ -1,6 +1,6 @@
 //! Draws the app. Nothing here changes it; a [`Renderer`] only caches how text was wrapped.
 
-mod acceptance;
+mod big;
 mod cache;
 mod controls;
 mod footer;
@@ -18,6 +18,7 @@ mod replay;
 mod rounds;
 mod screenshot;
 mod sessions;
+mod speed;
 mod sweep;
 mod theme;
 mod transcript;
@@ -28,6 +29,7 @@ mod window;
 mod wrap;
 
 use crate::app::{App, Regions, State};
+use crate::engine::decode::PlainStep;
 use crate::safe_text::is_unsafe;
 use cache::{Cache, RaceLines};
 use layout::Layout;
@@ -48,6 +50,8 @@ struct Canvas<'a> {
     app: &'a App,
     /// What is on screen: [`App::state`].
     state: &'a State,
+    /// [`State::plain_step`], computed once a frame.
+    plain: Option<PlainStep>,
     theme: Theme,
     buffer: &'a mut Buffer,
     regions: Regions,
@@ -62,9 +66,9 @@ impl Renderer {
     /// │ you  Why is the sky blue?               ││ exit layer  8 ━━━●──── │
     /// │ ai   The sky appears blue because …     ││ …                      │
     /// │                                         │╰────────────────────────╯
-    /// │                                         │╭ acceptance ────────────╮
-    /// ╰ accepted corrected bonus plain ─────────╯│ 74 %  ▁▃▅▆▆▇▇▆▇        │
-    /// ╭ rounds ─────────────────────────────────╮│ by position ▇▆▅▃       │
+    /// │                                         │╭ speed ─────────────────╮
+    /// ╰ accepted corrected bonus plain ─────────╯│ 1.18× plain  ± 0.03    │
+    /// ╭ rounds ─────────────────────────────────╮│ 74 %  ▁▃▅▆▆▇▇▆▇        │
     /// │ 41 ●●●○×  42 ●●●●+                      │╰────────────────────────╯
     /// ╰─────────────────────────────────────────╯╭ token ─────────────────╮
     /// ╭ prompt ─────────────────────────────────╮│ …                      │
@@ -83,6 +87,7 @@ impl Renderer {
         let mut canvas = Canvas {
             app,
             state,
+            plain: state.plain_step(),
             theme,
             buffer,
             regions: Regions::default(),
@@ -91,7 +96,7 @@ impl Renderer {
         transcript::draw(&mut canvas, layout.chat, &mut self.cache);
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
-        acceptance::draw(&mut canvas, layout.acceptance);
+        speed::draw(&mut canvas, layout.speed);
         match paused::applies(state) {
             true => paused::draw(&mut canvas, layout.inspector),
             false => inspector::draw(&mut canvas, layout.inspector),

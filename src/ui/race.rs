@@ -99,7 +99,7 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
         ),
         (Verdict::Exact(count), _) => (
             canvas.theme.symbol(Role::Accepted),
-            Role::Accepted,
+            Role::Agree,
             format!("exact: {count} tokens"),
         ),
         (Verdict::Same(count), _) if cancelled => (

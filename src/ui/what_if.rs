@@ -271,7 +271,7 @@ fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &
     let filled = (rate * f64::from(bars)).round() as u16;
     for column in 0..bars {
         let (symbol, role) = if column < filled {
-            (canvas.theme.symbols.filled, Role::Accepted)
+            (canvas.theme.symbols.filled, Role::Agree)
         } else {
             (canvas.theme.symbols.rest, Role::Track)
         };

@@ -139,6 +139,8 @@ pub enum ControlsAction {
     LoadPreset(String),
     /// Record what every layer would have said.
     ToggleDetail,
+    /// Decode without drafts, or with them again.
+    TogglePlain,
 }
 
 /// What is shown, and the token cursor.
@@ -430,6 +432,7 @@ impl ControlsAction {
             Self::Undo => "undo",
             Self::SavePreset(name) => return format!("save preset {name}"),
             Self::LoadPreset(name) => return format!("preset {name}"),
+            Self::TogglePlain => "plain decoding, or drafts again",
             Self::ToggleDetail => "record layers",
         };
         label.into()

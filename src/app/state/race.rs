@@ -2,7 +2,7 @@
 
 use super::regions::Viewport;
 use super::turn::{Mode, Outcome, Turn};
-use crate::engine::decode::{Round, Settings, StopReason};
+use crate::engine::decode::{Round, Settings, StopReason, Timings};
 use crate::engine::worker::{Lane, RunId};
 
 /// The race on screen.
@@ -31,6 +31,8 @@ pub struct Raced {
     pub speed_up: f64,
     /// Settings of the self-speculative answer.
     pub settings: Settings,
+    /// Durations of the rounds of the autoregressive answer.
+    pub plain: Timings,
 }
 
 /// What is known of the two texts.
@@ -76,6 +78,7 @@ impl Race {
         Some(Raced {
             speed_up: self.speed_up().filter(|_| self.is_whole())?,
             settings: Settings::clone(&first.settings),
+            plain: self.lanes[Lane::Autoregressive as usize].timings.clone(),
         })
     }
 

@@ -252,14 +252,14 @@ fn a_race_is_the_yardstick_of_the_speed_up() {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
     assert!(
-        h.screen().contains("f7 compares with plain"),
+        h.screen().contains("f7 races against plain"),
         "{}",
         h.screen()
     );
     h.press("f7");
     h.engine(usize::MAX);
     h.press("esc");
-    assert!(h.screen().contains(" of plain, "), "{}", h.screen());
+    assert!(h.screen().contains("last race "), "{}", h.screen());
 }
 
 /// What the panel compares was measured together: the race's own figure, however fast the chat's answer was.
@@ -268,7 +268,7 @@ fn the_panel_says_what_the_race_measured() {
     let mut h = Harness::ready(100, 30);
     h.ask("hi");
     assert!(
-        h.screen().contains("f7 compares with plain"),
+        h.screen().contains("f7 races against plain"),
         "{}",
         h.screen()
     );
@@ -279,7 +279,7 @@ fn the_panel_says_what_the_race_measured() {
     h.engine(usize::MAX);
     let times = shown(&h).speed_up().expect("a figure");
     h.press("esc alt-left");
-    let told = format!("race {times:.2}× of plain, E 9 K 4");
+    let told = format!("last race {times:.2}× at E 9 K 4");
     assert!(h.screen().contains(&told), "{told}\n{}", h.screen());
     h.press("f7 esc esc");
     h.engine(usize::MAX);

@@ -20,7 +20,13 @@ fn scene(width: u16, height: u16, look: Appearance) -> Harness {
     h
 }
 
+/// Compares a screen with its snapshot. With `SKIPLENS_PICTURES=DIR`, also writes it as a picture to look at.
 fn snapshot(name: &str, h: &Harness) {
+    if let Some(folder) = std::env::var_os("SKIPLENS_PICTURES") {
+        let picture = skiplens::ui::screenshot(h.buffer(), h.app.shared.appearance);
+        let path = std::path::Path::new(&folder).join(format!("{name}.svg"));
+        std::fs::write(path, picture.svg()).expect("a folder for pictures");
+    }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, h.styled());
     });
@@ -29,7 +35,7 @@ fn snapshot(name: &str, h: &Harness) {
 #[test]
 fn palettes() {
     for theme in ThemeName::ALL {
-        for (width, height) in [(80, 24), (160, 50)] {
+        for (width, height) in [(80, 24), (100, 32), (160, 50), (220, 60)] {
             let look = Appearance {
                 theme,
                 ..Appearance::default()
