@@ -8,6 +8,7 @@ mod header;
 mod help;
 mod inspector;
 mod layout;
+mod lens;
 mod mark;
 mod markdown;
 mod overlay;
@@ -15,6 +16,7 @@ mod paused;
 mod prompt;
 mod race;
 mod replay;
+mod round_details;
 mod rounds;
 mod screenshot;
 mod sessions;
@@ -28,13 +30,14 @@ mod widgets;
 mod window;
 mod wrap;
 
-use crate::app::{App, Regions, State};
+use crate::app::{App, Regions, State, Turn};
 use crate::engine::decode::PlainStep;
 use crate::safe_text::is_unsafe;
 use cache::{Cache, RaceLines};
 use layout::Layout;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 pub use screenshot::screenshot;
 use theme::Theme;
 
@@ -94,11 +97,15 @@ impl Renderer {
         };
         header::draw(&mut canvas, layout.header);
         transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        side(&mut canvas, layout.side);
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
         speed::draw(&mut canvas, layout.speed);
         match paused::applies(state) {
             true => paused::draw(&mut canvas, layout.inspector),
+            false if shows_lens(state, &layout) => {
+                lens::draw_panel(&mut canvas, layout.inspector);
+            }
             false => inspector::draw(&mut canvas, layout.inspector),
         }
         let cursor = prompt::draw(&mut canvas, layout.prompt);
@@ -116,6 +123,36 @@ impl Renderer {
         }
         regions
     }
+}
+
+/// The lens of the newest answer above its what-if map, beside the chat on a wide screen.
+fn side(canvas: &mut Canvas<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let layers = canvas.state.layers().unwrap_or(0) as u16;
+    let upper = Rect {
+        height: (layers + 2).min(area.height / 2),
+        ..area
+    };
+    let lower = Rect {
+        y: upper.bottom(),
+        height: area.height - upper.height,
+        ..area
+    };
+    if lens::draw_panel(canvas, upper) {
+        what_if::draw_panel(canvas, lower);
+    } else {
+        lens::draw_hint(canvas, area);
+    }
+}
+
+/// Whether the inspector, with no token to show, gives its place to the lens.
+fn shows_lens(state: &State, layout: &Layout) -> bool {
+    let has_lens = |turn: &Turn| turn.lens.as_ref().is_some_and(|l| !l.rows.is_empty());
+    layout.side.is_empty()
+        && state.inspected().is_none()
+        && state.newest_turn().is_some_and(has_lens)
 }
 
 /// The last guard before the terminal: replace control characters, and in ASCII mode everything else that is not ASCII,

@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 /// Rounds per bar of the chart.
 const ROUNDS_A_BAR: usize = 4;
 /// Min rows for large digits.
-const LARGE: u16 = 9;
+const LARGE: u16 = 8;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "speed", None);

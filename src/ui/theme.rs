@@ -70,6 +70,9 @@ pub struct Symbols {
     pub rest: &'static str,
     /// Eight heights, the lowest first.
     pub bars: [&'static str; 8],
+    /// A cell with the background of accepted tokens, and the contour of a heat map.
+    pub filled_cell: &'static str,
+    pub contour: &'static str,
     pub prompt: &'static str,
     pub pointer: &'static str,
     pub dot: &'static str,
@@ -85,6 +88,8 @@ static UNICODE: Symbols = Symbols {
     knob: "●",
     rest: "─",
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    filled_cell: " ",
+    contour: "◆",
     prompt: "›",
     pointer: "▸",
     dot: "·",
@@ -109,6 +114,8 @@ static ASCII: Symbols = Symbols {
     knob: "O",
     rest: "-",
     bars: ["_", ".", "-", "=", "+", "*", "%", "#"],
+    filled_cell: "#",
+    contour: "@",
     prompt: ">",
     pointer: ">",
     dot: "|",
@@ -230,7 +237,8 @@ impl Theme {
                 Modifier::BOLD
             }
             Role::Emphasis => Modifier::ITALIC,
-            Role::Mark => Modifier::ITALIC | Modifier::DIM,
+            Role::Mark if !self.colored() => Modifier::ITALIC | Modifier::DIM,
+            Role::Mark => Modifier::ITALIC,
             Role::Heat(0) if !self.colored() => Modifier::DIM,
             Role::Heat(4..) => Modifier::BOLD,
             Role::Focus | Role::Accent if !self.colored() => Modifier::BOLD,

@@ -19,6 +19,9 @@ const MAX_WIDTH: u16 = 100;
 /// Cells to the left of the text, for `you` and `ai`.
 const GUTTER: u16 = 5;
 
+/// Max cells of the panel: text of [`MAX_WIDTH`], gutter, borders and margins.
+pub const MAX_PANEL: u16 = MAX_WIDTH + GUTTER + 4;
+
 /// Between the figures of a turn.
 const BETWEEN: &str = " · ";
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod editor;
+pub mod lens_view;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -11,6 +12,7 @@ mod session_list;
 pub mod sweep;
 pub mod turn;
 pub mod what_if;
+pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
 pub use editor::Editor;
@@ -147,6 +149,7 @@ pub enum Overlay {
     /// The system prompt under edit.
     System(Editor),
     WhatIf(WhatIf),
+    Lens(lens_view::LensView),
     Race(Box<Race>),
     Sweep(Box<Sweep>),
     /// The saved sessions.
@@ -240,6 +243,7 @@ impl State {
             Some(Overlay::Picker(_)) => Context::Picker,
             Some(Overlay::System(_)) => Context::System,
             Some(Overlay::WhatIf(_) | Overlay::Sweep(_)) => Context::WhatIf,
+            Some(Overlay::Lens(_)) => Context::Lens,
             Some(Overlay::Race(_)) => Context::Race,
             Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
             Some(Overlay::Sessions(_)) => Context::Sessions,

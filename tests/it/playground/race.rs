@@ -30,12 +30,12 @@ fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
     h.engine(usize::MAX);
     assert_eq!(shown(&h).verdict(), Verdict::Exact(answer().len()));
     assert_eq!(
-        shown(&h).lane(Lane::Autoregressive).answer(),
-        shown(&h).lane(Lane::SelfSpeculative).answer()
+        shown(&h).lane(Lane::Reference).answer(),
+        shown(&h).lane(Lane::Challenger).answer()
     );
     assert!(shown(&h).speed_up().is_some_and(|times| times > 0.0));
     assert!(
-        h.screen().contains("as fast") && h.screen().contains("exact:"),
+        h.screen().contains("the speed of plain, with E 7 K 4") && h.screen().contains("exact:"),
         "{}",
         h.screen()
     );
@@ -56,7 +56,7 @@ fn what_is_raced_on() {
     };
     let raced = |h: &Harness| match h.commands.last() {
         Some(Command::Start {
-            task: Task::Race(prompt),
+            task: Task::Race { prompt, .. },
             ..
         }) => prompt.clone(),
         other => panic!("no race but {other:?}"),
@@ -174,9 +174,9 @@ fn the_first_difference_is_named() {
     };
     let words = answer();
     for (lane, at) in [
-        (Lane::Autoregressive, 0),
-        (Lane::SelfSpeculative, 0),
-        (Lane::SelfSpeculative, 5),
+        (Lane::Reference, 0),
+        (Lane::Challenger, 0),
+        (Lane::Challenger, 5),
     ] {
         let round = Box::new(round(0, at, &plain, &words));
         h.send(Msg::Engine(Event::Run(
@@ -189,7 +189,7 @@ fn the_first_difference_is_named() {
     h.send(Msg::Engine(Event::Run(
         RunId(1),
         RunEvent::Race {
-            lane: Lane::Autoregressive,
+            lane: Lane::Reference,
             round: next,
         },
     )));
