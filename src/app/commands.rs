@@ -34,7 +34,7 @@ const fn command(usage: &'static str, argument: Argument, what: &'static str) ->
 }
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 22] = [
+pub const COMMANDS: [Command; 24] = [
     command(
         "/set NAME VALUE",
         Argument::Setting,
@@ -99,9 +99,19 @@ pub const COMMANDS: [Command; 22] = [
         "what other exit layers and speculations would have made of the last answer",
     ),
     command(
+        "/lens",
+        Argument::Text,
+        "what every layer would have said along the last answer, as a heat map",
+    ),
+    command(
         "/race [PROMPT]",
         Argument::Text,
-        "autoregressive beside self-speculative; without a prompt, on the last one",
+        "drafts beside plain decoding; without a prompt, on the last one",
+    ),
+    command(
+        "/versus OTHER",
+        Argument::Text,
+        "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
     ),
     command(
         "/sweep [FILE]",

@@ -4,7 +4,7 @@ use super::reply::Reply;
 use crate::app::ThemeName;
 use crate::app::commands::choose;
 use crate::app::controls::{Control, Kind};
-use crate::app::input::action::{AppAction, ChatAction, ControlsAction, ViewAction};
+use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Opponent, ViewAction};
 use crate::app::state::{Find, State};
 
 /// Carry out a command.
@@ -28,12 +28,14 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
         ("/retry", _) => Reply::then(ChatAction::Regenerate),
         ("/continue", _) => Reply::then(ChatAction::Continue),
         ("/whatif", _) => Reply::then(ChatAction::WhatIf),
+        ("/lens", _) => Reply::then(ChatAction::Lens),
         ("/race", prompt) => {
             if let Some(prompt) = prompt {
                 state.prompt.set(prompt);
             }
             Reply::then(ChatAction::Race)
         }
+        ("/versus", Some(opponent)) => Reply::then(ChatAction::RaceAgainst(versus(&opponent))),
         ("/sweep", Some(path)) => Reply::then(ChatAction::OpenSweep(path)),
         ("/sweep", None) => Reply::then(ChatAction::Sweep),
         ("/find", text) => {
@@ -44,11 +46,24 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
         ("/clear", _) => Reply::then(ChatAction::Clear),
         ("/bye" | "/exit" | "/quit", _) => Reply::then(AppAction::Quit),
         ("/?" | "/help", _) => Reply::then(AppAction::Help),
-        ("/set" | "/save" | "/keep", None) => error(
+        ("/set" | "/save" | "/keep" | "/versus", None) => error(
             state,
             format!("{name} needs an argument; /? lists the commands"),
         ),
         _ => error(state, format!("there is no command {name}; /? lists them")),
+    }
+}
+
+/// `plain`, an exit layer and a number of speculations, or a preset.
+fn versus(text: &str) -> Opponent {
+    let numbers: Vec<usize> = text
+        .split_whitespace()
+        .map_while(|word| word.trim_start_matches(['E', 'K', 'e', 'k']).parse().ok())
+        .collect();
+    match (text, numbers.as_slice()) {
+        ("plain", _) => Opponent::Plain,
+        (_, [exit_layer, num_speculations]) => Opponent::Pair(*exit_layer, *num_speculations),
+        _ => Opponent::Preset(text.to_owned()),
     }
 }
 

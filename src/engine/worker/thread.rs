@@ -207,9 +207,9 @@ impl Loaded {
                     .run_to_end(session, &ids, settings, control)
                     .map(Some)
             }
-            Task::Race(prompt) => {
+            Task::Race { prompt, against } => {
                 let ids = encode(&self.model, &prompt)?;
-                tasks::race(control, &mut self.model.decoder, &ids).map(Some)
+                tasks::race(control, &mut self.model.decoder, &ids, against).map(Some)
             }
             Task::Sweep { prompt, pairs } => {
                 let ids = encode(&self.model, &prompt)?;

@@ -65,11 +65,19 @@ fn styles() -> String {
         .chain([&REJECTED])
         .collect();
     let colours = |pick: fn(&Colours) -> Ink| {
-        let coloured = styles
+        let variable = |name: &str, suffix: &str, colours: Option<Colours>| match colours {
+            Some(colours) => format!("--{name}{suffix}: #{:06x};", pick(&colours).rgb),
+            None => String::new(),
+        };
+        styles
             .iter()
-            .filter_map(|style| Some((style.name, style.colours?)));
-        coloured
-            .map(|(name, colours)| format!("--{name}: #{:06x};", pick(&colours).rgb))
+            .flat_map(|style| {
+                [
+                    variable(style.name, "", style.colours),
+                    variable(style.name, "-ground", style.fill.map(|fill| fill.ground)),
+                    variable(style.name, "-text", style.fill.map(|fill| fill.text)),
+                ]
+            })
             .collect::<String>()
     };
     let classes: String = styles

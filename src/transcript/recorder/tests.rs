@@ -3,6 +3,7 @@ use crate::engine::decode::{
     ClosingToken, LayerChoice, Origin, Round, RoundTokens, Stats, StopReason,
 };
 use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
+use crate::folders::expand_home;
 use std::sync::Arc;
 
 fn recorder(folder: &Path) -> Recorder {

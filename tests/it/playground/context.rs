@@ -75,7 +75,10 @@ fn turns_that_the_model_no_longer_sees_stay_and_are_marked() {
     );
     h.press("f7");
     let Some(Command::Start {
-        task: Task::Race(Prompt::Chat(messages)),
+        task: Task::Race {
+            prompt: Prompt::Chat(messages),
+            ..
+        },
         ..
     }) = h.commands.last()
     else {

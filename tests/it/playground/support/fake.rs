@@ -132,7 +132,7 @@ impl Fake {
                 Command::Start {
                     run,
                     settings,
-                    task: Task::Race(_),
+                    task: Task::Race { .. },
                     ..
                 },
                 _,
