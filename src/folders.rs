@@ -33,3 +33,21 @@ pub fn expand_home(name: &str) -> PathBuf {
         _ => PathBuf::from(name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_leading_tilde_is_the_home_folder() {
+        let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
+        assert_eq!(
+            home.map(|home| home.join("a/b")),
+            Some(expand_home("~/a/b"))
+        );
+        for name in ["a", "~", "~a/b", "/a/~/b"] {
+            assert_eq!(expand_home(name), Path::new(name));
+        }
+    }
+}

@@ -21,10 +21,6 @@ pub fn is_available(app: &App, action: &Action) -> bool {
             | ViewAction::RoundLeft
             | ViewAction::RoundRight,
         ) => state.turns.iter().any(|turn| !turn.is_empty()),
-        Action::View(ViewAction::Find) => !state.turns.is_empty(),
-        Action::View(ViewAction::FindNext | ViewAction::FindPrevious) => {
-            app.shared.regions.found.total > 1
-        }
         Action::View(
             ViewAction::NextRejection
             | ViewAction::PreviousRejection
@@ -33,6 +29,10 @@ pub fn is_available(app: &App, action: &Action) -> bool {
         ) => {
             let rejects = |turn: &Turn| turn.stats.accepted < turn.stats.drafted;
             state.turns.iter().any(rejects)
+        }
+        Action::View(ViewAction::Find) => !state.turns.is_empty(),
+        Action::View(ViewAction::FindNext | ViewAction::FindPrevious) => {
+            app.shared.regions.found.total > 1
         }
         Action::View(ViewAction::DetailsUp | ViewAction::DetailsDown) => {
             let shown = app.shared.regions.details;

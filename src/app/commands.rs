@@ -110,7 +110,7 @@ pub const COMMANDS: [Command; 24] = [
     ),
     command(
         "/versus OTHER",
-        Argument::Text,
+        Argument::Preset,
         "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
     ),
     command(

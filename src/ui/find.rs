@@ -50,7 +50,7 @@ pub fn matches(source: &dyn Source, query: &str) -> Vec<Match> {
 
 /// Whether a piece is part of the text, rather than about it.
 fn is_text(role: Role) -> bool {
-    !matches!(role, Role::Rejected | Role::Mark | Role::Dim)
+    !matches!(role, Role::Rejected | Role::Mark)
 }
 
 fn folded(c: char) -> impl Iterator<Item = char> {

@@ -379,7 +379,7 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
             Highlight::Current => canvas
                 .theme
                 .style(Role::Accent)
-                .add_modifier(Modifier::REVERSED | Modifier::BOLD | Modifier::UNDERLINED),
+                .add_modifier(Modifier::REVERSED),
             Highlight::Other => canvas
                 .theme
                 .style(Role::Accent)
@@ -409,6 +409,16 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
     }
 }
 
+/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
+fn highlighted(style: Style) -> Style {
+    match style.add_modifier.contains(Modifier::REVERSED) {
+        true => style
+            .remove_modifier(Modifier::REVERSED)
+            .add_modifier(Modifier::BOLD),
+        false => style.add_modifier(Modifier::REVERSED),
+    }
+}
+
 /// Beside the line under an answer: which of several it is.
 fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
     let mark = format!("{}/{}", turn.variant + 1, turn.answers());
@@ -419,16 +429,6 @@ fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
     };
     canvas.put_all(row, &[(&mark, Role::Accent)]);
     canvas.target(row, Target::Answers { turn: index });
-}
-
-/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
-fn highlighted(style: Style) -> Style {
-    match style.add_modifier.contains(Modifier::REVERSED) {
-        true => style
-            .remove_modifier(Modifier::REVERSED)
-            .add_modifier(Modifier::BOLD),
-        false => style.add_modifier(Modifier::REVERSED),
-    }
 }
 
 /// The line under an answer.

@@ -292,7 +292,7 @@ fn global() -> Vec<Row> {
             ("alt-up", nudge(Control::Speculations, Step::Up)),
             ("alt-,", nudge(Control::Temperature, Step::Down)),
             ("alt-.", nudge(Control::Temperature, Step::Up)),
-            ("alt-p", ControlsAction::TogglePlain.into()),
+            ("alt-a", ControlsAction::TogglePlain.into()),
             ("alt-u", ControlsAction::Undo.into()),
             ("f4", ChatAction::WhatIf.into()),
             ("f10", ChatAction::Lens.into()),

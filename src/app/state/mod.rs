@@ -336,6 +336,25 @@ impl State {
         })
     }
 
+    /// The answer that the panels are about: the last one with a round.
+    pub fn newest_turn(&self) -> Option<&Turn> {
+        self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
+    }
+
+    /// What a plain step of the model of the newest answer takes, measured or estimated.
+    pub fn plain_step(&self) -> Option<PlainStep> {
+        let newest = self.newest_turn()?;
+        let mut timings = Timings::default();
+        let same = self.turns.iter().filter(|turn| turn.has_model_of(newest));
+        same.for_each(|turn| timings.merge(&turn.timings));
+        if let Some(raced) = &self.raced {
+            timings.merge(&raced.plain);
+        }
+        let costs = newest.lens.as_ref().map(|lens| &lens.costs);
+        let config = self.model.as_ref().map(|model| &model.config);
+        timings.plain_step(costs, config)
+    }
+
     /// The turn whose answers are gone through: the one under the cursor, or the last one with several.
     pub fn turn_with_answers(&self) -> Option<usize> {
         let several = |at: &usize| self.turns.get(*at).is_some_and(|turn| turn.answers() > 1);
@@ -357,25 +376,6 @@ impl State {
             .rev()
             .find_map(|turn| turn.rounds.last())?;
         Some(last.position + last.len())
-    }
-
-    /// The answer that the panels are about: the last one with a round.
-    pub fn newest_turn(&self) -> Option<&Turn> {
-        self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
-    }
-
-    /// What a plain step of the model of the newest answer takes, measured or estimated.
-    pub fn plain_step(&self) -> Option<PlainStep> {
-        let newest = self.newest_turn()?;
-        let mut timings = Timings::default();
-        let same = self.turns.iter().filter(|turn| turn.has_model_of(newest));
-        same.for_each(|turn| timings.merge(&turn.timings));
-        if let Some(raced) = &self.raced {
-            timings.merge(&raced.plain);
-        }
-        let costs = newest.lens.as_ref().map(|lens| &lens.costs);
-        let config = self.model.as_ref().map(|model| &model.config);
-        timings.plain_step(costs, config)
     }
 
     /// Layer count L, where a model is loaded.

@@ -65,12 +65,12 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             exit_layer,
             num_speculations,
         } => return what_if::click(state, exit_layer, num_speculations),
-        Target::Answers { turn } if state.live && state.run().is_none() => {
-            return chat::show_answer(state, turn, 1).into();
-        }
         Target::LensCell { row, layer } if state.overlay.is_some() => {
             lens::click(state, shared, row, layer);
             return Reply::none();
+        }
+        Target::Answers { turn } if state.live && state.run().is_none() => {
+            return chat::show_answer(state, turn, 1).into();
         }
         Target::Hint(action) => return Reply::then(action),
         Target::Track(control) => return grab(state, control, fraction(area, column)),

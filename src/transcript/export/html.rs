@@ -3,7 +3,7 @@
 //!
 //! The page has no scripts, and its content security policy would block one even if escaping failed.
 
-use super::describe;
+use super::{describe, lens};
 use crate::engine::decode::{KeptToken, Origin, Round, Stats};
 use crate::safe_text::{self, html as escape};
 use crate::transcript::origin_style::{Colours, GENERATED, Ink, OriginStyle, REJECTED, style};
@@ -132,6 +132,7 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
             escape(&describe::run(session, turn, run))
         );
         rounds_table(out, run);
+        lens_map(out, run);
     }
     out.push_str("</article>\n");
 }
@@ -193,6 +194,24 @@ fn rounds_table(out: &mut String, run: &Run) {
     );
     run.rounds.iter().for_each(|round| round_row(out, round));
     out.push_str("</tbody></table></div></details>\n");
+}
+
+/// What every layer would have said, if it was asked for.
+fn lens_map(out: &mut String, run: &Run) {
+    let Some(lens) = run.lens.as_ref().filter(|lens| !lens.rows.is_empty()) else {
+        return;
+    };
+    let settings = run.rounds.last().map(|round| &round.settings);
+    let exit_layer = settings.map_or(1, |settings| settings.exit_layer);
+    let _ = writeln!(
+        out,
+        "<details class=\"rounds\"><summary>Layers ({})</summary><div class=\"wide\">{}</div>\n\
+         <p class=\"run\">A column for each token, a row for each layer, the first at the bottom. Filled: the layer \
+         would have said the token of the text. The line is the exit layer; the contour is the first layer that \
+         agrees.</p></details>",
+        lens.rows.len(),
+        lens::svg(&lens.rows, exit_layer)
+    );
 }
 
 fn round_row(out: &mut String, round: &Round) {

@@ -3,7 +3,6 @@ use crate::engine::decode::{
     ClosingToken, LayerChoice, Origin, Round, RoundTokens, Stats, StopReason,
 };
 use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
-use crate::folders::expand_home;
 use std::sync::Arc;
 
 fn recorder(folder: &Path) -> Recorder {
@@ -251,18 +250,6 @@ fn saving_replaces_only_files_saved_before() {
     assert_eq!(recorder.journal.session().title, "");
     recorder.close().unwrap();
     assert_eq!(transcript::load(&own).unwrap().turns.len(), 6);
-}
-
-#[test]
-fn a_leading_tilde_is_the_home_folder() {
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    assert_eq!(
-        home.map(|home| home.join("a/b")),
-        Some(expand_home("~/a/b"))
-    );
-    for name in ["a", "~", "~a/b", "/a/~/b"] {
-        assert_eq!(expand_home(name), Path::new(name));
-    }
 }
 
 /// Clearing a chat, even during an answer, keeps its session in the list and starts a new one.
