@@ -6,7 +6,7 @@ use super::widgets::{bar, row};
 use crate::app::Turn;
 use crate::app::available::is_available;
 use crate::app::input::action::ChatAction;
-use crate::engine::decode::{Controller, Round, Settings, Stats};
+use crate::engine::decode::{Controller, Proposer, Round, Settings, Stats};
 use ratatui::layout::Rect;
 
 /// Rounds per bar of the chart.
@@ -35,7 +35,20 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     };
     let lines: &[Part] = match effective(turn) {
         _ if turn.stats.drafted == 0 => &[rate, speed, speed_up, phases],
+        Some(_) if turn.stats.by_proposer.lookup.drafted > 0 => &[
+            rate,
+            pilot,
+            reason,
+            speed,
+            speed_up,
+            by_proposer,
+            by_position,
+            phases,
+        ],
         Some(_) => &[rate, pilot, reason, speed, speed_up, by_position, phases],
+        None if turn.stats.by_proposer.lookup.drafted > 0 => {
+            &[rate, by_proposer, speed, speed_up, by_position, phases]
+        }
         None => &[rate, by_position, speed, speed_up, phases],
     };
     for line in lines {
@@ -58,6 +71,11 @@ fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((round, _)) = effective(turn) else {
         return;
     };
+    if round.settings.controller == Controller::Auto {
+        let now = drafting(round);
+        canvas.put_all(row, &[("now ", Role::Dim), (&now, Role::Title)]);
+        return;
+    }
     let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
     canvas.put_all(
         row,
@@ -132,6 +150,17 @@ fn by_position(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     }
 }
 
+/// `early exit 31/80, lookup 12/20`
+fn by_proposer(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let counts: Vec<String> = turn
+        .stats
+        .by_proposer
+        .used()
+        .map(|(by, count)| format!("{} {}/{}", by.name(), count.accepted, count.drafted))
+        .collect();
+    canvas.put_all(row, &[(&counts.join(", "), Role::Dim)]);
+}
+
 /// `3.9 tokens/round  118 tok/s`
 fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let stats = &turn.stats;
@@ -175,6 +204,19 @@ fn speed_up(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
         (&force, Role::Dim),
     ];
     canvas.put_all(row, &parts);
+}
+
+/// How a round drafted: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`.
+fn drafting(round: &Round) -> String {
+    let settings = &round.settings;
+    match round.drafted().first() {
+        None => "plain".into(),
+        Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
+        Some(_) if settings.tree > 0 => {
+            format!("E {} tree of {}", settings.exit_layer, settings.tree)
+        }
+        Some(_) => pair(settings),
+    }
 }
 
 fn pair(settings: &Settings) -> String {

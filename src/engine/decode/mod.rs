@@ -2,13 +2,17 @@
 //!
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
+mod chooser;
 mod controller;
 mod cost_model;
 mod decoder;
 mod draft;
+mod early_exit;
+mod estimates;
 mod forecast;
 mod generate;
 mod lens;
+mod lookup;
 mod observer;
 mod plain;
 mod round;
@@ -20,6 +24,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod text_output;
+mod tree;
 mod verify;
 
 pub use controller::Controller;
@@ -36,5 +41,5 @@ pub use round::{
 pub use score::TokenScore;
 pub use score_cache::{ScoreCache, common_prefix};
 pub use session::Session;
-pub use settings::{Settings, Strategy};
-pub use stats::{PositionCount, Stats};
+pub use settings::{Proposers, Settings, Strategy};
+pub use stats::{DraftCount, PositionCount, ProposerCounts, Stats};
