@@ -4,7 +4,7 @@ use super::available::is_available;
 use super::controls::{Control, Kind};
 use super::input::Action;
 use super::input::action::{
-    AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ReplayAction,
+    AppAction, ChatAction, ControlsAction, EditAction, LensAction, ListAction, Pane, ReplayAction,
     SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::state::player::Course;
@@ -104,6 +104,11 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
         Pane::Chat => vec![
             pair(ViewAction::TokenLeft, ViewAction::TokenRight, "token"),
             token_details(),
+            pair(
+                ViewAction::NextRejection,
+                ViewAction::PreviousRejection,
+                "rejection",
+            ),
             one(ViewAction::Copy),
             labelled(
                 ViewAction::ToggleMarkdown,
@@ -121,6 +126,11 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
         ],
         Pane::Rounds => vec![
             pair(ViewAction::RoundLeft, ViewAction::RoundRight, "round"),
+            pair(
+                ViewAction::NextRejection,
+                ViewAction::PreviousRejection,
+                "rejection",
+            ),
             token_details(),
             one(AppAction::Focus(Pane::Chat)),
         ],
@@ -137,6 +147,7 @@ fn general_keys(app: &App) -> Vec<Wanted> {
         one(AppAction::Palette),
         one(EditAction::NewLine),
         labelled(AppAction::Interrupt, interrupt_label(app)),
+        one(ChatAction::Lens),
         pair(
             ControlsAction::Nudge(Control::Speculations, Step::Down),
             ControlsAction::Nudge(Control::Speculations, Step::Up),
@@ -306,6 +317,15 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
             ),
             one(WhatIfAction::BestCell),
             one(WhatIfAction::ApplyCell),
+            labelled(WhatIfAction::RaceCell, "race"),
+        ],
+        Overlay::Lens(_) => vec![
+            pair(LensAction::LensLeft, LensAction::LensRight, "token"),
+            pair(LensAction::LayerUp, LensAction::LayerDown, "layer"),
+            one(LensAction::EarliestLayer),
+            one(LensAction::ToggleMeasure),
+            one(LensAction::InspectToken),
+            one(LensAction::ApplyLayer),
         ],
         Overlay::Sweep(sweep) => {
             let close = match sweep.outcome {
@@ -321,6 +341,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
                 ),
                 one(WhatIfAction::BestCell),
                 one(WhatIfAction::ApplyCell),
+                labelled(WhatIfAction::RaceCell, "race"),
                 close,
             ];
         }

@@ -6,7 +6,7 @@ use super::prompt::draw_text;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use super::window::{centered, field, window};
-use super::{help, race, sessions, sweep, what_if};
+use super::{help, lens, race, sessions, sweep, what_if};
 use crate::app::state::picker::Picker;
 use crate::app::{Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
@@ -35,6 +35,10 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
         }
         Overlay::WhatIf(map) => {
             what_if::draw(canvas, body, *map);
+            None
+        }
+        Overlay::Lens(view) => {
+            lens::draw(canvas, body, *view);
             None
         }
         Overlay::Race(race) => {

@@ -8,16 +8,19 @@ use super::widgets::{Cells, wrap_words};
 use super::wrap::{Flow, Line, Source, wrap};
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::StopReason;
+use crate::engine::decode::{PlainStep, StopReason};
 use crate::safe_text::one_line;
 use crate::transcript::origin_style::GENERATED;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 
 /// Max cells of a line of text: longer ones are hard to read.
 const MAX_WIDTH: u16 = 100;
 /// Cells to the left of the text, for `you` and `ai`.
 const GUTTER: u16 = 5;
+
+/// Max cells of the panel: text of [`MAX_WIDTH`], gutter, borders and margins.
+pub const MAX_PANEL: u16 = MAX_WIDTH + GUTTER + 4;
 
 /// Between the figures of a turn.
 const BETWEEN: &str = " · ";
@@ -64,13 +67,18 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 }
 
 /// The parts of a turn and how many lines each has.
-fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
+fn parts(
+    turn: &Turn,
+    lines: &TurnLines,
+    width: u16,
+    plain: Option<PlainStep>,
+) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat {
         lines.prompt.len()
     } else {
         0
     };
-    let status = ended(turn, width).map_or(1, |lines| lines.len());
+    let status = ended(turn, width, plain).map_or(1, |lines| lines.len());
     let answer = if is_bare(turn) {
         0
     } else {
@@ -90,29 +98,30 @@ fn is_bare(turn: &Turn) -> bool {
 }
 
 /// What there is to say under a turn that has ended, in lines.
-fn ended(turn: &Turn, width: u16) -> Option<Vec<String>> {
+fn ended(turn: &Turn, width: u16, plain: Option<PlainStep>) -> Option<Vec<String>> {
     let text = match turn.outcome.as_ref()? {
         Outcome::Failed(message) => format!("failed: {}", one_line(message)),
         Outcome::Stopped(reason) => {
-            let figures = Some(summary(turn)).filter(|text| !text.is_empty());
-            figures
-                .into_iter()
-                .chain(stop_words(reason))
-                .collect::<Vec<_>>()
-                .join(BETWEEN)
+            let parts = figures(turn, plain).into_iter().chain(stop_words(reason));
+            // Lines break between the parts, not within them.
+            let parts = parts.map(|part| part.replace(' ', "\u{a0}"));
+            parts.collect::<Vec<_>>().join(BETWEEN)
         }
     };
     Some(
         wrap_words(&text, width)
             .iter()
-            .map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string())
+            .map(|line| {
+                line.trim_end_matches(BETWEEN.trim_end())
+                    .replace('\u{a0}', " ")
+            })
             .collect(),
     )
 }
 
-fn height(turn: &Turn, cache: &Cache) -> usize {
+fn height(turn: &Turn, cache: &Cache, plain: Option<PlainStep>) -> usize {
     cache.turn(turn).map_or(0, |lines| {
-        parts(turn, lines, cache.width())
+        parts(turn, lines, cache.width(), plain)
             .iter()
             .map(|(_, count)| count)
             .sum()
@@ -125,7 +134,7 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let total = state
         .turns
         .iter()
-        .map(|turn| height(turn, cache))
+        .map(|turn| height(turn, cache, canvas.plain))
         .sum::<usize>()
         .saturating_sub(1);
     let end = total.saturating_sub(height_);
@@ -157,12 +166,12 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn]
         .iter()
-        .map(|turn| height(turn, cache))
+        .map(|turn| height(turn, cache, canvas.plain))
         .sum();
-    let [(_, prompt), ..] = parts(turn, lines, cache.width());
+    let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
     let within = match &lines.markdown {
         Some((document, starts)) => starts.line_of(document.place(at)),
-        None => lines.answer.line_of(Flow::place(at)),
+        None => lines.answer.line_of(Flow::place(Flow::shown_at(turn, at))),
     };
     Some(before + prompt + within)
 }
@@ -174,7 +183,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
         let Some(lines) = cache.turn(turn) else {
             continue;
         };
-        for (part, count) in parts(turn, lines, cache.width()) {
+        for (part, count) in parts(turn, lines, cache.width(), canvas.plain) {
             let from = shown.first.max(line);
             let to = end.min(line + count);
             if from < to {
@@ -258,16 +267,20 @@ fn draw_part(
 fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     let state = canvas.state;
     let mut x = row.x;
+    let cursor = state.view.cursor.map(|cursor| {
+        let turn = state.turns.get(cursor.turn);
+        turn.map_or(cursor, |turn| Flow::shown_at(turn, cursor))
+    });
     for run in &line.runs {
         let mut style = canvas.theme.style(run.role);
         if let Some(origin) = run.origin {
             style = style.patch(canvas.theme.style(origin));
         }
-        if let (Some(token), Some(cursor)) = (run.token, state.view.cursor) {
+        if let (Some(token), Some(cursor)) = (run.token, cursor) {
             let whole_round = state.focus == Pane::Rounds
                 && (token.turn, token.round) == (cursor.turn, cursor.round);
             if token == cursor || whole_round {
-                style = style.add_modifier(Modifier::REVERSED);
+                style = highlighted(style);
             }
         }
         let width = run.width.min(row.right().saturating_sub(x));
@@ -287,9 +300,19 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     }
 }
 
+/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
+fn highlighted(style: Style) -> Style {
+    match style.add_modifier.contains(Modifier::REVERSED) {
+        true => style
+            .remove_modifier(Modifier::REVERSED)
+            .add_modifier(Modifier::BOLD),
+        false => style.add_modifier(Modifier::REVERSED),
+    }
+}
+
 /// The line under an answer.
 fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
-    if let Some(lines) = ended(turn, row.width) {
+    if let Some(lines) = ended(turn, row.width, canvas.plain) {
         let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) {
             Role::Wrong
         } else {
@@ -318,7 +341,7 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             (prefill(*done, *total, *cached, room), Role::Dim)
         }
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
-        _ => (dotted(canvas, &summary(turn)), Role::Dim),
+        _ => (dotted(canvas, &summary(turn, canvas.plain)), Role::Dim),
     };
     let mut x = row.x;
     let moves = matches!(
@@ -372,23 +395,35 @@ fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
         .unwrap_or_default()
 }
 
-fn summary(turn: &Turn) -> String {
+/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`
+fn summary(turn: &Turn, plain: Option<PlainStep>) -> String {
+    figures(turn, plain).join(BETWEEN)
+}
+
+fn figures(turn: &Turn, plain: Option<PlainStep>) -> Vec<String> {
     let stats = &turn.stats;
     if stats.tokens == 0 {
-        return String::new();
+        return Vec::new();
     }
     let mut parts = vec![format!("{} tok", stats.tokens)];
-    parts.extend(
-        stats
-            .acceptance_rate()
-            .map(|rate| format!("{:.0} % accepted", rate * 100.0)),
-    );
+    parts.extend(stats.acceptance_rate().map(|rate| {
+        let (accepted, drafted) = (stats.accepted, stats.drafted);
+        format!("{:.0} % accepted ({accepted} of {drafted})", rate * 100.0)
+    }));
     parts.extend(
         stats
             .tokens_per_second()
             .map(|speed| format!("{speed:.0} tok/s")),
     );
-    parts.join(BETWEEN)
+    parts.extend(turn.speed_up(plain).map(|gain| {
+        let about = if gain.measured { "" } else { "≈ " };
+        format!("{about}{:.2}× plain", gain.ratio)
+    }));
+    let first = turn
+        .first_token_seconds()
+        .filter(|_| turn.outcome.is_some());
+    parts.extend(first.map(|seconds| format!("first token {seconds:.2} s")));
+    parts
 }
 
 /// With the theme's own dot between the figures; it takes as many cells.

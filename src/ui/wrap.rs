@@ -109,12 +109,12 @@ impl<'a> Flow<'a> {
         }
         let slot = piece - 1;
         let token = round.token(slot)?;
-        let role = token.outcome.origin().map_or(Role::Rejected, Role::from);
-        let shown = round.is_kept(slot) || self.show_rejected;
-        let text = if shown {
-            in_cells(token.text)
-        } else {
-            Cow::Borrowed("")
+        let role = Role::of(token.outcome.origin());
+        let (text, role) = match Shown::of(round, slot) {
+            Shown::Kept => (in_cells(token.text), role),
+            Shown::First if self.show_rejected => (in_cells(token.text), role),
+            Shown::Folded(count) if self.show_rejected => (format!("+{count}").into(), Role::Dim),
+            _ => (Cow::Borrowed(""), role),
         };
         Some(Piece {
             text,
@@ -128,12 +128,50 @@ impl<'a> Flow<'a> {
         })
     }
 
+    /// The token in whose piece a token is shown: rejected drafts after the first one share a piece.
+    pub fn shown_at(turn: &Turn, token: TokenRef) -> TokenRef {
+        let Some(round) = turn.rounds.get(token.round) else {
+            return token;
+        };
+        match Shown::of(round, token.slot) {
+            Shown::Behind(slot) => TokenRef { slot, ..token },
+            _ => token,
+        }
+    }
+
     /// Where a token's piece begins.
     pub fn place(token: TokenRef) -> Place {
         Place {
             group: token.round + 1,
             piece: token.slot + 1,
             byte: 0,
+        }
+    }
+}
+
+/// How a token is shown among the others of its round. Of several rejected drafts only the first stands in the text,
+/// and the number of the others; so the text stays readable.
+enum Shown {
+    Kept,
+    /// The first rejected draft.
+    First,
+    /// Stands for this many rejected drafts.
+    Folded(usize),
+    /// Rejected and counted in the piece of another slot.
+    Behind(usize),
+}
+
+impl Shown {
+    fn of(round: &Round, slot: usize) -> Self {
+        if round.is_kept(slot) {
+            return Self::Kept;
+        }
+        let mut rejected = (0..round.slots()).filter(|other| !round.is_kept(*other));
+        match (rejected.next(), rejected.next()) {
+            (Some(first), _) if first == slot => Self::First,
+            (_, Some(second)) if second == slot => Self::Folded(1 + rejected.count()),
+            (_, Some(second)) => Self::Behind(second),
+            _ => Self::First,
         }
     }
 }

@@ -18,6 +18,7 @@ pub enum Action {
     View(ViewAction),
     List(ListAction),
     WhatIf(WhatIfAction),
+    Lens(LensAction),
     #[serde(serialize_with = "browse")]
     Sessions(SessionsAction),
     #[serde(serialize_with = "play")]
@@ -71,8 +72,12 @@ pub enum ChatAction {
     ToggleMode,
     /// What other exit layers and speculations would have made of the last answer.
     WhatIf,
-    /// Answer the prompt twice, autoregressive beside self-speculative.
+    /// What every layer would have said, as a heat map.
+    Lens,
+    /// Answer the prompt twice, with drafts beside plain decoding; in a race, the same race again.
     Race,
+    /// Answer the prompt twice, with the present settings and with others.
+    RaceAgainst(Opponent),
     /// Measure a grid of exit layers and speculations on the prompt.
     Sweep,
     /// Show a sweep from a CSV file or a run folder.
@@ -83,6 +88,18 @@ pub enum ChatAction {
     LoadSession(String),
     /// Replay a saved session on this screen.
     ReplaySession(String),
+}
+
+/// Whom the present settings race.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opponent {
+    /// Plain decoding, as the reference.
+    Plain,
+    /// The present settings with another exit layer and number of speculations, as the challenger.
+    Pair(usize, usize),
+    /// A preset, as the challenger.
+    Preset(String),
 }
 
 /// A text under edit: the prompt, the system prompt, a title, a filter, a number.
@@ -139,6 +156,8 @@ pub enum ControlsAction {
     LoadPreset(String),
     /// Record what every layer would have said.
     ToggleDetail,
+    /// Decode without drafts, or with them again.
+    TogglePlain,
 }
 
 /// What is shown, and the token cursor.
@@ -157,6 +176,11 @@ pub enum ViewAction {
     TokenDown,
     RoundLeft,
     RoundRight,
+    NextRejection,
+    PreviousRejection,
+    /// Of the rejected drafts, those of which the draft was surest.
+    NextWorst,
+    PreviousWorst,
     /// Scroll the token's details.
     DetailsUp,
     DetailsDown,
@@ -194,6 +218,30 @@ pub enum WhatIfAction {
     CellRight,
     BestCell,
     ApplyCell,
+    /// Race the present settings against the pair.
+    RaceCell,
+}
+
+/// The cursor of the lens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LensAction {
+    LayerUp,
+    LayerDown,
+    LensLeft,
+    LensRight,
+    LensPageLeft,
+    LensPageRight,
+    LensStart,
+    LensEnd,
+    /// To the first layer that agrees.
+    EarliestLayer,
+    /// Show agreement or probabilities.
+    ToggleMeasure,
+    /// Put the token cursor on the token.
+    InspectToken,
+    /// Make the layer the exit layer.
+    ApplyLayer,
 }
 
 /// The selected session.
@@ -312,6 +360,7 @@ nested!(
     View(ViewAction),
     List(ListAction),
     WhatIf(WhatIfAction),
+    Lens(LensAction),
     Sessions(SessionsAction),
     Replay(ReplayAction)
 );
@@ -375,7 +424,9 @@ impl ChatAction {
             Self::Step => "step",
             Self::ToggleMode => "chat / completion",
             Self::WhatIf => "what if",
+            Self::Lens => "lens",
             Self::Race => "race",
+            Self::RaceAgainst(_) => "race against other settings",
             Self::Sweep => "sweep",
             Self::OpenSweep(path) => return format!("open sweep {path}"),
             Self::LoadModel(name) => {
@@ -430,6 +481,7 @@ impl ControlsAction {
             Self::Undo => "undo",
             Self::SavePreset(name) => return format!("save preset {name}"),
             Self::LoadPreset(name) => return format!("preset {name}"),
+            Self::TogglePlain => "plain decoding, or drafts again",
             Self::ToggleDetail => "record layers",
         };
         label.into()
@@ -445,6 +497,10 @@ impl ViewAction {
             Self::PageDown => "page down",
             Self::Top => "top",
             Self::Bottom => "bottom",
+            Self::NextRejection => "next rejection",
+            Self::PreviousRejection => "previous rejection",
+            Self::NextWorst => "next of the worst drafts",
+            Self::PreviousWorst => "previous of the worst drafts",
             Self::TokenLeft => "token left",
             Self::TokenRight => "token right",
             Self::TokenUp => "line up",
@@ -486,6 +542,26 @@ impl WhatIfAction {
             Self::CellRight => "speculations +",
             Self::BestCell => "fastest pair",
             Self::ApplyCell => "apply",
+            Self::RaceCell => "race against the present pair",
+        }
+    }
+}
+
+impl LensAction {
+    fn label(self) -> &'static str {
+        match self {
+            Self::LayerUp => "layer above",
+            Self::LayerDown => "layer below",
+            Self::LensLeft => "token left",
+            Self::LensRight => "token right",
+            Self::LensPageLeft => "10 tokens left",
+            Self::LensPageRight => "10 tokens right",
+            Self::LensStart => "first token",
+            Self::LensEnd => "last token",
+            Self::EarliestLayer => "first layer to agree",
+            Self::ToggleMeasure => "agreement or probability",
+            Self::InspectToken => "inspect",
+            Self::ApplyLayer => "use as exit layer",
         }
     }
 }

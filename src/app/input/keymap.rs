@@ -1,8 +1,8 @@
 //! Which key does what where. One table: the keys themselves, the help and the footer all read it.
 
 use super::action::{
-    Action, AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ReplayAction,
-    SessionsAction, Step, ViewAction, WhatIfAction,
+    Action, AppAction, ChatAction, ControlsAction, EditAction, LensAction, ListAction, Pane,
+    ReplayAction, SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::key::Key;
 use crate::app::controls::Control;
@@ -27,6 +27,7 @@ pub enum Context {
     /// Help and other texts.
     Pager,
     WhatIf,
+    Lens,
     Race,
     /// The list of saved sessions.
     Sessions,
@@ -59,7 +60,7 @@ impl From<Pane> for Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Prompt,
         Self::Controls,
         Self::Chat,
@@ -68,6 +69,7 @@ impl Context {
         Self::Picker,
         Self::Pager,
         Self::WhatIf,
+        Self::Lens,
         Self::Race,
         Self::Sessions,
         Self::Title,
@@ -88,6 +90,7 @@ impl Context {
             Self::Picker => "In lists to choose from",
             Self::Pager => "In help and other texts",
             Self::WhatIf => "In what if and the sweep",
+            Self::Lens => "In the lens",
             Self::Race => "In the race",
             Self::Sessions => "In the list of sessions",
             Self::Title => "In the title of a session",
@@ -108,6 +111,7 @@ impl Context {
             Self::Picker => &[Self::Picker, Self::Global, Self::Text],
             Self::Pager => &[Self::Pager, Self::Global],
             Self::WhatIf => &[Self::WhatIf, Self::Global],
+            Self::Lens => &[Self::Lens, Self::Global],
             Self::Race => &[Self::Race, Self::Pager, Self::Global],
             Self::Sessions => &[Self::Sessions, Self::Global, Self::Text],
             Self::Title => &[Self::Title, Self::Global, Self::Text],
@@ -119,7 +123,7 @@ impl Context {
     /// Whether it belongs to an overlay, which hides the bindings beneath it.
     fn is_overlay(self) -> bool {
         match self {
-            Self::Picker | Self::Pager | Self::WhatIf | Self::Race => true,
+            Self::Picker | Self::Pager | Self::WhatIf | Self::Lens | Self::Race => true,
             Self::Sessions | Self::Title | Self::System => true,
             Self::Global | Self::Text | Self::Prompt | Self::Controls => false,
             Self::Chat | Self::Rounds | Self::Replay => false,
@@ -235,6 +239,7 @@ fn tables() -> Vec<Row> {
         picker(),
         pager(),
         what_if(),
+        lens(),
         race(),
         sessions(),
         title(),
@@ -275,8 +280,10 @@ fn global() -> Vec<Row> {
             ("alt-up", nudge(Control::Speculations, Step::Up)),
             ("alt-,", nudge(Control::Temperature, Step::Down)),
             ("alt-.", nudge(Control::Temperature, Step::Up)),
+            ("alt-p", ControlsAction::TogglePlain.into()),
             ("alt-u", ControlsAction::Undo.into()),
             ("f4", ChatAction::WhatIf.into()),
+            ("f10", ChatAction::Lens.into()),
             ("f7", ChatAction::Race.into()),
             ("alt-s", ChatAction::Sweep.into()),
             ("f5", ChatAction::Pause.into()),
@@ -365,6 +372,10 @@ fn chat() -> Vec<Row> {
             ("G", ViewAction::Bottom.into()),
             ("space", ViewAction::PageDown.into()),
             ("b", ViewAction::PageUp.into()),
+            ("n", ViewAction::NextRejection.into()),
+            ("N", ViewAction::PreviousRejection.into()),
+            ("w", ViewAction::NextWorst.into()),
+            ("W", ViewAction::PreviousWorst.into()),
             ("y", ViewAction::Copy.into()),
             ("r", ChatAction::Regenerate.into()),
             ("R", ChatAction::Reroll.into()),
@@ -392,6 +403,10 @@ fn rounds() -> Vec<Row> {
             ("shift-down", ViewAction::DetailsDown.into()),
             ("h", ViewAction::RoundLeft.into()),
             ("l", ViewAction::RoundRight.into()),
+            ("n", ViewAction::NextRejection.into()),
+            ("N", ViewAction::PreviousRejection.into()),
+            ("w", ViewAction::NextWorst.into()),
+            ("W", ViewAction::PreviousWorst.into()),
             ("home", ViewAction::Top.into()),
             ("end", ViewAction::Bottom.into()),
             ("p", ChatAction::Pause.into()),
@@ -469,6 +484,30 @@ fn pager() -> Vec<Row> {
     )
 }
 
+fn lens() -> Vec<Row> {
+    rows(
+        Context::Lens,
+        [
+            ("up", LensAction::LayerUp),
+            ("down", LensAction::LayerDown),
+            ("left", LensAction::LensLeft),
+            ("right", LensAction::LensRight),
+            ("k", LensAction::LayerUp),
+            ("j", LensAction::LayerDown),
+            ("h", LensAction::LensLeft),
+            ("l", LensAction::LensRight),
+            ("pageup", LensAction::LensPageLeft),
+            ("pagedown", LensAction::LensPageRight),
+            ("home", LensAction::LensStart),
+            ("end", LensAction::LensEnd),
+            ("b", LensAction::EarliestLayer),
+            ("m", LensAction::ToggleMeasure),
+            ("i", LensAction::InspectToken),
+            ("enter", LensAction::ApplyLayer),
+        ],
+    )
+}
+
 fn what_if() -> Vec<Row> {
     rows(
         Context::WhatIf,
@@ -486,6 +525,7 @@ fn what_if() -> Vec<Row> {
             ("b", WhatIfAction::BestCell),
             ("home", WhatIfAction::BestCell),
             ("enter", WhatIfAction::ApplyCell),
+            ("r", WhatIfAction::RaceCell),
         ],
     )
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod editor;
+pub mod lens_view;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -11,6 +12,7 @@ mod session_list;
 pub mod sweep;
 pub mod turn;
 pub mod what_if;
+pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
 pub use editor::Editor;
@@ -28,7 +30,7 @@ use super::config::Preset;
 use super::controls::Control;
 use super::input::Context;
 use super::input::action::Pane;
-use crate::engine::decode::Settings;
+use crate::engine::decode::{PlainStep, Settings, Timings};
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::weights::PUBLISHED_MODEL;
 use crate::engine::worker::{ConversationId, RunId};
@@ -147,6 +149,7 @@ pub enum Overlay {
     /// The system prompt under edit.
     System(Editor),
     WhatIf(WhatIf),
+    Lens(lens_view::LensView),
     Race(Box<Race>),
     Sweep(Box<Sweep>),
     /// The saved sessions.
@@ -240,6 +243,7 @@ impl State {
             Some(Overlay::Picker(_)) => Context::Picker,
             Some(Overlay::System(_)) => Context::System,
             Some(Overlay::WhatIf(_) | Overlay::Sweep(_)) => Context::WhatIf,
+            Some(Overlay::Lens(_)) => Context::Lens,
             Some(Overlay::Race(_)) => Context::Race,
             Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
             Some(Overlay::Sessions(_)) => Context::Sessions,
@@ -307,6 +311,25 @@ impl State {
             round,
             slot: rounds[round].slots().checked_sub(1)?,
         })
+    }
+
+    /// The answer that the panels are about: the last one with a round.
+    pub fn newest_turn(&self) -> Option<&Turn> {
+        self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
+    }
+
+    /// What a plain step of the model of the newest answer takes, measured or estimated.
+    pub fn plain_step(&self) -> Option<PlainStep> {
+        let newest = self.newest_turn()?;
+        let mut timings = Timings::default();
+        let same = self.turns.iter().filter(|turn| turn.has_model_of(newest));
+        same.for_each(|turn| timings.merge(&turn.timings));
+        if let Some(raced) = &self.raced {
+            timings.merge(&raced.plain);
+        }
+        let costs = newest.lens.as_ref().map(|lens| &lens.costs);
+        let config = self.model.as_ref().map(|model| &model.config);
+        timings.plain_step(costs, config)
     }
 
     /// Layer count L, where a model is loaded.

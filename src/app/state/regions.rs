@@ -61,6 +61,11 @@ pub enum Target {
         exit_layer: usize,
         num_speculations: usize,
     },
+    /// A cell of the lens: index of its row, and layer.
+    LensCell {
+        row: usize,
+        layer: usize,
+    },
     /// The track of the replay, from its first round to its last.
     Scrub,
     /// The rest of the overlay.

@@ -1,7 +1,7 @@
 //! Turns: a prompt and the rounds that answer it.
 
 use super::Lens;
-use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::decode::{PlainStep, Round, SpeedUp, Stats, StopReason, Timings};
 use crate::engine::worker::RunId;
 use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct Turn {
     pub pending: Vec<Pending>,
     /// Statistics of the rounds, prefill included once the run has ended.
     pub stats: Stats,
+    /// Durations of the rounds, by kind.
+    pub timings: Timings,
     /// The generation that wrote its end; none for one that came from a file.
     pub run: Option<RunId>,
     /// The model that wrote its end, as far as that is known.
@@ -80,6 +82,7 @@ impl Turn {
             rounds,
             pending,
             stats,
+            timings: Timings::default(),
             run: None,
             model: None,
             switches: Vec::new(),
@@ -92,6 +95,7 @@ impl Turn {
     pub fn push(&mut self, round: Round) {
         self.pending.clear();
         self.stats.add(&round);
+        self.timings.add(&round);
         self.rounds.push(round);
     }
 
@@ -111,6 +115,28 @@ impl Turn {
 
     pub fn is_empty(&self) -> bool {
         self.rounds.iter().all(Round::is_empty)
+    }
+
+    /// Its speed relative to plain decoding with the same model; none for an answer that was decoded so.
+    pub fn speed_up(&self, plain: Option<PlainStep>) -> Option<SpeedUp> {
+        let speed = self.stats.tokens_per_second();
+        let drafted = speed.filter(|_| self.stats.drafted > 0);
+        Some(plain?.speed_up(drafted?))
+    }
+
+    /// Seconds from the question to the first token.
+    pub fn first_token_seconds(&self) -> Option<f64> {
+        let prefill = self.stats.prefill_seconds;
+        let first = self.rounds.first().filter(|_| prefill > 0.0)?;
+        Some(prefill + first.draft_seconds + first.verify_seconds)
+    }
+
+    /// Whether both answers are of the same weights, as far as that is known.
+    pub fn has_model_of(&self, other: &Self) -> bool {
+        match (&self.model, &other.model) {
+            (Some(own), Some(other)) => own.has_weights_of(other),
+            (own, other) => own.is_none() && other.is_none(),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
 
 use super::reply::Reply;
-use super::{controls, model, race, retract, run, slash, sweep, what_if};
+use super::{controls, lens, model, race, retract, run, slash, sweep, what_if};
 use crate::app::controls::Control;
-use crate::app::input::action::{AppAction, ChatAction, Pane};
+use crate::app::input::action::{AppAction, ChatAction, Opponent, Pane};
 use crate::app::message::Effect;
 use crate::app::state::turn::begin_run;
-use crate::app::state::{CONVERSATION, Mode, Phase, Run, Shared, State, Turn};
+use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
 use crate::transcript::{Entry, ModelRecord};
@@ -28,7 +28,15 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
         ChatAction::Step => step(state).into(),
         ChatAction::ToggleMode => toggle_mode(state).into(),
         ChatAction::WhatIf => what_if::open(state).into(),
-        ChatAction::Race => race::start(state, shared).into(),
+        ChatAction::Lens => lens::open(state).into(),
+        ChatAction::Race => {
+            let opponent = match &state.overlay {
+                Some(Overlay::Race(race)) => race.opponent.clone(),
+                _ => Opponent::Plain,
+            };
+            race::start(state, shared, opponent).into()
+        }
+        ChatAction::RaceAgainst(opponent) => race::start(state, shared, opponent).into(),
         ChatAction::Sweep => sweep::start(state, shared).into(),
         ChatAction::OpenSweep(path) => Effect::OpenSweep(path.into()).into(),
         ChatAction::LoadModel(name) => model::load(state, name).into(),

@@ -7,7 +7,7 @@ use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, Pane, Step};
 use crate::app::message::Effect;
 use crate::app::state::{Editor, Overlay, Shared, State};
-use crate::engine::decode::{Controller, Proposers, Settings};
+use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::worker::Command;
 use crate::transcript::Entry;
 use std::sync::Arc;
@@ -50,6 +50,17 @@ fn act_on(state: &mut State, shared: &mut Shared, action: ControlsAction) -> Vec
         ControlsAction::SavePreset(name) => return vec![save_preset(state, shared, name)],
         ControlsAction::LoadPreset(name) => return load_preset(state, shared, &name),
         ControlsAction::ToggleDetail => return vec![toggle_detail(state)],
+        ControlsAction::TogglePlain => {
+            let mut wanted = state.settings.clone();
+            wanted.strategy = match wanted.strategy {
+                Strategy::Autoregressive => Strategy::SelfSpeculative,
+                _ => Strategy::Autoregressive,
+            };
+            let value = Control::Strategy.get(&wanted);
+            return announced(state, Control::Strategy, |state| {
+                set(state, Control::Strategy, value)
+            });
+        }
     }
     Vec::new()
 }

@@ -5,6 +5,7 @@ mod chat;
 mod controls;
 mod edit;
 mod engine_events;
+mod lens;
 mod model;
 mod mouse;
 mod navigation;
@@ -134,6 +135,7 @@ fn act(app: &mut App, action: Action) -> Reply {
             sweep::act(state, shared, action)
         }
         Action::WhatIf(action) => what_if::act(state, shared, action),
+        Action::Lens(action) => lens::act(state, shared, action),
         Action::Sessions(action) => sessions::act(state, shared, action),
         Action::Replay(action) => replay::act(app, action),
     }

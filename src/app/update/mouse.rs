@@ -1,7 +1,7 @@
 //! The mouse, resolved against the regions of the frame on screen.
 
 use super::reply::Reply;
-use super::{controls, navigation, overlay, replay, sessions, sweep, what_if};
+use super::{controls, lens, navigation, overlay, replay, sessions, sweep, what_if};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, ListAction, Pane, ReplayAction, Step, ViewAction};
 use crate::app::message::Effect;
@@ -40,7 +40,11 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
     let (state, shared) = app.parts();
     let over = matches!(
         target,
-        Target::Entry(_) | Target::Cell { .. } | Target::Overlay | Target::Hint(_)
+        Target::Entry(_)
+            | Target::Cell { .. }
+            | Target::LensCell { .. }
+            | Target::Overlay
+            | Target::Hint(_)
     );
     if state.overlay.is_some() && !over {
         state.overlay = None;
@@ -58,6 +62,10 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             exit_layer,
             num_speculations,
         } => return what_if::click(state, exit_layer, num_speculations),
+        Target::LensCell { row, layer } if state.overlay.is_some() => {
+            lens::click(state, shared, row, layer);
+            return Reply::none();
+        }
         Target::Hint(action) => return Reply::then(action),
         Target::Track(control) => return grab(state, control, fraction(area, column)),
         Target::Control(control) => return Reply::then(ControlsAction::FocusControl(control)),
@@ -155,6 +163,10 @@ fn wheel(app: &mut App, hit: Option<(Rect, Target)>, by: isize) -> Reply {
     match &mut state.overlay {
         Some(Overlay::Picker(_)) => return Reply::then(entry),
         Some(Overlay::Sessions(list)) => return sessions::act_on_list(list, entry),
+        Some(Overlay::Lens(_)) => {
+            lens::step(state, 0, -by);
+            return Reply::none();
+        }
         Some(Overlay::WhatIf(_)) => {
             what_if::step(state, by, 0);
             return Reply::none();

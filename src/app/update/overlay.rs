@@ -62,7 +62,7 @@ pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
 
 /// Every action that can be done now and needs no argument.
 fn commands(app: &App) -> Vec<Entry> {
-    let general: [Action; 27] = [
+    let general: [Action; 29] = [
         ChatAction::Regenerate.into(),
         ChatAction::Reroll.into(),
         ChatAction::EditLast.into(),
@@ -71,6 +71,8 @@ fn commands(app: &App) -> Vec<Entry> {
         ChatAction::Pause.into(),
         ChatAction::Step.into(),
         ChatAction::WhatIf.into(),
+        ChatAction::Lens.into(),
+        ControlsAction::TogglePlain.into(),
         ChatAction::Race.into(),
         ChatAction::Sweep.into(),
         ViewAction::Copy.into(),

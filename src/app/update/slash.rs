@@ -3,11 +3,13 @@
 use super::reply::Reply;
 use crate::app::ThemeName;
 use crate::app::controls::{Control, Kind};
-use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, ViewAction};
+use crate::app::input::action::{
+    AppAction, ChatAction, ControlsAction, Opponent, Pane, ViewAction,
+};
 use crate::app::state::State;
 
 /// Each command, its arguments and what it does: the help reads this.
-pub const COMMANDS: [(&str, &str); 21] = [
+pub const COMMANDS: [(&str, &str); 23] = [
     (
         "/set NAME VALUE",
         "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1",
@@ -45,8 +47,16 @@ pub const COMMANDS: [(&str, &str); 21] = [
         "what other exit layers and speculations would have made of the last answer",
     ),
     (
+        "/lens",
+        "what every layer would have said along the last answer, as a heat map",
+    ),
+    (
         "/race [PROMPT]",
-        "autoregressive beside self-speculative; without a prompt, on the last one",
+        "drafts beside plain decoding; without a prompt, on the last one",
+    ),
+    (
+        "/versus OTHER",
+        "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
     ),
     (
         "/sweep [FILE]",
@@ -140,23 +150,38 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
         ("/retry", _) => Reply::then(ChatAction::Regenerate),
         ("/continue", _) => Reply::then(ChatAction::Continue),
         ("/whatif", _) => Reply::then(ChatAction::WhatIf),
+        ("/lens", _) => Reply::then(ChatAction::Lens),
         ("/race", prompt) => {
             if let Some(prompt) = prompt {
                 state.prompt.set(prompt);
             }
             Reply::then(ChatAction::Race)
         }
+        ("/versus", Some(opponent)) => Reply::then(ChatAction::RaceAgainst(versus(&opponent))),
         ("/sweep", Some(path)) => Reply::then(ChatAction::OpenSweep(path)),
         ("/sweep", None) => Reply::then(ChatAction::Sweep),
         ("/copy", _) => Reply::then(ViewAction::Copy),
         ("/clear", _) => Reply::then(ChatAction::Clear),
         ("/bye" | "/exit" | "/quit", _) => Reply::then(AppAction::Quit),
         ("/?" | "/help", _) => Reply::then(AppAction::Help),
-        ("/set" | "/save" | "/keep", None) => error(
+        ("/set" | "/save" | "/keep" | "/versus", None) => error(
             state,
             format!("{name} needs an argument; /? lists the commands"),
         ),
         _ => error(state, format!("there is no command {name}; /? lists them")),
+    }
+}
+
+/// `plain`, an exit layer and a number of speculations, or a preset.
+fn versus(text: &str) -> Opponent {
+    let numbers: Vec<usize> = text
+        .split_whitespace()
+        .map_while(|word| word.trim_start_matches(['E', 'K', 'e', 'k']).parse().ok())
+        .collect();
+    match (text, numbers.as_slice()) {
+        ("plain", _) => Opponent::Plain,
+        (_, [exit_layer, num_speculations]) => Opponent::Pair(*exit_layer, *num_speculations),
+        _ => Opponent::Preset(text.to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
+mod baseline;
 mod chooser;
 mod controller;
 mod cost_model;
@@ -27,6 +28,7 @@ mod text_output;
 mod tree;
 mod verify;
 
+pub use baseline::{PlainStep, SpeedUp, Timings};
 pub use controller::Controller;
 pub use cost_model::CostModel;
 pub use decoder::{Decoder, Run};

@@ -79,8 +79,15 @@ pub enum Command {
 pub enum Task {
     /// Answer a prompt.
     Generate(Prompt),
-    /// Answer a prompt with the same seed both autoregressively and self-speculatively. Does not use the conversation's cache.
-    Race(Prompt),
+    /// Answer a prompt twice side by side: with the reference's settings, and as a challenger with those of the run. Does
+    /// not use the conversation's cache.
+    Race {
+        /// The prompt.
+        prompt: Prompt,
+        /// Settings of the reference; `None` for plain decoding against self-speculative decoding with the settings of
+        /// the run.
+        against: Option<Arc<Settings>>,
+    },
     /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
     /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
@@ -109,10 +116,12 @@ pub enum Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
-    /// Without drafts.
-    Autoregressive,
-    /// With drafts.
-    SelfSpeculative,
+    /// What is compared with; usually plain decoding.
+    #[serde(alias = "autoregressive")]
+    Reference,
+    /// What is compared.
+    #[serde(alias = "self-speculative")]
+    Challenger,
 }
 
 /// The figures of one answer of a sweep.

@@ -281,7 +281,14 @@ fn both_lanes_of_a_race_generate_the_same_text() {
     let mut worker = loaded();
     tell(
         &worker,
-        start(4, Task::Race(Prompt::Text("Once".into())), settings(40)),
+        start(
+            4,
+            Task::Race {
+                prompt: Prompt::Text("Once".into()),
+                against: None,
+            },
+            settings(40),
+        ),
     );
     let events = until(&mut worker, ended);
     let lane = |wanted: Lane| -> Vec<u32> {
@@ -293,8 +300,8 @@ fn both_lanes_of_a_race_generate_the_same_text() {
             .flat_map(|round| round.kept().map(|token| token.id))
             .collect()
     };
-    assert_eq!(lane(Lane::Autoregressive).len(), 40);
-    assert_eq!(lane(Lane::Autoregressive), lane(Lane::SelfSpeculative));
+    assert_eq!(lane(Lane::Reference).len(), 40);
+    assert_eq!(lane(Lane::Reference), lane(Lane::Challenger));
 }
 
 /// Every pair is answered once, plain decoding first, and all answers are the same text: drafts only change the speed.
@@ -582,7 +589,14 @@ fn commands_and_events_can_be_serialised() {
     let mut worker = loaded();
     let commands = [
         generate(1, settings(4)),
-        start(2, Task::Race(Prompt::Text("a".into())), settings(3)),
+        start(
+            2,
+            Task::Race {
+                prompt: Prompt::Text("a".into()),
+                against: None,
+            },
+            settings(3),
+        ),
         Command::Cancel { run: RunId(9) },
         Command::Forget {
             conversation: ConversationId(4),

@@ -201,9 +201,9 @@ impl Loaded {
                 self.model.keep_estimates();
                 Ok(Some(finished))
             }
-            Task::Race(prompt) => {
+            Task::Race { prompt, against } => {
                 let ids = self.model.encode(&prompt)?;
-                tasks::race(control, &mut self.model.decoder, &ids).map(Some)
+                tasks::race(control, &mut self.model.decoder, &ids, against).map(Some)
             }
             Task::Sweep { prompt, pairs } => {
                 let ids = self.model.encode(&prompt)?;

@@ -2,7 +2,9 @@
 
 mod chat;
 mod controls;
+mod drafts;
 mod footer;
+mod lens;
 mod loading;
 mod overlays;
 mod race;

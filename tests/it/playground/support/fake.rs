@@ -112,7 +112,7 @@ impl Fake {
                 Command::Start {
                     run,
                     settings,
-                    task: Task::Race(_),
+                    task: Task::Race { .. },
                     ..
                 },
                 _,
