@@ -19,6 +19,7 @@ mod serve;
 mod sweep;
 pub mod transcript;
 mod values;
+mod ways;
 
 use crate::tui;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
