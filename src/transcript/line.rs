@@ -104,8 +104,8 @@ pub enum JournalLine {
         #[serde(flatten)]
         lens: Box<Lens>,
     },
-    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it has no
-    /// text.
+    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
+    /// blank.
     Retry {},
     /// The answer at index `answer` of turn `turn` is the one that counts.
     Show {
