@@ -2,13 +2,12 @@
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
-use super::model;
+use super::model::{self, DeviceRequest, Target};
 use super::progress::Progress;
 use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
 use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
 use super::{Error, Result};
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub struct ModelRequest {
     pub model: Option<String>,
     /// `auto`, or the type to convert safetensors to.
     pub dtype: Option<String>,
-    /// `auto`, `cpu`, `cuda` or `metal`.
+    /// `auto`, `cpu`, `gpu`, `gpu:N`, `cuda` or `metal`.
     pub device: Option<String>,
     /// Threads of the CPU kernels; `None` for one per physical core.
     pub threads: Option<usize>,
@@ -37,8 +36,11 @@ pub struct ModelInfo {
     pub config: LlamaConfig,
     /// Most frequent type of the weights: `q8_0`, `f16`, …
     pub dtype: String,
-    /// `cpu×2`, `cuda`, `metal`.
+    /// `cpu×2`, `gpu:0 NVIDIA H100`, `cuda`, `metal`.
     pub device: String,
+    /// Why it runs on that device, if the program chose it.
+    #[serde(default)]
+    pub device_reason: Option<String>,
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
     /// Whether it has a usable chat template.
@@ -108,11 +110,19 @@ impl LoadedModel {
             .as_deref()
             .unwrap_or("auto")
             .parse::<Dtype>()?;
-        let device = device(request.device.as_deref().unwrap_or("auto"))?;
+        let device = request
+            .device
+            .as_deref()
+            .unwrap_or("auto")
+            .parse::<DeviceRequest>()?;
         let path = weights::locate(request.model.as_deref(), progress)?;
         progress("opening", None);
         let checkpoint = weights::open(&path, dtype)?;
-        Self::from_checkpoint(&checkpoint, &device, request.threads, progress)
+        progress("opening the device", None);
+        let (target, reason) = Target::open(device, || checkpoint.weight_bytes(dtype))?;
+        let mut model = Self::from_checkpoint(&checkpoint, target, request.threads, progress)?;
+        model.info.device_reason = reason;
+        Ok(model)
     }
 
     /// Loads the weights of an opened checkpoint.
@@ -121,7 +131,7 @@ impl LoadedModel {
     /// If the model cannot be run, or memory cannot be allocated.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
-        device: &Device,
+        target: impl Into<Target>,
         threads: Option<usize>,
         progress: &mut Progress,
     ) -> Result<Self> {
@@ -129,13 +139,14 @@ impl LoadedModel {
         let template = ChatTemplate::from_checkpoint(checkpoint);
         let fault = template.as_ref().and_then(ChatTemplate::fault);
         let mut fraction = |part: f32| progress("loading weights", Some(part));
-        let model = model::load(checkpoint, device, threads, &mut fraction)?;
+        let model = model::load(checkpoint, target, threads, &mut fraction)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             path: checkpoint.path.clone(),
             config: model.config().clone(),
             dtype: model.dtype_name(),
             device: model.device_name(),
+            device_reason: None,
             weight_bytes: model.weight_bytes(),
             has_chat_template: template.is_some() && fault.is_none(),
             chat_template_fault: fault.map(str::to_owned),
@@ -172,28 +183,5 @@ impl LoadedModel {
     /// A tokenizer of prompts for other threads.
     pub fn encoder(&self) -> PromptEncoder {
         self.encoder.clone()
-    }
-}
-
-/// The device of that name; `auto` is a GPU if this build and this machine have one.
-///
-/// # Errors
-/// If there is no such device.
-pub fn device(name: &str) -> Result<Device> {
-    let missing = |what: &str, error: candle_core::Error| {
-        Error::Setting(format!(
-            "no {what} device is available ({error}); choose --device cpu, or build with --features {what}"
-        ))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(0).map_err(|error| missing("cuda", error)),
-        "metal" => Device::new_metal(0).map_err(|error| missing("metal", error)),
-        "auto" => Ok(Device::new_cuda(0)
-            .or_else(|_| Device::new_metal(0))
-            .unwrap_or(Device::Cpu)),
-        other => Err(Error::Setting(format!(
-            "unknown device {other:?}; choose auto, cpu, cuda or metal"
-        ))),
     }
 }
