@@ -2,12 +2,14 @@
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
+use super::model::random::{self, RandomModel};
 use super::model::{self, DeviceRequest, Target};
 use super::progress::Progress;
 use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
 use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
 use super::{Error, Result};
+use candle_core::quantized::GgmlDType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 /// Which model to load, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
-    /// A path or a Hugging Face id; `None` for the bundled model.
+    /// A path, a Hugging Face id, or `random:` and the name of a shape; `None` for the bundled model.
     pub model: Option<String>,
     /// `auto`, or the type to convert safetensors to.
     pub dtype: Option<String>,
@@ -23,6 +25,9 @@ pub struct ModelRequest {
     pub device: Option<String>,
     /// Threads of the CPU kernels; `None` for one per physical core.
     pub threads: Option<usize>,
+    /// A folder to write random weights to before they are loaded.
+    #[serde(default)]
+    pub save: Option<PathBuf>,
 }
 
 /// A description of a loaded model.
@@ -115,12 +120,56 @@ impl LoadedModel {
             .as_deref()
             .unwrap_or("auto")
             .parse::<DeviceRequest>()?;
+        if let Some(name) = &request.model
+            && name.starts_with(random::PREFIX)
+        {
+            return Self::random(request, &name.parse()?, dtype, device, progress);
+        }
         let path = weights::locate(request.model.as_deref(), progress)?;
         progress("opening", None);
         let checkpoint = weights::open(&path, dtype)?;
         progress("opening the device", None);
         let (target, reason) = Target::open(device, || checkpoint.weight_bytes(dtype))?;
         let mut model = Self::from_checkpoint(&checkpoint, target, request.threads, progress)?;
+        model.info.device_reason = reason;
+        Ok(model)
+    }
+
+    /// Makes a model with random weights.
+    fn random(
+        request: &ModelRequest,
+        model: &RandomModel,
+        dtype: Dtype,
+        device: DeviceRequest,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        let threads = request.threads;
+        let dtype = match dtype {
+            Dtype::Auto => GgmlDType::F16,
+            Dtype::Typed(dtype) => dtype,
+        };
+        let checkpoint = model.checkpoint(dtype, 1.0)?;
+        let bytes = checkpoint.weight_bytes(Dtype::Typed(dtype));
+        progress("opening the device", None);
+        let (target, reason) = Target::open(device, || bytes)?;
+        target.check_memory(
+            bytes,
+            &format!("{} in {}", model.name, weights::type_name(dtype)),
+        )?;
+        let scale = match model.agree {
+            None => 1.0,
+            Some(agree) => random::find_scale(agree, model.exit_layer(), |scale| {
+                let mut fraction = |part: f32| progress("adjusting the agreement", Some(part));
+                let checkpoint = model.checkpoint(dtype, scale)?;
+                model::load(&checkpoint, target.clone(), threads, &mut fraction)
+            })?,
+        };
+        let checkpoint = model.checkpoint(dtype, scale)?;
+        if let Some(folder) = &request.save {
+            progress("saving", None);
+            random::save(&checkpoint, dtype, folder)?;
+        }
+        let mut model = Self::from_checkpoint(&checkpoint, target, threads, progress)?;
         model.info.device_reason = reason;
         Ok(model)
     }

@@ -104,7 +104,8 @@ fn a_broken_template_leaves_completion() {
         support::tiny::gguf().write(&path);
         let mut checkpoint = weights::open(&path, Dtype::Auto).unwrap();
         checkpoint.text.chat_template = Some(source.to_owned());
-        let loaded = LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ());
+        let loaded =
+            LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ());
         let loaded = loaded.unwrap();
         assert!(!loaded.info.has_chat_template);
         let told = loaded.info.chat_template_fault.clone().unwrap();

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use super::gpu::{self, Gpu};
-use crate::engine::{Error, Result};
+use crate::engine::{Error, Result, memory};
 use candle_core::Device;
 use std::str::FromStr;
 #[cfg(feature = "gpu")]
@@ -41,7 +41,11 @@ impl FromStr for DeviceRequest {
             "metal" => Ok(Self::Metal),
             other => {
                 let index = other.strip_prefix("gpu:").ok_or_else(unknown)?;
-                index.parse().map(Some).map(Self::Gpu).map_err(|_| unknown())
+                index
+                    .parse()
+                    .map(Some)
+                    .map(Self::Gpu)
+                    .map_err(|_| unknown())
             }
         }
     }
@@ -97,6 +101,26 @@ impl Target {
         }
     }
 
+    /// Checks that `bytes` of weights fit the device; `what` names them.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check_memory(&self, bytes: u64, what: &str) -> Result<()> {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => match gpu.info.memory {
+                Some(memory) if memory < bytes => Err(Error::Gpu(format!(
+                    "{what} takes {}, but {} has {}",
+                    memory::human(bytes),
+                    gpu.info.name,
+                    memory::human(memory)
+                ))),
+                _ => Ok(()),
+            },
+            _ => memory::check(bytes, what),
+        }
+    }
+
     #[cfg(feature = "gpu")]
     fn gpu(index: Option<usize>) -> Result<(Self, Option<String>)> {
         let (info, adapter) = gpu::choose(index)?;
@@ -127,7 +151,10 @@ impl Target {
             return (Self::Cpu, None);
         }
         let opened = gpu::choose_auto(bytes).and_then(|(info, adapter)| {
-            let why = format!("{}, {}: auto takes it for a large model", info.name, info.api);
+            let why = format!(
+                "{}, {}: auto takes it for a large model",
+                info.name, info.api
+            );
             let gpu = Gpu::open(info, &adapter).map_err(|error| error.to_string())?;
             Ok((Self::Gpu(gpu), why))
         });

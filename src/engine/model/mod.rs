@@ -69,7 +69,8 @@ pub trait Model: Send {
         None
     }
 
-    /// Memory read bandwidth of the kernels' threads in bytes per second, if it can be measured. Takes a moment.
+    /// Memory read bandwidth of the kernels' threads, or of the GPU, in bytes per second, if it can be measured. Takes a
+    /// moment.
     fn read_bandwidth(&self) -> Option<f64> {
         None
     }

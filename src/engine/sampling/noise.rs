@@ -41,8 +41,7 @@ impl PositionNoise {
     /// Uniform in (0, 1) for token `id`; never 0 or 1.
     #[inline]
     pub fn uniform(self, id: u32) -> f64 {
-        ((self.token_bits(id) >> 12) as f64 + 0.5)
-            * (1.0 / (1u64 << 52) as f64)
+        ((self.token_bits(id) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
     }
 }
 

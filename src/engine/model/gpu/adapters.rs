@@ -46,6 +46,7 @@ pub struct AdapterInfo {
     pub index: usize,
     /// Name that the driver reports.
     pub name: String,
+    /// What kind of device it is.
     pub kind: AdapterKind,
     /// `Vulkan`, `Metal` or `Dx12`.
     pub api: String,
@@ -104,7 +105,8 @@ fn local_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     unsafe {
         let adapter = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
         let instance = adapter.shared_instance().raw_instance();
-        let properties = instance.get_physical_device_memory_properties(adapter.raw_physical_device());
+        let properties =
+            instance.get_physical_device_memory_properties(adapter.raw_physical_device());
         let heaps = properties.memory_heaps_as_slice().iter();
         let local = heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0);
         Some(local.map(|heap| heap.size).sum())
@@ -125,7 +127,8 @@ pub fn choose(index: Option<usize>) -> Result<(AdapterInfo, wgpu::Adapter)> {
     let count = all.len();
     if count == 0 {
         return Err(Error::Gpu(
-            "no GPU driver was found (Vulkan, Metal or Direct3D 12); install the driver of the GPU".into(),
+            "no GPU driver was found (Vulkan, Metal or Direct3D 12); install the driver of the GPU"
+                .into(),
         ));
     }
     let at = match index {
@@ -230,7 +233,10 @@ mod tests {
         assert_eq!(best_of(&[Software]), Some(0));
         assert_eq!(best_of(&[Discrete, Discrete]), Some(0));
         assert_eq!(best_of(&[]), None);
-        let larger = [adapter(0, Discrete, 8 << 30), adapter(1, Discrete, 24 << 30)];
+        let larger = [
+            adapter(0, Discrete, 8 << 30),
+            adapter(1, Discrete, 24 << 30),
+        ];
         assert_eq!(best(larger.iter()), Some(1));
     }
 

@@ -58,7 +58,9 @@ fn products(gpu: &Gpu, dtype: GgmlDType) -> Result<Vec<Vec<u32>>> {
     };
     let dense = uniform(N * COLS, &mut random);
     let info = uniform(N * COLS.div_ceil(32) * 2, &mut random);
-    let words: Vec<u32> = (0..N * COLS / 4).map(|_| random.next_u64() as u32).collect();
+    let words: Vec<u32> = (0..N * COLS / 4)
+        .map(|_| random.next_u64() as u32)
+        .collect();
     let write = |buffer: &wgpu::Buffer, bytes: &[u8]| gpu.queue.write_buffer(buffer, 0, bytes);
     write(&x.dense, bytemuck::cast_slice(&dense));
     write(&x.bytes, bytemuck::cast_slice(&words));

@@ -5,6 +5,7 @@ use super::shader::{Dot, Kernel, source};
 use crate::engine::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use wgpu::BufferUsages as Usage;
 
 /// Bytes from one entry of a uniform buffer with dynamic offsets to the next: the largest alignment that devices require.
@@ -12,20 +13,21 @@ pub const UNIFORM_STRIDE: u64 = 256;
 
 /// An open device.
 pub struct Gpu {
+    /// The adapter.
     pub info: AdapterInfo,
-    pub device: wgpu::Device,
-    pub queue: wgpu::Queue,
-    pub limits: wgpu::Limits,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) limits: wgpu::Limits,
     dot: Dot,
     pipelines: Mutex<HashMap<Kernel, wgpu::ComputePipeline>>,
     layouts: Layouts,
     /// The first error that the device reported.
     fault: Arc<Mutex<Option<String>>>,
     /// The only number of rows that matrix products are run for, if their results depend on it on this device.
-    pub only_rows: Option<usize>,
+    pub(super) only_rows: Option<usize>,
     /// Bound in place of a buffer that a kernel does not read, or write.
-    pub unread: wgpu::Buffer,
-    pub unwritten: wgpu::Buffer,
+    pub(super) unread: wgpu::Buffer,
+    pub(super) unwritten: wgpu::Buffer,
 }
 
 /// Kinds of bindings.
@@ -131,7 +133,7 @@ impl Gpu {
     ///
     /// # Errors
     /// That error.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         match &*lock(&self.fault) {
             Some(message) => Err(Error::Gpu(format!("{}: {message}", self.info.name))),
             None => Ok(()),
@@ -142,15 +144,19 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Gpu`] if the memory cannot be allocated; `what` names its purpose.
-    pub fn buffer(&self, bytes: u64, what: &str) -> Result<wgpu::Buffer> {
-        self.typed_buffer(bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST, what)
+    pub(super) fn buffer(&self, bytes: u64, what: &str) -> Result<wgpu::Buffer> {
+        self.typed_buffer(
+            bytes,
+            Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
+            what,
+        )
     }
 
     /// A buffer that can be mapped for reading.
     ///
     /// # Errors
     /// As [`Self::buffer`].
-    pub fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(super) fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
         self.typed_buffer(bytes, Usage::MAP_READ | Usage::COPY_DST, "results")
     }
 
@@ -158,7 +164,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Self::buffer`].
-    pub fn uniforms(&self, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(super) fn uniforms(&self, bytes: u64) -> Result<wgpu::Buffer> {
         self.typed_buffer(bytes, Usage::UNIFORM | Usage::COPY_DST, "constants")
     }
 
@@ -166,7 +172,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Self::buffer`].
-    pub fn uniform(&self, words: &[u32]) -> Result<wgpu::Buffer> {
+    pub(super) fn uniform(&self, words: &[u32]) -> Result<wgpu::Buffer> {
         let buffer = self.uniforms(words.len() as u64 * 4)?;
         self.queue
             .write_buffer(&buffer, 0, bytemuck::cast_slice(words));
@@ -201,7 +207,7 @@ impl Gpu {
     }
 
     /// The kernel, which is compiled when first used.
-    pub fn pipeline(&self, kernel: Kernel) -> wgpu::ComputePipeline {
+    pub(super) fn pipeline(&self, kernel: Kernel) -> wgpu::ComputePipeline {
         let mut pipelines = lock(&self.pipelines);
         pipelines
             .entry(kernel)
@@ -273,7 +279,12 @@ impl Gpu {
     }
 
     /// Group 0: batches with dynamic offsets, rows, states.
-    pub fn pass_group(&self, batches: &wgpu::Buffer, rows: &wgpu::Buffer, states: &wgpu::Buffer) -> wgpu::BindGroup {
+    pub(super) fn pass_group(
+        &self,
+        batches: &wgpu::Buffer,
+        rows: &wgpu::Buffer,
+        states: &wgpu::Buffer,
+    ) -> wgpu::BindGroup {
         let batch = wgpu::BufferBinding {
             buffer: batches,
             offset: 0,
@@ -291,53 +302,53 @@ impl Gpu {
         })
     }
 
-    pub fn cache_group(&self, cache: &wgpu::Buffer) -> wgpu::BindGroup {
+    pub(super) fn cache_group(&self, cache: &wgpu::Buffer) -> wgpu::BindGroup {
         self.group(&self.layouts.cache, &[cache])
     }
 
     /// Quants, extra, activations, their scales, output, sizes.
-    pub fn multiply_group(&self, buffers: [&wgpu::Buffer; 6]) -> wgpu::BindGroup {
+    pub(super) fn multiply_group(&self, buffers: [&wgpu::Buffer; 6]) -> wgpu::BindGroup {
         self.group(&self.layouts.multiply, &buffers)
     }
 
     /// Input, weights, three outputs, sizes.
-    pub fn emit_group(&self, buffers: [&wgpu::Buffer; 6]) -> wgpu::BindGroup {
+    pub(super) fn emit_group(&self, buffers: [&wgpu::Buffer; 6]) -> wgpu::BindGroup {
         self.group(&self.layouts.emit, &buffers)
     }
 
     /// Output of the projections, rotations, queries, sizes.
-    pub fn rope_group(&self, buffers: [&wgpu::Buffer; 4]) -> wgpu::BindGroup {
+    pub(super) fn rope_group(&self, buffers: [&wgpu::Buffer; 4]) -> wgpu::BindGroup {
         self.group(&self.layouts.rope, &buffers)
     }
 
     /// Queries, partial results, sizes.
-    pub fn attend_group(&self, buffers: [&wgpu::Buffer; 3]) -> wgpu::BindGroup {
+    pub(super) fn attend_group(&self, buffers: [&wgpu::Buffer; 3]) -> wgpu::BindGroup {
         self.group(&self.layouts.attend, &buffers)
     }
 
     /// Logits, ids, choices, tokens, sizes.
-    pub fn choose_group(&self, buffers: [&wgpu::Buffer; 5]) -> wgpu::BindGroup {
+    pub(super) fn choose_group(&self, buffers: [&wgpu::Buffer; 5]) -> wgpu::BindGroup {
         self.group(&self.layouts.choose, &buffers)
     }
 
     /// Pairs of slots, sizes.
-    pub fn moves_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
+    pub(super) fn moves_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
         self.group(&self.layouts.moves, &buffers)
     }
 
     /// Noise of a position, output.
     #[cfg(test)]
-    pub fn noise_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
+    pub(super) fn noise_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
         self.group(&self.layouts.noise, &buffers)
     }
 
     /// An encoder of commands.
-    pub fn encoder(&self) -> wgpu::CommandEncoder {
+    pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&Default::default())
     }
 
     /// Submits commands; their errors appear in later calls.
-    pub fn submit(&self, encoder: wgpu::CommandEncoder) {
+    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) {
         self.queue.submit([encoder.finish()]);
     }
 
@@ -345,7 +356,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn wait(&self) -> Result<()> {
+    pub(super) fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
         polled.map_err(|error| Error::Gpu(format!("{}: {error}", self.info.name)))?;
@@ -356,7 +367,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn read(
+    pub(super) fn read(
         &self,
         encoder: wgpu::CommandEncoder,
         staging: &wgpu::Buffer,
@@ -372,6 +383,31 @@ impl Gpu {
         read(&slice.get_mapped_range().map_err(failed)?);
         staging.unmap();
         Ok(())
+    }
+}
+
+impl Gpu {
+    /// Bytes per second that the device reads and writes when it copies between buffers: the best of some runs.
+    ///
+    /// # Errors
+    /// If the device is out of memory or fails.
+    pub(super) fn copy_bandwidth(&self) -> Result<f64> {
+        const BYTES: u64 = 256 << 20;
+        const COPIES: u64 = 8;
+        let bytes = BYTES.min(self.limits.max_buffer_size) / 16 * 16;
+        let [from, to] = [self.buffer(bytes, "a copy")?, self.buffer(bytes, "a copy")?];
+        let mut best = f64::INFINITY;
+        for _ in 0..4 {
+            let mut encoder = self.encoder();
+            for _ in 0..COPIES {
+                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, Some(bytes));
+            }
+            let started = Instant::now();
+            self.submit(encoder);
+            self.wait()?;
+            best = best.min(started.elapsed().as_secs_f64());
+        }
+        Ok((2 * COPIES * bytes) as f64 / best)
     }
 }
 

@@ -87,6 +87,11 @@ impl Layout {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
+    /// The form of activations that products read, as a bit: 1 for f32, 2 for bytes.
+    pub fn form(self) -> u32 {
+        if self.is_dense() { 1 } else { 2 }
+    }
+
     /// Bits of a stored number.
     pub fn bits(self) -> usize {
         match self {

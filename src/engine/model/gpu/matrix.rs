@@ -223,7 +223,8 @@ fn check(name: &str, tensor: &RawTensor<'_>, cols: usize) -> Result<Layout> {
     let expected = (cols / block)
         .checked_mul(dtype.type_size())
         .and_then(|row| row.checked_mul(rows));
-    if rows == 0 || cols == 0 || !cols.is_multiple_of(block) || expected != Some(tensor.data.len()) {
+    if rows == 0 || cols == 0 || !cols.is_multiple_of(block) || expected != Some(tensor.data.len())
+    {
         return Err(Error::Model(format!(
             "{name}: {} bytes do not make [{rows}, {cols}] of {}",
             tensor.data.len(),
@@ -332,9 +333,8 @@ impl Matrix {
 
     /// Whether products read f32 activations, and whether they read quantised ones, as bits 0 and 1.
     pub fn forms(&self) -> u32 {
-        self.parts.iter().fold(0, |forms, part| {
-            forms | if part.layout.is_dense() { 1 } else { 2 }
-        })
+        let parts = self.parts.iter();
+        parts.fold(0, |forms, part| forms | part.layout.form())
     }
 
     /// Products of this matrix with some activations.

@@ -120,7 +120,9 @@ impl GpuModel {
                 checkpoint.name, config.head_dim
             )));
         }
-        Loader::new(checkpoint, &gpu)?.load(progress).map(|weights| Self(Arc::new(weights)))
+        Loader::new(checkpoint, &gpu)?
+            .load(progress)
+            .map(|weights| Self(Arc::new(weights)))
     }
 }
 
@@ -167,7 +169,9 @@ impl Model for GpuModel {
 
     fn device_name(&self) -> String {
         let info = &self.0.gpu.info;
-        format!("gpu:{} {}", info.index, info.name)
+        // Drivers add versions in parentheses.
+        let name = info.name.split(" (").next().unwrap_or(&info.name);
+        format!("gpu:{} {name}", info.index)
     }
 
     fn step_bytes(&self) -> u64 {
@@ -176,6 +180,10 @@ impl Model for GpuModel {
             None => 0,
         };
         self.weight_bytes() - table
+    }
+
+    fn read_bandwidth(&self) -> Option<f64> {
+        self.0.gpu.copy_bandwidth().ok()
     }
 }
 
@@ -191,15 +199,15 @@ impl Weights {
 
     /// Buffers for partial results of attention.
     fn partials(&self, bytes: u64) -> Result<Partials> {
-        partials(&self.config, &self.gpu, &self.activations, bytes, self.forms())
+        let forms = output_forms(&self.layers);
+        partials(&self.config, &self.gpu, &self.activations, bytes, forms)
     }
+}
 
-    /// Forms of the activations that the output projections read.
-    fn forms(&self) -> u32 {
-        let dense = |product: &Product| if product.layout.is_dense() { 1 } else { 2 };
-        let products = self.layers.iter().flat_map(|layer| &layer.attn_output);
-        products.map(dense).fold(0, |all, form| all | form)
-    }
+/// Forms of the activations that the output projections read, as [`Matrix::forms`].
+fn output_forms(layers: &[Layer]) -> u32 {
+    let products = layers.iter().flat_map(|layer| &layer.attn_output);
+    products.fold(0, |forms, product| forms | product.layout.form())
 }
 
 fn partials(
@@ -348,8 +356,7 @@ impl<'a> Loader<'a> {
             0,
         ])?;
         let buffers = &self.buffers;
-        let rope_group =
-            gpu.rope_group([&buffers.qkv, &scratch.rotations, &buffers.q, &rope]);
+        let rope_group = gpu.rope_group([&buffers.qkv, &scratch.rotations, &buffers.q, &rope]);
         progress(1.0);
         gpu.wait()?;
         let all_bytes: u64 = self.infos.iter().map(|info| info.bytes).sum();
@@ -402,8 +409,10 @@ impl<'a> Loader<'a> {
         let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(name);
         let qkv = self.matrix(&[(&q, heads), (&k, kv), (&v, kv)], hidden)?;
         let attn_output = self.matrix(&[(&name("attn_output"), hidden)], heads)?;
-        let gate_up =
-            self.matrix(&[(&name("ffn_gate"), inner), (&name("ffn_up"), inner)], hidden)?;
+        let gate_up = self.matrix(
+            &[(&name("ffn_gate"), inner), (&name("ffn_up"), inner)],
+            hidden,
+        )?;
         let down = self.matrix(&[(&name("ffn_down"), hidden)], inner)?;
         let attn_norm = self.norm(&name("attn_norm"), qkv.forms())?;
         let ffn_norm = self.norm(&name("ffn_norm"), gate_up.forms())?;
@@ -417,10 +426,18 @@ impl<'a> Loader<'a> {
         let states = Out::Add(padded(hidden));
         Ok(Layer {
             attn_norm,
-            qkv: qkv.products(gpu, &buffers.input, Out::Store(&buffers.qkv, heads + 2 * kv))?,
+            qkv: qkv.products(
+                gpu,
+                &buffers.input,
+                Out::Store(&buffers.qkv, heads + 2 * kv),
+            )?,
             attn_output: attn_output.products(gpu, &buffers.attended, states)?,
             ffn_norm,
-            gate_up: gate_up.products(gpu, &buffers.input, Out::Store(&buffers.gate_up, 2 * inner))?,
+            gate_up: gate_up.products(
+                gpu,
+                &buffers.input,
+                Out::Store(&buffers.gate_up, 2 * inner),
+            )?,
             swiglu: Emit {
                 kernel: Kernel::Swiglu,
                 group: swiglu,
@@ -453,9 +470,7 @@ impl<'a> Loader<'a> {
     fn scratch(&self, layers: &[Layer]) -> Result<Scratch> {
         let (gpu, config) = (self.gpu, &self.checkpoint.config);
         let rows = |bytes: usize| gpu.buffer((MAX_ROWS * bytes) as u64, "rows");
-        let dense = |product: &Product| if product.layout.is_dense() { 1 } else { 2 };
-        let products = layers.iter().flat_map(|layer| &layer.attn_output);
-        let forms = products.map(dense).fold(0, |all, form| all | form);
+        let forms = output_forms(layers);
         Ok(Scratch {
             batches: gpu.uniforms(MAX_BATCHES as u64 * UNIFORM_STRIDE)?,
             rows: rows(size_of::<pass::DeviceRow>())?,

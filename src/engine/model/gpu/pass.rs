@@ -136,6 +136,7 @@ impl Recorder<'_> {
         }
     }
 
+    /// Writes activations of the rows of the batch.
     pub fn emit(&mut self, emit: &Emit) {
         let n = self.n as u32;
         let size = match emit.groups {
@@ -155,7 +156,11 @@ pub fn row_count(gpu: &Gpu, n: usize) -> usize {
 impl Weights {
     /// Max rows of a pass over contexts of `pages` pages.
     pub fn max_rows(&self, pages: usize) -> usize {
-        let limit = self.gpu.limits.max_storage_buffer_binding_size.min(128 << 20);
+        let limit = self
+            .gpu
+            .limits
+            .max_storage_buffer_binding_size
+            .min(128 << 20);
         let row = self.partial_floats(1, pages) as u64 * 4;
         ((limit / row) as usize).clamp(1, MAX_ROWS)
     }
@@ -165,7 +170,13 @@ impl Weights {
     }
 
     /// Copies rows, their tokens and their rotations, and the batches into which they are divided, to the device.
-    pub fn upload(&self, scratch: &mut Scratch, rows: &[Row], len: usize, batches: &[Batch]) -> Result<()> {
+    pub fn upload(
+        &self,
+        scratch: &mut Scratch,
+        rows: &[Row],
+        len: usize,
+        batches: &[Batch],
+    ) -> Result<()> {
         let device_rows: Vec<_> = rows.iter().map(|row| DeviceRow::new(row, len)).collect();
         let tokens: Vec<u32> = rows.iter().map(|row| row.token).collect();
         let pairs = self.frequencies.len();
@@ -177,16 +188,28 @@ impl Weights {
             }
         }
         let mut padded = vec![0u8; batches.len() * UNIFORM_STRIDE as usize];
-        for (batch, to) in batches.iter().zip(padded.chunks_mut(UNIFORM_STRIDE as usize)) {
+        for (batch, to) in batches
+            .iter()
+            .zip(padded.chunks_mut(UNIFORM_STRIDE as usize))
+        {
             to[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
         }
-        let write = |buffer: &wgpu::Buffer, bytes: &[u8]| self.gpu.queue.write_buffer(buffer, 0, bytes);
+        let write =
+            |buffer: &wgpu::Buffer, bytes: &[u8]| self.gpu.queue.write_buffer(buffer, 0, bytes);
         write(&scratch.rows, bytemuck::cast_slice(&device_rows));
         write(&scratch.tokens, bytemuck::cast_slice(&tokens));
         write(&scratch.rotations, bytemuck::cast_slice(&rotations));
         write(&scratch.batches, &padded);
-        let rows = batches.iter().map(|batch| batch.n as usize).max().unwrap_or(0);
-        let pages = batches.iter().map(|batch| batch.pages as usize).max().unwrap_or(0);
+        let rows = batches
+            .iter()
+            .map(|batch| batch.n as usize)
+            .max()
+            .unwrap_or(0);
+        let pages = batches
+            .iter()
+            .map(|batch| batch.pages as usize)
+            .max()
+            .unwrap_or(0);
         let bytes = self.partial_floats(rows, pages) as u64 * 4;
         if scratch.partials.buffer.size() < bytes {
             scratch.partials = self.partials(bytes.next_power_of_two())?;
@@ -224,8 +247,8 @@ impl Weights {
         };
         let size = [(heads / group) as u32, n, recorder.pages as u32];
         recorder.run(kernel, &[&scratch.partials.attend, cache], size);
-        let groups = dim * heads;
-        recorder.emit_with(Kernel::Combine, &scratch.partials.combine, groups.div_ceil(1024));
+        let size = [(heads * dim).div_ceil(1024) as u32, n, 1];
+        recorder.run(Kernel::Combine, &[&scratch.partials.combine], size);
         recorder.multiply(&layer.attn_output, usize::MAX);
         recorder.emit(&layer.ffn_norm);
         recorder.multiply(&layer.gate_up, usize::MAX);
@@ -243,12 +266,5 @@ impl Weights {
     pub fn submission_layers(&self, n: usize) -> usize {
         let tiles = n.div_ceil(16) as u64;
         ((SUBMISSION_BYTES / (self.layer_bytes * tiles).max(1)) as usize).max(1)
-    }
-}
-
-impl Recorder<'_> {
-    fn emit_with(&mut self, kernel: Kernel, group: &wgpu::BindGroup, groups: usize) {
-        let size = [groups as u32, self.n as u32, 1];
-        self.run(kernel, &[group], size);
     }
 }

@@ -1,9 +1,9 @@
 //! A whole round in one submission: drafts are chosen on the device, and verification continues on their rows.
 
+use super::HEAD_ROWS;
 use super::pass::Batch;
 use super::sequence::{GpuSequence, pages};
 use super::shader::Kernel;
-use super::HEAD_ROWS;
 use crate::engine::Result;
 use crate::engine::model::{Ancestors, Plan, PlannedRound, Row, check_rows};
 use crate::engine::sampling::Sampling;
@@ -30,7 +30,11 @@ impl Choice {
         };
         Self {
             noise: [noise as u32, (noise >> 32) as u32],
-            inverse_temperature: if greedy { 0.0 } else { sampling.temperature.recip() },
+            inverse_temperature: if greedy {
+                0.0
+            } else {
+                sampling.temperature.recip()
+            },
             cut,
         }
     }
@@ -110,7 +114,10 @@ impl GpuSequence {
             &scratch.tokens,
             &dims,
         ]);
-        let ranges = [(HEAD_ROWS, drafts, width), (0, n, weights.config.vocab_size)];
+        let ranges = [
+            (HEAD_ROWS, drafts, width),
+            (0, n, weights.config.vocab_size),
+        ];
         let logit_bytes: usize = ranges.iter().map(|(_, rows, width)| rows * width * 4).sum();
         let bytes = (logit_bytes + n * 4) as u64;
         weights.grow_staging(&mut scratch, bytes)?;

@@ -143,7 +143,11 @@ impl GpuSequence {
             // Up to the layer where the next row joins, or to the probed layer.
             let joins = rows.iter().map(|row| row.depth).chain(self.probe);
             let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
-            let run: Vec<Row> = rows.iter().filter(|row| row.depth <= from).copied().collect();
+            let run: Vec<Row> = rows
+                .iter()
+                .filter(|row| row.depth <= from)
+                .copied()
+                .collect();
             self.segment(scratch, &run, from..next)?;
             if self.probe == Some(next) {
                 self.copy_probed(&run);
@@ -230,7 +234,10 @@ impl Sequence for GpuSequence {
             .chunks(HEAD_ROWS)
             .zip(out.chunks_mut(HEAD_ROWS * width))
         {
-            let rows: Vec<Row> = slots.iter().flat_map(|&slot| Row::chain(&[0], slot)).collect();
+            let rows: Vec<Row> = slots
+                .iter()
+                .flat_map(|&slot| Row::chain(&[0], slot))
+                .collect();
             let n = rows.len();
             let batch = Batch {
                 n: n as u32,
@@ -378,13 +385,14 @@ impl Weights {
         let bytes: usize = ranges.iter().map(|(_, rows, width)| rows * width * 4).sum();
         self.grow_staging(scratch, bytes as u64)?;
         self.copy_logits(scratch, &mut encoder, ranges);
-        self.gpu.read(encoder, &scratch.staging, bytes as u64, |mut bytes| {
-            for out in out {
-                let (mine, rest) = bytes.split_at(out.len() * 4);
-                bytemuck::cast_slice_mut(out).copy_from_slice(mine);
-                bytes = rest;
-            }
-        })
+        self.gpu
+            .read(encoder, &scratch.staging, bytes as u64, |mut bytes| {
+                for out in out {
+                    let (mine, rest) = bytes.split_at(out.len() * 4);
+                    bytemuck::cast_slice_mut(out).copy_from_slice(mine);
+                    bytes = rest;
+                }
+            })
     }
 
     pub(super) fn grow_staging(&self, scratch: &mut Scratch, bytes: u64) -> Result<()> {
@@ -412,7 +420,13 @@ impl Weights {
             for row in first..first + copies {
                 let from = (row * vocab * 4) as u64;
                 let bytes = length as u64 * 4;
-                encoder.copy_buffer_to_buffer(&self.logits, from, &scratch.staging, at, Some(bytes));
+                encoder.copy_buffer_to_buffer(
+                    &self.logits,
+                    from,
+                    &scratch.staging,
+                    at,
+                    Some(bytes),
+                );
                 at += bytes;
             }
         }

@@ -13,8 +13,8 @@ const ROWS: usize = 4;
 pub const GROUP_ROWS: usize = TEAMS * ROWS;
 /// Numbers of activation rows that a matrix product is generated for.
 pub const ROW_COUNTS: [usize; 5] = [1, 2, 4, 8, 16];
-/// Max number of vectors that attention over a page stores per query: heads of a workgroup times pairs of a head.
-const MAX_QUERIES: usize = 512;
+/// Max pairs of all query heads of a workgroup of attention, which bounds its memory to 16 KiB.
+const MAX_QUERIES: usize = 256;
 /// Max query heads of a workgroup of attention.
 const MAX_GROUP: usize = 8;
 

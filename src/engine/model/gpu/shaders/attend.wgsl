@@ -51,26 +51,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = rows[batch.first + group.y];
     let page = group.z;
     let start = page * 256u;
-    if (start > row.position) {
-        return;
-    }
-    let count = min(row.position + 1u - start, 256u);
+    // No early return for pages beyond the row: some compilers cannot see that barriers after it are uniform.
+    let count = min(max(row.position + 1u, start) - start, 256u);
     let kv = group.x / dims.groups;
     let first = group.x * GROUP;
     for (var i = id; i < GROUP * PAIRS; i += 256u) {
         queries[i] = q[(group.y * dims.heads + first) * PAIRS + i] * dims.scale;
     }
-    let slot = slot_of(row, start + min(id, count - 1u));
+    var slot = 0u;
+    if (id < count) {
+        slot = slot_of(row, start + id);
+    }
     slots[id] = slot;
     workgroupBarrier();
 
     var score: array<f32, GROUP>;
-    let key = key_at(slot, kv, dims.kv_heads, PAIRS, 0u);
-    for (var pair = 0u; pair < PAIRS; pair++) {
-        let k = unpack2x16float(cache[key + pair * 256u]);
-        for (var h = 0u; h < GROUP; h++) {
-            let query = queries[h * PAIRS + pair];
-            score[h] = fma(query.y, k.y, fma(query.x, k.x, score[h]));
+    if (id < count) {
+        let key = key_at(slot, kv, dims.kv_heads, PAIRS, 0u);
+        for (var pair = 0u; pair < PAIRS; pair++) {
+            let k = unpack2x16float(cache[key + pair * 256u]);
+            for (var h = 0u; h < GROUP; h++) {
+                let query = queries[h * PAIRS + pair];
+                score[h] = fma(query.y, k.y, fma(query.x, k.x, score[h]));
+            }
         }
     }
     for (var h = 0u; h < GROUP; h++) {

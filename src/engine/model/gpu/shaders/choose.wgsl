@@ -1,10 +1,10 @@
-// The token of a draft: the largest logit, or the largest logit / temperature + Gumbel noise of those that are at least
-// `cut` below the largest. One workgroup.
+// The token of a draft: the largest logit / temperature + Gumbel noise of those that are at most `cut` below the largest
+// logit, or without noise the largest logit. One workgroup.
 
 struct Choice {
     // Noise of the position, a 64-bit number.
     noise: vec2<u32>,
-    // 0 is greedy.
+    // 0: no noise.
     inverse_temperature: f32,
     // Largest distance from the maximum, in logits.
     cut: f32,
@@ -62,9 +62,9 @@ fn main(@builtin(local_invocation_index) id: u32) {
         }
     }
     reduce(id, score, column);
+    let most = best_score[0];
+    workgroupBarrier();
     if (choice.inverse_temperature > 0.0) {
-        let most = best_score[0];
-        workgroupBarrier();
         score = LOWEST;
         column = 0u;
         for (var i = id; i < dims.width; i += 256u) {
@@ -77,8 +77,8 @@ fn main(@builtin(local_invocation_index) id: u32) {
                 }
             }
         }
-        reduce(id, score, column);
     }
+    reduce(id, score, column);
     if (id == 0u) {
         tokens[batch.first + 1u] = ids[best_column[0]];
     }

@@ -101,9 +101,7 @@ impl<'a> Bench<'a> {
         self.gpu
             .queue
             .write_buffer(&self.batches, 0, bytemuck::bytes_of(&batch));
-        let states = self
-            .gpu
-            .pass_group(&self.batches, &self.rows, &self.states);
+        let states = self.gpu.pass_group(&self.batches, &self.rows, &self.states);
         let mut encoder = self.gpu.encoder();
         let mut recorder = Recorder {
             gpu: self.gpu,
@@ -246,7 +244,10 @@ fn matrix_products_agree_with_f64_and_have_the_same_bits_for_any_number_of_rows(
                     });
                     let got: Vec<f32> = download(gpu, &out, m * rows);
                     let error = product_error(&got, &exact, &w, rows, cols);
-                    assert!(error < 1e-6, "{dtype:?} [{rows}, {cols}], {m} rows: {error}");
+                    assert!(
+                        error < 1e-6,
+                        "{dtype:?} [{rows}, {cols}], {m} rows: {error}"
+                    );
                     let got: Vec<u32> = got.into_iter().map(f32::to_bits).collect();
                     let all = bits.get_or_insert_with(|| got.clone());
                     let common = all.len().min(got.len());
@@ -272,7 +273,9 @@ fn embeddings_are_the_dequantised_rows() {
         let stride = padded(cols);
         let tensor = random.tensor(dtype, 20, cols);
         let want = weights(&tensor);
-        let matrix = Uploader::new(&gpu, 1).matrix(&[("w", tensor)], cols).unwrap();
+        let matrix = Uploader::new(&gpu, 1)
+            .matrix(&[("w", tensor)], cols)
+            .unwrap();
         let bench = Bench::new(&gpu, &vec![7.0f32; 3 * stride]);
         let tokens = upload(&gpu, &[3u32, 19, 0]);
         let rows: Vec<Row> = Row::chain(&[3, 19, 0], 5).collect();
@@ -385,7 +388,10 @@ fn norms_agree_with_f64() {
         }
         let bench = Bench::new(&gpu, &states);
         // The second row of the batch is in the fourth state.
-        let rows: Vec<Row> = [9, 6, 8].iter().flat_map(|&slot| Row::chain(&[0], slot)).collect();
+        let rows: Vec<Row> = [9, 6, 8]
+            .iter()
+            .flat_map(|&slot| Row::chain(&[0], slot))
+            .collect();
         bench.rows(&rows, 5);
         let eps = 1e-5f32;
         let mut want = Vec::new();
@@ -407,7 +413,16 @@ fn norms_agree_with_f64() {
         let weight = upload(&gpu, &weight);
         let sizes = [stride as u32, 2, 1, eps.to_bits()];
         let want = &want[cols..];
-        check_emitted(&bench, Kernel::Norm, &gpu.unread, &weight, sizes, cols, batch, want);
+        check_emitted(
+            &bench,
+            Kernel::Norm,
+            &gpu.unread,
+            &weight,
+            sizes,
+            cols,
+            batch,
+            want,
+        );
     }
 }
 
@@ -416,7 +431,11 @@ fn swiglu_agrees_with_f64() {
     let Some(gpu) = gpu() else { return };
     let mut random = Random(SplitMix64(4));
     for cols in [50, 96, 1536, 3072] {
-        let numbers: Vec<f32> = random.numbers(3 * 2 * cols).iter().map(|x| x * 8.0).collect();
+        let numbers: Vec<f32> = random
+            .numbers(3 * 2 * cols)
+            .iter()
+            .map(|x| x * 8.0)
+            .collect();
         let mut want = Vec::new();
         for row in numbers.chunks_exact(2 * cols) {
             let (gate, up) = row.split_at(cols);
@@ -429,7 +448,16 @@ fn swiglu_agrees_with_f64() {
         let input = upload(&gpu, &numbers);
         let sizes = [2 * cols as u32, 2, 1, 0];
         let batch = batch(3);
-        check_emitted(&bench, Kernel::Swiglu, &input, &gpu.unread, sizes, cols, batch, &want);
+        check_emitted(
+            &bench,
+            Kernel::Swiglu,
+            &input,
+            &gpu.unread,
+            sizes,
+            cols,
+            batch,
+            &want,
+        );
     }
 }
 
@@ -477,6 +505,10 @@ fn attention_agrees_with_f64() {
             };
             (0..pairs).flat_map(pair).collect()
         };
+        // [slot][key or value head]
+        let stored: Vec<Vec<f64>> = (0..slots * 2 * kv_heads)
+            .map(|i| rotated(i / (2 * kv_heads), heads + i % (2 * kv_heads)))
+            .collect();
 
         let bench = Bench::new(&gpu, &[0.0]);
         let pages = slots.div_ceil(256);
@@ -490,7 +522,12 @@ fn attention_agrees_with_f64() {
         let group = super::super::shader::attention_group(heads / kv_heads, dim);
         let scale = 1.0 / (dim as f32).sqrt();
         let groups = heads / kv_heads / group;
-        let attend_dims = [heads as u32, kv_heads as u32, groups as u32, scale.to_bits()];
+        let attend_dims = [
+            heads as u32,
+            kv_heads as u32,
+            groups as u32,
+            scale.to_bits(),
+        ];
         let attend_dims = gpu.uniform(&attend_dims).unwrap();
         let partials = gpu
             .buffer((64 * heads * pages * (dim + 2) * 4) as u64, "a test")
@@ -547,7 +584,7 @@ fn attention_agrees_with_f64() {
                     let scores: Vec<f64> = slots
                         .iter()
                         .map(|&slot| {
-                            let key = rotated(slot, heads + kv);
+                            let key = &stored[slot * 2 * kv_heads + kv];
                             let dot: f64 = query.iter().zip(key).map(|(a, b)| a * b).sum();
                             dot * f64::from(scale)
                         })
@@ -556,7 +593,7 @@ fn attention_agrees_with_f64() {
                     let total: f64 = scores.iter().map(|score| (score - most).exp()).sum();
                     let mut out = vec![0.0; dim];
                     for (slot, score) in slots.iter().zip(&scores) {
-                        let value = rotated(*slot, heads + kv_heads + kv);
+                        let value = &stored[(slot * 2 + 1) * kv_heads + kv];
                         for (out, value) in out.iter_mut().zip(value) {
                             *out += (score - most).exp() / total * value;
                         }
@@ -568,7 +605,10 @@ fn attention_agrees_with_f64() {
             for (got, want) in got.iter().zip(&want).filter(|(_, want)| !want.is_nan()) {
                 // Keys and values are f16.
                 let error = (f64::from(*got) - want).abs();
-                assert!(error < 1e-3, "{heads}/{kv_heads} heads of {dim}: {got} for {want}");
+                assert!(
+                    error < 1e-3,
+                    "{heads}/{kv_heads} heads of {dim}: {got} for {want}"
+                );
             }
         }
     }
@@ -584,20 +624,16 @@ fn combined(
 ) -> Vec<f32> {
     let (gpu, n, cols) = (bench.gpu, batch.n as usize, heads * dim);
     let out = Activations::new(gpu, n, cols).unwrap();
-    let dims = [
-        cols,
-        padded(cols) / 4,
-        cols / 32,
-        1,
-        0,
-        dim,
-        heads,
-        0,
-    ]
-    .map(|n| n as u32);
+    let dims = [cols, padded(cols) / 4, cols / 32, 1, 0, dim, heads, 0].map(|n| n as u32);
     let dims = gpu.uniform(&dims).unwrap();
-    let group =
-        gpu.emit_group([partials, &gpu.unread, &out.dense, &out.bytes, &out.info, &dims]);
+    let group = gpu.emit_group([
+        partials,
+        &gpu.unread,
+        &out.dense,
+        &out.bytes,
+        &out.info,
+        &dims,
+    ]);
     bench.run(batch, |recorder| {
         let size = [cols.div_ceil(1024) as u32, n as u32, 1];
         recorder.run(Kernel::Combine, &[&group], size);
@@ -669,13 +705,21 @@ fn choices_equal_those_of_the_host() {
             first: 2,
             ..batch(1)
         };
-        bench.run(batch, |recorder| recorder.run(Kernel::Choose, &[&group], [1, 1, 1]));
-        distribution.fill(&logits[VOCAB..], None, &sampling).unwrap();
+        bench.run(batch, |recorder| {
+            recorder.run(Kernel::Choose, &[&group], [1, 1, 1])
+        });
+        distribution
+            .fill(&logits[VOCAB..], None, &sampling)
+            .unwrap();
         let sampler = Sampler {
             sampling: &sampling,
             position: 11,
         };
         let got: Vec<u32> = download(&gpu, &tokens, 4);
-        assert_eq!(got[3], sampler.pick(&distribution, Pick::Draft), "{sampling:?}");
+        assert_eq!(
+            got[3],
+            sampler.pick(&distribution, Pick::Draft),
+            "{sampling:?}"
+        );
     }
 }

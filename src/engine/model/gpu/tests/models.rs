@@ -1,6 +1,6 @@
 //! Whole models: against f64, over chunks, pages and trees, and over many loads.
 
-use super::super::GpuModel;
+use super::super::{Gpu, GpuModel, choose};
 use super::{float_gpu, gpu, load};
 use crate::engine::model::tests::{
     all_dtypes, branch, config, extend, ids, logits, read, relative_error, tree,
@@ -80,7 +80,12 @@ fn a_tree_node_attends_only_to_its_branch() {
         let nodes = 11;
         let tokens: Vec<u32> = (0..nodes).map(|_| random.next_u64() as u32 % 101).collect();
         let parents: Vec<Option<usize>> = (0..nodes as u64)
-            .map(|i| random.next_u64().checked_rem(i).map(|parent| parent as usize))
+            .map(|i| {
+                random
+                    .next_u64()
+                    .checked_rem(i)
+                    .map(|parent| parent as usize)
+            })
             .collect();
         let mut sequence = model.sequence(400).unwrap();
         extend(&*model, &mut *sequence, &text, &[64]);
@@ -93,13 +98,21 @@ fn a_tree_node_attends_only_to_its_branch() {
         let vocab = config.vocab_size;
         let alone = |path: &[usize], more: &[u32]| {
             let path = path.iter().map(|&i| tokens[i]);
-            let ids: Vec<u32> = text.iter().copied().chain(path).chain(more.to_vec()).collect();
+            let ids: Vec<u32> = text
+                .iter()
+                .copied()
+                .chain(path)
+                .chain(more.to_vec())
+                .collect();
             let all = logits(&*model, 400, &ids, &[64]);
             all[all.len() - vocab..].to_vec()
         };
         for node in 0..nodes {
             let want = alone(&branch(&parents, node), &[]);
-            assert!(got[node * vocab..][..vocab] == want, "node {node} of {parents:?}");
+            assert!(
+                got[node * vocab..][..vocab] == want,
+                "node {node} of {parents:?}"
+            );
         }
         let path = branch(&parents, nodes - 1);
         let slots: Vec<usize> = path.iter().map(|node| start + node).collect();
@@ -194,7 +207,10 @@ fn a_reduced_head_gives_the_same_logits() {
                     }
                 }
             }
-            assert!(model.set_draft_order(vec![5]).is_err(), "a sequence is in use");
+            assert!(
+                model.set_draft_order(vec![5]).is_err(),
+                "a sequence is in use"
+            );
         }
     }
 }
@@ -225,6 +241,32 @@ fn invalid_rows_are_rejected() {
     assert_eq!(sequence.len(), 2);
 }
 
+#[test]
+fn a_lost_device_is_an_error_that_offers_the_cpu() {
+    if gpu().is_none() {
+        return;
+    }
+    let (info, adapter) = choose(None).unwrap();
+    let lost = Gpu::open(info, &adapter).unwrap();
+    let checkpoint = random::checkpoint(&config(true), GgmlDType::Q8_0, 31).unwrap();
+    let model = load(&checkpoint, &lost);
+    let mut sequence = model.sequence(20).unwrap();
+    let rows: Vec<Row> = Row::chain(&[1, 2], 0).collect();
+    sequence.forward(&rows, 3).unwrap();
+    lost.device.destroy();
+    let slots = [0, 1];
+    let readout = Readout {
+        slots: &slots,
+        depth: 3,
+        vocab: 0,
+        probed: false,
+    };
+    let error = sequence.logits(&readout, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("--device cpu"), "{error}");
+    assert!(sequence.forward(&rows, 3).is_err());
+    assert!(GpuModel::load(&checkpoint, lost, &mut |_| ()).is_err());
+}
+
 /// Models and sequences come and go; the one that stays is not affected.
 #[test]
 fn many_loads_and_unloads_leave_other_models_alone() {
@@ -238,7 +280,10 @@ fn many_loads_and_unloads_leave_other_models_alone() {
         let model = load(&other, &gpu);
         logits(&*model, 40, &ids, &[7]);
         if seed % 10 == 0 {
-            assert!(want == logits(&*kept, 40, &ids, &[20]), "after {seed} loads");
+            assert!(
+                want == logits(&*kept, 40, &ids, &[20]),
+                "after {seed} loads"
+            );
         }
     }
     gpu.check().unwrap();
