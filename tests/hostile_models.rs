@@ -261,6 +261,20 @@ proptest! {
     }
 }
 
+/// A few ids of such a token would make a text of any size.
+#[test]
+fn tokens_of_unusual_length_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny::write_huggingface(folder.path());
+    let long = "a".repeat(100_000);
+    let model =
+        serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [[long, -1.0], ["b", -2.0]]});
+    let json = serde_json::json!({"model": model, "added_tokens": []});
+    std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+    let error = open_whole(folder.path(), Dtype::Auto).unwrap_err();
+    assert!(error.contains("token 0 has 100000 bytes"), "{error}");
+}
+
 /// The error of a GGUF must hold these words.
 #[track_caller]
 fn refused(file: GgufBuilder, words: &str) {

@@ -2,9 +2,9 @@
 
 use super::input::Action;
 use super::input::action::{
-    AppAction, ChatAction, ControlsAction, SessionsAction, ViewAction, WhatIfAction,
+    AppAction, ChatAction, ControlsAction, LensAction, SessionsAction, ViewAction, WhatIfAction,
 };
-use super::state::{App, Overlay, Phase, SessionList, State};
+use super::state::{App, Overlay, Phase, SessionList, State, Turn};
 
 /// Whether an action would do something now.
 pub fn is_available(app: &App, action: &Action) -> bool {
@@ -21,6 +21,19 @@ pub fn is_available(app: &App, action: &Action) -> bool {
             | ViewAction::RoundLeft
             | ViewAction::RoundRight,
         ) => state.turns.iter().any(|turn| !turn.is_empty()),
+        Action::View(
+            ViewAction::NextRejection
+            | ViewAction::PreviousRejection
+            | ViewAction::NextWorst
+            | ViewAction::PreviousWorst,
+        ) => {
+            let rejects = |turn: &Turn| turn.stats.accepted < turn.stats.drafted;
+            state.turns.iter().any(rejects)
+        }
+        Action::View(ViewAction::Find) => !state.turns.is_empty(),
+        Action::View(ViewAction::FindNext | ViewAction::FindPrevious) => {
+            app.shared.regions.found.total > 1
+        }
         Action::View(ViewAction::DetailsUp | ViewAction::DetailsDown) => {
             let shown = app.shared.regions.details;
             shown.total > shown.height
@@ -40,16 +53,28 @@ fn is_chat_available(state: &State, action: &ChatAction) -> bool {
     let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
     let asked = !state.turns.is_empty();
     match action {
-        ChatAction::Send if state.prompt.is_empty() => state.offer().is_some(),
-        ChatAction::Send => ready,
+        ChatAction::Send if state.prompt.is_empty() => {
+            state.offer().is_some() || (ready && !state.queued.is_empty())
+        }
+        ChatAction::Send => ready || running,
+        ChatAction::SendQueued => ready && !state.queued.is_empty(),
+        ChatAction::EditQueued | ChatAction::RemoveQueued => !state.queued.is_empty(),
         ChatAction::Cancel => running,
         ChatAction::Regenerate | ChatAction::Reroll | ChatAction::Continue => ready && asked,
-        ChatAction::EditLast => !running && asked,
+        ChatAction::DropOldest => ready && asked,
+        ChatAction::AskAnew | ChatAction::EditLast => !running && asked,
+        ChatAction::PreviousAnswer | ChatAction::NextAnswer => {
+            !running && state.turn_with_answers().is_some()
+        }
         ChatAction::Clear => asked,
         ChatAction::Pause | ChatAction::Step => running || !state.live,
         ChatAction::LoadSession(_) | ChatAction::ReplaySession(_) => !running,
         ChatAction::WhatIf => can_ask_what_if(state),
-        ChatAction::Race | ChatAction::Sweep => {
+        ChatAction::Lens => {
+            let has_lens = |turn: &Turn| turn.lens.as_ref().is_some_and(|l| !l.rows.is_empty());
+            can_ask_what_if(state) || state.turns.iter().any(has_lens)
+        }
+        ChatAction::Race | ChatAction::RaceAgainst(_) | ChatAction::Sweep => {
             let something = !state.prompt.is_empty() || asked;
             something && !running && state.layers().is_some_and(|layers| layers > 1)
         }
@@ -74,7 +99,9 @@ pub(super) fn allowed_in_replay(action: &Action) -> bool {
         Action::App(AppAction::Models | AppAction::Presets | AppAction::Sessions) => false,
         Action::App(_) | Action::View(_) | Action::Replay(_) => true,
         Action::Edit(_) | Action::List(_) => true,
-        Action::Chat(ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf) => true,
+        Action::Chat(
+            ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf | ChatAction::Lens,
+        ) => true,
         Action::Controls(
             ControlsAction::ControlUp
             | ControlsAction::ControlDown
@@ -82,7 +109,10 @@ pub(super) fn allowed_in_replay(action: &Action) -> bool {
             | ControlsAction::ControlBottom
             | ControlsAction::FocusControl(_),
         ) => true,
-        Action::WhatIf(action) => *action != WhatIfAction::ApplyCell,
+        Action::WhatIf(action) => {
+            !matches!(action, WhatIfAction::ApplyCell | WhatIfAction::RaceCell)
+        }
+        Action::Lens(action) => *action != LensAction::ApplyLayer,
         Action::Chat(_) | Action::Controls(_) | Action::Sessions(_) => false,
     }
 }

@@ -1,8 +1,8 @@
 //! The style of each token origin, defined once for the screen, `generate`, `transcript show` and all exports.
 //!
-//! Origins never differ by colour alone: each has its own lettering and symbol. Underlining means *corrected* and
-//! nothing else. The colours for dark and light backgrounds are distinguishable for colour-blind readers (after Okabe
-//! and Ito).
+//! Accepted drafts are what speculation gains, so they have a filled background; the verifier's own tokens stay close
+//! to normal text. Without colours every origin has a lettering of its own, and everywhere a symbol of its own. The
+//! colours for dark and light backgrounds are distinguishable for colour-blind readers (after Okabe and Ito).
 
 use crate::engine::decode::Origin;
 use Hue::*;
@@ -14,9 +14,14 @@ pub struct OriginStyle {
     pub name: &'static str,
     /// A short explanation.
     pub meaning: &'static str,
+    /// Attributes beside colours.
     pub lettering: Lettering,
-    /// `None` for the default text colour.
+    /// Attributes where there are no colours; they differ from those of every other origin.
+    pub uncoloured: Lettering,
+    /// Colour of the text, or of its symbol if the text is filled; `None` for the default text colour.
     pub colours: Option<Colours>,
+    /// Background, and the colour of text on it.
+    pub fill: Option<Fill>,
     /// One cell that stands for a token of this origin.
     pub symbol: &'static str,
     /// The symbol in ASCII.
@@ -32,6 +37,15 @@ pub struct Lettering {
     pub struck: bool,
     /// Fainter than normal text, if the medium supports it.
     pub dim: bool,
+    /// Foreground and background swapped.
+    pub reversed: bool,
+}
+
+/// A background and the text on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    pub ground: Colours,
+    pub text: Colours,
 }
 
 /// The colours of a style, by background.
@@ -90,19 +104,42 @@ pub const GENERATED: [Origin; 4] = [
     Origin::Plain,
 ];
 
+const ITALIC: Lettering = Lettering {
+    italic: true,
+    ..NORMAL
+};
+
+const BOLD: Lettering = Lettering {
+    bold: true,
+    ..NORMAL
+};
+
 const NORMAL: Lettering = Lettering {
     bold: false,
     italic: false,
     underlined: false,
     struck: false,
     dim: false,
+    reversed: false,
 };
 
 const ACCEPTED: OriginStyle = OriginStyle {
     name: "accepted",
     meaning: "drafted and kept",
     lettering: NORMAL,
-    colours: colours((0x4fd1ae, Green), (0x00735c, Green), (0x56b4e9, Cyan)),
+    uncoloured: Lettering {
+        reversed: true,
+        ..NORMAL
+    },
+    colours: Some(colours(
+        (0x4fd1ae, Green),
+        (0x00735c, Green),
+        (0x56b4e9, Cyan),
+    )),
+    fill: Some(Fill {
+        ground: colours((0x1d5a48, Green), (0xbfead9, Green), (0x1c5584, Cyan)),
+        text: colours((0xe2fbf1, Black), (0x063b2e, Black), (0xf2f8fd, Black)),
+    }),
     symbol: "●",
     ascii: "*",
 };
@@ -110,11 +147,17 @@ const ACCEPTED: OriginStyle = OriginStyle {
 const CORRECTED: OriginStyle = OriginStyle {
     name: "corrected",
     meaning: "in place of a rejected draft",
-    lettering: Lettering {
+    lettering: ITALIC,
+    uncoloured: Lettering {
         underlined: true,
         ..NORMAL
     },
-    colours: colours((0xff9a4d, Yellow), (0xb34700, Yellow), (0xe69f00, Yellow)),
+    colours: Some(colours(
+        (0xdcae82, Yellow),
+        (0x8a4a12, Yellow),
+        (0xe0b252, Yellow),
+    )),
+    fill: None,
     symbol: "×",
     ascii: "x",
 };
@@ -122,12 +165,14 @@ const CORRECTED: OriginStyle = OriginStyle {
 const BONUS: OriginStyle = OriginStyle {
     name: "bonus",
     meaning: "follows a fully accepted draft",
-    lettering: Lettering {
-        bold: true,
-        italic: true,
-        ..NORMAL
-    },
-    colours: colours((0x6cb8f5, Cyan), (0x0060a8, Blue), (0xf0e442, LightYellow)),
+    lettering: NORMAL,
+    uncoloured: ITALIC,
+    colours: Some(colours(
+        (0x9cc3e8, Blue),
+        (0x1f5a94, Blue),
+        (0xe9e29a, LightYellow),
+    )),
+    fill: None,
     symbol: "+",
     ascii: "+",
 };
@@ -135,11 +180,10 @@ const BONUS: OriginStyle = OriginStyle {
 const PLAIN: OriginStyle = OriginStyle {
     name: "plain",
     meaning: "decoded without a draft",
-    lettering: Lettering {
-        italic: true,
-        ..NORMAL
-    },
+    lettering: NORMAL,
+    uncoloured: NORMAL,
     colours: None,
+    fill: None,
     symbol: "·",
     ascii: ".",
 };
@@ -147,11 +191,10 @@ const PLAIN: OriginStyle = OriginStyle {
 const PROMPT: OriginStyle = OriginStyle {
     name: "prompt",
     meaning: "typed, or put there by the chat template",
-    lettering: Lettering {
-        bold: true,
-        ..NORMAL
-    },
+    lettering: BOLD,
+    uncoloured: BOLD,
     colours: None,
+    fill: None,
     symbol: "›",
     ascii: ">",
 };
@@ -162,10 +205,15 @@ pub const REJECTED: OriginStyle = OriginStyle {
     meaning: "drafted and not kept",
     lettering: Lettering {
         struck: true,
+        ..NORMAL
+    },
+    uncoloured: Lettering {
+        struck: true,
         dim: true,
         ..NORMAL
     },
-    colours: colours((0xe8788a, Red), (0xb3243b, Red), (0xd55e00, Red)),
+    colours: Some(colours((0xe8788a, Red), (0xb3243b, Red), (0xe8874a, Red))),
+    fill: None,
     symbol: "○",
     ascii: "o",
 };
@@ -174,11 +222,17 @@ pub const REJECTED: OriginStyle = OriginStyle {
 pub const DRAFT: OriginStyle = OriginStyle {
     name: "draft",
     meaning: "drafted, not yet verified",
-    lettering: Lettering {
+    lettering: NORMAL,
+    uncoloured: Lettering {
         dim: true,
         ..NORMAL
     },
-    colours: colours((0x9aa0ae, Gray), (0x656d76, DarkGray), (0x9aa0ae, Gray)),
+    colours: Some(colours(
+        (0x9aa0ae, Gray),
+        (0x5d656e, DarkGray),
+        (0x9aa0ae, Gray),
+    )),
+    fill: None,
     symbol: "○",
     ascii: "o",
 };
@@ -194,42 +248,57 @@ pub const fn style(origin: Origin) -> &'static OriginStyle {
     }
 }
 
-const fn colours(dark: (u32, Hue), light: (u32, Hue), color_blind: (u32, Hue)) -> Option<Colours> {
+const fn colours(dark: (u32, Hue), light: (u32, Hue), color_blind: (u32, Hue)) -> Colours {
     const fn ink((rgb, hue): (u32, Hue)) -> Ink {
         Ink { rgb, hue }
     }
-    Some(Colours {
+    Colours {
         dark: ink(dark),
         light: ink(light),
         color_blind: ink(color_blind),
-    })
+    }
 }
 
 impl OriginStyle {
+    /// Colours of text: foreground and background.
+    pub fn text_colours(&self) -> (Option<Colours>, Option<Colours>) {
+        match self.fill {
+            Some(Fill { ground, text }) => (Some(text), Some(ground)),
+            None => (self.colours, None),
+        }
+    }
+
     /// SGR parameters for a terminal with 16 colours, such as `3;36`; empty for none.
     pub fn sgr(&self, paint: Paint) -> String {
-        if paint == Paint::Off {
-            return String::new();
-        }
-        let lettering = &self.lettering;
+        let lettering = match paint {
+            Paint::Off => return String::new(),
+            Paint::Lettering => &self.uncoloured,
+            Paint::Colour => &self.lettering,
+        };
         let codes = [
             (lettering.bold, 1),
             (lettering.dim, 2),
             (lettering.italic, 3),
             (lettering.underlined, 4),
+            (lettering.reversed, 7),
             (lettering.struck, 9),
         ];
-        let colour = self.colours.filter(|_| paint == Paint::Colour);
+        let (text, ground) = match paint {
+            Paint::Colour => self.text_colours(),
+            _ => (None, None),
+        };
         codes
             .into_iter()
             .filter_map(|(on, code)| on.then_some(code))
-            .chain(colour.map(|colours| colours.dark.hue.sgr()))
+            .chain(text.map(|colours| colours.dark.hue.sgr()))
+            .chain(ground.map(|colours| colours.dark.hue.sgr() + 10))
             .map(|code| code.to_string())
             .collect::<Vec<_>>()
             .join(";")
     }
 
-    /// CSS declarations for a page that defines the variable `--NAME` for the colour.
+    /// CSS declarations for a page that defines the variables `--NAME` for the colour, and `--NAME-ground` and
+    /// `--NAME-text` for a fill.
     pub fn css(&self) -> String {
         let lettering = &self.lettering;
         let line = match (lettering.underlined, lettering.struck) {
@@ -237,9 +306,13 @@ impl OriginStyle {
             (_, true) => "line-through",
             _ => "none",
         };
-        let colour = match self.colours {
-            Some(_) => format!("color: var(--{}); ", self.name),
-            None => String::new(),
+        let name = self.name;
+        let colour = match (self.fill, self.colours) {
+            (Some(_), _) => {
+                format!("color: var(--{name}-text); background: var(--{name}-ground); ")
+            }
+            (None, Some(_)) => format!("color: var(--{name}); "),
+            (None, None) => String::new(),
         };
         format!(
             "{colour}font-weight: {}; font-style: {}; text-decoration-line: {line};",
@@ -274,20 +347,17 @@ mod tests {
     }
 
     #[test]
-    fn every_style_has_distinct_lettering() {
-        let letterings: HashSet<Lettering> = all().iter().map(|look| look.lettering).collect();
+    fn without_colours_every_style_has_a_lettering_of_its_own() {
+        let letterings: HashSet<Lettering> = all().iter().map(|look| look.uncoloured).collect();
         assert_eq!(letterings.len(), all().len());
     }
 
     #[test]
-    fn only_corrections_are_underlined() {
+    fn only_accepted_tokens_are_filled() {
         for look in all() {
-            assert_eq!(
-                look.lettering.underlined,
-                look == style(Origin::Corrected),
-                "{}",
-                look.name
-            );
+            let accepted = look == style(Origin::Accepted);
+            assert_eq!(look.fill.is_some(), accepted, "{}", look.name);
+            assert_eq!(look.uncoloured.reversed, accepted, "{}", look.name);
         }
     }
 
@@ -304,12 +374,14 @@ mod tests {
 
     #[test]
     fn sgr_parameters_encode_lettering_and_colour() {
-        let bonus = style(Origin::Bonus);
-        assert_eq!(bonus.sgr(Paint::Colour), "1;3;36");
-        assert_eq!(bonus.sgr(Paint::Lettering), "1;3");
-        assert_eq!(bonus.sgr(Paint::Off), "");
-        assert_eq!(style(Origin::Accepted).sgr(Paint::Lettering), "");
-        assert_eq!(REJECTED.sgr(Paint::Colour), "2;9;31");
+        let corrected = style(Origin::Corrected);
+        assert_eq!(corrected.sgr(Paint::Colour), "3;33");
+        assert_eq!(corrected.sgr(Paint::Lettering), "4");
+        assert_eq!(corrected.sgr(Paint::Off), "");
+        let accepted = style(Origin::Accepted);
+        assert_eq!(accepted.sgr(Paint::Colour), "30;42");
+        assert_eq!(accepted.sgr(Paint::Lettering), "7");
+        assert_eq!(REJECTED.sgr(Paint::Colour), "9;31");
         assert_eq!(Hue::LightYellow.sgr(), 93);
     }
 }

@@ -2,27 +2,36 @@
 
 use super::Canvas;
 use super::layout::NARROW;
+use super::speed;
 use super::theme::Role;
 use super::widgets::Cells;
 use crate::app::{Control, Mode, Phase};
 use ratatui::layout::Rect;
 
+/// Cells for the names of the program and the model, at least.
+const MODEL: u16 = 36;
+
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let right = if area.width < NARROW {
-        figures(canvas)
-    } else {
-        settings(canvas)
+    let dot = format!(" {} ", canvas.theme.symbols.dot);
+    let (gain, role) = speed_up(canvas).unwrap_or((String::new(), Role::Dim));
+    let between = if gain.is_empty() { "" } else { &dot };
+    let room = area.width.saturating_sub(MODEL + gain.as_str().cells());
+    let right = match area.width {
+        ..NARROW => figures(canvas),
+        _ => settings(canvas, room),
     };
-    let room = area.width.saturating_sub(right.as_str().cells() + 4);
+    let right_cells = [&gain, between, &right].map(|text| text.cells());
+    let room = area
+        .width
+        .saturating_sub(right_cells.iter().sum::<u16>() + 4);
     let left = Rect {
         x: area.x + 1,
         width: room,
         ..area
     };
-    let dot = format!(" {} ", canvas.theme.symbols.dot);
     let model = model(canvas, &dot, left.width.saturating_sub(10));
     let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim)]);
     let x = canvas.put_clipped(
@@ -42,11 +51,16 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             ..left
         },
     );
+    let start = left.right() + 2;
     let right_row = Rect {
-        width: area.width.saturating_sub(1),
+        x: start.min(area.right()),
+        width: area.right().saturating_sub(start + 1),
         ..area
     };
-    canvas.put_right(right_row, &right, Role::Dim);
+    canvas.put_all(
+        right_row,
+        &[(&gain, role), (between, Role::Dim), (&right, Role::Dim)],
+    );
 }
 
 /// Progress of loading.
@@ -108,7 +122,17 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     }
 }
 
-fn settings(canvas: &Canvas<'_>) -> String {
+/// The speed-up of the newest answer, with its role: `1.18× plain`.
+fn speed_up(canvas: &Canvas<'_>) -> Option<(String, Role)> {
+    let gain = canvas.state.newest_turn()?.speed_up(canvas.plain)?;
+    let about = if gain.measured { "" } else { "≈ " };
+    let times = canvas.theme.symbols.times;
+    let text = format!("{about}{:.2}{times} plain", gain.ratio);
+    Some((text, speed::role_of(gain)))
+}
+
+/// How it decodes; in little room the first parts, which the controls show, are left out.
+fn settings(canvas: &Canvas<'_>, room: u16) -> String {
     let state = canvas.state;
     let dot = format!(" {} ", canvas.theme.symbols.dot);
     let show = |control: Control| control.show(&state.settings, state.model.as_ref());
@@ -123,6 +147,9 @@ fn settings(canvas: &Canvas<'_>) -> String {
     }
     if state.settings.detail {
         parts.push("detail".into());
+    }
+    while parts.len() > 1 && parts.join(&dot).as_str().cells() > room {
+        parts.remove(0);
     }
     parts.join(&dot)
 }

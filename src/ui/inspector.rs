@@ -1,42 +1,58 @@
 //! The token under the cursor: origin, probabilities, alternatives, and what every layer would have said.
 
 use super::Canvas;
+use super::round_details;
 use super::theme::{Role, Theme};
-use super::widgets::wrap_words;
+use super::widgets::{Cells, wrap_words};
 use crate::app::input::Context;
-use crate::app::input::action::{AppAction, ChatAction, ControlsAction};
+use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, ViewAction};
+use crate::app::state::worst::worst_drafts;
 use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::RoundToken;
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
+use crate::engine::decode::{Origin, RoundToken};
 use crate::engine::sampling::Coupling;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Cells of a label.
-const LABEL: u16 = 12;
+const LABEL: u16 = 13;
+/// Max rows of the list of worst drafts.
+const WORST: usize = 40;
 
 /// A line of styled spans.
-type Line = Vec<(String, Style)>;
+pub type Line = Vec<(String, Style)>;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
-    let title = if canvas.state.view.cursor.is_none() && canvas.state.settings.detail {
-        "newest token"
-    } else {
-        "token"
+    let state = canvas.state;
+    let by_round = state.focus == Pane::Rounds && state.overlay.is_none();
+    let title = match state.view.cursor {
+        Some(_) if by_round => "round",
+        Some(_) => "token",
+        None if state.settings.detail => "newest token",
+        None if worst(canvas).is_some() => "worst drafts",
+        None => "token",
     };
     let inner = canvas.panel(area, title, None);
     canvas.target(area, Target::Inspector);
     if inner.is_empty() {
         return;
     }
-    let lines = match canvas
-        .state
-        .inspected()
-        .and_then(|at| Subject::at(canvas, at))
-    {
-        Some(subject) => subject.lines(inner.width),
-        None => how_to_choose(canvas, inner.width),
+    let mut links = Vec::new();
+    let round = state.view.cursor.filter(|_| by_round);
+    let round = round.and_then(|at| Some((state.turns.get(at.turn)?, at)));
+    let subject = state.inspected().and_then(|at| Subject::at(canvas, at));
+    let lines = match (round, subject) {
+        (Some((turn, at)), _) => round_details::lines(canvas, turn, at),
+        (None, Some(subject)) => subject.lines(inner.width),
+        (None, None) => {
+            let mut lines = how_to_choose(canvas, inner.width);
+            if let Some((index, turn)) = worst(canvas) {
+                list_worst(canvas, index, turn, &mut lines, &mut links);
+            }
+            lines
+        }
     };
     let mut shown = Viewport {
         first: canvas.state.view.details,
@@ -49,6 +65,17 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         .skip(shown.first)
         .zip(inner.top()..inner.bottom())
     {
+        let link = links
+            .iter()
+            .find(|(row, _)| row.checked_sub(shown.first) == Some(usize::from(y - inner.y)));
+        if let Some((_, token)) = link {
+            let row = Rect {
+                y,
+                height: 1,
+                ..inner
+            };
+            canvas.target(row, Target::Token(*token));
+        }
         let mut x = inner.x;
         for (text, style) in line {
             x = canvas.put(x, y, text, inner.right().saturating_sub(x), *style);
@@ -56,6 +83,69 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
     canvas.scrollbar(area, shown);
     canvas.regions.details = shown;
+}
+
+/// The answer whose worst drafts are listed: the newest one, if the verifier rejected any.
+fn worst<'a>(canvas: &Canvas<'a>) -> Option<(usize, &'a Turn)> {
+    let turns = &canvas.state.turns;
+    let index = turns.iter().rposition(|turn| !turn.rounds.is_empty())?;
+    let rejects = turns[index].stats.accepted < turns[index].stats.drafted;
+    rejects.then(|| (index, &turns[index]))
+}
+
+/// Rejected drafts, the surest first: what was drafted, what stands there instead, and both probabilities.
+fn list_worst(
+    canvas: &Canvas<'_>,
+    index: usize,
+    turn: &Turn,
+    lines: &mut Vec<Line>,
+    links: &mut Vec<(usize, TokenRef)>,
+) {
+    let theme = &canvas.theme;
+    let key = canvas.app.key_name(Context::Chat, ViewAction::NextWorst);
+    let titles = format!("{:<12} {:<12} {:>6} {:>7}", "drafted", "verifier", "q", "p");
+    lines.push(Line::new());
+    lines.push(vec![
+        (titles, theme.style(Role::Dim)),
+        (format!("   {key} next"), theme.style(Role::Dim)),
+    ]);
+    for worst in worst_drafts(index, turn, WORST) {
+        let round = turn.rounds.get(worst.at.round);
+        let Some((round, token)) = round.and_then(|r| Some((r, r.token(worst.at.slot)?))) else {
+            continue;
+        };
+        if let Some(at) = canvas.state.reachable(canvas.app.shared.display, worst.at) {
+            links.push((lines.len(), at));
+        }
+        let instead = round.closing().map_or("", |token| token.text.as_str());
+        let percent = |p: Option<f32>| p.map_or("–".into(), |p| format!("{:.1} %", p * 100.0));
+        lines.push(vec![
+            (column(token.text), theme.style(Role::Rejected)),
+            (" ".into(), Style::new()),
+            (column(instead), theme.style(Role::Corrected)),
+            (
+                format!(
+                    " {:>6} {:>7}",
+                    percent(token.p_draft),
+                    percent(token.p_verify)
+                ),
+                theme.style(Role::Dim),
+            ),
+        ]);
+    }
+}
+
+/// A token's text in 12 cells.
+fn column(text: &str) -> String {
+    let mut shown = String::new();
+    for grapheme in one_line(text).graphemes(true) {
+        if shown.as_str().cells() + grapheme.cells() > 12 {
+            break;
+        }
+        shown.push_str(grapheme);
+    }
+    let pad = 12 - usize::from(shown.as_str().cells());
+    shown + &" ".repeat(pad)
 }
 
 fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
@@ -146,12 +236,34 @@ impl<'a> Subject<'a> {
             self.fact("text", &self.text(), Role::Title),
             self.fact("origin", origin, role),
             self.fact("round", &place, Role::Text),
-            self.fact("p draft", &probability(token.p_draft), Role::Text),
+            self.fact("q draft", &probability(token.p_draft), Role::Text),
             self.fact("p verify", &probability(token.p_verify), Role::Text),
         ];
+        lines.extend(self.instead());
         let chance = chance(self.round, token).filter(|_| token.draft_position.is_some());
         lines.extend(chance.map(|chance| self.fact("min(1, p/q)", &chance, Role::Text)));
         lines
+    }
+
+    /// For a correction: what the draft had said, with both probabilities and the chance that it is kept.
+    fn instead(&self) -> Vec<Line> {
+        let corrected = self.token.outcome.origin() == Some(Origin::Corrected);
+        let depth = self.round.accepted();
+        let drafts = (0..self.round.drafted().len()).filter_map(|slot| self.round.token(slot));
+        let rejected = drafts.filter(|draft| {
+            draft.draft_position == Some(depth) && draft.outcome.origin().is_none()
+        });
+        let line = |draft: RoundToken<'_>| {
+            let text = format!("“{}”  id {}", one_line(draft.text), draft.id);
+            let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
+            let chance = chance(self.round, &draft).map(|chance| {
+                let text = format!("{chance}  q {q}  p {p}");
+                self.fact("  min(1, p/q)", &text, Role::Text)
+            });
+            let said = self.fact("draft said", &text, Role::Rejected);
+            std::iter::once(said).chain(chance)
+        };
+        rejected.filter(|_| corrected).flat_map(line).collect()
     }
 
     /// Its text, or the reason why it has none.
@@ -311,7 +423,7 @@ impl<'a> Subject<'a> {
 
     fn agreement(&self, layer: &LayerChoice) -> (&'static str, Role) {
         match self.agrees(layer) {
-            true => (self.theme.symbol(Role::Accepted), Role::Accepted),
+            true => (self.theme.symbol(Role::Accepted), Role::Agree),
             false => (self.theme.symbol(Role::Rejected), Role::Dim),
         }
     }

@@ -1,7 +1,8 @@
 //! The layout of the screen.
 
-use super::{footer, paused, prompt};
+use super::{footer, paused, prompt, transcript};
 use crate::app::{Control, State};
+use crate::engine::decode::Controller;
 use ratatui::layout::Rect;
 
 /// The areas of a frame. An omitted area is empty.
@@ -9,9 +10,11 @@ use ratatui::layout::Rect;
 pub struct Layout {
     pub header: Rect,
     pub chat: Rect,
+    /// Beside the chat, where its lines would be too long otherwise.
+    pub side: Rect,
     pub rounds: Rect,
     pub controls: Rect,
-    pub acceptance: Rect,
+    pub speed: Rect,
     pub inspector: Rect,
     pub prompt: Rect,
     pub footer: Rect,
@@ -19,10 +22,14 @@ pub struct Layout {
 
 /// Below this width there is no right column.
 pub const NARROW: u16 = 72;
-/// Rows of the acceptance panel, borders included.
-const ACCEPTANCE: u16 = 7;
+/// Rows of the speed panel, borders included.
+const SPEED: u16 = 7;
+/// Rows of the speed panel with large digits; a controller takes two more.
+const SPEED_LARGE: u16 = 10;
 /// Rows of the controls panel that shows every control, its explanation and borders included.
 const CONTROLS: u16 = Control::ALL.len() as u16 + 5;
+/// Min cells of a useful panel beside the chat.
+const SIDE: u16 = 44;
 /// Min rows of a useful inspector.
 const INSPECTOR: u16 = 10;
 
@@ -51,29 +58,37 @@ impl Layout {
             2 + (left.height / 10).min(3)
         };
         let rounds = take_bottom(&mut left, lines);
+        let side = match left.width.checked_sub(transcript::MAX_PANEL) {
+            Some(side) if side >= SIDE => side,
+            _ => 0,
+        };
+        let side = take_right(&mut left, side);
         let mut layout = Self {
             header,
             footer,
             prompt,
             rounds,
             chat: left,
+            side,
             ..Self::default()
         };
         layout.fill_column(&mut column, state);
         layout
     }
 
-    /// Controls above, acceptance below them, the token at the bottom if there is room for all.
+    /// Controls above, speed below them, the token at the bottom if there is room for all.
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
-        let roomy = column.height >= CONTROLS + ACCEPTANCE + INSPECTOR;
+        let controller = state.settings.controller != Controller::Fixed;
+        let large = SPEED_LARGE + if controller { 2 } else { 0 };
+        let roomy = column.height >= CONTROLS + large + INSPECTOR;
         let inspecting = state.watching() || paused::applies(state);
         if roomy {
             self.controls = take_top(column, CONTROLS);
-            self.acceptance = take_top(column, ACCEPTANCE + 2);
+            self.speed = take_top(column, large);
             self.inspector = *column;
             return;
         }
-        self.acceptance = take_bottom(column, ACCEPTANCE.min(column.height / 2));
+        self.speed = take_bottom(column, SPEED.min(column.height / 2));
         if inspecting {
             self.inspector = *column;
         } else {
@@ -85,9 +100,10 @@ impl Layout {
     pub fn body(&self) -> Rect {
         [
             self.chat,
+            self.side,
             self.rounds,
             self.controls,
-            self.acceptance,
+            self.speed,
             self.inspector,
             self.prompt,
         ]

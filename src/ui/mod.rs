@@ -1,23 +1,28 @@
 //! Draws the app. Nothing here changes it; a [`Renderer`] only caches how text was wrapped.
 
-mod acceptance;
+mod big;
 mod cache;
 mod controls;
+mod find;
 mod footer;
 mod header;
 mod help;
 mod inspector;
 mod layout;
+mod lens;
 mod mark;
 mod markdown;
+mod menu;
 mod overlay;
 mod paused;
 mod prompt;
 mod race;
 mod replay;
+mod round_details;
 mod rounds;
 mod screenshot;
 mod sessions;
+mod speed;
 mod sweep;
 mod theme;
 mod transcript;
@@ -27,12 +32,14 @@ mod widgets;
 mod window;
 mod wrap;
 
-use crate::app::{App, Regions, State};
+use crate::app::{App, Regions, State, Turn};
+use crate::engine::decode::PlainStep;
 use crate::safe_text::is_unsafe;
 use cache::{Cache, RaceLines};
 use layout::Layout;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 pub use screenshot::screenshot;
 use theme::Theme;
 
@@ -48,6 +55,8 @@ struct Canvas<'a> {
     app: &'a App,
     /// What is on screen: [`App::state`].
     state: &'a State,
+    /// [`State::plain_step`], computed once a frame.
+    plain: Option<PlainStep>,
     theme: Theme,
     buffer: &'a mut Buffer,
     regions: Regions,
@@ -62,9 +71,9 @@ impl Renderer {
     /// │ you  Why is the sky blue?               ││ exit layer  8 ━━━●──── │
     /// │ ai   The sky appears blue because …     ││ …                      │
     /// │                                         │╰────────────────────────╯
-    /// │                                         │╭ acceptance ────────────╮
-    /// ╰ accepted corrected bonus plain ─────────╯│ 74 %  ▁▃▅▆▆▇▇▆▇        │
-    /// ╭ rounds ─────────────────────────────────╮│ by position ▇▆▅▃       │
+    /// │                                         │╭ speed ─────────────────╮
+    /// ╰ accepted corrected bonus plain ─────────╯│ 1.18× plain  ± 0.03    │
+    /// ╭ rounds ─────────────────────────────────╮│ 74 %  ▁▃▅▆▆▇▇▆▇        │
     /// │ 41 ●●●○×  42 ●●●●+                      │╰────────────────────────╯
     /// ╰─────────────────────────────────────────╯╭ token ─────────────────╮
     /// ╭ prompt ─────────────────────────────────╮│ …                      │
@@ -83,21 +92,32 @@ impl Renderer {
         let mut canvas = Canvas {
             app,
             state,
+            plain: state.plain_step(),
             theme,
             buffer,
             regions: Regions::default(),
         };
         header::draw(&mut canvas, layout.header);
-        transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        let finding = transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        side(&mut canvas, layout.side);
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
-        acceptance::draw(&mut canvas, layout.acceptance);
+        speed::draw(&mut canvas, layout.speed);
         match paused::applies(state) {
             true => paused::draw(&mut canvas, layout.inspector),
+            false if shows_lens(state, &layout) => {
+                lens::draw_panel(&mut canvas, layout.inspector);
+            }
             false => inspector::draw(&mut canvas, layout.inspector),
         }
-        let cursor = prompt::draw(&mut canvas, layout.prompt);
+        let writing = prompt::draw(&mut canvas, layout.prompt);
+        let cursor = if state.find.is_some() {
+            finding
+        } else {
+            writing
+        };
         footer::draw(&mut canvas, layout.footer);
+        menu::draw(&mut canvas, layout.body(), layout.prompt);
         let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         sanitise_cells(canvas.buffer, app.shared.appearance.ascii);
         let regions = canvas.regions;
@@ -111,6 +131,36 @@ impl Renderer {
         }
         regions
     }
+}
+
+/// The lens of the newest answer above its what-if map, beside the chat on a wide screen.
+fn side(canvas: &mut Canvas<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let layers = canvas.state.layers().unwrap_or(0) as u16;
+    let upper = Rect {
+        height: (layers + 2).min(area.height / 2),
+        ..area
+    };
+    let lower = Rect {
+        y: upper.bottom(),
+        height: area.height - upper.height,
+        ..area
+    };
+    if lens::draw_panel(canvas, upper) {
+        what_if::draw_panel(canvas, lower);
+    } else {
+        lens::draw_hint(canvas, area);
+    }
+}
+
+/// Whether the inspector, with no token to show, gives its place to the lens.
+fn shows_lens(state: &State, layout: &Layout) -> bool {
+    let has_lens = |turn: &Turn| turn.lens.as_ref().is_some_and(|l| !l.rows.is_empty());
+    layout.side.is_empty()
+        && state.inspected().is_none()
+        && state.newest_turn().is_some_and(has_lens)
 }
 
 /// The last guard before the terminal: replace control characters, and in ASCII mode everything else that is not ASCII,

@@ -1,6 +1,7 @@
 //! A race: both lanes side by side, their figures, and whether their texts agree.
 
 use super::Canvas;
+use super::big;
 use super::cache::{LineStarts, RaceLines};
 use super::theme::Role;
 use super::widgets::{row, wrap_words};
@@ -12,11 +13,14 @@ use crate::app::{Race, Turn, Viewport};
 use crate::engine::decode::{Stats, StopReason};
 use ratatui::layout::Rect;
 
+/// Min rows for large digits.
+const LARGE: u16 = 18;
+
 /// ```text
 /// › Why is the sky blue?
 /// ● exact so far: 57 tokens                 1.62× as fast
 ///
-/// autoregressive         self-speculative
+/// plain                  E 8 K 4
 /// 84 tok/s  57 tokens …  136 tok/s  92 tokens …
 /// The sky appears …      The sky appears …
 /// ```
@@ -33,13 +37,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
             ],
         );
     }
-    if let Some(row) = row(&mut inner) {
-        lamp(canvas, row, race);
-        if let Some(times) = race.speed_up() {
-            let text = format!("{times:.2}{} as fast", canvas.theme.symbols.times);
-            canvas.put_right(row, &text, Role::Title);
-        }
-    }
+    headline(canvas, &mut inner, race);
     if let Some(Outcome::Failed(message)) = &race.outcome {
         for line in wrap_words(message, inner.width) {
             let Some(row) = row(&mut inner) else { return };
@@ -71,14 +69,11 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
         total,
     };
     shown.first = shown.scrolled(0);
-    for (at, (area, name)) in [(left, "autoregressive"), (right, "self-speculative")]
-        .into_iter()
-        .enumerate()
-    {
+    for (at, area) in [left, right].into_iter().enumerate() {
         lane(
             canvas,
             area,
-            name,
+            &race.names[at],
             &race.lanes[at],
             &starts[at],
             race.top.map(|_| shown.first),
@@ -86,6 +81,52 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     }
     canvas.scrollbar(window_area, shown);
     canvas.regions.text = shown;
+}
+
+/// How much faster the challenger is, in large digits where there is room, and whether the texts agree.
+fn headline(canvas: &mut Canvas<'_>, inner: &mut Rect, race: &Race) {
+    let ratio = race.speed_up();
+    let role = match ratio {
+        Some(ratio) if ratio > 1.0 => Role::Gain,
+        Some(_) => Role::Wrong,
+        None => Role::Dim,
+    };
+    let [reference, challenger] = &race.names;
+    let times = canvas.theme.symbols.times;
+    if inner.height < LARGE || canvas.app.shared.appearance.ascii {
+        let Some(row) = row(inner) else { return };
+        lamp(canvas, row, race);
+        if let Some(ratio) = ratio {
+            let text = format!("{ratio:.2}{times} as fast");
+            canvas.put_right(row, &text, role);
+        }
+        return;
+    }
+    let mut area = Rect {
+        height: big::HEIGHT,
+        ..*inner
+    };
+    inner.y += big::HEIGHT;
+    inner.height -= big::HEIGHT;
+    if let Some(ratio) = ratio {
+        let x = big::draw(canvas, area, &format!("{ratio:.2}×"), role) + 2;
+        area = Rect {
+            x,
+            width: area.right().saturating_sub(x),
+            ..area
+        };
+    }
+    row(&mut area);
+    if let Some(row) = row(&mut area) {
+        let words = match ratio {
+            Some(_) => format!("the speed of {reference}, with {challenger}"),
+            None => format!("{challenger} against {reference}"),
+        };
+        canvas.put_all(row, &[(&words, Role::Text)]);
+    }
+    if let Some(row) = row(&mut area) {
+        lamp(canvas, row, race);
+    }
 }
 
 /// Whether the texts agree so far.
@@ -99,7 +140,7 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
         ),
         (Verdict::Exact(count), _) => (
             canvas.theme.symbol(Role::Accepted),
-            Role::Accepted,
+            Role::Agree,
             format!("exact: {count} tokens"),
         ),
         (Verdict::Same(count), _) if cancelled => (

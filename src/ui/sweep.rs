@@ -72,6 +72,7 @@ fn head(
         acceptance_rate: cell.acceptance_rate,
         tokens_per_second: cell.tokens_per_second,
         times: sweep.speed_up(cell),
+        error: None,
     };
     pair_line(canvas, row, label, (exit, speculations), &figures);
 }

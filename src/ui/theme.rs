@@ -26,6 +26,10 @@ pub enum Role {
     Bonus,
     Plain,
     Rejected,
+    /// The colour of accepted tokens without their background, for charts and symbols.
+    Agree,
+    /// A gain in speed.
+    Gain,
     /// Drafted, not yet verified.
     Draft,
     /// A place where settings changed.
@@ -66,6 +70,9 @@ pub struct Symbols {
     pub rest: &'static str,
     /// Eight heights, the lowest first.
     pub bars: [&'static str; 8],
+    /// A cell with the background of accepted tokens, and the contour of a heat map.
+    pub filled_cell: &'static str,
+    pub contour: &'static str,
     pub prompt: &'static str,
     pub pointer: &'static str,
     pub dot: &'static str,
@@ -81,6 +88,8 @@ static UNICODE: Symbols = Symbols {
     knob: "●",
     rest: "─",
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    filled_cell: " ",
+    contour: "◆",
     prompt: "›",
     pointer: "▸",
     dot: "·",
@@ -105,6 +114,8 @@ static ASCII: Symbols = Symbols {
     knob: "O",
     rest: "-",
     bars: ["_", ".", "-", "=", "+", "*", "%", "#"],
+    filled_cell: "#",
+    contour: "@",
     prompt: ">",
     pointer: ">",
     dot: "|",
@@ -183,7 +194,28 @@ impl Theme {
     /// The style of a role.
     pub fn style(&self, role: Role) -> Style {
         let style = Style::new().add_modifier(self.modifier(role));
-        match self.paint(role).and_then(|paint| self.color(paint)) {
+        let (text, ground) = match role.token() {
+            Some(look) if self.colored() => look.text_colours(),
+            Some(_) => (None, None),
+            None => return self.foreground(style, self.paint(role)),
+        };
+        let paint = |colours| self.ink(colours);
+        let style = self.foreground(style, text.map(paint));
+        match ground.map(paint).and_then(|paint| self.color(paint)) {
+            Some(color) => style.bg(color),
+            None => style,
+        }
+    }
+
+    /// The style of a token's symbol, and of charts about such tokens: its colour, without fill and lettering.
+    pub fn symbol_style(&self, role: Role) -> Style {
+        let colours = role.token().and_then(|look| look.colours);
+        let paint = colours.filter(|_| self.colored());
+        self.foreground(Style::new(), paint.map(|colours| self.ink(colours)))
+    }
+
+    fn foreground(&self, style: Style, paint: Option<Paint>) -> Style {
+        match paint.and_then(|paint| self.color(paint)) {
             Some(color) => style.fg(color),
             None => style,
         }
@@ -195,12 +227,18 @@ impl Theme {
 
     fn modifier(&self, role: Role) -> Modifier {
         if let Some(look) = role.token() {
-            return modifiers(look.lettering);
+            return modifiers(match self.colored() {
+                true => look.lettering,
+                false => look.uncoloured,
+            });
         }
         match role {
-            Role::Title | Role::Key | Role::Wrong | Role::Heading | Role::Strong => Modifier::BOLD,
+            Role::Title | Role::Gain | Role::Key | Role::Wrong | Role::Heading | Role::Strong => {
+                Modifier::BOLD
+            }
             Role::Emphasis => Modifier::ITALIC,
-            Role::Mark => Modifier::ITALIC | Modifier::DIM,
+            Role::Mark if !self.colored() => Modifier::ITALIC | Modifier::DIM,
+            Role::Mark => Modifier::ITALIC,
             Role::Heat(0) if !self.colored() => Modifier::DIM,
             Role::Heat(4..) => Modifier::BOLD,
             Role::Focus | Role::Accent if !self.colored() => Modifier::BOLD,
@@ -216,11 +254,13 @@ impl Theme {
             ThemeName::Light => &LIGHT,
             ThemeName::Monochrome => return None,
         };
-        if let Some(look) = role.token() {
-            let Ink { rgb, hue } = self.ground(look.colours?);
-            return Some((rgb, named(hue)));
-        }
         Some(match role {
+            Role::Agree | Role::Gain => {
+                return Role::Accepted
+                    .token()
+                    .and_then(|look| look.colours)
+                    .map(|colours| self.ink(colours));
+            }
             Role::Mark => palette.mark,
             Role::Dim => palette.dim,
             Role::Border | Role::Track => palette.border,
@@ -233,13 +273,14 @@ impl Theme {
         })
     }
 
-    /// The colour of a token on this theme's background.
-    fn ground(&self, colours: Colours) -> Ink {
-        match self.appearance.theme {
+    /// The colour of tokens for this theme's background.
+    fn ink(&self, colours: Colours) -> Paint {
+        let Ink { rgb, hue } = match self.appearance.theme {
             ThemeName::Light => colours.light,
             ThemeName::ColorBlind => colours.color_blind,
             ThemeName::Default | ThemeName::Monochrome => colours.dark,
-        }
+        };
+        (rgb, named(hue))
     }
 
     /// The symbol of a role of tokens.
@@ -290,6 +331,7 @@ fn modifiers(lettering: Lettering) -> Modifier {
         underlined,
         struck,
         dim,
+        reversed,
     } = lettering;
     [
         (bold, Modifier::BOLD),
@@ -297,6 +339,7 @@ fn modifiers(lettering: Lettering) -> Modifier {
         (underlined, Modifier::UNDERLINED),
         (struck, Modifier::CROSSED_OUT),
         (dim, Modifier::DIM),
+        (reversed, Modifier::REVERSED),
     ]
     .into_iter()
     .filter_map(|(on, modifier)| on.then_some(modifier))
@@ -329,9 +372,9 @@ fn nearest_256(rgb: u32) -> u8 {
 mod tests {
     use super::*;
 
-    /// Whatever the theme, and links of Markdown included.
+    /// Without colours, and links of Markdown included.
     #[test]
-    fn only_corrected_tokens_are_underlined() {
+    fn without_colours_only_corrected_tokens_are_underlined() {
         let roles = [
             Role::Text,
             Role::Prompt,
@@ -352,9 +395,14 @@ mod tests {
             Role::Link,
             Role::Heat(4),
         ];
-        for name in ThemeName::ALL {
+        for (theme, depth) in ThemeName::ALL
+            .map(|name| (name, ColorDepth::None))
+            .into_iter()
+            .chain([(ThemeName::Monochrome, ColorDepth::True)])
+        {
             let theme = Theme::new(Appearance {
-                theme: name,
+                theme,
+                depth,
                 ..Appearance::default()
             });
             let underlined = |role: Role| {
@@ -366,6 +414,54 @@ mod tests {
             assert!(underlined(Role::Corrected));
             for role in roles {
                 assert!(!underlined(role), "{role:?}");
+            }
+        }
+    }
+
+    /// The contrast of two colours, by WCAG 2.2.
+    fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
+        let luminance = |(red, green, blue): (u8, u8, u8)| {
+            let linear = |level: u8| match f64::from(level) / 255.0 {
+                low if low <= 0.04045 => low / 12.92,
+                high => ((high + 0.055) / 1.055).powf(2.4),
+            };
+            0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
+        };
+        let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+        a.max(b) / a.min(b)
+    }
+
+    /// On the background that suits the theme, in true colour and in 256 colours.
+    #[test]
+    fn tokens_are_legible_in_every_palette() {
+        let roles = [
+            Role::Accepted,
+            Role::Corrected,
+            Role::Bonus,
+            Role::Rejected,
+            Role::Draft,
+        ];
+        for theme in [ThemeName::Default, ThemeName::Light, ThemeName::ColorBlind] {
+            for depth in [ColorDepth::True, ColorDepth::Ansi256] {
+                let theme = Theme::new(Appearance {
+                    theme,
+                    depth,
+                    ..Appearance::default()
+                });
+                let (text, page) = theme.page();
+                for role in roles {
+                    let style = theme.style(role);
+                    let fg = style.fg.and_then(super::rgb).unwrap_or(text);
+                    let bg = style.bg.and_then(super::rgb).unwrap_or(page);
+                    let contrast = contrast(fg, bg);
+                    assert!(
+                        contrast >= 4.5,
+                        "{role:?} {depth:?} {contrast:.2} {theme:?}"
+                    );
+                    assert!(!style.add_modifier.contains(Modifier::DIM));
+                }
+                let ground = theme.style(Role::Accepted).bg.and_then(super::rgb);
+                assert!(contrast(ground.unwrap(), page) > 1.2, "{theme:?}");
             }
         }
     }

@@ -2,22 +2,27 @@
 
 use super::Canvas;
 use super::cache::{Cache, Key, LineStarts, TurnLines};
+use super::find::{self, Highlighted};
 use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, wrap_words};
-use super::wrap::{Flow, Line, Source, wrap};
+use super::wrap::{Flow, Found as Highlight, Line, Source, wrap};
+use crate::app::state::find::Found;
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::StopReason;
+use crate::engine::decode::{PlainStep, StopReason};
 use crate::safe_text::one_line;
 use crate::transcript::origin_style::GENERATED;
-use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Modifier, Style};
 
 /// Max cells of a line of text: longer ones are hard to read.
 const MAX_WIDTH: u16 = 100;
 /// Cells to the left of the text, for `you` and `ai`.
 const GUTTER: u16 = 5;
+
+/// Max cells of the panel: text of [`MAX_WIDTH`], gutter, borders and margins.
+pub const MAX_PANEL: u16 = MAX_WIDTH + GUTTER + 4;
 
 /// Between the figures of a turn.
 const BETWEEN: &str = " · ";
@@ -32,11 +37,12 @@ enum Part {
     Gap,
 }
 
-pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
-    let inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
+/// Draw it; returns the cursor of the text that is searched for.
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Position> {
+    let mut inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
     canvas.target(area, Target::Chat);
     if inner.width <= GUTTER {
-        return;
+        return None;
     }
     legend(canvas, area);
     let width = (inner.width - GUTTER).min(MAX_WIDTH);
@@ -49,10 +55,82 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     if canvas.state.turns.is_empty() && canvas.state.live {
         welcome::draw(canvas, inner);
     }
-    let shown = viewport(canvas, cache, usize::from(inner.height));
+    let bar = canvas.state.find.as_ref().map(|find| {
+        cache.find(canvas.app, find.field.text(), canvas.theme.symbols.arrow);
+        inner.height = inner.height.saturating_sub(1);
+        Rect {
+            y: inner.bottom(),
+            height: 1,
+            ..inner
+        }
+    });
+    let mut shown = viewport(canvas, cache, usize::from(inner.height));
+    if let Some(find) = &canvas.state.find {
+        let found = found(canvas, cache, shown.first);
+        canvas.regions.found = found;
+        if let Some(line) = found
+            .current
+            .and_then(|at| line_of_match(canvas, cache, at))
+            && find.reveal
+        {
+            shown.first = around(line, shown);
+        }
+    }
     canvas.regions.transcript = shown;
     draw_lines(canvas, inner, cache, shown);
     canvas.scrollbar(area, shown);
+    let bar = bar?;
+    find::bar(canvas, bar, canvas.regions.found)
+}
+
+/// How many matches there are, and which is the current one: unless chosen, the first from line `first` on.
+fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
+    let turns = canvas.state.turns.iter();
+    let total = turns
+        .filter_map(|turn| Some(cache.turn(turn)?.found.len()))
+        .sum();
+    let in_view = || {
+        let line = |at: &usize| line_of_match(canvas, cache, *at);
+        (0..total).find(|at| line(at).is_some_and(|line| line >= first))
+    };
+    let chosen = canvas.state.find.as_ref().and_then(|find| find.at);
+    let last = total.checked_sub(1);
+    Found {
+        total,
+        current: last.map(|last| chosen.or_else(in_view).unwrap_or(last).min(last)),
+    }
+}
+
+/// The line of the whole transcript where a match begins.
+fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize> {
+    let (mut before, mut left) = (0, at);
+    for turn in &canvas.state.turns {
+        let lines = cache.turn(turn)?;
+        let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
+        if let Some(found) = lines.found.prompt.get(left) {
+            return Some(before + lines.prompt.line_of(found.start));
+        }
+        left = left.saturating_sub(lines.found.prompt.len());
+        if let Some(found) = lines.found.answer.get(left) {
+            return Some(before + prompt + lines.shown().line_of(found.start));
+        }
+        left -= lines.found.answer.len();
+        before += height(turn, cache, canvas.plain);
+    }
+    None
+}
+
+/// The first line to show so that `line` is not at the edge.
+fn around(line: usize, shown: Viewport) -> usize {
+    let margin = (shown.height / 4).min(3);
+    let (least, most) = (
+        (line + margin + 1).saturating_sub(shown.height),
+        line.saturating_sub(margin),
+    );
+    shown
+        .first
+        .clamp(least.min(most), most.max(least))
+        .min(shown.end())
 }
 
 fn title(canvas: &Canvas<'_>) -> &'static str {
@@ -64,13 +142,18 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 }
 
 /// The parts of a turn and how many lines each has.
-fn parts(turn: &Turn, lines: &TurnLines, width: u16) -> [(Part, usize); 4] {
+fn parts(
+    turn: &Turn,
+    lines: &TurnLines,
+    width: u16,
+    plain: Option<PlainStep>,
+) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat {
         lines.prompt.len()
     } else {
         0
     };
-    let status = ended(turn, width).map_or(1, |lines| lines.len());
+    let status = ended(turn, width, plain).map_or(1, |lines| lines.len());
     let answer = if is_bare(turn) {
         0
     } else {
@@ -90,29 +173,30 @@ fn is_bare(turn: &Turn) -> bool {
 }
 
 /// What there is to say under a turn that has ended, in lines.
-fn ended(turn: &Turn, width: u16) -> Option<Vec<String>> {
+fn ended(turn: &Turn, width: u16, plain: Option<PlainStep>) -> Option<Vec<String>> {
     let text = match turn.outcome.as_ref()? {
         Outcome::Failed(message) => format!("failed: {}", one_line(message)),
         Outcome::Stopped(reason) => {
-            let figures = Some(summary(turn)).filter(|text| !text.is_empty());
-            figures
-                .into_iter()
-                .chain(stop_words(reason))
-                .collect::<Vec<_>>()
-                .join(BETWEEN)
+            let parts = figures(turn, plain).into_iter().chain(stop_words(reason));
+            // Lines break between the parts, not within them.
+            let parts = parts.map(|part| part.replace(' ', "\u{a0}"));
+            parts.collect::<Vec<_>>().join(BETWEEN)
         }
     };
     Some(
         wrap_words(&text, width)
             .iter()
-            .map(|line| line.trim_end_matches(BETWEEN.trim_end()).to_string())
+            .map(|line| {
+                line.trim_end_matches(BETWEEN.trim_end())
+                    .replace('\u{a0}', " ")
+            })
             .collect(),
     )
 }
 
-fn height(turn: &Turn, cache: &Cache) -> usize {
+fn height(turn: &Turn, cache: &Cache, plain: Option<PlainStep>) -> usize {
     cache.turn(turn).map_or(0, |lines| {
-        parts(turn, lines, cache.width())
+        parts(turn, lines, cache.width(), plain)
             .iter()
             .map(|(_, count)| count)
             .sum()
@@ -125,29 +209,24 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let total = state
         .turns
         .iter()
-        .map(|turn| height(turn, cache))
+        .map(|turn| height(turn, cache, canvas.plain))
         .sum::<usize>()
         .saturating_sub(1);
     let end = total.saturating_sub(height_);
-    let mut first = state.view.top.unwrap_or(end).min(end);
+    let mut shown = Viewport {
+        first: state.view.top.unwrap_or(end).min(end),
+        height: height_,
+        total,
+    };
     if let Some(line) = state
         .view
         .cursor
         .filter(|_| state.view.reveal)
         .and_then(|at| line_of(canvas, cache, at))
     {
-        let margin = (height_ / 4).min(3);
-        let (least, most) = (
-            (line + margin + 1).saturating_sub(height_),
-            line.saturating_sub(margin),
-        );
-        first = first.clamp(least.min(most), most.max(least)).min(end);
+        shown.first = around(line, shown);
     }
-    Viewport {
-        first,
-        height: height_,
-        total,
-    }
+    shown
 }
 
 /// The line of the whole transcript that holds a token.
@@ -157,12 +236,12 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn]
         .iter()
-        .map(|turn| height(turn, cache))
+        .map(|turn| height(turn, cache, canvas.plain))
         .sum();
-    let [(_, prompt), ..] = parts(turn, lines, cache.width());
+    let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
     let within = match &lines.markdown {
         Some((document, starts)) => starts.line_of(document.place(at)),
-        None => lines.answer.line_of(Flow::place(at)),
+        None => lines.answer.line_of(Flow::place(Flow::shown_at(turn, at))),
     };
     Some(before + prompt + within)
 }
@@ -174,7 +253,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
         let Some(lines) = cache.turn(turn) else {
             continue;
         };
-        for (part, count) in parts(turn, lines, cache.width()) {
+        for (part, count) in parts(turn, lines, cache.width(), canvas.plain) {
             let from = shown.first.max(line);
             let to = end.min(line + count);
             if from < to {
@@ -217,9 +296,12 @@ fn draw_part(
             if is_bare(turn) && from == 0 {
                 canvas.put(area.x, area.y, "ai", GUTTER, canvas.theme.style(Role::Dim));
             }
+            if turn.answers() > 1 && from == 0 && !is_bare(turn) {
+                answers(canvas, area, index, turn);
+            }
             return status(canvas, text, (index, turn), from);
         }
-        (Part::Gap, _) => return,
+        (Part::Gap, _) => return unseen_ends(canvas, text, index),
     };
     let prompt = Flow::prompt(turn);
     let answer = Flow::answer(
@@ -240,7 +322,19 @@ fn draw_part(
         return;
     };
     let mut row = 0;
-    wrap(source, start, usize::MAX, text.width, &mut |line| {
+    let found = &lines.found;
+    let (before, matches) = match part {
+        Part::Prompt => (found.before, &found.prompt),
+        _ => (found.before + found.prompt.len(), &found.answer),
+    };
+    let finding = canvas.state.find.is_some();
+    let current = canvas.regions.found.current;
+    let source = Highlighted {
+        source,
+        matches: if finding { matches } else { &[] },
+        current: current.and_then(|at| at.checked_sub(before)),
+    };
+    wrap(&source, start, usize::MAX, text.width, &mut |line| {
         draw_line(
             canvas,
             Rect {
@@ -249,25 +343,53 @@ fn draw_part(
                 ..text
             },
             &line,
+            turn.unseen,
         );
         row += 1;
         row < text.height
     });
 }
 
-fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
+/// Between turns: that the model no longer sees what is above.
+fn unseen_ends(canvas: &mut Canvas<'_>, row: Rect, index: usize) {
+    let unseen = |at: usize| canvas.state.turns.get(at).is_some_and(|turn| turn.unseen);
+    if unseen(index) && !unseen(index + 1) {
+        let text = "the model no longer sees what is above: the context is full";
+        canvas.put_clipped(Rect { height: 1, ..row }, text, Role::Mark);
+    }
+}
+
+fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
     let state = canvas.state;
     let mut x = row.x;
+    let cursor = state.view.cursor.map(|cursor| {
+        let turn = state.turns.get(cursor.turn);
+        turn.map_or(cursor, |turn| Flow::shown_at(turn, cursor))
+    });
     for run in &line.runs {
         let mut style = canvas.theme.style(run.role);
         if let Some(origin) = run.origin {
             style = style.patch(canvas.theme.style(origin));
         }
-        if let (Some(token), Some(cursor)) = (run.token, state.view.cursor) {
+        if unseen {
+            style = canvas.theme.style(Role::Dim);
+        }
+        style = match run.found {
+            Highlight::No => style,
+            Highlight::Current => canvas
+                .theme
+                .style(Role::Accent)
+                .add_modifier(Modifier::REVERSED),
+            Highlight::Other => canvas
+                .theme
+                .style(Role::Accent)
+                .add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+        };
+        if let (Some(token), Some(cursor)) = (run.token, cursor) {
             let whole_round = state.focus == Pane::Rounds
                 && (token.turn, token.round) == (cursor.turn, cursor.round);
             if token == cursor || whole_round {
-                style = style.add_modifier(Modifier::REVERSED);
+                style = highlighted(style);
             }
         }
         let width = run.width.min(row.right().saturating_sub(x));
@@ -287,9 +409,31 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
     }
 }
 
+/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
+fn highlighted(style: Style) -> Style {
+    match style.add_modifier.contains(Modifier::REVERSED) {
+        true => style
+            .remove_modifier(Modifier::REVERSED)
+            .add_modifier(Modifier::BOLD),
+        false => style.add_modifier(Modifier::REVERSED),
+    }
+}
+
+/// Beside the line under an answer: which of several it is.
+fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
+    let mark = format!("{}/{}", turn.variant + 1, turn.answers());
+    let row = Rect {
+        width: GUTTER - 1,
+        height: 1,
+        ..area
+    };
+    canvas.put_all(row, &[(&mark, Role::Accent)]);
+    canvas.target(row, Target::Answers { turn: index });
+}
+
 /// The line under an answer.
 fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
-    if let Some(lines) = ended(turn, row.width) {
+    if let Some(lines) = ended(turn, row.width, canvas.plain) {
         let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) {
             Role::Wrong
         } else {
@@ -318,7 +462,7 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             (prefill(*done, *total, *cached, room), Role::Dim)
         }
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
-        _ => (dotted(canvas, &summary(turn)), Role::Dim),
+        _ => (dotted(canvas, &summary(turn, canvas.plain)), Role::Dim),
     };
     let mut x = row.x;
     let moves = matches!(
@@ -372,23 +516,35 @@ fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
         .unwrap_or_default()
 }
 
-fn summary(turn: &Turn) -> String {
+/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`
+fn summary(turn: &Turn, plain: Option<PlainStep>) -> String {
+    figures(turn, plain).join(BETWEEN)
+}
+
+fn figures(turn: &Turn, plain: Option<PlainStep>) -> Vec<String> {
     let stats = &turn.stats;
     if stats.tokens == 0 {
-        return String::new();
+        return Vec::new();
     }
     let mut parts = vec![format!("{} tok", stats.tokens)];
-    parts.extend(
-        stats
-            .acceptance_rate()
-            .map(|rate| format!("{:.0} % accepted", rate * 100.0)),
-    );
+    parts.extend(stats.acceptance_rate().map(|rate| {
+        let (accepted, drafted) = (stats.accepted, stats.drafted);
+        format!("{:.0} % accepted ({accepted} of {drafted})", rate * 100.0)
+    }));
     parts.extend(
         stats
             .tokens_per_second()
             .map(|speed| format!("{speed:.0} tok/s")),
     );
-    parts.join(BETWEEN)
+    parts.extend(turn.speed_up(plain).map(|gain| {
+        let about = if gain.measured { "" } else { "≈ " };
+        format!("{about}{:.2}× plain", gain.ratio)
+    }));
+    let first = turn
+        .first_token_seconds()
+        .filter(|_| turn.outcome.is_some());
+    parts.extend(first.map(|seconds| format!("first token {seconds:.2} s")));
+    parts
 }
 
 /// With the theme's own dot between the figures; it takes as many cells.

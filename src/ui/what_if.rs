@@ -4,27 +4,29 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{bar, row, wrap_words};
 use super::window::{centered, window};
-use crate::app::state::what_if::MAX_SPECULATIONS;
+use crate::app::state::what_if::{Forecasts, MAX_SPECULATIONS};
 use crate::app::{Lens, Target, Turn, WhatIf};
-use crate::engine::decode::Forecast;
+use crate::engine::decode::{CostModel, Forecast};
 use ratatui::layout::Rect;
 
 /// Cells of one pair: mark, shade, three digits.
 const CELL: u16 = 5;
 /// Cells of a row besides bar and pairs: exit layer, percentage, gaps.
 const LABELS: u16 = 10;
-/// Steps of the shading.
-const STEPS: f64 = 5.0;
 
 /// Where the map is looked at.
 struct Map<'a> {
-    lens: &'a Lens,
-    cursor: WhatIf,
+    forecasts: Forecasts,
+    costs: &'a CostModel,
+    /// Exit layer and speculations under the cursor.
+    cursor: (usize, usize),
     /// Exit layer and speculations of the fastest pair, and of the settings.
     best: (usize, usize),
     present: (usize, usize),
     /// Slowest and fastest speed.
     speeds: (f64, f64),
+    /// Tokens a second of plain decoding.
+    plain: f64,
 }
 
 /// ```text
@@ -64,31 +66,48 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
         ..inner
     };
     inner.height -= below;
-    match map(canvas, lens, cursor) {
+    let pair = (cursor.exit_layer, cursor.num_speculations);
+    match map(canvas, turn, lens, pair) {
         Some(map) => {
             head(canvas, &mut inner, &map);
-            progress(canvas, &mut inner, lens);
+            progress(canvas, &mut inner, lens, Some(&map));
             chart(canvas, inner, &map);
         }
-        None => progress(canvas, &mut inner, lens),
+        None => progress(canvas, &mut inner, lens, None),
     }
     footnotes(canvas, foot, &notes);
 }
 
-fn map<'a>(canvas: &Canvas<'_>, lens: &'a Lens, cursor: WhatIf) -> Option<Map<'a>> {
-    let best = lens.best()?;
-    let slowest = lens
-        .forecasts
-        .iter()
-        .map(|f| f.speed)
-        .fold(f64::INFINITY, f64::min);
+/// The map of the newest answer in a panel, at the present settings.
+pub fn draw_panel(canvas: &mut Canvas<'_>, area: Rect) {
+    let inner = canvas.panel(area, "what if", None);
+    let state = canvas.state;
+    let cursor = (state.settings.exit_layer, state.settings.num_speculations);
+    let turn = state.newest_turn();
+    let lens = turn.and_then(|turn| Some((turn, turn.lens.as_deref()?)));
+    if let Some(map) = lens.and_then(|(turn, lens)| map(canvas, turn, lens, cursor)) {
+        chart(canvas, inner, &map);
+    }
+}
+
+fn map<'a>(
+    canvas: &Canvas<'a>,
+    turn: &Turn,
+    lens: &'a Lens,
+    cursor: (usize, usize),
+) -> Option<Map<'a>> {
+    let forecasts = canvas.state.forecasts(turn);
+    let best = forecasts.best()?;
+    let best = (best.exit_layer, best.num_speculations, best.speed);
     let settings = &canvas.state.settings;
     Some(Map {
-        lens,
+        speeds: (forecasts.slowest(), best.2),
+        forecasts,
+        costs: &lens.costs,
         cursor,
-        best: (best.exit_layer, best.num_speculations),
+        best: (best.0, best.1),
         present: (settings.exit_layer, settings.num_speculations),
-        speeds: (slowest, best.speed),
+        plain: 1.0 / lens.costs.step(),
     })
 }
 
@@ -101,15 +120,16 @@ fn lines(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
 
 /// The pair under the cursor and the fastest one.
 fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
-    let chosen = (map.cursor.exit_layer, map.cursor.num_speculations);
+    let chosen = map.cursor;
     for (label, (exit, speculations)) in [("  here: ", chosen), ("* best: ", map.best)] {
-        let (Some(forecast), Some(row)) = (map.lens.at(exit, speculations), row(area)) else {
+        let (Some(forecast), Some(row)) = (map.forecasts.at(exit, speculations), row(area)) else {
             continue;
         };
         let figures = Figures {
             acceptance_rate: forecast.acceptance_rate(),
             tokens_per_second: forecast.speed,
-            times: Some(forecast.speed * map.lens.costs.step()),
+            times: Some(forecast.speed / map.plain),
+            error: forecast.error(),
         };
         pair_line(canvas, row, label, (exit, speculations), &figures);
     }
@@ -121,6 +141,8 @@ pub struct Figures {
     pub tokens_per_second: f64,
     /// Speed ÷ that of plain decoding.
     pub times: Option<f64>,
+    /// Relative standard error of the speed, if it is a prediction.
+    pub error: Option<f64>,
 }
 
 /// `here: E 8   K 4    74 % accepted    131 tok/s   1.54× of plain`
@@ -138,7 +160,11 @@ pub fn pair_line(
     let rate = format!("  {rate:>5} accepted");
     let speed = format!("   {:>4.0} tok/s", figures.tokens_per_second);
     let times = figures.times.map_or_else(String::new, |times| {
-        format!("   {times:.2}{} of plain", canvas.theme.symbols.times)
+        let error = figures
+            .error
+            .map(|error| format!(" ± {:.2}", times * error));
+        let symbol = canvas.theme.symbols.times;
+        format!("   {times:.2}{symbol} plain{}", error.unwrap_or_default())
     });
     let parts = [
         (label, Role::Dim),
@@ -151,19 +177,29 @@ pub fn pair_line(
 }
 
 /// Progress of the lens.
-fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
+fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens, map: Option<&Map<'_>>) {
     let Some(row) = row(area) else { return };
-    let tokens = format!("{} tokens of the answer", lens.rows.len());
-    if lens.complete() {
-        let slower = lens
-            .best()
-            .is_some_and(|best| best.speed * lens.costs.step() < 1.0);
-        let verdict = if slower {
-            "; plain decoding is faster here than every pair"
-        } else {
-            ""
+    if let Some(map) = map.filter(|_| lens.complete()) {
+        let times = canvas.theme.symbols.times;
+        let plain = format!(
+            "  plain:                   {:>4.0} tok/s   1.00{times}",
+            map.plain
+        );
+        let of = match map.forecasts.answers {
+            1 => String::new(),
+            answers => format!(" of {answers} answers"),
         };
-        canvas.put_all(row, &[(&tokens, Role::Dim), (verdict, Role::Text)]);
+        let tokens = format!("   over {} tokens{of}", map.forecasts.tokens());
+        let verdict = match map.speeds.1 < map.plain {
+            true => ", faster than every pair",
+            false => "",
+        };
+        let parts = [
+            (plain.as_str(), Role::Text),
+            (verdict, Role::Wrong),
+            (&tokens, Role::Dim),
+        ];
+        canvas.put_all(row, &parts);
         return;
     }
     let text = match lens.of {
@@ -185,13 +221,13 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
     let room = area.width.saturating_sub(LABELS);
     let columns = usize::from(room.saturating_sub(4) / CELL).clamp(1, MAX_SPECULATIONS);
     let bars = room.saturating_sub(columns as u16 * CELL).min(28);
-    let first = map.cursor.num_speculations.saturating_sub(columns) + 1;
+    let first = map.cursor.1.saturating_sub(columns) + 1;
     let columns = first..first + columns;
     let Some(titles) = row(&mut area) else { return };
     canvas.put(
         titles.x,
         titles.y,
-        " E accepted",
+        if bars < 5 { " E" } else { " E accepted" },
         bars + 6,
         canvas.theme.style(Role::Dim),
     );
@@ -199,7 +235,7 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
         .clone()
         .zip((titles.x + LABELS + bars..).step_by(usize::from(CELL)))
     {
-        let role = if speculations == map.cursor.num_speculations {
+        let role = if speculations == map.cursor.1 {
             Role::Title
         } else {
             Role::Dim
@@ -222,7 +258,7 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
                 width: CELL.min(row.right().saturating_sub(x)),
                 ..row
             };
-            if let Some(forecast) = map.lens.at(exit, speculations) {
+            if let Some(forecast) = map.forecasts.at(exit, speculations) {
                 pair(canvas, cell, forecast, map);
             }
             x += CELL;
@@ -232,7 +268,7 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
 
 /// Exit layers that fit into `rows`, spread evenly; the cursor's, the fastest and the present one are among them.
 fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
-    let all: Vec<usize> = (1..map.lens.costs.layers).collect();
+    let all: Vec<usize> = (1..map.costs.layers).collect();
     if all.len() <= rows {
         return all;
     }
@@ -240,7 +276,7 @@ fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
         .map(|at| all[at * all.len() / rows.max(1)])
         .collect();
     let mut taken = Vec::new();
-    for wanted in [map.cursor.exit_layer, map.best.0, map.present.0] {
+    for wanted in [map.cursor.0, map.best.0, map.present.0] {
         let free = kept
             .iter()
             .enumerate()
@@ -260,18 +296,18 @@ fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
 
 /// Exit layer, a bar and the share of its drafts that is accepted with the cursor's speculations.
 fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &Map<'_>) {
-    let here = exit == map.cursor.exit_layer;
+    let here = exit == map.cursor.0;
     let label = format!("{exit:>2} ");
     let role = if here { Role::Title } else { Role::Dim };
     let x = canvas.put_all(row, &[(&label, role)]);
-    let forecast = map.lens.at(exit, map.cursor.num_speculations);
+    let forecast = map.forecasts.at(exit, map.cursor.1);
     let Some(rate) = forecast.and_then(Forecast::acceptance_rate) else {
         return;
     };
     let filled = (rate * f64::from(bars)).round() as u16;
     for column in 0..bars {
         let (symbol, role) = if column < filled {
-            (canvas.theme.symbols.filled, Role::Accepted)
+            (canvas.theme.symbols.filled, Role::Agree)
         } else {
             (canvas.theme.symbols.rest, Role::Track)
         };
@@ -295,7 +331,11 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
         at if at == map.present => canvas.theme.symbols.knob,
         _ => " ",
     };
-    let heat = Role::Heat((share * STEPS).min(STEPS - 1.0) as u8);
+    // Above plain's speed the colour of a gain, below it shades of grey.
+    let heat = match forecast.speed >= map.plain {
+        true => Role::Agree,
+        false => Role::Heat(0),
+    };
     let text = format!("{:>3}", short(forecast.speed));
     canvas.put_all(
         cell,
@@ -305,7 +345,7 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
             (&text, heat),
         ],
     );
-    if at == (map.cursor.exit_layer, map.cursor.num_speculations) {
+    if at == (map.cursor.0, map.cursor.1) {
         canvas.select(cell);
     }
     let (exit_layer, num_speculations) = at;
@@ -356,8 +396,26 @@ fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
             (knob, Role::Title),
             (" settings now", Role::Dim),
         ];
-        canvas.put_all(row, &parts);
-        canvas.put_right(row, "tokens a second, predicted", Role::Dim);
+        let end = canvas.put_all(row, &parts);
+        let parts = [
+            ("   ", Role::Dim),
+            (canvas.theme.symbols.bars[6], Role::Agree),
+            (" faster than plain", Role::Dim),
+        ];
+        let rest = Rect {
+            x: end,
+            width: row.right().saturating_sub(end),
+            ..row
+        };
+        let end = canvas.put_all(rest, &parts);
+        let rest = Rect {
+            x: end,
+            width: row.right().saturating_sub(end),
+            ..row
+        };
+        if rest.width > 28 {
+            canvas.put_right(rest, "tokens a second, predicted", Role::Dim);
+        }
     }
     for line in notes {
         let Some(row) = row(&mut area) else { return };

@@ -60,10 +60,7 @@ impl Canvas<'_> {
     /// Write the symbol of a token's role in its colour; returns the column after it. A strike or an underline
     /// would hide it.
     pub fn symbol(&mut self, row: Rect, role: Role) -> u16 {
-        let style = self
-            .theme
-            .style(role)
-            .remove_modifier(Modifier::CROSSED_OUT | Modifier::UNDERLINED | Modifier::DIM);
+        let style = self.theme.symbol_style(role);
         self.put(
             row.x,
             row.y,

@@ -44,6 +44,21 @@ pub trait Source {
     fn groups(&self) -> usize;
     /// The piece at a place; none when its group has no more.
     fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>>;
+    /// Whether the character at a place is part of what is searched for.
+    fn found(&self, _place: Place, _role: Role) -> Found {
+        Found::No
+    }
+}
+
+/// Whether a character is part of what is searched for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Found {
+    #[default]
+    No,
+    /// Of the current match.
+    Current,
+    /// Of another one.
+    Other,
 }
 
 /// One line as it is drawn.
@@ -62,6 +77,7 @@ pub struct Run {
     pub token: Option<TokenRef>,
     /// The role of the token's origin, where `role` says something else.
     pub origin: Option<Role>,
+    pub found: Found,
 }
 
 impl<'a> Flow<'a> {
@@ -109,12 +125,12 @@ impl<'a> Flow<'a> {
         }
         let slot = piece - 1;
         let token = round.token(slot)?;
-        let role = token.outcome.origin().map_or(Role::Rejected, Role::from);
-        let shown = round.is_kept(slot) || self.show_rejected;
-        let text = if shown {
-            in_cells(token.text)
-        } else {
-            Cow::Borrowed("")
+        let role = Role::of(token.outcome.origin());
+        let (text, role) = match Shown::of(round, slot) {
+            Shown::Kept => (in_cells(token.text), role),
+            Shown::First if self.show_rejected => (in_cells(token.text), role),
+            Shown::Folded(count) if self.show_rejected => (format!("+{count}").into(), Role::Dim),
+            _ => (Cow::Borrowed(""), role),
         };
         Some(Piece {
             text,
@@ -128,12 +144,50 @@ impl<'a> Flow<'a> {
         })
     }
 
+    /// The token in whose piece a token is shown: rejected drafts after the first one share a piece.
+    pub fn shown_at(turn: &Turn, token: TokenRef) -> TokenRef {
+        let Some(round) = turn.rounds.get(token.round) else {
+            return token;
+        };
+        match Shown::of(round, token.slot) {
+            Shown::Behind(slot) => TokenRef { slot, ..token },
+            _ => token,
+        }
+    }
+
     /// Where a token's piece begins.
     pub fn place(token: TokenRef) -> Place {
         Place {
             group: token.round + 1,
             piece: token.slot + 1,
             byte: 0,
+        }
+    }
+}
+
+/// How a token is shown among the others of its round. Of several rejected drafts only the first stands in the text,
+/// and the number of the others; so the text stays readable.
+enum Shown {
+    Kept,
+    /// The first rejected draft.
+    First,
+    /// Stands for this many rejected drafts.
+    Folded(usize),
+    /// Rejected and counted in the piece of another slot.
+    Behind(usize),
+}
+
+impl Shown {
+    fn of(round: &Round, slot: usize) -> Self {
+        if round.is_kept(slot) {
+            return Self::Kept;
+        }
+        let mut rejected = (0..round.slots()).filter(|other| !round.is_kept(*other));
+        match (rejected.next(), rejected.next()) {
+            (Some(first), _) if first == slot => Self::First,
+            (_, Some(second)) if second == slot => Self::Folded(1 + rejected.count()),
+            (_, Some(second)) => Self::Behind(second),
+            _ => Self::First,
         }
     }
 }
@@ -180,10 +234,12 @@ struct Glyph {
     role: Role,
     token: Option<TokenRef>,
     origin: Option<Role>,
+    found: Found,
 }
 
 /// Fills lines and passes each finished one on.
 struct Filler<'s> {
+    flow: &'s dyn Source,
     width: u16,
     start: Place,
     text: String,
@@ -205,6 +261,7 @@ pub fn wrap(
     sink: &mut dyn FnMut(Line) -> bool,
 ) {
     let mut filler = Filler {
+        flow,
         width: width.max(1),
         start: from,
         text: String::new(),
@@ -290,6 +347,7 @@ impl Filler<'_> {
             role: piece.role,
             token: piece.token,
             origin: piece.origin,
+            found: self.flow.found(at, piece.role),
         });
         if grapheme == " " || width == 2 {
             self.break_after = self.glyphs.len();
@@ -335,7 +393,10 @@ impl Filler<'_> {
             let text = &self.text[byte..byte + glyph.len];
             byte += glyph.len;
             match line.runs.last_mut() {
-                Some(run) if run.token == glyph.token && run.role == glyph.role => {
+                Some(run)
+                    if (run.token, run.role, run.found)
+                        == (glyph.token, glyph.role, glyph.found) =>
+                {
                     run.text.push_str(text);
                     run.width += glyph.width;
                 }
@@ -345,6 +406,7 @@ impl Filler<'_> {
                     role: glyph.role,
                     token: glyph.token,
                     origin: glyph.origin,
+                    found: glyph.found,
                 }),
             }
         }

@@ -18,6 +18,7 @@ pub enum Action {
     View(ViewAction),
     List(ListAction),
     WhatIf(WhatIfAction),
+    Lens(LensAction),
     #[serde(serialize_with = "browse")]
     Sessions(SessionsAction),
     #[serde(serialize_with = "play")]
@@ -57,12 +58,25 @@ pub enum AppAction {
 #[serde(rename_all = "kebab-case")]
 pub enum ChatAction {
     Send,
+    /// Send the first queued question.
+    SendQueued,
+    /// Move the last queued question back into the prompt.
+    EditQueued,
+    /// Remove the last queued question.
+    RemoveQueued,
     Cancel,
     Regenerate,
     /// Regenerate with the next seed.
     Reroll,
     EditLast,
+    /// Show an earlier or later answer to the same prompt.
+    PreviousAnswer,
+    NextAnswer,
     Continue,
+    /// Answer the last prompt although the model no longer sees the oldest turns.
+    DropOldest,
+    /// Start a new chat with the last prompt.
+    AskAnew,
     Clear,
     /// Pause or resume.
     Pause,
@@ -71,8 +85,12 @@ pub enum ChatAction {
     ToggleMode,
     /// What other exit layers and speculations would have made of the last answer.
     WhatIf,
-    /// Answer the prompt twice, autoregressive beside self-speculative.
+    /// What every layer would have said, as a heat map.
+    Lens,
+    /// Answer the prompt twice, with drafts beside plain decoding; in a race, the same race again.
     Race,
+    /// Answer the prompt twice, with the present settings and with others.
+    RaceAgainst(Opponent),
     /// Measure a grid of exit layers and speculations on the prompt.
     Sweep,
     /// Show a sweep from a CSV file or a run folder.
@@ -83,6 +101,18 @@ pub enum ChatAction {
     LoadSession(String),
     /// Replay a saved session on this screen.
     ReplaySession(String),
+}
+
+/// Whom the present settings race.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opponent {
+    /// Plain decoding, as the reference.
+    Plain,
+    /// The present settings with another exit layer and number of speculations, as the challenger.
+    Pair(usize, usize),
+    /// A preset, as the challenger.
+    Preset(String),
 }
 
 /// A text under edit: the prompt, the system prompt, a title, a filter, a number.
@@ -139,6 +169,8 @@ pub enum ControlsAction {
     LoadPreset(String),
     /// Record what every layer would have said.
     ToggleDetail,
+    /// Decode without drafts, or with them again.
+    TogglePlain,
 }
 
 /// What is shown, and the token cursor.
@@ -157,6 +189,11 @@ pub enum ViewAction {
     TokenDown,
     RoundLeft,
     RoundRight,
+    NextRejection,
+    PreviousRejection,
+    /// Of the rejected drafts, those of which the draft was surest.
+    NextWorst,
+    PreviousWorst,
     /// Scroll the token's details.
     DetailsUp,
     DetailsDown,
@@ -164,6 +201,10 @@ pub enum ViewAction {
     Copy,
     ToggleRejected,
     ToggleMarkdown,
+    /// Find a text in the conversation.
+    Find,
+    FindNext,
+    FindPrevious,
 }
 
 /// The selection of a list.
@@ -178,6 +219,8 @@ pub enum ListAction {
     LastEntry,
     /// Do what the selected entry says.
     Choose,
+    /// Write the selected entry out.
+    Complete,
     /// Delete the selected preset.
     DeleteEntry,
 }
@@ -194,6 +237,30 @@ pub enum WhatIfAction {
     CellRight,
     BestCell,
     ApplyCell,
+    /// Race the present settings against the pair.
+    RaceCell,
+}
+
+/// The cursor of the lens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LensAction {
+    LayerUp,
+    LayerDown,
+    LensLeft,
+    LensRight,
+    LensPageLeft,
+    LensPageRight,
+    LensStart,
+    LensEnd,
+    /// To the first layer that agrees.
+    EarliestLayer,
+    /// Show agreement or probabilities.
+    ToggleMeasure,
+    /// Put the token cursor on the token.
+    InspectToken,
+    /// Make the layer the exit layer.
+    ApplyLayer,
 }
 
 /// The selected session.
@@ -312,6 +379,7 @@ nested!(
     View(ViewAction),
     List(ListAction),
     WhatIf(WhatIfAction),
+    Lens(LensAction),
     Sessions(SessionsAction),
     Replay(ReplayAction)
 );
@@ -365,17 +433,26 @@ impl ChatAction {
     fn label(&self) -> String {
         let label = match self {
             Self::Send => "send",
+            Self::SendQueued => "send queued question",
+            Self::EditQueued => "edit queued question",
+            Self::RemoveQueued => "remove queued question",
             Self::Cancel => "cancel",
             Self::Regenerate => "regenerate",
             Self::Reroll => "next seed",
             Self::EditLast => "edit and resend",
+            Self::PreviousAnswer => "previous answer",
+            Self::NextAnswer => "next answer",
             Self::Continue => "continue",
+            Self::DropOldest => "leave out the oldest turns",
+            Self::AskAnew => "ask in a new chat",
             Self::Clear => "clear chat",
             Self::Pause => "pause",
             Self::Step => "step",
             Self::ToggleMode => "chat / completion",
             Self::WhatIf => "what if",
+            Self::Lens => "lens",
             Self::Race => "race",
+            Self::RaceAgainst(_) => "race against other settings",
             Self::Sweep => "sweep",
             Self::OpenSweep(path) => return format!("open sweep {path}"),
             Self::LoadModel(name) => {
@@ -430,6 +507,7 @@ impl ControlsAction {
             Self::Undo => "undo",
             Self::SavePreset(name) => return format!("save preset {name}"),
             Self::LoadPreset(name) => return format!("preset {name}"),
+            Self::TogglePlain => "plain decoding, or drafts again",
             Self::ToggleDetail => "record layers",
         };
         label.into()
@@ -445,6 +523,10 @@ impl ViewAction {
             Self::PageDown => "page down",
             Self::Top => "top",
             Self::Bottom => "bottom",
+            Self::NextRejection => "next rejection",
+            Self::PreviousRejection => "previous rejection",
+            Self::NextWorst => "next of the worst drafts",
+            Self::PreviousWorst => "previous of the worst drafts",
             Self::TokenLeft => "token left",
             Self::TokenRight => "token right",
             Self::TokenUp => "line up",
@@ -456,6 +538,9 @@ impl ViewAction {
             Self::Copy => "copy answer",
             Self::ToggleRejected => "rejected drafts",
             Self::ToggleMarkdown => "Markdown",
+            Self::Find => "find",
+            Self::FindNext => "next match",
+            Self::FindPrevious => "previous match",
         }
     }
 }
@@ -470,6 +555,7 @@ impl ListAction {
             Self::FirstEntry => "first entry",
             Self::LastEntry => "last entry",
             Self::Choose => "choose",
+            Self::Complete => "complete",
             Self::DeleteEntry => "delete preset",
         }
     }
@@ -486,6 +572,26 @@ impl WhatIfAction {
             Self::CellRight => "speculations +",
             Self::BestCell => "fastest pair",
             Self::ApplyCell => "apply",
+            Self::RaceCell => "race against the present pair",
+        }
+    }
+}
+
+impl LensAction {
+    fn label(self) -> &'static str {
+        match self {
+            Self::LayerUp => "layer above",
+            Self::LayerDown => "layer below",
+            Self::LensLeft => "token left",
+            Self::LensRight => "token right",
+            Self::LensPageLeft => "10 tokens left",
+            Self::LensPageRight => "10 tokens right",
+            Self::LensStart => "first token",
+            Self::LensEnd => "last token",
+            Self::EarliestLayer => "first layer to agree",
+            Self::ToggleMeasure => "agreement or probability",
+            Self::InspectToken => "inspect",
+            Self::ApplyLayer => "use as exit layer",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Which key does what where. One table: the keys themselves, the help and the footer all read it.
 
 use super::action::{
-    Action, AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ReplayAction,
-    SessionsAction, Step, ViewAction, WhatIfAction,
+    Action, AppAction, ChatAction, ControlsAction, EditAction, LensAction, ListAction, Pane,
+    ReplayAction, SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::key::Key;
 use crate::app::controls::Control;
@@ -19,14 +19,19 @@ pub enum Context {
     /// Wherever text is edited, after all others.
     Text,
     Prompt,
+    /// The prompt while it holds a command that can be completed.
+    Menu,
     Controls,
     Chat,
     Rounds,
+    /// The text to find in the conversation.
+    Find,
     /// A list to choose from by typing.
     Picker,
     /// Help and other texts.
     Pager,
     WhatIf,
+    Lens,
     Race,
     /// The list of saved sessions.
     Sessions,
@@ -59,15 +64,18 @@ impl From<Pane> for Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Prompt,
+        Self::Menu,
         Self::Controls,
         Self::Chat,
         Self::Rounds,
         Self::Text,
+        Self::Find,
         Self::Picker,
         Self::Pager,
         Self::WhatIf,
+        Self::Lens,
         Self::Race,
         Self::Sessions,
         Self::Title,
@@ -82,12 +90,15 @@ impl Context {
             Self::Global => "Everywhere",
             Self::Text => "Wherever text is edited",
             Self::Prompt => "In the prompt",
+            Self::Menu => "While a command is written",
             Self::Controls => "In the controls",
             Self::Chat => "In the chat",
             Self::Rounds => "In the rounds",
+            Self::Find => "While finding a text",
             Self::Picker => "In lists to choose from",
             Self::Pager => "In help and other texts",
             Self::WhatIf => "In what if and the sweep",
+            Self::Lens => "In the lens",
             Self::Race => "In the race",
             Self::Sessions => "In the list of sessions",
             Self::Title => "In the title of a session",
@@ -102,12 +113,15 @@ impl Context {
             Self::Global => &[Self::Global],
             Self::Text => &[Self::Text],
             Self::Prompt => &[Self::Prompt, Self::Global, Self::Text],
+            Self::Menu => &[Self::Menu, Self::Prompt, Self::Global, Self::Text],
             Self::Controls => &[Self::Controls, Self::Global, Self::Text],
             Self::Chat => &[Self::Chat, Self::Global],
             Self::Rounds => &[Self::Rounds, Self::Global],
+            Self::Find => &[Self::Find, Self::Text, Self::Global],
             Self::Picker => &[Self::Picker, Self::Global, Self::Text],
             Self::Pager => &[Self::Pager, Self::Global],
             Self::WhatIf => &[Self::WhatIf, Self::Global],
+            Self::Lens => &[Self::Lens, Self::Global],
             Self::Race => &[Self::Race, Self::Pager, Self::Global],
             Self::Sessions => &[Self::Sessions, Self::Global, Self::Text],
             Self::Title => &[Self::Title, Self::Global, Self::Text],
@@ -119,10 +133,10 @@ impl Context {
     /// Whether it belongs to an overlay, which hides the bindings beneath it.
     fn is_overlay(self) -> bool {
         match self {
-            Self::Picker | Self::Pager | Self::WhatIf | Self::Race => true,
+            Self::Picker | Self::Pager | Self::WhatIf | Self::Lens | Self::Race => true,
             Self::Sessions | Self::Title | Self::System => true,
             Self::Global | Self::Text | Self::Prompt | Self::Controls => false,
-            Self::Chat | Self::Rounds | Self::Replay => false,
+            Self::Chat | Self::Rounds | Self::Replay | Self::Menu | Self::Find => false,
         }
     }
 
@@ -228,13 +242,16 @@ fn tables() -> Vec<Row> {
     [
         global(),
         prompt(),
+        menu(),
         controls(),
         chat(),
         rounds(),
         text(),
+        find(),
         picker(),
         pager(),
         what_if(),
+        lens(),
         race(),
         sessions(),
         title(),
@@ -275,17 +292,22 @@ fn global() -> Vec<Row> {
             ("alt-up", nudge(Control::Speculations, Step::Up)),
             ("alt-,", nudge(Control::Temperature, Step::Down)),
             ("alt-.", nudge(Control::Temperature, Step::Up)),
+            ("alt-a", ControlsAction::TogglePlain.into()),
             ("alt-u", ControlsAction::Undo.into()),
             ("f4", ChatAction::WhatIf.into()),
+            ("f10", ChatAction::Lens.into()),
             ("f7", ChatAction::Race.into()),
             ("alt-s", ChatAction::Sweep.into()),
             ("f5", ChatAction::Pause.into()),
             ("f6", ChatAction::Step.into()),
             ("ctrl-r", ChatAction::Regenerate.into()),
+            ("alt-p", ChatAction::PreviousAnswer.into()),
+            ("alt-n", ChatAction::NextAnswer.into()),
             ("ctrl-o", ChatAction::EditLast.into()),
             ("ctrl-t", AppAction::NextTheme.into()),
             ("ctrl-y", ViewAction::Copy.into()),
             ("ctrl-x", ViewAction::ToggleRejected.into()),
+            ("ctrl-f", ViewAction::Find.into()),
             ("ctrl-l", ChatAction::Clear.into()),
             ("f8", ChatAction::ToggleMode.into()),
             ("f9", AppAction::ToggleMouse.into()),
@@ -308,8 +330,24 @@ fn prompt() -> Vec<Row> {
             ("ctrl-j", EditAction::NewLine.into()),
             ("up", EditAction::LineUp.into()),
             ("down", EditAction::LineDown.into()),
+            ("alt-e", ChatAction::EditQueued.into()),
+            ("alt-d", ChatAction::RemoveQueued.into()),
             ("ctrl-g", EditAction::ExternalEditor.into()),
             ("ctrl-d", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn menu() -> Vec<Row> {
+    rows(
+        Context::Menu,
+        [
+            ("enter", ListAction::Choose),
+            ("tab", ListAction::Complete),
+            ("up", ListAction::EntryUp),
+            ("down", ListAction::EntryDown),
+            ("pageup", ListAction::EntryPageUp),
+            ("pagedown", ListAction::EntryPageDown),
         ],
     )
 }
@@ -365,7 +403,13 @@ fn chat() -> Vec<Row> {
             ("G", ViewAction::Bottom.into()),
             ("space", ViewAction::PageDown.into()),
             ("b", ViewAction::PageUp.into()),
+            ("n", ViewAction::NextRejection.into()),
+            ("N", ViewAction::PreviousRejection.into()),
+            ("w", ViewAction::NextWorst.into()),
+            ("W", ViewAction::PreviousWorst.into()),
             ("y", ViewAction::Copy.into()),
+            ("[", ChatAction::PreviousAnswer.into()),
+            ("]", ChatAction::NextAnswer.into()),
             ("r", ChatAction::Regenerate.into()),
             ("R", ChatAction::Reroll.into()),
             ("e", ChatAction::EditLast.into()),
@@ -392,6 +436,10 @@ fn rounds() -> Vec<Row> {
             ("shift-down", ViewAction::DetailsDown.into()),
             ("h", ViewAction::RoundLeft.into()),
             ("l", ViewAction::RoundRight.into()),
+            ("n", ViewAction::NextRejection.into()),
+            ("N", ViewAction::PreviousRejection.into()),
+            ("w", ViewAction::NextWorst.into()),
+            ("W", ViewAction::PreviousWorst.into()),
             ("home", ViewAction::Top.into()),
             ("end", ViewAction::Bottom.into()),
             ("p", ChatAction::Pause.into()),
@@ -431,6 +479,21 @@ fn text() -> Vec<Row> {
     )
 }
 
+fn find() -> Vec<Row> {
+    rows(
+        Context::Find,
+        [
+            ("down", ViewAction::FindNext),
+            ("enter", ViewAction::FindNext),
+            ("ctrl-n", ViewAction::FindNext),
+            ("ctrl-f", ViewAction::FindNext),
+            ("up", ViewAction::FindPrevious),
+            ("shift-enter", ViewAction::FindPrevious),
+            ("ctrl-p", ViewAction::FindPrevious),
+        ],
+    )
+}
+
 fn picker() -> Vec<Row> {
     rows(
         Context::Picker,
@@ -440,7 +503,7 @@ fn picker() -> Vec<Row> {
             ("down", ListAction::EntryDown),
             ("ctrl-p", ListAction::EntryUp),
             ("ctrl-n", ListAction::EntryDown),
-            ("tab", ListAction::EntryDown),
+            ("tab", ListAction::Complete),
             ("backtab", ListAction::EntryUp),
             ("pageup", ListAction::EntryPageUp),
             ("pagedown", ListAction::EntryPageDown),
@@ -469,6 +532,30 @@ fn pager() -> Vec<Row> {
     )
 }
 
+fn lens() -> Vec<Row> {
+    rows(
+        Context::Lens,
+        [
+            ("up", LensAction::LayerUp),
+            ("down", LensAction::LayerDown),
+            ("left", LensAction::LensLeft),
+            ("right", LensAction::LensRight),
+            ("k", LensAction::LayerUp),
+            ("j", LensAction::LayerDown),
+            ("h", LensAction::LensLeft),
+            ("l", LensAction::LensRight),
+            ("pageup", LensAction::LensPageLeft),
+            ("pagedown", LensAction::LensPageRight),
+            ("home", LensAction::LensStart),
+            ("end", LensAction::LensEnd),
+            ("b", LensAction::EarliestLayer),
+            ("m", LensAction::ToggleMeasure),
+            ("i", LensAction::InspectToken),
+            ("enter", LensAction::ApplyLayer),
+        ],
+    )
+}
+
 fn what_if() -> Vec<Row> {
     rows(
         Context::WhatIf,
@@ -486,6 +573,7 @@ fn what_if() -> Vec<Row> {
             ("b", WhatIfAction::BestCell),
             ("home", WhatIfAction::BestCell),
             ("enter", WhatIfAction::ApplyCell),
+            ("r", WhatIfAction::RaceCell),
         ],
     )
 }

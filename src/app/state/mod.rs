@@ -2,6 +2,9 @@
 
 mod app;
 mod editor;
+pub mod find;
+pub mod lens_view;
+pub mod menu;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -11,9 +14,12 @@ mod session_list;
 pub mod sweep;
 pub mod turn;
 pub mod what_if;
+pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
 pub use editor::Editor;
+pub use find::Find;
+pub use menu::{Folder, FolderEntry, Menu};
 pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
@@ -28,7 +34,7 @@ use super::config::Preset;
 use super::controls::Control;
 use super::input::Context;
 use super::input::action::Pane;
-use crate::engine::decode::Settings;
+use crate::engine::decode::{PlainStep, Settings, Timings};
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::weights::PUBLISHED_MODEL;
 use crate::engine::worker::{ConversationId, RunId};
@@ -58,6 +64,14 @@ pub struct State {
     /// What the last race of this model measured, if there was one.
     pub raced: Option<race::Raced>,
     pub prompt: Editor,
+    /// The text that is searched for in the conversation; its field has the keys.
+    pub find: Option<Find>,
+    /// Suggestions for the command in the prompt; [`State::menu`] says whether they are shown.
+    pub(in crate::app) menu: Option<Menu>,
+    /// The files of the folder that the command names.
+    pub(in crate::app) folder: Option<Folder>,
+    /// Questions that wait for the answer under way, in order.
+    pub queued: Vec<String>,
     /// Enter was pressed before the model was loaded: send when it is.
     pub send_when_loaded: bool,
     pub focus: Pane,
@@ -67,6 +81,8 @@ pub struct State {
     pub notice: Option<Notice>,
     /// Slider under the mouse button.
     pub drag: Option<Control>,
+    /// The user has agreed that the model no longer sees the oldest turns of this chat.
+    pub(in crate::app) drop_oldest: bool,
     /// Turns that were taken off the chat and can come back, until something is generated.
     pub retracted: Option<Retracted>,
     /// The last generation whose sequence the engine still holds.
@@ -114,13 +130,15 @@ pub struct Run {
 }
 
 /// A model that can be chosen, as data from outside.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelChoice {
     /// What to load: a path or id; none for the bundled model.
     pub model: Option<String>,
     pub label: String,
-    /// Size, place, or what is missing.
+    /// Type, size and place, or what is missing.
     pub note: String,
+    /// What is to know before it is loaded: how to get access, what does not fit.
+    pub help: String,
 }
 
 /// A model that one key loads where there is none.
@@ -147,6 +165,7 @@ pub enum Overlay {
     /// The system prompt under edit.
     System(Editor),
     WhatIf(WhatIf),
+    Lens(lens_view::LensView),
     Race(Box<Race>),
     Sweep(Box<Sweep>),
     /// The saved sessions.
@@ -211,6 +230,10 @@ impl State {
             turns: Vec::new(),
             raced: None,
             prompt: Editor::default(),
+            find: None,
+            queued: Vec::new(),
+            menu: None,
+            folder: None,
             send_when_loaded: false,
             focus: Pane::Prompt,
             overlay: None,
@@ -218,6 +241,7 @@ impl State {
             view: View::default(),
             notice: None,
             drag: None,
+            drop_oldest: false,
             retracted: None,
             last_run: None,
         }
@@ -240,10 +264,13 @@ impl State {
             Some(Overlay::Picker(_)) => Context::Picker,
             Some(Overlay::System(_)) => Context::System,
             Some(Overlay::WhatIf(_) | Overlay::Sweep(_)) => Context::WhatIf,
+            Some(Overlay::Lens(_)) => Context::Lens,
             Some(Overlay::Race(_)) => Context::Race,
             Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
             Some(Overlay::Sessions(_)) => Context::Sessions,
+            None if self.find.is_some() => Context::Find,
             None if !self.live && self.focus == Pane::Prompt => Context::Replay,
+            None if self.menu().is_some_and(|menu| !menu.entries.is_empty()) => Context::Menu,
             None => self.focus.into(),
         }
     }
@@ -307,6 +334,48 @@ impl State {
             round,
             slot: rounds[round].slots().checked_sub(1)?,
         })
+    }
+
+    /// The answer that the panels are about: the last one with a round.
+    pub fn newest_turn(&self) -> Option<&Turn> {
+        self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
+    }
+
+    /// What a plain step of the model of the newest answer takes, measured or estimated.
+    pub fn plain_step(&self) -> Option<PlainStep> {
+        let newest = self.newest_turn()?;
+        let mut timings = Timings::default();
+        let same = self.turns.iter().filter(|turn| turn.has_model_of(newest));
+        same.for_each(|turn| timings.merge(&turn.timings));
+        if let Some(raced) = &self.raced {
+            timings.merge(&raced.plain);
+        }
+        let costs = newest.lens.as_ref().map(|lens| &lens.costs);
+        let config = self.model.as_ref().map(|model| &model.config);
+        timings.plain_step(costs, config)
+    }
+
+    /// The turn whose answers are gone through: the one under the cursor, or the last one with several.
+    pub fn turn_with_answers(&self) -> Option<usize> {
+        let several = |at: &usize| self.turns.get(*at).is_some_and(|turn| turn.answers() > 1);
+        let under_cursor = self.view.cursor.map(|cursor| cursor.turn);
+        let last = || (0..self.turns.len()).rev().find(several);
+        under_cursor.filter(several).or_else(last)
+    }
+
+    /// Tokens in the context, as of the last answer or what is being read for the next one.
+    pub fn context_used(&self) -> Option<usize> {
+        if let Phase::Prefill { total, .. } = self.phase
+            && total > 0
+        {
+            return Some(total);
+        }
+        let last = self
+            .turns
+            .iter()
+            .rev()
+            .find_map(|turn| turn.rounds.last())?;
+        Some(last.position + last.len())
     }
 
     /// Layer count L, where a model is loaded.

@@ -2,7 +2,8 @@
 
 use super::regions::Viewport;
 use super::turn::{Mode, Outcome, Turn};
-use crate::engine::decode::{Round, Settings, StopReason};
+use crate::app::input::action::Opponent;
+use crate::engine::decode::{Controller, Round, Settings, StopReason, Strategy, Timings};
 use crate::engine::worker::{Lane, RunId};
 
 /// The race on screen.
@@ -11,7 +12,10 @@ pub struct Race {
     pub run: RunId,
     /// What is answered, for the title.
     pub prompt: String,
-    /// The texts as turns that are in no conversation: autoregressive, self-speculative.
+    pub opponent: Opponent,
+    /// What the lanes are called.
+    pub names: [String; 2],
+    /// The texts as turns that are in no conversation: reference, challenger.
     pub lanes: [Turn; 2],
     /// Prompt tokens read, of how many, by the lane that begins.
     pub prefill: Option<(usize, usize)>,
@@ -24,6 +28,17 @@ pub struct Race {
     diverged: Option<usize>,
 }
 
+/// What settings are called in a race: `plain`, `exit 8`, `E 8 K 4` or `controller`.
+pub fn name_of(settings: &Settings) -> String {
+    let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
+    match (settings.strategy, settings.controller) {
+        (Strategy::Autoregressive, _) => "plain".into(),
+        (Strategy::EarlyExit, _) => format!("exit {exit}"),
+        (Strategy::SelfSpeculative, Controller::Fixed) => format!("E {exit} K {speculations}"),
+        (Strategy::SelfSpeculative, _) => "controller".into(),
+    }
+}
+
 /// What a race measured: two answers to one prompt, side by side on the same machine at the same time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raced {
@@ -31,6 +46,8 @@ pub struct Raced {
     pub speed_up: f64,
     /// Settings of the self-speculative answer.
     pub settings: Settings,
+    /// Durations of the rounds of the autoregressive answer.
+    pub plain: Timings,
 }
 
 /// What is known of the two texts.
@@ -45,12 +62,19 @@ pub enum Verdict {
 }
 
 impl Race {
-    pub(in crate::app) fn new(run: RunId, prompt: String) -> Self {
+    pub(in crate::app) fn new(
+        run: RunId,
+        prompt: String,
+        opponent: Opponent,
+        names: [String; 2],
+    ) -> Self {
         let lane = |id| Turn::new(id, Mode::Chat, String::new());
         let lanes = [lane(0), lane(1)];
         Self {
             run,
             prompt,
+            opponent,
+            names,
             lanes,
             prefill: None,
             outcome: None,
@@ -64,18 +88,22 @@ impl Race {
         &self.lanes[lane as usize]
     }
 
-    /// Tokens per second of the self-speculative lane ÷ those of the autoregressive one.
+    /// Tokens per second of the challenger ÷ those of the reference.
     pub fn speed_up(&self) -> Option<f64> {
-        let [plain, speculative] = &self.lanes;
-        Some(speculative.stats.tokens_per_second()? / plain.stats.tokens_per_second()?)
+        let [reference, challenger] = &self.lanes;
+        Some(challenger.stats.tokens_per_second()? / reference.stats.tokens_per_second()?)
     }
 
-    /// What it measured, if it came to its end.
+    /// What it measured against plain decoding, if it came to its end.
     pub(in crate::app) fn measured(&self) -> Option<Raced> {
-        let first = self.lanes[Lane::SelfSpeculative as usize].rounds.first()?;
+        if self.opponent != Opponent::Plain {
+            return None;
+        }
+        let first = self.lanes[Lane::Challenger as usize].rounds.first()?;
         Some(Raced {
             speed_up: self.speed_up().filter(|_| self.is_whole())?,
             settings: Settings::clone(&first.settings),
+            plain: self.lanes[Lane::Reference as usize].timings.clone(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Turns: a prompt and the rounds that answer it.
 
 use super::Lens;
-use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::decode::{PlainStep, Round, SpeedUp, Stats, StopReason, Timings};
 use crate::engine::worker::RunId;
 use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct Turn {
     pub pending: Vec<Pending>,
     /// Statistics of the rounds, prefill included once the run has ended.
     pub stats: Stats,
+    /// Durations of the rounds, by kind.
+    pub timings: Timings,
     /// The generation that wrote its end; none for one that came from a file.
     pub run: Option<RunId>,
     /// The model that wrote its end, as far as that is known.
@@ -30,8 +32,14 @@ pub struct Turn {
     pub switches: Vec<Switch>,
     /// What every layer would have said along that answer, if requested.
     pub lens: Option<Box<Lens>>,
+    /// Whether the model no longer sees it, because the context is full.
+    pub unseen: bool,
     /// None while the run is under way.
     pub outcome: Option<Outcome>,
+    /// The other answers to the same prompt, in the order in which they were given.
+    pub others: Vec<Turn>,
+    /// Index of this answer among all of them.
+    pub variant: usize,
 }
 
 /// A change of the model.
@@ -80,18 +88,58 @@ impl Turn {
             rounds,
             pending,
             stats,
+            timings: Timings::default(),
             run: None,
             model: None,
             switches: Vec::new(),
             lens: None,
+            unseen: false,
             outcome: None,
+            others: Vec::new(),
+            variant: 0,
         }
+    }
+
+    /// Number of answers to the prompt.
+    pub fn answers(&self) -> usize {
+        self.others.len() + 1
+    }
+
+    /// A turn for another answer to the same prompt. This one is kept, unless it has no text.
+    pub(in crate::app) fn again(mut self, id: u64) -> Self {
+        let mut fresh = Self::new(id, self.mode, self.prompt.clone());
+        let mut others = std::mem::take(&mut self.others);
+        if !self.answer().is_empty() {
+            others.insert(self.variant.min(others.len()), self);
+        }
+        (fresh.variant, fresh.others) = (others.len(), others);
+        fresh
+    }
+
+    /// Show the answer at `index` of all. One without any text is gone then.
+    pub(in crate::app) fn show(&mut self, mut index: usize) {
+        if index == self.variant || index >= self.answers() {
+            return;
+        }
+        let mut others = std::mem::take(&mut self.others);
+        let at = index - usize::from(index > self.variant);
+        let shown = others.remove(at);
+        let before = std::mem::replace(self, shown);
+        self.unseen = before.unseen;
+        if before.answer().is_empty() {
+            index -= usize::from(index > before.variant);
+        } else {
+            let back = before.variant - usize::from(before.variant > index);
+            others.insert(back.min(others.len()), before);
+        }
+        (self.others, self.variant) = (others, index);
     }
 
     /// Add a finished round, which replaces the pending drafts.
     pub fn push(&mut self, round: Round) {
         self.pending.clear();
         self.stats.add(&round);
+        self.timings.add(&round);
         self.rounds.push(round);
     }
 
@@ -109,8 +157,48 @@ impl Turn {
         self.stats.tokens
     }
 
+    /// Whether it is part of the conversation that the next question carries.
+    pub fn is_said(&self) -> bool {
+        self.mode == Mode::Chat && !self.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rounds.iter().all(Round::is_empty)
+    }
+
+    /// Its speed relative to plain decoding with the same model; none for an answer that was decoded so.
+    pub fn speed_up(&self, plain: Option<PlainStep>) -> Option<SpeedUp> {
+        let speed = self.stats.tokens_per_second();
+        let drafted = speed.filter(|_| self.stats.drafted > 0);
+        Some(plain?.speed_up(drafted?))
+    }
+
+    /// Seconds from the question to the first token.
+    pub fn first_token_seconds(&self) -> Option<f64> {
+        let prefill = self.stats.prefill_seconds;
+        let first = self.rounds.first().filter(|_| prefill > 0.0)?;
+        Some(prefill + first.draft_seconds + first.verify_seconds)
+    }
+
+    /// Whether both answers are of the same weights, as far as that is known.
+    pub fn has_model_of(&self, other: &Self) -> bool {
+        match (&self.model, &other.model) {
+            (Some(own), Some(other)) => own.has_weights_of(other),
+            (own, other) => own.is_none() && other.is_none(),
+        }
+    }
+}
+
+/// The model does not see the oldest `messages` of the conversation, not counting the system prompt.
+pub(in crate::app) fn mark_unseen(turns: &mut [Turn], messages: usize) {
+    let Some((_, before)) = turns.split_last_mut() else {
+        return;
+    };
+    // Each turn of the conversation is a question and an answer.
+    let mut dropped = messages / 2;
+    for turn in before {
+        turn.unseen = dropped > 0 && turn.is_said();
+        dropped -= usize::from(turn.unseen);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What other exit layers and numbers of speculations would have made of an answer: what every layer would have said
 //! along it, and the map that is drawn of it.
 
+use super::State;
 use super::turn::Turn;
 use crate::engine::decode::{CostModel, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
@@ -34,26 +35,74 @@ pub struct WhatIf {
     pub num_speculations: usize,
 }
 
-impl Lens {
-    /// Whether every position is there.
-    pub fn complete(&self) -> bool {
-        self.of > 0 && self.rows.len() >= self.of
-    }
+/// One forecast for each exit layer and number of speculations, over one or more answers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Forecasts {
+    all: Vec<Forecast>,
+    /// How many answers they are about.
+    pub answers: usize,
+}
 
+impl Forecasts {
     /// The forecast for a pair of settings; none outside the map.
     pub fn at(&self, exit_layer: usize, num_speculations: usize) -> Option<&Forecast> {
         let column = num_speculations
             .checked_sub(1)
             .filter(|column| *column < MAX_SPECULATIONS)?;
-        self.forecasts
+        self.all
             .get(exit_layer.checked_sub(1)? * MAX_SPECULATIONS + column)
     }
 
     /// The fastest pair.
     pub fn best(&self) -> Option<&Forecast> {
-        self.forecasts
+        self.all.iter().max_by(|a, b| a.speed.total_cmp(&b.speed))
+    }
+
+    /// The lowest speed.
+    pub fn slowest(&self) -> f64 {
+        let speeds = self.all.iter().map(|forecast| forecast.speed);
+        speeds.fold(f64::INFINITY, f64::min)
+    }
+
+    /// Tokens of the answers.
+    pub fn tokens(&self) -> usize {
+        self.all.first().map_or(0, |forecast| forecast.tokens)
+    }
+
+    fn merge(&mut self, other: &[Forecast]) {
+        if self.all.is_empty() {
+            self.all = other.to_vec();
+        } else {
+            let pairs = self.all.iter_mut().zip(other);
+            pairs.for_each(|(own, other)| own.merge(other));
+        }
+        self.answers += 1;
+    }
+}
+
+impl State {
+    /// Forecasts over a turn and every other answer of its model that the layers were asked about.
+    pub fn forecasts(&self, turn: &Turn) -> Forecasts {
+        let mut pooled = Forecasts::default();
+        let same = |other: &&Turn| other.has_model_of(turn) || std::ptr::eq(*other, turn);
+        for lens in self
+            .turns
             .iter()
-            .max_by(|a, b| a.speed.total_cmp(&b.speed))
+            .filter(same)
+            .filter_map(|turn| turn.lens.as_ref())
+        {
+            if !lens.forecasts.is_empty() && lens.failed.is_none() {
+                pooled.merge(&lens.forecasts);
+            }
+        }
+        pooled
+    }
+}
+
+impl Lens {
+    /// Whether every position is there.
+    pub fn complete(&self) -> bool {
+        self.of > 0 && self.rows.len() >= self.of
     }
 
     /// A lens that a journal kept.

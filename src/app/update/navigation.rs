@@ -5,6 +5,7 @@ use super::settings_file::configure;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{Pane, ViewAction};
 use crate::app::message::Effect;
+use crate::app::state::worst::worst_drafts;
 use crate::app::state::{Display, Regions, Shared, State, Target, TokenRef, Turn};
 use ratatui::layout::Rect;
 
@@ -27,13 +28,27 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ViewAction) ->
         ViewAction::TokenDown => line(state, shared, 1),
         ViewAction::RoundLeft => round(state, display, -1),
         ViewAction::RoundRight => round(state, display, 1),
+        ViewAction::NextRejection => rejection(state, display, 1),
+        ViewAction::PreviousRejection => rejection(state, display, -1),
+        ViewAction::NextWorst => worst(state, display, 1),
+        ViewAction::PreviousWorst => worst(state, display, -1),
         ViewAction::DetailsUp => details(state, regions, -DETAILS),
         ViewAction::DetailsDown => details(state, regions, DETAILS),
         ViewAction::Copy => return copy(state).into(),
         ViewAction::ToggleRejected => return toggle_rejected(state, shared).into(),
         ViewAction::ToggleMarkdown => toggle_markdown(state, shared),
+        ViewAction::Find => drop(state.find.get_or_insert_default()),
+        ViewAction::FindNext => find(state, regions, 1),
+        ViewAction::FindPrevious => find(state, regions, -1),
     }
     Reply::none()
+}
+
+/// Go to another match.
+fn find(state: &mut State, regions: &Regions, by: isize) {
+    if let Some(find) = &mut state.find {
+        find.step(regions.found, by);
+    }
 }
 
 fn toggle_rejected(state: &mut State, shared: &mut Shared) -> Effect {
@@ -107,14 +122,55 @@ pub(super) fn enter(state: &mut State, shared: &Shared, pane: Pane) {
 
 /// Whether a token is there and shown; a frame on screen may be older than the state.
 pub(super) fn is_shown(state: &State, display: Display, at: TokenRef) -> bool {
-    let Some(turn) = state.turns.get(at.turn) else {
-        return false;
+    state.is_shown(display, at)
+}
+
+/// To the next round with a rejected draft.
+fn rejection(state: &mut State, display: Display, by: isize) {
+    let rejecting = |turn: usize| {
+        let rounds = state.turns[turn].rounds.iter().enumerate();
+        rounds.filter_map(move |(round, r)| {
+            let slot = (0..r.slots()).find(|slot| !r.is_kept(*slot))?;
+            Some(TokenRef { turn, round, slot })
+        })
     };
-    // Markdown shows the text alone.
-    let rejected = display.show_rejected && !display.shows_markdown(turn);
-    turn.rounds
-        .get(at.round)
-        .is_some_and(|round| at.slot < round.slots() && (rejected || round.is_kept(at.slot)))
+    let mut all = (0..state.turns.len())
+        .flat_map(rejecting)
+        .filter_map(|at| state.reachable(display, at));
+    let next = match (state.view.cursor, by < 0) {
+        (Some(cursor), true) => all.take_while(|at| *at < cursor).last(),
+        (Some(cursor), false) => all.find(|at| *at > cursor),
+        (None, true) => all.last(),
+        (None, false) => all.next(),
+    };
+    match next {
+        Some(at) => put_cursor(state, display, Some(at)),
+        None => state.notify("no further rejected draft"),
+    }
+}
+
+/// To the next of the worst drafts of the answer that is inspected; from elsewhere, to the worst.
+fn worst(state: &mut State, display: Display, by: isize) {
+    let turn = state.view.cursor.map(|at| at.turn).or_else(|| {
+        let drafted = |turn: &Turn| turn.stats.drafted > turn.stats.accepted;
+        state.turns.iter().rposition(drafted)
+    });
+    let Some((index, turn)) = turn.and_then(|at| Some((at, state.turns.get(at)?))) else {
+        return;
+    };
+    let drafts = worst_drafts(index, turn, usize::MAX);
+    let reachable: Vec<TokenRef> = drafts
+        .iter()
+        .filter_map(|draft| state.reachable(display, draft.at))
+        .collect();
+    let here = reachable
+        .iter()
+        .position(|at| Some(*at) == state.view.cursor);
+    let next = here.map_or(Some(0), |here| here.checked_add_signed(by));
+    match next.and_then(|at| reachable.get(at)) {
+        Some(at) => put_cursor(state, display, Some(*at)),
+        None => state.notify("no further rejected draft"),
+    }
 }
 
 fn token(state: &mut State, display: Display, by: isize) {

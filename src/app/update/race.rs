@@ -1,16 +1,19 @@
-//! A race: autoregressive beside self-speculative decoding of one prompt and seed. The conversation is left alone.
+//! A race: one prompt answered with two settings side by side. The conversation is left alone.
 
-use super::{run, slash};
+use super::run;
+use crate::app::commands::is_command;
+use crate::app::input::action::Opponent;
 use crate::app::message::Effect;
+use crate::app::state::race::name_of;
 use crate::app::state::turn::Outcome;
 use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State};
-use crate::engine::decode::StopReason;
+use crate::engine::decode::{Controller, Settings, StopReason, Strategy};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, RunEvent, RunId, Task};
 use std::sync::Arc;
 
 /// Start a race on the prompt being written, or else on the last one.
-pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
+pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) -> Option<Effect> {
     if state.side_run().is_some() || !run::ready(state, shared) {
         return None;
     }
@@ -18,20 +21,53 @@ pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
         state.notify_error("write a prompt to race on, or ask something first");
         return None;
     };
+    let present = state.settings.clone();
+    let (against, settings) = match &opponent {
+        Opponent::Plain => (None, present),
+        Opponent::Pair(exit_layer, num_speculations) => {
+            let challenger = Settings {
+                strategy: Strategy::SelfSpeculative,
+                exit_layer: *exit_layer,
+                num_speculations: *num_speculations,
+                controller: Controller::Fixed,
+                ..present.clone()
+            };
+            (Some(Arc::new(present)), challenger)
+        }
+        Opponent::Preset(name) => {
+            let Some(preset) = shared.config.presets.get(name) else {
+                state.notify_error(format!("there is no preset {name}"));
+                return None;
+            };
+            (Some(Arc::new(present)), preset.settings.clone())
+        }
+    };
+    let names = match (&opponent, &against) {
+        (Opponent::Preset(name), Some(against)) => [name_of(against), name.clone()],
+        (_, Some(against)) => [name_of(against), name_of(&settings)],
+        (_, None) => {
+            let speculative = Settings {
+                strategy: Strategy::SelfSpeculative,
+                ..settings.clone()
+            };
+            ["plain".into(), name_of(&speculative)]
+        }
+    };
     let run = shared.new_run();
-    state.overlay = Some(Overlay::Race(Box::new(Race::new(run, text))));
+    let race = Race::new(run, text, opponent, names);
+    state.overlay = Some(Overlay::Race(Box::new(race)));
     Some(Effect::Send(Command::Start {
         run,
         conversation: CONVERSATION,
-        task: Task::Race(prompt),
-        settings: Arc::new(state.settings.clone()),
+        task: Task::Race { prompt, against },
+        settings: Arc::new(settings),
     }))
 }
 
 /// The words to answer, and all that the model is to continue.
 pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
-    let written = Some(state.prompt.text())
-        .filter(|text| !text.trim().is_empty() && !slash::is_command(text));
+    let written =
+        Some(state.prompt.text()).filter(|text| !text.trim().is_empty() && !is_command(text));
     let (before, text, mode) = match (written, state.turns.split_last()) {
         (Some(text), _) => (&state.turns[..], text.to_string(), state.mode),
         (None, Some((last, before))) => (before, last.prompt.clone(), last.mode),
@@ -39,7 +75,10 @@ pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     };
     let prompt = match mode {
         Mode::Completion => Prompt::Text(text.clone()),
-        Mode::Chat => Prompt::Chat(run::conversation(state, before, text.clone())),
+        Mode::Chat => {
+            let seen = before.iter().filter(|turn| !turn.unseen);
+            Prompt::Chat(run::conversation(state, seen, text.clone()))
+        }
     };
     Some((text, prompt))
 }

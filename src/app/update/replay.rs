@@ -5,7 +5,7 @@ use super::reply::Reply;
 use super::{engine_events, resume};
 use crate::app::input::action::ReplayAction;
 use crate::app::state::player::Course;
-use crate::app::state::turn::begin_run;
+use crate::app::state::turn::{begin_run, mark_unseen};
 use crate::app::state::{App, Phase, Player, ReplayScreen, Run, Shared, State};
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::{Round, Settings};
@@ -177,6 +177,7 @@ fn begin(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize, id: RunId)
         }
     };
     state.last_run = Some(id);
+    mark_unseen(&mut state.turns, 0);
     if let Some(last) = state.turns.last_mut() {
         (last.outcome, last.run, last.lens) = (None, Some(id), player.lens(turn, id));
     }

@@ -3,7 +3,7 @@
 use super::reply::Reply;
 use super::{controls, race, run};
 use crate::app::controls::Control;
-use crate::app::input::action::WhatIfAction;
+use crate::app::input::action::{ChatAction, Opponent, WhatIfAction};
 use crate::app::message::Effect;
 use crate::app::state::sweep::SweepRow;
 use crate::app::state::turn::Outcome;
@@ -99,6 +99,11 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
         WhatIfAction::CellLeft => sweep.move_by(0, -1),
         WhatIfAction::CellRight => sweep.move_by(0, 1),
         WhatIfAction::BestCell => sweep.cursor = sweep.best().unwrap_or(sweep.cursor),
+        WhatIfAction::RaceCell => {
+            let (exit_layer, num_speculations) = sweep.cursor;
+            let pair = Opponent::Pair(exit_layer, num_speculations);
+            return Reply::then(ChatAction::RaceAgainst(pair));
+        }
         WhatIfAction::ApplyCell => {
             let (exit_layer, num_speculations) = sweep.cursor;
             let cancelled = cancel(state);

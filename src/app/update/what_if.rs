@@ -3,7 +3,7 @@
 use super::reply::Reply;
 use super::sweep;
 use crate::app::available::can_ask_what_if;
-use crate::app::input::action::WhatIfAction;
+use crate::app::input::action::{ChatAction, Opponent, WhatIfAction};
 use crate::app::message::Effect;
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
@@ -26,6 +26,10 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
         WhatIfAction::CellLeft => step(state, 0, -1),
         WhatIfAction::CellRight => step(state, 0, 1),
         WhatIfAction::BestCell => to_best(state),
+        WhatIfAction::RaceCell => {
+            let pair = Opponent::Pair(map.exit_layer, map.num_speculations);
+            return Reply::then(ChatAction::RaceAgainst(pair));
+        }
         WhatIfAction::ApplyCell => {
             return sweep::apply(state, shared, map.exit_layer, map.num_speculations).into();
         }
@@ -35,13 +39,7 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
 
 /// Open the map at the current settings.
 pub(super) fn open(state: &mut State) -> Option<Effect> {
-    let Some(run) = state.last_run.filter(|_| can_ask_what_if(state)) else {
-        state.notify_error(match state.live {
-            false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
-            true => "there is no answer of this model to ask about; ask something first",
-        });
-        return None;
-    };
+    let run = askable(state)?;
     let exit_layer = state.settings.exit_layer;
     let num_speculations = state.settings.num_speculations.min(MAX_SPECULATIONS);
     state.overlay = Some(Overlay::WhatIf(WhatIf {
@@ -50,6 +48,18 @@ pub(super) fn open(state: &mut State) -> Option<Effect> {
         num_speculations,
     }));
     request(state, run)
+}
+
+/// The generation that can be asked about; says why there is none.
+pub(super) fn askable(state: &mut State) -> Option<RunId> {
+    let run = state.last_run.filter(|_| can_ask_what_if(state));
+    if run.is_none() {
+        state.notify_error(match state.live {
+            false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
+            true => "there is no answer of this model to ask about; ask something first",
+        });
+    }
+    run
 }
 
 /// Request the lens, unless it is there or under way. One that failed is requested again.
@@ -121,9 +131,10 @@ pub(super) fn step(state: &mut State, exit: isize, speculations: isize) {
 }
 
 fn to_best(state: &mut State) {
-    let lens = state.lens_turn().and_then(|turn| turn.lens.as_ref());
-    let best = lens
-        .and_then(|lens| lens.best())
+    let forecasts = state.lens_turn().map(|turn| state.forecasts(turn));
+    let best = forecasts
+        .as_ref()
+        .and_then(|forecasts| forecasts.best())
         .map(|best| (best.exit_layer, best.num_speculations));
     if let (Some(best), Some(Overlay::WhatIf(map))) = (best, &mut state.overlay) {
         (map.exit_layer, map.num_speculations) = best;

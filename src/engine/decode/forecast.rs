@@ -14,12 +14,18 @@ pub struct Forecast {
     pub exit_layer: usize,
     /// Number of speculations K.
     pub num_speculations: usize,
+    /// Tokens of the text.
+    #[serde(default)]
+    pub tokens: usize,
     /// Rounds needed.
     pub rounds: usize,
     /// Tokens drafted.
     pub drafted: usize,
     /// Drafted tokens accepted.
     pub accepted: usize,
+    /// Sum over the rounds of the square of the tokens that a round adds, for the error.
+    #[serde(default)]
+    pub squares: usize,
     /// Estimated time.
     pub seconds: f64,
     /// Tokens per second.
@@ -47,6 +53,7 @@ impl Forecast {
                 .take_while(|row| row.agrees(exit_layer))
                 .count();
             forecast.rounds += 1;
+            forecast.squares += (accepted + 1) * (accepted + 1);
             forecast.drafted += drafted;
             forecast.accepted += accepted;
             forecast.seconds += if drafted == 0 {
@@ -56,12 +63,39 @@ impl Forecast {
             };
             at += accepted + 1;
         }
-        forecast.speed = if forecast.seconds > 0.0 {
-            rows.len() as f64 / forecast.seconds
-        } else {
-            0.0
-        };
+        forecast.tokens = rows.len();
+        forecast.update_speed();
         forecast
+    }
+
+    fn update_speed(&mut self) {
+        self.speed = match self.seconds > 0.0 {
+            true => self.tokens as f64 / self.seconds,
+            false => 0.0,
+        };
+    }
+
+    /// Adds another text with the same pair of settings.
+    pub fn merge(&mut self, other: &Self) {
+        self.tokens += other.tokens;
+        self.rounds += other.rounds;
+        self.drafted += other.drafted;
+        self.accepted += other.accepted;
+        self.squares += other.squares;
+        self.seconds += other.seconds;
+        self.update_speed();
+    }
+
+    /// Relative standard error of the speed on other texts like these: that of the mean number of tokens a round adds.
+    /// `None` for fewer than two rounds.
+    pub fn error(&self) -> Option<f64> {
+        let rounds = self.rounds as f64;
+        if self.rounds < 2 || self.tokens == 0 {
+            return None;
+        }
+        let mean = self.tokens as f64 / rounds;
+        let variance = (self.squares as f64 / rounds - mean * mean).max(0.0);
+        Some((variance / rounds).sqrt() / mean)
     }
 
     /// All pairs of exit layer 1..L and speculations 1..=`max`, in that order.

@@ -2,6 +2,7 @@
 //!
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
+mod baseline;
 mod controller;
 mod cost_model;
 mod decoder;
@@ -22,6 +23,7 @@ mod tests;
 mod text_output;
 mod verify;
 
+pub use baseline::{PlainStep, SpeedUp, Timings};
 pub use controller::Controller;
 pub use cost_model::CostModel;
 pub use decoder::{Decoder, Run};

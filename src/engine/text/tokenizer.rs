@@ -383,7 +383,8 @@ fn from_gguf(vocabulary: &GgufVocabulary) -> Result<Tables> {
     let token_bytes = TokenBytes::collect(tokens().map(|(token, kind)| {
         let special = matches!(kind, TokenKind::Control | TokenKind::Unknown);
         (token_bytes(token, *kind, &vocabulary.merging), special)
-    }));
+    }))
+    .map_err(Error::Tokenizer)?;
     Ok(Tables {
         added: vocabulary.added_tokens()?,
         encoder,

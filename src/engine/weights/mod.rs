@@ -3,6 +3,7 @@
 
 mod catalog;
 mod convert;
+mod describe;
 mod dtype;
 pub mod gguf;
 mod hf_folder;
@@ -14,6 +15,7 @@ mod safetensors;
 mod shapes;
 
 pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
+pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};

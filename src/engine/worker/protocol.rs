@@ -77,10 +77,21 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Answer a prompt.
+    /// Answer a prompt. Of a conversation that leaves no room for an answer the oldest turns are left out, as
+    /// [`RunEvent::Dropped`] reports; never the system prompt or the last question.
     Generate(Prompt),
-    /// Answer a prompt with the same seed both autoregressively and self-speculatively. Does not use the conversation's cache.
-    Race(Prompt),
+    /// As [`Task::Generate`], but a conversation that does not fit is an error of the kind
+    /// [`ErrorKind::ContextExceeded`].
+    GenerateWhole(Prompt),
+    /// Answer a prompt twice side by side: with the reference's settings, and as a challenger with those of the run. Does
+    /// not use the conversation's cache.
+    Race {
+        /// The prompt.
+        prompt: Prompt,
+        /// Settings of the reference; `None` for plain decoding against self-speculative decoding with the settings of
+        /// the run.
+        against: Option<Arc<Settings>>,
+    },
     /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
     /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
@@ -109,10 +120,12 @@ pub enum Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
-    /// Without drafts.
-    Autoregressive,
-    /// With drafts.
-    SelfSpeculative,
+    /// What is compared with; usually plain decoding.
+    #[serde(alias = "autoregressive")]
+    Reference,
+    /// What is compared.
+    #[serde(alias = "self-speculative")]
+    Challenger,
 }
 
 /// The figures of one answer of a sweep.
@@ -157,6 +170,11 @@ pub enum ModelEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEvent {
+    /// The model does not see the oldest messages of the conversation. Comes before all other events of a run.
+    Dropped {
+        /// How many after the system prompt.
+        messages: usize,
+    },
     /// Part of the prompt has been computed.
     Prefill {
         /// Tokens that are done, including cached ones.

@@ -3,7 +3,7 @@
 //!
 //! The page has no scripts, and its content security policy would block one even if escaping failed.
 
-use super::describe;
+use super::{describe, lens};
 use crate::engine::decode::{KeptToken, Origin, Round, Stats};
 use crate::safe_text::{self, html as escape};
 use crate::transcript::origin_style::{Colours, GENERATED, Ink, OriginStyle, REJECTED, style};
@@ -65,11 +65,19 @@ fn styles() -> String {
         .chain([&REJECTED])
         .collect();
     let colours = |pick: fn(&Colours) -> Ink| {
-        let coloured = styles
+        let variable = |name: &str, suffix: &str, colours: Option<Colours>| match colours {
+            Some(colours) => format!("--{name}{suffix}: #{:06x};", pick(&colours).rgb),
+            None => String::new(),
+        };
+        styles
             .iter()
-            .filter_map(|style| Some((style.name, style.colours?)));
-        coloured
-            .map(|(name, colours)| format!("--{name}: #{:06x};", pick(&colours).rgb))
+            .flat_map(|style| {
+                [
+                    variable(style.name, "", style.colours),
+                    variable(style.name, "-ground", style.fill.map(|fill| fill.ground)),
+                    variable(style.name, "-text", style.fill.map(|fill| fill.text)),
+                ]
+            })
             .collect::<String>()
     };
     let classes: String = styles
@@ -124,6 +132,7 @@ fn article(out: &mut String, session: &Session, at: usize, turn: &Turn) {
             escape(&describe::run(session, turn, run))
         );
         rounds_table(out, run);
+        lens_map(out, run);
     }
     out.push_str("</article>\n");
 }
@@ -185,6 +194,24 @@ fn rounds_table(out: &mut String, run: &Run) {
     );
     run.rounds.iter().for_each(|round| round_row(out, round));
     out.push_str("</tbody></table></div></details>\n");
+}
+
+/// What every layer would have said, if it was asked for.
+fn lens_map(out: &mut String, run: &Run) {
+    let Some(lens) = run.lens.as_ref().filter(|lens| !lens.rows.is_empty()) else {
+        return;
+    };
+    let settings = run.rounds.last().map(|round| &round.settings);
+    let exit_layer = settings.map_or(1, |settings| settings.exit_layer);
+    let _ = writeln!(
+        out,
+        "<details class=\"rounds\"><summary>Layers ({})</summary><div class=\"wide\">{}</div>\n\
+         <p class=\"run\">A column for each token, a row for each layer, the first at the bottom. Filled: the layer \
+         would have said the token of the text. The line is the exit layer; the contour is the first layer that \
+         agrees.</p></details>",
+        lens.rows.len(),
+        lens::svg(&lens.rows, exit_layer)
+    );
 }
 
 fn round_row(out: &mut String, round: &Round) {

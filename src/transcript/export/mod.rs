@@ -6,6 +6,7 @@ mod csv;
 pub mod describe;
 mod html;
 mod json;
+mod lens;
 mod markdown;
 mod picture;
 pub mod svg;

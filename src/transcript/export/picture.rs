@@ -65,8 +65,10 @@ pub fn picture(session: &Session) -> Picture {
 
 fn cell_style(of: &OriginStyle) -> Style {
     let lettering = of.lettering;
+    let (text, ground) = of.text_colours();
     Style {
-        fg: of.colours.map(|colours| rgb(colours.dark.rgb)),
+        fg: text.map(|colours| rgb(colours.dark.rgb)),
+        bg: ground.map(|colours| rgb(colours.dark.rgb)),
         bold: lettering.bold,
         dim: lettering.dim,
         italic: lettering.italic,

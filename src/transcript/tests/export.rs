@@ -47,7 +47,7 @@ fn tags(page: &str) -> std::collections::BTreeSet<String> {
 const HTML_TAGS: &str = "!doctype html /html head /head body /body meta title /title style /style header /header a /a h1 \
     /h1 h2 /h2 h3 /h3 ul /ul li /li div /div span /span label /label input del /del main /main article /article p /p i \
     /i details /details summary /summary table /table thead /thead tbody /tbody tr /tr th /th td /td small /small \
-    section /section dl /dl dt /dt dd /dd footer /footer";
+    section /section dl /dl dt /dt dd /dd footer /footer svg /svg path line text /text";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -218,44 +218,61 @@ fn a_fence_is_longer_than_any_in_the_text() {
 #[test]
 fn styles_differ_without_colour() {
     let out = ansi(&sample(), Paint::Lettering, false, Zone::Utc).to_string();
-    assert!(
-        out.contains("The")
-            && out.contains("\x1b[1;3m is\x1b[0m")
-            && out.contains("\x1b[4m <blue>\x1b[0m"),
-        "{out:?}"
-    );
-    assert!(!out.contains("mThe") && !out.contains(";36m") && !out.contains(";33m"));
+    for styled in [
+        "\x1b[7mThe\x1b[0m",
+        "\x1b[3m is\x1b[0m",
+        "\x1b[4m <blue>\x1b[0m",
+    ] {
+        assert!(out.contains(styled), "{styled:?}\n{out:?}");
+    }
+    assert!(!out.contains("42m") && !out.contains("36m") && !out.contains("33m"));
 }
 
-/// An underline means the same in every format: a correction.
+/// Every format gives accepted tokens a background, and nothing else.
 #[test]
-fn only_corrections_are_underlined() {
+fn only_accepted_tokens_are_filled() {
     let session = sample();
-    let corrected = session
+    let accepted = session
         .rounds()
         .flat_map(Round::kept)
-        .filter(|token| token.origin == Origin::Corrected)
+        .filter(|token| token.origin == Origin::Accepted && !token.text.is_empty())
         .count();
-    // The legend shows each style once more.
-    let shown = corrected + 1;
     let out = ansi(&session, Paint::Colour, true, Zone::Utc).to_string();
-    assert_eq!(out.matches("\x1b[4;33m").count(), shown);
-    let sequences = out
-        .split("\x1b[")
-        .skip(1)
-        .filter_map(|rest| rest.split('m').next());
-    let underlined = sequences.filter(|codes| codes.split(';').any(|code| code == "4"));
-    assert_eq!(underlined.count(), shown);
-    assert_eq!(svg(&session).matches("<path ").count(), shown);
+    // The legend shows each style once more.
+    assert_eq!(out.matches("\x1b[30;42m").count(), accepted + 1);
     let page = html(&session);
     let rules: Vec<&str> = page
         .lines()
-        .filter(|line| line.contains("text-decoration-line: underline"))
+        .filter(|line| line.contains("background: var(--accepted-ground)"))
         .collect();
     assert!(
-        rules.len() == 1 && rules[0].starts_with(".corrected {"),
+        rules.len() == 1 && rules[0].starts_with(".accepted {"),
         "{rules:?}"
     );
+    let ground = "#1d5a48";
+    assert!(svg(&session).contains(ground));
+}
+
+/// The page of a session with a lens holds its map.
+#[test]
+fn the_page_has_a_map_of_the_lens() {
+    let mut session = sample();
+    assert!(!html(&session).contains("<svg"));
+    let run = &mut session.turns[1].runs[0];
+    let choice = crate::engine::decode::LayerChoice {
+        layer: 1,
+        id: 7,
+        text: "The".into(),
+        p: 0.5,
+    };
+    let row = crate::engine::decode::LensRow {
+        position: 1,
+        id: 7,
+        layers: vec![choice],
+    };
+    run.lens.get_or_insert_default().rows.push(row);
+    let page = html(&session);
+    assert!(page.contains("<summary>Layers (1)</summary>") && page.contains("class=\"agrees\""));
 }
 
 #[test]

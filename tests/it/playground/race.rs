@@ -30,12 +30,12 @@ fn both_lanes_reach_the_same_text_and_the_chat_is_left_alone() {
     h.engine(usize::MAX);
     assert_eq!(shown(&h).verdict(), Verdict::Exact(answer().len()));
     assert_eq!(
-        shown(&h).lane(Lane::Autoregressive).answer(),
-        shown(&h).lane(Lane::SelfSpeculative).answer()
+        shown(&h).lane(Lane::Reference).answer(),
+        shown(&h).lane(Lane::Challenger).answer()
     );
     assert!(shown(&h).speed_up().is_some_and(|times| times > 0.0));
     assert!(
-        h.screen().contains("as fast") && h.screen().contains("exact:"),
+        h.screen().contains("the speed of plain, with E 7 K 4") && h.screen().contains("exact:"),
         "{}",
         h.screen()
     );
@@ -56,7 +56,7 @@ fn what_is_raced_on() {
     };
     let raced = |h: &Harness| match h.commands.last() {
         Some(Command::Start {
-            task: Task::Race(prompt),
+            task: Task::Race { prompt, .. },
             ..
         }) => prompt.clone(),
         other => panic!("no race but {other:?}"),
@@ -174,9 +174,9 @@ fn the_first_difference_is_named() {
     };
     let words = answer();
     for (lane, at) in [
-        (Lane::Autoregressive, 0),
-        (Lane::SelfSpeculative, 0),
-        (Lane::SelfSpeculative, 5),
+        (Lane::Reference, 0),
+        (Lane::Challenger, 0),
+        (Lane::Challenger, 5),
     ] {
         let round = Box::new(round(0, at, &plain, &words));
         h.send(Msg::Engine(Event::Run(
@@ -189,7 +189,7 @@ fn the_first_difference_is_named() {
     h.send(Msg::Engine(Event::Run(
         RunId(1),
         RunEvent::Race {
-            lane: Lane::Autoregressive,
+            lane: Lane::Reference,
             round: next,
         },
     )));
@@ -252,14 +252,14 @@ fn a_race_is_the_yardstick_of_the_speed_up() {
     let mut h = Harness::ready(100, 40);
     h.ask("hi");
     assert!(
-        h.screen().contains("f7 compares with plain"),
+        h.screen().contains("f7 races against plain"),
         "{}",
         h.screen()
     );
     h.press("f7");
     h.engine(usize::MAX);
     h.press("esc");
-    assert!(h.screen().contains(" of plain, "), "{}", h.screen());
+    assert!(h.screen().contains("last race "), "{}", h.screen());
 }
 
 /// What the panel compares was measured together: the race's own figure, however fast the chat's answer was.
@@ -268,7 +268,7 @@ fn the_panel_says_what_the_race_measured() {
     let mut h = Harness::ready(100, 30);
     h.ask("hi");
     assert!(
-        h.screen().contains("f7 compares with plain"),
+        h.screen().contains("f7 races against plain"),
         "{}",
         h.screen()
     );
@@ -279,7 +279,7 @@ fn the_panel_says_what_the_race_measured() {
     h.engine(usize::MAX);
     let times = shown(&h).speed_up().expect("a figure");
     h.press("esc alt-left");
-    let told = format!("race {times:.2}× of plain, E 9 K 4");
+    let told = format!("last race {times:.2}× at E 9 K 4");
     assert!(h.screen().contains(&told), "{told}\n{}", h.screen());
     h.press("f7 esc esc");
     h.engine(usize::MAX);

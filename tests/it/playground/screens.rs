@@ -20,7 +20,13 @@ fn scene(width: u16, height: u16, look: Appearance) -> Harness {
     h
 }
 
-fn snapshot(name: &str, h: &Harness) {
+/// Compares a screen with its snapshot. With `SKIPLENS_PICTURES=DIR`, also writes it as a picture to look at.
+pub fn snapshot(name: &str, h: &Harness) {
+    if let Some(folder) = std::env::var_os("SKIPLENS_PICTURES") {
+        let picture = skiplens::ui::screenshot(h.buffer(), h.app.shared.appearance);
+        let path = std::path::Path::new(&folder).join(format!("{name}.svg"));
+        std::fs::write(path, picture.svg()).expect("a folder for pictures");
+    }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, h.styled());
     });
@@ -29,7 +35,7 @@ fn snapshot(name: &str, h: &Harness) {
 #[test]
 fn palettes() {
     for theme in ThemeName::ALL {
-        for (width, height) in [(80, 24), (160, 50)] {
+        for (width, height) in SIZES {
             let look = Appearance {
                 theme,
                 ..Appearance::default()
@@ -103,29 +109,67 @@ fn moments() {
     snapshot("small", &h);
 }
 
+/// Sizes that every panel is looked at in.
+const SIZES: [(u16, u16); 4] = [(80, 24), (100, 32), (160, 50), (220, 60)];
+
+/// What `open` shows: in every size, and in every palette at 100×32.
+fn panel(name: &str, open: impl Fn(&mut Harness)) {
+    let sizes = SIZES.map(|size| (size, ThemeName::Default));
+    let themes = [
+        ThemeName::Light,
+        ThemeName::ColorBlind,
+        ThemeName::Monochrome,
+    ];
+    for ((width, height), theme) in sizes.into_iter().chain(themes.map(|name| (SIZES[1], name))) {
+        let mut h = Harness::ready(width, height);
+        h.app.shared.appearance.theme = theme;
+        open(&mut h);
+        let label = match theme {
+            ThemeName::Default => String::new(),
+            theme => format!("-{}", theme.label()),
+        };
+        snapshot(&format!("{name}{label}-{width}x{height}"), &h);
+    }
+}
+
 #[test]
 fn inspector() {
-    for (width, height) in [(80, 24), (160, 50)] {
-        let mut h = Harness::ready(width, height);
+    panel("inspector", |h| {
         h.press("tab tab d");
         h.press("esc");
         h.ask("Why is the sky blue?");
         h.press("tab tab left left left");
         h.tick(60_000);
-        snapshot(&format!("inspector-{width}x{height}"), &h);
-    }
+    });
+}
+
+/// A correction, with what the draft had said.
+#[test]
+fn correction() {
+    panel("correction", |h| {
+        h.ask("Why is the sky blue?");
+        h.press("tab tab N");
+        h.tick(60_000);
+    });
+}
+
+#[test]
+fn round_details() {
+    panel("round", |h| {
+        h.ask("Why is the sky blue?");
+        h.press("tab tab tab left");
+        h.tick(60_000);
+    });
 }
 
 #[test]
 fn what_if() {
-    for (width, height) in [(80, 24), (160, 50)] {
-        let mut h = Harness::ready(width, height);
+    panel("what-if", |h| {
         h.ask("Why is the sky blue?");
         h.press("f4");
         h.engine(usize::MAX);
         h.press("down right");
-        snapshot(&format!("what-if-{width}x{height}"), &h);
-    }
+    });
     let mut h = Harness::ready(80, 24);
     h.app.shared.appearance = Appearance {
         ascii: true,
@@ -140,23 +184,39 @@ fn what_if() {
 }
 
 #[test]
-fn overlays_in_other_palettes() {
-    for theme in [
-        ThemeName::Light,
-        ThemeName::ColorBlind,
-        ThemeName::Monochrome,
-    ] {
-        let mut h = Harness::ready(100, 30);
-        h.app.shared.appearance.theme = theme;
+fn lens() {
+    panel("lens", |h| {
         h.ask("Why is the sky blue?");
-        h.press("f4");
+        h.press("f10");
         h.engine(usize::MAX);
-        h.press("down right");
-        snapshot(&format!("what-if-{}-100x30", theme.label()), &h);
-        h.press("esc f7");
+        h.press("home right right right right");
+    });
+}
+
+/// The lens and the map beside the chat, where there is room.
+#[test]
+fn lens_beside_the_chat() {
+    panel("side", |h| {
+        h.ask("Why is the sky blue?");
+        h.press("f10");
+        h.engine(usize::MAX);
+        h.press("esc");
+        h.tick(60_000);
+    });
+}
+
+#[test]
+fn race() {
+    panel("race", |h| {
+        h.ask("Why is the sky blue?");
+        h.press("f7");
         h.engine(90);
-        snapshot(&format!("race-{}-100x30", theme.label()), &h);
-    }
+    });
+    panel("race-exact", |h| {
+        h.ask("Why is the sky blue?");
+        h.press("f7");
+        h.engine(usize::MAX);
+    });
 }
 
 /// A sweep that is over.
@@ -196,19 +256,6 @@ fn layers_while_writing() {
         h.engine(60);
         h.tick(60_000);
         snapshot(&format!("layers-{width}x{height}"), &h);
-    }
-}
-
-#[test]
-fn race() {
-    for (width, height) in [(80, 24), (160, 50)] {
-        let mut h = Harness::ready(width, height);
-        h.ask("Why is the sky blue?");
-        h.press("f7");
-        h.engine(90);
-        snapshot(&format!("race-{width}x{height}"), &h);
-        h.engine(usize::MAX);
-        snapshot(&format!("race-exact-{width}x{height}"), &h);
     }
 }
 

@@ -112,7 +112,7 @@ fn a_file_opens_in_the_same_view() {
     for words in [
         "logs/sweep.csv",
         "best: E 8   K 2",
-        "1.20× of plain",
+        "1.20× plain",
         "0.90",
         "2 of 2 pairs",
     ] {

@@ -221,7 +221,7 @@ fn token_bytes(vocab: Vec<(Vec<u8>, u32)>, added: &[AddedToken]) -> Result<Token
     for token in added {
         pieces[token.id as usize] = (token.content.clone().into_bytes(), token.control);
     }
-    Ok(TokenBytes::collect(pieces.into_iter()))
+    TokenBytes::collect(pieces.into_iter())
 }
 
 /// The token that the post-processor adds at the beginning of a text.

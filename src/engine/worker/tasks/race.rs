@@ -1,4 +1,4 @@
-//! Runs the same prompt and seed both autoregressively and self-speculatively, alternating on the same cores.
+//! Answers a prompt with two settings, alternating on the same cores.
 
 use crate::engine::decode::{
     Decoder, DraftToken, Finished, Observer, Phase, Round, Run, Session, Settings, StopReason,
@@ -12,26 +12,38 @@ use std::sync::Arc;
 
 /// One side of the race.
 struct Runner {
-    lane: Lane,
+    side: Side,
     session: Session,
     run: Run,
     settings: Arc<Settings>,
 }
 
+/// A lane and the settings of the reference.
+#[derive(Clone)]
+struct Side {
+    lane: Lane,
+    against: Option<Arc<Settings>>,
+}
+
 /// Runs both lanes until both have stopped. The lane that has used less time runs next, so that on screen they advance as
-/// if each had the machine to itself. Returns how the self-speculative lane ended.
+/// if each had the machine to itself. Returns how the challenger ended.
 pub fn race(
     control: &mut RunControl<'_>,
     decoder: &mut Decoder,
     prompt: &[u32],
+    against: Option<Arc<Settings>>,
 ) -> Result<Finished> {
     let mut runners = Vec::with_capacity(2);
-    for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
+    for lane in [Lane::Reference, Lane::Challenger] {
+        let side = Side {
+            lane,
+            against: against.clone(),
+        };
         let mut session = decoder.session()?;
-        let settings = lane.settings(&control.newest());
+        let settings = side.settings(&control.newest());
         match decoder.begin(&mut session, prompt, &settings, control) {
             Ok(run) => runners.push(Runner {
-                lane,
+                side,
                 session,
                 run,
                 settings,
@@ -42,7 +54,7 @@ pub fn race(
     }
     while let Some(next) = behind(&mut runners) {
         let mut observer = LaneObserver {
-            lane: next.lane,
+            side: next.side.clone(),
             control,
         };
         decoder.advance(
@@ -61,7 +73,7 @@ pub fn race(
     Ok(finish(&runners))
 }
 
-/// How the self-speculative lane ended.
+/// How the challenger ended.
 fn finish(runners: &[Runner]) -> Finished {
     let last = runners.last().map(|runner| Finished::of(&runner.run));
     last.unwrap_or_else(Finished::before_it_began)
@@ -80,7 +92,7 @@ fn behind(runners: &mut [Runner]) -> Option<&mut Runner> {
 
 /// Observes one lane and reports its rounds to the client of the race.
 struct LaneObserver<'a, 'c> {
-    lane: Lane,
+    side: Side,
     control: &'a mut RunControl<'c>,
 }
 
@@ -102,23 +114,26 @@ impl Observer for LaneObserver<'_, '_> {
     }
 
     fn settings(&mut self) -> Option<Arc<Settings>> {
-        Some(self.lane.settings(&self.control.newest()))
+        Some(self.side.settings(&self.control.newest()))
     }
 
     fn round(&mut self, round: Round) -> ControlFlow<()> {
         self.control.report(RunEvent::Race {
-            lane: self.lane,
+            lane: self.side.lane,
             round: Box::new(round),
         });
         ControlFlow::Continue(())
     }
 }
 
-impl Lane {
-    fn settings(self, settings: &Settings) -> Arc<Settings> {
-        let strategy = match self {
-            Self::Autoregressive => Strategy::Autoregressive,
-            Self::SelfSpeculative => Strategy::SelfSpeculative,
+impl Side {
+    /// Its settings, given those of the run.
+    fn settings(&self, settings: &Settings) -> Arc<Settings> {
+        let strategy = match (self.lane, &self.against) {
+            (Lane::Reference, Some(against)) => return Arc::clone(against),
+            (Lane::Challenger, Some(_)) => settings.strategy,
+            (Lane::Reference, None) => Strategy::Autoregressive,
+            (Lane::Challenger, None) => Strategy::SelfSpeculative,
         };
         Arc::new(Settings {
             strategy,

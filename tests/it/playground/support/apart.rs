@@ -72,7 +72,7 @@ pub fn race(run: RunId, settings: &Settings) -> Vec<Event> {
         },
     )];
     let strategies = [Strategy::Autoregressive, Strategy::SelfSpeculative];
-    let lanes = [Lane::Autoregressive, Lane::SelfSpeculative];
+    let lanes = [Lane::Reference, Lane::Challenger];
     let mut stats = [Stats::default(), Stats::default()];
     loop {
         let running = (0..2).filter(|lane| stats[*lane].tokens < words.len());

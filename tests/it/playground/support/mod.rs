@@ -262,6 +262,9 @@ fn styles(buffer: &Buffer, y: u16) -> String {
         if cell.fg != ratatui::style::Color::Reset {
             style.push_str(&format!(" {}", cell.fg));
         }
+        if cell.bg != ratatui::style::Color::Reset {
+            style.push_str(&format!(" on {}", cell.bg));
+        }
         if cell.modifier != Modifier::empty() {
             style.push_str(&format!(
                 " {}",
