@@ -78,6 +78,9 @@ pub enum Error {
         /// Free memory in bytes, if known.
         available: Option<u64>,
     },
+    /// The GPU failed, or is out of memory.
+    #[error("{}; --device cpu runs the model on the CPU", shortened(.0))]
+    Gpu(String),
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -133,7 +136,7 @@ impl Error {
             Self::ModelFile { .. } | Self::Model(_) | Self::Template(_) | Self::Tokenizer(_) => {
                 ErrorKind::Model
             }
-            Self::Io { .. } | Self::OutOfMemory { .. } => ErrorKind::Machine,
+            Self::Io { .. } | Self::OutOfMemory { .. } | Self::Gpu(_) => ErrorKind::Machine,
             Self::Tensor(_) => ErrorKind::Internal,
             Self::Cancelled => ErrorKind::Cancelled,
         }

@@ -379,7 +379,7 @@ fn model_lines(state: &State) -> Vec<String> {
         return Vec::new();
     };
     let c = &model.config;
-    vec![
+    let mut lines = vec![
         format!("model        {}", model.name),
         format!("from         {}", model.path.display()),
         format!(
@@ -393,8 +393,11 @@ fn model_lines(state: &State) -> Vec<String> {
             model.weight_bytes as f64 / 1e6,
             model.device
         ),
-        String::new(),
-    ]
+    ];
+    let reason = model.device_reason.iter();
+    lines.extend(reason.map(|reason| format!("device       {reason}")));
+    lines.push(String::new());
+    lines
 }
 
 fn statistics(stats: &Stats) -> Vec<String> {

@@ -91,6 +91,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         config,
         dtype: record.dtype.clone(),
         device: record.device.clone(),
+        device_reason: None,
         weight_bytes: record.weight_bytes,
         has_chat_template: true,
         chat_template_fault: None,

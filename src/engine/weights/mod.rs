@@ -79,6 +79,22 @@ pub struct Checkpoint {
     pub end_tokens: Vec<u32>,
 }
 
+impl Checkpoint {
+    /// Bytes of the weights with matrices of type `dtype`, estimated from the shape and the type of one matrix.
+    pub fn weight_bytes(&self, dtype: Dtype) -> u64 {
+        let stored = || match self.tensors.tensor("blk.0.ffn_down.weight") {
+            Ok(Some(tensor)) => tensor.dtype,
+            _ => GgmlDType::F16,
+        };
+        let dtype = match dtype {
+            Dtype::Auto => stored(),
+            Dtype::Typed(dtype) => dtype,
+        };
+        let blocks = self.config.matrix_weights() / dtype.block_size() as u64;
+        blocks * dtype.type_size() as u64
+    }
+}
+
 /// Settings that come with a model: `skiplens.*` metadata of a GGUF file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDefaults {

@@ -413,6 +413,7 @@ fn loaded(name: &str) -> Event {
             config,
             dtype: "q8_0".into(),
             device: "cpu".into(),
+            device_reason: None,
             weight_bytes: 1,
             has_chat_template: true,
             chat_template_fault: None,
