@@ -266,7 +266,13 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
         },
         Kind::Choice(names) => {
             let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
-            let at = names.iter().position(|name| plain(name) == plain(&text));
+            let wanted = match (control, plain(&text).as_str()) {
+                // Names of version 0.1.
+                (Control::Controller, "off") => "fixed".into(),
+                (Control::Controller, "eandk") => "auto".into(),
+                (_, name) => name.to_owned(),
+            };
+            let at = names.iter().position(|name| plain(name) == wanted);
             at.map(|at| at as f64)
                 .ok_or_else(|| format!("{} is one of {}", control.name(), names.join(", ")))
         }

@@ -160,7 +160,7 @@ fn the_page_shows_numbers_and_forbids_scripts() {
     let page = html(&sample());
     assert!(page.contains("default-src 'none'"));
     assert!(
-        page.contains("“ sky” · id 12 · accepted · round 0 · draft position 2 · p(draft) 1.0000 · p(verify) 0.5000")
+        page.contains("“ sky” · id 12 · accepted · round 0 · draft position 2 · drafted by early exit · p(draft) 1.0000 · p(verify) 0.5000")
     );
     assert!(page.contains("&lt;blue&gt;") && !page.contains("<blue>"));
     assert!(page.contains("<dt>acceptance rate</dt><dd>50.0 %</dd>"));
