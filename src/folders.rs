@@ -28,3 +28,35 @@ pub fn cache() -> Option<PathBuf> {
 pub fn system() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "skiplens")
 }
+
+/// Replaces a leading `~` by the home folder, as a shell does.
+pub fn expand_home(name: &str) -> PathBuf {
+    let rest = name
+        .strip_prefix('~')
+        .filter(|rest| rest.starts_with(std::path::is_separator));
+    let home = directories::BaseDirs::new().filter(|_| rest.is_some());
+    match (home, rest) {
+        (Some(home), Some(rest)) => home
+            .home_dir()
+            .join(rest.trim_start_matches(std::path::is_separator)),
+        _ => PathBuf::from(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_leading_tilde_is_the_home_folder() {
+        let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
+        assert_eq!(
+            home.map(|home| home.join("a/b")),
+            Some(expand_home("~/a/b"))
+        );
+        for name in ["a", "~", "~a/b", "/a/~/b"] {
+            assert_eq!(expand_home(name), Path::new(name));
+        }
+    }
+}

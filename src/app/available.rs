@@ -30,6 +30,10 @@ pub fn is_available(app: &App, action: &Action) -> bool {
             let rejects = |turn: &Turn| turn.stats.accepted < turn.stats.drafted;
             state.turns.iter().any(rejects)
         }
+        Action::View(ViewAction::Find) => !state.turns.is_empty(),
+        Action::View(ViewAction::FindNext | ViewAction::FindPrevious) => {
+            app.shared.regions.found.total > 1
+        }
         Action::View(ViewAction::DetailsUp | ViewAction::DetailsDown) => {
             let shown = app.shared.regions.details;
             shown.total > shown.height
@@ -49,11 +53,19 @@ fn is_chat_available(state: &State, action: &ChatAction) -> bool {
     let ready = state.model.is_some() && !running && !matches!(state.phase, Phase::Loading { .. });
     let asked = !state.turns.is_empty();
     match action {
-        ChatAction::Send if state.prompt.is_empty() => state.offer().is_some(),
-        ChatAction::Send => ready,
+        ChatAction::Send if state.prompt.is_empty() => {
+            state.offer().is_some() || (ready && !state.queued.is_empty())
+        }
+        ChatAction::Send => ready || running,
+        ChatAction::SendQueued => ready && !state.queued.is_empty(),
+        ChatAction::EditQueued | ChatAction::RemoveQueued => !state.queued.is_empty(),
         ChatAction::Cancel => running,
         ChatAction::Regenerate | ChatAction::Reroll | ChatAction::Continue => ready && asked,
-        ChatAction::EditLast => !running && asked,
+        ChatAction::DropOldest => ready && asked,
+        ChatAction::AskAnew | ChatAction::EditLast => !running && asked,
+        ChatAction::PreviousAnswer | ChatAction::NextAnswer => {
+            !running && state.turn_with_answers().is_some()
+        }
         ChatAction::Clear => asked,
         ChatAction::Pause | ChatAction::Step => running || !state.live,
         ChatAction::LoadSession(_) | ChatAction::ReplaySession(_) => !running,

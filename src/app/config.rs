@@ -25,10 +25,25 @@ pub struct Config {
     pub markdown: bool,
     /// How much of what is recorded of each token goes into the journal: `off`, `candidates` or `layers`.
     pub journal_detail: Detail,
+    /// What happens when a conversation no longer fits in the context.
+    pub overflow: Overflow,
+    /// Folders that the model picker looks in, besides the current one.
+    pub model_folders: Vec<String>,
     /// Settings saved by name.
     pub presets: BTreeMap<String, Preset>,
     /// Bindings that go before the built-in ones.
     pub keys: Overrides,
+}
+
+/// What happens when a conversation no longer fits in the context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// The model no longer sees the oldest turns.
+    #[default]
+    DropOldest,
+    /// The user is asked.
+    Ask,
 }
 
 /// Settings under a name.
@@ -71,6 +86,8 @@ impl Default for Config {
             show_rejected: false,
             markdown: false,
             journal_detail: Detail::Layers,
+            overflow: Overflow::default(),
+            model_folders: Vec::new(),
             presets: BTreeMap::new(),
             keys: Overrides::new(),
         }

@@ -8,7 +8,7 @@ use super::input::action::{
     SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::state::player::Course;
-use super::state::{App, Overlay, Phase, Picker, Player, State};
+use super::state::{App, Menu, Overlay, Phase, Picker, Player, State};
 
 /// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,12 @@ pub fn hints(app: &App) -> Vec<Hint> {
     if let Some(overlay) = &state.overlay {
         return resolve(app, overlay_keys(app, overlay));
     }
+    if state.find.is_some() {
+        return resolve(app, find_keys());
+    }
+    if let Some(menu) = state.menu().filter(|menu| !menu.entries.is_empty()) {
+        return resolve(app, menu_keys(menu));
+    }
     if let Some(player) = app.player().filter(|_| state.focus == Pane::Prompt) {
         return resolve(app, replay_keys(player));
     }
@@ -90,9 +96,16 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
     };
     match state.focus {
         Pane::Prompt => {
-            let offer = state.offer().filter(|_| state.prompt.is_empty());
+            let send = match state.offer().filter(|_| state.prompt.is_empty()) {
+                Some(offer) => offer.label,
+                None if state.prompt.is_empty() => "send queued question",
+                None if state.run().is_some() => "queue",
+                None => "",
+            };
             vec![
-                labelled(ChatAction::Send, offer.map_or("", |offer| offer.label)),
+                labelled(ChatAction::Send, send),
+                labelled(ChatAction::EditQueued, "edit queued"),
+                labelled(ChatAction::RemoveQueued, "remove queued"),
                 pair(
                     ControlsAction::Nudge(Control::ExitLayer, Step::Down),
                     ControlsAction::Nudge(Control::ExitLayer, Step::Up),
@@ -120,6 +133,11 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
             ),
             labelled(ControlsAction::ToggleDetail, "layers"),
             one(ViewAction::ToggleRejected),
+            pair(
+                ChatAction::PreviousAnswer,
+                ChatAction::NextAnswer,
+                "answers",
+            ),
             one(ChatAction::Regenerate),
             one(ChatAction::Reroll),
             one(ChatAction::Continue),
@@ -367,11 +385,38 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     keys
 }
 
+/// The keys while a text is searched for.
+fn find_keys() -> Vec<Wanted> {
+    vec![
+        pair(ViewAction::FindPrevious, ViewAction::FindNext, "match"),
+        pair(ViewAction::PageUp, ViewAction::PageDown, "scroll"),
+        labelled(AppAction::Back, "close"),
+    ]
+}
+
+/// The keys of the menu above the prompt.
+fn menu_keys(menu: &Menu) -> Vec<Wanted> {
+    let choose = match menu.chosen() {
+        Some(chosen) if !chosen.complete => "take",
+        _ => "run",
+    };
+    vec![
+        labelled(ListAction::Choose, choose),
+        one(ListAction::Complete),
+        pair(ListAction::EntryUp, ListAction::EntryDown, "select"),
+        labelled(AppAction::Back, "close"),
+    ]
+}
+
 /// The keys of a list: what Enter does depends on whether anything matches what was typed.
 fn picker_keys(picker: &Picker) -> Vec<Wanted> {
     let typed = !picker.filter.text().trim().is_empty();
     let found = picker.chosen().is_some();
+    let folder = picker
+        .selected_entry()
+        .is_some_and(|entry| entry.folder.is_some());
     let label = match (picker.title, found) {
+        _ if folder => "open",
         ("models", _) => "load",
         ("presets", true) => "apply",
         ("presets", false) => "save",
@@ -380,7 +425,10 @@ fn picker_keys(picker: &Picker) -> Vec<Wanted> {
     let choose = (found || typed).then(|| labelled(ListAction::Choose, label));
     let delete =
         (found && picker.title == "presets").then(|| labelled(ListAction::DeleteEntry, "delete"));
+    let path = picker.path().is_some() && found;
+    let complete = path.then(|| one(ListAction::Complete));
     let select = (picker.matches().len() > 1)
         .then(|| pair(ListAction::EntryUp, ListAction::EntryDown, "select"));
-    choose.into_iter().chain(delete).chain(select).collect()
+    let keys = choose.into_iter().chain(complete).chain(delete);
+    keys.chain(select).collect()
 }

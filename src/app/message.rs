@@ -3,7 +3,8 @@
 use super::config::{ConfigChange, Preset};
 use super::input::Action;
 use super::state::sweep::SweepRow;
-use super::state::{Listed, Regions};
+use super::state::{Folder, Listed, ModelChoice, Regions};
+use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event};
 use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -36,6 +37,10 @@ pub enum Msg {
     SessionLoaded(Arc<Session>),
     /// A saved session, to replay.
     ReplayLoaded(Arc<Session>),
+    /// The files of a folder.
+    Folder(Folder),
+    /// The models that were found.
+    Models(Vec<ModelChoice>),
     /// Sessions found so far by the search of that id; `done` when there are no more.
     Sessions {
         search_id: u64,
@@ -75,8 +80,18 @@ pub enum Effect {
     Mouse(bool),
     /// Change the settings file, and nothing else in it.
     ChangeConfig(ConfigChange),
+    /// Find the models to choose from; the present one gives `in_use` bytes of memory back.
+    FindModels {
+        in_use: u64,
+    },
+    /// List the files of a folder, named as in the prompt; empty is the current one.
+    ListFolder(String),
     /// Start a new session: what follows belongs to it.
     BeginSession,
+    /// The next run answers the last prompt again: the journal keeps the present answer beside the new one.
+    KeepAnswer,
+    /// Record in the journal which answers the conversation has.
+    ShowAnswers(Prompt),
     /// Record in the journal what the user set between two answers.
     Record(Entry),
     /// Save the session under a name or a path.

@@ -1,11 +1,12 @@
 //! The app: what is on screen, and how it changes. Pure: no IO, no clock, no randomness. [`update`] takes a message and
 //! returns what the driver is to do.
 //!
-//! Each module uses only those above it in this list: `appearance`, `controls`, `input`, `config`, `state`, `message`,
-//! `available`, `update`, `hints`.
+//! Each module uses only those above it in this list: `appearance`, `controls`, `input`, `config`, `commands`, `state`,
+//! `message`, `available`, `update`, `hints`.
 
 mod appearance;
 pub mod available;
+pub mod commands;
 mod config;
 pub mod controls;
 pub mod hints;
@@ -15,14 +16,14 @@ pub mod state;
 pub mod update;
 
 pub use appearance::{Appearance, ColorDepth, ThemeName};
-pub use config::{Config, ConfigChange, Preset};
+pub use config::{Config, ConfigChange, Overflow, Preset};
 pub use controls::Control;
 pub use input::action::Pane;
 pub use input::{Action, Context, Key, KeyMap};
 pub use message::{Effect, Msg};
 pub use state::{
-    App, ControlsPanel, Display, Editor, Lens, Listed, Mode, ModelChoice, Notice, Offer, Options,
-    Overlay, Phase, Player, Race, Regions, ReplayScreen, Retracted, Run, SessionList, Shared,
-    State, Target, TokenRef, Turn, View, Viewport, WhatIf,
+    App, ControlsPanel, Display, Editor, Folder, FolderEntry, Lens, Listed, Menu, Mode,
+    ModelChoice, Notice, Offer, Options, Overlay, Phase, Player, Race, Regions, ReplayScreen,
+    Retracted, Run, SessionList, Shared, State, Target, TokenRef, Turn, View, Viewport, WhatIf,
 };
 pub use update::update;

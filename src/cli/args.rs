@@ -4,9 +4,12 @@ use super::values::{self, Given};
 use crate::app::Control;
 use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::loaded_model::ModelRequest;
+use crate::engine::model::random;
 use crate::engine::sampling::Coupling;
 use crate::engine::weights::{Dtype, ModelDefaults};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
 
 /// Which model, and how it runs.
 #[derive(Debug, Clone, Default, Args)]
@@ -16,12 +19,21 @@ pub struct ModelArgs {
     pub model: Option<String>,
     #[arg(long, value_name = "TYPE", help = dtype_help())]
     pub dtype: Option<String>,
-    /// auto, cpu, cuda or metal.
-    #[arg(long, value_name = "DEVICE")]
+    /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them.
+    #[arg(long, value_name = "DEVICE", value_parser = values::device)]
     pub device: Option<String>,
     /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.
     #[arg(long, value_parser = values::threads, value_name = "N")]
     pub threads: Option<usize>,
+    /// Instead of a model, random weights in the shape of one, to measure its speed.
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(random::NAMES), conflicts_with = "model")]
+    random_weights: Option<String>,
+    /// Scale the layers above a quarter of the random weights' layers until that exit agrees with about this share.
+    #[arg(long, value_name = "P", value_parser = values::share, requires = "random_weights")]
+    agree: Option<f32>,
+    /// Also write the random weights to this folder, as safetensors with Hugging Face's names.
+    #[arg(long, value_name = "FOLDER", requires = "random_weights")]
+    save: Option<PathBuf>,
 }
 
 fn dtype_help() -> String {
@@ -35,12 +47,20 @@ impl ModelArgs {
             dtype,
             device,
             threads,
+            random_weights,
+            agree,
+            save,
         } = self.clone();
+        let random = random_weights.map(|name| {
+            let agree = agree.map(|share| format!(":{share}"));
+            format!("{}{name}{}", random::PREFIX, agree.unwrap_or_default())
+        });
         ModelRequest {
-            model,
+            model: model.or(random),
             dtype,
             device,
             threads,
+            save,
         }
     }
 }

@@ -5,6 +5,7 @@ mod argv;
 mod benchmark;
 mod correctness;
 mod dataset_args;
+mod devices;
 mod eval;
 mod failure;
 mod generate;
@@ -64,6 +65,8 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Answer other programs over OpenAI's HTTP interface.
     Serve(Box<serve::ServeArgs>),
+    /// List the devices that a model can run on.
+    Devices(devices::DevicesArgs),
     /// Saved sessions: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -71,9 +74,16 @@ enum Command {
 /// Runs the command line. Errors print one message and exit with status 2; a closed pipe kills the program by SIGPIPE.
 pub fn run() -> ExitCode {
     failure::report_panics();
+    quiet_drivers();
     parse()
         .and_then(|cli| Ok(dispatch(cli)?))
         .unwrap_or_else(Failure::end)
+}
+
+/// Turns off a layer of Mesa that writes to standard error, where the screen is, when a GPU driver is loaded.
+fn quiet_drivers() {
+    // SAFETY: no other thread has been started.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
@@ -87,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Correctness(args)) => correctness::run(*args),
         Some(Command::Eval(args)) => eval::run(*args),
         Some(Command::Serve(args)) => serve::run(*args),
+        Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

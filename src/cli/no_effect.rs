@@ -13,8 +13,11 @@ pub fn note_decoding(args: &DecodingArgs, settings: &Settings) {
         .for_each(|words| note(words));
 }
 
-/// Prints a note for each option that has no effect on this model.
+/// Prints why the model runs on its device, if the program chose it, and a note for each option that has no effect.
 pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo) {
+    if let Some(reason) = &info.device_reason {
+        note(&format!("the model runs on {} ({reason})", info.device));
+    }
     if threads.is_some() && !info.device.starts_with("cpu") {
         note(&format!(
             "--threads has no effect: the model runs on {}",

@@ -139,7 +139,7 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
     if let Some(read) = phases.read_bandwidth {
         write!(
             out,
-            " of the {:.1} GB/s that these threads can read ({:.0} %)",
+            " of the {:.1} GB/s that it can read ({:.0} %)",
             read / 1e9,
             gigabytes * 1e11 / read
         )?;

@@ -2,6 +2,7 @@
 
 use crate::engine::decode::{Controller, Proposers, Strategy};
 use crate::engine::kernels::MAX_THREADS;
+use crate::engine::model::DeviceRequest;
 use crate::engine::sampling::Coupling;
 use crate::eval::datasets::DatasetName;
 use std::fmt::Display;
@@ -104,6 +105,21 @@ pub fn real(text: &str) -> Result<Given<f32>, String> {
     given(text, |text| {
         text.trim().parse().map_err(|_| "not a number".to_owned())
     })
+}
+
+/// A device, checked but as it was written.
+pub fn device(text: &str) -> Result<String, String> {
+    text.parse::<DeviceRequest>()
+        .map(|_| text.to_owned())
+        .map_err(|_| "expected auto, cpu, gpu, gpu:N, cuda or metal".to_owned())
+}
+
+/// A share, 0 to 1.
+pub fn share(text: &str) -> Result<f32, String> {
+    match text.trim().parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected 0 to 1".into()),
+    }
 }
 
 /// Seconds to spend on something.

@@ -97,6 +97,16 @@ impl LlamaConfig {
         self.check_constants()
     }
 
+    /// Number of weights of all matrices.
+    pub fn matrix_weights(&self) -> u64 {
+        let [hidden, inner] = [self.hidden_size, self.intermediate_size].map(|n| n as u64);
+        let [heads, kv_heads, dim] =
+            [self.num_heads, self.num_kv_heads, self.head_dim].map(|n| n as u64);
+        let layer = hidden * (2 * (heads + kv_heads) * dim + 3 * inner);
+        let tables = 2 - u64::from(self.tie_word_embeddings);
+        layer * self.num_layers as u64 + tables * hidden * self.vocab_size as u64
+    }
+
     fn check_constants(&self) -> Result<(), String> {
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
             return Err(format!("its RMSNorm epsilon is {}", self.rms_norm_eps));

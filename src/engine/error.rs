@@ -46,6 +46,17 @@ pub enum Error {
         /// Tokens that the context holds.
         context: usize,
     },
+    /// The conversation does not fit in the model's context.
+    #[error(
+        "the conversation{} no longer fits in the context of this model, which holds {context}; start a new chat",
+        tokens.map(|tokens| format!(" has {tokens} tokens and")).unwrap_or_default()
+    )]
+    ConversationTooLong {
+        /// Tokens of the conversation, if known.
+        tokens: Option<usize>,
+        /// Tokens that the context holds.
+        context: usize,
+    },
     /// The prompt is empty, and the model has no beginning-of-sequence token.
     #[error(
         "the prompt is empty, and this model has no beginning-of-sequence token to start from; give it some text"
@@ -67,6 +78,9 @@ pub enum Error {
         /// Free memory in bytes, if known.
         available: Option<u64>,
     },
+    /// The GPU failed, or is out of memory.
+    #[error("{}; --device cpu runs the model on the CPU", shortened(.0))]
+    Gpu(String),
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -89,6 +103,8 @@ pub enum Error {
 pub enum ErrorKind {
     /// A setting, a prompt or a path that the user can correct.
     Input,
+    /// The conversation no longer fits in the context.
+    ContextExceeded,
     /// The model's files.
     Model,
     /// The machine: memory, disk, devices, network.
@@ -116,10 +132,11 @@ impl Error {
             | Self::PromptTooLong { .. }
             | Self::TextTooLong { .. }
             | Self::EmptyPrompt => ErrorKind::Input,
+            Self::ConversationTooLong { .. } => ErrorKind::ContextExceeded,
             Self::ModelFile { .. } | Self::Model(_) | Self::Template(_) | Self::Tokenizer(_) => {
                 ErrorKind::Model
             }
-            Self::Io { .. } | Self::OutOfMemory { .. } => ErrorKind::Machine,
+            Self::Io { .. } | Self::OutOfMemory { .. } | Self::Gpu(_) => ErrorKind::Machine,
             Self::Tensor(_) => ErrorKind::Internal,
             Self::Cancelled => ErrorKind::Cancelled,
         }

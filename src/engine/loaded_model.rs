@@ -3,13 +3,14 @@
 use super::config::LlamaConfig;
 use super::decode::Decoder;
 use super::estimates_file;
-use super::model;
+use super::model::random::{self, RandomModel};
+use super::model::{self, DeviceRequest, Target};
 use super::progress::Progress;
 use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
 use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
 use super::{Error, Result};
-use candle_core::Device;
+use candle_core::quantized::GgmlDType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +18,17 @@ use std::sync::Arc;
 /// Which model to load, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
-    /// A path or a Hugging Face id; `None` for the bundled model.
+    /// A path, a Hugging Face id, or `random:` and the name of a shape; `None` for the bundled model.
     pub model: Option<String>,
     /// `auto`, or the type to convert safetensors to.
     pub dtype: Option<String>,
-    /// `auto`, `cpu`, `cuda` or `metal`.
+    /// `auto`, `cpu`, `gpu`, `gpu:N`, `cuda` or `metal`.
     pub device: Option<String>,
     /// Threads of the CPU kernels; `None` for one per physical core.
     pub threads: Option<usize>,
+    /// A folder to write random weights to before they are loaded.
+    #[serde(default)]
+    pub save: Option<PathBuf>,
 }
 
 /// A description of a loaded model.
@@ -38,8 +42,11 @@ pub struct ModelInfo {
     pub config: LlamaConfig,
     /// Most frequent type of the weights: `q8_0`, `f16`, …
     pub dtype: String,
-    /// `cpu×2`, `cuda`, `metal`.
+    /// `cpu×2`, `gpu:0 NVIDIA H100`, `cuda`, `metal`.
     pub device: String,
+    /// Why it runs on that device, if the program chose it.
+    #[serde(default)]
+    pub device_reason: Option<String>,
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
     /// Whether it has a usable chat template.
@@ -124,11 +131,23 @@ impl LoadedModel {
             .as_deref()
             .unwrap_or("auto")
             .parse::<Dtype>()?;
-        let device = device(request.device.as_deref().unwrap_or("auto"))?;
+        let device = request
+            .device
+            .as_deref()
+            .unwrap_or("auto")
+            .parse::<DeviceRequest>()?;
+        if let Some(name) = &request.model
+            && name.starts_with(random::PREFIX)
+        {
+            return Self::random(request, &name.parse()?, dtype, device, progress);
+        }
         let path = weights::locate(request.model.as_deref(), progress)?;
         progress("opening", None);
         let checkpoint = weights::open(&path, dtype)?;
-        let mut loaded = Self::from_checkpoint(&checkpoint, &device, request.threads, progress)?;
+        progress("opening the device", None);
+        let (target, reason) = Target::open(device, || checkpoint.weight_bytes(dtype))?;
+        let mut loaded = Self::from_checkpoint(&checkpoint, target, request.threads, progress)?;
+        loaded.info.device_reason = reason;
         loaded.estimates = estimates_file::path(&loaded.info, loaded.decoder.model().simd());
         if let Some(path) = &loaded.estimates {
             estimates_file::read(path, &mut loaded.decoder);
@@ -143,13 +162,52 @@ impl LoadedModel {
         }
     }
 
+    /// Makes a model with random weights.
+    fn random(
+        request: &ModelRequest,
+        model: &RandomModel,
+        dtype: Dtype,
+        device: DeviceRequest,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        let threads = request.threads;
+        let dtype = match dtype {
+            Dtype::Auto => GgmlDType::F16,
+            Dtype::Typed(dtype) => dtype,
+        };
+        let checkpoint = model.checkpoint(dtype, 1.0)?;
+        let bytes = checkpoint.weight_bytes(Dtype::Typed(dtype));
+        progress("opening the device", None);
+        let (target, reason) = Target::open(device, || bytes)?;
+        target.check_memory(
+            bytes,
+            &format!("{} in {}", model.name, weights::type_name(dtype)),
+        )?;
+        let scale = match model.agree {
+            None => 1.0,
+            Some(agree) => random::find_scale(agree, model.exit_layer(), |scale| {
+                let mut fraction = |part: f32| progress("adjusting the agreement", Some(part));
+                let checkpoint = model.checkpoint(dtype, scale)?;
+                model::load(&checkpoint, target.clone(), threads, &mut fraction)
+            })?,
+        };
+        let checkpoint = model.checkpoint(dtype, scale)?;
+        if let Some(folder) = &request.save {
+            progress("saving", None);
+            random::save(&checkpoint, dtype, folder)?;
+        }
+        let mut model = Self::from_checkpoint(&checkpoint, target, threads, progress)?;
+        model.info.device_reason = reason;
+        Ok(model)
+    }
+
     /// Loads the weights of an opened checkpoint.
     ///
     /// # Errors
     /// If the model cannot be run, or memory cannot be allocated.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
-        device: &Device,
+        target: impl Into<Target>,
         threads: Option<usize>,
         progress: &mut Progress,
     ) -> Result<Self> {
@@ -157,13 +215,14 @@ impl LoadedModel {
         let template = ChatTemplate::from_checkpoint(checkpoint);
         let fault = template.as_ref().and_then(ChatTemplate::fault);
         let mut fraction = |part: f32| progress("loading weights", Some(part));
-        let model = model::load(checkpoint, device, threads, &mut fraction)?;
+        let model = model::load(checkpoint, target, threads, &mut fraction)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             path: checkpoint.path.clone(),
             config: model.config().clone(),
             dtype: model.dtype_name(),
             device: model.device_name(),
+            device_reason: None,
             weight_bytes: model.weight_bytes(),
             has_chat_template: template.is_some() && fault.is_none(),
             chat_template_fault: fault.map(str::to_owned),
@@ -206,28 +265,5 @@ impl LoadedModel {
     /// A tokenizer of prompts for other threads.
     pub fn encoder(&self) -> PromptEncoder {
         self.encoder.clone()
-    }
-}
-
-/// The device of that name; `auto` is a GPU if this build and this machine have one.
-///
-/// # Errors
-/// If there is no such device.
-pub fn device(name: &str) -> Result<Device> {
-    let missing = |what: &str, error: candle_core::Error| {
-        Error::Setting(format!(
-            "no {what} device is available ({error}); choose --device cpu, or build with --features {what}"
-        ))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(0).map_err(|error| missing("cuda", error)),
-        "metal" => Device::new_metal(0).map_err(|error| missing("metal", error)),
-        "auto" => Ok(Device::new_cuda(0)
-            .or_else(|_| Device::new_metal(0))
-            .unwrap_or(Device::Cpu)),
-        other => Err(Error::Setting(format!(
-            "unknown device {other:?}; choose auto, cpu, cuda or metal"
-        ))),
     }
 }

@@ -18,7 +18,7 @@ pub struct BenchReport {
     pub simd: Option<String>,
     pub dtype: String,
     pub weight_bytes: u64,
-    /// Bytes a second that the same threads read from memory; none where that was not measured.
+    /// Bytes a second that the same threads, or the GPU, read from memory; none where that was not measured.
     pub read_bandwidth: Option<f64>,
     /// One token through all layers and the head.
     pub decode: Phase,

@@ -147,7 +147,9 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::PromptTooLong { .. } | Error::TextTooLong { .. } => {
+            Error::PromptTooLong { .. }
+            | Error::TextTooLong { .. }
+            | Error::ConversationTooLong { .. } => {
                 let code = Some("context_length_exceeded");
                 Self::refused(StatusCode::BAD_REQUEST, code, message)
             }

@@ -30,12 +30,21 @@ pub enum Entry {
         prompt: Prompt,
         settings: Settings,
     },
+    /// The model does not see the oldest messages of the conversation in the current generation.
+    Dropped { run: RunId, messages: usize },
     /// A round of the current generation.
     Round { run: RunId, round: Box<Round> },
     /// The current generation ended.
     End { run: RunId, end: RunEnd },
     /// The predictions of every layer for the text of the last generation. They may arrive in several entries.
     Lens { run: RunId, lens: Box<Lens> },
+    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
+    /// blank.
+    Retry,
+    /// The answer at index `answer` of turn `turn` is the one that counts.
+    Show { turn: usize, answer: usize },
+    /// The questions that wait for the answer under way, in order.
+    Queued(Vec<String>),
     /// Drops all turns but the first N. Editing drops the user's turn and all after it, regenerating drops the
     /// assistant's answer.
     Truncate(usize),

@@ -148,6 +148,7 @@ fn from_generate(document: Document) -> Session {
         prompt,
         model: session.models.len().checked_sub(1),
         system: session.systems.len().checked_sub(1),
+        dropped: 0,
         end: stop.map(|stop| RunEnd::finished(stop, &prefill, 0)),
         rounds: document.rounds,
         lens: None,
@@ -163,6 +164,8 @@ fn from_generate(document: Document) -> Session {
             role: Role::Assistant,
             text: String::new(),
             runs: vec![run],
+            others: Vec::new(),
+            variant: 0,
         }),
     }
     session.sanitise();
@@ -194,6 +197,8 @@ fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
         role,
         text,
         runs: Vec::new(),
+        others: Vec::new(),
+        variant: 0,
     };
     let text = match prompt {
         Value::String(text) => Some(text),

@@ -277,12 +277,15 @@ impl Journal {
                     at,
                     run,
                     prompt: self.session.form_of(&prompt),
+                    model: None,
+                    system: None,
                 };
                 self.settings_line(settings)
                     .into_iter()
                     .chain([line])
                     .collect()
             }
+            Entry::Dropped { run, messages } => vec![JournalLine::Dropped { run, messages }],
             Entry::Round { run, mut round } => {
                 validate::sanitise_settings(Arc::make_mut(&mut round.settings));
                 let overridden = self.has_settings
@@ -315,6 +318,10 @@ impl Journal {
                 Vec::new()
             }
             Entry::Lens { run, lens } => vec![JournalLine::Lens { run, lens }],
+            Entry::Retry => vec![JournalLine::Retry {}],
+            Entry::Show { turn, answer } => vec![JournalLine::Show { turn, answer }],
+            Entry::Queued(texts) if texts == self.session.queued => Vec::new(),
+            Entry::Queued(texts) => vec![JournalLine::Queued { texts }],
             Entry::Truncate(turns) if turns as u64 >= count => Vec::new(),
             Entry::Truncate(turns) => vec![JournalLine::Truncate { turns }],
         }

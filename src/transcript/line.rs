@@ -82,6 +82,16 @@ pub enum JournalLine {
         run: RunId,
         #[serde(default)]
         prompt: PromptForm,
+        /// Indices of the model and the system prompt, where they are not the last ones.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<usize>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        system: Option<usize>,
+    },
+    /// The run does not see the oldest `messages` after the system prompt: the context is full.
+    Dropped {
+        run: RunId,
+        messages: usize,
     },
     Round(Box<RoundLine>),
     End {
@@ -94,6 +104,18 @@ pub enum JournalLine {
         #[serde(flatten)]
         lens: Box<Lens>,
     },
+    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
+    /// blank.
+    Retry {},
+    /// The answer at index `answer` of turn `turn` is the one that counts.
+    Show {
+        turn: usize,
+        answer: usize,
+    },
+    /// The questions that wait for the answer under way, in order.
+    Queued {
+        texts: Vec<String>,
+    },
     /// Drops all turns but the first `turns`.
     #[serde(rename = "keep")]
     Truncate {
@@ -105,7 +127,7 @@ pub enum JournalLine {
 
 impl JournalLine {
     /// The kinds that this schema defines. Lines of any other kind are skipped with a note.
-    pub const KINDS: [&str; 13] = [
+    pub const KINDS: [&str; 17] = [
         "title",
         "model",
         "system",
@@ -114,9 +136,13 @@ impl JournalLine {
         "user",
         "assistant",
         "run",
+        "dropped",
         "round",
         "end",
         "lens",
+        "retry",
+        "show",
+        "queued",
         "keep",
         "summary",
     ];

@@ -42,7 +42,7 @@ pub use read::{Loaded, load, salvage};
 pub use recorder::Recorder;
 pub use replay::{Replay, ReplayEvent};
 pub use save::{save, write_file};
-pub use session::{Run, Session, Turn};
+pub use session::{Answer, Run, Session, Turn};
 pub use store::{LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};

@@ -3,6 +3,7 @@
 use crate::engine::decode::{CostModel, LensRow, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
+use crate::folders;
 use crate::transcript::{
     self, Detail, Entry, Journal, LAST, Lens, ModelRecord, Result, RunEnd, Session, Store,
 };
@@ -28,6 +29,8 @@ pub struct Recorder {
     model: Option<ModelRecord>,
     /// Receives the model with its file hash, which is computed on another thread.
     hashed: Option<Receiver<ModelRecord>>,
+    /// Whether the next run answers the last prompt once more.
+    keeps_answer: bool,
     /// Files saved by this process, each with a digest of its content.
     saved: HashMap<PathBuf, u64>,
 }
@@ -55,6 +58,7 @@ impl Recorder {
             detail,
             model,
             hashed,
+            keeps_answer: false,
             saved: HashMap::new(),
         }
     }
@@ -76,7 +80,7 @@ impl Recorder {
         match command {
             Command::Start {
                 run,
-                task: Task::Generate(prompt),
+                task: Task::Generate(prompt) | Task::GenerateWhole(prompt),
                 settings,
                 ..
             } => self.begin(*run, prompt, settings),
@@ -120,6 +124,13 @@ impl Recorder {
                 self.cached = *cached;
                 Ok(())
             }
+            Event::Run(run, RunEvent::Dropped { messages }) => match self.active(*run) {
+                Some(run) => self.journal.append(Entry::Dropped {
+                    run,
+                    messages: *messages,
+                }),
+                None => Ok(()),
+            },
             Event::Run(run, RunEvent::Round(round)) => match self.active(*run) {
                 Some(run) => self.journal.append(Entry::Round {
                     run,
@@ -154,7 +165,7 @@ impl Recorder {
         let path = if own {
             self.store.path_of(name)
         } else {
-            expand_home(name)
+            folders::expand_home(name)
         };
         if path == self.journal.path() {
             self.journal.write_now()?;
@@ -213,7 +224,8 @@ impl Recorder {
 
     /// The file that `name` refers to, see [`Store::find`]; `~` is the home folder.
     fn find(&self, name: &str) -> Result<PathBuf> {
-        self.store.find(&expand_home(name).to_string_lossy())
+        self.store
+            .find(&folders::expand_home(name).to_string_lossy())
     }
 
     /// Sets the title of the session in the file `path`.
@@ -271,6 +283,7 @@ impl Recorder {
         self.journal = journal;
         self.journal.set_detail(self.detail);
         (self.run, self.last, self.settings) = (None, None, None);
+        self.keeps_answer = false;
     }
 
     /// Writes and syncs everything.
@@ -345,24 +358,89 @@ impl Recorder {
         })
     }
 
+    /// The next run answers the last prompt again: the present answer is kept beside the new one.
+    pub fn keep_answer(&mut self) {
+        self.keeps_answer = true;
+    }
+
+    /// Records which of several answers the user shows; `prompt` is the conversation with them.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn show_answers(&mut self, prompt: &Prompt) -> Result<()> {
+        match prompt {
+            Prompt::Chat(messages) => self.follow_answers(without_system(messages).1),
+            Prompt::Text(text) => self.follow_completion(text),
+            Prompt::Tokens(_) => Ok(()),
+        }
+    }
+
+    /// Shows the answers that the conversation has where they are not the ones of the journal.
+    fn follow_answers(&mut self, said: &[Message]) -> Result<()> {
+        for (at, message) in said.iter().enumerate() {
+            let Some(turn) = self.journal.session().turns.get(at) else {
+                break;
+            };
+            if turn.message() == *message {
+                continue;
+            }
+            match turn.answer_with(&message.content) {
+                Some(answer) if turn.role == message.role => {
+                    self.journal.append(Entry::Show { turn: at, answer })?;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::follow_answers`] for a completion.
+    fn follow_completion(&mut self, text: &str) -> Result<()> {
+        let turns = &self.journal.session().turns;
+        let [.., prompt, last] = &turns[..] else {
+            return Ok(());
+        };
+        let rest = text.strip_prefix(prompt.content().as_str());
+        match rest.and_then(|rest| last.answer_with(rest)) {
+            Some(answer) if answer != last.variant => {
+                let turn = turns.len() - 1;
+                self.journal.append(Entry::Show { turn, answer })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops all turns but the first `common`; where only an answer is left that is to be kept, begins another one.
+    fn drop_from(&mut self, common: usize, keeps: bool) -> Result<()> {
+        let turns = &self.journal.session().turns;
+        let Some(answer) = turns.get(common) else {
+            return Ok(());
+        };
+        let again = answer.content().is_empty() && !answer.others.is_empty();
+        if answer.role != Role::Assistant || !(keeps || again) {
+            return self.journal.append(Entry::Truncate(common));
+        }
+        if turns.len() > common + 1 {
+            self.journal.append(Entry::Truncate(common + 1))?;
+        }
+        self.journal.append(Entry::Retry)
+    }
+
     /// Makes the turns of the journal match the conversation: drops those that differ, then appends new ones.
     fn follow_chat(&mut self, messages: &[Message]) -> Result<()> {
-        let (system, said) = match messages.split_first() {
-            Some((first, rest)) if first.role == Role::System => (first.content.as_str(), rest),
-            _ => ("", messages),
-        };
+        let keeps = std::mem::take(&mut self.keeps_answer);
+        let (system, said) = without_system(messages);
         if self.journal.session().system() != system {
             self.journal.append(Entry::System(system.to_owned()))?;
         }
+        self.follow_answers(said)?;
         let turns = &self.journal.session().turns;
         let common = turns
             .iter()
             .zip(said)
             .take_while(|(turn, message)| turn.message() == **message)
             .count();
-        if common < turns.len() {
-            self.journal.append(Entry::Truncate(common))?;
-        }
+        self.drop_from(common, keeps && common == said.len())?;
         for message in &said[common..] {
             self.journal.append(match message.role {
                 Role::Assistant => Entry::Assistant(message.content.clone()),
@@ -375,6 +453,10 @@ impl Recorder {
     /// Makes the turns of the journal match a completion prompt: continues the last turns if they form `text`, and
     /// starts a new turn otherwise.
     fn follow_text(&mut self, text: &str) -> Result<()> {
+        let keeps = std::mem::take(&mut self.keeps_answer);
+        if !keeps {
+            self.follow_completion(text)?;
+        }
         let turns = &self.journal.session().turns;
         let tail: String = turns[turns.len().saturating_sub(2)..]
             .iter()
@@ -385,7 +467,7 @@ impl Recorder {
         }
         let again = turns.len() >= 2 && turns[turns.len() - 2].content() == text;
         if again {
-            return self.journal.append(Entry::Truncate(turns.len() - 1));
+            return self.drop_from(turns.len() - 1, keeps);
         }
         self.journal.append(Entry::User(text.to_owned()))
     }
@@ -402,6 +484,14 @@ impl Recorder {
     }
 }
 
+/// The system prompt, and what was said.
+fn without_system(messages: &[Message]) -> (&str, &[Message]) {
+    match messages.split_first() {
+        Some((first, rest)) if first.role == Role::System => (first.content.as_str(), rest),
+        _ => ("", messages),
+    }
+}
+
 fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
@@ -415,20 +505,6 @@ fn load_or_import(path: &Path) -> Result<Session> {
             .map(|(session, _)| session)
             .map_err(|_| fault)
     })
-}
-
-/// Replaces a leading `~` by the home folder, as a shell does.
-fn expand_home(name: &str) -> PathBuf {
-    let rest = name
-        .strip_prefix('~')
-        .filter(|rest| rest.starts_with(std::path::is_separator));
-    let home = directories::BaseDirs::new().filter(|_| rest.is_some());
-    match (home, rest) {
-        (Some(home), Some(rest)) => home
-            .home_dir()
-            .join(rest.trim_start_matches(std::path::is_separator)),
-        _ => PathBuf::from(name),
-    }
 }
 
 /// Hashes the model's file on a new thread. Nothing is sent if the file cannot be read.

@@ -41,6 +41,10 @@ enum Beat {
         turn: usize,
         run: usize,
     },
+    Dropped {
+        turn: usize,
+        run: usize,
+    },
     Draft {
         turn: usize,
         run: usize,
@@ -214,6 +218,11 @@ impl Replay {
                     prompt,
                 }
             }
+            Beat::Dropped { turn, run } => {
+                let of = run_of(turn, run)?;
+                let messages = of.dropped;
+                ReplayEvent::Engine(Event::Run(of.run, RunEvent::Dropped { messages }))
+            }
             Beat::Draft {
                 turn,
                 run,
@@ -262,6 +271,9 @@ fn beats(session: &Session) -> Vec<(f64, Beat)> {
         before = Some(of.at_ms);
         for (run, of) in of.runs.iter().enumerate() {
             beats.push((0.0, Beat::Begin { turn, run }));
+            if of.dropped > 0 {
+                beats.push((0.0, Beat::Dropped { turn, run }));
+            }
             let mut prefill = of
                 .end
                 .as_ref()

@@ -46,20 +46,37 @@ impl<'a> Writer<'a> {
         self.set_settings(&session.settings);
         self.lines
             .extend(session.mode.map(|mode| JournalLine::Mode { mode }));
+        if !session.queued.is_empty() {
+            self.lines.push(JournalLine::Queued {
+                texts: session.queued.clone(),
+            });
+        }
         self.lines.push(JournalLine::Summary(session.totals()));
     }
 
     fn turn(&mut self, turn: u64, of: &'a Turn) {
-        let (at, text) = (of.at_ms, of.text.clone());
+        let mut answers = of.answers();
+        let (text, runs) = answers.next().unwrap_or_default();
+        let (at, text) = (of.at_ms, text.to_owned());
         match of.role {
             Role::User | Role::System => self.lines.push(JournalLine::User { turn, at, text }),
             // A turn without typed text starts with its first run.
-            Role::Assistant if of.runs.is_empty() || !text.is_empty() || at != of.runs[0].at_ms => {
+            Role::Assistant if runs.is_empty() || !text.is_empty() || at != runs[0].at_ms => {
                 self.lines.push(JournalLine::Assistant { turn, at, text });
             }
             Role::Assistant => {}
         }
-        of.runs.iter().for_each(|run| self.run(turn, run));
+        runs.iter().for_each(|run| self.run(turn, run));
+        for (_, runs) in answers {
+            self.lines.push(JournalLine::Retry {});
+            runs.iter().for_each(|run| self.run(turn, run));
+        }
+        if of.variant < of.others.len() {
+            self.lines.push(JournalLine::Show {
+                turn: turn as usize,
+                answer: of.variant,
+            });
+        }
     }
 
     fn run(&mut self, turn: u64, of: &'a Run) {
@@ -70,7 +87,15 @@ impl<'a> Writer<'a> {
             at: of.at_ms,
             run: of.run,
             prompt: of.prompt.clone(),
+            model: of.model.filter(|at| at + 1 < self.models),
+            system: of.system.filter(|at| at + 1 < self.systems),
         });
+        if of.dropped > 0 {
+            self.lines.push(JournalLine::Dropped {
+                run: of.run,
+                messages: of.dropped,
+            });
+        }
         for round in &of.rounds {
             let base = self
                 .settings

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Max characters of the first message that serve as the title of an untitled session.
 const TITLE_CHARS: usize = 60;
+/// Max answers to a prompt besides the one that is shown.
+const MAX_OTHERS: usize = 200;
 
 /// A session: its messages and every round that generated them, without the turns that were dropped.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct Session {
     /// System prompts in the order of setting.
     pub systems: Vec<String>,
     pub turns: Vec<Turn>,
+    /// Questions that were not sent yet, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<String>,
 }
 
 /// One turn of the conversation.
@@ -40,6 +45,20 @@ pub struct Turn {
     /// The typed text; generated text follows it.
     pub text: String,
     /// The generations of this turn: usually one, more if an answer was continued.
+    pub runs: Vec<Run>,
+    /// The other answers to the same prompt, in the order in which they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Answer>,
+    /// Index of this answer among all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub variant: usize,
+}
+
+/// An answer that is not the one that counts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The typed text; generated text follows it.
+    pub text: String,
     pub runs: Vec<Run>,
 }
 
@@ -54,6 +73,9 @@ pub struct Run {
     pub model: Option<usize>,
     /// Index in [`Session::systems`].
     pub system: Option<usize>,
+    /// How many of the oldest messages after the system prompt the model did not see, because the context was full.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: usize,
     pub rounds: Vec<Round>,
     /// `None` if the program ended before the run did.
     pub end: Option<RunEnd>,
@@ -112,12 +134,78 @@ impl Run {
     }
 }
 
+impl Answer {
+    /// Typed text and generations.
+    fn parts(&self) -> (&str, &[Run]) {
+        (&self.text, &self.runs)
+    }
+}
+
+/// Whether nothing was typed or generated. Looks at the first runs only, so that a file of many costs little.
+fn is_blank(text: &str, runs: &[Run]) -> bool {
+    const LOOKED_AT: usize = 64;
+    text.is_empty() && runs.iter().take(LOOKED_AT).all(|run| run.rounds.is_empty())
+}
+
 impl Turn {
     /// The whole text of the turn, typed and generated.
     pub fn content(&self) -> String {
-        self.runs
+        content(&self.text, &self.runs)
+    }
+
+    /// Typed text and generations of every answer, in the order in which they were given.
+    pub fn answers(&self) -> impl Iterator<Item = (&str, &[Run])> {
+        let at = self.variant.min(self.others.len());
+        let (before, after) = self.others.split_at(at);
+        let shown = std::iter::once((self.text.as_str(), self.runs.as_slice()));
+        before
             .iter()
-            .fold(self.text.clone(), |text, run| text + &run.text())
+            .map(Answer::parts)
+            .chain(shown)
+            .chain(after.iter().map(Answer::parts))
+    }
+
+    /// The index of the answer with this text, if another one is shown.
+    pub fn answer_with(&self, text: &str) -> Option<usize> {
+        self.answers()
+            .position(|(typed, runs)| content(typed, runs) == text)
+    }
+
+    /// Put the shown answer with the others, unless it is blank.
+    fn put_back(&mut self) {
+        let answer = Answer {
+            text: std::mem::take(&mut self.text),
+            runs: std::mem::take(&mut self.runs),
+        };
+        let at = self.variant.min(self.others.len());
+        if !is_blank(&answer.text, &answer.runs) {
+            self.others.insert(at, answer);
+        }
+        self.variant = self.others.len();
+    }
+
+    /// Begin another answer; the shown one is kept. Of very many the oldest is dropped.
+    fn retry(&mut self) {
+        self.put_back();
+        if self.others.len() > MAX_OTHERS {
+            self.others.remove(0);
+            self.variant = self.others.len();
+        }
+    }
+
+    /// Show the answer at `index` of all.
+    fn show(&mut self, index: usize) -> Result<(), &'static str> {
+        if index > self.others.len() {
+            return Err("an answer that does not exist");
+        }
+        if index != self.variant {
+            let empty = is_blank(&self.text, &self.runs) && index > self.variant;
+            self.put_back();
+            let index = index - usize::from(empty);
+            let Answer { text, runs } = self.others.remove(index);
+            (self.text, self.runs, self.variant) = (text, runs, index);
+        }
+        Ok(())
     }
 
     /// The turn as a message for the chat template.
@@ -200,6 +288,12 @@ impl Session {
         self.turns.iter().flat_map(|turn| &turn.runs)
     }
 
+    /// Every generation, also of answers that are not shown.
+    fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        let others = self.turns.iter().flat_map(|turn| &turn.others);
+        self.runs().chain(others.flat_map(|answer| &answer.runs))
+    }
+
     /// Every round, in order.
     pub fn rounds(&self) -> impl Iterator<Item = &Round> {
         self.runs().flat_map(|run| &run.rounds)
@@ -220,7 +314,7 @@ impl Session {
     /// A run id that this session has not used.
     pub fn next_run(&self) -> RunId {
         RunId(
-            self.runs()
+            self.all_runs()
                 .map(|run| run.run.0)
                 .max()
                 .map_or(0, |last| last.saturating_add(1)),
@@ -257,7 +351,7 @@ impl Session {
                 Prompt::Chat(
                     system
                         .into_iter()
-                        .chain(turns.map(Turn::message))
+                        .chain(turns.map(Turn::message).skip(of.dropped))
                         .chain(own)
                         .collect(),
                 )
@@ -324,7 +418,25 @@ impl Session {
                 at,
                 run,
                 prompt,
-            } => self.begin_run(turn, Run::new(run, at, prompt))?,
+                model,
+                system,
+            } => {
+                let last = self.models.len().checked_sub(1);
+                let model = model.filter(|at| *at < self.models.len()).or(last);
+                let last = self.systems.len().checked_sub(1);
+                let system = system.filter(|at| *at < self.systems.len()).or(last);
+                let run = Run {
+                    model,
+                    system,
+                    ..Run::new(run, at, prompt)
+                };
+                self.begin_run(turn, run)?
+            }
+            JournalLine::Dropped { run, messages } => {
+                self.active_run(run)
+                    .ok_or("dropped messages of a run that is not active")?
+                    .dropped = messages
+            }
             JournalLine::Round(line) => self.add_round(*line)?,
             JournalLine::End { run, end } => {
                 self.active_run(run)
@@ -332,6 +444,18 @@ impl Session {
                     .end = Some(end)
             }
             JournalLine::Lens { run, lens } => self.add_lens(run, *lens)?,
+            JournalLine::Retry {} => self
+                .turns
+                .last_mut()
+                .filter(|turn| turn.role == Role::Assistant)
+                .ok_or("another answer where there is none")?
+                .retry(),
+            JournalLine::Show { turn, answer } => self
+                .turns
+                .get_mut(turn)
+                .ok_or("an answer of a turn that does not exist")?
+                .show(answer)?,
+            JournalLine::Queued { texts } => self.queued = texts,
             JournalLine::Truncate { turns } => self.turns.truncate(turns),
             JournalLine::Summary(_) => {}
         }
@@ -345,9 +469,7 @@ impl Session {
         }
     }
 
-    fn begin_run(&mut self, turn: u64, mut run: Run) -> Result<(), &'static str> {
-        run.model = self.models.len().checked_sub(1);
-        run.system = self.systems.len().checked_sub(1);
+    fn begin_run(&mut self, turn: u64, run: Run) -> Result<(), &'static str> {
         self.mode = None;
         let count = self.turns.len();
         match self.turns.last_mut() {
@@ -399,7 +521,14 @@ impl Session {
         validate::sanitise_settings(&mut self.settings);
         self.header.format = MAGIC.into();
         self.header.schema = SCHEMA;
-        for run in self.turns.iter_mut().flat_map(|turn| &mut turn.runs) {
+        for turn in &mut self.turns {
+            turn.variant = turn.variant.min(turn.others.len());
+        }
+        let runs = self.turns.iter_mut().flat_map(|turn| {
+            let others = turn.others.iter_mut().flat_map(|answer| &mut answer.runs);
+            turn.runs.iter_mut().chain(others)
+        });
+        for run in runs {
             run.model = run.model.filter(|at| *at < models);
             run.system = run.system.filter(|at| *at < systems);
             run.end
@@ -417,6 +546,8 @@ impl Turn {
             role,
             text,
             runs: Vec::new(),
+            others: Vec::new(),
+            variant: 0,
         }
     }
 }
@@ -429,11 +560,21 @@ impl Run {
             prompt,
             model: None,
             system: None,
+            dropped: 0,
             rounds: Vec::new(),
             end: None,
             lens: None,
         }
     }
+}
+
+fn content(text: &str, runs: &[Run]) -> String {
+    runs.iter()
+        .fold(text.to_owned(), |text, run| text + &run.text())
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn with_prefill<'a>(mut stats: Stats, runs: impl IntoIterator<Item = &'a Run>) -> Stats {

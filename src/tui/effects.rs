@@ -1,8 +1,9 @@
 //! Carries out effects. Failures come back as messages and do not end the program.
 
+use super::models::Search;
 #[cfg(unix)]
 use super::terminal::handlers;
-use super::{Driver, config_file, editor};
+use super::{Driver, config_file, editor, listing};
 use crate::app::state::sweep::{Cell, SweepRow};
 use crate::app::{Effect, Msg};
 use crate::eval::sweep;
@@ -30,6 +31,18 @@ impl Driver {
                     .recorder
                     .as_mut()
                     .map_or(Ok(()), |recorder| recorder.note(entry));
+                self.warn_of_journal(noted);
+            }
+            Effect::KeepAnswer => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.keep_answer();
+                }
+            }
+            Effect::ShowAnswers(prompt) => {
+                let noted = self
+                    .recorder
+                    .as_mut()
+                    .map_or(Ok(()), |recorder| recorder.show_answers(&prompt));
                 self.warn_of_journal(noted);
             }
             Effect::BeginSession => {
@@ -79,6 +92,8 @@ impl Driver {
                 });
                 self.answer(read.map(Some).map_err(Into::into))?;
             }
+            Effect::ListFolder(path) => self.take(Msg::Folder(listing::folder(path)))?,
+            Effect::FindModels { in_use } => self.find_models(in_use),
             Effect::Picture(name) => self.picture(name)?,
             Effect::Suspend => self.suspend()?,
             Effect::Quit => {}
@@ -100,6 +115,17 @@ impl Driver {
             })?,
         }
         Ok(())
+    }
+
+    /// Looks for models on another thread: folders may be large or slow.
+    pub(super) fn find_models(&self, in_use: u64) {
+        let search = Search {
+            request: self.app.chat.request.clone(),
+            folders: self.app.shared.config.model_folders.clone(),
+            in_use,
+        };
+        let answers = self.answers.clone();
+        std::thread::spawn(move || drop(answers.send(Msg::Models(search.run()))));
     }
 
     /// Saves a picture of the current screen, drawn again in memory.

@@ -3,13 +3,17 @@
 mod config_file;
 mod editor;
 mod effects;
+mod listing;
+mod models;
 mod session_search;
 mod signals;
 mod start;
 mod terminal;
 
 use crate::app::{App, Msg, Options, update};
-use crate::engine::worker::{Command, CommandSender, Event};
+use crate::engine::loaded_model::ModelRequest;
+use crate::engine::worker::{Command, CommandSender, Event, ModelEvent};
+use crate::folders::expand_home;
 use crate::transcript::{Recorder, Session};
 use crate::ui::Renderer;
 use color_eyre::Result;
@@ -22,7 +26,7 @@ use signals::Signals;
 use std::time::{Duration, Instant};
 use terminal::Request;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 pub use start::{replay, start};
@@ -71,6 +75,7 @@ pub async fn run(
             "this session is not saved: {fault}"
         )))?,
     }
+    driver.find_models(0);
     driver.draw()?;
     let request = driver.app.chat.request.clone();
     driver.send(Command::Load(request));
@@ -109,6 +114,8 @@ struct Driver {
     /// `None` if sessions cannot be saved.
     recorder: Option<Recorder>,
     session_search: SessionSearch,
+    /// For results of work on other threads.
+    answers: UnboundedSender<Msg>,
     /// Results of searches on other threads.
     found: UnboundedReceiver<Msg>,
     /// `None` once the engine's thread has ended.
@@ -137,7 +144,8 @@ impl Driver {
             input: Some(EventStream::new()),
             commands,
             recorder: None,
-            session_search: SessionSearch::new(answers),
+            session_search: SessionSearch::new(answers.clone()),
+            answers,
             found,
             events,
             start: Instant::now(),
@@ -245,6 +253,11 @@ impl Driver {
             self.events = None;
         }
         self.changed = true;
+        if let (Msg::Engine(Event::Model(ModelEvent::Loaded(_))), Some(name)) =
+            (&msg, &self.app.chat.request.model)
+        {
+            models::remember(name);
+        }
         if let Msg::Engine(event) = &msg {
             let noted = self
                 .recorder
@@ -285,7 +298,13 @@ impl Driver {
     }
 
     /// Sends a command. A closed channel is noticed on the event channel, as [`Msg::EngineGone`].
-    fn send(&mut self, command: Command) {
+    fn send(&mut self, mut command: Command) {
+        if let Command::Load(ModelRequest {
+            model: Some(model), ..
+        }) = &mut command
+        {
+            *model = expand_home(model).to_string_lossy().into_owned();
+        }
         let noted = self
             .recorder
             .as_mut()

@@ -3,13 +3,11 @@
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{End, config_file, play, run};
-use crate::app::{Appearance, ModelChoice, Options};
+use crate::app::{Appearance, Options};
 use crate::cli::args::DecodingArgs;
 use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
-use crate::engine::weights::{
-    KNOWN_MODELS, ModelDefaults, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models,
-};
+use crate::engine::weights::ModelDefaults;
 use crate::engine::worker;
 use crate::transcript::Session;
 use color_eyre::Result;
@@ -33,7 +31,6 @@ pub fn start(
         "the playground needs a terminal; for plain output there is `skiplens generate`",
     )?;
     let options = Options {
-        models: models(&request),
         request,
         settings: decoding.chosen_settings(ModelDefaults::default(), LAYERS),
         // Neither a model's defaults nor a resumed session override them.
@@ -92,65 +89,4 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
-}
-
-/// The choices of the model picker: the bundled model, the requested one, those in the hub's cache, and LayerSkip's.
-fn models(request: &ModelRequest) -> Vec<ModelChoice> {
-    let choice = |name: &str, note: String| ModelChoice {
-        model: Some(name.to_owned()),
-        label: name.to_owned(),
-        note,
-    };
-    let bundled = ModelChoice {
-        model: None,
-        label: "bundled model".into(),
-        note: "comes with skiplens".into(),
-    };
-    let cached = cached_models();
-    let asked = request
-        .model
-        .iter()
-        .map(|name| choice(name, "from the command line".into()));
-    let here = cached.iter().map(|model| {
-        choice(
-            &model.id,
-            format!("downloaded · {}", gigabytes(model.bytes)),
-        )
-    });
-    let known = KNOWN_MODELS
-        .iter()
-        .filter(|known| cached.iter().all(|model| model.id != known.id))
-        .map(|known| {
-            let gated = if known.gated {
-                " · access on request"
-            } else {
-                ""
-            };
-            choice(
-                known.id,
-                format!(
-                    "{} layers · {}{gated}",
-                    known.layers,
-                    gigabytes(known.bytes)
-                ),
-            )
-        });
-    let untuned = format!("{} · not tuned: few accepted", gigabytes(PUBLISHED_BYTES));
-    let listed = cached
-        .iter()
-        .map(|model| &model.id)
-        .chain(&request.model)
-        .any(|name| name == PUBLISHED_MODEL);
-    let published = (!listed).then(|| choice(PUBLISHED_MODEL, untuned));
-    std::iter::once(bundled)
-        .chain(asked)
-        .chain(here)
-        .chain(published)
-        .chain(known)
-        .collect()
-}
-
-/// The approximate memory of a model.
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }

@@ -1,8 +1,9 @@
 //! Caches where the lines of each turn start.
 
+use super::find::{Match, matches};
 use super::markdown::Document;
 use super::wrap::{Flow, Place, Source, wrap};
-use crate::app::{App, Race, Turn};
+use crate::app::{App, Mode, Race, Turn};
 use crate::engine::worker::RunId;
 use std::collections::HashMap;
 
@@ -59,6 +60,27 @@ pub struct TurnLines {
     pub answer: LineStarts,
     /// The finished answer as Markdown, if it is shown so.
     pub markdown: Option<(Document, LineStarts)>,
+    /// What was found in it last.
+    pub found: FoundIn,
+}
+
+/// What was found in a turn.
+#[derive(Debug, Default)]
+pub struct FoundIn {
+    query: String,
+    /// Groups that were searched, and whether that was the Markdown.
+    searched: Option<(usize, bool)>,
+    /// Number of matches in the turns before.
+    pub before: usize,
+    pub prompt: Vec<Match>,
+    pub answer: Vec<Match>,
+}
+
+impl FoundIn {
+    /// Number of matches.
+    pub fn len(&self) -> usize {
+        self.prompt.len() + self.answer.len()
+    }
 }
 
 /// LineStarts of the lines of settled text, and of the lines that pending drafts add.
@@ -155,6 +177,41 @@ impl Cache {
                     key.width,
                 );
             }
+        }
+    }
+
+    /// Find a text in every turn: only what is new since the last frame is searched.
+    pub fn find(&mut self, app: &App, query: &str, arrow: &str) {
+        let mut before = 0;
+        for (index, turn) in app.state().turns.iter().enumerate() {
+            let Some(lines) = self.turns.get_mut(&turn.id) else {
+                continue;
+            };
+            let flow = Flow::answer(index, turn, self.key.show_rejected, arrow);
+            let (source, markdown): (&dyn Source, bool) = match &lines.markdown {
+                Some((document, _)) => (document, true),
+                None => (&flow, false),
+            };
+            let searched = Some((source.groups(), markdown));
+            let drafts = !turn.pending.is_empty();
+            if lines.found.query == query && lines.found.searched == searched && !drafts {
+                lines.found.before = before;
+                before += lines.found.len();
+                continue;
+            }
+            // A completion begins with its prompt.
+            let prompt = match turn.mode {
+                Mode::Chat => matches(&Flow::prompt(turn), query),
+                Mode::Completion => Vec::new(),
+            };
+            lines.found = FoundIn {
+                query: query.to_owned(),
+                searched,
+                prompt,
+                before,
+                answer: matches(source, query),
+            };
+            before += lines.found.len();
         }
     }
 

@@ -4,8 +4,7 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use crate::app::hints::{Hint, hints};
-use crate::app::update::matching;
-use crate::app::{Pane, Phase, State, Target};
+use crate::app::{Phase, State, Target};
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
@@ -29,9 +28,6 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         width: area.width.saturating_sub(2),
         ..area
     };
-    if command(canvas, rows) {
-        return;
-    }
     let row = say(canvas, &mut rows);
     let right = if canvas.app.shared.config.mouse {
         ""
@@ -46,36 +42,6 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             ..row
         },
     );
-}
-
-/// The command being typed, or its completions; false if it is none.
-fn command(canvas: &mut Canvas<'_>, row: Rect) -> bool {
-    let state = canvas.state;
-    let here = state.overlay.is_none() && state.live && state.focus == Pane::Prompt;
-    let fitting: Vec<_> = matching(state.prompt.text()).filter(|_| here).collect();
-    let whole: u16 = fitting
-        .iter()
-        .map(|(usage, what)| usage.cells() + what.cells() + 3)
-        .sum();
-    let explained = fitting.len() == 1 || whole <= row.width + 2;
-    let mut rest = row;
-    for (usage, what) in &fitting {
-        if rest.x > row.x && usage.cells() > rest.width {
-            break;
-        }
-        let told = if explained {
-            format!(" {what}")
-        } else {
-            String::new()
-        };
-        let x = canvas.put_all(rest, &[(usage, Role::Key), (&told, Role::Dim)]) + 2;
-        rest = Rect {
-            x,
-            width: row.right().saturating_sub(x),
-            ..row
-        };
-    }
-    !fitting.is_empty()
 }
 
 /// The notice, or else the reason why there is no model.

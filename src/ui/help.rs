@@ -4,9 +4,9 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, wrap_words};
 use crate::app::Pane;
+use crate::app::commands::COMMANDS;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ViewAction};
-use crate::app::update::COMMANDS;
 
 /// Cells between a name and what it means.
 const GAP: u16 = 2;
@@ -22,7 +22,7 @@ pub fn lines(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
         .map(|context| (context, bindings(canvas, context)))
         .filter(|(_, keys)| !keys.is_empty())
         .map(|(context, keys)| section(context.heading(), columns(&keys, width)));
-    let commands = COMMANDS.map(|(name, what)| (name.to_owned(), what.to_owned()));
+    let commands = COMMANDS.map(|command| (command.usage.to_owned(), command.what.to_owned()));
     [section("Words", table(&words(canvas), width))]
         .into_iter()
         .chain(keys)

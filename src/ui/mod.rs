@@ -3,6 +3,7 @@
 mod big;
 mod cache;
 mod controls;
+mod find;
 mod footer;
 mod header;
 mod help;
@@ -11,6 +12,7 @@ mod layout;
 mod lens;
 mod mark;
 mod markdown;
+mod menu;
 mod overlay;
 mod paused;
 mod prompt;
@@ -96,7 +98,7 @@ impl Renderer {
             regions: Regions::default(),
         };
         header::draw(&mut canvas, layout.header);
-        transcript::draw(&mut canvas, layout.chat, &mut self.cache);
+        let finding = transcript::draw(&mut canvas, layout.chat, &mut self.cache);
         side(&mut canvas, layout.side);
         rounds::draw(&mut canvas, layout.rounds);
         controls::draw(&mut canvas, layout.controls);
@@ -108,8 +110,14 @@ impl Renderer {
             }
             false => inspector::draw(&mut canvas, layout.inspector),
         }
-        let cursor = prompt::draw(&mut canvas, layout.prompt);
+        let writing = prompt::draw(&mut canvas, layout.prompt);
+        let cursor = if state.find.is_some() {
+            finding
+        } else {
+            writing
+        };
         footer::draw(&mut canvas, layout.footer);
+        menu::draw(&mut canvas, layout.body(), layout.prompt);
         let over = overlay::draw(&mut canvas, layout.body(), &mut self.race);
         sanitise_cells(canvas.buffer, app.shared.appearance.ascii);
         let regions = canvas.regions;

@@ -13,6 +13,8 @@ use ratatui::layout::{Position, Rect};
 
 /// Max cells of a line of text.
 const TEXT: u16 = 74;
+/// Max lines about the selected entry of a list.
+const ABOUT: u16 = 3;
 
 /// Draw the overlay, if there is one; returns its cursor.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
@@ -95,6 +97,27 @@ fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     }
 }
 
+/// At the bottom of a list: what is to know of the selected entry.
+fn about(canvas: &mut Canvas<'_>, inner: &mut Rect, help: &[String]) {
+    let lines = (help.len() as u16).min(ABOUT);
+    // The list itself comes first.
+    if lines == 0 || inner.height < lines + 3 {
+        return;
+    }
+    inner.height -= lines + 1;
+    let rows = inner.bottom() + 1..inner.bottom() + 1 + lines;
+    for (line, y) in help.iter().zip(rows) {
+        canvas.put_all(
+            Rect {
+                y,
+                height: 1,
+                ..*inner
+            },
+            &[(line, Role::Accent)],
+        );
+    }
+}
+
 /// A list with its filter and the selected entry marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
@@ -102,21 +125,43 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
         .iter()
         .map(|entry| entry.label.as_str().cells() + entry.note.as_str().cells())
         .max();
-    let area = centered(
-        body,
-        widest.unwrap_or(0).saturating_add(8).max(64),
-        (matches.len() as u16 + 4).max(8),
-    );
+    let width = widest
+        .unwrap_or(0)
+        .saturating_add(8)
+        .max(64)
+        .min(body.width);
+    let help = picker
+        .selected_entry()
+        .filter(|entry| !entry.help.is_empty())
+        .map_or_else(Vec::new, |entry| {
+            wrap_words(&entry.help, width.saturating_sub(4))
+        });
+    // The window does not change its size with the selection.
+    let helps = matches.iter().any(|entry| !entry.help.is_empty());
+    let below = if helps { ABOUT + 1 } else { 0 };
+    let area = centered(body, width, (matches.len() as u16 + 4 + below).max(8));
     let mut inner = window(canvas, area, picker.title);
     let Some(filter) = row(&mut inner) else {
         return area.as_position();
     };
     let (cursor, _) = field(canvas, filter, &picker.filter);
     row(&mut inner);
-    let first = (picker.selected + 1).saturating_sub(usize::from(inner.height));
-    for (index, entry) in matches.iter().enumerate().skip(first) {
+    about(canvas, &mut inner, &help);
+    let height = usize::from(inner.height);
+    let shown = Viewport {
+        first: (picker.selected + 1).saturating_sub(height),
+        height,
+        total: matches.len(),
+    };
+    for (index, entry) in matches.iter().enumerate().skip(shown.first) {
         let Some(row) = row(&mut inner) else { break };
-        let end = canvas.put_all(row, &[(&entry.label, Role::Text)]) + 2;
+        let label = Rect {
+            width: row
+                .width
+                .saturating_sub(entry.note.as_str().cells().min(row.width / 2) + 2),
+            ..row
+        };
+        let end = canvas.put_clipped(label, &entry.label, Role::Text) + 2;
         let rest = Rect {
             x: end,
             width: row.right().saturating_sub(end),
@@ -128,6 +173,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
         }
         canvas.target(row, Target::Entry(index));
     }
+    canvas.scrollbar(area, shown);
     if matches.is_empty() {
         let hint = match picker.title {
             "models" => "enter loads this path or Hugging Face id",

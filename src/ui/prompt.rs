@@ -1,7 +1,7 @@
 //! The prompt, which grows with its text.
 
 use super::theme::Role;
-use super::widgets::Cells;
+use super::widgets::{Cells, row};
 use super::{Canvas, replay};
 use crate::app::{Editor, Mode, Pane, State, Target};
 use crate::safe_text::one_line;
@@ -10,6 +10,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Max lines of the prompt.
 const MAX_LINES: u16 = 8;
+
+/// Max questions of the queue that are shown.
+const MAX_QUEUED: u16 = 3;
 
 /// A row of the prompt: where it starts and ends in the text.
 struct Row {
@@ -21,7 +24,33 @@ struct Row {
 pub fn height(state: &State, area: Rect) -> u16 {
     let width = area.width.saturating_sub(6);
     let lines = rows(state.prompt.text(), width).len() as u16;
-    2 + lines.clamp(1, MAX_LINES.min((area.height / 3).max(1)))
+    2 + queue_rows(state, area.height / 4) + lines.clamp(1, MAX_LINES.min((area.height / 3).max(1)))
+}
+
+/// Rows of the questions that wait.
+fn queue_rows(state: &State, room: u16) -> u16 {
+    (state.queued.len() as u16).min(MAX_QUEUED).min(room)
+}
+
+/// The questions that wait, the next one first.
+fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
+    let queued = &canvas.state.queued;
+    let rows = usize::from(queue_rows(canvas.state, area.height.saturating_sub(1)));
+    for (at, text) in queued.iter().enumerate().take(rows) {
+        let Some(row) = row(area) else { return };
+        let more = queued.len() - at - 1;
+        let label = match more {
+            1.. if at + 1 == rows => format!("queued, {more} more after it: "),
+            _ => "queued: ".to_owned(),
+        };
+        let x = canvas.put_all(row, &[(&label, Role::Accent)]);
+        let rest = Rect {
+            x,
+            width: row.right().saturating_sub(x),
+            ..row
+        };
+        canvas.put_clipped(rest, text, Role::Dim);
+    }
 }
 
 /// Draw it; returns the cursor if it has the focus.
@@ -34,11 +63,13 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
         Mode::Chat => "you",
         Mode::Completion => "text to continue",
     };
-    let inner = canvas.panel(area, title, Some(Pane::Prompt));
+    let mut inner = canvas.panel(area, title, Some(Pane::Prompt));
     canvas.target(area, Target::Prompt);
+    context(canvas, area);
     if inner.width < 4 {
         return None;
     }
+    queue(canvas, &mut inner);
     canvas.put(
         inner.x,
         inner.y,
@@ -66,6 +97,43 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
         );
     }
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
+}
+
+/// In the lower border: how much of the context is used.
+fn context(canvas: &mut Canvas<'_>, area: Rect) {
+    let state = canvas.state;
+    let total = state
+        .model
+        .as_ref()
+        .map(|model| model.config.context_length);
+    let Some((used, total)) = state
+        .context_used()
+        .zip(total)
+        .filter(|(_, total)| *total > 0)
+    else {
+        return;
+    };
+    let share = used as f64 / total as f64;
+    let role = match share {
+        ..0.75 => Role::Dim,
+        ..0.95 => Role::Accent,
+        _ => Role::Wrong,
+    };
+    let wordings = [
+        format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
+        format!(" context {used} of {total} "),
+        format!(" context {:.0} % ", share * 100.0),
+    ];
+    let row = Rect {
+        x: area.x + 2,
+        y: area.bottom().saturating_sub(1),
+        width: area.width.saturating_sub(4),
+        height: 1,
+    };
+    let fits = |words: &&String| words.as_str().cells() <= row.width / 2;
+    if let Some(words) = wordings.iter().find(fits) {
+        canvas.put_right(row, words, role);
+    }
 }
 
 /// Draw the part of a text around the cursor; returns the cursor.
@@ -101,23 +169,39 @@ pub fn draw_text(canvas: &mut Canvas<'_>, area: Rect, editor: &Editor) -> Positi
     )
 }
 
-/// Break a text at `width` cells, leaving a cell for the cursor.
+/// Break a text at words where possible, else at `width` cells, leaving a cell for the cursor. Spaces that no longer fit
+/// hang past the end of their row.
 fn rows(text: &str, width: u16) -> Vec<Row> {
     let width = width.saturating_sub(1).max(1);
     let mut rows = Vec::new();
     let (mut start, mut used) = (0, 0);
+    // The start of the word being read, and the cells before it.
+    let (mut word, mut before) = (0, 0);
     for (at, grapheme) in text.grapheme_indices(true) {
         if grapheme == "\n" {
             rows.push(Row { start, end: at });
             (start, used) = (at + 1, 0);
+            (word, before) = (start, 0);
             continue;
         }
         let cells = cells(grapheme);
-        if used + cells > width && at > start {
-            rows.push(Row { start, end: at });
-            (start, used) = (at, 0);
+        let space = grapheme == " ";
+        if used + cells > width && at > start && !space {
+            if word > start {
+                rows.push(Row { start, end: word });
+                (start, used) = (word, used - before);
+            }
+            // A word that is longer than a row is broken.
+            if used + cells > width && at > start {
+                rows.push(Row { start, end: at });
+                (start, used) = (at, 0);
+            }
+            (word, before) = (start, 0);
         }
         used += cells;
+        if space {
+            (word, before) = (at + 1, used);
+        }
     }
     rows.push(Row {
         start,
@@ -128,4 +212,39 @@ fn rows(text: &str, width: u16) -> Vec<Row> {
 
 fn cells(text: &str) -> u16 {
     one_line(text).as_ref().cells()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn broken(text: &str, width: u16) -> Vec<&str> {
+        let rows = rows(text, width).into_iter();
+        rows.map(|row| &text[row.start..row.end]).collect()
+    }
+
+    #[test]
+    fn words_stay_whole_where_they_fit() {
+        assert_eq!(broken("one two three", 9), ["one two ", "three"]);
+        assert_eq!(broken("one two", 8), ["one two"]);
+        assert_eq!(broken("a\n\nb", 8), ["a", "", "b"]);
+        assert_eq!(
+            broken("a longerthanarow", 6),
+            ["a ", "longe", "rthan", "arow"]
+        );
+        assert_eq!(broken("ab   cd", 4), ["ab   ", "cd"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_no_row_is_too_wide(text in "[ab 漢\n]{0,60}", width in 3u16..20) {
+            let rows = broken(&text, width);
+            for row in &rows {
+                prop_assert!(cells(row.trim_end_matches(' ')) < width, "{row:?}");
+            }
+            let dense = |text: &str| text.replace('\n', "");
+            prop_assert_eq!(dense(&rows.concat()), dense(&text));
+        }
+    }
 }

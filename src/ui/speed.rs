@@ -287,7 +287,7 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     canvas.put_all(row, &parts);
 }
 
-/// `plain is faster here: alt-p`
+/// `plain is faster here: alt-a`
 fn loss(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     let mut parts = vec![("plain is faster here", Role::Wrong)];
     let key = key_now(canvas, ControlsAction::TogglePlain.into());

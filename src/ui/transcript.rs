@@ -2,16 +2,18 @@
 
 use super::Canvas;
 use super::cache::{Cache, Key, LineStarts, TurnLines};
+use super::find::{self, Highlighted};
 use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, wrap_words};
-use super::wrap::{Flow, Line, Source, wrap};
+use super::wrap::{Flow, Found as Highlight, Line, Source, wrap};
+use crate::app::state::find::Found;
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{PlainStep, StopReason};
 use crate::safe_text::one_line;
 use crate::transcript::origin_style::GENERATED;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 /// Max cells of a line of text: longer ones are hard to read.
@@ -35,11 +37,12 @@ enum Part {
     Gap,
 }
 
-pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
-    let inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
+/// Draw it; returns the cursor of the text that is searched for.
+pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Position> {
+    let mut inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
     canvas.target(area, Target::Chat);
     if inner.width <= GUTTER {
-        return;
+        return None;
     }
     legend(canvas, area);
     let width = (inner.width - GUTTER).min(MAX_WIDTH);
@@ -52,10 +55,82 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) {
     if canvas.state.turns.is_empty() && canvas.state.live {
         welcome::draw(canvas, inner);
     }
-    let shown = viewport(canvas, cache, usize::from(inner.height));
+    let bar = canvas.state.find.as_ref().map(|find| {
+        cache.find(canvas.app, find.field.text(), canvas.theme.symbols.arrow);
+        inner.height = inner.height.saturating_sub(1);
+        Rect {
+            y: inner.bottom(),
+            height: 1,
+            ..inner
+        }
+    });
+    let mut shown = viewport(canvas, cache, usize::from(inner.height));
+    if let Some(find) = &canvas.state.find {
+        let found = found(canvas, cache, shown.first);
+        canvas.regions.found = found;
+        if let Some(line) = found
+            .current
+            .and_then(|at| line_of_match(canvas, cache, at))
+            && find.reveal
+        {
+            shown.first = around(line, shown);
+        }
+    }
     canvas.regions.transcript = shown;
     draw_lines(canvas, inner, cache, shown);
     canvas.scrollbar(area, shown);
+    let bar = bar?;
+    find::bar(canvas, bar, canvas.regions.found)
+}
+
+/// How many matches there are, and which is the current one: unless chosen, the first from line `first` on.
+fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
+    let turns = canvas.state.turns.iter();
+    let total = turns
+        .filter_map(|turn| Some(cache.turn(turn)?.found.len()))
+        .sum();
+    let in_view = || {
+        let line = |at: &usize| line_of_match(canvas, cache, *at);
+        (0..total).find(|at| line(at).is_some_and(|line| line >= first))
+    };
+    let chosen = canvas.state.find.as_ref().and_then(|find| find.at);
+    let last = total.checked_sub(1);
+    Found {
+        total,
+        current: last.map(|last| chosen.or_else(in_view).unwrap_or(last).min(last)),
+    }
+}
+
+/// The line of the whole transcript where a match begins.
+fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize> {
+    let (mut before, mut left) = (0, at);
+    for turn in &canvas.state.turns {
+        let lines = cache.turn(turn)?;
+        let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
+        if let Some(found) = lines.found.prompt.get(left) {
+            return Some(before + lines.prompt.line_of(found.start));
+        }
+        left = left.saturating_sub(lines.found.prompt.len());
+        if let Some(found) = lines.found.answer.get(left) {
+            return Some(before + prompt + lines.shown().line_of(found.start));
+        }
+        left -= lines.found.answer.len();
+        before += height(turn, cache, canvas.plain);
+    }
+    None
+}
+
+/// The first line to show so that `line` is not at the edge.
+fn around(line: usize, shown: Viewport) -> usize {
+    let margin = (shown.height / 4).min(3);
+    let (least, most) = (
+        (line + margin + 1).saturating_sub(shown.height),
+        line.saturating_sub(margin),
+    );
+    shown
+        .first
+        .clamp(least.min(most), most.max(least))
+        .min(shown.end())
 }
 
 fn title(canvas: &Canvas<'_>) -> &'static str {
@@ -138,25 +213,20 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
         .sum::<usize>()
         .saturating_sub(1);
     let end = total.saturating_sub(height_);
-    let mut first = state.view.top.unwrap_or(end).min(end);
+    let mut shown = Viewport {
+        first: state.view.top.unwrap_or(end).min(end),
+        height: height_,
+        total,
+    };
     if let Some(line) = state
         .view
         .cursor
         .filter(|_| state.view.reveal)
         .and_then(|at| line_of(canvas, cache, at))
     {
-        let margin = (height_ / 4).min(3);
-        let (least, most) = (
-            (line + margin + 1).saturating_sub(height_),
-            line.saturating_sub(margin),
-        );
-        first = first.clamp(least.min(most), most.max(least)).min(end);
+        shown.first = around(line, shown);
     }
-    Viewport {
-        first,
-        height: height_,
-        total,
-    }
+    shown
 }
 
 /// The line of the whole transcript that holds a token.
@@ -226,9 +296,12 @@ fn draw_part(
             if is_bare(turn) && from == 0 {
                 canvas.put(area.x, area.y, "ai", GUTTER, canvas.theme.style(Role::Dim));
             }
+            if turn.answers() > 1 && from == 0 && !is_bare(turn) {
+                answers(canvas, area, index, turn);
+            }
             return status(canvas, text, (index, turn), from);
         }
-        (Part::Gap, _) => return,
+        (Part::Gap, _) => return unseen_ends(canvas, text, index),
     };
     let prompt = Flow::prompt(turn);
     let answer = Flow::answer(
@@ -249,7 +322,19 @@ fn draw_part(
         return;
     };
     let mut row = 0;
-    wrap(source, start, usize::MAX, text.width, &mut |line| {
+    let found = &lines.found;
+    let (before, matches) = match part {
+        Part::Prompt => (found.before, &found.prompt),
+        _ => (found.before + found.prompt.len(), &found.answer),
+    };
+    let finding = canvas.state.find.is_some();
+    let current = canvas.regions.found.current;
+    let source = Highlighted {
+        source,
+        matches: if finding { matches } else { &[] },
+        current: current.and_then(|at| at.checked_sub(before)),
+    };
+    wrap(&source, start, usize::MAX, text.width, &mut |line| {
         draw_line(
             canvas,
             Rect {
@@ -258,13 +343,23 @@ fn draw_part(
                 ..text
             },
             &line,
+            turn.unseen,
         );
         row += 1;
         row < text.height
     });
 }
 
-fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
+/// Between turns: that the model no longer sees what is above.
+fn unseen_ends(canvas: &mut Canvas<'_>, row: Rect, index: usize) {
+    let unseen = |at: usize| canvas.state.turns.get(at).is_some_and(|turn| turn.unseen);
+    if unseen(index) && !unseen(index + 1) {
+        let text = "the model no longer sees what is above: the context is full";
+        canvas.put_clipped(Rect { height: 1, ..row }, text, Role::Mark);
+    }
+}
+
+fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
     let state = canvas.state;
     let mut x = row.x;
     let cursor = state.view.cursor.map(|cursor| {
@@ -276,6 +371,20 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
         if let Some(origin) = run.origin {
             style = style.patch(canvas.theme.style(origin));
         }
+        if unseen {
+            style = canvas.theme.style(Role::Dim);
+        }
+        style = match run.found {
+            Highlight::No => style,
+            Highlight::Current => canvas
+                .theme
+                .style(Role::Accent)
+                .add_modifier(Modifier::REVERSED | Modifier::BOLD | Modifier::UNDERLINED),
+            Highlight::Other => canvas
+                .theme
+                .style(Role::Accent)
+                .add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+        };
         if let (Some(token), Some(cursor)) = (run.token, cursor) {
             let whole_round = state.focus == Pane::Rounds
                 && (token.turn, token.round) == (cursor.turn, cursor.round);
@@ -308,6 +417,18 @@ fn highlighted(style: Style) -> Style {
             .add_modifier(Modifier::BOLD),
         false => style.add_modifier(Modifier::REVERSED),
     }
+}
+
+/// Beside the line under an answer: which of several it is.
+fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
+    let mark = format!("{}/{}", turn.variant + 1, turn.answers());
+    let row = Rect {
+        width: GUTTER - 1,
+        height: 1,
+        ..area
+    };
+    canvas.put_all(row, &[(&mark, Role::Accent)]);
+    canvas.target(row, Target::Answers { turn: index });
 }
 
 /// The line under an answer.

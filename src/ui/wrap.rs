@@ -44,6 +44,21 @@ pub trait Source {
     fn groups(&self) -> usize;
     /// The piece at a place; none when its group has no more.
     fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>>;
+    /// Whether the character at a place is part of what is searched for.
+    fn found(&self, _place: Place, _role: Role) -> Found {
+        Found::No
+    }
+}
+
+/// Whether a character is part of what is searched for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Found {
+    #[default]
+    No,
+    /// Of the current match.
+    Current,
+    /// Of another one.
+    Other,
 }
 
 /// One line as it is drawn.
@@ -62,6 +77,7 @@ pub struct Run {
     pub token: Option<TokenRef>,
     /// The role of the token's origin, where `role` says something else.
     pub origin: Option<Role>,
+    pub found: Found,
 }
 
 impl<'a> Flow<'a> {
@@ -218,10 +234,12 @@ struct Glyph {
     role: Role,
     token: Option<TokenRef>,
     origin: Option<Role>,
+    found: Found,
 }
 
 /// Fills lines and passes each finished one on.
 struct Filler<'s> {
+    flow: &'s dyn Source,
     width: u16,
     start: Place,
     text: String,
@@ -243,6 +261,7 @@ pub fn wrap(
     sink: &mut dyn FnMut(Line) -> bool,
 ) {
     let mut filler = Filler {
+        flow,
         width: width.max(1),
         start: from,
         text: String::new(),
@@ -328,6 +347,7 @@ impl Filler<'_> {
             role: piece.role,
             token: piece.token,
             origin: piece.origin,
+            found: self.flow.found(at, piece.role),
         });
         if grapheme == " " || width == 2 {
             self.break_after = self.glyphs.len();
@@ -373,7 +393,10 @@ impl Filler<'_> {
             let text = &self.text[byte..byte + glyph.len];
             byte += glyph.len;
             match line.runs.last_mut() {
-                Some(run) if run.token == glyph.token && run.role == glyph.role => {
+                Some(run)
+                    if (run.token, run.role, run.found)
+                        == (glyph.token, glyph.role, glyph.found) =>
+                {
                     run.text.push_str(text);
                     run.width += glyph.width;
                 }
@@ -383,6 +406,7 @@ impl Filler<'_> {
                     role: glyph.role,
                     token: glyph.token,
                     origin: glyph.origin,
+                    found: glyph.found,
                 }),
             }
         }

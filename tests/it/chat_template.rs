@@ -1,7 +1,8 @@
 //! Chat templates against transformers, and what people write against control tokens.
 
 use crate::support;
-use skiplens::engine::loaded_model::{self, LoadedModel};
+use candle_core::Device;
+use skiplens::engine::loaded_model::LoadedModel;
 use skiplens::engine::prompt::{Message, Prompt, Role};
 use skiplens::engine::text::{
     ChatTemplate, GgufVocabulary, TokenMerging, Tokenizer, TokenizerSpec, Vocabulary,
@@ -103,8 +104,8 @@ fn a_broken_template_leaves_completion() {
         support::tiny::gguf().write(&path);
         let mut checkpoint = weights::open(&path, Dtype::Auto).unwrap();
         checkpoint.text.chat_template = Some(source.to_owned());
-        let device = loaded_model::device("cpu").unwrap();
-        let loaded = LoadedModel::from_checkpoint(&checkpoint, &device, Some(1), &mut |_, _| ());
+        let loaded =
+            LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ());
         let loaded = loaded.unwrap();
         assert!(!loaded.info.has_chat_template);
         let told = loaded.info.chat_template_fault.clone().unwrap();

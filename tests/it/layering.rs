@@ -128,6 +128,7 @@ fn the_app_has_floors() {
         "controls",
         "input",
         "config",
+        "commands",
         "state",
         "message",
         "available",

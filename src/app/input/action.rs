@@ -58,12 +58,25 @@ pub enum AppAction {
 #[serde(rename_all = "kebab-case")]
 pub enum ChatAction {
     Send,
+    /// Send the first queued question.
+    SendQueued,
+    /// Move the last queued question back into the prompt.
+    EditQueued,
+    /// Remove the last queued question.
+    RemoveQueued,
     Cancel,
     Regenerate,
     /// Regenerate with the next seed.
     Reroll,
     EditLast,
+    /// Show an earlier or later answer to the same prompt.
+    PreviousAnswer,
+    NextAnswer,
     Continue,
+    /// Answer the last prompt although the model no longer sees the oldest turns.
+    DropOldest,
+    /// Start a new chat with the last prompt.
+    AskAnew,
     Clear,
     /// Pause or resume.
     Pause,
@@ -188,6 +201,10 @@ pub enum ViewAction {
     Copy,
     ToggleRejected,
     ToggleMarkdown,
+    /// Find a text in the conversation.
+    Find,
+    FindNext,
+    FindPrevious,
 }
 
 /// The selection of a list.
@@ -202,6 +219,8 @@ pub enum ListAction {
     LastEntry,
     /// Do what the selected entry says.
     Choose,
+    /// Write the selected entry out.
+    Complete,
     /// Delete the selected preset.
     DeleteEntry,
 }
@@ -414,11 +433,18 @@ impl ChatAction {
     fn label(&self) -> String {
         let label = match self {
             Self::Send => "send",
+            Self::SendQueued => "send queued question",
+            Self::EditQueued => "edit queued question",
+            Self::RemoveQueued => "remove queued question",
             Self::Cancel => "cancel",
             Self::Regenerate => "regenerate",
             Self::Reroll => "next seed",
             Self::EditLast => "edit and resend",
+            Self::PreviousAnswer => "previous answer",
+            Self::NextAnswer => "next answer",
             Self::Continue => "continue",
+            Self::DropOldest => "leave out the oldest turns",
+            Self::AskAnew => "ask in a new chat",
             Self::Clear => "clear chat",
             Self::Pause => "pause",
             Self::Step => "step",
@@ -512,6 +538,9 @@ impl ViewAction {
             Self::Copy => "copy answer",
             Self::ToggleRejected => "rejected drafts",
             Self::ToggleMarkdown => "Markdown",
+            Self::Find => "find",
+            Self::FindNext => "next match",
+            Self::FindPrevious => "previous match",
         }
     }
 }
@@ -526,6 +555,7 @@ impl ListAction {
             Self::FirstEntry => "first entry",
             Self::LastEntry => "last entry",
             Self::Choose => "choose",
+            Self::Complete => "complete",
             Self::DeleteEntry => "delete preset",
         }
     }

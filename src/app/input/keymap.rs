@@ -19,9 +19,13 @@ pub enum Context {
     /// Wherever text is edited, after all others.
     Text,
     Prompt,
+    /// The prompt while it holds a command that can be completed.
+    Menu,
     Controls,
     Chat,
     Rounds,
+    /// The text to find in the conversation.
+    Find,
     /// A list to choose from by typing.
     Picker,
     /// Help and other texts.
@@ -60,12 +64,14 @@ impl From<Pane> for Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Prompt,
+        Self::Menu,
         Self::Controls,
         Self::Chat,
         Self::Rounds,
         Self::Text,
+        Self::Find,
         Self::Picker,
         Self::Pager,
         Self::WhatIf,
@@ -84,9 +90,11 @@ impl Context {
             Self::Global => "Everywhere",
             Self::Text => "Wherever text is edited",
             Self::Prompt => "In the prompt",
+            Self::Menu => "While a command is written",
             Self::Controls => "In the controls",
             Self::Chat => "In the chat",
             Self::Rounds => "In the rounds",
+            Self::Find => "While finding a text",
             Self::Picker => "In lists to choose from",
             Self::Pager => "In help and other texts",
             Self::WhatIf => "In what if and the sweep",
@@ -105,9 +113,11 @@ impl Context {
             Self::Global => &[Self::Global],
             Self::Text => &[Self::Text],
             Self::Prompt => &[Self::Prompt, Self::Global, Self::Text],
+            Self::Menu => &[Self::Menu, Self::Prompt, Self::Global, Self::Text],
             Self::Controls => &[Self::Controls, Self::Global, Self::Text],
             Self::Chat => &[Self::Chat, Self::Global],
             Self::Rounds => &[Self::Rounds, Self::Global],
+            Self::Find => &[Self::Find, Self::Text, Self::Global],
             Self::Picker => &[Self::Picker, Self::Global, Self::Text],
             Self::Pager => &[Self::Pager, Self::Global],
             Self::WhatIf => &[Self::WhatIf, Self::Global],
@@ -126,7 +136,7 @@ impl Context {
             Self::Picker | Self::Pager | Self::WhatIf | Self::Lens | Self::Race => true,
             Self::Sessions | Self::Title | Self::System => true,
             Self::Global | Self::Text | Self::Prompt | Self::Controls => false,
-            Self::Chat | Self::Rounds | Self::Replay => false,
+            Self::Chat | Self::Rounds | Self::Replay | Self::Menu | Self::Find => false,
         }
     }
 
@@ -232,10 +242,12 @@ fn tables() -> Vec<Row> {
     [
         global(),
         prompt(),
+        menu(),
         controls(),
         chat(),
         rounds(),
         text(),
+        find(),
         picker(),
         pager(),
         what_if(),
@@ -280,7 +292,7 @@ fn global() -> Vec<Row> {
             ("alt-up", nudge(Control::Speculations, Step::Up)),
             ("alt-,", nudge(Control::Temperature, Step::Down)),
             ("alt-.", nudge(Control::Temperature, Step::Up)),
-            ("alt-p", ControlsAction::TogglePlain.into()),
+            ("alt-a", ControlsAction::TogglePlain.into()),
             ("alt-u", ControlsAction::Undo.into()),
             ("f4", ChatAction::WhatIf.into()),
             ("f10", ChatAction::Lens.into()),
@@ -289,10 +301,13 @@ fn global() -> Vec<Row> {
             ("f5", ChatAction::Pause.into()),
             ("f6", ChatAction::Step.into()),
             ("ctrl-r", ChatAction::Regenerate.into()),
+            ("alt-p", ChatAction::PreviousAnswer.into()),
+            ("alt-n", ChatAction::NextAnswer.into()),
             ("ctrl-o", ChatAction::EditLast.into()),
             ("ctrl-t", AppAction::NextTheme.into()),
             ("ctrl-y", ViewAction::Copy.into()),
             ("ctrl-x", ViewAction::ToggleRejected.into()),
+            ("ctrl-f", ViewAction::Find.into()),
             ("ctrl-l", ChatAction::Clear.into()),
             ("f8", ChatAction::ToggleMode.into()),
             ("f9", AppAction::ToggleMouse.into()),
@@ -315,8 +330,24 @@ fn prompt() -> Vec<Row> {
             ("ctrl-j", EditAction::NewLine.into()),
             ("up", EditAction::LineUp.into()),
             ("down", EditAction::LineDown.into()),
+            ("alt-e", ChatAction::EditQueued.into()),
+            ("alt-d", ChatAction::RemoveQueued.into()),
             ("ctrl-g", EditAction::ExternalEditor.into()),
             ("ctrl-d", AppAction::Quit.into()),
+        ],
+    )
+}
+
+fn menu() -> Vec<Row> {
+    rows(
+        Context::Menu,
+        [
+            ("enter", ListAction::Choose),
+            ("tab", ListAction::Complete),
+            ("up", ListAction::EntryUp),
+            ("down", ListAction::EntryDown),
+            ("pageup", ListAction::EntryPageUp),
+            ("pagedown", ListAction::EntryPageDown),
         ],
     )
 }
@@ -377,6 +408,8 @@ fn chat() -> Vec<Row> {
             ("w", ViewAction::NextWorst.into()),
             ("W", ViewAction::PreviousWorst.into()),
             ("y", ViewAction::Copy.into()),
+            ("[", ChatAction::PreviousAnswer.into()),
+            ("]", ChatAction::NextAnswer.into()),
             ("r", ChatAction::Regenerate.into()),
             ("R", ChatAction::Reroll.into()),
             ("e", ChatAction::EditLast.into()),
@@ -446,6 +479,21 @@ fn text() -> Vec<Row> {
     )
 }
 
+fn find() -> Vec<Row> {
+    rows(
+        Context::Find,
+        [
+            ("down", ViewAction::FindNext),
+            ("enter", ViewAction::FindNext),
+            ("ctrl-n", ViewAction::FindNext),
+            ("ctrl-f", ViewAction::FindNext),
+            ("up", ViewAction::FindPrevious),
+            ("shift-enter", ViewAction::FindPrevious),
+            ("ctrl-p", ViewAction::FindPrevious),
+        ],
+    )
+}
+
 fn picker() -> Vec<Row> {
     rows(
         Context::Picker,
@@ -455,7 +503,7 @@ fn picker() -> Vec<Row> {
             ("down", ListAction::EntryDown),
             ("ctrl-p", ListAction::EntryUp),
             ("ctrl-n", ListAction::EntryDown),
-            ("tab", ListAction::EntryDown),
+            ("tab", ListAction::Complete),
             ("backtab", ListAction::EntryUp),
             ("pageup", ListAction::EntryPageUp),
             ("pagedown", ListAction::EntryPageDown),

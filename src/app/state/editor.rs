@@ -51,10 +51,15 @@ impl Editor {
         let text = std::mem::take(&mut self.text);
         self.cursor = 0;
         self.recalled = None;
-        if self.history.last() != Some(&text) && !text.is_empty() {
-            self.history.push(text.clone());
-        }
+        self.remember(&text);
         text
+    }
+
+    /// Add a text to the history.
+    pub fn remember(&mut self, text: &str) {
+        if self.history.last().is_none_or(|last| last != text) && !text.is_empty() {
+            self.history.push(text.to_owned());
+        }
     }
 
     /// Carry out an editing action.

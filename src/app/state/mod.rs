@@ -2,7 +2,9 @@
 
 mod app;
 mod editor;
+pub mod find;
 pub mod lens_view;
+pub mod menu;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -16,6 +18,8 @@ pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
 pub use editor::Editor;
+pub use find::Find;
+pub use menu::{Folder, FolderEntry, Menu};
 pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
@@ -60,6 +64,14 @@ pub struct State {
     /// What the last race of this model measured, if there was one.
     pub raced: Option<race::Raced>,
     pub prompt: Editor,
+    /// The text that is searched for in the conversation; its field has the keys.
+    pub find: Option<Find>,
+    /// Suggestions for the command in the prompt; [`State::menu`] says whether they are shown.
+    pub(in crate::app) menu: Option<Menu>,
+    /// The files of the folder that the command names.
+    pub(in crate::app) folder: Option<Folder>,
+    /// Questions that wait for the answer under way, in order.
+    pub queued: Vec<String>,
     /// Enter was pressed before the model was loaded: send when it is.
     pub send_when_loaded: bool,
     pub focus: Pane,
@@ -69,6 +81,8 @@ pub struct State {
     pub notice: Option<Notice>,
     /// Slider under the mouse button.
     pub drag: Option<Control>,
+    /// The user has agreed that the model no longer sees the oldest turns of this chat.
+    pub(in crate::app) drop_oldest: bool,
     /// Turns that were taken off the chat and can come back, until something is generated.
     pub retracted: Option<Retracted>,
     /// The last generation whose sequence the engine still holds.
@@ -116,13 +130,15 @@ pub struct Run {
 }
 
 /// A model that can be chosen, as data from outside.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelChoice {
     /// What to load: a path or id; none for the bundled model.
     pub model: Option<String>,
     pub label: String,
-    /// Size, place, or what is missing.
+    /// Type, size and place, or what is missing.
     pub note: String,
+    /// What is to know before it is loaded: how to get access, what does not fit.
+    pub help: String,
 }
 
 /// A model that one key loads where there is none.
@@ -214,6 +230,10 @@ impl State {
             turns: Vec::new(),
             raced: None,
             prompt: Editor::default(),
+            find: None,
+            queued: Vec::new(),
+            menu: None,
+            folder: None,
             send_when_loaded: false,
             focus: Pane::Prompt,
             overlay: None,
@@ -221,6 +241,7 @@ impl State {
             view: View::default(),
             notice: None,
             drag: None,
+            drop_oldest: false,
             retracted: None,
             last_run: None,
         }
@@ -247,7 +268,9 @@ impl State {
             Some(Overlay::Race(_)) => Context::Race,
             Some(Overlay::Sessions(list)) if list.title.is_some() => Context::Title,
             Some(Overlay::Sessions(_)) => Context::Sessions,
+            None if self.find.is_some() => Context::Find,
             None if !self.live && self.focus == Pane::Prompt => Context::Replay,
+            None if self.menu().is_some_and(|menu| !menu.entries.is_empty()) => Context::Menu,
             None => self.focus.into(),
         }
     }
@@ -330,6 +353,29 @@ impl State {
         let costs = newest.lens.as_ref().map(|lens| &lens.costs);
         let config = self.model.as_ref().map(|model| &model.config);
         timings.plain_step(costs, config)
+    }
+
+    /// The turn whose answers are gone through: the one under the cursor, or the last one with several.
+    pub fn turn_with_answers(&self) -> Option<usize> {
+        let several = |at: &usize| self.turns.get(*at).is_some_and(|turn| turn.answers() > 1);
+        let under_cursor = self.view.cursor.map(|cursor| cursor.turn);
+        let last = || (0..self.turns.len()).rev().find(several);
+        under_cursor.filter(several).or_else(last)
+    }
+
+    /// Tokens in the context, as of the last answer or what is being read for the next one.
+    pub fn context_used(&self) -> Option<usize> {
+        if let Phase::Prefill { total, .. } = self.phase
+            && total > 0
+        {
+            return Some(total);
+        }
+        let last = self
+            .turns
+            .iter()
+            .rev()
+            .find_map(|turn| turn.rounds.last())?;
+        Some(last.position + last.len())
     }
 
     /// Layer count L, where a model is loaded.

@@ -11,6 +11,8 @@ pub struct Picker {
     /// Index among the entries that match.
     pub selected: usize,
     entries: Vec<Entry>,
+    /// Files and folders in place of the entries, while the filter is a path.
+    paths: Option<Vec<Entry>>,
 }
 
 /// One choice.
@@ -20,6 +22,26 @@ pub struct Entry {
     /// Key or remark, drawn to the right.
     pub note: String,
     pub action: Action,
+    /// What is to know before it is chosen; shown while it is selected.
+    pub help: String,
+    /// The path of a folder, to be looked into rather than chosen.
+    pub folder: Option<String>,
+}
+
+impl Entry {
+    pub fn new(
+        label: impl Into<String>,
+        note: impl Into<String>,
+        action: impl Into<Action>,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            note: note.into(),
+            action: action.into(),
+            help: String::new(),
+            folder: None,
+        }
+    }
 }
 
 impl Picker {
@@ -29,11 +51,15 @@ impl Picker {
             filter: Editor::default(),
             selected: 0,
             entries,
+            paths: None,
         }
     }
 
     /// Entries that hold every word of the filter.
     pub fn matches(&self) -> Vec<&Entry> {
+        if let Some(paths) = &self.paths {
+            return paths.iter().collect();
+        }
         let filter = self.filter.text().to_lowercase();
         let fits = |entry: &&Entry| {
             let text = format!("{} {}", entry.label, entry.note).to_lowercase();
@@ -65,6 +91,32 @@ impl Picker {
         if self.filter.text() != before {
             self.selected = 0;
         }
+    }
+
+    /// Show these entries in place of those before; the selected one stays selected.
+    pub(in crate::app) fn renew(&mut self, entries: Vec<Entry>) {
+        let selected = self.selected_entry().map(|entry| entry.label.clone());
+        self.entries = entries;
+        let same = |entry: &&Entry| Some(&entry.label) == selected.as_ref();
+        let at = self.matches().iter().position(same);
+        self.selected = at.unwrap_or(0);
+    }
+
+    /// The folder and the beginning of the name that the filter gives, if it is a path.
+    pub(in crate::app) fn path(&self) -> Option<(&str, &str)> {
+        let typed = self.filter.text();
+        let is_path = typed.starts_with(['.', '/', '~']) && typed.contains('/');
+        let at = typed.rfind('/').filter(|_| is_path)?;
+        Some(typed.split_at(at + 1))
+    }
+
+    /// Show files and folders in place of the entries, or the entries again.
+    pub(in crate::app) fn show_paths(&mut self, paths: Option<Vec<Entry>>) {
+        self.paths = paths;
+    }
+
+    pub fn selected_entry(&self) -> Option<&Entry> {
+        self.matches().get(self.selected).copied()
     }
 
     /// The action of the selected entry.

@@ -1,6 +1,7 @@
 //! What was drawn where: drawing returns it, the mouse and scrolling are resolved against it.
 
 use super::TokenRef;
+use super::find::Found;
 use crate::app::controls::Control;
 use crate::app::input::Action;
 use ratatui::layout::{Position, Rect};
@@ -15,6 +16,8 @@ pub struct Regions {
     pub text: Viewport,
     /// Of the token's details.
     pub details: Viewport,
+    /// Of the text that is searched for.
+    pub found: Found,
 }
 
 /// Which part of a text the frame showed, in wrapped lines.
@@ -53,6 +56,10 @@ pub enum Target {
     Round {
         turn: usize,
         round: usize,
+    },
+    /// The mark of a turn with several answers.
+    Answers {
+        turn: usize,
     },
     /// An entry of the list in the overlay.
     Entry(usize),

@@ -32,8 +32,14 @@ pub struct Turn {
     pub switches: Vec<Switch>,
     /// What every layer would have said along that answer, if requested.
     pub lens: Option<Box<Lens>>,
+    /// Whether the model no longer sees it, because the context is full.
+    pub unseen: bool,
     /// None while the run is under way.
     pub outcome: Option<Outcome>,
+    /// The other answers to the same prompt, in the order in which they were given.
+    pub others: Vec<Turn>,
+    /// Index of this answer among all of them.
+    pub variant: usize,
 }
 
 /// A change of the model.
@@ -87,8 +93,46 @@ impl Turn {
             model: None,
             switches: Vec::new(),
             lens: None,
+            unseen: false,
             outcome: None,
+            others: Vec::new(),
+            variant: 0,
         }
+    }
+
+    /// Number of answers to the prompt.
+    pub fn answers(&self) -> usize {
+        self.others.len() + 1
+    }
+
+    /// A turn for another answer to the same prompt. This one is kept, unless it has no text.
+    pub(in crate::app) fn again(mut self, id: u64) -> Self {
+        let mut fresh = Self::new(id, self.mode, self.prompt.clone());
+        let mut others = std::mem::take(&mut self.others);
+        if !self.answer().is_empty() {
+            others.insert(self.variant.min(others.len()), self);
+        }
+        (fresh.variant, fresh.others) = (others.len(), others);
+        fresh
+    }
+
+    /// Show the answer at `index` of all. One without any text is gone then.
+    pub(in crate::app) fn show(&mut self, mut index: usize) {
+        if index == self.variant || index >= self.answers() {
+            return;
+        }
+        let mut others = std::mem::take(&mut self.others);
+        let at = index - usize::from(index > self.variant);
+        let shown = others.remove(at);
+        let before = std::mem::replace(self, shown);
+        self.unseen = before.unseen;
+        if before.answer().is_empty() {
+            index -= usize::from(index > before.variant);
+        } else {
+            let back = before.variant - usize::from(before.variant > index);
+            others.insert(back.min(others.len()), before);
+        }
+        (self.others, self.variant) = (others, index);
     }
 
     /// Add a finished round, which replaces the pending drafts.
@@ -111,6 +155,11 @@ impl Turn {
     /// Number of tokens in the answer.
     pub fn len(&self) -> usize {
         self.stats.tokens
+    }
+
+    /// Whether it is part of the conversation that the next question carries.
+    pub fn is_said(&self) -> bool {
+        self.mode == Mode::Chat && !self.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -137,6 +186,19 @@ impl Turn {
             (Some(own), Some(other)) => own.has_weights_of(other),
             (own, other) => own.is_none() && other.is_none(),
         }
+    }
+}
+
+/// The model does not see the oldest `messages` of the conversation, not counting the system prompt.
+pub(in crate::app) fn mark_unseen(turns: &mut [Turn], messages: usize) {
+    let Some((_, before)) = turns.split_last_mut() else {
+        return;
+    };
+    // Each turn of the conversation is a question and an answer.
+    let mut dropped = messages / 2;
+    for turn in before {
+        turn.unseen = dropped > 0 && turn.is_said();
+        dropped -= usize::from(turn.unseen);
     }
 }
 

@@ -1,12 +1,15 @@
 //! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
 
 use super::reply::Reply;
-use super::{controls, lens, model, race, retract, run, slash, sweep, what_if};
+use super::{controls, lens, model, queue, race, retract, run, slash, sweep, what_if};
+use crate::app::commands::is_command;
+use crate::app::config::Overflow;
 use crate::app::controls::Control;
 use crate::app::input::action::{AppAction, ChatAction, Opponent, Pane};
 use crate::app::message::Effect;
-use crate::app::state::turn::begin_run;
+use crate::app::state::turn::{Outcome, begin_run, mark_unseen};
 use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
+use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
 use crate::transcript::{Entry, ModelRecord};
@@ -15,6 +18,9 @@ use std::sync::Arc;
 pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) -> Reply {
     match action {
         ChatAction::Send => send(state, shared),
+        ChatAction::SendQueued => queue::send(state, shared).into(),
+        ChatAction::EditQueued => queue::edit(state).into(),
+        ChatAction::RemoveQueued => queue::remove(state).into(),
         ChatAction::Cancel => run::cancel(state).into(),
         ChatAction::Regenerate => regenerate(state, shared).into(),
         ChatAction::Reroll => reroll(state, shared).into(),
@@ -22,7 +28,19 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
             edit_last(state, shared);
             Reply::none()
         }
+        ChatAction::PreviousAnswer => step_answer(state, -1).into(),
+        ChatAction::NextAnswer => step_answer(state, 1).into(),
         ChatAction::Continue => resume_answer(state, shared).into(),
+        ChatAction::DropOldest => {
+            state.drop_oldest = true;
+            resume_answer(state, shared).into()
+        }
+        ChatAction::AskAnew => Reply {
+            effects: Vec::new(),
+            then: [ChatAction::EditLast, ChatAction::Clear, ChatAction::Send]
+                .map(Into::into)
+                .into(),
+        },
         ChatAction::Clear => retract::clear(state, shared).into(),
         ChatAction::Pause => pause(state).into(),
         ChatAction::Step => step(state).into(),
@@ -55,10 +73,11 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
     if text.trim().is_empty() {
         return match state.offer() {
             Some(offer) => model::load(state, offer.model).into(),
+            None if state.run().is_none() => queue::send(state, shared).into(),
             None => Reply::none(),
         };
     }
-    if slash::is_command(text) {
+    if is_command(text) {
         let text = state.prompt.take();
         return slash::run(state, text.trim());
     }
@@ -70,6 +89,9 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
         ));
         return Reply::none();
     }
+    if state.run().is_some() {
+        return queue::add(state).into();
+    }
     if !run::ready(state, shared) {
         return Reply::none();
     }
@@ -78,10 +100,15 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
 }
 
 /// A new turn with this prompt.
-fn ask(state: &mut State, shared: &mut Shared, text: String) -> Vec<Effect> {
+pub(super) fn ask(state: &mut State, shared: &mut Shared, text: String) -> Vec<Effect> {
     state
         .turns
         .push(Turn::new(shared.new_turn(), state.mode, text));
+    begin(state, shared)
+}
+
+/// Answer the last turn, which has no answer yet.
+fn begin(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     state.view.top = None;
     state.view.cursor = None;
     generate(state, shared)
@@ -113,11 +140,17 @@ fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     }
     let model = state.model.as_ref().map(ModelRecord::from).map(Arc::new);
     begin_run(&mut state.turns, model);
+    mark_unseen(&mut state.turns, 0);
     let prompt = prompt(state);
+    let whole = shared.config.overflow == Overflow::Ask && !state.drop_oldest;
     let generate = Effect::Send(Command::Start {
         run: id,
         conversation: CONVERSATION,
-        task: Task::Generate(prompt),
+        task: if whole {
+            Task::GenerateWhole(prompt)
+        } else {
+            Task::Generate(prompt)
+        },
         settings: Arc::new(state.settings.clone()),
     });
     anew.then_some(Effect::BeginSession)
@@ -156,12 +189,39 @@ fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
     }
-    let text = state
-        .turns
-        .pop()
-        .map(|turn| turn.prompt)
-        .unwrap_or_default();
-    ask(state, shared, text)
+    let Some(turn) = state.turns.pop() else {
+        return Vec::new();
+    };
+    if turn.mode != state.mode {
+        return ask(state, shared, turn.prompt);
+    }
+    let keeps = !turn.answer().is_empty();
+    state.turns.push(turn.again(shared.new_turn()));
+    let mut effects = Vec::from_iter(keeps.then_some(Effect::KeepAnswer));
+    effects.extend(begin(state, shared));
+    effects
+}
+
+/// Show another answer to the same prompt; the chat continues with it.
+fn step_answer(state: &mut State, by: isize) -> Option<Effect> {
+    let at = state.turn_with_answers()?;
+    if state.run().is_some() {
+        return None;
+    }
+    show_answer(state, at, by)
+}
+
+/// Show the answer of a turn that is `by` places further.
+pub(super) fn show_answer(state: &mut State, turn: usize, by: isize) -> Option<Effect> {
+    let of = state.turns.get_mut(turn)?;
+    let count = of.answers() as isize;
+    of.show((of.variant as isize + by).rem_euclid(count) as usize);
+    let (shown, count) = (of.variant + 1, of.answers());
+    state.view.cursor = None;
+    state.notify(format!(
+        "answer {shown} of {count}: the chat continues with it"
+    ));
+    Some(Effect::ShowAnswers(prompt(state)))
 }
 
 /// Answer the last prompt again with the next seed.
@@ -195,6 +255,15 @@ fn edit_last(state: &mut State, shared: &Shared) {
 /// Continue the last answer where it stopped.
 fn resume_answer(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if !run::has_asked(state) || !run::ready(state, shared) {
+        return Vec::new();
+    }
+    // Of a conversation the oldest turns are left out; a text has none.
+    let full = state.turns.last().is_some_and(|turn| {
+        let reason = Outcome::Stopped(StopReason::ContextFull);
+        turn.mode == Mode::Completion && turn.outcome == Some(reason)
+    });
+    if full {
+        state.notify_error("the context is full: this text cannot be continued");
         return Vec::new();
     }
     state.view.top = None;

@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 use super::settings_file::configure;
+use crate::app::commands::choose;
 use crate::app::config::{ConfigChange, Preset};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, Pane, Step};
@@ -335,10 +336,20 @@ fn save_preset(state: &mut State, shared: &mut Shared, name: String) -> Effect {
 }
 
 fn load_preset(state: &mut State, shared: &Shared, name: &str) -> Vec<Effect> {
-    let Some(preset) = shared.config.presets.get(name).cloned() else {
-        state.notify_error(format!("there is no preset {name}"));
-        return Vec::new();
+    let names: Vec<&str> = shared.config.presets.keys().map(String::as_str).collect();
+    let chosen = match choose(&names, name) {
+        Ok(at) => names[at],
+        Err(near) if near.is_empty() => {
+            state.notify_error(format!("there is no preset {name}"));
+            return Vec::new();
+        }
+        Err(near) => {
+            let near: Vec<&str> = near.into_iter().map(|at| names[at]).collect();
+            state.notify_error(format!("`{name}` may be {}", near.join(", ")));
+            return Vec::new();
+        }
     };
+    let (name, preset) = (chosen, shared.config.presets[chosen].clone());
     remember(state);
     let before = std::mem::replace(&mut state.system, preset.system);
     state.notify(format!("preset {name}; {}", way_back(shared)));

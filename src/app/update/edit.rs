@@ -1,7 +1,7 @@
 //! Text under edit: the prompt, the system prompt, a title, a filter, a number.
 
 use super::reply::Reply;
-use super::{controls, sessions};
+use super::{controls, menu, overlay, sessions};
 use crate::app::input::action::{EditAction, Pane};
 use crate::app::message::Effect;
 use crate::app::state::{Editor, Overlay, Shared, State};
@@ -22,15 +22,25 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
             Reply::none()
         }
         (Some(_), action) => change_field(state, shared, |editor| editor.edit(action)),
+        (None, action) if state.find.is_some() => {
+            change_found(state, |field| field.edit(action));
+            Reply::none()
+        }
         (None, EditAction::DeleteBack) if state.focus == Pane::Controls => {
             state.controls.typing.as_mut().and_then(String::pop);
             Reply::none()
         }
         (None, _) if state.focus == Pane::Controls || !state.live => Reply::none(),
         (None, EditAction::ExternalEditor) => Effect::Edit(state.prompt.text().to_owned()).into(),
+        // A text of the history is not being written.
+        (None, EditAction::LineUp | EditAction::LineDown) => {
+            state.prompt.edit(action);
+            state.menu = None;
+            Reply::none()
+        }
         (None, action) => {
             state.prompt.edit(action);
-            Reply::none()
+            menu::refresh(state, shared).into()
         }
     }
 }
@@ -38,7 +48,10 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
 /// Change the one-line field of an overlay, if it has one.
 fn change_field(state: &mut State, shared: &mut Shared, change: impl FnOnce(&mut Editor)) -> Reply {
     match &mut state.overlay {
-        Some(Overlay::Picker(picker)) => picker.refine(change),
+        Some(Overlay::Picker(picker)) => {
+            picker.refine(change);
+            return overlay::complete_path(state).into();
+        }
         Some(Overlay::Sessions(list)) => match &mut list.title {
             Some(title) => change(title),
             None => return sessions::refine(state, shared, change).into(),
@@ -54,10 +67,11 @@ pub(super) fn typed(state: &mut State, shared: &mut Shared, c: char) -> Reply {
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.insert(&text),
         Some(_) => return change_field(state, shared, |editor| editor.insert(&text)),
+        None if state.find.is_some() => change_found(state, |field| field.insert(&text)),
         None if !state.live => {}
         None => {
             if state.focus != Pane::Controls || !controls::type_digit(state, c) {
-                return insert_in_prompt(state, &text);
+                return insert_in_prompt(state, shared, &text);
             }
         }
     }
@@ -68,21 +82,37 @@ pub(super) fn typed(state: &mut State, shared: &mut Shared, c: char) -> Reply {
 pub(super) fn paste(state: &mut State, shared: &mut Shared, text: &str) -> Reply {
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.insert(text),
+        None if state.find.is_some() => {
+            let line = one_line(text);
+            change_found(state, |field| field.insert(&line));
+        }
         Some(_) => {
-            let line: String = text.chars().filter(|c| !c.is_control()).collect();
+            let line = one_line(text);
             return change_field(state, shared, |editor| editor.insert(&line));
         }
         None if !state.live => {}
-        None => return insert_in_prompt(state, text),
+        None => return insert_in_prompt(state, shared, text),
     }
     Reply::none()
 }
 
-fn insert_in_prompt(state: &mut State, text: &str) -> Reply {
+/// A text without control characters.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Change the text that is searched for.
+fn change_found(state: &mut State, change: impl FnOnce(&mut Editor)) {
+    if let Some(find) = &mut state.find {
+        find.refine(change);
+    }
+}
+
+fn insert_in_prompt(state: &mut State, shared: &Shared, text: &str) -> Reply {
     let effects = controls::finish_typing(state);
     state.focus = Pane::Prompt;
     state.prompt.insert(text);
-    effects.into()
+    Reply::from(effects).and(menu::refresh(state, shared))
 }
 
 /// The text that came back from `$EDITOR`.

@@ -4,10 +4,13 @@ use super::reply::Reply;
 use super::{model, race, run, sweep, what_if};
 use crate::app::available::can_ask_what_if;
 use crate::app::controls::{Control, Kind};
+use crate::app::input::Action;
 use crate::app::input::action::ChatAction;
 use crate::app::message::Effect;
-use crate::app::state::turn::{Outcome, Pending};
-use crate::app::state::{Mode, Overlay, Phase, State};
+use crate::app::state::picker::{Entry, Picker};
+use crate::app::state::turn::{Outcome, Pending, mark_unseen};
+use crate::app::state::{Mode, Overlay, Phase, State, Turn};
+use crate::engine::ErrorKind;
 use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
@@ -17,7 +20,11 @@ use crate::transcript::ModelRecord;
 pub(super) fn on_event(state: &mut State, event: Event) -> Reply {
     match event {
         Event::Model(event) => on_model_event(state, event),
-        Event::Run(run, event) => on_run_event(state, run, event).into(),
+        Event::Run(run, event) => {
+            let before = state.run();
+            let effect = on_run_event(state, run, event);
+            Reply::from(effect).and(next_question(state, before.is_some()))
+        }
     }
 }
 
@@ -36,10 +43,22 @@ fn on_model_event(state: &mut State, event: ModelEvent) -> Reply {
     Reply::none()
 }
 
+/// After an answer that ended by itself, the next question of the queue.
+fn next_question(state: &State, ran: bool) -> Reply {
+    let outcome = state.turns.last().and_then(|turn| turn.outcome.as_ref());
+    let stopped =
+        matches!(outcome, Some(Outcome::Stopped(reason)) if *reason != StopReason::Cancelled);
+    match ran && state.phase == Phase::Idle && stopped && !state.queued.is_empty() {
+        true => Reply::then(ChatAction::SendQueued),
+        false => Reply::none(),
+    }
+}
+
 fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect> {
     let event = route_side_run(state, run, event)?;
     let present = state.run().filter(|present| present.id == run)?;
     match event {
+        RunEvent::Dropped { messages } => mark_unseen(&mut state.turns, messages),
         RunEvent::Prefill {
             done,
             total,
@@ -71,8 +90,13 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
             on_finished(state, reason, &stats);
             return record_layers(state, present.id);
         }
-        RunEvent::Failed(Failure { message, .. }) => {
+        RunEvent::Failed(Failure { kind, message }) => {
             run::end(state, Outcome::Failed(message.clone()));
+            if kind == ErrorKind::ContextExceeded && can_drop(state) {
+                state.phase = Phase::Idle;
+                state.overlay = Some(Overlay::Picker(overflow()));
+                return None;
+            }
             state.phase = Phase::Failed {
                 message,
                 engine_lives: true,
@@ -115,10 +139,46 @@ fn generating(state: &mut State) {
     }
 }
 
+/// Whether there are turns before the last one that the model could do without.
+fn can_drop(state: &State) -> bool {
+    let earlier = state
+        .turns
+        .split_last()
+        .map_or(&[][..], |(_, before)| before);
+    state.live && !state.drop_oldest && earlier.iter().any(Turn::is_said)
+}
+
+/// What to do with a conversation that no longer fits.
+fn overflow() -> Picker {
+    let choices = [
+        (
+            ChatAction::DropOldest,
+            "they stay on screen, but the model no longer sees them",
+        ),
+        (
+            ChatAction::AskAnew,
+            "the model sees nothing of this chat, which stays among the sessions",
+        ),
+        (ChatAction::EditLast, "nothing is sent"),
+    ];
+    let entry = |(action, note): (ChatAction, &str)| {
+        let action = Action::from(action);
+        Entry::new(action.label(), note, action)
+    };
+    let entries = choices.into_iter().map(entry).collect();
+    Picker::new("the conversation no longer fits in the context", entries)
+}
+
 fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
     if let Some(turn) = state.turns.last_mut() {
         turn.stats.prefill_seconds += stats.prefill_seconds;
         turn.stats.prefill_tokens += stats.prefill_tokens;
+    }
+    if reason == StopReason::ContextFull && state.live {
+        state.notify(match state.turns.last().map(|turn| turn.mode) {
+            Some(Mode::Completion) => "the context is full",
+            _ => "the context is full: /continue leaves out the oldest turns, /clear starts a new chat",
+        });
     }
     run::end(state, Outcome::Stopped(reason));
     state.phase = Phase::Idle;

@@ -6,11 +6,13 @@ mod controls;
 mod edit;
 mod engine_events;
 mod lens;
+mod menu;
 mod model;
 mod mouse;
 mod navigation;
 mod overlay;
 mod program;
+mod queue;
 mod race;
 mod replay;
 mod reply;
@@ -23,8 +25,6 @@ mod slash;
 mod start;
 mod sweep;
 mod what_if;
-
-pub use slash::{COMMANDS, matching};
 
 use super::available::allowed_in_replay;
 use super::input::action::{AppAction, ChatAction};
@@ -82,6 +82,9 @@ fn take(app: &mut App, msg: Msg) -> Reply {
             return resume::load(&mut app.chat, &mut app.shared, &session).into();
         }
         Msg::ReplayLoaded(session) => replay::open(app, session),
+        Msg::Folder(folder) if overlay::on_folder(state, &folder) => state.folder = Some(folder),
+        Msg::Folder(folder) => menu::on_folder(state, shared, folder),
+        Msg::Models(models) => overlay::on_models(state, shared, models),
         Msg::Sessions {
             search_id,
             listed,
@@ -158,8 +161,13 @@ fn on_tick(app: &mut App, now: Duration) {
 /// Keep the scroll position that the frame chose to show the cursor.
 fn on_drawn(app: &mut App, regions: Regions) {
     let shown = regions.transcript;
-    let view = &mut app.state_mut().view;
-    if std::mem::take(&mut view.reveal) {
+    let state = app.state_mut();
+    let found = state.find.as_mut().is_some_and(|find| {
+        find.at = regions.found.current;
+        std::mem::take(&mut find.reveal)
+    });
+    let view = &mut state.view;
+    if std::mem::take(&mut view.reveal) || found {
         view.top = (shown.first + shown.height < shown.total).then_some(shown.first);
     }
     app.shared.regions = regions;

@@ -1,7 +1,7 @@
 //! The mouse, resolved against the regions of the frame on screen.
 
 use super::reply::Reply;
-use super::{controls, lens, navigation, overlay, replay, sessions, sweep, what_if};
+use super::{chat, controls, lens, menu, navigation, overlay, replay, sessions, sweep, what_if};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, ListAction, Pane, ReplayAction, Step, ViewAction};
 use crate::app::message::Effect;
@@ -51,6 +51,9 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
         return Reply::none();
     }
     match target {
+        Target::Entry(index) if state.overlay.is_none() => {
+            return menu::click(state, shared, index);
+        }
         Target::Entry(index) => return overlay::click(state, index),
         Target::Cell {
             exit_layer,
@@ -66,6 +69,9 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             lens::click(state, shared, row, layer);
             return Reply::none();
         }
+        Target::Answers { turn } if state.live && state.run().is_none() => {
+            return chat::show_answer(state, turn, 1).into();
+        }
         Target::Hint(action) => return Reply::then(action),
         Target::Track(control) => return grab(state, control, fraction(area, column)),
         Target::Control(control) => return Reply::then(ControlsAction::FocusControl(control)),
@@ -76,6 +82,13 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
             return Reply::none();
         }
         _ => {}
+    }
+    // The field has the keys as long as the chat is looked at.
+    if matches!(
+        target,
+        Target::Controls | Target::Prompt | Target::Rounds | Target::Round { .. }
+    ) {
+        state.find = None;
     }
     let effects = controls::finish_typing(state);
     match target {
@@ -192,6 +205,7 @@ fn wheel(app: &mut App, hit: Option<(Rect, Target)>, by: isize) -> Reply {
                 ViewAction::RoundRight
             });
         }
+        Some(Target::Entry(_)) => return Reply::then(entry),
         Some(Target::Inspector) => navigation::details(state, &shared.regions, by * WHEEL),
         _ => navigation::scroll(state, &shared.regions, by * WHEEL),
     }

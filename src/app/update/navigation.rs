@@ -37,8 +37,18 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ViewAction) ->
         ViewAction::Copy => return copy(state).into(),
         ViewAction::ToggleRejected => return toggle_rejected(state, shared).into(),
         ViewAction::ToggleMarkdown => toggle_markdown(state, shared),
+        ViewAction::Find => drop(state.find.get_or_insert_default()),
+        ViewAction::FindNext => find(state, regions, 1),
+        ViewAction::FindPrevious => find(state, regions, -1),
     }
     Reply::none()
+}
+
+/// Go to another match.
+fn find(state: &mut State, regions: &Regions, by: isize) {
+    if let Some(find) = &mut state.find {
+        find.step(regions.found, by);
+    }
 }
 
 fn toggle_rejected(state: &mut State, shared: &mut Shared) -> Effect {

@@ -1,18 +1,23 @@
 //! Overlays: help, lists to choose from, text to read.
 
 use super::reply::Reply;
-use super::{controls, sessions};
+use super::{controls, menu, sessions};
 use crate::app::available::is_available;
 use crate::app::controls::Control;
 use crate::app::input::action::{
     AppAction, ChatAction, ControlsAction, EditAction, ListAction, Pane, ViewAction,
 };
 use crate::app::input::{Action, Context};
+use crate::app::message::Effect;
 use crate::app::state::picker::{Entry, Picker};
-use crate::app::state::{App, ModelChoice, Overlay, Regions, Shared, State, Viewport};
+use crate::app::state::{
+    App, Folder, FolderEntry, ModelChoice, Offer, Overlay, Regions, Shared, State, Viewport,
+};
 use crate::app::{Preset, ThemeName};
 use crate::engine::decode::Stats;
 
+/// Title of the list of models.
+const MODELS: &str = "models";
 /// Lines of a page.
 const PAGE: isize = 10;
 
@@ -29,31 +34,133 @@ pub(super) fn palette(app: &mut App) -> Reply {
 
 /// Models to load; if none is loaded, the one that is offered is selected.
 pub(super) fn models(state: &mut State, shared: &Shared) -> Reply {
-    let entry = |choice: &ModelChoice| Entry {
-        label: choice.label.clone(),
-        note: choice.note.clone(),
-        action: ChatAction::LoadModel(choice.model.clone()).into(),
-    };
-    let mut picker = Picker::new("models", shared.models.iter().map(entry).collect());
-    let offered = state.offer().and_then(|offer| {
-        shared
-            .models
-            .iter()
-            .position(|choice| choice.model == offer.model)
-    });
-    picker.selected = offered.unwrap_or(0);
+    let mut picker = Picker::new(MODELS, model_entries(shared));
+    picker.selected = offered(state, shared);
     state.overlay = Some(Overlay::Picker(picker));
-    Reply::none()
+    let in_use = state.model.as_ref().map_or(0, |model| model.weight_bytes);
+    Effect::FindModels { in_use }.into()
+}
+
+fn model_entries(shared: &Shared) -> Vec<Entry> {
+    let entry = |choice: &ModelChoice| Entry {
+        help: choice.help.clone(),
+        ..Entry::new(
+            &choice.label,
+            &choice.note,
+            ChatAction::LoadModel(choice.model.clone()),
+        )
+    };
+    shared.models.iter().map(entry).collect()
+}
+
+/// The models that were found.
+pub(super) fn on_models(state: &mut State, shared: &mut Shared, models: Vec<ModelChoice>) {
+    shared.models = models;
+    let offered = offered(state, shared);
+    if let Some(picker) = model_picker(state) {
+        let fresh = picker.selected_entry().is_none();
+        picker.renew(model_entries(shared));
+        if fresh && picker.filter.is_empty() {
+            picker.selected = offered;
+        }
+    }
+}
+
+/// The index of the model that is offered where none is loaded.
+fn offered(state: &State, shared: &Shared) -> usize {
+    let at = |offer: Offer| {
+        let mut models = shared.models.iter();
+        models.position(|choice| choice.model == offer.model)
+    };
+    state.offer().and_then(at).unwrap_or(0)
+}
+
+fn model_picker(state: &mut State) -> Option<&mut Picker> {
+    match &mut state.overlay {
+        Some(Overlay::Picker(picker)) if picker.title == MODELS => Some(picker),
+        _ => None,
+    }
+}
+
+/// While a path is typed for a model, list what is in its folder.
+pub(super) fn complete_path(state: &mut State) -> Option<Effect> {
+    let folder = state.folder.take();
+    let picker = model_picker(state)?;
+    let Some((wanted, _)) = picker.path() else {
+        picker.show_paths(None);
+        return None;
+    };
+    let wanted = wanted.to_owned();
+    match folder.filter(|folder| folder.path == wanted) {
+        Some(folder) => {
+            on_folder(state, &folder);
+            state.folder = Some(folder);
+            None
+        }
+        None => {
+            picker.show_paths(Some(Vec::new()));
+            Some(Effect::ListFolder(wanted))
+        }
+    }
+}
+
+/// The files of a folder; false if the picker does not want them.
+pub(super) fn on_folder(state: &mut State, folder: &Folder) -> bool {
+    let Some(picker) = model_picker(state) else {
+        return false;
+    };
+    if let Some((_, name)) = picker.path().filter(|(path, _)| *path == folder.path) {
+        let fits = |file: &&FolderEntry| {
+            let hidden = file.name.starts_with('.') && !name.starts_with('.');
+            let is_model = file.is_folder || file.name.to_lowercase().ends_with(".gguf");
+            is_model
+                && !hidden
+                && file.name.starts_with(name)
+                && !file.name.contains(char::is_control)
+        };
+        let entry = |file: &FolderEntry| {
+            let path = format!("{}{}", folder.path, file.name);
+            let inside = file.is_folder.then(|| format!("{path}/"));
+            Entry {
+                folder: inside.clone(),
+                ..Entry::new(
+                    inside.as_ref().unwrap_or(&path),
+                    if file.is_folder { "folder" } else { "" },
+                    ChatAction::LoadModel(Some(path.clone())),
+                )
+            }
+        };
+        let paths = folder.entries.iter().filter(fits).map(entry).collect();
+        picker.show_paths(Some(paths));
+        picker.selected = 0;
+    }
+    true
+}
+
+/// Write the selected path out; in other lists go to the next entry.
+fn complete(state: &mut State) -> Reply {
+    let Some(Overlay::Picker(picker)) = &mut state.overlay else {
+        return Reply::none();
+    };
+    let path = picker.path().and_then(|_| picker.selected_entry());
+    let Some(path) = path.map(|entry| entry.label.clone()) else {
+        picker.step(1);
+        return Reply::none();
+    };
+    picker.filter.set(path);
+    complete_path(state).into()
 }
 
 pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
-    let entry = |(name, preset): (&String, &Preset)| Entry {
-        label: name.clone(),
-        note: format!(
-            "E {}, K {}",
-            preset.settings.exit_layer, preset.settings.num_speculations
-        ),
-        action: ControlsAction::LoadPreset(name.clone()).into(),
+    let entry = |(name, preset): (&String, &Preset)| {
+        Entry::new(
+            name,
+            format!(
+                "E {}, K {}",
+                preset.settings.exit_layer, preset.settings.num_speculations
+            ),
+            ControlsAction::LoadPreset(name.clone()),
+        )
     };
     let entries = shared.config.presets.iter().map(entry).collect();
     state.overlay = Some(Overlay::Picker(Picker::new("presets", entries)));
@@ -62,10 +169,15 @@ pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
 
 /// Every action that can be done now and needs no argument.
 fn commands(app: &App) -> Vec<Entry> {
-    let general: [Action; 29] = [
+    let general: [Action; 35] = [
         ChatAction::Regenerate.into(),
         ChatAction::Reroll.into(),
         ChatAction::EditLast.into(),
+        ChatAction::SendQueued.into(),
+        ChatAction::EditQueued.into(),
+        ChatAction::RemoveQueued.into(),
+        ChatAction::PreviousAnswer.into(),
+        ChatAction::NextAnswer.into(),
         ChatAction::Continue.into(),
         ChatAction::Cancel.into(),
         ChatAction::Pause.into(),
@@ -76,6 +188,7 @@ fn commands(app: &App) -> Vec<Entry> {
         ChatAction::Race.into(),
         ChatAction::Sweep.into(),
         ViewAction::Copy.into(),
+        ViewAction::Find.into(),
         ChatAction::Clear.into(),
         AppAction::Sessions.into(),
         AppAction::Models.into(),
@@ -111,11 +224,7 @@ fn entry(app: &App, action: Action) -> Entry {
         Action::App(AppAction::Focus(pane)) => format!("go to the {}", pane.label()),
         action => action.label(),
     };
-    Entry {
-        label,
-        note: note(app, &action),
-        action,
-    }
+    Entry::new(label, note(app, &action), action)
 }
 
 /// The key of an action, and where it holds if that is not everywhere; the value of a control.
@@ -174,6 +283,7 @@ pub(super) fn list(state: &mut State, shared: &mut Shared, action: ListAction) -
     let picker = match &mut state.overlay {
         Some(Overlay::Sessions(list)) => return sessions::act_on_list(list, action),
         Some(Overlay::Picker(picker)) => picker,
+        None => return menu::list(state, shared, action),
         _ => return Reply::none(),
     };
     match action {
@@ -184,6 +294,7 @@ pub(super) fn list(state: &mut State, shared: &mut Shared, action: ListAction) -
         ListAction::FirstEntry => picker.page(isize::MIN),
         ListAction::LastEntry => picker.page(isize::MAX),
         ListAction::Choose => return choose(state),
+        ListAction::Complete => return complete(state),
         ListAction::DeleteEntry => return delete(state, shared),
     }
     Reply::none()
@@ -194,11 +305,17 @@ fn choose(state: &mut State) -> Reply {
     let Some(Overlay::Picker(picker)) = &state.overlay else {
         return Reply::none();
     };
+    if picker
+        .selected_entry()
+        .is_some_and(|entry| entry.folder.is_some())
+    {
+        return complete(state);
+    }
     let typed = picker.filter.text().trim().to_owned();
     let action = match (picker.chosen(), picker.title) {
         (Some(action), _) => Some(action),
         (None, _) if typed.is_empty() => return Reply::none(),
-        (None, "models") => Some(ChatAction::LoadModel(Some(typed)).into()),
+        (None, MODELS) => Some(ChatAction::LoadModel(Some(typed)).into()),
         (None, "presets") => Some(ControlsAction::SavePreset(typed).into()),
         (None, _) => None,
     };
@@ -262,7 +379,7 @@ fn model_lines(state: &State) -> Vec<String> {
         return Vec::new();
     };
     let c = &model.config;
-    vec![
+    let mut lines = vec![
         format!("model        {}", model.name),
         format!("from         {}", model.path.display()),
         format!(
@@ -276,8 +393,11 @@ fn model_lines(state: &State) -> Vec<String> {
             model.weight_bytes as f64 / 1e6,
             model.device
         ),
-        String::new(),
-    ]
+    ];
+    let reason = model.device_reason.iter();
+    lines.extend(reason.map(|reason| format!("device       {reason}")));
+    lines.push(String::new());
+    lines
 }
 
 fn statistics(stats: &Stats) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::reply::Reply;
 use super::settings_file::configure;
 use super::{
-    controls, model, navigation, overlay, race, replay, retract, run, sessions, slash, sweep,
+    controls, menu, model, navigation, overlay, race, replay, retract, run, sessions, sweep,
 };
 use crate::app::ThemeName;
 use crate::app::config::ConfigChange;
@@ -24,8 +24,10 @@ pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
         AppAction::Presets => overlay::presets(state, shared),
         AppAction::Sessions => sessions::open(state, shared).into(),
         AppAction::Show => overlay::show(state),
-        AppAction::FocusNext if slash::complete(state) => Reply::none(),
-        AppAction::FocusNext => focus(state, shared, state.focus.cycle(1)),
+        AppAction::FocusNext => match menu::reopen(state, shared) {
+            Some(reply) => reply,
+            None => focus(state, shared, state.focus.cycle(1)),
+        },
         AppAction::FocusPrevious => focus(state, shared, state.focus.cycle(-1)),
         AppAction::Focus(pane) => focus(state, shared, pane),
         AppAction::ToggleMouse => toggle_mouse(state, shared),
@@ -122,7 +124,11 @@ fn close(state: &mut State) -> bool {
         Some(Overlay::Sessions(list)) => list.title.take().is_some(),
         _ => false,
     };
-    title || state.overlay.take().is_some() || state.controls.typing.take().is_some()
+    title
+        || state.overlay.take().is_some()
+        || state.find.take().is_some()
+        || menu::close(state)
+        || state.controls.typing.take().is_some()
 }
 
 /// To the bar of the replay, then to the chat.

@@ -1,6 +1,7 @@
 //! A race: one prompt answered with two settings side by side. The conversation is left alone.
 
-use super::{run, slash};
+use super::run;
+use crate::app::commands::is_command;
 use crate::app::input::action::Opponent;
 use crate::app::message::Effect;
 use crate::app::state::race::name_of;
@@ -65,8 +66,8 @@ pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) 
 
 /// The words to answer, and all that the model is to continue.
 pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
-    let written = Some(state.prompt.text())
-        .filter(|text| !text.trim().is_empty() && !slash::is_command(text));
+    let written =
+        Some(state.prompt.text()).filter(|text| !text.trim().is_empty() && !is_command(text));
     let (before, text, mode) = match (written, state.turns.split_last()) {
         (Some(text), _) => (&state.turns[..], text.to_string(), state.mode),
         (None, Some((last, before))) => (before, last.prompt.clone(), last.mode),
@@ -74,7 +75,10 @@ pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     };
     let prompt = match mode {
         Mode::Completion => Prompt::Text(text.clone()),
-        Mode::Chat => Prompt::Chat(run::conversation(state, before, text.clone())),
+        Mode::Chat => {
+            let seen = before.iter().filter(|turn| !turn.unseen);
+            Prompt::Chat(run::conversation(state, seen, text.clone()))
+        }
     };
     Some((text, prompt))
 }

@@ -5,7 +5,7 @@ use super::reply::Reply;
 use super::{engine_events, resume};
 use crate::app::input::action::ReplayAction;
 use crate::app::state::player::Course;
-use crate::app::state::turn::begin_run;
+use crate::app::state::turn::{begin_run, mark_unseen};
 use crate::app::state::{App, Phase, Player, ReplayScreen, Run, Shared, State};
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::{Round, Settings};
@@ -91,6 +91,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         config,
         dtype: record.dtype.clone(),
         device: record.device.clone(),
+        device_reason: None,
         weight_bytes: record.weight_bytes,
         has_chat_template: true,
         chat_template_fault: None,
@@ -154,6 +155,7 @@ fn show_settings(state: &mut State, round: &Round) {
 fn open_turn(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize) {
     if replay.player.turn.replace(turn) != Some(turn) {
         resume::open(&mut replay.state, shared, &replay.player.session, turn);
+        resume::take_answers(&mut replay.state, shared, &replay.player.session, turn);
     }
 }
 
@@ -176,6 +178,7 @@ fn begin(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize, id: RunId)
         }
     };
     state.last_run = Some(id);
+    mark_unseen(&mut state.turns, 0);
     if let Some(last) = state.turns.last_mut() {
         (last.outcome, last.run, last.lens) = (None, Some(id), player.lens(turn, id));
     }

@@ -2,7 +2,7 @@
 
 use super::{controls, run};
 use crate::app::message::Effect;
-use crate::app::state::turn::{Outcome, begin_run};
+use crate::app::state::turn::{Outcome, begin_run, mark_unseen};
 use crate::app::state::{Shared, State, Turn};
 use crate::engine::decode::{Settings, StopReason};
 use crate::engine::prompt::Role;
@@ -46,16 +46,41 @@ fn take_over(
         for run in &session.turns[at].runs {
             let model = session.model_of(run).cloned().map(Arc::new);
             begin_run(&mut state.turns, model);
+            mark_unseen(&mut state.turns, run.dropped);
             if let Some(turn) = state.turns.last_mut() {
                 add(turn, run);
             }
         }
+        take_answers(state, shared, session, at);
     }
-    state.notify(match state.turns.len() {
+    state.queued = session.queued.clone();
+    let turns = match state.turns.len() {
         1 => "1 turn restored".to_owned(),
         count => format!("{count} turns restored"),
+    };
+    state.notify(match state.queued.is_empty() {
+        true => turns,
+        false => format!("{turns}; a question is still queued"),
     });
     effects
+}
+
+/// The other answers of a turn of the session, to the last turn of the chat.
+pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
+    let (Some(said), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
+        return;
+    };
+    for answer in &said.others {
+        let mut other = Turn::new(shared.new_turn(), turn.mode, turn.prompt.clone());
+        for run in &answer.runs {
+            add(&mut other, run);
+            other.model = session.model_of(run).cloned().map(Arc::new);
+        }
+        turn.others.push(other);
+    }
+    if !said.others.is_empty() {
+        turn.variant = said.variant.min(turn.others.len());
+    }
 }
 
 /// Make room for a turn of the session: a user's message starts a turn, an answer belongs to the last one.

@@ -3,7 +3,7 @@
 use crate::app::input::action::AppAction;
 use crate::app::message::Effect;
 use crate::app::state::turn::Outcome;
-use crate::app::state::{Mode, Phase, Shared, State, Turn};
+use crate::app::state::{Phase, Shared, State, Turn};
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Role};
 use crate::engine::worker::Command;
@@ -37,16 +37,17 @@ pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
 }
 
 /// The turns `before` as messages, and a question. Turns without an answer are left out.
-pub(super) fn conversation(state: &State, before: &[Turn], question: String) -> Vec<Message> {
+pub(super) fn conversation<'a>(
+    state: &State,
+    before: impl IntoIterator<Item = &'a Turn>,
+    question: String,
+) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut say = |role, content: String| messages.push(Message { role, content });
     if !state.system.trim().is_empty() {
         say(Role::System, state.system.clone());
     }
-    for turn in before
-        .iter()
-        .filter(|turn| turn.mode == Mode::Chat && !turn.is_empty())
-    {
+    for turn in before.into_iter().filter(|turn| turn.is_said()) {
         say(Role::User, turn.prompt.clone());
         say(Role::Assistant, turn.answer());
     }
@@ -84,6 +85,7 @@ pub(super) fn has_asked(state: &mut State) -> bool {
 pub(super) fn clear(state: &mut State) -> Vec<Effect> {
     let effects = cancel(state);
     state.turns.clear();
+    state.drop_oldest = false;
     state.view.top = None;
     state.view.cursor = None;
     if state.run().is_some() {

@@ -48,6 +48,7 @@ pub(super) fn act_on_list(list: &mut SessionList, action: ListAction) -> Reply {
         ListAction::LastEntry => list.step(isize::MAX),
         ListAction::Choose => return Reply::then(SessionsAction::Open),
         ListAction::DeleteEntry => return Reply::then(SessionsAction::Delete),
+        ListAction::Complete => {}
     }
     Reply::none()
 }

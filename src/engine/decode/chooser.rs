@@ -29,7 +29,7 @@ const CAUTION: f64 = 0.5;
 /// Outcomes of an exit that a change to it needs.
 const MIN_EVIDENCE: f64 = 5.0;
 /// Tokens that a draft by lookup must be expected to gain.
-const MIN_GAIN: f64 = 0.02;
+const MIN_GAIN: f64 = 0.05;
 /// The share of time that may be spent on probing exits.
 const PROBE_SHARE: f64 = 0.01;
 /// Probes that are made at once, to have something to decide by.

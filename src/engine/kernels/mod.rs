@@ -44,6 +44,8 @@ pub(super) use math::{exp, max};
 pub use matmul::{TILE, Tile, tile};
 pub use norm::rms_norm;
 pub use pack::Packed;
+#[cfg(feature = "gpu")]
+pub(super) use quants::{Block, unpack};
 pub use rope::{rotate, to_f16};
 pub use shared::Shared;
 pub use simd::Isa;

@@ -1,12 +1,15 @@
 //! The interface to back ends: a [`Model`] holds the weights, a [`Sequence`] the keys, values and states of one text.
 //!
 //! A back end decides how to store them. The CPU back end runs the crate's own kernels over plain buffers and allocates
-//! nothing once they have grown; the candle back end runs tensors on any device of candle. A further back end adds a
-//! folder here and an arm in [`load`].
+//! nothing once they have grown; the GPU back end runs WGSL kernels on wgpu; the candle back end runs tensors on any
+//! device of candle. A further back end adds a folder here and an arm in [`load`].
 
 mod candle;
 mod cpu;
+mod device;
 mod draft_order;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod load;
 mod plan;
 pub mod random;
@@ -19,12 +22,12 @@ use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{Isa, physical_cores};
 use crate::engine::weights::{Checkpoint, type_name};
 use crate::engine::{Error, Result};
-use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use std::collections::BTreeMap;
 
 pub use candle::CandleModel;
 pub use cpu::CpuModel;
+pub use device::{DeviceRequest, Target};
 pub use draft_order::DraftOrder;
 pub use plan::{Plan, PlannedRound};
 pub use row::{Ancestors, Readout, Row};
@@ -53,7 +56,7 @@ pub trait Model: Send {
     /// Type and size of every matrix.
     fn matrices(&self) -> Vec<MatrixInfo>;
 
-    /// `cpu×2`, `cuda`, `metal`.
+    /// `cpu×2`, `gpu:0 NVIDIA H100`, `cuda`, `metal`.
     fn device_name(&self) -> String;
 
     /// Bytes of weights that one decode step reads.
@@ -66,7 +69,8 @@ pub trait Model: Send {
         None
     }
 
-    /// Memory read bandwidth of the kernels' threads in bytes per second, if it can be measured. Takes a moment.
+    /// Memory read bandwidth of the kernels' threads, or of the GPU, in bytes per second, if it can be measured. Takes a
+    /// moment.
     fn read_bandwidth(&self) -> Option<f64> {
         None
     }
@@ -167,16 +171,24 @@ pub struct MatrixInfo {
 /// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
 pub fn load(
     checkpoint: &Checkpoint,
-    device: &Device,
+    target: impl Into<Target>,
     threads: Option<usize>,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Box<dyn Model>> {
-    if device.is_cpu() {
-        let threads = threads.unwrap_or_else(physical_cores);
-        let model = CpuModel::load(checkpoint, threads, Isa::detect(), progress)?;
-        return Ok(Box::new(model));
-    }
-    Ok(Box::new(CandleModel::load(checkpoint, device, progress)?))
+    Ok(match target.into() {
+        Target::Cpu => {
+            let threads = threads.unwrap_or_else(physical_cores);
+            Box::new(CpuModel::load(
+                checkpoint,
+                threads,
+                Isa::detect(),
+                progress,
+            )?)
+        }
+        Target::Candle(device) => Box::new(CandleModel::load(checkpoint, &device, progress)?),
+        #[cfg(feature = "gpu")]
+        Target::Gpu(gpu) => Box::new(gpu::GpuModel::load(checkpoint, gpu, progress)?),
+    })
 }
 
 /// Checks that rows can be run up to layer `to` on a model with this config, in a sequence that keeps `len` of

@@ -1,6 +1,6 @@
 //! The forward pass compared with a plain one in f64, and with itself in different chunks.
 
-mod reference;
+pub mod reference;
 
 use super::{Ancestors, CandleModel, CpuModel, Model, Readout, Row, Sequence, random};
 use crate::engine::config::{LlamaConfig, RopeScaling};
@@ -41,7 +41,7 @@ pub fn wide() -> LlamaConfig {
 }
 
 /// No size is a multiple of another one.
-fn odd() -> LlamaConfig {
+pub fn odd() -> LlamaConfig {
     LlamaConfig {
         vocab_size: 37,
         hidden_size: 30,
@@ -77,14 +77,14 @@ pub fn all_dtypes() -> Vec<(GgmlDType, LlamaConfig)> {
     all
 }
 
-fn ids(n: usize, config: &LlamaConfig) -> Vec<u32> {
+pub fn ids(n: usize, config: &LlamaConfig) -> Vec<u32> {
     (0..n)
         .map(|i| (i * i * 7 + 3 * i + 5) as u32 % config.vocab_size as u32)
         .collect()
 }
 
 /// Logits of rows in flight.
-fn read(sequence: &mut dyn Sequence, rows: &[Row], depth: usize, vocab: usize) -> Vec<f32> {
+pub fn read(sequence: &mut dyn Sequence, rows: &[Row], depth: usize, vocab: usize) -> Vec<f32> {
     let slots: Vec<usize> = rows.iter().map(|row| row.slot).collect();
     let readout = Readout {
         slots: &slots,
@@ -98,7 +98,7 @@ fn read(sequence: &mut dyn Sequence, rows: &[Row], depth: usize, vocab: usize) -
 }
 
 /// Logits of a text that follows the kept positions, computed and kept in chunks of the given sizes.
-fn extend(
+pub fn extend(
     model: &dyn Model,
     sequence: &mut dyn Sequence,
     ids: &[u32],
@@ -122,7 +122,7 @@ fn extend(
 }
 
 /// As [`extend`], from an empty sequence.
-fn logits(model: &dyn Model, capacity: usize, ids: &[u32], chunks: &[usize]) -> Vec<f32> {
+pub fn logits(model: &dyn Model, capacity: usize, ids: &[u32], chunks: &[usize]) -> Vec<f32> {
     extend(model, &mut *model.sequence(capacity).unwrap(), ids, chunks)
 }
 
@@ -252,7 +252,7 @@ fn candle_agrees_with_the_kernels() {
     }
 }
 
-fn relative_error(a: &[f32], b: &[f32]) -> f32 {
+pub fn relative_error(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let size = a.iter().map(|x| x * x).sum::<f32>().sqrt();
     let difference = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
@@ -313,7 +313,7 @@ fn rows_of_different_depths_share_a_pass() {
 
 /// A tree of `parents` after a text of `start` tokens, with node i in the i-th slot; `None` is the root, the text's last
 /// token.
-fn tree(tokens: &[u32], parents: &[Option<usize>], start: usize) -> Vec<Row> {
+pub fn tree(tokens: &[u32], parents: &[Option<usize>], start: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (i, (&token, parent)) in tokens.iter().zip(parents).enumerate() {
         let mask = match parent {
@@ -335,7 +335,7 @@ fn tree(tokens: &[u32], parents: &[Option<usize>], start: usize) -> Vec<Row> {
 }
 
 /// The branch that leads to a node, itself included.
-fn branch(parents: &[Option<usize>], node: usize) -> Vec<usize> {
+pub fn branch(parents: &[Option<usize>], node: usize) -> Vec<usize> {
     let mut path: Vec<usize> = std::iter::successors(Some(node), |&node| parents[node]).collect();
     path.reverse();
     path

@@ -27,11 +27,21 @@ impl PositionNoise {
         Self(mix(mix(seed ^ stream as u64).wrapping_add(position as u64)))
     }
 
+    /// The state that token ids are mixed with.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// 64 random bits for token `id`.
+    #[inline]
+    pub fn token_bits(self, id: u32) -> u64 {
+        mix(self.0.wrapping_add(u64::from(id) << 1 | 1))
+    }
+
     /// Uniform in (0, 1) for token `id`; never 0 or 1.
     #[inline]
     pub fn uniform(self, id: u32) -> f64 {
-        ((mix(self.0.wrapping_add(u64::from(id) << 1 | 1)) >> 12) as f64 + 0.5)
-            * (1.0 / (1u64 << 52) as f64)
+        ((self.token_bits(id) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod catalog;
 mod convert;
+mod describe;
 mod dtype;
 pub mod gguf;
 mod hf_folder;
@@ -14,6 +15,7 @@ mod safetensors;
 mod shapes;
 
 pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
+pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
@@ -75,6 +77,22 @@ pub struct Checkpoint {
     pub text: TokenizerSpec,
     /// All ids that end a turn or a text.
     pub end_tokens: Vec<u32>,
+}
+
+impl Checkpoint {
+    /// Bytes of the weights with matrices of type `dtype`, estimated from the shape and the type of one matrix.
+    pub fn weight_bytes(&self, dtype: Dtype) -> u64 {
+        let stored = || match self.tensors.tensor("blk.0.ffn_down.weight") {
+            Ok(Some(tensor)) => tensor.dtype,
+            _ => GgmlDType::F16,
+        };
+        let dtype = match dtype {
+            Dtype::Auto => stored(),
+            Dtype::Typed(dtype) => dtype,
+        };
+        let blocks = self.config.matrix_weights() / dtype.block_size() as u64;
+        blocks * dtype.type_size() as u64
+    }
 }
 
 /// Settings that come with a model: `skiplens.*` metadata of a GGUF file.

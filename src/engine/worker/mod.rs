@@ -1,6 +1,7 @@
 //! The background thread that owns the model: commands in, events out.
 
 mod control;
+mod fit;
 mod inbox;
 mod loading;
 mod protocol;

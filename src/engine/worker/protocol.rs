@@ -77,8 +77,12 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Answer a prompt.
+    /// Answer a prompt. Of a conversation that leaves no room for an answer the oldest turns are left out, as
+    /// [`RunEvent::Dropped`] reports; never the system prompt or the last question.
     Generate(Prompt),
+    /// As [`Task::Generate`], but a conversation that does not fit is an error of the kind
+    /// [`ErrorKind::ContextExceeded`].
+    GenerateWhole(Prompt),
     /// Answer a prompt twice side by side: with the reference's settings, and as a challenger with those of the run. Does
     /// not use the conversation's cache.
     Race {
@@ -166,6 +170,11 @@ pub enum ModelEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEvent {
+    /// The model does not see the oldest messages of the conversation. Comes before all other events of a run.
+    Dropped {
+        /// How many after the system prompt.
+        messages: usize,
+    },
     /// Part of the prompt has been computed.
     Prefill {
         /// Tokens that are done, including cached ones.

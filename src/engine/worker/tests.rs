@@ -6,7 +6,7 @@ use crate::engine::config::LlamaConfig;
 use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::model::random;
-use crate::engine::prompt::Prompt;
+use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, ErrorKind, Result};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -612,4 +612,64 @@ fn commands_and_events_can_be_serialised() {
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
     }
+}
+
+/// A conversation that outgrows the context loses its oldest turns, unless it is to be answered whole.
+#[test]
+fn the_oldest_turns_are_left_out_of_a_conversation_that_is_too_long() {
+    let mut worker = spawn_with(|_: &ModelRequest, _: &mut Progress| {
+        let config = LlamaConfig {
+            context_length: 256,
+            ..random::small()
+        };
+        let mut checkpoint = random::checkpoint(&config, GgmlDType::F32, 3)?;
+        checkpoint.end_tokens.clear();
+        let template = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+        checkpoint.text.chat_template = Some(template.into());
+        LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {})
+    })
+    .unwrap();
+    tell(&worker, Command::Load(ModelRequest::default()));
+    until(&mut worker, is_loaded);
+    let say = |role, length| Message {
+        role,
+        content: "x".repeat(length),
+    };
+    let conversation = vec![
+        say(Role::System, 20),
+        say(Role::User, 60),
+        say(Role::Assistant, 60),
+        say(Role::User, 50),
+        say(Role::Assistant, 50),
+        say(Role::User, 30),
+    ];
+    let dropped = |events: &[Event]| {
+        events.iter().find_map(|event| match event {
+            Event::Run(_, RunEvent::Dropped { messages }) => Some(*messages),
+            _ => None,
+        })
+    };
+    let task = Task::Generate(Prompt::Chat(conversation.clone()));
+    tell(&worker, start(1, task, settings(20)));
+    let events = until(&mut worker, ended);
+    assert_eq!(dropped(&events), Some(2));
+    assert_eq!(tokens(&events).len(), 20);
+    // The answer may take what room there is.
+    let task = Task::Generate(Prompt::Chat(conversation.clone()));
+    tell(&worker, start(2, task, settings(4000)));
+    let events = until(&mut worker, ended);
+    let reason = StopReason::ContextFull;
+    assert!(
+        matches!(events.last(), Some(Event::Run(_, RunEvent::Finished { reason: r, .. })) if *r == reason),
+        "{:?}",
+        events.last()
+    );
+    let whole = Task::GenerateWhole(Prompt::Chat(conversation));
+    tell(&worker, start(3, whole, settings(20)));
+    let events = until(&mut worker, ended);
+    let Some(Event::Run(_, RunEvent::Failed(failure))) = events.last() else {
+        panic!("{:?}", events.last());
+    };
+    assert_eq!(failure.kind, ErrorKind::ContextExceeded);
+    assert!(!failure.message.contains("shorten"), "{}", failure.message);
 }

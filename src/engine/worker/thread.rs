@@ -1,11 +1,13 @@
 //! The worker thread: takes commands one by one, and survives panics in them.
 
 use super::control::RunControl;
+use super::fit;
 use super::inbox::{CommandSender, Envelope, Inbox};
 use super::loading::{self, Loader, Outcome};
 use super::{Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId, Task, tasks};
 use crate::engine::decode::{CostModel, Finished, Session, Settings};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
+use crate::engine::prompt::{Message, Prompt};
 use crate::engine::{Error, Result};
 use std::any::Any;
 use std::collections::HashMap;
@@ -191,9 +193,13 @@ impl Loaded {
         let Some(Conversation { session, last }) = self.conversations.get_mut(&conversation) else {
             return Ok(None);
         };
+        let whole = matches!(task, Task::GenerateWhole(_));
         match task {
-            Task::Generate(prompt) => {
-                let ids = self.model.encode(&prompt)?;
+            Task::Generate(prompt) | Task::GenerateWhole(prompt) => {
+                let ids = match &prompt {
+                    Prompt::Chat(messages) if !whole => fitted(&self.model, control, messages)?,
+                    prompt => encode(&self.model, prompt)?,
+                };
                 *last = Some((run, ids.len()));
                 let settings = control.newest();
                 let decoder = &mut self.model.decoder;
@@ -202,11 +208,11 @@ impl Loaded {
                 Ok(Some(finished))
             }
             Task::Race { prompt, against } => {
-                let ids = self.model.encode(&prompt)?;
+                let ids = encode(&self.model, &prompt)?;
                 tasks::race(control, &mut self.model.decoder, &ids, against).map(Some)
             }
             Task::Sweep { prompt, pairs } => {
-                let ids = self.model.encode(&prompt)?;
+                let ids = encode(&self.model, &prompt)?;
                 tasks::sweep(control, &mut self.model.decoder, &ids, &pairs).map(Some)
             }
             Task::Lens => {
@@ -238,6 +244,33 @@ impl Loaded {
             }
         }
     }
+}
+
+/// The token ids of a conversation without the turns that do not fit. Reports how many were left out.
+fn fitted(
+    model: &LoadedModel,
+    control: &mut RunControl<'_>,
+    messages: &[Message],
+) -> Result<Vec<u32>> {
+    let context = model.info.config.context_length;
+    let max_steps = control.newest().max_steps;
+    let fitted = fit::fit(messages, context, max_steps, |prompt| model.encode(prompt))?;
+    if fitted.dropped > 0 {
+        let messages = fitted.dropped;
+        control.report(RunEvent::Dropped { messages });
+    }
+    Ok(fitted.ids)
+}
+
+/// The token ids of a prompt.
+fn encode(model: &LoadedModel, prompt: &Prompt) -> Result<Vec<u32>> {
+    let context = model.info.config.context_length;
+    let ids = model.encode(prompt);
+    let checked = ids.and_then(|ids| match ids.len() {
+        tokens if tokens >= context => Err(Error::PromptTooLong { tokens, context }),
+        _ => Ok(ids),
+    });
+    checked.map_err(|error| fit::explain(prompt, error))
 }
 
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {

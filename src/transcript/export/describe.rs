@@ -35,14 +35,19 @@ pub fn speaker(session: &Session, turn: &Turn) -> String {
         Role::User => "You".into(),
         Role::System => "System".into(),
         Role::Assistant => {
+            let which = match turn.others.len() {
+                0 => String::new(),
+                others => format!(" (answer {} of {})", turn.variant + 1, others + 1),
+            };
             let model = turn
                 .runs
                 .first()
                 .and_then(|run| session.models.get(run.model?));
-            model.map_or_else(
+            let name = model.map_or_else(
                 || "Assistant".into(),
                 |model| safe_text::one_line(&model.name).into_owned(),
-            )
+            );
+            name + &which
         }
     }
 }

@@ -21,6 +21,13 @@ struct Document<'a> {
     stop: Option<&'a StopReason>,
     messages: Vec<Message>,
     session: Skeleton,
+    /// How many answers were given besides those that are shown, and left out here.
+    #[serde(skip_serializing_if = "is_zero")]
+    other_answers: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// [`Stats`] with derived figures.
@@ -90,6 +97,7 @@ pub fn json(session: &Session) -> String {
         stop: session.runs().last().and_then(Run::stop),
         messages: session.messages(),
         session: skeleton(session),
+        other_answers: session.turns.iter().map(|turn| turn.others.len()).sum(),
     };
     // Plain data with string keys always serialises.
     serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), safe_text::json) + "\n"
@@ -121,6 +129,8 @@ fn skeleton(session: &Session) -> Skeleton {
         crate::transcript::Turn {
             text: turn.text.clone(),
             runs: runs.collect(),
+            others: Vec::new(),
+            variant: 0,
             ..*turn
         }
     });
@@ -132,6 +142,7 @@ fn skeleton(session: &Session) -> Skeleton {
         models,
         systems,
         turns: _,
+        queued: _,
     } = session;
     let session = Session {
         turns: turns.collect(),
@@ -141,6 +152,7 @@ fn skeleton(session: &Session) -> Skeleton {
         mode: *mode,
         models: models.clone(),
         systems: systems.clone(),
+        queued: Vec::new(),
     };
     Skeleton {
         session,

@@ -252,18 +252,6 @@ fn saving_replaces_only_files_saved_before() {
     assert_eq!(transcript::load(&own).unwrap().turns.len(), 6);
 }
 
-#[test]
-fn a_leading_tilde_is_the_home_folder() {
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    assert_eq!(
-        home.map(|home| home.join("a/b")),
-        Some(expand_home("~/a/b"))
-    );
-    for name in ["a", "~", "~a/b", "/a/~/b"] {
-        assert_eq!(expand_home(name), Path::new(name));
-    }
-}
-
 /// Clearing a chat, even during an answer, keeps its session in the list and starts a new one.
 #[test]
 fn clearing_a_chat_keeps_it_and_starts_a_new_session() {
@@ -425,6 +413,7 @@ fn loaded(name: &str) -> Event {
             config,
             dtype: "q8_0".into(),
             device: "cpu".into(),
+            device_reason: None,
             weight_bytes: 1,
             has_chat_template: true,
             chat_template_fault: None,
@@ -595,4 +584,90 @@ fn the_target_of_a_link_is_never_modified() {
 
     assert_eq!(std::fs::read(&elsewhere).unwrap(), before);
     assert_eq!(elsewhere.metadata().unwrap().modified().unwrap(), long_ago);
+}
+
+/// What the model no longer sees is in the journal, while the conversation stays whole.
+#[test]
+fn turns_left_out_for_want_of_room_are_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "one")]);
+    answer(&mut recorder, 0, "1");
+    let more = vec![
+        say(Role::User, "one"),
+        say(Role::Assistant, "1"),
+        say(Role::User, "two"),
+    ];
+    ask(&mut recorder, 1, more);
+    let messages = 2;
+    recorder
+        .event(&Event::Run(RunId(1), RunEvent::Dropped { messages }))
+        .unwrap();
+    answer(&mut recorder, 1, "2");
+    let path = recorder.journal.path().to_owned();
+    recorder.close().unwrap();
+    let session = transcript::load(&path).unwrap();
+    assert_eq!(session.turns.len(), 4);
+    assert_eq!(session.turns[3].runs[0].dropped, 2);
+    let seen = Prompt::Chat(vec![say(Role::User, "two")]);
+    assert_eq!(session.prompt_of(3, 0), Some(seen));
+}
+
+/// Every answer is in the journal; the one that is shown is the one that counts.
+#[test]
+fn answers_that_are_given_again_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    let question = say(Role::User, "one");
+    for (run, text) in [(0, "first"), (1, "second"), (2, "third")] {
+        if run > 0 {
+            recorder.keep_answer();
+        }
+        ask(&mut recorder, run, vec![question.clone()]);
+        answer(&mut recorder, run, text);
+    }
+    assert_eq!(texts(&recorder), ["one", "third"]);
+    let shown = Prompt::Chat(vec![question.clone(), say(Role::Assistant, "first")]);
+    recorder.show_answers(&shown).unwrap();
+    assert_eq!(texts(&recorder), ["one", "first"]);
+    // The chat goes on with an answer that is shown since, and was not told.
+    let more = vec![
+        question,
+        say(Role::Assistant, "second"),
+        say(Role::User, "two"),
+    ];
+    ask(&mut recorder, 3, more);
+    answer(&mut recorder, 3, "end");
+    assert_eq!(texts(&recorder), ["one", "second", "two", "end"]);
+    let path = recorder.journal.path().to_owned();
+    let held = recorder.journal.session().clone();
+    recorder.close().unwrap();
+    let session = transcript::load(&path).unwrap();
+    assert_eq!(session, held);
+    let all: Vec<String> = session.turns[1]
+        .answers()
+        .map(|(_, runs)| runs.iter().map(|run| run.text()).collect())
+        .collect();
+    assert_eq!(all, ["first", "second", "third"]);
+    assert_eq!(session.turns[1].variant, 1);
+    let exported = transcript::export::Format::of_path(Path::new("a.md")).unwrap();
+    let text = exported.export(&session);
+    assert!(text.contains("answer 2 of 3"), "{text}");
+    assert!(!text.contains("first") && !text.contains("third"), "{text}");
+}
+
+/// An edited question is another one: its answer is not kept beside that of the first.
+#[test]
+fn another_question_in_its_place_drops_the_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "one")]);
+    answer(&mut recorder, 0, "first");
+    recorder.keep_answer();
+    ask(&mut recorder, 1, vec![say(Role::User, "one")]);
+    answer(&mut recorder, 1, "second");
+    ask(&mut recorder, 2, vec![say(Role::User, "other")]);
+    answer(&mut recorder, 2, "third");
+    assert_eq!(texts(&recorder), ["other", "third"]);
+    assert!(recorder.journal.session().turns[1].others.is_empty());
 }

@@ -58,7 +58,12 @@ proptest! {
         let (imported, notes) = import(&path).unwrap();
         prop_assert!(notes.is_empty(), "{notes:?}");
         prop_assert_eq!(imported.stats(), session.stats());
-        prop_assert_eq!(imported, session);
+        // What is not said or not shown is left out.
+        let mut shown = Session { queued: Vec::new(), ..session };
+        for turn in &mut shown.turns {
+            (turn.others, turn.variant) = (Vec::new(), 0);
+        }
+        prop_assert_eq!(imported, shown);
     }
 
     /// Exports of any text contain no unsafe characters, except line breaks, tabs and, in ANSI, the program's own SGR

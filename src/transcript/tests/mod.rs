@@ -263,8 +263,8 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
         option::weighted(0.8, any_end()),
         any_text(),
     );
-    let run = (run, option::weighted(0.2, any_lens())).prop_map(
-        |((id, settings, rounds, end, text), lens)| {
+    let run = (run, option::weighted(0.2, any_lens()), 0usize..3).prop_map(
+        |((id, settings, rounds, end, text), lens, dropped)| {
             let run = RunId(id.into());
             let begin = Entry::Run {
                 run,
@@ -282,8 +282,13 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
             });
             let end = end.map(|end| Entry::End { run, end });
             let lens = lens.map(|lens| Entry::Lens { run, lens });
+            let dropped = (dropped > 0).then_some(Entry::Dropped {
+                run,
+                messages: dropped,
+            });
             [begin]
                 .into_iter()
+                .chain(dropped)
                 .chain(rounds)
                 .chain(end)
                 .chain(lens)
@@ -299,6 +304,9 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
         1 => any_model().prop_map(|model| vec![Entry::Model(model)]),
         1 => any_settings().prop_map(|settings| vec![Entry::Settings(settings)]),
         1 => prop_oneof![Just(Mode::Chat), Just(Mode::Completion)].prop_map(|mode| vec![Entry::Mode(mode)]),
+        2 => Just(vec![Entry::Retry]),
+        1 => (0usize..6, 0usize..3).prop_map(|(turn, answer)| vec![Entry::Show { turn, answer }]),
+        1 => vec(any_text(), 0..3).prop_map(|texts| vec![Entry::Queued(texts)]),
         1 => (0usize..6).prop_map(|turns| vec![Entry::Truncate(turns)]),
     ]
 }

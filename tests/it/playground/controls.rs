@@ -204,7 +204,6 @@ fn commands_that_cannot_be_carried_out_say_why() {
         ("/set top 5", "`top` may be top_p, top_k"),
         ("/set theme neon", "monochrome"),
         ("/set sample maybe", "on or off"),
-        ("/set", "needs an argument"),
         ("/frobnicate", "/?"),
         ("/preset none", "no preset"),
     ] {
@@ -216,6 +215,10 @@ fn commands_that_cannot_be_carried_out_say_why() {
             notice.text
         );
     }
+    h.write("/set");
+    h.press("esc enter");
+    let notice = h.state().notice.as_ref().expect("a notice");
+    assert!(notice.text.contains("needs an argument"), "{}", notice.text);
     assert!(h.state().turns.is_empty());
 }
 

@@ -100,21 +100,11 @@ fn at_eighty_columns_the_way_out_is_shown() {
 }
 
 #[test]
-fn a_command_under_way_is_explained_and_completed() {
+fn the_keys_of_the_menu_are_named() {
     let mut h = Harness::ready(160, 50);
-    h.write("/");
-    assert!(
-        footer(&h).contains("/set NAME VALUE") && footer(&h).contains("/show"),
-        "{}",
-        footer(&h)
-    );
-    h.write("re");
-    assert!(
-        footer(&h).contains("/replay [NAME]") && footer(&h).contains("/retry answer"),
-        "{}",
-        footer(&h)
-    );
-    h.write("t");
+    h.write("/ret");
+    let expected = "enter run  tab complete";
+    assert!(footer(&h).contains(expected), "{}", footer(&h));
     h.press("tab");
     assert_eq!(
         (h.state().prompt.text(), h.state().focus),
@@ -127,19 +117,8 @@ fn a_command_under_way_is_explained_and_completed() {
         "nothing is left to complete"
     );
     h.press("esc ctrl-u");
-    h.write("/set exit 8");
-    assert!(
-        footer(&h).contains("/set NAME VALUE change a setting"),
-        "{}",
-        footer(&h)
-    );
-    h.press("ctrl-u");
-    h.write("/etc/hosts");
-    assert!(
-        footer(&h).contains("enter send"),
-        "a path is no command: {}",
-        footer(&h)
-    );
+    h.write("/set");
+    assert!(footer(&h).contains("enter take"), "{}", footer(&h));
 }
 
 /// Words that name a key name the one that is bound.
@@ -192,7 +171,7 @@ fn keys_of_overlays_and_text_can_be_rebound() {
         bind(Context::WhatIf, "z", WhatIfAction::CellDown.into()),
         bind(Context::Pager, "z", ViewAction::Bottom.into()),
         bind(Context::Picker, "ctrl-z", ListAction::EntryDown.into()),
-        bind(Context::Text, "ctrl-f", EditAction::DeleteBack.into()),
+        bind(Context::Text, "ctrl-b", EditAction::DeleteBack.into()),
         bind(Context::Race, "z", ChatAction::Race.into()),
         bind(Context::System, "f2", EditAction::Accept.into()),
     ]);
@@ -226,13 +205,13 @@ fn keys_of_overlays_and_text_can_be_rebound() {
     h.press("esc ctrl-p ctrl-z");
     assert!(matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.selected == 1));
     h.write("ab");
-    h.press("ctrl-f");
+    h.press("ctrl-b");
     assert!(
         matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.filter.text() == "a")
     );
     h.press("esc");
     h.write("xy");
-    h.press("ctrl-f");
+    h.press("ctrl-b");
     assert_eq!(h.state().prompt.text(), "x");
     h.press("tab G enter");
     h.write("Be brief.");

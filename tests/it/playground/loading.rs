@@ -14,7 +14,7 @@ fn choice(model: Option<&str>) -> ModelChoice {
     ModelChoice {
         model: model.map(str::to_string),
         label,
-        note: String::new(),
+        ..ModelChoice::default()
     }
 }
 

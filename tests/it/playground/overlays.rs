@@ -2,6 +2,7 @@
 
 use super::support::Harness;
 use crossterm::event::MouseEventKind;
+use skiplens::app::commands::{COMMANDS, Command};
 use skiplens::app::{ConfigChange, Control, Effect, Msg, Overlay, Race};
 use skiplens::engine::decode::StopReason;
 use skiplens::engine::worker::{Event, ModelEvent, RunEvent, RunId};
@@ -28,7 +29,7 @@ fn help_is_whole_at_eighty_columns() {
         .split_whitespace()
         .filter(|word| !word.contains(['│', '┃']))
         .collect();
-    for (usage, what) in skiplens::app::update::COMMANDS {
+    for Command { usage, what, .. } in COMMANDS {
         let last = what.split(' ').next_back().expect("a word");
         assert!(
             text.contains(usage) && words.contains(&last),

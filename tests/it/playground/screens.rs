@@ -21,7 +21,7 @@ fn scene(width: u16, height: u16, look: Appearance) -> Harness {
 }
 
 /// Compares a screen with its snapshot. With `SKIPLENS_PICTURES=DIR`, also writes it as a picture to look at.
-fn snapshot(name: &str, h: &Harness) {
+pub fn snapshot(name: &str, h: &Harness) {
     if let Some(folder) = std::env::var_os("SKIPLENS_PICTURES") {
         let picture = skiplens::ui::screenshot(h.buffer(), h.app.shared.appearance);
         let path = std::path::Path::new(&folder).join(format!("{name}.svg"));

@@ -32,7 +32,7 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
 }
 
 /// Checks that skiplens supports the architecture.
-fn require_llama(gguf: &Gguf) -> Result<()> {
+pub fn require_llama(gguf: &Gguf) -> Result<()> {
     let name = gguf
         .metadata()
         .string("general.architecture")

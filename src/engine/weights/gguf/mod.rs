@@ -9,11 +9,12 @@ mod value;
 mod vocabulary;
 
 pub use checkpoint::open;
+pub(super) use checkpoint::require_llama;
 pub use cursor::Fault;
 pub use vocabulary::read_text;
 
 use super::mmap::MappedFile;
-use super::{RawTensor, TensorSource};
+use super::{RawTensor, TensorSource, type_name};
 use crate::engine::{Error, Result};
 use cursor::Cursor;
 use metadata::Metadata;
@@ -70,6 +71,19 @@ impl Gguf {
         self.tensors
             .get(name)
             .map(|(info, _)| info.shape.as_slice())
+    }
+
+    /// The type of most of its weights, and the bytes of all.
+    pub fn weights(&self) -> (&'static str, u64) {
+        let mut by_type: HashMap<&'static str, u64> = HashMap::new();
+        for (info, range) in self.tensors.values() {
+            *by_type.entry(type_name(info.dtype)).or_default() += range.len() as u64;
+        }
+        let bytes = by_type.values().sum();
+        let most = by_type
+            .into_iter()
+            .max_by_key(|(name, bytes)| (*bytes, *name));
+        (most.map_or("empty", |(name, _)| name), bytes)
     }
 
     /// An error about this file.

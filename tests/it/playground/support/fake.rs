@@ -1,12 +1,13 @@
 //! An engine without a model: it drafts the words of a file and accepts more of them the later the exit.
 
+use skiplens::engine::ErrorKind;
 use skiplens::engine::config::{LlamaConfig, RopeScaling};
 use skiplens::engine::decode::{
     Candidate, ClosingToken, Controller, DraftToken, LayerChoice, Origin, Round, RoundTokens,
     Settings, Stats, StopReason, Strategy, TokenDetail,
 };
 use skiplens::engine::loaded_model::ModelInfo;
-use skiplens::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use std::collections::VecDeque;
 
 /// Answers commands as the worker would, one event at a time.
@@ -18,6 +19,8 @@ pub struct Fake {
     /// The race that is reported.
     race: Option<RunId>,
     ready: VecDeque<Event>,
+    /// How many messages of a conversation no longer fit.
+    pub overflow: usize,
     /// What it answers in place of the usual text.
     pub words: Option<Vec<String>>,
 }
@@ -69,6 +72,7 @@ pub fn model() -> ModelInfo {
         },
         dtype: "q8_0".into(),
         device: "cpu×2".into(),
+        device_reason: None,
         weight_bytes: 143_000_000,
         has_chat_template: true,
         chat_template_fault: None,
@@ -100,6 +104,23 @@ impl Fake {
                 },
                 _,
             ) => self.start(*run, Settings::clone(settings)),
+            (
+                Command::Start {
+                    run,
+                    settings,
+                    task: Task::GenerateWhole(_),
+                    ..
+                },
+                _,
+            ) => {
+                self.start(*run, Settings::clone(settings));
+                if self.overflow > 0 {
+                    self.run = None;
+                    let (kind, message) = (ErrorKind::ContextExceeded, "it is full".into());
+                    let failure = RunEvent::Failed(Failure { kind, message });
+                    self.ready = VecDeque::from([Event::Run(*run, failure)]);
+                }
+            }
             (
                 Command::Start {
                     run,
@@ -181,6 +202,11 @@ impl Fake {
             paused: false,
             words,
         });
+        if self.overflow > 0 {
+            let messages = self.overflow;
+            let dropped = RunEvent::Dropped { messages };
+            self.ready.push_back(Event::Run(id, dropped));
+        }
         for done in [16, 24] {
             self.ready.push_back(Event::Run(
                 id,

@@ -30,15 +30,23 @@ pub fn session_of(state: &State) -> Arc<Session> {
             role: Role::User,
             text: turn.prompt.clone(),
             runs: Vec::new(),
+            others: Vec::new(),
+            variant: 0,
         };
         let answer = transcript::Turn {
             role: Role::Assistant,
             text: String::new(),
             ..user.clone()
         };
+        let others = turn.others.iter().map(|other| transcript::Answer {
+            text: String::new(),
+            runs: vec![run_of(run, other)],
+        });
         session.turns.extend([
             user,
             transcript::Turn {
+                others: others.collect(),
+                variant: turn.variant,
                 runs: vec![Run {
                     model: model_of(&mut session.models, turn).or(Some(0)),
                     ..run_of(run, turn)
@@ -47,6 +55,7 @@ pub fn session_of(state: &State) -> Arc<Session> {
             },
         ]);
     }
+    session.queued = state.queued.clone();
     Arc::new(session)
 }
 
@@ -78,6 +87,7 @@ fn run_of(run: RunId, turn: &Turn) -> Run {
         },
         model: Some(0),
         system: Some(0),
+        dropped: 0,
         rounds: turn.rounds.clone(),
         end: outcome.map(|outcome| RunEnd { outcome, prefill }),
         lens: turn.lens.as_ref().map(|lens| {

@@ -1,4 +1,9 @@
-//! Small models with random weights, for tests and demonstrations.
+//! Models with random weights: small ones for tests, and ones with the shape of a published model for measurements.
+
+mod blocks;
+mod named;
+mod save;
+mod shape;
 
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::splitmix::SplitMix64;
@@ -10,6 +15,10 @@ use candle_core::{Device, Tensor};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
+
+pub use named::{PREFIX, RandomModel, agreement, find_scale};
+pub use save::save;
+pub use shape::NAMES;
 
 /// Tensors in memory, by GGUF name.
 #[derive(Default)]

@@ -1,0 +1,227 @@
+//! The slash commands, named as ollama names them: their words, arguments and meanings.
+
+/// A command: how it is written and what it does. The menu and the help read this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    /// `/set theme NAME`: placeholders are in capitals, those in brackets may be left out.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub what: &'static str,
+    pub argument: Argument,
+}
+
+/// What can be suggested for the argument of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// Nothing: there is none, or it is a text of the user's own.
+    Text,
+    /// A control and its value.
+    Setting,
+    Theme,
+    Preset,
+    /// A model that the picker lists, or a path.
+    Model,
+    /// A path of any file.
+    Path,
+}
+
+const fn command(usage: &'static str, argument: Argument, what: &'static str) -> Command {
+    Command {
+        usage,
+        what,
+        argument,
+    }
+}
+
+/// All commands, in the order of the help.
+pub const COMMANDS: [Command; 24] = [
+    command(
+        "/set NAME VALUE",
+        Argument::Setting,
+        "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1",
+    ),
+    command(
+        "/set system TEXT",
+        Argument::Text,
+        "instructions for the model, before the conversation",
+    ),
+    command(
+        "/set theme NAME",
+        Argument::Theme,
+        "default, color-blind, monochrome, light",
+    ),
+    command("/show", Argument::Text, "model, settings and statistics"),
+    command("/save NAME", Argument::Path, "save this session"),
+    command(
+        "/load [NAME]",
+        Argument::Path,
+        "resume a saved session; without a name, choose one",
+    ),
+    command(
+        "/sessions",
+        Argument::Text,
+        "list the saved sessions: open, rename, delete, replay",
+    ),
+    command(
+        "/replay [NAME]",
+        Argument::Path,
+        "replay a saved session on this screen; without a name, choose one",
+    ),
+    command(
+        "/picture [NAME]",
+        Argument::Path,
+        "save a screenshot, NAME.svg",
+    ),
+    command(
+        "/model [NAME]",
+        Argument::Model,
+        "load a model by path or Hugging Face id; without a name, choose one",
+    ),
+    command(
+        "/preset [NAME]",
+        Argument::Preset,
+        "use a preset; without a name, choose one",
+    ),
+    command(
+        "/keep NAME",
+        Argument::Text,
+        "save the current settings as a preset",
+    ),
+    command("/retry", Argument::Text, "answer the last prompt again"),
+    command(
+        "/continue",
+        Argument::Text,
+        "continue the last answer where it stopped",
+    ),
+    command(
+        "/whatif",
+        Argument::Text,
+        "what other exit layers and speculations would have made of the last answer",
+    ),
+    command(
+        "/lens",
+        Argument::Text,
+        "what every layer would have said along the last answer, as a heat map",
+    ),
+    command(
+        "/race [PROMPT]",
+        Argument::Text,
+        "drafts beside plain decoding; without a prompt, on the last one",
+    ),
+    command(
+        "/versus OTHER",
+        Argument::Preset,
+        "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
+    ),
+    command(
+        "/sweep [FILE]",
+        Argument::Path,
+        "measure a grid of exit layers and speculations on the last prompt; with FILE, show a sweep's CSV or folder",
+    ),
+    command(
+        "/find [TEXT]",
+        Argument::Text,
+        "find a text in the conversation",
+    ),
+    command("/copy", Argument::Text, "copy the last answer"),
+    command(
+        "/clear",
+        Argument::Text,
+        "start a new chat; the previous one stays among the sessions",
+    ),
+    command("/bye", Argument::Text, "quit"),
+    command("/?", Argument::Text, "help"),
+];
+
+impl Command {
+    /// What is typed of it before its argument: `/set theme`.
+    pub fn words(&self) -> &'static str {
+        let placeholder = |c: char| c.is_ascii_uppercase() || c == '[';
+        self.usage
+            .find(placeholder)
+            .map_or(self.usage, |at| self.usage[..at].trim_end())
+    }
+
+    /// The first word: `/set`.
+    pub fn name(&self) -> &'static str {
+        self.usage.split(' ').next().unwrap_or(self.usage)
+    }
+
+    pub fn takes_argument(&self) -> bool {
+        self.words() != self.usage
+    }
+
+    /// Whether it can be given without an argument.
+    pub fn is_complete(&self) -> bool {
+        !self.takes_argument() || self.usage.ends_with(']')
+    }
+
+    /// The argument in `text`, if that is this command with a space after it.
+    pub fn argument_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text.strip_prefix(self.words())?;
+        rest.starts_with(' ').then(|| rest.trim_start())
+    }
+}
+
+/// The command that a text with an argument gives, the one with the most words first: `/set theme`, then `/set`.
+pub fn given(text: &str) -> Option<(&'static Command, &str)> {
+    let fitting = COMMANDS
+        .iter()
+        .filter_map(|command| Some((command, command.argument_in(text)?)));
+    fitting.max_by_key(|(command, _)| command.words().len())
+}
+
+/// Whether a prompt is a command: `/word`, not a path like `/etc/hosts`.
+pub fn is_command(text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    word.strip_prefix('/')
+        .is_some_and(|name| !name.is_empty() && !name.contains('/'))
+        && !text.trim().contains('\n')
+}
+
+/// The index of the name that `text` gives: in full, or by an unambiguous beginning. Case, spaces, `-` and `_` make no
+/// difference.
+///
+/// # Errors
+///
+/// With the indices of all names that begin so, if there is not exactly one.
+pub fn choose(names: &[&str], text: &str) -> Result<usize, Vec<usize>> {
+    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
+    let wanted = plain(text);
+    if let Some(exact) = names.iter().position(|name| plain(name) == wanted) {
+        return Ok(exact);
+    }
+    let begun = |(at, name): (usize, &&str)| plain(name).starts_with(&wanted).then_some(at);
+    let near: Vec<usize> = names.iter().enumerate().filter_map(begun).collect();
+    match near[..] {
+        [one] => Ok(one),
+        _ => Err(near),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_tells_words_from_placeholders() {
+        let of = |usage: &str| COMMANDS.iter().find(|c| c.usage == usage).unwrap();
+        let words = |usage| (of(usage).words(), of(usage).is_complete());
+        assert_eq!(words("/set theme NAME"), ("/set theme", false));
+        assert_eq!(words("/model [NAME]"), ("/model", true));
+        assert_eq!(words("/show"), ("/show", true));
+        assert_eq!(given("/set theme li").unwrap().1, "li");
+        assert_eq!(given("/set exit 8").unwrap().1, "exit 8");
+        assert!(given("/set").is_none() && given("/settle x").is_none());
+    }
+
+    #[test]
+    fn beginnings_stand_for_names_unless_they_are_ambiguous() {
+        let names = ["off", "confidence", "adaptive K", "E and K"];
+        assert_eq!(choose(&names, "ad"), Ok(2));
+        assert_eq!(choose(&names, "adaptive-k"), Ok(2));
+        assert_eq!(choose(&["on", "off"], "o"), Err(vec![0, 1]));
+        assert_eq!(choose(&["on", "one"], "on"), Ok(0));
+        assert_eq!(choose(&names, "x"), Err(vec![]));
+    }
+}

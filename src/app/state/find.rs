@@ -1,0 +1,48 @@
+//! Finding a text in the conversation.
+
+use super::Editor;
+
+/// The text to find, and which of its matches is shown. Drawing finds the matches, as they depend on what is shown.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Find {
+    pub field: Editor,
+    /// Index of the current match; none for the first one in view.
+    pub at: Option<usize>,
+    /// The next frame scrolls so that the current match is in it.
+    pub reveal: bool,
+}
+
+/// What a frame found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Number of matches.
+    pub total: usize,
+    /// Index of the current one.
+    pub current: Option<usize>,
+}
+
+impl Find {
+    /// Find a text.
+    pub(in crate::app) fn of(text: &str) -> Self {
+        let mut find = Self::default();
+        find.refine(|field| field.set(text));
+        find
+    }
+
+    /// Change the text; the first match in view becomes the current one.
+    pub(in crate::app) fn refine(&mut self, change: impl FnOnce(&mut Editor)) {
+        let before = self.field.text().to_owned();
+        change(&mut self.field);
+        if self.field.text() != before {
+            (self.at, self.reveal) = (None, true);
+        }
+    }
+
+    /// Go to the match `by` places further, around the ends.
+    pub(in crate::app) fn step(&mut self, found: Found, by: isize) {
+        if let Some(current) = self.at.or(found.current).filter(|_| found.total > 0) {
+            let next = (current as isize + by).rem_euclid(found.total as isize);
+            (self.at, self.reveal) = (Some(next as usize), true);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The menu above the prompt: opened by writing a slash command, closed by Esc.
+
+use super::reply::Reply;
+use crate::app::input::action::{AppAction, ChatAction, ListAction};
+use crate::app::message::Effect;
+use crate::app::state::menu::{Folder, Menu, Suggestion};
+use crate::app::state::{Shared, State};
+
+/// Entries of a page.
+const PAGE: isize = 8;
+
+/// Open the menu for what the prompt holds now, or close it.
+pub(super) fn refresh(state: &mut State, shared: &Shared) -> Option<Effect> {
+    state.menu = Menu::of(state, shared, state.folder.as_ref());
+    let Some(wanted) = state.menu.as_ref().and_then(|menu| menu.folder.clone()) else {
+        state.folder = None;
+        return None;
+    };
+    let known = state
+        .folder
+        .as_ref()
+        .is_some_and(|folder| folder.path == wanted);
+    (!known).then_some(Effect::ListFolder(wanted))
+}
+
+/// The files of a folder, if the menu still wants them.
+pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
+    let wanted = state.menu().and_then(|menu| menu.folder.as_ref());
+    if wanted == Some(&folder.path) {
+        let selected = state.menu.as_ref().and_then(|menu| menu.selected);
+        state.menu = Menu::of(state, shared, Some(&folder));
+        if let Some(menu) = &mut state.menu {
+            menu.selected = menu.selected.or(selected);
+        }
+        state.folder = Some(folder);
+    }
+}
+
+/// Close the menu; false if there is none.
+pub(super) fn close(state: &mut State) -> bool {
+    let open = state.menu().is_some();
+    state.menu = None;
+    open
+}
+
+/// The selection of the menu.
+pub(super) fn list(state: &mut State, shared: &Shared, action: ListAction) -> Reply {
+    let Some(menu) = &mut state.menu else {
+        return Reply::none();
+    };
+    match action {
+        ListAction::EntryUp => menu.step(-1),
+        ListAction::EntryDown => menu.step(1),
+        ListAction::EntryPageUp => menu.page(-PAGE),
+        ListAction::EntryPageDown => menu.page(PAGE),
+        ListAction::FirstEntry => menu.page(isize::MIN),
+        ListAction::LastEntry => menu.page(isize::MAX),
+        ListAction::Choose => return choose(state, shared),
+        ListAction::Complete => return complete(state, shared),
+        ListAction::DeleteEntry => {}
+    }
+    Reply::none()
+}
+
+/// Take the selected suggestion; if the command is complete with it, carry it out.
+fn choose(state: &mut State, shared: &Shared) -> Reply {
+    let Some(Suggestion { text, complete, .. }) = state.menu().and_then(Menu::chosen).cloned()
+    else {
+        return Reply::then(ChatAction::Send);
+    };
+    if complete {
+        state.prompt.set(text.trim_end());
+        return Reply::then(ChatAction::Send);
+    }
+    state.prompt.set(text);
+    refresh(state, shared).into()
+}
+
+/// Write out the selected suggestion, or else what all have in common. Where that adds nothing, go to the next panel.
+fn complete(state: &mut State, shared: &Shared) -> Reply {
+    let Some(menu) = state.menu() else {
+        return Reply::none();
+    };
+    let text = match menu.chosen() {
+        Some(chosen) => chosen.text.clone(),
+        None => common(&menu.entries),
+    };
+    let before = menu.text.clone();
+    if text == before || (menu.selected.is_none() && !text.starts_with(&before)) {
+        return match menu.selected {
+            None if menu.entries.len() > 1 => list(state, shared, ListAction::EntryDown),
+            _ => Reply::then(AppAction::FocusNext),
+        };
+    }
+    state.prompt.set(text);
+    refresh(state, shared).into()
+}
+
+/// What the texts of all suggestions begin with.
+fn common(entries: &[Suggestion]) -> String {
+    let Some((first, others)) = entries.split_first() else {
+        return String::new();
+    };
+    let shared = |at: &usize| {
+        others
+            .iter()
+            .all(|other| other.text.starts_with(&first.text[..*at]))
+    };
+    let ends = first.text.char_indices().map(|(at, _)| at);
+    let end = ends.chain([first.text.len()]).rev().find(shared);
+    first.text[..end.unwrap_or(0)].to_owned()
+}
+
+/// A click on a suggestion takes it.
+pub(super) fn click(state: &mut State, shared: &Shared, index: usize) -> Reply {
+    match &mut state.menu {
+        Some(menu) if index < menu.entries.len() => {
+            menu.selected = Some(index);
+            choose(state, shared)
+        }
+        _ => Reply::none(),
+    }
+}
+
+/// Open the menu for a command that is in the prompt; false if it holds none, or the menu is open.
+pub(super) fn reopen(state: &mut State, shared: &Shared) -> Option<Reply> {
+    let closed = state.menu().is_none() && state.prompt.text().len() > 1;
+    let effect = closed.then(|| refresh(state, shared))?;
+    state.menu().is_some().then(|| effect.into())
+}

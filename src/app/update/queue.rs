@@ -1,0 +1,49 @@
+//! Questions that wait for the answer under way.
+
+use super::{chat, run};
+use crate::app::message::Effect;
+use crate::app::state::{Shared, State};
+use crate::transcript::Entry;
+
+/// Queue what the prompt holds.
+pub(super) fn add(state: &mut State) -> Effect {
+    let text = state.prompt.take();
+    state.queued.push(text);
+    state.notify("this is sent when the answer ends");
+    record(state)
+}
+
+/// Send the first question, if there is one and the engine is free.
+pub(super) fn send(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
+    if state.queued.is_empty() || !run::ready(state, shared) {
+        return Vec::new();
+    }
+    let text = state.queued.remove(0);
+    let mut effects = chat::ask(state, shared, text);
+    effects.push(record(state));
+    effects
+}
+
+/// Move the last question into the prompt. What is written there takes its place.
+pub(super) fn edit(state: &mut State) -> Option<Effect> {
+    let text = state.queued.pop()?;
+    let written = state.prompt.take();
+    if !written.trim().is_empty() {
+        state.queued.push(written);
+    }
+    state.prompt.set(text);
+    Some(record(state))
+}
+
+/// Remove the last question; it stays in the history of the prompt.
+pub(super) fn remove(state: &mut State) -> Option<Effect> {
+    let text = state.queued.pop()?;
+    state.prompt.remember(&text);
+    state.notify("removed from the queue");
+    Some(record(state))
+}
+
+/// Quitting loses no question.
+fn record(state: &State) -> Effect {
+    Effect::Record(Entry::Queued(state.queued.clone()))
+}

@@ -1,0 +1,270 @@
+//! Recording of passes: which kernels run in which order, with which buffers.
+
+use super::Weights;
+use super::context::{Gpu, UNIFORM_STRIDE};
+use super::matrix::Product;
+use super::shader::{GROUP_ROWS, Kernel, ROW_COUNTS};
+use crate::engine::Result;
+use crate::engine::model::{Ancestors, Row};
+use bytemuck::{Pod, Zeroable};
+
+/// Max rows of a pass; longer ones are divided.
+pub const MAX_ROWS: usize = 64;
+/// Max batches of one upload.
+pub const MAX_BATCHES: usize = 64;
+/// Positions of a page, and slots of a page of the cache.
+pub const PAGE: usize = 256;
+/// Bytes of weights that one submission may read, so that a slow device returns well before a watchdog of 2 s.
+const SUBMISSION_BYTES: u64 = 4 << 30;
+
+/// As `Batch` in common.wgsl.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Batch {
+    pub first: u32,
+    pub n: u32,
+    pub kept: u32,
+    pub pages: u32,
+    pub out_row: u32,
+    pub step: u32,
+    pub pad: [u32; 2],
+}
+
+/// As `Row` in common.wgsl.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct DeviceRow {
+    position: u32,
+    slot: u32,
+    state: u32,
+    tree: u32,
+    mask: [u32; 2],
+    pad: [u32; 2],
+}
+
+impl DeviceRow {
+    /// A row of a sequence that keeps `len` positions.
+    pub fn new(row: &Row, len: usize) -> Self {
+        let mask = match row.ancestors {
+            Ancestors::Chain => None,
+            Ancestors::Tree(mask) => Some(mask),
+        };
+        Self {
+            position: row.position as u32,
+            slot: row.slot as u32,
+            state: (row.slot - len) as u32,
+            tree: u32::from(mask.is_some()),
+            mask: mask.map_or([0; 2], |mask| [mask as u32, (mask >> 32) as u32]),
+            pad: [0; 2],
+        }
+    }
+}
+
+/// Buffers that the sequences of a model share. They hold the rows of one submission.
+pub struct Scratch {
+    pub batches: wgpu::Buffer,
+    pub rows: wgpu::Buffer,
+    pub tokens: wgpu::Buffer,
+    /// `[row][head_dim / 2][cos, sin]`
+    pub rotations: wgpu::Buffer,
+    pub moves: wgpu::Buffer,
+    pub choices: wgpu::Buffer,
+    /// Partial results of attention.
+    pub partials: Partials,
+    pub staging: wgpu::Buffer,
+}
+
+/// Partial results of attention, with the groups that bind them.
+pub struct Partials {
+    pub buffer: wgpu::Buffer,
+    pub attend: wgpu::BindGroup,
+    pub combine: wgpu::BindGroup,
+}
+
+/// A kernel that writes activations.
+pub struct Emit {
+    pub kernel: Kernel,
+    pub group: wgpu::BindGroup,
+    /// Workgroups of a row; 0 if each row is one.
+    pub groups: u32,
+}
+
+/// A compute pass that runs kernels for one batch of rows.
+pub struct Recorder<'a> {
+    pub gpu: &'a Gpu,
+    pub pass: wgpu::ComputePass<'a>,
+    /// Group 0.
+    pub states: &'a wgpu::BindGroup,
+    /// Index of the batch.
+    pub batch: usize,
+    /// Rows of the batch.
+    pub n: usize,
+    /// Pages that they reach.
+    pub pages: usize,
+}
+
+impl Recorder<'_> {
+    /// Continues with another batch.
+    pub fn select(&mut self, batch: usize, n: usize) {
+        (self.batch, self.n) = (batch, n);
+    }
+
+    /// Runs a kernel.
+    pub fn run(&mut self, kernel: Kernel, groups: &[&wgpu::BindGroup], size: [u32; 3]) {
+        self.pass.set_pipeline(&self.gpu.pipeline(kernel));
+        let offset = self.batch as u32 * UNIFORM_STRIDE as u32;
+        self.pass.set_bind_group(0, self.states, &[offset]);
+        for (group, index) in groups.iter().zip(1..) {
+            self.pass.set_bind_group(index, *group, &[]);
+        }
+        let [x, y, z] = size;
+        self.pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Multiplies the rows of the batch by the first `width` rows of a matrix.
+    pub fn multiply(&mut self, products: &[Product], width: usize) {
+        let rows = row_count(self.gpu, self.n);
+        for product in products.iter().filter(|product| product.first < width) {
+            let height = product.rows.min(width - product.first);
+            let kernel = Kernel::Multiply {
+                layout: product.layout,
+                rows,
+                add: product.add,
+            };
+            let size = [height.div_ceil(GROUP_ROWS), self.n.div_ceil(rows), 1];
+            self.run(kernel, &[&product.group], size.map(|n| n as u32));
+        }
+    }
+
+    /// Writes activations of the rows of the batch.
+    pub fn emit(&mut self, emit: &Emit) {
+        let n = self.n as u32;
+        let size = match emit.groups {
+            0 => [n, 1, 1],
+            groups => [groups, n, 1],
+        };
+        self.run(emit.kernel, &[&emit.group], size);
+    }
+}
+
+/// Rows of activations that the kernel for `n` rows multiplies at once.
+pub fn row_count(gpu: &Gpu, n: usize) -> usize {
+    let fits = ROW_COUNTS.into_iter().find(|&rows| rows >= n);
+    gpu.only_rows.or(fits).unwrap_or(16)
+}
+
+impl Weights {
+    /// Max rows of a pass over contexts of `pages` pages.
+    pub fn max_rows(&self, pages: usize) -> usize {
+        let limit = self
+            .gpu
+            .limits
+            .max_storage_buffer_binding_size
+            .min(128 << 20);
+        let row = self.partial_floats(1, pages) as u64 * 4;
+        ((limit / row) as usize).clamp(1, MAX_ROWS)
+    }
+
+    pub fn partial_floats(&self, rows: usize, pages: usize) -> usize {
+        rows * self.config.num_heads * pages * (self.config.head_dim + 2)
+    }
+
+    /// Copies rows, their tokens and their rotations, and the batches into which they are divided, to the device.
+    pub fn upload(
+        &self,
+        scratch: &mut Scratch,
+        rows: &[Row],
+        len: usize,
+        batches: &[Batch],
+    ) -> Result<()> {
+        let device_rows: Vec<_> = rows.iter().map(|row| DeviceRow::new(row, len)).collect();
+        let tokens: Vec<u32> = rows.iter().map(|row| row.token).collect();
+        let pairs = self.frequencies.len();
+        let mut rotations = Vec::with_capacity(rows.len() * pairs * 2);
+        for row in rows {
+            for frequency in &self.frequencies {
+                let (sin, cos) = (row.position as f64 * frequency).sin_cos();
+                rotations.extend([cos as f32, sin as f32]);
+            }
+        }
+        let mut padded = vec![0u8; batches.len() * UNIFORM_STRIDE as usize];
+        for (batch, to) in batches
+            .iter()
+            .zip(padded.chunks_mut(UNIFORM_STRIDE as usize))
+        {
+            to[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
+        }
+        let write =
+            |buffer: &wgpu::Buffer, bytes: &[u8]| self.gpu.queue.write_buffer(buffer, 0, bytes);
+        write(&scratch.rows, bytemuck::cast_slice(&device_rows));
+        write(&scratch.tokens, bytemuck::cast_slice(&tokens));
+        write(&scratch.rotations, bytemuck::cast_slice(&rotations));
+        write(&scratch.batches, &padded);
+        let rows = batches
+            .iter()
+            .map(|batch| batch.n as usize)
+            .max()
+            .unwrap_or(0);
+        let pages = batches
+            .iter()
+            .map(|batch| batch.pages as usize)
+            .max()
+            .unwrap_or(0);
+        let bytes = self.partial_floats(rows, pages) as u64 * 4;
+        if scratch.partials.buffer.size() < bytes {
+            scratch.partials = self.partials(bytes.next_power_of_two())?;
+        }
+        Ok(())
+    }
+
+    /// Embeds the rows of the batch.
+    pub fn embed(&self, recorder: &mut Recorder<'_>) {
+        for (part, group) in self.embedding.parts.iter().zip(&self.embed_groups) {
+            let size = [part.units.div_ceil(64) as u32, recorder.n as u32, 1];
+            recorder.run(Kernel::Embed(part.layout), &[group], size);
+        }
+    }
+
+    /// Runs a layer over the rows of the batch.
+    pub fn layer(
+        &self,
+        recorder: &mut Recorder<'_>,
+        scratch: &Scratch,
+        index: usize,
+        cache: &wgpu::BindGroup,
+    ) {
+        let (config, layer, n) = (&self.config, &self.layers[index], recorder.n as u32);
+        let (heads, kv_heads, dim) = (config.num_heads, config.num_kv_heads, config.head_dim);
+        recorder.emit(&layer.attn_norm);
+        recorder.multiply(&layer.qkv, usize::MAX);
+        let pairs = (heads + 2 * kv_heads) * dim / 2;
+        let size = [pairs.div_ceil(64) as u32, n, 1];
+        recorder.run(Kernel::Rope, &[&self.rope_group, cache], size);
+        let group = self.attention_group;
+        let kernel = Kernel::Attend {
+            head_dim: dim,
+            group,
+        };
+        let size = [(heads / group) as u32, n, recorder.pages as u32];
+        recorder.run(kernel, &[&scratch.partials.attend, cache], size);
+        let size = [(heads * dim).div_ceil(1024) as u32, n, 1];
+        recorder.run(Kernel::Combine, &[&scratch.partials.combine], size);
+        recorder.multiply(&layer.attn_output, usize::MAX);
+        recorder.emit(&layer.ffn_norm);
+        recorder.multiply(&layer.gate_up, usize::MAX);
+        recorder.emit(&layer.swiglu);
+        recorder.multiply(&layer.down, usize::MAX);
+    }
+
+    /// Final norm and the first `width` rows of an LM head.
+    pub fn head(&self, recorder: &mut Recorder<'_>, products: &[Product], width: usize) {
+        recorder.emit(&self.output_norm);
+        recorder.multiply(products, width);
+    }
+
+    /// How many layers a submission with `n` rows may run.
+    pub fn submission_layers(&self, n: usize) -> usize {
+        let tiles = n.div_ceil(16) as u64;
+        ((SUBMISSION_BYTES / (self.layer_bytes * tiles).max(1)) as usize).max(1)
+    }
+}

@@ -1,0 +1,449 @@
+//! WGSL source of the kernels. Matrix products are generated for every layout and number of rows.
+
+use super::layout::{Layout, Scales};
+use std::fmt::Write;
+
+/// Threads that share a weight row.
+const TEAM: usize = 32;
+/// Teams of a workgroup.
+const TEAMS: usize = 2;
+/// Weight rows of a team.
+const ROWS: usize = 4;
+/// Weight rows of a workgroup.
+pub const GROUP_ROWS: usize = TEAMS * ROWS;
+/// Numbers of activation rows that a matrix product is generated for.
+pub const ROW_COUNTS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Max pairs of all query heads of a workgroup of attention, which bounds its memory to 16 KiB.
+const MAX_QUERIES: usize = 256;
+/// Max query heads of a workgroup of attention.
+const MAX_GROUP: usize = 8;
+
+/// A kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// Multiplies up to `rows` rows of activations.
+    Multiply {
+        layout: Layout,
+        rows: usize,
+        /// Adds the result to the states instead of storing it.
+        add: bool,
+    },
+    Embed(Layout),
+    Norm,
+    Swiglu,
+    Combine,
+    Rope,
+    Attend {
+        head_dim: usize,
+        group: usize,
+    },
+    Choose,
+    MoveCache,
+    MoveStates,
+    /// Random bits and Gumbel noise of tokens, for tests.
+    #[cfg(test)]
+    Noise,
+}
+
+/// How four bytes are multiplied by four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dot {
+    /// As integers, with an instruction if the device has one.
+    Packed,
+    /// As floats, which gives the same bits: the sums are integers below 2^24.
+    Float,
+}
+
+/// The source of a kernel.
+pub fn source(kernel: Kernel, dot: Dot) -> String {
+    let common = include_str!("shaders/common.wgsl");
+    let weights = include_str!("shaders/weights.wgsl");
+    let emit = include_str!("shaders/emit.wgsl");
+    let cache = include_str!("shaders/cache.wgsl");
+    let noise = include_str!("shaders/noise.wgsl");
+    let with = |parts: &[&str]| [&[common][..], parts].concat().join("\n");
+    match kernel {
+        Kernel::Multiply { layout, rows, add } => with(&[
+            weights,
+            &load_unit(layout),
+            &multiply(layout, rows, add, dot),
+        ]),
+        Kernel::Embed(layout) => with(&[
+            weights,
+            &load_unit(layout),
+            &write_unit(layout),
+            include_str!("shaders/embed.wgsl"),
+        ]),
+        Kernel::Norm => with(&[emit, include_str!("shaders/norm.wgsl")]),
+        Kernel::Swiglu => with(&[emit, include_str!("shaders/swiglu.wgsl")]),
+        Kernel::Combine => with(&[emit, include_str!("shaders/combine.wgsl")]),
+        Kernel::Rope => with(&[cache, include_str!("shaders/rope.wgsl")]),
+        Kernel::Attend { head_dim, group } => {
+            let pairs = head_dim / 2;
+            let parts = (256 / pairs).clamp(1, 8);
+            let constants = format!(
+                "const PAIRS = {pairs}u;\nconst GROUP = {group}u;\nconst PARTS = {parts}u;\n"
+            );
+            with(&[cache, &constants, include_str!("shaders/attend.wgsl")])
+        }
+        Kernel::Choose => with(&[noise, include_str!("shaders/choose.wgsl")]),
+        Kernel::MoveCache => with(&[cache, include_str!("shaders/move_cache.wgsl")]),
+        Kernel::MoveStates => with(&[include_str!("shaders/move_states.wgsl")]),
+        #[cfg(test)]
+        Kernel::Noise => with(&[noise, include_str!("shaders/noise_test.wgsl")]),
+    }
+}
+
+/// How many query heads a workgroup of attention takes, of the `heads` that share a key-value head.
+pub fn attention_group(heads: usize, head_dim: usize) -> usize {
+    let max = (MAX_QUERIES / (head_dim / 2)).clamp(1, MAX_GROUP);
+    (1..=max.min(heads))
+        .rev()
+        .find(|group| heads.is_multiple_of(*group))
+        .unwrap_or(1)
+}
+
+/// `load_unit(row, unit)`: signed bytes or floats of a unit, with their scales.
+fn load_unit(layout: Layout) -> String {
+    if layout.is_dense() {
+        return load_dense(layout);
+    }
+    let numbers = match layout.bits() {
+        8 => {
+            "    let at = row * 2u * dims.units + unit;
+    block.low = quants[at];
+    block.high = quants[at + dims.units];\n"
+        }
+        _ => {
+            "    let nibbles = quants[row * dims.units + unit];
+    block.low = nibbles & vec4<u32>(0x0f0f0f0fu);
+    block.high = (nibbles >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);\n"
+        }
+    };
+    let high = match layout.bits() {
+        5 => {
+            "    let bits = vec4<u32>(extra[row * dims.high_stride + unit]);
+    block.low |= ((bits >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(0x01010101u)) << vec4<u32>(4u);
+    block.high |= ((bits >> vec4<u32>(4u, 5u, 6u, 7u)) & vec4<u32>(0x01010101u)) << vec4<u32>(4u);\n"
+        }
+        6 => {
+            "    let bits_at = row * dims.high_stride + unit * 2u;
+    let shifts = vec4<u32>(0u, 2u, 4u, 6u);
+    block.low |= ((vec4<u32>(extra[bits_at]) >> shifts) & vec4<u32>(0x03030303u)) << vec4<u32>(4u);
+    block.high |= ((vec4<u32>(extra[bits_at + 1u]) >> shifts) & vec4<u32>(0x03030303u)) << vec4<u32>(4u);\n"
+        }
+        _ => "",
+    };
+    // Subtracts the zero point byte by byte: no byte overflows before its top bit is flipped.
+    let zero = match layout.zero() {
+        0 => String::new(),
+        zero => {
+            let add = (128 - zero) * 0x0101_0101;
+            format!(
+                "    block.low = (block.low + vec4<u32>({add}u)) ^ vec4<u32>(0x80808080u);
+    block.high = (block.high + vec4<u32>({add}u)) ^ vec4<u32>(0x80808080u);\n"
+            )
+        }
+    };
+    let scales = match layout.scales() {
+        Scales::None => "",
+        Scales::Single => {
+            "    let pair = unpack2x16float(extra[dims.scale_at + row * dims.scale_stride + (unit >> 1u)]);
+    block.scale = select(pair.xx, pair.yy, (unit & 1u) == 1u);\n"
+        }
+        Scales::WithMin => {
+            "    let pair = unpack2x16float(extra[dims.scale_at + row * dims.scale_stride + unit]);
+    block.scale = pair.xx;
+    block.least = pair.y;\n"
+        }
+        Scales::SuperWithMin => {
+            "    let base = unpack2x16float(extra[dims.base_at + row * dims.base_stride + (unit >> 3u)]);
+    let factors = extra[dims.scale_at + row * dims.scale_stride + (unit >> 1u)] >> ((unit & 1u) * 16u);
+    block.scale = vec2<f32>(base.x * f32(factors & 0xffu));
+    block.least = base.y * f32((factors >> 8u) & 0xffu);\n"
+        }
+        Scales::SuperHalves => {
+            "    let base = unpack2x16float(extra[dims.base_at + row * dims.base_stride + (unit >> 3u)]);
+    let factors = i32(extra[dims.scale_at + row * dims.scale_stride + (unit >> 1u)] >> ((unit & 1u) * 16u));
+    block.scale = base.x * vec2<f32>(f32(extractBits(factors, 0u, 8u)), f32(extractBits(factors, 8u, 8u)));\n"
+        }
+    };
+    format!(
+        "struct Unit {{
+    // Signed bytes of columns 0 to 15 and 16 to 31, and the scales of both halves.
+    low: vec4<u32>,
+    high: vec4<u32>,
+    scale: vec2<f32>,
+    least: f32,
+}}
+
+fn load_unit(row: u32, unit: u32) -> Unit {{
+    var block: Unit;
+{numbers}{high}{zero}{scales}    return block;
+}}
+"
+    )
+}
+
+fn load_dense(layout: Layout) -> String {
+    let body = match layout {
+        Layout::F32 => {
+            "    let at = row * 2u * dims.units + unit;
+    block.low = bitcast<vec4<f32>>(quants[at]);
+    block.high = bitcast<vec4<f32>>(quants[at + dims.units]);"
+        }
+        Layout::F16 => {
+            "    let v = quants[row * dims.units + unit];
+    block.low = vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+    block.high = vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));"
+        }
+        _ => {
+            "    let v = quants[row * dims.units + unit];
+    let even = bitcast<vec4<f32>>(v << vec4<u32>(16u));
+    let odd = bitcast<vec4<f32>>(v & vec4<u32>(0xffff0000u));
+    block.low = vec4<f32>(even.x, odd.x, even.y, odd.y);
+    block.high = vec4<f32>(even.z, odd.z, even.w, odd.w);"
+        }
+    };
+    format!(
+        "struct Unit {{
+    low: vec4<f32>,
+    high: vec4<f32>,
+}}
+
+fn load_unit(row: u32, unit: u32) -> Unit {{
+    var block: Unit;
+{body}
+    return block;
+}}
+"
+    )
+}
+
+/// `write_unit(row, unit, start)`: writes the weights of a unit to the states from `start`.
+fn write_unit(layout: Layout) -> String {
+    let store = if layout.is_dense() {
+        "    for (var i = 0u; i < 4u; i++) {
+        states[start + i] = block.low[i];
+        states[start + 4u + i] = block.high[i];
+    }"
+        .to_owned()
+    } else {
+        let least = match layout.scales() {
+            Scales::WithMin | Scales::SuperWithMin => " + block.least",
+            _ => "",
+        };
+        format!(
+            "    for (var i = 0u; i < 4u; i++) {{
+        let low = vec4<f32>(unpack4xI8(block.low[i])) * block.scale.x{least};
+        let high = vec4<f32>(unpack4xI8(block.high[i])) * block.scale.y{least};
+        for (var j = 0u; j < 4u; j++) {{
+            states[start + i * 4u + j] = low[j];
+            states[start + 16u + i * 4u + j] = high[j];
+        }}
+    }}"
+        )
+    };
+    let unit = layout.unit();
+    format!(
+        "const UNIT = {unit}u;
+
+fn write_unit(row: u32, unit: u32, start: u32) {{
+    var block = load_unit(row, unit);
+{store}
+}}
+"
+    )
+}
+
+/// The product of weight rows and up to `m` rows of activations.
+///
+/// The order of additions is the same for every `m`: thread i of a team adds the units i, i + 32, i + 64, … of a row. Then
+/// the sums of four threads each are added, and then those eight.
+fn multiply(layout: Layout, m: usize, add: bool, dot: Dot) -> String {
+    let mut code = String::new();
+    let x = if layout.is_dense() { "f32" } else { "u32" };
+    let _ = write!(
+        code,
+        "@group(1) @binding(2) var<storage, read> x: array<vec4<{x}>>;
+@group(1) @binding(3) var<storage, read> info: array<vec2<f32>>;
+@group(1) @binding(4) var<storage, read_write> out: array<f32>;
+
+var<workgroup> lanes: array<f32, {}>;
+var<workgroup> quarters: array<f32, {}>;
+
+",
+        TEAMS * 16 * TEAM,
+        TEAMS * 16 * 8,
+    );
+    if !layout.is_dense() {
+        code.push_str(dot_functions(dot));
+    }
+    let _ = write!(
+        code,
+        "@compute @workgroup_size({})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {{
+    let lane = id & {}u;
+    let team = id / {TEAM}u;
+    let first = (group.x * {TEAMS}u + team) * {ROWS}u;
+    let m0 = group.y * {m}u;
+",
+        TEAMS * TEAM,
+        TEAM - 1,
+    );
+    for row in 0..ROWS {
+        // Rows beyond the last one repeat it; their results are not stored.
+        let _ = writeln!(
+            code,
+            "    let row{row} = min(first + {row}u, dims.rows - 1u);"
+        );
+        for i in 0..m {
+            let _ = writeln!(code, "    var sum{row}_{i} = 0.0;");
+        }
+    }
+    let _ = writeln!(
+        code,
+        "    for (var unit = lane; unit < dims.units; unit += {TEAM}u) {{"
+    );
+    for row in 0..ROWS {
+        let _ = writeln!(code, "        let w{row} = load_unit(row{row}, unit);");
+    }
+    for i in 0..m {
+        code.push_str("        {\n");
+        accumulate(&mut code, layout, i);
+        code.push_str("        }\n");
+    }
+    code.push_str("    }\n");
+    reduce(&mut code, m, add);
+    code.push_str("}\n");
+    code
+}
+
+fn dot_functions(dot: Dot) -> &'static str {
+    match dot {
+        Dot::Packed => {
+            "fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
+    return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+}
+
+fn dot32(w: Unit, low: vec4<u32>, high: vec4<u32>) -> f32 {
+    return f32(dot16(w.low, low) + dot16(w.high, high));
+}
+
+"
+        }
+        Dot::Float => {
+            "fn dot4(a: u32, b: u32) -> f32 {
+    return dot(vec4<f32>(unpack4xI8(a)), vec4<f32>(unpack4xI8(b)));
+}
+
+fn dot16(a: vec4<u32>, b: vec4<u32>) -> f32 {
+    return dot4(a.x, b.x) + dot4(a.y, b.y) + dot4(a.z, b.z) + dot4(a.w, b.w);
+}
+
+fn dot32(w: Unit, low: vec4<u32>, high: vec4<u32>) -> f32 {
+    return dot16(w.low, low) + dot16(w.high, high);
+}
+
+"
+        }
+    }
+}
+
+/// Adds the products of a unit with activation row `i` to the sums. Every product feeds a fused multiply-add, so compilers
+/// have nothing to contract differently in another kernel.
+fn accumulate(code: &mut String, layout: Layout, i: usize) {
+    if layout.is_dense() {
+        let _ = writeln!(
+            code,
+            "            let at = ((m0 + {i}u) * dims.units + unit) * 2u;
+            let low = x[at];
+            let high = x[at + 1u];"
+        );
+        for row in 0..ROWS {
+            for (half, part) in ["low", "high"].iter().zip(["low", "high"]) {
+                for c in ["x", "y", "z", "w"] {
+                    let _ = writeln!(
+                        code,
+                        "            sum{row}_{i} = fma(w{row}.{half}.{c}, {part}.{c}, sum{row}_{i});"
+                    );
+                }
+            }
+        }
+        return;
+    }
+    let _ = writeln!(
+        code,
+        "            let at = (m0 + {i}u) * 2u * dims.units + unit;
+            let low = x[at];
+            let high = x[at + dims.units];
+            let step = info[(m0 + {i}u) * dims.units + unit];"
+    );
+    for row in 0..ROWS {
+        let _ = match layout.scales() {
+            Scales::SuperHalves => writeln!(
+                code,
+                "            sum{row}_{i} = fma(f32(dot16(w{row}.low, low)), w{row}.scale.x * step.x, sum{row}_{i});
+            sum{row}_{i} = fma(f32(dot16(w{row}.high, high)), w{row}.scale.y * step.x, sum{row}_{i});"
+            ),
+            Scales::WithMin | Scales::SuperWithMin => writeln!(
+                code,
+                "            sum{row}_{i} = fma(dot32(w{row}, low, high), w{row}.scale.x * step.x, sum{row}_{i});
+            sum{row}_{i} = fma(w{row}.least, step.y, sum{row}_{i});"
+            ),
+            _ => writeln!(
+                code,
+                "            sum{row}_{i} = fma(dot32(w{row}, low, high), w{row}.scale.x * step.x, sum{row}_{i});"
+            ),
+        };
+    }
+}
+
+/// Adds the sums of the threads, 16 results at a time, and stores them.
+fn reduce(code: &mut String, m: usize, add: bool) {
+    let results: Vec<(usize, usize)> = (0..ROWS)
+        .flat_map(|row| (0..m).map(move |i| (row, i)))
+        .collect();
+    for (chunk, part) in results.chunks(16).enumerate() {
+        for (i, (row, col)) in part.iter().enumerate() {
+            let _ = writeln!(
+                code,
+                "    lanes[(team * 16u + {i}u) * {TEAM}u + lane] = sum{row}_{col};"
+            );
+        }
+        let count = part.len();
+        let store = if add {
+            "let to = rows[batch.first + i].state * dims.out_stride + dims.out_first + row;
+            states[to] = states[to] + total;"
+        } else {
+            "out[(batch.out_row + i) * dims.out_stride + dims.out_first + row] = total;"
+        };
+        let _ = write!(
+            code,
+            "    workgroupBarrier();
+    for (var pair = lane; pair < {}u; pair += {TEAM}u) {{
+        let at = (team * 16u + (pair >> 3u)) * {TEAM}u + (pair & 7u) * 4u;
+        quarters[(team * 16u + (pair >> 3u)) * 8u + (pair & 7u)] =
+            ((lanes[at] + lanes[at + 1u]) + lanes[at + 2u]) + lanes[at + 3u];
+    }}
+    workgroupBarrier();
+    if (lane < {count}u) {{
+        let result = {}u + lane;
+        let i = m0 + result % {m}u;
+        let row = first + result / {m}u;
+        let at = (team * 16u + lane) * 8u;
+        var total = quarters[at];
+        for (var j = 1u; j < 8u; j++) {{
+            total += quarters[at + j];
+        }}
+        if (row < dims.rows && i < batch.n) {{
+            {store}
+        }}
+    }}
+    workgroupBarrier();
+",
+            count * 8,
+            chunk * 16,
+        );
+    }
+}

@@ -1,0 +1,309 @@
+//! Finds the models that the picker offers: the bundled one, recent ones, files nearby, the hub's cache, LayerSkip's.
+
+use crate::app::ModelChoice;
+use crate::engine::loaded_model::ModelRequest;
+use crate::engine::memory::{available, human};
+use crate::engine::weights::hub::Hub;
+use crate::engine::weights::{
+    Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe, locate,
+};
+use crate::{files, folders};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Max entries of a folder that are looked at, and max models of it that are listed.
+const ENTRIES: usize = 2000;
+const MODELS: usize = 100;
+/// Levels of folders below a configured one.
+const DEPTH: usize = 2;
+/// Max models that are remembered.
+const RECENT: usize = 8;
+/// What a model needs besides its weights, as a share of them: the KV cache, repacked weights.
+const OVERHEAD: f64 = 0.15;
+
+/// Where to look.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    pub request: ModelRequest,
+    /// Folders of the settings file.
+    pub folders: Vec<String>,
+    /// Memory that the present model gives back when another one is loaded.
+    pub in_use: u64,
+}
+
+impl Search {
+    /// The models found, each once.
+    pub fn run(&self) -> Vec<ModelChoice> {
+        let free = available().map(|free| free + self.in_use);
+        let mut choices: Vec<ModelChoice> = vec![bundled(free)];
+        let mut add = |choice: ModelChoice| {
+            if choices.iter().all(|known| known.model != choice.model) {
+                choices.push(choice);
+            }
+        };
+        if let Some(name) = &self.request.model {
+            add(named(name, "from the command line", free));
+        }
+        for name in recent() {
+            add(named(&name, "recent", free));
+        }
+        for path in self.nearby() {
+            let place = path.parent().filter(|place| !place.as_os_str().is_empty());
+            let place = place.map_or("this folder".into(), |place| place.display().to_string());
+            add(file(&path, &path.to_string_lossy(), &place, free));
+        }
+        let cached = cached_models();
+        for model in &cached {
+            add(file(&model.path, &model.id, "downloaded", free));
+        }
+        add(ModelChoice {
+            note: format!("{} · not tuned: few accepted", human(PUBLISHED_BYTES)),
+            ..on_hub(PUBLISHED_MODEL)
+        });
+        let has_token = Hub::from_env().is_ok_and(|hub| hub.token.is_some());
+        for known in KNOWN_MODELS {
+            let gated = if known.gated {
+                " · access on request"
+            } else {
+                ""
+            };
+            let size = human(known.bytes);
+            let choice = ModelChoice {
+                note: format!("{} layers · {size}{gated}", known.layers),
+                help: if known.gated {
+                    access(known.id, has_token)
+                } else {
+                    String::new()
+                },
+                ..on_hub(known.id)
+            };
+            add(limited(choice, known.bytes, free));
+        }
+        choices
+    }
+
+    /// GGUF files and Hugging Face folders here and in the configured folders.
+    fn nearby(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        collect(Path::new(""), 0, &mut found);
+        for folder in &self.folders {
+            collect(&folders::expand_home(folder), DEPTH, &mut found);
+        }
+        found.truncate(MODELS);
+        found
+    }
+}
+
+fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let place = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let read = fs::read_dir(place).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = read
+        .take(ENTRIES)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.') && !name.chars().any(char::is_control))
+        .map(|name| folder.join(name))
+        .collect();
+    paths.sort();
+    for path in paths {
+        let is_gguf = path
+            .extension()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
+        if is_gguf && path.is_file() || path.join("config.json").is_file() {
+            found.push(path);
+        } else if depth > 0 && path.is_dir() {
+            collect(&path, depth - 1, found);
+        }
+    }
+}
+
+fn bundled(free: Option<u64>) -> ModelChoice {
+    let choice = match locate(None, &mut |_, _| {}) {
+        Ok(path) => file(&path, "bundled model", "comes with skiplens", free),
+        Err(_) => ModelChoice {
+            label: "bundled model".into(),
+            note: "not found".into(),
+            ..ModelChoice::default()
+        },
+    };
+    ModelChoice {
+        model: None,
+        ..choice
+    }
+}
+
+/// A model of a name: a path, or an id of the hub.
+fn named(name: &str, remark: &str, free: Option<u64>) -> ModelChoice {
+    let path = Path::new(name);
+    match path.exists() {
+        true => file(path, name, remark, free),
+        false => ModelChoice {
+            note: remark.into(),
+            ..on_hub(name)
+        },
+    }
+}
+
+/// A model of the hub.
+fn on_hub(id: &str) -> ModelChoice {
+    ModelChoice {
+        model: Some(id.to_owned()),
+        label: id.to_owned(),
+        ..ModelChoice::default()
+    }
+}
+
+/// A model on disk: its type, size and place, or why it cannot be loaded.
+fn file(path: &Path, name: &str, place: &str, free: Option<u64>) -> ModelChoice {
+    match describe(path) {
+        Ok(Description {
+            dtype,
+            layers,
+            bytes,
+        }) => {
+            let layers = layers.map(|layers| format!("{layers} layers"));
+            let parts = [
+                Some(dtype),
+                layers,
+                Some(human(bytes)),
+                Some(place.to_owned()),
+            ];
+            let note = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+            limited(
+                ModelChoice {
+                    note,
+                    ..on_hub(name)
+                },
+                bytes,
+                free,
+            )
+        }
+        Err(error) => ModelChoice {
+            note: format!("cannot be loaded · {place}"),
+            help: error.to_string(),
+            ..on_hub(name)
+        },
+    }
+}
+
+/// With a remark, if the model is too large for the memory that is free.
+fn limited(mut choice: ModelChoice, bytes: u64, free: Option<u64>) -> ModelChoice {
+    let needed = bytes.saturating_add((bytes as f64 * OVERHEAD) as u64);
+    if let Some(free) = free.filter(|free| needed > *free) {
+        choice.note.push_str(" · does not fit");
+        let remark = format!(
+            "It needs about {} of memory; {} are free. ",
+            human(needed),
+            human(free)
+        );
+        choice.help.insert_str(0, &remark);
+    }
+    choice
+}
+
+/// How to get access to a gated model.
+fn access(id: &str, has_token: bool) -> String {
+    let page = format!("https://huggingface.co/{id}");
+    match has_token {
+        true => format!(
+            "Gated: access is requested at {page}; your Hugging Face token is sent with the download."
+        ),
+        false => format!(
+            "Gated: request access at {page}, then run `hf auth login`, or set HF_TOKEN to a token from \
+             https://huggingface.co/settings/tokens."
+        ),
+    }
+}
+
+/// The file with the models that were loaded last.
+fn recent_file() -> Option<PathBuf> {
+    Some(folders::data()?.join("recent-models"))
+}
+
+/// The models that were loaded last, the newest first.
+fn recent() -> Vec<String> {
+    let text = recent_file().and_then(|file| fs::read_to_string(file).ok());
+    let lines = text.unwrap_or_default();
+    let valid = |line: &&str| !line.is_empty() && !line.chars().any(char::is_control);
+    lines
+        .lines()
+        .filter(valid)
+        .take(RECENT)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Remember a model that was loaded. A list that cannot be written is given up.
+pub fn remember(name: &str) {
+    let Some(file) = recent_file() else { return };
+    let path = Path::new(name);
+    let name = match path.exists().then(|| std::path::absolute(path)) {
+        Some(Ok(path)) => path.to_string_lossy().into_owned(),
+        _ => name.to_owned(),
+    };
+    let before = recent();
+    if before.first() == Some(&name) {
+        return;
+    }
+    let others = before.into_iter().filter(|other| *other != name);
+    let lines: Vec<String> = std::iter::once(name.clone())
+        .chain(others)
+        .take(RECENT)
+        .collect();
+    if let Some(folder) = file.parent() {
+        let _ = fs::create_dir_all(folder);
+    }
+    let _ = files::replace(&file, (lines.join("\n") + "\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearby_is_listed_once_with_what_is_wrong_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        fs::create_dir(&below).unwrap();
+        fs::write(below.join("damaged.gguf"), "x").unwrap();
+        fs::write(folder.path().join("notes.txt"), "x").unwrap();
+        let place = folder.path().to_string_lossy().into_owned();
+        let search = Search {
+            folders: vec![place.clone(), place],
+            ..Search::default()
+        };
+        let found = search.run();
+        let damaged: Vec<_> = found
+            .iter()
+            .filter(|choice| choice.label.ends_with("damaged.gguf"))
+            .collect();
+        assert_eq!(damaged.len(), 1);
+        assert!(damaged[0].note.contains("cannot be loaded") && !damaged[0].help.is_empty());
+        assert!(
+            found
+                .iter()
+                .all(|choice| !choice.label.contains("notes.txt"))
+        );
+        assert_eq!(found[0].model, None, "the bundled model comes first");
+    }
+
+    #[test]
+    fn a_model_that_is_too_large_says_what_it_needs() {
+        let large = limited(on_hub("a/b"), 8_000_000_000, Some(4_000_000_000));
+        assert!(large.note.contains("does not fit"));
+        assert!(
+            large.help.contains("9.2 GB") && large.help.contains("4.0 GB"),
+            "{}",
+            large.help
+        );
+        assert!(limited(on_hub("a/b"), 8_000_000_000, None).help.is_empty());
+    }
+
+    #[test]
+    fn gated_models_say_where_access_and_token_come_from() {
+        assert!(access("a/b", false).contains("HF_TOKEN") && access("a/b", false).contains("/a/b"));
+        assert!(access("a/b", true).contains("token is sent"));
+    }
+}
