@@ -203,7 +203,7 @@ impl Chooser {
         let share = self.work.probe_share(place);
         let interval = match self.probes {
             ..FIRST_PROBES => 2,
-            ..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
+            FIRST_PROBES..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
             _ => (3.0 * share / PROBE_SHARE).ceil().clamp(8.0, 128.0) as usize,
         };
         if self.since_probe < interval {
