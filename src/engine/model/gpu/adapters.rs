@@ -135,7 +135,7 @@ pub fn choose(index: Option<usize>) -> Result<(AdapterInfo, wgpu::Adapter)> {
         Some(index) if index < count => index,
         Some(index) => {
             return Err(Error::Setting(format!(
-                "there is no gpu:{index}; `skiplens devices` lists the {count} that this machine has"
+                "there is no gpu:{index}; `skiplens devices` lists the adapters of this machine"
             )));
         }
         None => best(all.iter().map(|(info, _)| info)).unwrap_or(0),
@@ -158,7 +158,10 @@ fn best<'a>(all: impl Iterator<Item = &'a AdapterInfo>) -> Option<usize> {
         .map(|(at, _)| at)
 }
 
-/// The adapter on which `auto` runs a model with `bytes` of weights, or why it runs on the CPU.
+/// The adapter on which `auto` runs a model with `bytes` of weights.
+///
+/// # Errors
+/// Why it runs on the CPU.
 pub fn choose_auto(bytes: u64) -> Result<(AdapterInfo, wgpu::Adapter), String> {
     if bytes < AUTO_BYTES {
         return Err(too_small(bytes));

@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::matrix::padded;
-use super::pass::{Batch, PAGE, Recorder, Scratch};
+use super::pass::{Batch, MAX_ROWS, PAGE, Recorder, Scratch};
 use super::shader::Kernel;
 use super::{HEAD_ROWS, Weights};
 use crate::engine::model::{Plan, PlannedRound, Readout, Row, Sequence, check_rows};
@@ -273,7 +273,7 @@ impl Sequence for GpuSequence {
             .collect();
         let weights = self.weights.clone();
         let mut scratch = Self::scratch(&weights);
-        for moves in moves.chunks(super::MAX_ROWS) {
+        for moves in moves.chunks(MAX_ROWS) {
             self.move_rows(&mut scratch, moves)?;
         }
         for (to, &slot) in path.iter().enumerate() {

@@ -308,8 +308,7 @@ fn embeddings_are_the_dequantised_rows() {
 fn check_emitted(
     bench: &Bench<'_>,
     kernel: Kernel,
-    input: &wgpu::Buffer,
-    weight: &wgpu::Buffer,
+    [input, weight]: [&wgpu::Buffer; 2],
     sizes: [u32; 4],
     cols: usize,
     batch: Batch,
@@ -416,8 +415,7 @@ fn norms_agree_with_f64() {
         check_emitted(
             &bench,
             Kernel::Norm,
-            &gpu.unread,
-            &weight,
+            [&gpu.unread, &weight],
             sizes,
             cols,
             batch,
@@ -451,8 +449,7 @@ fn swiglu_agrees_with_f64() {
         check_emitted(
             &bench,
             Kernel::Swiglu,
-            &input,
-            &gpu.unread,
+            [&input, &gpu.unread],
             sizes,
             cols,
             batch,
