@@ -135,9 +135,9 @@ impl Metrics {
             }),
         ];
         for (name, help, of) in by_proposer {
-            let counts: BTreeMap<&str, usize> = Proposer::ALL
+            let counts: BTreeMap<String, usize> = Proposer::ALL
                 .into_iter()
-                .map(|proposer| (proposer.name(), of(&stats.by_proposer.of(proposer))))
+                .map(|by| (by.name().replace(' ', "-"), of(&stats.by_proposer.of(by))))
                 .collect();
             counter(
                 &format!("skiplens:spec_decode_num_{name}_by_proposer_total"),

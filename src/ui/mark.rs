@@ -151,6 +151,40 @@ mod tests {
         }
     }
 
+    /// Lookup that drafts for one round is not a move; plain decoding and drafts are.
+    #[test]
+    fn rounds_of_lookup_are_not_marked() {
+        use crate::engine::decode::{DraftToken, RoundTokens};
+        let round = |proposers, k, looked_up: bool| {
+            let settings = Settings {
+                controller: Controller::Auto,
+                proposers,
+                num_speculations: k,
+                ..Settings::default()
+            };
+            let token = DraftToken {
+                proposer: Proposer::Lookup,
+                ..DraftToken::new(1, "", 0.5)
+            };
+            let drafted = if looked_up { vec![token] } else { Vec::new() };
+            let tokens = RoundTokens::chain(drafted, 0, None);
+            let mut round = Round::new(0, 0, settings, tokens);
+            round.controller_note = Some("why".into());
+            round
+        };
+        let mut turn = turn(&[]);
+        turn.rounds = vec![
+            round(Proposers::ExitAndLookup, 2, false),
+            round(Proposers::ExitAndLookup, 6, true),
+            round(Proposers::ExitAndLookup, 2, false),
+            round(Proposers::Lookup, 12, false),
+            round(Proposers::Lookup, 3, true),
+            round(Proposers::ExitAndLookup, 3, false),
+        ];
+        let marks: Vec<String> = (0..6).map(|at| mark(&turn, at, "→")).collect();
+        assert_eq!(marks, ["", "", "", "‹plain›", "", "‹K3\u{a0}drafts›"]);
+    }
+
     #[test]
     fn another_model_is_marked_where_it_goes_on() {
         let rounds = [(8, 4, Controller::Fixed), (6, 4, Controller::Fixed)];

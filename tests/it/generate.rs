@@ -72,6 +72,59 @@ fn every_setting_gives_the_autoregressive_text() {
     }
 }
 
+#[test]
+fn every_way_to_draft_gives_the_autoregressive_text() {
+    let prompt = "Repeat this sentence three times: The quick brown fox jumps over the lazy dog.";
+    let common = [
+        "generate",
+        "--prompt",
+        prompt,
+        "--chat",
+        "--json",
+        "--max-steps",
+        "60",
+        "--sample",
+        "false",
+    ];
+    let run = |more: &[&str]| json(&[&common, more].concat());
+    let plain = run(&["--strategy", "autoregressive"]);
+    let accepted =
+        |report: &Value, by: &str| report["stats"]["by_proposer"][by]["accepted"].clone();
+    for (more, exits, looks_up) in [
+        (&["--proposers", "lookup", "-K", "8"][..], false, true),
+        (&["--proposers", "exit+lookup", "-K", "4"], true, true),
+        (&["--tree", "6", "-K", "2"], true, false),
+        (&["--confidence", "0.4"], true, false),
+        (&["--controller", "adaptive"], true, false),
+        (
+            &["--controller", "auto", "--proposers", "lookup"],
+            false,
+            true,
+        ),
+    ] {
+        let drafted = run(more);
+        assert_eq!(drafted["text"], plain["text"], "{more:?}");
+        assert_eq!(accepted(&drafted, "lookup") != 0, looks_up, "{more:?}");
+        assert_eq!(accepted(&drafted, "early_exit") != 0, exits, "{more:?}");
+        let tokens = drafted["tokens"].as_array().unwrap();
+        let by = |name: &str| {
+            tokens
+                .iter()
+                .filter(|token| token["proposed_by"] == name)
+                .count()
+        };
+        assert_eq!(by("lookup"), accepted(&drafted, "lookup"));
+        assert_eq!(by("early-exit"), accepted(&drafted, "early_exit"));
+    }
+    // What the controller does depends on the machine, what it writes does not.
+    let auto = run(&[]);
+    assert_eq!(auto["text"], plain["text"]);
+    assert!(
+        auto["rounds"][0]["control"].as_str().is_some(),
+        "it says why"
+    );
+}
+
 /// Statistics, tokens and rounds tell the same story.
 fn check_record(report: &Value) {
     let stats = &report["stats"];

@@ -29,7 +29,7 @@ const CAUTION: f64 = 0.5;
 /// Outcomes of an exit that a change to it needs.
 const MIN_EVIDENCE: f64 = 5.0;
 /// Tokens that a draft by lookup must be expected to gain.
-const MIN_GAIN: f64 = 0.02;
+const MIN_GAIN: f64 = 0.05;
 /// The share of time that may be spent on probing exits.
 const PROBE_SHARE: f64 = 0.01;
 /// Probes that are made at once, to have something to decide by.
@@ -203,7 +203,7 @@ impl Chooser {
         let share = self.work.probe_share(place);
         let interval = match self.probes {
             ..FIRST_PROBES => 2,
-            ..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
+            FIRST_PROBES..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
             _ => (3.0 * share / PROBE_SHARE).ceil().clamp(8.0, 128.0) as usize,
         };
         if self.since_probe < interval {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::engine::Result;
 use crate::engine::model::Readout;
-use crate::engine::sampling::{Distribution, Pick, Sampler};
+use crate::engine::sampling::{Distribution, Pick, Sampler, Selection};
 use std::time::Instant;
 
 /// How many alternatives are recorded per position.
@@ -232,12 +232,12 @@ impl Decoder {
         } = &mut self.scratch;
         let draft = draft_row.map(|row| &drafts[row]);
         let choice = match siblings.is_empty() {
-            true => Err(sampler.pick(verifier, Pick::Verify)),
+            true => Selection::Own(sampler.pick(verifier, Pick::Verify)),
             false => sampler.verify_siblings(siblings, verifier, draft, residual),
         };
         match choice {
-            Ok(at) => Next::Node(nodes[at]),
-            Err(id) => Next::Own(id),
+            Selection::Draft(at) => Next::Node(nodes[at]),
+            Selection::Own(id) => Next::Own(id),
         }
     }
 

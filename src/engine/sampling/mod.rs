@@ -14,5 +14,5 @@ mod softmax;
 pub use distribution::{Distribution, VocabSubset};
 pub use history::History;
 pub use residual::Residual;
-pub use sampler::{Pick, Sampler, Verdict};
+pub use sampler::{Pick, Sampler, Selection, Verdict};
 pub use settings::{Coupling, Sampling};

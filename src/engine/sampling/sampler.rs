@@ -21,6 +21,15 @@ pub enum Verdict {
     Correct(u32),
 }
 
+/// The verifier's decision about several drafted tokens for one position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// The one at this index is accepted.
+    Draft(usize),
+    /// All are rejected and replaced by this token.
+    Own(u32),
+}
+
 /// Chooses the token at one absolute position.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a> {
@@ -86,8 +95,7 @@ impl Sampler<'_> {
         draft.rank(id, self.draft_noise(), max)
     }
 
-    /// Accepts one of the drafted tokens `ids`, which differ, or corrects them. Returns the index of the accepted one, or
-    /// the verifier's own token. `draft` is what they were drawn from, in this order and without replacement; `None` if
+    /// Accepts one of the drafted tokens `ids`, which differ, or corrects them. `draft` is what they were drawn from, in this order and without replacement; `None` if
     /// they were not drawn at random.
     ///
     /// With rejection coupling this is multi-round rejection sampling (Miao et al., SpecInfer, arXiv 2305.09781), which
@@ -98,15 +106,16 @@ impl Sampler<'_> {
         verifier: &Distribution,
         draft: Option<&Distribution>,
         residual: &mut Residual,
-    ) -> Result<usize, u32> {
+    ) -> Selection {
         if !self.sampling.rejects() {
             let choice = self.pick(verifier, Pick::Verify);
-            return ids.iter().position(|&id| id == choice).ok_or(choice);
+            let at = ids.iter().position(|&id| id == choice);
+            return at.map_or(Selection::Own(choice), Selection::Draft);
         }
         if let (&[id], Some(draft)) = (ids, draft) {
             return match self.verify(id, verifier, draft) {
-                Verdict::Accept => Ok(0),
-                Verdict::Correct(choice) => Err(choice),
+                Verdict::Accept => Selection::Draft(0),
+                Verdict::Correct(choice) => Selection::Own(choice),
             };
         }
         let accept = self.noise(Stream::Accept);
@@ -116,12 +125,12 @@ impl Sampler<'_> {
                 residual.draft_probability(id, draft, &ids[..at])
             });
             if accept.uniform(at as u32) * q < residual.probability(id) {
-                return Ok(at);
+                return Selection::Draft(at);
             }
             residual.reject(id, draft, &ids[..at]);
         }
         let own = residual.sample(self.uniform(Stream::Verify));
-        Err(own.unwrap_or_else(|| self.pick(verifier, Pick::Verify)))
+        Selection::Own(own.unwrap_or_else(|| self.pick(verifier, Pick::Verify)))
     }
 
     /// The noise that orders drafts; `None` if they are ordered by probability.
@@ -231,8 +240,8 @@ mod tests {
                 ids.truncate(siblings);
                 let token =
                     match sampler.verify_siblings(&ids, &verifier, draft.as_ref(), &mut residual) {
-                        Ok(at) => ids[at],
-                        Err(id) => id,
+                        Selection::Draft(at) => ids[at],
+                        Selection::Own(id) => id,
                     };
                 counts[token as usize] += 1.0;
             }

@@ -10,7 +10,7 @@ use crate::engine::splitmix::SplitMix64;
 use std::sync::Arc;
 
 /// Texts of each kind.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 8;
 
 /// A machine, a model and a kind of text.
 #[derive(Clone)]
