@@ -187,8 +187,13 @@ fn layerskips_spelling_works() {
 
 #[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
+    // Given E and K, every round drafts; the controller might decode plainly.
     let args = [
         "generate",
+        "-E",
+        "6",
+        "-K",
+        "2",
         "--max-steps",
         "8",
         "--sample",
@@ -199,7 +204,7 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let coloured = skiplens_with_input(&args, "The capital of France is");
     let text = String::from_utf8(coloured.stdout).unwrap();
     assert!(text.contains("\x1b["), "{text}");
-    let plain = skiplens_with_input(&args[..5], "The capital of France is");
+    let plain = skiplens_with_input(&args[..9], "The capital of France is");
     let plain_text = String::from_utf8(plain.stdout).unwrap();
     assert!(!plain_text.contains('\x1b'));
     assert!(plain_text.contains("Paris"), "{plain_text}");
