@@ -138,8 +138,8 @@ fn shown_and_replayed_text_never_acts() {
     assert!(!printed(folder.path(), &["show"]).contains(" day"));
     let coloured = printed(folder.path(), &["show", "--color", "always"]);
     assert!(
-        coloured.contains("\x1b[32mGood\x1b[0m")
-            && coloured.contains("\x1b[4;33m morning␛[2J\x1b[0m")
+        coloured.contains("\x1b[30;42mGood\x1b[0m")
+            && coloured.contains("\x1b[3;33m morning␛[2J\x1b[0m")
     );
     assert!(!coloured.contains("\x1b]"), "{coloured:?}");
     let played = printed(folder.path(), &["replay", "--speed", "inf"]);

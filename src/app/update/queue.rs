@@ -26,7 +26,7 @@ pub(super) fn send(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
 
 /// Move the last question into the prompt. What is written there takes its place.
 pub(super) fn edit(state: &mut State) -> Option<Effect> {
-    let text = state.queued.pop()?;
+    let text = take(state)?;
     let written = state.prompt.take();
     if !written.trim().is_empty() {
         state.queued.push(written);
@@ -37,10 +37,19 @@ pub(super) fn edit(state: &mut State) -> Option<Effect> {
 
 /// Remove the last question; it stays in the history of the prompt.
 pub(super) fn remove(state: &mut State) -> Option<Effect> {
-    let text = state.queued.pop()?;
+    let text = take(state)?;
     state.prompt.remember(&text);
     state.notify("removed from the queue");
     Some(record(state))
+}
+
+/// The last question; says so if there is none.
+fn take(state: &mut State) -> Option<String> {
+    let text = state.queued.pop();
+    if text.is_none() {
+        state.notify("no question is queued");
+    }
+    text
 }
 
 /// Quitting loses no question.
