@@ -15,6 +15,15 @@ pub fn data() -> Option<PathBuf> {
     overridden.or_else(|| system().map(|folders| folders.data_dir().to_owned()))
 }
 
+/// The cache folder, which holds what can be found out anew; `None` if the system has none. With [`DATA_DIR`] it is inside
+/// that folder. Creates nothing on disk.
+pub fn cache() -> Option<PathBuf> {
+    let overridden = std::env::var_os(DATA_DIR)
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| PathBuf::from(folder).join("cache"));
+    overridden.or_else(|| system().map(|folders| folders.cache_dir().to_owned()))
+}
+
 /// The standard folders of this program on the system, ignoring [`DATA_DIR`].
 pub fn system() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "skiplens")

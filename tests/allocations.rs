@@ -226,7 +226,9 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
         phases.close(None);
         let drafts_more = round.drafted().len() > most;
         most = most.max(round.drafted().len());
-        if round.index < warm_up || grew(&round) || drafts_more || round.stop.is_some() {
+        // A tree has lists of its own.
+        let tree = round.settings.tree > 0;
+        if round.index < warm_up || grew(&round) || drafts_more || tree || round.stop.is_some() {
             continue;
         }
         let about = format!("{settings:?}\n{round:?}");
@@ -300,7 +302,7 @@ fn decode_with_controllers_and_stops(decoder: &mut Decoder, prompt: &[u32], max_
     for controller in [
         Controller::Confidence { threshold: 0.1 },
         Controller::AdaptiveSpeculations,
-        Controller::ExitAndSpeculations,
+        Controller::Auto,
     ] {
         decode(
             decoder,

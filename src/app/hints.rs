@@ -400,12 +400,16 @@ fn menu_keys(menu: &Menu) -> Vec<Wanted> {
         Some(chosen) if !chosen.complete => "take",
         _ => "run",
     };
-    vec![
+    let select = (menu.entries.len() > 1)
+        .then(|| pair(ListAction::EntryUp, ListAction::EntryDown, "select"));
+    [
         labelled(ListAction::Choose, choose),
         one(ListAction::Complete),
-        pair(ListAction::EntryUp, ListAction::EntryDown, "select"),
-        labelled(AppAction::Back, "close"),
     ]
+    .into_iter()
+    .chain(select)
+    .chain([labelled(AppAction::Back, "close")])
+    .collect()
 }
 
 /// The keys of a list: what Enter does depends on whether anything matches what was typed.

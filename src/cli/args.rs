@@ -2,7 +2,7 @@
 
 use super::values::{self, Given};
 use crate::app::Control;
-use crate::engine::decode::{Settings, Strategy};
+use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::model::random;
 use crate::engine::sampling::Coupling;
@@ -77,6 +77,18 @@ pub struct DecodingArgs {
     /// Speculations K: how many tokens a round drafts at most; -1 for the model's default.
     #[arg(short = 'K', long, value_parser = values::num_speculations, value_name = "K")]
     num_speculations: Option<Given<usize>>,
+    /// What drafts: exit, lookup, exit+lookup or auto.
+    #[arg(long, value_parser = values::proposers, value_name = "PROPOSERS")]
+    proposers: Option<Proposers>,
+    /// Draft a tree of at most N nodes, whose paths have at most K tokens; 0 drafts a chain.
+    #[arg(long, value_parser = values::count, value_name = "N")]
+    tree: Option<usize>,
+    /// What adjusts the draft from round to round: fixed, confidence, adaptive or auto.
+    #[arg(long, value_parser = values::controller, value_name = "CONTROLLER")]
+    controller: Option<Controller>,
+    /// End a draft at the first token less likely than this, 0 to 1; selects the confidence controller.
+    #[arg(long, value_parser = values::real, value_name = "P")]
+    confidence: Option<Given<f32>>,
     /// Draft over the N most frequent tokens of the vocabulary only; 0 drafts over all.
     #[arg(long, value_parser = values::count, value_name = "N")]
     draft_vocab: Option<usize>,
@@ -149,6 +161,9 @@ impl DecodingArgs {
             self.draft_vocab.or(defaults.draft_vocab),
         );
         set(&mut s.strategy, self.strategy());
+        set(&mut s.proposers, self.proposers);
+        set(&mut s.tree, self.tree);
+        set(&mut s.controller, self.controller());
         set(&mut s.kvq_reuse, self.kvq_reuse);
         set(&mut s.max_steps, self.max_steps());
         let sampling = &mut s.sampling;
@@ -182,6 +197,42 @@ impl DecodingArgs {
         }
     }
 
+    /// A threshold alone selects the confidence controller.
+    pub fn controller(&self) -> Option<Controller> {
+        let threshold = Given::value(self.confidence);
+        match (self.controller, threshold) {
+            (None | Some(Controller::Confidence { .. }), Some(threshold)) => {
+                Some(Controller::Confidence { threshold })
+            }
+            (controller, _) => controller,
+        }
+    }
+
+    /// As [`Self::settings`], for programs that answer people: unless the options name a way to draft, the controller
+    /// chooses it.
+    pub fn chosen_settings(&self, defaults: ModelDefaults, layers: usize) -> Settings {
+        let mut settings = self.settings(defaults, layers);
+        if self.leaves_choice(&settings) {
+            settings.controller = Controller::Auto;
+            set(
+                &mut settings.proposers,
+                Some(self.proposers.unwrap_or(Proposers::Auto)),
+            );
+        }
+        settings
+    }
+
+    /// Whether the options leave it to the controller how to draft. With rejection the text depends on the drafts, and so a
+    /// seed would not give the same text twice.
+    fn leaves_choice(&self, settings: &Settings) -> bool {
+        let named = self.controller().is_some()
+            || self.exit_layer().is_some()
+            || self.num_speculations().is_some()
+            || self.tree.is_some()
+            || self.strategy.is_some();
+        !named && !settings.sampling.rejects()
+    }
+
     pub fn exit_layer(&self) -> Option<usize> {
         Given::value(self.exit_layer)
     }
@@ -211,6 +262,10 @@ impl DecodingArgs {
             (Control::Strategy, self.strategy.is_some()),
             (Control::ExitLayer, self.exit_layer().is_some()),
             (Control::Speculations, self.num_speculations().is_some()),
+            (Control::Proposers, self.proposers.is_some()),
+            (Control::Tree, self.tree.is_some()),
+            (Control::Controller, self.controller.is_some()),
+            (Control::Confidence, Given::value(self.confidence).is_some()),
             (Control::DraftVocab, self.draft_vocab.is_some()),
             (Control::KvqReuse, self.kvq_reuse.is_some()),
             (Control::MaxTokens, self.max_steps().is_some()),

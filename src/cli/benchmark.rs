@@ -6,7 +6,7 @@ use super::dataset_args::DatasetArgs;
 use super::failure::INTERRUPTED;
 use super::interrupt::Interrupt;
 use super::output::{self, SampleProgress};
-use super::{no_effect, phases, values};
+use super::{no_effect, phases, values, ways};
 use crate::engine::Error;
 use crate::engine::decode::{Settings, Stats};
 use crate::engine::loaded_model::LoadedModel;
@@ -33,6 +33,18 @@ pub struct BenchmarkArgs {
     /// Without a data set: seconds to spend on each of the two parts; 8 if not given.
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS", conflicts_with = "dataset")]
     seconds: Option<f64>,
+    /// Compare ways to draft (plain, exit, lookup, both, a tree, auto) on built-in chat, summary, code and maths prompts.
+    #[arg(long, conflicts_with_all = ["dataset", "seconds", "prompt"])]
+    drafts: bool,
+    /// With --drafts: a file of prompts, one in each line.
+    #[arg(long, value_name = "FILE", requires = "drafts")]
+    prompt_file: Option<std::path::PathBuf>,
+    /// With --drafts: how many prompts of each kind; 3 if not given.
+    #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts")]
+    prompts: Option<usize>,
+    /// With --drafts: how often each prompt is answered in each way.
+    #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts", default_value = "1")]
+    repeats: usize,
     /// Without a data set: what the end-to-end part answers.
     #[arg(long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "dataset")]
     prompt: Option<String>,
@@ -42,6 +54,16 @@ pub struct BenchmarkArgs {
 pub fn run(args: BenchmarkArgs) -> Result<ExitCode> {
     if args.dataset.dataset.is_some() {
         return on_dataset(&args);
+    }
+    if args.drafts {
+        return ways::run(ways::WayArgs {
+            model: &args.model,
+            decoding: &args.decoding,
+            prompt_file: args.prompt_file,
+            prompts: args.prompts,
+            repeats: args.repeats,
+            json: args.json,
+        });
     }
     if args.dataset.names_output_dir() {
         output::note("--output-dir has no effect: without --dataset nothing is written");

@@ -22,8 +22,9 @@ pub fn run(_: &DevicesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Adds the GPUs, two lines and more for each.
 #[cfg(feature = "gpu")]
-fn gpus(text: &mut String) {
+pub fn gpus(text: &mut String) {
     use crate::engine::memory::human;
     use crate::engine::model::gpu::{AUTO_BYTES, adapters, auto_refuses};
     use std::fmt::Write;
@@ -49,7 +50,8 @@ fn gpus(text: &mut String) {
     }
 }
 
+/// Says that there are none.
 #[cfg(not(feature = "gpu"))]
-fn gpus(text: &mut String) {
+pub fn gpus(text: &mut String) {
     text.push_str("gpu     none: this build has no GPU back end; build with --features gpu\n");
 }

@@ -122,6 +122,7 @@ fn answer(
     printer: &mut RoundPrinter,
 ) -> eyre::Result<Result<Finished>> {
     let finished = (loaded.decoder).run_to_end(session, ids, settings.clone(), printer);
+    loaded.keep_estimates();
     if let Some(error) = printer.failed.take() {
         return Err(error.into());
     }
@@ -160,7 +161,7 @@ impl GenerateArgs {
         let loaded = LoadedModel::load(&self.model.request(), &mut output::loading_progress())?;
         let mut settings = self
             .decoding
-            .settings(loaded.info.defaults, loaded.info.config.num_layers);
+            .chosen_settings(loaded.info.defaults, loaded.info.config.num_layers);
         settings.detail = self.detail;
         Ok((loaded, settings))
     }

@@ -3,9 +3,11 @@
 pub(crate) mod args;
 mod argv;
 mod benchmark;
+mod completions;
 mod correctness;
 mod dataset_args;
 mod devices;
+mod doctor;
 mod eval;
 mod failure;
 mod generate;
@@ -20,6 +22,7 @@ mod serve;
 mod sweep;
 pub mod transcript;
 mod values;
+mod ways;
 
 use crate::tui;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -66,6 +69,12 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// List the devices that a model can run on.
     Devices(devices::DevicesArgs),
+    /// Report what matters for a bug report: devices, memory, terminal, folders; nothing private.
+    Doctor(doctor::DoctorArgs),
+    /// Print completions for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the man page, or write the pages of all commands to a folder.
+    Man(completions::ManArgs),
     /// Saved sessions: list, show, export, replay, import, delete.
     Transcript(transcript::Args),
 }
@@ -97,6 +106,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Eval(args)) => eval::run(*args),
         Some(Command::Serve(args)) => serve::run(*args),
         Some(Command::Devices(args)) => devices::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Transcript(args)) => transcript::run(args),
         None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
     }

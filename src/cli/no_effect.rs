@@ -3,7 +3,7 @@
 use super::args::DecodingArgs;
 use super::output::note;
 use crate::app::Control;
-use crate::engine::decode::{Settings, Strategy};
+use crate::engine::decode::{Controller, Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 
 /// Prints a note for each decoding option that has no effect under these settings.
@@ -80,6 +80,7 @@ fn is_off(control: Control, settings: &Settings) -> bool {
         Control::TopP => sampling.top_p == 1.0,
         Control::MinP => sampling.min_p == 0.0,
         Control::DraftVocab => settings.draft_vocab == 0,
+        Control::Tree => settings.tree == 0,
         _ => false,
     }
 }
@@ -87,11 +88,33 @@ fn is_off(control: Control, settings: &Settings) -> bool {
 fn reason(control: Control, settings: &Settings) -> &'static str {
     let of_drafts = matches!(
         control,
-        Control::Speculations | Control::DraftVocab | Control::KvqReuse | Control::Coupling
+        Control::Speculations
+            | Control::Proposers
+            | Control::Tree
+            | Control::Controller
+            | Control::Confidence
+            | Control::DraftVocab
+            | Control::KvqReuse
+            | Control::Coupling
+    );
+    let of_exits = matches!(
+        control,
+        Control::ExitLayer | Control::DraftVocab | Control::KvqReuse
+    );
+    let of_auto = matches!(
+        control,
+        Control::ExitLayer | Control::Speculations | Control::Tree
     );
     match settings.strategy {
         Strategy::Autoregressive if of_drafts => "autoregressive decoding drafts nothing",
         Strategy::EarlyExit if of_drafts => "early exit drafts nothing",
+        Strategy::SelfSpeculative if of_auto && settings.controller == Controller::Auto => {
+            "the controller chooses"
+        }
+        Strategy::SelfSpeculative if control == Control::Confidence => {
+            "another controller is chosen"
+        }
+        Strategy::SelfSpeculative if of_exits => "only lookup drafts",
         _ => "decoding is greedy",
     }
 }
@@ -131,6 +154,17 @@ mod tests {
         assert_eq!(
             said("--sample False --temperature 0.6 --top_p 0.9 --seed 7"),
             ["--temperature, --top-p, --seed have no effect: decoding is greedy"]
+        );
+        assert_eq!(
+            said("--proposers lookup -E 2 -K 3"),
+            ["--exit-layer has no effect: only lookup drafts"]
+        );
+        assert_eq!(
+            said("--controller auto --confidence 0.4 -E 2 -K 3"),
+            [
+                "--exit-layer, --num-speculations have no effect: the controller chooses",
+                "--confidence has no effect: another controller is chosen"
+            ]
         );
         assert_eq!(
             said("--sample --temperature 0"),

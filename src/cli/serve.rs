@@ -48,7 +48,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let config = &model.info.config;
     let defaults = args
         .decoding
-        .settings(model.info.defaults, config.num_layers);
+        .chosen_settings(model.info.defaults, config.num_layers);
     defaults.validate(config)?;
     no_effect::note_decoding(&args.decoding, &defaults);
     no_effect::note_model(&defaults, args.model.threads, &model.info);

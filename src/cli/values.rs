@@ -1,11 +1,10 @@
 //! Parsers for the values of options, with their error messages.
 
-use crate::engine::decode::{Controller, Strategy};
+use crate::engine::decode::{Controller, Proposers, Strategy};
 use crate::engine::kernels::MAX_THREADS;
 use crate::engine::model::DeviceRequest;
 use crate::engine::sampling::Coupling;
 use crate::eval::datasets::DatasetName;
-use crate::eval::sweep;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -144,7 +143,7 @@ pub fn temperature(text: &str) -> Result<f32, String> {
 }
 
 pub fn controller(text: &str) -> Result<Controller, String> {
-    sweep::controller_from_str(text)
+    text.parse()
 }
 
 /// The speed of a replay, as a multiple of the original.
@@ -170,6 +169,14 @@ pub fn strategy(text: &str) -> Result<Strategy, String> {
         "self-speculative" => Ok(Strategy::SelfSpeculative),
         _ => Err("choose autoregressive, early-exit or self-speculative".into()),
     }
+}
+
+pub fn proposers(text: &str) -> Result<Proposers, String> {
+    let name = text.to_lowercase();
+    let found = Proposers::ALL
+        .into_iter()
+        .find(|proposers| proposers.name() == name);
+    found.ok_or_else(|| "choose exit, lookup, exit+lookup or auto".into())
 }
 
 pub fn coupling(text: &str) -> Result<Coupling, String> {

@@ -2,6 +2,7 @@
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
+use super::estimates_file;
 use super::model::random::{self, RandomModel};
 use super::model::{self, DeviceRequest, Target};
 use super::progress::Progress;
@@ -58,6 +59,19 @@ pub struct ModelInfo {
     pub defaults: ModelDefaults,
 }
 
+impl ModelInfo {
+    /// Whether its exits are known to be trained: its file recommends an exit layer, or its name says that it is one of
+    /// LayerSkip's.
+    pub fn has_trained_exits(&self) -> bool {
+        let path = self.path.to_string_lossy();
+        let names = [self.name.as_str(), &path].into_iter();
+        self.defaults.exit_layer.is_some()
+            || names
+                .map(str::to_lowercase)
+                .any(|name| name.contains("layerskip"))
+    }
+}
+
 /// A loaded model with its decoder and chat template.
 pub struct LoadedModel {
     /// The decoder.
@@ -65,6 +79,8 @@ pub struct LoadedModel {
     /// Its description.
     pub info: ModelInfo,
     encoder: PromptEncoder,
+    /// Where estimates of its speed are kept.
+    estimates: Option<PathBuf>,
 }
 
 /// Tokenizes prompts without the decoder. Clones share the tables.
@@ -130,9 +146,20 @@ impl LoadedModel {
         let checkpoint = weights::open(&path, dtype)?;
         progress("opening the device", None);
         let (target, reason) = Target::open(device, || checkpoint.weight_bytes(dtype))?;
-        let mut model = Self::from_checkpoint(&checkpoint, target, request.threads, progress)?;
-        model.info.device_reason = reason;
-        Ok(model)
+        let mut loaded = Self::from_checkpoint(&checkpoint, target, request.threads, progress)?;
+        loaded.info.device_reason = reason;
+        loaded.estimates = estimates_file::path(&loaded.info, loaded.decoder.model().simd());
+        if let Some(path) = &loaded.estimates {
+            estimates_file::read(path, &mut loaded.decoder);
+        }
+        Ok(loaded)
+    }
+
+    /// Keeps what was learned about the speed of this model on this machine, for the next start.
+    pub fn keep_estimates(&self) {
+        if let Some(path) = &self.estimates {
+            estimates_file::write(path, &self.decoder);
+        }
     }
 
     /// Makes a model with random weights.
@@ -213,11 +240,17 @@ impl LoadedModel {
             tokenizer: Some(tokenizer.clone()),
             template: template.map(Arc::new),
         };
-        let decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
+        let mut decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
+        let defaults = info.defaults;
+        let recommended = defaults
+            .exit_layer
+            .map(|exit_layer| (exit_layer, defaults.num_speculations.unwrap_or(2)));
+        decoder.set_exits(info.has_trained_exits(), recommended);
         Ok(Self {
             decoder,
             info,
             encoder,
+            estimates: None,
         })
     }
 

@@ -10,6 +10,7 @@
 pub mod config;
 pub mod decode;
 mod error;
+mod estimates_file;
 pub mod kernels;
 pub mod loaded_model;
 pub mod memory;

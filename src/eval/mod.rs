@@ -14,3 +14,4 @@ pub mod phases;
 pub mod run;
 pub mod sweep;
 pub mod tasks;
+pub mod ways;

@@ -1,7 +1,7 @@
 //! `/metrics` for Prometheus. Counters of speculation have vLLM's names, which dashboards know.
 
 use super::api::figures::finish_reason;
-use crate::engine::decode::{Finished, Round, Stats};
+use crate::engine::decode::{DraftCount, Finished, Proposer, Round, Stats};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,8 @@ impl Metrics {
     pub fn round(&self, round: &Round) {
         let mut counts = self.counts();
         counts.stats.add(round);
-        if round.speculated() {
+        let early = round.drafted().first();
+        if early.is_some_and(|token| token.proposer == Proposer::EarlyExit) {
             let exit_layer = round.settings.exit_layer;
             counts.by_exit.entry(exit_layer).or_default().add(round);
         }
@@ -124,6 +125,26 @@ impl Metrics {
             "Accepted tokens by position in the draft.",
             labelled("position", &positions, |n| *n as f64),
         )?;
+        type DraftedBy = fn(&DraftCount) -> usize;
+        let by_proposer: [(&str, &str, DraftedBy); 2] = [
+            ("draft_tokens", "Drafted tokens by proposer.", |count| {
+                count.drafted
+            }),
+            ("accepted_tokens", "Accepted tokens by proposer.", |count| {
+                count.accepted
+            }),
+        ];
+        for (name, help, of) in by_proposer {
+            let counts: BTreeMap<String, usize> = Proposer::ALL
+                .into_iter()
+                .map(|by| (by.name().replace(' ', "-"), of(&stats.by_proposer.of(by))))
+                .collect();
+            counter(
+                &format!("skiplens:spec_decode_num_{name}_by_proposer_total"),
+                help,
+                labelled("proposer", &counts, |n| *n as f64),
+            )?;
+        }
         type Count = fn(&Stats) -> usize;
         let by_exit: [(&str, &str, Count); 3] = [
             ("drafts", "Rounds that drafted, by exit layer.", |s| {

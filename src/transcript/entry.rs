@@ -38,8 +38,8 @@ pub enum Entry {
     End { run: RunId, end: RunEnd },
     /// The predictions of every layer for the text of the last generation. They may arrive in several entries.
     Lens { run: RunId, lens: Box<Lens> },
-    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it has no
-    /// text.
+    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
+    /// blank.
     Retry,
     /// The answer at index `answer` of turn `turn` is the one that counts.
     Show { turn: usize, answer: usize },

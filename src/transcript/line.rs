@@ -2,7 +2,8 @@
 
 use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, RunEnd};
 use crate::engine::decode::{
-    ClosingToken, Controller, DraftToken, Round, RoundTokens, Settings, StopReason, TokenDetail,
+    ClosingToken, Controller, DraftToken, Proposers, Round, RoundTokens, Settings, StopReason,
+    Strategy, TokenDetail,
 };
 use crate::engine::worker::RunId;
 use serde::{Deserialize, Serialize};
@@ -103,8 +104,8 @@ pub enum JournalLine {
         #[serde(flatten)]
         lens: Box<Lens>,
     },
-    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it has no
-    /// text.
+    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
+    /// blank.
     Retry {},
     /// The answer at index `answer` of turn `turn` is the one that counts.
     Show {
@@ -153,7 +154,7 @@ pub struct RoundLine {
     pub run: RunId,
     pub index: usize,
     pub position: usize,
-    /// Exit layer and speculations, if a controller changed them.
+    /// The settings that a controller changed.
     #[serde(rename = "moved", default, skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Override>,
     /// As [`Round::controller_note`].
@@ -181,28 +182,39 @@ pub struct RoundLine {
 pub struct Override {
     pub exit_layer: usize,
     pub num_speculations: usize,
+    /// If it differs; programs that do not know it read the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// As [`Self::strategy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposers: Option<Proposers>,
+    /// As [`Self::strategy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<usize>,
 }
 
 impl Override {
     /// The override that turns `base` into `settings`. `None` if they are equal, or if they differ in more than a
     /// controller changes; then `settings` need a line of their own.
     pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
-        let Settings {
-            exit_layer,
-            num_speculations,
-            ..
-        } = *settings;
-        let same_but_for_it = Settings {
-            exit_layer,
-            num_speculations,
-            ..base.clone()
-        } == *settings;
-        (same_but_for_it && base != settings && base.controller != Controller::Fixed).then_some(
-            Self {
-                exit_layer,
-                num_speculations,
-            },
-        )
+        let overridden = Self {
+            exit_layer: settings.exit_layer,
+            num_speculations: settings.num_speculations,
+            strategy: Some(settings.strategy).filter(|strategy| *strategy != base.strategy),
+            proposers: Some(settings.proposers).filter(|proposers| *proposers != base.proposers),
+            tree: Some(settings.tree).filter(|tree| *tree != base.tree),
+        };
+        let moved = base != settings && base.controller != Controller::Fixed;
+        (moved && overridden.applied_to(base.clone()) == *settings).then_some(overridden)
+    }
+
+    fn applied_to(self, mut settings: Settings) -> Settings {
+        settings.exit_layer = self.exit_layer;
+        settings.num_speculations = self.num_speculations;
+        settings.strategy = self.strategy.unwrap_or(settings.strategy);
+        settings.proposers = self.proposers.unwrap_or(settings.proposers);
+        settings.tree = self.tree.unwrap_or(settings.tree);
+        settings
     }
 }
 
@@ -240,11 +252,11 @@ impl RoundLine {
     }
 
     /// The round that this line records; `settings` are those of the last settings line.
-    pub fn into_round(self, mut settings: Settings) -> Round {
-        if let Some(overridden) = self.overridden {
-            settings.exit_layer = overridden.exit_layer;
-            settings.num_speculations = overridden.num_speculations;
-        }
+    pub fn into_round(self, base: Settings) -> Round {
+        let settings = match self.overridden {
+            Some(overridden) => overridden.applied_to(base),
+            None => base,
+        };
         let tokens = RoundTokens {
             drafted: self.drafted,
             accepted: self.accepted,

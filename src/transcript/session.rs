@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Max characters of the first message that serve as the title of an untitled session.
 const TITLE_CHARS: usize = 60;
+/// Max answers to a prompt besides the one that is shown.
+const MAX_OTHERS: usize = 200;
 
 /// A session: its messages and every round that generated them, without the turns that were dropped.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -139,6 +141,12 @@ impl Answer {
     }
 }
 
+/// Whether nothing was typed or generated. Looks at the first runs only, so that a file of many costs little.
+fn is_blank(text: &str, runs: &[Run]) -> bool {
+    const LOOKED_AT: usize = 64;
+    text.is_empty() && runs.iter().take(LOOKED_AT).all(|run| run.rounds.is_empty())
+}
+
 impl Turn {
     /// The whole text of the turn, typed and generated.
     pub fn content(&self) -> String {
@@ -163,17 +171,26 @@ impl Turn {
             .position(|(typed, runs)| content(typed, runs) == text)
     }
 
-    /// Put the shown answer with the others, unless it has no text.
+    /// Put the shown answer with the others, unless it is blank.
     fn put_back(&mut self) {
         let answer = Answer {
             text: std::mem::take(&mut self.text),
             runs: std::mem::take(&mut self.runs),
         };
         let at = self.variant.min(self.others.len());
-        if !content(&answer.text, &answer.runs).is_empty() {
+        if !is_blank(&answer.text, &answer.runs) {
             self.others.insert(at, answer);
         }
         self.variant = self.others.len();
+    }
+
+    /// Begin another answer; the shown one is kept. Of very many the oldest is dropped.
+    fn retry(&mut self) {
+        self.put_back();
+        if self.others.len() > MAX_OTHERS {
+            self.others.remove(0);
+            self.variant = self.others.len();
+        }
     }
 
     /// Show the answer at `index` of all.
@@ -182,7 +199,7 @@ impl Turn {
             return Err("an answer that does not exist");
         }
         if index != self.variant {
-            let empty = self.content().is_empty() && index > self.variant;
+            let empty = is_blank(&self.text, &self.runs) && index > self.variant;
             self.put_back();
             let index = index - usize::from(empty);
             let Answer { text, runs } = self.others.remove(index);
@@ -432,7 +449,7 @@ impl Session {
                 .last_mut()
                 .filter(|turn| turn.role == Role::Assistant)
                 .ok_or("another answer where there is none")?
-                .put_back(),
+                .retry(),
             JournalLine::Show { turn, answer } => self
                 .turns
                 .get_mut(turn)

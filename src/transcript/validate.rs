@@ -25,10 +25,10 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
             round.position
         ));
     }
-    if round
-        .overridden
-        .is_some_and(|to| to.exit_layer > MAX_LAYERS || to.num_speculations > MAX_LAYERS)
-    {
+    if round.overridden.is_some_and(|to| {
+        let tree = to.tree.unwrap_or(0);
+        to.exit_layer.max(to.num_speculations).max(tree) > MAX_LAYERS
+    }) {
         return Err("a round has an invalid exit layer or draft length".into());
     }
     if !is_duration(round.draft_seconds) || !is_duration(round.verify_seconds) {
@@ -55,7 +55,13 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
 /// # Errors
 /// Describes the first value that is out of range.
 pub fn settings(settings: &Settings) -> Result<(), String> {
-    if settings.exit_layer > MAX_LAYERS || settings.num_speculations > MAX_LAYERS {
+    let Settings {
+        exit_layer,
+        num_speculations,
+        tree,
+        ..
+    } = *settings;
+    if exit_layer.max(num_speculations).max(tree) > MAX_LAYERS {
         return Err("the settings have an invalid exit layer or draft length".into());
     }
     let threshold = match settings.controller {
@@ -183,6 +189,7 @@ pub fn sanitise_round(round: &mut RoundLine) {
     if let Some(to) = &mut round.overridden {
         to.exit_layer = to.exit_layer.min(MAX_LAYERS);
         to.num_speculations = to.num_speculations.min(MAX_LAYERS);
+        to.tree = to.tree.map(|tree| tree.min(MAX_LAYERS));
     }
     round.draft_seconds = duration(round.draft_seconds);
     round.verify_seconds = duration(round.verify_seconds);
@@ -237,6 +244,7 @@ pub fn sanitise_settings(settings: &mut Settings) {
     }
     settings.exit_layer = settings.exit_layer.min(MAX_LAYERS);
     settings.num_speculations = settings.num_speculations.min(MAX_LAYERS);
+    settings.tree = settings.tree.min(MAX_LAYERS);
 }
 
 /// `seconds`, or 0 if they are not a valid duration.

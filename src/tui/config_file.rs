@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Attempts to lock the folder while another instance writes, and the wait between them.
-const TRIES: usize = 50;
+const TRIES: usize = 300;
 const WAIT: Duration = Duration::from_millis(10);
 
 fn config_path() -> Result<PathBuf> {

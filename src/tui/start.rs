@@ -32,7 +32,7 @@ pub fn start(
     )?;
     let options = Options {
         request,
-        settings: decoding.settings(ModelDefaults::default(), LAYERS),
+        settings: decoding.chosen_settings(ModelDefaults::default(), LAYERS),
         // Neither a model's defaults nor a resumed session override them.
         user_set: decoding.given().into_iter().collect(),
         config: config_file::load()?,

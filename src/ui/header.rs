@@ -9,7 +9,7 @@ use crate::app::{Control, Mode, Phase};
 use ratatui::layout::Rect;
 
 /// Cells for the names of the program and the model, at least.
-const MODEL: u16 = 36;
+const MODEL: u16 = 56;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if area.is_empty() {

@@ -8,7 +8,7 @@ use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, ViewAction};
 use crate::app::state::worst::worst_drafts;
 use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, StopReason};
+use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, Settings, StopReason};
 use crate::engine::decode::{Origin, RoundToken};
 use crate::engine::sampling::Coupling;
 use crate::safe_text::one_line;
@@ -20,6 +20,8 @@ use unicode_segmentation::UnicodeSegmentation;
 const LABEL: u16 = 13;
 /// Max rows of the list of worst drafts.
 const WORST: usize = 40;
+/// Cells by which the nodes of a tree are indented at most.
+const MAX_INDENT: usize = 8;
 
 /// A line of styled spans.
 pub type Line = Vec<(String, Style)>;
@@ -201,6 +203,7 @@ impl<'a> Subject<'a> {
             lines.extend(self.top("verifier", &detail.verify_top, detail.verify_entropy));
             lines.extend(self.top("draft", &detail.draft_top, detail.draft_entropy));
         }
+        lines.extend(self.tree());
         if layers.is_empty() {
             lines.push(Line::new());
             lines.extend(dim(&self.theme, &self.why_no_layers(), width));
@@ -224,6 +227,13 @@ impl<'a> Subject<'a> {
         let role = Role::of(token.outcome.origin());
         let origin = role.token().map_or("", |look| look.name);
         let place = match token.draft_position {
+            Some(position) if self.round.branches() => format!(
+                "{}, node {} at depth {}, rank {}",
+                self.at.round,
+                token.slot + 1,
+                position + 1,
+                token.rank + 1
+            ),
             Some(position) => format!(
                 "{}, draft {} of {}",
                 self.at.round,
@@ -235,10 +245,16 @@ impl<'a> Subject<'a> {
         let mut lines = vec![
             self.fact("text", &self.text(), Role::Title),
             self.fact("origin", origin, role),
+        ];
+        let drafted_by = token
+            .proposer
+            .map(|by| self.fact("drafted by", by.name(), Role::Text));
+        lines.extend(drafted_by);
+        lines.extend([
             self.fact("round", &place, Role::Text),
             self.fact("q draft", &probability(token.p_draft), Role::Text),
             self.fact("p verify", &probability(token.p_verify), Role::Text),
-        ];
+        ]);
         lines.extend(self.instead());
         let chance = chance(self.round, token).filter(|_| token.draft_position.is_some());
         lines.extend(chance.map(|chance| self.fact("min(1, p/q)", &chance, Role::Text)));
@@ -381,6 +397,37 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
+    /// The nodes of a draft that branches: indented by depth, with their ranks, the accepted ones marked.
+    fn tree(&self) -> Vec<Line> {
+        if !self.round.branches() {
+            return Vec::new();
+        }
+        let nodes = self.round.drafted().len();
+        let count = format!("{} of {nodes} nodes accepted", self.round.accepted());
+        let mut lines = vec![self.fact("tree", &count, Role::Text)];
+        let mut order = Vec::new();
+        depth_first(self.round, None, &mut order);
+        for node in order {
+            let Some(token) = self.round.token(node) else {
+                continue;
+            };
+            let role = Role::of(token.outcome.origin());
+            let pointer = match node == self.token.slot {
+                true => self.theme.symbols.pointer,
+                false => " ",
+            };
+            let indent = " ".repeat(self.round.depth(node).min(MAX_INDENT));
+            lines.push(self.line(&[
+                (pointer, Role::Accent),
+                (&indent, Role::Dim),
+                (self.theme.symbol(role), role),
+                (&format!(" {} ", token.rank + 1), Role::Dim),
+                (&format!("“{}”", one_line(token.text)), role),
+            ]));
+        }
+        lines
+    }
+
     fn line(&self, parts: &[(&str, Role)]) -> Line {
         parts
             .iter()
@@ -443,6 +490,18 @@ impl<'a> Subject<'a> {
             (&format!(" {:>5.1} % ", layer.p * 100.0), Role::Dim),
             (&one_line(&layer.text), role),
         ])
+    }
+}
+
+/// The first nodes below `parent` in depth-first order, siblings by rank. A round that was read from a file may have any
+/// number of nodes.
+fn depth_first(round: &Round, parent: Option<usize>, order: &mut Vec<usize>) {
+    let nodes = 0..round.drafted().len().min(Settings::MAX_TREE);
+    let mut children: Vec<usize> = nodes.filter(|&node| round.parent(node) == parent).collect();
+    children.sort_by_key(|&node| round.drafted()[node].rank);
+    for node in children {
+        order.push(node);
+        depth_first(round, Some(node), order);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
-use crate::engine::decode::{Controller, Round, Settings};
+use crate::engine::decode::{Controller, Proposer, Proposers, Round, Settings, Strategy};
 
 /// What changed before the round at index `at`, as text that does not wrap; empty if nothing did.
 ///
@@ -14,8 +14,12 @@ use crate::engine::decode::{Controller, Round, Settings};
 pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let switches = turn.switches.iter().filter(|switch| switch.round == at);
     let switched = switches.map(|Switch { from, to, .. }| format!("model {from}{arrow}{to}"));
-    let before = at.checked_sub(1).and_then(|before| turn.rounds.get(before));
-    let rounds = before.zip(turn.rounds.get(at));
+    let round = turn.rounds.get(at).filter(|round| !by_the_way(round));
+    // What lookup drafts in between is no move.
+    let before = turn.rounds[..at.min(turn.rounds.len())]
+        .iter()
+        .rfind(|round| !by_the_way(round));
+    let rounds = before.zip(round);
     let (by_user, by_controller) = rounds.map_or_else(Default::default, |(before, round)| {
         changes(&before.settings, round, arrow)
     });
@@ -38,7 +42,18 @@ fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<S
         }
         let value = control.show(after, None);
         if is_moved(control, round) {
-            by_controller.push(format!("{}{value}", name(control)));
+            by_controller.push(match control {
+                Control::Strategy if drafts_nothing(after) => "plain".into(),
+                Control::Proposers => match (drafts_nothing(before), drafts_nothing(after)) {
+                    (false, true) => "plain".into(),
+                    (true, false) => "drafts".into(),
+                    _ => continue,
+                },
+                // What plain decoding would draft says nothing.
+                _ if drafts_nothing(after) => continue,
+                Control::Strategy => "drafts".into(),
+                _ => format!("{}{value}", name(control)),
+            });
         } else {
             let old = control.show(before, None);
             by_user.push(format!("{} {old}{arrow}{value}", name(control)));
@@ -47,14 +62,31 @@ fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<S
     (by_user, by_controller)
 }
 
+/// Whether a controller decodes plainly where nothing repeats.
+fn drafts_nothing(settings: &Settings) -> bool {
+    settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup
+}
+
+/// Whether a controller used lookup for this round alone.
+fn by_the_way(round: &Round) -> bool {
+    let first = round.drafted().first();
+    round.settings.controller == Controller::Auto
+        && first.is_some_and(|token| token.proposer == Proposer::Lookup)
+}
+
 /// Whether the round has the control's value from its controller.
 fn is_moved(control: Control, round: &Round) -> bool {
     let moves = match round.settings.controller {
         Controller::Fixed | Controller::Confidence { .. } => false,
         Controller::AdaptiveSpeculations => control == Control::Speculations,
-        Controller::ExitAndSpeculations => {
-            matches!(control, Control::ExitLayer | Control::Speculations)
-        }
+        Controller::Auto => matches!(
+            control,
+            Control::ExitLayer
+                | Control::Speculations
+                | Control::Tree
+                | Control::Proposers
+                | Control::Strategy
+        ),
     };
     moves && round.controller_note.is_some()
 }
@@ -92,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_users_changes_and_the_controllers_moves_are_told_apart() {
-        use Controller::{AdaptiveSpeculations, Confidence, ExitAndSpeculations, Fixed};
+        use Controller::{AdaptiveSpeculations, Auto, Confidence, Fixed};
         let confident = Confidence { threshold: 0.5 };
         for (before, after, expected) in [
             ((8, 4, Fixed), (8, 4, Fixed), ""),
@@ -107,20 +139,50 @@ mod tests {
                 (9, 5, AdaptiveSpeculations),
                 "‹E\u{a0}8→9›‹K5›",
             ),
-            (
-                (8, 4, ExitAndSpeculations),
-                (6, 2, ExitAndSpeculations),
-                "‹E6\u{a0}K2›",
-            ),
+            ((8, 4, Auto), (6, 2, Auto), "‹E6\u{a0}K2›"),
             ((8, 4, confident), (6, 4, confident), "‹E\u{a0}8→6›"),
             (
                 (8, 5, AdaptiveSpeculations),
                 (8, 4, Fixed),
-                "‹K\u{a0}5→4,\u{a0}controller\u{a0}adaptive\u{a0}K→off›",
+                "‹K\u{a0}5→4,\u{a0}controller\u{a0}adaptive\u{a0}K→fixed›",
             ),
         ] {
             assert_eq!(mark(&turn(&[before, after]), 1, "→"), expected);
         }
+    }
+
+    /// Lookup that drafts for one round is not a move; plain decoding and drafts are.
+    #[test]
+    fn rounds_of_lookup_are_not_marked() {
+        use crate::engine::decode::{DraftToken, RoundTokens};
+        let round = |proposers, k, looked_up: bool| {
+            let settings = Settings {
+                controller: Controller::Auto,
+                proposers,
+                num_speculations: k,
+                ..Settings::default()
+            };
+            let token = DraftToken {
+                proposer: Proposer::Lookup,
+                ..DraftToken::new(1, "", 0.5)
+            };
+            let drafted = if looked_up { vec![token] } else { Vec::new() };
+            let tokens = RoundTokens::chain(drafted, 0, None);
+            let mut round = Round::new(0, 0, settings, tokens);
+            round.controller_note = Some("why".into());
+            round
+        };
+        let mut turn = turn(&[]);
+        turn.rounds = vec![
+            round(Proposers::ExitAndLookup, 2, false),
+            round(Proposers::ExitAndLookup, 6, true),
+            round(Proposers::ExitAndLookup, 2, false),
+            round(Proposers::Lookup, 12, false),
+            round(Proposers::Lookup, 3, true),
+            round(Proposers::ExitAndLookup, 3, false),
+        ];
+        let marks: Vec<String> = (0..6).map(|at| mark(&turn, at, "→")).collect();
+        assert_eq!(marks, ["", "", "", "‹plain›", "", "‹K3\u{a0}drafts›"]);
     }
 
     #[test]

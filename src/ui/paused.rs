@@ -9,6 +9,9 @@ use crate::engine::decode::Round;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
+/// Cells by which the nodes of a tree are indented at most.
+const MAX_INDENT: usize = 6;
+
 /// Whether the run is paused and the inspector's place is free.
 pub fn applies(state: &State) -> bool {
     matches!(state.phase, Phase::Paused { .. })
@@ -79,7 +82,13 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
             return;
         };
         let x = canvas.symbol(row, Role::of(token.outcome.origin()));
-        let text = format!(" {:<12}", format!("“{}”", one_line(token.text)));
+        // In a tree, indented by depth.
+        let depth = match round.branches() {
+            true => token.draft_position.unwrap_or(0).min(MAX_INDENT),
+            false => 0,
+        };
+        let text = format!("{:depth$}“{}”", "", one_line(token.text));
+        let text = format!(" {text:<12}");
         let percent =
             |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
         let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));

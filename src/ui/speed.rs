@@ -7,7 +7,7 @@ use super::widgets::{bar, row};
 use crate::app::available::is_available;
 use crate::app::input::action::{ChatAction, ControlsAction};
 use crate::app::{Action, Turn};
-use crate::engine::decode::{Controller, Round, Settings, SpeedUp, Stats, Strategy};
+use crate::engine::decode::{Controller, Proposer, Round, Settings, SpeedUp, Stats, Strategy};
 use ratatui::layout::Rect;
 
 /// Rounds per bar of the chart.
@@ -53,7 +53,8 @@ fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
     let loses = drafts && gain.is_some_and(|gain| gain.is_loss());
     let is_drafted = turn.stats.drafted > 0;
     let controlled = effective(turn).is_some();
-    let rows: [(bool, Part); 11] = [
+    let is_mixed = turn.stats.by_proposer.lookup.drafted > 0;
+    let rows: [(bool, Part); 12] = [
         (!is_large, headline),
         (!is_large, speed),
         (loses, loss),
@@ -61,6 +62,7 @@ fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
         (controlled, pilot),
         (controlled, reason),
         (!loses || !gain.is_some_and(|gain| gain.measured), race),
+        (is_mixed, by_proposer),
         (is_drafted, by_position),
         (is_drafted && is_large, rounds),
         (true, phases),
@@ -84,6 +86,11 @@ fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some((round, _)) = effective(turn) else {
         return;
     };
+    if round.settings.controller == Controller::Auto {
+        let now = drafting(round);
+        canvas.put_all(row, &[("now ", Role::Dim), (&now, Role::Title)]);
+        return;
+    }
     let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
     canvas.put_all(
         row,
@@ -156,6 +163,17 @@ fn by_position(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
             canvas.theme.style(Role::Agree),
         );
     }
+}
+
+/// `early exit 31/80, lookup 12/20`
+fn by_proposer(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let counts: Vec<String> = turn
+        .stats
+        .by_proposer
+        .used()
+        .map(|(by, count)| format!("{} {}/{}", by.name(), count.accepted, count.drafted))
+        .collect();
+    canvas.put_all(row, &[(&counts.join(", "), Role::Dim)]);
 }
 
 /// The speed-up in large digits, with its error and plain's speed beside it.
@@ -309,6 +327,19 @@ fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
         ),
         None => canvas.put_all(row, &[("no race against plain yet", Role::Dim)]),
     };
+}
+
+/// How a round drafted: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`.
+fn drafting(round: &Round) -> String {
+    let settings = &round.settings;
+    match round.drafted().first() {
+        None => "plain".into(),
+        Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
+        Some(_) if settings.tree > 0 => {
+            format!("E {} tree of {}", settings.exit_layer, settings.tree)
+        }
+        Some(_) => pair(settings),
+    }
 }
 
 fn pair(settings: &Settings) -> String {

@@ -379,7 +379,7 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
             Highlight::Current => canvas
                 .theme
                 .style(Role::Accent)
-                .add_modifier(Modifier::REVERSED),
+                .add_modifier(Modifier::REVERSED | Modifier::BOLD | Modifier::UNDERLINED),
             Highlight::Other => canvas
                 .theme
                 .style(Role::Accent)

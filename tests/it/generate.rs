@@ -72,6 +72,59 @@ fn every_setting_gives_the_autoregressive_text() {
     }
 }
 
+#[test]
+fn every_way_to_draft_gives_the_autoregressive_text() {
+    let prompt = "Repeat this sentence three times: The quick brown fox jumps over the lazy dog.";
+    let common = [
+        "generate",
+        "--prompt",
+        prompt,
+        "--chat",
+        "--json",
+        "--max-steps",
+        "60",
+        "--sample",
+        "false",
+    ];
+    let run = |more: &[&str]| json(&[&common, more].concat());
+    let plain = run(&["--strategy", "autoregressive"]);
+    let accepted =
+        |report: &Value, by: &str| report["stats"]["by_proposer"][by]["accepted"].clone();
+    for (more, exits, looks_up) in [
+        (&["--proposers", "lookup", "-K", "8"][..], false, true),
+        (&["--proposers", "exit+lookup", "-K", "4"], true, true),
+        (&["--tree", "6", "-K", "2"], true, false),
+        (&["--confidence", "0.4"], true, false),
+        (&["--controller", "adaptive"], true, false),
+        (
+            &["--controller", "auto", "--proposers", "lookup"],
+            false,
+            true,
+        ),
+    ] {
+        let drafted = run(more);
+        assert_eq!(drafted["text"], plain["text"], "{more:?}");
+        assert_eq!(accepted(&drafted, "lookup") != 0, looks_up, "{more:?}");
+        assert_eq!(accepted(&drafted, "early_exit") != 0, exits, "{more:?}");
+        let tokens = drafted["tokens"].as_array().unwrap();
+        let by = |name: &str| {
+            tokens
+                .iter()
+                .filter(|token| token["proposed_by"] == name)
+                .count()
+        };
+        assert_eq!(by("lookup"), accepted(&drafted, "lookup"));
+        assert_eq!(by("early-exit"), accepted(&drafted, "early_exit"));
+    }
+    // What the controller does depends on the machine, what it writes does not.
+    let auto = run(&[]);
+    assert_eq!(auto["text"], plain["text"]);
+    assert!(
+        auto["rounds"][0]["control"].as_str().is_some(),
+        "it says why"
+    );
+}
+
 /// Statistics, tokens and rounds tell the same story.
 fn check_record(report: &Value) {
     let stats = &report["stats"];
@@ -134,8 +187,13 @@ fn layerskips_spelling_works() {
 
 #[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
+    // Given E and K, every round drafts; the controller might decode plainly.
     let args = [
         "generate",
+        "-E",
+        "6",
+        "-K",
+        "2",
         "--max-steps",
         "8",
         "--sample",
@@ -146,7 +204,7 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let coloured = skiplens_with_input(&args, "The capital of France is");
     let text = String::from_utf8(coloured.stdout).unwrap();
     assert!(text.contains("\x1b["), "{text}");
-    let plain = skiplens_with_input(&args[..5], "The capital of France is");
+    let plain = skiplens_with_input(&args[..9], "The capital of France is");
     let plain_text = String::from_utf8(plain.stdout).unwrap();
     assert!(!plain_text.contains('\x1b'));
     assert!(plain_text.contains("Paris"), "{plain_text}");

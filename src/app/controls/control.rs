@@ -19,6 +19,8 @@ pub enum Control {
     MaxTokens,
     Seed,
     Coupling,
+    Proposers,
+    Tree,
     DraftVocab,
     KvqReuse,
     #[serde(alias = "autopilot")]

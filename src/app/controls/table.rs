@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::range::{Kind, Range};
-use crate::engine::decode::{Controller, Settings, Strategy};
+use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Coupling;
 
@@ -29,11 +29,9 @@ pub(super) struct Spec {
 const MAX_SPECULATIONS: f64 = 16.0;
 /// The largest seed up to which an `f64` holds every integer.
 const MAX_SEED: f64 = 9_007_199_254_740_991.0;
-/// The threshold that a confidence controller starts with.
-const THRESHOLD: f64 = 0.5;
 
 /// One row for each control, in the order of [`Control`].
-pub(super) const TABLE: [Spec; 18] = [
+pub(super) const TABLE: [Spec; 20] = [
     Spec {
         control: Control::ExitLayer,
         label: "exit layer",
@@ -44,7 +42,11 @@ pub(super) const TABLE: [Spec; 18] = [
         kind: |model| slider(1.0, (layers(model) - 1.0).max(1.0), 1.0, 4.0, 0),
         get: |s| s.exit_layer as f64,
         set: |s, value| s.exit_layer = value as usize,
-        has_effect: |s| s.strategy != Strategy::Autoregressive,
+        has_effect: |s| match s.strategy {
+            Strategy::Autoregressive => false,
+            Strategy::EarlyExit => true,
+            Strategy::SelfSpeculative => s.proposers.exits() && s.controller != Controller::Auto,
+        },
     },
     Spec {
         control: Control::Speculations,
@@ -56,7 +58,7 @@ pub(super) const TABLE: [Spec; 18] = [
         kind: |_| slider(1.0, MAX_SPECULATIONS, 1.0, 4.0, 0),
         get: |s| s.num_speculations as f64,
         set: |s, value| s.num_speculations = value as usize,
-        has_effect: drafts,
+        has_effect: drafts_as_set,
     },
     Spec {
         control: Control::Temperature,
@@ -199,6 +201,30 @@ pub(super) const TABLE: [Spec; 18] = [
         has_effect: |s| drafts(s) && samples(s),
     },
     Spec {
+        control: Control::Proposers,
+        label: "proposers",
+        name: "proposers",
+        aliases: &[],
+        flag: Some("--proposers"),
+        meaning: "what drafts: the first layers (exit), earlier text that repeats (lookup), or lookup first and exit where it finds nothing",
+        kind: |_| Kind::Choice(&PROPOSERS),
+        get: |s| s.proposers as usize as f64,
+        set: |s, value| s.proposers = Proposers::ALL[(value as usize).min(PROPOSERS.len() - 1)],
+        has_effect: drafts,
+    },
+    Spec {
+        control: Control::Tree,
+        label: "tree",
+        name: "tree",
+        aliases: &[],
+        flag: Some("--tree"),
+        meaning: "nodes of a draft tree, whose paths have at most K tokens; 0 drafts a chain",
+        kind: |_| slider(0.0, Settings::MAX_TREE as f64, 1.0, 8.0, 0),
+        get: |s| s.tree as f64,
+        set: |s, value| s.tree = value as usize,
+        has_effect: drafts_as_set,
+    },
+    Spec {
         control: Control::DraftVocab,
         label: "draft vocab",
         name: "draft_vocab",
@@ -208,7 +234,7 @@ pub(super) const TABLE: [Spec; 18] = [
         kind: |model| slider(0.0, vocabulary(model), 512.0, 4096.0, 0),
         get: |s| s.draft_vocab as f64,
         set: |s, value| s.draft_vocab = value as usize,
-        has_effect: drafts,
+        has_effect: drafts_early,
     },
     Spec {
         control: Control::KvqReuse,
@@ -220,16 +246,16 @@ pub(super) const TABLE: [Spec; 18] = [
         kind: |_| Kind::Toggle,
         get: |s| number(s.kvq_reuse),
         set: |s, value| s.kvq_reuse = value != 0.0,
-        has_effect: drafts,
+        has_effect: drafts_early,
     },
     Spec {
         control: Control::Controller,
         label: "controller",
         name: "controller",
         aliases: &["autopilot"],
-        flag: None,
-        meaning: "what adjusts exit layer and speculations during an answer",
-        kind: |_| Kind::Choice(&["off", "confidence", "adaptive K", "E and K"]),
+        flag: Some("--controller"),
+        meaning: "what adjusts the draft during an answer; auto chooses proposer, E, K and tree by speed, or plain decoding",
+        kind: |_| Kind::Choice(&["fixed", "confidence", "adaptive K", "auto"]),
         get: |s| controller_index(s.controller) as f64,
         set: |s, value| s.controller = controller(value as usize, threshold(s.controller)),
         has_effect: drafts,
@@ -239,7 +265,7 @@ pub(super) const TABLE: [Spec; 18] = [
         label: "confidence",
         name: "confidence",
         aliases: &[],
-        flag: None,
+        flag: Some("--confidence"),
         meaning: "a draft ends at the first token less likely than this; moving it selects the confidence controller",
         kind: |_| slider(0.0, 1.0, 0.05, 0.2, 2),
         get: |s| threshold(s.controller),
@@ -269,6 +295,11 @@ const STRATEGIES: [Strategy; 3] = [
     Strategy::EarlyExit,
     Strategy::SelfSpeculative,
 ];
+/// In the order of [`Proposers::ALL`].
+const PROPOSERS: [&str; 4] = {
+    let all = Proposers::ALL;
+    [all[0].name(), all[1].name(), all[2].name(), all[3].name()]
+};
 const COUPLINGS: [Coupling; 2] = [Coupling::SharedNoise, Coupling::Rejection];
 
 fn slider(min: f64, max: f64, step: f64, coarse: f64, decimals: usize) -> Kind {
@@ -298,6 +329,16 @@ fn drafts(settings: &Settings) -> bool {
     settings.strategy == Strategy::SelfSpeculative
 }
 
+/// Whether drafts are as long as the settings say.
+fn drafts_as_set(settings: &Settings) -> bool {
+    drafts(settings) && settings.controller != Controller::Auto
+}
+
+/// Whether early exit drafts.
+fn drafts_early(settings: &Settings) -> bool {
+    drafts(settings) && settings.proposers.exits()
+}
+
 fn samples(settings: &Settings) -> bool {
     settings.sampling.sample && settings.sampling.temperature > 0.0
 }
@@ -316,7 +357,7 @@ fn controller_index(controller: Controller) -> usize {
         Controller::Fixed => 0,
         Controller::Confidence { .. } => 1,
         Controller::AdaptiveSpeculations => 2,
-        Controller::ExitAndSpeculations => 3,
+        Controller::Auto => 3,
     }
 }
 
@@ -326,7 +367,7 @@ fn controller(index: usize, threshold: f64) -> Controller {
             threshold: threshold as f32,
         },
         2 => Controller::AdaptiveSpeculations,
-        3 => Controller::ExitAndSpeculations,
+        3 => Controller::Auto,
         _ => Controller::Fixed,
     }
 }
@@ -334,6 +375,6 @@ fn controller(index: usize, threshold: f64) -> Controller {
 fn threshold(controller: Controller) -> f64 {
     match controller {
         Controller::Confidence { threshold } => decimal(threshold),
-        _ => THRESHOLD,
+        _ => decimal(Controller::THRESHOLD),
     }
 }

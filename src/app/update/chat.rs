@@ -204,11 +204,15 @@ fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
 
 /// Show another answer to the same prompt; the chat continues with it.
 fn step_answer(state: &mut State, by: isize) -> Option<Effect> {
-    let at = state.turn_with_answers()?;
-    if state.run().is_some() {
+    let at = state.turn_with_answers();
+    if at.is_none() || state.run().is_some() {
+        state.notify(match at {
+            Some(_) => "another answer is shown once this one has ended",
+            None => "there is no other answer",
+        });
         return None;
     }
-    show_answer(state, at, by)
+    show_answer(state, at?, by)
 }
 
 /// Show the answer of a turn that is `by` places further.

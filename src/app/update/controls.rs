@@ -8,7 +8,7 @@ use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{ControlsAction, Pane, Step};
 use crate::app::message::Effect;
 use crate::app::state::{Editor, Overlay, Shared, State};
-use crate::engine::decode::{Controller, Settings, Strategy};
+use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::worker::Command;
 use crate::transcript::Entry;
 use std::sync::Arc;
@@ -136,6 +136,16 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
         state.notify("the confidence controller ends drafts");
     }
     control.set(&mut state.settings, value);
+    if let (Control::ExitLayer | Control::Speculations | Control::Tree, Controller::Auto) =
+        (control, state.settings.controller)
+    {
+        state.settings.controller = Controller::Fixed;
+        if state.settings.proposers == Proposers::Auto {
+            state.settings.proposers = Proposers::Exit;
+        }
+        state.user_set.insert(Control::Controller);
+        state.notify("fixed from here: the controller no longer chooses");
+    }
     vec![apply(state)]
 }
 

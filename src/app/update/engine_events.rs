@@ -11,7 +11,7 @@ use crate::app::state::picker::{Entry, Picker};
 use crate::app::state::turn::{Outcome, Pending, mark_unseen};
 use crate::app::state::{Mode, Overlay, Phase, State, Turn};
 use crate::engine::ErrorKind;
-use crate::engine::decode::{Stats, StopReason};
+use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
 use crate::transcript::ModelRecord;
@@ -215,6 +215,11 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
     if let Some(wrote) = wrote.filter(|wrote| !wrote.has_weights_of(&record)) {
         state.notify(format!("{} answers from here", record.name_beside(&wrote)));
+    }
+    if state.settings.controller == Controller::Auto && !model.has_trained_exits() {
+        state.notify(
+            "this model's exits are not trained, so it decodes plainly; set E or K to try drafts",
+        );
     }
     if let Some(fault) = &model.chat_template_fault {
         state.notify_error(format!("no chat with this model, only completion: {fault}"));

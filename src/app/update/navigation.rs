@@ -140,7 +140,7 @@ fn rejection(state: &mut State, display: Display, by: isize) {
     let next = match (state.view.cursor, by < 0) {
         (Some(cursor), true) => all.take_while(|at| *at < cursor).last(),
         (Some(cursor), false) => all.find(|at| *at > cursor),
-        (None, true) => all.last(),
+        (None, true) => all.next_back(),
         (None, false) => all.next(),
     };
     match next {

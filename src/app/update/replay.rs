@@ -155,6 +155,7 @@ fn show_settings(state: &mut State, round: &Round) {
 fn open_turn(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize) {
     if replay.player.turn.replace(turn) != Some(turn) {
         resume::open(&mut replay.state, shared, &replay.player.session, turn);
+        resume::take_answers(&mut replay.state, shared, &replay.player.session, turn);
     }
 }
 

@@ -46,14 +46,13 @@ fn take_over(
         for run in &session.turns[at].runs {
             let model = session.model_of(run).cloned().map(Arc::new);
             begin_run(&mut state.turns, model);
+            mark_unseen(&mut state.turns, run.dropped);
             if let Some(turn) = state.turns.last_mut() {
                 add(turn, run);
             }
         }
         take_answers(state, shared, session, at);
     }
-    let last = session.turns.iter().rev().find_map(|turn| turn.runs.last());
-    mark_unseen(&mut state.turns, last.map_or(0, |run| run.dropped));
     state.queued = session.queued.clone();
     let turns = match state.turns.len() {
         1 => "1 turn restored".to_owned(),
@@ -67,7 +66,7 @@ fn take_over(
 }
 
 /// The other answers of a turn of the session, to the last turn of the chat.
-fn take_answers(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
+pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
     let (Some(said), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
         return;
     };

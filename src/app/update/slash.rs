@@ -151,6 +151,15 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
         },
         Kind::Choice(names) => {
             let fault = |_| format!("{} is one of {}", control.name(), names.join(", "));
+            let text = match (
+                control,
+                text.to_lowercase().replace(['-', '_', ' '], "").as_str(),
+            ) {
+                // Names of version 0.1.
+                (Control::Controller, "off") => "fixed".into(),
+                (Control::Controller, "eandk") => "auto".into(),
+                _ => text,
+            };
             let at = choose(names, &text).map_err(fault)?;
             Ok(at as f64)
         }

@@ -29,6 +29,14 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
             stats.drafted,
             positions.join(" "),
         );
+        if stats.by_proposer.lookup.drafted > 0 {
+            let counts: Vec<String> = stats
+                .by_proposer
+                .used()
+                .map(|(by, count)| format!("{} {}/{}", by.name(), count.accepted, count.drafted))
+                .collect();
+            line += &format!("\naccepted by proposer: {}", counts.join(", "));
+        }
     } else if settings.strategy == Strategy::EarlyExit {
         line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
     }

@@ -36,7 +36,7 @@ pub struct GridArgs {
     /// Further axis: temperatures; each has a baseline of its own.
     #[arg(long, value_parser = values::temperature, value_name = "T,…", value_delimiter = ',')]
     temperatures: Vec<f32>,
-    /// Further axis: fixed, confidence:THRESHOLD, adaptive-speculations, exit-and-speculations.
+    /// Further axis: fixed, confidence:THRESHOLD, adaptive, auto.
     #[arg(long, value_parser = values::controller, value_name = "NAME,…", value_delimiter = ',')]
     controllers: Vec<Controller>,
 }

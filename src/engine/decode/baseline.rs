@@ -135,7 +135,7 @@ impl Timings {
             error: COST_MODEL_ERROR,
             measured: true,
         });
-        let drafts = || self.from_drafts(config?);
+        let drafts = || self.estimate_from_drafts(config?);
         let measured = steps.into_iter().chain(costs);
         measured
             .min_by(|a, b| a.error.total_cmp(&b.error))
@@ -144,7 +144,7 @@ impl Timings {
 
     /// From the settings with the most drafts: the early layers of a draft step, and the verify phase without what its
     /// further rows cost.
-    fn from_drafts(&self, config: &LlamaConfig) -> Option<PlainStep> {
+    fn estimate_from_drafts(&self, config: &LlamaConfig) -> Option<PlainStep> {
         let most = self.drafts.iter().max_by_key(|rounds| rounds.tokens)?;
         if most.tokens < MIN_DRAFTS || most.verify_seconds <= 0.0 {
             return None;

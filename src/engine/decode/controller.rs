@@ -1,16 +1,20 @@
-//! Controllers, which adjust the exit layer and the number of speculations automatically and give a reason.
+//! Controllers, which adjust the settings automatically and give a reason.
 
+use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
+use super::estimates::Place;
+use super::lookup::continued;
 use super::verify::Verification;
-use super::{Round, Session, Settings};
+use super::{Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
-use crate::engine::config::LlamaConfig;
 use crate::engine::model::Readout;
 use crate::engine::sampling::{Pick, Sampler};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-/// Chooses the exit layer and the number of speculations.
+/// Adjusts the settings from round to round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Controller {
@@ -24,39 +28,69 @@ pub enum Controller {
     },
     /// One more speculation after a fully accepted round, fewer after a rejection.
     AdaptiveSpeculations,
-    /// Adjusts both to maximise the expected tokens per executed layer, using the acceptance of each exit measured on
-    /// cached hidden states (after DEL, arXiv 2504.05598).
-    ExitAndSpeculations,
+    /// Chooses proposer, exit layer, number of speculations and tree by the expected tokens a second, and plain decoding
+    /// where that is best. Files have the name by which earlier versions know it.
+    #[serde(rename = "exit-and-speculations", alias = "auto")]
+    Auto,
+}
+
+impl Controller {
+    /// The threshold of the confidence controller where none is given.
+    pub const THRESHOLD: f32 = 0.5;
+}
+
+/// As command lines and tables have it.
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed => f.write_str("fixed"),
+            Self::Confidence { threshold } => write!(f, "confidence:{threshold}"),
+            Self::AdaptiveSpeculations => f.write_str("adaptive"),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+impl FromStr for Controller {
+    type Err = String;
+
+    /// The inverse of its display; names of earlier versions are read too.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let name = text.trim().to_lowercase().replace('_', "-");
+        let threshold = match name.split_once(':') {
+            Some(("confidence", threshold)) => threshold.parse().ok(),
+            _ => Some(Self::THRESHOLD),
+        };
+        match name.split(':').next() {
+            Some("confidence") => threshold
+                .filter(|threshold| (0.0..=1.0).contains(threshold))
+                .map(|threshold| Self::Confidence { threshold })
+                .ok_or_else(|| "the threshold of confidence may be 0 to 1".into()),
+            _ => match name.as_str() {
+                "fixed" => Ok(Self::Fixed),
+                "adaptive" | "adaptive-speculations" => Ok(Self::AdaptiveSpeculations),
+                "auto" | "exit-and-speculations" => Ok(Self::Auto),
+                _ => Err("choose fixed, confidence, confidence:THRESHOLD, adaptive or auto".into()),
+            },
+        }
+    }
 }
 
 /// Max number of speculations that a controller chooses.
 const MAX_SPECULATIONS: usize = 12;
-/// Weight of the newest observation in the running acceptance of an exit.
-const NEWEST: f64 = 0.25;
-/// Assumed acceptance of an exit before it has been observed.
-const PRIOR: f64 = 0.5;
-
 /// State of a controller during a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ControllerState {
     /// Speculations of the adaptive controllers, before rounding.
     speculations: Option<f64>,
-    /// Running acceptance of each exit layer, by index; `None` before it has been observed.
-    acceptance: Vec<Option<f64>>,
-    /// Index of the exit to observe next.
-    turn: usize,
 }
 
 impl ControllerState {
     /// The settings of the next round and the reason for them; no reason if the controller does not change them.
-    pub fn choose(
-        &mut self,
-        wanted: &Arc<Settings>,
-        config: &LlamaConfig,
-    ) -> (Arc<Settings>, Option<String>) {
+    pub fn choose(&mut self, wanted: &Arc<Settings>) -> (Arc<Settings>, Option<String>) {
         let mut settings = wanted.clone();
         let reason = match wanted.controller {
-            Controller::Fixed => None,
+            Controller::Fixed | Controller::Auto => None,
             Controller::Confidence { threshold } => {
                 Some(format!("drafts end below {:.0} %", threshold * 100.0))
             }
@@ -67,7 +101,6 @@ impl ControllerState {
                 Arc::make_mut(&mut settings).num_speculations = speculations.round() as usize;
                 Some(format!("K follows acceptance: {speculations:.1}"))
             }
-            Controller::ExitAndSpeculations => self.best(Arc::make_mut(&mut settings), config),
         };
         (settings, reason)
     }
@@ -87,62 +120,133 @@ impl ControllerState {
             *speculations = (*speculations + step).clamp(1.0, MAX_SPECULATIONS as f64);
         }
     }
+}
 
-    /// The exit layer to probe in the next verification; `None` if the controller needs no probe.
-    pub fn probed_exit(&mut self, settings: &Settings, config: &LlamaConfig) -> Option<usize> {
-        if settings.controller != Controller::ExitAndSpeculations {
-            return None;
-        }
-        let candidates = || candidates(config.num_layers);
-        self.turn = (self.turn + 1) % candidates().count().max(1);
-        Some(candidates().nth(self.turn).unwrap_or(1))
-    }
+/// What a round does.
+pub(super) struct Turn {
+    pub settings: Arc<Settings>,
+    pub note: Option<String>,
+    /// What may draft; `None` for a step without a draft.
+    pub drafts: Option<Proposers>,
+    /// An exit to probe.
+    pub probed: Option<usize>,
+}
 
-    /// Records that the exit would have predicted `agreed` of `seen` tokens.
-    pub fn observe(&mut self, exit_layer: usize, agreed: usize, seen: usize) {
-        if self.acceptance.len() <= exit_layer {
-            self.acceptance.resize(exit_layer + 1, None);
-        }
-        if seen > 0 {
-            let now = agreed as f64 / seen as f64;
-            let before = self.acceptance[exit_layer].unwrap_or(PRIOR);
-            self.acceptance[exit_layer] = Some(before + NEWEST * (now - before));
-        }
-    }
+/// The settings that were chosen last, for reuse.
+pub(super) struct Chosen {
+    wanted: Arc<Settings>,
+    base: Base,
+    action: Action,
+    settings: Arc<Settings>,
+}
 
-    fn best(&self, settings: &mut Settings, config: &LlamaConfig) -> Option<String> {
-        let known = self
-            .acceptance
-            .iter()
-            .enumerate()
-            .filter_map(|(exit, a)| Some((exit, (*a)?)));
-        let pairs = known.flat_map(|(exit, a)| {
-            (1..=MAX_SPECULATIONS).map(move |k| (exit, k, a, tokens_per_layer(exit, k, a, config)))
-        });
-        let (exit, speculations, acceptance, value) = pairs.max_by(|x, y| x.3.total_cmp(&y.3))?;
-        (settings.exit_layer, settings.num_speculations) = (exit, speculations);
-        let (percent, tokens) = (
-            acceptance * 100.0,
-            value * (config.num_layers as f64 + head_layers(config)),
-        );
-        Some(format!(
-            "E {exit} accepts {percent:.0} %: about {tokens:.2} tokens for the work of one"
-        ))
+/// How lookup would continue the text.
+#[derive(Default)]
+pub(super) struct Prediction {
+    /// The length of the match; `None` if nothing was found or looked for.
+    matched: Option<usize>,
+    tokens: Vec<u32>,
+}
+
+impl Prediction {
+    /// The length of the match and the tokens that would follow.
+    pub fn get(&self) -> Option<(usize, &[u32])> {
+        Some((self.matched?, &self.tokens))
     }
 }
 
 impl Decoder {
-    /// Feeds a verified round to the controller: how much was accepted at the current exit, and how many of the kept tokens
-    /// the probed exit would have predicted.
-    pub(super) fn observe_exit(
+    /// What the next round does, as the controller chooses.
+    pub(super) fn choose(
         &mut self,
         session: &mut Session,
         run: &mut Run,
+        wanted: &Arc<Settings>,
+    ) -> Turn {
+        run.prediction.matched = None;
+        let drafts = wanted.strategy == Strategy::SelfSpeculative;
+        if wanted.controller != Controller::Auto || !drafts {
+            let (settings, note) = run.controller.choose(wanted);
+            return Turn {
+                drafts: drafts.then_some(settings.proposers),
+                settings,
+                note,
+                probed: None,
+            };
+        }
+        if wanted.proposers.looks_up() {
+            self.predict(session, &mut run.prediction);
+        }
+        let situation = Situation {
+            place: self.place(session, wanted),
+            exits: wanted.proposers.exits(),
+            matched: run.prediction.matched,
+        };
+        let probed = self.chooser.probe(situation.exits, situation.place);
+        let (base, action) = self.chooser.choose(&situation);
+        let note = match (action, situation.matched) {
+            (Action::Lookup(_), Some(matched)) => {
+                format!("the last {matched} tokens occurred before")
+            }
+            _ => self.chooser.reason().to_owned(),
+        };
+        let same = run.chosen.as_ref().filter(|chosen| {
+            Arc::ptr_eq(&chosen.wanted, wanted) && (chosen.base, chosen.action) == (base, action)
+        });
+        let settings = match same {
+            Some(chosen) => chosen.settings.clone(),
+            None => Arc::new(chosen_settings(wanted, base, action)),
+        };
+        run.chosen = Some(Chosen {
+            wanted: wanted.clone(),
+            base,
+            action,
+            settings: settings.clone(),
+        });
+        Turn {
+            settings,
+            note: Some(note),
+            drafts: match action {
+                Action::Step => None,
+                Action::Exit => Some(Proposers::Exit),
+                Action::Lookup(_) => Some(Proposers::Lookup),
+            },
+            probed,
+        }
+    }
+
+    fn predict(&mut self, session: &mut Session, prediction: &mut Prediction) {
+        let found = &mut self.scratch.continuations;
+        session.look_up(found);
+        prediction.tokens.clear();
+        if let Some(best) = found.first() {
+            prediction.matched = Some(best.matched);
+            let tokens = continued(session.tokens(), best.start);
+            prediction.tokens.extend(tokens.take(MAX_LOOKUP));
+        }
+    }
+
+    pub(super) fn place(&self, session: &Session, settings: &Settings) -> Place {
+        let whole = self.model.config().vocab_size as f64;
+        let width = self.model.draft_order().width(settings.draft_vocab);
+        Place {
+            context: session.tokens().len(),
+            draft_share: width as f64 / whole,
+        }
+    }
+
+    /// Tells the chooser how many of the kept tokens the probed exit would have predicted.
+    pub(super) fn observe_exit(
+        &mut self,
+        session: &mut Session,
         settings: &Settings,
         exit_layer: usize,
         verification: &Verification,
     ) -> Result<()> {
         let first = session.tokens().len() - verification.len();
+        let vocab = self.draft_vocab(settings.draft_vocab);
+        let ids = vocab.as_ref().map(|vocab| vocab.ids.as_slice());
+        let width = self.model.draft_order().width(settings.draft_vocab);
         let Scratch {
             slots,
             logits,
@@ -156,48 +260,56 @@ impl Decoder {
         let readout = Readout {
             slots,
             depth: exit_layer,
-            vocab: 0,
+            vocab: settings.draft_vocab,
             probed: true,
         };
         session.sequence.logits(&readout, logits)?;
-        let (sampling, width) = (&settings.sampling, self.model.config().vocab_size);
+        let sampling = &settings.sampling;
         let mut agreed = 0;
         for (position, logits) in (first..).zip(logits.chunks_exact_mut(width)) {
-            session
-                .history
-                .penalise_at(position, logits, None, sampling);
-            verifier.fill(logits, None, sampling)?;
+            session.history.penalise_at(position, logits, ids, sampling);
+            if verifier.fill(logits, vocab.as_ref(), sampling).is_err() {
+                continue;
+            }
             let id = Sampler { sampling, position }.pick(verifier, Pick::Verify);
             agreed += usize::from(id == session.tokens()[position]);
         }
-        let (accepted, drafted) = (verification.path.len(), verification.drafted.len());
-        let controller = &mut run.controller;
-        controller.observe(exit_layer, agreed, verification.len());
-        controller.observe(settings.exit_layer, accepted, drafted.min(accepted + 1));
+        self.chooser
+            .estimates
+            .first(exit_layer, agreed, verification.len());
         Ok(())
     }
 }
 
-/// Exits to consider: about eight, spread over the first two thirds of the layers.
-fn candidates(layers: usize) -> impl Iterator<Item = usize> {
-    let step = (layers / 12).max(1);
-    (1..layers).filter(move |exit| exit % step == 0 && exit * 3 <= layers * 2)
-}
-
-/// Expected tokens of a round per executed layer, if every draft token is accepted with probability `a`. The head
-/// counts as [`head_layers`].
-fn tokens_per_layer(exit_layer: usize, speculations: usize, a: f64, config: &LlamaConfig) -> f64 {
-    let (k, head) = (speculations as f64, head_layers(config));
-    let expected = if a < 1.0 {
-        (1.0 - a.powf(k + 1.0)) / (1.0 - a)
-    } else {
-        k + 1.0
-    };
-    expected / (k * (exit_layer as f64 + head) + config.num_layers as f64 + head)
-}
-
-/// The work of the LM head, in layers.
-fn head_layers(config: &LlamaConfig) -> f64 {
-    let layer = config.hidden_size * (2 * config.hidden_size + 3 * config.intermediate_size);
-    (config.vocab_size * config.hidden_size) as f64 / layer as f64
+/// `wanted` as chosen. Where lookup may draft, the settings say so in every round, and a round of lookup differs in the
+/// number of speculations.
+fn chosen_settings(wanted: &Settings, base: Base, action: Action) -> Settings {
+    let mut settings = wanted.clone();
+    let looks_up = wanted.proposers.looks_up();
+    settings.tree = 0;
+    match base {
+        Base::Plain if looks_up => {
+            settings.proposers = Proposers::Lookup;
+            settings.num_speculations = MAX_LOOKUP;
+        }
+        Base::Plain => settings.strategy = Strategy::Autoregressive,
+        Base::Exit {
+            exit_layer,
+            speculations,
+            tree,
+        } => {
+            settings.exit_layer = exit_layer;
+            settings.num_speculations = speculations;
+            settings.tree = tree;
+            settings.proposers = match looks_up {
+                true => Proposers::ExitAndLookup,
+                false => Proposers::Exit,
+            };
+        }
+    }
+    if let Action::Lookup(length) = action {
+        settings.num_speculations = length;
+        settings.tree = 0;
+    }
+    settings
 }

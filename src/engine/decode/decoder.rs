@@ -1,11 +1,15 @@
 //! The decoder, and the state of one run.
 
-use super::controller::ControllerState;
+use super::chooser::Chooser;
+use super::controller::{Chosen, ControllerState, Prediction, Turn};
+use super::lookup::Continuation;
 use super::text_output::TextOutput;
-use super::verify::Verification;
-use super::{Observer, Phase, Round, RoundTokens, Session, Settings, Stats, StopReason, Strategy};
+use super::verify::{Limits, Verification};
+use super::{
+    Controller, Observer, Phase, Round, RoundTokens, Session, Settings, Stats, StopReason, Strategy,
+};
 use crate::engine::model::{Model, Row};
-use crate::engine::sampling::{Distribution, VocabSubset};
+use crate::engine::sampling::{Distribution, Residual, VocabSubset};
 use crate::engine::text::Tokenizer;
 use crate::engine::{Error, Result};
 use std::sync::Arc;
@@ -24,6 +28,8 @@ pub struct Decoder {
     /// The model's own end tokens.
     pub(super) end_tokens: Vec<u32>,
     pub(super) prefill_chunk: usize,
+    /// Learns from the rounds of all runs that it chooses for.
+    pub(super) chooser: Chooser,
     pub(super) scratch: Scratch,
 }
 
@@ -34,13 +40,21 @@ pub(super) struct Scratch {
     pub rows: Vec<Row>,
     /// Their slots.
     pub slots: Vec<usize>,
+    /// The rows of a draft pass.
+    pub level: Vec<Row>,
     /// Logits, `[rows, columns]`.
     pub logits: Vec<f32>,
     /// Logits of one row before penalties, if log-probabilities are recorded.
     pub raw: Vec<f32>,
     pub verifier: Distribution,
-    /// The distribution that each drafted node was chosen from.
+    /// The draft's distribution after each row that was expanded.
     pub drafts: Vec<Distribution>,
+    /// Drafted tokens with the same parent.
+    pub siblings: Vec<u32>,
+    /// Their nodes.
+    pub nodes: Vec<usize>,
+    pub residual: Residual,
+    pub continuations: Vec<Continuation>,
     pub draft_vocab: Option<Arc<VocabSubset>>,
     /// Accepted nodes of the current round.
     pub path: Vec<usize>,
@@ -54,6 +68,8 @@ pub struct Run {
     /// The output before the current round.
     before: TextOutput,
     pub(super) controller: ControllerState,
+    pub(super) chosen: Option<Chosen>,
+    pub(super) prediction: Prediction,
     /// Tokens generated, including those of the current round.
     tokens: usize,
     rounds: usize,
@@ -87,6 +103,7 @@ impl Decoder {
     /// A decoder for a model. Without a tokenizer, all texts in the records are empty.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
         Self {
+            chooser: Chooser::new(model.config()),
             model,
             tokenizer,
             end_tokens,
@@ -113,6 +130,25 @@ impl Decoder {
     /// Sets how many prompt tokens are computed between two polls of the observer. It does not affect the result.
     pub fn set_prefill_chunk(&mut self, tokens: usize) {
         self.prefill_chunk = tokens.max(1);
+    }
+
+    /// Tells [`Controller::Auto`](super::Controller::Auto) whether the model's exits are trained, and the exit layer and
+    /// speculations that its author recommends.
+    pub fn set_exits(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
+        self.chooser.know(trained, recommended);
+    }
+
+    /// What was learned about costs and acceptance, as JSON for [`Self::set_estimates`].
+    pub fn estimates(&self) -> String {
+        // Finite numbers in plain structures always serialise.
+        serde_json::to_string(&self.chooser.estimates).unwrap_or_default()
+    }
+
+    /// Begins with what was learned earlier, with this model on this machine. What is not plausible is ignored.
+    pub fn set_estimates(&mut self, json: &str) {
+        if let Ok(stored) = serde_json::from_str(json) {
+            self.chooser.resume(stored);
+        }
     }
 
     /// A single token as readable text.
@@ -162,6 +198,8 @@ impl Decoder {
             before: output.clone(),
             output,
             controller: ControllerState::default(),
+            chosen: None,
+            prediction: Prediction::default(),
             tokens: 0,
             rounds: 0,
             stats: Stats {
@@ -200,13 +238,19 @@ impl Decoder {
         observer: &mut dyn Observer,
     ) -> Result<Round> {
         settings.validate(self.model.config())?;
-        let (settings, note) = run.controller.choose(settings, self.model.config());
+        let started = Instant::now();
+        let turn = self.choose(session, run, settings);
+        let choosing = started.elapsed().as_secs_f64();
         let (start, tokens) = (session.tokens().len(), run.tokens);
         run.before.clone_from(&run.output);
-        match self.decode_round(session, run, &settings, observer) {
+        match self.decode_round(session, run, &turn, observer) {
             Ok(verification) => {
-                let mut round = self.finish_round(run, settings, start, verification);
-                round.controller_note = note;
+                let mut round = self.finish_round(session, run, turn, start, verification);
+                match round.speculated() {
+                    true => round.draft_seconds += choosing,
+                    false => round.verify_seconds += choosing,
+                }
+                run.stats.add(&round);
                 if round.settings.detail {
                     self.record_layers(session, &mut round)?;
                 }
@@ -225,24 +269,38 @@ impl Decoder {
         &mut self,
         session: &mut Session,
         run: &mut Run,
-        settings: &Settings,
+        turn: &Turn,
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
+        let (settings, start) = (&*turn.settings, session.tokens().len());
         let room = self.model.config().context_length - session.tokens().len();
         let left = run.tokens_left(settings, room).max(1);
-        if settings.strategy != Strategy::SelfSpeculative || left < 2 {
-            return self.plain_round(session, run, settings, observer);
-        }
-        let max_drafts = settings.num_speculations.min(left - 1);
-        let probed = run.controller.probed_exit(settings, self.model.config());
-        session.sequence.probe(probed);
-        let mut verification =
-            self.speculative_round(session, run, settings, max_drafts, observer)?;
+        let drafts = turn.drafts.filter(|_| left > 1);
+        session.probe(turn.probed);
+        let mut verification = match drafts {
+            None => self.plain_round(session, run, settings, observer)?,
+            Some(proposers) => {
+                let max = settings.num_speculations.min(left - 1);
+                // Every node of a tree needs a slot, whatever the length of the path.
+                let nodes = settings.tree.min(room.saturating_sub(1));
+                let limits = Limits {
+                    proposers,
+                    max,
+                    nodes,
+                };
+                self.speculative_round(session, run, settings, limits, observer)?
+            }
+        };
         let started = Instant::now();
-        if let Some(exit_layer) = probed {
-            self.observe_exit(session, run, settings, exit_layer, &verification)?;
+        if let Some(exit_layer) = turn.probed {
+            self.observe_exit(session, settings, exit_layer, &verification)?;
+            verification.probe_seconds = started.elapsed().as_secs_f64();
         }
-        self.commit(session, &verification)?;
+        let started = Instant::now();
+        match drafts {
+            None => session.commit(self.depth(settings), start),
+            Some(_) => self.commit(session, &verification)?,
+        }
         verification.verify_seconds += started.elapsed().as_secs_f64();
         Ok(verification)
     }
@@ -250,8 +308,9 @@ impl Decoder {
     /// The record of a round.
     fn finish_round(
         &mut self,
+        session: &Session,
         run: &mut Run,
-        settings: Arc<Settings>,
+        turn: Turn,
         position: usize,
         verification: Verification,
     ) -> Round {
@@ -262,6 +321,7 @@ impl Decoder {
             stop,
             draft_seconds,
             verify_seconds,
+            probe_seconds,
         } = verification;
         let accepted = path.len();
         let is_prefix = path.iter().enumerate().all(|(step, &node)| step == node);
@@ -277,14 +337,20 @@ impl Decoder {
             },
             closing,
         };
-        let mut round = Round::new(run.rounds, position, settings, tokens);
+        let mut round = Round::new(run.rounds, position, turn.settings, tokens);
+        round.controller_note = turn.note;
         round.draft_seconds = draft_seconds;
         round.verify_seconds = verify_seconds;
         round.stop.clone_from(&stop);
         run.stop = stop;
         run.rounds += 1;
         run.controller.learn(&round);
-        run.stats.add(&round);
+        if round.settings.controller == Controller::Auto && round.strategy() != Strategy::EarlyExit
+        {
+            let place = self.place(session, &round.settings);
+            self.chooser.learn(&round, place, run.prediction.get());
+        }
+        round.verify_seconds += probe_seconds;
         round
     }
 

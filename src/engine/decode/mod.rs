@@ -3,13 +3,17 @@
 //! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
 
 mod baseline;
+mod chooser;
 mod controller;
 mod cost_model;
 mod decoder;
 mod draft;
+mod early_exit;
+mod estimates;
 mod forecast;
 mod generate;
 mod lens;
+mod lookup;
 mod observer;
 mod plain;
 mod round;
@@ -21,6 +25,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod text_output;
+mod tree;
 mod verify;
 
 pub use baseline::{PlainStep, SpeedUp, Timings};
@@ -38,5 +43,5 @@ pub use round::{
 pub use score::TokenScore;
 pub use score_cache::{ScoreCache, common_prefix};
 pub use session::Session;
-pub use settings::{Settings, Strategy};
-pub use stats::{PositionCount, Stats};
+pub use settings::{Proposers, Settings, Strategy};
+pub use stats::{DraftCount, PositionCount, ProposerCounts, Stats};

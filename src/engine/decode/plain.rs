@@ -9,7 +9,8 @@ use crate::engine::sampling::{Pick, Sampler};
 use std::time::Instant;
 
 impl Decoder {
-    /// A round without a draft: runs the last token through the layers of the strategy and chooses one token.
+    /// A round without a draft: runs the last token through the layers of the strategy and chooses one token. Its row is
+    /// still in flight afterwards.
     pub(super) fn plain_round(
         &mut self,
         session: &mut Session,
@@ -42,7 +43,6 @@ impl Decoder {
         let detail = self.verify_detail(settings, None);
         let mut closing = self.closing(settings, id, Origin::Plain, detail);
         let stop = self.push(session, run, settings, id, &mut closing.text);
-        session.commit(depth, start);
         Ok(Verification {
             closing: Some(closing),
             stop,

@@ -73,9 +73,16 @@ pub struct DraftToken {
     /// The node it follows; `None` for the previous node, or for the text if it is the first one, as in a chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-    /// What proposed it.
-    #[serde(default, skip_serializing_if = "Proposer::is_early_exit")]
+    /// What proposed it. Programs that do not know the field take every token for one of early exit.
+    #[serde(
+        default,
+        rename = "proposed_by",
+        skip_serializing_if = "Proposer::is_early_exit"
+    )]
     pub proposer: Proposer,
+    /// Its place among the tokens that the proposer would draft after its parent, from 0; always 0 in a chain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rank: usize,
     /// Its probability under the draft, after filtering; `None` if the proposer has no probabilities.
     pub p_draft: Option<f32>,
     /// Its probability under the verifier, after filtering; `None` if the verifier did not reach it.
@@ -96,6 +103,7 @@ impl DraftToken {
             text: text.into(),
             parent: None,
             proposer: Proposer::EarlyExit,
+            rank: 0,
             p_draft: Some(p_draft),
             p_verify: None,
             logprobs: None,
@@ -128,6 +136,17 @@ pub enum Parent {
     Node(usize),
 }
 
+impl Parent {
+    /// What a node at index `node` that follows `parent` records; `parent` is `None` for the text.
+    pub fn of(node: usize, parent: Option<usize>) -> Option<Self> {
+        match parent {
+            _ if parent == node.checked_sub(1) => None,
+            Some(parent) => Some(Self::Node(parent)),
+            None => Some(Self::Root),
+        }
+    }
+}
+
 /// A source of draft tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,12 +154,29 @@ pub enum Proposer {
     /// The first E layers.
     #[default]
     EarlyExit,
+    /// A continuation of an earlier occurrence of the text's last tokens.
+    Lookup,
 }
 
 impl Proposer {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::EarlyExit, Self::Lookup];
+
+    /// Its name on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EarlyExit => "early exit",
+            Self::Lookup => "lookup",
+        }
+    }
+
     fn is_early_exit(&self) -> bool {
         *self == Self::EarlyExit
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The token that ends a round, chosen by the verifier (or, in early-exit decoding, by the exit).
@@ -309,6 +345,8 @@ pub struct RoundToken<'a> {
     pub p_verify: Option<f32>,
     /// Depth in the draft, from 0; `None` for the closing token.
     pub draft_position: Option<usize>,
+    /// As [`DraftToken::rank`].
+    pub rank: usize,
     /// Log-probabilities, if recorded.
     pub logprobs: Option<&'a TokenLogprobs>,
     /// What the inspector shows, if recorded.
@@ -324,6 +362,8 @@ pub struct KeptToken<'a> {
     pub text: &'a str,
     /// Where it comes from.
     pub origin: Origin,
+    /// What proposed it; `None` for the closing token.
+    pub proposer: Option<Proposer>,
     /// Its probability under the draft, if there was one.
     pub p_draft: Option<f32>,
     /// Its probability under the verifier; `None` if the verifier did not reach it.
@@ -447,6 +487,14 @@ impl Round {
         self.tokens.drafted.len() - self.tokens.accepted
     }
 
+    /// Whether the draft branches.
+    pub fn branches(&self) -> bool {
+        self.tokens
+            .drafted
+            .iter()
+            .any(|token| token.parent.is_some())
+    }
+
     /// Whether anything was drafted.
     pub fn speculated(&self) -> bool {
         !self.tokens.drafted.is_empty()
@@ -508,6 +556,7 @@ impl Round {
                 p_draft: token.p_draft,
                 p_verify: token.p_verify,
                 draft_position: Some(self.depth(slot)),
+                rank: token.rank,
                 logprobs: token.logprobs.as_deref(),
                 detail: token.detail.as_deref(),
             }),
@@ -520,6 +569,7 @@ impl Round {
                 p_draft: token.p_draft,
                 p_verify: Some(token.p_verify),
                 draft_position: None,
+                rank: 0,
                 logprobs: token.logprobs.as_deref(),
                 detail: token.detail.as_deref(),
             }),
@@ -541,6 +591,7 @@ impl Round {
                 id: token.id,
                 text: &token.text,
                 origin: Origin::Accepted,
+                proposer: Some(token.proposer),
                 p_draft: token.p_draft,
                 p_verify: token.p_verify,
                 draft_position: Some(depth),
@@ -552,6 +603,7 @@ impl Round {
             id: token.id,
             text: &token.text,
             origin: token.origin,
+            proposer: None,
             p_draft: token.p_draft,
             p_verify: Some(token.p_verify),
             draft_position: None,

@@ -1,6 +1,7 @@
 //! State that persists across rounds and turns.
 
 use super::common_prefix;
+use super::lookup::{Continuation, LookupIndex};
 use crate::engine::Result;
 use crate::engine::model::{Model, Row, Sequence};
 use crate::engine::sampling::History;
@@ -15,6 +16,10 @@ pub struct Session {
     pub(super) sequence: Box<dyn Sequence>,
     /// For each layer, how many positions of the history its keys and values cover.
     filled: Vec<usize>,
+    /// Grows to the text when it is used.
+    lookup: LookupIndex,
+    /// Whether the sequence keeps states for a probe.
+    pub(super) sequence_is_probed: bool,
 }
 
 impl Session {
@@ -28,6 +33,8 @@ impl Session {
             history: History::new(config.vocab_size),
             sequence: model.sequence(capacity)?,
             filled: vec![0; config.num_layers],
+            lookup: LookupIndex::default(),
+            sequence_is_probed: false,
         })
     }
 
@@ -57,8 +64,22 @@ impl Session {
 
     /// Truncates the tokens, keys and values to the first `len`.
     pub fn truncate(&mut self, len: usize) {
+        self.lookup.truncate(len, self.history.tokens());
         self.history.truncate(len);
         self.forget_from(len);
+    }
+
+    /// How the text may continue after earlier occurrences of its last tokens. `out` is overwritten.
+    pub(super) fn look_up(&mut self, out: &mut Vec<Continuation>) {
+        let tokens = self.history.tokens();
+        self.lookup.extend(tokens);
+        self.lookup.continuations(tokens, out);
+    }
+
+    /// Keeps copies of the states after `layer` layers of the next passes; `None` stops that.
+    pub(super) fn probe(&mut self, layer: Option<usize>) {
+        self.sequence_is_probed = layer.is_some();
+        self.sequence.probe(layer);
     }
 
     /// Removes keys and values from position `len`, and all states; the tokens stay.

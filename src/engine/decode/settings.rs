@@ -2,6 +2,7 @@
 
 use super::Controller;
 use crate::engine::config::LlamaConfig;
+use crate::engine::model::Ancestors;
 use crate::engine::sampling::Sampling;
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,49 @@ pub enum Strategy {
     SelfSpeculative,
 }
 
+/// What drafts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Proposers {
+    /// The first E layers.
+    #[default]
+    #[serde(rename = "exit")]
+    Exit,
+    /// Continuations of earlier occurrences of the text's last tokens.
+    #[serde(rename = "lookup")]
+    Lookup,
+    /// Lookup, and early exit where it finds nothing.
+    #[serde(rename = "exit+lookup")]
+    ExitAndLookup,
+    /// What the controller expects to be fastest; without [`Controller::Auto`], as [`Self::ExitAndLookup`].
+    #[serde(rename = "auto")]
+    Auto,
+}
+
+impl Proposers {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exit, Self::Lookup, Self::ExitAndLookup, Self::Auto];
+
+    /// The name in files and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Lookup => "lookup",
+            Self::ExitAndLookup => "exit+lookup",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// Whether early exit may draft.
+    pub fn exits(self) -> bool {
+        self != Self::Lookup
+    }
+
+    /// Whether lookup may draft.
+    pub fn looks_up(self) -> bool {
+        self != Self::Exit
+    }
+}
+
 /// Everything that determines how a round is decoded. A round reads the newest settings at its start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,6 +73,10 @@ pub struct Settings {
     pub exit_layer: usize,
     /// Speculations K: max number of tokens that a round drafts; at least 1.
     pub num_speculations: usize,
+    /// What drafts.
+    pub proposers: Proposers,
+    /// Max number of nodes of a draft tree, of which a path has at most K; 0 drafts a chain.
+    pub tree: usize,
     /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
     /// Draft with a head over the first N tokens in order of frequency; 0 uses the whole vocabulary.
@@ -56,6 +104,8 @@ impl Default for Settings {
             strategy: Strategy::default(),
             exit_layer: 8,
             num_speculations: 4,
+            proposers: Proposers::default(),
+            tree: 0,
             controller: Controller::default(),
             draft_vocab: 0,
             kvq_reuse: true,
@@ -70,6 +120,9 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Max value of [`Self::tree`].
+    pub const MAX_TREE: usize = Ancestors::MAX_NODES - 1;
+
     /// Checks that a model with this config can run with these settings.
     ///
     /// # Errors
@@ -93,6 +146,13 @@ impl Settings {
             let way_out = "it must be at least 1; to decode without drafts, choose the autoregressive strategy";
             return Err(Error::Setting(format!(
                 "number of speculations is 0; {way_out}"
+            )));
+        }
+        if self.tree > Self::MAX_TREE {
+            return Err(Error::Setting(format!(
+                "tree is {} nodes; it may be 0 (a chain) to {}",
+                self.tree,
+                Self::MAX_TREE
             )));
         }
         if let Controller::Confidence { threshold } = self.controller

@@ -1,6 +1,6 @@
 //! Statistics of a run. They are computed only here.
 
-use super::Round;
+use super::{Proposer, Round};
 use serde::{Deserialize, Serialize};
 
 /// Totals over a sequence of rounds, built with [`Stats::of`] or round by round with [`Stats::add`].
@@ -18,6 +18,9 @@ pub struct Stats {
     pub accepted: usize,
     /// For each draft position i, from 0: how many rounds verified it, and how many of those accepted it.
     pub by_position: Vec<PositionCount>,
+    /// The drafted tokens by what proposed them.
+    #[serde(default)]
+    pub by_proposer: ProposerCounts,
     /// Seconds from the prompt's first token to the first round.
     pub prefill_seconds: f64,
     /// Prompt tokens that were computed, not counting those found in the cache.
@@ -35,6 +38,49 @@ pub struct PositionCount {
     pub verified: usize,
     /// Drafted tokens that were accepted.
     pub accepted: usize,
+}
+
+/// Counts for each proposer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposerCounts {
+    /// Of early exit.
+    pub early_exit: DraftCount,
+    /// Of lookup.
+    pub lookup: DraftCount,
+}
+
+/// Drafted tokens and those of them that were accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftCount {
+    /// Tokens drafted.
+    pub drafted: usize,
+    /// Drafted tokens that were accepted.
+    pub accepted: usize,
+}
+
+impl ProposerCounts {
+    /// The counts of a proposer.
+    pub fn of(&self, proposer: Proposer) -> DraftCount {
+        match proposer {
+            Proposer::EarlyExit => self.early_exit,
+            Proposer::Lookup => self.lookup,
+        }
+    }
+
+    /// The proposers that drafted anything, with their counts.
+    pub fn used(&self) -> impl Iterator<Item = (Proposer, DraftCount)> + '_ {
+        Proposer::ALL
+            .into_iter()
+            .map(|proposer| (proposer, self.of(proposer)))
+            .filter(|(_, count)| count.drafted > 0)
+    }
+
+    fn of_mut(&mut self, proposer: Proposer) -> &mut DraftCount {
+        match proposer {
+            Proposer::EarlyExit => &mut self.early_exit,
+            Proposer::Lookup => &mut self.lookup,
+        }
+    }
 }
 
 impl Stats {
@@ -67,6 +113,14 @@ impl Stats {
             self.by_position
                 .resize(other.by_position.len(), PositionCount::default());
         }
+        for proposer in Proposer::ALL {
+            let (count, more) = (
+                self.by_proposer.of_mut(proposer),
+                other.by_proposer.of(proposer),
+            );
+            count.drafted += more.drafted;
+            count.accepted += more.accepted;
+        }
         for (count, more) in self.by_position.iter_mut().zip(&other.by_position) {
             count.verified += more.verified;
             count.accepted += more.accepted;
@@ -82,6 +136,14 @@ impl Stats {
         self.accepted += round.accepted();
         self.draft_seconds += round.draft_seconds;
         self.verify_seconds += round.verify_seconds;
+        for token in round.drafted() {
+            self.by_proposer.of_mut(token.proposer).drafted += 1;
+        }
+        for node in round.path() {
+            if let Some(token) = round.drafted().get(node) {
+                self.by_proposer.of_mut(token.proposer).accepted += 1;
+            }
+        }
         self.count_positions(round);
     }
 

@@ -2,6 +2,7 @@
 //! they change during a run, the tokens are the same as in autoregressive decoding.
 
 mod cancelling;
+mod drafts;
 mod planned;
 mod rejection;
 mod scores;
@@ -147,13 +148,35 @@ fn check_record(rounds: &[Round]) {
     for (index, round) in rounds.iter().enumerate() {
         assert_eq!(round.index, index);
         assert_eq!(round.drafted().len(), round.accepted() + round.rejected());
-        assert!(round.drafted().len() <= round.settings.num_speculations);
-        assert!(
-            round
-                .drafted()
-                .iter()
-                .all(|token| token.p_draft.is_some_and(|p| (0.0..=1.0).contains(&p)))
-        );
+        let Settings {
+            num_speculations,
+            tree,
+            proposers,
+            ..
+        } = *round.settings;
+        assert!(round.drafted().len() <= if tree == 0 { num_speculations } else { tree });
+        assert_eq!(round.tokens().check(), Ok(()));
+        for (node, token) in round.drafted().iter().enumerate() {
+            assert!(round.depth(node) < num_speculations);
+            let known = match token.proposer {
+                Proposer::EarlyExit => {
+                    proposers.exits() && token.p_draft.is_some_and(|p| (0.0..=1.0).contains(&p))
+                }
+                Proposer::Lookup => proposers.looks_up() && token.p_draft.is_none(),
+            };
+            assert!(known, "{token:?}");
+            let siblings = |other: &usize| round.parent(*other) == round.parent(node);
+            let siblings: Vec<&DraftToken> = (0..round.drafted().len())
+                .filter(siblings)
+                .map(|other| &round.drafted()[other])
+                .collect();
+            let same = |of: fn(&DraftToken) -> usize, value: usize| {
+                siblings.iter().filter(|other| of(other) == value).count()
+            };
+            assert_eq!(same(|token| token.id as usize, token.id as usize), 1);
+            assert_eq!(same(|token| token.rank, token.rank), 1);
+            assert!(token.rank < siblings.len());
+        }
         assert!(!round.is_empty());
         assert_eq!(round.stop.is_some(), index + 1 == rounds.len());
     }
@@ -170,6 +193,7 @@ proptest! {
         prompt in prop::collection::vec(3u32..VOCAB as u32, 1..40),
         chunk in 1usize..40,
         moves in prop::collection::vec((1usize..5, 1usize..9, any::<bool>(), 0usize..70), 1..6),
+        drafts in prop::collection::vec((0usize..4, 0usize..12), 1..4),
         max_steps in 1usize..50,
     ) {
         let layers = config.num_layers;
@@ -184,6 +208,9 @@ proptest! {
             settings.num_speculations = speculations;
             settings.kvq_reuse = reuse;
             settings.draft_vocab = vocab;
+            let (proposers, tree) = drafts[round % drafts.len()];
+            settings.proposers = Proposers::ALL[proposers];
+            settings.tree = tree;
             settings.strategy = if vocab % 5 == 1 { Strategy::Autoregressive } else { Strategy::SelfSpeculative };
             settings.detail = vocab % 3 == 0;
         });
@@ -199,10 +226,19 @@ proptest! {
         prompt in prop::collection::vec(3u32..VOCAB as u32, 1..20),
         second in prop::collection::vec(3u32..VOCAB as u32, 1..20),
         keep in 0usize..30,
+        proposers in 0usize..4,
+        tree in 0usize..9,
         first_strategy in prop_oneof![Just(Strategy::EarlyExit), Just(Strategy::SelfSpeculative)],
     ) {
         let mut decoder = decoder(config, dtype, 9);
-        let settings = Settings { sampling, max_steps: 12, exit_layer: 2, ..Settings::default() };
+        let settings = Settings {
+            sampling,
+            max_steps: 12,
+            exit_layer: 2,
+            proposers: Proposers::ALL[proposers],
+            tree,
+            ..Settings::default()
+        };
         let mut session = decoder.session().unwrap();
         let first = Settings { strategy: first_strategy, ..settings.clone() };
         let mut run = decoder.begin(&mut session, &prompt, &first, &mut ()).unwrap();

@@ -4,6 +4,7 @@ use super::{Settings, StopReason};
 use crate::engine::text::{TextStream, Tokenizer};
 
 /// Turns the tokens of a run into text and detects its end.
+#[derive(Default)]
 pub(super) struct TextOutput {
     stream: Option<TextStream>,
     /// Text held back because it may begin a stop string.

@@ -7,15 +7,16 @@
 //! ```
 
 use super::decoder::{Decoder, Run, Scratch, poll};
-use super::draft::{Draft, EarlyExit, Proposal, Propose};
+use super::draft::{Draft, Proposal, propose};
 use super::score::RawLogits;
+use super::tree::Ranks;
 use super::{
-    Candidate, ClosingToken, DraftToken, Observer, Origin, Phase, Session, Settings, StopReason,
-    TokenDetail, TokenLogprobs, TopLogprob,
+    Candidate, ClosingToken, DraftToken, Observer, Origin, Phase, Proposer, Proposers, Session,
+    Settings, StopReason, TokenDetail, TokenLogprobs, TopLogprob,
 };
 use crate::engine::Result;
 use crate::engine::model::Readout;
-use crate::engine::sampling::{Distribution, Pick, Sampler, Verdict};
+use crate::engine::sampling::{Distribution, Pick, Sampler, Selection};
 use std::time::Instant;
 
 /// How many alternatives are recorded per position.
@@ -33,6 +34,17 @@ pub(super) struct Verification {
     pub stop: Option<StopReason>,
     pub draft_seconds: f64,
     pub verify_seconds: f64,
+    /// Seconds of probing an exit for the chooser.
+    pub probe_seconds: f64,
+}
+
+/// What a round may draft.
+pub(super) struct Limits {
+    pub proposers: Proposers,
+    /// Max number of tokens on a path.
+    pub max: usize,
+    /// Max number of nodes of a tree; 0 for a chain.
+    pub nodes: usize,
 }
 
 impl Verification {
@@ -43,29 +55,30 @@ impl Verification {
 }
 
 impl Decoder {
-    /// One round: drafts up to `max` tokens, verifies them, and keeps those that the verifier would have chosen.
+    /// One round: drafts, verifies the draft, and keeps what the verifier would have chosen.
     pub(super) fn speculative_round(
         &mut self,
         session: &mut Session,
         run: &mut Run,
         settings: &Settings,
-        max: usize,
+        limits: Limits,
         observer: &mut dyn Observer,
     ) -> Result<Verification> {
         let started = Instant::now();
         self.prefill(session, self.model.config().num_layers, observer)?;
-        self.begin_round(session, max);
+        self.begin_round(session, limits.max.max(limits.nodes));
         run.preview.clone_from(&run.output);
         let caught_up = started.elapsed().as_secs_f64();
-        let draft = Draft {
+        let mut draft = Draft {
             decoder: self,
             session,
             settings,
             preview: &mut run.preview,
-            max,
+            limits,
+            ranks: Ranks::default(),
         };
-        let span = tracing::debug_span!("draft", exit_layer = settings.exit_layer, max).entered();
-        let proposal = EarlyExit.propose(draft, observer)?;
+        let span = tracing::debug_span!("draft", exit_layer = settings.exit_layer).entered();
+        let proposal = propose(&mut draft, observer)?;
         drop(span);
         poll(observer, Phase::Verify)?;
         let started = Instant::now();
@@ -146,16 +159,18 @@ impl Decoder {
         loop {
             let row = logits_row(at, &proposal.ends);
             self.fill_verifier(session, settings, row)?;
-            let first = (0..verification.drafted.len())
-                .find(|&node| verification.drafted[node].follows(node, at));
-            let detail = self.verify_detail(settings, first);
-            for (node, token) in verification.drafted.iter_mut().enumerate() {
-                if token.follows(node, at) {
-                    token.p_verify = Some(self.scratch.verifier.probability(token.id));
-                    token.detail.clone_from(&detail);
-                }
+            self.find_children(at, &verification.drafted);
+            let first = self.scratch.nodes.first().copied();
+            let draft_row = first
+                .filter(|&node| verification.drafted[node].proposer == Proposer::EarlyExit)
+                .map(|_| at.map_or(0, |node| node + 1));
+            let detail = self.verify_detail(settings, draft_row);
+            for &node in &self.scratch.nodes {
+                let token = &mut verification.drafted[node];
+                token.p_verify = Some(self.scratch.verifier.probability(token.id));
+                token.detail.clone_from(&detail);
             }
-            match self.verdict(session, settings, at, first, &verification.drafted) {
+            match self.verdict(session, settings, draft_row) {
                 Next::Node(node) => {
                     let token = &mut verification.drafted[node];
                     token.logprobs = self.logprobs(settings, token.id);
@@ -174,7 +189,7 @@ impl Decoder {
                         (None, false) => Origin::Bonus,
                     };
                     let mut closing = self.closing(settings, id, origin, detail);
-                    closing.p_draft = first.map(|node| self.scratch.drafts[node].probability(id));
+                    closing.p_draft = draft_row.map(|row| self.scratch.drafts[row].probability(id));
                     verification.stop = self.push(session, run, settings, id, &mut closing.text);
                     verification.closing = Some(closing);
                     return Ok(verification);
@@ -183,32 +198,46 @@ impl Decoder {
         }
     }
 
-    /// The verifier's choice after node `at`, or after the text; `first` is its first child.
+    /// Lists the children of node `at`, or of the text, and their ids by rank.
+    fn find_children(&mut self, at: Option<usize>, drafted: &[DraftToken]) {
+        let Scratch {
+            nodes, siblings, ..
+        } = &mut self.scratch;
+        nodes.clear();
+        nodes.extend((0..drafted.len()).filter(|&node| drafted[node].follows(node, at)));
+        nodes.sort_by_key(|&node| drafted[node].rank);
+        siblings.clear();
+        siblings.extend(nodes.iter().map(|&node| drafted[node].id));
+    }
+
+    /// The verifier's choice among the listed children and its own tokens; `draft_row` is the row of the distribution that
+    /// the children were drawn from.
     fn verdict(
-        &self,
+        &mut self,
         session: &Session,
         settings: &Settings,
-        at: Option<usize>,
-        first: Option<usize>,
-        drafted: &[DraftToken],
+        draft_row: Option<usize>,
     ) -> Next {
         let sampler = Sampler {
             sampling: &settings.sampling,
             position: session.tokens().len(),
         };
-        let verifier = &self.scratch.verifier;
-        if let (Some(node), true) = (first, settings.sampling.rejects()) {
-            return match sampler.verify(drafted[node].id, verifier, &self.scratch.drafts[node]) {
-                Verdict::Accept => Next::Node(node),
-                Verdict::Correct(id) => Next::Own(id),
-            };
-        }
-        let id = sampler.pick(verifier, Pick::Verify);
-        let same =
-            |(node, token): &(usize, &DraftToken)| token.id == id && token.follows(*node, at);
-        match drafted.iter().enumerate().find(same) {
-            Some((node, _)) => Next::Node(node),
-            None => Next::Own(id),
+        let Scratch {
+            verifier,
+            drafts,
+            siblings,
+            nodes,
+            residual,
+            ..
+        } = &mut self.scratch;
+        let draft = draft_row.map(|row| &drafts[row]);
+        let choice = match siblings.is_empty() {
+            true => Selection::Own(sampler.pick(verifier, Pick::Verify)),
+            false => sampler.verify_siblings(siblings, verifier, draft, residual),
+        };
+        match choice {
+            Selection::Draft(at) => Next::Node(nodes[at]),
+            Selection::Own(id) => Next::Own(id),
         }
     }
 
@@ -287,11 +316,12 @@ impl Decoder {
         }))
     }
 
-    /// Alternatives at the position of the verifier's distribution, if they are recorded; `node` is one drafted there.
+    /// Alternatives at the position of the verifier's distribution, if they are recorded; `draft_row` is the row of the
+    /// draft's distribution there.
     pub(super) fn verify_detail(
         &self,
         settings: &Settings,
-        node: Option<usize>,
+        draft_row: Option<usize>,
     ) -> Option<Box<TokenDetail>> {
         let top = |d: &Distribution| {
             d.top(TOP)
@@ -303,7 +333,7 @@ impl Decoder {
                 })
                 .collect()
         };
-        let draft = node.map(|node| &self.scratch.drafts[node]);
+        let draft = draft_row.map(|row| &self.scratch.drafts[row]);
         settings.detail.then(|| {
             Box::new(TokenDetail {
                 draft_top: draft.map(top).unwrap_or_default(),

@@ -171,6 +171,56 @@ impl Distribution {
         self.id(best)
     }
 
+    /// The up to `n` tokens with the largest log-probability plus Gumbel noise, best first: a sample without replacement
+    /// (Kool et al., arXiv 1903.06059), of which the first is [`Self::gumbel_argmax`]. Without noise, the likeliest tokens,
+    /// of which the first is [`Self::argmax`]. `out` is overwritten.
+    pub fn best(&self, n: usize, noise: Option<noise::PositionNoise>, out: &mut Vec<u32>) {
+        let mut best: Vec<(f64, usize)> = Vec::with_capacity(n + 1);
+        let mut reach = f64::INFINITY;
+        self.each(|column, weight| {
+            let score = match noise {
+                _ if weight <= 0.0 => return,
+                // The max itself may share its weight with a smaller logit, after rounding.
+                None if column == self.best => f64::INFINITY,
+                None => f64::from(weight),
+                Some(noise) => {
+                    let uniform = noise.uniform(self.id(column));
+                    // As in `gumbel_argmax`, for the worst token kept so far.
+                    if 1.0 - uniform > f64::from(weight) * reach * 1.000_001 {
+                        return;
+                    }
+                    f64::from(weight).ln() + noise::gumbel(uniform)
+                }
+            };
+            let at = best.partition_point(|&(other, kept)| {
+                other > score || (other == score && self.id(kept) < self.id(column))
+            });
+            if at < n {
+                best.insert(at, (score, column));
+                best.truncate(n);
+                if let (Some(&(worst, _)), true) = (best.last(), best.len() == n) {
+                    reach = (-worst).exp();
+                }
+            }
+        });
+        out.clear();
+        out.extend(best.iter().map(|&(_, column)| self.id(column)));
+    }
+
+    /// How many tokens come before `id` in the order of [`Self::best`]; `None` if there are `max` or more, or if `id` was
+    /// filtered out.
+    pub fn rank(&self, id: u32, noise: Option<noise::PositionNoise>, max: usize) -> Option<usize> {
+        let mut best = Vec::new();
+        self.best(max, noise, &mut best);
+        best.iter().position(|&other| other == id)
+    }
+
+    /// Calls `f` with the id and probability of every surviving token.
+    pub(super) fn each_probability(&self, mut f: impl FnMut(u32, f64)) {
+        let total = f64::from(self.total);
+        self.each(|column, weight| f(self.id(column), f64::from(weight) / total));
+    }
+
     /// The first token at which the cumulative probability exceeds `uniform`.
     pub fn inverse_cdf(&self, uniform: f64) -> u32 {
         self.walk(uniform, f64::from(self.total), |_, weight| {

@@ -6,11 +6,13 @@
 mod distribution;
 mod history;
 pub mod noise;
+mod residual;
 mod sampler;
 mod settings;
 mod softmax;
 
 pub use distribution::{Distribution, VocabSubset};
 pub use history::History;
-pub use sampler::{Pick, Sampler, Verdict};
+pub use residual::Residual;
+pub use sampler::{Pick, Sampler, Selection, Verdict};
 pub use settings::{Coupling, Sampling};

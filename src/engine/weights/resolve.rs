@@ -83,7 +83,8 @@ fn bundled_folders() -> Vec<PathBuf> {
     )
 }
 
-/// The folder `named` by the user, the repository's, the folders around the program, and the user's data folder.
+/// The folder `named` by the user, the folders around the program, where an installation puts the model, the
+/// repository's, and the user's data folder.
 fn folders_of(
     named: Option<PathBuf>,
     repository: &Path,
@@ -91,11 +92,11 @@ fn folders_of(
     data: Option<PathBuf>,
 ) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = named.into_iter().collect();
-    found.push(repository.join("assets"));
     if let Some(folder) = program.and_then(Path::parent) {
         found.extend([folder.join("assets"), folder.to_owned()]);
         found.extend(folder.parent().map(|above| above.join("share/skiplens")));
     }
+    found.push(repository.join("assets"));
     found.extend(data);
     found
 }
@@ -189,10 +190,10 @@ mod tests {
         assert_eq!(found(), None);
         for place in [
             "data",
+            "repository/assets",
             "prefix/share/skiplens",
             "prefix/bin",
             "prefix/bin/assets",
-            "repository/assets",
             "named",
         ] {
             std::fs::create_dir_all(at(place)).unwrap();

@@ -203,9 +203,9 @@ impl Loaded {
                 *last = Some((run, ids.len()));
                 let settings = control.newest();
                 let decoder = &mut self.model.decoder;
-                decoder
-                    .run_to_end(session, &ids, settings, control)
-                    .map(Some)
+                let finished = decoder.run_to_end(session, &ids, settings, control)?;
+                self.model.keep_estimates();
+                Ok(Some(finished))
             }
             Task::Race { prompt, against } => {
                 let ids = encode(&self.model, &prompt)?;

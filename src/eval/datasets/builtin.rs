@@ -12,6 +12,17 @@ pub fn items() -> Result<Vec<Item>> {
     DatasetName::Builtin.of_rows("the prompts of skiplens", &rows)
 }
 
+/// Category and text of each prompt.
+///
+/// # Errors
+/// None: the prompts are part of the program.
+pub fn builtin_prompts() -> Result<Vec<(String, String)>> {
+    let items = items()?.into_iter();
+    Ok(items
+        .map(|item| (item.category.unwrap_or_default(), item.text))
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

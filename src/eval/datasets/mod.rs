@@ -9,6 +9,7 @@ mod parquet;
 mod rows;
 mod shots;
 
+pub use builtin::builtin_prompts;
 pub use known::{DatasetName, dataset_names};
 
 use crate::engine::prompt::{Message, Prompt, Role};

@@ -90,7 +90,7 @@ impl Cell {
         }
         name += &format!(" T {}", self.temperature);
         if self.controller != Controller::Fixed {
-            name += &format!(" {}", controller_name(self.controller));
+            name += &format!(" {}", self.controller);
         }
         name
     }
@@ -115,39 +115,4 @@ pub fn plain(base: &Settings, temperature: f32) -> Settings {
     };
     settings.sampling.temperature = temperature;
     settings
-}
-
-/// As command lines and tables have it.
-pub fn controller_name(controller: Controller) -> String {
-    match controller {
-        Controller::Fixed => "fixed".into(),
-        Controller::Confidence { threshold } => format!("confidence:{threshold}"),
-        Controller::AdaptiveSpeculations => "adaptive-speculations".into(),
-        Controller::ExitAndSpeculations => "exit-and-speculations".into(),
-    }
-}
-
-/// The inverse of [`controller_name`].
-///
-/// # Errors
-/// With the names there are.
-pub fn controller_from_str(text: &str) -> Result<Controller, String> {
-    let name = text.trim().replace('_', "-");
-    if let Some(threshold) = name.strip_prefix("confidence:") {
-        return match threshold.parse() {
-            Ok(threshold) if (0.0..=1.0).contains(&threshold) => {
-                Ok(Controller::Confidence { threshold })
-            }
-            _ => Err("the threshold of confidence may be 0 to 1".into()),
-        };
-    }
-    match name.as_str() {
-        "fixed" => Ok(Controller::Fixed),
-        "adaptive-speculations" => Ok(Controller::AdaptiveSpeculations),
-        "exit-and-speculations" => Ok(Controller::ExitAndSpeculations),
-        _ => Err(
-            "choose fixed, confidence:THRESHOLD, adaptive-speculations or exit-and-speculations"
-                .into(),
-        ),
-    }
 }

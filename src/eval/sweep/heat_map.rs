@@ -1,6 +1,6 @@
 //! The speed-up over exit layer and speculations as a picture.
 
-use super::{Cell, Merged, ResultRow, controller_name};
+use super::{Cell, Merged, ResultRow};
 use crate::safe_text::xml;
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ impl HeatMap {
             (
                 cell.temperature.to_bits(),
                 cell.draft_vocab,
-                controller_name(cell.controller),
+                cell.controller.to_string(),
             )
         };
         let groups = merged
@@ -58,7 +58,7 @@ impl HeatMap {
             title += &format!(" · draft vocabulary {}", first.draft_vocab);
         }
         if first.controller != Default::default() {
-            title += &format!(" · {}", controller_name(first.controller));
+            title += &format!(" · {}", first.controller);
         }
         let axis = |of: fn(&Cell) -> usize| {
             let mut values: Vec<usize> = rows.iter().map(|row| of(&row.cell)).collect();

@@ -2,7 +2,6 @@
 
 use super::baseline::{Baseline, Prediction, keeps_text};
 use super::cell::{CellFile, CellRun};
-use super::grid::controller_name;
 use super::work::{read_baseline, read_cell};
 use super::{Cell, RunFolder};
 use crate::engine::Result;
@@ -302,7 +301,7 @@ pub fn csv(rows: &[ResultRow]) -> String {
             number(row.prediction_error),
             row.cell.draft_vocab.to_string(),
             row.cell.temperature.to_string(),
-            controller_name(row.cell.controller),
+            row.cell.controller.to_string(),
             row.samples.to_string(),
             row.same_text
                 .map_or_else(String::new, |same| same.to_string()),

@@ -22,7 +22,7 @@ mod work;
 
 pub use baseline::{Baseline, Prediction};
 pub use cell::CellFile;
-pub use grid::{Axes, Cell, controller_from_str, controller_name};
+pub use grid::{Axes, Cell};
 pub use heat_map::{HeatMap, Tile};
 pub use manifest::{Manifest, RunFolder};
 pub use merge::{CSV_COLUMNS, Merged, ResultRow, csv, merge};

@@ -1,7 +1,7 @@
 //! Fields that decide how tokens are generated, the same for chat and for completion.
 
 use crate::engine::config::LlamaConfig;
-use crate::engine::decode::{Settings, Strategy};
+use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::server::error::{ApiError, Result};
 use serde::Deserialize;
@@ -49,6 +49,13 @@ pub struct Decoding {
     exit_layer: Option<i64>,
     /// Speculations K: how many tokens a round drafts at most; -1 for the default.
     num_speculations: Option<i64>,
+    /// What drafts: `exit`, `lookup`, `exit+lookup` or `auto`.
+    #[schema(value_type = Option<String>)]
+    proposers: Option<Named<Proposers>>,
+    /// Draft a tree of at most this many nodes; 0 drafts a chain.
+    tree: Option<usize>,
+    /// `fixed`, `confidence:P`, `adaptive` or `auto`. With `exit_layer`, `num_speculations` or `tree` it is `fixed`.
+    controller: Option<String>,
     /// `autoregressive`, `early-exit` or `self-speculative`.
     #[schema(value_type = Option<String>)]
     strategy: Option<Named<Strategy>>,
@@ -164,6 +171,19 @@ impl Decoding {
             return Err(ApiError::invalid(message).of("num_speculations"));
         }
         set(&mut s.strategy, self.strategy.map(|named| named.0));
+        if s.controller == Controller::Auto && self.names_a_draft() {
+            s.controller = Controller::Fixed;
+            if s.proposers == Proposers::Auto {
+                s.proposers = Proposers::Exit;
+            }
+        }
+        if let Some(name) = &self.controller {
+            let controller = name.parse::<Controller>();
+            s.controller =
+                controller.map_err(|message| ApiError::invalid(message).of("controller"))?;
+        }
+        set(&mut s.proposers, self.proposers.map(|named| named.0));
+        set(&mut s.tree, self.tree);
         set(&mut s.draft_vocab, self.draft_vocab);
         let sampling = &mut s.sampling;
         if let Some(temperature) = self.temperature {
@@ -191,6 +211,14 @@ impl Decoding {
                 Arc::new(choice)
             })
             .collect())
+    }
+
+    /// Whether the request says how to draft.
+    fn names_a_draft(&self) -> bool {
+        self.exit_layer.is_some_and(|exit_layer| exit_layer != -1)
+            || self.num_speculations.is_some_and(|k| k != -1)
+            || self.tree.is_some()
+            || self.coupling.is_some()
     }
 
     fn set_stops(&self, settings: &mut Settings) -> Result<()> {

@@ -31,7 +31,7 @@ struct RoundRow<'a> {
 }
 
 /// The columns of the table of tokens: names, and the value in a row.
-fn token_columns<'a>() -> [Column<TokenRow<'a>>; 10] {
+fn token_columns<'a>() -> [Column<TokenRow<'a>>; 11] {
     [
         ("turn", |row| row.turn.to_string()),
         ("run", |row| row.run.run.0.to_string()),
@@ -45,11 +45,14 @@ fn token_columns<'a>() -> [Column<TokenRow<'a>>; 10] {
         ("text", |row| quoted(row.token.text)),
         ("p_draft", |row| optional(row.token.p_draft)),
         ("p_verify", |row| optional(row.token.p_verify)),
+        ("proposed_by", |row| {
+            optional(row.token.proposer.map(|proposer| serde_name(&proposer)))
+        }),
     ]
 }
 
 /// The columns of the table of rounds. Settings are named like the fields of [`crate::engine::decode::Settings`].
-fn round_columns<'a>() -> [Column<RoundRow<'a>>; 23] {
+fn round_columns<'a>() -> [Column<RoundRow<'a>>; 26] {
     [
         ("turn", |row| row.turn.to_string()),
         ("run", |row| row.run.run.0.to_string()),
@@ -94,6 +97,14 @@ fn round_columns<'a>() -> [Column<RoundRow<'a>>; 23] {
                     .as_ref()
                     .map(|stop| safe_text::json(serde_name(stop))),
             )
+        }),
+        ("proposers", |row| {
+            row.round.settings.proposers.name().into()
+        }),
+        ("tree", |row| row.round.settings.tree.to_string()),
+        ("proposed_by", |row| {
+            let first = row.round.drafted().first();
+            optional(first.map(|token| serde_name(&token.proposer)))
         }),
     ]
 }

@@ -1,6 +1,8 @@
 //! Descriptions of a session's facts, shared by all formats.
 
-use crate::engine::decode::{KeptToken, Round, Settings, Stats, StopReason, Strategy};
+use crate::engine::decode::{
+    KeptToken, Proposer, Proposers, Round, Settings, Stats, StopReason, Strategy,
+};
 use crate::engine::prompt::Role;
 use crate::engine::sampling::Sampling;
 use crate::safe_text;
@@ -110,6 +112,8 @@ pub fn settings(run: &Run) -> Vec<String> {
 #[derive(PartialEq)]
 struct Shape<'a> {
     strategy: Strategy,
+    proposers: Proposers,
+    tree: usize,
     /// `None` for greedy decoding.
     sampling: Option<&'a Sampling>,
 }
@@ -118,6 +122,8 @@ impl<'a> Shape<'a> {
     fn of(settings: &'a Settings) -> Self {
         Self {
             strategy: settings.strategy,
+            proposers: settings.proposers,
+            tree: settings.tree,
             sampling: Some(&settings.sampling).filter(|sampling| sampling.sample),
         }
     }
@@ -126,7 +132,16 @@ impl<'a> Shape<'a> {
         let how = match self.strategy {
             Strategy::Autoregressive => "autoregressive".to_owned(),
             Strategy::EarlyExit => format!("early exit E={exits}"),
-            Strategy::SelfSpeculative => format!("self-speculative E={exits} K={speculations}"),
+            Strategy::SelfSpeculative => {
+                let mut how = format!("self-speculative E={exits} K={speculations}");
+                if self.tree > 0 {
+                    how += &format!(" tree={}", self.tree);
+                }
+                if self.proposers != Proposers::Exit {
+                    how += &format!(" proposers={}", self.proposers.name());
+                }
+                how
+            }
         };
         match self.sampling {
             Some(sampling) => format!(
@@ -161,6 +176,11 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
         ("accepted", stats.accepted.to_string()),
         ("acceptance rate", percent(stats.acceptance_rate())),
         (
+            "accepted of early exit",
+            accepted(stats, Proposer::EarlyExit),
+        ),
+        ("accepted of lookup", accepted(stats, Proposer::Lookup)),
+        (
             "mean accepted length",
             number(stats.mean_accepted_length(), 2),
         ),
@@ -169,6 +189,12 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
         ("verify time", format!("{:.2} s", stats.verify_seconds)),
         ("prompt tokens computed", stats.prefill_tokens.to_string()),
     ]
+}
+
+/// `12 of 30`: the tokens of a proposer.
+fn accepted(stats: &Stats, proposer: Proposer) -> String {
+    let count = stats.by_proposer.of(proposer);
+    format!("{} of {}", count.accepted, count.drafted)
 }
 
 /// A run in one line: its statistics, why it ended, and its model if that differs from the first of the turn.
@@ -227,6 +253,11 @@ pub fn token(round: &Round, token: &KeptToken<'_>, name: &str) -> String {
             .draft_position
             .map(|position| format!("draft position {}", position + 1)),
     );
+    words.extend(
+        token
+            .proposer
+            .map(|proposer| format!("drafted by {}", proposer.name())),
+    );
     words.push(format!("p(draft) {}", probability(token.p_draft)));
     words.push(format!("p(verify) {}", probability(token.p_verify)));
     words.join(" · ")
@@ -238,6 +269,7 @@ pub fn rejected(round: &Round) -> impl Iterator<Item = KeptToken<'_>> {
         id: token.id,
         text: token.text,
         origin: crate::engine::decode::Origin::Accepted,
+        proposer: token.proposer,
         p_draft: token.p_draft,
         p_verify: token.p_verify,
         draft_position: token.draft_position,

@@ -1,6 +1,6 @@
 //! JSON: the object that `skiplens generate --json` prints, with the conversation and the rest of the session.
 
-use crate::engine::decode::{Origin, Round, Stats, StopReason};
+use crate::engine::decode::{Origin, Proposer, Round, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt};
 use crate::safe_text;
 use crate::transcript::{ModelRecord, Run, Session};
@@ -67,6 +67,9 @@ pub struct Token<'a> {
     round: usize,
     p_draft: Option<f32>,
     p_verify: Option<f32>,
+    /// What drafted it, if it was drafted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed_by: Option<Proposer>,
 }
 
 /// A session without its rounds, and the number of rounds of each run.
@@ -109,6 +112,7 @@ pub fn tokens(at: usize, round: &Round) -> impl Iterator<Item = Token<'_>> {
         round: at,
         p_draft: token.p_draft,
         p_verify: token.p_verify,
+        proposed_by: token.proposer,
     })
 }
 

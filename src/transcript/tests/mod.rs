@@ -93,7 +93,7 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
     let controller = prop_oneof![
         3 => Just(Controller::Fixed),
         1 => any_p().prop_map(|threshold| Controller::Confidence { threshold }),
-        1 => Just(Controller::ExitAndSpeculations),
+        1 => Just(Controller::Auto),
     ];
     let rest = (
         any::<bool>(),

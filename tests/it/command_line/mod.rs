@@ -1,6 +1,7 @@
 //! The command line as scripts and people use it: spellings, values, streams and faults.
 
 mod faults;
+mod installed;
 mod layerskip;
 #[cfg(unix)]
 mod streams;

@@ -224,7 +224,7 @@ fn commands_that_cannot_be_carried_out_say_why() {
 
 #[test]
 fn other_commands_do_what_they_say() {
-    let mut h = Harness::ready(100, 30);
+    let mut h = Harness::ready(100, 34);
     h.ask("hi");
     h.ask_command("/show");
     assert!(h.screen().contains("acceptance rate"), "{}", h.screen());

@@ -359,10 +359,8 @@ fn what_is_typed_while_loading_or_writing_is_kept() {
     h.engine(10);
     h.write("next");
     h.press("enter");
-    assert_eq!(
-        (h.state().prompt.text(), h.state().turns.len()),
-        ("next", 1)
-    );
+    assert_eq!((h.state().prompt.text(), h.state().turns.len()), ("", 1));
+    assert_eq!(h.state().queued, ["next"]);
 }
 
 #[test]

@@ -307,3 +307,34 @@ fn the_tokenizer_is_there_for_harnesses() {
     let names = document.to_string();
     assert!(!names.contains("\"propertyNames\":{\"type\":\"integer\""));
 }
+
+/// Requests may say how to draft; naming E, K or a tree leaves nothing to the controller.
+#[test]
+fn every_way_to_draft_gives_the_same_answer() {
+    let served = Served::new();
+    let ask = |more: Value| {
+        let mut body = json!({"prompt": [ROW], "temperature": 0, "max_tokens": 24, "model": "x",
+            "skiplens": {"detail": true}});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        served.complete(body)
+    };
+    let plain = ask(json!({"strategy": "autoregressive"}));
+    for more in [
+        json!({}),
+        json!({"exit_layer": 1, "num_speculations": 3}),
+        json!({"proposers": "lookup", "num_speculations": 6}),
+        json!({"proposers": "exit+lookup", "tree": 6}),
+        json!({"controller": "auto", "proposers": "auto"}),
+        json!({"controller": "confidence:0.3"}),
+    ] {
+        let answer = ask(more.clone());
+        assert_eq!(
+            answer["choices"][0]["text"], plain["choices"][0]["text"],
+            "{more}"
+        );
+    }
+    let lookup = r#"skiplens:spec_decode_num_draft_tokens_by_proposer_total{proposer="lookup"}"#;
+    assert!(served.metric(lookup) >= 0.0);
+}

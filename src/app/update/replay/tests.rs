@@ -11,6 +11,7 @@ fn plain(turns: &[Turn]) -> Vec<Turn> {
             id: 0,
             run: None,
             lens: None,
+            others: plain(&turn.others),
             ..turn.clone()
         })
         .collect()

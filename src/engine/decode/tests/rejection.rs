@@ -2,46 +2,77 @@
 
 use super::*;
 
-/// Pairs of tokens from self-speculation with rejection follow the distribution of autoregressive sampling.
+/// Texts from self-speculation with rejection follow the distribution of autoregressive sampling, for chains and trees of
+/// every proposer.
 #[test]
 fn rejection_samples_the_models_distribution() {
     let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 6);
     decoder.end_tokens.clear();
-    let mut counts = |strategy: Strategy, seeds: std::ops::Range<u64>| {
-        let mut counts = std::collections::BTreeMap::<Vec<u32>, f64>::new();
-        for seed in seeds {
-            let coupling = Coupling::Rejection;
-            let sampling = Sampling {
-                temperature: 0.8,
-                top_k: 3,
-                top_p: 1.0,
-                seed,
-                coupling,
-                ..Sampling::default()
-            };
-            let settings = Settings {
-                strategy,
-                exit_layer: 1,
-                num_speculations: 3,
-                max_steps: 3,
-                sampling,
-                ..Settings::default()
-            };
-            *counts
-                .entry(tokens(&rounds(&mut decoder, &[5, 9], &settings, |_, _| {})))
-                .or_default() += 1.0;
-        }
-        counts
+    // The prompt repeats itself, so that lookup finds several continuations.
+    let prompt = [5, 9, 20, 5, 9, 31, 5, 9, 20, 5, 9];
+    let n = 4000u64;
+    let sampling = Sampling {
+        temperature: 0.8,
+        top_k: 3,
+        top_p: 1.0,
+        coupling: Coupling::Rejection,
+        ..Sampling::default()
     };
-    let n = 6000u64;
-    let plain = counts(Strategy::Autoregressive, 0..n);
-    let speculative = counts(Strategy::SelfSpeculative, n..2 * n);
-    let keys: std::collections::BTreeSet<_> =
-        plain.keys().chain(speculative.keys()).cloned().collect();
+    let base = Settings {
+        exit_layer: 1,
+        num_speculations: 3,
+        max_steps: 3,
+        sampling,
+        ..Settings::default()
+    };
+    let plain = counts(&mut decoder, &prompt, &autoregressive(&base), 0..n);
+    let drafts = [
+        (Proposers::Exit, 0),
+        (Proposers::Exit, 7),
+        (Proposers::Lookup, 0),
+        (Proposers::Lookup, 5),
+        (Proposers::ExitAndLookup, 6),
+    ];
+    for (case, (proposers, tree)) in (1..).zip(drafts) {
+        let settings = Settings {
+            proposers,
+            tree,
+            ..base.clone()
+        };
+        let drafted = counts(&mut decoder, &prompt, &settings, case * n..(case + 1) * n);
+        let words = format!("{proposers:?}, tree of {tree}");
+        same_distribution(&plain, &drafted, &words);
+    }
+}
+
+/// How often each text comes up.
+fn counts(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    settings: &Settings,
+    seeds: std::ops::Range<u64>,
+) -> std::collections::BTreeMap<Vec<u32>, f64> {
+    let mut counts = std::collections::BTreeMap::new();
+    for seed in seeds {
+        let mut settings = settings.clone();
+        settings.sampling.seed = seed;
+        let text = tokens(&rounds(decoder, prompt, &settings, |_, _| {}));
+        *counts.entry(text).or_default() += 1.0;
+    }
+    counts
+}
+
+/// Checks that two samples of the same size may come from the same distribution.
+fn same_distribution(
+    first: &std::collections::BTreeMap<Vec<u32>, f64>,
+    second: &std::collections::BTreeMap<Vec<u32>, f64>,
+    words: &str,
+) {
+    let keys: std::collections::BTreeSet<_> = first.keys().chain(second.keys()).collect();
     let pairs = keys.iter().map(|key| {
         (
-            plain.get(key).unwrap_or(&0.0),
-            speculative.get(key).unwrap_or(&0.0),
+            first.get(*key).unwrap_or(&0.0),
+            second.get(*key).unwrap_or(&0.0),
         )
     });
     // For two samples of the same size, the sum of (a - b)² / (a + b) is chi-square; rare texts are pooled.
@@ -63,6 +94,6 @@ fn rejection_samples_the_models_distribution() {
         freedom * (1.0 - 2.0 / (9.0 * freedom) + 3.72 * (2.0 / (9.0 * freedom)).sqrt()).powi(3);
     assert!(
         chi < limit,
-        "chi-square {chi} of {freedom} degrees of freedom, limit {limit}"
+        "{words}: chi-square {chi} of {freedom} degrees of freedom, limit {limit}"
     );
 }

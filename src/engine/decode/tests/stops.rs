@@ -93,6 +93,7 @@ proptest! {
         stop_ids in prop::collection::vec(0usize..60, 0..2),
         end_ids in prop::collection::vec(0usize..60, 0..2),
         moves in prop::collection::vec((1usize..5, 1usize..9, any::<bool>(), 0usize..70), 1..6),
+        drafts in prop::collection::vec((0usize..4, 0usize..12), 1..4),
         max_steps in 1usize..50,
         rejection in any::<bool>(),
     ) {
@@ -126,11 +127,14 @@ proptest! {
             settings.num_speculations = speculations;
             settings.kvq_reuse = reuse;
             settings.draft_vocab = vocab;
+            let (proposers, tree) = drafts[round % drafts.len()];
+            settings.proposers = Proposers::ALL[proposers];
+            settings.tree = tree;
             settings.logprobs = (vocab % 4 == 0).then_some(2);
             settings.controller = match vocab % 7 {
                 0 => Controller::Confidence { threshold: 0.2 },
                 1 => Controller::AdaptiveSpeculations,
-                2 => Controller::ExitAndSpeculations,
+                2 => Controller::Auto,
                 _ => Controller::Fixed,
             };
             if vocab % 5 == 1 {
@@ -153,6 +157,7 @@ proptest! {
         strings in prop::collection::vec((0usize..60, 1usize..3), 1..3),
         end in 0usize..60,
         speculations in 1usize..9,
+        (proposers, tree) in (0usize..4, 0usize..12),
     ) {
         let mut decoder = decoder_with_tokenizer(config, dtype, 3);
         let sampling = Sampling { coupling: Coupling::Rejection, seed, temperature: 0.9, ..Sampling::default() };
@@ -161,6 +166,8 @@ proptest! {
             max_steps: 40,
             exit_layer: 1,
             num_speculations: speculations,
+            proposers: Proposers::ALL[proposers],
+            tree,
             ..Settings::default()
         };
         let free = see(&mut decoder, &[9, 8, 7], &settings, &|_, _| {});

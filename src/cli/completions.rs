@@ -1,0 +1,60 @@
+//! `skiplens completions` and `skiplens man`: files for shells and for `man`, from the definition of the command line.
+
+use super::output::stdout;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use color_eyre::eyre::{Result, WrapErr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command to this folder. Without it, the main page goes to standard output.
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Prints the completions of a shell.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut super::Cli::command(),
+        "skiplens",
+        &mut script,
+    );
+    stdout().data(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints or writes man pages.
+///
+/// # Errors
+/// If standard output or the folder cannot be written.
+pub fn man(args: &ManArgs) -> Result<ExitCode> {
+    let command = super::Cli::command();
+    match &args.folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .and_then(|()| clap_mangen::generate_to(command, folder))
+                .wrap_err_with(|| format!("cannot write man pages to {}", folder.display()))?;
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page)?;
+            stdout().data(&String::from_utf8_lossy(&page))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,492 @@
+//! The chooser behind [`Controller::Auto`](super::Controller): before each round it takes the proposer, exit layer, number of
+//! speculations and tree that are expected to give the most tokens a second, and plain decoding where that is best.
+
+use super::estimates::{Estimates, Job, Place, Training, Work};
+use super::tree::{Ranks, Shape};
+use super::{Proposer, Round};
+use crate::engine::config::LlamaConfig;
+use std::fmt::{self, Write};
+
+/// Chains that are considered.
+const CHAINS: [usize; 7] = [1, 2, 3, 4, 5, 6, 8];
+/// Trees that are considered: depth and nodes.
+const TREES: [(usize, usize); 6] = [(1, 2), (1, 3), (1, 4), (2, 4), (3, 8), (4, 12)];
+/// Lengths of drafts by lookup that are considered.
+const LOOKUPS: [usize; 8] = [1, 2, 3, 4, 5, 6, 8, 12];
+/// The longest of them.
+pub(super) const MAX_LOOKUP: usize = LOOKUPS[LOOKUPS.len() - 1];
+
+/// Rounds between two changes.
+const MIN_STAY: usize = 8;
+/// How much faster another choice must be expected to be.
+const MARGIN: f64 = 1.06;
+/// What is so much faster is changed to after half as many rounds.
+const GREAT: f64 = 1.2;
+/// How fast drafts must at least be expected to be, relative to plain decoding: less is not worth the risk.
+const WORTH: f64 = 1.03;
+/// Standard deviations by which the acceptance of an exit is taken to be lower before a change to it.
+const CAUTION: f64 = 0.5;
+/// Outcomes of an exit that a change to it needs.
+const MIN_EVIDENCE: f64 = 5.0;
+/// Tokens that a draft by lookup must be expected to gain.
+const MIN_GAIN: f64 = 0.05;
+/// The share of time that may be spent on probing exits.
+const PROBE_SHARE: f64 = 0.01;
+/// Probes that are made at once, to have something to decide by.
+const FIRST_PROBES: usize = 4;
+/// Probes that are made before they become rarer.
+const MORE_PROBES: usize = 24;
+
+/// A draft's form: a chain of `depth` tokens, or a tree of `nodes`.
+#[derive(Debug, Clone)]
+struct Form {
+    depth: usize,
+    /// As [`Settings::tree`](super::Settings::tree).
+    tree: usize,
+    shape: Shape,
+    passes: Vec<usize>,
+}
+
+impl Form {
+    fn new(depth: usize, tree: usize) -> Self {
+        let shape = match tree {
+            0 => Shape::chain(depth),
+            nodes => Shape::new(nodes, depth, &Ranks::default()),
+        };
+        Self {
+            depth,
+            tree,
+            passes: shape.expanded(),
+            shape,
+        }
+    }
+}
+
+/// What is done where lookup finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Base {
+    Plain,
+    Exit {
+        exit_layer: usize,
+        speculations: usize,
+        tree: usize,
+    },
+}
+
+/// What a round drafts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing.
+    Step,
+    /// As the base says.
+    Exit,
+    /// Up to this many tokens by lookup.
+    Lookup(usize),
+}
+
+/// What is known before a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation {
+    pub place: Place,
+    /// Whether early exit may draft.
+    pub exits: bool,
+    /// The length of the longest match; `None` if there is none or lookup may not draft.
+    pub matched: Option<usize>,
+}
+
+/// Chooses, and learns from every round.
+#[derive(Debug, Clone)]
+pub(super) struct Chooser {
+    pub estimates: Estimates,
+    work: Work,
+    layers: usize,
+    /// The exit layer and speculations that the model's author recommends.
+    recommended: Option<(usize, usize)>,
+    exits: Vec<usize>,
+    forms: Vec<Form>,
+    base: Option<Base>,
+    reason: String,
+    /// Rounds since the last change.
+    stayed: usize,
+    since_plain: usize,
+    since_probe: usize,
+    probes: usize,
+}
+
+impl Chooser {
+    pub fn new(config: &LlamaConfig) -> Self {
+        let chains = CHAINS.iter().map(|&depth| Form::new(depth, 0));
+        let trees = TREES.iter().map(|&(depth, nodes)| Form::new(depth, nodes));
+        let layers = config.num_layers;
+        let step = (layers / 12).max(1);
+        Self {
+            estimates: Estimates::new(layers),
+            work: Work::of(config),
+            layers,
+            recommended: None,
+            exits: (1..layers)
+                .filter(|exit| exit % step == 0 && exit * 3 <= layers * 2)
+                .collect(),
+            forms: chains.chain(trees).collect(),
+            base: None,
+            reason: String::new(),
+            stayed: 0,
+            since_plain: 0,
+            since_probe: 0,
+            probes: 0,
+        }
+    }
+
+    /// Says whether the model's exits are trained, and which exit layer and speculations its author recommends.
+    pub fn know(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
+        self.recommended = recommended.filter(|(exit, _)| (1..self.layers).contains(exit));
+        self.estimates.training = match (trained, self.recommended) {
+            (false, _) => Training::None,
+            (true, Some(_)) => Training::Tuned,
+            (true, None) => Training::LayerSkip,
+        };
+        if let Some((exit, _)) = self
+            .recommended
+            .filter(|(exit, _)| !self.exits.contains(exit))
+        {
+            self.exits.push(exit);
+        }
+        if let Some((_, depth)) = self.recommended.filter(|(_, k)| self.form(*k, 0).is_none()) {
+            self.forms.push(Form::new(depth, 0));
+        }
+    }
+
+    /// Begins with stored estimates, if they are plausible.
+    pub fn resume(&mut self, stored: Estimates) {
+        if stored.is_valid(self.layers) {
+            let training = self.estimates.training;
+            self.estimates = stored.aged(self.layers);
+            self.estimates.training = training;
+        }
+    }
+
+    /// Why the base was chosen, in one sentence.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Chooses for the next round.
+    pub fn choose(&mut self, now: &Situation) -> (Base, Action) {
+        let base = self.choose_base(now);
+        self.stayed += 1;
+        let rate = self
+            .rate(base, now.place)
+            .max(self.rate(Base::Plain, now.place));
+        if let Some(length) = now
+            .matched
+            .and_then(|matched| self.lookup(matched, rate, now.place))
+        {
+            return (base, Action::Lookup(length));
+        }
+        if base == Base::Plain {
+            return (base, Action::Step);
+        }
+        self.since_plain += 1;
+        if self.since_plain >= self.plain_interval() {
+            self.since_plain = 0;
+            return (base, Action::Step);
+        }
+        (base, Action::Exit)
+    }
+
+    /// An exit to probe in the next round, if any; `exits` as in [`Situation`].
+    pub fn probe(&mut self, exits: bool, place: Place) -> Option<usize> {
+        if !exits || self.exits.is_empty() {
+            return None;
+        }
+        self.since_probe += 1;
+        let share = self.work.probe_share(place);
+        let interval = match self.probes {
+            ..FIRST_PROBES => 2,
+            FIRST_PROBES..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
+            _ => (3.0 * share / PROBE_SHARE).ceil().clamp(8.0, 128.0) as usize,
+        };
+        if self.since_probe < interval {
+            return None;
+        }
+        self.since_probe = 0;
+        self.probes += 1;
+        // Those that would be fastest if they were accepted a little more often, in turn with all others.
+        let hopeful = |&exit: &usize| {
+            let spread = 0.5 / (1.0 + self.estimates.evidence(exit)).sqrt();
+            let accepted = (self.estimates.acceptance(exit, self.layers) + spread).min(1.0);
+            (1.0 + accepted) / self.estimates.seconds(self.job(exit, 0), &self.work, place)
+        };
+        if self.probes.is_multiple_of(3) {
+            return Some(self.exits[self.probes / 3 % self.exits.len()]);
+        }
+        let best = |a: &usize, b: &usize| hopeful(a).total_cmp(&hopeful(b));
+        self.exits.iter().copied().max_by(best)
+    }
+
+    /// Learns from a finished round. `predicted` is how lookup would have continued the text after a match of this length.
+    pub fn learn(&mut self, round: &Round, place: Place, predicted: Option<(usize, &[u32])>) {
+        let nodes = round.drafted().len();
+        let first = round.drafted().first().map(|token| token.proposer);
+        let exit = round.settings.exit_layer;
+        let (draft, verify) = (round.draft_seconds, round.verify_seconds);
+        match first {
+            None => {
+                self.since_plain = 0;
+                let whole = draft + verify;
+                self.estimates
+                    .time(Job::Plain, &self.work, place, 0.0, whole);
+            }
+            Some(Proposer::Lookup) => {
+                let job = Job::Lookup { nodes };
+                self.estimates
+                    .time(job, &self.work, place, 0.0, draft + verify);
+            }
+            Some(Proposer::EarlyExit) => {
+                let form = self.form(round.settings.num_speculations, round.settings.tree);
+                let passes = form.map_or(&[][..], |form| &self.forms[form].passes);
+                let chain = [1; Shape::MAX_ROWS];
+                let passes = match round.settings.tree {
+                    0 => &chain[..nodes.min(chain.len())],
+                    _ => passes,
+                };
+                if !passes.is_empty() {
+                    let job = Job::Exit {
+                        exit,
+                        passes,
+                        nodes,
+                    };
+                    self.estimates.time(job, &self.work, place, draft, verify);
+                }
+                self.learn_acceptance(round, exit);
+            }
+        }
+        if let Some((length, predicted)) = predicted {
+            let mut hits = round
+                .kept()
+                .zip(predicted)
+                .map(|(token, &id)| token.id == id);
+            if let Some(first) = hits.next() {
+                let mut goes_on = first;
+                let later = std::iter::from_fn(|| {
+                    let hit = hits.next().filter(|_| goes_on)?;
+                    goes_on = hit;
+                    Some(hit)
+                });
+                self.estimates.matched(length, first, later);
+            }
+        }
+    }
+
+    fn learn_acceptance(&mut self, round: &Round, exit: usize) {
+        let nodes = || round.drafted().iter().enumerate();
+        let children = |parent| {
+            nodes()
+                .filter(|(at, token)| token.follows(*at, parent))
+                .count()
+        };
+        let mut parent = None;
+        // The last one stands for what the verifier did not find among the children of the last accepted node.
+        let steps = round.path().map(Some).chain([None]);
+        for (depth, node) in steps.enumerate() {
+            let children = children(parent);
+            let Some(rank) = node
+                .map(|node| Some(round.drafted()[node].rank))
+                .or((children > 0 && round.closing().is_some()).then_some(None))
+            else {
+                break;
+            };
+            let best = rank == Some(0);
+            match depth {
+                0 => self.estimates.first(exit, usize::from(best), 1),
+                _ => self.estimates.later(exit, best),
+            }
+            if !best {
+                self.estimates.rank(exit, rank, children);
+            }
+            parent = node;
+        }
+    }
+
+    /// The base for the next rounds: the one so far, unless another one is expected to be clearly faster.
+    fn choose_base(&mut self, now: &Situation) -> Base {
+        let best = self.best_exit(now.place, CAUTION).filter(|_| now.exits);
+        let plain = self.rate(Base::Plain, now.place);
+        let Some(base) = self.base.filter(|base| now.exits || *base == Base::Plain) else {
+            let start = self.start(now, best, plain);
+            return self.set_base(start, now, plain);
+        };
+        let rate = self.rate(base, now.place);
+        let great = best.is_some_and(|(_, value)| value > rate * GREAT);
+        if self.stayed < if great { MIN_STAY / 2 } else { MIN_STAY } {
+            return base;
+        }
+        let next = match best {
+            Some((other, value)) if value > rate.max(plain) * MARGIN => other,
+            _ if rate < plain * WORTH => Base::Plain,
+            _ => base,
+        };
+        // The reason has figures that change.
+        if next != base || self.stayed.is_multiple_of(MIN_STAY) {
+            return self.set_base(next, now, plain);
+        }
+        base
+    }
+
+    /// The first base: what is known to be best, else what the model's author recommends.
+    fn start(&self, now: &Situation, best: Option<(Base, f64)>, plain: f64) -> Base {
+        if let Some((base, _)) = best.filter(|(_, rate)| *rate > plain * MARGIN) {
+            return base;
+        }
+        let known = self
+            .recommended
+            .map(|(exit_layer, speculations)| Base::Exit {
+                exit_layer,
+                speculations,
+                tree: 0,
+            });
+        match known.or_else(|| Some(self.best_exit(now.place, 0.0)?.0)) {
+            // Recommended without knowing this text; what was learned from others counts too.
+            Some(base) if now.exits && self.estimates.training != Training::None => {
+                match self.rate(base, now.place) > plain {
+                    true => base,
+                    false => Base::Plain,
+                }
+            }
+            _ => Base::Plain,
+        }
+    }
+
+    fn set_base(&mut self, base: Base, now: &Situation, plain: f64) -> Base {
+        if self.base != Some(base) {
+            self.stayed = 0;
+            self.base = Some(base);
+        }
+        let mut reason = std::mem::take(&mut self.reason);
+        reason.clear();
+        // Writing to a string does not fail.
+        let _ = self.explain(base, now, plain, &mut reason);
+        self.reason = reason;
+        base
+    }
+
+    /// Writes why `base` is chosen.
+    fn explain(&self, base: Base, now: &Situation, plain: f64, out: &mut String) -> fmt::Result {
+        match base {
+            Base::Exit { exit_layer, .. } => {
+                let accepted = 100.0 * self.estimates.acceptance(exit_layer, self.layers);
+                let speed_up = self.rate(base, now.place) / plain;
+                write!(
+                    out,
+                    "exit {exit_layer} accepts {accepted:.0} %: {speed_up:.2} times plain"
+                )
+            }
+            Base::Plain if !now.exits => write!(out, "plain where nothing repeats"),
+            Base::Plain => {
+                let best = self.best_exit(now.place, 0.0).map_or(0.0, |(_, rate)| rate);
+                let why = match self.estimates.training {
+                    Training::None => "the exits are not trained, drafts",
+                    _ => "drafts",
+                };
+                write!(
+                    out,
+                    "plain: {why} would be {:.2} times as fast",
+                    best / plain
+                )
+            }
+        }
+    }
+
+    /// The fastest way to use early exit and its tokens a second. Only exits of which enough was seen count, and those of
+    /// which little was seen by so many standard deviations less; with 0, all count as they are expected to be.
+    fn best_exit(&self, place: Place, caution: f64) -> Option<(Base, f64)> {
+        let known =
+            |exit: &&usize| caution == 0.0 || self.estimates.evidence(**exit) >= MIN_EVIDENCE;
+        let all = self.exits.iter().filter(known).flat_map(|&exit_layer| {
+            let (first, later) = self.estimates.ranks(exit_layer, self.layers, caution);
+            (0..self.forms.len()).map(move |form| {
+                let of = &self.forms[form];
+                let tokens = 1.0 + of.shape.accepted(&first, &later);
+                let seconds = self
+                    .estimates
+                    .seconds(self.job(exit_layer, form), &self.work, place);
+                let base = Base::Exit {
+                    exit_layer,
+                    speculations: of.depth,
+                    tree: of.tree,
+                };
+                (base, tokens / seconds)
+            })
+        });
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Expected tokens a second.
+    fn rate(&self, base: Base, place: Place) -> f64 {
+        match base {
+            Base::Plain => 1.0 / self.estimates.seconds(Job::Plain, &self.work, place),
+            Base::Exit {
+                exit_layer,
+                speculations,
+                tree,
+            } => {
+                let known = self.form(speculations, tree);
+                let other;
+                let form = match known {
+                    Some(form) => &self.forms[form],
+                    None => {
+                        other = Form::new(speculations, tree);
+                        &other
+                    }
+                };
+                let tokens = self.estimates.tokens(exit_layer, self.layers, &form.shape);
+                let job = Job::Exit {
+                    exit: exit_layer,
+                    passes: &form.passes,
+                    nodes: form.shape.len(),
+                };
+                tokens / self.estimates.seconds(job, &self.work, place)
+            }
+        }
+    }
+
+    fn form(&self, depth: usize, tree: usize) -> Option<usize> {
+        let same = |form: &Form| (form.depth, form.tree) == (depth, tree);
+        self.forms.iter().position(same)
+    }
+
+    fn job(&self, exit: usize, form: usize) -> Job<'_> {
+        let form = &self.forms[form];
+        Job::Exit {
+            exit,
+            passes: &form.passes,
+            nodes: form.shape.len(),
+        }
+    }
+
+    /// How many tokens to draft by lookup, if that gains more tokens than the time it takes would give at this `rate`.
+    fn lookup(&self, matched: usize, rate: f64, place: Place) -> Option<usize> {
+        let gain = |nodes: usize| {
+            let seconds = self
+                .estimates
+                .seconds(Job::Lookup { nodes }, &self.work, place);
+            self.estimates.lookup_tokens(matched, nodes) - rate * seconds
+        };
+        let all = LOOKUPS.iter().map(|&nodes| (nodes, gain(nodes)));
+        let best = all.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (best.1 > MIN_GAIN).then_some(best.0)
+    }
+
+    /// After how many drafts to decode one token plainly, to know its time.
+    fn plain_interval(&self) -> usize {
+        match self.estimates.plain_times() {
+            ..2.0 => 4,
+            ..4.0 => 16,
+            ..8.0 => 32,
+            _ => 64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! Drafts by the model's own first layers.
+
+use super::decoder::{Decoder, Scratch, poll};
+use super::draft::{Draft, Node, Proposal, Propose};
+use super::text_output::TextOutput;
+use super::tree::Shape;
+use super::{Controller, DraftToken, Observer, Phase, Proposer};
+use crate::engine::Result;
+use crate::engine::model::{Plan, PlannedRound, Readout};
+use crate::engine::sampling::{Sampler, VocabSubset};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The model's own first layers. They draft a chain token by token, or a tree level by level.
+pub(super) struct EarlyExit;
+
+impl Propose for EarlyExit {
+    fn propose(&mut self, draft: &mut Draft<'_>, observer: &mut dyn Observer) -> Result<Proposal> {
+        if draft.limits.nodes > 0 {
+            return draft.grow_tree(observer);
+        }
+        if let Some(proposal) = draft.on_device(observer)? {
+            return Ok(proposal);
+        }
+        let start = draft.session.tokens().len();
+        let vocab = draft.decoder.draft_vocab(draft.settings.draft_vocab);
+        let mut proposal = Proposal {
+            nodes: Vec::with_capacity(draft.limits.max),
+            ..Proposal::default()
+        };
+        while proposal.nodes.len() < draft.limits.max {
+            poll(observer, Phase::Draft)?;
+            let started = Instant::now();
+            let drafted = draft.next_token(vocab.as_ref())?;
+            proposal.seconds += started.elapsed().as_secs_f64();
+            let Some((token, ends)) = drafted else { break };
+            observer.drafted(&token);
+            let unsure = draft.is_unsure(&token);
+            if ends {
+                proposal.ends.push(proposal.nodes.len());
+            }
+            proposal.nodes.push(token);
+            if ends || unsure {
+                break;
+            }
+        }
+        draft.session.history.truncate(start);
+        Ok(proposal)
+    }
+}
+
+/// A node whose children are drafted next: its row in the shape, its row in the pass, and the output up to it.
+struct Expandable {
+    shape: usize,
+    row: usize,
+    output: TextOutput,
+}
+
+impl Draft<'_> {
+    /// Whether a confidence controller ends the draft after this token.
+    fn is_unsure(&self, token: &DraftToken) -> bool {
+        matches!(self.settings.controller, Controller::Confidence { threshold }
+            if token.p_draft.is_some_and(|p| p < threshold))
+    }
+
+    /// Runs the last row to the exit and samples the next token; returns it and whether the run would end with it.
+    /// `None` if the penalties forbid every token of a reduced draft vocabulary; the verifier can choose the others.
+    fn next_token(
+        &mut self,
+        vocab: Option<&Arc<VocabSubset>>,
+    ) -> Result<Option<(DraftToken, bool)>> {
+        let row = self.decoder.scratch.rows.len() - 1;
+        self.run_rows(&[row])?;
+        if !self.fill_draft(row, 0, vocab) {
+            return Ok(None);
+        }
+        let Scratch {
+            rows,
+            drafts,
+            siblings,
+            ..
+        } = &mut self.decoder.scratch;
+        let sampler = Sampler {
+            sampling: &self.settings.sampling,
+            position: rows[row].position + 1,
+        };
+        sampler.siblings(&drafts[row], 1, siblings);
+        let id = siblings[0];
+        let p_draft = drafts[row].probability(id);
+        let appended = self.append_to_chain(id, Proposer::EarlyExit, Some(p_draft), 0);
+        self.session.history.push(id);
+        Ok(Some(appended))
+    }
+
+    /// Runs these rows to the exit in one pass, and leaves their logits over the draft vocabulary in the scratch.
+    fn run_rows(&mut self, run: &[usize]) -> Result<()> {
+        let Scratch {
+            rows,
+            level,
+            slots,
+            logits,
+            ..
+        } = &mut self.decoder.scratch;
+        let exit_layer = self.settings.exit_layer;
+        level.clear();
+        level.extend(run.iter().map(|&row| rows[row]));
+        self.session.sequence.forward(level, exit_layer)?;
+        slots.clear();
+        slots.extend(level.iter().map(|row| row.slot));
+        run.iter().for_each(|&row| rows[row].depth = exit_layer);
+        let readout = Readout {
+            slots,
+            depth: exit_layer,
+            vocab: self.settings.draft_vocab,
+            probed: false,
+        };
+        self.session.sequence.logits(&readout, logits)
+    }
+
+    /// Computes the draft's distribution after `row` from the logits at index `at`. The session's history is the text up to
+    /// that row. False if the penalties forbid every token.
+    fn fill_draft(&mut self, row: usize, at: usize, vocab: Option<&Arc<VocabSubset>>) -> bool {
+        let model = &self.decoder.model;
+        let width = model.draft_order().width(self.settings.draft_vocab);
+        let Scratch { logits, drafts, .. } = &mut self.decoder.scratch;
+        let logits = &mut logits[at * width..][..width];
+        let sampling = &self.settings.sampling;
+        let ids = vocab.map(|vocab| vocab.ids.as_slice());
+        self.session.history.penalise(logits, ids, sampling);
+        drafts[row].fill(logits, vocab, sampling).is_ok()
+    }
+
+    /// Drafts a tree level by level: one pass to the exit for all nodes of a level that have children.
+    fn grow_tree(&mut self, observer: &mut dyn Observer) -> Result<Proposal> {
+        let shape = Shape::new(self.limits.nodes, self.limits.max, &self.ranks);
+        let start = self.session.tokens().len();
+        let vocab = self.decoder.draft_vocab(self.settings.draft_vocab);
+        let mut proposal = Proposal {
+            nodes: Vec::with_capacity(shape.len()),
+            ..Proposal::default()
+        };
+        let mut level = vec![Expandable {
+            shape: 0,
+            row: 0,
+            output: self.preview.clone(),
+        }];
+        while !level.is_empty() {
+            poll(observer, Phase::Draft)?;
+            let started = Instant::now();
+            let rows: Vec<usize> = level.iter().map(|node| node.row).collect();
+            self.run_rows(&rows)?;
+            let mut next = Vec::new();
+            for (at, parent) in level.iter().enumerate() {
+                self.follow(start, parent.row, &proposal);
+                if !self.fill_draft(parent.row, at, vocab.as_ref()) {
+                    continue;
+                }
+                self.add_children(&shape, parent, &mut proposal, &mut next);
+            }
+            proposal.seconds += started.elapsed().as_secs_f64();
+            level = next;
+        }
+        self.session.history.truncate(start);
+        for node in main_chain(&proposal.nodes) {
+            observer.drafted(&proposal.nodes[node]);
+        }
+        Ok(proposal)
+    }
+
+    /// Makes the session's history the text up to `row`.
+    fn follow(&mut self, start: usize, row: usize, proposal: &Proposal) {
+        let history = &mut self.session.history;
+        history.truncate(start);
+        let parent = |&node: &usize| proposal.nodes[node].parent_of(node);
+        let mut path: Vec<usize> = std::iter::successors(row.checked_sub(1), parent).collect();
+        path.reverse();
+        path.iter()
+            .for_each(|&node| history.push(proposal.nodes[node].id));
+    }
+
+    /// Appends the children of a node, drawn from its distribution, and adds those that have children to `next`.
+    fn add_children(
+        &mut self,
+        shape: &Shape,
+        parent: &Expandable,
+        proposal: &mut Proposal,
+        next: &mut Vec<Expandable>,
+    ) {
+        let row = parent.row;
+        let mut ids = std::mem::take(&mut self.decoder.scratch.siblings);
+        let Scratch { rows, drafts, .. } = &self.decoder.scratch;
+        let sampler = Sampler {
+            sampling: &self.settings.sampling,
+            position: rows[row].position + 1,
+        };
+        sampler.siblings(&drafts[row], shape.children(parent.shape), &mut ids);
+        for (rank, &id) in ids.iter().enumerate() {
+            let p_draft = self.decoder.scratch.drafts[row].probability(id);
+            let node = Node {
+                parent: row.checked_sub(1),
+                id,
+                proposer: Proposer::EarlyExit,
+                rank,
+                p_draft: Some(p_draft),
+            };
+            let mut output = parent.output.clone();
+            let (token, ends) = self.append(node, 0, &mut output);
+            let index = proposal.nodes.len();
+            let own = shape.child(parent.shape, rank);
+            if ends {
+                proposal.ends.push(index);
+            } else if shape.children(own) > 0 && !self.is_unsure(&token) {
+                next.push(Expandable {
+                    shape: own,
+                    row: index + 1,
+                    output,
+                });
+            }
+            proposal.nodes.push(token);
+        }
+        self.decoder.scratch.siblings = ids;
+    }
+
+    /// Runs the whole round on the device, if the device supports it and the settings need no decision by the host in
+    /// between.
+    fn on_device(&mut self, observer: &mut dyn Observer) -> Result<Option<Proposal>> {
+        let settings = self.settings;
+        let (sampling, controller) = (&settings.sampling, settings.controller);
+        let host_decides = sampling.rejects()
+            || matches!(controller, Controller::Confidence { .. })
+            || self.session.sequence_is_probed
+            || !settings.kvq_reuse
+            || observer.single_steps();
+        if host_decides {
+            return Ok(None);
+        }
+        poll(observer, Phase::Draft)?;
+        let started = Instant::now();
+        let plan = Plan {
+            last: self.decoder.scratch.rows[0],
+            exit_layer: settings.exit_layer,
+            max_drafts: self.limits.max,
+            draft_vocab: settings.draft_vocab,
+            sampling,
+            end_tokens: &self.decoder.end_tokens,
+        };
+        let Some(round) = self.session.sequence.round(&plan)? else {
+            return Ok(None);
+        };
+        let mut proposal = self.adopt(round)?;
+        proposal.seconds = started.elapsed().as_secs_f64();
+        proposal
+            .nodes
+            .iter()
+            .for_each(|token| observer.drafted(token));
+        Ok(Some(proposal))
+    }
+
+    /// Turns the device's drafts into a proposal.
+    fn adopt(&mut self, round: PlannedRound) -> Result<Proposal> {
+        let (settings, start) = (self.settings, self.session.tokens().len());
+        let layers = self.decoder.model.config().num_layers;
+        let vocab = self.decoder.draft_vocab(settings.draft_vocab);
+        let mut proposal = Proposal {
+            verified: true,
+            ..Proposal::default()
+        };
+        self.decoder.scratch.rows[0].depth = layers;
+        self.decoder.scratch.logits = round.draft_logits;
+        for (row, &id) in round.drafted.iter().enumerate() {
+            if !self.fill_draft(row, row, vocab.as_ref()) {
+                break;
+            }
+            let p_draft = self.decoder.scratch.drafts[row].probability(id);
+            let (token, ends) =
+                self.append_to_chain(id, Proposer::EarlyExit, Some(p_draft), layers);
+            self.session.history.push(id);
+            proposal.nodes.push(token);
+            if ends {
+                proposal.ends.push(row);
+                break;
+            }
+        }
+        self.session.history.truncate(start);
+        self.decoder.scratch.logits = round.verify_logits;
+        Ok(proposal)
+    }
+}
+
+/// The nodes on the path of the first child of each node.
+fn main_chain(nodes: &[DraftToken]) -> impl Iterator<Item = usize> + '_ {
+    let first = move |parent: Option<usize>| {
+        (0..nodes.len()).find(|&node| nodes[node].rank == 0 && nodes[node].follows(node, parent))
+    };
+    std::iter::successors(first(None), move |&node| first(Some(node)))
+}
+
+impl Decoder {
+    /// The first `size` tokens of the draft order; `None` for the whole vocabulary.
+    pub(super) fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
+        let vocab_size = self.model.config().vocab_size;
+        if size == 0 || size >= vocab_size {
+            return None;
+        }
+        let ids = self.model.draft_order().ids(size);
+        let kept = self.scratch.draft_vocab.take();
+        let vocab = kept
+            .filter(|vocab| vocab.ids.len() == ids.len())
+            .unwrap_or_else(|| Arc::new(VocabSubset::new(ids.to_vec(), vocab_size)));
+        self.scratch.draft_vocab = Some(vocab.clone());
+        Some(vocab)
+    }
+}

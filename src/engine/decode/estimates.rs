@@ -1,0 +1,494 @@
+//! What rounds cost and yield with this model on this machine, estimated from the rounds so far.
+//!
+//! Only ratios of times decide, so costs begin with a guess from the number of weights that each part of a round reads, and
+//! every measured part corrects its guess. Acceptance begins with a guess from the depth of the exit.
+
+use super::lookup::MAX_MATCH;
+use super::tree::{Ranks, Shape};
+use crate::engine::config::LlamaConfig;
+use serde::{Deserialize, Serialize};
+
+/// The cost of each further row of a pass in which weights are read, as a share of the first row's.
+const ROW: f64 = 0.1;
+/// The same for attention.
+const ATTENTION_ROW: f64 = 0.4;
+/// The cost of reading an element of keys and values, relative to that of a weight.
+const KV_ELEMENT: f64 = 3.0;
+/// The weight of the newest time in the scale of all times, which follows the load of the machine.
+const NEWEST_SCALE: f64 = 0.1;
+/// The least weight of the newest time in the correction of one part.
+const NEWEST_FACTOR: f64 = 0.04;
+/// The logarithm by which a number of rows that was not seen is taken to be slower: trying it has a cost.
+const UNSEEN: f64 = 0.03;
+/// A logarithm by which one time may differ from its estimate: what lies beyond is an interruption.
+const MAX_SURPRISE: f64 = 0.7;
+/// How much an outcome counts after the next one, so that acceptance follows the text.
+const FORGET: f64 = 0.985;
+/// The number of outcomes that a guess counts for.
+const GUESS: f64 = 8.0;
+/// Outcomes that a stored rate counts for at most: other texts follow.
+const STORED: f64 = 12.0;
+/// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
+const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
+/// Guesses for the first token after a match of each group, and for those after an accepted one.
+const AFTER_MATCH: [(f64, f64); 6] = [
+    (0.20, 0.5),
+    (0.35, 0.6),
+    (0.50, 0.65),
+    (0.60, 0.7),
+    (0.70, 0.8),
+    (0.85, 0.9),
+];
+
+/// Outcomes of one kind, older ones counting less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Rate {
+    hits: f64,
+    seen: f64,
+}
+
+impl Rate {
+    fn add(&mut self, hits: f64, seen: f64) {
+        self.hits = self.hits * FORGET + hits;
+        self.seen = self.seen * FORGET + seen;
+    }
+
+    /// The rate, where `guess` counts as much as [`GUESS`] outcomes.
+    fn mean(&self, guess: f64) -> f64 {
+        (self.hits + guess * GUESS) / (self.seen + GUESS)
+    }
+
+    fn limit(&mut self) {
+        if self.seen > STORED {
+            self.hits *= STORED / self.seen;
+            self.seen = STORED;
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        (0.0..=1e6).contains(&self.seen) && (0.0..=self.seen).contains(&self.hits)
+    }
+}
+
+/// The correction of a guessed time: the logarithm of a factor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Correction {
+    log: f64,
+    seen: f64,
+}
+
+/// What is known of one exit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct ExitRates {
+    /// The first token of a draft.
+    first: Rate,
+    /// A token after an accepted one.
+    later: Rate,
+    /// Of the verifier's choices that were not the draft's best, those at each rank from 1.
+    ranks: [Rate; Ranks::LEN - 1],
+}
+
+/// How a model's exits were trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Training {
+    /// Not, as far as is known.
+    #[default]
+    None,
+    /// Afterwards, with few tokens.
+    Tuned,
+    /// With the model, as LayerSkip's are.
+    LayerSkip,
+}
+
+/// The shape of the model, as far as it decides costs; in weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Work {
+    pub layers: usize,
+    pub layer: f64,
+    pub head: f64,
+    /// Elements of keys and values of one position in one layer.
+    pub kv: f64,
+}
+
+impl Work {
+    pub fn of(config: &LlamaConfig) -> Self {
+        let (hidden, heads) = (config.hidden_size, config.num_heads * config.head_dim);
+        let kv = 2 * config.num_kv_heads * config.head_dim;
+        let layer = hidden * (2 * heads + kv + 3 * config.intermediate_size);
+        Self {
+            layers: config.num_layers,
+            layer: layer as f64,
+            head: (config.vocab_size * hidden) as f64,
+            kv: kv as f64,
+        }
+    }
+
+    fn run(&self, layers: usize, rows: usize, context: usize) -> f64 {
+        let more = rows.saturating_sub(1) as f64;
+        let attention = KV_ELEMENT * self.kv * context as f64;
+        layers as f64 * (self.layer * (1.0 + ROW * more) + attention * (1.0 + ATTENTION_ROW * more))
+    }
+
+    fn read_out(&self, rows: usize, share: f64) -> f64 {
+        self.head * share * (1.0 + ROW * rows.saturating_sub(1) as f64)
+    }
+
+    fn plain(&self, context: usize) -> f64 {
+        self.run(self.layers, 1, context) + self.read_out(1, 1.0)
+    }
+
+    /// Verifies `rows`, of which all but `leaves` have already run the layers up to the exit.
+    fn verify(&self, rows: usize, exit: usize, leaves: usize, context: usize) -> f64 {
+        let early = match leaves {
+            0 => 0.0,
+            _ => self.run(exit, leaves, context),
+        };
+        early + self.run(self.layers - exit, rows, context) + self.read_out(rows, 1.0)
+    }
+
+    /// The time of a probe, as a share of a plain step's.
+    pub fn probe_share(&self, at: Place) -> f64 {
+        self.read_out(1, at.draft_share) / self.plain(at.context)
+    }
+
+    /// Draft passes to the exit with these numbers of rows; `share` is the part of the head that drafts use.
+    fn draft(&self, exit: usize, passes: &[usize], share: f64, context: usize) -> f64 {
+        let pass = |&rows: &usize| self.run(exit, rows, context) + self.read_out(rows, share);
+        passes.iter().map(pass).sum()
+    }
+}
+
+/// What a round did, as far as it determines its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Job<'a> {
+    Plain,
+    /// `passes` are the rows of each draft pass.
+    Exit {
+        exit: usize,
+        passes: &'a [usize],
+        nodes: usize,
+    },
+    Lookup {
+        nodes: usize,
+    },
+}
+
+/// Where a round takes place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Place {
+    /// Tokens so far.
+    pub context: usize,
+    /// The part of the head that drafts use.
+    pub draft_share: f64,
+}
+
+/// All estimates. They can be stored, and read by any version of the program that finds them plausible.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Estimates {
+    /// Logarithm of the seconds per weight.
+    scale: f64,
+    times: f64,
+    plain: Correction,
+    /// By the number of rows.
+    verify: Vec<Correction>,
+    /// By exit layer.
+    draft: Vec<Correction>,
+    exits: Vec<ExitRates>,
+    lookup: [(Rate, Rate); MATCHES.len()],
+    #[serde(skip)]
+    pub training: Training,
+}
+
+impl Estimates {
+    /// Nothing is known. No list grows later.
+    pub fn new(layers: usize) -> Self {
+        let mut estimates = Self::default();
+        estimates.fit(layers);
+        estimates
+    }
+
+    fn fit(&mut self, layers: usize) {
+        self.verify.resize(Shape::MAX_ROWS + 1, Default::default());
+        self.draft.resize(layers, Default::default());
+        self.exits.resize(layers, Default::default());
+    }
+
+    /// Seconds of a round's draft and verify phase; meaningful relative to each other.
+    fn parts(&self, job: Job<'_>, work: &Work, at: Place) -> (f64, f64) {
+        let seconds =
+            |work: f64, correction: f64| (work.max(1.0).ln() + self.scale + correction).exp();
+        match job {
+            Job::Plain => (0.0, seconds(work.plain(at.context), self.plain.log)),
+            Job::Lookup { nodes } => {
+                let verify = work.verify(nodes + 1, 0, 0, at.context);
+                (0.0, seconds(verify, self.verify_correction(nodes + 1)))
+            }
+            Job::Exit {
+                exit,
+                passes,
+                nodes,
+            } => {
+                let expanded: usize = passes.iter().sum();
+                let leaves = (nodes + 1).saturating_sub(expanded);
+                let draft = work.draft(exit, passes, at.draft_share, at.context);
+                let verify = work.verify(nodes + 1, exit, leaves, at.context);
+                (
+                    seconds(draft, self.draft_correction(exit)),
+                    seconds(verify, self.verify_correction(nodes + 1)),
+                )
+            }
+        }
+    }
+
+    /// Seconds of a round; meaningful relative to each other.
+    pub fn seconds(&self, job: Job<'_>, work: &Work, at: Place) -> f64 {
+        let (draft, verify) = self.parts(job, work, at);
+        draft + verify
+    }
+
+    /// Of a number of rows that was not seen: as if each further row cost what it costs at the nearest number that was.
+    fn verify_correction(&self, rows: usize) -> f64 {
+        if let Some(own) = self.verify.get(rows).filter(|own| own.seen > 0.0) {
+            return own.log;
+        }
+        let seen = self.verify.iter().enumerate().filter(|(_, c)| c.seen > 0.0);
+        let Some((other, nearest)) = seen.min_by_key(|(other, _)| other.abs_diff(rows)) else {
+            return self.plain.log;
+        };
+        let guess = |rows: usize| 1.0 + ROW * (rows - 1) as f64;
+        let relative = (nearest.log - self.plain.log).exp() * guess(other);
+        let row = ((relative - 1.0) / (other - 1) as f64).clamp(0.0, 2.0);
+        UNSEEN + self.plain.log + ((1.0 + row * (rows - 1) as f64) / guess(rows)).ln()
+    }
+
+    fn draft_correction(&self, exit: usize) -> f64 {
+        nearest(&self.draft, exit)
+    }
+
+    /// Learns from the times of a round.
+    pub fn time(&mut self, job: Job<'_>, work: &Work, at: Place, draft: f64, verify: f64) {
+        if !(draft >= 0.0 && verify > 0.0) {
+            return;
+        }
+        let expected = self.parts(job, work, at);
+        let rows = match job {
+            Job::Plain => 0,
+            Job::Exit { nodes, .. } | Job::Lookup { nodes } => nodes + 1,
+        };
+        let surprise = |now: f64, expected: f64| (now / expected).ln();
+        let newest = NEWEST_SCALE.max(1.0 / (1.0 + self.times));
+        let whole = surprise(draft + verify, expected.0 + expected.1);
+        // The first time gives the scale, whatever it is.
+        let limit = if self.times == 0.0 {
+            f64::MAX
+        } else {
+            MAX_SURPRISE
+        };
+        let whole = whole.clamp(-limit, limit);
+        self.scale += newest * whole;
+        self.times += 1.0;
+        let left = |part: f64| (part - newest * whole).clamp(-MAX_SURPRISE, MAX_SURPRISE);
+        let verified = left(surprise(verify, expected.1));
+        match job {
+            Job::Plain => correct(&mut self.plain, verified),
+            Job::Lookup { .. } => correct_at(&mut self.verify, rows, verified),
+            Job::Exit { exit, .. } => {
+                correct_at(&mut self.verify, rows, verified);
+                if draft > 0.0 {
+                    correct_at(&mut self.draft, exit, left(surprise(draft, expected.0)));
+                }
+            }
+        }
+    }
+
+    /// How often plain steps were timed.
+    pub fn plain_times(&self) -> f64 {
+        self.plain.seen
+    }
+
+    /// Records whether the verifier chose what an exit would have drafted first.
+    pub fn first(&mut self, exit: usize, hits: usize, seen: usize) {
+        if let Some(rates) = self.exits.get_mut(exit) {
+            rates.first.add(hits as f64, seen as f64);
+        }
+    }
+
+    /// Records whether a later token of an exit's draft was accepted.
+    pub fn later(&mut self, exit: usize, hit: bool) {
+        let hit = f64::from(u8::from(hit));
+        if let Some(rates) = self.exits.get_mut(exit) {
+            rates.later.add(hit, 1.0);
+        }
+    }
+
+    /// Records the rank in an exit's draft of a token that was not its best; `None` if it was not among the `children` that
+    /// were drafted.
+    pub fn rank(&mut self, exit: usize, rank: Option<usize>, children: usize) {
+        let Some(ExitRates { ranks, .. }) = self.exits.get_mut(exit) else {
+            return;
+        };
+        for (at, rate) in ranks
+            .iter_mut()
+            .take(children.saturating_sub(1))
+            .enumerate()
+        {
+            rate.add(f64::from(u8::from(rank == Some(at + 1))), 1.0);
+        }
+    }
+
+    /// Records what followed a match: whether the first token of its continuation came, and how many after it.
+    pub fn matched(&mut self, length: usize, first: bool, later: impl Iterator<Item = bool>) {
+        let (start, rest) = &mut self.lookup[match_group(length)];
+        start.add(f64::from(u8::from(first)), 1.0);
+        for hit in later {
+            rest.add(f64::from(u8::from(hit)), 1.0);
+        }
+    }
+
+    /// Outcomes seen at an exit.
+    pub fn evidence(&self, exit: usize) -> f64 {
+        self.exits.get(exit).map_or(0.0, |rates| rates.first.seen)
+    }
+
+    /// The probability that a draft's first token is accepted.
+    pub fn acceptance(&self, exit: usize, layers: usize) -> f64 {
+        let guess = sigmoid(logit(self.guess(exit, layers)) + self.shift(layers));
+        let rates = self.exits.get(exit).copied().unwrap_or_default();
+        rates.first.mean(guess)
+    }
+
+    /// Probabilities by rank of the first token of a draft, and of later ones. Acceptance is lower by `caution` standard
+    /// deviations.
+    pub fn ranks(&self, exit: usize, layers: usize, caution: f64) -> (Ranks, Ranks) {
+        let rates = self.exits.get(exit).copied().unwrap_or_default();
+        let expected = self.acceptance(exit, layers);
+        let deviation = (expected * (1.0 - expected) / (rates.first.seen + GUESS)).sqrt();
+        let first = (expected - caution * deviation).max(0.0);
+        let later = rates.later.mean(first);
+        let guesses = Ranks::default();
+        let others: f64 = 1.0 - guesses.of(0);
+        let of = |best: f64| {
+            let mut ranks = guesses;
+            ranks.0[0] = best;
+            for (at, rate) in rates.ranks.iter().enumerate() {
+                ranks.0[at + 1] = (1.0 - best) * rate.mean(guesses.of(at + 1) / others);
+            }
+            ranks
+        };
+        (of(first), of(later))
+    }
+
+    /// Expected tokens of a round that drafts a tree or chain of this shape.
+    pub fn tokens(&self, exit: usize, layers: usize, shape: &Shape) -> f64 {
+        let (first, later) = self.ranks(exit, layers, 0.0);
+        1.0 + shape.accepted(&first, &later)
+    }
+
+    /// Expected tokens of a round that drafts `nodes` tokens after a match.
+    pub fn lookup_tokens(&self, matched: usize, nodes: usize) -> f64 {
+        let group = match_group(matched);
+        let ((first, later), (guess, guess_later)) = (self.lookup[group], AFTER_MATCH[group]);
+        let (first, later) = (first.mean(guess), later.mean(guess_later));
+        let (mut tokens, mut reached) = (1.0, first);
+        for _ in 0..nodes {
+            tokens += reached;
+            reached *= later;
+        }
+        tokens
+    }
+
+    /// The acceptance to assume of an exit before anything is known.
+    fn guess(&self, exit: usize, layers: usize) -> f64 {
+        let depth = exit as f64 / layers.max(1) as f64;
+        let guess = match self.training {
+            Training::LayerSkip => 0.55 + 0.5 * depth,
+            Training::Tuned => 0.3 + 0.6 * depth,
+            // Only the last layers agree with the head.
+            Training::None => 0.8 * depth.powi(4),
+        };
+        guess.clamp(0.005, 0.95)
+    }
+
+    /// How much better than guessed the exits are that were seen, in logits.
+    fn shift(&self, layers: usize) -> f64 {
+        let (mut sum, mut weight) = (0.0, GUESS);
+        for (exit, rates) in self.exits.iter().enumerate() {
+            let seen = rates.first.seen.min(2.0 * GUESS);
+            let guess = self.guess(exit, layers);
+            sum += seen * (logit(rates.first.mean(guess)) - logit(guess));
+            weight += seen;
+        }
+        sum / weight
+    }
+
+    /// The estimates to begin another conversation with: rates count less, as other texts follow.
+    pub fn aged(&self, layers: usize) -> Self {
+        let mut aged = self.clone();
+        aged.fit(layers);
+        for rates in &mut aged.exits {
+            rates.first.limit();
+            rates.later.limit();
+            rates.ranks.iter_mut().for_each(Rate::limit);
+        }
+        for (first, later) in &mut aged.lookup {
+            first.limit();
+            later.limit();
+        }
+        aged
+    }
+
+    /// Whether all numbers are plausible for a model of so many layers.
+    pub fn is_valid(&self, layers: usize) -> bool {
+        let corrections = self.verify.iter().chain(&self.draft).chain([&self.plain]);
+        let sane = |c: &Correction| c.log.abs() < 5.0 && (0.0..=1e9).contains(&c.seen);
+        let rates = self.exits.iter().flat_map(|exit| {
+            let own = [&exit.first, &exit.later];
+            own.into_iter().chain(&exit.ranks)
+        });
+        let lookup = self.lookup.iter().flat_map(|(first, later)| [first, later]);
+        self.scale.abs() < 100.0
+            && (0.0..=1e9).contains(&self.times)
+            && self.verify.len() <= Shape::MAX_ROWS + 1
+            && self.draft.len() <= layers
+            && self.exits.len() <= layers
+            && corrections.into_iter().all(sane)
+            && rates.chain(lookup).all(Rate::is_valid)
+    }
+}
+
+fn correct_at(list: &mut [Correction], at: usize, surprise: f64) {
+    if let Some(correction) = list.get_mut(at) {
+        correct(correction, surprise);
+    }
+}
+
+fn correct(correction: &mut Correction, surprise: f64) {
+    let newest = NEWEST_FACTOR.max(1.0 / (correction.seen + 2.0));
+    correction.log = (correction.log + newest * surprise).clamp(-3.0, 3.0);
+    correction.seen += 1.0;
+}
+
+/// The correction at `at`, or most of that of its nearest neighbour that was seen.
+fn nearest(list: &[Correction], at: usize) -> f64 {
+    if let Some(own) = list.get(at).filter(|own| own.seen > 0.0) {
+        return own.log;
+    }
+    let seen = list.iter().enumerate().filter(|(_, c)| c.seen > 0.0);
+    seen.min_by_key(|(other, _)| other.abs_diff(at))
+        .map_or(0.0, |(_, c)| 0.7 * c.log)
+}
+
+fn match_group(length: usize) -> usize {
+    let group = MATCHES.iter().position(|&longest| length <= longest);
+    group.unwrap_or(MATCHES.len() - 1)
+}
+
+fn logit(p: f64) -> f64 {
+    let p = p.clamp(1e-3, 1.0 - 1e-3);
+    (p / (1.0 - p)).ln()
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}

@@ -1,0 +1,111 @@
+//! What the proposers draft.
+
+use super::*;
+
+fn greedy() -> Settings {
+    Settings {
+        max_steps: 40,
+        exit_layer: 1,
+        sampling: Sampling {
+            sample: false,
+            ..Sampling::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// A text that repeats what came before is drafted by lookup, in few rounds.
+#[test]
+fn lookup_drafts_what_the_text_repeats() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    decoder.end_tokens.clear();
+    let settings = Settings {
+        proposers: Proposers::Lookup,
+        num_speculations: 8,
+        ..greedy()
+    };
+    // Greedy decoding of a model this small ends in a loop.
+    let all = rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {});
+    let stats = Stats::of(&all);
+    assert!(stats.by_proposer.lookup.accepted > 10, "{stats:?}");
+    assert_eq!(stats.by_proposer.early_exit, DraftCount::default());
+    assert_eq!(stats.by_proposer.lookup.accepted, stats.accepted);
+    assert!(all.len() < 30);
+    // Without a repetition yet, the first round is a plain step.
+    assert_eq!(all[0].drafted(), []);
+    assert_eq!(
+        all[0].closing().map(|token| token.origin),
+        Some(Origin::Plain)
+    );
+}
+
+/// In a cascade early exit drafts where lookup finds nothing, and each token knows its proposer.
+#[test]
+fn a_cascade_uses_both_proposers() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    decoder.end_tokens.clear();
+    let settings = Settings {
+        proposers: Proposers::ExitAndLookup,
+        ..greedy()
+    };
+    let all = rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {});
+    let counts = Stats::of(&all).by_proposer;
+    assert!(counts.early_exit.drafted > 0 && counts.lookup.drafted > 0);
+    for round in &all {
+        let proposers: Vec<Proposer> = round.drafted().iter().map(|t| t.proposer).collect();
+        assert!(proposers.windows(2).all(|pair| pair[0] == pair[1]));
+        for token in round.kept() {
+            assert_eq!(token.proposer.is_some(), token.origin == Origin::Accepted);
+        }
+    }
+}
+
+/// A tree accepts at least as much as the chain that it contains.
+#[test]
+fn siblings_are_accepted_where_the_first_draft_is_not() {
+    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
+    decoder.end_tokens.clear();
+    let sampling = Sampling {
+        temperature: 1.2,
+        top_p: 1.0,
+        ..Sampling::default()
+    };
+    let chain = Settings {
+        num_speculations: 1,
+        max_steps: 80,
+        sampling,
+        ..greedy()
+    };
+    let tree = Settings {
+        tree: 12,
+        ..chain.clone()
+    };
+    let [chain, tree] =
+        [chain, tree].map(|settings| rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {}));
+    assert!(Stats::of(&tree).accepted > Stats::of(&chain).accepted);
+    let ranks = tree
+        .iter()
+        .flat_map(|round| round.path().map(|node| round.drafted()[node].rank));
+    assert!(ranks.max() > Some(0), "a sibling was accepted");
+    assert_eq!(tokens(&tree), tokens(&chain));
+}
+
+/// Records with trees and lookups survive JSON, and programs that do not know the new fields read the rest.
+#[test]
+fn records_are_read_back_and_by_older_programs() {
+    let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
+    let settings = Settings {
+        proposers: Proposers::ExitAndLookup,
+        tree: 7,
+        ..greedy()
+    };
+    for round in rounds(&mut decoder, &[5, 6, 7, 5, 6], &settings, |_, _| {}) {
+        let json = serde_json::to_value(&round).unwrap();
+        let read: Round = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read, round);
+        for token in json["drafted"].as_array().unwrap() {
+            // Version 0.1 knew one proposer, of this name.
+            assert!(token.get("proposer").is_none());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What an installation needs: completions, man pages, a report for bugs, and the model beside the program.
+
+use super::Tiny;
+use crate::support::tiny;
+use std::process::Command;
+
+const COMMANDS: [&str; 8] = [
+    "generate",
+    "benchmark",
+    "sweep",
+    "correctness",
+    "eval",
+    "serve",
+    "devices",
+    "transcript",
+];
+
+#[test]
+fn completions_and_man_pages_know_every_command() {
+    let tiny = Tiny::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = tiny.run(&["completions", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success());
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+        assert!(script.contains("exit-layer"), "{shell}");
+    }
+    assert!(!tiny.run(&["completions", "cobol"]).status.success());
+    let page = tiny.run(&["man"]);
+    assert!(
+        String::from_utf8(page.stdout)
+            .unwrap()
+            .contains(".TH skiplens")
+    );
+    assert!(tiny.run(&["man", "pages"]).status.success());
+    for command in COMMANDS {
+        let page = tiny.path("pages").join(format!("skiplens-{command}.1"));
+        assert!(page.is_file(), "{}", page.display());
+    }
+}
+
+#[test]
+fn the_report_names_the_machine_and_no_home_folder() {
+    let tiny = Tiny::new();
+    let home = tiny.path("home-of-somebody");
+    let output = tiny
+        .command(&["doctor"])
+        .env("HOME", &home)
+        .env("HF_TOKEN", "hf_secret")
+        .env_remove("SKIPLENS_DATA_DIR")
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for part in [
+        "skiplens ",
+        "cpu ",
+        "memory ",
+        "HF_TOKEN is set",
+        "bundled ",
+    ] {
+        assert!(report.contains(part), "{part}\n{report}");
+    }
+    for private in ["home-of-somebody", "hf_secret"] {
+        assert!(!report.contains(private), "{private}\n{report}");
+    }
+}
+
+/// The program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home.
+#[cfg(unix)]
+#[test]
+fn an_installation_in_a_prefix_finds_its_model() {
+    let prefix = tempfile::tempdir().unwrap();
+    let (bin, share) = (
+        prefix.path().join("bin"),
+        prefix.path().join("share/skiplens"),
+    );
+    for folder in [&bin, &share] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let program = bin.join("skiplens");
+    std::fs::copy(env!("CARGO_BIN_EXE_skiplens"), &program).unwrap();
+    tiny::gguf().write(&share.join(skiplens::engine::weights::BUNDLED_FILE));
+    let home = prefix.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let output = Command::new(&program)
+        .args([
+            "generate",
+            "--prompt",
+            "hello",
+            "--max-steps",
+            "3",
+            "--json",
+        ])
+        .current_dir("/")
+        .env_clear()
+        .env("HOME", &home)
+        .env("HF_HUB_OFFLINE", "1")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{err}");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let path = json["model"]["path"].as_str().unwrap();
+    let share = share.canonicalize().unwrap();
+    assert!(std::path::Path::new(path).starts_with(&share), "{path}");
+}
