@@ -95,13 +95,10 @@ impl Gpu {
                 lock(&fault).get_or_insert(message);
             }
         };
-        let lost = record.clone();
+        let lost = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| record(describe(&error))));
-        device.set_device_lost_callback(move |reason, message| {
-            // A device that was closed by its owner is not a fault.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                lost(format!("the device was lost ({message})"));
-            }
+        device.set_device_lost_callback(move |_, message| {
+            lock(&lost).get_or_insert(format!("the device was lost ({message})"));
         });
         let buffer = |size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor {

@@ -5,6 +5,7 @@ use super::gpu;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::decode::{Decoder, Round, Settings, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
+use crate::engine::model::tests::reference::Reference;
 use crate::engine::model::tests::{read, relative_error};
 use crate::engine::model::{Row, Target, random};
 use crate::engine::prompt::Prompt;
@@ -206,7 +207,8 @@ fn rejection_coupling_runs_step_by_step() {
     assert!(!first.is_empty());
 }
 
-/// A few tokens of the bundled model: the text of self-speculation is the plain one, and the logits are about the CPU's.
+/// A few tokens of the bundled model: the text of self-speculation is the plain one, and the logits are as near to the
+/// exact ones as the CPU's.
 #[test]
 fn the_bundled_model_gives_the_same_text_with_and_without_drafts() {
     let Some(gpu) = gpu() else { return };
@@ -234,12 +236,21 @@ fn the_bundled_model_gives_the_same_text_with_and_without_drafts() {
     let want = tokens(&rounds(&mut model.decoder, &prompt, &plain, |_, _| {}));
     let got = tokens(&rounds(&mut model.decoder, &prompt, &settings, |_, _| {}));
     assert_eq!(got, want);
+    // Both quantise activations, in their own way; neither may be much further from the exact logits than the other.
+    let ids = &prompt[..2];
+    let exact: Vec<f32> = Reference(&checkpoint)
+        .logits(ids)
+        .iter()
+        .map(|&x| x as f32)
+        .collect();
     let [ours, theirs] = [&model, &cpu].map(|model| {
         let mut sequence = model.decoder.model().sequence(64).unwrap();
-        let rows: Vec<Row> = Row::chain(&prompt, 0).collect();
+        let rows: Vec<Row> = Row::chain(ids, 0).collect();
         sequence.forward(&rows, layers).unwrap();
-        read(&mut *sequence, &rows, layers, 0)
+        relative_error(&exact, &read(&mut *sequence, &rows, layers, 0))
     });
-    let error = relative_error(&theirs, &ours);
-    assert!(error < 0.03, "relative difference {error}");
+    assert!(
+        ours < 0.1 && ours < 1.5 * theirs,
+        "error {ours}, the CPU's {theirs}"
+    );
 }
