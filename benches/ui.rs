@@ -90,7 +90,7 @@ fn frame_of_a_race(bencher: Bencher, tokens: usize) {
             &Settings::default(),
             &words,
         );
-        for lane in [Lane::Autoregressive, Lane::SelfSpeculative] {
+        for lane in [Lane::Reference, Lane::Challenger] {
             update(
                 app,
                 Msg::Engine(Event::Run(
