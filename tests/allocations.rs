@@ -242,8 +242,10 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
             "{} allocations for a draft token, which has one text: {about}",
             phases.draft
         );
+        // The controller that chooses by speed may say why it changes.
+        let reason = usize::from(settings.controller == Controller::Auto);
         assert!(
-            phases.verify <= 1,
+            phases.verify <= 1 + reason,
             "{} allocations to verify, which gives one text: {about}",
             phases.verify
         );

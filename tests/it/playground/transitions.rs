@@ -3,7 +3,7 @@
 use super::support::{Harness, said};
 use skiplens::app::hints::hints;
 use skiplens::app::input::Context;
-use skiplens::app::input::action::{AppAction, ChatAction, ControlsAction, ViewAction};
+use skiplens::app::input::action::{AppAction, ChatAction, ControlsAction, ListAction, ViewAction};
 use skiplens::app::{Action, App, Effect, Msg, Options, Pane, update};
 use skiplens::engine::worker::{Event, Failure, ModelEvent};
 
@@ -168,6 +168,7 @@ fn may_rest(action: &Action) -> bool {
         ) => true,
         Action::App(AppAction::Back | AppAction::Focus(_) | AppAction::Interrupt) => true,
         Action::Chat(ChatAction::Send) => true,
+        Action::List(ListAction::EntryUp | ListAction::EntryDown) => true,
         _ => false,
     }
 }

@@ -75,7 +75,9 @@ impl<'a> Ordeal<'a> {
     /// Ask, and kill the program up to `ms` milliseconds after the question is on the screen.
     fn killed_answering(&mut self, question: &str, ms: u64) {
         let mut session = self.start();
-        session.wait("the model", |screen| screen.contains(" 30 layers"));
+        session.wait("the model", |screen| {
+            screen.contains("0 layers") || screen.contains("2 layers")
+        });
         session.type_(&format!("{question}\r"));
         session.wait("the question", |screen| asked(screen, question).is_some());
         std::thread::sleep(self.moments.within(ms));
