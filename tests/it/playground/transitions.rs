@@ -168,7 +168,14 @@ fn may_rest(action: &Action) -> bool {
         ) => true,
         Action::App(AppAction::Back | AppAction::Focus(_) | AppAction::Interrupt) => true,
         Action::Chat(ChatAction::Send) => true,
-        Action::List(ListAction::EntryUp | ListAction::EntryDown) => true,
+        Action::List(
+            ListAction::EntryUp
+            | ListAction::EntryDown
+            | ListAction::EntryPageUp
+            | ListAction::EntryPageDown
+            | ListAction::FirstEntry
+            | ListAction::LastEntry,
+        ) => true,
         _ => false,
     }
 }
