@@ -5,6 +5,7 @@ use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use crate::app::controls::Kind;
 use crate::app::{Control, Pane, Target, Viewport};
+use crate::engine::decode::{Controller, Strategy};
 use ratatui::layout::Rect;
 
 /// Cells of the longest label and the gap after it.
@@ -84,10 +85,17 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         Kind::Choice(names) => format!("{}: ", names.join(", ")),
         _ => String::new(),
     };
-    let now = if control.has_effect(&canvas.state.settings) {
-        ""
-    } else {
-        " (without effect as things are set)"
+    let settings = &canvas.state.settings;
+    let chosen = settings.controller == Controller::Auto
+        && settings.strategy == Strategy::SelfSpeculative
+        && matches!(
+            control,
+            Control::ExitLayer | Control::Speculations | Control::Tree
+        );
+    let now = match control.has_effect(settings) {
+        true => "",
+        false if chosen => " (the controller chooses it; setting it takes over)",
+        false => " (without effect as things are set)",
     };
     wrap_words(&format!("{range}{}{now}", control.meaning()), width)
 }
