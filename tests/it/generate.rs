@@ -211,7 +211,7 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     assert!(
         String::from_utf8(plain.stderr)
             .unwrap()
-            .contains("acceptance")
+            .contains("% of drafts accepted")
     );
 }
 

@@ -16,19 +16,19 @@ fn texts_that_begin_with_a_dash_arrive() {
     ] {
         for line in [["--prompt", text], ["-p", text]] {
             let run = tiny.generate(&[&line[..], &["-n", "4"]].concat());
-            assert_eq!(run.report["prompt"]["Text"], text, "{line:?}");
+            assert_eq!(run.report["prompt"]["text"], text, "{line:?}");
         }
         let run = tiny.generate(&["-p", "x", "--stop-words", text, "- b", "-n", "4"]);
         let words = &run.settings()["stop_strings"];
         assert_eq!(*words, serde_json::json!([text, "- b"]));
     }
     let run = tiny.generate(&["--chat", "-p", "- a", "--system", "- b", "-n", "4"]);
-    let messages = &run.report["prompt"]["Chat"];
+    let messages = &run.report["prompt"]["chat"];
     assert_eq!(messages[0]["content"], "- b");
     assert_eq!(messages[1]["content"], "- a");
     std::fs::write(tiny.path("-file"), "from a file").unwrap();
     let run = tiny.generate(&["--prompt-file", "-file", "-n", "4"]);
-    assert_eq!(run.report["prompt"]["Text"], "from a file");
+    assert_eq!(run.report["prompt"]["text"], "from a file");
 }
 
 /// A forgotten value is not made of the next option.
@@ -38,7 +38,7 @@ fn an_option_is_no_value() {
     let told = tiny.refused(&["--prompt", "--json"]);
     assert!(told.contains("a value is required for '--prompt"), "{told}");
     let run = tiny.generate(&["--prompt=--json", "-n", "4"]);
-    assert_eq!(run.report["prompt"]["Text"], "--json");
+    assert_eq!(run.report["prompt"]["text"], "--json");
     let told = tiny.refused(&["-p", "x", "--stop-words", "a", "--typo"]);
     assert!(told.contains("--typo"), "{told}");
 }

@@ -82,7 +82,8 @@ impl CpuSequence {
             self.depths.resize(window, None);
             self.states.resize(window * hidden, 0.0);
         }
-        if self.probe.is_some() {
+        // Once used, it grows together with `states`, so that a later probe allocates nothing.
+        if self.probe.is_some() || self.probed.capacity() > 0 {
             self.probed
                 .resize(window.max(self.depths.len()) * hidden, 0.0);
         }
