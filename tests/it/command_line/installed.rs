@@ -1,17 +1,21 @@
 //! What an installation needs: completions, man pages, a report for bugs, and the model beside the program.
 
 use super::Tiny;
+#[cfg(all(unix, not(feature = "embed")))]
 use crate::support::tiny;
+#[cfg(all(unix, not(feature = "embed")))]
 use std::process::Command;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "generate",
     "benchmark",
     "sweep",
     "correctness",
     "eval",
     "serve",
+    "health",
     "devices",
+    "doctor",
     "transcript",
 ];
 
@@ -39,6 +43,56 @@ fn completions_and_man_pages_know_every_command() {
         let page = tiny.path("pages").join(format!("skiplens-{command}.1"));
         assert!(page.is_file(), "{}", page.display());
     }
+}
+
+/// The options of every command, as the completions of bash list them. The other shells complete the same.
+#[test]
+fn completions_are_as_reviewed() {
+    let tiny = Tiny::new();
+    let script = |shell: &str| String::from_utf8(tiny.run(&["completions", shell]).stdout).unwrap();
+    let mut command = String::new();
+    let mut listed = String::new();
+    let bash = script("bash");
+    for line in bash.lines().map(str::trim) {
+        if let Some(name) = line.strip_suffix(')').filter(|name| is_command(name)) {
+            command = name.replace("__subcmd__", " ");
+        } else if let Some(options) = line.strip_prefix("opts=\"-") {
+            let options = format!("-{}", options.trim_end_matches('"'));
+            listed += &format!("{command}\n{}\n\n", textwrap::fill(&options, 100));
+        }
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let script = script(shell);
+        for option in listed.split_whitespace() {
+            if let Some(name) = option.strip_prefix("--") {
+                assert!(script.contains(name), "{shell}: {option}");
+            }
+        }
+    }
+    insta::assert_snapshot!("completions", listed);
+}
+
+fn is_command(label: &str) -> bool {
+    let word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '-';
+    label.starts_with("skiplens") && label.chars().all(word)
+}
+
+/// All man pages, without the version.
+#[test]
+fn man_pages_are_as_reviewed() {
+    let tiny = Tiny::new();
+    assert!(tiny.run(&["man", "pages"]).status.success());
+    let mut files: Vec<_> = std::fs::read_dir(tiny.path("pages"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let pages: String = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let version = env!("CARGO_PKG_VERSION");
+    insta::assert_snapshot!("man", pages.replace(version, "VERSION"));
 }
 
 #[test]
@@ -69,7 +123,7 @@ fn the_report_names_the_machine_and_no_home_folder() {
 }
 
 /// The program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home.
-#[cfg(unix)]
+#[cfg(all(unix, not(feature = "embed")))]
 #[test]
 fn an_installation_in_a_prefix_finds_its_model() {
     let prefix = tempfile::tempdir().unwrap();
