@@ -1,4 +1,4 @@
-//! What an installation needs: completions, man pages, a report for bugs, and the model beside the program.
+//! Installation: completions, man pages, the report for bugs, and finding the model.
 
 use super::Tiny;
 #[cfg(all(unix, not(feature = "embed")))]
@@ -45,7 +45,7 @@ fn completions_and_man_pages_know_every_command() {
     }
 }
 
-/// The options of every command, as the completions of bash list them. The other shells complete the same.
+/// The options of every command, as the completions for bash list them. The other shells complete the same options.
 #[test]
 fn completions_are_as_reviewed() {
     let tiny = Tiny::new();
@@ -122,7 +122,7 @@ fn the_report_names_the_machine_and_no_home_folder() {
     }
 }
 
-/// The program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home.
+/// With the program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home.
 #[cfg(all(unix, not(feature = "embed")))]
 #[test]
 fn an_installation_in_a_prefix_finds_its_model() {
