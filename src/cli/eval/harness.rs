@@ -108,7 +108,7 @@ impl HarnessArgs {
     /// Serves the model on a free port, runs the harness against it, and waits for its end.
     ///
     /// # Errors
-    /// Where the server or the harness cannot be started.
+    /// If the server or the harness cannot be started.
     pub fn run(
         &self,
         model: LoadedModel,

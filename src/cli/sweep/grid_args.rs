@@ -45,7 +45,7 @@ impl GridArgs {
     /// The axes, for a model of so many layers. Axes that are not given have one value, that of `settings`.
     ///
     /// # Errors
-    /// Where the grid is empty or reaches outside of what the model has.
+    /// If the grid is empty or reaches outside of what the model has.
     pub fn axes(&self, settings: &Settings, layers: usize) -> Result<Axes> {
         let or = |given: Option<Given<usize>>, default| Given::value(given).unwrap_or(default);
         let last_exit = EXIT_LAYERS.1.min(layers.saturating_sub(1));

@@ -23,7 +23,7 @@ impl Moments {
         Self { seed, state: seed }
     }
 
-    /// A number of milliseconds, at most `max`.
+    /// A random duration below `ms` milliseconds.
     fn within(&mut self, ms: u64) -> Duration {
         self.state = self
             .state
@@ -37,7 +37,7 @@ impl Moments {
 struct Ordeal<'a> {
     args: Vec<&'a OsStr>,
     store: Store,
-    /// Nowhere while a program lives in it.
+    /// `None` while a program uses it.
     home: Option<tempfile::TempDir>,
     /// The content of the journal after the last kill.
     kept: transcript::Session,

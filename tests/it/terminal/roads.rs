@@ -262,7 +262,7 @@ fn write_json(path: &Path, value: &serde_json::Value) {
     std::fs::write(path, value.to_string()).unwrap();
 }
 
-/// A journal with only this entry.
+/// A journal in which every text is hostile.
 fn journal(id: &str) -> String {
     let token =
         |id: u32| serde_json::json!({"id": id, "text": HOSTILE, "p_draft": 0.5, "p_verify": 0.5});
