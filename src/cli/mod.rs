@@ -1,4 +1,4 @@
-//! The command line: one file a command. Without a command, the terminal playground opens.
+//! The command line, with one file per command. Without a command, the playground opens.
 
 pub(crate) mod args;
 mod argv;
