@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Does jobs until the queue is closed.
+/// Runs jobs until the queue is closed.
 pub struct Worker {
     pub decoder: Decoder,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Set when the current job must end as well.
+    /// Set to cancel the current job as well.
     pub ends: Arc<AtomicBool>,
-    /// Bytes that kept sequences may take.
+    /// Max bytes of kept sequences.
     pub budget: u64,
 }
 
@@ -56,7 +56,7 @@ impl Worker {
                         Err(error) => return tell(Update::Failed(error)),
                     }
                 }
-                // What the panic left of the sequence cannot be trusted.
+                // The panic may have left the sequence in an inconsistent state.
                 Err(panic) => {
                     let message = format!("a fault in the program: {}", panic_message(&*panic));
                     return tell(Update::Failed(ApiError::internal(message)));
@@ -67,7 +67,7 @@ impl Worker {
         tell(Update::Done);
     }
 
-    /// Scores the prompt and generates all continuations. Breaks where the job is given up.
+    /// Scores the prompt and generates all continuations. Breaks if the job is cancelled.
     fn item(
         &mut self,
         kept: &mut Kept,
@@ -128,7 +128,7 @@ impl Worker {
     }
 }
 
-/// Reports one job's rounds, and gives it up when nobody wants it any more.
+/// Reports the rounds of a job, and cancels it once its receiver is gone.
 struct Follower<'a> {
     updates: &'a UnboundedSender<Update>,
     ends: &'a AtomicBool,
