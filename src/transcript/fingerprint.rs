@@ -58,6 +58,17 @@ fn largest_weights(folder: &Path) -> io::Result<Option<std::path::PathBuf>> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "embed")]
+    #[test]
+    fn the_embedded_model_has_the_fingerprint_of_its_file() {
+        use crate::engine::weights::{BUNDLED_FILE, EMBEDDED_PATH};
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("assets")
+            .join(BUNDLED_FILE);
+        let embedded = fingerprint(Path::new(EMBEDDED_PATH)).unwrap();
+        assert_eq!(embedded, fingerprint(&file).unwrap());
+    }
+
     #[test]
     fn the_fingerprint_covers_length_and_both_ends() {
         let folder = tempfile::tempdir().unwrap();

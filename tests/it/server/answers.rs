@@ -338,3 +338,18 @@ fn every_way_to_draft_gives_the_same_answer() {
     let lookup = r#"skiplens:spec_decode_num_draft_tokens_by_proposer_total{proposer="lookup"}"#;
     assert!(served.metric(lookup) >= 0.0);
 }
+
+/// `skiplens health` succeeds while a server answers, and ends with status 1 when none does.
+#[test]
+fn health_checks_see_whether_the_server_answers() {
+    let mut served = Served::new();
+    let port = served.address.port().to_string();
+    let health = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skiplens"));
+        let output = command.arg("health").env("SKIPLENS_PORT", &port).output();
+        output.unwrap().status.code()
+    };
+    assert_eq!(health(), Some(0));
+    served.stop();
+    assert_eq!(health(), Some(1));
+}
