@@ -1,4 +1,4 @@
-//! Generates the same answer autoregressively and with self-speculation, in turns on the same cores.
+//! The same answer autoregressively and with self-speculation, in turns on the same cores.
 
 use crate::engine::decode::{Decoder, Settings, Stats, Strategy};
 use crate::engine::{Error, Result};
@@ -18,13 +18,13 @@ pub struct EndToEnd {
     /// Generated tokens per second, without prefill.
     pub autoregressive: f64,
     pub self_speculative: f64,
-    /// Speed of self-speculation relative to autoregressive decoding.
+    /// The second over the first.
     pub speed_up: f64,
     /// Whether both wrote the same tokens.
     pub exact: bool,
 }
 
-/// Generates with both strategies in turns for about `budget`, at least twice each.
+/// Generates with both strategies by turns for about `budget`, at least twice each.
 pub fn measure(
     decoder: &mut Decoder,
     prompt: &[u32],

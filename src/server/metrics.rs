@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus. Counters of speculation have vLLM's names, so that existing dashboards work.
+//! `/metrics` for Prometheus. Counters of speculation have vLLM's names, which dashboards know.
 
 use super::api::figures::finish_reason;
 use crate::engine::decode::{DraftCount, Finished, Proposer, Round, Stats};
@@ -25,7 +25,7 @@ struct Counts {
 
 impl Metrics {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counts are consistent after each statement.
+        // Counts are whole after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,7 +39,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a finished continuation. `cached` tokens of its prompt were in the cache.
+    /// A continuation of a prompt is complete, of which `cached` tokens were there already.
     pub fn finished(&self, prompt: usize, cached: usize, finished: &Finished) {
         let mut counts = self.counts();
         counts.prompt_tokens += prompt as u64;
@@ -51,18 +51,18 @@ impl Metrics {
             .or_default() += 1;
     }
 
-    /// Statistics of all rounds.
+    /// What all rounds amount to.
     pub fn stats(&self) -> Stats {
         self.counts().stats.clone()
     }
 
-    /// Sets the number of kept sequences and their bytes.
+    /// How many sequences are kept, and the bytes they take.
     pub fn pool(&self, sequences: usize, bytes: u64) {
         let mut counts = self.counts();
         (counts.sequences, counts.sequence_bytes) = (sequences, bytes);
     }
 
-    /// All metrics in Prometheus' text format, with the number of waiting jobs and whether one is running.
+    /// All of it in Prometheus' text format, with the number of jobs that wait and whether one is being done.
     ///
     /// # Errors
     /// None: writing to a string does not fail.

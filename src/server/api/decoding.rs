@@ -1,4 +1,4 @@
-//! Fields that determine how tokens are generated, the same for chats and completions.
+//! Fields that decide how tokens are generated, the same for chat and for completion.
 
 use crate::engine::config::LlamaConfig;
 use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Max speculations of a request. Each needs memory for a distribution over the vocabulary.
+/// Max speculations of a request: each takes memory for a distribution over the vocabulary.
 const MAX_SPECULATIONS: usize = 64;
 /// Max bytes of all stop strings of a request together.
 const MAX_STOP_BYTES: usize = 1 << 14;
@@ -128,7 +128,7 @@ impl Decoding {
     /// How many choices each of `prompts` gets.
     ///
     /// # Errors
-    /// If there are none, or too many in all.
+    /// Where they are none, or too many in all.
     pub fn choices(&self, prompts: usize) -> Result<usize> {
         let n = self.n.unwrap_or(1);
         if n == 0 {
@@ -141,11 +141,11 @@ impl Decoding {
         Ok(n)
     }
 
-    /// The settings of each of `n` choices, on top of the `defaults` of the server. `seed` is whether the user chose
-    /// the seed of the defaults, `max_tokens` the limit if the request has none.
+    /// The settings of each of `n` choices over the `defaults` of the server. `seed` tells whether the seed of those was
+    /// chosen by somebody, `max_tokens` is the limit where the request has none.
     ///
     /// # Errors
-    /// If a field is not supported, or this model cannot run with it.
+    /// Where a field is not supported or is not what this model can run with.
     pub fn settings(
         &self,
         n: usize,
@@ -213,7 +213,7 @@ impl Decoding {
             .collect())
     }
 
-    /// Whether the request chooses how to draft.
+    /// Whether the request says how to draft.
     fn names_a_draft(&self) -> bool {
         self.exit_layer.is_some_and(|exit_layer| exit_layer != -1)
             || self.num_speculations.is_some_and(|k| k != -1)
@@ -283,7 +283,7 @@ fn whole(number: &Number) -> Result<u64> {
     whole.ok_or_else(|| ApiError::invalid("seed is no whole number of 64 bits").of("seed"))
 }
 
-/// A random seed.
+/// A number that nobody chose.
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Runs jobs until the queue is closed.
+/// Does jobs until the queue is closed.
 pub struct Worker {
     pub decoder: Decoder,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Set to cancel the current job as well.
+    /// Set when the current job must end as well.
     pub ends: Arc<AtomicBool>,
-    /// Max bytes of kept sequences.
+    /// Bytes that kept sequences may take.
     pub budget: u64,
 }
 
@@ -56,7 +56,7 @@ impl Worker {
                         Err(error) => return tell(Update::Failed(error)),
                     }
                 }
-                // The panic may have left the sequence in an inconsistent state.
+                // What the panic left of the sequence cannot be trusted.
                 Err(panic) => {
                     let message = format!("a fault in the program: {}", panic_message(&*panic));
                     return tell(Update::Failed(ApiError::internal(message)));
@@ -67,7 +67,7 @@ impl Worker {
         tell(Update::Done);
     }
 
-    /// Scores the prompt and generates all continuations. Breaks if the job is cancelled.
+    /// Scores the prompt and generates all continuations. Breaks where the job is given up.
     fn item(
         &mut self,
         kept: &mut Kept,
@@ -128,7 +128,7 @@ impl Worker {
     }
 }
 
-/// Reports the rounds of a job, and cancels it once its receiver is gone.
+/// Reports one job's rounds, and gives it up when nobody wants it any more.
 struct Follower<'a> {
     updates: &'a UnboundedSender<Update>,
     ends: &'a AtomicBool,
