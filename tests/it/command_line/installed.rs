@@ -51,6 +51,7 @@ fn completions_are_as_reviewed() {
     let tiny = Tiny::new();
     let script = |shell: &str| String::from_utf8(tiny.run(&["completions", shell]).stdout).unwrap();
     let others = ["zsh", "fish", "elvish", "powershell"].map(|shell| (shell, script(shell)));
+    let wrap = textwrap::Options::new(100).word_splitter(textwrap::WordSplitter::NoHyphenation);
     let mut command = String::new();
     let mut listed = String::new();
     let bash = script("bash");
@@ -59,7 +60,7 @@ fn completions_are_as_reviewed() {
             command = name.replace("__subcmd__", " ");
         } else if let Some(options) = line.strip_prefix("opts=\"-") {
             let options = format!("-{}", options.trim_end_matches('"'));
-            listed += &format!("{command}\n{}\n\n", textwrap::fill(&options, 100));
+            listed += &format!("{command}\n{}\n\n", textwrap::fill(&options, &wrap));
             for (shell, script) in &others {
                 // For fish, clap_complete generates two levels of commands only.
                 if *shell == "fish" && command.split(' ').count() > 3 {
