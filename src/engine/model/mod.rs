@@ -13,6 +13,7 @@ pub mod gpu;
 mod load;
 mod plan;
 pub mod random;
+mod refusals;
 mod rope;
 mod row;
 #[cfg(test)]

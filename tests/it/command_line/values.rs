@@ -1,4 +1,4 @@
-//! Values of options: those that begin with a dash arrive, and those that cannot be are told what can.
+//! Values of options: they may begin with a dash, and errors name the valid values.
 
 use super::{Tiny, fault};
 
@@ -31,7 +31,7 @@ fn texts_that_begin_with_a_dash_arrive() {
     assert_eq!(run.report["prompt"]["text"], "from a file");
 }
 
-/// A forgotten value is not made of the next option.
+/// After a forgotten value, the next option is not taken for it.
 #[test]
 fn an_option_is_no_value() {
     let tiny = Tiny::new();
@@ -44,7 +44,7 @@ fn an_option_is_no_value() {
 }
 
 #[test]
-fn numbers_out_of_range_are_told_the_range() {
+fn numbers_out_of_range_are_refused_with_the_range() {
     let tiny = Tiny::new();
     let max = u64::MAX.to_string();
     let cases = [
@@ -100,7 +100,7 @@ fn numbers_out_of_range_are_told_the_range() {
 }
 
 #[test]
-fn what_is_empty_is_refused() {
+fn empty_values_are_refused() {
     let tiny = Tiny::new();
     std::fs::write(tiny.path("empty"), "").unwrap();
     for (line, named) in [
@@ -123,7 +123,7 @@ fn what_is_empty_is_refused() {
     assert!(told.contains("--model") && told.contains("empty"), "{told}");
 }
 
-/// Prefill leaves the last one to the first round.
+/// Prefill leaves the last token of the prompt to the first round; it is counted nevertheless.
 #[test]
 fn all_tokens_of_the_prompt_are_counted() {
     let tiny = Tiny::new();
