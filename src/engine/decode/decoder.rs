@@ -344,15 +344,13 @@ impl Decoder {
         let tokens = RoundTokens {
             drafted,
             accepted,
-            // The buffer is reused unless the record needs it.
-            path: if is_prefix {
-                self.scratch.path = path;
-                Vec::new()
-            } else {
-                path
-            },
+            path: if is_prefix { Vec::new() } else { path.clone() },
             closing,
         };
+        // The buffer is reused; a plain step has none.
+        if path.capacity() > 0 {
+            self.scratch.path = path;
+        }
         let mut round = Round::new(run.rounds, position, turn.settings, tokens);
         round.controller_note = turn.note;
         round.draft_seconds = draft_seconds;
