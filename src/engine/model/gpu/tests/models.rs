@@ -6,7 +6,7 @@ use crate::engine::model::tests::{
     all_dtypes, branch, config, extend, ids, logits, read, relative_error, tree,
 };
 use crate::engine::model::tests::{odd, reference::Reference, wide};
-use crate::engine::model::{Model, Readout, Row, Sequence, random};
+use crate::engine::model::{Readout, Row, Sequence, random};
 use crate::engine::splitmix::SplitMix64;
 use candle_core::quantized::GgmlDType;
 
@@ -21,9 +21,10 @@ fn logits_agree_with_a_plain_llama_and_do_not_depend_on_chunks() {
         let ids = ids(40, &config);
         let ours = logits(&*model, 40, &ids, &[1]);
         let max = if dtype.block_size() == 1 { 2e-3 } else { 4e-2 };
+        // A number on the edge between two bytes may fall to either side.
         for (reference, max) in [
             (Reference::exact(&checkpoint), max),
-            (Reference::rounded(&checkpoint), 2e-3),
+            (Reference::rounded(&checkpoint), max / 4.0),
         ] {
             let error = relative_error(&reference.logits(&ids), &ours);
             assert!(error < max, "{dtype:?}: relative error {error}, not {max}");
