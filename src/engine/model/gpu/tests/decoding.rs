@@ -265,7 +265,8 @@ fn the_bundled_model_gives_the_same_text_with_and_without_drafts() {
 /// | f64 with that rounding, GPU | < 0.0001 | < 0.0001 | 0.004 | 0.009 | 0.004 | 0.007 | 0.012 | 0.026 |
 ///
 /// A number on the edge between two bytes falls to either side, so the last row grows with depth, too. After all layers a
-/// single position may be off by 0.2, in f64 as well: errors of a few positions say little.
+/// single position may be off by 0.2, in f64 as well: errors of a few positions say little. The 12 positions of this test
+/// give 0.0000001 against f64 with that rounding after 2 layers, and 0.008 and 0.051 against exact numbers after 16 and 30.
 #[test]
 fn the_bundled_models_logits_differ_from_exact_ones_by_the_rounding_of_activations() {
     let Some((model, checkpoint)) = bundled() else {
@@ -285,14 +286,11 @@ fn the_bundled_models_logits_differ_from_exact_ones_by_the_rounding_of_activatio
         Reference::rounded(&checkpoint),
     );
     let error = relative_error(&rounded.exit_logits(ids, 2), &at(2));
-    eprintln!("rounded {error}");
     assert!(error < 1e-3, "{error}");
     let error = relative_error(&exact.exit_logits(ids, 16), &at(16));
-    eprintln!("half {error}");
-    assert!(error < 0.02, "{error}");
+    assert!(error < 0.0125, "{error}");
     let error = relative_error(&exact.logits(ids), &at(checkpoint.config.num_layers));
-    eprintln!("all {error}");
-    assert!(error < 0.08, "{error}");
+    assert!(error < 0.07, "{error}");
 }
 
 /// The bundled model on the GPU.
