@@ -19,7 +19,7 @@ pub struct ModelArgs {
     pub model: Option<String>,
     #[arg(long, value_name = "TYPE", help = dtype_help())]
     pub dtype: Option<String>,
-    /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them.
+    /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them. gpu:0,gpu:1 divides the layers.
     #[arg(long, value_name = "DEVICE", value_parser = values::device)]
     pub device: Option<String>,
     /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.

@@ -30,7 +30,7 @@ pub struct BenchmarkArgs {
     /// Print one JSON object instead of the table.
     #[arg(long)]
     json: bool,
-    /// Without a data set: seconds to spend on each of the two parts; 8 if not given.
+    /// Without a data set: seconds to spend on each of the two parts; 0 measures everything once; 8 if not given.
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS", conflicts_with = "dataset")]
     seconds: Option<f64>,
     /// Compare ways to draft (plain, exit, lookup, both, a tree, auto) on built-in chat, summary, code and maths prompts.

@@ -111,7 +111,7 @@ pub fn real(text: &str) -> Result<Given<f32>, String> {
 pub fn device(text: &str) -> Result<String, String> {
     text.parse::<DeviceRequest>()
         .map(|_| text.to_owned())
-        .map_err(|_| "expected auto, cpu, gpu, gpu:N, cuda or metal".to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// A share, 0 to 1.

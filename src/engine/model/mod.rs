@@ -189,6 +189,8 @@ pub fn load(
         Target::Candle(device) => Box::new(CandleModel::load(checkpoint, &device, progress)?),
         #[cfg(feature = "gpu")]
         Target::Gpu(gpu) => Box::new(gpu::GpuModel::load(checkpoint, gpu, progress)?),
+        #[cfg(feature = "gpu")]
+        Target::Gpus(gpus) => Box::new(gpu::SplitModel::load(checkpoint, &gpus, progress)?),
     })
 }
 
