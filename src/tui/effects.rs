@@ -1,11 +1,11 @@
 //! Carries out effects. Failures come back as messages and do not end the program.
 
-use super::models::Search;
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{Driver, config_file, editor, listing};
 use crate::app::state::sweep::{Cell, SweepRow};
 use crate::app::{Effect, Msg};
+use crate::engine::weights::Search;
 use crate::eval::sweep;
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::screenshot;
@@ -123,6 +123,7 @@ impl Driver {
             request: self.app.chat.request.clone(),
             folders: self.app.shared.config.model_folders.clone(),
             in_use,
+            downloads: true,
         };
         let answers = self.answers.clone();
         std::thread::spawn(move || drop(answers.send(Msg::Models(search.run()))));

@@ -4,7 +4,6 @@ mod config_file;
 mod editor;
 mod effects;
 mod listing;
-mod models;
 mod session_search;
 mod signals;
 mod start;
@@ -12,6 +11,7 @@ mod terminal;
 
 use crate::app::{App, Msg, Options, update};
 use crate::engine::loaded_model::ModelRequest;
+use crate::engine::weights::remember;
 use crate::engine::worker::{Command, CommandSender, Event, ModelEvent};
 use crate::folders::expand_home;
 use crate::transcript::{Recorder, Session};
@@ -256,7 +256,7 @@ impl Driver {
         if let (Msg::Engine(Event::Model(ModelEvent::Loaded(_))), Some(name)) =
             (&msg, &self.app.chat.request.model)
         {
-            models::remember(name);
+            remember(name);
         }
         if let Msg::Engine(event) = &msg {
             let noted = self

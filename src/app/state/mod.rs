@@ -30,6 +30,8 @@ pub use sweep::Sweep;
 pub use turn::{Mode, TokenRef, Turn};
 pub use what_if::{Lens, WhatIf};
 
+pub use crate::engine::weights::ModelChoice;
+
 use super::config::Preset;
 use super::controls::Control;
 use super::input::Context;
@@ -127,18 +129,6 @@ pub struct Run {
     pub pausing: bool,
     /// Cancelled; the engine has yet to confirm.
     pub cancelling: bool,
-}
-
-/// A model that can be chosen, as data from outside.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelChoice {
-    /// What to load: a path or id; none for the bundled model.
-    pub model: Option<String>,
-    pub label: String,
-    /// Type, size and place, or what is missing.
-    pub note: String,
-    /// What is to know before it is loaded: how to get access, what does not fit.
-    pub help: String,
 }
 
 /// A model that one key loads where there is none.
