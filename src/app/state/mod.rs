@@ -9,6 +9,7 @@ pub mod picker;
 pub mod player;
 pub mod race;
 mod regions;
+mod remote;
 mod retracted;
 mod session_list;
 pub mod sweep;
@@ -24,6 +25,7 @@ pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
 pub use regions::{Regions, Target, Viewport};
+pub use remote::Remote;
 pub use retracted::Retracted;
 pub use session_list::{Listed, SessionList};
 pub use sweep::Sweep;
@@ -51,6 +53,8 @@ pub const CONVERSATION: ConversationId = ConversationId(0);
 pub struct State {
     /// Whether the engine writes the answers; a replay's come from a journal.
     pub live: bool,
+    /// The server whose engine it is; none for this program's own.
+    pub remote: Option<Remote>,
     pub phase: Phase,
     pub model: Option<ModelInfo>,
     /// The model that was requested, to load it again or to name it while it loads.
@@ -209,6 +213,7 @@ impl State {
     pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
         Self {
             live: true,
+            remote: None,
             phase: Phase::opening(),
             model: None,
             request,
@@ -397,6 +402,12 @@ impl State {
         );
         if !failed || self.model.is_some() {
             return None;
+        }
+        if self.remote.is_some() {
+            return Some(Offer {
+                model: self.request.model.clone(),
+                label: "try again",
+            });
         }
         let published = Some(PUBLISHED_MODEL.to_string());
         let (model, label) = match self.request.model.as_deref() {
