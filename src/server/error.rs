@@ -74,6 +74,21 @@ impl ApiError {
         )
     }
 
+    pub fn forbidden(message: &str) -> Self {
+        Self::refused(StatusCode::FORBIDDEN, None, message)
+    }
+
+    pub fn too_many_clients(limit: usize) -> Self {
+        let message = format!("{limit} clients are connected already; try again later");
+        let code = Some("too_many_clients");
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            code,
+            message,
+        )
+    }
+
     pub fn no_such_path(path: &str) -> Self {
         let message = format!("there is no {path} here; /openapi.json lists what there is");
         Self::refused(StatusCode::NOT_FOUND, Some("not_found"), message)

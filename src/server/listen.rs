@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+
+use super::remote::MAX_CLIENTS;
 use tokio::time::{Instant, Sleep};
 
 /// Max connections; further ones wait to be accepted.
@@ -23,11 +25,12 @@ const READER_TIME: Duration = Duration::from_secs(120);
 /// Max time for connections to end after the server is stopped.
 const END_TIME: Duration = Duration::from_secs(2);
 
-/// Serves until `stopped` becomes true.
+/// Serves until `stopped` becomes true, and then waits a moment for connections and for the workers of `clients`.
 pub async fn serve(
     listener: std::net::TcpListener,
     router: Router,
     mut stopped: watch::Receiver<bool>,
+    clients: Arc<Semaphore>,
 ) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
@@ -52,7 +55,10 @@ pub async fn serve(
             drop(place);
         });
     }
-    let all = places.acquire_many(MAX_CONNECTIONS as u32);
+    let all = async {
+        let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
+        let _ = clients.acquire_many(MAX_CLIENTS as u32).await;
+    };
     let _ = tokio::time::timeout(END_TIME, all).await;
 }
 
@@ -63,7 +69,8 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, TowerToHyperService::new(router))
+        .with_upgrades();
     tokio::pin!(connection);
     // A broken connection affects no other; its jobs are cancelled when they are dropped.
     tokio::select! {

@@ -87,6 +87,7 @@ impl Plan {
         let max_tokens = shared.options.max_tokens.unwrap_or(context);
         let settings = shared.settings(&decoding, n, max_tokens, logprobs)?;
         let prompt = Prompt::Chat(chat.messages()?);
+        let (shown, _) = super::watch::shown(&prompt);
         let ids = shared.encoder.encode(&prompt);
         let ids = ids.map_err(|error| super::error::ApiError::from(error).of("messages"))?;
         let plan = Self {
@@ -96,6 +97,7 @@ impl Plan {
             prompts: vec![EncodedPrompt {
                 ids,
                 text: String::new(),
+                shown,
                 hidden: 0,
             }],
             settings,
@@ -133,6 +135,7 @@ impl Plan {
         let items = self.prompts.iter().map(|prompt| Item {
             prompt: prompt.ids.as_slice().into(),
             scoring: self.scoring(),
+            shown: (prompt.shown.clone(), self.shape == Shape::Chat),
             choices: self.settings.clone(),
         });
         let job = Job {

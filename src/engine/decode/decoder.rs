@@ -23,7 +23,7 @@ const RESERVED: usize = 1 << 16;
 /// Decodes with one model. It owns buffers that are reused from step to step; the state of a conversation is in
 /// [`Session`].
 pub struct Decoder {
-    pub(super) model: Box<dyn Model>,
+    pub(super) model: Arc<dyn Model>,
     pub(super) tokenizer: Option<Tokenizer>,
     /// The model's own end tokens.
     pub(super) end_tokens: Vec<u32>,
@@ -104,10 +104,22 @@ impl Decoder {
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
         Self {
             chooser: Chooser::new(model.config()),
-            model,
+            model: Arc::from(model),
             tokenizer,
             end_tokens,
             prefill_chunk: PREFILL_CHUNK,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Another decoder of the same weights, for another thread. It starts with what this one has learned.
+    pub fn share(&self) -> Self {
+        Self {
+            chooser: self.chooser.clone(),
+            model: self.model.clone(),
+            tokenizer: self.tokenizer.clone(),
+            end_tokens: self.end_tokens.clone(),
+            prefill_chunk: self.prefill_chunk,
             scratch: Scratch::default(),
         }
     }

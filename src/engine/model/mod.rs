@@ -33,8 +33,8 @@ pub use draft_order::DraftOrder;
 pub use plan::{Plan, PlannedRound};
 pub use row::{Ancestors, Readout, Row};
 
-/// A Llama whose layers can be run in ranges.
-pub trait Model: Send {
+/// A Llama whose layers can be run in ranges. Threads may share it; each decodes with its own sequences.
+pub trait Model: Send + Sync {
     /// Shape of the model.
     fn config(&self) -> &LlamaConfig;
 

@@ -2,6 +2,7 @@
 //! the rows of q and k in the order for rotary embedding over adjacent pairs.
 
 mod catalog;
+mod choices;
 mod convert;
 mod describe;
 mod dtype;
@@ -16,6 +17,7 @@ mod safetensors;
 mod shapes;
 
 pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
+pub use choices::{ModelChoice, Search, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use embedded::{EMBEDDED_PATH, embedded};

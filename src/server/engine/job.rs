@@ -19,6 +19,8 @@ pub struct Item {
     pub prompt: Arc<[u32]>,
     /// Whether the prompt itself is scored.
     pub scoring: Option<Scoring>,
+    /// What watchers see of it, and whether it is a conversation.
+    pub shown: (String, bool),
     /// The settings of each continuation.
     pub choices: Vec<Arc<Settings>>,
 }
