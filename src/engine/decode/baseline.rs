@@ -143,9 +143,11 @@ impl Baselines {
                 ..ratio
             }))
         });
-        let own = measured.into_iter().chain(estimated);
-        own.min_by(|a, b| a.error.total_cmp(&b.error))
-            .or_else(|| self.at_another_time())
+        match (measured, estimated) {
+            (Some(a), Some(b)) if b.measured => Some(a.with(&b)),
+            (Some(own), _) | (None, Some(own)) => Some(own),
+            (None, None) => self.at_another_time(),
+        }
     }
 
     /// What to multiply an estimate from such rounds by, as the `seconds` of a plain step.
@@ -167,7 +169,9 @@ impl Baselines {
                 measured: true,
             };
             let other = drafts.drafts.cost(costs, drafts.further_rows());
-            Some((plain, other.estimate(config)?, 0.0))
+            // Costs of many rows are interpolated.
+            let rows = 0.01 * drafts.further_rows();
+            Some((plain, other.estimate(config)?, rows))
         });
         let ratios = measured
             .chain(costs)
@@ -334,6 +338,23 @@ impl Samples {
 }
 
 impl PlainStep {
+    /// The mean of two measurements, weighted by their errors, in logarithms. Its error holds the difference between them.
+    fn with(&self, other: &Self) -> Self {
+        let weights = [self, other].map(|step| step.error.powi(-2));
+        let logs = [self, other].map(|step| step.seconds.ln());
+        let sum = weights[0] + weights[1];
+        let mean = (weights[0] * logs[0] + weights[1] * logs[1]) / sum;
+        let spread = weights[0] * (logs[0] - mean).powi(2) + weights[1] * (logs[1] - mean).powi(2);
+        Self {
+            seconds: mean.exp(),
+            error: (1.0 / sum)
+                .sqrt()
+                .hypot((spread / sum).sqrt())
+                .max(MIN_ERROR),
+            measured: self.measured && other.measured,
+        }
+    }
+
     /// The speed-up of a run with this many tokens per second.
     pub fn speed_up(&self, tokens_per_second: f64) -> SpeedUp {
         let ratio = tokens_per_second * self.seconds;

@@ -22,8 +22,10 @@ const MIN_STAY: usize = 8;
 const MIN_TRIAL: usize = 3;
 /// What is clearly slower.
 const MISTAKE: f64 = 0.94;
-/// How much faster another choice must be expected to be.
+/// How much faster another choice must be expected to be, and how much more so after each change in the same text.
 const MARGIN: f64 = 1.06;
+const MARGIN_PER_CHANGE: f64 = 0.02;
+const MAX_MARGIN: f64 = 1.2;
 /// What is so much faster is changed to after half as many rounds.
 const GREAT: f64 = 1.2;
 /// Outcomes of an exit from which on it is known.
@@ -109,6 +111,8 @@ pub(super) struct Chooser {
     base: Option<Base>,
     /// The base before.
     before: Option<Base>,
+    /// Changes of the base in this text.
+    changes: usize,
     reason: String,
     /// Rounds since the last change.
     stayed: usize,
@@ -134,6 +138,7 @@ impl Chooser {
             forms: chains.chain(trees).collect(),
             base: None,
             before: None,
+            changes: 0,
             // Long enough for every reason, so that a change allocates nothing.
             reason: String::with_capacity(96),
             stayed: 0,
@@ -176,7 +181,7 @@ impl Chooser {
     /// Another text begins.
     pub fn begin_text(&mut self) {
         self.estimates.begin_text();
-        (self.base, self.before) = (None, None);
+        (self.base, self.before, self.changes) = (None, None, 0);
     }
 
     /// Why the base was chosen, in one sentence.
@@ -333,7 +338,8 @@ impl Chooser {
         let rate = self.rate(base, now.place);
         let best = self.best_exit(now.place).filter(|_| now.exits);
         let great = best.is_some_and(|(_, value)| value > rate.max(plain) * GREAT);
-        if self.stayed < if great { MIN_STAY / 2 } else { MIN_STAY } {
+        let stay = if great { 3 * MIN_STAY / 4 } else { MIN_STAY };
+        if self.stayed < stay {
             let before = self.before.map_or(plain, |base| self.rate(base, now.place));
             let mistaken = self.stayed >= MIN_TRIAL && rate < before.max(plain) * MISTAKE;
             return match self.before.filter(|_| mistaken && before > plain) {
@@ -343,7 +349,7 @@ impl Chooser {
             };
         }
         let next = match best {
-            Some((other, value)) if value > rate.max(plain) * MARGIN => other,
+            Some((other, value)) if value > rate.max(plain) * self.margin() => other,
             _ if rate < plain => Base::Plain,
             _ => base,
         };
@@ -352,6 +358,10 @@ impl Chooser {
             return self.set_base(next, now, plain);
         }
         base
+    }
+
+    fn margin(&self) -> f64 {
+        (MARGIN + MARGIN_PER_CHANGE * self.changes as f64).min(MAX_MARGIN)
     }
 
     /// The first base of a text: what is known to be best, else what the model's author recommends.
@@ -391,6 +401,7 @@ impl Chooser {
         if self.base != Some(base) {
             self.stayed = 0;
             self.before = self.base.replace(base);
+            self.changes += usize::from(self.before.is_some());
         }
         let mut reason = std::mem::take(&mut self.reason);
         reason.clear();

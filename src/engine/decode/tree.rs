@@ -2,8 +2,9 @@
 
 use crate::engine::model::Ancestors;
 
-/// Assumed probabilities that the verifier chooses the draft's best, second best, … token.
-const RANKS: [f64; 8] = [0.40, 0.12, 0.07, 0.05, 0.035, 0.025, 0.02, 0.015];
+/// Assumed probabilities that the verifier chooses the draft's best, second best, … token; measured with the bundled model
+/// at exit layer 6.
+const RANKS: [f64; 8] = [0.41, 0.11, 0.05, 0.026, 0.019, 0.013, 0.010, 0.009];
 /// The probability of each further rank, relative to the rank before.
 const NEXT_RANK: f64 = 0.85;
 
