@@ -396,6 +396,11 @@ fn model_lines(state: &State) -> Vec<String> {
     ];
     let reason = model.device_reason.iter();
     lines.extend(reason.map(|reason| format!("device       {reason}")));
+    if !model.adapters.is_empty() {
+        let exits: Vec<_> = model.adapters.iter().map(usize::to_string).collect();
+        lines.push(format!("adapters     exits {}", exits.join(", ")));
+    }
+    lines.extend(model.adapters_fault.iter().map(|fault| format!("adapters     {fault}")));
     lines.push(String::new());
     lines
 }

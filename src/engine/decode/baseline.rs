@@ -40,8 +40,8 @@ struct Samples {
 /// Rounds with early-exit drafts at one depth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct DraftRounds {
-    /// Exit layer, draft vocabulary, and whether verifying starts at the exit.
-    key: (usize, usize, bool),
+    /// Exit layer, draft vocabulary, whether verifying starts at the exit, and whether an adapter drafted.
+    key: (usize, usize, bool, bool),
     rounds: usize,
     tokens: usize,
     draft_seconds: f64,
@@ -76,13 +76,14 @@ impl Timings {
         let (drafted, settings) = (round.drafted(), &round.settings);
         // One step for each token: not so in a tree, or for other proposers.
         let is_chain =
-            |token: &DraftToken| token.parent.is_none() && token.proposer == Proposer::EarlyExit;
+            |token: &DraftToken| token.parent.is_none() && token.proposer.exits();
         if !drafted.is_empty() && drafted.iter().all(is_chain) {
             self.add_drafts(DraftRounds {
                 key: (
                     settings.exit_layer,
                     settings.draft_vocab,
                     settings.kvq_reuse,
+                    drafted[0].proposer == Proposer::Adapter,
                 ),
                 rounds: 1,
                 tokens: drafted.len(),
@@ -149,9 +150,11 @@ impl Timings {
         if most.tokens < MIN_DRAFTS || most.verify_seconds <= 0.0 {
             return None;
         }
-        let (exit_layer, draft_vocab, reuse) = most.key;
+        let (exit_layer, draft_vocab, reuse, adapter) = most.key;
         let early = step_weights(config, exit_layer, None);
-        let draft = step_weights(config, exit_layer, Some(draft_vocab));
+        // The block of an adapter is one layer more.
+        let run = exit_layer + usize::from(adapter);
+        let draft = step_weights(config, run, Some(draft_vocab));
         let further_rows = most.tokens as f64 / most.rounds as f64;
         let verify = most.verify_seconds / most.rounds as f64 / (1.0 + ROW_COST * further_rows);
         let early_seconds = match reuse {
