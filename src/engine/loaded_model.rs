@@ -224,8 +224,8 @@ impl LoadedModel {
         let model = model::load(checkpoint, target, threads, &mut fraction)?;
         let exits = checkpoint.exits.as_ref();
         let own = exits.map_or(checkpoint.defaults, |exits| exits.own_defaults);
-        let unused = exits.is_some_and(|exits| !exits.layers.is_empty())
-            && model.adapted_exits().is_empty();
+        let unused =
+            exits.is_some_and(|exits| !exits.layers.is_empty()) && model.adapted_exits().is_empty();
         let adapters_fault = unused.then(|| {
             format!(
                 "the exit adapters of this model are not used: {} does not run them",

@@ -5,7 +5,8 @@ use crate::engine::loaded_model::ModelRequest;
 use crate::engine::memory::{available, human};
 use crate::engine::weights::hub::Hub;
 use crate::engine::weights::{
-    Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe, is_exits_file, locate,
+    Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe,
+    is_exits_file, locate,
 };
 use crate::{files, folders};
 use std::fs;
@@ -111,7 +112,8 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let is_gguf = path
             .extension()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
-        if is_gguf && path.is_file() && !is_exits_file(&path) || path.join("config.json").is_file() {
+        if is_gguf && path.is_file() && !is_exits_file(&path) || path.join("config.json").is_file()
+        {
             found.push(path);
         } else if depth > 0 && path.is_dir() {
             collect(&path, depth - 1, found);

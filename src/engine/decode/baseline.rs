@@ -75,8 +75,7 @@ impl Timings {
     pub fn add(&mut self, round: &Round) {
         let (drafted, settings) = (round.drafted(), &round.settings);
         // One step for each token: not so in a tree, or for other proposers.
-        let is_chain =
-            |token: &DraftToken| token.parent.is_none() && token.proposer.exits();
+        let is_chain = |token: &DraftToken| token.parent.is_none() && token.proposer.exits();
         if !drafted.is_empty() && drafted.iter().all(is_chain) {
             self.add_drafts(DraftRounds {
                 key: (

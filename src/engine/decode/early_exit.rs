@@ -276,8 +276,7 @@ impl Draft<'_> {
                 break;
             }
             let p_draft = self.decoder.scratch.drafts[row].probability(id);
-            let (token, ends) =
-                self.append_to_chain(id, self.proposer, Some(p_draft), layers);
+            let (token, ends) = self.append_to_chain(id, self.proposer, Some(p_draft), layers);
             self.session.history.push(id);
             proposal.nodes.push(token);
             if ends {

@@ -178,7 +178,8 @@ impl Work {
             true => (exit + 1, self.projection),
             false => (exit, 0.0),
         };
-        let pass = |&rows: &usize| self.run(layers, rows, context) + more + self.read_out(rows, share);
+        let pass =
+            |&rows: &usize| self.run(layers, rows, context) + more + self.read_out(rows, share);
         passes.iter().map(pass).sum()
     }
 }

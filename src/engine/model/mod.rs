@@ -16,7 +16,7 @@ pub mod random;
 mod rope;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;
 
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{Isa, physical_cores};

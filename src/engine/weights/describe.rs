@@ -37,7 +37,7 @@ pub fn describe(path: &Path) -> Result<Description> {
         dtype: dtype.into(),
         layers: gguf.metadata().count("llama.block_count").ok().flatten(),
         bytes,
-        adapters: exits::claimed_layers(path),
+        adapters: exits::claimed_layers(path, Some(&gguf)),
     })
 }
 
@@ -66,7 +66,7 @@ fn describe_folder(path: &Path) -> Result<Description> {
             .and_then(Value::as_u64)
             .and_then(|layers| usize::try_from(layers).ok()),
         bytes: files.iter().map(size).sum(),
-        adapters: exits::claimed_layers(path),
+        adapters: exits::claimed_layers(path, None),
     })
 }
 

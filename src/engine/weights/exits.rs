@@ -93,7 +93,9 @@ impl Checkpoint {
 
 /// Whether a file is named as one of exits, and so is no model.
 pub fn is_exits_file(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().to_ascii_lowercase());
     name.is_some_and(|name| name == IN_FOLDER || name.ends_with(SUFFIX))
 }
 
@@ -107,13 +109,16 @@ pub(super) fn place(model: &Path) -> Option<PathBuf> {
     Some(model.with_file_name(name))
 }
 
-/// The exit layers with an adapter that a file beside the model claims, without looking at its tensors.
-pub(super) fn claimed_layers(model: &Path) -> Vec<usize> {
-    let read = || {
-        let gguf = Gguf::open(&place(model).filter(|path| path.is_file())?).ok()?;
-        read_layers(&gguf, usize::MAX).ok()
+/// The exit layers with an adapter, as the file beside the model or its `own` claims, without looking at tensors.
+pub(super) fn claimed_layers(model: &Path, own: Option<&Gguf>) -> Vec<usize> {
+    let beside = place(model).filter(|path| path.is_file());
+    let layers = match beside {
+        Some(path) => Gguf::open(&path)
+            .ok()
+            .and_then(|gguf| read_layers(&gguf, usize::MAX).ok()),
+        None => own.and_then(|gguf| read_layers(gguf, usize::MAX).ok()),
     };
-    read().unwrap_or_default()
+    layers.unwrap_or_default()
 }
 
 /// Opens a file of exits.

@@ -276,6 +276,7 @@ fn chooser(world: &World) -> Chooser {
         layer: (1.0 - HEAD) / world.layers as f64 * 1e8,
         head: HEAD * 1e8,
         kv: 100.0,
+        ..chooser.work
     };
     chooser.know(world.trained, world.recommended);
     chooser

@@ -16,13 +16,11 @@
 use super::cache::Pages;
 use super::pass::{Block, ForwardPass, PassRow, multiply, quantise_for};
 use super::{Layer, Scratch, Weights};
+use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{
-    Arena, LANES, Packed, Queries, SCORES, Shared, copy, rms_norm,
-};
+use crate::engine::kernels::{Arena, LANES, Packed, Queries, SCORES, Shared, copy, rms_norm};
 use crate::engine::model::{Ancestors, Row, load};
 use crate::engine::weights::{Exits, TensorSource};
-use crate::engine::Result;
 use std::sync::PoisonError;
 
 /// Verified positions whose keys and values are computed in one pass, at least, unless a draft needs them earlier.
@@ -165,7 +163,10 @@ impl AdapterState {
 
     /// Makes room for the rows of a pass of a sequence that keeps `len` positions.
     pub fn enter(&mut self, rows: &[Row], len: usize) {
-        let (hidden, window) = (self.hidden(), rows.last().map_or(0, |row| row.slot + 1 - len));
+        let (hidden, window) = (
+            self.hidden(),
+            rows.last().map_or(0, |row| row.slot + 1 - len),
+        );
         if self.known.len() < window {
             self.known.resize(window, false);
             self.drafted.resize(window, false);
@@ -298,7 +299,8 @@ impl AdapterState {
         self.tails.clear();
         self.inputs.clear();
         for (i, &at) in rows.iter().enumerate() {
-            self.inputs.extend_from_slice(&states[at * hidden..][..hidden]);
+            self.inputs
+                .extend_from_slice(&states[at * hidden..][..hidden]);
             let (before, depth) = match self.ancestors[at] {
                 Ancestors::Chain => (at.checked_sub(1), at),
                 // Ancestors are in ascending order, so the last one is the parent.
@@ -379,7 +381,11 @@ impl AdapterState {
         super::sequence::grow(scores, threads * SCORES);
         super::sequence::grow(partials, partial_slots * partial_slot_len);
         super::sequence::grow(&mut self.x, n * hidden);
-        let (x, joined, inputs) = (Shared::new(&mut self.x), joined.view(n, 2 * hidden), &self.inputs);
+        let (x, joined, inputs) = (
+            Shared::new(&mut self.x),
+            joined.view(n, 2 * hidden),
+            &self.inputs,
+        );
         let pass = ForwardPass {
             config,
             isa,

@@ -102,7 +102,12 @@ impl CpuModel {
         let mut layers = Vec::new();
         for i in 0..config.num_layers {
             progress((i as f32 + 1.0) / steps);
-            layers.push(Layer::load(source, &format!("blk.{i}"), config, &mut arena)?);
+            layers.push(Layer::load(
+                source,
+                &format!("blk.{i}"),
+                config,
+                &mut arena,
+            )?);
         }
         let output_norm = load::vector(source, "output_norm.weight", hidden)?;
         let exits = checkpoint.exits.as_ref();
@@ -241,14 +246,25 @@ impl Weights {
 
 impl Layer {
     /// The tensors `{prefix}.attn_norm.weight` and so on.
-    fn load(source: &dyn TensorSource, prefix: &str, config: &LlamaConfig, arena: &mut Arena) -> Result<Self> {
+    fn load(
+        source: &dyn TensorSource,
+        prefix: &str,
+        config: &LlamaConfig,
+        arena: &mut Arena,
+    ) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let (heads, kv) = (
             config.num_heads * config.head_dim,
             config.num_kv_heads * config.head_dim,
         );
         let mut matrix = |name: &str, rows, cols| {
-            load::matrix(source, &format!("{prefix}.{name}.weight"), rows, cols, arena)
+            load::matrix(
+                source,
+                &format!("{prefix}.{name}.weight"),
+                rows,
+                cols,
+                arena,
+            )
         };
         let norm = |name: &str| load::vector(source, &format!("{prefix}.{name}.weight"), hidden);
         Ok(Self {
