@@ -109,9 +109,9 @@ pub(super) struct Work {
     /// Elements of keys and values of one position in one layer.
     pub kv: f64,
     /// The weights of an exit adapter besides its block, which is a layer.
-    projection: f64,
+    pub projection: f64,
     /// Which exits have one: bit E.
-    adapted: u128,
+    pub adapted: u128,
 }
 
 impl Work {
