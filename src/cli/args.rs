@@ -201,15 +201,23 @@ impl DecodingArgs {
         }
     }
 
-    /// A threshold alone selects the confidence controller.
+    /// A threshold alone selects the confidence controller. A given exit layer or number of speculations is not left to the
+    /// controller that would choose it.
     pub fn controller(&self) -> Option<Controller> {
         let threshold = Given::value(self.confidence);
         match (self.controller, threshold) {
+            _ if self.overrides_auto() => Some(Controller::Fixed),
             (None | Some(Controller::Confidence { .. }), Some(threshold)) => {
                 Some(Controller::Confidence { threshold })
             }
             (controller, _) => controller,
         }
+    }
+
+    /// Whether the exit layer or the number of speculations is given, and so not for the requested controller to choose.
+    pub fn overrides_auto(&self) -> bool {
+        let pair = self.exit_layer().is_some() || self.num_speculations().is_some();
+        self.controller == Some(Controller::Auto) && pair
     }
 
     /// As [`Self::settings`], for programs that answer people: unless the options name a way to draft, the controller

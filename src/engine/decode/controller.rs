@@ -183,8 +183,8 @@ impl Decoder {
             matched: run.prediction.matched,
         };
         let chooser = self.chooser(wanted);
-        let probed = chooser.probe(situation.exits, situation.place);
         let (base, action) = chooser.choose(&situation);
+        let probed = chooser.probe(situation.exits, situation.place, action);
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
                 format!("the last {matched} tokens occurred before")

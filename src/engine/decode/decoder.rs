@@ -248,6 +248,7 @@ impl Decoder {
         let room = settings.max_steps.min(context - prompt.len());
         session.history.reserve(room.min(RESERVED));
         self.prefill(session, depth, observer)?;
+        self.chooser(settings).begin_text();
         let output = TextOutput::new(self.tokenizer.as_ref(), prompt);
         Ok(Run {
             preview: output.clone(),
@@ -265,6 +266,21 @@ impl Decoder {
             },
             stop: (settings.max_steps == 0).then_some(StopReason::MaxSteps),
         })
+    }
+
+    /// Makes `text` the text of a session, as if it had been decoded there. Keys and values are computed when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// If the text is empty, has unknown tokens, or does not fit the context.
+    pub fn resume(&self, session: &mut Session, text: &[u32]) -> Result<()> {
+        self.check_prompt(text)?;
+        let (tokens, context) = (text.len(), self.model.config().context_length);
+        if tokens > context {
+            return Err(Error::PromptTooLong { tokens, context });
+        }
+        session.restart(text, self.model.config().num_layers);
+        Ok(())
     }
 
     /// Checks that a prompt is not empty and has only tokens of the vocabulary.
