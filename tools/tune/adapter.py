@@ -102,33 +102,43 @@ def load_adapter(a, model) -> tuple[Adapter, torch.Tensor]:
     path = a.run / "state.pt"
     if not path.exists():
         raise SystemExit(f"{path} does not exist: run `adapter.py train` first")
-    state = torch.load(path, map_location=model.head_weight.device)
-    adapter = Adapter(model, state["exits"]).to(model.head_weight.device).eval()
+    state = torch.load(path, map_location="cpu")
+    adapter = Adapter(model, state["exits"]).eval()
     adapter.load_state_dict(state["adapter"])
-    return adapter, state["frequencies"].cpu()
+    return adapter.to(get_device()), state["frequencies"].cpu()
+
+
+def without_layers(model):
+    """The model's norm and head on the device: all that training and measuring read."""
+    model.model.layers = torch.nn.ModuleList()
+    return model.to(get_device())
 
 
 def run_train(a, base) -> None:
     torch.manual_seed(a.seed)
-    stored, model = stored_exits(a), base.model.to(get_device()).eval().requires_grad_(False)
+    stored, model = stored_exits(a), base.model.eval().requires_grad_(False)
     exits = a.exits or stored
     if missing := set(exits) - set(stored):
         raise SystemExit(f"--exits: the answers have no states after layer {min(missing)}, only after {stored}")
     names = adapter_train.Settings.__dataclass_fields__
     settings = adapter_train.Settings(**{name: getattr(a, name) for name in names})
     adapter = Adapter(model, exits).to(get_device())
+    model = without_layers(model)
     adapter_train.Trainer(model, answers.load_all(a.run / "text"), stored, adapter, settings, a.run).run()
 
 
 def run_report(a, base) -> None:
-    model = base.model.to(get_device()).eval().requires_grad_(False)
+    model = base.model.eval().requires_grad_(False)
+    layers = sum(p.numel() for p in model.model.layers.parameters())
     adapter, frequency = load_adapter(a, model)
+    model = without_layers(model)
     orders = {}
     for width in a.draft_vocab:
         orders[f"{width} by id"] = torch.arange(width)
         orders[f"{width} by frequency"] = adapter_report.draft_order(frequency, width)
     orders["whole"] = None
-    rows = adapter_report.report(model, adapter, stored_exits(a), answers.load_all(a.run / "held"), orders, a.depths, a.verify)
+    rows = adapter_report.report(model, adapter, stored_exits(a), answers.load_all(a.run / "held"), orders, a.depths, a.verify,
+                                 layers)
     for row in rows:
         print(json.dumps(row))
     (a.run / "report.json").write_text(json.dumps(rows, indent=1))

@@ -4,7 +4,7 @@ import torch
 from .adapter import Adapter
 from .answers import Text
 from .measure import Rounds
-from .model import Llama
+from .model import Config, Llama
 
 
 class Chains(Rounds):
@@ -23,12 +23,11 @@ class Chains(Rounds):
             at += kept + 1
 
 
-def costs(model: Llama, exit_layer: int, width: int, adapter: bool) -> float:
-    """Weights that a draft reads, relative to those of a plain step."""
-    c = model.c
-    layer = sum(p.numel() for p in model.model.layers[0].parameters())
+def costs(c: Config, layers: int, exit_layer: int, width: int, adapter: bool) -> float:
+    """Weights that a draft reads, relative to those of a plain step; `layers` is the number of weights of all layers."""
+    layer = layers / c.layers
     draft = exit_layer * layer + width * c.dim + (layer + 2 * c.dim * c.dim) * adapter
-    return draft / (c.layers * layer + c.vocab * c.dim)
+    return draft / (layers + c.vocab * c.dim)
 
 
 def draft_order(frequency: torch.Tensor, width: int) -> torch.Tensor:
@@ -38,9 +37,9 @@ def draft_order(frequency: torch.Tensor, width: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def report(model: Llama, adapter: Adapter, stored: list[int], texts: list[Text], orders: dict[str, torch.Tensor], depths: int,
-           verify: dict[int, float]) -> list[dict]:
+           verify: dict[int, float], layers: int) -> list[dict]:
     """A row for each exit, with and without its adapter, and draft vocabulary [(name, ids)]; `verify` is the time of a verify by
-    draft length, relative to a plain step."""
+    draft length, relative to a plain step, `layers` the weights of all layers."""
     device, head, rows = model.head_weight.device, model.head_weight.float(), []
     found = {}
     for text in texts:
@@ -58,7 +57,7 @@ def report(model: Llama, adapter: Adapter, stored: list[int], texts: list[Text],
                     found.setdefault((exit_layer, with_adapter, name), []).append(agree)
     for (exit_layer, with_adapter, name), answers in found.items():
         width = model.c.vocab if orders[name] is None else len(orders[name])
-        cost, row = costs(model, exit_layer, width, with_adapter), {}
+        cost, row = costs(model.c, layers, exit_layer, width, with_adapter), {}
         for length in verify:
             if length > depths:
                 continue

@@ -25,6 +25,8 @@ use std::sync::PoisonError;
 
 /// Verified positions whose keys and values are computed in one pass, at least, unless a draft needs them earlier.
 const BATCH: usize = 64;
+/// Verified positions whose states of the last layer are kept, so that a text can be taken back by as many.
+const RECENT: usize = 32;
 
 /// Weights of the adapters of a model.
 pub struct Adapter {
@@ -83,7 +85,9 @@ pub struct AdapterState {
     done: usize,
     /// Both inputs of the positions after those, `[position][2 × hidden]`.
     waiting: Vec<f32>,
-    /// The last layer's state of the last verified position; zeros if it is unknown.
+    /// The last layer's states of the last verified positions, `[position][hidden]`.
+    recent: Vec<f32>,
+    /// The last one of them; zeros if it is unknown.
     last: Vec<f32>,
     /// Of the rows in flight: the states after the exit, `[slot - len][hidden]`, and whether there is one.
     states: Vec<f32>,
@@ -111,6 +115,7 @@ impl AdapterState {
             start: len,
             done: 0,
             waiting: Vec::new(),
+            recent: Vec::new(),
             last: vec![0.0; config.hidden_size],
             states: Vec::new(),
             known: Vec::new(),
@@ -224,12 +229,20 @@ impl AdapterState {
                 self.waiting.extend_from_slice(&self.last);
             }
             match state {
-                Some(state) => self.last.copy_from_slice(state),
-                None => self.last.fill(0.0),
+                Some(state) => {
+                    if self.recent.len() >= 2 * RECENT * hidden {
+                        self.recent.drain(..RECENT * hidden);
+                    }
+                    self.recent.extend_from_slice(state);
+                }
+                None => self.recent.clear(),
             }
+            self.find_last();
         }
         if len < old {
-            self.last.fill(0.0);
+            let left = self.recent.len().saturating_sub((old - len) * hidden);
+            self.recent.truncate(left);
+            self.find_last();
             if len < self.start {
                 self.restart(len);
             }
@@ -240,6 +253,15 @@ impl AdapterState {
         self.known.clear();
         self.drafted.clear();
         self.ancestors.clear();
+    }
+
+    fn find_last(&mut self) {
+        let hidden = self.hidden();
+        let from = self.recent.len().checked_sub(hidden);
+        match from.map(|from| &self.recent[from..]) {
+            Some(state) => self.last.copy_from_slice(state),
+            None => self.last.fill(0.0),
+        }
     }
 
     /// Computes keys and values of verified positions, if `now` or if many are waiting.

@@ -127,6 +127,11 @@ fn logits_agree_with_a_plain_computation() {
             sequence.truncate(7);
             let third = draft(&mut *sequence, row(&text, 7, 0));
             close(&reference.adapted(&text[..8], EXIT, 7), &third, "third");
+            // The same if the text is taken back and computed again.
+            sequence.truncate(7);
+            sequence.truncate(4);
+            keep(&*model, &mut *sequence, &text[4..7], chunk);
+            assert_eq!(draft(&mut *sequence, row(&text, 7, 0)), third);
             // The last one, rejected and replaced.
             sequence.truncate(7);
             let other = [&text[..7], &[text[8]]].concat();
