@@ -198,6 +198,11 @@ impl AdapterState {
         self.known[at] = true;
     }
 
+    /// Whether the state of a row in flight after the exit is stored.
+    pub fn knows(&self, at: usize) -> bool {
+        self.known.get(at).copied().unwrap_or(false)
+    }
+
     /// Moves a row in flight.
     pub fn copy(&mut self, from: usize, to: usize) {
         let hidden = self.hidden();
@@ -219,8 +224,7 @@ impl AdapterState {
         let hidden = self.hidden();
         for at in 0..len.saturating_sub(old) {
             let state = last(at);
-            let known = self.known.get(at).copied().unwrap_or(false);
-            if known && state.is_some() {
+            if self.knows(at) && state.is_some() {
                 if self.end() != old + at {
                     self.restart(old + at);
                 }

@@ -297,11 +297,10 @@ impl Sequence for CpuSequence {
             let at = self.state(slot, Some(readout.depth))?;
             self.readout.push(at);
         }
-        let Some(adapter) = self
-            .adapter
-            .as_mut()
-            .filter(|adapter| adapter.exit == readout.depth)
-        else {
+        let knows = |adapter: &&mut Box<AdapterState>| {
+            adapter.exit == readout.depth && self.readout.iter().all(|&at| adapter.knows(at))
+        };
+        let Some(adapter) = self.adapter.as_mut().filter(knows) else {
             return Err(Error::Setting(format!(
                 "nothing is stored for an adapter of exit {}",
                 readout.depth

@@ -196,6 +196,9 @@ fn what_was_not_stored_is_not_known() {
     sequence.forward(&[row(&text, 4, 0)], EXIT).unwrap();
     let mut out = Vec::new();
     assert!(sequence.adapted_logits(&readout, &mut out).is_err());
+    // Rows in flight stay unknown.
+    sequence.adapt(Some(EXIT));
+    assert!(sequence.adapted_logits(&readout, &mut out).is_err());
     // From here on it is: as after a text of no tokens.
     sequence.truncate(4);
     sequence.adapt(Some(EXIT));
