@@ -124,7 +124,12 @@ fn drafts_of_adapters_do_not_depend_on_what_came_between() {
     let whole = drafts(100, None);
     assert!(whole.len() > 10);
     assert_eq!(drafts(7, None), whole);
+    // Wherever both begin a round at one position, they draft the same.
     let mixed = drafts(100, Some(Proposers::ExitAndLookup));
-    let known = mixed.iter().filter(|draft| whole.contains(draft)).count();
-    assert!(known * 10 > mixed.len() * 8, "{known} of {}", mixed.len());
+    let both: Vec<_> = mixed
+        .iter()
+        .filter_map(|draft| Some((draft, whole.iter().find(|other| other.0 == draft.0)?)))
+        .collect();
+    assert!(both.len() > 5, "{} of {}", both.len(), mixed.len());
+    assert!(both.iter().all(|(a, b)| a == b), "{both:?}");
 }
