@@ -8,7 +8,9 @@ use super::state::{App, Overlay, Phase, SessionList, State, Turn};
 
 /// Whether an action would do something now.
 pub fn is_available(app: &App, action: &Action) -> bool {
-    if app.replay.is_some() && !allowed_in_replay(action) {
+    if app.replay.is_some() && !allowed_in_replay(action)
+        || !allowed_while_watching(&app.chat, action)
+    {
         return false;
     }
     let state = app.state();
@@ -115,6 +117,20 @@ pub(super) fn allowed_in_replay(action: &Action) -> bool {
         Action::Lens(action) => *action != LensAction::ApplyLayer,
         Action::Chat(_) | Action::Controls(_) | Action::Sessions(_) => false,
     }
+}
+
+/// Whether something may be done here: while the requests of others are followed, looking, not changing.
+pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
+    let watches = state.remote.as_ref().is_some_and(|remote| remote.watches);
+    let asks = match action {
+        // A connection that was given up is made again.
+        Action::Chat(ChatAction::Send | ChatAction::LoadModel(_)) => state.offer().is_none(),
+        Action::Chat(
+            ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf | ChatAction::Lens,
+        ) => true,
+        action => !allowed_in_replay(action),
+    };
+    !(watches && asks)
 }
 
 /// Whether there is an answer that what-if can be asked about.

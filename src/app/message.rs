@@ -6,6 +6,7 @@ use super::state::sweep::SweepRow;
 use super::state::{Folder, Listed, ModelChoice, Regions};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event};
+use crate::remote::Said;
 use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
@@ -25,6 +26,15 @@ pub enum Msg {
     Engine(Event),
     /// The engine's thread is gone.
     EngineGone,
+    /// The connection to a server changed.
+    Link(Link),
+    /// Something happened to a request of another client of the server.
+    Watched {
+        request: u64,
+        said: Said,
+    },
+    /// So many reports about requests of others were left out.
+    Missed(u64),
     /// Time since the start; sent while something is animated.
     Tick(Duration),
     /// A frame was drawn, with its regions.
@@ -66,6 +76,17 @@ pub enum Msg {
     /// What an effect did, or why it failed.
     EffectDone(String),
     EffectFailed(String),
+}
+
+/// A change of the connection to a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    /// It broke, and is made again.
+    Lost(String),
+    /// It is back.
+    Restored,
+    /// It is not made again by itself.
+    GivenUp(String),
 }
 
 /// Something for the driver to do.

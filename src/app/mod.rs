@@ -20,10 +20,11 @@ pub use config::{Config, ConfigChange, Overflow, Preset};
 pub use controls::Control;
 pub use input::action::Pane;
 pub use input::{Action, Context, Key, KeyMap};
-pub use message::{Effect, Msg};
+pub use message::{Effect, Link, Msg};
 pub use state::{
     App, ControlsPanel, Display, Editor, Folder, FolderEntry, Lens, Listed, Menu, Mode,
-    ModelChoice, Notice, Offer, Options, Overlay, Phase, Player, Race, Regions, ReplayScreen,
-    Retracted, Run, SessionList, Shared, State, Target, TokenRef, Turn, View, Viewport, WhatIf,
+    ModelChoice, Notice, Offer, Options, Overlay, Phase, Player, Race, Regions, Remote,
+    ReplayScreen, Retracted, Run, SessionList, Shared, State, Target, TokenRef, Turn, View,
+    Viewport, WhatIf,
 };
 pub use update::update;

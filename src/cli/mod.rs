@@ -1,4 +1,4 @@
-//! The command line: one file a command. Without a command, the terminal playground opens.
+//! The command line, with one file per command. Without a command, the playground opens.
 
 pub(crate) mod args;
 mod argv;
@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod failure;
 mod generate;
+mod health;
 mod interactive;
 mod interrupt;
 mod layerskip_args;
@@ -24,6 +25,7 @@ pub mod transcript;
 mod values;
 mod ways;
 
+use crate::remote::{Address, Heartbeat, Mode, Target};
 use crate::tui;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use color_eyre::eyre::Result;
@@ -47,6 +49,15 @@ struct Cli {
     /// Resume a saved session: its name or a path; without a value, the last one.
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "last")]
     resume: Option<String>,
+    /// Open the playground on the engine of a `skiplens serve` elsewhere: ws://HOST:PORT, wss:// or http(s)://.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dtype", "device", "threads", "random_weights"])]
+    connect: Option<Address>,
+    /// With --connect, follow the requests of the server's other clients as they are decoded; nothing is recorded.
+    #[arg(long, requires = "connect", conflicts_with_all = ["model", "resume"])]
+    watch: bool,
+    /// The API key that the server of --connect wants.
+    #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]
+    api_key: Option<String>,
     /// Append what the engine does, with times, to a file. It holds no text of prompts or answers.
     #[arg(long, value_name = "FILE", global = true)]
     log: Option<PathBuf>,
@@ -67,6 +78,7 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Answer other programs over OpenAI's HTTP interface.
     Serve(Box<serve::ServeArgs>),
+    Health(health::HealthArgs),
     /// List the devices that a model can run on.
     Devices(devices::DevicesArgs),
     /// Report what matters for a bug report: devices, memory, terminal, folders; nothing private.
@@ -105,12 +117,21 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Correctness(args)) => correctness::run(*args),
         Some(Command::Eval(args)) => eval::run(*args),
         Some(Command::Serve(args)) => serve::run(*args),
+        Some(Command::Health(args)) => health::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Transcript(args)) => transcript::run(args),
-        None => tui::start(cli.model.request(), &cli.decoding, cli.resume),
+        None => {
+            let target = cli.connect.map(|address| Target {
+                address,
+                api_key: cli.api_key,
+                mode: if cli.watch { Mode::Watch } else { Mode::Engine },
+                heartbeat: Heartbeat::default(),
+            });
+            tui::start(cli.model.request(), &cli.decoding, cli.resume, target)
+        }
     }
 }
 

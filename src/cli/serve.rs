@@ -10,10 +10,16 @@ use color_eyre::eyre::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 
+/// Environment variable with the port, if no option names one.
+pub const PORT_VARIABLE: &str = "SKIPLENS_PORT";
+/// The port without either.
+pub const DEFAULT_PORT: u16 = 8080;
+
 /// Answer chat clients, benchmarks and evaluation harnesses over OpenAI's HTTP interface.
 ///
 /// Options for decoding are what requests get that leave fields out. Every request may set them anew, exit_layer,
-/// num_speculations, strategy, draft_vocab and coupling included.
+/// num_speculations, strategy, draft_vocab and coupling included. Playgrounds elsewhere use the engine as well:
+/// skiplens --connect URL.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -21,10 +27,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Where to listen; only programs of this machine reach the default. Any other address is open to the network.
-    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
+    #[arg(long, env = "SKIPLENS_HOST", default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
     host: IpAddr,
     /// Port; 0 takes one that is free.
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    #[arg(long, env = PORT_VARIABLE, default_value_t = DEFAULT_PORT, value_name = "PORT")]
     port: u16,
     /// Refuse requests without this bearer token.
     #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]
@@ -32,6 +38,9 @@ pub struct ServeArgs {
     /// How many requests may wait.
     #[arg(long, default_value_t = 128, value_parser = values::count, value_name = "N")]
     queue: usize,
+    /// Let nobody follow the requests of others (skiplens --connect --watch), which otherwise needs the API key alone.
+    #[arg(long)]
+    no_watch: bool,
     /// Memory for sequences kept for later requests, in MB [default: a quarter of the free memory, max 4096].
     #[arg(long, value_parser = values::count, value_name = "MB")]
     cache_memory: Option<usize>,
@@ -44,7 +53,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let listener = TcpListener::bind(address).map_err(|error| {
         Error::Setting(format!("{address}: {error}; --port chooses another port"))
     })?;
-    let model = LoadedModel::load(&args.model.request(), &mut output::loading_progress())?;
+    let request = args.model.request();
+    let model = LoadedModel::load(&request, &mut output::loading_progress())?;
     let config = &model.info.config;
     let defaults = args
         .decoding
@@ -65,6 +75,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
         cache_bytes: args
             .cache_memory
             .map(|mb| (mb as u64).saturating_mul(1_000_000)),
+        request,
+        watch: !args.no_watch,
         ..Options::new(defaults)
     };
     if !args.host.is_loopback() && options.api_key.is_none() {

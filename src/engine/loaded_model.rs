@@ -8,6 +8,7 @@ use super::model::{self, DeviceRequest, Target};
 use super::progress::Progress;
 use super::prompt::Prompt;
 use super::text::{ChatTemplate, Tokenizer};
+use super::turns::Turns;
 use super::weights::{self, Checkpoint, Dtype, ModelDefaults};
 use super::{Error, Result};
 use candle_core::quantized::GgmlDType;
@@ -87,6 +88,8 @@ pub struct LoadedModel {
     encoder: PromptEncoder,
     /// Where estimates of its speed are kept.
     estimates: Option<PathBuf>,
+    /// The turns of the threads that decode on its device.
+    turns: Arc<Turns>,
 }
 
 /// Tokenizes prompts without the decoder. Clones share the tables.
@@ -277,7 +280,30 @@ impl LoadedModel {
             info,
             encoder,
             estimates: None,
+            turns: Arc::default(),
         })
+    }
+
+    /// The same model for another thread: the weights are shared, and the threads take turns. Only the original keeps
+    /// its estimates for the next start.
+    pub fn share(&self) -> Self {
+        Self {
+            decoder: self.decoder.share(),
+            info: self.info.clone(),
+            encoder: self.encoder.clone(),
+            estimates: None,
+            turns: self.turns.clone(),
+        }
+    }
+
+    /// The turns of the threads that decode on its device.
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
+    /// Takes turns with the threads of other models.
+    pub fn set_turns(&mut self, turns: Arc<Turns>) {
+        self.turns = turns;
     }
 
     /// Token ids of a prompt; a conversation goes through the model's chat template.

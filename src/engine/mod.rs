@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod sampling;
 mod splitmix;
 pub mod text;
+pub mod turns;
 pub mod weights;
 pub mod worker;
 

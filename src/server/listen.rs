@@ -1,4 +1,4 @@
-//! Connections: how many there are, and how long one may keep us waiting.
+//! Connections, with limits on their number and on waiting for them.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -12,22 +12,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+
+use super::remote::MAX_CLIENTS;
 use tokio::time::{Instant, Sleep};
 
 /// Max connections; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
-/// How long a connection may be idle or take to send the head of a request.
+/// Max time for a connection to be idle, or to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(75);
-/// How long a client may stall without reading.
+/// Max time for a client to read nothing while a write waits.
 const READER_TIME: Duration = Duration::from_secs(120);
-/// How long connections may take to end once the server does.
+/// Max time for connections to end after the server is stopped.
 const END_TIME: Duration = Duration::from_secs(2);
 
-/// Serves until `stopped` becomes true.
+/// Serves until `stopped` becomes true, and then waits a moment for connections and for the workers of `clients`.
 pub async fn serve(
     listener: std::net::TcpListener,
     router: Router,
     mut stopped: watch::Receiver<bool>,
+    clients: Arc<Semaphore>,
 ) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
@@ -42,7 +45,7 @@ pub async fn serve(
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, mostly: some will be given back.
+            // Usually out of file descriptors; others will be closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -52,18 +55,22 @@ pub async fn serve(
             drop(place);
         });
     }
-    let all = places.acquire_many(MAX_CONNECTIONS as u32);
+    let all = async {
+        let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
+        let _ = clients.acquire_many(MAX_CLIENTS as u32).await;
+    };
     let _ = tokio::time::timeout(END_TIME, all).await;
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Events are small, and each is wanted at once.
+    // Events are small and must be sent at once.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient::new(stream));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, TowerToHyperService::new(router))
+        .with_upgrades();
     tokio::pin!(connection);
     // A broken connection affects no other; its jobs are cancelled when they are dropped.
     tokio::select! {
@@ -74,7 +81,7 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
     let _ = connection.await;
 }
 
-/// A stream that fails when its reader has taken nothing for too long.
+/// A stream that fails if its reader stalls for too long.
 struct Patient {
     stream: TcpStream,
     /// Runs while a write waits.
@@ -91,7 +98,7 @@ impl Patient {
         }
     }
 
-    /// The outcome of a write, or a failure where it has waited for too long.
+    /// The outcome of a write, or an error if it has waited for too long.
     fn judge<T>(
         &mut self,
         context: &mut Context,

@@ -62,11 +62,12 @@ impl Metrics {
         (counts.sequences, counts.sequence_bytes) = (sequences, bytes);
     }
 
-    /// All of it in Prometheus' text format, with the number of jobs that wait and whether one is being done.
+    /// All of it in Prometheus' text format, with the number of jobs that wait, whether one is being done, and the
+    /// number of clients with an engine of their own.
     ///
     /// # Errors
     /// None: writing to a string does not fail.
-    pub fn text(&self, waiting: usize, busy: bool) -> Result<String, fmt::Error> {
+    pub fn text(&self, waiting: usize, busy: bool, clients: usize) -> Result<String, fmt::Error> {
         let counts = self.counts();
         let stats = &counts.stats;
         let mut out = Page(String::new());
@@ -184,6 +185,11 @@ impl Metrics {
                 one(seconds),
             )?;
         }
+        out.gauge(
+            "skiplens:engine_clients",
+            "Connected playgrounds and watchers.",
+            clients as f64,
+        )?;
         out.gauge(
             "skiplens:sequences",
             "Kept sequences.",

@@ -6,6 +6,9 @@
 //!                 └── answer (whole or stream) ◀── updates
 //! ```
 //!
+//! Playgrounds elsewhere use engines of their own, whose workers share the weights and take turns with this one
+//! ([`remote`]).
+//!
 //! Requests are read, checked and made into tokens beside the worker, which does one job after the other. Whoever stops
 //! listening to the updates of a job ends it within a round.
 
@@ -18,22 +21,28 @@ mod listen;
 mod metrics;
 mod openapi;
 mod plan;
+mod remote;
 mod router;
 mod stream;
+mod watch;
 
 use crate::engine::decode::{Settings, Stats};
-use crate::engine::loaded_model::{LoadedModel, ModelInfo, PromptEncoder};
+use crate::engine::loaded_model::{LoadedModel, ModelInfo, ModelRequest, PromptEncoder};
 use crate::engine::memory;
+use crate::remote::Heartbeat;
 use api::models::{ModelEntry, ModelMeta};
 use api::tokens::TokenizerInfo;
 use engine::{Queue, Worker};
 use metrics::Metrics;
+use remote::{MAX_CLIENTS, Models};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio::sync::watch::{Receiver, Sender};
+use watch::Watch;
 
 /// How a server serves.
 #[derive(Debug, Clone)]
@@ -50,6 +59,12 @@ pub struct Options {
     pub queue: usize,
     /// Memory budget in bytes for sequences kept for later requests; none for a share of the free memory.
     pub cache_bytes: Option<u64>,
+    /// How the model was loaded; clients load others in the same way.
+    pub request: ModelRequest,
+    /// Whether clients may follow the requests of others.
+    pub watch: bool,
+    /// How clients that are gone are noticed.
+    pub heartbeat: Heartbeat,
 }
 
 impl Options {
@@ -62,6 +77,9 @@ impl Options {
             api_key: None,
             queue: 128,
             cache_bytes: None,
+            request: ModelRequest::default(),
+            watch: true,
+            heartbeat: Heartbeat::default(),
         }
     }
 }
@@ -70,7 +88,7 @@ impl Options {
 pub struct Server {
     pub address: SocketAddr,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    stop: Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -87,6 +105,12 @@ struct Shared {
     ends: Arc<AtomicBool>,
     /// Bodies that are read and made into tokens at the same time.
     planning: Arc<Semaphore>,
+    /// Places for clients of `/engine`.
+    clients: Arc<Semaphore>,
+    models: Arc<Models>,
+    watch: Arc<Watch>,
+    /// Whether the server ends.
+    stopped: Receiver<bool>,
 }
 
 /// Max bodies that are made into tokens at the same time.
@@ -106,6 +130,9 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let stop = Sender::new(false);
+    let models = Models::new(model.share(), options.request.clone());
+    let turns = model.turns().clone();
     let shared = Arc::new(Shared {
         encoder: model.encoder(),
         entry: entry(&model, &options),
@@ -115,6 +142,10 @@ pub fn start(
         metrics: Arc::default(),
         ends: Arc::default(),
         planning: Arc::new(Semaphore::new(MAX_PLANNING)),
+        clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
+        models: Arc::new(models),
+        watch: Arc::new(Watch::new(options.watch)),
+        stopped: stop.subscribe(),
         options,
     });
     let worker = Worker {
@@ -122,11 +153,14 @@ pub fn start(
         queue: shared.queue.clone(),
         metrics: shared.metrics.clone(),
         ends: shared.ends.clone(),
+        watch: shared.watch.clone(),
+        turn: turns.turn(),
+        model: shared.entry.id.clone(),
         budget: shared.options.cache_bytes.unwrap_or_else(usual_cache),
     };
-    let stop = watch::Sender::new(false);
     let stopped = stop.subscribe();
     let router = router::router(shared.clone());
+    let clients = shared.clients.clone();
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
@@ -135,7 +169,7 @@ pub fn start(
         spawn(
             "skiplens-http",
             Box::new(move || {
-                runtime.block_on(listen::serve(listener, router, stopped));
+                runtime.block_on(listen::serve(listener, router, stopped, clients));
                 // Tokenizing that takes its time is not waited for.
                 runtime.shutdown_background();
             }),

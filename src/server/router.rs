@@ -9,7 +9,7 @@ use super::api::tokens::{
 };
 use super::error::{ApiError, Result};
 use super::plan::Plan;
-use super::{Shared, openapi, stream};
+use super::{Shared, openapi, remote, stream};
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header;
@@ -39,6 +39,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/completions", post(completions))
         .route("/metrics", get(metrics))
+        .route(crate::remote::PATH, get(remote::open))
         .route("/openapi.json", get(openapi::document));
     for (path, method) in [
         ("/models", get(models)),
@@ -162,7 +163,8 @@ pub async fn health() -> Json<Value> {
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn metrics(State(shared): App) -> Result<Response> {
     let (waiting, busy) = shared.queue.load();
-    let text = shared.metrics.text(waiting, busy);
+    let clients = remote::MAX_CLIENTS - shared.clients.available_permits();
+    let text = shared.metrics.text(waiting, busy, clients);
     let text = text.map_err(|fault| ApiError::internal(fault.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

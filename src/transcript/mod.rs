@@ -46,6 +46,7 @@ pub use session::{Answer, Run, Session, Turn};
 pub use store::{LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};
+pub use validate::{event as check_event, whole_round as check_round};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,10 +1,12 @@
 //! Validation of everything that is read, so that later stages can rely on it, and sanitising of everything that is
 //! written, so that it can be read back.
 
+use super::entry::Detail;
 use super::entry::Lens;
 use super::line::RoundLine;
-use crate::engine::decode::{Controller, LensRow, Origin, Settings, TokenDetail};
+use crate::engine::decode::{Controller, LensRow, Origin, Round, Settings, Stats, TokenDetail};
 use crate::engine::sampling::Sampling;
+use crate::engine::worker::{Event, ModelEvent, RunEvent, RunId};
 
 /// Largest plausible position or index, far beyond any model.
 const MAX_POSITION: usize = 1 << 32;
@@ -48,6 +50,87 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
         true => Ok(()),
         false => Err("the detail of a token holds an invalid number".into()),
     }
+}
+
+/// Checks a round with its settings.
+///
+/// # Errors
+/// As [`round`] and [`settings`].
+pub fn whole_round(of: &Round) -> Result<(), String> {
+    settings(&of.settings)?;
+    // The settings are those of the line, so that nothing is left to override.
+    round(&RoundLine::new(
+        RunId(0),
+        &of.settings,
+        of.clone(),
+        Detail::Layers,
+    ))
+}
+
+/// Checks an event of an engine elsewhere, so that it can be used like one of this program's engine.
+///
+/// # Errors
+/// Describes the first value that is out of range.
+pub fn event(event: &Event) -> Result<(), String> {
+    let is_count = |count: usize| count <= MAX_POSITION;
+    let valid = match event {
+        Event::Model(ModelEvent::Loaded(info)) => {
+            info.config.check()?;
+            let defaults = [info.defaults.exit_layer, info.defaults.num_speculations];
+            defaults
+                .into_iter()
+                .flatten()
+                .all(|value| value <= MAX_LAYERS)
+        }
+        Event::Model(ModelEvent::Loading { fraction, .. }) => fraction.is_none_or(is_probability),
+        Event::Model(ModelEvent::Failed(_) | ModelEvent::Cancelled) => true,
+        Event::Run(_, event) => match event {
+            RunEvent::Round(round) | RunEvent::Race { round, .. } => return whole_round(round),
+            RunEvent::Lens { rows, of, costs } => {
+                lens(&Lens {
+                    rows: rows.clone(),
+                    costs: costs.clone(),
+                })?;
+                is_count(*of)
+            }
+            RunEvent::Sweep(cell) => is_plausible(&cell.stats),
+            RunEvent::Finished { stats, .. } => is_plausible(stats),
+            RunEvent::Dropped { messages } => is_count(*messages),
+            RunEvent::Prefill {
+                done,
+                total,
+                cached,
+            } => [*done, *total, *cached].into_iter().all(is_count),
+            RunEvent::Drafted { p_draft, .. } => p_draft.is_none_or(is_probability),
+            RunEvent::Scores(_) | RunEvent::Paused | RunEvent::Failed(_) => true,
+        },
+    };
+    match valid {
+        true => Ok(()),
+        false => Err("an event holds an invalid number".into()),
+    }
+}
+
+fn is_plausible(stats: &Stats) -> bool {
+    let seconds = [
+        stats.prefill_seconds,
+        stats.draft_seconds,
+        stats.verify_seconds,
+    ];
+    let counts = [
+        stats.rounds,
+        stats.speculated_rounds,
+        stats.tokens,
+        stats.drafted,
+        stats.accepted,
+        stats.prefill_tokens,
+    ];
+    let positions = stats.by_position.iter();
+    seconds.into_iter().all(is_duration)
+        && counts.into_iter().all(|count| count <= MAX_POSITION)
+        && positions
+            .map(|at| at.verified.max(at.accepted))
+            .all(|count| count <= MAX_POSITION)
 }
 
 /// Checks settings.

@@ -1,11 +1,12 @@
 //! Carries out effects. Failures come back as messages and do not end the program.
 
-use super::models::Search;
+use super::engine::Engine;
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{Driver, config_file, editor, listing};
 use crate::app::state::sweep::{Cell, SweepRow};
-use crate::app::{Effect, Msg};
+use crate::app::{Effect, Folder, Msg};
+use crate::engine::weights::Search;
 use crate::eval::sweep;
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::screenshot;
@@ -92,6 +93,11 @@ impl Driver {
                 });
                 self.answer(read.map(Some).map_err(Into::into))?;
             }
+            // The files of a server are not known here.
+            Effect::ListFolder(path) if self.app.chat.remote.is_some() => {
+                let entries = Vec::new();
+                self.take(Msg::Folder(Folder { path, entries }))?;
+            }
             Effect::ListFolder(path) => self.take(Msg::Folder(listing::folder(path)))?,
             Effect::FindModels { in_use } => self.find_models(in_use),
             Effect::Picture(name) => self.picture(name)?,
@@ -117,12 +123,16 @@ impl Driver {
         Ok(())
     }
 
-    /// Looks for models on another thread: folders may be large or slow.
+    /// Looks for models on another thread, or asks the server for its own.
     pub(super) fn find_models(&self, in_use: u64) {
+        if let Some(client) = self.engine.as_ref().and_then(Engine::remote) {
+            return client.find_models();
+        }
         let search = Search {
             request: self.app.chat.request.clone(),
             folders: self.app.shared.config.model_folders.clone(),
             in_use,
+            downloads: true,
         };
         let answers = self.answers.clone();
         std::thread::spawn(move || drop(answers.send(Msg::Models(search.run()))));

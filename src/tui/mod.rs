@@ -3,8 +3,8 @@
 mod config_file;
 mod editor;
 mod effects;
+mod engine;
 mod listing;
-mod models;
 mod session_search;
 mod signals;
 mod start;
@@ -12,20 +12,21 @@ mod terminal;
 
 use crate::app::{App, Msg, Options, update};
 use crate::engine::loaded_model::ModelRequest;
-use crate::engine::worker::{Command, CommandSender, Event, ModelEvent};
+use crate::engine::weights::remember;
+use crate::engine::worker::{Command, Event, ModelEvent};
 use crate::folders::expand_home;
 use crate::transcript::{Recorder, Session};
 use crate::ui::Renderer;
 use color_eyre::Result;
 use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
+use engine::Engine;
 use futures::StreamExt;
 
 use session_search::SessionSearch;
 use signals::Signals;
 use std::time::{Duration, Instant};
 use terminal::Request;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
@@ -36,6 +37,8 @@ pub use terminal::Terminal;
 const FRAME: Duration = Duration::from_micros(16_667);
 /// The same while the engine works and needs the cores: 30 per second. Keys are still answered without delay.
 const BUSY_FRAME: Duration = Duration::from_micros(33_333);
+/// Max messages of the engine between two frames.
+const MAX_MESSAGES: usize = 10_000;
 /// Interval of animations.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -48,25 +51,26 @@ pub enum End {
     Signal(i32),
 }
 
-/// Runs the playground until the user quits. Loading of the model starts after the first frame. Returns how it ended, and
-/// whether the session has a file.
+/// Runs the playground until the user quits. Loading of the model starts after the first frame. Whoever only watches
+/// records nothing. Returns how it ended, and whether the session has a file.
 ///
 /// # Errors
 /// If the terminal cannot be used, or the settings file names an unknown key. The terminal is always restored, even after
 /// a panic.
 pub async fn run(
-    commands: CommandSender,
-    events: UnboundedReceiver<Event>,
+    engine: Engine,
     mut options: Options,
     resume: Option<String>,
 ) -> Result<(End, bool)> {
+    let watches = options.remote.as_ref().is_some_and(|remote| remote.watches);
     let mut recorder = Recorder::new(options.config.journal_detail);
     if let (Some(name), Ok(recorder)) = (&resume, &mut recorder) {
         options.session = Some(recorder.resume(name)?.into());
     }
     let app = App::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
-    let mut driver = Driver::new(app, Some(commands), Some(events))?;
+    let mut driver = Driver::new(app, Some(engine))?;
     match recorder {
+        Ok(_) if watches => {}
         Ok(recorder) => {
             session_search::empty_old_trash(recorder.store().clone());
             driver.recorder = Some(recorder);
@@ -75,10 +79,14 @@ pub async fn run(
             "this session is not saved: {fault}"
         )))?,
     }
-    driver.find_models(0);
+    if !watches {
+        driver.find_models(0);
+    }
     driver.draw()?;
-    let request = driver.app.chat.request.clone();
-    driver.send(Command::Load(request));
+    if !watches {
+        let request = driver.app.chat.request.clone();
+        driver.send(Command::Load(request));
+    }
     let result = driver.serve().await;
     driver.send(Command::Shutdown);
     let mut saved = false;
@@ -97,7 +105,7 @@ pub async fn run(
 pub async fn play(options: Options, session: Session, speed: f64, from: usize) -> Result<End> {
     let mut app = App::new(options).map_err(|fault| eyre!("settings file: {fault}"))?;
     app.replay_alone(session.into(), speed, from);
-    let mut driver = Driver::new(app, None, None)?;
+    let mut driver = Driver::new(app, None)?;
     driver.draw()?;
     driver.serve().await
 }
@@ -109,8 +117,8 @@ struct Driver {
     terminal: Terminal,
     /// `None` while the terminal is lent to another program.
     input: Option<EventStream>,
-    /// `None` in a replay.
-    commands: Option<CommandSender>,
+    /// `None` in a replay, and once the engine's thread has ended.
+    engine: Option<Engine>,
     /// `None` if sessions cannot be saved.
     recorder: Option<Recorder>,
     session_search: SessionSearch,
@@ -118,8 +126,6 @@ struct Driver {
     answers: UnboundedSender<Msg>,
     /// Results of searches on other threads.
     found: UnboundedReceiver<Msg>,
-    /// `None` once the engine's thread has ended.
-    events: Option<UnboundedReceiver<Event>>,
     start: Instant,
     last_frame: Instant,
     /// Earliest time of the next frame.
@@ -130,11 +136,7 @@ struct Driver {
 
 impl Driver {
     /// Takes over the terminal.
-    fn new(
-        app: App,
-        commands: Option<CommandSender>,
-        events: Option<UnboundedReceiver<Event>>,
-    ) -> Result<Self> {
+    fn new(app: App, engine: Option<Engine>) -> Result<Self> {
         let terminal = Terminal::enter(app.shared.config.mouse)?;
         let (answers, found) = unbounded_channel();
         Ok(Self {
@@ -142,12 +144,11 @@ impl Driver {
             renderer: Renderer::default(),
             terminal,
             input: Some(EventStream::new()),
-            commands,
+            engine,
             recorder: None,
             session_search: SessionSearch::new(answers.clone()),
             answers,
             found,
-            events,
             start: Instant::now(),
             last_frame: Instant::now(),
             next_frame: Instant::now(),
@@ -188,7 +189,7 @@ impl Driver {
                     None => return Ok(End::Quit),
                 },
                 () = sleep_until(self.next_frame.into()), if changed || animated => None,
-                event = next(&mut self.events), if !animated => Some(event),
+                event = next(&mut self.engine), if !animated => Some(event),
                 Some(found) = self.found.recv() => Some(found),
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                     Some(Msg::Tick(self.start.elapsed()))
@@ -221,14 +222,14 @@ impl Driver {
         Some(due.max(self.last_frame + FRAME))
     }
 
-    /// Processes all pending events of the engine, so that a frame shows the latest.
+    /// Processes pending messages of the engine, so that a frame shows the latest. A server that floods us does not keep
+    /// keys from being read.
     fn drain(&mut self) -> Result<()> {
-        while let Some(receiver) = &mut self.events {
-            match receiver.try_recv() {
-                Ok(event) => self.take(Msg::Engine(event))?,
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => self.take(Msg::EngineGone)?,
-            }
+        for _ in 0..MAX_MESSAGES {
+            let Some(msg) = self.engine.as_mut().and_then(Engine::try_next) else {
+                break;
+            };
+            self.take(msg)?;
         }
         Ok(())
     }
@@ -250,13 +251,14 @@ impl Driver {
     /// Updates the app and carries out its effects.
     fn take(&mut self, msg: Msg) -> Result<()> {
         if msg == Msg::EngineGone {
-            self.events = None;
+            self.engine = None;
         }
         self.changed = true;
         if let (Msg::Engine(Event::Model(ModelEvent::Loaded(_))), Some(name)) =
             (&msg, &self.app.chat.request.model)
+            && self.app.chat.remote.is_none()
         {
-            models::remember(name);
+            remember(name);
         }
         if let Msg::Engine(event) = &msg {
             let noted = self
@@ -302,6 +304,7 @@ impl Driver {
         if let Command::Load(ModelRequest {
             model: Some(model), ..
         }) = &mut command
+            && self.app.chat.remote.is_none()
         {
             *model = expand_home(model).to_string_lossy().into_owned();
         }
@@ -310,8 +313,8 @@ impl Driver {
             .as_mut()
             .map_or(Ok(()), |recorder| recorder.command(&command));
         self.warn_of_journal(noted);
-        if let Some(commands) = &self.commands {
-            let _ = commands.send(command);
+        if let Some(engine) = &self.engine {
+            engine.send(command);
         }
     }
 }
@@ -324,10 +327,10 @@ async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<I
     }
 }
 
-/// The engine's next event. Never resolves once the engine is gone.
-async fn next(events: &mut Option<UnboundedReceiver<Event>>) -> Msg {
-    match events {
-        Some(receiver) => receiver.recv().await.map_or(Msg::EngineGone, Msg::Engine),
+/// The engine's next message. Never resolves once the engine is gone.
+async fn next(engine: &mut Option<Engine>) -> Msg {
+    match engine {
+        Some(engine) => engine.next().await,
         None => std::future::pending().await,
     }
 }

@@ -1,14 +1,16 @@
 //! Starts the playground from the command line.
 
+use super::engine::Engine;
 #[cfg(unix)]
 use super::terminal::handlers;
 use super::{End, config_file, play, run};
-use crate::app::{Appearance, Options};
+use crate::app::{Appearance, Options, Remote};
 use crate::cli::args::DecodingArgs;
 use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::ModelDefaults;
 use crate::engine::worker;
+use crate::remote::{Client, Mode, Target};
 use crate::transcript::Session;
 use color_eyre::Result;
 use color_eyre::eyre::bail;
@@ -18,29 +20,40 @@ use std::process::ExitCode;
 /// Layers of the bundled model, which bound the exit layer until a model is loaded.
 const LAYERS: usize = 30;
 
-/// Opens the playground.
+/// Opens the playground, on the engine of a server if there is a `target`.
 ///
 /// # Errors
-/// If there is no terminal, or the settings file cannot be parsed.
+/// If there is no terminal, the settings file cannot be parsed, or the server cannot be reached.
 pub fn start(
     request: ModelRequest,
     decoding: &DecodingArgs,
     resume: Option<String>,
+    target: Option<Target>,
 ) -> Result<ExitCode> {
     need_terminal(
         "the playground needs a terminal; for plain output there is `skiplens generate`",
     )?;
+    let config = config_file::load()?;
+    let watches = target
+        .as_ref()
+        .is_some_and(|target| target.mode == Mode::Watch);
+    let engine = match target {
+        Some(target) => Engine::Remote(Client::connect(target)?),
+        None => Engine::from(worker::spawn()?),
+    };
+    let remote = engine.remote();
+    let remote = remote.map(|client| Remote::new(client.host.clone(), watches));
     let options = Options {
         request,
+        remote,
         settings: decoding.chosen_settings(ModelDefaults::default(), LAYERS),
         // Neither a model's defaults nor a resumed session override them.
         user_set: decoding.given().into_iter().collect(),
-        config: config_file::load()?,
+        config,
         appearance: Appearance::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
-    let worker = worker::spawn()?;
-    let (end, saved) = runtime()?.block_on(run(worker.commands, worker.events, options, resume))?;
+    let (end, saved) = runtime()?.block_on(run(engine, options, resume))?;
     if saved && matches!(end, End::Quit) {
         output::note("`skiplens --resume` resumes this session");
     }

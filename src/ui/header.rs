@@ -120,7 +120,11 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
             parts[..(1..=parts.len()).rev().find(fits).unwrap_or(1)].join(dot)
         }
         (None, Some(name)) => name.clone(),
-        (None, None) => "bundled model".into(),
+        (None, None) => match &canvas.state.remote {
+            Some(remote) if remote.watches => format!("watching {}", remote.host),
+            Some(remote) => remote.host.clone(),
+            None => "bundled model".into(),
+        },
     }
 }
 

@@ -13,7 +13,6 @@ use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::StopReason;
 use crate::safe_text::one_line;
-use crate::transcript::origin_style::GENERATED;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
@@ -458,7 +457,11 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             (prefill(*done, *total, *cached, room), Role::Dim)
         }
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
-        _ => (dotted(canvas, &summary(turn, canvas.baselines)), Role::Dim),
+        _ => {
+            let room = row.width.saturating_sub(2);
+            let text = summary(turn, canvas.baselines, room);
+            (dotted(canvas, &text), Role::Dim)
+        }
     };
     let mut x = row.x;
     let moves = matches!(
@@ -511,9 +514,13 @@ fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
         .unwrap_or_default()
 }
 
-/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`
-fn summary(turn: &Turn, plain: &Baselines) -> String {
-    figures(turn, plain).join(BETWEEN)
+/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`, as many of them as fit.
+fn summary(turn: &Turn, plain: &Baselines, width: u16) -> String {
+    let mut parts = figures(turn, plain);
+    while parts.len() > 1 && parts.join(BETWEEN).as_str().cells() > width {
+        parts.pop();
+    }
+    parts.join(BETWEEN)
 }
 
 fn figures(turn: &Turn, plain: &Baselines) -> Vec<String> {
@@ -554,17 +561,17 @@ fn stop_words(reason: &StopReason) -> Option<String> {
 
 /// In the lower border: the styles of the origins.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
-    if canvas.app.shared.display.show_rejected {
-        roles.push(Role::Rejected);
-    }
+    let rejected = canvas.app.shared.display.show_rejected;
     // In little room the last ones are left out.
-    roles.push(Role::Draft);
+    let roles = [Role::Accepted, Role::Corrected, Role::Bonus]
+        .into_iter()
+        .chain(rejected.then_some(Role::Rejected))
+        .chain([Role::Plain, Role::Draft]);
     let (mut x, y) = (area.x + 2, area.bottom() - 1);
     for role in roles {
         let name = role.token().map_or("", |look| look.name);
         if x + name.len() as u16 + 3 > area.right() {
-            break;
+            continue;
         }
         canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
         x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));

@@ -1,6 +1,6 @@
 //! The whole program: the chat, a replay in its place, and what both share.
 
-use super::{ModelChoice, Player, Regions, ReplayScreen, State, Turn};
+use super::{ModelChoice, Player, Regions, Remote, ReplayScreen, State, Turn};
 use crate::app::appearance::Appearance;
 use crate::app::config::Config;
 use crate::app::controls::Control;
@@ -56,6 +56,8 @@ pub struct Display {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub request: ModelRequest,
+    /// The server whose engine is used; none for an engine of this program.
+    pub remote: Option<Remote>,
     pub models: Vec<ModelChoice>,
     pub settings: Settings,
     /// Controls that the command line set.

@@ -10,6 +10,7 @@ pub mod picker;
 pub mod player;
 pub mod race;
 mod regions;
+mod remote;
 mod retracted;
 mod session_list;
 pub mod sweep;
@@ -26,11 +27,14 @@ pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
 pub use regions::{Regions, Target, Viewport};
+pub use remote::Remote;
 pub use retracted::Retracted;
 pub use session_list::{Listed, SessionList};
 pub use sweep::Sweep;
 pub use turn::{Mode, TokenRef, Turn};
 pub use what_if::{Lens, WhatIf};
+
+pub use crate::engine::weights::ModelChoice;
 
 use super::config::Preset;
 use super::controls::Control;
@@ -52,6 +56,8 @@ pub const CONVERSATION: ConversationId = ConversationId(0);
 pub struct State {
     /// Whether the engine writes the answers; a replay's come from a journal.
     pub live: bool,
+    /// The server whose engine it is; none for this program's own.
+    pub remote: Option<Remote>,
     pub phase: Phase,
     pub model: Option<ModelInfo>,
     /// The model that was requested, to load it again or to name it while it loads.
@@ -132,18 +138,6 @@ pub struct Run {
     pub cancelling: bool,
 }
 
-/// A model that can be chosen, as data from outside.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelChoice {
-    /// What to load: a path or id; none for the bundled model.
-    pub model: Option<String>,
-    pub label: String,
-    /// Type, size and place, or what is missing.
-    pub note: String,
-    /// What is to know before it is loaded: how to get access, what does not fit.
-    pub help: String,
-}
-
 /// A model that one key loads where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -222,6 +216,7 @@ impl State {
     pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
         Self {
             live: true,
+            remote: None,
             phase: Phase::opening(),
             model: None,
             request,
@@ -403,6 +398,12 @@ impl State {
         );
         if !failed || self.model.is_some() {
             return None;
+        }
+        if self.remote.is_some() {
+            return Some(Offer {
+                model: self.request.model.clone(),
+                label: "try again",
+            });
         }
         let published = Some(PUBLISHED_MODEL.to_string());
         let (model, label) = match self.request.model.as_deref() {

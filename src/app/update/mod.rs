@@ -14,6 +14,7 @@ mod overlay;
 mod program;
 mod queue;
 mod race;
+mod remote;
 mod replay;
 mod reply;
 mod resume;
@@ -26,7 +27,7 @@ mod start;
 mod sweep;
 mod what_if;
 
-use super::available::allowed_in_replay;
+use super::available::{allowed_in_replay, allowed_while_watching};
 use super::input::action::{AppAction, ChatAction};
 use super::input::{Action, Context, Key};
 use super::message::{Effect, Msg};
@@ -78,6 +79,13 @@ fn take(app: &mut App, msg: Msg) -> Reply {
             return engine_events::on_event(&mut app.chat, event);
         }
         Msg::EngineGone => engine_events::on_gone(&mut app.chat),
+        Msg::Link(link) => remote::on_link(&mut app.chat, link),
+        Msg::Watched { request, said } => {
+            remote::on_watched(&mut app.chat, &mut app.shared, request, said);
+        }
+        Msg::Missed(count) => state.notify_error(format!(
+            "{count} reports were left out: the connection is too slow"
+        )),
         Msg::SessionLoaded(session) => {
             return resume::load(&mut app.chat, &mut app.shared, &session).into();
         }
@@ -121,6 +129,11 @@ fn on_key(app: &mut App, key: KeyEvent) -> Reply {
 fn act(app: &mut App, action: Action) -> Reply {
     if app.replay.is_some() && !allowed_in_replay(&action) {
         replay::refuse(app.state_mut());
+        return Reply::none();
+    }
+    if !allowed_while_watching(&app.chat, &action) {
+        app.state_mut()
+            .notify_error("watching is read-only; connect without --watch to ask something");
         return Reply::none();
     }
     let (state, shared) = app.parts();

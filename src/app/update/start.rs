@@ -3,7 +3,7 @@
 use super::resume;
 use crate::app::appearance::Appearance;
 use crate::app::input::KeyMap;
-use crate::app::state::{App, Display, Options, Regions, Shared, State};
+use crate::app::state::{App, Display, Options, Phase, Regions, Shared, State};
 use std::time::Duration;
 
 impl App {
@@ -36,6 +36,10 @@ impl App {
             next_turn: 0,
         };
         let mut chat = State::new(options.request, options.settings);
+        chat.remote = options.remote;
+        if chat.remote.as_ref().is_some_and(|remote| remote.watches) {
+            chat.phase = Phase::Idle;
+        }
         chat.system = options.system;
         chat.mode = options.mode;
         chat.user_set = options.user_set;

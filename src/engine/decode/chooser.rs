@@ -134,7 +134,8 @@ impl Chooser {
             forms: chains.chain(trees).collect(),
             base: None,
             before: None,
-            reason: String::new(),
+            // Long enough for every reason, so that a change allocates nothing.
+            reason: String::with_capacity(96),
             stayed: 0,
             since_plain: 0,
             since_probe: 0,

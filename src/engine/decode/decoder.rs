@@ -25,7 +25,7 @@ const RESERVED: usize = 1 << 16;
 /// Decodes with one model. It owns buffers that are reused from step to step; the state of a conversation is in
 /// [`Session`].
 pub struct Decoder {
-    pub(super) model: Box<dyn Model>,
+    pub(super) model: Arc<dyn Model>,
     pub(super) tokenizer: Option<Tokenizer>,
     /// The model's own end tokens.
     pub(super) end_tokens: Vec<u32>,
@@ -120,10 +120,23 @@ impl Decoder {
             chooser: Chooser::new(model.config()),
             adapted_chooser: (!adapted.is_empty())
                 .then(|| Chooser::with_adapters(model.config(), adapted)),
-            model,
+            model: Arc::from(model),
             tokenizer,
             end_tokens,
             prefill_chunk: PREFILL_CHUNK,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Another decoder of the same weights, for another thread. It starts with what this one has learned.
+    pub fn share(&self) -> Self {
+        Self {
+            chooser: self.chooser.clone(),
+            adapted_chooser: self.adapted_chooser.clone(),
+            model: self.model.clone(),
+            tokenizer: self.tokenizer.clone(),
+            end_tokens: self.end_tokens.clone(),
+            prefill_chunk: self.prefill_chunk,
             scratch: Scratch::default(),
         }
     }
@@ -403,15 +416,13 @@ impl Decoder {
         let tokens = RoundTokens {
             drafted,
             accepted,
-            // The buffer is reused unless the record needs it.
-            path: if is_prefix {
-                self.scratch.path = path;
-                Vec::new()
-            } else {
-                path
-            },
+            path: if is_prefix { Vec::new() } else { path.clone() },
             closing,
         };
+        // The buffer is reused; a plain step has none.
+        if path.capacity() > 0 {
+            self.scratch.path = path;
+        }
         let mut round = Round::new(run.rounds, position, turn.settings, tokens);
         round.controller_note = turn.note;
         round.draft_seconds = draft_seconds;

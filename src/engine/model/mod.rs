@@ -13,6 +13,7 @@ pub mod gpu;
 mod load;
 mod plan;
 pub mod random;
+mod refusals;
 mod rope;
 mod row;
 #[cfg(test)]
@@ -32,8 +33,8 @@ pub use draft_order::DraftOrder;
 pub use plan::{Plan, PlannedRound};
 pub use row::{Ancestors, Readout, Row};
 
-/// A Llama whose layers can be run in ranges.
-pub trait Model: Send {
+/// A Llama whose layers can be run in ranges. Threads may share it; each decodes with its own sequences.
+pub trait Model: Send + Sync {
     /// Shape of the model.
     fn config(&self) -> &LlamaConfig;
 
@@ -212,6 +213,8 @@ pub fn load(
         Target::Candle(device) => Box::new(CandleModel::load(checkpoint, &device, progress)?),
         #[cfg(feature = "gpu")]
         Target::Gpu(gpu) => Box::new(gpu::GpuModel::load(checkpoint, gpu, progress)?),
+        #[cfg(feature = "gpu")]
+        Target::Gpus(gpus) => Box::new(gpu::SplitModel::load(checkpoint, &gpus, progress)?),
     };
     let exits = checkpoint.exits.as_ref();
     if let Some(order) = exits.and_then(|exits| exits.draft_order.clone()) {

@@ -2,9 +2,11 @@
 //! the rows of q and k in the order for rotary embedding over adjacent pairs.
 
 mod catalog;
+mod choices;
 mod convert;
 mod describe;
 mod dtype;
+mod embedded;
 mod exits;
 pub mod gguf;
 mod hf_folder;
@@ -16,8 +18,10 @@ mod safetensors;
 mod shapes;
 
 pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
+pub use choices::{ModelChoice, Search, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
+pub use embedded::{EMBEDDED_PATH, embedded};
 pub use exits::{Exits, is_exits_file};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
@@ -123,7 +127,7 @@ fn short_name(name: &str) -> String {
 ///
 /// If the path does not exist, or is not a complete and undamaged Llama that skiplens supports.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
-    if !path.exists() {
+    if !path.exists() && embedded(path).is_none() {
         return Err(Error::Model(format!(
             "{}: no such file or folder",
             path.display()

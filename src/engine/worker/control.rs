@@ -3,6 +3,7 @@
 use super::inbox::{Envelope, Inbox};
 use super::{Command, ConversationId, Event, RunEvent, RunId};
 use crate::engine::decode::{DraftToken, Observer, Phase, Round, Settings};
+use crate::engine::turns::Turn;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +17,7 @@ pub(super) struct RunControl<'a> {
     changed: bool,
     inbox: &'a mut Inbox,
     events: UnboundedSender<Event>,
+    turn: Turn,
     paused: bool,
     /// Phases that may still run while paused.
     steps: usize,
@@ -29,6 +31,7 @@ impl<'a> RunControl<'a> {
         settings: Arc<Settings>,
         inbox: &'a mut Inbox,
         events: UnboundedSender<Event>,
+        turn: Turn,
     ) -> Self {
         let early = inbox.take_controls(run);
         let mut control = Self {
@@ -38,12 +41,18 @@ impl<'a> RunControl<'a> {
             changed: false,
             inbox,
             events,
+            turn,
             paused: false,
             steps: 0,
             cancelled: false,
         };
         early.into_iter().for_each(|command| control.apply(command));
         control
+    }
+
+    /// Waits until other threads let this one compute.
+    pub fn enter(&mut self) {
+        self.turn.enter();
     }
 
     /// Reports an event to the client. If the client is gone, cancels the run.
@@ -102,11 +111,12 @@ impl<'a> RunControl<'a> {
         }
     }
 
-    /// While paused: reports it and waits for commands until a step is allowed.
+    /// While paused: reports it and waits for commands until a step is allowed. Others may compute meanwhile.
     fn wait_while_paused(&mut self) {
         let mut reported = false;
         while self.paused && self.steps == 0 && !self.cancelled {
             if !reported {
+                self.turn.leave();
                 self.report(RunEvent::Paused);
                 reported = true;
             }
@@ -116,6 +126,7 @@ impl<'a> RunControl<'a> {
             }
         }
         self.steps = self.steps.saturating_sub(usize::from(self.paused));
+        self.turn.enter();
     }
 
     fn proceed(&self) -> ControlFlow<()> {
@@ -143,6 +154,7 @@ impl Observer for RunControl<'_> {
     }
 
     fn poll(&mut self, next: Phase) -> ControlFlow<()> {
+        self.turn.pass();
         self.read_inbox();
         if next != Phase::Prefill {
             self.wait_while_paused();

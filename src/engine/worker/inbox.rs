@@ -3,6 +3,7 @@
 use super::{Command, Event, RunId};
 use std::collections::VecDeque;
 use std::sync::mpsc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A command and the receiver of its events.
@@ -10,6 +11,8 @@ pub(super) struct Envelope {
     pub command: Command,
     /// Receives the events of the run that it starts; `None` for the worker's own receiver.
     pub events: Option<UnboundedSender<Event>>,
+    /// Given back when the command has been carried out.
+    pub held: Option<OwnedSemaphorePermit>,
 }
 
 /// The worker is gone.
@@ -33,10 +36,19 @@ impl CommandSender {
     /// # Errors
     /// If the worker is gone.
     pub fn send(&self, command: Command) -> Result<(), WorkerGone> {
-        let events = None;
-        self.0
-            .send(Envelope { command, events })
-            .map_err(|_| WorkerGone)
+        self.put(command, None, None)
+    }
+
+    /// As [`Self::send`], but the command takes part of a limited space until it has been carried out.
+    ///
+    /// # Errors
+    /// If the worker is gone.
+    pub fn send_held(
+        &self,
+        command: Command,
+        space: OwnedSemaphorePermit,
+    ) -> Result<(), WorkerGone> {
+        self.put(command, None, Some(space))
     }
 
     /// As [`Self::send`], but events of the run go to `events`.
@@ -48,10 +60,21 @@ impl CommandSender {
         command: Command,
         events: UnboundedSender<Event>,
     ) -> Result<(), WorkerGone> {
-        let events = Some(events);
-        self.0
-            .send(Envelope { command, events })
-            .map_err(|_| WorkerGone)
+        self.put(command, Some(events), None)
+    }
+
+    fn put(
+        &self,
+        command: Command,
+        events: Option<UnboundedSender<Event>>,
+        held: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), WorkerGone> {
+        let envelope = Envelope {
+            command,
+            events,
+            held,
+        };
+        self.0.send(envelope).map_err(|_| WorkerGone)
     }
 }
 

@@ -82,7 +82,12 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        while let Some(Envelope { command, events }) = self.inbox.next() {
+        while let Some(Envelope {
+            command,
+            events,
+            held: _held,
+        }) = self.inbox.next()
+        {
             match command {
                 Command::Shutdown => return,
                 Command::Load(request) => self.load(&request),
@@ -150,8 +155,15 @@ impl Thread {
             let none = Error::Setting("no model is loaded".into());
             return report(RunEvent::Failed(none.into()));
         };
-        let mut control =
-            RunControl::new(run, conversation, settings, &mut self.inbox, events.clone());
+        let mut control = RunControl::new(
+            run,
+            conversation,
+            settings,
+            &mut self.inbox,
+            events.clone(),
+            loaded.model.turns().turn(),
+        );
+        control.enter();
         let work = || loaded.work(&mut control, run, conversation, task);
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(Some(Finished { stop, stats }))) => report(RunEvent::Finished {

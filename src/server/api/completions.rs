@@ -54,6 +54,8 @@ pub struct EncodedPrompt {
     pub ids: Vec<u32>,
     /// What the prompt is in a text that echoes it.
     pub text: String,
+    /// What watchers see of it.
+    pub shown: String,
     /// Tokens at the beginning that are no part of the text.
     pub hidden: usize,
 }
@@ -66,7 +68,7 @@ impl Completion {
     /// Alternatives listed for each token; none if log-probabilities were not requested.
     ///
     /// # Errors
-    /// Where they are too many.
+    /// If they are too many.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         match self.logprobs {
             Some(top) if top > MAX_TOP => {
@@ -79,7 +81,7 @@ impl Completion {
     /// The prompts in their order, for `n` choices each.
     ///
     /// # Errors
-    /// Where there is none, or the tokenizer does not take one; where a field is not supported.
+    /// If there is none, or the tokenizer does not take one; where a field is not supported.
     pub fn prompts(&self, n: usize, encoder: &PromptEncoder) -> Result<Vec<EncodedPrompt>> {
         if self
             .suffix
@@ -135,6 +137,7 @@ impl Completion {
         Ok(EncodedPrompt {
             hidden: usize::from(bos && is_bos(first) && !written),
             text: text.to_owned(),
+            shown: text.to_owned(),
             ids,
         })
     }
@@ -145,9 +148,11 @@ fn from_ids(ids: &[u32], encoder: &PromptEncoder) -> Result<EncodedPrompt> {
     if ids.is_empty() {
         return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));
     }
+    let text = encoder.tokenizer()?.decode_whole(ids);
     Ok(EncodedPrompt {
         ids: ids.to_vec(),
-        text: encoder.tokenizer()?.decode_whole(ids),
+        shown: text.clone(),
+        text,
         hidden: 0,
     })
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Max speculations of a request: each takes memory for a distribution over the vocabulary.
-const MAX_SPECULATIONS: usize = 64;
+pub const MAX_SPECULATIONS: usize = 64;
 /// Max bytes of all stop strings of a request together.
-const MAX_STOP_BYTES: usize = 1 << 14;
+pub const MAX_STOP_BYTES: usize = 1 << 14;
 /// Max choices of a request over all of its prompts.
 pub const MAX_CHOICES: usize = 256;
 /// Max alternatives listed at a position.

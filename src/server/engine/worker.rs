@@ -3,10 +3,13 @@
 use super::job::{Item, Job, Update};
 use super::pool::{Kept, Pool};
 use super::queue::Queue;
-use crate::engine::decode::{Decoder, Observer, Phase, Round, StopReason, common_prefix};
+use crate::engine::decode::{Decoder, Finished, Observer, Phase, Round, StopReason, common_prefix};
+use crate::engine::turns::Turn;
 use crate::engine::worker::panic_message;
+use crate::remote::Watched;
 use crate::server::error::ApiError;
 use crate::server::metrics::Metrics;
+use crate::server::watch::Watch;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +24,11 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// Set when the current job must end as well.
     pub ends: Arc<AtomicBool>,
+    pub watch: Arc<Watch>,
+    /// Its turn among the workers that share the weights.
+    pub turn: Turn,
+    /// Name of the model.
+    pub model: String,
     /// Bytes that kept sequences may take.
     pub budget: u64,
 }
@@ -29,7 +37,9 @@ impl Worker {
     pub fn run(mut self) {
         let mut pool = Pool::new(self.budget);
         while let Some(job) = self.queue.pop() {
+            self.turn.enter();
             self.job(&mut pool, &job);
+            self.turn.leave();
             self.metrics.pool(pool.len(), pool.bytes());
         }
     }
@@ -79,7 +89,10 @@ impl Worker {
             updates: &job.updates,
             ends: &self.ends,
             metrics: &self.metrics,
+            watch: &self.watch,
+            turn: &mut self.turn,
             choice: first_choice,
+            request: None,
         };
         let mut cached_before_scoring = None;
         if let Some(scoring) = item.scoring {
@@ -105,12 +118,21 @@ impl Worker {
         }
         for (nth, settings) in item.choices.iter().enumerate() {
             follower.choice = first_choice + nth;
+            let (prompt, chat) = item.shown.clone();
+            follower.request = self.watch.begin(Watched {
+                client: "http".into(),
+                prompt,
+                chat,
+                model: self.model.clone(),
+            });
             let finished = self.decoder.run_to_end(
                 &mut kept.session,
                 &item.prompt,
                 settings.clone(),
                 &mut follower,
-            )?;
+            );
+            follower.end(&finished);
+            let finished = finished?;
             if finished.stop == StopReason::Cancelled {
                 return Ok(ControlFlow::Break(()));
             }
@@ -133,11 +155,37 @@ struct Follower<'a> {
     updates: &'a UnboundedSender<Update>,
     ends: &'a AtomicBool,
     metrics: &'a Metrics,
+    watch: &'a Watch,
+    turn: &'a mut Turn,
     choice: usize,
+    /// Its number for watchers.
+    request: Option<u64>,
+}
+
+impl Follower<'_> {
+    /// Tells watchers how a continuation ended.
+    fn end(&mut self, finished: &crate::engine::Result<Finished>) {
+        match (self.request.take(), finished) {
+            (Some(request), Ok(finished)) => self.watch.ended(request, &finished.stop),
+            (Some(request), Err(error)) => self.watch.failed(request, &error.to_string()),
+            (None, _) => {}
+        }
+    }
+}
+
+/// After a panic as well, watchers hear that a request is over.
+impl Drop for Follower<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            self.watch
+                .failed(request, "the request ended without an answer");
+        }
+    }
 }
 
 impl Observer for Follower<'_> {
     fn poll(&mut self, _next: Phase) -> ControlFlow<()> {
+        self.turn.pass();
         match self.updates.is_closed() || self.ends.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -146,6 +194,9 @@ impl Observer for Follower<'_> {
 
     fn round(&mut self, round: Round) -> ControlFlow<()> {
         self.metrics.round(&round);
+        if let Some(request) = self.request {
+            self.watch.round(request, &round);
+        }
         let update = Update::Round {
             choice: self.choice,
             round: Box::new(round),

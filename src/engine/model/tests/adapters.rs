@@ -105,10 +105,9 @@ fn logits_agree_with_a_plain_computation() {
         let model = load(&checkpoint);
         assert_eq!(model.adapted_exits(), [EXIT, 2]);
         let text = ids(9, &config);
-        let reference = Reference(&checkpoint);
-        let close = |want: &[f64], got: &[f32], what: &str| {
-            let want: Vec<f32> = want.iter().map(|&x| x as f32).collect();
-            let error = relative_error(&want, got);
+        let reference = Reference::exact(&checkpoint);
+        let close = |want: &[f32], got: &[f32], what: &str| {
+            let error = relative_error(want, got);
             assert!(error < 4e-3, "{what}: {error}");
         };
         for chunk in [1, 3, 100] {

@@ -23,43 +23,54 @@ fn numbers(raw: RawTensor) -> Vec<f64> {
 }
 
 /// A textbook Llama.
-pub struct Reference<'a>(pub &'a Checkpoint);
+pub struct Reference<'a> {
+    checkpoint: &'a Checkpoint,
+    rounds: bool,
+}
 
-impl Reference<'_> {
-    fn tensor(&self, name: &str) -> Vec<f64> {
-        let model = &*self.0.tensors;
+impl<'a> Reference<'a> {
+    /// In f64 throughout.
+    pub fn exact(checkpoint: &'a Checkpoint) -> Self {
+        let rounds = false;
+        Self { checkpoint, rounds }
+    }
+
+    /// Rounds what the GPU back end rounds: inputs of products with quantised weights to bytes, which have a scale for every
+    /// 32 columns, and keys and values to f16.
+    pub fn rounded(checkpoint: &'a Checkpoint) -> Self {
+        let rounds = true;
+        Self { checkpoint, rounds }
+    }
+
+    fn matrix(&self, name: &str) -> Matrix {
+        let name = format!("{name}.weight");
+        let model = &*self.checkpoint.tensors;
         let source = match name.starts_with("exits.") {
-            true => self.0.exits.as_ref().unwrap().tensors(model),
+            true => self.checkpoint.exits.as_ref().unwrap().tensors(model),
             false => model,
         };
-        numbers(source.tensor(&format!("{name}.weight")).unwrap().unwrap())
+        let raw = source.tensor(&name).unwrap().unwrap();
+        Matrix {
+            rounds: self.rounds && raw.dtype.block_size() > 1,
+            numbers: numbers(raw),
+        }
     }
 
     fn plain_norm(&self, x: &[f64]) -> Vec<f64> {
         let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        let scale = (mean + self.0.config.rms_norm_eps).sqrt();
-        x.iter().map(|x| x / scale).collect()
+        let root = (mean + self.checkpoint.config.rms_norm_eps).sqrt();
+        x.iter().map(|x| x / root).collect()
     }
 
-    fn norm(&self, x: &[f64], name: &str) -> Vec<f64> {
+    fn norm(&self, x: &[f64], weight: &Matrix) -> Vec<f64> {
         let normed = self.plain_norm(x);
-        normed
-            .iter()
-            .zip(self.tensor(name))
-            .map(|(x, w)| x * w)
-            .collect()
-    }
-
-    fn multiply(&self, name: &str, x: &[f64]) -> Vec<f64> {
-        self.tensor(name)
-            .chunks_exact(x.len())
-            .map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum())
-            .collect()
+        let weights = weight.numbers.iter();
+        normed.iter().zip(weights).map(|(x, w)| x * w).collect()
     }
 
     fn rotate(&self, x: &mut [f64], position: usize) {
-        let frequencies = rope::frequencies(&self.0.config);
-        for head in x.chunks_exact_mut(self.0.config.head_dim) {
+        let frequencies = rope::frequencies(&self.checkpoint.config);
+        for head in x.chunks_exact_mut(self.checkpoint.config.head_dim) {
             for (pair, frequency) in head.chunks_exact_mut(2).zip(&frequencies) {
                 let (sin, cos) = (position as f64 * frequency).sin_cos();
                 (pair[0], pair[1]) = (pair[0] * cos - pair[1] * sin, pair[0] * sin + pair[1] * cos);
@@ -68,7 +79,7 @@ impl Reference<'_> {
     }
 
     fn attention(&self, q: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
-        let c = &self.0.config;
+        let c = &self.checkpoint.config;
         let (dim, group) = (c.head_dim, c.num_heads / c.num_kv_heads);
         let mut out = vec![0.0; q.len()];
         for head in 0..c.num_heads {
@@ -92,58 +103,32 @@ impl Reference<'_> {
         out
     }
 
-    /// States of all positions after the first `layers` layers.
-    fn states(&self, ids: &[u32], layers: usize) -> Vec<Vec<f64>> {
-        let c = &self.0.config;
-        let embedding = self.tensor("token_embd");
-        let row = |id: u32| embedding[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
-        let mut hidden: Vec<Vec<f64>> = ids.iter().map(|&id| row(id)).collect();
-        for layer in 0..layers {
-            self.run(&format!("blk.{layer}"), &mut hidden);
+    fn cached(&self, mut x: Vec<f64>) -> Vec<f64> {
+        if self.rounds {
+            x.iter_mut()
+                .for_each(|x| *x = half::f16::from_f64(*x).to_f64());
         }
-        hidden
+        x
     }
 
-    /// One layer.
-    fn run(&self, prefix: &str, hidden: &mut [Vec<f64>]) {
-        let name = |name: &str| format!("{prefix}.{name}");
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for (position, h) in hidden.iter_mut().enumerate() {
-            let x = self.norm(h, &name("attn_norm"));
-            let (mut q, mut k) = (
-                self.multiply(&name("attn_q"), &x),
-                self.multiply(&name("attn_k"), &x),
-            );
-            self.rotate(&mut q, position);
-            self.rotate(&mut k, position);
-            keys.push(k);
-            values.push(self.multiply(&name("attn_v"), &x));
-            let attended = self.attention(&q, &keys, &values);
-            h.iter_mut()
-                .zip(self.multiply(&name("attn_output"), &attended))
-                .for_each(|(h, x)| *h += x);
-            let x = self.norm(h, &name("ffn_norm"));
-            let (gate, up) = (
-                self.multiply(&name("ffn_gate"), &x),
-                self.multiply(&name("ffn_up"), &x),
-            );
-            let inner: Vec<f64> = gate
-                .iter()
-                .zip(up)
-                .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
-                .collect();
-            h.iter_mut()
-                .zip(self.multiply(&name("ffn_down"), &inner))
-                .for_each(|(h, x)| *h += x);
-        }
+    /// Logits after all layers, `[ids, vocabulary]`.
+    pub fn logits(&self, ids: &[u32]) -> Vec<f32> {
+        self.exit_logits(ids, self.checkpoint.config.num_layers)
+    }
+
+    /// Logits after `depth` layers, `[ids, vocabulary]`.
+    pub fn exit_logits(&self, ids: &[u32], depth: usize) -> Vec<f32> {
+        let hidden = self.states(ids, depth);
+        self.head(&hidden)
     }
 
     /// Logits after the last token through the adapter of `exit`, where the states of the last layer are known of the first
     /// `verified` tokens, and those of the others are the adapter's own outputs.
-    pub fn adapted(&self, ids: &[u32], exit: usize, verified: usize) -> Vec<f64> {
+    pub fn adapted(&self, ids: &[u32], exit: usize, verified: usize) -> Vec<f32> {
         let early = self.states(ids, exit);
-        let mut last = self.states(ids, self.0.config.num_layers);
+        let mut last = self.states(ids, self.checkpoint.config.num_layers);
         last.truncate(verified);
+        let projection = self.matrix(&format!("exits.{exit}.proj"));
         let mut out = Vec::new();
         for end in verified..ids.len() {
             let mut inputs = Vec::new();
@@ -151,27 +136,89 @@ impl Reference<'_> {
                 let before = position.checked_sub(1).map(|before| last[before].clone());
                 let before = before.unwrap_or_else(|| vec![0.0; early.len()]);
                 let both = [self.plain_norm(early), self.plain_norm(&before)].concat();
-                inputs.push(self.multiply(&format!("exits.{exit}.proj"), &both));
+                inputs.push(projection.multiply(&both));
             }
             self.run("exits.block", &mut inputs);
-            out = inputs.pop().unwrap();
-            last.push(out.clone());
+            out = inputs.split_off(end);
+            last.extend_from_slice(&out);
         }
         self.head(&out)
     }
 
-    pub fn logits(&self, ids: &[u32]) -> Vec<f64> {
-        let hidden = self.states(ids, self.0.config.num_layers);
-        hidden.iter().flat_map(|h| self.head(h)).collect()
+    /// States of all positions after the first `depth` layers.
+    fn states(&self, ids: &[u32], depth: usize) -> Vec<Vec<f64>> {
+        let c = &self.checkpoint.config;
+        let embedding = self.matrix("token_embd");
+        let row =
+            |id: u32| embedding.numbers[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
+        let mut hidden: Vec<Vec<f64>> = ids.iter().map(|&id| row(id)).collect();
+        for layer in 0..depth {
+            self.run(&format!("blk.{layer}"), &mut hidden);
+        }
+        hidden
     }
 
-    fn head(&self, h: &[f64]) -> Vec<f64> {
-        let c = &self.0.config;
-        let head = if c.tie_word_embeddings {
-            "token_embd"
-        } else {
-            "output"
+    /// One layer.
+    fn run(&self, prefix: &str, hidden: &mut [Vec<f64>]) {
+        let matrix = |name: &str| self.matrix(&format!("{prefix}.{name}"));
+        let [attn_norm, q, k, v, attn_output] =
+            ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"].map(matrix);
+        let [ffn_norm, gate, up, down] = ["ffn_norm", "ffn_gate", "ffn_up", "ffn_down"].map(matrix);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for (position, h) in hidden.iter_mut().enumerate() {
+            let x = self.norm(h, &attn_norm);
+            let (mut q, mut k) = (q.multiply(&x), k.multiply(&x));
+            self.rotate(&mut q, position);
+            self.rotate(&mut k, position);
+            keys.push(self.cached(k));
+            values.push(self.cached(v.multiply(&x)));
+            let attended = self.attention(&q, &keys, &values);
+            let add = |h: &mut [f64], x: Vec<f64>| h.iter_mut().zip(x).for_each(|(h, x)| *h += x);
+            add(h, attn_output.multiply(&attended));
+            let x = self.norm(h, &ffn_norm);
+            let (gate, up) = (gate.multiply(&x), up.multiply(&x));
+            let inner: Vec<f64> = gate
+                .iter()
+                .zip(up)
+                .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
+                .collect();
+            add(h, down.multiply(&inner));
+        }
+    }
+
+    fn head(&self, hidden: &[Vec<f64>]) -> Vec<f32> {
+        let head = match self.checkpoint.config.tie_word_embeddings {
+            true => self.matrix("token_embd"),
+            false => self.matrix("output"),
         };
-        self.multiply(head, &self.norm(h, "output_norm"))
+        let norm = self.matrix("output_norm");
+        let logits = hidden
+            .iter()
+            .flat_map(|h| head.multiply(&self.norm(h, &norm)));
+        logits.map(|x| x as f32).collect()
+    }
+}
+
+/// Weights in row-major order.
+struct Matrix {
+    numbers: Vec<f64>,
+    /// Whether the other factor is rounded to bytes.
+    rounds: bool,
+}
+
+impl Matrix {
+    fn multiply(&self, x: &[f64]) -> Vec<f64> {
+        let mut x = x.to_vec();
+        if self.rounds {
+            for block in x.chunks_mut(32) {
+                let max = block.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
+                let step = if max > 0.0 { max / 127.0 } else { 1.0 };
+                block
+                    .iter_mut()
+                    .for_each(|x| *x = (*x / step).round() * step);
+            }
+        }
+        let dot = |row: &[f64]| row.iter().zip(&x).map(|(w, x)| w * x).sum();
+        self.numbers.chunks_exact(x.len()).map(dot).collect()
     }
 }

@@ -1,14 +1,14 @@
-//! Finds the models that the picker offers: the bundled one, recent ones, files nearby, the hub's cache, LayerSkip's.
+//! Finds the models that can be chosen: the bundled one, recent ones, files nearby, the hub's cache, LayerSkip's.
 
-use crate::app::ModelChoice;
-use crate::engine::loaded_model::ModelRequest;
-use crate::engine::memory::{available, human};
-use crate::engine::weights::hub::Hub;
-use crate::engine::weights::{
+use super::hub::Hub;
+use super::{
     Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe,
     is_exits_file, locate,
 };
+use crate::engine::loaded_model::ModelRequest;
+use crate::engine::memory::{available, human};
 use crate::{files, folders};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,18 +22,34 @@ const RECENT: usize = 8;
 /// What a model needs besides its weights, as a share of them: the KV cache, repacked weights.
 const OVERHEAD: f64 = 0.15;
 
+/// A model that can be chosen.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// What to load: a path or id; none for the model that is loaded without a name.
+    pub model: Option<String>,
+    /// What it is called.
+    pub label: String,
+    /// Type, size and place, or what is missing.
+    pub note: String,
+    /// What is to know before it is loaded: how to get access, what does not fit.
+    pub help: String,
+}
+
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
+    /// The model that was requested first.
     pub request: ModelRequest,
     /// Folders of the settings file.
     pub folders: Vec<String>,
     /// Memory that the present model gives back when another one is loaded.
     pub in_use: u64,
+    /// Whether to list models that would have to be downloaded.
+    pub downloads: bool,
 }
 
 impl Search {
-    /// The models found, each once.
+    /// The models found, each once. Folders may be large or slow.
     pub fn run(&self) -> Vec<ModelChoice> {
         let free = available().map(|free| free + self.in_use);
         let mut choices: Vec<ModelChoice> = vec![bundled(free)];
@@ -42,11 +58,12 @@ impl Search {
                 choices.push(choice);
             }
         };
-        if let Some(name) = &self.request.model {
-            add(named(name, "from the command line", free));
-        }
-        for name in recent() {
-            add(named(&name, "recent", free));
+        let own = self.request.model.iter();
+        let own = own.map(|name| (name.clone(), "from the command line"));
+        for (name, remark) in own.chain(recent().into_iter().map(|name| (name, "recent"))) {
+            if self.downloads || Path::new(&name).exists() {
+                add(named(&name, remark, free));
+            }
         }
         for path in self.nearby() {
             let place = path.parent().filter(|place| !place.as_os_str().is_empty());
@@ -56,6 +73,9 @@ impl Search {
         let cached = cached_models();
         for model in &cached {
             add(file(&model.path, &model.id, "downloaded", free));
+        }
+        if !self.downloads {
+            return choices;
         }
         add(ModelChoice {
             note: format!("{} · not tuned: few accepted", human(PUBLISHED_BYTES)),
@@ -243,7 +263,7 @@ fn recent() -> Vec<String> {
         .collect()
 }
 
-/// Remember a model that was loaded. A list that cannot be written is given up.
+/// Remembers a model that was loaded. A list that cannot be written is given up.
 pub fn remember(name: &str) {
     let Some(file) = recent_file() else { return };
     let path = Path::new(name);
@@ -280,6 +300,7 @@ mod tests {
         let place = folder.path().to_string_lossy().into_owned();
         let search = Search {
             folders: vec![place.clone(), place],
+            downloads: true,
             ..Search::default()
         };
         let found = search.run();
@@ -293,6 +314,15 @@ mod tests {
             found
                 .iter()
                 .all(|choice| !choice.label.contains("notes.txt"))
+        );
+        let here = Search {
+            downloads: false,
+            ..search
+        };
+        assert!(
+            here.run()
+                .iter()
+                .all(|choice| choice.label != PUBLISHED_MODEL)
         );
         assert_eq!(found[0].model, None, "the bundled model comes first");
     }

@@ -1,0 +1,149 @@
+//! What the two sides say: JSON objects, one in each text frame.
+
+use crate::engine::decode::{Round, StopReason};
+use crate::engine::weights::ModelChoice;
+use crate::engine::worker::{Command, Event};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Version of the protocol. It changes whenever one side would misread the other.
+pub const PROTOCOL: u32 = 1;
+/// Path of the WebSocket.
+pub const PATH: &str = "/engine";
+/// Max bytes of a frame to the server. The longest is a conversation.
+pub const MAX_COMMAND: usize = 4 << 20;
+/// Max bytes of a frame to the client. The longest is a piece of a lens.
+pub const MAX_REPORT: usize = 16 << 20;
+/// Max bytes of frames that wait on either side. Whoever sends more waits.
+pub const MAX_WAITING: usize = 2 * MAX_REPORT;
+
+/// How both sides notice that the other is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Interval of pings.
+    pub every: Duration,
+    /// How long the other side may be silent, or take to accept a frame.
+    pub patience: Duration,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The first frame of a client. All versions of the protocol can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the client.
+    pub protocol: u32,
+    /// Version of the program.
+    pub version: String,
+    /// What the client is here for.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What a client is here for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// To use an engine of its own.
+    #[default]
+    Engine,
+    /// To follow what others let the server decode.
+    Watch,
+}
+
+/// The answer to [`Hello`]. All versions of the protocol can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`PROTOCOL`] of the server.
+    pub protocol: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Why the server closes the connection now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// A frame to the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// For the client's worker.
+    Command(Command),
+    /// List the models that the server can load.
+    Models,
+}
+
+/// A frame to the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// From the client's worker.
+    Event(Event),
+    /// The models that the server can load.
+    Models(Vec<ModelChoice>),
+    /// About a request of another client. Requests are numbered.
+    Watched {
+        /// Number of the request.
+        request: u64,
+        /// What happened.
+        said: Said,
+    },
+    /// So many reports about requests of others were left out, because this client was too slow.
+    Missed(u64),
+}
+
+/// What a watcher hears of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// It has begun.
+    Begun(Watched),
+    /// One more round.
+    Round(Box<Round>),
+    /// It has ended.
+    Ended(StopReason),
+    /// It failed.
+    Failed(String),
+}
+
+/// A request of another client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// `http` or `engine`.
+    pub client: String,
+    /// The text to continue, or the last message of a conversation.
+    pub prompt: String,
+    /// Whether it is a conversation.
+    pub chat: bool,
+    /// Name of the model.
+    pub model: String,
+}
+
+impl Hello {
+    /// As this version of the program says it.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").into(),
+            mode,
+        }
+    }
+}
+
+impl Welcome {
+    /// As this version of the program says it.
+    pub fn new(refused: Option<String>) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").into(),
+            refused,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `/engine`: WebSockets on which playgrounds use an engine of their own, or follow the requests of others.
+
+mod engine;
+mod follow;
+mod frames;
+mod models;
+
+pub use models::Models;
+
+use super::Shared;
+use super::error::{ApiError, Result};
+use crate::remote::{Hello, MAX_COMMAND, Mode, PROTOCOL, Welcome};
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use frames::Frames;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Max clients at the same time: each has a thread and sequences of its own.
+pub const MAX_CLIENTS: usize = 16;
+
+/// Opens the socket of a client.
+///
+/// # Errors
+/// If it is no WebSocket, comes from a web page, or there are too many clients.
+pub async fn open(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response> {
+    // Browsers let any page open a WebSocket to any address, and tell the page's origin.
+    if headers.contains_key(header::ORIGIN) {
+        return Err(ApiError::forbidden(
+            "/engine is not for web pages; skiplens --connect uses it",
+        ));
+    }
+    let upgrade = upgrade.map_err(|fault| {
+        let message = format!("/engine is a WebSocket for skiplens --connect: {fault}");
+        ApiError::invalid(message)
+    })?;
+    let place = shared.clients.clone().try_acquire_owned();
+    let place = place.map_err(|_| ApiError::too_many_clients(MAX_CLIENTS))?;
+    Ok(upgrade
+        .max_message_size(MAX_COMMAND)
+        .max_frame_size(MAX_COMMAND)
+        .on_upgrade(move |socket| client(socket, shared, place)))
+}
+
+/// Serves a client until it leaves, falls silent, breaks the protocol, or the server ends.
+async fn client(socket: WebSocket, shared: Arc<Shared>, place: OwnedSemaphorePermit) {
+    let mut stopped = shared.stopped.clone();
+    let mut frames = Frames::new(socket, shared.options.heartbeat);
+    let Some(hello) = frames.hello().await else {
+        return;
+    };
+    let refused = refusal(&hello, &shared);
+    let is_refused = refused.is_some();
+    if frames.send(&Welcome::new(refused)).await.is_err() || is_refused {
+        return frames.close("").await;
+    }
+    let (mut writer, mut reader) = frames.split();
+    let end = match hello.mode {
+        Mode::Engine => engine::serve(&mut writer, &mut reader, &shared, &mut stopped, place).await,
+        Mode::Watch => follow::serve(&mut writer, &mut reader, &shared, &mut stopped).await,
+    };
+    writer.close(&end).await;
+}
+
+/// Why a client cannot be served.
+fn refusal(hello: &Hello, shared: &Shared) -> Option<String> {
+    if hello.protocol != PROTOCOL {
+        return Some(format!(
+            "this server is skiplens {} (protocol {PROTOCOL}), the client {} (protocol {}); install the same version on both",
+            env!("CARGO_PKG_VERSION"),
+            hello.version.chars().take(40).collect::<String>(),
+            hello.protocol
+        ));
+    }
+    (hello.mode == Mode::Watch && !shared.watch.is_allowed())
+        .then(|| "this server was started with --no-watch".to_owned())
+}

@@ -1,0 +1,114 @@
+//! What watchers see of requests. Publishing never waits: who is too slow misses reports, and is told how many.
+
+use crate::engine::decode::{Round, StopReason};
+use crate::engine::prompt::{Prompt, Role};
+use crate::remote::{Report, Said, Watched};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast::{Receiver, Sender};
+
+/// Reports that are kept for slow watchers.
+const KEPT: usize = 1024;
+
+/// The requests that are decoded, and who follows them.
+pub struct Watch {
+    /// None if nobody may watch.
+    sender: Option<Sender<Arc<Report>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    /// Requests that have not ended.
+    active: BTreeMap<u64, Watched>,
+}
+
+impl Watch {
+    pub fn new(allowed: bool) -> Self {
+        Self {
+            sender: allowed.then(|| Sender::new(KEPT)),
+            state: Mutex::default(),
+        }
+    }
+
+    pub fn is_allowed(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    /// The requests under way, and what is reported from now on.
+    pub fn subscribe(&self) -> Option<(Vec<(u64, Watched)>, Receiver<Arc<Report>>)> {
+        let sender = self.sender.as_ref()?;
+        let state = self.state();
+        let active = state.active.iter();
+        let active = active.map(|(request, watched)| (*request, watched.clone()));
+        Some((active.collect(), sender.subscribe()))
+    }
+
+    /// A request begins; returns its number, if anyone may follow it.
+    pub fn begin(&self, watched: Watched) -> Option<u64> {
+        let sender = self.sender.as_ref()?;
+        let mut state = self.state();
+        let request = state.next;
+        state.next += 1;
+        state.active.insert(request, watched.clone());
+        // Under the lock, so that a new watcher hears of it once.
+        Self::send(sender, request, || Said::Begun(watched));
+        Some(request)
+    }
+
+    pub fn round(&self, request: u64, round: &Round) {
+        if let Some(sender) = &self.sender {
+            Self::send(sender, request, || Said::Round(Box::new(round.clone())));
+        }
+    }
+
+    pub fn ended(&self, request: u64, reason: &StopReason) {
+        self.end(request, || Said::Ended(reason.clone()));
+    }
+
+    pub fn failed(&self, request: u64, message: &str) {
+        self.end(request, || Said::Failed(message.to_owned()));
+    }
+
+    fn end(&self, request: u64, said: impl FnOnce() -> Said) {
+        let mut state = self.state();
+        if let (Some(_), Some(sender)) = (state.active.remove(&request), &self.sender) {
+            Self::send(sender, request, said);
+        }
+    }
+
+    /// Builds a report only if somebody follows.
+    fn send(sender: &Sender<Arc<Report>>, request: u64, said: impl FnOnce() -> Said) {
+        if sender.receiver_count() > 0 {
+            let said = said();
+            // Watchers may have left meanwhile.
+            let _ = sender.send(Arc::new(Report::Watched { request, said }));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole after each statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What watchers see of a prompt, and whether it is a conversation: its last message of a user, or the text.
+pub fn shown(prompt: &Prompt) -> (String, bool) {
+    match prompt {
+        Prompt::Text(text) => (text.clone(), false),
+        Prompt::Tokens(ids) => (format!("({} tokens)", ids.len()), false),
+        Prompt::Chat(messages) => {
+            let said = messages
+                .iter()
+                .rev()
+                .find(|message| message.role == Role::User);
+            let said = said.or(messages.last());
+            (
+                said.map(|message| message.content.clone())
+                    .unwrap_or_default(),
+                true,
+            )
+        }
+    }
+}

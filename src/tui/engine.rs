@@ -1,0 +1,79 @@
+//! The engine of the playground: a worker of this program, or that of a server elsewhere.
+
+use crate::app::{Link, Msg};
+use crate::engine::worker::{Command, CommandSender, Event, Worker};
+use crate::remote::{Client, Notice, Report};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
+
+/// Takes commands and reports events, wherever it runs.
+pub enum Engine {
+    Local {
+        commands: CommandSender,
+        events: UnboundedReceiver<Event>,
+    },
+    Remote(Client),
+}
+
+impl From<Worker> for Engine {
+    fn from(worker: Worker) -> Self {
+        let Worker {
+            commands, events, ..
+        } = worker;
+        Self::Local { commands, events }
+    }
+}
+
+impl Engine {
+    /// Sends a command. If the engine is gone, [`Self::next`] reports it.
+    pub fn send(&self, command: Command) {
+        let _ = match self {
+            Self::Local { commands, .. } => commands.send(command),
+            Self::Remote(client) => client.send(command),
+        };
+    }
+
+    /// The client, if the engine is elsewhere.
+    pub fn remote(&self) -> Option<&Client> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Remote(client) => Some(client),
+        }
+    }
+
+    /// The next message; [`Msg::EngineGone`] if there will be no more.
+    pub async fn next(&mut self) -> Msg {
+        let msg = match self {
+            Self::Local { events, .. } => events.recv().await.map(Msg::Engine),
+            Self::Remote(client) => client.next().await.map(message),
+        };
+        msg.unwrap_or(Msg::EngineGone)
+    }
+
+    /// The next message that has already arrived, if there is one.
+    pub fn try_next(&mut self) -> Option<Msg> {
+        let msg = match self {
+            Self::Local { events, .. } => events.try_recv().map(Msg::Engine),
+            Self::Remote(client) => client.try_next().map(message),
+        };
+        match msg {
+            Ok(msg) => Some(msg),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Msg::EngineGone),
+        }
+    }
+}
+
+fn message(notice: Notice) -> Msg {
+    match notice {
+        Notice::Report(report) => match *report {
+            Report::Event(event) => Msg::Engine(event),
+            Report::Models(models) => Msg::Models(models),
+            Report::Watched { request, said } => Msg::Watched { request, said },
+            Report::Missed(count) => Msg::Missed(count),
+        },
+        Notice::Lost(why) => Msg::Link(Link::Lost(why)),
+        Notice::Restored => Msg::Link(Link::Restored),
+        Notice::GivenUp(why) => Msg::Link(Link::GivenUp(why)),
+    }
+}
