@@ -92,6 +92,9 @@ pub struct DecodingArgs {
     /// Draft over the N most frequent tokens of the vocabulary only; 0 drafts over all.
     #[arg(long, value_parser = values::count, value_name = "N")]
     draft_vocab: Option<usize>,
+    /// Draft through the adapters of exits that have one: on or off.
+    #[arg(long, value_parser = values::switch, value_name = "on|off")]
+    adapter: Option<bool>,
     /// Let verify start from the exit hidden states that the draft left.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL")]
     kvq_reuse: Option<bool>,
@@ -164,6 +167,7 @@ impl DecodingArgs {
         set(&mut s.proposers, self.proposers);
         set(&mut s.tree, self.tree);
         set(&mut s.controller, self.controller());
+        set(&mut s.adapter, self.adapter);
         set(&mut s.kvq_reuse, self.kvq_reuse);
         set(&mut s.max_steps, self.max_steps());
         let sampling = &mut s.sampling;
@@ -275,6 +279,7 @@ impl DecodingArgs {
             (Control::Controller, self.controller.is_some()),
             (Control::Confidence, Given::value(self.confidence).is_some()),
             (Control::DraftVocab, self.draft_vocab.is_some()),
+            (Control::Adapter, self.adapter.is_some()),
             (Control::KvqReuse, self.kvq_reuse.is_some()),
             (Control::MaxTokens, self.max_steps().is_some()),
             (Control::Sampling, self.sample().is_some()),

@@ -18,6 +18,9 @@ pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo)
     if let Some(reason) = &info.device_reason {
         note(&format!("the model runs on {} ({reason})", info.device));
     }
+    if let Some(fault) = info.adapters_fault.as_ref().filter(|_| settings.adapter) {
+        note(fault);
+    }
     if threads.is_some() && !info.device.starts_with("cpu") {
         note(&format!(
             "--threads has no effect: the model runs on {}",
@@ -86,6 +89,7 @@ fn is_off(control: Control, settings: &Settings) -> bool {
         Control::MinP => sampling.min_p == 0.0,
         Control::DraftVocab => settings.draft_vocab == 0,
         Control::Tree => settings.tree == 0,
+        Control::Adapter => !settings.adapter,
         _ => false,
     }
 }
@@ -99,12 +103,13 @@ fn reason(control: Control, settings: &Settings) -> &'static str {
             | Control::Controller
             | Control::Confidence
             | Control::DraftVocab
+            | Control::Adapter
             | Control::KvqReuse
             | Control::Coupling
     );
     let of_exits = matches!(
         control,
-        Control::ExitLayer | Control::DraftVocab | Control::KvqReuse
+        Control::ExitLayer | Control::DraftVocab | Control::Adapter | Control::KvqReuse
     );
     let of_auto = matches!(
         control,

@@ -196,6 +196,11 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// As [`boolean`], for what is on or off.
+pub fn switch(text: &str) -> Result<bool, String> {
+    boolean(text).map_err(|_| "choose on or off".into())
+}
+
 pub fn given_boolean(text: &str) -> Result<Given<bool>, String> {
     given(text, boolean)
 }

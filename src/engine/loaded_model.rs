@@ -58,6 +58,12 @@ pub struct ModelInfo {
     /// Settings that its author recommends.
     #[serde(default)]
     pub defaults: ModelDefaults,
+    /// Exit layers that have an adapter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<usize>,
+    /// Why the model's adapters are not used, if it has any that this device cannot run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters_fault: Option<String>,
 }
 
 impl ModelInfo {
@@ -219,6 +225,16 @@ impl LoadedModel {
         let fault = template.as_ref().and_then(ChatTemplate::fault);
         let mut fraction = |part: f32| progress("loading weights", Some(part));
         let model = model::load(checkpoint, target, threads, &mut fraction)?;
+        let exits = checkpoint.exits.as_ref();
+        let own = exits.map_or(checkpoint.defaults, |exits| exits.own_defaults);
+        let unused =
+            exits.is_some_and(|exits| !exits.layers.is_empty()) && model.adapted_exits().is_empty();
+        let adapters_fault = unused.then(|| {
+            format!(
+                "the exit adapters of this model are not used: {} does not run them",
+                model.device_name()
+            )
+        });
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             path: checkpoint.path.clone(),
@@ -229,7 +245,12 @@ impl LoadedModel {
             weight_bytes: model.weight_bytes(),
             has_chat_template: template.is_some() && fault.is_none(),
             chat_template_fault: fault.map(str::to_owned),
-            defaults: checkpoint.defaults,
+            defaults: match adapters_fault {
+                Some(_) => own,
+                None => checkpoint.defaults,
+            },
+            adapters: model.adapted_exits().to_vec(),
+            adapters_fault,
         };
         tracing::info!(
             name = info.name,
@@ -244,11 +265,16 @@ impl LoadedModel {
             template: template.map(Arc::new),
         };
         let mut decoder = Decoder::new(model, Some(tokenizer), checkpoint.end_tokens.clone());
-        let defaults = info.defaults;
-        let recommended = defaults
-            .exit_layer
-            .map(|exit_layer| (exit_layer, defaults.num_speculations.unwrap_or(2)));
-        decoder.set_exits(info.has_trained_exits(), recommended);
+        let recommended = |defaults: ModelDefaults| {
+            let speculations = defaults.num_speculations.unwrap_or(2);
+            Some((defaults.exit_layer?, speculations))
+        };
+        let trained = ModelInfo {
+            defaults: own,
+            ..info.clone()
+        };
+        decoder.set_exits(trained.has_trained_exits(), recommended(own));
+        decoder.set_adapted_exits(recommended(info.defaults));
         Ok(Self {
             decoder,
             info,

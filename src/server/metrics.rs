@@ -33,7 +33,7 @@ impl Metrics {
         let mut counts = self.counts();
         counts.stats.add(round);
         let early = round.drafted().first();
-        if early.is_some_and(|token| token.proposer == Proposer::EarlyExit) {
+        if early.is_some_and(|token| token.proposer.exits()) {
             let exit_layer = round.settings.exit_layer;
             counts.by_exit.entry(exit_layer).or_default().add(round);
         }

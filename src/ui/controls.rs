@@ -30,21 +30,22 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         ..inner
     };
     let visible = usize::from(rows.height);
-    let at = Control::ALL
+    let controls = Control::of_model(canvas.state.model.as_ref());
+    let at = controls
         .iter()
         .position(|control| *control == focused)
         .unwrap_or(0);
     let first = (at + 1)
         .saturating_sub(visible.saturating_sub(1))
-        .min(Control::ALL.len().saturating_sub(visible));
-    for control in &Control::ALL[first..] {
+        .min(controls.len().saturating_sub(visible));
+    for control in &controls[first..] {
         let Some(row) = row(&mut rows) else { break };
         draw_control(canvas, row, *control);
     }
     let shown = Viewport {
         first,
         height: visible,
-        total: Control::ALL.len(),
+        total: controls.len(),
     };
     canvas.scrollbar(area, shown);
     hidden(canvas, area, shown);

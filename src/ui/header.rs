@@ -112,9 +112,12 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     match (&canvas.state.model, &canvas.state.request.model) {
         (Some(model), _) => {
             let layers = format!("{} layers", model.config.num_layers);
-            let parts = [&model.name, &layers, &model.dtype, &model.device].map(String::as_str);
+            let mut parts = vec![model.name.as_str(), &layers, &model.dtype, &model.device];
+            if canvas.state.settings.adapter && !model.adapters.is_empty() {
+                parts.push("exit adapters");
+            }
             let fits = |count: &usize| parts[..*count].join(dot).as_str().cells() <= room;
-            parts[..(1..=4).rev().find(fits).unwrap_or(1)].join(dot)
+            parts[..(1..=parts.len()).rev().find(fits).unwrap_or(1)].join(dot)
         }
         (None, Some(name)) => name.clone(),
         (None, None) => match &canvas.state.remote {

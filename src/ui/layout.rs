@@ -26,8 +26,8 @@ pub const NARROW: u16 = 72;
 const SPEED: u16 = 7;
 /// Rows of the speed panel with large digits; a controller takes two more.
 const SPEED_LARGE: u16 = 10;
-/// Rows of the controls panel that shows every control, its explanation and borders included.
-const CONTROLS: u16 = Control::ALL.len() as u16 + 5;
+/// Rows of the controls panel beside those of the controls: its explanation and borders.
+const CONTROLS: u16 = 5;
 /// Min cells of a useful panel beside the chat.
 const SIDE: u16 = 44;
 /// Min rows of a useful inspector.
@@ -80,10 +80,11 @@ impl Layout {
     fn fill_column(&mut self, column: &mut Rect, state: &State) {
         let controller = state.settings.controller != Controller::Fixed;
         let large = SPEED_LARGE + if controller { 2 } else { 0 };
-        let roomy = column.height >= CONTROLS + large + INSPECTOR;
+        let controls = CONTROLS + Control::of_model(state.model.as_ref()).len() as u16;
+        let roomy = column.height >= controls + large + INSPECTOR;
         let inspecting = state.watching() || paused::applies(state);
         if roomy {
-            self.controls = take_top(column, CONTROLS);
+            self.controls = take_top(column, controls);
             self.speed = take_top(column, large);
             self.inspector = *column;
             return;

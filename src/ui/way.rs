@@ -1,4 +1,4 @@
-//! What ways to draft are called on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`.
+//! What ways to draft are called on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`, `E 6 K 2 adapter`.
 
 use crate::engine::decode::{Proposer, Proposers, Round, Settings, Strategy};
 
@@ -7,6 +7,9 @@ pub fn of_round(round: &Round) -> String {
     match round.drafted().first() {
         None => "plain".into(),
         Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
+        Some(token) if token.proposer == Proposer::Adapter => {
+            format!("{} adapter", exit(&round.settings))
+        }
         Some(_) => exit(&round.settings),
     }
 }

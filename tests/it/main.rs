@@ -9,6 +9,7 @@ mod chat_template;
 mod command_line;
 mod compatibility;
 mod evaluation;
+mod exits;
 mod folders;
 mod generate;
 mod golden_llama;

@@ -22,6 +22,7 @@ pub enum Control {
     Proposers,
     Tree,
     DraftVocab,
+    Adapter,
     KvqReuse,
     #[serde(alias = "autopilot")]
     Controller,

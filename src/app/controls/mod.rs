@@ -66,9 +66,23 @@ impl Control {
         (self.spec().has_effect)(settings)
     }
 
+    /// The controls that are of use with a model.
+    pub fn of_model(model: Option<&ModelInfo>) -> Vec<Self> {
+        let has_adapters = model.is_some_and(|model| !model.adapters.is_empty());
+        let of_use = |control: &Self| *control != Self::Adapter || has_adapters;
+        Self::ALL.into_iter().filter(of_use).collect()
+    }
+
     /// The value as the screen shows it.
     pub fn show(self, settings: &Settings, model: Option<&ModelInfo>) -> String {
         let value = self.get(settings);
+        if let (Self::Adapter, true, Some(model)) = (self, settings.adapter, model) {
+            return match (&model.adapters[..], settings.exit_layer) {
+                ([], _) => "none".into(),
+                (exits, exit) if exits.contains(&exit) => "on".into(),
+                (_, exit) => format!("none at E {exit}"),
+            };
+        }
         match self.kind(model) {
             Kind::Slider(range) | Kind::Number(range) => format!("{value:.*}", range.decimals),
             Kind::Toggle => if value != 0.0 { "on" } else { "off" }.into(),

@@ -31,7 +31,7 @@ const MAX_SPECULATIONS: f64 = 16.0;
 const MAX_SEED: f64 = 9_007_199_254_740_991.0;
 
 /// One row for each control, in the order of [`Control`].
-pub(super) const TABLE: [Spec; 20] = [
+pub(super) const TABLE: [Spec; 21] = [
     Spec {
         control: Control::ExitLayer,
         label: "exit layer",
@@ -230,10 +230,22 @@ pub(super) const TABLE: [Spec; 20] = [
         name: "draft_vocab",
         aliases: &[],
         flag: Some("--draft-vocab"),
-        meaning: "draft with a head over the first N tokens of the vocabulary; 0 uses the whole head",
+        meaning: "draft with a head over the N most frequent tokens; 0 uses the whole head",
         kind: |model| slider(0.0, vocabulary(model), 512.0, 4096.0, 0),
         get: |s| s.draft_vocab as f64,
         set: |s, value| s.draft_vocab = value as usize,
+        has_effect: drafts_early,
+    },
+    Spec {
+        control: Control::Adapter,
+        label: "adapter",
+        name: "adapter",
+        aliases: &["adapters"],
+        flag: Some("--adapter"),
+        meaning: "exits that have an adapter draft through it; the others, and all when off, draft through the model's own head",
+        kind: |_| Kind::Toggle,
+        get: |s| number(s.adapter),
+        set: |s, value| s.adapter = value != 0.0,
         has_effect: drafts_early,
     },
     Spec {

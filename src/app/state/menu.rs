@@ -156,7 +156,7 @@ impl Menu {
     fn setting(&mut self, state: &State, argument: &str) {
         let Some((name, value)) = argument.split_once(char::is_whitespace) else {
             let near = match Control::named(argument) {
-                _ if argument.is_empty() => Control::ALL.to_vec(),
+                _ if argument.is_empty() => Control::of_model(state.model.as_ref()),
                 Ok(control) => vec![control],
                 Err(near) => near,
             };

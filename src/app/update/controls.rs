@@ -72,12 +72,13 @@ fn focus(state: &mut State, control: Control) {
 }
 
 fn select(state: &mut State, by: isize) {
-    let at = Control::ALL
+    let controls = Control::of_model(state.model.as_ref());
+    let at = controls
         .iter()
         .position(|c| *c == state.controls.focused)
         .unwrap_or(0);
-    let next = at.saturating_add_signed(by).min(Control::ALL.len() - 1);
-    focus(state, Control::ALL[next]);
+    let next = at.saturating_add_signed(by).min(controls.len() - 1);
+    focus(state, controls[next]);
 }
 
 /// Change a control and say what it is now, since the panel may be out of sight.

@@ -223,6 +223,13 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
             "this model's exits are not trained, so it decodes plainly; set E or K to try drafts",
         );
     }
+    if let Some(fault) = model
+        .adapters_fault
+        .as_ref()
+        .filter(|_| state.settings.adapter)
+    {
+        state.notify(fault.clone());
+    }
     if let Some(fault) = &model.chat_template_fault {
         state.notify_error(format!("no chat with this model, only completion: {fault}"));
     }

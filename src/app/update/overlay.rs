@@ -352,7 +352,7 @@ pub(super) fn click(state: &mut State, index: usize) -> Reply {
 /// Model, settings and statistics, as text.
 pub(super) fn show(state: &mut State) -> Reply {
     let mut lines = model_lines(state);
-    for control in Control::ALL
+    for control in Control::of_model(state.model.as_ref())
         .into_iter()
         .filter(|control| *control != Control::SystemPrompt)
     {
@@ -396,6 +396,16 @@ fn model_lines(state: &State) -> Vec<String> {
     ];
     let reason = model.device_reason.iter();
     lines.extend(reason.map(|reason| format!("device       {reason}")));
+    if !model.adapters.is_empty() {
+        let exits: Vec<_> = model.adapters.iter().map(usize::to_string).collect();
+        lines.push(format!("adapters     exits {}", exits.join(", ")));
+    }
+    lines.extend(
+        model
+            .adapters_fault
+            .iter()
+            .map(|fault| format!("adapters     {fault}")),
+    );
     lines.push(String::new());
     lines
 }

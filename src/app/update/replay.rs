@@ -92,6 +92,8 @@ fn info(record: &ModelRecord) -> ModelInfo {
         dtype: record.dtype.clone(),
         device: record.device.clone(),
         device_reason: None,
+        adapters: Vec::new(),
+        adapters_fault: None,
         weight_bytes: record.weight_bytes,
         has_chat_template: true,
         chat_template_fault: None,

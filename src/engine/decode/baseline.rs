@@ -54,6 +54,8 @@ struct Drafts {
     vocab: usize,
     /// Whether verifying starts at the exit.
     reuse: bool,
+    /// Whether the exit's adapter drafted.
+    adapter: bool,
 }
 
 /// Rounds whose drafts are chains of one kind.
@@ -263,13 +265,20 @@ impl Drafts {
                 exit_layer: 0,
                 vocab: 0,
                 reuse: true,
+                adapter: false,
             },
-            Proposer::EarlyExit => Self {
+            Proposer::EarlyExit | Proposer::Adapter => Self {
                 exit_layer: settings.exit_layer,
                 vocab: settings.draft_vocab,
                 reuse: settings.kvq_reuse,
+                adapter: first.proposer == Proposer::Adapter,
             },
         })
+    }
+
+    /// Layers of a draft: the block of an adapter is one more.
+    fn layers(&self, exit_layer: usize) -> usize {
+        exit_layer + usize::from(self.adapter)
     }
 
     /// What a round that drafts so many tokens would cost.
@@ -277,7 +286,7 @@ impl Drafts {
         let count = tokens.round().max(1.0);
         let draft = match self.exit_layer {
             0 => 0.0,
-            exit_layer => costs.draft(exit_layer, count as usize),
+            exit_layer => costs.draft(self.layers(exit_layer), count as usize),
         };
         DraftRounds {
             drafts: *self,
@@ -304,9 +313,10 @@ impl DraftRounds {
             exit_layer,
             vocab,
             reuse,
+            ..
         } = self.drafts;
         let early = step_weights(config, exit_layer, None);
-        let draft = step_weights(config, exit_layer, Some(vocab));
+        let draft = step_weights(config, self.drafts.layers(exit_layer), Some(vocab));
         let further_rows = self.further_rows();
         let verify = self.verify_seconds / self.rounds / (1.0 + ROW_COST * further_rows);
         let early_seconds = match reuse && exit_layer > 0 {

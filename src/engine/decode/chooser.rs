@@ -148,6 +148,15 @@ impl Chooser {
         }
     }
 
+    /// As [`Self::new`], for drafts by the adapters of these exits. Probes read exits without their adapters, so that only
+    /// the others are probed.
+    pub fn with_adapters(config: &LlamaConfig, adapted: &[usize]) -> Self {
+        let mut chooser = Self::new(config);
+        chooser.work = chooser.work.with_adapters(config, adapted);
+        chooser.exits.retain(|exit| !adapted.contains(exit));
+        chooser
+    }
+
     /// Says whether the model's exits are trained, and which exit layer and speculations its author recommends.
     pub fn know(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
         self.recommended = recommended.filter(|(exit, _)| (1..self.layers).contains(exit));
@@ -158,7 +167,7 @@ impl Chooser {
         };
         if let Some((exit, _)) = self
             .recommended
-            .filter(|(exit, _)| !self.exits.contains(exit))
+            .filter(|(exit, _)| !self.exits.contains(exit) && !self.work.adapts(*exit))
         {
             self.exits.push(exit);
         }
@@ -262,7 +271,7 @@ impl Chooser {
                 self.estimates
                     .time(job, &self.work, place, 0.0, draft + verify);
             }
-            Some(Proposer::EarlyExit) => {
+            Some(Proposer::EarlyExit | Proposer::Adapter) => {
                 let form = self.form(round.settings.num_speculations, round.settings.tree);
                 let passes = form.map_or(&[][..], |form| &self.forms[form].passes);
                 let chain = [1; Shape::MAX_ROWS];

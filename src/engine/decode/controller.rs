@@ -182,13 +182,14 @@ impl Decoder {
             exits: wanted.proposers.exits(),
             matched: run.prediction.matched,
         };
-        let (base, action) = self.chooser.choose(&situation);
-        let probed = self.chooser.probe(situation.exits, situation.place, action);
+        let chooser = self.chooser(wanted);
+        let (base, action) = chooser.choose(&situation);
+        let probed = chooser.probe(situation.exits, situation.place, action);
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
                 format!("the last {matched} tokens occurred before")
             }
-            _ => self.chooser.reason().to_owned(),
+            _ => self.chooser(wanted).reason().to_owned(),
         };
         let same = run.chosen.as_ref().filter(|chosen| {
             Arc::ptr_eq(&chosen.wanted, wanted) && (chosen.base, chosen.action) == (base, action)
@@ -274,7 +275,7 @@ impl Decoder {
             let id = Sampler { sampling, position }.pick(verifier, Pick::Verify);
             agreed += usize::from(id == session.tokens()[position]);
         }
-        self.chooser
+        self.chooser(settings)
             .estimates
             .first(exit_layer, agreed, verification.len());
         Ok(())

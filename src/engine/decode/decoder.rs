@@ -2,6 +2,7 @@
 
 use super::chooser::Chooser;
 use super::controller::{Chosen, ControllerState, Prediction, Turn};
+use super::estimates::Estimates;
 use super::lookup::Continuation;
 use super::text_output::TextOutput;
 use super::verify::{Limits, Verification};
@@ -12,6 +13,7 @@ use crate::engine::model::{Model, Row};
 use crate::engine::sampling::{Distribution, Residual, VocabSubset};
 use crate::engine::text::Tokenizer;
 use crate::engine::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +32,8 @@ pub struct Decoder {
     pub(super) prefill_chunk: usize,
     /// Learns from the rounds of all runs that it chooses for.
     pub(super) chooser: Chooser,
+    /// The same for drafts by adapters, if the model has any.
+    pub(super) adapted_chooser: Option<Chooser>,
     pub(super) scratch: Scratch,
 }
 
@@ -99,11 +103,23 @@ impl Run {
     }
 }
 
+/// What was learned about costs and acceptance, without and with adapters.
+#[derive(Serialize, Deserialize)]
+struct StoredEstimates {
+    #[serde(flatten)]
+    estimates: Estimates,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adapted: Option<Estimates>,
+}
+
 impl Decoder {
     /// A decoder for a model. Without a tokenizer, all texts in the records are empty.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
+        let adapted = model.adapted_exits();
         Self {
             chooser: Chooser::new(model.config()),
+            adapted_chooser: (!adapted.is_empty())
+                .then(|| Chooser::with_adapters(model.config(), adapted)),
             model: Arc::from(model),
             tokenizer,
             end_tokens,
@@ -116,6 +132,7 @@ impl Decoder {
     pub fn share(&self) -> Self {
         Self {
             chooser: self.chooser.clone(),
+            adapted_chooser: self.adapted_chooser.clone(),
             model: self.model.clone(),
             tokenizer: self.tokenizer.clone(),
             end_tokens: self.end_tokens.clone(),
@@ -150,16 +167,55 @@ impl Decoder {
         self.chooser.know(trained, recommended);
     }
 
+    /// As [`Self::set_exits`], for drafts by the adapters of its exits, which are trained.
+    pub fn set_adapted_exits(&mut self, recommended: Option<(usize, usize)>) {
+        if let Some(chooser) = &mut self.adapted_chooser {
+            chooser.know(true, recommended);
+        }
+    }
+
+    /// The chooser for these settings.
+    pub(super) fn chooser(&mut self, settings: &Settings) -> &mut Chooser {
+        match &mut self.adapted_chooser {
+            Some(chooser) if settings.adapter => chooser,
+            _ => &mut self.chooser,
+        }
+    }
+
+    /// Whether an adapter drafts with these settings.
+    pub(super) fn adapts(&self, settings: &Settings) -> bool {
+        settings.adapter && self.model.adapted_exits().contains(&settings.exit_layer)
+    }
+
+    /// The exit for whose adapter states are stored: that of the settings, or the one nearest to it.
+    fn adapted_exit(&self, settings: &Settings) -> Option<usize> {
+        let drafts = settings.strategy == Strategy::SelfSpeculative && settings.proposers.exits();
+        let exits = self.model.adapted_exits().iter().copied();
+        exits
+            .filter(|_| settings.adapter && drafts)
+            .min_by_key(|exit| exit.abs_diff(settings.exit_layer))
+    }
+
     /// What was learned about costs and acceptance, as JSON for [`Self::set_estimates`].
     pub fn estimates(&self) -> String {
         // Finite numbers in plain structures always serialise.
-        serde_json::to_string(&self.chooser.estimates).unwrap_or_default()
+        serde_json::to_string(&StoredEstimates {
+            estimates: self.chooser.estimates.clone(),
+            adapted: self
+                .adapted_chooser
+                .as_ref()
+                .map(|chooser| chooser.estimates.clone()),
+        })
+        .unwrap_or_default()
     }
 
     /// Begins with what was learned earlier, with this model on this machine. What is not plausible is ignored.
     pub fn set_estimates(&mut self, json: &str) {
-        if let Ok(stored) = serde_json::from_str(json) {
-            self.chooser.resume(stored);
+        if let Ok(StoredEstimates { estimates, adapted }) = serde_json::from_str(json) {
+            self.chooser.resume(estimates);
+            if let (Some(chooser), Some(adapted)) = (&mut self.adapted_chooser, adapted) {
+                chooser.resume(adapted);
+            }
         }
     }
 
@@ -200,11 +256,12 @@ impl Decoder {
         }
         let started = Instant::now();
         let depth = self.depth(settings);
+        session.adapt(self.adapted_exit(settings));
         let cached = session.restart(prompt, depth);
         let room = settings.max_steps.min(context - prompt.len());
         session.history.reserve(room.min(RESERVED));
         self.prefill(session, depth, observer)?;
-        self.chooser.begin_text();
+        self.chooser(settings).begin_text();
         let output = TextOutput::new(self.tokenizer.as_ref(), prompt);
         Ok(Run {
             preview: output.clone(),
@@ -268,6 +325,9 @@ impl Decoder {
         settings.validate(self.model.config())?;
         let started = Instant::now();
         let turn = self.choose(session, run, settings);
+        // Also where the controller decodes plainly, so that later drafts know the text.
+        let wanted = self.adapted_exit(settings);
+        session.adapt(self.adapted_exit(&turn.settings).or(wanted));
         let choosing = started.elapsed().as_secs_f64();
         let (start, tokens) = (session.tokens().len(), run.tokens);
         run.before.clone_from(&run.output);
@@ -374,7 +434,8 @@ impl Decoder {
         if round.settings.controller == Controller::Auto && round.strategy() != Strategy::EarlyExit
         {
             let place = self.place(session, &round.settings);
-            self.chooser.learn(&round, place, run.prediction.get());
+            self.chooser(&round.settings)
+                .learn(&round, place, run.prediction.get());
         }
         round.verify_seconds += probe_seconds;
         round

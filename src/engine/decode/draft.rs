@@ -41,6 +41,8 @@ pub(super) struct Draft<'a> {
     /// The output of the text, as the draft would continue it.
     pub preview: &'a mut TextOutput,
     pub limits: Limits,
+    /// What drafts where an exit does: the exit alone or its adapter.
+    pub proposer: Proposer,
     /// What the shape of a tree is made for.
     pub ranks: Ranks,
 }

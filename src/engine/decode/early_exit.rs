@@ -87,7 +87,7 @@ impl Draft<'_> {
         sampler.siblings(&drafts[row], 1, siblings);
         let id = siblings[0];
         let p_draft = drafts[row].probability(id);
-        let appended = self.append_to_chain(id, Proposer::EarlyExit, Some(p_draft), 0);
+        let appended = self.append_to_chain(id, self.proposer, Some(p_draft), 0);
         self.session.history.push(id);
         Ok(Some(appended))
     }
@@ -114,7 +114,10 @@ impl Draft<'_> {
             vocab: self.settings.draft_vocab,
             probed: false,
         };
-        self.session.sequence.logits(&readout, logits)
+        match self.proposer {
+            Proposer::Adapter => self.session.sequence.adapted_logits(&readout, logits),
+            _ => self.session.sequence.logits(&readout, logits),
+        }
     }
 
     /// Computes the draft's distribution after `row` from the logits at index `at`. The session's history is the text up to
@@ -199,7 +202,7 @@ impl Draft<'_> {
             let node = Node {
                 parent: row.checked_sub(1),
                 id,
-                proposer: Proposer::EarlyExit,
+                proposer: self.proposer,
                 rank,
                 p_draft: Some(p_draft),
             };
@@ -226,7 +229,8 @@ impl Draft<'_> {
     fn on_device(&mut self, observer: &mut dyn Observer) -> Result<Option<Proposal>> {
         let settings = self.settings;
         let (sampling, controller) = (&settings.sampling, settings.controller);
-        let host_decides = sampling.rejects()
+        let host_decides = self.proposer == Proposer::Adapter
+            || sampling.rejects()
             || matches!(controller, Controller::Confidence { .. })
             || self.session.sequence_is_probed
             || !settings.kvq_reuse
@@ -272,8 +276,7 @@ impl Draft<'_> {
                 break;
             }
             let p_draft = self.decoder.scratch.drafts[row].probability(id);
-            let (token, ends) =
-                self.append_to_chain(id, Proposer::EarlyExit, Some(p_draft), layers);
+            let (token, ends) = self.append_to_chain(id, self.proposer, Some(p_draft), layers);
             self.session.history.push(id);
             proposal.nodes.push(token);
             if ends {

@@ -122,6 +122,10 @@ pub(super) struct Work {
     pub head: f64,
     /// Elements of keys and values of one position in one layer.
     pub kv: f64,
+    /// The weights of an exit adapter besides its block, which is a layer.
+    pub projection: f64,
+    /// Which exits have one: bit E.
+    pub adapted: u128,
 }
 
 impl Work {
@@ -134,7 +138,24 @@ impl Work {
             layer: layer as f64,
             head: (config.vocab_size * hidden) as f64,
             kv: kv as f64,
+            projection: 0.0,
+            adapted: 0,
         }
+    }
+
+    /// With adapters at these exits.
+    pub fn with_adapters(self, config: &LlamaConfig, exits: &[usize]) -> Self {
+        let bits = exits.iter().filter(|&&exit| exit < 128);
+        Self {
+            projection: (2 * config.hidden_size * config.hidden_size) as f64,
+            adapted: bits.fold(0, |bits, exit| bits | 1 << exit),
+            ..self
+        }
+    }
+
+    /// Whether the exit has an adapter.
+    pub fn adapts(&self, exit: usize) -> bool {
+        exit < 128 && self.adapted >> exit & 1 == 1
     }
 
     fn run(&self, layers: usize, rows: usize, context: usize) -> f64 {
@@ -167,7 +188,12 @@ impl Work {
 
     /// Draft passes to the exit with these numbers of rows; `share` is the part of the head that drafts use.
     fn draft(&self, exit: usize, passes: &[usize], share: f64, context: usize) -> f64 {
-        let pass = |&rows: &usize| self.run(exit, rows, context) + self.read_out(rows, share);
+        let (layers, more) = match self.adapts(exit) {
+            true => (exit + 1, self.projection),
+            false => (exit, 0.0),
+        };
+        let pass =
+            |&rows: &usize| self.run(layers, rows, context) + more + self.read_out(rows, share);
         passes.iter().map(pass).sum()
     }
 }

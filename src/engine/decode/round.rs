@@ -156,18 +156,26 @@ pub enum Proposer {
     EarlyExit,
     /// A continuation of an earlier occurrence of the text's last tokens.
     Lookup,
+    /// The first E layers and the exit's adapter.
+    Adapter,
 }
 
 impl Proposer {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::EarlyExit, Self::Lookup];
+    pub const ALL: [Self; 3] = [Self::EarlyExit, Self::Lookup, Self::Adapter];
 
     /// Its name on screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::EarlyExit => "early exit",
             Self::Lookup => "lookup",
+            Self::Adapter => "adapter",
         }
+    }
+
+    /// Whether its drafts come from a distribution: those of an exit, with or without an adapter.
+    pub fn exits(self) -> bool {
+        self != Self::Lookup
     }
 
     fn is_early_exit(&self) -> bool {

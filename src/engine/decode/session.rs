@@ -82,6 +82,11 @@ impl Session {
         self.sequence.probe(layer);
     }
 
+    /// Stores what the adapter of this exit needs of the next passes; `None` stops that.
+    pub(super) fn adapt(&mut self, exit: Option<usize>) {
+        self.sequence.adapt(exit);
+    }
+
     /// Removes keys and values from position `len`, and all states; the tokens stay.
     pub(super) fn forget_from(&mut self, len: usize) {
         self.sequence.truncate(len);

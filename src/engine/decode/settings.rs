@@ -81,6 +81,8 @@ pub struct Settings {
     pub controller: Controller,
     /// Draft with a head over the first N tokens in order of frequency; 0 uses the whole vocabulary.
     pub draft_vocab: usize,
+    /// Whether exits that have an adapter draft through it.
+    pub adapter: bool,
     /// Whether verifying starts from the draft's hidden states at the exit (KVQ cache) instead of recomputing all layers.
     pub kvq_reuse: bool,
     /// Max number of tokens to generate.
@@ -108,6 +110,7 @@ impl Default for Settings {
             tree: 0,
             controller: Controller::default(),
             draft_vocab: 0,
+            adapter: true,
             kvq_reuse: true,
             max_steps: 512,
             detail: false,

@@ -47,6 +47,9 @@ pub struct ProposerCounts {
     pub early_exit: DraftCount,
     /// Of lookup.
     pub lookup: DraftCount,
+    /// Of exits with an adapter.
+    #[serde(default)]
+    pub adapter: DraftCount,
 }
 
 /// Drafted tokens and those of them that were accepted.
@@ -64,6 +67,7 @@ impl ProposerCounts {
         match proposer {
             Proposer::EarlyExit => self.early_exit,
             Proposer::Lookup => self.lookup,
+            Proposer::Adapter => self.adapter,
         }
     }
 
@@ -79,6 +83,7 @@ impl ProposerCounts {
         match proposer {
             Proposer::EarlyExit => &mut self.early_exit,
             Proposer::Lookup => &mut self.lookup,
+            Proposer::Adapter => &mut self.adapter,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Exactness on small random models: with any strategy, exit layer, number of speculations and prefill chunk, even if
 //! they change during a run, the tokens are the same as in autoregressive decoding.
 
+mod adapters;
 mod cancelling;
 mod drafts;
 mod planned;
@@ -159,7 +160,7 @@ fn check_record(rounds: &[Round]) {
         for (node, token) in round.drafted().iter().enumerate() {
             assert!(round.depth(node) < num_speculations);
             let known = match token.proposer {
-                Proposer::EarlyExit => {
+                Proposer::EarlyExit | Proposer::Adapter => {
                     proposers.exits() && token.p_draft.is_some_and(|p| (0.0..=1.0).contains(&p))
                 }
                 Proposer::Lookup => proposers.looks_up() && token.p_draft.is_none(),

@@ -69,8 +69,13 @@ impl Decoder {
         self.begin_round(session, limits.max.max(limits.nodes));
         run.preview.clone_from(&run.output);
         let caught_up = started.elapsed().as_secs_f64();
+        let proposer = match self.adapts(settings) {
+            true => Proposer::Adapter,
+            false => Proposer::EarlyExit,
+        };
         let mut draft = Draft {
             decoder: self,
+            proposer,
             session,
             settings,
             preview: &mut run.preview,
@@ -162,7 +167,7 @@ impl Decoder {
             self.find_children(at, &verification.drafted);
             let first = self.scratch.nodes.first().copied();
             let draft_row = first
-                .filter(|&node| verification.drafted[node].proposer == Proposer::EarlyExit)
+                .filter(|&node| verification.drafted[node].proposer.exits())
                 .map(|_| at.map_or(0, |node| node + 1));
             let detail = self.verify_detail(settings, draft_row);
             for &node in &self.scratch.nodes {

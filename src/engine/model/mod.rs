@@ -17,7 +17,7 @@ mod refusals;
 mod rope;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;
 
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{Isa, physical_cores};
@@ -53,6 +53,11 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// If the order is invalid, memory cannot be allocated, or a sequence of this model is in use.
     fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()>;
+
+    /// The exit layers that have an adapter, in ascending order; none on back ends that cannot run them.
+    fn adapted_exits(&self) -> &[usize] {
+        &[]
+    }
 
     /// Type and size of every matrix.
     fn matrices(&self) -> Vec<MatrixInfo>;
@@ -130,6 +135,25 @@ pub trait Sequence: Send {
     /// If a slot has no state.
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
 
+    /// From now on stores of every row what the adapter of the exit `exit` needs; `None` stops that. Positions computed
+    /// before remain unknown to the adapter. Without effect on back ends that cannot run adapters.
+    fn adapt(&mut self, exit: Option<usize>) {
+        let _ = exit;
+    }
+
+    /// As [`Self::logits`], through the adapter of the exit `readout.depth`: its block sees all earlier positions that
+    /// were stored for it, and for a row in flight the rows on the way to it.
+    ///
+    /// # Errors
+    /// If the exit has no adapter or is not the one that was named in [`Self::adapt`], a slot has no state, or memory
+    /// cannot be allocated.
+    fn adapted_logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()> {
+        let _ = (readout, out);
+        Err(Error::Setting(
+            "exit adapters do not run on this device".into(),
+        ))
+    }
+
     /// Of the rows in flight, keeps those at the slots of `path`, in ascending order: their keys, values and states move to
     /// the slots from [`len`](Self::len). The others are discarded.
     ///
@@ -176,7 +200,7 @@ pub fn load(
     threads: Option<usize>,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Box<dyn Model>> {
-    Ok(match target.into() {
+    let mut model: Box<dyn Model> = match target.into() {
         Target::Cpu => {
             let threads = threads.unwrap_or_else(physical_cores);
             Box::new(CpuModel::load(
@@ -191,7 +215,12 @@ pub fn load(
         Target::Gpu(gpu) => Box::new(gpu::GpuModel::load(checkpoint, gpu, progress)?),
         #[cfg(feature = "gpu")]
         Target::Gpus(gpus) => Box::new(gpu::SplitModel::load(checkpoint, &gpus, progress)?),
-    })
+    };
+    let exits = checkpoint.exits.as_ref();
+    if let Some(order) = exits.and_then(|exits| exits.draft_order.clone()) {
+        model.set_draft_order(order)?;
+    }
+    Ok(model)
 }
 
 /// Checks that rows can be run up to layer `to` on a model with this config, in a sequence that keeps `len` of

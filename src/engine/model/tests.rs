@@ -1,5 +1,6 @@
 //! The forward pass compared with a plain one in f64, and with itself in different chunks.
 
+pub mod adapters;
 pub mod reference;
 
 use super::{Ancestors, CandleModel, CpuModel, Model, Readout, Row, Sequence, random};

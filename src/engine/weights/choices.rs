@@ -2,7 +2,8 @@
 
 use super::hub::Hub;
 use super::{
-    Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe, locate,
+    Description, KNOWN_MODELS, PUBLISHED_BYTES, PUBLISHED_MODEL, cached_models, describe,
+    is_exits_file, locate,
 };
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::memory::{available, human};
@@ -131,7 +132,8 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let is_gguf = path
             .extension()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
-        if is_gguf && path.is_file() || path.join("config.json").is_file() {
+        if is_gguf && path.is_file() && !is_exits_file(&path) || path.join("config.json").is_file()
+        {
             found.push(path);
         } else if depth > 0 && path.is_dir() {
             collect(&path, depth - 1, found);
@@ -182,12 +184,18 @@ fn file(path: &Path, name: &str, place: &str, free: Option<u64>) -> ModelChoice 
             dtype,
             layers,
             bytes,
+            adapters,
         }) => {
+            let adapters = (!adapters.is_empty()).then(|| {
+                let exits: Vec<_> = adapters.iter().map(usize::to_string).collect();
+                format!("exit adapters {}", exits.join(", "))
+            });
             let layers = layers.map(|layers| format!("{layers} layers"));
             let parts = [
                 Some(dtype),
                 layers,
                 Some(human(bytes)),
+                adapters,
                 Some(place.to_owned()),
             ];
             let note = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");

@@ -1,5 +1,6 @@
 //! What a list says of a model before it is loaded: only the heads of its files are read.
 
+use super::exits;
 use super::gguf::{self, Gguf};
 use super::hf_folder::read_json;
 use super::safetensors::weight_files;
@@ -16,6 +17,8 @@ pub struct Description {
     pub layers: Option<usize>,
     /// Bytes of its weights.
     pub bytes: u64,
+    /// Exit layers that have an adapter, by the file beside it.
+    pub adapters: Vec<usize>,
 }
 
 /// Describes the model in a GGUF file or a Hugging Face folder.
@@ -34,6 +37,7 @@ pub fn describe(path: &Path) -> Result<Description> {
         dtype: dtype.into(),
         layers: gguf.metadata().count("llama.block_count").ok().flatten(),
         bytes,
+        adapters: exits::claimed_layers(path, Some(&gguf)),
     })
 }
 
@@ -62,6 +66,7 @@ fn describe_folder(path: &Path) -> Result<Description> {
             .and_then(Value::as_u64)
             .and_then(|layers| usize::try_from(layers).ok()),
         bytes: files.iter().map(size).sum(),
+        adapters: exits::claimed_layers(path, None),
     })
 }
 

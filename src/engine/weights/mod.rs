@@ -7,6 +7,7 @@ mod convert;
 mod describe;
 mod dtype;
 mod embedded;
+mod exits;
 pub mod gguf;
 mod hf_folder;
 pub mod hub;
@@ -21,6 +22,7 @@ pub use choices::{ModelChoice, Search, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use embedded::{EMBEDDED_PATH, embedded};
+pub use exits::{Exits, is_exits_file};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
 
@@ -81,6 +83,8 @@ pub struct Checkpoint {
     pub text: TokenizerSpec,
     /// All ids that end a turn or a text.
     pub end_tokens: Vec<u32>,
+    /// Adapters of its exits and the order of its draft vocabulary, if there are any.
+    pub exits: Option<Exits>,
 }
 
 impl Checkpoint {
@@ -156,6 +160,7 @@ fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
     let is_gguf = |path: &PathBuf| {
         path.extension()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"))
+            && !is_exits_file(path)
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))

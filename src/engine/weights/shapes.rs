@@ -5,7 +5,7 @@ use super::TensorSource;
 use crate::engine::config::LlamaConfig;
 
 /// The tensors of a layer and their shapes; `None` if the sizes overflow.
-fn layer_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]> {
+pub fn block_shapes(config: &LlamaConfig) -> Option<[(&'static str, Vec<usize>); 9]> {
     let hidden = config.hidden_size;
     let width = config.intermediate_size;
     let queries = config.num_heads.checked_mul(config.head_dim)?;
@@ -35,7 +35,7 @@ pub fn check(tensors: &dyn TensorSource, config: &LlamaConfig) -> Result<(), Str
     if !config.tie_word_embeddings {
         expect(tensors, "output.weight", &embedding)?;
     }
-    let shapes = layer_shapes(config).ok_or("its sizes overflow")?;
+    let shapes = block_shapes(config).ok_or("its sizes overflow")?;
     for layer in 0..config.num_layers {
         for (name, shape) in &shapes {
             expect(tensors, &format!("blk.{layer}.{name}.weight"), shape)?;

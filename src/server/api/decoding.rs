@@ -61,6 +61,8 @@ pub struct Decoding {
     strategy: Option<Named<Strategy>>,
     /// Draft over the N most frequent tokens only; 0 drafts over all.
     draft_vocab: Option<usize>,
+    /// Draft through the adapters of exits that have one.
+    adapter: Option<bool>,
     /// `shared-noise` or `rejection`.
     #[schema(value_type = Option<String>)]
     coupling: Option<Named<Coupling>>,
@@ -185,6 +187,7 @@ impl Decoding {
         set(&mut s.proposers, self.proposers.map(|named| named.0));
         set(&mut s.tree, self.tree);
         set(&mut s.draft_vocab, self.draft_vocab);
+        set(&mut s.adapter, self.adapter);
         let sampling = &mut s.sampling;
         if let Some(temperature) = self.temperature {
             sampling.temperature = temperature;

@@ -180,6 +180,7 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
             accepted(stats, Proposer::EarlyExit),
         ),
         ("accepted of lookup", accepted(stats, Proposer::Lookup)),
+        ("accepted of adapters", accepted(stats, Proposer::Adapter)),
         (
             "tokens per drafted round",
             number(stats.mean_accepted_length(), 2),

@@ -414,6 +414,8 @@ fn loaded(name: &str) -> Event {
             dtype: "q8_0".into(),
             device: "cpu".into(),
             device_reason: None,
+            adapters: Vec::new(),
+            adapters_fault: None,
             weight_bytes: 1,
             has_chat_template: true,
             chat_template_fault: None,

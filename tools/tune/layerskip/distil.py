@@ -6,6 +6,7 @@ product) and the ids of its most likely tokens. No teacher runs again in trainin
 """
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,8 @@ class Answer:
 class Batch:
     """A batch that is being generated, prompts padded on the left; answered sequences leave it.
 
-    `alive` [batch] are the rows of the results that the sequences still in the batch belong to.
+    `alive` [batch] are the rows of the results that the sequences still in the batch belong to. `tap(batch, layers, at, h)`
+    sees the states `h` [batch, new, dim] after that many layers, of the positions from `at`, padding included.
     """
 
     ids: torch.Tensor
@@ -42,11 +44,12 @@ class Batch:
     heat: torch.Tensor
     alive: torch.Tensor
     caches: list[LayerCache]
+    tap: Callable | None = None
 
     def part(self, rows: slice) -> "Batch":
         """Some of the sequences, in the same storage."""
         return Batch(self.ids[rows], self.seen[rows], self.first[rows], self.heat[rows], self.alive[rows],
-                     [cache.part(rows) for cache in self.caches])
+                     [cache.part(rows) for cache in self.caches], self.tap)
 
     def keep(self, rows: torch.Tensor) -> None:
         self.seen, self.first, self.heat = self.seen[rows], self.first[rows], self.heat[rows]
@@ -96,8 +99,10 @@ def step_hidden(model: Llama, batch: Batch, x: torch.Tensor) -> torch.Tensor:
     mask = batch.seen[:, None, None, :at + new] & (keys[None, :] <= where[:, None])
     mask = mask | (keys[None, :] == where[:, None])     # a padded row sees itself, so that no softmax is empty
     h = model.embed(x)
-    for layer, cache in zip(model.model.layers, batch.caches):
+    for index, (layer, cache) in enumerate(zip(model.model.layers, batch.caches)):
         h = layer(h, rope, cache, mask)
+        if batch.tap:
+            batch.tap(batch, index + 1, at, h)
     return model.normed(h[:, -1])
 
 

@@ -1,5 +1,6 @@
 //! The Llama on the crate's own CPU kernels: each pass is one job of the thread pool.
 
+mod adapter;
 mod attention;
 mod cache;
 mod pass;
@@ -10,8 +11,9 @@ use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
     Activations, Arena, Isa, LANES, Packed, Shared, ThreadPool, copy, read_bandwidth, rms_norm,
 };
-use crate::engine::weights::Checkpoint;
+use crate::engine::weights::{Checkpoint, TensorSource};
 use crate::engine::{Error, Result};
+use adapter::Adapter;
 use pass::{multiply, quantise_for};
 use sequence::CpuSequence;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +47,7 @@ struct Weights {
     draft_order: DraftOrder,
     /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
     draft: Option<Packed>,
+    adapter: Option<Adapter>,
     scratch: Mutex<Scratch>,
 }
 
@@ -53,6 +56,8 @@ struct Weights {
 struct Scratch {
     /// Normed input of a half of a layer, or of the head.
     input: Activations,
+    /// Both inputs of an exit adapter, normed.
+    joined: Activations,
     /// Output of attention.
     attended: Activations,
     /// Hidden state of the feed-forward network.
@@ -97,9 +102,19 @@ impl CpuModel {
         let mut layers = Vec::new();
         for i in 0..config.num_layers {
             progress((i as f32 + 1.0) / steps);
-            layers.push(Layer::load(checkpoint, i, &mut arena)?);
+            layers.push(Layer::load(
+                source,
+                &format!("blk.{i}"),
+                config,
+                &mut arena,
+            )?);
         }
         let output_norm = load::vector(source, "output_norm.weight", hidden)?;
+        let exits = checkpoint.exits.as_ref();
+        let adapter = match exits.filter(|exits| !exits.layers.is_empty()) {
+            Some(exits) => Some(Adapter::load(exits, source, config, &mut arena)?),
+            None => None,
+        };
         progress(1.0);
         Ok(Self(Arc::new(Weights {
             config: config.clone(),
@@ -112,6 +127,7 @@ impl CpuModel {
             output,
             draft_order: DraftOrder::by_id(vocab),
             draft: None,
+            adapter,
             scratch: Mutex::default(),
         })))
     }
@@ -143,9 +159,18 @@ impl Model for CpuModel {
         Ok(())
     }
 
+    fn adapted_exits(&self) -> &[usize] {
+        let adapter = self.0.adapter.as_ref();
+        adapter.map_or(&[], |adapter| &adapter.exits)
+    }
+
     fn matrices(&self) -> Vec<MatrixInfo> {
         let layers = self.0.layers.iter().flat_map(Layer::matrices);
-        let all = layers.chain([&self.0.embedding]).chain(&self.0.output);
+        let adapter = self.0.adapter.iter().flat_map(Adapter::matrices);
+        let all = layers
+            .chain([&self.0.embedding])
+            .chain(&self.0.output)
+            .chain(adapter);
         all.map(|w| MatrixInfo {
             dtype: w.dtype,
             weights: w.rows * w.cols,
@@ -218,17 +243,28 @@ impl Weights {
 }
 
 impl Layer {
-    fn load(checkpoint: &Checkpoint, i: usize, arena: &mut Arena) -> Result<Self> {
-        let (config, source) = (&checkpoint.config, &*checkpoint.tensors);
+    /// The tensors `{prefix}.attn_norm.weight` and so on.
+    fn load(
+        source: &dyn TensorSource,
+        prefix: &str,
+        config: &LlamaConfig,
+        arena: &mut Arena,
+    ) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let (heads, kv) = (
             config.num_heads * config.head_dim,
             config.num_kv_heads * config.head_dim,
         );
         let mut matrix = |name: &str, rows, cols| {
-            load::matrix(source, &format!("blk.{i}.{name}.weight"), rows, cols, arena)
+            load::matrix(
+                source,
+                &format!("{prefix}.{name}.weight"),
+                rows,
+                cols,
+                arena,
+            )
         };
-        let norm = |name: &str| load::vector(source, &format!("blk.{i}.{name}.weight"), hidden);
+        let norm = |name: &str| load::vector(source, &format!("{prefix}.{name}.weight"), hidden);
         Ok(Self {
             attn_norm: norm("attn_norm")?,
             qkv: [

@@ -122,14 +122,25 @@ impl ForwardPass<'_> {
         // SAFETY: the caller guarantees that all workers are in the same phase; in each, a worker writes rows or columns of its
         // own and reads what earlier phases wrote.
         unsafe {
-            let [q, k, v] = &layer.qkv;
-            self.norm(worker, &layer.attn_norm, &[q, k, v]);
-            self.project(worker, index, &[q, k, v]);
+            self.keys_and_values(worker, index, layer);
             self.attention(worker, index, &layer.attn_output);
             self.add(worker, &layer.attn_output, &self.attended);
             self.norm(worker, &layer.ffn_norm, &[&layer.gate, &layer.up]);
             self.gate_up(worker, layer);
             self.add(worker, &layer.down, &self.inner);
+        }
+    }
+
+    /// The first phases of a layer: queries, keys and values of all rows.
+    ///
+    /// # Safety
+    /// As [`Self::layer`].
+    pub unsafe fn keys_and_values(&self, worker: &Worker, index: usize, layer: &Layer) {
+        let [q, k, v] = &layer.qkv;
+        // SAFETY: as in `layer`.
+        unsafe {
+            self.norm(worker, &layer.attn_norm, &[q, k, v]);
+            self.project(worker, index, &[q, k, v]);
         }
     }
 

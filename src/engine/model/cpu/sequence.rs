@@ -1,5 +1,6 @@
 //! One text on the CPU: its pages, the states of its rows in flight, and the passes that advance them.
 
+use super::adapter::AdapterState;
 use super::cache::Pages;
 use super::pass::{Block, ForwardPass, PassRow};
 use super::{Scratch, Weights};
@@ -33,6 +34,7 @@ pub struct CpuSequence {
     tails: Vec<u32>,
     /// Indices of the states that a head reads.
     readout: Vec<usize>,
+    adapter: Option<Box<AdapterState>>,
 }
 
 impl CpuSequence {
@@ -57,6 +59,7 @@ impl CpuSequence {
             blocks: Vec::new(),
             tails: Vec::new(),
             readout: Vec::new(),
+            adapter: None,
         })
     }
 
@@ -120,6 +123,7 @@ impl CpuSequence {
             q,
             scores,
             partials,
+            ..
         } = &mut *scratch;
         let partial_slots = 4 * weights.pool.threads();
         grow(q, n * config.num_heads * config.head_dim);
@@ -212,23 +216,36 @@ impl Sequence for CpuSequence {
     }
 
     fn memory(&self) -> u64 {
-        self.pages.bytes()
+        let adapter = self.adapter.as_ref();
+        self.pages.bytes() + adapter.map_or(0, |adapter| adapter.memory())
     }
 
     fn forward(&mut self, rows: &[Row], to: usize) -> Result<()> {
         check_rows(rows, to, &self.weights.config, self.len, self.capacity)?;
         self.enter(rows)?;
+        if let Some(adapter) = &mut self.adapter {
+            adapter.catch_up(&self.weights, &self.rotations, false)?;
+            adapter.enter(rows, self.len);
+        }
+        let adapted = self.adapter.as_ref().map(|adapter| adapter.exit);
         let hidden = self.hidden();
         let mut from = rows.iter().map(|row| row.depth).min().unwrap_or(to);
         while from < to {
-            // Up to the layer where the next row joins, or to the probed layer.
-            let joins = rows.iter().map(|row| row.depth).chain(self.probe);
+            // Up to the layer where the next row joins, or whose states are stored.
+            let joins = rows.iter().map(|row| row.depth);
+            let joins = joins.chain(self.probe).chain(adapted);
             let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
             self.segment(rows, from..next);
             if self.probe == Some(next) {
                 for row in &self.rows {
                     let state = row.state * hidden..(row.state + 1) * hidden;
                     self.probed[state.clone()].copy_from_slice(&self.states[state]);
+                }
+            }
+            if let Some(adapter) = self.adapter.as_mut().filter(|own| own.exit == next) {
+                for row in &self.rows {
+                    let state = &self.states[row.state * hidden..][..hidden];
+                    adapter.store(row.state, state);
                 }
             }
             from = next;
@@ -257,6 +274,48 @@ impl Sequence for CpuSequence {
         Ok(())
     }
 
+    fn adapt(&mut self, exit: Option<usize>) {
+        let adapter = self.weights.adapter.as_ref();
+        let exit = exit.filter(|exit| adapter.is_some_and(|own| own.exits.contains(exit)));
+        match (exit, &mut self.adapter) {
+            (None, own) => *own = None,
+            (Some(exit), Some(own)) => own.choose(exit, &self.weights, &self.rotations),
+            (Some(exit), own @ None) => {
+                let config = &self.weights.config;
+                *own = Some(Box::new(AdapterState::new(config, exit, self.len)));
+            }
+        }
+    }
+
+    fn adapted_logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()> {
+        self.readout.clear();
+        for &slot in readout.slots {
+            let at = self.state(slot, Some(readout.depth))?;
+            self.readout.push(at);
+        }
+        let knows = |adapter: &&mut Box<AdapterState>| {
+            adapter.exit == readout.depth && self.readout.iter().all(|&at| adapter.knows(at))
+        };
+        let Some(adapter) = self.adapter.as_mut().filter(knows) else {
+            return Err(Error::Setting(format!(
+                "nothing is stored for an adapter of exit {}",
+                readout.depth
+            )));
+        };
+        let weights = &self.weights;
+        let (states, rows) = adapter.draft(
+            weights,
+            &self.rotations,
+            self.len,
+            &self.readout,
+            &self.states,
+        )?;
+        let width = weights.draft_order.width(readout.vocab);
+        out.resize(readout.slots.len() * width, 0.0);
+        weights.head(states, rows, readout.vocab == 0, width, out);
+        Ok(())
+    }
+
     fn keep(&mut self, path: &[usize]) -> Result<()> {
         let hidden = self.hidden();
         if !path.is_sorted_by(|a, b| a < b) {
@@ -270,6 +329,9 @@ impl Sequence for CpuSequence {
             if from != to {
                 self.pages.copy(slot, self.len + to);
                 self.depths[to] = self.depths[from];
+                if let Some(adapter) = &mut self.adapter {
+                    adapter.copy(from, to);
+                }
                 for states in [&mut self.states, &mut self.probed] {
                     if states.len() >= (from + 1) * hidden {
                         states.copy_within(from * hidden..(from + 1) * hidden, to * hidden);
@@ -283,7 +345,15 @@ impl Sequence for CpuSequence {
 
     fn truncate(&mut self, len: usize) {
         let in_flight = self.depths.iter().take_while(|depth| depth.is_some());
-        self.len = len.min(self.len + in_flight.count());
+        let len = len.min(self.len + in_flight.count());
+        if let Some(adapter) = &mut self.adapter {
+            let (config, hidden) = (&self.weights.config, self.weights.config.hidden_size);
+            adapter.truncate(self.len, len, |at| {
+                let whole = self.depths[at] == Some(config.num_layers);
+                whole.then(|| &self.states[at * hidden..][..hidden])
+            });
+        }
+        self.len = len;
         self.depths.clear();
     }
 
@@ -292,7 +362,7 @@ impl Sequence for CpuSequence {
     }
 }
 
-fn grow(buffer: &mut Vec<f32>, len: usize) {
+pub fn grow(buffer: &mut Vec<f32>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }

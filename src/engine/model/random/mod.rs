@@ -85,6 +85,7 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
         end_tokens: vec![2],
         tensors: Box::new(tensors),
         defaults: ModelDefaults::default(),
+        exits: None,
     })
 }
 

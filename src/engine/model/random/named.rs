@@ -112,6 +112,7 @@ impl RandomModel {
                 ..ModelDefaults::default()
             },
             config,
+            exits: None,
         })
     }
 }

@@ -44,18 +44,28 @@ impl<'a> Reference<'a> {
 
     fn matrix(&self, name: &str) -> Matrix {
         let name = format!("{name}.weight");
-        let raw = self.checkpoint.tensors.tensor(&name).unwrap().unwrap();
+        let model = &*self.checkpoint.tensors;
+        let source = match name.starts_with("exits.") {
+            true => self.checkpoint.exits.as_ref().unwrap().tensors(model),
+            false => model,
+        };
+        let raw = source.tensor(&name).unwrap().unwrap();
         Matrix {
             rounds: self.rounds && raw.dtype.block_size() > 1,
             numbers: numbers(raw),
         }
     }
 
-    fn norm(&self, x: &[f64], weight: &Matrix) -> Vec<f64> {
+    fn plain_norm(&self, x: &[f64]) -> Vec<f64> {
         let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
         let root = (mean + self.checkpoint.config.rms_norm_eps).sqrt();
+        x.iter().map(|x| x / root).collect()
+    }
+
+    fn norm(&self, x: &[f64], weight: &Matrix) -> Vec<f64> {
+        let normed = self.plain_norm(x);
         let weights = weight.numbers.iter();
-        x.iter().zip(weights).map(|(x, w)| x / root * w).collect()
+        normed.iter().zip(weights).map(|(x, w)| x * w).collect()
     }
 
     fn rotate(&self, x: &mut [f64], position: usize) {
@@ -108,41 +118,77 @@ impl<'a> Reference<'a> {
 
     /// Logits after `depth` layers, `[ids, vocabulary]`.
     pub fn exit_logits(&self, ids: &[u32], depth: usize) -> Vec<f32> {
+        let hidden = self.states(ids, depth);
+        self.head(&hidden)
+    }
+
+    /// Logits after the last token through the adapter of `exit`, where the states of the last layer are known of the first
+    /// `verified` tokens, and those of the others are the adapter's own outputs.
+    pub fn adapted(&self, ids: &[u32], exit: usize, verified: usize) -> Vec<f32> {
+        let early = self.states(ids, exit);
+        let mut last = self.states(ids, self.checkpoint.config.num_layers);
+        last.truncate(verified);
+        let projection = self.matrix(&format!("exits.{exit}.proj"));
+        let mut out = Vec::new();
+        for end in verified..ids.len() {
+            let mut inputs = Vec::new();
+            for (position, early) in early[..=end].iter().enumerate() {
+                let before = position.checked_sub(1).map(|before| last[before].clone());
+                let before = before.unwrap_or_else(|| vec![0.0; early.len()]);
+                let both = [self.plain_norm(early), self.plain_norm(&before)].concat();
+                inputs.push(projection.multiply(&both));
+            }
+            self.run("exits.block", &mut inputs);
+            out = inputs.split_off(end);
+            last.extend_from_slice(&out);
+        }
+        self.head(&out)
+    }
+
+    /// States of all positions after the first `depth` layers.
+    fn states(&self, ids: &[u32], depth: usize) -> Vec<Vec<f64>> {
         let c = &self.checkpoint.config;
         let embedding = self.matrix("token_embd");
         let row =
             |id: u32| embedding.numbers[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
         let mut hidden: Vec<Vec<f64>> = ids.iter().map(|&id| row(id)).collect();
         for layer in 0..depth {
-            let matrix = |name: &str| self.matrix(&format!("blk.{layer}.{name}"));
-            let [attn_norm, q, k, v, attn_output] =
-                ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"].map(matrix);
-            let [ffn_norm, gate, up, down] =
-                ["ffn_norm", "ffn_gate", "ffn_up", "ffn_down"].map(matrix);
-            let (mut keys, mut values) = (Vec::new(), Vec::new());
-            for (position, h) in hidden.iter_mut().enumerate() {
-                let x = self.norm(h, &attn_norm);
-                let (mut q, mut k) = (q.multiply(&x), k.multiply(&x));
-                self.rotate(&mut q, position);
-                self.rotate(&mut k, position);
-                keys.push(self.cached(k));
-                values.push(self.cached(v.multiply(&x)));
-                let attended = self.attention(&q, &keys, &values);
-                let add =
-                    |h: &mut [f64], x: Vec<f64>| h.iter_mut().zip(x).for_each(|(h, x)| *h += x);
-                add(h, attn_output.multiply(&attended));
-                let x = self.norm(h, &ffn_norm);
-                let (gate, up) = (gate.multiply(&x), up.multiply(&x));
-                let inner: Vec<f64> = gate
-                    .iter()
-                    .zip(up)
-                    .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
-                    .collect();
-                add(h, down.multiply(&inner));
-            }
+            self.run(&format!("blk.{layer}"), &mut hidden);
         }
-        let head = match c.tie_word_embeddings {
-            true => embedding,
+        hidden
+    }
+
+    /// One layer.
+    fn run(&self, prefix: &str, hidden: &mut [Vec<f64>]) {
+        let matrix = |name: &str| self.matrix(&format!("{prefix}.{name}"));
+        let [attn_norm, q, k, v, attn_output] =
+            ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"].map(matrix);
+        let [ffn_norm, gate, up, down] = ["ffn_norm", "ffn_gate", "ffn_up", "ffn_down"].map(matrix);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for (position, h) in hidden.iter_mut().enumerate() {
+            let x = self.norm(h, &attn_norm);
+            let (mut q, mut k) = (q.multiply(&x), k.multiply(&x));
+            self.rotate(&mut q, position);
+            self.rotate(&mut k, position);
+            keys.push(self.cached(k));
+            values.push(self.cached(v.multiply(&x)));
+            let attended = self.attention(&q, &keys, &values);
+            let add = |h: &mut [f64], x: Vec<f64>| h.iter_mut().zip(x).for_each(|(h, x)| *h += x);
+            add(h, attn_output.multiply(&attended));
+            let x = self.norm(h, &ffn_norm);
+            let (gate, up) = (gate.multiply(&x), up.multiply(&x));
+            let inner: Vec<f64> = gate
+                .iter()
+                .zip(up)
+                .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
+                .collect();
+            add(h, down.multiply(&inner));
+        }
+    }
+
+    fn head(&self, hidden: &[Vec<f64>]) -> Vec<f32> {
+        let head = match self.checkpoint.config.tie_word_embeddings {
+            true => self.matrix("token_embd"),
             false => self.matrix("output"),
         };
         let norm = self.matrix("output_norm");

@@ -3,7 +3,7 @@
 use super::vocabulary::{read_end_tokens, read_text};
 use super::{Fault, Gguf, Metadata};
 use crate::engine::config::{LlamaConfig, RopeScaling};
-use crate::engine::weights::{Checkpoint, ModelDefaults, TensorSource, shapes, short_name};
+use crate::engine::weights::{Checkpoint, ModelDefaults, TensorSource, exits, shapes, short_name};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
 use std::path::Path;
@@ -20,7 +20,8 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
     config.check().map_err(|fault| gguf.fault(fault))?;
     shapes::check(&gguf, &config).map_err(|fault| gguf.fault(fault))?;
     let text = read_text(&gguf)?;
-    Ok(Checkpoint {
+    let exits = exits::in_model(&gguf, &config).map_err(|fault| gguf.fault(fault))?;
+    Checkpoint {
         name: read_name(&gguf),
         path: path.to_owned(),
         defaults: read_defaults(&gguf, &config).map_err(|fault| gguf.fault(fault))?,
@@ -28,7 +29,9 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
         config,
         text,
         tensors: Box::new(gguf),
-    })
+        exits: None,
+    }
+    .with_exits(exits)
 }
 
 /// Checks that skiplens supports the architecture.

@@ -33,7 +33,7 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
     };
     shapes::check(&tensors, &config).map_err(|fault| Error::file(folder, fault))?;
     let text = text::read(folder)?;
-    Ok(Checkpoint {
+    Checkpoint {
         name: name_of(folder, &json),
         path: folder.to_owned(),
         end_tokens: text::end_tokens(folder, &json, &text, config.vocab_size)?,
@@ -41,7 +41,9 @@ pub fn open(folder: &Path, dtype: Dtype) -> Result<Checkpoint> {
         tensors: Box::new(tensors),
         defaults: ModelDefaults::default(),
         text,
-    })
+        exits: None,
+    }
+    .with_exits(None)
 }
 
 /// The name of the repository if the folder is in the hub's cache, else the name of the folder.

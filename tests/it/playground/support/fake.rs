@@ -73,6 +73,8 @@ pub fn model() -> ModelInfo {
         dtype: "q8_0".into(),
         device: "cpu×2".into(),
         device_reason: None,
+        adapters: Vec::new(),
+        adapters_fault: None,
         weight_bytes: 143_000_000,
         has_chat_template: true,
         chat_template_fault: None,

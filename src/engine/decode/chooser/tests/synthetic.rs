@@ -63,6 +63,7 @@ impl World {
             layer: (1.0 - HEAD) / layers as f64 * 1e8,
             head: HEAD * 1e8,
             kv: 100.0,
+            ..chooser.work
         };
         chooser.know(self.trained, self.recommended);
         chooser

@@ -1,0 +1,465 @@
+//! Exit adapters: how an exit that was not trained drafts.
+//!
+//! An adapter sees a row's state after the exit layer E, and the last layer's state of the position before, which the last
+//! verify has left behind. Its matrix P brings both into the last layer's space; one block, which all exits share and
+//! which has its own keys and values, makes of it what the final norm and the LM head read (after EAGLE, Li et al., arXiv
+//! 2401.15077):
+//!
+//! ```text
+//! x(t) = P [norm(h_E(t)); norm(h_L(t - 1))]     norms without weights
+//! o(t) = block(x(0) … x(t))                     logits = head(final norm(o(t)))
+//! ```
+//!
+//! In a draft, the output of the row before takes the place of an h_L that does not exist yet. Once positions are verified,
+//! their keys and values are computed again from true states.
+
+use super::cache::Pages;
+use super::pass::{Block, ForwardPass, PassRow, multiply, quantise_for};
+use super::{Layer, Scratch, Weights};
+use crate::engine::Result;
+use crate::engine::config::LlamaConfig;
+use crate::engine::kernels::{Arena, LANES, Packed, Queries, SCORES, Shared, copy, rms_norm};
+use crate::engine::model::{Ancestors, Row, load};
+use crate::engine::weights::{Exits, TensorSource};
+use std::sync::PoisonError;
+
+/// Verified positions whose keys and values are computed in one pass, at least, unless a draft needs them earlier.
+const BATCH: usize = 64;
+/// Verified positions whose states of the last layer are kept, so that a text can be taken back by as many.
+const RECENT: usize = 32;
+
+/// Weights of the adapters of a model.
+pub struct Adapter {
+    /// Exit layers that have one.
+    pub exits: Vec<usize>,
+    /// The matrix P of each, `[hidden, 2 × hidden]`.
+    projections: Vec<Packed>,
+    block: Layer,
+    /// The weights of a norm that has none.
+    ones: Vec<f32>,
+}
+
+impl Adapter {
+    /// Loads the adapters of `exits`, whose tensors may be among those of the `model`.
+    ///
+    /// # Errors
+    /// As [`load::matrix`].
+    pub fn load(
+        exits: &Exits,
+        model: &dyn TensorSource,
+        config: &LlamaConfig,
+        arena: &mut Arena,
+    ) -> Result<Self> {
+        let (source, hidden) = (exits.tensors(model), config.hidden_size);
+        let projections = exits.layers.iter().map(|exit| {
+            let name = format!("exits.{exit}.proj.weight");
+            load::matrix(source, &name, hidden, 2 * hidden, arena)
+        });
+        Ok(Self {
+            projections: projections.collect::<Result<_>>()?,
+            block: Layer::load(source, "exits.block", config, arena)?,
+            exits: exits.layers.clone(),
+            ones: vec![1.0; hidden],
+        })
+    }
+
+    pub fn matrices(&self) -> impl Iterator<Item = &Packed> {
+        self.projections.iter().chain(self.block.matrices())
+    }
+
+    fn projection(&self, exit: usize) -> Option<&Packed> {
+        let at = self.exits.iter().position(|&own| own == exit)?;
+        self.projections.get(at)
+    }
+}
+
+/// What a sequence stores for its adapter. Verified positions are covered from `start` on without a gap; their keys and
+/// values are in the slots from 0, since the rotary embedding sees differences of positions only.
+pub struct AdapterState {
+    /// The exit it is for.
+    pub exit: usize,
+    /// Keys and values of the block.
+    pages: Pages,
+    start: usize,
+    /// Positions from `start` with keys and values.
+    done: usize,
+    /// Both inputs of the positions after those, `[position][2 × hidden]`.
+    waiting: Vec<f32>,
+    /// The last layer's states of the last verified positions, `[position][hidden]`.
+    recent: Vec<f32>,
+    /// The last one of them; zeros if it is unknown.
+    last: Vec<f32>,
+    /// Of the rows in flight: the states after the exit, `[slot - len][hidden]`, and whether there is one.
+    states: Vec<f32>,
+    known: Vec<bool>,
+    /// What the block made of them, and whether it has.
+    outputs: Vec<f32>,
+    drafted: Vec<bool>,
+    ancestors: Vec<Ancestors>,
+    /// The rows of a pass, their inputs and the residual stream.
+    rows: Vec<PassRow>,
+    inputs: Vec<f32>,
+    x: Vec<f32>,
+    indices: Vec<usize>,
+    rotations: Vec<f32>,
+    blocks: Vec<Block>,
+    tails: Vec<u32>,
+}
+
+impl AdapterState {
+    /// Begins at position `len` of a sequence.
+    pub fn new(config: &LlamaConfig, exit: usize, len: usize) -> Self {
+        Self {
+            exit,
+            pages: Pages::new(1, config.num_kv_heads, config.head_dim),
+            start: len,
+            done: 0,
+            waiting: Vec::new(),
+            recent: Vec::new(),
+            last: vec![0.0; config.hidden_size],
+            states: Vec::new(),
+            known: Vec::new(),
+            outputs: Vec::new(),
+            drafted: Vec::new(),
+            ancestors: Vec::new(),
+            rows: Vec::new(),
+            inputs: Vec::new(),
+            x: Vec::new(),
+            indices: Vec::new(),
+            rotations: Vec::new(),
+            blocks: Vec::new(),
+            tails: Vec::new(),
+        }
+    }
+
+    /// Continues with another exit.
+    pub fn choose(&mut self, exit: usize, weights: &Weights, rotations: &[f32]) {
+        if self.exit == exit {
+            return;
+        }
+        // What waits has the states of the exit so far.
+        if self.catch_up(weights, rotations, true).is_err() {
+            self.restart(self.end());
+        }
+        self.exit = exit;
+        self.known.fill(false);
+    }
+
+    /// Size of its keys and values in bytes.
+    pub fn memory(&self) -> u64 {
+        self.pages.bytes()
+    }
+
+    fn hidden(&self) -> usize {
+        self.last.len()
+    }
+
+    /// The position after those that are covered.
+    fn end(&self) -> usize {
+        self.start + self.done + self.waiting.len() / (2 * self.hidden())
+    }
+
+    /// Covers nothing before position `at`.
+    fn restart(&mut self, at: usize) {
+        self.start = at;
+        self.done = 0;
+        self.waiting.clear();
+    }
+
+    /// Makes room for the rows of a pass of a sequence that keeps `len` positions.
+    pub fn enter(&mut self, rows: &[Row], len: usize) {
+        let (hidden, window) = (
+            self.hidden(),
+            rows.last().map_or(0, |row| row.slot + 1 - len),
+        );
+        if self.known.len() < window {
+            self.known.resize(window, false);
+            self.drafted.resize(window, false);
+            self.ancestors.resize(window, Ancestors::Chain);
+            for states in [&mut self.states, &mut self.outputs] {
+                if states.len() < window * hidden {
+                    states.resize(window * hidden, 0.0);
+                }
+            }
+        }
+        for row in rows {
+            let at = row.slot - len;
+            self.ancestors[at] = row.ancestors;
+            if row.depth == 0 {
+                (self.known[at], self.drafted[at]) = (false, false);
+            }
+        }
+    }
+
+    /// Stores the state of a row in flight after the exit.
+    pub fn store(&mut self, at: usize, state: &[f32]) {
+        let hidden = self.hidden();
+        self.states[at * hidden..][..hidden].copy_from_slice(state);
+        self.known[at] = true;
+    }
+
+    /// Whether the state of a row in flight after the exit is stored.
+    pub fn knows(&self, at: usize) -> bool {
+        self.known.get(at).copied().unwrap_or(false)
+    }
+
+    /// Moves a row in flight.
+    pub fn copy(&mut self, from: usize, to: usize) {
+        let hidden = self.hidden();
+        if from < self.known.len() {
+            self.known[to] = self.known[from];
+            self.states
+                .copy_within(from * hidden..(from + 1) * hidden, to * hidden);
+        }
+    }
+
+    /// Follows [`Sequence::truncate`](crate::engine::model::Sequence::truncate) from `old` to `len` positions. `last` is the
+    /// state of a row in flight after the last layer, if it has one.
+    pub fn truncate<'s>(
+        &mut self,
+        old: usize,
+        len: usize,
+        last: impl Fn(usize) -> Option<&'s [f32]>,
+    ) {
+        let hidden = self.hidden();
+        for at in 0..len.saturating_sub(old) {
+            let state = last(at);
+            if self.knows(at) && state.is_some() {
+                if self.end() != old + at {
+                    self.restart(old + at);
+                }
+                self.waiting
+                    .extend_from_slice(&self.states[at * hidden..][..hidden]);
+                self.waiting.extend_from_slice(&self.last);
+            }
+            match state {
+                Some(state) => {
+                    if self.recent.len() >= 2 * RECENT * hidden {
+                        self.recent.drain(..RECENT * hidden);
+                    }
+                    self.recent.extend_from_slice(state);
+                }
+                None => self.recent.clear(),
+            }
+            self.find_last();
+        }
+        if len < old {
+            let left = self.recent.len().saturating_sub((old - len) * hidden);
+            self.recent.truncate(left);
+            self.find_last();
+            if len < self.start {
+                self.restart(len);
+            }
+            let covered = len - self.start;
+            self.done = self.done.min(covered);
+            self.waiting.truncate((covered - self.done) * 2 * hidden);
+        }
+        self.known.clear();
+        self.drafted.clear();
+        self.ancestors.clear();
+    }
+
+    fn find_last(&mut self) {
+        let hidden = self.hidden();
+        let from = self.recent.len().checked_sub(hidden);
+        match from.map(|from| &self.recent[from..]) {
+            Some(state) => self.last.copy_from_slice(state),
+            None => self.last.fill(0.0),
+        }
+    }
+
+    /// Computes keys and values of verified positions, if `now` or if many are waiting.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    pub fn catch_up(&mut self, weights: &Weights, rotations: &[f32], now: bool) -> Result<()> {
+        let Some(adapter) = &weights.adapter else {
+            return Ok(());
+        };
+        let hidden = self.hidden();
+        let n = self.waiting.len() / (2 * hidden);
+        if n == 0 || (!now && n < BATCH) {
+            return Ok(());
+        }
+        self.pages.grow(self.done + n)?;
+        self.rows.clear();
+        self.tails.clear();
+        self.rows.extend((0..n).map(|i| PassRow {
+            state: i,
+            slot: self.done + i,
+            position: self.done + i,
+            tail: 0..0,
+        }));
+        std::mem::swap(&mut self.inputs, &mut self.waiting);
+        self.pass(weights, adapter, rotations, self.done, false);
+        self.waiting.clear();
+        self.done += n;
+        Ok(())
+    }
+
+    /// Runs the block over rows in flight, whose indices are `rows` and whose states after the exit are in `states`;
+    /// returns what the head reads, `[rows][hidden]`.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    pub fn draft(
+        &mut self,
+        weights: &Weights,
+        rotations: &[f32],
+        len: usize,
+        rows: &[usize],
+        states: &[f32],
+    ) -> Result<(&[f32], &[usize])> {
+        let hidden = self.hidden();
+        if self.end() != len {
+            self.restart(len);
+        }
+        self.catch_up(weights, rotations, true)?;
+        let Some(adapter) = &weights.adapter else {
+            return Ok((&[], &[]));
+        };
+        let kept = len - self.start;
+        self.pages
+            .grow(kept + rows.iter().max().map_or(0, |last| last + 1))?;
+        self.rows.clear();
+        self.tails.clear();
+        self.inputs.clear();
+        for (i, &at) in rows.iter().enumerate() {
+            self.inputs
+                .extend_from_slice(&states[at * hidden..][..hidden]);
+            let (before, depth) = match self.ancestors[at] {
+                Ancestors::Chain => (at.checked_sub(1), at),
+                // Ancestors are in ascending order, so the last one is the parent.
+                Ancestors::Tree(mask) => (
+                    mask.checked_ilog2().map(|bit| bit as usize),
+                    mask.count_ones() as usize,
+                ),
+            };
+            match before {
+                None => self.inputs.extend_from_slice(&self.last),
+                Some(before) if self.drafted[before] => self
+                    .inputs
+                    .extend_from_slice(&self.outputs[before * hidden..][..hidden]),
+                Some(_) => self.inputs.resize(self.inputs.len() + hidden, 0.0),
+            }
+            let from = self.tails.len();
+            if let Ancestors::Tree(mask) = self.ancestors[at] {
+                let bits = (0..Ancestors::MAX_NODES).filter(|bit| mask >> bit & 1 == 1);
+                self.tails.extend(bits.map(|bit| (kept + bit) as u32));
+                self.tails.push((kept + at) as u32);
+            }
+            self.rows.push(PassRow {
+                state: i,
+                slot: kept + at,
+                position: kept + depth,
+                tail: from..self.tails.len(),
+            });
+        }
+        self.pass(weights, adapter, rotations, kept, true);
+        for (i, &at) in rows.iter().enumerate() {
+            self.outputs[at * hidden..][..hidden].copy_from_slice(&self.x[i * hidden..][..hidden]);
+            self.drafted[at] = true;
+        }
+        self.indices.clear();
+        self.indices.extend(0..rows.len());
+        Ok((&self.x, &self.indices))
+    }
+
+    /// Projects the inputs of the rows; runs the block over them, or with `whole` unset only up to keys and values.
+    fn pass(
+        &mut self,
+        weights: &Weights,
+        adapter: &Adapter,
+        rotations: &[f32],
+        kept: usize,
+        whole: bool,
+    ) {
+        let Some(projection) = adapter.projection(self.exit) else {
+            return;
+        };
+        let (config, isa, n) = (&weights.config, weights.isa, self.rows.len());
+        let (hidden, dim) = (config.hidden_size, config.head_dim);
+        self.rotations.clear();
+        for row in &self.rows {
+            self.rotations
+                .extend_from_slice(&rotations[row.position * dim..][..dim]);
+        }
+        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
+        let threads = weights.pool.threads();
+        Block::divide(&self.rows, config, positions, threads, &mut self.blocks);
+        let group = config.num_heads / config.num_kv_heads;
+        let partial_slot_len = Queries::max_partials(group, dim, positions);
+        let mut scratch = weights
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Scratch {
+            input,
+            joined,
+            attended,
+            inner,
+            q,
+            scores,
+            partials,
+        } = &mut *scratch;
+        let partial_slots = 4 * threads;
+        super::sequence::grow(q, n * config.num_heads * dim);
+        super::sequence::grow(scores, threads * SCORES);
+        super::sequence::grow(partials, partial_slots * partial_slot_len);
+        super::sequence::grow(&mut self.x, n * hidden);
+        let (x, joined, inputs) = (
+            Shared::new(&mut self.x),
+            joined.view(n, 2 * hidden),
+            &self.inputs,
+        );
+        let pass = ForwardPass {
+            config,
+            isa,
+            rows: &self.rows,
+            rotations: &self.rotations,
+            blocks: &self.blocks,
+            tails: &self.tails,
+            kept,
+            hidden: x,
+            input: input.view(n, hidden),
+            attended: attended.view(n, config.num_heads * dim),
+            inner: inner.view(n, config.intermediate_size),
+            q: Shared::new(q),
+            scores: Shared::new(scores),
+            partials: Shared::new(partials),
+            partial_slots,
+            partial_slot_len,
+            cache: &self.pages,
+        };
+        weights.pool.run(&|worker| {
+            // SAFETY: all workers run the same phases in the same order; in the first each row belongs to one worker, in the
+            // second each panel and so its columns. The buffers live until `run` returns.
+            unsafe {
+                worker.parallel_for(n, 1, |range| {
+                    for row in range {
+                        let eps = config.rms_norm_eps as f32;
+                        let (out, input) = (joined.row(row), &inputs[row * 2 * hidden..]);
+                        for half in [0, hidden] {
+                            let out = &mut out[half..half + hidden];
+                            rms_norm(isa, &input[half..half + hidden], &adapter.ones, eps, out);
+                        }
+                        quantise_for(&[projection], isa, &joined, row);
+                    }
+                });
+                let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
+                    let lanes = LANES.min(hidden - panel * LANES);
+                    for (i, values) in tile.iter().enumerate() {
+                        let to = (first + i) * hidden + panel * LANES;
+                        copy(&values[..lanes], pass.hidden.slice(to, lanes));
+                    }
+                };
+                let panels = projection.panels();
+                multiply(worker, isa, &[projection], panels, &joined, n, done);
+                match whole {
+                    true => pass.layer(worker, 0, &adapter.block),
+                    false => pass.keys_and_values(worker, 0, &adapter.block),
+                }
+            }
+        });
+    }
+}

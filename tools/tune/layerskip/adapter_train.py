@@ -1,0 +1,166 @@
+"""Training of exit adapters on the states that the frozen model left while it answered."""
+import math
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from . import losses
+from .adapter import Adapter
+from .answers import Text
+from .model import Llama
+from .optimizers import Optimizers
+
+
+@dataclass
+class Settings:
+    """`acceptance` weighs -log of the acceptance (the overlap of the distributions, Leviathan et al.) against the divergence,
+    `hard` the argmax within the divergence's target. `frequent` tokens and `others` drawn ones make the vocabulary of the
+    loss; 0 others: the whole one. `depths` > 1 trains chains on the adapter's own outputs."""
+
+    epochs: float = 3.0
+    lr: float = 1.5e-3
+    weight_decay: float = 0.01
+    hard: float = 0.5
+    acceptance: float = 0.0
+    save_seconds: float = 60.0
+    batch_tokens: int = 3072
+    warmup: int = 30
+    frequent: int = 3072
+    others: int = 1024
+    depths: int = 1
+    log_every: int = 20
+    seed: int = 1
+
+
+def frequencies(texts: list[Text], vocab: int) -> torch.Tensor:
+    """How often each token occurs in the answers."""
+    return torch.bincount(torch.cat([t.ids[t.start:] for t in texts]).long(), minlength=vocab)
+
+
+def make_batches(texts: list[Text], tokens: int, rng: random.Random) -> list[list[Text]]:
+    """Texts of like length together, at most `tokens` positions with padding, in random order."""
+    batches, now, longest = [], [], 0
+    for text in sorted(texts, key=lambda t: len(t.ids) + rng.random()):
+        longest = max(longest, len(text.ids))
+        if now and (len(now) + 1) * longest > tokens:
+            batches.append(now)
+            now, longest = [], len(text.ids)
+        now.append(text)
+    batches.append(now)
+    rng.shuffle(batches)
+    return batches
+
+
+def pad(batch: list[Text], layer: int) -> tuple[torch.Tensor, ...]:
+    """States [batch, seq, dim] after the exit of that index and after the last layer, and the flat positions that choose
+    answer tokens, with these tokens."""
+    width = max(len(t.ids) for t in batch) - 1
+    shape = (len(batch), width, batch[0].states.shape[-1])
+    h_exit, h_last, at, ids = torch.zeros(shape), torch.zeros(shape), [], []
+    for row, text in enumerate(batch):
+        n = len(text.ids) - 1
+        h_exit[row, :n], h_last[row, :n] = text.states[:, layer].float(), text.states[:, -1].float()
+        at.append(torch.arange(text.start - 1, n) + row * width)
+        ids.append(text.ids[text.start:].long())
+    return h_exit, h_last, torch.cat(at), torch.cat(ids)
+
+
+class Trainer:
+    """One run over the texts; `state.pt` in `out` is what it resumes from."""
+
+    def __init__(self, model: Llama, texts: list[Text], stored: list[int], adapter: Adapter, s: Settings, out: Path):
+        self.model, self.texts, self.stored, self.adapter, self.s, self.out = model, texts, stored, adapter, s, out
+        self.device = model.head_weight.device
+        named = dict(adapter.named_parameters())
+        self.optimizer = Optimizers(named, dict.fromkeys(named, 1.0), s.lr, s.weight_decay, muon=False)
+        self.columns = model.head_weight.detach().float()
+        self.frequent = frequencies(texts, model.c.vocab).topk(min(s.frequent, model.c.vocab)).indices
+        whole = math.ceil(s.epochs)
+        plans = [make_batches(texts, s.batch_tokens, random.Random(s.seed * 1000 + epoch)) for epoch in range(whole)]
+        steps = [batch for plan in plans for batch in plan]
+        self.steps = steps[:max(1, round(len(steps) * s.epochs / whole))]
+
+    def vocabulary(self, ids: torch.Tensor) -> losses.Vocabulary:
+        known = torch.cat((self.frequent, ids))
+        return losses.draw_vocabulary(known.to(self.device), self.model.c.vocab, self.s.others)
+
+    def loss(self, batch: list[Text], exit_layer: int):
+        """(loss, agreement at depth 1) of a batch."""
+        h_exit, h_last, at, ids = (t.to(self.device) for t in pad(batch, self.stored.index(exit_layer)))
+        vocabulary = self.vocabulary(ids)
+        columns = losses.head_columns(self.columns, vocabulary)
+        with torch.no_grad():
+            truth = self.model.normed(h_last.flatten(0, 1)[at]).float()
+            target = losses.make_target(truth, columns, vocabulary, 1.0, self.s.hard)
+        total, agreements = 0.0, []
+        with torch.autocast(self.device.type, torch.bfloat16):
+            outputs = self.adapter.chain(self.model, exit_layer, h_exit, h_last, self.s.depths)
+            for depth, o in enumerate(outputs):
+                normed = self.model.normed(o.float().flatten(0, 1)[at])
+                loss, agree = losses.divergence(target, normed, columns, vocabulary)
+                if self.s.acceptance:
+                    loss = (1 - self.s.acceptance) * loss + self.s.acceptance * self.overlap(truth, normed, columns, vocabulary)
+                total, agreements = total + loss * 0.8 ** depth, agreements + [agree]
+        return total, agreements[0]
+
+    def overlap(self, truth, normed, columns, vocabulary):
+        """-log of the share of drafts that a verifier at temperature 1 accepts: the sum of min(p, q)."""
+        p = torch.softmax(F.linear(truth, columns).float() + vocabulary.shift, -1)
+        q = torch.softmax(F.linear(normed, columns.to(normed.dtype)).float() + vocabulary.shift, -1)
+        return -torch.minimum(p, q).sum(-1).clamp(min=1e-6).log().mean()
+
+    def rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine to a twentieth."""
+        done = step / len(self.steps)
+        return self.s.lr * min(1.0, (step + 1) / self.s.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def pairs(self, exit_layer: int, tokens: int = 30_000):
+        """States for the least-squares start."""
+        step = max(1, sum(len(t.ids) for t in self.texts) // tokens)
+        layer = self.stored.index(exit_layer)
+        for text in self.texts[::step]:
+            states = text.states.float().to(self.device)
+            yield states[1:, layer], states[1:, -1], states[:-1, -1]
+
+    def run(self) -> None:
+        path, begin = self.out / "state.pt", 0
+        if path.exists():
+            state = torch.load(path, map_location=self.device)
+            self.adapter.load_state_dict(state["adapter"])
+            self.optimizer.restore(state["moments"])
+            begin = round(state["fraction"] * len(self.steps))
+            print(f"resuming at step {begin} of {len(self.steps)}", flush=True)
+        else:
+            print("least squares, share of the direction explained:", self.adapter.solve(self.pairs), flush=True)
+        started = saved = time.monotonic()
+        sums, seen = {e: [0.0, 0.0, 0] for e in self.adapter.exits}, 0
+        for step in range(begin, len(self.steps)):
+            exit_layer = self.adapter.exits[step % len(self.adapter.exits)]
+            loss, agree = self.loss(self.steps[step], exit_layer)
+            self.optimizer.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), 1.0)
+            if math.isfinite(norm.item()):
+                self.optimizer.step(self.rate(step))
+            seen += sum(t.rows for t in self.steps[step])
+            sums[exit_layer] = [a + b for a, b in zip(sums[exit_layer], (loss.item(), agree.item(), 1))]
+            if (step + 1) % self.s.log_every == 0:
+                parts = ", ".join(f"E={e}: loss {a / n:.3f} agreement {b / n:.3f}" for e, (a, b, n) in sums.items() if n)
+                speed = seen / (time.monotonic() - started)
+                print(f"step {step + 1} of {len(self.steps)}, {parts}, {speed:.0f} tokens/s", flush=True)
+                sums = {e: [0.0, 0.0, 0] for e in self.adapter.exits}
+            if time.monotonic() - saved > self.s.save_seconds:
+                self.save(path, (step + 1) / len(self.steps))
+                saved = time.monotonic()
+        self.save(path, 1.0)
+
+    def save(self, path: Path, fraction: float) -> None:
+        aside = path.with_suffix(".part")
+        torch.save({"adapter": self.adapter.state_dict(), "exits": self.adapter.exits, "moments": self.optimizer.moments(),
+                    "fraction": fraction, "settings": asdict(self.s),
+                    "frequencies": frequencies(self.texts, self.model.c.vocab)}, aside)
+        aside.rename(path)

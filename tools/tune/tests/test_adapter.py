@@ -1,0 +1,113 @@
+"""Exit adapters: chains, training, resuming, files."""
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import gguf
+import tiny
+import torch
+
+import adapter as tool
+from layerskip import adapter_report, adapter_train, answers
+from layerskip.adapter import Adapter
+
+
+class Runs(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        self.model = tiny.make_model().eval().requires_grad_(False)
+        self.base = self.path / "base.gguf"
+        tiny.write_tiny(self.base, self.model)
+        rows = [json.dumps({"source": "x", "turns": [f"prompt {i} {'a' * (i % 5)}"]}) for i in range(40)]
+        (self.path / "prompts.jsonl").write_text("\n".join(rows))
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def tool(self, command: str, *more: str):
+        tool.main([command, "--base", str(self.base), "--run", str(self.path / "run"), *more])
+
+    def answer(self, tokens: int):
+        self.tool("answer", "--prompts", str(self.path / "prompts.jsonl"), "--exits", "1,2", "--tokens", str(tokens), "--batch", "8",
+                  "--max-new", "12", "--max-prompt", "80", "--hold-out", "8")
+
+    def test_from_prompts_to_a_file(self):
+        self.answer(100)
+        first = [p.read_bytes() for p in answers.files(self.path / "run" / "text")]
+        self.answer(300)
+        files = answers.files(self.path / "run" / "text")
+        self.assertGreater(len(files), len(first))
+        self.assertEqual([p.read_bytes() for p in files[:len(first)]], first)
+        self.tool("train", "--epochs", "2", "--batch-tokens", "256", "--others", "0", "--depths", "2", "--acceptance", "0.3")
+        self.tool("report", "--draft-vocab", "64", "--depths", "3")
+        rows = json.loads((self.path / "run" / "report.json").read_text())
+        self.assertEqual({(r["exit_layer"], r["adapter"]) for r in rows}, {(e, w) for e in (1, 2) for w in (True, False)})
+        out = self.path / "base.exits.gguf"
+        self.tool("write", "--out", str(out), "--order", "100")
+        reader = gguf.GGUFReader(out)
+        names = {t.name: t for t in reader.tensors}
+        self.assertEqual(list(reversed(names["exits.1.proj.weight"].shape.tolist())), [64, 128])
+        self.assertEqual(len(names), 2 + 9)
+        order = reader.fields["skiplens-exits.draft_order"].contents()
+        self.assertEqual((len(order), len(set(order))), (100, 100))
+
+    def test_states_are_those_of_a_pass_over_the_text(self):
+        self.answer(50)
+        model = self.model.bfloat16()
+        for text in answers.load_all(self.path / "run" / "text")[:4]:
+            hiddens = model.hiddens(text.ids[None, :-1].long(), [1, 2, 4])
+            for index, layer in enumerate((1, 2, 4)):
+                torch.testing.assert_close(text.states[:, index], hiddens[layer][0], rtol=0.1, atol=0.2)
+
+    def test_training_reduces_the_loss_and_resumes(self):
+        self.answer(400)
+        stored, texts = [1, 2], answers.load_all(self.path / "run" / "text")
+        torch.manual_seed(0)
+        settings = adapter_train.Settings(epochs=20, batch_tokens=400, others=0, warmup=5, log_every=1000)
+        trainer = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
+        trainer.adapter.solve(trainer.pairs)
+        before = trainer.loss(texts[:6], 2)[0].item()
+        trainer.run()
+        after = trainer.loss(texts[:6], 2)[0].item()
+        self.assertLess(after, 0.9 * before)
+        again = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
+        again.run()     # it ended: nothing is left to do
+        self.assertAlmostEqual(again.loss(texts[:6], 2)[0].item(), after, places=4)
+
+
+class Chains(unittest.TestCase):
+    def test_later_depths_are_free_running_chains(self):
+        """Depth d over a whole text is what drafting from each position gives, token by token."""
+        model = tiny.make_model().eval().requires_grad_(False)
+        adapter = Adapter(model, [2])
+        torch.manual_seed(1)
+        torch.nn.init.normal_(adapter.proj["2"].weight, std=0.1)
+        ids = torch.randint(3, 259, (1, 12))
+        hiddens = model.hiddens(ids, [2, 4])
+        h_exit, h_last = hiddens[2], hiddens[4]
+        with torch.no_grad():
+            outputs = adapter.chain(model, 2, h_exit, h_last, 3)
+            for start in range(1, 9):
+                replaced = h_last.clone()
+                for depth in range(3):
+                    t = start + depth
+                    # The states up to `start - 1` are true, those after are the chain's own outputs.
+                    o = adapter.chain(model, 2, h_exit[:, :t + 1], replaced[:, :t + 1], 1)[0][:, t]
+                    torch.testing.assert_close(outputs[depth][:, t], o, rtol=1e-4, atol=1e-4)
+                    replaced[:, t] = o
+
+    def test_rounds_by_depth(self):
+        counts = adapter_report.Chains()
+        counts.add([[True, True, False, True], [False, True, False, False]], 2)
+        # Round 1 accepts tokens 0 and 1, the verifier adds 2; round 2 accepts 3.
+        self.assertEqual((counts.accepted, counts.drafted, counts.rounds), (3, 3, 2))
+
+    def test_order_by_frequency(self):
+        order = adapter_report.draft_order(torch.tensor([0, 5, 2, 5, 0]), 4)
+        self.assertEqual(order.tolist(), [1, 3, 2, 0])
+
+
+if __name__ == "__main__":
+    unittest.main()
