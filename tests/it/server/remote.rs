@@ -308,6 +308,8 @@ fn a_change_of_settings_reaches_the_next_round_and_single_steps_work() {
         let settings = Arc::new(newer);
         let run = RunId(1);
         client.send(Command::Settings { run, settings }).unwrap();
+        // The round that is paused has read its settings already.
+        step(&mut client, 1);
         let round = step(&mut client, 1);
         assert_eq!(round.settings.num_speculations, num_speculations);
         assert!(round.drafted().len() <= num_speculations);
