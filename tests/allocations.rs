@@ -1,5 +1,5 @@
-//! How often decoding asks the system for memory. A forward pass never does once its buffers are there; a round does
-//! for what it hands out, which is its record, and for nothing else.
+//! Allocations while decoding. A forward pass makes none once its buffers have grown; a round allocates its record, and
+//! nothing else.
 
 use skiplens::engine::config::LlamaConfig;
 use skiplens::engine::decode::{
@@ -18,15 +18,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The system's memory, with a count of how often it was asked for.
+/// The system's allocator, counting allocations.
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// Whether threads that begin now are counted: those of the kernels are, those of the test harness are not.
+/// Whether threads that start now are counted: threads of the kernels are, threads of the test harness are not.
 static COUNT_NEW_THREADS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether this thread is counted; none before it was first asked.
+    /// Whether this thread is counted; `None` before its first allocation.
     static COUNTED: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
@@ -41,31 +41,27 @@ fn count() {
     COUNT.fetch_add(usize::from(counted == Ok(true)), Relaxed);
 }
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: every call is forwarded to the system's allocator, which meets the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.realloc(start, layout, size) }
     }
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.dealloc(start, layout) }
     }
@@ -74,14 +70,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static MEMORY: Counting = Counting;
 
-/// How often `work` asks for memory, on all threads that are counted.
+/// Allocations of `work` on all counted threads.
 fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = COUNT.load(Relaxed);
     let done = work();
     (done, COUNT.load(Relaxed) - before)
 }
 
-/// A model of even sizes, and one whose sizes divide into nothing.
+/// A model with round sizes, and one whose sizes are not multiples of any block.
 fn random_models() -> Vec<Checkpoint> {
     use candle_core::quantized::GgmlDType;
     let even = random::small();
@@ -116,7 +112,7 @@ fn load(checkpoint: &Checkpoint, threads: usize) -> Box<dyn Model> {
     .unwrap()
 }
 
-/// A decoder that ends only when it may write no more.
+/// A decoder that ends only at the max number of tokens.
 fn decoder(checkpoint: &Checkpoint, threads: usize) -> Decoder {
     let tokenizer = Tokenizer::from_checkpoint(checkpoint).unwrap();
     Decoder::new(load(checkpoint, threads), Some(tokenizer), Vec::new())
@@ -156,14 +152,14 @@ fn all_sampling() -> [Sampling; 5] {
     ]
 }
 
-/// Counts what each phase of a round asks for: what came before the phase that begins belongs to the one before.
+/// Counts the allocations of each phase of a round. Allocations before a phase begins belong to the phase before it.
 #[derive(Default)]
 struct PhaseCounts {
     since: usize,
     phase: Option<Phase>,
-    /// The most that drafting one token asked for.
+    /// Max allocations for drafting one token.
     draft: usize,
-    /// What verifying and settling asked for, or a step where nothing is drafted.
+    /// Allocations of verify and commit, or of a plain step.
     verify: usize,
 }
 
@@ -186,8 +182,8 @@ impl Observer for PhaseCounts {
     }
 }
 
-/// How often the record of a round may ask for memory: once for the list of drafted tokens, for the text of each token,
-/// for a controller's reason, and for what the settings hold of lists.
+/// Max allocations for the record of a round: one for the list of drafted tokens, one for the text of each token, one
+/// for the controller's reason, and one for each list in the settings.
 fn record_of(round: &Round) -> usize {
     let list = usize::from(round.strategy() == Strategy::SelfSpeculative);
     let texts = round.slots();
@@ -198,7 +194,7 @@ fn record_of(round: &Round) -> usize {
     list + texts + usize::from(round.controller_note.is_some()) + usize::from(moved) * (1 + stops)
 }
 
-/// Whether the cache got another page in this round: that is the one thing that grows with the text.
+/// Whether the cache got another page in this round; nothing else grows with the text.
 fn grew(round: &Round) -> bool {
     let (first, last) = (
         round.position - 1,
@@ -207,8 +203,8 @@ fn grew(round: &Round) -> bool {
     first / PAGE != last / PAGE || first.is_multiple_of(PAGE)
 }
 
-/// Decodes, and holds every round between the first `warm_up` and the last to its record, but for those that draft more
-/// than any before them, for which buffers grow.
+/// Decodes, and checks that every round after the first `warm_up`, except the last, allocates its record only. Rounds
+/// that draft more than any before them may grow buffers.
 fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: usize) {
     let mut session: Session = decoder.session().unwrap();
     let settings = &Arc::new(settings.clone());
@@ -242,7 +238,7 @@ fn decode(decoder: &mut Decoder, prompt: &[u32], settings: &Settings, warm_up: u
             "{} allocations for a draft token, which has one text: {about}",
             phases.draft
         );
-        // The controller that chooses by speed may say why it changes.
+        // The auto controller may report the reason for a change.
         let reason = usize::from(settings.controller == Controller::Auto);
         assert!(
             phases.verify <= 1 + reason,
@@ -294,7 +290,7 @@ fn decode_in_every_way(
     }
 }
 
-/// With what moves the settings, and with stop strings, which hold text back.
+/// With controllers, which change the settings, and with stop strings, which hold text back.
 fn decode_with_controllers_and_stops(decoder: &mut Decoder, prompt: &[u32], max_steps: usize) {
     let settings = Settings {
         max_steps,
@@ -332,7 +328,7 @@ fn decode_with_controllers_and_stops(decoder: &mut Decoder, prompt: &[u32], max_
     );
 }
 
-/// Layers and head, a draft step's and a verify's, with buffers that were used once.
+/// Layers and head of a draft step and of a verify, with buffers that have been used once.
 fn passes(checkpoint: &Checkpoint) {
     let model = load(checkpoint, 2);
     let layers = model.config().num_layers;
@@ -369,7 +365,7 @@ fn passes(checkpoint: &Checkpoint) {
 }
 
 #[test]
-fn decoding_asks_for_memory_for_its_record_only() {
+fn decoding_allocates_its_record_only() {
     COUNTED.set(Some(true));
     COUNT_NEW_THREADS.store(true, Relaxed);
     let pool = ThreadPool::new(2);
@@ -379,14 +375,14 @@ fn decoding_asks_for_memory_for_its_record_only() {
     let (prompt, samplings) = ((3..203).collect::<Vec<u32>>(), all_sampling());
     for checkpoint in random_models() {
         passes(&checkpoint);
-        // Threads of models this small would mostly wait for each other.
+        // On models this small, several threads would mostly wait for each other.
         let mut decoder = decoder(&checkpoint, 1);
         decode_in_every_way(&mut decoder, &samplings, &prompt, 100);
         decode_with_controllers_and_stops(&mut decoder, &prompt, 300);
     }
     let bundled = bundled();
     passes(&bundled);
-    // It takes a while: greedy, all filters with shared noise, and with rejection.
+    // Only some sampling settings, because each takes a while: greedy, all filters with shared noise, and rejection.
     let few = [0, 2, 4].map(|i| samplings[i].clone());
     decode_in_every_way(&mut decoder(&bundled, 2), &few, &prompt[..6], 24);
 }

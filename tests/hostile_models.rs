@@ -14,11 +14,11 @@ use support::gguf::GgufBuilder;
 use support::tiny;
 use support::tokenizers::{Dice, hostile};
 
-/// Bytes in use now, and their peak since the present file was opened.
+/// Bytes in use, and their peak since the current file was opened.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts what is allocated.
+/// Counts allocated bytes.
 struct Counting;
 
 // SAFETY: every call is forwarded to the system's allocator, which meets the contract.
@@ -40,13 +40,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The files of these tests have some hundred kilobytes.
+/// Max bytes in use. The files of these tests have a few hundred kilobytes.
 const MAX_MEMORY: usize = 48 << 20;
 
-/// Held while a file is opened: the allocator counts for the whole process, and tests run on several threads.
+/// Held while a file is opened, because the allocator counts for the whole process and tests run on several threads.
 static ONE_FILE: Mutex<()> = Mutex::new(());
 
-/// What tokenizers are tried with.
+/// The text that tokenizers encode.
 const TEXT: &str = "hello the </s>\n aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab<s>c  é 中 1.AB <1>";
 
 static GGUF: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf().bytes());
@@ -54,7 +54,7 @@ static BYTE_LEVEL: LazyLock<Vec<u8>> = LazyLock::new(|| tiny::gguf_byte_level().
 static SAFETENSORS: LazyLock<Vec<u8>> =
     LazyLock::new(|| tiny::safetensors(&tiny::huggingface_tensors()));
 
-/// Open it, read all of it. The error, if any, names the file.
+/// Opens a model and reads all of it. Returns its error, if any.
 fn open_whole(path: &Path, dtype: Dtype) -> Result<(), String> {
     let _one = ONE_FILE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = LIVE.load(Ordering::Relaxed);
@@ -72,7 +72,7 @@ fn open_whole(path: &Path, dtype: Dtype) -> Result<(), String> {
             }
         }
         if let Some(template) = ChatTemplate::from_checkpoint(&checkpoint) {
-            // Whatever it says of an empty conversation, it comes back.
+            // An empty conversation may be an error; it must not hang or panic.
             let _ = template.render(&[]);
         }
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
@@ -96,7 +96,7 @@ fn open_gguf(bytes: &[u8]) -> Result<(), String> {
     open_whole(&path, Dtype::Auto)
 }
 
-/// A folder with these weights; everything else is sound.
+/// A folder with these weights and otherwise valid files.
 fn open_safetensors(bytes: &[u8], dtype: Dtype) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     tiny::write_huggingface(folder.path());
@@ -104,7 +104,7 @@ fn open_safetensors(bytes: &[u8], dtype: Dtype) -> Result<(), String> {
     open_whole(folder.path(), dtype)
 }
 
-/// The sound files open, so that the tests below test what they say.
+/// The undamaged files open, so that the tests below test the damage.
 #[test]
 fn sound_files_open() {
     open_gguf(&GGUF).unwrap();
@@ -122,7 +122,7 @@ enum Damage {
         at: usize,
         byte: u8,
     },
-    /// A number that a length, count or offset could be.
+    /// A number in place of a length, count or offset.
     Number {
         at: usize,
         value: u64,
@@ -138,7 +138,7 @@ enum Damage {
     },
 }
 
-/// Damage in the first `header` bytes mostly, since data may hold anything.
+/// Damage, mostly in the first `header` bytes, because data may be any bytes.
 fn damage(header: usize) -> impl Strategy<Value = Damage> {
     let at = move || prop_oneof![8 => 0..header, 1 => 0..64usize];
     let value = prop_oneof![
@@ -248,7 +248,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Tokenizers that no program would write: an error, or tokens; never a panic or a wait without end.
+    /// Tokenizers that no program would write give an error or tokens, and never panic or hang.
     #[test]
     fn hostile_tokenizers_are_refused_or_run(seed: u64) {
         let folder = tempfile::tempdir().unwrap();
@@ -261,7 +261,7 @@ proptest! {
     }
 }
 
-/// A few ids of such a token would make a text of any size.
+/// A few ids of a very long token would make an arbitrarily large text.
 #[test]
 fn tokens_of_unusual_length_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -275,7 +275,7 @@ fn tokens_of_unusual_length_are_refused() {
     assert!(error.contains("token 0 has 100000 bytes"), "{error}");
 }
 
-/// The error of a GGUF must hold these words.
+/// Asserts that the error for a GGUF contains these words.
 #[track_caller]
 fn refused(file: GgufBuilder, words: &str) {
     refused_bytes(&file.bytes(), words);
@@ -290,7 +290,7 @@ fn refused_bytes(bytes: &[u8], words: &str) {
     );
 }
 
-/// A tiny GGUF whose header says something else at a place.
+/// A tiny GGUF with some bytes of its header replaced.
 fn patched(at: usize, value: u64) -> Vec<u8> {
     let mut bytes = GGUF.clone();
     bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
@@ -375,7 +375,7 @@ fn tensor_faults_are_named() {
     );
 }
 
-/// However many layers there are, every tensor has bytes of its own: the file bounds what is loaded.
+/// Tensors never overlap, whatever the layer count, so the size of the file bounds the loaded weights.
 #[test]
 fn tensors_that_share_bytes_are_refused() {
     let rows = tiny::VOCAB * tiny::HIDDEN;
@@ -400,7 +400,7 @@ fn tensors_that_share_bytes_are_refused() {
 }
 
 #[test]
-fn what_files_quote_is_cut() {
+fn names_from_files_are_truncated_in_errors() {
     let long = "x".repeat(1 << 20);
     let error = open_gguf(
         &GgufBuilder::default()
@@ -414,7 +414,7 @@ fn what_files_quote_is_cut() {
     assert!(error.len() < 4000 && error.contains("rms_norm_eps"));
 }
 
-/// A header with this text, and this much data.
+/// A file with this header and number of data bytes.
 fn header(json: &str, data: usize) -> Vec<u8> {
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.extend(json.as_bytes());
@@ -460,7 +460,7 @@ fn safetensors_faults_are_named() {
     }
 }
 
-/// What opening says when one key of `config.json` is another.
+/// The error of opening a folder with one key of `config.json` changed.
 fn with_config(key: &str, value: serde_json::Value) -> String {
     let folder = tempfile::tempdir().unwrap();
     tiny::write_huggingface(folder.path());

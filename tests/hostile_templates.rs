@@ -1,4 +1,4 @@
-//! Chat templates that grow whatever they touch: an error or a text, never much memory.
+//! Chat templates that grow their values give an error or a text, in bounded memory.
 
 use proptest::prelude::*;
 use skiplens::engine::prompt::{Message, Role};
@@ -8,11 +8,11 @@ use skiplens::engine::text::{
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes in use, and the most there were.
+/// Bytes in use, and their peak.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts what is allocated.
+/// Counts allocated bytes.
 struct Watched;
 
 // SAFETY: every call is forwarded to the system's allocator, which meets the contract.
@@ -20,14 +20,12 @@ unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(live, Relaxed);
-        // SAFETY: the caller keeps the promises that the system's allocator asks for.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: `alloc` got this block from the system's allocator, with this layout.
         // SAFETY: the caller meets the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -36,14 +34,14 @@ unsafe impl GlobalAlloc for Watched {
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-/// A template may hold 64 MB of values at a time. While a value is made, its parts are there too, and a container takes
-/// up to twice what it holds.
+/// Max bytes in use. A template may hold 64 MB of values at a time. While a value is built, its parts exist as well,
+/// and a container allocates up to twice the size of its contents.
 const MAX_MEMORY: usize = 256 << 20;
 
-/// The longest text for a short conversation.
+/// Max bytes of text for a short conversation.
 const MAX_TEXT: usize = 2 << 20;
 
-/// One thing that makes a text `ns.s` or a list `ns.l` larger.
+/// A statement that grows the text `ns.s` or the list `ns.l`.
 fn growth() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "{% set ns.s = ns.s ~ ns.s %}",

@@ -19,7 +19,7 @@ pub struct ModelArgs {
     pub model: Option<String>,
     #[arg(long, value_name = "TYPE", help = dtype_help())]
     pub dtype: Option<String>,
-    /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them.
+    /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them. gpu:0,gpu:1 divides the layers.
     #[arg(long, value_name = "DEVICE", value_parser = values::device)]
     pub device: Option<String>,
     /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.
@@ -143,8 +143,8 @@ pub struct DecodingArgs {
 }
 
 impl DecodingArgs {
-    /// Lays these options over the model's defaults and the program's. A default exit layer that this model is too
-    /// shallow for becomes a quarter of its `layers`; an explicit one is left for validation to judge.
+    /// Applies these options on top of the defaults of the model and the program. A default exit layer that is too
+    /// large for this model becomes a quarter of its `layers`; an explicit one is left to validation.
     pub fn settings(&self, defaults: ModelDefaults, layers: usize) -> Settings {
         let mut s = Settings {
             exit_layer: (layers / 4).max(1),
@@ -187,7 +187,7 @@ impl DecodingArgs {
         s
     }
 
-    /// As in LayerSkip, autoregressive decoding with an exit layer leaves at that layer.
+    /// As in LayerSkip, autoregressive decoding with an exit layer is early exit.
     pub fn strategy(&self) -> Option<Strategy> {
         match self.strategy {
             Some(Strategy::Autoregressive) if self.exit_layer().is_some() => {
@@ -197,15 +197,23 @@ impl DecodingArgs {
         }
     }
 
-    /// A threshold alone selects the confidence controller.
+    /// A threshold alone selects the confidence controller. A given exit layer or number of speculations is not left to the
+    /// controller that would choose it.
     pub fn controller(&self) -> Option<Controller> {
         let threshold = Given::value(self.confidence);
         match (self.controller, threshold) {
+            _ if self.overrides_auto() => Some(Controller::Fixed),
             (None | Some(Controller::Confidence { .. }), Some(threshold)) => {
                 Some(Controller::Confidence { threshold })
             }
             (controller, _) => controller,
         }
+    }
+
+    /// Whether the exit layer or the number of speculations is given, and so not for the requested controller to choose.
+    pub fn overrides_auto(&self) -> bool {
+        let pair = self.exit_layer().is_some() || self.num_speculations().is_some();
+        self.controller == Some(Controller::Auto) && pair
     }
 
     /// As [`Self::settings`], for programs that answer people: unless the options name a way to draft, the controller
@@ -222,8 +230,8 @@ impl DecodingArgs {
         settings
     }
 
-    /// Whether the options leave it to the controller how to draft. With rejection the text depends on the drafts, and so a
-    /// seed would not give the same text twice.
+    /// Whether the controller may choose how to draft. With rejection it may not: the text depends on the drafts, so
+    /// a seed would not give the same text twice.
     fn leaves_choice(&self, settings: &Settings) -> bool {
         let named = self.controller().is_some()
             || self.exit_layer().is_some()

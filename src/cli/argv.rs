@@ -42,13 +42,13 @@ struct Spelled<'a> {
     arg: &'a Arg,
     /// Its name in clap, with dashes.
     name: String,
-    /// The attached value: `=value`, or `5` in `-n5`; empty for none.
+    /// The attached value: `=value`, or `5` in `-n5`; empty without one.
     attached: String,
     underscored: bool,
 }
 
 impl<'a> Spelled<'a> {
-    /// Parses `text` as an option of `command`; None if it is not one.
+    /// Parses `text` as an option of `command`; `None` if it is not one.
     fn read(command: &'a Command, text: &OsStr) -> Option<Self> {
         // An option that is not UTF-8 has its value attached, which clap parses as it is.
         let text = text.to_str()?;
@@ -111,7 +111,7 @@ impl<'a> Spelled<'a> {
         {
             values.push(next);
         }
-        // In LayerSkip's spelling `None` means no list; in ours it is a text like any other.
+        // In LayerSkip's spelling `None` means no list; in skiplens' own it is an ordinary text.
         if self.underscored && max > 1 && values == ["None"] {
             return;
         }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the text, it arrives as the prompt, and as a stop word.
+        /// Any text is passed on unchanged, as a prompt and as a stop word.
         #[test]
         fn texts_arrive(text in "[- =_a-z0-9\u{e9}]{1,12}") {
             let parse = |line: &[&str]| {

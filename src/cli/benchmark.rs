@@ -30,7 +30,7 @@ pub struct BenchmarkArgs {
     /// Print one JSON object instead of the table.
     #[arg(long)]
     json: bool,
-    /// Without a data set: seconds to spend on each of the two parts; 8 if not given.
+    /// Without a data set: seconds to spend on each of the two parts; 0 measures everything once; 8 if not given.
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS", conflicts_with = "dataset")]
     seconds: Option<f64>,
     /// Compare ways to draft (plain, exit, lookup, both, a tree, auto) on built-in chat, summary, code and maths prompts.
@@ -77,25 +77,25 @@ pub fn run(args: BenchmarkArgs) -> Result<ExitCode> {
     })
 }
 
-/// What commands on data sets begin with: the model, the settings that hold, and the prompts.
+/// The common start of commands on data sets: the model, the effective settings, and the prompts.
 pub struct Prepared {
     pub loaded: LoadedModel,
     pub settings: Settings,
     pub encoded: Encoded,
     /// What `DatasetArgs` amounts to.
     pub dataset: crate::eval::datasets::DatasetRequest,
-    /// Where the prompts come from.
+    /// The source of the prompts.
     pub source: String,
 }
 
-/// Loads the model and the data set, and says which options have no effect.
+/// Loads the model and the data set, and prints notes about options without effect.
 pub fn prepare(
     model: &ModelArgs,
     decoding: &DecodingArgs,
     dataset: &DatasetArgs,
 ) -> Result<Prepared> {
     let mut progress = output::loading_progress();
-    // The data set comes first: it is small, and most faults of a command line are in it.
+    // The data set is loaded first: it is small, and most errors in command lines concern it.
     let request = dataset.request(&decoding.settings(Default::default(), 1))?;
     let items = request.read(&mut progress)?;
     let loaded = LoadedModel::load(&model.request(), &mut progress)?;

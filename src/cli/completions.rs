@@ -3,8 +3,10 @@
 use super::output::stdout;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
 use color_eyre::eyre::{Result, WrapErr};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Options of `completions`.
@@ -43,18 +45,31 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
 /// # Errors
 /// If standard output or the folder cannot be written.
 pub fn man(args: &ManArgs) -> Result<ExitCode> {
-    let command = super::Cli::command();
+    let mut command = super::Cli::command().disable_help_subcommand(true);
+    command.build();
     match &args.folder {
         Some(folder) => {
             std::fs::create_dir_all(folder)
-                .and_then(|()| clap_mangen::generate_to(command, folder))
+                .and_then(|()| write_pages(&command, folder))
                 .wrap_err_with(|| format!("cannot write man pages to {}", folder.display()))?;
         }
         None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            stdout().data(&String::from_utf8_lossy(&page))?;
+            let mut text = Vec::new();
+            page(&command).render(&mut text)?;
+            stdout().data(&String::from_utf8_lossy(&text))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
+    page(command).generate_to(folder)?;
+    command
+        .get_subcommands()
+        .try_for_each(|command| write_pages(command, folder))
+}
+
+/// The page of a command. All pages name the program and its version, which clap gives to the main one only.
+fn page(command: &clap::Command) -> Man {
+    Man::new(command.clone()).source(concat!("skiplens ", env!("CARGO_PKG_VERSION")))
 }

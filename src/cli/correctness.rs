@@ -1,4 +1,4 @@
-//! `skiplens correctness`: whether self-speculative decoding writes what autoregressive decoding writes.
+//! `skiplens correctness`: whether self-speculative and autoregressive decoding write the same.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::benchmark::{Prepared, prepare};
@@ -38,7 +38,7 @@ pub struct CorrectnessArgs {
 
 const REPETITIONS: usize = 100;
 
-/// The file that is written.
+/// The file of results.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
@@ -49,7 +49,7 @@ struct Report<'a> {
     found: &'a Found,
 }
 
-/// What decides the run.
+/// Everything that determines the run.
 #[derive(Serialize)]
 struct Key {
     version: &'static str,

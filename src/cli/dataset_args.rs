@@ -8,10 +8,10 @@ use crate::eval::datasets::{DatasetName, DatasetRequest, dataset_names};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Where results go where no folder is named, as in LayerSkip.
+/// The default folder of results, as in LayerSkip.
 const OUTPUT_DIR: &str = "./logs";
 
-/// Which prompts, and where the results go.
+/// Selects prompts, and the folder of results.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Data set")]
 pub struct DatasetArgs {
@@ -72,7 +72,7 @@ impl DatasetArgs {
     /// The requested prompts. Options that are not given have LayerSkip's defaults.
     ///
     /// # Errors
-    /// Without a data set.
+    /// If no data set is given.
     pub fn request(&self, settings: &Settings) -> Result<DatasetRequest> {
         let Some(name) = self.dataset else {
             let names: Vec<&str> = dataset_names().collect();

@@ -22,7 +22,7 @@ pub fn run(_: &DevicesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Adds the GPUs, two lines and more for each.
+/// Adds the GPUs, three lines for each.
 #[cfg(feature = "gpu")]
 pub fn gpus(text: &mut String) {
     use crate::engine::memory::human;
@@ -50,7 +50,7 @@ pub fn gpus(text: &mut String) {
     }
 }
 
-/// Says that there are none.
+/// Adds a line that says why there are no GPUs.
 #[cfg(not(feature = "gpu"))]
 pub fn gpus(text: &mut String) {
     text.push_str("gpu     none: this build has no GPU back end; build with --features gpu\n");

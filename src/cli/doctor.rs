@@ -1,4 +1,4 @@
-//! `skiplens doctor`: what matters for a bug report, without private data.
+//! `skiplens doctor`: a report for bug reports, without private data.
 
 use super::devices;
 use super::output::stdout;
@@ -19,11 +19,11 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
 
-/// Bytes that each thread reads to measure the memory's bandwidth: more than caches hold.
+/// Bytes that each thread reads to measure the memory bandwidth: more than the caches hold.
 const BANDWIDTH_BYTES: usize = 128 << 20;
-/// The best of so many readings counts.
+/// Number of measurements; the best one counts.
 const READINGS: usize = 3;
-/// Environment variables whose values say nothing private.
+/// Environment variables without private values.
 const SHOWN: [&str; 9] = [
     "TERM",
     "COLORTERM",
@@ -35,7 +35,7 @@ const SHOWN: [&str; 9] = [
     "HF_HUB_OFFLINE",
     "VK_ICD_FILENAMES",
 ];
-/// Environment variables of which only is said that they are set.
+/// Environment variables that are only reported as set.
 const HIDDEN: [&str; 6] = [
     "HF_TOKEN",
     "HF_HOME",
@@ -90,7 +90,7 @@ fn report() -> String {
     out
 }
 
-/// Bytes a second that all cores together read from memory.
+/// Bytes per second that all cores together read from memory.
 fn bandwidth(threads: usize) -> f64 {
     let mut best = f64::INFINITY;
     let blocks: Vec<Vec<u64>> = (0..threads)
@@ -155,7 +155,7 @@ fn state_of(folder: &Path) -> &'static str {
     }
 }
 
-/// A path with the home folder as `~`, so that no user name is told.
+/// A path with `~` for the home folder, so that it does not reveal the user's name.
 fn without_home(path: &Path) -> String {
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_home_folder_is_not_told() {
+    fn the_home_folder_is_not_revealed() {
         let home = directories::BaseDirs::new().unwrap().home_dir().to_owned();
         assert_eq!(without_home(&home.join("a/b")), "~/a/b");
         assert_eq!(without_home(Path::new("/opt/x")), "/opt/x");

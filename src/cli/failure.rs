@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 /// Exit status for invalid input.
 const BAD_INPUT: u8 = 2;
-/// Status of a measurement that found a fault: texts that differ, or cells that are missing.
+/// Status of a measurement or check that found a fault: texts that differ, missing cells, a server that does not
+/// answer.
 pub const FOUND_FAULT: u8 = 1;
 /// Status of a measurement that was interrupted: the same command resumes it. It is `EX_TEMPFAIL` of sysexits.h.
 pub const INTERRUPTED: u8 = 75;
@@ -53,7 +54,8 @@ fn bad_input(words: &str) -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }
 
-/// Help is printed by clap, as it holds no untrusted text. Error messages quote the command line and go through the sink.
+/// Help is printed by clap, as it contains no untrusted text. Error messages quote the command line and go through
+/// the sink.
 fn end_of_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         if let Err(fault) = error.print().map_err(output::Error::from) {

@@ -1,4 +1,4 @@
-//! `skiplens generate`: one prompt in, its continuation or answer out.
+//! `skiplens generate`: continues or answers one prompt.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::interrupt::Interrupt;
@@ -82,7 +82,7 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
     })
 }
 
-/// Asks for prompts and answers each for itself, as LayerSkip does.
+/// Reads prompts and answers each independently, as LayerSkip does.
 fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
     let (mut loaded, settings) = args.load()?;
     settings.validate(&loaded.info.config)?;
@@ -112,7 +112,7 @@ fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Generates and prints the text. What fails in decoding is told from what fails in printing.
+/// Generates and prints the text. Distinguishes failures of decoding from failures of printing.
 fn answer(
     args: &GenerateArgs,
     loaded: &mut LoadedModel,
@@ -149,7 +149,7 @@ impl GenerateArgs {
         }
     }
 
-    /// Whether prompts are asked for on a terminal.
+    /// Whether prompts are read interactively from a terminal.
     fn asks(&self) -> bool {
         self.prompt.is_none()
             && self.prompt_file.is_none()

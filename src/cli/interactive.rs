@@ -17,7 +17,7 @@ pub fn at_terminal() -> bool {
 /// Reads prompts and answers each, until Ctrl-D. A failed answer is reported, and the next prompt read.
 ///
 /// # Errors
-/// Where the terminal cannot be read, or the answer cannot be printed.
+/// If the terminal cannot be read, or the answer cannot be printed.
 pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_eyre::Result<()> {
     let mut editor = DefaultEditor::new()?;
     output::tell("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");

@@ -1,4 +1,4 @@
-//! The command line: one file a command. Without a command, the terminal playground opens.
+//! The command line, with one file per command. Without a command, the playground opens.
 
 pub(crate) mod args;
 mod argv;
@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod failure;
 mod generate;
+mod health;
 mod interactive;
 mod interrupt;
 mod layerskip_args;
@@ -77,6 +78,7 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Answer other programs over OpenAI's HTTP interface.
     Serve(Box<serve::ServeArgs>),
+    Health(health::HealthArgs),
     /// List the devices that a model can run on.
     Devices(devices::DevicesArgs),
     /// Report what matters for a bug report: devices, memory, terminal, folders; nothing private.
@@ -115,6 +117,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Correctness(args)) => correctness::run(*args),
         Some(Command::Eval(args)) => eval::run(*args),
         Some(Command::Serve(args)) => serve::run(*args),
+        Some(Command::Health(args)) => health::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Completions(args)) => completions::completions(&args),

@@ -65,6 +65,11 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
             format!("{} {verb} no effect: {reason}", options.join(", "))
         })
         .collect();
+    if args.overrides_auto() && settings.strategy == Strategy::SelfSpeculative {
+        lines.push(
+            "--controller auto has no effect: exit layer and speculations are as given".into(),
+        );
+    }
     if args.sample() == Some(true) && settings.sampling.greedy() {
         lines.push("--sample has no effect: temperature 0 is greedy".into());
     }
@@ -140,6 +145,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_controller_chooses_has_no_effect() {
+        assert_eq!(
+            said("--controller auto --tree 4"),
+            ["--tree has no effect: the controller chooses"]
+        );
+    }
+
+    #[test]
     fn options_without_effect_are_named_with_the_reason() {
         assert_eq!(
             said("--strategy autoregressive -K 3 --kvq-reuse false --coupling rejection"),
@@ -162,8 +175,8 @@ mod tests {
         assert_eq!(
             said("--controller auto --confidence 0.4 -E 2 -K 3"),
             [
-                "--exit-layer, --num-speculations have no effect: the controller chooses",
-                "--confidence has no effect: another controller is chosen"
+                "--confidence has no effect: another controller is chosen",
+                "--controller auto has no effect: exit layer and speculations are as given"
             ]
         );
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `skiplens benchmark` without a data set: how fast the model runs on this machine, phase by phase.
+//! `skiplens benchmark` without a data set: the speed of the model on this machine, phase by phase.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::{no_effect, output};
@@ -20,9 +20,9 @@ struct Report {
     end_to_end: EndToEnd,
 }
 
-/// What the end-to-end part answers where no prompt is given.
+/// The default prompt of the end-to-end part.
 const PROMPT: &str = "Explain in a few sentences why the sky is blue.";
-/// Seconds that each of the two parts takes where none are given.
+/// Default seconds of each of the two parts.
 const SECONDS: f64 = 8.0;
 
 /// How to measure.

@@ -10,6 +10,11 @@ use color_eyre::eyre::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 
+/// Environment variable with the port, if no option names one.
+pub const PORT_VARIABLE: &str = "SKIPLENS_PORT";
+/// The port without either.
+pub const DEFAULT_PORT: u16 = 8080;
+
 /// Answer chat clients, benchmarks and evaluation harnesses over OpenAI's HTTP interface.
 ///
 /// Options for decoding are what requests get that leave fields out. Every request may set them anew, exit_layer,
@@ -22,10 +27,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Where to listen; only programs of this machine reach the default. Any other address is open to the network.
-    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
+    #[arg(long, env = "SKIPLENS_HOST", default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
     host: IpAddr,
     /// Port; 0 takes one that is free.
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    #[arg(long, env = PORT_VARIABLE, default_value_t = DEFAULT_PORT, value_name = "PORT")]
     port: u16,
     /// Refuse requests without this bearer token.
     #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]

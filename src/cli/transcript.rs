@@ -236,7 +236,7 @@ fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     }
 }
 
-/// Reads the session that `name` stands for. JSON files are imported.
+/// Reads the session with this name. JSON files are imported.
 fn read(store: &Store, name: &str) -> Result<Session> {
     let path = store.find(name)?;
     match load(&path) {

@@ -88,7 +88,7 @@ pub fn num_speculations(text: &str) -> Result<Given<usize>, String> {
     or_default(text, "1 or more, or -1 for the model's default")
 }
 
-/// A count for which −1 stands for the model's default. The engine validates 0, as it depends on the strategy.
+/// A count, or −1 for the model's default. The engine validates 0, because it depends on the strategy.
 fn or_default(text: &str, allowed: &str) -> Result<Given<usize>, String> {
     match text.trim() {
         "-1" => Ok(Given(None)),
@@ -111,7 +111,7 @@ pub fn real(text: &str) -> Result<Given<f32>, String> {
 pub fn device(text: &str) -> Result<String, String> {
     text.parse::<DeviceRequest>()
         .map(|_| text.to_owned())
-        .map_err(|_| "expected auto, cpu, gpu, gpu:N, cuda or metal".to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// A share, 0 to 1.
@@ -122,7 +122,7 @@ pub fn share(text: &str) -> Result<f32, String> {
     }
 }
 
-/// Seconds to spend on something.
+/// A number of seconds.
 pub fn seconds(text: &str) -> Result<f64, String> {
     const MAX: f64 = 3600.0;
     match text.trim().parse() {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_for_not_given_are_known() {
+    fn words_for_unset_values_are_known() {
         for parse in [exit_layer, num_speculations] {
             assert_eq!(parse("-1"), Ok(Given(None)));
             assert_eq!(parse("None"), Ok(Given(None)));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_told_the_range() {
+    fn values_out_of_range_are_refused_with_the_range() {
         let told = |outcome: Result<String, String>| outcome.unwrap_err();
         let max = u64::MAX;
         assert_eq!(

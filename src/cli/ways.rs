@@ -19,9 +19,9 @@ use std::process::ExitCode;
 
 /// The kinds of the built-in prompts that are measured.
 const KINDS: [&str; 4] = ["chat", "summary", "code", "maths"];
-/// Prompts of each kind where no number is given.
+/// Default number of prompts of each kind.
 const PROMPTS: usize = 3;
-/// Tokens of an answer where no limit is given.
+/// Default max tokens of an answer.
 const MAX_STEPS: usize = 160;
 
 /// What to compare.
@@ -39,7 +39,7 @@ pub struct WayArgs<'a> {
 struct Report {
     model: String,
     machine: Machine,
-    /// Processes that wanted to run, before and after.
+    /// Load average before and after.
     load: [Option<f64>; 2],
     kinds: Vec<KindResult>,
 }

@@ -22,6 +22,7 @@ pub struct LlamaConfig {
     /// Elements of one head; usually `hidden_size / num_heads`.
     pub head_dim: usize,
     /// Added to the mean square in RMSNorm.
+    #[serde(serialize_with = "in_single_precision")]
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
@@ -35,16 +36,20 @@ pub struct LlamaConfig {
 
 /// How rotary frequencies are scaled for long contexts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RopeScaling {
     /// Not at all.
     #[default]
+    #[serde(alias = "None")]
     None,
     /// All positions are divided by a factor.
+    #[serde(alias = "Linear")]
     Linear {
         /// The divisor.
         factor: f64,
     },
     /// Llama 3.1's scheme: low frequencies are divided, high ones kept, with a ramp between.
+    #[serde(alias = "Llama3")]
     Llama3 {
         /// The divisor of low frequencies.
         factor: f64,
@@ -56,7 +61,16 @@ pub enum RopeScaling {
         original_context: f64,
     },
     /// A divisor for each frequency, `[head_dim / 2]`, from GGUF's `rope_freqs.weight`.
+    #[serde(alias = "Factors")]
     Factors(Vec<f32>),
+}
+
+/// Model files hold it in single precision; more digits than that are noise.
+fn in_single_precision<S: serde::Serializer>(
+    value: &f64,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f32(*value as f32)
 }
 
 impl LlamaConfig {

@@ -4,13 +4,17 @@ use serde::{Deserialize, Serialize};
 
 /// The input of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Prompt {
     /// A plain text to complete.
+    #[serde(alias = "Text")]
     Text(String),
     /// A conversation, formatted by the model's chat template. The last message is the user's, or the assistant's and to be
     /// continued.
+    #[serde(alias = "Chat")]
     Chat(Vec<Message>),
     /// Token ids, used unchanged.
+    #[serde(alias = "Tokens")]
     Tokens(Vec<u32>),
 }
 

@@ -1,4 +1,4 @@
-//! What a result belongs to, and the hash that names it.
+//! The identity of a result: model, version, and a hash of its settings.
 
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::{Error, Result};
@@ -6,11 +6,11 @@ use crate::transcript;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A model, wherever its file is.
+/// A model, independent of the path of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     pub name: String,
-    /// Of its file, as sessions have it.
+    /// Fingerprint of its file, as in sessions.
     pub fingerprint: String,
     pub layers: usize,
     pub dtype: String,
@@ -18,7 +18,7 @@ pub struct ModelIdentity {
 
 impl ModelIdentity {
     /// # Errors
-    /// Where its file cannot be read any more.
+    /// If its file can no longer be read.
     pub fn of(info: &ModelInfo) -> Result<Self> {
         let fingerprint =
             transcript::fingerprint(&info.path).map_err(|error| Error::io(&info.path, error))?;
@@ -34,10 +34,10 @@ impl ModelIdentity {
 /// The version of the program that measures.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The hash of anything that is written as JSON, 16 hexadecimal digits.
+/// The hash of a value as JSON, in 16 hexadecimal digits.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be serialised.
 pub fn hash(value: &impl Serialize) -> Result<String> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| Error::Setting(format!("this cannot be written as JSON: {error}")))?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bootstrap resamples.
 const RESAMPLES: usize = 1000;
-/// Share of them outside of the interval, on each side.
+/// Share of resamples outside the interval, on each side.
 const TAIL: f64 = 0.025;
 
 /// A figure with its 95 % confidence interval.
@@ -16,8 +16,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A figure of `n` samples, which `statistic` computes from the indices of any `n` of them; none where it has none for
-/// all of them. The same samples give the same interval.
+/// A figure of `n` samples, which `statistic` computes from the indices of any `n` of them; `None` if it has no value
+/// for all of them. The same samples give the same interval.
 pub fn interval(n: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
     let mut drawn: Vec<usize> = (0..n).collect();
     let value = statistic(&drawn)?;
@@ -41,7 +41,7 @@ pub fn interval(n: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option
     })
 }
 
-/// The mean of what samples have, with its interval.
+/// The mean of the values that exist, with its interval.
 pub fn mean(values: &[Option<f64>]) -> Option<Interval> {
     interval(values.len(), |drawn| {
         let (mut sum, mut count) = (0.0, 0usize);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_samples_has_no_interval() {
+    fn without_samples_there_is_no_interval() {
         assert_eq!(mean(&[]), None);
         assert_eq!(mean(&[None, None]), None);
         let one = mean(&[Some(2.0)]).unwrap();

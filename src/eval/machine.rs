@@ -1,18 +1,18 @@
-//! What a measurement ran on.
+//! The machine of a measurement.
 
 use crate::engine::kernels::physical_cores;
 use crate::engine::model::Model;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
-/// A machine, as far as it decides how fast a model runs.
+/// The properties of a machine that determine how fast a model runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub host: String,
     pub system: String,
     /// Name of the processor.
     pub cpu: String,
-    /// SIMD level of the CPU kernels, where they are used.
+    /// SIMD level of the CPU kernels, if they are used.
     pub simd: Option<String>,
     /// `cpu×2`, `cuda`, `metal`: the device with its threads.
     pub device: String,
@@ -31,13 +31,13 @@ impl Machine {
     }
 }
 
-/// Processes that wanted to run, on average over the last minute; none where the system does not say.
+/// Load average of the last minute; `None` if the system does not report it.
 pub fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()
 }
 
-/// A warning before measuring on a busy machine; none on an idle one.
+/// A warning before measuring on a busy machine; `None` on an idle one.
 pub fn busy() -> Option<String> {
     let cores = physical_cores();
     let load = load().filter(|&load| load > cores as f64 / 2.0)?;
@@ -67,7 +67,7 @@ fn cpu() -> String {
         .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
-/// The first line that a program of the system prints.
+/// The first line of a system program's output.
 fn said(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let line = String::from_utf8(output.stdout).ok()?;

@@ -27,7 +27,7 @@ pub struct Place {
 /// else a new one. `name_in` tells what of a place holds the [`Header`].
 ///
 /// # Errors
-/// Where the folder cannot be used, or a file of that name belongs to something else.
+/// If the folder cannot be used, or a file of that name belongs to something else.
 pub fn place(
     folder: &Path,
     command: &str,
@@ -65,7 +65,7 @@ pub fn place(
 /// Reads a JSON file of ours.
 ///
 /// # Errors
-/// Where it cannot be read, or is none.
+/// If it cannot be read, or is none.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
@@ -79,7 +79,7 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
 /// Writes a JSON file whole, in place of what it was.
 ///
 /// # Errors
-/// Where it cannot be written; then it is as it was.
+/// If it cannot be written; then it is as it was.
 pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|error| Error::Setting(format!("{}: {error}", path.display())))?;

@@ -27,7 +27,7 @@ impl Measured {
     /// Continues `prompt` in a fresh session.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when interrupted, and whatever fails on the way.
+    /// [`Error::Cancelled`] if interrupted, and any error of the engine.
     pub fn of(
         decoder: &mut Decoder,
         prompt: &[u32],

@@ -1,4 +1,4 @@
-//! Ways to draft, compared on the same prompts.
+//! Compares ways to draft on the same prompts.
 
 use super::run::{Interrupted, Measured};
 use crate::engine::Result;
@@ -7,9 +7,9 @@ use crate::engine::decode::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Speculations of drafts by lookup alone, which cost nothing before they are verified.
+/// Speculations of lookup alone, which costs nothing before verification.
 const LOOKUP_SPECULATIONS: usize = 8;
-/// Speculations of a cascade at least.
+/// Min speculations of a cascade.
 const CASCADE_SPECULATIONS: usize = 3;
 /// Nodes of the tree.
 const TREE: usize = 4;
@@ -21,26 +21,26 @@ pub struct Way {
     pub settings: Settings,
 }
 
-/// A prompt and what kind of text it asks for.
+/// A prompt and the kind of its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub kind: String,
     pub ids: Vec<u32>,
 }
 
-/// How one way did on all prompts of a kind.
+/// Measurements of one way on all prompts of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WayResult {
     pub way: String,
     pub tokens: usize,
-    /// Seconds without prefill.
+    /// Seconds of decoding, without prefill.
     pub seconds: f64,
     pub tokens_per_second: f64,
-    /// Its speed over that of plain decoding.
+    /// Speed relative to plain decoding.
     pub speed_up: f64,
     pub acceptance_rate: Option<f64>,
     pub by_proposer: ProposerCounts,
-    /// Whether every text was that of plain decoding.
+    /// Whether every text equals that of plain decoding.
     pub same_text: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct KindResult {
     pub ways: Vec<WayResult>,
 }
 
-/// Plain decoding, then every proposer by itself and together, a tree, and the controller's choice.
+/// Plain decoding, then every proposer alone and both together, a tree, and the controller's choice.
 pub fn ways(base: &Settings) -> Vec<Way> {
     let (exit_layer, k) = (base.exit_layer, base.num_speculations);
     let fixed = Settings {
@@ -107,11 +107,11 @@ pub fn ways(base: &Settings) -> Vec<Way> {
     ]
 }
 
-/// Answers every prompt in every way, `repeats` times, all ways in turn on each prompt; `progress` is told how many of how
-/// many answers are done.
+/// Answers every prompt in every way, `repeats` times, all ways in turn on each prompt. `progress` gets the number of
+/// finished answers and the total.
 ///
 /// # Errors
-/// [`Error::Cancelled`](crate::engine::Error::Cancelled) when interrupted, and whatever fails on the way.
+/// [`Error::Cancelled`](crate::engine::Error::Cancelled) if interrupted, and any error of the engine.
 pub fn compare(
     decoder: &mut Decoder,
     prompts: &[Asked],
@@ -135,7 +135,7 @@ pub fn compare(
             kind.prompts += usize::from(repeat == 0);
             let mut texts = vec![Vec::new(); ways.len()];
             for turn in 0..ways.len() {
-                // Every way comes first at times, as what ran before leaves its mark on caches and clock.
+                // Rotates the order, because the previous run affects caches and clock.
                 let way = (turn + at + repeat) % ways.len();
                 let settings = &ways[way].settings;
                 let measured = Measured::of(decoder, &asked.ids, settings, interrupted)?;
@@ -152,7 +152,7 @@ pub fn compare(
     Ok(kinds.iter().map(|kind| kind.result(ways)).collect())
 }
 
-/// What is added up for one kind of prompts, by way.
+/// Sums for one kind of prompts, by way.
 struct Kind {
     name: String,
     prompts: usize,

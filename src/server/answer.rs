@@ -1,4 +1,4 @@
-//! From updates to an answer, whole or in pieces.
+//! Turns updates of a job into an answer, complete or in chunks.
 
 use super::Shared;
 use super::api::figures::{RequestMetrics, Steps, Timings, Usage, finish_reason, ratio};
@@ -13,13 +13,13 @@ use crate::engine::decode::{Round, Stats, StopReason, Strategy, TokenScore};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// An answer on its way.
+/// An answer in progress.
 pub struct Progress {
     pub plan: Plan,
     shared: Arc<Shared>,
     /// By choice.
     states: Vec<State>,
-    /// Scores of the prompt, and the seconds they took.
+    /// Scores of the prompt, and the seconds that scoring took.
     scores: Vec<TokenScore>,
     scoring_seconds: f64,
     waited: f64,
@@ -39,7 +39,7 @@ struct State {
     steps: Steps,
 }
 
-/// What an update adds to a choice.
+/// The part that an update adds to a choice.
 #[derive(Default)]
 pub struct Piece {
     pub choice: usize,
@@ -74,7 +74,7 @@ impl Progress {
     /// Takes the next update; none if the worker is gone.
     ///
     /// # Errors
-    /// Where the job failed.
+    /// If the job failed.
     pub fn take(&mut self, update: Option<Update>) -> Result<Step> {
         Ok(match update {
             None => return Err(ApiError::internal("the engine has ended")),
@@ -100,7 +100,7 @@ impl Progress {
         })
     }
 
-    /// The beginning of a choice: its prompt, where that is to be echoed.
+    /// The beginning of a choice: its prompt, if it is to be echoed.
     fn begin(&mut self, choice: usize) -> Piece {
         let mut piece = Piece {
             choice,
@@ -180,7 +180,7 @@ impl Progress {
         }
     }
 
-    /// Choice of a piece, which is the whole choice or a chunk of it.
+    /// The choice of a piece, which is a complete choice or a chunk of one.
     pub fn choice(&mut self, piece: Piece, whole: bool) -> Choice {
         let logs = piece.logs;
         let listed = self.plan.logprobs && (whole || !logs.is_empty());
@@ -262,10 +262,10 @@ impl Progress {
     }
 }
 
-/// Waits for a whole answer, holding the ticket.
+/// Waits for the complete answer, holding the place in the queue.
 ///
 /// # Errors
-/// Where the job failed.
+/// If the job failed.
 pub async fn whole(
     mut progress: Progress,
     mut updates: UnboundedReceiver<Update>,

@@ -1,4 +1,4 @@
-//! Errors in the shape that OpenAI's clients read.
+//! Errors in OpenAI's format.
 
 use crate::engine::{Error, ErrorKind};
 use axum::Json;
@@ -31,7 +31,7 @@ pub struct ApiError {
     object: ErrorObject,
 }
 
-/// Result of what answers requests.
+/// Result of a request handler.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 impl ApiError {
@@ -54,12 +54,12 @@ impl ApiError {
         Self::new(status, "invalid_request_error", code, message)
     }
 
-    /// A request that cannot be answered as it is.
+    /// An invalid request.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::BAD_REQUEST, None, message)
     }
 
-    /// A field that asks for what this server does not do.
+    /// A field with a value that this server does not support.
     pub fn unsupported(param: &str, message: impl Into<String>) -> Self {
         let code = Some("unsupported_parameter");
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(param)
@@ -134,7 +134,7 @@ impl ApiError {
         )
     }
 
-    /// A fault of ours.
+    /// An internal error.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -168,7 +168,7 @@ impl From<Error> for ApiError {
                 let code = Some("context_length_exceeded");
                 Self::refused(StatusCode::BAD_REQUEST, code, message)
             }
-            // The conversation or the text is what they do not take.
+            // Template or tokenizer refused the conversation or the text.
             Error::Template(_) | Error::Tokenizer(_) => Self::invalid(message),
             _ if error.kind() == ErrorKind::Input => Self::invalid(message),
             _ if error.kind() == ErrorKind::Cancelled => Self::ending(),

@@ -1,4 +1,4 @@
-//! Connections: how many there are, and how long one may keep us waiting.
+//! Connections, with limits on their number and on waiting for them.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -18,11 +18,11 @@ use tokio::time::{Instant, Sleep};
 
 /// Max connections; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
-/// How long a connection may be idle or take to send the head of a request.
+/// Max time for a connection to be idle, or to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(75);
-/// How long a client may stall without reading.
+/// Max time for a client to read nothing while a write waits.
 const READER_TIME: Duration = Duration::from_secs(120);
-/// How long connections may take to end once the server does.
+/// Max time for connections to end after the server is stopped.
 const END_TIME: Duration = Duration::from_secs(2);
 
 /// Serves until `stopped` becomes true, and then waits a moment for connections and for the workers of `clients`.
@@ -45,7 +45,7 @@ pub async fn serve(
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, mostly: some will be given back.
+            // Usually out of file descriptors; others will be closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -63,7 +63,7 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Events are small, and each is wanted at once.
+    // Events are small and must be sent at once.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient::new(stream));
     let connection = http1::Builder::new()
@@ -81,7 +81,7 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
     let _ = connection.await;
 }
 
-/// A stream that fails when its reader has taken nothing for too long.
+/// A stream that fails if its reader stalls for too long.
 struct Patient {
     stream: TcpStream,
     /// Runs while a write waits.
@@ -98,7 +98,7 @@ impl Patient {
         }
     }
 
-    /// The outcome of a write, or a failure where it has waited for too long.
+    /// The outcome of a write, or an error if it has waited for too long.
     fn judge<T>(
         &mut self,
         context: &mut Context,

@@ -1,4 +1,4 @@
-//! From a body to a job.
+//! Turns the body of a request into a job.
 
 use super::api::chat::{Chat, ChatRequest};
 use super::api::completions::{Completion, CompletionRequest, EncodedPrompt};
@@ -15,16 +15,16 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How many tokens a completion gets that names no limit: OpenAI's number.
+/// Default max tokens of a completion, as OpenAI's.
 const COMPLETION_TOKENS: usize = 16;
 
-/// What a request asks for.
+/// A parsed and validated request.
 pub struct Plan {
     pub shape: Shape,
     pub id: String,
     pub created: u64,
     pub prompts: Vec<EncodedPrompt>,
-    /// Settings of each choice that a prompt gets.
+    /// Settings of each choice for a prompt.
     pub settings: Vec<Arc<Settings>>,
     pub echo: bool,
     pub logprobs: bool,
@@ -33,7 +33,7 @@ pub struct Plan {
     pub detail: bool,
 }
 
-/// Whose shape an answer has.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Completion,
@@ -41,10 +41,10 @@ pub enum Shape {
 }
 
 impl Plan {
-    /// What a body asks of `/v1/completions`.
+    /// Parses a body for `/v1/completions`.
     ///
     /// # Errors
-    /// On what cannot be answered, with the field at fault.
+    /// If the request is invalid; the error names the field.
     pub fn completion(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
         let CompletionRequest {
             completion,
@@ -72,10 +72,10 @@ impl Plan {
         plan.check(shared, "prompt")
     }
 
-    /// What a body asks of `/v1/chat/completions`.
+    /// Parses a body for `/v1/chat/completions`.
     ///
     /// # Errors
-    /// On what cannot be answered, with the field at fault.
+    /// If the request is invalid; the error names the field.
     pub fn chat(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
         let ChatRequest { chat, decoding } = ChatRequest {
             chat: parse::fields::<Chat>(body)?,
@@ -110,7 +110,7 @@ impl Plan {
         plan.check(shared, "messages")
     }
 
-    /// Fails where the engine would: before an answer has begun, an error has a status of its own.
+    /// Fails if the engine would fail, because before an answer begins an error can have its own status.
     fn check(self, shared: &Shared, param: &str) -> Result<Self> {
         let config = &shared.info.config;
         let (context, size) = (config.context_length, config.vocab_size);
@@ -129,7 +129,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// The job that it makes, and where its updates come.
+    /// The job, and the receiver of its updates.
     pub fn job(&self) -> (Job, UnboundedReceiver<Update>) {
         let (updates, receiver) = unbounded_channel();
         let items = self.prompts.iter().map(|prompt| Item {
@@ -146,7 +146,7 @@ impl Plan {
         (job, receiver)
     }
 
-    /// How the prompts are scored, where they are to be echoed with log-probabilities.
+    /// How to score the prompts, if they are echoed with log-probabilities.
     fn scoring(&self) -> Option<Scoring> {
         let settings = self.settings.first()?;
         let top = settings.logprobs.filter(|_| self.echo)?;
@@ -156,7 +156,7 @@ impl Plan {
         })
     }
 
-    /// Choices over all prompts.
+    /// Number of choices for all prompts.
     pub fn choices(&self) -> usize {
         self.prompts.len() * self.settings.len()
     }

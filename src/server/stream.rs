@@ -1,4 +1,4 @@
-//! An answer as server-sent events, one for each round. Those who wait get their place in the queue as a comment.
+//! An answer as server-sent events, one per round. Waiting clients get their position in the queue as a comment.
 
 use super::answer::{Progress, Step};
 use super::api::response::{Choice, ChoiceContent, Delta};
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How long a stream is silent at most: then a comment shows that it lives.
+/// Max silence of a stream; then a comment shows that it is alive.
 const SILENCE: Duration = Duration::from_secs(10);
 
 struct Stream {
@@ -26,12 +26,12 @@ struct Stream {
     waits: bool,
     /// The position reported last.
     place: Option<usize>,
-    /// Events that are to be sent.
+    /// Events to send.
     ready: VecDeque<Bytes>,
     over: bool,
 }
 
-/// The response that streams an answer. When it is dropped, the job is given up.
+/// The response that streams an answer. Dropping it cancels the job.
 pub fn response(
     progress: Progress,
     updates: UnboundedReceiver<Update>,
@@ -59,7 +59,7 @@ pub fn response(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // nginx would hold events back.
+    // Otherwise nginx would buffer the events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

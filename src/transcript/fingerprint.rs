@@ -1,8 +1,9 @@
 //! Fingerprints of model files, computed without reading gigabytes.
 
+use crate::engine::weights::embedded;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Bytes hashed at each end of a file.
@@ -12,22 +13,23 @@ const END: u64 = 1 << 20;
 /// endian), its first MiB and its last MiB (for a file below 2 MiB, all bytes after its first MiB). Files that differ
 /// only in the middle have the same fingerprint. The fingerprint of a folder is that of its largest `.safetensors` or
 /// `.gguf` file. Takes a few milliseconds; do not call it on the thread that draws.
+/// The embedded model has the fingerprint of its file.
 ///
 /// # Errors
 /// If the file cannot be read, or the folder holds no weights.
 pub fn fingerprint(path: &Path) -> io::Result<String> {
-    match path.is_dir() {
-        true => largest_weights(path)?.map_or_else(
-            || Err(io::ErrorKind::NotFound.into()),
-            |file| of_file(&file),
-        ),
-        false => of_file(path),
+    if let Some(bytes) = embedded(path) {
+        return of_bytes(Cursor::new(bytes), bytes.len() as u64);
     }
+    let file = match path.is_dir() {
+        true => File::open(largest_weights(path)?.ok_or(io::ErrorKind::NotFound)?)?,
+        false => File::open(path)?,
+    };
+    let length = file.metadata()?.len();
+    of_bytes(file, length)
 }
 
-fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
+fn of_bytes(mut file: impl Read + Seek, length: u64) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(length.to_le_bytes());
     io::copy(&mut (&mut file).take(END), &mut hash)?;
@@ -55,6 +57,17 @@ fn largest_weights(folder: &Path) -> io::Result<Option<std::path::PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "embed")]
+    #[test]
+    fn the_embedded_model_has_the_fingerprint_of_its_file() {
+        use crate::engine::weights::{BUNDLED_FILE, EMBEDDED_PATH};
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("assets")
+            .join(BUNDLED_FILE);
+        let embedded = fingerprint(Path::new(EMBEDDED_PATH)).unwrap();
+        assert_eq!(embedded, fingerprint(&file).unwrap());
+    }
 
     #[test]
     fn the_fingerprint_covers_length_and_both_ends() {

@@ -82,7 +82,7 @@ fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
     let mut rest = Rect { height: 1, ..*rows };
     for (line, role) in &lines {
         let Some(row) = row(rows) else { break };
-        let x = canvas.put_clipped(row, line, *role) + 3;
+        let x = canvas.put_all(row, &[(line, *role)]) + 3;
         rest = Rect {
             x,
             width: row.right().saturating_sub(x),

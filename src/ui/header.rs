@@ -4,8 +4,10 @@ use super::Canvas;
 use super::layout::NARROW;
 use super::speed;
 use super::theme::Role;
+use super::way;
 use super::widgets::Cells;
 use crate::app::{Control, Mode, Phase};
+use crate::engine::decode::Controller;
 use ratatui::layout::Rect;
 
 /// Cells for the names of the program and the model, at least.
@@ -34,15 +36,12 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     };
     let model = model(canvas, &dot, left.width.saturating_sub(10));
     let x = canvas.put_all(left, &[("skiplens", Role::Accent), ("  ", Role::Dim)]);
-    let x = canvas.put_clipped(
-        Rect {
-            x,
-            width: left.right().saturating_sub(x),
-            ..left
-        },
-        &model,
-        Role::Text,
-    );
+    let rest = Rect {
+        x,
+        width: left.right().saturating_sub(x),
+        ..left
+    };
+    let x = canvas.put_all(rest, &[(&model, Role::Text)]);
     loading(
         canvas,
         Rect {
@@ -128,7 +127,7 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
 
 /// The speed-up of the newest answer, with its role: `1.18× plain`.
 fn speed_up(canvas: &Canvas<'_>) -> Option<(String, Role)> {
-    let gain = canvas.state.newest_turn()?.speed_up(canvas.plain)?;
+    let gain = canvas.state.newest_turn()?.speed_up(canvas.baselines)?;
     let about = if gain.measured { "" } else { "≈ " };
     let times = canvas.theme.symbols.times;
     let text = format!("{about}{:.2}{times} plain", gain.ratio);
@@ -162,10 +161,10 @@ fn settings(canvas: &Canvas<'_>, room: u16) -> String {
 fn figures(canvas: &Canvas<'_>) -> String {
     let state = canvas.state;
     let sampling = &state.settings.sampling;
-    let mut parts = vec![format!(
-        "E {} K {}",
-        state.settings.exit_layer, state.settings.num_speculations
-    )];
+    let mut parts = vec![match state.settings.controller {
+        Controller::Auto => "auto".to_owned(),
+        _ => way::pair(&state.settings),
+    }];
     parts.push(if sampling.sample {
         format!("T {:.2}", sampling.temperature)
     } else {

@@ -60,7 +60,11 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         (format!("  ‹E 8{arrow}12›"), "from here on you set E to 12"),
         (
             "  ‹K5›".to_owned(),
-            "from here on the controller set K to 5",
+            "from here on the adaptive controller set K to 5",
+        ),
+        (
+            "  ‹auto: E 6 K 2›".to_owned(),
+            "from here on the controller auto drafts so, or decodes plainly",
         ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));

@@ -272,12 +272,11 @@ impl<'a> Subject<'a> {
         let line = |draft: RoundToken<'_>| {
             let text = format!("“{}”  id {}", one_line(draft.text), draft.id);
             let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
-            let chance = chance(self.round, &draft).map(|chance| {
-                let text = format!("{chance}  q {q}  p {p}");
-                self.fact("  min(1, p/q)", &text, Role::Text)
-            });
+            let chance =
+                chance(self.round, &draft).map(|chance| self.fact("  chance", &chance, Role::Text));
             let said = self.fact("draft said", &text, Role::Rejected);
-            std::iter::once(said).chain(chance)
+            let both = self.fact("  q, p", &format!("{q}, {p}"), Role::Text);
+            [said, both].into_iter().chain(chance)
         };
         rejected.filter(|_| corrected).flat_map(line).collect()
     }

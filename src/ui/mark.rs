@@ -1,14 +1,16 @@
 //! Marks in the text where the model or a setting changed, by the user or the controller.
 
+use super::way;
 use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
-use crate::engine::decode::{Controller, Proposer, Proposers, Round, Settings, Strategy};
+use crate::engine::decode::{Controller, Proposer, Round, Settings};
 
 /// What changed before the round at index `at`, as text that does not wrap; empty if nothing did.
 ///
 /// ```text
 /// ‹E 8→12›       the user moved the exit layer
-/// ‹K5›           the controller set 5 speculations
+/// ‹K5›           the adaptive controller set 5 speculations
+/// ‹auto: plain›  the controller `auto` chose to decode plainly
 /// ‹model A→B›    another model continues
 /// ```
 pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
@@ -41,30 +43,18 @@ fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<S
             continue;
         }
         let value = control.show(after, None);
-        if is_moved(control, round) {
-            by_controller.push(match control {
-                Control::Strategy if drafts_nothing(after) => "plain".into(),
-                Control::Proposers => match (drafts_nothing(before), drafts_nothing(after)) {
-                    (false, true) => "plain".into(),
-                    (true, false) => "drafts".into(),
-                    _ => continue,
-                },
-                // What plain decoding would draft says nothing.
-                _ if drafts_nothing(after) => continue,
-                Control::Strategy => "drafts".into(),
-                _ => format!("{}{value}", name(control)),
-            });
-        } else {
+        if !is_moved(control, round) {
             let old = control.show(before, None);
             by_user.push(format!("{} {old}{arrow}{value}", name(control)));
+        } else if after.controller != Controller::Auto {
+            by_controller.push(format!("{}{value}", name(control)));
         }
     }
+    let (old, new) = (way::of_choice(before), way::of_choice(after));
+    if after.controller == Controller::Auto && old != new {
+        by_controller.push(format!("auto: {new}"));
+    }
     (by_user, by_controller)
-}
-
-/// Whether a controller decodes plainly where nothing repeats.
-fn drafts_nothing(settings: &Settings) -> bool {
-    settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup
 }
 
 /// Whether a controller used lookup for this round alone.
@@ -104,6 +94,7 @@ fn name(control: Control) -> &'static str {
 mod tests {
     use super::*;
     use crate::app::Mode;
+    use crate::engine::decode::Proposers;
 
     /// A turn of rounds with these exit layers, speculations and controllers.
     fn turn(rounds: &[(usize, usize, Controller)]) -> Turn {
@@ -139,7 +130,11 @@ mod tests {
                 (9, 5, AdaptiveSpeculations),
                 "‹E\u{a0}8→9›‹K5›",
             ),
-            ((8, 4, Auto), (6, 2, Auto), "‹E6\u{a0}K2›"),
+            (
+                (8, 4, Auto),
+                (6, 2, Auto),
+                "‹auto:\u{a0}E\u{a0}6\u{a0}K\u{a0}2›",
+            ),
             ((8, 4, confident), (6, 4, confident), "‹E\u{a0}8→6›"),
             (
                 (8, 5, AdaptiveSpeculations),
@@ -182,7 +177,12 @@ mod tests {
             round(Proposers::ExitAndLookup, 3, false),
         ];
         let marks: Vec<String> = (0..6).map(|at| mark(&turn, at, "→")).collect();
-        assert_eq!(marks, ["", "", "", "‹plain›", "", "‹K3\u{a0}drafts›"]);
+        let exit = Settings::default().exit_layer;
+        let drafts = format!("‹auto: E {exit} K 3›").replace(' ', "\u{a0}");
+        assert_eq!(
+            marks,
+            ["", "", "", "‹auto:\u{a0}plain›", "", drafts.as_str()]
+        );
     }
 
     #[test]

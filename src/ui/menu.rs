@@ -52,13 +52,13 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, prompt: Rect) {
             width: names.min(row.width),
             ..row
         };
-        canvas.put_clipped(name, &entry.label, Role::Key);
+        canvas.put_all(name, &[(&entry.label, Role::Key)]);
         let note = Rect {
             x: (row.x + names + 2).min(row.right()),
             width: row.width.saturating_sub(names + 2),
             ..row
         };
-        canvas.put_clipped(note, &entry.note, Role::Dim);
+        canvas.put_all(note, &[(&entry.note, Role::Dim)]);
         if menu.selected == Some(index) {
             canvas.select(row);
         }

@@ -26,14 +26,15 @@ mod speed;
 mod sweep;
 mod theme;
 mod transcript;
+mod way;
 mod welcome;
 mod what_if;
 mod widgets;
 mod window;
 mod wrap;
 
+use crate::app::state::Baselines;
 use crate::app::{App, Regions, State, Turn};
-use crate::engine::decode::PlainStep;
 use crate::safe_text::is_unsafe;
 use cache::{Cache, RaceLines};
 use layout::Layout;
@@ -55,8 +56,8 @@ struct Canvas<'a> {
     app: &'a App,
     /// What is on screen: [`App::state`].
     state: &'a State,
-    /// [`State::plain_step`], computed once a frame.
-    plain: Option<PlainStep>,
+    /// Computed once a frame.
+    baselines: &'a Baselines,
     theme: Theme,
     buffer: &'a mut Buffer,
     regions: Regions,
@@ -89,10 +90,11 @@ impl Renderer {
         let theme = Theme::new(app.shared.appearance);
         let layout = Layout::of(frame.area(), state);
         let buffer = frame.buffer_mut();
+        let baselines = Baselines::of(state);
         let mut canvas = Canvas {
             app,
             state,
-            plain: state.plain_step(),
+            baselines: &baselines,
             theme,
             buffer,
             regions: Regions::default(),

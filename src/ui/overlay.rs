@@ -161,7 +161,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
                 .saturating_sub(entry.note.as_str().cells().min(row.width / 2) + 2),
             ..row
         };
-        let end = canvas.put_clipped(label, &entry.label, Role::Text) + 2;
+        let end = canvas.put_all(label, &[(&entry.label, Role::Text)]) + 2;
         let rest = Rect {
             x: end,
             width: row.right().saturating_sub(end),

@@ -49,7 +49,7 @@ fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
             width: row.right().saturating_sub(x),
             ..row
         };
-        canvas.put_clipped(rest, text, Role::Dim);
+        canvas.put_all(rest, &[(text, Role::Dim)]);
     }
 }
 

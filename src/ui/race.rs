@@ -148,7 +148,7 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
             Role::Dim,
             format!("cancelled; the first {count} tokens are the same"),
         ),
-        (Verdict::Same(0), Some((done, total))) => (
+        (Verdict::Same(0), Some((done, total))) if race.outcome.is_none() => (
             canvas.spinner(),
             Role::Accent,
             format!("reading the prompt: {done} of {total} tokens"),

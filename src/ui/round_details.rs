@@ -3,6 +3,7 @@
 use super::Canvas;
 use super::inspector::Line;
 use super::theme::{Role, Theme};
+use super::way;
 use crate::app::{TokenRef, Turn};
 use crate::engine::decode::{PlainStep, Round, RoundToken};
 use crate::safe_text::one_line;
@@ -12,7 +13,7 @@ use ratatui::style::Style;
 const TEXT: usize = 14;
 
 /// ```text
-/// round 12       E 6   K 4
+/// round 12       E 6 K 4
 /// draft      4 tokens      2.3 ms
 /// verify     5 rows        3.1 ms
 /// gained     3 tokens      5.4 ms  1.22×
@@ -25,22 +26,15 @@ pub fn lines(canvas: &Canvas<'_>, turn: &Turn, at: TokenRef) -> Vec<Line> {
         return Vec::new();
     };
     let theme = &canvas.theme;
-    let settings = &round.settings;
-    let force = match round.speculated() {
-        true => format!(
-            "E {}   K {}",
-            settings.exit_layer, settings.num_speculations
-        ),
-        false => "no draft".into(),
-    };
+    let way = way::of_round(round);
     let mut lines = vec![spans(
         theme,
         &[
             (&format!("round {:<8} ", round.index), Role::Dim),
-            (&force, Role::Title),
+            (&way, Role::Title),
         ],
     )];
-    lines.extend(phases(theme, round, canvas.plain));
+    lines.extend(phases(theme, round, canvas.baselines.plain_step(turn)));
     if let Some(note) = &round.controller_note {
         lines.push(spans(theme, &[(note, Role::Accent)]));
     }

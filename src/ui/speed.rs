@@ -3,11 +3,12 @@
 use super::Canvas;
 use super::big;
 use super::theme::Role;
+use super::way;
 use super::widgets::{bar, row};
 use crate::app::available::is_available;
 use crate::app::input::action::{ChatAction, ControlsAction};
 use crate::app::{Action, Turn};
-use crate::engine::decode::{Controller, Proposer, Round, Settings, SpeedUp, Stats, Strategy};
+use crate::engine::decode::{Controller, Round, SpeedUp, Stats, Strategy};
 use ratatui::layout::Rect;
 
 /// Rounds per bar of the chart.
@@ -48,9 +49,8 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 
 /// The rows of the panel, the most useful first.
 fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
-    let gain = turn.speed_up(canvas.plain);
-    let drafts = canvas.state.settings.strategy != Strategy::Autoregressive;
-    let loses = drafts && gain.is_some_and(|gain| gain.is_loss());
+    let gain = turn.speed_up(canvas.baselines);
+    let loses = drafts_on(canvas, turn) && gain.is_some_and(|gain| gain.is_loss());
     let is_drafted = turn.stats.drafted > 0;
     let controlled = effective(turn).is_some();
     let is_mixed = turn.stats.by_proposer.lookup.drafted > 0;
@@ -72,6 +72,14 @@ fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
     shown.map(|(_, part)| part).collect()
 }
 
+/// Whether the next tokens will be drafted, as far as the settings and the controller's last choice say.
+fn drafts_on(canvas: &Canvas<'_>, turn: &Turn) -> bool {
+    let settings = &canvas.state.settings;
+    let last = effective(turn).filter(|_| settings.controller == Controller::Auto);
+    settings.strategy != Strategy::Autoregressive
+        && last.is_none_or(|(round, _)| round.speculated())
+}
+
 /// Draws one row.
 type Part = fn(&mut Canvas<'_>, Rect, &Turn);
 
@@ -87,11 +95,14 @@ fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
         return;
     };
     if round.settings.controller == Controller::Auto {
-        let now = drafting(round);
+        let now = way::of_round(round);
         canvas.put_all(row, &[("now ", Role::Dim), (&now, Role::Title)]);
         return;
     }
-    let (chosen, yours) = (pair(&round.settings), pair(&canvas.state.settings));
+    let (chosen, yours) = (
+        way::pair(&round.settings),
+        way::pair(&canvas.state.settings),
+    );
     canvas.put_all(
         row,
         &[
@@ -153,7 +164,11 @@ fn by_position(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     if shares.is_empty() {
         return;
     }
-    let start = canvas.put_all(row, &[("by position  ", Role::Dim)]);
+    let label = match turn.rounds.iter().any(Round::branches) {
+        true => "by depth  ",
+        false => "by position  ",
+    };
+    let start = canvas.put_all(row, &[(label, Role::Dim)]);
     for (x, share) in (start..row.right()).zip(shares) {
         canvas.put(
             x,
@@ -249,8 +264,8 @@ struct Gain {
 
 impl Gain {
     fn of(canvas: &Canvas<'_>, turn: &Turn) -> Option<Self> {
-        let step = canvas.plain?;
-        let gain = turn.speed_up(canvas.plain)?;
+        let step = canvas.baselines.plain_step(turn)?;
+        let gain = turn.speed_up(canvas.baselines)?;
         Some(Self {
             about: if gain.measured { "" } else { "≈ " },
             ratio: format!("{:.2}{}", gain.ratio, canvas.theme.symbols.times),
@@ -279,8 +294,10 @@ fn speed(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
         .tokens_per_second()
         .map_or("–".into(), |speed| format!("{speed:.0}"));
     let mut parts = vec![(speed.as_str(), Role::Title), (" tok/s", Role::Dim)];
-    let plain = canvas.plain.filter(|_| stats.drafted > 0);
-    let plain = plain.map(|step| format!("{:.0}", 1.0 / step.seconds));
+    let plain = canvas.baselines.plain_step(turn);
+    let plain = plain
+        .filter(|_| stats.drafted > 0)
+        .map(|step| format!("{:.0}", 1.0 / step.seconds));
     if let Some(plain) = &plain {
         parts.extend([(", plain ", Role::Dim), (plain, Role::Text)]);
     }
@@ -308,7 +325,7 @@ fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     if let Some(raced) = &canvas.state.raced {
         let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);
         let force = match raced.settings.controller {
-            Controller::Fixed => pair(&raced.settings),
+            Controller::Fixed => way::pair(&raced.settings),
             _ => "controller".into(),
         };
         let parts = [
@@ -329,24 +346,7 @@ fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     };
 }
 
-/// How a round drafted: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`.
-fn drafting(round: &Round) -> String {
-    let settings = &round.settings;
-    match round.drafted().first() {
-        None => "plain".into(),
-        Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
-        Some(_) if settings.tree > 0 => {
-            format!("E {} tree of {}", settings.exit_layer, settings.tree)
-        }
-        Some(_) => pair(settings),
-    }
-}
-
-fn pair(settings: &Settings) -> String {
-    format!("E {} K {}", settings.exit_layer, settings.num_speculations)
-}
-
-/// `2.1 tokens a round`
+/// `2.1 tokens per drafted round`: the accepted ones and the verifier's.
 fn rounds(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let Some(length) = turn.stats.mean_accepted_length() else {
         return;
@@ -354,7 +354,10 @@ fn rounds(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     let length = format!("{length:.2}");
     canvas.put_all(
         row,
-        &[(&length, Role::Text), (" tokens a round", Role::Dim)],
+        &[
+            (&length, Role::Text),
+            (" tokens per drafted round", Role::Dim),
+        ],
     );
 }
 

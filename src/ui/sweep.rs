@@ -37,7 +37,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, sweep: &Sweep) {
     let mut inner = window(canvas, area, "sweep");
     let title = format!("{} {}", canvas.theme.symbols.prompt, one_line(&sweep.title));
     if let Some(row) = row(&mut inner) {
-        canvas.put_clipped(row, &title, Role::Dim);
+        canvas.put_all(row, &[(&title, Role::Dim)]);
     }
     let best = sweep.best();
     head(canvas, &mut inner, "  here: ", Some(sweep.cursor), sweep);
@@ -115,7 +115,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
             canvas.put_all(row, &parts);
         }
         Some(Outcome::Failed(message)) => {
-            canvas.put_clipped(row, &one_line(message), Role::Wrong);
+            canvas.put_all(row, &[(&one_line(message), Role::Wrong)]);
         }
         Some(Outcome::Stopped(reason)) => {
             let stopped = match reason {

@@ -7,12 +7,12 @@ use super::theme::Role;
 use super::welcome;
 use super::widgets::{Cells, wrap_words};
 use super::wrap::{Flow, Found as Highlight, Line, Source, wrap};
+use crate::app::state::Baselines;
 use crate::app::state::find::Found;
 use crate::app::state::turn::Outcome;
 use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::{PlainStep, StopReason};
+use crate::engine::decode::StopReason;
 use crate::safe_text::one_line;
-use crate::transcript::origin_style::GENERATED;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
@@ -106,7 +106,7 @@ fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize>
     let (mut before, mut left) = (0, at);
     for turn in &canvas.state.turns {
         let lines = cache.turn(turn)?;
-        let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
+        let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.baselines);
         if let Some(found) = lines.found.prompt.get(left) {
             return Some(before + lines.prompt.line_of(found.start));
         }
@@ -115,7 +115,7 @@ fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize>
             return Some(before + prompt + lines.shown().line_of(found.start));
         }
         left -= lines.found.answer.len();
-        before += height(turn, cache, canvas.plain);
+        before += height(turn, cache, canvas.baselines);
     }
     None
 }
@@ -142,12 +142,7 @@ fn title(canvas: &Canvas<'_>) -> &'static str {
 }
 
 /// The parts of a turn and how many lines each has.
-fn parts(
-    turn: &Turn,
-    lines: &TurnLines,
-    width: u16,
-    plain: Option<PlainStep>,
-) -> [(Part, usize); 4] {
+fn parts(turn: &Turn, lines: &TurnLines, width: u16, plain: &Baselines) -> [(Part, usize); 4] {
     let prompt = if turn.mode == Mode::Chat {
         lines.prompt.len()
     } else {
@@ -173,7 +168,7 @@ fn is_bare(turn: &Turn) -> bool {
 }
 
 /// What there is to say under a turn that has ended, in lines.
-fn ended(turn: &Turn, width: u16, plain: Option<PlainStep>) -> Option<Vec<String>> {
+fn ended(turn: &Turn, width: u16, plain: &Baselines) -> Option<Vec<String>> {
     let text = match turn.outcome.as_ref()? {
         Outcome::Failed(message) => format!("failed: {}", one_line(message)),
         Outcome::Stopped(reason) => {
@@ -194,7 +189,7 @@ fn ended(turn: &Turn, width: u16, plain: Option<PlainStep>) -> Option<Vec<String
     )
 }
 
-fn height(turn: &Turn, cache: &Cache, plain: Option<PlainStep>) -> usize {
+fn height(turn: &Turn, cache: &Cache, plain: &Baselines) -> usize {
     cache.turn(turn).map_or(0, |lines| {
         parts(turn, lines, cache.width(), plain)
             .iter()
@@ -209,7 +204,7 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let total = state
         .turns
         .iter()
-        .map(|turn| height(turn, cache, canvas.plain))
+        .map(|turn| height(turn, cache, canvas.baselines))
         .sum::<usize>()
         .saturating_sub(1);
     let end = total.saturating_sub(height_);
@@ -236,9 +231,9 @@ fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let lines = cache.turn(turn)?;
     let before: usize = turns[..at.turn]
         .iter()
-        .map(|turn| height(turn, cache, canvas.plain))
+        .map(|turn| height(turn, cache, canvas.baselines))
         .sum();
-    let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.plain);
+    let [(_, prompt), ..] = parts(turn, lines, cache.width(), canvas.baselines);
     let within = match &lines.markdown {
         Some((document, starts)) => starts.line_of(document.place(at)),
         None => lines.answer.line_of(Flow::place(Flow::shown_at(turn, at))),
@@ -253,7 +248,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
         let Some(lines) = cache.turn(turn) else {
             continue;
         };
-        for (part, count) in parts(turn, lines, cache.width(), canvas.plain) {
+        for (part, count) in parts(turn, lines, cache.width(), canvas.baselines) {
             let from = shown.first.max(line);
             let to = end.min(line + count);
             if from < to {
@@ -355,7 +350,7 @@ fn unseen_ends(canvas: &mut Canvas<'_>, row: Rect, index: usize) {
     let unseen = |at: usize| canvas.state.turns.get(at).is_some_and(|turn| turn.unseen);
     if unseen(index) && !unseen(index + 1) {
         let text = "the model no longer sees what is above: the context is full";
-        canvas.put_clipped(Rect { height: 1, ..row }, text, Role::Mark);
+        canvas.put_all(Rect { height: 1, ..row }, &[(text, Role::Mark)]);
     }
 }
 
@@ -433,7 +428,7 @@ fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
 
 /// The line under an answer.
 fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
-    if let Some(lines) = ended(turn, row.width, canvas.plain) {
+    if let Some(lines) = ended(turn, row.width, canvas.baselines) {
         let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) {
             Role::Wrong
         } else {
@@ -462,7 +457,11 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             (prefill(*done, *total, *cached, room), Role::Dim)
         }
         Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
-        _ => (dotted(canvas, &summary(turn, canvas.plain)), Role::Dim),
+        _ => {
+            let room = row.width.saturating_sub(2);
+            let text = summary(turn, canvas.baselines, room);
+            (dotted(canvas, &text), Role::Dim)
+        }
     };
     let mut x = row.x;
     let moves = matches!(
@@ -478,13 +477,12 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
             canvas.theme.style(Role::Accent),
         ) + 1;
     }
-    canvas.put(
+    let rest = Rect {
         x,
-        row.y,
-        &text,
-        row.right().saturating_sub(x),
-        canvas.theme.style(role),
-    );
+        width: row.right().saturating_sub(x),
+        ..row
+    };
+    canvas.put_all(rest, &[(&text, role)]);
 }
 
 /// How far the prompt is read, in as many words as there is room for.
@@ -516,12 +514,16 @@ fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
         .unwrap_or_default()
 }
 
-/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`
-fn summary(turn: &Turn, plain: Option<PlainStep>) -> String {
-    figures(turn, plain).join(BETWEEN)
+/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`, as many of them as fit.
+fn summary(turn: &Turn, plain: &Baselines, width: u16) -> String {
+    let mut parts = figures(turn, plain);
+    while parts.len() > 1 && parts.join(BETWEEN).as_str().cells() > width {
+        parts.pop();
+    }
+    parts.join(BETWEEN)
 }
 
-fn figures(turn: &Turn, plain: Option<PlainStep>) -> Vec<String> {
+fn figures(turn: &Turn, plain: &Baselines) -> Vec<String> {
     let stats = &turn.stats;
     if stats.tokens == 0 {
         return Vec::new();
@@ -559,16 +561,17 @@ fn stop_words(reason: &StopReason) -> Option<String> {
 
 /// In the lower border: the styles of the origins.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
-    let mut roles: Vec<Role> = GENERATED.into_iter().map(Role::from).collect();
-    roles.push(Role::Draft);
-    if canvas.app.shared.display.show_rejected {
-        roles.push(Role::Rejected);
-    }
+    let rejected = canvas.app.shared.display.show_rejected;
+    // In little room the last ones are left out.
+    let roles = [Role::Accepted, Role::Corrected, Role::Bonus]
+        .into_iter()
+        .chain(rejected.then_some(Role::Rejected))
+        .chain([Role::Plain, Role::Draft]);
     let (mut x, y) = (area.x + 2, area.bottom() - 1);
     for role in roles {
         let name = role.token().map_or("", |look| look.name);
         if x + name.len() as u16 + 3 > area.right() {
-            break;
+            continue;
         }
         canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
         x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));

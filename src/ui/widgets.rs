@@ -70,23 +70,25 @@ impl Canvas<'_> {
         )
     }
 
-    /// Write spans one after the other within a row.
+    /// Write spans one after the other within a row, with an ellipsis if they do not fit; returns the column after them.
     pub fn put_all(&mut self, row: Rect, parts: &[(&str, Role)]) -> u16 {
+        let cells: usize = parts
+            .iter()
+            .map(|(text, _)| usize::from(one_line(text).as_ref().cells()))
+            .sum();
+        let fits = cells <= usize::from(row.width);
+        let end = row.right() - u16::from(!fits && row.width > 0);
         let mut x = row.x;
         for (text, role) in parts {
-            let left = row.right().saturating_sub(x);
-            x = self.put(x, row.y, text, left, self.theme.style(*role));
+            let style = self.theme.style(*role);
+            let left = end.saturating_sub(x);
+            let next = self.put(x, row.y, text, left, style);
+            if !fits && row.width > 0 && text.cells() > left {
+                return self.put(next, row.y, "…", 1, style);
+            }
+            x = next;
         }
         x
-    }
-
-    /// Write a text within a row, with an ellipsis if it does not fit.
-    pub fn put_clipped(&mut self, row: Rect, text: &str, role: Role) -> u16 {
-        if text.cells() <= row.width || row.width == 0 {
-            return self.put_all(row, &[(text, role)]);
-        }
-        let x = self.put(row.x, row.y, text, row.width - 1, self.theme.style(role));
-        self.put(x, row.y, "…", 1, self.theme.style(role))
     }
 
     /// Write a right-aligned text.

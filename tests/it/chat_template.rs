@@ -1,4 +1,4 @@
-//! Chat templates against transformers, and what people write against control tokens.
+//! Chat templates against transformers, and messages that contain the names of control tokens.
 
 use crate::support;
 use candle_core::Device;
@@ -35,7 +35,7 @@ fn message(role: Role, content: &str) -> Message {
     }
 }
 
-/// What transformers makes of them; the script beside the file wrote it.
+/// The expected texts come from transformers; `tests/golden/chat_templates.py` wrote them.
 #[test]
 fn templates_render_as_in_transformers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/chat_templates.jsonl");
@@ -66,7 +66,7 @@ fn templates_can_refuse() {
     assert!(template("nothing of it").render(&answer).is_err());
 }
 
-/// The limits are there whoever calls, and on whatever stack.
+/// The limits hold for every caller and on every stack size.
 #[test]
 fn templates_cannot_hang_or_overflow() {
     let user = [message(Role::User, "x")];
@@ -92,7 +92,7 @@ fn the_time_is_local() {
     assert!([before, now()].contains(&dated.unwrap()));
 }
 
-/// A template that cannot be read is no reason not to load the model: it still completes text.
+/// A model with an unreadable template loads and completes text.
 #[test]
 fn a_broken_template_leaves_completion() {
     for (source, fault) in [
@@ -127,7 +127,7 @@ fn tiny() -> Checkpoint {
     weights::open(&path, Dtype::Auto).unwrap()
 }
 
-/// How many of the ids are BOS and EOS.
+/// Number of BOS and EOS among the ids.
 fn controls(ids: &[u32]) -> (usize, usize) {
     let count = |wanted: u32| ids.iter().filter(|&&id| id == wanted).count();
     (count(1), count(2))
@@ -163,7 +163,7 @@ fn names_of_control_tokens_in_messages_stay_text() {
 }
 
 #[test]
-fn a_control_token_cannot_be_put_together_across_a_message_edge() {
+fn a_control_token_cannot_be_assembled_across_a_message_boundary() {
     let checkpoint = tiny();
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
     let template = template("{% for m in messages %}</{{ m.content }}s>{% endfor %}");

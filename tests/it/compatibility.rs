@@ -1,4 +1,4 @@
-//! Files and command lines of version 0.1 go on working.
+//! Files and command lines of version 0.1 keep working.
 
 use crate::support::tiny;
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Rounds, drafted and accepted tokens, and tokens of the text.
+/// Number of rounds, of drafted, of accepted and of kept tokens.
 fn counts(session: &Session) -> [usize; 4] {
     let Stats {
         rounds,

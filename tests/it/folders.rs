@@ -1,5 +1,5 @@
-//! Hugging Face folders as people have them: with files left over from other saves, under the names of wrappers, written
-//! by Python, or fetched only in part.
+//! Hugging Face folders as found in practice: with files left over from other saves, with tensor names of wrappers,
+//! written by Python, or downloaded only in part.
 
 use crate::support::tiny;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ impl Folder {
         fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    /// Change a JSON file.
+    /// Edits a JSON file.
     fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
         let mut json = serde_json::from_str(&self.read(name)).unwrap();
         change(&mut json);
@@ -69,7 +69,7 @@ fn bytes(checkpoint: &Checkpoint, name: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn an_index_that_was_left_over_does_not_count() {
+fn a_stale_index_is_ignored() {
     let folder = Folder::new();
     let stale = json!({"weight_map": {"lm_head.weight": "model-00001-of-00002.safetensors"}});
     folder.write("model.safetensors.index.json", stale.to_string());
@@ -83,7 +83,7 @@ fn an_index_that_was_left_over_does_not_count() {
 }
 
 #[test]
-fn names_of_wrappers_are_seen_through() {
+fn prefixes_of_wrappers_are_stripped() {
     let plain = bytes(&Folder::new().open(), "blk.1.attn_q.weight");
     for prefix in ["_orig_mod.", "module.", "module._orig_mod.", "model."] {
         let folder = Folder::new();
@@ -101,7 +101,7 @@ fn names_of_wrappers_are_seen_through() {
     }
 }
 
-/// One matrix can be under either name; two that differ are two, whatever the configuration says.
+/// A single matrix may have either name. Two different matrices are not tied, whatever the configuration says.
 #[test]
 fn embedding_and_head_are_tied_as_in_transformers() {
     const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -149,7 +149,7 @@ fn embedding_and_head_are_tied_as_in_transformers() {
 }
 
 #[test]
-fn messages_speak_in_the_names_of_the_file() {
+fn errors_use_the_names_in_the_file() {
     let folder = Folder::new();
     folder.tensors(|mut tensors| {
         tensors.remove("model.layers.1.mlp.up_proj.weight");
@@ -211,7 +211,7 @@ fn json_is_read_as_python_writes_it() {
 }
 
 #[test]
-fn git_lfs_pointers_are_called_by_their_name() {
+fn git_lfs_pointers_are_reported_as_such() {
     let pointer = format!(
         "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 66000\n",
         "ab".repeat(32)
@@ -233,7 +233,7 @@ fn git_lfs_pointers_are_called_by_their_name() {
     assert!(error.to_string().contains("66000 bytes"), "{error}");
 }
 
-/// The names of control tokens that three files can give.
+/// The names of control tokens in the three files that can contain them.
 fn set_eos(folder: &Folder, name: &str) {
     folder.edit("tokenizer_config.json", |json| {
         json["eos_token"] = name.into()
@@ -253,8 +253,8 @@ fn add_token(folder: &Folder, content: &str, flags: Value) {
     });
 }
 
-/// What ends a text by any of the files ends it, and is no text: not in what the model writes, nor as the id of what
-/// people write.
+/// A token that any of the files names as an end token ends the text. It is a control token: not part of the decoded
+/// text, and never the encoding of user text.
 #[test]
 fn end_tokens_are_control_tokens_whichever_file_says_so() {
     type Way = (&'static str, fn(&Folder));
@@ -353,7 +353,7 @@ fn other_named_tokens_are_control_tokens_too() {
     );
 }
 
-/// White space around control tokens, in a conversation as in the library.
+/// White space around control tokens is stripped as in the tokenizers library, also in conversations.
 #[test]
 fn options_of_control_tokens_hold_in_conversations() {
     let mut counts = Vec::new();
@@ -403,7 +403,7 @@ fn options_of_control_tokens_hold_in_conversations() {
     assert!(counts[1] < counts[0] && counts[2] < counts[0] && counts[3] < counts[1]);
 }
 
-/// The configuration with some keys added, and those that are null removed.
+/// The configuration with these keys set; a key set to null is removed.
 fn rope(keys: Value) -> LlamaConfig {
     let mut json = tiny::config_json();
     let config = json.as_object_mut().unwrap();
@@ -412,7 +412,8 @@ fn rope(keys: Value) -> LlamaConfig {
     hf::parse(&json, Path::new("config.json")).unwrap()
 }
 
-/// Of the two spellings the old one wins unless it is empty; what lies inside goes before what lies beside.
+/// Of the two spellings the old one takes precedence unless it is empty; nested values take precedence over top-level
+/// ones.
 #[test]
 fn rope_is_decided_as_in_transformers() {
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -116,7 +116,7 @@ fn every_way_to_draft_gives_the_autoregressive_text() {
         assert_eq!(by("lookup"), accepted(&drafted, "lookup"));
         assert_eq!(by("early-exit"), accepted(&drafted, "early_exit"));
     }
-    // What the controller does depends on the machine, what it writes does not.
+    // The controller's choices depend on the machine; the text does not.
     let auto = run(&[]);
     assert_eq!(auto["text"], plain["text"]);
     assert!(
@@ -125,7 +125,7 @@ fn every_way_to_draft_gives_the_autoregressive_text() {
     );
 }
 
-/// Statistics, tokens and rounds tell the same story.
+/// Statistics, tokens and rounds agree.
 fn check_record(report: &Value) {
     let stats = &report["stats"];
     let count = |name: &str| stats[name].as_u64().unwrap();
@@ -187,7 +187,7 @@ fn layerskips_spelling_works() {
 
 #[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
-    // Given E and K, every round drafts; the controller might decode plainly.
+    // With E and K set, every round drafts; the controller might decode plainly.
     let args = [
         "generate",
         "-E",
@@ -211,7 +211,7 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     assert!(
         String::from_utf8(plain.stderr)
             .unwrap()
-            .contains("acceptance")
+            .contains("% of drafts accepted")
     );
 }
 
@@ -236,7 +236,7 @@ fn stop_words_cut_the_text() {
 }
 
 #[test]
-fn bad_input_is_refused_with_words_and_status_2() {
+fn bad_input_is_refused_with_a_message_and_status_2() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.gguf");
     std::fs::write(
@@ -272,7 +272,7 @@ fn bad_input_is_refused_with_words_and_status_2() {
 }
 
 #[test]
-fn tokens_of_a_round_stand_together() {
+fn tokens_of_a_round_are_adjacent() {
     let report = json(&[
         "generate",
         "--prompt",

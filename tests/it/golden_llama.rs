@@ -1,4 +1,4 @@
-//! Whole models, from their files to their logits, against what other programs computed.
+//! Whole models, from files to logits, against other programs.
 
 use crate::support::{self, forward};
 use candle_core::Device;
@@ -12,7 +12,7 @@ fn load(checkpoint: &Checkpoint) -> Box<dyn Model> {
     model::load(checkpoint, &Device::Cpu, Some(2), &mut |_| {}).unwrap()
 }
 
-/// Logits after each of `ids`, which stand at the beginning.
+/// Logits after each of `ids`, from position 0.
 fn logits(model: &dyn Model, ids: &[u32]) -> Vec<Vec<f32>> {
     let mut sequence = model.sequence(ids.len()).unwrap();
     forward::logits(model, &mut *sequence, ids)
@@ -28,7 +28,8 @@ fn tiny_llama() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny_llama")
 }
 
-/// A sharded BF16 folder with grouped heads and Llama 3's RoPE against transformers; the script beside it wrote it.
+/// A sharded BF16 folder with grouped-query attention and Llama 3's RoPE against transformers.
+/// `tests/golden/tiny_llama.py` wrote it.
 #[test]
 fn a_hugging_face_folder_computes_what_transformers_computes() {
     let expected = std::fs::read_to_string(tiny_llama().join("expected.json")).unwrap();
@@ -49,7 +50,7 @@ fn a_hugging_face_folder_computes_what_transformers_computes() {
 }
 
 fn compare(rows: &[Vec<f32>], expected: &serde_json::Value) {
-    // The logits reach from -5 to 5, and our cache rounds keys and values to 16 bits.
+    // Logits range from -5 to 5, and the KV cache is F16.
     const TOLERANCE: f32 = 1e-2;
     let best: Vec<u32> = rows.iter().map(|row| argmax(row)).collect();
     assert_eq!(
@@ -91,7 +92,7 @@ fn the_chat_template_of_a_folder_is_used() {
     assert_eq!(tokenizer.decode(&ids), "user: the<|eot_id|>");
 }
 
-/// llama2.c's own test: what its smallest model writes from nothing, in 200 steps.
+/// llama2.c's own test: 200 greedy steps of its smallest model from BOS.
 #[test]
 fn stories260k_writes_what_llama2c_writes() {
     let files = ["stories260K.bin", "tok512.bin", "stories260K.expected.txt"]
@@ -116,7 +117,7 @@ fn stories260k_writes_what_llama2c_writes() {
     );
 }
 
-/// Greedy text from BOS on, up to `steps` positions.
+/// Greedy text from BOS, at most `steps` positions.
 fn write(model: &dyn Model, tokenizer: &Tokenizer, steps: usize) -> String {
     let mut sequence = model.sequence(steps).unwrap();
     let (mut text, mut stream) = (String::new(), TextStream::new(tokenizer));
@@ -131,9 +132,10 @@ fn write(model: &dyn Model, tokenizer: &Tokenizer, steps: usize) -> String {
     text + &stream.finish()
 }
 
-/// The bundled model against transformers, with activations rounded to bytes as ours are; the order of sums and the f16
-/// cache differ, and with them now and then a rounding: dividing by a scale that is off by a millionth moves transformers'
-/// own logits by 0.15 on average and by 0.75 at most. The script `tests/golden/make_logits.py` wrote the expected values.
+/// The bundled model against transformers, with activations quantised to 8 bits as in the kernels. The order of
+/// additions and the F16 cache differ, which occasionally changes a rounding: dividing by a scale that is off by one
+/// millionth moves transformers' own logits by 0.15 on average and 0.75 at most. `tests/golden/make_logits.py` wrote
+/// the expected values.
 #[test]
 fn the_bundled_model_computes_what_transformers_computes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -161,7 +163,7 @@ fn the_bundled_model_computes_what_transformers_computes() {
                     .zip(&values)
                     .map(|(&id, value)| (ours[id] - value).abs()),
             );
-            // Where the likeliest token leads clearly, it leads here, too.
+            // Where the most likely token has a clear lead, it is the most likely here as well.
             assert!(values[0] - values[1] < 1.0 || argmax(ours) == best[0] as u32);
         }
     }

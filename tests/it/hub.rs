@@ -1,4 +1,4 @@
-//! The Hugging Face hub, played by a server on this machine.
+//! The Hugging Face hub, imitated by a local server.
 
 use crate::support::hub::{FakeHub, REPOSITORY, Served};
 use crate::support::tiny;
@@ -83,9 +83,9 @@ fn a_model_is_downloaded_once() {
     assert!(cached[0].bytes > 100_000);
 }
 
-/// Given up in the middle, a download leaves the worker free, and goes on later where it was.
+/// A cancelled download frees the worker and resumes later where it stopped.
 #[test]
-fn a_download_can_be_given_up_and_continued() {
+fn a_download_can_be_cancelled_and_resumed() {
     let served = Served {
         slowly: true,
         ..tiny_files()
@@ -208,7 +208,7 @@ fn gated_models_say_how_to_get_access() {
 }
 
 #[test]
-fn what_is_not_there_is_explained() {
+fn missing_repositories_and_files_are_explained() {
     let (server, cache) = (FakeHub::start(tiny_files()), tempfile::tempdir().unwrap());
     let mut hub = client(&server.endpoint, cache.path());
     let error = fetch(&hub, "nobody/nothing").unwrap_err();
@@ -222,14 +222,14 @@ fn what_is_not_there_is_explained() {
         error.contains("not in the cache") && error.contains("HF_HUB_OFFLINE"),
         "{error}"
     );
-    // A port on which nobody listens.
+    // A port without a listener.
     let unreachable = client("http://127.0.0.1:9", cache.path());
     let error = fetch(&unreachable, REPOSITORY).unwrap_err();
     assert!(error.contains("cannot reach http://127.0.0.1:9"), "{error}");
 }
 
 #[test]
-fn a_model_of_another_kind_is_refused_before_its_weights_come() {
+fn a_model_of_another_architecture_is_refused_before_its_weights_are_downloaded() {
     let mut served = tiny_files();
     let mut config = tiny::config_json();
     config["architectures"] = serde_json::json!(["Qwen2ForCausalLM"]);

@@ -1,4 +1,4 @@
-//! Hugging Face folders, and the hub they come from.
+//! Hugging Face folders.
 
 use crate::support::tiny;
 use candle_core::quantized::GgmlDType;
@@ -154,7 +154,7 @@ fn shards_are_found_by_their_index() {
     }
 }
 
-/// The configuration after some keys have become others.
+/// The configuration with some keys replaced.
 fn configured(changes: serde_json::Value) -> skiplens::engine::config::LlamaConfig {
     let mut json = tiny::config_json();
     json.as_object_mut()
@@ -219,7 +219,7 @@ fn tokenizer_json_agrees_with_the_same_vocabulary_in_a_gguf() {
 }
 
 #[test]
-fn what_is_no_model_is_explained() {
+fn paths_that_are_no_model_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let error = |path: &Path| weights::open(path, Dtype::Auto).err().unwrap().to_string();
     assert!(error(&folder.path().join("none")).contains("no such file"));
@@ -245,8 +245,8 @@ fn what_is_no_model_is_explained() {
     assert!(error(folder.path()).contains("neither model.safetensors"));
 }
 
-/// Where every text begins with BOS and control tokens lie between, as the library itself does it: with the space before
-/// each text (Llama 2's first tokenizers) and before the first only (later ones).
+/// Texts that begin with BOS and are separated by control tokens encode as in the library: with a space before each
+/// text (Llama 2's first tokenizers), or only before the first (later ones).
 #[test]
 fn texts_between_control_tokens_are_encoded_as_the_library_does() {
     let mut later = tiny::tokenizer_json();

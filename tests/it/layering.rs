@@ -1,4 +1,4 @@
-//! What each part of the source may know of the others, as ARCHITECTURE.md states it.
+//! Which part of the source may use which, as ARCHITECTURE.md states.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The code of a file in front of its unit tests, without comments.
+/// The code of a file before its unit tests, without comments.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("a source file");
     let text = text
@@ -40,7 +40,7 @@ fn code(file: &Path) -> String {
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
     let code = lines.collect::<Vec<_>>().join("\n");
-    // In a file that is a module of the app, both name the same.
+    // In a module directly below `app`, both are the same path.
     match file
         .parent()
         .is_some_and(|parent| parent.ends_with("src/app"))
@@ -50,10 +50,10 @@ fn code(file: &Path) -> String {
     }
 }
 
-/// Fails if a file below `folder` holds one of these words.
+/// Fails if a file below `folder` contains one of these words.
 fn holds_none(folder: &str, words: &[&str]) {
     let files = files(folder);
-    assert!(!files.is_empty(), "nothing lies in src/{folder}");
+    assert!(!files.is_empty(), "src/{folder} has no files");
     for file in files {
         let code = code(&file);
         for word in words {
@@ -122,7 +122,7 @@ fn drawing_changes_nothing_and_knows_no_driver() {
 
 /// Within the app each module uses only those before it.
 #[test]
-fn the_app_has_floors() {
+fn the_app_is_layered() {
     let floors = [
         "appearance",
         "controls",

@@ -1,5 +1,5 @@
-//! Tests of what users and callers see, in one crate. Those that count allocations are crates of their own, since they
-//! replace the allocator.
+//! Tests of what users and callers see, in one crate. Tests that count allocations replace the allocator and are
+//! separate crates.
 #![allow(
     clippy::disallowed_types,
     reason = "the tests read the colours of cells"

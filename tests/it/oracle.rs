@@ -1,4 +1,4 @@
-//! Our forward pass against candle-transformers' Llama, an implementation that shares no code with it.
+//! The forward pass against candle-transformers' Llama, which shares no code with it.
 
 use crate::support::forward;
 use candle_core::quantized::GgmlDType;
@@ -10,7 +10,7 @@ use skiplens::engine::model::{self, CandleModel, Model, random};
 use skiplens::engine::weights::Checkpoint;
 use std::collections::HashMap;
 
-/// Grouped heads, one key-value head, one for each head, tied and untied, Llama 3's RoPE.
+/// Grouped-query, multi-query and multi-head attention, tied and untied, Llama 3's RoPE.
 fn shapes() -> Vec<LlamaConfig> {
     let base = LlamaConfig {
         vocab_size: 97,
@@ -56,7 +56,7 @@ fn shapes() -> Vec<LlamaConfig> {
     ]
 }
 
-/// Names of a layer's tensors here and there.
+/// Names of a layer's tensors in GGUF and in Hugging Face files.
 const LAYER: [(&str, &str); 9] = [
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
@@ -69,13 +69,13 @@ const LAYER: [(&str, &str); 9] = [
     ("ffn_down", "mlp.down_proj"),
 ];
 
-/// The tensor of a checkpoint of f32.
+/// A tensor of an F32 checkpoint.
 fn tensor(checkpoint: &Checkpoint, name: &str) -> Tensor {
     let raw = checkpoint.tensors.tensor(name).unwrap().unwrap();
     Tensor::from_raw_buffer(&raw.data, DType::F32, &raw.shape, &Device::Cpu).unwrap()
 }
 
-/// GGUF rotates neighbours, Hugging Face element i with i + half: rows of q and k stand in another order.
+/// GGUF rotates adjacent pairs, Hugging Face pairs i with i + half, so the rows of q and k are in a different order.
 fn halves_apart(matrix: &Tensor, head_dim: usize) -> Tensor {
     let (rows, _) = matrix.dims2().unwrap();
     let order: Vec<u32> = (0..rows)
@@ -148,7 +148,7 @@ fn oracle(checkpoint: &Checkpoint) -> (llama::Llama, llama::Config) {
     (llama::Llama::load(weights, &config).unwrap(), config)
 }
 
-/// Largest difference of two rows of logits, as a share of the largest logit.
+/// Max difference of two rows of logits, relative to the max logit.
 fn difference(a: &[f32], b: &[f32]) -> f32 {
     let size = b.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
@@ -179,7 +179,7 @@ fn logits_are_those_of_candle_transformers() {
             let want: Vec<f32> = want.flatten_all().unwrap().to_vec1().unwrap();
             for (model, logits) in models.iter().zip(&all) {
                 let apart = difference(&logits[n - 1], &want);
-                // The kernels keep keys and values as f16.
+                // The kernels store keys and values in F16.
                 assert!(
                     apart < 4e-3,
                     "{config:?} on {}: {apart}",

@@ -1,4 +1,4 @@
-//! Tokenizers against what other programs computed.
+//! Tokenizers against other programs.
 
 use crate::support;
 use proptest::prelude::*;
@@ -33,7 +33,8 @@ fn sentencepiece_agrees_with_llama_cpp() {
     }
 }
 
-/// SmolLM2's vocabulary against llama.cpp and Hugging Face's tokenizers; the script beside the file wrote it.
+/// SmolLM2's vocabulary against llama.cpp and Hugging Face's tokenizers. `tests/golden/smollm2_tokens.py` wrote the
+/// file.
 #[test]
 fn byte_level_agrees_with_two_others() {
     let Some(path) = support::smollm2() else {
@@ -83,7 +84,7 @@ fn llama2c_vocabulary_converts() {
     );
 }
 
-/// The whole is the sum of its parts, whatever the ids.
+/// For any ids, the streamed parts concatenate to the decoded text.
 fn stream_equals_decode(tokenizer: &Tokenizer, ids: &[u32]) {
     let mut stream = TextStream::new(tokenizer);
     let mut text = String::new();
@@ -92,7 +93,7 @@ fn stream_equals_decode(tokenizer: &Tokenizer, ids: &[u32]) {
         let added = stream.push(id);
         assert_eq!(preview, added, "a preview changes nothing");
         let mut resumed = TextStream::with_context(tokenizer, &ids[..nth]);
-        assert_eq!(resumed.push(id), added, "a stream can be taken up anywhere");
+        assert_eq!(resumed.push(id), added, "a stream can be resumed anywhere");
         text.push_str(&added);
     }
     text.push_str(&stream.finish());
@@ -124,7 +125,8 @@ fn built(file: support::gguf::GgufBuilder) -> Tokenizer {
     vocabulary(&path)
 }
 
-/// Llama 3: numbers in groups of three, a space goes with the word after it, contractions apart, BOS unless forbidden.
+/// Llama 3 splits numbers into groups of three, joins a space to the word after it, splits contractions, and adds BOS
+/// unless told not to.
 #[test]
 fn llama3_words_are_split() {
     let tokenizer = built(support::tiny::gguf_byte_level());
@@ -193,7 +195,7 @@ fn long_texts_without_a_break_are_encoded() {
     }
 }
 
-/// What a GGUF names as an end is a control token, whatever kind its converter gave it.
+/// A token that a GGUF names as an end token is a control token, whatever type its converter gave it.
 #[test]
 fn ends_of_a_gguf_are_control_tokens() {
     for kind in [1, 3, 4] {
@@ -215,7 +217,7 @@ fn ends_of_a_gguf_are_control_tokens() {
 }
 
 #[test]
-fn control_tokens_are_recognised_when_asked() {
+fn control_tokens_are_recognised_on_request() {
     let tokenizer = tiny();
     let ids = tokenizer.encode("<s>hello</s>", true).unwrap();
     assert_eq!((ids.first(), ids.last()), (Some(&1), Some(&2)));

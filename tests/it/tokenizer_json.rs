@@ -1,4 +1,4 @@
-//! `tokenizer.json` against the library that defines it, and against what it must not be able to do.
+//! `tokenizer.json` against the library that defines it, and control tokens in user text.
 
 use crate::support::tiny;
 use crate::support::tokenizers::{Dice, added_names, sound, text};
@@ -30,8 +30,8 @@ fn library(json: &Value) -> tokenizers::Tokenizer {
     json.to_string().parse().unwrap()
 }
 
-/// Whether the normalizer leaves nothing of an added token that is looked for in normalized text. The library then finds
-/// it between all characters, or panics; to us it is nowhere.
+/// Whether the normalizer reduces an added token that is matched in normalized text to nothing. The library then
+/// matches it between all characters, or panics; skiplens never matches it.
 fn some_token_vanishes(library: &tokenizers::Tokenizer) -> bool {
     library.get_added_tokens_decoder().values().any(|token| {
         let mut content = NormalizedString::from(token.content.as_str());
@@ -50,7 +50,7 @@ fn library_ids(library: &tokenizers::Tokenizer, text: &str) -> Option<Vec<u32>> 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever steps and whatever options of added tokens, with control tokens recognised.
+    /// Any steps and options of added tokens, with control tokens recognised.
     #[test]
     fn sound_files_encode_as_in_the_library(seed: u64) {
         let mut dice = Dice::new(seed);
@@ -65,7 +65,7 @@ proptest! {
         }
     }
 
-    /// Text from people: control tokens are no tokens at all, the other added ones still are.
+    /// In user text control tokens are plain text; other added tokens are still recognised.
     #[test]
     fn control_tokens_are_text_when_not_asked_for(seed: u64) {
         let mut dice = Dice::new(seed);
@@ -74,7 +74,7 @@ proptest! {
         let mut without = json.clone();
         let added = without["added_tokens"].as_array_mut().unwrap();
         let kept: Vec<Value> = added.iter().filter(|token| token["special"] == false).cloned().collect();
-        // Ids are given out in the order of the file: translate them by name.
+        // Ids are assigned in the order of the file, so they are mapped by name.
         *added = kept;
         let (ours, library) = (ours(&json), library(&without));
         prop_assume!(!some_token_vanishes(&library));
@@ -90,7 +90,7 @@ proptest! {
     }
 }
 
-/// A file with the control tokens of a template, which are found in raw or in normalized text.
+/// A file with the control tokens of a template, matched in raw or in normalized text.
 fn for_chat(dice: &mut Dice) -> Value {
     let steps = [
         json!(null),
@@ -115,7 +115,7 @@ fn for_chat(dice: &mut Dice) -> Value {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever people write, and wherever control tokens are looked for, a conversation has those of the template.
+    /// For any messages, the only control tokens of a conversation are the template's.
     #[test]
     fn messages_add_no_control_tokens(seed: u64) {
         const TEMPLATE: &str = "{% for m in messages %}<s>[Inst]{{ m.content }}</s>{% endfor %}";

@@ -1,10 +1,10 @@
-//! `skiplens transcript` from outside.
+//! `skiplens transcript` as a user runs it.
 
 use crate::support;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A journal as a program that was killed leaves it: the last line is torn.
+/// The journal of a killed program: its last line is incomplete.
 const JOURNAL: &str = r#"{"format":"skiplens-session","schema":1,"program":"skiplens 0.1.0","id":"x","created_ms":1700000000000,"created":"","title":""}
 {"kind":"model","name":"SmolLM2","dtype":"q8_0\u001b]0;x\u0007","device":"cpu\u009b2J"}
 {"kind":"settings","exit_layer":6}
@@ -22,7 +22,7 @@ fn skiplens(data: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What a command that succeeds prints.
+/// Standard output of a command that succeeds.
 fn printed(data: &Path, args: &[&str]) -> String {
     let output = skiplens(data, args);
     assert!(
@@ -33,7 +33,7 @@ fn printed(data: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command that fails complains of.
+/// The message of a command that fails.
 fn complaint(data: &Path, args: &[&str]) -> String {
     let output = skiplens(data, args);
     assert!(!output.status.success(), "{args:?} should fail");
@@ -106,7 +106,7 @@ fn the_trash_is_listed_restored_from_and_emptied() {
 }
 
 #[test]
-fn dates_are_of_the_users_zone() {
+fn dates_are_in_the_users_time_zone() {
     let (folder, _) = with_journal();
     let at = |zone: &str, args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_skiplens"))
@@ -124,7 +124,7 @@ fn dates_are_of_the_users_zone() {
 }
 
 #[test]
-fn shown_and_replayed_text_never_acts() {
+fn control_characters_are_not_printed() {
     let (folder, _) = with_journal();
     let shown = printed(folder.path(), &["show", "--rejected"]);
     assert!(
@@ -151,7 +151,7 @@ fn shown_and_replayed_text_never_acts() {
 }
 
 #[test]
-fn exports_go_to_files_and_come_back() {
+fn exports_are_written_to_files_and_imported_again() {
     let (folder, _) = with_journal();
     let data = folder.path();
     let file = data.join("out.json");
@@ -174,7 +174,7 @@ fn exports_go_to_files_and_come_back() {
     assert!(complaint(data, &["show", "nothing"]).contains("no session named"));
 }
 
-/// A file of a later schema is refused in the same clear words by whatever opens it, and stays as it is.
+/// Every command refuses a file of a later schema with the same message and leaves it unchanged.
 #[test]
 fn files_from_the_future_are_refused_by_every_command() {
     let (folder, id) = with_journal();
@@ -212,7 +212,7 @@ fn files_from_the_future_are_refused_by_every_command() {
 }
 
 #[test]
-fn faults_are_told_once_and_name_what_is_missing() {
+fn faults_are_reported_once_and_name_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     for args in [
@@ -240,7 +240,7 @@ fn faults_are_told_once_and_name_what_is_missing() {
     }
 }
 
-/// What `generate --json` printed becomes a session that counts the same, continues the same prompt and says the same.
+/// The output of `generate --json` is imported as a session with the same counts, prompt and text.
 #[test]
 fn a_generation_is_imported_as_it_was_printed() {
     let folder = tempfile::tempdir().unwrap();

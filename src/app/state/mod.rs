@@ -1,6 +1,7 @@
 //! The state of the screen: everything that drawing reads.
 
 mod app;
+mod baselines;
 mod editor;
 pub mod find;
 pub mod lens_view;
@@ -18,6 +19,7 @@ pub mod what_if;
 pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
+pub use baselines::Baselines;
 pub use editor::Editor;
 pub use find::Find;
 pub use menu::{Folder, FolderEntry, Menu};
@@ -38,10 +40,11 @@ use super::config::Preset;
 use super::controls::Control;
 use super::input::Context;
 use super::input::action::Pane;
-use crate::engine::decode::{PlainStep, Settings, Timings};
+use crate::engine::decode::Settings;
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::weights::PUBLISHED_MODEL;
 use crate::engine::worker::{ConversationId, RunId};
+use crate::transcript::ModelRecord;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -336,20 +339,6 @@ impl State {
         self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
     }
 
-    /// What a plain step of the model of the newest answer takes, measured or estimated.
-    pub fn plain_step(&self) -> Option<PlainStep> {
-        let newest = self.newest_turn()?;
-        let mut timings = Timings::default();
-        let same = self.turns.iter().filter(|turn| turn.has_model_of(newest));
-        same.for_each(|turn| timings.merge(&turn.timings));
-        if let Some(raced) = &self.raced {
-            timings.merge(&raced.plain);
-        }
-        let costs = newest.lens.as_ref().map(|lens| &lens.costs);
-        let config = self.model.as_ref().map(|model| &model.config);
-        timings.plain_step(costs, config)
-    }
-
     /// The turn whose answers are gone through: the one under the cursor, or the last one with several.
     pub fn turn_with_answers(&self) -> Option<usize> {
         let several = |at: &usize| self.turns.get(*at).is_some_and(|turn| turn.answers() > 1);
@@ -378,11 +367,18 @@ impl State {
         self.model.as_ref().map(|model| model.config.num_layers)
     }
 
-    /// The turn whose lens the engine can still compute: the last one, if the loaded model generated it.
+    /// The turn whose lens the engine can compute: the last one, if the loaded model generated it.
     pub fn lens_turn(&self) -> Option<&Turn> {
-        self.turns
-            .last()
-            .filter(|turn| turn.run.is_some() && turn.run == self.last_run && self.model.is_some())
+        let turn = self.turns.last().filter(|_| self.model.is_some())?;
+        let known = turn.run.is_some() && turn.run == self.last_run;
+        (known || self.can_read_again(turn)).then_some(turn)
+    }
+
+    /// Whether the engine could read an answer that it has no keys and values of.
+    fn can_read_again(&self, turn: &Turn) -> bool {
+        let loaded = self.model.as_ref().map(ModelRecord::from);
+        let same = turn.model.as_ref().zip(loaded);
+        self.live && turn.outcome.is_some() && same.is_some_and(|(own, loaded)| own.is(&loaded))
     }
 
     /// Whether the engine still computes what a map shows.

@@ -46,8 +46,8 @@ pub struct Raced {
     pub speed_up: f64,
     /// Settings of the self-speculative answer.
     pub settings: Settings,
-    /// Durations of the rounds of the autoregressive answer.
-    pub plain: Timings,
+    /// Durations of the rounds of both answers.
+    pub timings: Timings,
 }
 
 /// What is known of the two texts.
@@ -99,11 +99,15 @@ impl Race {
         if self.opponent != Opponent::Plain {
             return None;
         }
-        let first = self.lanes[Lane::Challenger as usize].rounds.first()?;
+        let [plain, challenger] = &self.lanes;
+        let first = challenger.rounds.first()?;
+        // They took turns, so both were measured under the same load.
+        let mut timings = plain.timings.clone();
+        timings.merge(&challenger.timings);
         Some(Raced {
             speed_up: self.speed_up().filter(|_| self.is_whole())?,
             settings: Settings::clone(&first.settings),
-            plain: self.lanes[Lane::Reference as usize].timings.clone(),
+            timings,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Turns: a prompt and the rounds that answer it.
 
-use super::Lens;
-use crate::engine::decode::{PlainStep, Round, SpeedUp, Stats, StopReason, Timings};
+use super::{Baselines, Lens};
+use crate::engine::decode::{Round, SpeedUp, Stats, StopReason, Timings};
 use crate::engine::worker::RunId;
 use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
@@ -167,10 +167,10 @@ impl Turn {
     }
 
     /// Its speed relative to plain decoding with the same model; none for an answer that was decoded so.
-    pub fn speed_up(&self, plain: Option<PlainStep>) -> Option<SpeedUp> {
+    pub fn speed_up(&self, baselines: &Baselines) -> Option<SpeedUp> {
         let speed = self.stats.tokens_per_second();
-        let drafted = speed.filter(|_| self.stats.drafted > 0);
-        Some(plain?.speed_up(drafted?))
+        let drafted = speed.filter(|_| self.stats.drafted > 0)?;
+        Some(baselines.plain_step(self)?.speed_up(drafted))
     }
 
     /// Seconds from the question to the first token.

@@ -45,8 +45,8 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
         ChatAction::Pause => pause(state).into(),
         ChatAction::Step => step(state).into(),
         ChatAction::ToggleMode => toggle_mode(state).into(),
-        ChatAction::WhatIf => what_if::open(state).into(),
-        ChatAction::Lens => lens::open(state).into(),
+        ChatAction::WhatIf => what_if::open(state, shared).into(),
+        ChatAction::Lens => lens::open(state, shared).into(),
         ChatAction::Race => {
             let opponent = match &state.overlay {
                 Some(Overlay::Race(race)) => race.opponent.clone(),

@@ -13,7 +13,7 @@ use crate::app::state::{Mode, Overlay, Phase, State, Turn};
 use crate::engine::ErrorKind;
 use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
-use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
+use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::ModelRecord;
 
 /// Take in an event. Those of another run than the present one are late, and dropped.
@@ -114,7 +114,9 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
 /// While layers are recorded, request what every layer would have said as soon as the answer is there.
 fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
     let wanted = state.settings.detail && state.live && can_ask_what_if(state);
-    wanted.then(|| what_if::request(state, run)).flatten()
+    wanted
+        .then(|| what_if::request(state, run, Task::Lens))
+        .flatten()
 }
 
 /// Lenses and races run beside the conversation; returns the events that are not theirs.

@@ -12,7 +12,7 @@ use crate::app::state::{Lens, Overlay, Shared, State};
 const PAGE: isize = 10;
 
 /// Open the lens at the token under the cursor, or at the end of the newest answer.
-pub(super) fn open(state: &mut State) -> Option<Effect> {
+pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     let has_rows = |lens: &Lens| !lens.rows.is_empty();
     let chosen = state.view.cursor.and_then(|at| {
         let turn = state.turns.get(at.turn)?;
@@ -26,8 +26,8 @@ pub(super) fn open(state: &mut State) -> Option<Effect> {
     let effect = match chosen {
         Some(_) => None,
         None => {
-            let run = what_if::askable(state)?;
-            what_if::request(state, run)
+            let (run, task) = what_if::askable(state, shared)?;
+            what_if::request(state, run, task)
         }
     };
     let last = state.turns.last()?;

@@ -59,9 +59,9 @@ fn toggle_rejected(state: &mut State, shared: &mut Shared) -> Effect {
         .cursor
         .filter(|cursor| is_shown(state, shared.display, *cursor));
     state.notify(if shown {
-        "rejected drafts are shown"
+        "rejected drafts are shown, and will be next time"
     } else {
-        "rejected drafts are hidden"
+        "rejected drafts are hidden, and will be next time"
     });
     configure(shared, ConfigChange::ShowRejected(shown))
 }

@@ -6,7 +6,7 @@ use crate::app::input::action::Opponent;
 use crate::app::message::Effect;
 use crate::app::state::race::name_of;
 use crate::app::state::turn::Outcome;
-use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State};
+use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State, Turn};
 use crate::engine::decode::{Controller, Settings, StopReason, Strategy};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, RunEvent, RunId, Task};
@@ -36,12 +36,24 @@ pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) 
         }
         Opponent::Preset(name) => {
             let Some(preset) = shared.config.presets.get(name) else {
-                state.notify_error(format!("there is no preset {name}"));
+                state.notify_error(format!(
+                    "there is no preset {name}; /versus takes E and K, as in /versus 8 4, `plain`, or a preset"
+                ));
                 return None;
             };
             (Some(Arc::new(present)), preset.settings.clone())
         }
     };
+    let runs = [Some(&settings), against.as_deref()];
+    if let Some(model) = &state.model
+        && let Some(error) = runs
+            .into_iter()
+            .flatten()
+            .find_map(|settings| settings.validate(&model.config).err())
+    {
+        state.notify_error(error.to_string());
+        return None;
+    }
     let names = match (&opponent, &against) {
         (Opponent::Preset(name), Some(against)) => [name_of(against), name.clone()],
         (_, Some(against)) => [name_of(against), name_of(&settings)],
@@ -68,19 +80,33 @@ pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) 
 pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     let written =
         Some(state.prompt.text()).filter(|text| !text.trim().is_empty() && !is_command(text));
-    let (before, text, mode) = match (written, state.turns.split_last()) {
-        (Some(text), _) => (&state.turns[..], text.to_string(), state.mode),
-        (None, Some((last, before))) => (before, last.prompt.clone(), last.mode),
-        (None, None) => return None,
-    };
-    let prompt = match mode {
-        Mode::Completion => Prompt::Text(text.clone()),
+    match written {
+        Some(text) => {
+            let prompt = asked(state, &state.turns, text, state.mode);
+            Some((text.to_string(), prompt))
+        }
+        None => {
+            let last = state.turns.len().checked_sub(1)?;
+            Some((state.turns[last].prompt.clone(), prompt_of(state, last)?))
+        }
+    }
+}
+
+/// All that the model was to continue in a turn.
+pub(super) fn prompt_of(state: &State, turn: usize) -> Option<Prompt> {
+    let (before, rest) = state.turns.split_at_checked(turn)?;
+    let turn = rest.first()?;
+    Some(asked(state, before, &turn.prompt, turn.mode))
+}
+
+fn asked(state: &State, before: &[Turn], text: &str, mode: Mode) -> Prompt {
+    match mode {
+        Mode::Completion => Prompt::Text(text.to_string()),
         Mode::Chat => {
             let seen = before.iter().filter(|turn| !turn.unseen);
-            Prompt::Chat(run::conversation(state, seen, text.clone()))
+            Prompt::Chat(run::conversation(state, seen, text.to_string()))
         }
-    };
-    Some((text, prompt))
+    }
 }
 
 /// The race on screen, if it is this run's and under way.

@@ -1,13 +1,13 @@
 //! The what-if map: requesting the lens, receiving it, choosing a cell.
 
 use super::reply::Reply;
-use super::sweep;
+use super::{race, sweep};
 use crate::app::available::can_ask_what_if;
 use crate::app::input::action::{ChatAction, Opponent, WhatIfAction};
 use crate::app::message::Effect;
 use crate::app::state::what_if::MAX_SPECULATIONS;
 use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
-use crate::engine::decode::{CostModel, LensRow};
+use crate::engine::decode::{CostModel, LensRow, Round};
 use crate::engine::worker::{Command, RunId, Task};
 use std::sync::Arc;
 
@@ -38,8 +38,8 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
 }
 
 /// Open the map at the current settings.
-pub(super) fn open(state: &mut State) -> Option<Effect> {
-    let run = askable(state)?;
+pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
+    let (run, task) = askable(state, shared)?;
     let exit_layer = state.settings.exit_layer;
     let num_speculations = state.settings.num_speculations.min(MAX_SPECULATIONS);
     state.overlay = Some(Overlay::WhatIf(WhatIf {
@@ -47,23 +47,36 @@ pub(super) fn open(state: &mut State) -> Option<Effect> {
         exit_layer,
         num_speculations,
     }));
-    request(state, run)
+    request(state, run, task)
 }
 
-/// The generation that can be asked about; says why there is none.
-pub(super) fn askable(state: &mut State) -> Option<RunId> {
-    let run = state.last_run.filter(|_| can_ask_what_if(state));
-    if run.is_none() {
+/// The run to ask about and how to ask; says why there is none.
+pub(super) fn askable(state: &mut State, shared: &mut Shared) -> Option<(RunId, Task)> {
+    if !can_ask_what_if(state) {
         state.notify_error(match state.live {
             false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
             true => "there is no answer of this model to ask about; ask something first",
         });
+        return None;
     }
-    run
+    let turn = state.turns.last()?;
+    if let Some(run) = turn.run.filter(|_| turn.run == state.last_run) {
+        return Some((run, Task::Lens));
+    }
+    // An answer from a file, or another variant: the engine reads it first.
+    let answer = turn.rounds.iter().flat_map(Round::kept);
+    let task = Task::LensOf {
+        answer: answer.map(|token| token.id).collect(),
+        prompt: race::prompt_of(state, state.turns.len() - 1)?,
+    };
+    let run = shared.new_run();
+    state.turns.last_mut()?.run = Some(run);
+    state.last_run = Some(run);
+    Some((run, task))
 }
 
 /// Request the lens, unless it is there or under way. One that failed is requested again.
-pub(super) fn request(state: &mut State, run: RunId) -> Option<Effect> {
+pub(super) fn request(state: &mut State, run: RunId, task: Task) -> Option<Effect> {
     if !state.live {
         return None;
     }
@@ -80,7 +93,7 @@ pub(super) fn request(state: &mut State, run: RunId) -> Option<Effect> {
     Some(Effect::Send(Command::Start {
         run,
         conversation: CONVERSATION,
-        task: Task::Lens,
+        task,
         settings,
     }))
 }

@@ -1,4 +1,4 @@
-//! The Language Model Evaluation Harness, run against a server of our own on a free port.
+//! Runs the Language Model Evaluation Harness against a server on a free port.
 
 use crate::cli::output::note;
 use crate::cli::values;
@@ -89,12 +89,12 @@ pub struct HarnessArgs {
     fewshot_random_seed: u64,
 }
 
-/// What is kept beside the results of the harness.
+/// The file written next to the results of the harness.
 #[derive(Serialize)]
 pub struct HarnessReport<'a> {
     pub model: &'a ModelInfo,
     pub settings: &'a Settings,
-    /// What all generated rounds amount to.
+    /// Statistics of all generated rounds.
     pub stats: &'a Stats,
 }
 
@@ -108,7 +108,7 @@ impl HarnessArgs {
     /// Serves the model on a free port, runs the harness against it, and waits for its end.
     ///
     /// # Errors
-    /// Where the server or the harness cannot be started.
+    /// If the server or the harness cannot be started.
     pub fn run(
         &self,
         model: LoadedModel,
@@ -169,7 +169,7 @@ impl HarnessArgs {
             true => ("local-chat-completions", "chat/completions"),
             false => ("local-completions", "completions"),
         };
-        // The harness reads commas and equals signs as its own.
+        // Commas and equals signs are separators to the harness.
         let name: String = name
             .chars()
             .map(|c| {

@@ -1,4 +1,4 @@
-//! `skiplens eval`: what the model gets right, after all layers or some.
+//! `skiplens eval`: scores of the model, after all layers or some.
 
 mod harness;
 
@@ -61,7 +61,7 @@ pub struct EvalArgs {
     harness: harness::HarnessArgs,
 }
 
-/// What is printed and kept.
+/// The printed and saved result.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a ModelInfo,
@@ -127,7 +127,7 @@ impl EvalArgs {
         Ok(settings)
     }
 
-    /// The layers after which the rows are scored, where there are several.
+    /// The layers after which the rows are scored, if there are several.
     fn layers(&self, model: &LoadedModel) -> Result<Option<Vec<usize>>> {
         let Some(first) = self.exit_layer_first else {
             return Ok(None);
@@ -187,7 +187,7 @@ impl EvalArgs {
         Ok(ended.status)
     }
 
-    /// Writes a file of results, where a folder was given for them.
+    /// Writes a file of results, if a folder was given.
     fn keep(&self, name: &str, text: &str) -> Result<()> {
         let Some(folder) = &self.output_dir else {
             return Ok(());
@@ -201,7 +201,7 @@ fn json(value: &impl Serialize) -> eyre::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// How far it is, on standard error where that is a terminal.
+/// Shows progress on standard error, if it is a terminal.
 fn progress(rows: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{pos}/{len} rows {wide_bar} {eta}");
     ProgressBar::new(rows as u64).with_style(style.unwrap_or(ProgressStyle::default_bar()))
@@ -227,7 +227,7 @@ fn table(tasks: &[TaskResult]) -> Result<String, std::fmt::Error> {
     Ok(out)
 }
 
-/// One line for each layer, one column for each figure.
+/// A table with one line per layer and one column per figure.
 fn layer_table(results: &[LayerResult]) -> Result<String, std::fmt::Error> {
     let mut out = format!("{:>10}", "exit layer");
     let metrics = |result: &LayerResult| {

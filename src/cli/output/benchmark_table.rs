@@ -1,4 +1,4 @@
-//! What a benchmark amounts to, for people.
+//! The table of a benchmark.
 
 use crate::eval::benchmark::{Report, StrategySummary};
 use crate::eval::interval::Interval;
@@ -119,7 +119,7 @@ const FIGURES: [Figure; 16] = [
     ("exact match", 3, |of| of.scores.as_ref()?.exact_match),
 ];
 
-/// A row, where either strategy has the figure.
+/// A row, if either strategy has the figure.
 fn row(
     out: &mut String,
     name: &str,

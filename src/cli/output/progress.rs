@@ -20,10 +20,10 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
     }
 }
 
-/// Shows how many of the samples are done and how long the others will take: a bar on a terminal, lines elsewhere.
+/// Shows the number of finished samples and the remaining time: as a bar on a terminal, as lines elsewhere.
 pub struct SampleProgress {
     bar: ProgressBar,
-    /// Tenths of the work that a line was written for; none where the samples get no lines.
+    /// Tenths of the work for which a line was written; `None` if samples get no lines.
     told: Option<usize>,
 }
 
@@ -45,15 +45,15 @@ impl SampleProgress {
         }
     }
 
-    /// A line of its own, above the bar.
+    /// Prints a separate line, above the bar.
     pub fn line(&self, text: &str) {
         self.bar.suspend(|| tell(&format!("{}\n", one_line(text))));
     }
 
-    /// `figures` are what was measured so far.
+    /// `figures` are the measurements so far.
     pub fn show(&mut self, done: usize, total: usize, figures: &str) {
         if !self.bar.is_hidden() {
-            // The first that is shown may have been resumed: what is left is judged by what is measured now.
+            // Earlier samples may come from an earlier run: the remaining time is estimated from those measured now.
             if self.bar.length() != Some(total as u64) {
                 self.bar.set_length(total as u64);
                 self.bar.set_position(done.saturating_sub(1) as u64);

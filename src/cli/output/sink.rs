@@ -1,8 +1,8 @@
 //! The only place where commands write to standard output and standard error. Untrusted text from a model, a file, a
 //! library or a user cannot control the terminal; only the program's own styles can.
 //!
-//! Data such as generated text and exports is unchanged in files and pipes. Messages are always made safe, as logs are
-//! read on terminals, too.
+//! Data such as generated text and exports is unchanged in files and pipes. Messages are always made safe, because
+//! logs are also read on terminals.
 
 use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;

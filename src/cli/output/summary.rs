@@ -1,8 +1,8 @@
 //! The summary of a run.
 
-use crate::engine::decode::{Settings, Stats, StopReason, Strategy};
+use crate::engine::decode::{Controller, Proposers, Settings, Stats, StopReason, Strategy};
 
-/// A summary of a run on a prompt of `prompt` tokens, in a few lines.
+/// A summary of a run on a prompt of `prompt` tokens, in a few lines. `settings` are those that were asked for.
 pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
     let mut line = format!(
         "prompt {} in {:.2} s{} · generated {} in {:.2} s{}",
@@ -21,12 +21,17 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
             .map(|p| format!("{:.0}", p * 100.0))
             .collect();
         line += &format!(
-            "\nE {} K {} · acceptance {:.1} % ({}/{}) · by position {} % · mean accepted length {length:.2}",
-            settings.exit_layer,
-            settings.num_speculations,
+            "\n{} · {:.1} % of {} accepted ({}/{}) · by {} {} % · {length:.2} tokens per drafted round",
+            way(settings),
             rate * 100.0,
+            if settings.tree > 0 { "nodes" } else { "drafts" },
             stats.accepted,
             stats.drafted,
+            if settings.tree > 0 {
+                "depth"
+            } else {
+                "position"
+            },
             positions.join(" "),
         );
         if stats.by_proposer.lookup.drafted > 0 {
@@ -41,6 +46,17 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
         line += &format!("\nE {} · early exit, not verified", settings.exit_layer);
     }
     line + &format!("\n{stop}")
+}
+
+/// What drafted: `E 6 K 2`, `E 6 K 2, tree of 8`, `controller auto`.
+fn way(settings: &Settings) -> String {
+    let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
+    match (settings.controller, settings.proposers, settings.tree) {
+        (Controller::Auto, ..) => "controller auto".into(),
+        (_, Proposers::Lookup, _) => format!("lookup K {speculations}"),
+        (_, _, 0) => format!("E {exit} K {speculations}"),
+        (.., nodes) => format!("E {exit} K {speculations}, tree of {nodes}"),
+    }
 }
 
 fn tokens(count: usize) -> String {

@@ -1,11 +1,11 @@
-//! What a sweep amounts to, for people.
+//! The tables of a sweep.
 
 use crate::eval::sweep::{HeatMap, Merged, Tile};
 use crate::safe_text::StyledText;
 use crate::transcript::origin_style::Paint;
 use std::fmt::{Error, Write};
 
-/// The measured cells, each beside what was predicted of it.
+/// The measured cells, each with its prediction.
 pub fn sweep_table(merged: &Merged) -> Result<String, Error> {
     let mut out = String::new();
     writeln!(
@@ -56,8 +56,8 @@ pub fn sweep_table(merged: &Merged) -> Result<String, Error> {
     Ok(out)
 }
 
-/// The maps in cells of a terminal: faster than plain decoding is `▲` and blue, slower `▽` and orange, the best has
-/// brackets.
+/// The heat maps as text: `▲` and blue for faster than plain decoding, `▽` and orange for slower, brackets around the
+/// best.
 pub fn heat_maps(maps: &[HeatMap], paint: Paint) -> StyledText {
     let mut out = StyledText::default();
     for map in maps {

@@ -42,10 +42,10 @@ pub struct GridArgs {
 }
 
 impl GridArgs {
-    /// The axes, for a model of so many layers. Axes that are not given have one value, that of `settings`.
+    /// The axes for a model with `layers` layers. An axis that is not given has one value, from `settings`.
     ///
     /// # Errors
-    /// Where the grid is empty or reaches outside of what the model has.
+    /// If the grid is empty or exceeds the layers of the model.
     pub fn axes(&self, settings: &Settings, layers: usize) -> Result<Axes> {
         let or = |given: Option<Given<usize>>, default| Given::value(given).unwrap_or(default);
         let last_exit = EXIT_LAYERS.1.min(layers.saturating_sub(1));
@@ -65,7 +65,7 @@ impl GridArgs {
             draft_vocabs: some_or(&self.draft_vocabs, settings.draft_vocab),
             temperatures: match settings.sampling.sample {
                 true => some_or(&self.temperatures, settings.sampling.temperature),
-                // Greedy decoding knows one temperature.
+                // Greedy decoding has only one temperature.
                 false if self.temperatures.is_empty() => vec![0.0],
                 false => {
                     return Err(Error::Setting(

@@ -1,4 +1,4 @@
-//! Putting the cells of a sweep together: tables and pictures.
+//! Merges the cells of a sweep into tables and pictures.
 
 use super::MergeArgs;
 use crate::cli::failure::FOUND_FAULT;
@@ -16,7 +16,7 @@ pub fn run(args: &MergeArgs) -> Result<ExitCode> {
     finish(&RunFolder::read(&args.folder)?, args.json)
 }
 
-/// Writes the result of what the folder holds and shows it. Ends with a fault where cells are missing or texts differ.
+/// Merges the folder, writes the result and shows it. The status is 1 if cells are missing or texts differ.
 pub fn finish(folder: &RunFolder, json: bool) -> Result<ExitCode> {
     let merged = sweep::merge(folder)?;
     write(&folder.path.join("sweep.csv"), &sweep::csv(&merged.rows))?;

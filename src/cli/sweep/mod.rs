@@ -1,4 +1,4 @@
-//! `skiplens sweep`: exit layers and speculations measured as a grid, here or on many machines.
+//! `skiplens sweep`: measures a grid of exit layers and speculations, on one machine or many.
 
 mod grid_args;
 mod merge;

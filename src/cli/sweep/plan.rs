@@ -1,4 +1,4 @@
-//! Planning a sweep: the manifest and its folder.
+//! Plans a sweep: the manifest and its folder.
 
 use super::PlanArgs;
 use crate::cli::benchmark::{Prepared, prepare};
@@ -11,7 +11,7 @@ use crate::eval::sweep::{Manifest, RunFolder};
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
 
-/// Writes the manifest and says where.
+/// Writes the manifest and prints its path.
 pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     let (folder, _) = plan(args)?;
     let cells = folder.manifest.cells().len();
@@ -56,7 +56,7 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
     } = prepare(&args.model, &args.decoding, &args.dataset)?;
     let layers = loaded.info.config.num_layers;
     let axes = args.grid.axes(&settings, layers)?;
-    // What the cells set says nothing about the run.
+    // Settings that the cells set are no part of the run's identity.
     (
         settings.exit_layer,
         settings.num_speculations,

@@ -1,4 +1,4 @@
-//! Measuring the cells of a sweep, all of them or one shard.
+//! Measures the cells of a sweep, all or one shard.
 
 use super::{PlanArgs, RunArgs, WorkArgs, merge, plan};
 use crate::cli::failure::{FOUND_FAULT, INTERRUPTED};
@@ -18,7 +18,7 @@ pub fn run(args: &PlanArgs, work: &WorkArgs) -> Result<ExitCode> {
     go(&folder, loaded, shard, work)
 }
 
-/// Measures a sweep that was planned before.
+/// Measures a planned sweep.
 pub fn run_planned(args: &RunArgs) -> Result<ExitCode> {
     let shard = args.work.shard()?;
     let folder = RunFolder::read(&args.folder)?;
@@ -79,7 +79,8 @@ fn go(
     }
 }
 
-/// Measures what is missing and returns how many texts differ that must not. `alone` keeps the table up to date.
+/// Measures the missing cells and returns the number of texts that differ although they must not. With `alone` the
+/// table is updated after each cell.
 fn measure(
     sweep: &Sweep,
     folder: &RunFolder,

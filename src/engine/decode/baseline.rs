@@ -1,26 +1,35 @@
-//! How long plain decoding would take, from what was measured while decoding.
+//! How long plain decoding would have taken at the time of an answer, from what was measured while decoding.
 //!
-//! A round without a draft is a plain step and measures it. Before there is one, rounds with drafts tell: a draft step
-//! runs the first E layers for one row, and verifying runs the others and the head for a few rows, which takes little
-//! longer than for one.
+//! A round without a draft is a plain step and measures it. Rounds with drafts give an estimate: a draft step runs the
+//! first E layers for one row, and verifying runs the others and the head for a few rows, which takes little longer than
+//! for one. What was measured at another time corrects that estimate by a ratio: how a plain step compared with rounds
+//! with drafts then. So a change in the machine's load between the two cancels out.
 
 use super::{CostModel, DraftToken, Proposer, Round, Strategy};
 use crate::engine::config::LlamaConfig;
 
-/// Fewer plain steps say too little.
+/// Min number of plain steps for a measurement.
 const MIN_STEPS: usize = 8;
-/// Fewer drafted tokens say too little.
+/// Min number of drafted tokens for an estimate.
 const MIN_DRAFTS: usize = 8;
 /// Relative error that remains however many steps were measured: the machine's speed drifts.
 const MIN_ERROR: f64 = 0.02;
 /// Relative error of the cost model, which takes the best of a few measurements.
 const COST_MODEL_ERROR: f64 = 0.06;
+/// Relative error of a plain step that was measured at another time, if nothing relates the two.
+const OTHER_TIME_ERROR: f64 = 0.15;
 /// How much longer verifying takes for every row after the first, as a share of one row. Measured: 0.03 to 0.2 for up
 /// to eight rows, by processor and weight type.
 const ROW_COST: f64 = 0.08;
 /// Relative error of the estimate from rounds with drafts, and what every row after the first adds to it.
 const ESTIMATE_ERROR: f64 = 0.05;
 const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
+/// Relative error of a correction from rounds with the same drafts, with other ones, and for each row of difference.
+const CORRECTION_ERROR: f64 = 0.02;
+const OTHER_DRAFTS_ERROR: f64 = 0.03;
+const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
+/// References that are kept, those with the smallest errors.
+const MAX_REFERENCES: usize = 8;
 
 /// Durations of the rounds of a run, by kind.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,13 +46,22 @@ struct Samples {
     squares: f64,
 }
 
-/// Rounds with early-exit drafts at one depth.
+/// How tokens were drafted, as far as it determines durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Drafts {
+    /// Exit layer; 0 for lookup.
+    exit_layer: usize,
+    vocab: usize,
+    /// Whether verifying starts at the exit.
+    reuse: bool,
+}
+
+/// Rounds whose drafts are chains of one kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct DraftRounds {
-    /// Exit layer, draft vocabulary, and whether verifying starts at the exit.
-    key: (usize, usize, bool),
-    rounds: usize,
-    tokens: usize,
+    drafts: Drafts,
+    rounds: f64,
+    tokens: f64,
     draft_seconds: f64,
     verify_seconds: f64,
 }
@@ -70,22 +88,118 @@ pub struct SpeedUp {
     pub measured: bool,
 }
 
+/// What is known of plain decoding with one model on one device, from all runs.
+#[derive(Debug, Clone, Default)]
+pub struct Baselines {
+    config: Option<LlamaConfig>,
+    references: Vec<Reference>,
+    costs: Option<CostModel>,
+}
+
+/// A plain step and rounds with drafts, measured at about the same time.
+#[derive(Debug, Clone)]
+struct Reference {
+    plain: PlainStep,
+    drafts: Option<DraftRounds>,
+}
+
+impl Baselines {
+    /// Nothing is measured yet. Without `config`, the shape of the model, there are no estimates.
+    pub fn new(config: Option<LlamaConfig>) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what was measured during one stretch of time.
+    pub fn add(&mut self, timings: &Timings) {
+        let Some(plain) = timings.plain.mean() else {
+            return;
+        };
+        self.references.push(Reference {
+            plain,
+            drafts: timings.most_drafts().copied(),
+        });
+        self.references
+            .sort_by(|a, b| a.plain.error.total_cmp(&b.plain.error));
+        self.references.truncate(MAX_REFERENCES);
+    }
+
+    /// Adds the costs of the parts of a round.
+    pub fn add_costs(&mut self, costs: &CostModel) {
+        if costs.step() > 0.0 {
+            self.costs = Some(costs.clone());
+        }
+    }
+
+    /// The best estimate of a plain step at the time of a run; `None` before enough is known.
+    pub fn plain_step(&self, run: &Timings) -> Option<PlainStep> {
+        let measured = run.plain.mean();
+        let estimated = run.most_drafts().and_then(|drafts| {
+            let estimate = drafts.estimate(self.config.as_ref()?)?;
+            Some(self.correction(drafts).map_or(estimate, |ratio| PlainStep {
+                seconds: estimate.seconds * ratio.seconds,
+                ..ratio
+            }))
+        });
+        let own = measured.into_iter().chain(estimated);
+        own.min_by(|a, b| a.error.total_cmp(&b.error))
+            .or_else(|| self.at_another_time())
+    }
+
+    /// What to multiply an estimate from such rounds by, as the `seconds` of a plain step.
+    fn correction(&self, drafts: &DraftRounds) -> Option<PlainStep> {
+        let config = self.config.as_ref()?;
+        let measured = self.references.iter().filter_map(|reference| {
+            let other = reference.drafts.as_ref()?;
+            let mut error = CORRECTION_ERROR
+                + CORRECTION_ERROR_PER_ROW * (drafts.further_rows() - other.further_rows()).abs();
+            if drafts.drafts != other.drafts {
+                error += OTHER_DRAFTS_ERROR;
+            }
+            Some((reference.plain, other.estimate(config)?, error))
+        });
+        let costs = self.costs.as_ref().and_then(|costs| {
+            let plain = PlainStep {
+                seconds: costs.step(),
+                error: COST_MODEL_ERROR,
+                measured: true,
+            };
+            let other = drafts.drafts.cost(costs, drafts.further_rows());
+            Some((plain, other.estimate(config)?, 0.0))
+        });
+        let ratios = measured
+            .chain(costs)
+            .map(|(plain, estimate, error)| PlainStep {
+                seconds: plain.seconds / estimate.seconds,
+                error: plain.error.hypot(error),
+                measured: true,
+            });
+        ratios.min_by(|a, b| a.error.total_cmp(&b.error))
+    }
+
+    /// A plain step as it was measured before or after, for a run that says nothing about it itself.
+    fn at_another_time(&self) -> Option<PlainStep> {
+        let costs = self.costs.as_ref().map(CostModel::step);
+        let seconds = self.references.first().map(|r| r.plain.seconds).or(costs)?;
+        Some(PlainStep {
+            seconds,
+            error: OTHER_TIME_ERROR,
+            measured: false,
+        })
+    }
+}
+
 impl Timings {
     /// Adds a round.
     pub fn add(&mut self, round: &Round) {
-        let (drafted, settings) = (round.drafted(), &round.settings);
-        // One step for each token: not so in a tree, or for other proposers.
-        let is_chain =
-            |token: &DraftToken| token.parent.is_none() && token.proposer == Proposer::EarlyExit;
-        if !drafted.is_empty() && drafted.iter().all(is_chain) {
+        let drafted = round.drafted();
+        if let Some(drafts) = Drafts::of(round) {
             self.add_drafts(DraftRounds {
-                key: (
-                    settings.exit_layer,
-                    settings.draft_vocab,
-                    settings.kvq_reuse,
-                ),
-                rounds: 1,
-                tokens: drafted.len(),
+                drafts,
+                rounds: 1.0,
+                tokens: drafted.len() as f64,
                 draft_seconds: round.draft_seconds,
                 verify_seconds: round.verify_seconds,
             });
@@ -99,7 +213,8 @@ impl Timings {
     }
 
     fn add_drafts(&mut self, more: DraftRounds) {
-        match self.drafts.iter_mut().find(|own| own.key == more.key) {
+        let own = self.drafts.iter_mut();
+        match own.into_iter().find(|own| own.drafts == more.drafts) {
             Some(own) => {
                 own.rounds += more.rounds;
                 own.tokens += more.tokens;
@@ -110,7 +225,7 @@ impl Timings {
         }
     }
 
-    /// Adds the timings of another run of the same model.
+    /// Adds the timings of another run of the same model at the same time.
     pub fn merge(&mut self, other: &Self) {
         self.plain.count += other.plain.count;
         self.plain.sum += other.plain.sum;
@@ -118,44 +233,80 @@ impl Timings {
         other
             .drafts
             .iter()
-            .for_each(|steps| self.add_drafts(*steps));
+            .for_each(|rounds| self.add_drafts(*rounds));
     }
 
-    /// The best estimate of a plain step; `None` before anything was decoded. `costs` are the measured costs on this
-    /// machine, `config` the shape of the model.
-    pub fn plain_step(
-        &self,
-        costs: Option<&CostModel>,
-        config: Option<&LlamaConfig>,
-    ) -> Option<PlainStep> {
-        let steps = self.plain.mean();
-        let costs = costs.map(CostModel::step).filter(|step| *step > 0.0);
-        let costs = costs.map(|seconds| PlainStep {
-            seconds,
-            error: COST_MODEL_ERROR,
-            measured: true,
-        });
-        let drafts = || self.estimate_from_drafts(config?);
-        let measured = steps.into_iter().chain(costs);
-        measured
-            .min_by(|a, b| a.error.total_cmp(&b.error))
-            .or_else(drafts)
+    /// The kind of drafts with the most tokens, if there are enough.
+    fn most_drafts(&self) -> Option<&DraftRounds> {
+        let most = self
+            .drafts
+            .iter()
+            .max_by(|a, b| a.tokens.total_cmp(&b.tokens));
+        most.filter(|most| most.tokens >= MIN_DRAFTS as f64)
     }
+}
 
-    /// From the settings with the most drafts: the early layers of a draft step, and the verify phase without what its
-    /// further rows cost.
-    fn estimate_from_drafts(&self, config: &LlamaConfig) -> Option<PlainStep> {
-        let most = self.drafts.iter().max_by_key(|rounds| rounds.tokens)?;
-        if most.tokens < MIN_DRAFTS || most.verify_seconds <= 0.0 {
+impl Drafts {
+    /// `None` without drafts, and for trees, in which a pass drafts several tokens.
+    fn of(round: &Round) -> Option<Self> {
+        let (first, settings) = (round.drafted().first()?, &round.settings);
+        let is_chain = |token: &DraftToken| token.parent.is_none();
+        if !round.drafted().iter().all(is_chain) {
             return None;
         }
-        let (exit_layer, draft_vocab, reuse) = most.key;
+        Some(match first.proposer {
+            Proposer::Lookup => Self {
+                exit_layer: 0,
+                vocab: 0,
+                reuse: true,
+            },
+            Proposer::EarlyExit => Self {
+                exit_layer: settings.exit_layer,
+                vocab: settings.draft_vocab,
+                reuse: settings.kvq_reuse,
+            },
+        })
+    }
+
+    /// What a round that drafts so many tokens would cost.
+    fn cost(&self, costs: &CostModel, tokens: f64) -> DraftRounds {
+        let count = tokens.round().max(1.0);
+        let draft = match self.exit_layer {
+            0 => 0.0,
+            exit_layer => costs.draft(exit_layer, count as usize),
+        };
+        DraftRounds {
+            drafts: *self,
+            rounds: 1.0,
+            tokens: count,
+            draft_seconds: draft,
+            verify_seconds: costs.verify(self.exit_layer, count as usize),
+        }
+    }
+}
+
+impl DraftRounds {
+    /// Rows of a verify phase after the first.
+    fn further_rows(&self) -> f64 {
+        self.tokens / self.rounds
+    }
+
+    /// A plain step, from the early layers of a draft step, and the verify phase without what its further rows cost.
+    fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
+        if self.verify_seconds <= 0.0 {
+            return None;
+        }
+        let Drafts {
+            exit_layer,
+            vocab,
+            reuse,
+        } = self.drafts;
         let early = step_weights(config, exit_layer, None);
-        let draft = step_weights(config, exit_layer, Some(draft_vocab));
-        let further_rows = most.tokens as f64 / most.rounds as f64;
-        let verify = most.verify_seconds / most.rounds as f64 / (1.0 + ROW_COST * further_rows);
-        let early_seconds = match reuse {
-            true => most.draft_seconds / most.tokens as f64 * early / draft,
+        let draft = step_weights(config, exit_layer, Some(vocab));
+        let further_rows = self.further_rows();
+        let verify = self.verify_seconds / self.rounds / (1.0 + ROW_COST * further_rows);
+        let early_seconds = match reuse && exit_layer > 0 {
+            true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,
         };
         Some(PlainStep {
@@ -250,10 +401,14 @@ mod tests {
         timings
     }
 
+    fn baselines() -> Baselines {
+        Baselines::new(Some(random::small()))
+    }
+
     #[test]
     fn plain_steps_are_measured() {
         let rounds: Vec<Round> = (0..100).map(|_| round(0, 0.0, 0.004)).collect();
-        let step = timings(&rounds).plain_step(None, None).unwrap();
+        let step = baselines().plain_step(&timings(&rounds)).unwrap();
         assert!((step.seconds - 0.004).abs() < 1e-9 && step.measured);
         assert_eq!(step.error, MIN_ERROR);
         let speed_up = step.speed_up(300.0);
@@ -265,31 +420,68 @@ mod tests {
     #[test]
     fn an_estimated_speed_up_is_at_most_the_tokens_a_round() {
         for (draft, verify) in [(0.0118, 0.0159), (0.0001, 0.01), (0.1, 0.001)] {
-            let step = timings(&vec![round(1, draft, verify); 50])
-                .plain_step(None, Some(&random::small()))
+            let step = baselines()
+                .plain_step(&timings(&vec![round(1, draft, verify); 50]))
                 .unwrap();
             let tokens_per_second = 1.4 / (draft + verify);
             assert!(step.speed_up(tokens_per_second).ratio <= 1.4);
         }
     }
 
+    /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the load of the machine
+    /// was then.
     #[test]
-    fn rounds_with_drafts_give_an_estimate_that_measurements_replace() {
-        let config = random::small();
-        let drafts: Vec<Round> = (0..20).map(|_| round(1, 0.002, 0.01)).collect();
-        let mut all = timings(&drafts);
-        let estimate = all.plain_step(None, Some(&config)).unwrap();
-        // At most the early layers of the draft and the whole verify phase, at least the verify phase of one row.
+    fn measurements_under_another_load_give_the_same_speed_up() {
+        let answer = timings(&vec![round(1, 0.002, 0.01); 20]);
+        let estimate = baselines().plain_step(&answer).unwrap();
         assert!(estimate.seconds < 0.012 && estimate.seconds > 0.009 && !estimate.measured);
-        all.merge(&timings(&vec![round(0, 0.0, 0.005); 10]));
-        let measured = all.plain_step(None, Some(&config)).unwrap();
-        assert!((measured.seconds - 0.005).abs() < 1e-9 && measured.measured);
+        for load in [0.2, 1.0, 14.0] {
+            let mut known = baselines();
+            let mut race = timings(&vec![round(1, 0.002 * load, 0.01 * load); 20]);
+            race.merge(&timings(&vec![round(0, 0.0, 0.0095 * load); 10]));
+            known.add(&race);
+            let step = known.plain_step(&answer).unwrap();
+            assert!((step.seconds - 0.0095).abs() < 1e-9 && step.measured);
+            assert!(step.error >= MIN_ERROR);
+        }
+    }
+
+    #[test]
+    fn costs_measured_under_another_load_give_the_same_speed_up() {
+        let costs = |load: f64| CostModel {
+            layers: 3,
+            layer: vec![0.002 * load; 17],
+            head: vec![0.003 * load; 17],
+            draft_head: 0.001 * load,
+            sampling: 0.0,
+        };
+        let answer = timings(&vec![round(1, 0.003, 0.009); 20]);
+        let steps = [0.2, 1.0, 14.0].map(|load| {
+            let mut known = baselines();
+            known.add_costs(&costs(load));
+            known.plain_step(&answer).unwrap()
+        });
+        // A plain step of these costs, since the answer's rounds took exactly as long as the costs say.
+        for step in steps {
+            assert!((step.seconds - 0.009).abs() < 1e-9, "{step:?}");
+            assert!(step.measured && step.error >= COST_MODEL_ERROR);
+        }
+    }
+
+    #[test]
+    fn a_run_with_few_drafts_takes_the_plain_step_of_another_time_and_says_so() {
+        let short = timings(&vec![round(1, 0.002, 0.01); 3]);
+        assert_eq!(baselines().plain_step(&short), None);
+        let mut known = baselines();
+        known.add(&timings(&vec![round(0, 0.0, 0.008); 20]));
+        let step = known.plain_step(&short).unwrap();
+        assert!(!step.measured && step.error >= OTHER_TIME_ERROR);
     }
 
     #[test]
     fn early_exit_steps_are_no_plain_steps() {
         let mut early = round(0, 0.0, 0.001);
         Arc::make_mut(&mut early.settings).strategy = Strategy::EarlyExit;
-        assert_eq!(timings(&vec![early; 50]).plain_step(None, None), None);
+        assert_eq!(baselines().plain_step(&timings(&vec![early; 50])), None);
     }
 }

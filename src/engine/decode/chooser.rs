@@ -18,20 +18,22 @@ pub(super) const MAX_LOOKUP: usize = LOOKUPS[LOOKUPS.len() - 1];
 
 /// Rounds between two changes.
 const MIN_STAY: usize = 8;
+/// Rounds after which a change that made it clearly slower is taken back.
+const MIN_TRIAL: usize = 3;
+/// What is clearly slower.
+const MISTAKE: f64 = 0.94;
 /// How much faster another choice must be expected to be.
 const MARGIN: f64 = 1.06;
 /// What is so much faster is changed to after half as many rounds.
 const GREAT: f64 = 1.2;
-/// How fast drafts must at least be expected to be, relative to plain decoding: less is not worth the risk.
-const WORTH: f64 = 1.03;
-/// Standard deviations by which the acceptance of an exit is taken to be lower before a change to it.
-const CAUTION: f64 = 0.5;
-/// Outcomes of an exit that a change to it needs.
-const MIN_EVIDENCE: f64 = 5.0;
+/// Outcomes of an exit from which on it is known.
+const MIN_EVIDENCE: f64 = 3.0;
+/// How much faster an unknown exit must be expected to be than a known one.
+const UNKNOWN: f64 = 1.1;
 /// Tokens that a draft by lookup must be expected to gain.
 const MIN_GAIN: f64 = 0.05;
 /// The share of time that may be spent on probing exits.
-const PROBE_SHARE: f64 = 0.01;
+const PROBE_SHARE: f64 = 0.02;
 /// Probes that are made at once, to have something to decide by.
 const FIRST_PROBES: usize = 4;
 /// Probes that are made before they become rarer.
@@ -105,6 +107,8 @@ pub(super) struct Chooser {
     exits: Vec<usize>,
     forms: Vec<Form>,
     base: Option<Base>,
+    /// The base before.
+    before: Option<Base>,
     reason: String,
     /// Rounds since the last change.
     stayed: usize,
@@ -129,7 +133,9 @@ impl Chooser {
                 .collect(),
             forms: chains.chain(trees).collect(),
             base: None,
-            reason: String::new(),
+            before: None,
+            // Long enough for every reason, so that a change allocates nothing.
+            reason: String::with_capacity(96),
             stayed: 0,
             since_plain: 0,
             since_probe: 0,
@@ -142,7 +148,7 @@ impl Chooser {
         self.recommended = recommended.filter(|(exit, _)| (1..self.layers).contains(exit));
         self.estimates.training = match (trained, self.recommended) {
             (false, _) => Training::None,
-            (true, Some(_)) => Training::Tuned,
+            (true, Some((exit, _))) => Training::Tuned { exit },
             (true, None) => Training::LayerSkip,
         };
         if let Some((exit, _)) = self
@@ -160,9 +166,17 @@ impl Chooser {
     pub fn resume(&mut self, stored: Estimates) {
         if stored.is_valid(self.layers) {
             let training = self.estimates.training;
-            self.estimates = stored.aged(self.layers);
+            self.estimates = stored;
+            self.estimates.fit(self.layers);
             self.estimates.training = training;
+            self.begin_text();
         }
+    }
+
+    /// Another text begins.
+    pub fn begin_text(&mut self) {
+        self.estimates.begin_text();
+        (self.base, self.before) = (None, None);
     }
 
     /// Why the base was chosen, in one sentence.
@@ -194,9 +208,10 @@ impl Chooser {
         (base, Action::Exit)
     }
 
-    /// An exit to probe in the next round, if any; `exits` as in [`Situation`].
-    pub fn probe(&mut self, exits: bool, place: Place) -> Option<usize> {
-        if !exits || self.exits.is_empty() {
+    /// An exit to probe in the next round, if any; `exits` as in [`Situation`]. Rounds of lookup are not probed: what
+    /// repeats is easy for exits, too, and says little about where they would draft.
+    pub fn probe(&mut self, exits: bool, place: Place, action: Action) -> Option<usize> {
+        if !exits || self.exits.is_empty() || matches!(action, Action::Lookup(_)) {
             return None;
         }
         self.since_probe += 1;
@@ -204,7 +219,7 @@ impl Chooser {
         let interval = match self.probes {
             ..FIRST_PROBES => 2,
             FIRST_PROBES..MORE_PROBES => (share / PROBE_SHARE).ceil().clamp(2.0, 64.0) as usize,
-            _ => (3.0 * share / PROBE_SHARE).ceil().clamp(8.0, 128.0) as usize,
+            _ => (1.5 * share / PROBE_SHARE).ceil().clamp(4.0, 128.0) as usize,
         };
         if self.since_probe < interval {
             return None;
@@ -299,7 +314,7 @@ impl Chooser {
             let best = rank == Some(0);
             match depth {
                 0 => self.estimates.first(exit, usize::from(best), 1),
-                _ => self.estimates.later(exit, best),
+                _ => self.estimates.later(best),
             }
             if !best {
                 self.estimates.rank(exit, rank, children);
@@ -310,20 +325,26 @@ impl Chooser {
 
     /// The base for the next rounds: the one so far, unless another one is expected to be clearly faster.
     fn choose_base(&mut self, now: &Situation) -> Base {
-        let best = self.best_exit(now.place, CAUTION).filter(|_| now.exits);
         let plain = self.rate(Base::Plain, now.place);
         let Some(base) = self.base.filter(|base| now.exits || *base == Base::Plain) else {
-            let start = self.start(now, best, plain);
+            let start = self.start(now, plain);
             return self.set_base(start, now, plain);
         };
         let rate = self.rate(base, now.place);
-        let great = best.is_some_and(|(_, value)| value > rate * GREAT);
+        let best = self.best_exit(now.place).filter(|_| now.exits);
+        let great = best.is_some_and(|(_, value)| value > rate.max(plain) * GREAT);
         if self.stayed < if great { MIN_STAY / 2 } else { MIN_STAY } {
-            return base;
+            let before = self.before.map_or(plain, |base| self.rate(base, now.place));
+            let mistaken = self.stayed >= MIN_TRIAL && rate < before.max(plain) * MISTAKE;
+            return match self.before.filter(|_| mistaken && before > plain) {
+                Some(before) => self.set_base(before, now, plain),
+                None if mistaken => self.set_base(Base::Plain, now, plain),
+                None => base,
+            };
         }
         let next = match best {
             Some((other, value)) if value > rate.max(plain) * MARGIN => other,
-            _ if rate < plain * WORTH => Base::Plain,
+            _ if rate < plain => Base::Plain,
             _ => base,
         };
         // The reason has figures that change.
@@ -333,34 +354,43 @@ impl Chooser {
         base
     }
 
-    /// The first base: what is known to be best, else what the model's author recommends.
-    fn start(&self, now: &Situation, best: Option<(Base, f64)>, plain: f64) -> Base {
-        if let Some((base, _)) = best.filter(|(_, rate)| *rate > plain * MARGIN) {
+    /// The first base of a text: what is known to be best, else what the model's author recommends.
+    fn start(&self, now: &Situation, plain: f64) -> Base {
+        if !now.exits {
+            return Base::Plain;
+        }
+        let best = self.best_exit(now.place);
+        let known = best.filter(|(base, rate)| {
+            let known = matches!(base, Base::Exit { exit_layer, .. } if self.is_known(*exit_layer));
+            known && *rate > plain * MARGIN
+        });
+        if let Some((base, _)) = known {
             return base;
         }
-        let known = self
+        let recommended = self
             .recommended
             .map(|(exit_layer, speculations)| Base::Exit {
                 exit_layer,
                 speculations,
                 tree: 0,
             });
-        match known.or_else(|| Some(self.best_exit(now.place, 0.0)?.0)) {
-            // Recommended without knowing this text; what was learned from others counts too.
-            Some(base) if now.exits && self.estimates.training != Training::None => {
-                match self.rate(base, now.place) > plain {
-                    true => base,
-                    false => Base::Plain,
-                }
-            }
-            _ => Base::Plain,
-        }
+        let start = match self.estimates.training {
+            Training::None => None,
+            _ => recommended.or(best.map(|(base, _)| base)),
+        };
+        start
+            .filter(|base| self.rate(*base, now.place) > plain)
+            .unwrap_or(Base::Plain)
+    }
+
+    fn is_known(&self, exit: usize) -> bool {
+        self.estimates.evidence(exit) >= MIN_EVIDENCE
     }
 
     fn set_base(&mut self, base: Base, now: &Situation, plain: f64) -> Base {
         if self.base != Some(base) {
             self.stayed = 0;
-            self.base = Some(base);
+            self.before = self.base.replace(base);
         }
         let mut reason = std::mem::take(&mut self.reason);
         reason.clear();
@@ -383,7 +413,7 @@ impl Chooser {
             }
             Base::Plain if !now.exits => write!(out, "plain where nothing repeats"),
             Base::Plain => {
-                let best = self.best_exit(now.place, 0.0).map_or(0.0, |(_, rate)| rate);
+                let best = self.best_exit(now.place).map_or(0.0, |(_, rate)| rate);
                 let why = match self.estimates.training {
                     Training::None => "the exits are not trained, drafts",
                     _ => "drafts",
@@ -397,13 +427,16 @@ impl Chooser {
         }
     }
 
-    /// The fastest way to use early exit and its tokens a second. Only exits of which enough was seen count, and those of
-    /// which little was seen by so many standard deviations less; with 0, all count as they are expected to be.
-    fn best_exit(&self, place: Place, caution: f64) -> Option<(Base, f64)> {
-        let known =
-            |exit: &&usize| caution == 0.0 || self.estimates.evidence(**exit) >= MIN_EVIDENCE;
-        let all = self.exits.iter().filter(known).flat_map(|&exit_layer| {
-            let (first, later) = self.estimates.ranks(exit_layer, self.layers, caution);
+    /// The fastest way to use early exit and its expected tokens per second. Unknown exits are taken to be slower.
+    fn best_exit(&self, place: Place) -> Option<(Base, f64)> {
+        let ease = self.estimates.ease(self.layers);
+        let all = self.exits.iter().flat_map(|&exit_layer| {
+            let (first, later) = self.estimates.ranks(ease, exit_layer, self.layers);
+            let caution = if self.is_known(exit_layer) {
+                1.0
+            } else {
+                UNKNOWN
+            };
             (0..self.forms.len()).map(move |form| {
                 let of = &self.forms[form];
                 let tokens = 1.0 + of.shape.accepted(&first, &later);
@@ -415,7 +448,7 @@ impl Chooser {
                     speculations: of.depth,
                     tree: of.tree,
                 };
-                (base, tokens / seconds)
+                (base, tokens / seconds / caution)
             })
         });
         all.max_by(|a, b| a.1.total_cmp(&b.1))
@@ -480,10 +513,10 @@ impl Chooser {
     /// After how many drafts to decode one token plainly, to know its time.
     fn plain_interval(&self) -> usize {
         match self.estimates.plain_times() {
-            ..2.0 => 4,
-            ..4.0 => 16,
-            ..8.0 => 32,
-            _ => 64,
+            ..2.0 => 8,
+            ..4.0 => 24,
+            ..8.0 => 48,
+            _ => 96,
         }
     }
 }

@@ -182,8 +182,8 @@ impl Decoder {
             exits: wanted.proposers.exits(),
             matched: run.prediction.matched,
         };
-        let probed = self.chooser.probe(situation.exits, situation.place);
         let (base, action) = self.chooser.choose(&situation);
+        let probed = self.chooser.probe(situation.exits, situation.place, action);
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
                 format!("the last {matched} tokens occurred before")

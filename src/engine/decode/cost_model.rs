@@ -38,14 +38,23 @@ impl CostModel {
 
     /// Seconds of a round that drafts `drafted` tokens at `exit_layer` and verifies them.
     pub fn round(&self, exit_layer: usize, drafted: usize) -> f64 {
+        self.draft(exit_layer, drafted) + self.verify(exit_layer, drafted)
+    }
+
+    /// Seconds of drafting `drafted` tokens at `exit_layer`.
+    pub fn draft(&self, exit_layer: usize, drafted: usize) -> f64 {
         let early = exit_layer as f64 * rows_cost(&self.layer, 1);
-        let late = (self.layers - exit_layer) as f64 * rows_cost(&self.layer, drafted + 1);
-        let draft = drafted as f64 * (early + self.draft_head + self.sampling);
-        draft
-            + early
-            + late
-            + rows_cost(&self.head, drafted + 1)
-            + (drafted + 1) as f64 * self.sampling
+        drafted as f64 * (early + self.draft_head + self.sampling)
+    }
+
+    /// Seconds of verifying `drafted` tokens, of which all but the last have run the layers before `exit_layer`.
+    pub fn verify(&self, exit_layer: usize, drafted: usize) -> f64 {
+        let (early, late) = (exit_layer as f64, (self.layers - exit_layer) as f64);
+        let rows = drafted + 1;
+        early * rows_cost(&self.layer, 1)
+            + late * rows_cost(&self.layer, rows)
+            + rows_cost(&self.head, rows)
+            + rows as f64 * self.sampling
     }
 }
 

@@ -204,6 +204,7 @@ impl Decoder {
         let room = settings.max_steps.min(context - prompt.len());
         session.history.reserve(room.min(RESERVED));
         self.prefill(session, depth, observer)?;
+        self.chooser.begin_text();
         let output = TextOutput::new(self.tokenizer.as_ref(), prompt);
         Ok(Run {
             preview: output.clone(),
@@ -221,6 +222,21 @@ impl Decoder {
             },
             stop: (settings.max_steps == 0).then_some(StopReason::MaxSteps),
         })
+    }
+
+    /// Makes `text` the text of a session, as if it had been decoded there. Keys and values are computed when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// If the text is empty, has unknown tokens, or does not fit the context.
+    pub fn resume(&self, session: &mut Session, text: &[u32]) -> Result<()> {
+        self.check_prompt(text)?;
+        let (tokens, context) = (text.len(), self.model.config().context_length);
+        if tokens > context {
+            return Err(Error::PromptTooLong { tokens, context });
+        }
+        session.restart(text, self.model.config().num_layers);
+        Ok(())
     }
 
     /// Checks that a prompt is not empty and has only tokens of the vocabulary.
@@ -340,15 +356,13 @@ impl Decoder {
         let tokens = RoundTokens {
             drafted,
             accepted,
-            // The buffer is reused unless the record needs it.
-            path: if is_prefix {
-                self.scratch.path = path;
-                Vec::new()
-            } else {
-                path
-            },
+            path: if is_prefix { Vec::new() } else { path.clone() },
             closing,
         };
+        // The buffer is reused; a plain step has none.
+        if path.capacity() > 0 {
+            self.scratch.path = path;
+        }
         let mut round = Round::new(run.rounds, position, turn.settings, tokens);
         round.controller_note = turn.note;
         round.draft_seconds = draft_seconds;

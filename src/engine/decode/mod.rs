@@ -28,7 +28,7 @@ mod text_output;
 mod tree;
 mod verify;
 
-pub use baseline::{PlainStep, SpeedUp, Timings};
+pub use baseline::{Baselines, PlainStep, SpeedUp, Timings};
 pub use controller::Controller;
 pub use cost_model::CostModel;
 pub use decoder::{Decoder, Run};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// A requested device, the value of `--device`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum DeviceRequest {
     /// The fastest device for the model, by its size.
     #[default]
@@ -18,6 +18,8 @@ pub enum DeviceRequest {
     Cpu,
     /// The best adapter, or the one with this index.
     Gpu(Option<usize>),
+    /// These adapters, each for a part of the layers.
+    Gpus(Vec<usize>),
     /// candle's CUDA device.
     Cuda,
     /// candle's Metal device.
@@ -30,25 +32,35 @@ impl FromStr for DeviceRequest {
     fn from_str(name: &str) -> Result<Self> {
         let unknown = || {
             Error::Setting(format!(
-                "unknown device {name:?}; choose auto, cpu, gpu, gpu:N, cuda or metal"
+                "unknown device {name:?}; choose auto, cpu, gpu, gpu:N, cuda or metal, or several GPUs such as gpu:0,gpu:1"
             ))
         };
-        match name.trim().to_lowercase().as_str() {
+        let lower = name.trim().to_lowercase();
+        match lower.as_str() {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu(None)),
             "cuda" => Ok(Self::Cuda),
             "metal" => Ok(Self::Metal),
-            other => {
-                let index = other.strip_prefix("gpu:").ok_or_else(unknown)?;
-                index
-                    .parse()
-                    .map(Some)
-                    .map(Self::Gpu)
-                    .map_err(|_| unknown())
+            list if list.contains(',') => {
+                let each = list.split(',').map(|one| {
+                    index(one.trim()).ok_or_else(|| {
+                        Error::Setting(format!(
+                            "{:?} in the list of devices is no GPU; a list looks like gpu:0,gpu:1",
+                            one.trim()
+                        ))
+                    })
+                });
+                each.collect::<Result<_>>().map(Self::Gpus)
             }
+            one => index(one).map(Some).map(Self::Gpu).ok_or_else(unknown),
         }
     }
+}
+
+/// N of `gpu:N`.
+fn index(name: &str) -> Option<usize> {
+    name.strip_prefix("gpu:")?.parse().ok()
 }
 
 /// An open device.
@@ -61,6 +73,9 @@ pub enum Target {
     /// A GPU.
     #[cfg(feature = "gpu")]
     Gpu(Arc<Gpu>),
+    /// Several GPUs, each for a part of the layers.
+    #[cfg(feature = "gpu")]
+    Gpus(Vec<Arc<Gpu>>),
 }
 
 impl From<&Device> for Target {
@@ -97,6 +112,7 @@ impl Target {
                 .map(candle)
                 .map_err(|error| missing("metal", error)),
             DeviceRequest::Gpu(index) => Self::gpu(index),
+            DeviceRequest::Gpus(indices) => Self::gpus(&indices),
             DeviceRequest::Auto => Ok(Self::auto(bytes)),
         }
     }
@@ -108,15 +124,9 @@ impl Target {
     pub fn check_memory(&self, bytes: u64, what: &str) -> Result<()> {
         match self {
             #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => match gpu.info.memory {
-                Some(memory) if memory < bytes => Err(Error::Gpu(format!(
-                    "{what} takes {}, but {} has {}",
-                    memory::human(bytes),
-                    gpu.info.name,
-                    memory::human(memory)
-                ))),
-                _ => Ok(()),
-            },
+            Self::Gpu(gpu) => check_gpus(std::slice::from_ref(gpu), bytes, what),
+            #[cfg(feature = "gpu")]
+            Self::Gpus(gpus) => check_gpus(gpus, bytes, what),
             _ => memory::check(bytes, what),
         }
     }
@@ -135,12 +145,29 @@ impl Target {
         Ok((Self::Gpu(Gpu::open(info, &adapter)?), Some(why)))
     }
 
+    #[cfg(feature = "gpu")]
+    fn gpus(indices: &[usize]) -> Result<(Self, Option<String>)> {
+        let (mut gpus, mut names) = (Vec::new(), Vec::new());
+        for &index in indices {
+            let (info, adapter) = gpu::choose(Some(index))?;
+            names.push(format!("gpu:{index} {}", info.name));
+            gpus.push(Gpu::open(info, &adapter)?);
+        }
+        let why = format!("the layers are divided among {}", names.join(", "));
+        Ok((Self::Gpus(gpus), Some(why)))
+    }
+
     #[cfg(not(feature = "gpu"))]
     fn gpu(_: Option<usize>) -> Result<(Self, Option<String>)> {
         Err(Error::Setting(
             "this build has no GPU back end; choose --device cpu, or build with --features gpu"
                 .into(),
         ))
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn gpus(_: &[usize]) -> Result<(Self, Option<String>)> {
+        Self::gpu(None)
     }
 
     /// A discrete GPU or Apple's for a large model, else the CPU.
@@ -174,6 +201,34 @@ impl Target {
     }
 }
 
+/// Checks that `bytes` of weights fit these GPUs together, as far as their memory is known.
+#[cfg(feature = "gpu")]
+fn check_gpus(gpus: &[Arc<Gpu>], bytes: u64, what: &str) -> Result<()> {
+    let mut counted = Vec::new();
+    let mut total = 0;
+    for gpu in gpus {
+        let info = &gpu.info;
+        if counted.contains(&info.index) {
+            continue;
+        }
+        let Some(memory) = info.memory else {
+            return Ok(());
+        };
+        counted.push(info.index);
+        total += memory;
+    }
+    if bytes <= total {
+        return Ok(());
+    }
+    let names: Vec<&str> = gpus.iter().map(|gpu| gpu.info.name.as_str()).collect();
+    Err(Error::Gpu(format!(
+        "{what} takes {}, but {} has {}",
+        memory::human(bytes),
+        names.join(" and "),
+        memory::human(total)
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,14 +240,26 @@ mod tests {
             ("CPU", DeviceRequest::Cpu),
             ("gpu", DeviceRequest::Gpu(None)),
             ("gpu:12", DeviceRequest::Gpu(Some(12))),
+            ("gpu:0,gpu:1", DeviceRequest::Gpus(vec![0, 1])),
+            ("GPU:2, gpu:2", DeviceRequest::Gpus(vec![2, 2])),
             ("cuda", DeviceRequest::Cuda),
             ("metal", DeviceRequest::Metal),
         ] {
             assert_eq!(name.parse::<DeviceRequest>().unwrap(), request);
         }
-        for name in ["", "gpu:", "gpu:x", "gpu:-1", "tpu"] {
+        for name in [
+            "",
+            "gpu:",
+            "gpu:x",
+            "gpu:-1",
+            "tpu",
+            "gpu:0,",
+            "gpu:0,1",
+            "gpu,gpu",
+            "cpu,gpu:0",
+        ] {
             let error = name.parse::<DeviceRequest>().unwrap_err().to_string();
-            assert!(error.contains("gpu:N"), "{error}");
+            assert!(error.contains("gpu:0,gpu:1"), "{error}");
         }
     }
 }

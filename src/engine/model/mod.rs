@@ -13,6 +13,7 @@ pub mod gpu;
 mod load;
 mod plan;
 pub mod random;
+mod refusals;
 mod rope;
 mod row;
 #[cfg(test)]
@@ -188,6 +189,8 @@ pub fn load(
         Target::Candle(device) => Box::new(CandleModel::load(checkpoint, &device, progress)?),
         #[cfg(feature = "gpu")]
         Target::Gpu(gpu) => Box::new(gpu::GpuModel::load(checkpoint, gpu, progress)?),
+        #[cfg(feature = "gpu")]
+        Target::Gpus(gpus) => Box::new(gpu::SplitModel::load(checkpoint, &gpus, progress)?),
     })
 }
 

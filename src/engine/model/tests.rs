@@ -132,15 +132,7 @@ fn logits_agree_with_a_plain_llama() {
         let checkpoint = random::checkpoint(&config, dtype, 1).unwrap();
         let (llama, ids) = (load(&checkpoint), ids(9, &config));
         let ours = logits(&*llama, 20, &ids, &[9]);
-        let plain = Reference(&checkpoint).logits(&ids);
-        let size = (plain.iter().map(|x| x * x).sum::<f64>()).sqrt();
-        let error = ours
-            .iter()
-            .zip(&plain)
-            .map(|(a, b)| (f64::from(*a) - b).powi(2))
-            .sum::<f64>()
-            .sqrt()
-            / size;
+        let error = relative_error(&Reference::exact(&checkpoint).logits(&ids), &ours);
         let max = if dtype.block_size() == 1 { 2e-3 } else { 4e-2 };
         assert!(error < max, "{dtype:?}: relative error {error}");
     }
@@ -198,14 +190,14 @@ fn long_contexts_give_the_same_bits_with_any_threads_and_chunks() {
         };
         let best = Isa::detect();
         let plain = run(1, best, &[560]);
-        let kept = Reference(&checkpoint).logits(&ids);
+        let kept = Reference::exact(&checkpoint).logits(&ids);
         let error = plain
             .iter()
             .zip(&kept)
-            .map(|(a, b)| (f64::from(*a) - b).abs())
-            .fold(0.0, f64::max);
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(
-            error < 2e-3 * kept.iter().fold(0.0, |a: f64, b| a.max(b.abs())),
+            error < 2e-3 * kept.iter().fold(0.0, |a: f32, b| a.max(b.abs())),
             "{error}"
         );
         for (threads, isa, chunks) in [

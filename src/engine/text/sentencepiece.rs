@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
 /// The character that SentencePiece writes for a space.
-const SPACE: &str = "▁";
+pub const SPACE: &str = "▁";
 
 /// An encoder over a vocabulary with scores.
 pub struct SentencePiece {

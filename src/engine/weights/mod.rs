@@ -6,6 +6,7 @@ mod choices;
 mod convert;
 mod describe;
 mod dtype;
+mod embedded;
 pub mod gguf;
 mod hf_folder;
 pub mod hub;
@@ -19,6 +20,7 @@ pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, kn
 pub use choices::{ModelChoice, Search, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
+pub use embedded::{EMBEDDED_PATH, embedded};
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
 
@@ -121,7 +123,7 @@ fn short_name(name: &str) -> String {
 ///
 /// If the path does not exist, or is not a complete and undamaged Llama that skiplens supports.
 pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
-    if !path.exists() {
+    if !path.exists() && embedded(path).is_none() {
         return Err(Error::Model(format!(
             "{}: no such file or folder",
             path.display()

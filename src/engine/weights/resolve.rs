@@ -1,6 +1,7 @@
 //! Resolves the name of a model: a path, an id of the Hugging Face hub, or the bundled model.
 
 use super::catalog::{KNOWN_MODELS, PUBLISHED_MODEL, known_model};
+use super::embedded::{EMBEDDED_PATH, embedded};
 use super::hub::{Hub, HubModel};
 use crate::engine::Progress;
 use crate::engine::{Error, Result};
@@ -20,6 +21,7 @@ const FOLDER_VARIABLE: &str = "SKIPLENS_MODEL_DIR";
 /// If there is no such model, or its download fails.
 pub fn locate(model: Option<&str>, progress: &mut Progress) -> Result<PathBuf> {
     match model.map(str::trim).filter(|name| !name.is_empty()) {
+        None if embedded(Path::new(EMBEDDED_PATH)).is_some() => Ok(EMBEDDED_PATH.into()),
         None => find_bundled(&bundled_folders()),
         Some(name) => match resolve(name)? {
             Place::Local(path) => Ok(path),
@@ -37,7 +39,7 @@ enum Place {
 
 fn resolve(name: &str) -> Result<Place> {
     let path = Path::new(name);
-    if path.exists() {
+    if path.exists() || embedded(path).is_some() {
         return Ok(Place::Local(path.to_owned()));
     }
     if let Some(known) = known_model(name) {
@@ -114,9 +116,10 @@ fn find_bundled(folders: &[PathBuf]) -> Result<PathBuf> {
         .map(|folder| format!("  {}", folder.display()))
         .collect();
     Err(Error::Model(format!(
-        "the bundled model {BUNDLED_FILE} was not found; looked in\n{}\nSet {FOLDER_VARIABLE} to its folder, or choose \
-         another model: --model PATH, or --model {PUBLISHED_MODEL}, which is downloaded (it was not \
-         trained for early exit, so few of its drafts will be accepted)",
+        "the bundled model {BUNDLED_FILE} was not found; looked in\n{}\nCopy it there from a release or from the folder assets of the \
+         repository, set {FOLDER_VARIABLE} to its folder, or choose another model: --model PATH, or --model \
+         {PUBLISHED_MODEL}, which is downloaded (it was not trained for early exit, so few of its drafts will be \
+         accepted)",
         looked.join("\n")
     )))
 }
@@ -213,7 +216,9 @@ mod tests {
         let folders = [empty.clone(), folder.path().to_owned()];
         let error = find_bundled(&folders).unwrap_err().to_string();
         assert!(
-            error.contains(&empty.display().to_string()) && error.contains("--model"),
+            error.contains(&empty.display().to_string())
+                && error.contains("Copy it there")
+                && error.contains("--model"),
             "{error}"
         );
         std::fs::write(folder.path().join(BUNDLED_FILE), "x").unwrap();

@@ -81,7 +81,7 @@ impl<'a> RunControl<'a> {
             // Nothing is loading during a run.
             Command::CancelLoad => {}
             Command::Start {
-                task: super::Task::Lens,
+                task: super::Task::Lens | super::Task::LensOf { .. },
                 ..
             } => self.inbox.defer(envelope),
             Command::Start { conversation, .. } | Command::Forget { conversation } => {

@@ -95,6 +95,13 @@ pub enum Task {
     /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
     /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
+    /// As [`Task::Lens`], for an answer that is not the last run of this conversation: it takes that place.
+    LensOf {
+        /// The prompt.
+        prompt: Prompt,
+        /// The tokens of the answer.
+        answer: Vec<u32>,
+    },
     /// Answer a prompt plainly and with each of these pairs of exit layer and speculations, and report the figures of each
     /// answer. Does not use the conversation's cache.
     Sweep {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::Progress;
 use crate::engine::config::LlamaConfig;
-use crate::engine::decode::{Forecast, Settings, Stats, StopReason, Strategy};
+use crate::engine::decode::{CostModel, Forecast, LensRow, Settings, Stats, StopReason, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::model::random;
 use crate::engine::prompt::{Message, Prompt, Role};
@@ -342,31 +342,37 @@ fn a_sweep_reports_every_pair_and_can_be_cancelled() {
     ));
 }
 
-#[test]
-fn the_lens_covers_the_generated_text() {
-    let mut worker = loaded();
-    tell(&worker, generate(1, settings(40)));
-    let generated = until(&mut worker, ended);
-    tell(&worker, start(1, Task::Lens, settings(40)));
-    let (mut rows, mut costs) = (Vec::new(), None);
-    while rows.len() < 40 {
-        let events = until(&mut worker, |event| {
+/// What a lens of an answer reports until it is complete.
+fn lens(worker: &mut Worker, of: usize) -> (Vec<LensRow>, CostModel) {
+    let (mut rows, mut measured) = (Vec::new(), CostModel::default());
+    while rows.len() < of {
+        let events = until(worker, |event| {
             matches!(event, Event::Run(_, RunEvent::Lens { .. }))
         });
         if let Some(Event::Run(
             _,
             RunEvent::Lens {
                 rows: more,
-                of,
-                costs: c,
+                of: total,
+                costs,
             },
         )) = events.into_iter().next_back()
         {
-            assert_eq!(of, 40);
+            assert_eq!(total, of);
             rows.extend(more);
-            costs = Some(c);
+            measured = costs;
         }
     }
+    (rows, measured)
+}
+
+#[test]
+fn the_lens_covers_the_generated_text() {
+    let mut worker = loaded();
+    tell(&worker, generate(1, settings(40)));
+    let generated = until(&mut worker, ended);
+    tell(&worker, start(1, Task::Lens, settings(40)));
+    let (rows, costs) = lens(&mut worker, 40);
     assert_eq!(
         rows.iter().map(|row| row.id).collect::<Vec<_>>(),
         tokens(&generated)
@@ -378,12 +384,38 @@ fn the_lens_covers_the_generated_text() {
             None
         }
     }));
-    let forecast = Forecast::of(&rows, 2, 4, &costs.unwrap());
+    let forecast = Forecast::of(&rows, 2, 4, &costs);
     assert_eq!(
         (forecast.drafted, forecast.accepted),
         (found.drafted, found.accepted)
     );
     assert!(forecast.speed > 0.0);
+}
+
+/// The engine reads an answer that it did not generate in this conversation.
+#[test]
+fn the_lens_of_a_read_answer_is_that_of_the_generated_one() {
+    let mut worker = loaded();
+    tell(&worker, generate(1, settings(40)));
+    let generated = until(&mut worker, ended);
+    tell(&worker, start(1, Task::Lens, settings(40)));
+    let (expected, _) = lens(&mut worker, 40);
+    tell(&worker, generate(2, settings(3)));
+    until(&mut worker, ended);
+    let Command::Start {
+        task: Task::Generate(prompt),
+        ..
+    } = generate(1, settings(40))
+    else {
+        panic!("not a generation");
+    };
+    let answer = tokens(&generated);
+    let of = Task::LensOf { prompt, answer };
+    tell(&worker, start(3, of, settings(40)));
+    assert_eq!(lens(&mut worker, 40).0, expected);
+    // Then it is the last run, which can be asked about again.
+    tell(&worker, start(3, Task::Lens, settings(40)));
+    assert_eq!(lens(&mut worker, 40).0, expected);
 }
 
 /// A download can be abandoned at once, even if it stalls, and the worker continues.

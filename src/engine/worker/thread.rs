@@ -227,7 +227,13 @@ impl Loaded {
                 let ids = encode(&self.model, &prompt)?;
                 tasks::sweep(control, &mut self.model.decoder, &ids, &pairs).map(Some)
             }
-            Task::Lens => {
+            Task::Lens | Task::LensOf { .. } => {
+                if let Task::LensOf { prompt, answer } = task {
+                    let mut ids = encode(&self.model, &prompt)?;
+                    *last = Some((run, ids.len()));
+                    ids.extend(answer);
+                    self.model.decoder.resume(session, &ids)?;
+                }
                 let decoder = &mut self.model.decoder;
                 // Another text has replaced the requested one.
                 let Some((_, start)) = last.filter(|(last, _)| *last == run) else {

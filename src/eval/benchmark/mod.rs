@@ -1,4 +1,4 @@
-//! A data set answered autoregressively and with self-speculation, in turns.
+//! Answers a data set autoregressively and with self-speculation, in turns.
 
 mod report;
 mod summary;
@@ -17,10 +17,10 @@ use crate::engine::loaded_model::LoadedModel;
 use crate::engine::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Tokens generated before the first sample, to have caches and clock as they will be.
+/// Tokens generated before the first sample, to warm up caches and clock.
 const WARM_UP_TOKENS: usize = 16;
 
-/// How far a benchmark is.
+/// Progress of a benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     pub done: usize,
@@ -29,17 +29,17 @@ pub struct Progress<'a> {
     pub samples: &'a [Sample],
 }
 
-/// Prompts that fit in the context, as token ids, and those that do not.
+/// Prompts that fit in the context, as token ids, and the ids of those that do not.
 pub struct Encoded {
     pub prompts: Vec<(Example, Vec<u32>)>,
     /// Ids of the examples that were left out.
     pub too_long: Vec<String>,
 }
 
-/// Puts examples to the model, and leaves out those that its context does not hold.
+/// Encodes examples, and leaves out those that do not fit in the context.
 ///
 /// # Errors
-/// Where none is left, or one cannot be encoded for another reason.
+/// If no example is left, or one cannot be encoded for another reason.
 pub fn encode(loaded: &LoadedModel, dataset: Dataset) -> Result<Encoded> {
     let context = loaded.info.config.context_length;
     let (mut prompts, mut too_long) = (Vec::new(), Vec::new());
@@ -66,7 +66,7 @@ pub fn encode(loaded: &LoadedModel, dataset: Dataset) -> Result<Encoded> {
     Ok(Encoded { prompts, too_long })
 }
 
-/// The strategies to measure: autoregressive decoding, and that of `settings` if it differs.
+/// The strategies to measure: autoregressive decoding, and the strategy of `settings` if it differs.
 pub fn settings_of(settings: &Settings) -> (Settings, Option<Settings>) {
     let plain = Settings {
         strategy: Strategy::Autoregressive,
@@ -76,7 +76,7 @@ pub fn settings_of(settings: &Settings) -> (Settings, Option<Settings>) {
     (plain, other)
 }
 
-/// A benchmark that is under way in its file.
+/// A benchmark in progress, with its file.
 pub struct Benchmark {
     path: PathBuf,
     report: Report,
@@ -87,7 +87,7 @@ impl Benchmark {
     /// Begins the run of `key` in `folder`, or resumes it where it was interrupted.
     ///
     /// # Errors
-    /// Where the folder cannot be used, or what is there is another run's.
+    /// If the folder cannot be used, or contains the file of another run.
     pub fn open(folder: &Path, key: Key, encoded: Encoded) -> Result<Self> {
         let hash = hash(&key)?;
         let place = output_folder::place(folder, "benchmark", &hash, ".json", Path::to_owned)?;
@@ -118,15 +118,15 @@ impl Benchmark {
         &self.path
     }
 
-    /// Samples that an earlier run has measured.
+    /// Number of samples measured by earlier runs.
     pub fn resumed(&self) -> usize {
         self.report.samples.len()
     }
 
-    /// Measures what is missing. The file is rewritten after each sample, so it is complete at any time.
+    /// Measures the missing samples. The file is rewritten after each sample, so it is valid at any time.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when interrupted, and whatever fails on the way.
+    /// [`Error::Cancelled`] if interrupted, and any error of the engine.
     pub fn run(
         &mut self,
         loaded: &mut LoadedModel,

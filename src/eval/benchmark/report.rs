@@ -17,17 +17,17 @@ pub struct Report {
     pub header: Header,
     #[serde(flatten)]
     pub key: Key,
-    /// Processes that wanted to run on the machine when it began and when it ended.
+    /// Load average of the machine at the start and at the end.
     pub load_before: Option<f64>,
     pub load_after: Option<f64>,
-    /// Ids of the examples that the context does not hold.
+    /// Ids of the examples that do not fit in the context.
     pub too_long: Vec<String>,
-    /// Once it is complete.
+    /// Set once all samples are measured.
     pub summary: Option<Summary>,
     pub samples: Vec<Sample>,
 }
 
-/// All that decides a benchmark.
+/// Everything that determines a benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// Version of skiplens.
@@ -35,7 +35,7 @@ pub struct Key {
     pub model: ModelIdentity,
     pub machine: Machine,
     pub dataset: DatasetRequest,
-    /// Of all prompts, as token ids.
+    /// Hash of all prompts, as token ids.
     pub prompts_hash: String,
     pub settings: Settings,
 }
@@ -49,7 +49,7 @@ pub struct Sample {
     pub reference: Option<String>,
     pub autoregressive: Measured,
     pub autoregressive_scores: Option<TextScores>,
-    /// The other strategy, where one is measured.
+    /// The other strategy, if one is measured.
     pub speculative: Option<Measured>,
     pub speculative_scores: Option<TextScores>,
     /// Whether both wrote the same tokens.

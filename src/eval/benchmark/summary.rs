@@ -1,4 +1,4 @@
-//! What the samples of a benchmark amount to.
+//! The summary of a benchmark's samples.
 
 use super::Sample;
 use crate::engine::decode::Stats;
@@ -7,7 +7,7 @@ use crate::eval::metrics::{BleuCounts, TextScores};
 use crate::eval::run::Measured;
 use serde::{Deserialize, Serialize};
 
-/// All samples together. Intervals are of 95 %, by the bootstrap over samples.
+/// All samples together. Intervals are 95 % confidence intervals, by the bootstrap over samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub samples: usize,
@@ -36,14 +36,14 @@ pub struct StrategySummary {
     pub acceptance_by_position: Vec<f64>,
     /// (accepted + 1) averaged over all rounds that drafted.
     pub mean_accepted_length: Option<Interval>,
-    /// Where there are references.
+    /// `None` without references.
     pub scores: Option<Scores>,
 }
 
-/// How close the texts come to their references: means over samples, but for BLEU, which is the corpus's.
+/// Similarity of the texts to their references: means over samples, except for BLEU, which is of the corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Samples that have a reference.
+    /// Number of samples with a reference.
     pub references: usize,
     pub rouge_1: Option<Interval>,
     pub rouge_2: Option<Interval>,
@@ -51,7 +51,7 @@ pub struct Scores {
     pub rouge_l: Option<Interval>,
     pub bleu_4: Option<Interval>,
     pub edit_distance: Option<Interval>,
-    /// The share of samples whose text is the reference.
+    /// The share of samples with a text equal to the reference.
     pub exact_match: Option<Interval>,
 }
 
@@ -60,9 +60,9 @@ pub struct Scores {
 pub struct Comparison {
     /// Mean over samples of the ratios of time per token: the speed-up of the paper.
     pub speedup_mean_of_ratios: Option<Interval>,
-    /// Ratio of tokens a second over all samples.
+    /// Ratio of tokens per second over all samples.
     pub speedup_ratio_of_speeds: Option<Interval>,
-    /// Samples in which both wrote the same tokens.
+    /// Number of samples in which both wrote the same tokens.
     pub same_text: usize,
 }
 
@@ -242,7 +242,8 @@ mod tests {
         }
     }
 
-    /// Two samples whose ratios are 2 and 1: the mean of ratios is 1.5, while over all 110 tokens the long one decides.
+    /// Two samples with the ratios 2 and 1: the mean of ratios is 1.5, while over all 110 tokens the long sample
+    /// dominates.
     #[test]
     fn both_speed_ups_are_what_their_names_say() {
         let samples = [

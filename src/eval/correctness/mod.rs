@@ -1,7 +1,7 @@
 //! Whether self-speculative decoding writes what autoregressive decoding writes.
 //!
-//! With greedy decoding and with shared noise it is the same text, token for token. With rejection it is the same
-//! distribution, which many short runs of both are compared for.
+//! With greedy decoding and with shared noise the text is the same, token for token. With rejection the distribution
+//! is the same, which is tested on many short runs of both.
 
 mod statistics;
 
@@ -15,11 +15,11 @@ use crate::engine::decode::Settings;
 use crate::engine::loaded_model::LoadedModel;
 use serde::{Deserialize, Serialize};
 
-/// The texts of both strategies compared token by token.
+/// A comparison of the texts of both strategies, token by token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exact {
     pub samples: usize,
-    /// Tokens that were compared.
+    /// Number of compared tokens.
     pub tokens: usize,
     /// Samples whose texts differ, and their share in per cent, as LayerSkip reports them.
     pub errors: usize,
@@ -34,10 +34,10 @@ pub struct Mismatch {
     pub example: String,
     /// The first generated token that differs, from 0.
     pub position: usize,
-    /// None where the text has ended.
+    /// `None` if the text has ended.
     pub autoregressive: Option<Token>,
     pub speculative: Option<Token>,
-    /// By how much the verifier's logit of the autoregressive token is above the other's; none where a text has ended.
+    /// The verifier's logit of the autoregressive token, minus that of the other token; `None` if a text has ended.
     pub margin: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ pub struct Token {
 /// Compares the strategies on every prompt.
 ///
 /// # Errors
-/// [`crate::engine::Error::Cancelled`] when interrupted, and whatever fails on the way.
+/// [`crate::engine::Error::Cancelled`] if interrupted, and any error of the engine.
 pub fn compare(
     loaded: &mut LoadedModel,
     prompts: &[(Example, Vec<u32>)],
@@ -113,7 +113,7 @@ fn mismatch(
     })
 }
 
-/// Log-probability of `id` after `before`. Differences of such are differences of logits.
+/// Log-probability of `id` after `before`. A difference of two log-probabilities is a difference of logits.
 fn logprob(loaded: &mut LoadedModel, before: &[u32], id: u32) -> Result<f64> {
     let mut session = loaded.decoder.session()?;
     let tokens: Vec<u32> = before.iter().copied().chain([id]).collect();
@@ -126,7 +126,7 @@ fn logprob(loaded: &mut LoadedModel, before: &[u32], id: u32) -> Result<f64> {
         .map_or(f64::NAN, |score| f64::from(score.logprob)))
 }
 
-/// As [`compare`] for rejection: `repetitions` short runs of each strategy on every prompt, with seeds of their own.
+/// As [`compare`] for rejection: `repetitions` short runs of each strategy on every prompt, each with its own seed.
 ///
 /// # Errors
 /// As [`compare`].
@@ -171,10 +171,10 @@ mod tests {
     use crate::engine::prompt::Prompt;
     use candle_core::{Device, quantized::GgmlDType};
 
-    /// Early exit is not verified, so that its text is another: each difference is told with its place, both tokens and
-    /// by how much the full model prefers its own.
+    /// Early exit is not verified, so its text differs: each difference is reported with its position, both tokens
+    /// and the margin by which the full model prefers its own.
     #[test]
-    fn differences_are_told_with_their_margin() {
+    fn differences_are_reported_with_their_margin() {
         let config = random::small();
         let checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 3).unwrap();
         let mut loaded =

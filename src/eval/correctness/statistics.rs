@@ -1,14 +1,14 @@
-//! A permutation test of whether two sets of texts come from one distribution.
+//! A permutation test for whether two sets of texts come from one distribution.
 
 use crate::engine::sampling::noise::{PositionNoise, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Tokens of each text that are compared.
+/// Number of tokens of each text that are compared.
 pub const POSITIONS: usize = 4;
 /// Permutations of each test.
 const PERMUTATIONS: usize = 2000;
-/// A combined p-value below this is taken for a difference.
+/// A combined p-value below this counts as a difference.
 const SIGNIFICANCE: f64 = 0.001;
 
 /// All prompts together.
@@ -17,10 +17,10 @@ pub struct Sampled {
     /// Texts of each strategy for each prompt.
     pub repetitions: usize,
     pub prompts: Vec<SampledPrompt>,
-    /// How likely differences as large are if both strategies draw from one distribution, over all prompts (Fisher's
-    /// method).
+    /// The p-value: the probability of differences at least this large if both strategies draw from one distribution,
+    /// over all prompts (Fisher's method).
     pub p_value: f64,
-    /// Whether that is so unlikely that they do not.
+    /// Whether the p-value is small enough to conclude that they do not.
     pub differs: bool,
 }
 
@@ -82,7 +82,7 @@ fn distance(texts: &[&Vec<u32>], half: usize) -> f64 {
     sum / POSITIONS as f64
 }
 
-/// The p-value of several independent ones: −2 Σ ln p has a χ² distribution with two degrees of freedom for each.
+/// Combines independent p-values: −2 Σ ln p has a χ² distribution with two degrees of freedom per value.
 fn fisher(p_values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = p_values.len();
     let half: f64 = p_values.map(|p| -p.ln()).sum();
@@ -100,7 +100,7 @@ fn fisher(p_values: impl ExactSizeIterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// Texts whose tokens come from one of two distributions over `0..n`.
+    /// Texts with tokens from one of two distributions over `0..n`.
     fn texts(n: u32, seed: u64, shifted: bool) -> Vec<Vec<u32>> {
         let draw = |at: usize, position: u32| {
             let uniform = PositionNoise::new(seed, at, Stream::Draft).uniform(position);

@@ -1,10 +1,10 @@
-//! Which files of a folder hold a split.
+//! Finds the files of a split in a folder.
 
 use super::rows::is_rows;
 use crate::engine::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The files at `path` that hold `split`: the file itself, or those of a folder, in order of their names.
+/// The files of `split` at `path`: the file itself, or the matching files of a folder, in order of their names.
 pub fn of_path(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
     let about = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
     if !about.is_dir() {
@@ -32,8 +32,8 @@ pub fn of_path(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|name| path.join(name)).collect())
 }
 
-/// Of paths in a repository, those that hold `split`: `test.jsonl`, `data/test-00000-of-00002.parquet`,
-/// `default/test/0000.parquet`. Where there are several formats, the first in the order of names.
+/// The paths in a repository that are files of `split`: `test.jsonl`, `data/test-00000-of-00002.parquet`,
+/// `default/test/0000.parquet`. If there are several formats, the first in the order of names.
 pub fn of_split<'a>(names: &'a [String], split: &str) -> Vec<&'a String> {
     let holds =
         |name: &&String| is_rows(name) && name.split('/').any(|part| begins_with(part, split));

@@ -1,4 +1,4 @@
-//! Data sets of the Hugging Face hub, in the cache that other programs share.
+//! Data sets of the Hugging Face hub, in the cache shared with other programs.
 
 use super::files::of_split;
 use crate::engine::weights::hub::Hub;
@@ -7,14 +7,14 @@ use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::path::{Path, PathBuf};
 
-/// Revisions that are looked through for a split: the set itself, then the hub's conversion of sets that are scripts.
+/// Revisions searched for a split: the set itself, then the hub's Parquet conversion of sets that are scripts.
 const REVISIONS: [&str; 2] = ["main", "refs/convert/parquet"];
 
 /// A data set of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubPlace {
     pub repository: &'static str,
-    /// The folder of its configuration, where it has several.
+    /// The folder of its configuration, if it has several.
     pub folder: Option<&'static str>,
 }
 
@@ -44,8 +44,8 @@ fn repo(place: HubPlace, revision: &str) -> Repo {
     Repo::with_revision(place.repository.into(), RepoType::Dataset, revision.into())
 }
 
-/// The files of `split` in the cache. All of a split were downloaded together, but for what was interrupted: the names
-/// say how many there are to be.
+/// The files of `split` in the cache. The files of a split are downloaded together, but a download may have been
+/// interrupted; their names contain their number.
 fn cached(hub: &Hub, place: HubPlace, revision: &str, split: &str) -> Vec<PathBuf> {
     let root = hub.cache.join(repo(place, revision).folder_name());
     let Ok(commit) = std::fs::read_to_string(root.join("refs").join(revision)) else {
@@ -66,7 +66,7 @@ fn cached(hub: &Hub, place: HubPlace, revision: &str, split: &str) -> Vec<PathBu
     }
 }
 
-/// How many parts a split is in by the name of one: 3 of `test-00000-of-00003.parquet`.
+/// The number of parts of a split, from the name of one: 3 for `test-00000-of-00003.parquet`.
 fn parts(name: &str) -> usize {
     name.rsplit_once("-of-")
         .and_then(|(_, rest)| rest.split('.').next()?.parse().ok())
@@ -86,7 +86,7 @@ fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) {
     }
 }
 
-/// Those of the configuration that is wanted, and none that lead out of the folder.
+/// The paths of the requested configuration, without paths that lead out of the folder.
 fn in_folder(names: Vec<String>, place: HubPlace) -> Vec<String> {
     let wanted = |name: &String| {
         let within = !name
@@ -121,7 +121,7 @@ fn download(
         let of_revision = api.repo(repo(place, revision));
         let info = match of_revision.info() {
             Ok(info) => info,
-            // Not every set has a conversion.
+            // Not every set has a Parquet conversion.
             Err(error) if nth > 0 && is_missing(&error) => break,
             Err(error) => return Err(trouble(error)),
         };

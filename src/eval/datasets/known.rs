@@ -1,4 +1,4 @@
-//! The data sets that have a name: where they are, which columns they have, and how a row becomes a prompt.
+//! The data sets with a name: their location and columns, and how a row becomes a prompt.
 
 use super::rows::{self, Row};
 use super::{Item, hub::HubPlace};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Words of an article that `cnn_dm_lm` continues.
+/// Number of words of an article that are the prompt of `cnn_dm_lm`.
 const PREFIX_WORDS: usize = 100;
 
 /// A data set by name.
@@ -78,7 +78,7 @@ impl DatasetName {
         )
     }
 
-    /// The split that is measured.
+    /// The split to measure on.
     pub(super) fn split(self) -> &'static str {
         match self {
             Self::MtBench => "train",
@@ -112,7 +112,7 @@ impl DatasetName {
         }
     }
 
-    /// Where a file of a set comes from that is not on the hub.
+    /// Where to get the file of a set that is not on the hub.
     pub(super) fn whereabouts(self) -> &'static str {
         match self {
             Self::SpecBench => "question.jsonl of github.com/hemingkx/Spec-Bench",
@@ -121,7 +121,7 @@ impl DatasetName {
         }
     }
 
-    /// The columns that a file must have; of a pair either will do.
+    /// The required columns; of a pair, either one.
     fn columns(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::CnnDmSummarization => &[&["article"], &["highlights"]],
@@ -136,7 +136,7 @@ impl DatasetName {
         }
     }
 
-    /// Columns that are read where they are there.
+    /// Optional columns.
     fn further_columns(self) -> &'static [&'static str] {
         match self {
             Self::CustomJsonl | Self::Builtin => &["id", "category", "response"],
@@ -161,7 +161,7 @@ impl DatasetName {
         self.of_rows(&path.display().to_string(), &rows.rows)
     }
 
-    /// The items of rows whose columns are known to be there.
+    /// The items of rows that have the required columns.
     pub(super) fn of_rows(self, source: &str, rows: &[Row]) -> Result<Vec<Item>> {
         let mut items = Vec::with_capacity(rows.len());
         for (number, row) in rows.iter().enumerate() {
@@ -256,7 +256,7 @@ fn continuation(id: String, article: &str) -> Item {
     Item::of_user(id, prompt.join(" "), Some(rest.join(" ")))
 }
 
-/// A question whose plain text ends where the answer begins.
+/// A question with a plain text that ends where the answer begins.
 fn question(id: String, question: &str, answer: String) -> Item {
     Item {
         text: format!("Question: {question}\nAnswer:"),

@@ -21,21 +21,21 @@ use std::path::PathBuf;
 /// The placeholder of the prompt in a template.
 pub const MESSAGE: &str = "{message}";
 
-/// Which prompts are wanted.
+/// Selects prompts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetRequest {
     pub name: DatasetName,
-    /// A file or a folder of files; none for the hub, or for what is built in.
+    /// A file or a folder of files; `None` for the hub, or for the built-in prompts.
     pub path: Option<PathBuf>,
-    /// How many; none for all.
+    /// Number of prompts; `None` for all.
     pub num_samples: Option<usize>,
-    /// Examples put before each prompt.
+    /// Number of solved examples before each prompt.
     pub n_shot: usize,
-    /// Put around each prompt, in place of [`MESSAGE`].
+    /// A text in which the prompt replaces [`MESSAGE`].
     pub template: Option<String>,
     pub shuffle: bool,
     pub seed: u64,
-    /// Whether prompts go through the model's chat template; none for what the data set is meant for.
+    /// Whether prompts go through the model's chat template; `None` for the data set's default.
     pub chat: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ pub struct Example {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     pub prompt: Prompt,
-    /// What a good answer is.
+    /// The reference answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
@@ -93,7 +93,7 @@ impl Item {
     }
 }
 
-/// A data set as it was read, before it is known how prompts are put to the model.
+/// A data set before the choice between plain prompts and the chat template.
 pub struct Items<'a> {
     request: &'a DatasetRequest,
     source: String,
@@ -105,8 +105,7 @@ impl DatasetRequest {
     /// Reads the data set.
     ///
     /// # Errors
-    /// Where it cannot be read or found, does not have the columns that it is to have, lacks a split, or nothing of it
-    /// is asked for.
+    /// If it cannot be read or found, lacks a column or a split, or no prompt is selected.
     pub fn read(&self, progress: &mut Progress) -> Result<Items<'_>> {
         self.check()?;
         let (source, mut items) = self.read_split(progress)?;
@@ -155,13 +154,13 @@ impl DatasetRequest {
         Ok(())
     }
 
-    /// The items to be measured, and where they come from.
+    /// The items to measure, and their source.
     fn read_split(&self, progress: &mut Progress) -> Result<(String, Vec<Item>)> {
         if self.name == DatasetName::Builtin {
             return Ok(("the prompts of skiplens".into(), builtin::items()?));
         }
         let paths = self.files(self.name.split(), progress)?;
-        // All are to be shuffled; else the first are enough.
+        // Shuffling needs all items; otherwise the first ones are enough.
         let enough = match self.shuffle {
             true => usize::MAX,
             false => self.num_samples.unwrap_or(usize::MAX),
@@ -176,7 +175,7 @@ impl DatasetRequest {
         Ok((named.unwrap_or_default(), items))
     }
 
-    /// Items of the train split that examples are taken from.
+    /// Items of the train split for the examples.
     fn training_items(&self, progress: &mut Progress) -> Result<Vec<Item>> {
         if self.path.as_ref().is_some_and(|path| !path.is_dir()) {
             return Err(Error::Setting(format!(
@@ -205,10 +204,10 @@ impl DatasetRequest {
 }
 
 impl Items<'_> {
-    /// The prompts as they are put to a model with or without a chat template.
+    /// The prompts for a model with or without a chat template.
     ///
     /// # Errors
-    /// Where a chat template is asked for that the model lacks.
+    /// If the chat template is requested and the model has none.
     pub fn prompts(self, has_template: bool) -> Result<Dataset> {
         let wanted = self.request.chat;
         if wanted == Some(true) && !has_template {
@@ -232,7 +231,7 @@ impl Items<'_> {
 }
 
 impl DatasetRequest {
-    /// Puts shots and template around an item.
+    /// Applies examples and template to an item.
     fn example(&self, item: Item, shots: &[Item], chat: bool) -> Example {
         let around = |text: &str| match &self.template {
             Some(template) => template.replace(MESSAGE, text),
@@ -258,7 +257,7 @@ impl DatasetRequest {
     }
 }
 
-/// Puts items into an order that the seed decides (Fisher and Yates).
+/// Shuffles items by the seed (Fisher and Yates).
 fn shuffle<T>(items: &mut [T], seed: u64) {
     for at in (1..items.len()).rev() {
         let uniform = PositionNoise::new(seed, at, Stream::Draft).uniform(0);

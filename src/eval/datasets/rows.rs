@@ -15,7 +15,7 @@ const MAX_LINE: u64 = 64 << 20;
 
 pub type Row = Map<String, Value>;
 
-/// Rows with the columns that the first of them has.
+/// Rows, and the columns of the first one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     pub columns: Vec<String>,
@@ -32,7 +32,7 @@ impl Rows {
     }
 }
 
-/// How a file holds its rows.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     JsonLines,
@@ -41,7 +41,7 @@ enum Format {
     Parquet,
 }
 
-/// Extensions that files with rows have.
+/// Extensions of files with rows.
 pub fn is_rows(name: &str) -> bool {
     format(name).is_some()
 }
@@ -62,7 +62,7 @@ fn format(name: &str) -> Option<Format> {
 /// The first `limit` rows of a file. Of a Parquet file only the `wanted` columns are read.
 ///
 /// # Errors
-/// Where the file cannot be read, or is not what its name says.
+/// If the file cannot be read, or is not in the format of its extension.
 pub fn read(path: &Path, wanted: &[&str], limit: usize) -> Result<Rows> {
     let fault = |words: String| Error::Setting(format!("{}: {words}", path.display()));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -112,7 +112,7 @@ fn json_lines(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> 
     Ok(rows)
 }
 
-/// A list of objects, or lines of them in a file that is named as one document.
+/// A list of objects, or JSON lines in a `.json` file.
 fn json(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> {
     let mut content = String::new();
     text.read_to_string(&mut content)
@@ -134,7 +134,7 @@ fn json(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> {
 fn separated(text: impl Read, separator: u8, limit: usize) -> Result<Rows, String> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(separator)
-        // In tab-separated files a quotation mark is mostly one.
+        // In tab-separated files a quotation mark is usually literal.
         .quoting(separator == b',')
         .from_reader(text);
     let headers = reader.headers().map_err(|error| error.to_string())?.clone();

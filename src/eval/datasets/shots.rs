@@ -1,13 +1,13 @@
-//! Solved examples that are put before a prompt.
+//! Solved examples before a prompt.
 
 use super::{Item, shuffle};
 use crate::engine::prompt::{Message, Role};
 use crate::engine::{Error, Result};
 
-/// Items of the train split that examples are drawn from.
+/// Number of items of the train split to draw examples from.
 pub const POOL: usize = 1000;
 
-/// `n` items that the seed decides.
+/// `n` items chosen by the seed.
 pub fn choose(mut items: Vec<Item>, n: usize, seed: u64) -> Result<Vec<Item>> {
     items.retain(|item| item.reference.is_some());
     if items.len() < n {
@@ -21,7 +21,7 @@ pub fn choose(mut items: Vec<Item>, n: usize, seed: u64) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// The examples as one text, each with its answer on one line, and an empty line behind them.
+/// The examples as one text, each with its answer on one line, and an empty line after each.
 pub fn as_text(shots: &[Item]) -> String {
     let mut text = String::new();
     for shot in shots {
@@ -30,7 +30,7 @@ pub fn as_text(shots: &[Item]) -> String {
             .as_deref()
             .unwrap_or_default()
             .replace('\n', "");
-        // Prompts that end with a colon are followed by their answer, others by a line of its own.
+        // After a colon the answer follows on the same line, otherwise on a new one.
         let between = match shot.text.ends_with(':') {
             true if answer.starts_with(' ') => "",
             true => " ",

@@ -5,19 +5,19 @@ use super::words;
 
 const MAX_N: usize = 4;
 
-/// What BLEU is computed from; the counts of several texts add up.
+/// Counts for BLEU; the counts of several texts are added.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BleuCounts {
-    /// For each n, predicted n-grams that the reference has.
+    /// For each n, the number of predicted n-grams that are in the reference.
     matches: [usize; MAX_N],
-    /// For each n, predicted n-grams.
+    /// For each n, the number of predicted n-grams.
     total: [usize; MAX_N],
     predicted: usize,
     wanted: usize,
 }
 
 impl BleuCounts {
-    /// Counts one more text. Case matters.
+    /// Adds a text. Case matters.
     pub fn add(&mut self, prediction: &str, reference: &str) {
         let (prediction, reference) = (words(prediction), words(reference));
         self.predicted += prediction.len();
@@ -29,7 +29,7 @@ impl BleuCounts {
         }
     }
 
-    /// The same for counts of other texts.
+    /// Adds the counts of other texts.
     pub fn merge(&mut self, other: &Self) {
         for n in 0..MAX_N {
             self.matches[n] += other.matches[n];
@@ -39,7 +39,7 @@ impl BleuCounts {
         self.wanted += other.wanted;
     }
 
-    /// 0 to 1; 0 where no n-gram of some length matches.
+    /// The score, 0 to 1; 0 if no n-gram of some length matches.
     pub fn score(&self) -> f64 {
         if self.matches.contains(&0) {
             return 0.0;

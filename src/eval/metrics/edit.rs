@@ -1,14 +1,14 @@
 //! Levenshtein's distance within a band around the diagonal, as torchmetrics computes it.
 
-/// Least half width of the band, in characters of the reference.
+/// Min half width of the band, in characters of the reference.
 const BAND: f64 = 25.0;
 
-/// Characters, that is code points, to be inserted, removed or replaced to make the reference of the prediction. Only
-/// edits near the diagonal are looked at: of long texts that differ much it is more than the true distance.
+/// Number of characters (code points) to insert, remove or replace to turn the prediction into the reference. Only
+/// edits near the diagonal are considered, so for long texts that differ much the result exceeds the true distance.
 pub fn edit_distance(prediction: &str, reference: &str) -> usize {
     let prediction: Vec<char> = prediction.chars().collect();
     let reference: Vec<char> = reference.chars().collect();
-    // Far enough from the largest number to be added to.
+    // Small enough that additions do not overflow.
     const NEVER: usize = usize::MAX / 2;
     let slope = reference.len() as f64 / prediction.len().max(1) as f64;
     let band = BAND.max((slope / 2.0 + BAND).ceil() * f64::from(u8::from(slope / 2.0 > BAND)));

@@ -21,7 +21,7 @@ pub struct TextScores {
     pub rouge_l: f64,
     /// Character edits between the two texts, as [`edit_distance`] counts them.
     pub edit_distance: f64,
-    /// Whether they are the same but for white space at their ends.
+    /// Whether they are equal, ignoring white space at their ends.
     pub exact_match: bool,
 }
 
@@ -39,8 +39,7 @@ impl TextScores {
     }
 }
 
-/// White space as Python's `str.split` and its regular expressions have it: Unicode's, and the four separators of
-/// ASCII.
+/// White space as in Python's `str.split` and regular expressions: Unicode's, and the four separators of ASCII.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -132,7 +131,7 @@ mod tests {
             prop_assert!((scores.rouge_l - expected).abs() < 1e-12);
         }
 
-        /// Swapping the texts swaps precision and recall, and leaves F and, of short texts, the distance.
+        /// Swapping the texts swaps precision and recall, and keeps F and, for short texts, the distance.
         #[test]
         fn scores_are_symmetric(a in "[ab \\u{e9}]{0,20}", b in "[ab \\u{e9}]{0,20}") {
             let (one, two) = (Rouge::of(&a, &b), Rouge::of(&b, &a));

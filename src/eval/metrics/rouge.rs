@@ -3,10 +3,10 @@
 use super::words;
 use std::collections::HashMap;
 
-/// Longest texts, in words, that ROUGE-L compares: it takes their product in time.
+/// Max words of a text for ROUGE-L, which takes time in proportion to the product of both lengths.
 const MAX_WORDS: usize = 1 << 15;
 
-/// How much of two texts is shared.
+/// The overlap of two texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Overlap {
     /// The share of the prediction that is in the reference.
@@ -49,7 +49,7 @@ impl Rouge {
     pub fn of(prediction: &str, reference: &str) -> Self {
         let (prediction, reference) = (prediction.to_lowercase(), reference.to_lowercase());
         let (prediction, reference) = (words(&prediction), words(&reference));
-        // Without words on one side nothing is shared.
+        // Without words on one side there is no overlap.
         if prediction.is_empty() || reference.is_empty() {
             return Self::default();
         }
@@ -71,7 +71,7 @@ fn of_ngrams(prediction: &[&str], reference: &[&str], n: usize) -> Overlap {
     )
 }
 
-/// Each n-gram with how often it occurs.
+/// The number of occurrences of each n-gram.
 pub(super) fn ngrams<'a>(words: &'a [&'a str], n: usize) -> HashMap<&'a [&'a str], usize> {
     let mut counts = HashMap::new();
     for ngram in words.windows(n) {
@@ -80,7 +80,7 @@ pub(super) fn ngrams<'a>(words: &'a [&'a str], n: usize) -> HashMap<&'a [&'a str
     counts
 }
 
-/// N-grams in both, each as often as in the text that has fewer of it.
+/// The number of common n-grams, each counted as often as in the text with fewer of it.
 pub(super) fn shared(one: &HashMap<&[&str], usize>, other: &HashMap<&[&str], usize>) -> usize {
     one.iter()
         .map(|(ngram, &count)| count.min(other.get(ngram).copied().unwrap_or_default()))

@@ -1,4 +1,4 @@
-//! Autoregressive runs that cells are measured against, and what they predict of the cells.
+//! Autoregressive runs against which cells are measured, and predictions for the cells.
 
 use super::{Cell, grid};
 use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings, Stats};
@@ -15,16 +15,16 @@ pub struct Baseline {
     pub sweep: String,
     pub id: String,
     pub machine: Machine,
-    /// Processes that wanted to run when it began.
+    /// Load average at the start.
     pub load: Option<f64>,
     pub temperature: f32,
     /// One run for each prompt, in the manifest's order.
     pub runs: Vec<Measured>,
-    /// What cells at this temperature would make of the same texts.
+    /// Predictions for the cells at this temperature.
     pub predictions: Vec<Prediction>,
 }
 
-/// What one instrumented run predicts of a cell: the replay of the texts with what each layer would have said, at costs
+/// The prediction of one instrumented run for a cell: its texts replayed with the choices of each layer, at costs
 /// measured on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -32,20 +32,19 @@ pub struct Prediction {
     pub acceptance_rate: Option<f64>,
     /// Decoding, without prefill.
     pub tokens_per_second: f64,
-    /// Over autoregressive steps of the same costs.
+    /// Speed-up over autoregressive steps at the same costs.
     pub speedup: f64,
 }
 
-/// Whether the text of a cell is that of its baseline: with greedy decoding and with shared noise.
+/// Whether a cell has the text of its baseline: with greedy decoding and with shared noise.
 pub fn keeps_text(settings: &Settings) -> bool {
     settings.sampling.greedy() || settings.sampling.coupling == Coupling::SharedNoise
 }
 
-/// Predictions for those of `cells` whose settings stay as they are, from the texts of `runs`. None where a cell writes
-/// a text of its own.
+/// Predictions from the texts of `runs` for the `cells` with fixed settings. Cells with other texts get none.
 ///
 /// # Errors
-/// [`Error::Cancelled`] when interrupted, and whatever fails on the way.
+/// [`Error::Cancelled`] if interrupted, and any error of the engine.
 pub fn predict(
     decoder: &mut Decoder,
     base: &Settings,
@@ -87,7 +86,7 @@ pub fn predict(
     Ok(predictions)
 }
 
-/// What each layer would have said along the text of `run`.
+/// The choices of each layer along the text of `run`.
 fn instrumented(
     decoder: &mut Decoder,
     settings: &Settings,

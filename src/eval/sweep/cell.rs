@@ -20,14 +20,14 @@ pub struct CellFile {
     pub load: Option<f64>,
     /// One run for each prompt, in the manifest's order.
     pub runs: Vec<CellRun>,
-    /// Where a text is not that of the baseline, although it has to be.
+    /// Texts that differ from the baseline, although they must not.
     pub differences: Vec<Difference>,
 }
 
 /// A generation without its text, which is the baseline's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellRun {
-    /// Of the generated tokens.
+    /// Hash of the generated tokens.
     pub tokens_hash: String,
     pub stop: StopReason,
     pub stats: Stats,
@@ -35,7 +35,7 @@ pub struct CellRun {
     pub total_seconds: f64,
 }
 
-/// A text that went another way.
+/// A text that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Id of the prompt.

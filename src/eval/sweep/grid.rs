@@ -5,7 +5,7 @@ use crate::engine::{Error, Result};
 use crate::eval::identity::hash;
 use serde::{Deserialize, Serialize};
 
-/// What is varied.
+/// The values of each setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Axes {
     pub exit_layers: Vec<usize>,
@@ -26,8 +26,8 @@ pub struct Cell {
 }
 
 impl Axes {
-    /// All cells: temperature, draft vocabulary and controller outermost, then exit layer, then speculations. Cells that
-    /// share a baseline so stand together.
+    /// All cells: temperature, draft vocabulary and controller outermost, then exit layer, then speculations, so that
+    /// cells with the same baseline are adjacent.
     pub fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for &temperature in &self.temperatures {
@@ -49,7 +49,7 @@ impl Axes {
     }
 
     /// # Errors
-    /// On an axis without values or with one twice, and on what a model of so many layers cannot run.
+    /// If an axis has no values or one twice, or a model with this number of layers cannot run a cell.
     pub fn check(&self, layers: usize) -> Result<()> {
         let outside = |words: String| Err(Error::Setting(words));
         if self.cells().is_empty() {

@@ -23,18 +23,18 @@ pub struct Tile {
 /// The cells of one temperature, draft vocabulary and controller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
-    /// What they share, in words.
+    /// What they have in common, in words.
     pub title: String,
     /// Rows and columns of the map.
     pub exit_layers: Vec<usize>,
     pub num_speculations: Vec<usize>,
     pub tiles: Vec<Tile>,
-    /// Tokens a second of autoregressive decoding, of each baseline.
+    /// Tokens per second of autoregressive decoding, for each baseline.
     pub plain: Vec<f64>,
 }
 
 impl HeatMap {
-    /// The maps of a sweep, as many as there are values on its further axes.
+    /// The maps of a sweep, one for each combination of temperature, draft vocabulary and controller.
     pub fn all(merged: &Merged, model: &str) -> Vec<Self> {
         let shared = |cell: &Cell| {
             (

@@ -1,4 +1,4 @@
-//! What a sweep measures, and the folder that it fills.
+//! What a sweep measures, and its folder.
 
 use super::{Axes, Cell};
 use crate::engine::decode::Settings;
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 const COMMAND: &str = "sweep";
 
-/// All that decides a sweep. It holds the prompts, so that a machine needs the model and nothing else.
+/// Everything that determines a sweep. It contains the prompts, so a machine needs only the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of skiplens.
     pub version: String,
     pub model: ModelIdentity,
     pub dataset: DatasetRequest,
-    /// What the cells do not vary.
+    /// Settings that the cells do not vary.
     pub settings: Settings,
     pub axes: Axes,
     pub examples: Vec<Example>,
@@ -44,7 +44,7 @@ impl Manifest {
     }
 
     /// # Errors
-    /// Where the model at hand is not the one that the sweep was planned for, or the program another version.
+    /// If the sweep was planned for another model or another version of the program.
     pub fn check_model(&self, info: &ModelInfo) -> Result<()> {
         let here = ModelIdentity::of(info)?;
         if here != self.model {
@@ -77,10 +77,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder of `manifest` in `folder`: that of its unfinished run, else a new one.
+    /// The folder of `manifest` in `folder`: of its unfinished run, or else a new one.
     ///
     /// # Errors
-    /// Where it cannot be made, or belongs to another run.
+    /// If it cannot be created, or belongs to another run.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self> {
         let hash = manifest.hash()?;
         let place = output_folder::place(folder, COMMAND, &hash, "", manifest_file)?;
@@ -99,10 +99,10 @@ impl RunFolder {
         Ok(new)
     }
 
-    /// A folder that was planned before, by its path or its manifest's.
+    /// The folder of a planned sweep, by its path or its manifest's.
     ///
     /// # Errors
-    /// Where it is none, or the manifest is not what its hash says.
+    /// If it is not such a folder, or the manifest does not match its hash.
     pub fn read(path: &Path) -> Result<Self> {
         let path = match path.is_dir() {
             true => path,

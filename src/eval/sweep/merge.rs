@@ -1,4 +1,4 @@
-//! One result of all cells, whatever machines they were measured on and in whatever order.
+//! Merges the cells of all machines into one result, in any order.
 
 use super::baseline::{Baseline, Prediction, keeps_text};
 use super::cell::{CellFile, CellRun};
@@ -12,24 +12,24 @@ use crate::eval::run::Measured;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a sweep amounts to.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Merged {
     /// Hash of the manifest.
     pub sweep: String,
     /// Cells that are not measured yet, or whose baseline is missing.
     pub missing: Vec<String>,
-    /// Texts that differ where they must be the same.
+    /// Texts that differ, although they must be equal.
     pub faults: Vec<String>,
-    /// Texts that differ between machines, which is no fault.
+    /// Texts that differ between machines, which is allowed.
     pub notes: Vec<String>,
-    /// Tokens per second of autoregressive decoding, without prefill, of each baseline.
+    /// Tokens per second of autoregressive decoding, without prefill, for each baseline.
     pub baselines: Vec<BaselineSpeed>,
     /// In the order of the grid.
     pub rows: Vec<ResultRow>,
 }
 
-/// How fast plain decoding is on a machine.
+/// Speed of plain decoding on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BaselineSpeed {
     pub id: String,
@@ -45,7 +45,7 @@ pub struct ResultRow {
     pub cell: Cell,
     pub samples: usize,
     pub tokens: usize,
-    /// Means over samples, prefill included, as LayerSkip has them.
+    /// Means over samples, prefill included, as LayerSkip reports them.
     pub acceptance_rate: Option<f64>,
     pub total_time: Option<f64>,
     pub time_per_token: Option<f64>,
@@ -58,21 +58,21 @@ pub struct ResultRow {
     /// All tokens ÷ all seconds of decoding, without prefill.
     pub decode_tokens_per_second: Option<f64>,
     pub time_to_first_token: Option<f64>,
-    /// Over all drafted tokens, as it is predicted.
+    /// Acceptance rate over all drafted tokens, for comparison with the prediction.
     pub pooled_acceptance_rate: Option<f64>,
     pub prediction: Option<Prediction>,
-    /// The predicted speed-up over the measured ratio of speeds, less 1.
+    /// The predicted speed-up ÷ the measured ratio of speeds, minus 1.
     pub prediction_error: Option<f64>,
-    /// Whether all texts are the baseline's; none where they need not be.
+    /// Whether all texts equal the baseline's; `None` if they need not.
     pub same_text: Option<bool>,
     pub machine: String,
     pub baseline: String,
 }
 
-/// Puts together what the folder holds.
+/// Merges the cells in a folder.
 ///
 /// # Errors
-/// Where a file in it belongs to another sweep, or is none.
+/// If a file in it belongs to another sweep, or is damaged.
 pub fn merge(folder: &RunFolder) -> Result<Merged> {
     let mut merged = Merged {
         sweep: folder.hash.clone(),
@@ -147,7 +147,7 @@ fn machine_name(machine: &crate::eval::machine::Machine) -> String {
     )
 }
 
-/// Prompts whose texts are not the same on all machines.
+/// Prompts with texts that differ between machines.
 fn differing(folder: &RunFolder, baselines: &BTreeMap<String, Baseline>) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     let all: Vec<&Baseline> = baselines.values().collect();
@@ -232,7 +232,7 @@ fn speedup(plain: &[Measured], runs: &[CellRun]) -> Option<Interval> {
         .map(|(plain, run)| ratio(per_token(&plain.stats)?, per_token(&run.stats)?))
         .collect();
     match ratios.len() {
-        // The bootstrap of one sample is that sample.
+        // The bootstrap of a single sample is that sample.
         0 | 1 => interval(ratios.len(), |_| ratios.first().copied().flatten()),
         _ => mean(&ratios),
     }
@@ -242,7 +242,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Columns of the table: LayerSkip's, then ours.
+/// Columns of the table: LayerSkip's, then further ones.
 pub const CSV_COLUMNS: [&str; 24] = [
     "exit_layer",
     "num_speculations",
@@ -270,7 +270,7 @@ pub const CSV_COLUMNS: [&str; 24] = [
     "machine",
 ];
 
-/// The rows as CSV. What is not known is left empty.
+/// The rows as CSV. Unknown values are empty.
 pub fn csv(rows: &[ResultRow]) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.

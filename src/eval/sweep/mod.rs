@@ -1,11 +1,12 @@
 //! A grid of settings measured on the prompts of a data set, on one machine or on many.
 //!
-//! A [`Manifest`] fixes model, prompts, settings and grid; its hash names the run and the folder. Every cell and every
-//! baseline is a file of its own, written aside and renamed: no two writers share one, and what is there is done.
+//! A [`Manifest`] fixes model, prompts, settings and grid; its hash names the run and the folder. Every cell and
+//! every baseline is a file of its own, written aside and renamed: no file has two writers, and a file that exists is
+//! complete.
 //!
 //! ```text
-//! sweep-<hash>/manifest.json   what is to be measured, with the prompts
-//!              baselines/*.json  autoregressive runs of one machine and shard, and what they predict
+//! sweep-<hash>/manifest.json   what to measure, with the prompts
+//!              baselines/*.json  autoregressive runs of one machine and shard, and predictions
 //!              cells/*.json      one cell of the grid
 //!              sweep.csv, sweep.json, sweep*.svg   the result
 //! ```

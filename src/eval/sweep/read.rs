@@ -1,4 +1,4 @@
-//! The measured cells of a sweep's CSV, ours or LayerSkip's, or of a run folder.
+//! Reads the measured cells of a sweep's CSV, skiplens' or LayerSkip's, or of a run folder.
 
 use super::{RunFolder, csv, merge};
 use crate::engine::{Error, Result};
@@ -6,20 +6,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-/// The figures of a pair of exit layer and speculations.
+/// The measurements of a pair of exit layer and speculations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
     /// E.
     pub exit_layer: usize,
     /// K.
     pub num_speculations: usize,
-    /// Decode speed, or the speed with prefill in a file that holds no other.
+    /// Decode speed, or the speed with prefill if the file has no other.
     pub tokens_per_second: f64,
     /// Accepted ÷ drafted.
     pub acceptance_rate: Option<f64>,
 }
 
-/// The measured cells, and the speed of plain decoding if it is known. Of several cells of one pair the fastest counts.
+/// The measured cells, and the speed of plain decoding if known. Of several cells of one pair the fastest is taken.
 ///
 /// # Errors
 /// If the path is neither a run folder nor a CSV file with the columns of a sweep.

@@ -1,4 +1,4 @@
-//! Which part of a sweep one machine does.
+//! The part of a sweep that one machine measures.
 
 use crate::engine::{Error, Result};
 use std::ops::Range;
@@ -14,10 +14,10 @@ impl Shard {
     /// All of it.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
 
-    /// `2/8`, or `auto` with what `variable` knows of a Slurm array or a Kubernetes Indexed Job.
+    /// Parses `2/8`, or `auto` with the environment variables of a Slurm array or a Kubernetes Indexed Job.
     ///
     /// # Errors
-    /// On anything else, and where the scheduler does not say enough.
+    /// If it is anything else, or the scheduler does not set enough variables.
     pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let fault = |words: String| Error::Setting(format!("--shard {text}: {words}"));
         if text == "auto" || text.starts_with("auto/") {
@@ -32,7 +32,7 @@ impl Shard {
         }
     }
 
-    /// The cells of this part, of `cells` in all: neighbours stay together, since they share a baseline.
+    /// The cells of this part, of `cells` in all. Neighbours stay together, because they share a baseline.
     pub fn cells(self, cells: usize) -> Range<usize> {
         let start = |index: usize| index * (cells / self.count) + index.min(cells % self.count);
         start(self.index - 1)..start(self.index)
@@ -150,7 +150,7 @@ mod tests {
     }
 
     proptest! {
-        /// The parts together are all cells, each once, and none is more than one larger than another.
+        /// The parts contain every cell exactly once, and their sizes differ by at most one.
         #[test]
         fn parts_are_a_partition(cells in 0usize..300, count in 1usize..40) {
             let parts: Vec<_> = (1..=count).map(|index| Shard { index, count }.cells(cells)).collect();

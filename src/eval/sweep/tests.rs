@@ -6,7 +6,7 @@ use crate::engine::model::random;
 use crate::eval::run::Measured;
 use candle_core::{Device, quantized::GgmlDType};
 
-/// A random model that never ends its text.
+/// A random model without end tokens.
 fn model() -> LoadedModel {
     let config = random::small();
     let mut checkpoint = random::checkpoint(&config, GgmlDType::Q8_0, 3).unwrap();
@@ -14,7 +14,7 @@ fn model() -> LoadedModel {
     LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| ()).unwrap()
 }
 
-/// One instrumented run over the text of plain decoding tells what every cell accepts, to the token.
+/// One instrumented run over the text of plain decoding predicts exactly what every cell accepts.
 #[test]
 fn predicted_acceptance_is_what_is_measured() {
     let mut loaded = model();

@@ -1,4 +1,4 @@
-//! Measuring the cells of one shard.
+//! Measures the cells of one shard.
 
 use super::baseline::{self, Baseline, keeps_text};
 use super::cell::{CellFile, CellRun, Difference};
@@ -12,7 +12,7 @@ use crate::eval::output_folder;
 use crate::eval::run::{Interrupted, Measured};
 use std::path::Path;
 
-/// Tokens generated before a cell or a baseline is measured, to have caches and clock as they will be.
+/// Tokens generated before a cell or a baseline is measured, to warm up caches and clock.
 const WARM_UP_TOKENS: usize = 16;
 
 /// One shard of a sweep on this machine.
@@ -24,29 +24,29 @@ pub struct Sweep<'a> {
     prompts: Vec<Vec<u32>>,
 }
 
-/// How far it is.
+/// Progress of a shard.
 #[derive(Debug)]
 pub enum Update<'a> {
-    /// How many prompts of the current cell are done.
+    /// Number of finished prompts of the current cell.
     Sample {
         what: &'a str,
         done: usize,
         total: usize,
     },
-    /// A baseline is written.
+    /// A baseline was written.
     Baseline(&'a Baseline),
-    /// A cell is written.
+    /// A cell was written.
     Cell(&'a CellFile),
 }
 
-/// What is left to do, and how long that takes at most.
+/// The remaining work, and an upper bound of its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     pub cells: usize,
     pub baselines: usize,
     pub prompts: usize,
     pub max_steps: usize,
-    /// If every text is as long as it may be.
+    /// If every text has the max length.
     pub seconds: f64,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Sweep<'a> {
     /// The shard of a planned sweep.
     ///
     /// # Errors
-    /// Where the model is not the manifest's, or does not take its prompts.
+    /// If the model is not the manifest's, or cannot run its prompts.
     pub fn new(folder: &'a RunFolder, shard: Shard, loaded: &LoadedModel) -> Result<Self> {
         folder.manifest.check_model(&loaded.info)?;
         folder.manifest.axes.check(loaded.info.config.num_layers)?;
@@ -73,7 +73,7 @@ impl<'a> Sweep<'a> {
     /// The cells of this shard that are not measured yet.
     ///
     /// # Errors
-    /// Where a file of this run is none.
+    /// If a file of this run is none.
     pub fn missing(&self) -> Result<Vec<Cell>> {
         let mut missing = Vec::new();
         for cell in shard_cells(self.folder, self.shard) {
@@ -84,10 +84,10 @@ impl<'a> Sweep<'a> {
         Ok(missing)
     }
 
-    /// The cells of this shard, one a line: its id, whether it is measured, and its settings.
+    /// The cells of this shard, one per line: id, whether it is measured, and settings.
     ///
     /// # Errors
-    /// Where a file of this run is none.
+    /// If a file of this run is none.
     pub fn list(&self) -> Result<String> {
         let mut lines = String::new();
         for cell in shard_cells(self.folder, self.shard) {
@@ -100,10 +100,10 @@ impl<'a> Sweep<'a> {
         Ok(lines)
     }
 
-    /// What is left, from what the parts of a round cost here.
+    /// The remaining work, from the costs of the parts of a round on this machine.
     ///
     /// # Errors
-    /// Where the costs cannot be measured.
+    /// If the costs cannot be measured.
     pub fn estimate(&self, loaded: &mut LoadedModel) -> Result<Estimate> {
         let base = &self.folder.manifest.settings;
         let missing = self.missing()?;
@@ -115,11 +115,11 @@ impl<'a> Sweep<'a> {
             let path = self.folder.baseline_path(&self.baseline_id(temperature)?);
             baselines += usize::from(!path.exists());
         }
-        // A prompt's token costs about a third of a step where many are computed at once.
+        // In a batch, a token of a prompt costs about a third of a step.
         let prompt_tokens: usize = self.prompts.iter().map(Vec::len).sum();
         let prefill = prompt_tokens as f64 * costs.step() / 3.0;
         let tokens = (self.prompts.len() * base.max_steps) as f64;
-        // A round without any acceptance is the worst a cell does.
+        // The worst case of a cell is a round without acceptance.
         let of_cell = |cell: &Cell| {
             let round = costs.round(cell.exit_layer.min(costs.layers - 1), cell.num_speculations);
             prefill + tokens * round
@@ -136,10 +136,10 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Measures what is missing; each cell is written when it is complete.
+    /// Measures the missing cells; each is written when it is complete.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when interrupted, and whatever fails on the way.
+    /// [`Error::Cancelled`] if interrupted, and any error of the engine.
     pub fn run(
         &self,
         loaded: &mut LoadedModel,
@@ -161,7 +161,7 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// A baseline belongs to one machine and one shard, so that no two processes write it.
+    /// A baseline belongs to one machine and one shard, so it has only one writer.
     fn baseline_id(&self, temperature: f32) -> Result<String> {
         hash(&(
             &self.machine,
@@ -199,7 +199,7 @@ impl<'a> Sweep<'a> {
                 told(&what, done);
             },
         )?;
-        // All cells of this temperature, so that it does not matter which are done already.
+        // For all cells of this temperature, so that the result does not depend on which are done already.
         let cells: Vec<Cell> = shard_cells(self.folder, self.shard)
             .into_iter()
             .filter(|cell| cell.temperature == temperature)
@@ -290,10 +290,10 @@ pub fn shard_cells(folder: &RunFolder, shard: Shard) -> Vec<Cell> {
     cells[part].to_vec()
 }
 
-/// A cell's file; none where it is not measured yet.
+/// A cell's file; `None` if it is not measured yet.
 ///
 /// # Errors
-/// Where what is there belongs to another run, or is no cell.
+/// If the file belongs to another run, or is not a cell.
 pub fn read_cell(folder: &RunFolder, cell: &Cell) -> Result<Option<CellFile>> {
     let path = folder.cell_path(cell)?;
     if !path.exists() {
@@ -309,7 +309,7 @@ pub fn read_cell(folder: &RunFolder, cell: &Cell) -> Result<Option<CellFile>> {
     Ok(Some(file))
 }
 
-/// A baseline's file; none where it is not measured yet.
+/// A baseline's file; `None` if it is not measured yet.
 ///
 /// # Errors
 /// As [`read_cell`].

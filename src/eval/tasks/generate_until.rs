@@ -1,4 +1,4 @@
-//! Whether what the model writes is the answer.
+//! Whether the generated text is the answer.
 
 use super::rows::GenerateUntil;
 use super::statistic::{Mean, TaskResult};
@@ -13,10 +13,10 @@ pub const UNTIL: [&str; 3] = ["Question:", "</s>", "<|im_end|>"];
 const INVALID: &str = "[invalid]";
 
 impl Scorer<'_> {
-    /// What the model writes after a prompt.
+    /// The text that the model generates after a prompt.
     pub(super) fn generate(&mut self, row: &GenerateUntil) -> Result<String> {
         let mut tokens = self.tokens(&row.prompt, true)?;
-        // As the harness does, the end of a prompt that is too long is kept.
+        // As in the harness, a prompt that is too long is truncated at its start.
         let max = self.decoder.model().config().context_length - 1;
         let cut = tokens
             .len()
@@ -33,9 +33,9 @@ impl Scorer<'_> {
 /// Counts of exact matches.
 #[derive(Debug, Default)]
 pub struct Matches {
-    /// Of rows whose answer is a text.
+    /// Rows with a text as answer.
     plain: Mean,
-    /// Of GSM8K's rows: the number after `####`, and the last number.
+    /// GSM8K's rows: the number after `####`, and the last number.
     strict: Mean,
     flexible: Mean,
 }

@@ -1,4 +1,4 @@
-//! Figures by exit layer: how much of a task the first layers can do.
+//! Scores by exit layer: how well the first layers solve a task.
 
 use super::{Row, Scorer, TaskResult};
 use crate::engine::Result;
@@ -7,7 +7,7 @@ use crate::engine::loaded_model::LoadedModel;
 use serde::Serialize;
 use std::fmt::{self, Write};
 
-/// Results after so many layers.
+/// Results after `layers` layers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerResult {
     pub exit_layer: usize,
@@ -45,7 +45,7 @@ pub fn by_layer(
     layers.into_iter().map(one).collect()
 }
 
-/// The results as CSV: one line for each figure.
+/// The results as CSV, one line per figure.
 ///
 /// # Errors
 /// None: writing to a string does not fail.
@@ -71,10 +71,10 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 const MARGIN: f64 = 56.0;
 const COLOURS: [&str; 4] = ["#4477aa", "#ee6677", "#228833", "#aa3377"];
-/// Dash patterns, so that lines differ without colour.
+/// Dash patterns, so that lines can be told apart without colour.
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 
-/// The results as a plot, one panel below the other for each task.
+/// The results as a plot, with a panel for each task, one below the other.
 ///
 /// # Errors
 /// None: writing to a string does not fail.
@@ -97,7 +97,7 @@ pub fn svg(results: &[LayerResult]) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-/// One task: a line for each of its figures over the layers. Perplexities are on a logarithmic scale.
+/// One task: a line for each figure over the layers. Perplexities have a logarithmic scale.
 fn panel(out: &mut String, results: &[LayerResult], at: usize, task: &TaskResult) -> fmt::Result {
     let logarithmic = task.metrics.iter().any(|metric| !metric.higher_is_better);
     let scaled = |value: f64| if logarithmic { value.log10() } else { value };

@@ -1,5 +1,4 @@
-//! Tasks that are scored here, without Python: the metrics are those of the Language Model Evaluation Harness, to the
-//! last digit.
+//! Scores tasks without Python. The metrics equal those of the Language Model Evaluation Harness, to the last digit.
 
 mod generate_until;
 pub mod layers;
@@ -42,10 +41,10 @@ impl<'m> Scorer<'m> {
         })
     }
 
-    /// Results of all rows, one for each kind of task among them. `done` is called after each row.
+    /// Results of all rows, one for each kind of task. `done` is called after each row.
     ///
     /// # Errors
-    /// On a row that cannot be scored, with its number.
+    /// If a row cannot be scored; the error contains its number.
     pub fn score(&mut self, rows: &[Row], done: &mut dyn FnMut()) -> Result<Vec<TaskResult>> {
         let mut choices = [Mean::default(), Mean::default()];
         let mut matches = generate_until::Matches::default();
@@ -82,7 +81,7 @@ impl<'m> Scorer<'m> {
 
     /// Log-likelihood of `continuation` after `context`, which has at least one token.
     fn loglikelihood(&mut self, context: &[u32], continuation: &[u32]) -> Result<f64> {
-        // The harness keeps one position for a token that it has generated.
+        // The harness reserves one position for a generated token.
         let max = self.decoder.model().config().context_length - 1;
         let mut tokens = [context, continuation].concat();
         let cut = tokens.len().saturating_sub(max);
@@ -98,14 +97,14 @@ impl<'m> Scorer<'m> {
             0,
             &mut (),
         )?;
-        // Sums of such numbers are exact: they do not depend on the order.
+        // Sums of these numbers are exact, so they do not depend on the order.
         Ok(scores[from - 1..]
             .iter()
             .map(|score| f64::from(score.logprob))
             .sum())
     }
 
-    /// Tokens of a text as a program gives it, with BOS where `bos` is set and the model wants it.
+    /// Tokens of a text, with BOS if `bos` is set and the model uses it.
     fn tokens(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
         self.encoder.tokenizer()?.encode_written(text, bos)
     }

@@ -1,11 +1,11 @@
-//! Which continuation of a text is the likeliest.
+//! Which continuation of a text is the most likely.
 
 use super::Scorer;
 use super::rows::MultipleChoice;
 use crate::engine::Result;
 
 impl Scorer<'_> {
-    /// Whether the right choice is the likeliest, as it is and for each of its characters.
+    /// Whether the right choice is the most likely one, in total and per character.
     pub(super) fn multiple_choice(&mut self, row: &MultipleChoice) -> Result<[bool; 2]> {
         let mut likelihoods = Vec::with_capacity(row.choices.len());
         for choice in &row.choices {
@@ -19,8 +19,8 @@ impl Scorer<'_> {
         Ok([likelihoods, by_length].map(|values| first_max(&values) == row.gold))
     }
 
-    /// Tokens of a context and of what follows it. Spaces at the end of the context belong to what follows, as tokens
-    /// begin with spaces.
+    /// Tokens of a context and of its continuation. Spaces at the end of the context belong to the continuation,
+    /// because tokens begin with spaces.
     fn pair(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
         if context.is_empty() {
             return Ok((
@@ -36,7 +36,7 @@ impl Scorer<'_> {
     }
 }
 
-/// The first of the largest values; none of them may be NaN.
+/// Index of the first max value; no value may be NaN.
 fn first_max(values: &[f64]) -> usize {
     let mut best = 0;
     for (at, value) in values.iter().enumerate() {

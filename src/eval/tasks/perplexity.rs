@@ -1,11 +1,11 @@
-//! How likely texts are.
+//! Perplexity of texts.
 
 use super::Scorer;
 use super::statistic::{Metric, TaskResult};
 use crate::engine::Result;
 
 impl Scorer<'_> {
-    /// Log-likelihood of a text, in windows that do not overlap but for one token of context; later windows have as much
+    /// Log-likelihood of a text, in windows that share one token of context; a last window that is short has as much
     /// context as fits.
     pub(super) fn rolling(&mut self, text: &str) -> Result<f64> {
         let tokens = self.tokens(text, false)?;
@@ -14,7 +14,7 @@ impl Scorer<'_> {
         let (mut total, mut done) = (0.0, 0);
         while done < tokens.len() {
             let end = tokens.len().min(done + window);
-            // The first window follows the prefix token. A last one that is short has more context.
+            // The first window follows the prefix token. A short last window has more context.
             let context = match done {
                 0 => vec![prefix],
                 done => tokens[end.saturating_sub(window + 1)..done].to_vec(),
@@ -61,7 +61,7 @@ impl Perplexity {
     }
 }
 
-/// Pieces that runs of white space part a text into: one more where the text begins or ends with white space.
+/// Number of pieces between runs of white space: one more for white space at the start, and one at the end.
 fn words(text: &str) -> usize {
     let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     let mut words = 1;

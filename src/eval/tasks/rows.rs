@@ -1,4 +1,4 @@
-//! Rows of a JSONL file. What a row holds decides what it is a task of.
+//! Rows of a JSONL file. The fields of a row determine its kind of task.
 
 use crate::engine::{Error, Result};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::path::Path;
 pub enum Row {
     MultipleChoice(MultipleChoice),
     GenerateUntil(GenerateUntil),
-    /// A text whose perplexity is measured.
+    /// A text for perplexity.
     Text(String),
 }
 
@@ -18,11 +18,11 @@ pub enum Row {
 pub struct MultipleChoice {
     pub context: String,
     pub choices: Vec<String>,
-    /// Which is right.
+    /// Index of the right choice.
     pub gold: usize,
 }
 
-/// What follows a text, judged by exact match.
+/// A continuation, scored by exact match.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateUntil {
     pub prompt: String,
@@ -31,17 +31,17 @@ pub struct GenerateUntil {
     pub is_gsm8k: bool,
 }
 
-/// Names under which data sets have the text before the choices.
+/// Names of the text before the choices.
 const CONTEXTS: [&str; 5] = ["query", "question", "context", "prompt", "goal"];
 /// Names of the right choice.
 const GOLDS: [&str; 3] = ["gold", "label", "answer"];
-/// Names of what a prompt is to be continued with.
+/// Names of the expected continuation.
 const TARGETS: [&str; 3] = ["response", "target", "answer"];
 
 /// The first `limit` rows of a file.
 ///
 /// # Errors
-/// Where it cannot be read, holds no rows, or a line is none, with its number.
+/// If it cannot be read, has no rows, or a line is not a row; the error contains its number.
 pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
     let fault = |line: usize, words: &str| {
@@ -124,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fields_say_what_a_row_is() {
+    fn fields_determine_the_kind_of_a_row() {
         let choice = |gold| {
             Row::MultipleChoice(MultipleChoice {
                 context: "a".into(),

@@ -1,8 +1,8 @@
-//! Figures with their errors.
+//! Figures with their standard errors.
 
 use serde::Serialize;
 
-/// What one kind of task came to.
+/// The result of one kind of task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskResult {
     pub task: &'static str,
@@ -13,10 +13,10 @@ pub struct TaskResult {
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metric {
-    /// As the harness names it: `acc`, `exact_match,strict-match`.
+    /// The harness's name: `acc`, `exact_match,strict-match`.
     pub name: &'static str,
     pub value: f64,
-    /// Standard error; none where there is no formula for it, or too few rows.
+    /// Standard error; `None` if there is no formula for it, or too few rows.
     pub stderr: Option<f64>,
     pub higher_is_better: bool,
 }

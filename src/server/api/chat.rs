@@ -74,7 +74,7 @@ impl Chat {
     /// Alternatives listed for each token; none if log-probabilities were not requested.
     ///
     /// # Errors
-    /// Where they are too many.
+    /// If they are too many.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         let top = self.top_logprobs.unwrap_or(0);
         if top > MAX_TOP {
@@ -87,7 +87,7 @@ impl Chat {
     /// The conversation.
     ///
     /// # Errors
-    /// Where it is empty, or holds what this server does not take.
+    /// If it is empty, or holds what this server does not take.
     pub fn messages(&self) -> Result<Vec<Message>> {
         let is_filled = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(|l| !l.is_empty());
         for (name, list) in [("tools", &self.tools), ("functions", &self.functions)] {

@@ -68,7 +68,7 @@ impl Completion {
     /// Alternatives listed for each token; none if log-probabilities were not requested.
     ///
     /// # Errors
-    /// Where they are too many.
+    /// If they are too many.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         match self.logprobs {
             Some(top) if top > MAX_TOP => {
@@ -81,7 +81,7 @@ impl Completion {
     /// The prompts in their order, for `n` choices each.
     ///
     /// # Errors
-    /// Where there is none, or the tokenizer does not take one; where a field is not supported.
+    /// If there is none, or the tokenizer does not take one; where a field is not supported.
     pub fn prompts(&self, n: usize, encoder: &PromptEncoder) -> Result<Vec<EncodedPrompt>> {
         if self
             .suffix

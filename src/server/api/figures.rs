@@ -1,4 +1,4 @@
-//! Counts and times of an answer, in the shapes that others have for them: OpenAI's `usage`, llama.cpp's `timings`, vLLM's
+//! Counts and times of an answer, in the formats of other servers: OpenAI's `usage`, llama.cpp's `timings`, vLLM's
 //! `metrics`.
 
 use crate::engine::decode::{Round, Stats, StopReason};
@@ -72,7 +72,7 @@ pub struct SpeculativeDecoding {
     pub per_step_drafted: Option<Vec<usize>>,
 }
 
-/// What is counted while rounds come.
+/// Counts that are updated with every round.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
     /// Totals of the rounds that drafted.
@@ -80,7 +80,7 @@ pub struct Steps {
     /// Of each of these rounds.
     drafted: Vec<usize>,
     accepted: Vec<usize>,
-    /// K of the steps; none once it changed.
+    /// K of the steps; `None` once it has changed.
     speculations: Option<Option<usize>>,
 }
 
@@ -99,7 +99,7 @@ impl Steps {
         };
     }
 
-    /// The figures; `speculations` is K where no step was made.
+    /// The figures; `speculations` is K if there was no step.
     pub fn figures(&self, speculations: usize, detailed: bool) -> SpeculativeDecoding {
         let steps = self.accepted.len();
         let num_spec_tokens = self.speculations.unwrap_or(Some(speculations));
@@ -129,8 +129,8 @@ impl Steps {
 }
 
 impl Timings {
-    /// Adds a choice whose prompt has `prompt` tokens, of which `cached` were there, and whose prompt took `scoring`
-    /// seconds besides its prefill.
+    /// Adds a choice with a prompt of `prompt` tokens, of which `cached` were in the cache. Scoring the prompt took
+    /// `scoring` seconds in addition to its prefill.
     pub fn add(&mut self, prompt: usize, cached: usize, scoring: f64, stats: &Stats) {
         self.cache_n += cached;
         self.prompt_n += prompt - cached;

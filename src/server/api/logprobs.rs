@@ -1,5 +1,5 @@
-//! Log-probabilities in OpenAI's two shapes. They are computed from the raw logits at the requested depth. A number
-//! appears once for each token, and is printed so that it reads back as the same.
+//! Log-probabilities in OpenAI's two formats. They are computed from the raw logits at the requested depth. Each
+//! token has one number, printed so that it parses to the same value.
 
 use crate::engine::decode::{KeptToken, TokenScore};
 use crate::engine::text::{TextStream, Tokenizer};
@@ -56,13 +56,13 @@ pub struct ChatTopLogprob {
     bytes: Vec<u8>,
 }
 
-/// As JSON holds a log-probability: with all the digits of the number that it is.
+/// A log-probability for JSON, with all its digits.
 fn number(logprob: f32) -> f64 {
     f64::from(logprob.max(LEAST))
 }
 
 impl TokenLog {
-    /// A generated token whose log-probabilities were recorded.
+    /// A generated token with recorded log-probabilities.
     pub fn generated(token: &KeptToken, tokenizer: &Tokenizer) -> Option<Self> {
         let logs = token.logprobs?;
         let top = logs.top.iter().map(|top| {
@@ -78,7 +78,7 @@ impl TokenLog {
         })
     }
 
-    /// The tokens of a prompt with the `scores` of all but the first. `hidden` tokens at its beginning are no part of its
+    /// The tokens of a prompt with the `scores` of all but the first. The first `hidden` tokens are not part of its
     /// text.
     pub fn prompt(
         ids: &[u32],
@@ -139,7 +139,7 @@ impl CompletionLogprobs {
             out.tokens.push(token.piece.clone());
             out.token_logprobs.push(token.logprob.map(number));
             out.top_logprobs.push(token.logprob.map(|logprob| {
-                // Tokens of one text share a key: the likelier one, which comes first, keeps it.
+                // Tokens with the same text share a key. The more likely one comes first and keeps it.
                 let mut top = Map::new();
                 let chosen = (&token.piece, logprob);
                 let listed = token

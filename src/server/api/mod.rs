@@ -1,4 +1,4 @@
-//! What requests and responses hold.
+//! Types of requests and responses.
 
 pub mod chat;
 pub mod completions;

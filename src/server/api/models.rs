@@ -1,4 +1,4 @@
-//! What `/v1/models` lists.
+//! The response of `/v1/models`.
 
 use serde::Serialize;
 use utoipa::ToSchema;

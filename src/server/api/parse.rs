@@ -1,4 +1,4 @@
-//! Bodies of requests. Fields that are not known are ignored, as clients send many.
+//! Parses bodies of requests. Unknown fields are ignored, because clients send many.
 
 use crate::server::error::{ApiError, Result};
 use serde::de::DeserializeOwned;
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A body as JSON.
 ///
 /// # Errors
-/// Where it is none, or no object.
+/// If it is not JSON, or not an object.
 pub fn json(bytes: &[u8]) -> Result<Value> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|fault| ApiError::invalid(format!("the body is no JSON: {fault}")))?;
@@ -17,16 +17,16 @@ pub fn json(bytes: &[u8]) -> Result<Value> {
     }
 }
 
-/// The fields of `value` that a type has.
+/// Deserialises `value` into a type, ignoring other fields.
 ///
 /// # Errors
-/// On the first that it cannot hold, which the error names.
+/// If a field has a wrong type; the error names the first one.
 pub fn fields<T: DeserializeOwned>(value: &Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|fault| {
         let path = fault.path().to_string();
         let message = format!("{path}: {}", fault.inner());
         match path.as_str() {
-            // The object itself: a field is missing.
+            // The path of the object itself: a field is missing.
             "." => ApiError::invalid(fault.inner().to_string()),
             _ => ApiError::invalid(message).of(&path),
         }

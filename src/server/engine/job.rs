@@ -1,4 +1,4 @@
-//! What the engine is to do, and what it reports.
+//! Jobs of the engine, and their updates.
 
 use crate::engine::decode::{Round, Settings, Stats, StopReason, TokenScore};
 use crate::server::error::ApiError;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// All that one request asks for.
+/// The work for one request.
 pub struct Job {
     pub items: Vec<Item>,
-    /// Where reports go. They are bounded by what the items ask for. A job whose receiver is gone is given up.
+    /// Receives the updates, whose number is bounded by the items. Dropping the receiver cancels the job.
     pub updates: UnboundedSender<Update>,
     pub asked_at: Instant,
 }
@@ -28,19 +28,19 @@ pub struct Item {
 /// How a prompt is scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Scoring {
-    /// After how many layers; none for all.
+    /// Number of layers to score after; `None` for all.
     pub exit_layer: Option<usize>,
-    /// How many alternatives are listed at each position.
+    /// Number of alternatives at each position.
     pub top: usize,
 }
 
-/// What becomes of a job. Choices are numbered over all items.
+/// Progress of a job. Choices are numbered over all items.
 pub enum Update {
-    /// It is no longer waiting.
+    /// The job is no longer waiting.
     Started {
         waited: f64,
     },
-    /// The prompt of the next choice was scored, all of its tokens but the first.
+    /// The prompt of the next choice was scored: all its tokens but the first.
     Scored {
         scores: Vec<TokenScore>,
         seconds: f64,
@@ -49,7 +49,7 @@ pub enum Update {
         choice: usize,
         round: Box<Round>,
     },
-    /// A choice is complete. `cached` tokens of its prompt were there already.
+    /// A choice is complete. `cached` tokens of its prompt were in the cache.
     Ended {
         choice: usize,
         stop: StopReason,

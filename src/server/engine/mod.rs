@@ -1,4 +1,4 @@
-//! The engine as the server uses it: one thread that does jobs in the order in which they came.
+//! The engine of the server: one thread that does jobs in order of arrival.
 
 mod job;
 mod pool;

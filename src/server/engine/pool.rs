@@ -1,15 +1,15 @@
-//! Sequences that are kept for requests with the same beginning.
+//! Sequences that are kept for requests with a common prefix.
 
 use crate::engine::Result;
 use crate::engine::decode::{Decoder, ScoreCache, Session, common_prefix};
 
-/// Max sequences, whatever they take.
+/// Max number of sequences, whatever their size.
 const MAX_SEQUENCES: usize = 64;
 
 /// Sequences within a memory budget.
 pub struct Pool {
     kept: Vec<Kept>,
-    /// Bytes that all of them may take. One is kept whatever it takes.
+    /// Max bytes of all sequences. One is kept whatever its size.
     budget: u64,
     /// Counts uses.
     clock: u64,
@@ -31,8 +31,8 @@ impl Pool {
         }
     }
 
-    /// The sequence that has most in common with `prompt`, taken out of the pool; a new one where that would throw away
-    /// more than it saves. Put it back with [`Self::put`].
+    /// Takes the sequence with the longest common prefix with `prompt` out of the pool; a new one if reusing that one
+    /// would discard more than it saves. Put it back with [`Self::put`].
     ///
     /// # Errors
     /// As [`Decoder::session`].
@@ -46,7 +46,7 @@ impl Pool {
                 return Ok(self.kept.swap_remove(at));
             }
         }
-        // The newcomer will take some memory as well: what an average sequence takes.
+        // The new sequence will take memory as well: assume the average.
         let sequences = self.kept.len() as u64;
         let expected = self.bytes().checked_div(sequences).unwrap_or(0);
         if let Some(reused) = self.evict(expected) {
@@ -59,7 +59,7 @@ impl Pool {
         })
     }
 
-    /// Puts a sequence back, and lets those go that are over the budget.
+    /// Puts a sequence back, and evicts those beyond the budget.
     pub fn put(&mut self, mut kept: Kept) {
         self.clock += 1;
         kept.used = self.clock;
@@ -126,7 +126,7 @@ mod tests {
         let (mut pool, mut decoder) = (Pool::new(u64::MAX), decoder());
         let [a, b]: [Vec<u32>; 2] = [3, 4].map(|id| [&[1, 2][..], &[id; 20]].concat());
         serve(&mut pool, &mut decoder, &a);
-        // Both begin alike; what they share is less than what would be lost.
+        // They have a common prefix, but reusing it would discard more than it saves.
         serve(&mut pool, &mut decoder, &b);
         assert_eq!(pool.len(), 2);
         assert_eq!(serve(&mut pool, &mut decoder, &a), a.len());
@@ -148,7 +148,7 @@ mod tests {
         }
         assert_eq!(serve(&mut pool, &mut decoder, &[1; 10]), 10);
         assert_eq!(serve(&mut pool, &mut decoder, &[2; 10]), 0);
-        // No budget at all still serves, one at a time.
+        // Without any budget, one sequence is still kept.
         let mut pool = Pool::new(0);
         for id in [1, 1, 2] {
             serve(&mut pool, &mut decoder, &[id; 10]);

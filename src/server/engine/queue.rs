@@ -1,4 +1,4 @@
-//! Jobs that wait. Requests come from many tasks; one thread takes them in order.
+//! The queue of jobs. Many tasks add jobs; one thread takes them in order.
 
 use super::job::Job;
 use crate::server::error::ApiError;
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 /// A bounded queue of jobs.
 pub struct Queue {
     state: Mutex<State>,
-    /// Signalled when a job comes or the queue is closed.
+    /// Signalled when a job is added or the queue is closed.
     changed: Condvar,
-    /// Signalled when those who wait move up.
+    /// Signalled when waiting jobs move up.
     moved: watch::Sender<()>,
     limit: usize,
 }
@@ -26,7 +26,7 @@ struct State {
     closed: bool,
 }
 
-/// A place in the queue, given up when it is dropped.
+/// A place in the queue. Dropping it removes the job.
 pub struct Ticket {
     number: u64,
     queue: Arc<Queue>,
@@ -45,20 +45,20 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can panic half-way.
+        // Code that holds the lock cannot panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a job.
     ///
     /// # Errors
-    /// Where the queue is full or closed.
+    /// If the queue is full or closed.
     pub fn push(self: &Arc<Self>, job: Job) -> Result<Ticket, ApiError> {
         let mut state = self.state();
         if state.closed {
             return Err(ApiError::ending());
         }
-        // One that finds the engine idle does not wait.
+        // If the engine is idle, the job does not wait.
         if state.waiting.len() >= self.limit + usize::from(!state.busy) {
             return Err(ApiError::queue_full(self.limit));
         }
@@ -74,7 +74,7 @@ impl Queue {
         })
     }
 
-    /// The next job, waiting for it; none when there will be no more.
+    /// Waits for the next job; `None` once the queue is closed.
     pub fn pop(&self) -> Option<Job> {
         let mut state = self.state();
         state.busy = false;
@@ -95,7 +95,7 @@ impl Queue {
         }
     }
 
-    /// Ends the queue. Those who wait hear that their jobs are gone.
+    /// Closes the queue and drops the waiting jobs, which their clients notice.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -107,7 +107,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// How many jobs wait, and whether one is being done.
+    /// Number of waiting jobs, and whether one is running.
     pub fn load(&self) -> (usize, bool) {
         let state = self.state();
         (state.waiting.len(), state.busy)
@@ -115,7 +115,7 @@ impl Queue {
 }
 
 impl Ticket {
-    /// Place in the queue, 1 for the next; none once the job is being done.
+    /// Position in the queue, 1 for the next; `None` once the job runs.
     pub fn position(&self) -> Option<usize> {
         let state = self.queue.state();
         let place = state
@@ -125,7 +125,7 @@ impl Ticket {
         place.map(|ahead| ahead + 1)
     }
 
-    /// Waits until places have changed.
+    /// Waits until positions have changed.
     pub async fn moved(&mut self) {
         if self.moved.changed().await.is_err() {
             std::future::pending().await

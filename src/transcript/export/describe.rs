@@ -181,7 +181,7 @@ pub fn statistics(stats: &Stats) -> Vec<(&'static str, String)> {
         ),
         ("accepted of lookup", accepted(stats, Proposer::Lookup)),
         (
-            "mean accepted length",
+            "tokens per drafted round",
             number(stats.mean_accepted_length(), 2),
         ),
         ("tokens per second", number(stats.tokens_per_second(), 1)),
@@ -221,7 +221,7 @@ pub fn brief(stats: &Stats) -> String {
     if stats.drafted > 0 {
         words.push(format!("{} accepted", percent(stats.acceptance_rate())));
         words.push(format!(
-            "mean accepted length {}",
+            "{} tokens per drafted round",
             number(stats.mean_accepted_length(), 2)
         ));
     }

@@ -3,7 +3,7 @@
 use super::{Tiny, fault};
 
 #[test]
-fn mistakes_are_told_in_one_message() {
+fn mistakes_are_reported_in_one_message() {
     let tiny = Tiny::new();
     std::fs::write(tiny.path("broken.json"), "{").unwrap();
     for (line, named) in [

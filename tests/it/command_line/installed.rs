@@ -1,17 +1,21 @@
-//! What an installation needs: completions, man pages, a report for bugs, and the model beside the program.
+//! Installation: completions, man pages, the report for bugs, and finding the model.
 
 use super::Tiny;
 use crate::support::tiny;
-use std::process::Command;
+use skiplens::engine::weights;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "generate",
     "benchmark",
     "sweep",
     "correctness",
     "eval",
     "serve",
+    "health",
     "devices",
+    "doctor",
     "transcript",
 ];
 
@@ -41,6 +45,68 @@ fn completions_and_man_pages_know_every_command() {
     }
 }
 
+/// The options of every command, as the completions for bash list them. The other shells complete the same options.
+#[test]
+fn completions_are_as_reviewed() {
+    let tiny = Tiny::new();
+    let script = |shell: &str| String::from_utf8(tiny.run(&["completions", shell]).stdout).unwrap();
+    let others = ["zsh", "fish", "elvish", "powershell"].map(|shell| (shell, script(shell)));
+    let wrap = textwrap::Options::new(100).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let mut command = String::new();
+    let mut listed = String::new();
+    let bash = script("bash");
+    for line in bash.lines().map(str::trim) {
+        if let Some(name) = line.strip_suffix(')').filter(|name| is_command(name)) {
+            command = name.replace("__subcmd__", " ");
+        } else if let Some(options) = line.strip_prefix("opts=\"-") {
+            let options = format!("-{}", options.trim_end_matches('"'));
+            listed += &format!("{command}\n{}\n\n", textwrap::fill(&options, &wrap));
+            for (shell, script) in &others {
+                // For fish, clap_complete generates two levels of commands only.
+                if *shell == "fish" && command.split(' ').count() > 3 {
+                    continue;
+                }
+                let names = options
+                    .split_whitespace()
+                    .filter_map(|option| option.strip_prefix("--"));
+                for name in names {
+                    assert!(script.contains(name), "{shell}: {command} --{name}");
+                }
+            }
+        }
+    }
+    assert_reviewed("completions", &listed);
+}
+
+fn is_command(label: &str) -> bool {
+    let word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '-';
+    label.starts_with("skiplens") && label.chars().all(word)
+}
+
+/// All man pages, without the version.
+#[test]
+fn man_pages_are_as_reviewed() {
+    let tiny = Tiny::new();
+    assert!(tiny.run(&["man", "pages"]).status.success());
+    let mut files: Vec<_> = std::fs::read_dir(tiny.path("pages"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let pages: String = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_reviewed("man", &pages.replace(version, "VERSION"));
+}
+
+fn assert_reviewed(name: &str, text: &str) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
 #[test]
 fn the_report_names_the_machine_and_no_home_folder() {
     let tiny = Tiny::new();
@@ -68,37 +134,32 @@ fn the_report_names_the_machine_and_no_home_folder() {
     }
 }
 
-/// The program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home.
+/// With the program in `bin` and the model in `share/skiplens` of any prefix, from any folder, with an empty home. A
+/// program with an embedded model needs no file.
 #[cfg(unix)]
 #[test]
 fn an_installation_in_a_prefix_finds_its_model() {
     let prefix = tempfile::tempdir().unwrap();
-    let (bin, share) = (
-        prefix.path().join("bin"),
-        prefix.path().join("share/skiplens"),
-    );
-    for folder in [&bin, &share] {
-        std::fs::create_dir_all(folder).unwrap();
+    let at = |name: &str| prefix.path().join(name);
+    for folder in ["bin", "share/skiplens", "home"] {
+        std::fs::create_dir_all(at(folder)).unwrap();
     }
-    let program = bin.join("skiplens");
-    std::fs::copy(env!("CARGO_BIN_EXE_skiplens"), &program).unwrap();
-    tiny::gguf().write(&share.join(skiplens::engine::weights::BUNDLED_FILE));
-    let home = prefix.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    let output = Command::new(&program)
-        .args([
-            "generate",
-            "--prompt",
-            "hello",
-            "--max-steps",
-            "3",
-            "--json",
-        ])
+    std::fs::copy(env!("CARGO_BIN_EXE_skiplens"), at("bin/skiplens")).unwrap();
+    let expected = if cfg!(feature = "embed") {
+        PathBuf::from(weights::EMBEDDED_PATH)
+    } else {
+        let model = at("share/skiplens").join(weights::BUNDLED_FILE);
+        tiny::gguf().write(&model);
+        model.canonicalize().unwrap()
+    };
+    let output = Command::new(at("bin/skiplens"))
+        .args(["generate", "--prompt", "hello", "--max-steps", "3"])
+        .arg("--json")
         .current_dir("/")
         .env_clear()
-        .env("HOME", &home)
+        .env("HOME", at("home"))
         .env("HF_HUB_OFFLINE", "1")
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     let (out, err) = (
@@ -108,6 +169,5 @@ fn an_installation_in_a_prefix_finds_its_model() {
     assert!(output.status.success(), "{err}");
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let path = json["model"]["path"].as_str().unwrap();
-    let share = share.canonicalize().unwrap();
-    assert!(std::path::Path::new(path).starts_with(&share), "{path}");
+    assert_eq!(Path::new(path), expected);
 }

@@ -1,4 +1,4 @@
-//! LayerSkip's command lines, with the meaning that they have there.
+//! LayerSkip's command lines keep their meaning.
 
 use super::Tiny;
 
@@ -8,7 +8,7 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&PROMPT[..], more].concat()
 }
 
-/// In LayerSkip, autoregressive decoding with an exit layer leaves at that layer.
+/// In LayerSkip, autoregressive decoding with an exit layer is early exit at that layer.
 #[test]
 fn autoregressive_with_an_exit_layer_is_early_exit() {
     let tiny = Tiny::new();
@@ -53,7 +53,7 @@ fn autoregressive_with_an_exit_layer_is_early_exit() {
     }
 }
 
-/// The defaults of LayerSkip's options, spelled out, change nothing.
+/// Spelling out the defaults of LayerSkip's options changes nothing.
 #[test]
 fn defaults_can_be_spelled_out() {
     let tiny = Tiny::new();
@@ -107,9 +107,9 @@ fn defaults_can_be_spelled_out() {
     }
 }
 
-/// What has no meaning here is refused by its name, or named as without effect.
+/// Options without a meaning here are refused by name, or reported as having no effect.
 #[test]
-fn what_has_no_meaning_is_named() {
+fn options_without_a_meaning_are_named() {
     let tiny = Tiny::new();
     let told = tiny.refused(&with(&["--model_args", "low_cpu_mem_usage=True"]));
     assert!(told.contains("--model-args"), "{told}");

@@ -1,4 +1,4 @@
-//! The command line as scripts and people use it: spellings, values, streams and faults.
+//! The command line as scripts and people use it: spellings, values, streams and errors.
 
 mod faults;
 mod installed;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// A tiny model in a folder of its own, which is the data folder as well.
+/// A tiny model in a folder of its own, which is also the data folder.
 pub struct Tiny {
     pub folder: tempfile::TempDir,
 }
@@ -28,7 +28,7 @@ impl Tiny {
         self.folder.path().join(name)
     }
 
-    /// The program with these arguments. A prompt is never read from the test's own input.
+    /// The program with these arguments, without standard input.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skiplens"));
         command
@@ -43,7 +43,7 @@ impl Tiny {
         self.command(args).output().unwrap()
     }
 
-    /// `generate` on the tiny model, which succeeds.
+    /// Runs `generate` on the tiny model, which must succeed.
     fn generate(&self, args: &[&str]) -> Generated {
         let model = [
             "generate",
@@ -62,14 +62,14 @@ impl Tiny {
         }
     }
 
-    /// What `generate` on the tiny model is refused for: one message, and status 2.
+    /// The message with which `generate` on the tiny model fails, with status 2.
     fn refused(&self, args: &[&str]) -> String {
         let model = ["generate", "--model", "tiny.gguf"];
         fault(&self.run(&[&model, args].concat()), &format!("{args:?}"))
     }
 }
 
-/// What a run came to.
+/// The output of a run.
 struct Generated {
     report: Value,
     said: String,
@@ -84,7 +84,7 @@ impl Generated {
         &self.report["rounds"][0]["settings"]
     }
 
-    /// What was said of options without effect.
+    /// The notes, such as those about options without effect.
     fn notes(&self) -> Vec<&str> {
         let lines = self.said.lines();
         lines
@@ -93,7 +93,8 @@ impl Generated {
     }
 }
 
-/// The message of a command that failed as commands fail: without a crash report, a style or a second message.
+/// The message of a failed command. Asserts that it is the only one, without a crash report or styles, and the status
+/// 2.
 pub fn fault(output: &Output, what: &str) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{what}: {message}");

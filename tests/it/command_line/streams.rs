@@ -1,4 +1,4 @@
-//! Streams that end early: a reader that leaves, a disk that is full.
+//! Streams that end early: a closed pipe, a full disk.
 
 use super::{Tiny, fault};
 use std::fs::File;
@@ -36,13 +36,13 @@ fn printing() -> [Vec<&'static str>; 8] {
     ]
 }
 
-/// A pipe that nobody reads any more.
+/// A pipe whose reader is closed.
 fn closed() -> PipeWriter {
     let (_, writer) = std::io::pipe().unwrap();
     writer
 }
 
-/// As other programs end: of the signal, without a word.
+/// Like other programs, it is killed by SIGPIPE and prints nothing.
 #[test]
 fn a_closed_pipe_ends_every_command_silently() {
     let tiny = Tiny::new();
@@ -53,7 +53,7 @@ fn a_closed_pipe_ends_every_command_silently() {
     }
 }
 
-/// A reader of messages that leaves does no harm.
+/// A closed standard error is ignored.
 #[test]
 fn closed_standard_error_is_no_fault() {
     let tiny = Tiny::new();
@@ -68,7 +68,7 @@ fn closed_standard_error_is_no_fault() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let tiny = Tiny::new();
     for line in printing() {
         let full = File::options().write(true).open("/dev/full").unwrap();
@@ -78,7 +78,7 @@ fn a_full_disk_is_told() {
     }
 }
 
-/// The log tells what the engine did, and none of the words.
+/// The log contains what the engine did, and no text of prompts or answers.
 #[test]
 fn the_log_holds_spans_and_no_text() {
     let tiny = Tiny::new();

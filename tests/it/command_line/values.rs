@@ -1,4 +1,4 @@
-//! Values of options: those that begin with a dash arrive, and those that cannot be are told what can.
+//! Values of options: they may begin with a dash, and errors name the valid values.
 
 use super::{Tiny, fault};
 
@@ -16,35 +16,35 @@ fn texts_that_begin_with_a_dash_arrive() {
     ] {
         for line in [["--prompt", text], ["-p", text]] {
             let run = tiny.generate(&[&line[..], &["-n", "4"]].concat());
-            assert_eq!(run.report["prompt"]["Text"], text, "{line:?}");
+            assert_eq!(run.report["prompt"]["text"], text, "{line:?}");
         }
         let run = tiny.generate(&["-p", "x", "--stop-words", text, "- b", "-n", "4"]);
         let words = &run.settings()["stop_strings"];
         assert_eq!(*words, serde_json::json!([text, "- b"]));
     }
     let run = tiny.generate(&["--chat", "-p", "- a", "--system", "- b", "-n", "4"]);
-    let messages = &run.report["prompt"]["Chat"];
+    let messages = &run.report["prompt"]["chat"];
     assert_eq!(messages[0]["content"], "- b");
     assert_eq!(messages[1]["content"], "- a");
     std::fs::write(tiny.path("-file"), "from a file").unwrap();
     let run = tiny.generate(&["--prompt-file", "-file", "-n", "4"]);
-    assert_eq!(run.report["prompt"]["Text"], "from a file");
+    assert_eq!(run.report["prompt"]["text"], "from a file");
 }
 
-/// A forgotten value is not made of the next option.
+/// After a forgotten value, the next option is not taken for it.
 #[test]
 fn an_option_is_no_value() {
     let tiny = Tiny::new();
     let told = tiny.refused(&["--prompt", "--json"]);
     assert!(told.contains("a value is required for '--prompt"), "{told}");
     let run = tiny.generate(&["--prompt=--json", "-n", "4"]);
-    assert_eq!(run.report["prompt"]["Text"], "--json");
+    assert_eq!(run.report["prompt"]["text"], "--json");
     let told = tiny.refused(&["-p", "x", "--stop-words", "a", "--typo"]);
     assert!(told.contains("--typo"), "{told}");
 }
 
 #[test]
-fn numbers_out_of_range_are_told_the_range() {
+fn numbers_out_of_range_are_refused_with_the_range() {
     let tiny = Tiny::new();
     let max = u64::MAX.to_string();
     let cases = [
@@ -100,7 +100,7 @@ fn numbers_out_of_range_are_told_the_range() {
 }
 
 #[test]
-fn what_is_empty_is_refused() {
+fn empty_values_are_refused() {
     let tiny = Tiny::new();
     std::fs::write(tiny.path("empty"), "").unwrap();
     for (line, named) in [
@@ -123,7 +123,7 @@ fn what_is_empty_is_refused() {
     assert!(told.contains("--model") && told.contains("empty"), "{told}");
 }
 
-/// Prefill leaves the last one to the first round.
+/// Prefill leaves the last token of the prompt to the first round; it is counted nevertheless.
 #[test]
 fn all_tokens_of_the_prompt_are_counted() {
     let tiny = Tiny::new();

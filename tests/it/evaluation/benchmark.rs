@@ -1,4 +1,4 @@
-//! A benchmark writes one JSON file, whole at any time, and goes on where it was interrupted.
+//! A benchmark writes one JSON file, which is complete at any time, and resumes where it was interrupted.
 
 use super::{Tiny, fault, json, names, only, said};
 use serde_json::Value;
@@ -87,7 +87,7 @@ fn a_benchmark_is_one_file_with_everything() {
 }
 
 #[test]
-fn strategies_are_those_that_are_asked_for() {
+fn only_the_requested_strategies_are_run() {
     let tiny = Tiny::new();
     tiny.prompts(2);
     let run = |more: &[&str]| {
@@ -126,7 +126,7 @@ fn strategies_are_those_that_are_asked_for() {
     assert_eq!(order(&run(&["--no_random_shuffle"])), ["p0", "p1"]);
 }
 
-/// What was measured before an interruption stays as it is; the rest is measured then.
+/// Samples measured before an interruption are kept; a second run measures the rest.
 #[test]
 fn an_interrupted_benchmark_is_resumed() {
     let tiny = Tiny::new();
@@ -161,7 +161,7 @@ fn an_interrupted_benchmark_is_resumed() {
     assert_eq!(resumed["complete"], true);
 }
 
-/// SIGTERM ends it with the status that says "again"; SIGKILL whenever it comes leaves a whole file.
+/// SIGTERM ends it with the status for "run again"; SIGKILL at any time leaves a complete file.
 #[cfg(unix)]
 #[test]
 fn signals_leave_a_file_that_is_resumed() {
@@ -189,7 +189,7 @@ fn signals_leave_a_file_that_is_resumed() {
             assert!(begun.elapsed().as_secs() < 120, "nothing is measured");
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        // SAFETY: plain numbers; the child is ours and has not been waited for.
+        // SAFETY: kill takes plain numbers; the child has not been waited for, so its id is still its own.
         unsafe { libc::kill(child.id() as i32, signal) };
         let status = child.wait().unwrap();
         if signal != libc::SIGKILL {
@@ -283,7 +283,7 @@ fn a_file_of_another_run_is_left_alone() {
     assert_eq!(json(&path), other);
 }
 
-/// One command: without a data set it measures the phases.
+/// Without a data set, the same command measures the phases.
 #[test]
 fn without_a_data_set_the_phases_are_measured() {
     let tiny = Tiny::new();

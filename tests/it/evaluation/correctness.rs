@@ -1,4 +1,4 @@
-//! `correctness` finds nothing where there is nothing, and says what it compared.
+//! `correctness` reports no errors for equal texts, and what it compared.
 
 use super::{Tiny, fault, json, only, said};
 

@@ -1,4 +1,4 @@
-//! LayerSkip's own command lines, with fewer and shorter samples, on the bundled model and a hub of this machine.
+//! LayerSkip's own command lines, with fewer and shorter samples, on the bundled model and a local hub.
 
 use super::{json, names, said};
 use crate::support::hub::{FakeHub, Served};
@@ -36,7 +36,7 @@ fn hub() -> FakeHub {
             ("1.0.0/test-00000-of-00001.jsonl", b"{}".to_vec()),
         ],
     );
-    // As for a set that is a script: its rows are in the hub's conversion.
+    // A set that is a script on the hub: its rows are in the hub's Parquet conversion.
     serve(
         "openai/openai_humaneval@main",
         &[("openai_humaneval.py", b"script".to_vec())],
@@ -51,7 +51,7 @@ fn hub() -> FakeHub {
 fn run(hub: &FakeHub, folder: &Path, line: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_skiplens"))
         .args(line.split_whitespace())
-        // Threads that wait for each other are slow beside other tests.
+        // Other tests run at the same time, and threads that wait for each other would be slow.
         .args(["--threads", "1"])
         .current_dir(folder)
         .env("SKIPLENS_DATA_DIR", folder)
@@ -64,7 +64,7 @@ fn run(hub: &FakeHub, folder: &Path, line: &str) -> Output {
 }
 
 #[test]
-fn layerskips_command_lines_run_as_they_stand() {
+fn layerskips_command_lines_run_unchanged() {
     let Some(model) = smollm2() else { return };
     let (hub, folder) = (hub(), tempfile::tempdir().unwrap());
     let model = model.display();
@@ -108,7 +108,7 @@ fn layerskips_command_lines_run_as_they_stand() {
         "{}",
         said(&correctness)
     );
-    // All 90 cells, of two tokens each.
+    // All 90 cells, with two tokens each.
     let sweep = run(
         &hub,
         folder.path(),
@@ -135,7 +135,7 @@ fn layerskips_command_lines_run_as_they_stand() {
     assert_eq!(reference, " A bridge is closed.");
     let rows = std::fs::read_to_string(logs.join(swept).join("sweep.csv")).unwrap();
     assert_eq!(rows.lines().count(), 91);
-    // What was downloaded is used again without the hub.
+    // A second run uses the downloaded files without the hub.
     let asked = hub.requests.lock().unwrap().len();
     let again = run(
         &hub,
@@ -149,7 +149,7 @@ fn layerskips_command_lines_run_as_they_stand() {
 }
 
 #[test]
-fn what_the_hub_lacks_is_named() {
+fn what_is_missing_on_the_hub_is_named() {
     let Some(model) = smollm2() else { return };
     let (hub, folder) = (hub(), tempfile::tempdir().unwrap());
     for (dataset, words) in [

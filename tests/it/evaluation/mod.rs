@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 impl Tiny {
-    /// A file with so many prompts.
+    /// A file with `count` prompts.
     fn prompts(&self, count: usize) -> PathBuf {
         let path = self.path("prompts.jsonl");
         let lines: String = (0..count)
@@ -25,7 +25,7 @@ impl Tiny {
         path
     }
 
-    /// A command on the tiny model and those prompts.
+    /// A command on the tiny model and these prompts.
     fn on_prompts(&self, command: &[&str], more: &[&str]) -> std::process::Command {
         let rest = [
             "--model",

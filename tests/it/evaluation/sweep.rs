@@ -1,4 +1,4 @@
-//! Sweeps: whole, in parts, killed and merged.
+//! Sweeps: in one run, in shards, killed and merged.
 
 use super::{Tiny, fault, json, names, only, said};
 use serde_json::Value;
@@ -18,7 +18,7 @@ const GRID: [&str; 10] = [
     "logs",
 ];
 
-/// The measured columns of a table's rows, without what depends on the clock.
+/// The measured columns of a table's rows, without times.
 fn timeless(csv: &str) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let kept = [
@@ -78,7 +78,7 @@ fn a_sweep_measures_its_grid() {
         rows.iter().all(|row| row[0] == "1" && row[10] == "true"),
         "{rows:?}"
     );
-    // Beside each measured figure stands what is predicted.
+    // Each measured figure has its prediction next to it.
     assert!(
         rows.iter()
             .all(|row| !row[4].is_empty() && !row[5].is_empty()),
@@ -132,7 +132,7 @@ fn further_axes_are_measured() {
     assert!(folder.join("sweep-12.svg").exists() || folder.join("sweep-2.svg").exists());
 }
 
-/// However it is shared out, and whichever shard comes first, the result is that of one machine.
+/// Any number of shards in any order merge to the result of a single run.
 #[test]
 fn shards_merge_to_the_whole() {
     let tiny = Tiny::new();
@@ -194,10 +194,10 @@ fn shards_merge_to_the_whole() {
     assert_eq!(told.len(), 3, "one for each shard");
 }
 
-/// A killed shard leaves whole cells; it is run again for the others.
+/// A killed shard leaves complete cells only; running it again measures the others.
 #[cfg(unix)]
 #[test]
-fn a_killed_sweep_goes_on() {
+fn a_killed_sweep_is_resumed() {
     let tiny = Tiny::new();
     tiny.prompts(4);
     let args = [
@@ -240,7 +240,7 @@ fn a_killed_sweep_goes_on() {
         while cells() < before + 2 && begun.elapsed().as_secs() < 120 {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        // SAFETY: plain numbers; the child is ours and has not been waited for.
+        // SAFETY: kill takes plain numbers; the child has not been waited for, so its id is still its own.
         unsafe { libc::kill(child.id() as i32, signal) };
         let status = child.wait().unwrap();
         if signal == libc::SIGTERM {
@@ -265,7 +265,7 @@ fn a_killed_sweep_goes_on() {
 }
 
 #[test]
-fn what_belongs_to_something_else_is_refused() {
+fn files_of_other_sweeps_are_refused() {
     let tiny = Tiny::new();
     tiny.prompts(1);
     let plan = || {

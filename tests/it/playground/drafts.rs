@@ -61,7 +61,10 @@ fn the_correction_tells_what_the_draft_had_said() {
         screen.contains("draft said") && screen.contains(&told),
         "{told}\n{screen}"
     );
-    assert!(screen.contains("  min(1, p/q)"), "{screen}");
+    assert!(
+        screen.contains("  q, p") && screen.contains("  chance"),
+        "{screen}"
+    );
 }
 
 /// In the order of q − p, each once.

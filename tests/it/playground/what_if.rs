@@ -3,9 +3,10 @@
 use super::support::{Harness, key, lens};
 use skiplens::app::input::action::{ChatAction, ControlsAction};
 use skiplens::app::{Control, Msg, Overlay, Pane, Target, WhatIf};
-use skiplens::engine::decode::{Controller, CostModel, Settings, Strategy};
+use skiplens::engine::decode::{Controller, CostModel, Round, Settings, Strategy};
+use skiplens::engine::prompt::Prompt;
 use skiplens::engine::sampling::{Coupling, Sampling};
-use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use std::sync::Arc;
 
 fn answered(width: u16, height: u16) -> Harness {
@@ -246,17 +247,46 @@ fn a_map_of_a_turn_that_is_gone_says_so() {
 }
 
 #[test]
-fn another_model_or_a_saved_session_cannot_be_asked_about() {
+fn an_answer_of_another_model_cannot_be_asked_about() {
     let mut h = answered(80, 24);
-    let session = super::support::session_of(h.state());
-    h.send(Msg::Action(ChatAction::LoadModel(None).into()));
-    h.engine(usize::MAX);
+    let mut other = super::support::model();
+    other.name = "Other".into();
+    h.send(Msg::Action(
+        ChatAction::LoadModel(Some("other.gguf".into())).into(),
+    ));
+    let loaded = ModelEvent::Loaded(Box::new(other));
+    h.send(Msg::Engine(Event::Model(loaded)));
     h.press("f4");
-    assert!(h.state().overlay.is_none());
+    assert!(h.state().overlay.is_none() && h.state().notice.is_some());
+    assert_eq!(lenses(&h), 0);
+}
+
+/// The engine has no keys and values of an answer that came from a file, and so reads it first.
+#[test]
+fn a_saved_answer_of_this_model_is_read_first() {
+    let mut h = answered(80, 24);
+    let answer: Vec<u32> = {
+        let rounds = h.state().turns[0].rounds.iter();
+        rounds.flat_map(Round::kept).map(|token| token.id).collect()
+    };
+    let session = super::support::session_of(h.state());
     h.send(Msg::SessionLoaded(session));
     h.press("f4");
-    assert!(h.state().overlay.is_none());
-    assert_eq!(lenses(&h), 0);
+    assert!(matches!(h.state().overlay, Some(Overlay::WhatIf(_))));
+    let Some(Command::Start {
+        run,
+        task: Task::LensOf {
+            prompt,
+            answer: read,
+        },
+        ..
+    }) = h.commands.last()
+    else {
+        panic!("{:?}", h.commands.last());
+    };
+    assert_eq!(*read, answer);
+    assert!(matches!(prompt, Prompt::Chat(messages) if messages.len() == 1));
+    assert_eq!(h.state().turns[0].run, Some(*run));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is answered, whole and in streams.
+//! Answers, complete and streamed.
 
 use super::{Served, hello, options};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use skiplens::server::Options;
 
 const ROW: [u32; 6] = [1, 270, 280, 275, 263, 271];
 
-/// What evaluation harnesses rely on when they score texts.
+/// Evaluation harnesses rely on this to score texts.
 #[test]
 fn echoed_log_probabilities_have_one_entry_for_each_token() {
     let served = Served::new();
@@ -29,7 +29,7 @@ fn echoed_log_probabilities_have_one_entry_for_each_token() {
             assert_eq!(top[&chosen], values[at], "the same number in both places");
             assert!(values[at].as_f64().unwrap() < 0.0);
         }
-        // What was generated is greedy.
+        // Generated tokens are greedy.
         let last = list("top_logprobs").pop().unwrap();
         assert_eq!(last.as_object().unwrap().len(), 1);
     }
@@ -37,7 +37,7 @@ fn echoed_log_probabilities_have_one_entry_for_each_token() {
 }
 
 #[test]
-fn scores_do_not_depend_on_what_was_asked_before_or_beside() {
+fn scores_do_not_depend_on_other_requests() {
     let fresh = |prompt: Value, depth: Value| {
         let body = json!({"prompt": prompt, "temperature": 0, "max_tokens": 0, "logprobs": 2,
             "echo": true, "strategy": depth, "exit_layer": 1});
@@ -60,7 +60,7 @@ fn scores_do_not_depend_on_what_was_asked_before_or_beside() {
 }
 
 #[test]
-fn a_stream_says_what_a_whole_answer_says() {
+fn a_stream_has_the_content_of_a_complete_answer() {
     let served = Served::new();
     for sampling in [
         json!({"temperature": 0}),
@@ -128,7 +128,7 @@ fn a_stream_says_what_a_whole_answer_says() {
     }
 }
 
-/// One seed is one text, whatever drafts it; choice i has seed + i.
+/// One seed gives one text, whatever drafts it; choice i has seed + i.
 #[test]
 fn choices_have_their_own_seeds() {
     let served = Served::new();
@@ -232,7 +232,7 @@ fn figures_of_speculation_agree_with_each_other() {
 }
 
 #[test]
-fn messages_may_be_written_as_clients_write_them() {
+fn messages_are_accepted_in_all_forms_that_clients_use() {
     let served = Served::new();
     let answer = |messages: Value| {
         let body = json!({"messages": messages, "max_completion_tokens": 5, "temperature": 0, "tools": [],
@@ -246,7 +246,7 @@ fn messages_may_be_written_as_clients_write_them() {
     let other =
         answer(json!([{"role": "developer", "content": "he"}, {"role": "user", "content": parts}]));
     assert_eq!(plain, other);
-    // A message cannot hold control tokens; a completion, which a program writes, can.
+    // A message cannot contain control tokens; the prompt of a completion, which a program writes, can.
     let tokens = |text: &str| {
         served.complete(json!({"prompt": text, "max_tokens": 0}))["usage"]["prompt_tokens"].clone()
     };
@@ -261,7 +261,7 @@ fn messages_may_be_written_as_clients_write_them() {
 }
 
 #[test]
-fn the_tokenizer_is_there_for_harnesses() {
+fn harnesses_can_use_the_tokenizer() {
     let served = Served::new();
     for prefix in ["", "/v1"] {
         let info = served.get(&format!("{prefix}/tokenizer_info")).good();
@@ -303,12 +303,12 @@ fn the_tokenizer_is_there_for_harnesses() {
     assert_eq!(served.get("/health").good(), json!({"status": "ok"}));
     let document = served.get("/openapi.json").good();
     assert!(document["paths"]["/v1/chat/completions"]["post"].is_object());
-    // Names in JSON are texts, whatever they are here.
+    // Keys of JSON objects are strings.
     let names = document.to_string();
     assert!(!names.contains("\"propertyNames\":{\"type\":\"integer\""));
 }
 
-/// Requests may say how to draft; naming E, K or a tree leaves nothing to the controller.
+/// Requests may choose how to draft; with E, K or a tree set, the controller does not change the draft.
 #[test]
 fn every_way_to_draft_gives_the_same_answer() {
     let served = Served::new();
@@ -337,4 +337,19 @@ fn every_way_to_draft_gives_the_same_answer() {
     }
     let lookup = r#"skiplens:spec_decode_num_draft_tokens_by_proposer_total{proposer="lookup"}"#;
     assert!(served.metric(lookup) >= 0.0);
+}
+
+/// `skiplens health` succeeds while a server answers, and ends with status 1 when none does.
+#[test]
+fn health_checks_see_whether_the_server_answers() {
+    let mut served = Served::new();
+    let port = served.address.port().to_string();
+    let health = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skiplens"));
+        let output = command.arg("health").env("SKIPLENS_PORT", &port).output();
+        output.unwrap().status.code()
+    };
+    assert_eq!(health(), Some(0));
+    served.stop();
+    assert_eq!(health(), Some(1));
 }

@@ -1,4 +1,4 @@
-//! Scores of `skiplens eval`, and the same by way of the server, as the harness does it.
+//! Scores of `skiplens eval`, directly and through the server, as the harness does it.
 
 use super::Served;
 use crate::support::tiny;
@@ -50,7 +50,7 @@ fn figure(report: &Value, name: &str) -> f64 {
     metric["value"].as_f64().unwrap()
 }
 
-/// The sum that the harness makes of an echoed row.
+/// The sum that the harness computes for an echoed row.
 fn loglikelihood(served: &Served, context: &[u32], continuation: &[u32], depth: &Value) -> f64 {
     let row = [context, continuation].concat();
     let mut body =
@@ -144,7 +144,7 @@ fn both_ways_agree_to_the_last_digit() {
 }
 
 #[test]
-fn figures_by_layer_come_as_table_csv_and_plot() {
+fn scores_by_layer_are_written_as_table_csv_and_plot() {
     let folder = folder();
     let arguments = [
         "--data_path",
@@ -171,7 +171,7 @@ fn figures_by_layer_come_as_table_csv_and_plot() {
     assert_eq!(csv.lines().count(), 1 + 2 * 8, "{csv}");
     assert!(read("by_layer.svg").ends_with("</svg>\n"));
     let kept: Value = serde_json::from_str(&read("skiplens.json")).unwrap();
-    // The last layer is the whole model; the first is early exit at it.
+    // The last row is the whole model; the first is early exit at the first layer.
     let whole = report(folder.path(), &["--max-steps", "8"]);
     assert_eq!(kept["layers"][1]["tasks"], whole["tasks"]);
     let first = report(
@@ -183,7 +183,7 @@ fn figures_by_layer_come_as_table_csv_and_plot() {
 }
 
 #[test]
-fn faults_of_files_and_programs_are_told() {
+fn faults_of_files_and_programs_are_reported() {
     let folder = folder();
     let fault = |more: &[&str]| {
         let output = eval(folder.path(), more);
@@ -212,13 +212,13 @@ fn faults_of_files_and_programs_are_told() {
         missing.contains("pip install \"lm_eval[api]\""),
         "{missing}"
     );
-    // What is for one way is refused with the other.
+    // Options for one way are refused with the other.
     assert!(fault(&["--data-path", "rows.jsonl", "--write-out"]).contains("--write-out"));
     assert!(fault(&["--tasks", "piqa", "--json"]).contains("--json"));
     assert!(fault(&["--tasks", "piqa", "--exit-layer-first", "1"]).contains("--exit-layer-first"));
 }
 
-/// The harness gets the address of a server that answers, and what it ends with is what the command ends with.
+/// The harness gets the address of a running server, and the command ends with the harness's status.
 #[cfg(unix)]
 #[test]
 fn the_harness_is_run_against_a_server() {

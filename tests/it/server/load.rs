@@ -1,11 +1,11 @@
-//! Many clients, and such as leave.
+//! Many clients, and clients that disconnect.
 
 use super::{Served, hello, read};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-/// Max tokens of a request that nobody waits for: as many choices as are allowed, each as long as the context.
+/// Max tokens of an abandoned request: the max number of choices, each as long as the context.
 const ALL: f64 = 256.0 * 100.0;
 
 fn endless(streams: bool) -> String {
@@ -14,7 +14,7 @@ fn endless(streams: bool) -> String {
 }
 
 #[test]
-fn whoever_leaves_ends_the_run() {
+fn disconnecting_ends_the_run() {
     let served = Served::new();
     for streams in [true, false] {
         let before = served.metric("vllm:generation_tokens_total");
@@ -38,9 +38,9 @@ fn whoever_leaves_ends_the_run() {
     );
 }
 
-/// Those who wait are told their place, and get their turn.
+/// Waiting requests are told their place in the queue, and are answered in turn.
 #[test]
-fn those_who_wait_hear_their_place() {
+fn waiting_requests_are_told_their_place() {
     let served = Served::new();
     let first = served.send("POST", "/v1/completions", "", &endless(true));
     while served.metric("vllm:num_requests_running") == 0.0 {}
@@ -71,13 +71,13 @@ fn many_clients_get_the_answers_of_one() {
                 for nth in 0..4 {
                     let seed = (client * 5 + nth) % 16;
                     match client % 4 {
-                        // Bodies that are cut off.
+                        // Truncated bodies.
                         0 => {
                             let mut stream = TcpStream::connect(served.address).unwrap();
                             let head = "POST /v1/completions HTTP/1.1\r\nContent-Length: 90\r\n\r\n{\"prompt\":";
                             let _ = stream.write_all(head.as_bytes());
                         }
-                        // Clients that are killed.
+                        // Killed clients.
                         1 => {
                             let mut stream = served.send("POST", "/v1/completions", "", &endless(true));
                             let _ = stream.read(&mut [0; 16]);

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A server of the tiny model, which ends with the test.
+/// A server of the tiny model. Dropping it stops the server.
 struct Served {
     server: Option<Server>,
     address: SocketAddr,
@@ -75,7 +75,7 @@ impl Served {
         self.server.take().unwrap().stop();
     }
 
-    /// A connection on which a request was sent, the answer to which ends with the connection.
+    /// Sends a request with HTTP/1.0, so that the end of the connection ends the answer.
     fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream
@@ -102,7 +102,7 @@ impl Served {
         self.request("POST", path, "", &body.to_string())
     }
 
-    /// What `/v1/completions` makes of a body that it takes.
+    /// The answer of `/v1/completions` to a valid body.
     fn complete(&self, body: Value) -> Value {
         self.post("/v1/completions", &body).good()
     }
@@ -111,7 +111,7 @@ impl Served {
         self.post("/v1/chat/completions", &body).good()
     }
 
-    /// The number of a metric without labels.
+    /// The value of a metric without labels.
     fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").body;
         let line = text.lines().find_map(|line| {
@@ -121,7 +121,7 @@ impl Served {
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
     }
 
-    /// Waits until nothing is done and nobody waits.
+    /// Waits until the engine is idle and the queue empty.
     fn wait_until_idle(&self) {
         for _ in 0..600 {
             let busy = ["vllm:num_requests_running", "vllm:num_requests_waiting"];
@@ -156,7 +156,7 @@ impl Reply {
         self.json()
     }
 
-    /// The events of a stream, which ends as it should.
+    /// The events of a stream. Asserts that it ends with `[DONE]`.
     fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.head.contains("text/event-stream"));

@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Requests that are refused, and their errors.
 
 use super::{Served, hello, options, read};
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use skiplens::server::Options;
 use std::io::Write;
 use std::net::TcpStream;
 
-/// Each with its status, its field and a word of its message, in OpenAI's shape.
+/// Errors in OpenAI's format: status, field and a word of the message.
 #[test]
-fn what_cannot_be_answered_is_named() {
+fn invalid_fields_are_named() {
     let served = Served::new();
     let completion = "/v1/completions";
     let chat = "/v1/chat/completions";
@@ -200,7 +200,7 @@ fn what_cannot_be_answered_is_named() {
         ("/tokenize", json!({"prompt": 1}), json!("prompt"), "string"),
     ];
     for (path, body, param, word) in cases {
-        // Before a stream begins, errors have their status, too.
+        // Before a stream begins, errors have their status as well.
         for streams in [false, true] {
             let mut body = body.clone();
             body["stream"] = json!(streams);
@@ -218,7 +218,7 @@ fn what_cannot_be_answered_is_named() {
 }
 
 #[test]
-fn what_is_no_request_is_named_as_well() {
+fn invalid_requests_are_explained() {
     let served = Served::new();
     for (method, path, body, status) in [
         ("POST", "/v1/completions", "no json", 400),
@@ -234,7 +234,7 @@ fn what_is_no_request_is_named_as_well() {
         assert!(reply.json()["error"]["message"].is_string());
         assert!(reply.head.contains("x-request-id: "));
     }
-    // Nested beyond all reason.
+    // Nested far too deeply.
     let deep = format!("{{\"prompt\": {}", "[".repeat(100_000));
     assert_eq!(
         served.request("POST", "/v1/completions", "", &deep).status,
@@ -243,7 +243,7 @@ fn what_is_no_request_is_named_as_well() {
     assert_eq!(served.get("/health").status, 200);
 }
 
-/// More than may come is refused without being kept.
+/// A body beyond the limit is refused without being stored.
 #[test]
 fn bodies_are_bounded() {
     let served = Served::new();
@@ -255,7 +255,7 @@ fn bodies_are_bounded() {
     )
     .unwrap();
     let part = vec![b'x'; 1 << 20];
-    // The server stops reading some time after the limit.
+    // The server stops reading soon after the limit.
     let sent = (0..64)
         .take_while(|_| stream.write_all(&part).is_ok())
         .count();
@@ -264,7 +264,7 @@ fn bodies_are_bounded() {
 }
 
 #[test]
-fn a_key_is_asked_for_where_there_is_one() {
+fn a_key_is_required_if_the_server_has_one() {
     let served = Served::with(Options {
         api_key: Some("secret".into()),
         ..options()
@@ -287,7 +287,7 @@ fn a_key_is_asked_for_where_there_is_one() {
     let key = "Authorization: Bearer secret\r\n";
     assert_eq!(served.request("GET", "/v1/models", key, "").status, 200);
     assert_eq!(served.get("/health").status, 200);
-    // Without a key, any or an empty one will do.
+    // A server without a key accepts any key, and an empty one.
     let open = Served::new();
     assert_eq!(
         open.request("GET", "/v1/models", "Authorization: Bearer \r\n", "")
@@ -297,7 +297,7 @@ fn a_key_is_asked_for_where_there_is_one() {
 }
 
 #[test]
-fn browsers_may_ask_from_any_page() {
+fn browsers_may_send_requests_from_any_page() {
     let served = Served::with(Options {
         api_key: Some("secret".into()),
         ..options()
@@ -320,7 +320,7 @@ fn browsers_may_ask_from_any_page() {
 }
 
 #[test]
-fn a_full_queue_refuses_and_an_ending_server_tells() {
+fn a_full_queue_refuses_and_a_stopping_server_reports_it() {
     let mut served = Served::with(Options {
         queue: 1,
         ..options()

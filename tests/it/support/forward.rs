@@ -1,8 +1,8 @@
-//! Logits of a text, as most tests want them.
+//! Logits of a text.
 
 use skiplens::engine::model::{Model, Readout, Row, Sequence};
 
-/// Logits after each of `ids`, which follow what the sequence keeps and are kept, too.
+/// Logits after each of `ids`, which are appended to the sequence.
 pub fn logits(model: &dyn Model, sequence: &mut dyn Sequence, ids: &[u32]) -> Vec<Vec<f32>> {
     let (config, start) = (model.config(), sequence.len());
     let rows: Vec<Row> = Row::chain(ids, start).collect();

@@ -1,11 +1,11 @@
-//! Writing GGUF files, for tests that need one.
+//! Writes GGUF files for tests.
 
 use std::path::Path;
 
-/// ggml's number for F32.
+/// ggml's type number of F32.
 pub const F32: u32 = 0;
 
-/// A GGUF file under construction.
+/// A builder of GGUF files.
 #[derive(Default, Clone)]
 pub struct GgufBuilder {
     entries: Vec<u8>,
@@ -16,11 +16,11 @@ pub struct GgufBuilder {
 #[derive(Clone)]
 struct Tensor {
     name: String,
-    /// The fastest first.
+    /// Dimensions, fastest first.
     dims: Vec<u64>,
     kind: u32,
     data: Vec<u8>,
-    /// Where the data begin, if not behind those of the tensor before.
+    /// Offset of the data, if not right after the previous tensor's.
     offset: Option<u64>,
 }
 
@@ -76,7 +76,7 @@ impl GgufBuilder {
         self.array(key, 5, values.len(), &bytes)
     }
 
-    /// A tensor; `shape` is row-major, `kind` ggml's number.
+    /// Adds a tensor; `shape` is row-major, `kind` is ggml's type number.
     pub fn tensor(mut self, name: &str, shape: &[usize], kind: u32, data: Vec<u8>) -> Self {
         self.tensors.push(Tensor {
             name: name.to_owned(),
@@ -88,7 +88,7 @@ impl GgufBuilder {
         self
     }
 
-    /// A tensor without data of its own: its bytes begin at `offset` of all data.
+    /// Adds a tensor that shares the data of others, from `offset` on.
     pub fn tensor_at(self, name: &str, shape: &[usize], kind: u32, offset: u64) -> Self {
         let mut file = self.tensor(name, shape, kind, Vec::new());
         file.tensors.iter_mut().next_back().unwrap().offset = Some(offset);

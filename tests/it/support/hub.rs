@@ -1,11 +1,11 @@
-//! A hub on this machine: answers as the Hugging Face hub does, for the files of one model and of data sets.
+//! A local hub, which answers as the Hugging Face hub does, for the files of one model and of data sets.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// The repository it serves.
+/// The repository that it serves.
 pub const REPOSITORY: &str = "someone/tiny";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -13,21 +13,21 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub struct FakeHub {
     /// `http://127.0.0.1:port`.
     pub endpoint: String,
-    /// Paths that were asked for.
+    /// Requested paths.
     pub requests: Arc<Mutex<Vec<String>>>,
-    /// Where in their files downloads began.
+    /// Offsets at which downloads began.
     pub begun: Arc<Mutex<Vec<usize>>>,
 }
 
-/// What it serves and to whom.
+/// What the hub serves, and to whom.
 #[derive(Default, Clone)]
 pub struct Served {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Files of data sets, by `repository@revision`.
     pub datasets: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
-    /// The token that opens its files; none for everybody's.
+    /// The token that gives access to the files; `None` if they are public.
     pub token: Option<String>,
-    /// Whether files come in small pieces with pauses between them.
+    /// Whether files are sent in small pieces with pauses between them.
     pub slowly: bool,
 }
 
@@ -142,7 +142,7 @@ fn serve(request: &Request, data: &[u8]) -> Vec<u8> {
     reply("206 Partial Content", &headers, &data[from.min(end)..end])
 }
 
-/// What is answered to whoever asks for a data set.
+/// The answer to a request for a data set.
 fn of_dataset(request: &Request, served: &Served) -> Option<Vec<u8>> {
     for (named, files) in &served.datasets {
         let (repository, revision) = named.split_once('@')?;

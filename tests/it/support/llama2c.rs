@@ -1,8 +1,8 @@
-//! Checkpoints of llama2.c (its old format) as GGUF files.
+//! Converts checkpoints of llama2.c (its old format) to GGUF files.
 
 use super::gguf::GgufBuilder;
 
-/// The numbers at the head of a checkpoint.
+/// The header of a checkpoint.
 struct Header {
     dim: usize,
     hidden_dim: usize,
@@ -10,12 +10,12 @@ struct Header {
     heads: usize,
     kv_heads: usize,
     vocab: usize,
-    /// Whether the LM head is the embedding.
+    /// Whether the LM head is tied to the embedding.
     shared: bool,
     context: usize,
 }
 
-/// Bytes read from the front.
+/// A reader of bytes.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -83,8 +83,8 @@ fn add_config(file: GgufBuilder, header: &Header) -> GgufBuilder {
         .f32("llama.rope.freq_base", 10_000.0)
 }
 
-/// Scores and pieces: a longest length, then score, length and bytes of each token. Spaces are plain there and `▁` in
-/// GGUF files; the first three tokens are unknown, BOS and EOS.
+/// Scores and texts of tokens. The file has the max length, then score, length and bytes of each token. Spaces are
+/// plain there and `▁` in GGUF files. The first three tokens are unknown, BOS and EOS.
 fn add_vocabulary(file: GgufBuilder, tokenizer: &[u8], count: usize) -> GgufBuilder {
     let mut reader = Reader(tokenizer);
     reader.i32();
@@ -146,7 +146,7 @@ fn add_tensors(mut file: GgufBuilder, reader: &mut Reader, header: &Header) -> G
         }
     }
     file = file.tensor_f32("output_norm.weight", &[dim], &reader.floats(dim));
-    reader.floats(context * dim / header.heads); // tables of cosines and sines, computed anew everywhere
+    reader.floats(context * dim / header.heads); // tables of cosines and sines, which every program recomputes
     if !header.shared {
         file = file.tensor_f32("output.weight", &[vocab, dim], &reader.floats(vocab * dim));
     }

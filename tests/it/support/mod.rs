@@ -1,4 +1,4 @@
-//! What several tests need: finding the files they run on.
+//! Helpers shared by tests.
 #![allow(dead_code)]
 
 pub mod forward;
@@ -10,7 +10,8 @@ pub mod tokenizers;
 
 use std::path::{Path, PathBuf};
 
-/// Data that may lie beside the repository and are no part of it. Says so and gives nothing if they are not there.
+/// A file of test data that is not part of the repository. If it is missing, prints that the test is skipped and
+/// returns `None`.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = std::env::var_os("SKIPLENS_TEST_DATA")

@@ -5,14 +5,14 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Sizes of the tiny models: two layers, four heads that share two key-value heads.
+/// Sizes of the tiny models: two layers, four heads, two key-value heads.
 pub const LAYERS: usize = 2;
 pub const HIDDEN: usize = 64;
 pub const WIDTH: usize = 96;
 pub const VOCAB: usize = 300;
 pub const KV: usize = 32;
 
-/// Numbers that look random and are the same every time.
+/// Deterministic pseudo-random numbers.
 pub fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let next = |_| {
@@ -72,7 +72,7 @@ pub fn gguf_metadata() -> GgufBuilder {
     gguf_text("tiny", &sentencepiece_tokens().0, template)
 }
 
-/// A tiny GGUF in which `text` is all that a file can say: the name, what the chat template raises, and many tokens.
+/// A tiny GGUF with `text` wherever a file can contain text: the name, the error of the chat template, and many tokens.
 pub fn gguf_saying(text: &str) -> GgufBuilder {
     let mut tokens = sentencepiece_tokens().0;
     for (nth, token) in tokens.iter_mut().enumerate().skip(VOCAB / 2) {
@@ -100,7 +100,7 @@ pub fn gguf() -> GgufBuilder {
     with_tensors(gguf_metadata())
 }
 
-/// The same with a byte-level vocabulary as Llama 3 has it: all bytes, a few merges, two control tokens.
+/// The same with a byte-level vocabulary like Llama 3's: all bytes, a few merges, two control tokens.
 pub fn gguf_byte_level() -> GgufBuilder {
     let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..);
     let shifted = (0..=255u8)
@@ -204,7 +204,7 @@ pub fn config_json() -> serde_json::Value {
     })
 }
 
-/// `tokenizer.json` as Llama 2 has it: SentencePiece's BPE by ranks, with byte fallback.
+/// `tokenizer.json` like Llama 2's: SentencePiece's BPE by ranks, with byte fallback.
 pub fn tokenizer_json() -> serde_json::Value {
     let (tokens, _, _) = sentencepiece_tokens();
     let vocab: serde_json::Map<_, _> = tokens
@@ -235,7 +235,7 @@ pub fn tokenizer_json() -> serde_json::Value {
     })
 }
 
-/// Write the tiny model as a Hugging Face folder.
+/// Writes the tiny model as a Hugging Face folder.
 pub fn write_huggingface(folder: &Path) {
     let write = |name: &str, value: &serde_json::Value| {
         std::fs::write(folder.join(name), value.to_string()).unwrap()

@@ -1,8 +1,8 @@
-//! Composing `tokenizer.json` files at random: sound ones, which the library must agree on, and hostile ones.
+//! Random `tokenizer.json` files: valid ones, which must encode as in the library, and hostile ones.
 
 use serde_json::{Map, Value, json};
 
-/// Throws that are the same for the same seed.
+/// Pseudo-random choices, determined by the seed.
 pub struct Dice(u64);
 
 impl Dice {
@@ -18,12 +18,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Less than `n`.
+    /// A number below `n`.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// True once in `n` throws.
+    /// True with probability 1 / `n`.
     pub fn once_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -37,10 +37,10 @@ impl Dice {
     }
 }
 
-/// Characters that texts, tokens and rules are made of.
+/// Characters of texts, tokens and rules.
 const LETTERS: [&str; 12] = ["a", "b", "c", " ", "▁", "é", "1", ".", "\n", "中", "Ġ", "A"];
 
-/// A text of those characters and of the names of added tokens.
+/// A text of these characters and of the names of added tokens.
 pub fn text(dice: &mut Dice, names: &[String]) -> String {
     let parts = dice.below(14);
     (0..parts)
@@ -59,7 +59,7 @@ pub fn added_names(json: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A sound file: any steps in any order, any options of added tokens.
+/// A valid file: any steps in any order, any options of added tokens.
 pub fn sound(dice: &mut Dice) -> Value {
     let names = [
         "<s>", "</s>", "<s", "ab", " b", "c ", "é", "<|x|>", "AB", "<s></s>",
@@ -76,7 +76,8 @@ pub fn sound(dice: &mut Dice) -> Value {
     }
     let mut normalizer = sequence(dice, "normalizers", sound_normalizer);
     let mut pre_tokenizer = sequence(dice, "pretokenizers", sound_pre_tokenizer);
-    // What is first in a text that has lost or gained its first character is a matter of the library's alignments.
+    // If a step removes or adds the first character of a text, which token is first depends on the library's
+    // alignments.
     if dice.once_in(5) {
         normalizer = dice.pick(&[Value::Null, json!({"type": "NFC"})]);
         let first = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": dice.coin()});
@@ -195,7 +196,7 @@ fn sound_model(dice: &mut Dice) -> Value {
     }
 }
 
-/// A file with something in it that no program would write, or several such things.
+/// A file with one or more parts that no program would write.
 pub fn hostile(dice: &mut Dice) -> Value {
     let mut json = sound(dice);
     for _ in 0..1 + dice.below(3) {
@@ -243,7 +244,7 @@ fn hostile_normalizer(dice: &mut Dice, json: &mut Value) {
     json["normalizer"] = step;
 }
 
-/// Base64 of a map of characters that is damaged one way or another.
+/// Base64 of a damaged map of characters.
 fn charsmap(dice: &mut Dice) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let start = dice.pick(&["", "AAAA", "/////w", "AAQAAA", "EAAAAA", "////fw"]);
@@ -255,7 +256,7 @@ fn nested(inner: Value, list: &str, depth: usize) -> Value {
     (0..depth).fold(inner, |inner, _| json!({"type": "Sequence", list: [inner]}))
 }
 
-/// A regular expression that takes long, takes much memory, or is none.
+/// A regular expression that is slow, takes much memory, or is invalid.
 fn expression(dice: &mut Dice) -> String {
     let deep = 1 << dice.below(12);
     match dice.below(10) {

@@ -1,4 +1,4 @@
-//! What the screen costs a generation: the same prompt and seed with and without it.
+//! The cost of the screen: the same prompt and seed with and without it.
 
 use super::session::{Session, binary};
 use crate::support;
@@ -11,7 +11,7 @@ const PROMPT: &str = "Write a long story about a fox.";
 const TOKENS: &str = "256";
 const PAIRS: usize = 9;
 
-/// Tokens a second without a screen.
+/// Tokens per second without a screen.
 fn headless(model: &Path) -> f64 {
     let mut command = Command::new(binary());
     command
@@ -32,7 +32,7 @@ fn headless(model: &Path) -> f64 {
     stats.tokens_per_second().expect("tokens")
 }
 
-/// Tokens a second in a terminal of 160 by 50 cells.
+/// Tokens per second in a terminal of 160 by 50 cells.
 fn on_screen(model: &Path) -> f64 {
     let mut session = Session::start_with(model, 160, 50, &["--max-steps", TOKENS], &[]);
     session.wait("the model", |screen| screen.contains(" layers · "));

@@ -1,4 +1,4 @@
-//! Ends that come from within: the terminal is given back first, so that the last words can be read.
+//! Crashes: the terminal is restored first, so that the message can be read.
 
 use super::session::Session;
 use portable_pty::{CommandBuilder, ExitStatus};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Tells [`in_a_terminal_of_its_own`] how to end.
 const CHILD: &str = "SKIPLENS_TEST_END";
-/// What switches to the alternate screen and back.
+/// The sequences that switch to the alternate screen and back.
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
 
@@ -25,7 +25,7 @@ fn started(end: &str) -> Session {
     Session::of(command, 80, 24)
 }
 
-/// The last words follow on the restoration.
+/// Asserts that the message follows the restoration of the terminal.
 fn last_words(end: &str, words: &str) -> ExitStatus {
     let session = started(end);
     session.wait("the report", |screen| screen.contains(words));
@@ -60,7 +60,7 @@ fn a_failed_allocation_restores_the_terminal_and_then_reports() {
     assert!(status.signal().is_some_and(|name| name.contains("Abort")));
 }
 
-/// What a library writes to standard error neither smears the screen nor acts on the terminal.
+/// What a library writes to standard error does not appear on the screen, and its control characters are removed.
 #[test]
 fn words_of_others_wait_until_the_screen_is_left() {
     let status = last_words("words", "from a library ?[2J");
@@ -73,7 +73,7 @@ fn leaving_without_a_word_restores_the_terminal() {
     assert_eq!(session.ended().exit_code(), 7);
 }
 
-/// A program that does not listen is asked in vain once.
+/// A program that does not handle the first signal is ended by the second.
 #[test]
 fn the_second_request_to_end_is_obeyed_by_a_program_that_does_not_listen() {
     let session = started("deaf");
@@ -86,7 +86,7 @@ fn the_second_request_to_end_is_obeyed_by_a_program_that_does_not_listen() {
     assert!(name.signal().is_some_and(|name| name == "Terminated"));
 }
 
-/// Not a test of its own: what the tests above run in a terminal.
+/// Not a test by itself: the tests above run it in a terminal.
 #[test]
 fn in_a_terminal_of_its_own() {
     let Some(end) = std::env::var_os(CHILD) else {

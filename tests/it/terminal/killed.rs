@@ -1,4 +1,4 @@
-//! The real program killed at random moments, again and again, and taken up each time.
+//! The real program killed at random moments, again and again, and resumed each time.
 
 use super::session::Session;
 use crate::support;
@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Moments that nobody chose; the seed is told where a test fails.
+/// Random moments; a failing test reports the seed.
 struct Moments {
     seed: u64,
     state: u64,
@@ -23,7 +23,7 @@ impl Moments {
         Self { seed, state: seed }
     }
 
-    /// Up to so many milliseconds.
+    /// A random duration below `ms` milliseconds.
     fn within(&mut self, ms: u64) -> Duration {
         self.state = self
             .state
@@ -33,13 +33,13 @@ impl Moments {
     }
 }
 
-/// What one journal goes through.
+/// A journal and the programs that write it.
 struct Ordeal<'a> {
     args: Vec<&'a OsStr>,
     store: Store,
-    /// Nowhere while a program lives in it.
+    /// `None` while a program uses it.
     home: Option<tempfile::TempDir>,
-    /// What was in the journal after the last kill.
+    /// The content of the journal after the last kill.
     kept: transcript::Session,
     moments: Moments,
 }
@@ -63,7 +63,7 @@ impl<'a> Ordeal<'a> {
         }
     }
 
-    /// The program with the session so far.
+    /// The program, resuming the session.
     fn start(&mut self) -> Session {
         let mut args = self.args.clone();
         if !self.kept.turns.is_empty() {
@@ -72,7 +72,7 @@ impl<'a> Ordeal<'a> {
         Session::with(&args, self.home.take().expect("a home"), (100, 30))
     }
 
-    /// Ask, and kill the program up to `ms` milliseconds after the question is on the screen.
+    /// Sends a question, and kills the program up to `ms` milliseconds after it is on the screen.
     fn killed_answering(&mut self, question: &str, ms: u64) {
         let mut session = self.start();
         session.wait("the model", |screen| {
@@ -97,7 +97,7 @@ impl<'a> Ordeal<'a> {
         );
     }
 
-    /// Kill the program up to `ms` milliseconds after its start, whatever it does.
+    /// Kills the program up to `ms` milliseconds after its start.
     fn killed_starting(&mut self, ms: u64) {
         let session = self.start();
         std::thread::sleep(self.moments.within(ms));
@@ -107,7 +107,7 @@ impl<'a> Ordeal<'a> {
         assert_eq!(self.kept.turns, before.turns, "seed {}", self.moments.seed);
     }
 
-    /// The one journal is sound, and begins with all that was in it before.
+    /// Asserts that the only journal is valid, and begins with its previous content.
     fn check(&mut self) {
         let seed = self.moments.seed;
         let Ok(path) = self.store.find("last") else {
@@ -134,7 +134,7 @@ impl<'a> Ordeal<'a> {
     }
 }
 
-/// What was asked and answered. A question that got not a single token is taken back by the next one.
+/// Questions and answers. A question without a single token of answer is retracted by the next one.
 fn answered(session: &transcript::Session) -> Vec<&[Turn]> {
     let is_answer = |turn: &Turn| turn.role == Role::Assistant && !turn.content().is_empty();
     session
@@ -144,7 +144,7 @@ fn answered(session: &transcript::Session) -> Vec<&[Turn]> {
         .collect()
 }
 
-/// Where the chat shows that question, as a line of the screen.
+/// The line of the screen on which the chat shows this question.
 fn asked(screen: &str, question: &str) -> Option<usize> {
     screen
         .lines()
@@ -168,7 +168,7 @@ fn shown_tokens(screen: &str, question: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// What the screen showed as finished is in the journal, whenever the program is killed.
+/// Rounds that the screen showed are in the journal, whenever the program is killed.
 #[test]
 fn killing_the_program_loses_nothing_it_showed() {
     let Some(model) = support::smollm2() else {
@@ -185,7 +185,7 @@ fn killing_the_program_loses_nothing_it_showed() {
     );
 }
 
-/// A model of two layers is loaded and answers at once: the kills hit every part of the program's life.
+/// A model of two layers loads and answers at once, so the kills hit all stages of the program.
 #[test]
 fn killing_the_program_at_any_moment_leaves_a_sound_journal() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -195,7 +195,7 @@ fn killing_the_program_at_any_moment_leaves_a_sound_journal() {
     for _ in 0..6 {
         let mut ordeal = Ordeal::new(&model);
         ordeal.args[3] = OsStr::new("16");
-        // More would not fit the context of the model.
+        // Further questions would not fit in the context of the model.
         for question in ["hello", "the door", "a boat"] {
             ordeal.killed_answering(question, 60);
             ordeal.killed_starting(150);

@@ -1,4 +1,4 @@
-//! The terminal lent to others, an editor or a shell, and taken back.
+//! Handing the terminal to an editor or a shell, and taking it back.
 
 use super::session::{Session, binary};
 use portable_pty::CommandBuilder;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 const NOWHERE: &str = "/nowhere/model.gguf";
 
-/// The editor has the plain terminal to itself; its text comes back into the prompt.
+/// The editor gets the restored terminal; its text becomes the prompt.
 #[test]
 fn the_editor_gets_the_terminal_and_its_text_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -37,7 +37,7 @@ fn the_editor_gets_the_terminal_and_its_text_comes_back() {
     assert_eq!(session.assert_restored(), 0);
 }
 
-/// `$EDITOR` is split as a shell does it, and what ctrl-c and ctrl-\\ send is the editor's alone.
+/// `$EDITOR` is split as a shell does it, and the signals of ctrl-c and ctrl-\\ reach only the editor.
 #[test]
 fn the_editor_is_quoted_and_interrupted_by_itself() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -75,7 +75,7 @@ fn the_editor_is_quoted_and_interrupted_by_itself() {
     );
 }
 
-/// Ctrl-Z gives the terminal back to the shell; `fg` brings the screen back as it was.
+/// Ctrl-Z hands the terminal to the shell; `fg` restores the screen.
 #[test]
 fn suspending_leaves_the_terminal_to_the_shell() {
     let mut command = CommandBuilder::new("sh");

@@ -1,4 +1,4 @@
-//! How the program treats its terminal: whole frames, nothing unsafe, the mouse only while it is wanted.
+//! How the program treats its terminal: complete frames, no unsafe characters, the mouse captured only if wanted.
 
 use super::session::Session;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ fn started() -> Session {
     session
 }
 
-/// A frame is shown whole or not at all.
+/// The terminal never shows part of a frame.
 #[test]
 fn every_frame_is_a_synchronized_update() {
     let mut session = started();
@@ -36,7 +36,7 @@ fn every_frame_is_a_synchronized_update() {
     );
 }
 
-/// What is pasted goes into the prompt whole, line ends included, and never to the terminal as it came.
+/// Pasted text goes into the prompt completely, line ends included, and never to the terminal unfiltered.
 #[test]
 fn a_paste_is_text_and_nothing_else() {
     let mut session = started();
@@ -63,9 +63,9 @@ fn the_mouse_is_let_go_and_taken_again() {
     assert_eq!(session.assert_restored(), 0);
 }
 
-/// A settings file that cannot be read is one message, and never a wait.
+/// An unreadable settings file gives one message, and never blocks.
 #[test]
-fn a_settings_file_that_cannot_be_read_is_told() {
+fn a_settings_file_that_cannot_be_read_is_reported() {
     let broken = |make: &dyn Fn(&Path)| {
         let home = tempfile::tempdir().expect("a home");
         let file = home.path().join("skiplens/config.toml");
@@ -93,7 +93,7 @@ fn a_settings_file_that_cannot_be_read_is_told() {
     assert!(log.contains("not a regular file"), "{log}");
 }
 
-/// What a setting was changed to is there the next time.
+/// A changed setting is kept for the next start.
 #[test]
 fn settings_are_kept_for_the_next_time() {
     let mut session = started();

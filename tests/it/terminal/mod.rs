@@ -1,4 +1,4 @@
-//! The real binary in a pseudo-terminal: it starts, shows, obeys and leaves the terminal as it was.
+//! The real binary in a pseudo-terminal: it starts, answers, takes keys, and restores the terminal.
 
 mod cost;
 mod dying;
@@ -42,7 +42,7 @@ fn a_missing_model_is_explained_and_the_terminal_is_given_back() {
             screen.contains(&"x".repeat(typed.into()))
         });
     }
-    // The first clears what is written.
+    // The first ctrl-c clears the prompt.
     session.type_("\x03\x03");
     assert_eq!(session.assert_restored(), 0);
 }
@@ -71,7 +71,7 @@ fn a_chat_with_a_real_model() {
     assert_eq!(session.assert_restored(), 0);
 }
 
-/// A home with two kept sessions.
+/// A home folder with two saved sessions.
 fn home_with_sessions() -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a home");
     let store = Store::at(home.path().join("skiplens"));
@@ -201,7 +201,7 @@ fn a_session_is_replayed_without_a_model() {
 }
 
 #[test]
-fn the_command_line_goes_before_a_resumed_session() {
+fn the_command_line_takes_precedence_over_a_resumed_session() {
     let args = ["--model", "/nowhere/model.gguf", "--resume", "-K", "7"].map(OsStr::new);
     let mut session = Session::with(&args, home_with_sessions(), (100, 30));
     let shown = |screen: &str, label: &str, value: &str| {
@@ -211,7 +211,7 @@ fn the_command_line_goes_before_a_resumed_session() {
                 .is_some_and(|rest| rest.trim_start().starts_with(value))
         })
     };
-    // While it loads, ctrl-c would give up the load and no more.
+    // While it loads, ctrl-c would only cancel the load.
     session.wait("the settings", |screen| {
         screen.contains("could not be loaded")
             && screen.contains("The moon.")

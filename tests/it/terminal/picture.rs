@@ -1,4 +1,4 @@
-//! A screen as a picture, for the README.
+//! The screenshot of the README.
 
 use skiplens::transcript::export::svg::{self, Picture, Rgb, Style};
 use vt100::{Cell, Color, Screen};

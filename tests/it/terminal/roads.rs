@@ -1,4 +1,4 @@
-//! Roads from a hostile file to the terminal of a command: none of them carries a character that acts.
+//! Paths from a hostile file to the terminal of a command: no control character gets through.
 
 use super::session::{Session, binary};
 use crate::support::{hub, tiny};
@@ -7,15 +7,16 @@ use skiplens::safe_text::is_unsafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A title, a cleared screen, a colour, a C1 control, a deletion, an override and a line that is written over.
+/// Sequences that set a title, clear the screen, set a colour, delete, override the direction of text and overwrite a
+/// line, and a C1 control.
 const HOSTILE: &str = "a\x1b]0;x\x07\x1b[2J\x1b[38;5;196m\u{9b}31m\u{7f}\u{202e}\rspoof";
 
-/// A command on the way to what it prints.
+/// A command, and whether it prints text of the file.
 struct Road {
     name: &'static str,
     args: Vec<String>,
     vars: Vec<(&'static str, String)>,
-    /// Whether what it prints quotes the file.
+    /// Whether its output quotes the file.
     quotes: bool,
 }
 
@@ -248,7 +249,7 @@ impl Files {
         ] {
             let args = ["export", "one", "--format", format];
             roads.push(Road {
-                // Rounds are numbers alone.
+                // Rounds contain only numbers.
                 quotes: format != "rounds-csv",
                 ..transcript("export", &args)
             });
@@ -261,7 +262,7 @@ fn write_json(path: &Path, value: &serde_json::Value) {
     std::fs::write(path, value.to_string()).unwrap();
 }
 
-/// A journal that says nothing else.
+/// A journal in which every text is hostile.
 fn journal(id: &str) -> String {
     let token =
         |id: u32| serde_json::json!({"id": id, "text": HOSTILE, "p_draft": 0.5, "p_verify": 0.5});
@@ -281,7 +282,8 @@ fn journal(id: &str) -> String {
     lines.map(|line| line.to_string() + "\n").concat()
 }
 
-/// What acts in `text`, but for line ends and the sequences of our own styles and of the progress bar.
+/// The control characters in `text`, except for line ends, the sequences of our own styles and those of the progress
+/// bar.
 fn acting(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some(at) = rest.find(|c| is_unsafe(c) && c != '\n' && c != '\t') {
@@ -309,7 +311,7 @@ fn own_sequence(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn the_check_finds_what_acts() {
+fn the_check_finds_control_characters() {
     for bad in [
         "\x1b]0;x",
         "\x07",
@@ -344,7 +346,7 @@ fn nothing_hostile_acts_on_the_terminal() {
     }
 }
 
-/// A log is read on a terminal later.
+/// A log may be printed on a terminal later.
 #[test]
 fn nothing_hostile_acts_in_a_log() {
     let files = Files::new();
@@ -361,7 +363,7 @@ fn nothing_hostile_acts_in_a_log() {
     }
 }
 
-/// The playground's own messages end on the same terminal.
+/// The playground's own messages go to the same terminal.
 #[test]
 fn a_hostile_settings_file_is_quoted_harmlessly() {
     for text in [

@@ -13,7 +13,7 @@ pub fn binary() -> OsString {
     std::env::var_os("SKIPLENS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_skiplens").into())
 }
 
-/// How long anything may take. The machine may be busy.
+/// Timeout of every wait; generous, because the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program in a terminal of its own.
@@ -22,7 +22,7 @@ pub struct Session {
     writer: Box<dyn Write + Send>,
     pub child: Box<dyn Child + Send + Sync>,
     screen: Arc<Mutex<vt100::Parser>>,
-    /// All that was ever sent to the terminal.
+    /// All output so far.
     pub sent: Arc<Mutex<Vec<u8>>>,
     pub home: tempfile::TempDir,
 }
@@ -50,7 +50,7 @@ impl Session {
         Self::of(command, columns, rows)
     }
 
-    /// The program with these arguments in a home that may hold sessions.
+    /// The program with these arguments in a home folder that may contain sessions.
     pub fn with(args: &[&OsStr], home: tempfile::TempDir, (columns, rows): (u16, u16)) -> Self {
         let mut command = CommandBuilder::new(binary());
         command.args(args);
@@ -62,7 +62,7 @@ impl Session {
         Self::at_home(command, tempfile::tempdir().expect("a home"), columns, rows)
     }
 
-    /// The same with these variables, which go before the usual ones.
+    /// The same with these variables, which take precedence over the usual ones.
     pub fn with_vars(command: CommandBuilder, vars: &[(&str, String)]) -> Self {
         let home = tempfile::tempdir().expect("a home");
         Self::spawn(command, home, vars, (100, 30))
@@ -131,7 +131,7 @@ impl Session {
         self.writer.flush().expect("typing");
     }
 
-    /// All that was sent to the terminal.
+    /// The output so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&self.sent.lock().expect("the log")).into_owned()
     }
@@ -144,7 +144,7 @@ impl Session {
             .alternate_screen()
     }
 
-    /// Whether the program asks for the mouse.
+    /// Whether the program captures the mouse.
     pub fn has_mouse(&self) -> bool {
         let screen = self.screen.lock().expect("the screen");
         screen.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
@@ -154,7 +154,7 @@ impl Session {
         self.screen.lock().expect("the screen").screen().contents()
     }
 
-    /// Wait until the screen satisfies something.
+    /// Waits until the screen satisfies a condition.
     pub fn wait(&self, what: &str, until: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
@@ -185,7 +185,7 @@ impl Session {
         self.master.resize(size).expect("a new size");
     }
 
-    /// Press the left button at a cell, drag to another and release, in the SGR encoding.
+    /// Presses the left button at a cell, drags to another and releases, in the SGR encoding.
     pub fn drag(&mut self, from: (u16, u16), to: (u16, u16)) {
         let at = |button: u8, (column, row): (u16, u16), end: char| {
             format!("\x1b[<{button};{};{}{end}", column + 1, row + 1)
@@ -194,7 +194,7 @@ impl Session {
         self.type_(&events);
     }
 
-    /// The column and row of a text on screen.
+    /// Column and row of a text on the screen.
     pub fn find(&self, text: &str) -> Option<(u16, u16)> {
         let screen = self.screen.lock().expect("the screen");
         let (rows, columns) = screen.screen().size();
@@ -209,7 +209,7 @@ impl Session {
             })
     }
 
-    /// Write the screen as a picture to the file that `SKIPLENS_PICTURE` names.
+    /// Writes a screenshot to the file that `SKIPLENS_PICTURE` names.
     pub fn picture(&self) {
         if let Some(path) = std::env::var_os("SKIPLENS_PICTURE") {
             self.wait("a screen worth a picture", |screen| screen.contains(" 40 "));
@@ -218,25 +218,25 @@ impl Session {
         }
     }
 
-    /// Kill the program with a signal that it cannot catch; gives back its home.
+    /// Kills the program with SIGKILL and returns its home folder.
     pub fn kill(mut self) -> tempfile::TempDir {
         self.signal(libc::SIGKILL);
         self.child.wait().expect("an end");
         self.home
     }
 
-    /// Send the program a signal.
+    /// Sends the program a signal.
     pub fn signal(&self, signal: libc::c_int) {
         let id = self.child.process_id().expect("an id");
         send(id, signal);
     }
 
-    /// Wait for the end; the terminal must be as it was.
+    /// Waits for the end and asserts that the terminal is restored.
     pub fn assert_restored(self) -> u32 {
         self.ended().exit_code()
     }
 
-    /// All that was sent to the terminal until the end, and how it ended.
+    /// All output until the end, and how the program ended.
     pub fn output(self) -> (String, ExitStatus) {
         let sent = self.sent.clone();
         let status = self.ended();
@@ -288,7 +288,7 @@ impl Session {
     }
 }
 
-/// Send a process that a test started a signal.
+/// Sends a signal to a process that a test started.
 pub fn send(process: u32, signal: libc::c_int) {
     // SAFETY: kill takes plain numbers.
     assert_eq!(unsafe { libc::kill(process as libc::pid_t, signal) }, 0);

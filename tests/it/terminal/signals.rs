@@ -1,4 +1,4 @@
-//! Signals from outside: whatever they do, the terminal is as the user needs it.
+//! Signals: the terminal is restored when one ends or stops the program.
 
 use super::session::{Session, binary, send};
 use portable_pty::CommandBuilder;
@@ -27,7 +27,7 @@ const DEADLY: [(libc::c_int, &str); 17] = [
     (libc::SIGSYS, "Bad system call"),
 ];
 
-/// The program ends of the signal, as its parent sees it, and not before it has given the terminal back.
+/// The program restores the terminal and then dies of the signal, as its parent sees it.
 #[test]
 fn every_deadly_signal_leaves_the_terminal_as_it_was() {
     for some in DEADLY.chunks(6) {
@@ -48,7 +48,7 @@ fn every_deadly_signal_leaves_the_terminal_as_it_was() {
     }
 }
 
-/// Real-time signals have no names, but their default is the same.
+/// Real-time signals have no names, but the same default action.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_real_time_signal_is_one_of_them() {
@@ -60,8 +60,8 @@ fn a_real_time_signal_is_one_of_them() {
     assert!(session.ended().signal().is_some());
 }
 
-/// Stopped from outside, with or without a chance to do something before, and continued by a shell that has used the
-/// terminal in between: the screen is whole and keys reach the prompt.
+/// After the program was stopped by SIGTSTP or SIGSTOP and continued by a shell that used the terminal in between, the
+/// screen is complete and keys reach the prompt.
 #[test]
 fn stopped_and_continued_the_screen_is_taken_again() {
     for signal in [libc::SIGSTOP, libc::SIGTSTP] {

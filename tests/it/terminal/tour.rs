@@ -1,4 +1,4 @@
-//! The panels over the chat, on a real model: what if, race, single steps.
+//! Panels over the chat, on a real model: what if, race, single steps.
 
 use super::session::Session;
 use crate::support;
@@ -9,7 +9,7 @@ const F6: &str = "\x1b[17~";
 const F7: &str = "\x1b[18~";
 const ESC: &str = "\x1b";
 
-/// What the line under the last answer says once it is written.
+/// Part of the line under a finished answer.
 fn ended(screen: &str) -> bool {
     screen.contains("max tokens reached")
 }
@@ -41,7 +41,7 @@ fn what_if_and_a_race_with_a_real_model() {
     assert_eq!(session.assert_restored(), 0);
 }
 
-/// Go on phase by phase until the panel of the step says something.
+/// Steps phase by phase until the panel of the step shows a text.
 fn step_until(session: &mut Session, wanted: &str) {
     for _ in 0..40 {
         let before = session.contents();

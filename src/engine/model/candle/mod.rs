@@ -3,7 +3,7 @@
 
 mod sequence;
 
-use super::{DraftOrder, MatrixInfo, Model, Sequence, load, rope};
+use super::{DraftOrder, MatrixInfo, Model, Sequence, load, refusals, rope};
 use crate::engine::config::LlamaConfig;
 use crate::engine::weights::{Checkpoint, TensorSource};
 use crate::engine::{Error, Result};
@@ -181,9 +181,7 @@ impl Model for CandleModel {
     fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()> {
         let order = DraftOrder::new(order, self.0.config.vocab_size)?;
         let Some(weights) = Arc::get_mut(&mut self.0) else {
-            return Err(Error::Setting(
-                "the draft order of a model in use cannot be changed".into(),
-            ));
+            return Err(refusals::draft_order_in_use());
         };
         weights.draft_order = order;
         Ok(())

@@ -1,7 +1,7 @@
 //! One text as candle tensors.
 
 use super::{Layer, Weights};
-use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows};
+use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, refusals};
 use crate::engine::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{ops, rotary_emb};
@@ -46,9 +46,7 @@ struct Pass {
 impl CandleSequence {
     pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
         if capacity == 0 {
-            return Err(Error::Setting(
-                "the capacity of a sequence must be at least one position".into(),
-            ));
+            return Err(refusals::no_capacity());
         }
         Ok(Self {
             capacity: capacity.min(weights.config.context_length),
@@ -67,7 +65,7 @@ impl CandleSequence {
     fn state(&self, slot: usize) -> Result<&State> {
         let at = slot.checked_sub(self.len);
         at.and_then(|at| self.flight.get(at)?.as_ref())
-            .ok_or_else(|| Error::Setting(format!("slot {slot} holds no state")))
+            .ok_or_else(|| refusals::no_state(slot))
     }
 
     /// Embeds the rows that have run no layer.
@@ -84,10 +82,7 @@ impl CandleSequence {
                     probed: None,
                 });
             } else if self.state(row.slot)?.depth != row.depth {
-                return Err(Error::Setting(format!(
-                    "slot {} holds no state after {} layers",
-                    row.slot, row.depth
-                )));
+                return Err(refusals::no_state_at(row.slot, row.depth));
             }
         }
         Ok(())
@@ -200,9 +195,7 @@ impl Sequence for CandleSequence {
                 true => state.probed.as_ref(),
                 false => Some(&state.hidden).filter(|_| state.depth == readout.depth),
             };
-            hidden
-                .cloned()
-                .ok_or_else(|| Error::Setting(format!("slot {slot} holds no such state")))
+            hidden.cloned().ok_or_else(|| refusals::no_state(slot))
         });
         let hidden = Tensor::cat(&states.collect::<Result<Vec<_>>>()?, 0)?;
         let logits = self.weights.head(&hidden, readout.vocab)?;
@@ -212,9 +205,7 @@ impl Sequence for CandleSequence {
 
     fn keep(&mut self, path: &[usize]) -> Result<()> {
         if !path.is_sorted_by(|a, b| a < b) {
-            return Err(Error::Setting(
-                "rows can only be kept in ascending order".into(),
-            ));
+            return Err(refusals::not_ascending());
         }
         let kept = path.iter().map(|&slot| Ok(Some(self.state(slot)?.clone())));
         let kept = kept.collect::<Result<Vec<_>>>()?;

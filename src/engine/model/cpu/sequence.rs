@@ -3,9 +3,9 @@
 use super::cache::Pages;
 use super::pass::{Block, ForwardPass, PassRow};
 use super::{Scratch, Weights};
+use crate::engine::Result;
 use crate::engine::kernels::{PAGE, Queries, SCORES, Shared};
-use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, rope};
-use crate::engine::{Error, Result};
+use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, refusals, rope};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
@@ -38,9 +38,7 @@ pub struct CpuSequence {
 impl CpuSequence {
     pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
         if capacity == 0 {
-            return Err(Error::Setting(
-                "the capacity of a sequence must be at least one position".into(),
-            ));
+            return Err(refusals::no_capacity());
         }
         let config = &weights.config;
         let pages = Pages::new(config.num_layers, config.num_kv_heads, config.head_dim);
@@ -82,7 +80,8 @@ impl CpuSequence {
             self.depths.resize(window, None);
             self.states.resize(window * hidden, 0.0);
         }
-        if self.probe.is_some() {
+        // Once used, it grows together with `states`, so that a later probe allocates nothing.
+        if self.probe.is_some() || self.probed.capacity() > 0 {
             self.probed
                 .resize(window.max(self.depths.len()) * hidden, 0.0);
         }
@@ -92,10 +91,7 @@ impl CpuSequence {
                 let state = &mut self.states[at * hidden..][..hidden];
                 self.weights.embedding.row(row.token as usize, state);
             } else if self.depths[at] != Some(row.depth) {
-                return Err(Error::Setting(format!(
-                    "slot {} holds no state after {} layers",
-                    row.slot, row.depth
-                )));
+                return Err(refusals::no_state_at(row.slot, row.depth));
             }
         }
         Ok(())
@@ -201,7 +197,7 @@ impl CpuSequence {
         match (held, depth) {
             (Some((at, held)), Some(depth)) if held == depth => Ok(at),
             (Some((at, _)), None) => Ok(at),
-            _ => Err(Error::Setting(format!("slot {slot} holds no such state"))),
+            _ => Err(refusals::no_state(slot)),
         }
     }
 }
@@ -264,9 +260,7 @@ impl Sequence for CpuSequence {
     fn keep(&mut self, path: &[usize]) -> Result<()> {
         let hidden = self.hidden();
         if !path.is_sorted_by(|a, b| a < b) {
-            return Err(Error::Setting(
-                "rows can only be kept in ascending order".into(),
-            ));
+            return Err(refusals::not_ascending());
         }
         for &slot in path {
             self.state(slot, None)?;

@@ -3,7 +3,7 @@
 use super::context::Gpu;
 use super::matrix::{Activations, Out, Uploader};
 use super::pass::{Batch, Recorder};
-use super::shader::{Kernel, ROW_COUNTS};
+use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, group_rows};
 use crate::engine::Result;
 use crate::engine::splitmix::SplitMix64;
 use crate::engine::weights::RawTensor;
@@ -26,7 +26,7 @@ pub fn only_rows(gpu: &Gpu) -> Result<Option<usize>> {
         let differs = |result: &Vec<u32>| result[..] != last[..result.len()];
         if others.iter().any(differs) {
             tracing::warn!(gpu = gpu.info.name, "rows depend on their number");
-            return Ok(Some(N));
+            return Ok(Some(TEAM_ROWS));
         }
     }
     Ok(None)
@@ -94,7 +94,7 @@ fn products(gpu: &Gpu, dtype: GgmlDType) -> Result<Vec<Vec<u32>>> {
                 rows,
                 add: false,
             };
-            let groups = ROWS.div_ceil(super::shader::GROUP_ROWS) as u32;
+            let groups = ROWS.div_ceil(group_rows(rows)) as u32;
             recorder.run(kernel, &[&product.group], [groups, 1, 1]);
         }
         drop(recorder);

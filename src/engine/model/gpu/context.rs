@@ -230,7 +230,7 @@ impl Gpu {
             Kernel::Norm | Kernel::Swiglu | Kernel::Combine => (&layouts.emit, false),
             Kernel::Rope => (&layouts.rope, true),
             Kernel::Attend { .. } => (&layouts.attend, true),
-            Kernel::Choose => (&layouts.choose, false),
+            Kernel::Choose { .. } => (&layouts.choose, false),
             Kernel::MoveCache => (&layouts.moves, true),
             Kernel::MoveStates => (&layouts.moves, false),
             #[cfg(test)]

@@ -3,13 +3,15 @@
 use super::context::{Gpu, UNIFORM_STRIDE};
 use super::matrix::{Activations, Matrix, Out, Uploader, padded};
 use super::pass::{self, Emit, MAX_BATCHES, MAX_ROWS, Partials, Scratch};
+use super::round::Choice;
 use super::shader::{self, Kernel};
-use super::{Buffers, HEAD_ROWS, Layer, Weights, output_forms};
-use crate::engine::Result;
+use super::{Buffers, Embedding, HEAD_ROWS, Layer, Weights, output_forms};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::physical_cores;
 use crate::engine::model::{DraftOrder, MatrixInfo, load, rope};
 use crate::engine::weights::Checkpoint;
+use crate::engine::{Error, Result};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Buffers for partial results of attention, for projections that read these forms of activations.
@@ -80,17 +82,22 @@ fn emit_group(
     Ok(gpu.emit_group([input, weight, &out.dense, &out.bytes, &out.info, &dims]))
 }
 
-/// Loads the parts of a model.
+/// Loads the parts of a model, or those of some of its layers.
 pub struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     gpu: &'a Arc<Gpu>,
+    layers: Range<usize>,
     uploader: Uploader<'a>,
     buffers: Buffers,
     infos: Vec<MatrixInfo>,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(checkpoint: &'a Checkpoint, gpu: &'a Arc<Gpu>) -> Result<Self> {
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        gpu: &'a Arc<Gpu>,
+        layers: Range<usize>,
+    ) -> Result<Self> {
         let config = &checkpoint.config;
         let (heads, kv) = (
             config.num_heads * config.head_dim,
@@ -101,6 +108,7 @@ impl<'a> Loader<'a> {
         Ok(Self {
             checkpoint,
             gpu,
+            layers,
             uploader: Uploader::new(gpu, physical_cores()),
             buffers: Buffers {
                 input: Activations::new(gpu, MAX_ROWS, config.hidden_size)?,
@@ -121,22 +129,26 @@ impl<'a> Loader<'a> {
     pub fn load(mut self, progress: &mut dyn FnMut(f32)) -> Result<Weights> {
         let (config, gpu) = (&self.checkpoint.config, self.gpu);
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
-        let steps = config.num_layers as f32 + 1.0;
-        let embedding = self.matrix(&[("token_embd.weight", vocab)], hidden)?;
-        let output = match config.tie_word_embeddings {
+        let layer_count = self.layers.len();
+        let steps = layer_count as f32 + 1.0;
+        let embedding = match self.layers.start {
+            0 => Some(self.matrix(&[("token_embd.weight", vocab)], hidden)?),
+            _ => None,
+        };
+        let head_name = match config.tie_word_embeddings {
+            true => "token_embd.weight",
+            false => "output.weight",
+        };
+        let separate = match embedding.is_some() && config.tie_word_embeddings {
             true => None,
-            false => Some(self.matrix(&[("output.weight", vocab)], hidden)?),
+            false => Some(self.matrix(&[(head_name, vocab)], hidden)?),
         };
         let other_bytes: u64 = self.infos.iter().map(|info| info.bytes).sum();
         let mut layers = Vec::new();
-        for i in 0..config.num_layers {
-            progress((i as f32 + 1.0) / steps);
+        for (done, i) in self.layers.clone().enumerate() {
+            progress((done as f32 + 1.0) / steps);
             layers.push(self.layer(i)?);
         }
-        let head_matrix = output.as_ref().unwrap_or(&embedding);
-        let output_norm = self.norm("output_norm.weight", head_matrix.forms())?;
-        let logits = gpu.buffer((2 * HEAD_ROWS * vocab * 4) as u64, "logits")?;
-        let head = head_matrix.products(gpu, &self.buffers.input, Out::Store(&logits, vocab))?;
         self.uploader.flush()?;
         let ids: Vec<u32> = (0..vocab as u32).collect();
         let id_buffer = || -> Result<wgpu::Buffer> {
@@ -147,18 +159,34 @@ impl<'a> Loader<'a> {
         };
         let (draft_ids, all_ids) = (id_buffer()?, id_buffer()?);
         let scratch = self.scratch(&layers)?;
-        let mut embed_groups = Vec::new();
-        for part in &embedding.parts {
+        let embedding_bytes = match (&embedding, &separate) {
+            (Some(embedding), Some(_)) => embedding.bytes(),
+            _ => 0,
+        };
+        let parts = embedding.iter().flat_map(|embedding| &embedding.parts);
+        let bound = parts.map(|part| {
             let dims = gpu.uniform(&part.dims(padded(hidden)))?;
-            embed_groups.push(gpu.multiply_group([
+            let buffers = [
                 &part.quants,
                 &part.extra,
                 &scratch.tokens,
                 &gpu.unread,
                 &gpu.unwritten,
                 &dims,
-            ]));
-        }
+            ];
+            Ok(Embedding {
+                layout: part.layout,
+                units: part.units,
+                group: gpu.multiply_group(buffers),
+            })
+        });
+        let bound = bound.collect::<Result<Vec<_>>>()?;
+        let Some(output) = separate.or(embedding) else {
+            return Err(Error::Model(format!("the model has no tensor {head_name}")));
+        };
+        let output_norm = self.norm("output_norm.weight", output.forms())?;
+        let logits = gpu.buffer((2 * HEAD_ROWS * vocab * 4) as u64, "logits")?;
+        let head = output.products(gpu, &self.buffers.input, Out::Store(&logits, vocab))?;
         let rope = gpu.uniform(&[
             config.num_heads as u32,
             config.num_kv_heads as u32,
@@ -171,11 +199,14 @@ impl<'a> Loader<'a> {
         gpu.wait()?;
         let all_bytes: u64 = self.infos.iter().map(|info| info.bytes).sum();
         Ok(Weights {
-            config: config.clone(),
+            config: LlamaConfig {
+                num_layers: layer_count,
+                ..config.clone()
+            },
             gpu: gpu.clone(),
             frequencies: rope::frequencies(config),
-            embedding,
-            embed_groups,
+            embedding: bound,
+            embedding_bytes,
             rope_group,
             attention_group: shader::attention_group(
                 config.num_heads / config.num_kv_heads,
@@ -287,7 +318,7 @@ impl<'a> Loader<'a> {
             tokens: rows(4)?,
             rotations: rows(config.head_dim * 4)?,
             moves: rows(8)?,
-            choices: rows(16)?,
+            choices: rows(size_of::<Choice>())?,
             partials: partials(config, gpu, &self.buffers, 1 << 16, forms)?,
             staging: gpu.staging(1 << 16)?,
         })

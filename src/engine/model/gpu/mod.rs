@@ -15,6 +15,7 @@ mod pass;
 mod round;
 mod sequence;
 mod shader;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -22,16 +23,19 @@ use super::{DraftOrder, MatrixInfo, Model, Sequence};
 use crate::engine::config::LlamaConfig;
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
+use layout::Layout;
 use loader::Loader;
 use matrix::{Activations, Matrix, Out, Product};
 use pass::{Emit, Partials, Scratch};
 use sequence::GpuSequence;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 pub use adapters::{
     AUTO_BYTES, AdapterInfo, AdapterKind, adapters, auto_refuses, choose, choose_auto,
 };
 pub use context::Gpu;
+pub use split::SplitModel;
 
 /// Max rows of one head, and of each kind of logits in a round.
 const HEAD_ROWS: usize = 16;
@@ -46,16 +50,17 @@ struct Weights {
     config: LlamaConfig,
     gpu: Arc<Gpu>,
     frequencies: Vec<f64>,
-    embedding: Matrix,
-    /// Groups that bind the parts of the embedding.
-    embed_groups: Vec<wgpu::BindGroup>,
+    /// The parts of the embedding; none if the first layers are on another device.
+    embedding: Vec<Embedding>,
+    /// Bytes of the embedding, unless it is also the LM head.
+    embedding_bytes: u64,
     layers: Vec<Layer>,
     rope_group: wgpu::BindGroup,
     /// Query heads of a workgroup of attention.
     attention_group: usize,
     output_norm: Emit,
-    /// The LM head, unless it is tied to the embedding.
-    output: Option<Matrix>,
+    /// The LM head.
+    output: Matrix,
     head: Vec<Product>,
     draft_order: DraftOrder,
     /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
@@ -70,6 +75,13 @@ struct Weights {
     layer_bytes: u64,
     activations: Buffers,
     scratch: Mutex<Scratch>,
+}
+
+/// A part of the embedding with its buffers bound.
+struct Embedding {
+    layout: Layout,
+    units: usize,
+    group: wgpu::BindGroup,
 }
 
 /// One layer: kernels with their buffers bound.
@@ -109,6 +121,17 @@ impl GpuModel {
         gpu: Arc<Gpu>,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
+        let layers = 0..checkpoint.config.num_layers;
+        Self::load_layers(checkpoint, gpu, layers, progress)
+    }
+
+    /// As [`Self::load`], for some of the layers. The embedding is loaded with the first one, the LM head always.
+    fn load_layers(
+        checkpoint: &Checkpoint,
+        gpu: Arc<Gpu>,
+        layers: Range<usize>,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
         let config = &checkpoint.config;
         config
             .check()
@@ -119,7 +142,7 @@ impl GpuModel {
                 checkpoint.name, config.head_dim
             )));
         }
-        Loader::new(checkpoint, &gpu)?
+        Loader::new(checkpoint, &gpu, layers)?
             .load(progress)
             .map(|weights| Self(Arc::new(weights)))
     }
@@ -149,8 +172,7 @@ impl Model for GpuModel {
         weights.draft = match order.is_prefix() {
             true => None,
             false => {
-                let head = weights.output.as_ref().unwrap_or(&weights.embedding);
-                let matrix = head.gather(&weights.gpu, ids)?;
+                let matrix = weights.output.gather(&weights.gpu, ids)?;
                 let out = Out::Store(&weights.logits, weights.config.vocab_size);
                 let products = matrix.products(&weights.gpu, &weights.activations.input, out)?;
                 Some((matrix, products))
@@ -174,11 +196,7 @@ impl Model for GpuModel {
     }
 
     fn step_bytes(&self) -> u64 {
-        let table = match self.0.output {
-            Some(_) => self.0.embedding.bytes(),
-            None => 0,
-        };
-        self.weight_bytes() - table
+        self.weight_bytes() - self.0.embedding_bytes
     }
 
     fn read_bandwidth(&self) -> Option<f64> {

@@ -3,7 +3,7 @@
 use super::Weights;
 use super::context::{Gpu, UNIFORM_STRIDE};
 use super::matrix::Product;
-use super::shader::{GROUP_ROWS, Kernel, ROW_COUNTS};
+use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, group_rows};
 use crate::engine::Result;
 use crate::engine::model::{Ancestors, Row};
 use bytemuck::{Pod, Zeroable};
@@ -131,7 +131,7 @@ impl Recorder<'_> {
                 rows,
                 add: product.add,
             };
-            let size = [height.div_ceil(GROUP_ROWS), self.n.div_ceil(rows), 1];
+            let size = [height.div_ceil(group_rows(rows)), self.n.div_ceil(rows), 1];
             self.run(kernel, &[&product.group], size.map(|n| n as u32));
         }
     }
@@ -150,7 +150,7 @@ impl Recorder<'_> {
 /// Rows of activations that the kernel for `n` rows multiplies at once.
 pub fn row_count(gpu: &Gpu, n: usize) -> usize {
     let fits = ROW_COUNTS.into_iter().find(|&rows| rows >= n);
-    gpu.only_rows.or(fits).unwrap_or(16)
+    gpu.only_rows.or(fits).unwrap_or(MAX_ROWS)
 }
 
 impl Weights {
@@ -217,11 +217,11 @@ impl Weights {
         Ok(())
     }
 
-    /// Embeds the rows of the batch.
+    /// Embeds the rows of the batch, unless the first layers are on another device.
     pub fn embed(&self, recorder: &mut Recorder<'_>) {
-        for (part, group) in self.embedding.parts.iter().zip(&self.embed_groups) {
+        for part in &self.embedding {
             let size = [part.units.div_ceil(64) as u32, recorder.n as u32, 1];
-            recorder.run(Kernel::Embed(part.layout), &[group], size);
+            recorder.run(Kernel::Embed(part.layout), &[&part.group], size);
         }
     }
 
@@ -264,7 +264,7 @@ impl Weights {
 
     /// How many layers a submission with `n` rows may run.
     pub fn submission_layers(&self, n: usize) -> usize {
-        let tiles = n.div_ceil(16) as u64;
+        let tiles = n.div_ceil(TEAM_ROWS) as u64;
         ((SUBMISSION_BYTES / (self.layer_bytes * tiles).max(1)) as usize).max(1)
     }
 }

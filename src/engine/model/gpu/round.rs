@@ -17,34 +17,46 @@ pub(super) struct Choice {
     noise: [u32; 2],
     inverse_temperature: f32,
     cut: f32,
+    top_k: u32,
+    top_p: f32,
+    pad: [u32; 2],
 }
 
 impl Choice {
     /// How the token at `position` is chosen.
     pub(super) fn new(sampling: &Sampling, position: usize) -> Self {
         let noise = PositionNoise::new(sampling.seed, position, Stream::Gumbel).bits();
-        let greedy = sampling.greedy();
         let cut = match sampling.min_p > 0.0 {
-            true => -sampling.min_p.ln() * sampling.temperature,
+            true => -sampling.min_p.ln(),
             false => f32::MAX,
         };
         Self {
             noise: [noise as u32, (noise >> 32) as u32],
-            inverse_temperature: if greedy {
-                0.0
-            } else {
-                sampling.temperature.recip()
+            inverse_temperature: match sampling.greedy() {
+                true => 0.0,
+                false => sampling.temperature.recip(),
             },
             cut,
+            top_k: sampling.top_k as u32,
+            top_p: sampling.top_p,
+            pad: [0; 2],
         }
     }
 }
 
-/// Whether the device can choose drafts as the host would: it has neither the history nor a sorted vocabulary.
-fn chooses(sampling: &Sampling, vocab: usize) -> bool {
+/// The kernel that chooses among `width` columns.
+pub(super) fn chooser(sampling: &Sampling, width: usize) -> Kernel {
+    let filters = !sampling.greedy();
+    Kernel::Choose {
+        top_k: filters && (1..width).contains(&sampling.top_k),
+        top_p: filters && sampling.top_p < 1.0,
+    }
+}
+
+/// Whether the device can choose drafts as the host would. It does not have the history that penalties need.
+fn chooses(sampling: &Sampling) -> bool {
     let penalised = sampling.repetition_penalty != 1.0 || sampling.no_repeat_ngram > 0;
-    let sorted = (1..vocab).contains(&sampling.top_k) || sampling.top_p < 1.0;
-    !penalised && !sampling.rejects() && (sampling.greedy() || !sorted)
+    !penalised && !sampling.rejects()
 }
 
 impl GpuSequence {
@@ -56,7 +68,7 @@ impl GpuSequence {
             && drafts < HEAD_ROWS
             && plan.last.ancestors == Ancestors::Chain
             && self.probe.is_none()
-            && chooses(plan.sampling, width);
+            && chooses(plan.sampling);
         if !supported {
             return Ok(None);
         }
@@ -133,7 +145,7 @@ impl GpuSequence {
             if i < drafts {
                 recorder.select(n + i, 1);
                 weights.head(&mut recorder, products, width);
-                recorder.run(Kernel::Choose, &[&choose], [1, 1, 1]);
+                recorder.run(chooser(plan.sampling, width), &[&choose], [1, 1, 1]);
             }
         }
         recorder.select(verify, n);

@@ -157,13 +157,13 @@ impl GpuSequence {
         Ok(())
     }
 
-    /// Depth of a row in flight.
-    fn depth(&self, slot: usize) -> Option<usize> {
+    /// How many layers a row in flight has run.
+    pub(super) fn depth(&self, slot: usize) -> Option<usize> {
         let at = slot.checked_sub(self.len)?;
         *self.depths.get(at)?
     }
 
-    fn missing(slot: usize) -> Error {
+    pub(super) fn missing(slot: usize) -> Error {
         Error::Setting(format!("slot {slot} holds no such state"))
     }
 
@@ -265,28 +265,12 @@ impl Sequence for GpuSequence {
         for &slot in path {
             self.depth(slot).ok_or_else(|| Self::missing(slot))?;
         }
-        let moves: Vec<[u32; 2]> = path
-            .iter()
-            .zip(self.len..)
-            .filter(|(from, to)| *from != to)
-            .map(|(&from, to)| [from as u32, to as u32])
-            .collect();
-        let weights = self.weights.clone();
-        let mut scratch = Self::scratch(&weights);
-        for moves in moves.chunks(MAX_ROWS) {
-            self.move_rows(&mut scratch, moves)?;
-        }
-        for (to, &slot) in path.iter().enumerate() {
-            self.depths[to] = self.depths[slot - self.len];
-        }
-        self.depths.truncate(path.len());
-        Ok(())
+        self.keep_existing(path)
     }
 
     fn truncate(&mut self, len: usize) {
         let in_flight = self.depths.iter().take_while(|depth| depth.is_some());
-        self.len = len.min(self.len + in_flight.count());
-        self.depths.clear();
+        self.set_len(len.min(self.len + in_flight.count()));
     }
 
     fn probe(&mut self, layer: Option<usize>) {
@@ -299,6 +283,75 @@ impl Sequence for GpuSequence {
 }
 
 impl GpuSequence {
+    /// As [`Sequence::keep`], where slots without a row have nothing to move.
+    pub(super) fn keep_existing(&mut self, path: &[usize]) -> Result<()> {
+        let moves: Vec<[u32; 2]> = path
+            .iter()
+            .zip(self.len..)
+            .filter(|&(&from, to)| from != to && self.depth(from).is_some())
+            .map(|(&from, to)| [from as u32, to as u32])
+            .collect();
+        let weights = self.weights.clone();
+        let mut scratch = Self::scratch(&weights);
+        for moves in moves.chunks(MAX_ROWS) {
+            self.move_rows(&mut scratch, moves)?;
+        }
+        self.depths = path.iter().map(|&slot| self.depth(slot)).collect();
+        Ok(())
+    }
+
+    /// Keeps exactly `len` positions, and discards all others and all states.
+    pub(super) fn set_len(&mut self, len: usize) {
+        self.len = len;
+        self.depths.clear();
+    }
+
+    /// Forgets the states of rows.
+    pub(super) fn forget(&mut self, rows: &[Row]) {
+        for row in rows {
+            if let Some(depth) = self.depths.get_mut(row.slot - self.len) {
+                *depth = None;
+            }
+        }
+    }
+
+    /// Copies the states of rows, `[rows, padded hidden]`, to another sequence, through the host.
+    pub(super) fn copy_states(&self, rows: &[Row], to: &mut Self) -> Result<()> {
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        to.reserve(last.slot)?;
+        let stride = padded(self.weights.config.hidden_size) as u64 * 4;
+        let bytes = rows.len() as u64 * stride;
+        let gpu = &self.weights.gpu;
+        let mut scratch = Self::scratch(&self.weights);
+        self.weights.grow_staging(&mut scratch, bytes)?;
+        let runs = || rows.chunk_by(|a, b| a.slot + 1 == b.slot);
+        let (mut encoder, mut staged) = (gpu.encoder(), 0);
+        for run in runs() {
+            let (at, bytes) = (
+                (run[0].slot - self.len) as u64 * stride,
+                run.len() as u64 * stride,
+            );
+            let (from, staging) = (&self.states.buffer, &scratch.staging);
+            encoder.copy_buffer_to_buffer(from, at, staging, staged, Some(bytes));
+            staged += bytes;
+        }
+        gpu.read(encoder, &scratch.staging, bytes, |mut bytes| {
+            for run in runs() {
+                let (states, rest) = bytes.split_at(run.len() * stride as usize);
+                let at = (run[0].slot - to.len) as u64 * stride;
+                let queue = &to.weights.gpu.queue;
+                queue.write_buffer(&to.states.buffer, at, states);
+                bytes = rest;
+            }
+        })?;
+        for row in rows {
+            to.depths[row.slot - to.len] = Some(0);
+        }
+        to.weights.gpu.check()
+    }
+
     /// Moves keys, values and states from slot to slot, in order.
     fn move_rows(&self, scratch: &mut Scratch, moves: &[[u32; 2]]) -> Result<()> {
         let (weights, config) = (&*self.weights, &self.weights.config);

@@ -5,14 +5,16 @@ use std::fmt::Write;
 
 /// Threads that share a weight row.
 const TEAM: usize = 32;
-/// Teams of a workgroup.
+/// Teams of a workgroup that divide its weight rows.
 const TEAMS: usize = 2;
 /// Weight rows of a team.
 const ROWS: usize = 4;
-/// Weight rows of a workgroup.
+/// Activation rows of a team. A kernel for more rows has more teams, which read the same weights at about the same time.
+pub const TEAM_ROWS: usize = 16;
+/// Max weight rows of a workgroup.
 pub const GROUP_ROWS: usize = TEAMS * ROWS;
 /// Numbers of activation rows that a matrix product is generated for.
-pub const ROW_COUNTS: [usize; 5] = [1, 2, 4, 8, 16];
+pub const ROW_COUNTS: [usize; 7] = [1, 2, 4, 8, TEAM_ROWS, 32, 64];
 /// Max pairs of all query heads of a workgroup of attention, which bounds its memory to 16 KiB.
 const MAX_QUERIES: usize = 256;
 /// Max query heads of a workgroup of attention.
@@ -37,7 +39,11 @@ pub enum Kernel {
         head_dim: usize,
         group: usize,
     },
-    Choose,
+    /// Chooses the token of a draft; with these filters in addition to min-p.
+    Choose {
+        top_k: bool,
+        top_p: bool,
+    },
     MoveCache,
     MoveStates,
     /// Random bits and Gumbel noise of tokens, for tests.
@@ -86,11 +92,22 @@ pub fn source(kernel: Kernel, dot: Dot) -> String {
             );
             with(&[cache, &constants, include_str!("shaders/attend.wgsl")])
         }
-        Kernel::Choose => with(&[noise, include_str!("shaders/choose.wgsl")]),
+        Kernel::Choose { top_k, top_p } => {
+            let constants = format!("const TOP_K = {top_k};\nconst TOP_P = {top_p};\n");
+            with(&[noise, &constants, include_str!("shaders/choose.wgsl")])
+        }
         Kernel::MoveCache => with(&[cache, include_str!("shaders/move_cache.wgsl")]),
         Kernel::MoveStates => with(&[include_str!("shaders/move_states.wgsl")]),
         #[cfg(test)]
         Kernel::Noise => with(&[noise, include_str!("shaders/noise_test.wgsl")]),
+    }
+}
+
+/// Weight rows of a workgroup that multiplies `rows` rows of activations.
+pub fn group_rows(rows: usize) -> usize {
+    match rows <= TEAM_ROWS {
+        true => GROUP_ROWS,
+        false => ROWS,
     }
 }
 
@@ -256,11 +273,25 @@ fn write_unit(row: u32, unit: u32, start: u32) {{
     )
 }
 
-/// The product of weight rows and up to `m` rows of activations.
+/// The product of weight rows and up to `rows` rows of activations.
 ///
-/// The order of additions is the same for every `m`: thread i of a team adds the units i, i + 32, i + 64, … of a row. Then
+/// The order of additions is the same for every `rows`: thread i of a team adds the units i, i + 32, i + 64, … of a row. Then
 /// the sums of four threads each are added, and then those eight.
-fn multiply(layout: Layout, m: usize, add: bool, dot: Dot) -> String {
+fn multiply(layout: Layout, rows: usize, add: bool, dot: Dot) -> String {
+    let m = rows.min(TEAM_ROWS);
+    // Teams have different weight rows, or different rows of activations.
+    let (teams, first, m0) = match rows <= TEAM_ROWS {
+        true => (
+            TEAMS,
+            format!("(group.x * {TEAMS}u + team) * {ROWS}u"),
+            format!("group.y * {m}u"),
+        ),
+        false => (
+            rows / TEAM_ROWS,
+            format!("group.x * {ROWS}u"),
+            format!("group.y * {rows}u + team * {TEAM_ROWS}u"),
+        ),
+    };
     let mut code = String::new();
     let x = if layout.is_dense() { "f32" } else { "u32" };
     let _ = write!(
@@ -273,8 +304,8 @@ var<workgroup> lanes: array<f32, {}>;
 var<workgroup> quarters: array<f32, {}>;
 
 ",
-        TEAMS * 16 * TEAM,
-        TEAMS * 16 * 8,
+        teams * 16 * TEAM,
+        teams * 16 * 8,
     );
     if !layout.is_dense() {
         code.push_str(dot_functions(dot));
@@ -285,10 +316,10 @@ var<workgroup> quarters: array<f32, {}>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {{
     let lane = id & {}u;
     let team = id / {TEAM}u;
-    let first = (group.x * {TEAMS}u + team) * {ROWS}u;
-    let m0 = group.y * {m}u;
+    let first = {first};
+    let m0 = {m0};
 ",
-        TEAMS * TEAM,
+        teams * TEAM,
         TEAM - 1,
     );
     for row in 0..ROWS {

@@ -3,7 +3,7 @@
 use crate::engine::config::{LlamaConfig, RopeScaling};
 
 /// Names of the shapes, as `--random-weights` takes them.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "llama2-7b",
     "llama2-13b",
     "llama2-70b",
@@ -11,6 +11,7 @@ pub const NAMES: [&str; 7] = [
     "codellama-34b",
     "llama3-8b",
     "llama3.2-1b",
+    "smollm2-135m",
 ];
 
 /// The shape of that name, from the model's `config.json`.
@@ -60,6 +61,13 @@ pub fn shape(name: &str) -> Option<LlamaConfig> {
             },
             tie_word_embeddings: true,
             ..llama3(llama2(2048, 8192, 16, 32, 8))
+        },
+        "smollm2-135m" => LlamaConfig {
+            vocab_size: 49_152,
+            context_length: 8192,
+            rope_theta: 100_000.0,
+            tie_word_embeddings: true,
+            ..llama2(576, 1536, 30, 9, 3)
         },
         _ => return None,
     })

@@ -23,38 +23,44 @@ fn numbers(raw: RawTensor) -> Vec<f64> {
 }
 
 /// A textbook Llama.
-pub struct Reference<'a>(pub &'a Checkpoint);
+pub struct Reference<'a> {
+    checkpoint: &'a Checkpoint,
+    rounds: bool,
+}
 
-impl Reference<'_> {
-    fn tensor(&self, name: &str) -> Vec<f64> {
-        numbers(
-            self.0
-                .tensors
-                .tensor(&format!("{name}.weight"))
-                .unwrap()
-                .unwrap(),
-        )
+impl<'a> Reference<'a> {
+    /// In f64 throughout.
+    pub fn exact(checkpoint: &'a Checkpoint) -> Self {
+        let rounds = false;
+        Self { checkpoint, rounds }
     }
 
-    fn norm(&self, x: &[f64], name: &str) -> Vec<f64> {
+    /// Rounds what the GPU back end rounds: inputs of products with quantised weights to bytes, which have a scale for every
+    /// 32 columns, and keys and values to f16.
+    pub fn rounded(checkpoint: &'a Checkpoint) -> Self {
+        let rounds = true;
+        Self { checkpoint, rounds }
+    }
+
+    fn matrix(&self, name: &str) -> Matrix {
+        let name = format!("{name}.weight");
+        let raw = self.checkpoint.tensors.tensor(&name).unwrap().unwrap();
+        Matrix {
+            rounds: self.rounds && raw.dtype.block_size() > 1,
+            numbers: numbers(raw),
+        }
+    }
+
+    fn norm(&self, x: &[f64], weight: &Matrix) -> Vec<f64> {
         let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        let weight = self.tensor(name);
-        x.iter()
-            .zip(weight)
-            .map(|(x, w)| x / (mean + self.0.config.rms_norm_eps).sqrt() * w)
-            .collect()
-    }
-
-    fn multiply(&self, name: &str, x: &[f64]) -> Vec<f64> {
-        self.tensor(name)
-            .chunks_exact(x.len())
-            .map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum())
-            .collect()
+        let root = (mean + self.checkpoint.config.rms_norm_eps).sqrt();
+        let weights = weight.numbers.iter();
+        x.iter().zip(weights).map(|(x, w)| x / root * w).collect()
     }
 
     fn rotate(&self, x: &mut [f64], position: usize) {
-        let frequencies = rope::frequencies(&self.0.config);
-        for head in x.chunks_exact_mut(self.0.config.head_dim) {
+        let frequencies = rope::frequencies(&self.checkpoint.config);
+        for head in x.chunks_exact_mut(self.checkpoint.config.head_dim) {
             for (pair, frequency) in head.chunks_exact_mut(2).zip(&frequencies) {
                 let (sin, cos) = (position as f64 * frequency).sin_cos();
                 (pair[0], pair[1]) = (pair[0] * cos - pair[1] * sin, pair[0] * sin + pair[1] * cos);
@@ -63,7 +69,7 @@ impl Reference<'_> {
     }
 
     fn attention(&self, q: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
-        let c = &self.0.config;
+        let c = &self.checkpoint.config;
         let (dim, group) = (c.head_dim, c.num_heads / c.num_kv_heads);
         let mut out = vec![0.0; q.len()];
         for head in 0..c.num_heads {
@@ -87,51 +93,86 @@ impl Reference<'_> {
         out
     }
 
-    pub fn logits(&self, ids: &[u32]) -> Vec<f64> {
-        let c = &self.0.config;
-        let embedding = self.tensor("token_embd");
-        let row = |id: u32| embedding[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
+    fn cached(&self, mut x: Vec<f64>) -> Vec<f64> {
+        if self.rounds {
+            x.iter_mut()
+                .for_each(|x| *x = half::f16::from_f64(*x).to_f64());
+        }
+        x
+    }
+
+    /// Logits after all layers, `[ids, vocabulary]`.
+    pub fn logits(&self, ids: &[u32]) -> Vec<f32> {
+        self.exit_logits(ids, self.checkpoint.config.num_layers)
+    }
+
+    /// Logits after `depth` layers, `[ids, vocabulary]`.
+    pub fn exit_logits(&self, ids: &[u32], depth: usize) -> Vec<f32> {
+        let c = &self.checkpoint.config;
+        let embedding = self.matrix("token_embd");
+        let row =
+            |id: u32| embedding.numbers[id as usize * c.hidden_size..][..c.hidden_size].to_vec();
         let mut hidden: Vec<Vec<f64>> = ids.iter().map(|&id| row(id)).collect();
-        for layer in 0..c.num_layers {
-            let name = |name: &str| format!("blk.{layer}.{name}");
+        for layer in 0..depth {
+            let matrix = |name: &str| self.matrix(&format!("blk.{layer}.{name}"));
+            let [attn_norm, q, k, v, attn_output] =
+                ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"].map(matrix);
+            let [ffn_norm, gate, up, down] =
+                ["ffn_norm", "ffn_gate", "ffn_up", "ffn_down"].map(matrix);
             let (mut keys, mut values) = (Vec::new(), Vec::new());
             for (position, h) in hidden.iter_mut().enumerate() {
-                let x = self.norm(h, &name("attn_norm"));
-                let (mut q, mut k) = (
-                    self.multiply(&name("attn_q"), &x),
-                    self.multiply(&name("attn_k"), &x),
-                );
+                let x = self.norm(h, &attn_norm);
+                let (mut q, mut k) = (q.multiply(&x), k.multiply(&x));
                 self.rotate(&mut q, position);
                 self.rotate(&mut k, position);
-                keys.push(k);
-                values.push(self.multiply(&name("attn_v"), &x));
+                keys.push(self.cached(k));
+                values.push(self.cached(v.multiply(&x)));
                 let attended = self.attention(&q, &keys, &values);
-                h.iter_mut()
-                    .zip(self.multiply(&name("attn_output"), &attended))
-                    .for_each(|(h, x)| *h += x);
-                let x = self.norm(h, &name("ffn_norm"));
-                let (gate, up) = (
-                    self.multiply(&name("ffn_gate"), &x),
-                    self.multiply(&name("ffn_up"), &x),
-                );
+                let add =
+                    |h: &mut [f64], x: Vec<f64>| h.iter_mut().zip(x).for_each(|(h, x)| *h += x);
+                add(h, attn_output.multiply(&attended));
+                let x = self.norm(h, &ffn_norm);
+                let (gate, up) = (gate.multiply(&x), up.multiply(&x));
                 let inner: Vec<f64> = gate
                     .iter()
                     .zip(up)
                     .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
                     .collect();
-                h.iter_mut()
-                    .zip(self.multiply(&name("ffn_down"), &inner))
-                    .for_each(|(h, x)| *h += x);
+                add(h, down.multiply(&inner));
             }
         }
-        let head = if c.tie_word_embeddings {
-            "token_embd"
-        } else {
-            "output"
+        let head = match c.tie_word_embeddings {
+            true => embedding,
+            false => self.matrix("output"),
         };
-        hidden
+        let norm = self.matrix("output_norm");
+        let logits = hidden
             .iter()
-            .flat_map(|h| self.multiply(head, &self.norm(h, "output_norm")))
-            .collect()
+            .flat_map(|h| head.multiply(&self.norm(h, &norm)));
+        logits.map(|x| x as f32).collect()
+    }
+}
+
+/// Weights in row-major order.
+struct Matrix {
+    numbers: Vec<f64>,
+    /// Whether the other factor is rounded to bytes.
+    rounds: bool,
+}
+
+impl Matrix {
+    fn multiply(&self, x: &[f64]) -> Vec<f64> {
+        let mut x = x.to_vec();
+        if self.rounds {
+            for block in x.chunks_mut(32) {
+                let max = block.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
+                let step = if max > 0.0 { max / 127.0 } else { 1.0 };
+                block
+                    .iter_mut()
+                    .for_each(|x| *x = (*x / step).round() * step);
+            }
+        }
+        let dot = |row: &[f64]| row.iter().zip(&x).map(|(w, x)| w * x).sum();
+        self.numbers.chunks_exact(x.len()).map(dot).collect()
     }
 }

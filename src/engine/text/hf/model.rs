@@ -1,6 +1,7 @@
 //! The step that turns a word into tokens.
 
 use super::unigram::Unigram;
+use crate::engine::text::sentencepiece::SPACE;
 use crate::engine::{Error, Result};
 use tokenizers::Model as _;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -12,8 +13,6 @@ pub const MAX_TOKENS: usize = 1 << 21;
 pub const MAX_MERGES: usize = 1 << 22;
 /// Max characters of a word in WordPiece, which takes cubic time.
 const MAX_WORD: usize = 256;
-/// The character that SentencePiece uses for a space.
-const SPACE: char = '▁';
 
 /// Turns a word into tokens.
 pub enum Model {
@@ -156,7 +155,7 @@ impl Model {
 pub fn spells_words_apart<'t>(mut tokens: impl Iterator<Item = &'t str>) -> bool {
     let mut has_space = false;
     tokens.all(|token| {
-        has_space |= token.chars().eq([SPACE]);
+        has_space |= token == SPACE;
         !token.trim_start_matches(SPACE).contains(SPACE)
     }) && has_space
 }

@@ -2,8 +2,9 @@
 
 use super::super::context::Gpu;
 use super::super::matrix::{Activations, Out, Uploader, padded};
-use super::super::pass::{Batch, DeviceRow, Recorder};
-use super::super::shader::{GROUP_ROWS, Kernel, ROW_COUNTS};
+use super::super::pass::{Batch, DeviceRow, MAX_ROWS, Recorder};
+use super::super::round::{Choice, chooser};
+use super::super::shader::{Kernel, ROW_COUNTS, group_rows};
 use super::{float_gpu, gpu};
 use crate::engine::kernels::{Arena, Packed};
 use crate::engine::model::{Ancestors, Row};
@@ -144,18 +145,18 @@ fn batch(n: usize) -> Batch {
     }
 }
 
-/// Random activations on the device and as f64, `[16][cols]`, as a product with weights of this type reads them.
+/// Random activations on the device and as f64, `[MAX_ROWS][cols]`, as a product with weights of this type reads them.
 fn activations(
     gpu: &Gpu,
     random: &mut Random,
     cols: usize,
     is_dense: bool,
 ) -> (Activations, Vec<f64>) {
-    let x = Activations::new(gpu, 16, cols).unwrap();
+    let x = Activations::new(gpu, MAX_ROWS, cols).unwrap();
     let write = |buffer: &wgpu::Buffer, bytes: &[u8]| gpu.queue.write_buffer(buffer, 0, bytes);
     if is_dense {
-        let numbers = random.numbers(16 * cols);
-        let mut rows = vec![0f32; 16 * padded(cols)];
+        let numbers = random.numbers(MAX_ROWS * cols);
+        let mut rows = vec![0f32; MAX_ROWS * padded(cols)];
         for (row, numbers) in rows
             .chunks_mut(padded(cols))
             .zip(numbers.chunks_exact(cols))
@@ -166,9 +167,12 @@ fn activations(
         return (x, numbers.into_iter().map(f64::from).collect());
     }
     let blocks = cols / 32;
-    let (mut bytes, mut info) = (vec![0i8; 16 * cols], vec![[0f32; 2]; 16 * blocks]);
+    let (mut bytes, mut info) = (
+        vec![0i8; MAX_ROWS * cols],
+        vec![[0f32; 2]; MAX_ROWS * blocks],
+    );
     let mut exact = Vec::new();
-    for row in 0..16 {
+    for row in 0..MAX_ROWS {
         for block in 0..blocks {
             let step = random.number().abs() / 100.0;
             let mut sum = 0.0;
@@ -229,7 +233,7 @@ fn matrix_products_agree_with_f64_and_have_the_same_bits_for_any_number_of_rows(
                 let matrix = Uploader::new(gpu, 2).matrix(&[("w", raw)], cols).unwrap();
                 let mut same = Random(SplitMix64(rows as u64));
                 let (x, exact) = activations(gpu, &mut same, cols, block == 1);
-                let out = gpu.buffer((16 * rows * 4) as u64, "a test").unwrap();
+                let out = gpu.buffer((MAX_ROWS * rows * 4) as u64, "a test").unwrap();
                 let products = matrix.products(gpu, &x, Out::Store(&out, rows)).unwrap();
                 let bench = Bench::new(gpu, &[0.0]);
                 for m in ROW_COUNTS {
@@ -239,7 +243,7 @@ fn matrix_products_agree_with_f64_and_have_the_same_bits_for_any_number_of_rows(
                             rows: m,
                             add: false,
                         };
-                        let size = [rows.div_ceil(GROUP_ROWS) as u32, 1, 1];
+                        let size = [rows.div_ceil(group_rows(m)) as u32, 1, 1];
                         recorder.run(kernel, &[&products[0].group], size);
                     });
                     let got: Vec<f32> = download(gpu, &out, m * rows);
@@ -666,7 +670,7 @@ fn noise_equals_the_hosts_in_all_bits() {
     }
 }
 
-/// Choices over a vocabulary, greedy and with noise, with and without min-p.
+/// Choices over a vocabulary, greedy and with noise, with every filter and with several of them.
 #[test]
 fn choices_equal_those_of_the_host() {
     use crate::engine::sampling::{Distribution, Pick, Sampler, Sampling};
@@ -680,20 +684,31 @@ fn choices_equal_those_of_the_host() {
     let ids = upload(&gpu, &ids);
     let dims = gpu.uniform(&[VOCAB as u32, VOCAB as u32, 0, 0]).unwrap();
     let mut distribution = Distribution::default();
-    for (i, (temperature, min_p)) in [(0.0, 0.0), (0.7, 0.0), (1.0, 0.3), (2.5, 0.05)]
-        .into_iter()
-        .cycle()
-        .take(64)
-        .enumerate()
+    let settings = [
+        (0.0, 0, 1.0, 0.0),
+        (0.7, 0, 1.0, 0.0),
+        (1.0, 0, 1.0, 0.3),
+        (2.5, 0, 1.0, 0.05),
+        (0.7, 0, 0.9, 0.0),
+        (4.0, 0, 0.5, 0.0),
+        (9.0, 40, 1.0, 0.0),
+        (20.0, 1, 1.0, 0.0),
+        (30.0, 300, 0.8, 0.01),
+        (100.0, 4999, 0.999, 0.0),
+        (0.01, 3, 0.1, 0.9),
+    ];
+    for (i, (temperature, top_k, top_p, min_p)) in
+        settings.into_iter().cycle().take(110).enumerate()
     {
         let sampling = Sampling {
             temperature,
+            top_k,
+            top_p,
             min_p,
-            top_p: 1.0,
             seed: i as u64,
             ..Sampling::default()
         };
-        let choice = super::super::round::Choice::new(&sampling, 11);
+        let choice = Choice::new(&sampling, 11);
         let choices = upload(&gpu, &[choice, choice]);
         let group = gpu.choose_group([&buffer, &ids, &choices, &tokens, &dims]);
         let batch = Batch {
@@ -703,7 +718,7 @@ fn choices_equal_those_of_the_host() {
             ..batch(1)
         };
         bench.run(batch, |recorder| {
-            recorder.run(Kernel::Choose, &[&group], [1, 1, 1])
+            recorder.run(chooser(&sampling, VOCAB), &[&group], [1, 1, 1])
         });
         distribution
             .fill(&logits[VOCAB..], None, &sampling)

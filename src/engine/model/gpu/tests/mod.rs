@@ -6,7 +6,7 @@ mod models;
 
 use super::context::Gpu;
 use super::shader::Dot;
-use super::{GpuModel, adapters, choose};
+use super::{GpuModel, SplitModel, adapters, choose};
 use crate::engine::model::Model;
 use crate::engine::weights::Checkpoint;
 use std::sync::{Arc, OnceLock};
@@ -40,4 +40,11 @@ pub fn float_gpu() -> Option<Arc<Gpu>> {
 
 pub fn load(checkpoint: &Checkpoint, gpu: &Arc<Gpu>) -> Box<dyn Model> {
     Box::new(GpuModel::load(checkpoint, gpu.clone(), &mut |_| ()).unwrap())
+}
+
+/// The model on one device, and with its layers divided among two devices of the same adapter.
+pub fn load_whole_and_split(checkpoint: &Checkpoint, gpu: &Arc<Gpu>) -> [Box<dyn Model>; 2] {
+    let gpus = [gpu.clone(), gpu.clone()];
+    let split = SplitModel::load(checkpoint, &gpus, &mut |_| ()).unwrap();
+    [load(checkpoint, gpu), Box::new(split)]
 }

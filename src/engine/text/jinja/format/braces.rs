@@ -6,6 +6,7 @@ use super::super::fault::{Result, fail};
 use super::super::interpreter::Interpreter;
 use super::super::meter::Text;
 use super::super::value::Value;
+use super::closing_bracket;
 use super::percent::ascii;
 use super::spec;
 
@@ -50,7 +51,7 @@ fn expand(
             rest = after;
             continue;
         }
-        let Some(end) = closing_brace(rest).filter(|_| brace == "{") else {
+        let Some(end) = closing_bracket(rest, b"{}").filter(|_| brace == "{") else {
             return fail!("a single '{brace}' in a format");
         };
         field(interpreter, &rest[..end], fields, levels, out)?;
@@ -163,20 +164,4 @@ fn look_up(interpreter: &mut Interpreter, name: &str, fields: &mut Fields) -> Re
         }
     }
     Ok(value)
-}
-
-/// Position of the brace that closes the one before `text`.
-fn closing_brace(text: &str) -> Option<usize> {
-    let mut open = 1;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'{' => open += 1,
-            b'}' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return Some(at);
-        }
-    }
-    None
 }

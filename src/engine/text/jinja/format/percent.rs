@@ -5,6 +5,7 @@ use super::super::fault::{Fault, Result, fail};
 use super::super::interpreter::Interpreter;
 use super::super::meter::Text;
 use super::super::value::{Kind, Value};
+use super::closing_bracket;
 use super::number::{self, Layout};
 
 /// The values of a format.
@@ -82,7 +83,7 @@ fn conversion<'f>(
     let mut rest = format;
     let mut looked_up = None;
     if let Some(after) = rest.strip_prefix('(') {
-        let Some(end) = closing_bracket(after) else {
+        let Some(end) = closing_bracket(after, b"()") else {
             return fail!("unterminated key in a format");
         };
         let Value::Dict(dict) = values.values else {
@@ -220,22 +221,6 @@ pub fn leading_number(text: &str) -> Result<(usize, &str)> {
             Err(_) => fail!("a number in a format is too large"),
         },
     }
-}
-
-/// Position of the bracket that closes the one before `text`.
-fn closing_bracket(text: &str) -> Option<usize> {
-    let mut open = 1;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' => open += 1,
-            b')' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return Some(at);
-        }
-    }
-    None
 }
 
 fn single(text: &str) -> Option<char> {

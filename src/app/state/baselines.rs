@@ -1,0 +1,59 @@
+//! How fast plain decoding is, as far as the session has measured it.
+
+use super::{State, Turn};
+use crate::engine::decode::{self, PlainStep};
+use crate::transcript::ModelRecord;
+use std::sync::Arc;
+
+/// What is known of plain decoding with the model of the newest answer.
+#[derive(Debug, Clone, Default)]
+pub struct Baselines {
+    model: Option<Arc<ModelRecord>>,
+    known: decode::Baselines,
+}
+
+impl Baselines {
+    /// From all answers of that model, the last race, and the costs that *what if* measured.
+    pub fn of(state: &State) -> Self {
+        let Some(newest) = state.newest_turn() else {
+            return Self::default();
+        };
+        let model = newest.model.clone();
+        let loaded = state.model.as_ref().filter(|info| {
+            let loaded = ModelRecord::from(*info);
+            model.as_ref().is_none_or(|model| model.is(&loaded))
+        });
+        let known = decode::Baselines::new(loaded.map(|info| info.config.clone()));
+        let mut baselines = Self { model, known };
+        for turn in state
+            .turns
+            .iter()
+            .filter(|turn| same_model(&newest.model, &turn.model))
+        {
+            baselines.known.add(&turn.timings);
+            if let Some(lens) = &turn.lens {
+                baselines.known.add_costs(&lens.costs);
+            }
+        }
+        if let Some(raced) = &state.raced {
+            baselines.known.add(&raced.timings);
+        }
+        baselines
+    }
+
+    /// A plain step at the time of that answer. For answers of other models only their own plain steps count.
+    pub fn plain_step(&self, turn: &Turn) -> Option<PlainStep> {
+        match same_model(&self.model, &turn.model) {
+            true => self.known.plain_step(&turn.timings),
+            false => decode::Baselines::default().plain_step(&turn.timings),
+        }
+    }
+}
+
+/// Whether both are the same model on the same device, as far as that is known.
+fn same_model(a: &Option<Arc<ModelRecord>>, b: &Option<Arc<ModelRecord>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.is(b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}

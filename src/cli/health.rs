@@ -1,0 +1,50 @@
+//! `skiplens health`: whether a server answers, for health checks of containers and service managers.
+
+use super::failure::FOUND_FAULT;
+use super::output;
+use super::serve::{DEFAULT_PORT, PORT_VARIABLE};
+use clap::Args;
+use color_eyre::eyre::Result;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+use ureq::Agent;
+
+/// How long the server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Check that a server answers; for health checks of containers.
+///
+/// The status is 1 if it does not. It asks for /health, which needs no API key.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Address of the server.
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port of the server.
+    #[arg(long, env = PORT_VARIABLE, default_value_t = DEFAULT_PORT, value_name = "PORT")]
+    port: u16,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn run(args: &HealthArgs) -> Result<ExitCode> {
+    let address = SocketAddr::new(args.host, args.port);
+    // The server is near; a proxy for the hub would not reach it.
+    let config = Agent::config_builder()
+        .proxy(None)
+        .timeout_global(Some(TIMEOUT));
+    let agent = Agent::from(config.build());
+    match agent.get(format!("http://{address}/health")).call() {
+        Ok(_) => {
+            output::stdout().say(&format!("{address} answers\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            output::complain(&format!("{address} does not answer: {error}"));
+            Ok(ExitCode::from(FOUND_FAULT))
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What ways to draft are called on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`.
+
+use crate::engine::decode::{Proposer, Proposers, Round, Settings, Strategy};
+
+/// How a round drafted.
+pub fn of_round(round: &Round) -> String {
+    match round.drafted().first() {
+        None => "plain".into(),
+        Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
+        Some(_) => exit(&round.settings),
+    }
+}
+
+/// How settings that a controller chose draft where nothing repeats.
+pub fn of_choice(settings: &Settings) -> String {
+    match settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup {
+        true => "plain".into(),
+        false => exit(settings),
+    }
+}
+
+/// A chain or tree of early-exit drafts.
+fn exit(settings: &Settings) -> String {
+    match settings.tree {
+        0 => pair(settings),
+        nodes => format!("E {} tree of {nodes}", settings.exit_layer),
+    }
+}
+
+/// Exit layer and number of speculations.
+pub fn pair(settings: &Settings) -> String {
+    format!("E {} K {}", settings.exit_layer, settings.num_speculations)
+}
