@@ -10,6 +10,9 @@ use tokio::sync::broadcast::{Receiver, Sender};
 /// Reports that are kept for slow watchers.
 const KEPT: usize = 1024;
 
+/// The requests under way, and what is reported from now on.
+type Subscription = (Vec<(u64, Watched)>, Receiver<Arc<Report>>);
+
 /// The requests that are decoded, and who follows them.
 pub struct Watch {
     /// None if nobody may watch.
@@ -37,7 +40,7 @@ impl Watch {
     }
 
     /// The requests under way, and what is reported from now on.
-    pub fn subscribe(&self) -> Option<(Vec<(u64, Watched)>, Receiver<Arc<Report>>)> {
+    pub fn subscribe(&self) -> Option<Subscription> {
         let sender = self.sender.as_ref()?;
         let state = self.state();
         let active = state.active.iter();

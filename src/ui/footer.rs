@@ -44,7 +44,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     );
 }
 
-/// The notice, or else the reason why there is no model.
+/// The notice, or else the reason why there is no model or no connection.
 fn said(state: &State) -> Option<(String, Role)> {
     if let Some(notice) = &state.notice {
         let role = if notice.is_error {
@@ -58,6 +58,9 @@ fn said(state: &State) -> Option<(String, Role)> {
         Phase::Failed { message, .. } if !state.turns.is_empty() && state.model.is_none() => {
             let lines: Vec<&str> = message.lines().filter(|line| !line.is_empty()).collect();
             Some((one_line(&lines.join(" ")).into_owned(), Role::Wrong))
+        }
+        Phase::Loading { stage, .. } if state.remote.is_some() && !state.turns.is_empty() => {
+            Some((one_line(stage).into_owned(), Role::Dim))
         }
         _ => None,
     }

@@ -144,3 +144,17 @@ fn the_app_is_layered() {
         holds_none(&format!("app/{module}"), &above);
     }
 }
+
+#[test]
+fn the_protocol_of_a_remote_engine_knows_neither_side() {
+    holds_none(
+        "remote",
+        &[
+            "crate::app",
+            "crate::ui",
+            "crate::tui",
+            "crate::cli",
+            "crate::server",
+        ],
+    );
+}

@@ -136,8 +136,9 @@ fn slow() -> End {
 
 /// A close frame. Its reason may have 123 bytes.
 fn goodbye(end: &str) -> Message {
-    let mut reason = end.to_owned();
-    reason.truncate(reason.floor_char_boundary(120));
+    let ends = |at: &usize| end.is_char_boundary(*at);
+    let length = (0..=end.len().min(120)).rev().find(ends).unwrap_or(0);
+    let reason = end[..length].to_owned();
     Message::Close(Some(CloseFrame {
         code: 1001,
         reason: reason.into(),

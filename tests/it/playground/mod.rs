@@ -15,6 +15,7 @@ mod overlays;
 mod queue;
 mod race;
 mod random;
+mod remote;
 mod replay;
 mod screens;
 mod sessions;

@@ -4,6 +4,7 @@ mod answers;
 mod evaluation;
 mod load;
 mod refusals;
+mod remote;
 
 use crate::support::tiny;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use std::time::Duration;
 struct Served {
     server: Option<Server>,
     address: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer over HTTP.
@@ -42,6 +43,11 @@ impl Served {
     }
 
     fn with(options: Options) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), options)
+    }
+
+    /// A server at this address.
+    fn at(address: SocketAddr, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
         tiny::gguf().write(&path);
@@ -51,13 +57,18 @@ impl Served {
             ..ModelRequest::default()
         };
         let model = LoadedModel::load(&request, &mut |_, _| {}).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(address).unwrap();
         let server = server::start(model, listener, options).unwrap();
         Self {
             address: server.address,
             server: Some(server),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The file of the model.
+    fn model(&self) -> std::path::PathBuf {
+        self.folder.path().join("tiny.gguf")
     }
 
     fn stop(&mut self) {

@@ -7,6 +7,7 @@ mod killed;
 mod lending;
 mod manners;
 mod picture;
+mod remote;
 mod roads;
 mod session;
 mod signals;
