@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     pub name: String,
-    /// Fingerprint of its file, as in sessions.
+    /// Fingerprint of its file, as in sessions; `random` for random weights.
     pub fingerprint: String,
     pub layers: usize,
     pub dtype: String,
@@ -20,8 +20,12 @@ impl ModelIdentity {
     /// # Errors
     /// If its file can no longer be read.
     pub fn of(info: &ModelInfo) -> Result<Self> {
-        let fingerprint =
-            transcript::fingerprint(&info.path).map_err(|error| Error::io(&info.path, error))?;
+        let path = &info.path;
+        // Random weights have no file; their name and type determine them.
+        let fingerprint = match path.as_os_str().is_empty() {
+            true => "random".to_owned(),
+            false => transcript::fingerprint(path).map_err(|error| Error::io(path, error))?,
+        };
         Ok(Self {
             name: info.name.clone(),
             fingerprint,
@@ -46,4 +50,25 @@ pub fn hash(value: &impl Serialize) -> Result<String> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::loaded_model::LoadedModel;
+    use crate::engine::model::{Target, random};
+    use candle_core::quantized::GgmlDType;
+
+    #[test]
+    fn random_weights_have_an_identity_without_a_file() {
+        let checkpoint = random::checkpoint(&random::small(), GgmlDType::Q8_0, 1).unwrap();
+        let progress = &mut |_: &str, _| ();
+        let loaded =
+            LoadedModel::from_checkpoint(&checkpoint, Target::Cpu, Some(1), progress).unwrap();
+        let identity = ModelIdentity::of(&loaded.info).unwrap();
+        assert_eq!(
+            (identity.fingerprint.as_str(), identity.layers),
+            ("random", 4)
+        );
+    }
 }

@@ -97,7 +97,10 @@ impl RandomModel {
             .map(|(name, shape, spread)| (name, (shape, spread)))
             .collect();
         Ok(Checkpoint {
-            name: format!("{} with random weights", self.name),
+            name: match self.agree {
+                None => format!("{} with random weights", self.name),
+                Some(share) => format!("{} with random weights, agreement {share}", self.name),
+            },
             path: PathBuf::new(),
             text: byte_vocabulary(config.vocab_size),
             end_tokens: vec![2],

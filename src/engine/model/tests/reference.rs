@@ -37,6 +37,7 @@ impl<'a> Reference<'a> {
 
     /// Rounds what the GPU back end rounds: inputs of products with quantised weights to bytes, which have a scale for every
     /// 32 columns, and keys and values to f16.
+    #[cfg(feature = "gpu")]
     pub fn rounded(checkpoint: &'a Checkpoint) -> Self {
         let rounds = true;
         Self { checkpoint, rounds }
