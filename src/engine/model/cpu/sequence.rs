@@ -4,9 +4,9 @@ use super::adapter::AdapterState;
 use super::cache::Pages;
 use super::pass::{Block, ForwardPass, PassRow};
 use super::{Scratch, Weights};
-use crate::engine::Result;
 use crate::engine::kernels::{PAGE, Queries, SCORES, Shared};
 use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, refusals, rope};
+use crate::engine::{Error, Result};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
