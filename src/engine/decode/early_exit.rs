@@ -302,10 +302,12 @@ impl Decoder {
     /// The first `size` tokens of the draft order; `None` for the whole vocabulary.
     pub(super) fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
         let vocab_size = self.model.config().vocab_size;
-        if size == 0 || size >= vocab_size {
+        let order = self.model.draft_order();
+        let ids = order.ids(size);
+        // An order may leave tokens out, whatever the size.
+        if size == 0 || (order.is_prefix() && ids.len() == vocab_size) {
             return None;
         }
-        let ids = self.model.draft_order().ids(size);
         let kept = self.scratch.draft_vocab.take();
         let vocab = kept
             .filter(|vocab| vocab.ids.len() == ids.len())
