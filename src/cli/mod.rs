@@ -160,9 +160,19 @@ fn misplaced(matches: &ArgMatches) -> Option<String> {
                 == Some(clap::parser::ValueSource::CommandLine)
     })?;
     let option = option.get_long()?;
-    Some(format!(
-        "--{option} stands before the command and has no effect on it; write skiplens {name} --{option} …"
-    ))
+    let taken = before.find_subcommand(name).is_some_and(|command| {
+        command
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(option))
+    });
+    Some(match taken {
+        true => format!(
+            "--{option} stands before the command and has no effect on it; write skiplens {name} --{option} …"
+        ),
+        false => {
+            format!("--{option} is an option of the playground; skiplens {name} does not have it")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Baselines {
             }
         }
         if let Some(raced) = &state.raced {
-            baselines.known.add(&raced.timings);
+            baselines.known.add_race(&raced.timings);
         }
         baselines
     }

@@ -137,15 +137,19 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
         state.notify("the confidence controller ends drafts");
     }
     control.set(&mut state.settings, value);
-    if let (Control::ExitLayer | Control::Speculations | Control::Tree, Controller::Auto) =
-        (control, state.settings.controller)
-    {
-        state.settings.controller = Controller::Fixed;
+    if matches!(
+        control,
+        Control::ExitLayer | Control::Speculations | Control::Tree
+    ) {
+        // Whoever sets them gets exactly those.
         if state.settings.proposers == Proposers::Auto {
             state.settings.proposers = Proposers::Exit;
         }
-        state.user_set.insert(Control::Controller);
-        state.notify("fixed from here: the controller no longer chooses");
+        if state.settings.controller == Controller::Auto {
+            state.settings.controller = Controller::Fixed;
+            state.user_set.insert(Control::Controller);
+            state.notify("fixed from here: the controller no longer chooses");
+        }
     }
     vec![apply(state)]
 }

@@ -7,6 +7,7 @@
 
 use super::{CostModel, DraftToken, Proposer, Round, Strategy};
 use crate::engine::config::LlamaConfig;
+use std::ops::RangeInclusive;
 
 /// Min number of plain steps for a measurement.
 const MIN_STEPS: usize = 8;
@@ -28,6 +29,8 @@ const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
 const CORRECTION_ERROR: f64 = 0.02;
 const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
+/// Corrections beyond these come from measurements under changing load.
+const PLAUSIBLE: RangeInclusive<f64> = 0.75..=1.35;
 /// References that are kept, those with the smallest errors.
 const MAX_REFERENCES: usize = 8;
 
@@ -36,6 +39,9 @@ const MAX_REFERENCES: usize = 8;
 pub struct Timings {
     plain: Samples,
     drafts: Vec<DraftRounds>,
+    /// Number and seconds of all rounds.
+    rounds: usize,
+    seconds: f64,
 }
 
 /// Sums over durations in seconds.
@@ -94,11 +100,13 @@ pub struct SpeedUp {
 #[derive(Debug, Clone, Default)]
 pub struct Baselines {
     config: Option<LlamaConfig>,
+    /// A plain step, as other runs measured it.
+    elsewhere: Option<PlainStep>,
     references: Vec<Reference>,
     costs: Option<CostModel>,
 }
 
-/// A plain step and rounds with drafts, measured at about the same time.
+/// A plain step and rounds with drafts, measured in turn under the same load.
 #[derive(Debug, Clone)]
 struct Reference {
     plain: PlainStep,
@@ -114,8 +122,13 @@ impl Baselines {
         }
     }
 
-    /// Adds what was measured during one stretch of time.
-    pub fn add(&mut self, timings: &Timings) {
+    /// Adds a run, the newest last.
+    pub fn add(&mut self, run: &Timings) {
+        self.elsewhere = run.plain.mean().or(self.elsewhere);
+    }
+
+    /// Adds two runs that took turns, one of them plain.
+    pub fn add_race(&mut self, timings: &Timings) {
         let Some(plain) = timings.plain.mean() else {
             return;
         };
@@ -145,11 +158,15 @@ impl Baselines {
                 ..ratio
             }))
         });
-        match (measured, estimated) {
+        let step = match (measured, estimated) {
             (Some(a), Some(b)) if b.measured => Some(a.with(&b)),
             (Some(own), _) | (None, Some(own)) => Some(own),
             (None, None) => self.at_another_time(),
-        }
+        }?;
+        Some(PlainStep {
+            seconds: step.seconds.min(run.round_seconds()),
+            ..step
+        })
     }
 
     /// What to multiply an estimate from such rounds by, as the `seconds` of a plain step.
@@ -182,13 +199,16 @@ impl Baselines {
                 error: plain.error.hypot(error),
                 measured: true,
             });
+        let ratios = ratios.filter(|ratio| PLAUSIBLE.contains(&ratio.seconds));
         ratios.min_by(|a, b| a.error.total_cmp(&b.error))
     }
 
     /// A plain step as it was measured before or after, for a run that says nothing about it itself.
     fn at_another_time(&self) -> Option<PlainStep> {
         let costs = self.costs.as_ref().map(CostModel::step);
-        let seconds = self.references.first().map(|r| r.plain.seconds).or(costs)?;
+        let raced = self.references.first().map(|r| r.plain.seconds);
+        let elsewhere = self.elsewhere.map(|step| step.seconds);
+        let seconds = elsewhere.or(raced).or(costs)?;
         Some(PlainStep {
             seconds,
             error: OTHER_TIME_ERROR,
@@ -201,6 +221,8 @@ impl Timings {
     /// Adds a round.
     pub fn add(&mut self, round: &Round) {
         let drafted = round.drafted();
+        self.rounds += 1;
+        self.seconds += round.draft_seconds + round.verify_seconds;
         if let Some(drafts) = Drafts::of(round) {
             self.add_drafts(DraftRounds {
                 drafts,
@@ -233,6 +255,8 @@ impl Timings {
 
     /// Adds the timings of another run of the same model at the same time.
     pub fn merge(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.seconds += other.seconds;
         self.plain.count += other.plain.count;
         self.plain.sum += other.plain.sum;
         self.plain.squares += other.plain.squares;
@@ -240,6 +264,11 @@ impl Timings {
             .drafts
             .iter()
             .for_each(|rounds| self.add_drafts(*rounds));
+    }
+
+    /// The mean duration of a round, which is at least that of a plain step: every round runs all layers for a row.
+    fn round_seconds(&self) -> f64 {
+        self.seconds / self.rounds.max(1) as f64
     }
 
     /// The kind of drafts with the most tokens, if there are enough.
@@ -306,9 +335,6 @@ impl DraftRounds {
 
     /// A plain step, from the early layers of a draft step, and the verify phase without what its further rows cost.
     fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
-        if self.verify_seconds <= 0.0 {
-            return None;
-        }
         let Drafts {
             exit_layer,
             vocab,
@@ -323,8 +349,10 @@ impl DraftRounds {
             true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,
         };
-        Some(PlainStep {
-            seconds: early_seconds + verify,
+        let seconds = early_seconds + verify;
+        // Not so if the shape of the model is unknown, or nothing was timed.
+        (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
+            seconds,
             error: ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * further_rows,
             measured: false,
         })
@@ -470,7 +498,7 @@ mod tests {
             let mut known = baselines();
             let mut race = timings(&vec![round(1, 0.002 * load, 0.01 * load); 20]);
             race.merge(&timings(&vec![round(0, 0.0, 0.0095 * load); 10]));
-            known.add(&race);
+            known.add_race(&race);
             let step = known.plain_step(&answer).unwrap();
             assert!((step.seconds - 0.0095).abs() < 1e-9 && step.measured);
             assert!(step.error >= MIN_ERROR);
@@ -496,6 +524,39 @@ mod tests {
         for step in steps {
             assert!((step.seconds - 0.009).abs() < 1e-9, "{step:?}");
             assert!(step.measured && step.error >= COST_MODEL_ERROR);
+        }
+    }
+
+    /// No measurement at another time makes an answer look faster than its tokens a round.
+    #[test]
+    fn no_speed_up_exceeds_the_tokens_per_round() {
+        let answer = timings(&vec![round(1, 0.002, 0.01); 20]);
+        for plain in [0.001, 0.01, 0.1] {
+            let mut known = baselines();
+            let mut race = timings(&vec![round(1, 0.002, 0.01); 20]);
+            race.merge(&timings(&vec![round(0, 0.0, plain); 10]));
+            known.add_race(&race);
+            known.add(&timings(&vec![round(0, 0.0, plain); 10]));
+            let few = timings(&vec![round(1, 0.002, 0.01); 3]);
+            for run in [&answer, &few] {
+                let step = known.plain_step(run).unwrap();
+                assert!(step.seconds <= 0.012 + 1e-12, "{step:?}");
+            }
+        }
+    }
+
+    /// A replay does not know the shape of the model.
+    #[test]
+    fn without_a_shape_there_is_no_estimate() {
+        let answer = timings(&vec![round(1, 0.002, 0.01); 20]);
+        let zeros = LlamaConfig {
+            hidden_size: 0,
+            num_layers: 0,
+            vocab_size: 0,
+            ..random::small()
+        };
+        for config in [None, Some(zeros)] {
+            assert_eq!(Baselines::new(config).plain_step(&answer), None);
         }
     }
 

@@ -433,16 +433,15 @@ impl Chooser {
             }
             Base::Plain if !now.exits => write!(out, "plain where nothing repeats"),
             Base::Plain => {
-                let best = self.best_exit(now.place).map_or(0.0, |(_, rate)| rate);
+                let best = self.best_exit(now.place).map_or(0.0, |(_, rate)| rate) / plain;
                 let why = match self.estimates.training {
                     Training::None => "the exits are not trained, drafts",
                     _ => "drafts",
                 };
-                write!(
-                    out,
-                    "plain: {why} would be {:.2} times as fast",
-                    best / plain
-                )
+                match best > 1.0 {
+                    true => write!(out, "plain: {why} would gain too little ({best:.2} times)"),
+                    false => write!(out, "plain: {why} would be {best:.2} times as fast"),
+                }
             }
         }
     }

@@ -285,8 +285,12 @@ impl Estimates {
 
     /// Seconds of a round; meaningful relative to each other.
     pub fn seconds(&self, job: Job<'_>, work: &Work, at: Place) -> f64 {
-        let (draft, verify) = self.parts(job, work, at);
-        draft + verify
+        let whole = |job| {
+            let (draft, verify) = self.parts(job, work, at);
+            draft + verify
+        };
+        // Every round runs all layers and the head for a row at least.
+        whole(job).max(whole(Job::Plain))
     }
 
     /// Of a number of rows that was not seen: as if each further row cost what it costs at the nearest number that was.
