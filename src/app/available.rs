@@ -119,11 +119,11 @@ pub(super) fn allowed_in_replay(action: &Action) -> bool {
     }
 }
 
-/// Whether something may be done here: while the requests of others are followed, looking, not changing.
+/// Whether an action is allowed here. Watching is read-only.
 pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
     let watches = state.remote.as_ref().is_some_and(|remote| remote.watches);
     let asks = match action {
-        // A connection that was given up is made again.
+        // Sending reconnects after the connection was given up.
         Action::Chat(ChatAction::Send | ChatAction::LoadModel(_)) => state.offer().is_none(),
         Action::Chat(
             ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf | ChatAction::Lens,

@@ -33,7 +33,7 @@ pub enum Msg {
         request: u64,
         said: Said,
     },
-    /// So many reports about requests of others were left out.
+    /// Number of reports about other clients' requests that were dropped.
     Missed(u64),
     /// Time since the start; sent while something is animated.
     Tick(Duration),
@@ -81,11 +81,11 @@ pub enum Msg {
 /// A change of the connection to a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
-    /// It broke, and is made again.
+    /// Lost; reconnecting.
     Lost(String),
-    /// It is back.
+    /// Reconnected.
     Restored,
-    /// It is not made again by itself.
+    /// Given up; only the user can reconnect.
     GivenUp(String),
 }
 

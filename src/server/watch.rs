@@ -96,7 +96,7 @@ impl Watch {
     }
 }
 
-/// What watchers see of a prompt, and whether it is a conversation: its last message of a user, or the text.
+/// The part of a prompt that watchers see: the last user message of a conversation, or the text. Also whether it is a conversation.
 pub fn shown(prompt: &Prompt) -> (String, bool) {
     match prompt {
         Prompt::Text(text) => (text.clone(), false),

@@ -56,7 +56,7 @@ pub struct Display {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub request: ModelRequest,
-    /// The server whose engine is used; none for an engine of this program.
+    /// The remote server; `None` for the local engine.
     pub remote: Option<Remote>,
     pub models: Vec<ModelChoice>,
     pub settings: Settings,

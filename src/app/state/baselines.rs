@@ -25,15 +25,13 @@ impl Baselines {
         });
         let known = decode::Baselines::new(loaded.map(|info| info.config.clone()));
         let mut baselines = Self { model, known };
-        for turn in state
-            .turns
-            .iter()
-            .filter(|turn| same_model(&newest.model, &turn.model))
-        {
-            baselines.known.add(&turn.timings);
-            if let Some(lens) = &turn.lens {
-                baselines.known.add_costs(&lens.costs);
-            }
+        let same = |turn: &&Turn| same_model(&newest.model, &turn.model);
+        let turns = state.turns.iter().filter(same);
+        turns
+            .clone()
+            .for_each(|turn| baselines.known.add(&turn.timings));
+        if let Some(lens) = turns.rev().find_map(|turn| turn.lens.as_ref()) {
+            baselines.known.add_costs(&lens.costs);
         }
         if let Some(raced) = &state.raced {
             baselines.known.add_race(&raced.timings);

@@ -56,7 +56,7 @@ pub const CONVERSATION: ConversationId = ConversationId(0);
 pub struct State {
     /// Whether the engine writes the answers; a replay's come from a journal.
     pub live: bool,
-    /// The server whose engine it is; none for this program's own.
+    /// The remote server; `None` for the local engine.
     pub remote: Option<Remote>,
     pub phase: Phase,
     pub model: Option<ModelInfo>,

@@ -141,7 +141,7 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
         control,
         Control::ExitLayer | Control::Speculations | Control::Tree
     ) {
-        // Whoever sets them gets exactly those.
+        // An explicit value is used as it is.
         if state.settings.proposers == Proposers::Auto {
             state.settings.proposers = Proposers::Exit;
         }

@@ -92,7 +92,7 @@ pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     }
 }
 
-/// All that the model was to continue in a turn.
+/// The prompt of a turn, with the conversation before it.
 pub(super) fn prompt_of(state: &State, turn: usize) -> Option<Prompt> {
     let (before, rest) = state.turns.split_at_checked(turn)?;
     let turn = rest.first()?;

@@ -1,4 +1,4 @@
-//! A server elsewhere: the connection breaks and comes back, and requests of others are followed.
+//! A remote server: losing and restoring the connection, and watching the requests of others.
 
 use super::what_if;
 use crate::app::message::Link;
@@ -8,10 +8,10 @@ use crate::remote::{Said, Watched};
 use crate::transcript::ModelRecord;
 use std::sync::Arc;
 
-/// Max turns that are kept while requests of others are followed.
+/// Max turns kept while watching.
 const MAX_TURNS: usize = 200;
 
-/// The connection changed. The engine has reported before what that ended.
+/// Handles a change of the connection. The engine has already reported the runs that it ended.
 pub(super) fn on_link(state: &mut State, link: Link) {
     let Some(remote) = state.remote.clone() else {
         return;
@@ -47,7 +47,7 @@ pub(super) fn on_link(state: &mut State, link: Link) {
     }
 }
 
-/// What the server computed for us is gone with the connection.
+/// The server's cache for this client is gone with the connection.
 fn forget(state: &mut State) {
     if let Some(run) = state.last_run.take().filter(|_| state.lens_pending()) {
         what_if::on_failed(state, run, "the connection was lost");
@@ -83,7 +83,7 @@ pub(super) fn on_watched(state: &mut State, shared: &mut Shared, request: u64, s
             remote.requests.push((request, id));
             id
         }
-        // Its beginning was missed, and it is over, or was never shown.
+        // Its beginning was missed, or it is over.
         (None, _) => return,
     };
     let turn = state.turns.iter_mut().find(|turn| turn.id == id);

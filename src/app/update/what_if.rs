@@ -6,7 +6,7 @@ use crate::app::available::can_ask_what_if;
 use crate::app::input::action::{ChatAction, Opponent, WhatIfAction};
 use crate::app::message::Effect;
 use crate::app::state::what_if::MAX_SPECULATIONS;
-use crate::app::state::{CONVERSATION, Overlay, Shared, State, WhatIf};
+use crate::app::state::{CONVERSATION, Lens, Overlay, Shared, State, WhatIf};
 use crate::engine::decode::{CostModel, LensRow, Round};
 use crate::engine::worker::{Command, RunId, Task};
 use std::sync::Arc;
@@ -82,7 +82,9 @@ pub(super) fn request(state: &mut State, run: RunId, task: Task) -> Option<Effec
     }
     let fallback = &state.settings;
     let turn = state.turns.last_mut()?;
-    if turn.lens.as_ref().is_some_and(|lens| lens.failed.is_none()) {
+    let reads = matches!(task, Task::LensOf { .. });
+    let there = |lens: &Lens| lens.failed.is_none() && (lens.complete() || !reads);
+    if turn.lens.as_deref().is_some_and(there) {
         return None;
     }
     turn.lens = Some(Box::default());

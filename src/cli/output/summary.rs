@@ -48,7 +48,7 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
     line + &format!("\n{stop}")
 }
 
-/// What drafted: `E 6 K 2`, `E 6 K 2, tree of 8`, `controller auto`.
+/// How it drafted: `E 6 K 2`, `E 6 K 2, tree of 8`, `controller auto`.
 fn way(settings: &Settings) -> String {
     let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
     match (settings.controller, settings.proposers, settings.tree) {

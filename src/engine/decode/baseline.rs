@@ -29,10 +29,8 @@ const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
 const CORRECTION_ERROR: f64 = 0.02;
 const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
-/// Corrections beyond these come from measurements under changing load.
+/// Corrections outside this range come from measurements under changing load.
 const PLAUSIBLE: RangeInclusive<f64> = 0.75..=1.35;
-/// References that are kept, those with the smallest errors.
-const MAX_REFERENCES: usize = 8;
 
 /// Durations of the rounds of a run, by kind.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -100,15 +98,15 @@ pub struct SpeedUp {
 #[derive(Debug, Clone, Default)]
 pub struct Baselines {
     config: Option<LlamaConfig>,
-    /// A plain step, as other runs measured it.
-    elsewhere: Option<PlainStep>,
-    references: Vec<Reference>,
+    /// A plain step of the newest run that measured one.
+    newest: Option<PlainStep>,
+    race: Option<Race>,
     costs: Option<CostModel>,
 }
 
 /// A plain step and rounds with drafts, measured in turn under the same load.
 #[derive(Debug, Clone)]
-struct Reference {
+struct Race {
     plain: PlainStep,
     drafts: Option<DraftRounds>,
 }
@@ -124,21 +122,15 @@ impl Baselines {
 
     /// Adds a run, the newest last.
     pub fn add(&mut self, run: &Timings) {
-        self.elsewhere = run.plain.mean().or(self.elsewhere);
+        self.newest = run.plain.mean().or(self.newest);
     }
 
-    /// Adds two runs that took turns, one of them plain.
+    /// Adds a race: the timings of both of its runs, one of them plain.
     pub fn add_race(&mut self, timings: &Timings) {
-        let Some(plain) = timings.plain.mean() else {
-            return;
-        };
-        self.references.push(Reference {
+        self.race = timings.plain.mean().map(|plain| Race {
             plain,
             drafts: timings.most_drafts().copied(),
         });
-        self.references
-            .sort_by(|a, b| a.plain.error.total_cmp(&b.plain.error));
-        self.references.truncate(MAX_REFERENCES);
     }
 
     /// Adds the costs of the parts of a round.
@@ -169,17 +161,17 @@ impl Baselines {
         })
     }
 
-    /// What to multiply an estimate from such rounds by, as the `seconds` of a plain step.
+    /// The factor for an estimate from such rounds, in the field `seconds`.
     fn correction(&self, drafts: &DraftRounds) -> Option<PlainStep> {
         let config = self.config.as_ref()?;
-        let measured = self.references.iter().filter_map(|reference| {
-            let other = reference.drafts.as_ref()?;
+        let raced = self.race.as_ref().and_then(|race| {
+            let other = race.drafts.as_ref()?;
             let mut error = CORRECTION_ERROR
                 + CORRECTION_ERROR_PER_ROW * (drafts.further_rows() - other.further_rows()).abs();
             if drafts.drafts != other.drafts {
                 error += OTHER_DRAFTS_ERROR;
             }
-            Some((reference.plain, other.estimate(config)?, error))
+            Some((race.plain, other.estimate(config)?, error))
         });
         let costs = self.costs.as_ref().and_then(|costs| {
             let plain = PlainStep {
@@ -192,7 +184,8 @@ impl Baselines {
             let rows = 0.01 * drafts.further_rows();
             Some((plain, other.estimate(config)?, rows))
         });
-        let ratios = measured
+        let ratios = raced
+            .into_iter()
             .chain(costs)
             .map(|(plain, estimate, error)| PlainStep {
                 seconds: plain.seconds / estimate.seconds,
@@ -203,12 +196,12 @@ impl Baselines {
         ratios.min_by(|a, b| a.error.total_cmp(&b.error))
     }
 
-    /// A plain step as it was measured before or after, for a run that says nothing about it itself.
+    /// A plain step measured before or after, for a run that measured none itself.
     fn at_another_time(&self) -> Option<PlainStep> {
         let costs = self.costs.as_ref().map(CostModel::step);
-        let raced = self.references.first().map(|r| r.plain.seconds);
-        let elsewhere = self.elsewhere.map(|step| step.seconds);
-        let seconds = elsewhere.or(raced).or(costs)?;
+        let raced = self.race.as_ref().map(|race| race.plain.seconds);
+        let newest = self.newest.map(|step| step.seconds);
+        let seconds = newest.or(raced).or(costs)?;
         Some(PlainStep {
             seconds,
             error: OTHER_TIME_ERROR,
@@ -350,7 +343,7 @@ impl DraftRounds {
             false => 0.0,
         };
         let seconds = early_seconds + verify;
-        // Not so if the shape of the model is unknown, or nothing was timed.
+        // Neither holds if the shape of the model is unknown or nothing was timed.
         (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
             seconds,
             error: ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * further_rows,
@@ -376,7 +369,7 @@ impl Samples {
 }
 
 impl PlainStep {
-    /// The mean of two measurements, weighted by their errors, in logarithms. Its error holds the difference between them.
+    /// The geometric mean of two measurements, weighted by their errors. Its error covers the difference between them.
     fn with(&self, other: &Self) -> Self {
         let weights = [self, other].map(|step| step.error.powi(-2));
         let logs = [self, other].map(|step| step.seconds.ln());

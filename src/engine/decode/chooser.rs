@@ -18,19 +18,19 @@ pub(super) const MAX_LOOKUP: usize = LOOKUPS[LOOKUPS.len() - 1];
 
 /// Rounds between two changes.
 const MIN_STAY: usize = 8;
-/// Rounds after which a change that made it clearly slower is taken back.
+/// Rounds after which a change for the worse is reverted.
 const MIN_TRIAL: usize = 3;
-/// What is clearly slower.
+/// The speed relative to the previous choice below which a change was for the worse.
 const MISTAKE: f64 = 0.94;
-/// How much faster another choice must be expected to be, and how much more so after each change in the same text.
+/// Min expected gain of a change, and how much it grows with each change in the same text.
 const MARGIN: f64 = 1.06;
 const MARGIN_PER_CHANGE: f64 = 0.02;
 const MAX_MARGIN: f64 = 1.2;
-/// What is so much faster is changed to after half as many rounds.
+/// A choice that is this much faster is taken after three quarters as many rounds.
 const GREAT: f64 = 1.2;
-/// Outcomes of an exit from which on it is known.
+/// Min outcomes to know an exit.
 const MIN_EVIDENCE: f64 = 3.0;
-/// How much faster an unknown exit must be expected to be than a known one.
+/// Extra gain that an unknown exit must promise.
 const UNKNOWN: f64 = 1.1;
 /// Tokens that a draft by lookup must be expected to gain.
 const MIN_GAIN: f64 = 0.05;
@@ -109,7 +109,7 @@ pub(super) struct Chooser {
     exits: Vec<usize>,
     forms: Vec<Form>,
     base: Option<Base>,
-    /// The base before.
+    /// The previous base in this text.
     before: Option<Base>,
     /// Changes of the base in this text.
     changes: usize,
@@ -148,12 +148,13 @@ impl Chooser {
         }
     }
 
-    /// As [`Self::new`], for drafts by the adapters of these exits. Probes read exits without their adapters, so that only
-    /// the others are probed.
+    /// As [`Self::new`], for a model with adapters at these exits.
     pub fn with_adapters(config: &LlamaConfig, adapted: &[usize]) -> Self {
         let mut chooser = Self::new(config);
         chooser.work = chooser.work.with_adapters(config, adapted);
-        chooser.exits.retain(|exit| !adapted.contains(exit));
+        let missing = adapted.iter().filter(|exit| !chooser.exits.contains(exit));
+        let missing: Vec<usize> = missing.copied().collect();
+        chooser.exits.extend(missing);
         chooser
     }
 
@@ -167,7 +168,7 @@ impl Chooser {
         };
         if let Some((exit, _)) = self
             .recommended
-            .filter(|(exit, _)| !self.exits.contains(exit) && !self.work.adapts(*exit))
+            .filter(|(exit, _)| !self.exits.contains(exit))
         {
             self.exits.push(exit);
         }
@@ -222,10 +223,12 @@ impl Chooser {
         (base, Action::Exit)
     }
 
-    /// An exit to probe in the next round, if any; `exits` as in [`Situation`]. Rounds of lookup are not probed: what
-    /// repeats is easy for exits, too, and says little about where they would draft.
+    /// An exit to probe in the next round, if any; `exits` as in [`Situation`]. Lookup rounds are not probed: repeated text is
+    /// easy for exits too, and says little about the rounds in which they would draft. A probe reads an exit without its
+    /// adapter, so exits with one are not probed either.
     pub fn probe(&mut self, exits: bool, place: Place, action: Action) -> Option<usize> {
-        if !exits || self.exits.is_empty() || matches!(action, Action::Lookup(_)) {
+        let count = self.probed().count();
+        if !exits || count == 0 || matches!(action, Action::Lookup(_)) {
             return None;
         }
         self.since_probe += 1;
@@ -247,10 +250,15 @@ impl Chooser {
             (1.0 + accepted) / self.estimates.seconds(self.job(exit, 0), &self.work, place)
         };
         if self.probes.is_multiple_of(3) {
-            return Some(self.exits[self.probes / 3 % self.exits.len()]);
+            return self.probed().nth(self.probes / 3 % count);
         }
         let best = |a: &usize, b: &usize| hopeful(a).total_cmp(&hopeful(b));
-        self.exits.iter().copied().max_by(best)
+        self.probed().max_by(best)
+    }
+
+    fn probed(&self) -> impl Iterator<Item = usize> + '_ {
+        let all = self.exits.iter().copied();
+        all.filter(|exit| !self.work.adapts(*exit))
     }
 
     /// Learns from a finished round. `predicted` is how lookup would have continued the text after a match of this length.
@@ -349,12 +357,12 @@ impl Chooser {
         let great = best.is_some_and(|(_, value)| value > rate.max(plain) * GREAT);
         let stay = if great { 3 * MIN_STAY / 4 } else { MIN_STAY };
         if self.stayed < stay {
-            let before = self.before.map_or(plain, |base| self.rate(base, now.place));
-            let mistaken = self.stayed >= MIN_TRIAL && rate < before.max(plain) * MISTAKE;
-            return match self.before.filter(|_| mistaken && before > plain) {
-                Some(before) => self.set_base(before, now, plain),
-                None if mistaken => self.set_base(Base::Plain, now, plain),
-                None => base,
+            let faster = |base: &Base| self.rate(*base, now.place) > plain;
+            let before = self.before.filter(faster).unwrap_or(Base::Plain);
+            let mistaken = rate < self.rate(before, now.place) * MISTAKE;
+            return match mistaken && self.stayed >= MIN_TRIAL {
+                true => self.set_base(before, now, plain),
+                false => base,
             };
         }
         let next = match best {

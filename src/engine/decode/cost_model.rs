@@ -11,7 +11,7 @@ use std::time::Instant;
 const ROWS: [usize; 7] = [1, 2, 3, 5, 9, 13, 17];
 /// Positions before the measured rows: a short conversation.
 const CONTEXT: usize = 128;
-/// How often all parts are measured, and each part in a row. The best time counts.
+/// Passes over all parts, and repetitions of each part within a pass. The best time counts.
 const TIMES: usize = 2;
 
 /// Seconds for each part of a round on this machine. Index i of a list is for i + 1 rows at once.
@@ -94,7 +94,7 @@ impl Decoder {
             vocab: draft_vocab,
             probed: false,
         };
-        // All parts in turn, so that a change in the machine's load meets all of them.
+        // In turn, so that a change of the machine's load affects all parts.
         for _ in 0..TIMES {
             for (at, n) in ROWS.into_iter().enumerate() {
                 let rows = row(n);
@@ -128,7 +128,7 @@ impl Decoder {
     }
 }
 
-/// More rows do not take less time: where they seem to, the fewer were disturbed.
+/// Makes costs non-decreasing in the number of rows. Where fewer rows seem slower, their measurement was disturbed.
 fn never_cheaper(costs: &mut [f64]) {
     for at in (1..costs.len()).rev() {
         costs[at - 1] = costs[at - 1].min(costs[at]);

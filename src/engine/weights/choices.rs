@@ -49,7 +49,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// The models found, each once. Folders may be large or slow.
+    /// Finds models, without duplicates. Blocks for as long as slow folders take.
     pub fn run(&self) -> Vec<ModelChoice> {
         let free = available().map(|free| free + self.in_use);
         let mut choices: Vec<ModelChoice> = vec![bundled(free)];

@@ -99,7 +99,7 @@ impl RunFolder {
         Ok(new)
     }
 
-    /// The folder of a planned sweep, by its path or its manifest's.
+    /// The folder of a planned sweep, given the path of the folder or of its manifest.
     ///
     /// # Errors
     /// If it is not such a folder, or the manifest does not match its hash.

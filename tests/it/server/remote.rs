@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// How long anything may take. The machine may be busy.
+/// Timeout of every wait; generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn target(address: SocketAddr) -> Target {

@@ -202,7 +202,7 @@ impl Simulation<'_> {
 struct Speed {
     /// Relative to plain decoding.
     of_plain: f64,
-    /// Relative to the better of plain decoding and the fixed pair that turned out best.
+    /// Relative to the faster of plain decoding and the best fixed pair in hindsight.
     of_best: f64,
 }
 

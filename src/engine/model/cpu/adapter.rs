@@ -23,9 +23,9 @@ use crate::engine::model::{Ancestors, Row, load};
 use crate::engine::weights::{Exits, TensorSource};
 use std::sync::PoisonError;
 
-/// Verified positions whose keys and values are computed in one pass, at least, unless a draft needs them earlier.
+/// Min verified positions per pass that rebuilds keys and values, unless a draft needs them earlier.
 const BATCH: usize = 64;
-/// Verified positions whose states of the last layer are kept, so that a text can be taken back by as many.
+/// Max verified positions whose last-layer states are kept: how far a text can be rewound cheaply.
 const RECENT: usize = 32;
 
 /// Weights of the adapters of a model.

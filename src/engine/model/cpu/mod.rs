@@ -56,7 +56,7 @@ struct Weights {
 struct Scratch {
     /// Normed input of a half of a layer, or of the head.
     input: Activations,
-    /// Both inputs of an exit adapter, normed.
+    /// Both inputs of an exit adapter, normalised.
     joined: Activations,
     /// Output of attention.
     attended: Activations,
