@@ -173,7 +173,7 @@ impl Link {
     /// Remembers what has to be ended or done again when the connection breaks.
     fn note(&mut self, request: &Request) {
         match request {
-            Request::Command(Command::Start { run, task, .. }) if *task != Task::Lens => {
+            Request::Command(Command::Start { run, task, .. }) if task.reports_its_end() => {
                 self.runs.insert(*run);
             }
             Request::Command(load @ Command::Load(_)) => self.load = Some(load.clone()),

@@ -1,7 +1,7 @@
 //! The engine of a `skiplens serve` elsewhere, over a WebSocket; `docs/remote.md` describes the protocol.
 //!
 //! ```text
-//! tui ── Client ── thread ── WebSocket ── server/engine_socket ── worker (one for each client)
+//! tui ── Client ── thread ── WebSocket ── server/remote ── worker (one for each client)
 //!  ▲                 │
 //!  └──── notices ◀───┘  events, or that the connection is lost and restored
 //! ```

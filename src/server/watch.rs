@@ -1,4 +1,4 @@
-//! What watchers see of requests. Publishing never waits: who is too slow misses reports, and is told how many.
+//! What watchers see of requests. Publishing never waits: slow watchers miss reports and are told how many.
 
 use crate::engine::decode::{Round, StopReason};
 use crate::engine::prompt::{Prompt, Role};
@@ -9,6 +9,8 @@ use tokio::sync::broadcast::{Receiver, Sender};
 
 /// Reports that are kept for slow watchers.
 const KEPT: usize = 1024;
+/// Max bytes of a prompt that watchers see.
+const MAX_SHOWN: usize = 16 << 10;
 
 /// The requests under way, and what is reported from now on.
 type Subscription = (Vec<(u64, Watched)>, Receiver<Arc<Report>>);
@@ -98,6 +100,21 @@ impl Watch {
 
 /// The part of a prompt that watchers see: the last user message of a conversation, or the text. Also whether it is a conversation.
 pub fn shown(prompt: &Prompt) -> (String, bool) {
+    let (text, chat) = whole(prompt);
+    (cut(text), chat)
+}
+
+/// The first [`MAX_SHOWN`] bytes, so that reports about long prompts take little memory.
+pub fn cut(mut text: String) -> String {
+    if text.len() > MAX_SHOWN {
+        let end = (0..=MAX_SHOWN).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
+fn whole(prompt: &Prompt) -> (String, bool) {
     match prompt {
         Prompt::Text(text) => (text.clone(), false),
         Prompt::Tokens(ids) => (format!("({} tokens)", ids.len()), false),

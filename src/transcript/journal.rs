@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How often a locked file is tried, and the time between.
+const LOCK_TRIES: usize = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+
 /// Max time between syncs to disk. A killed program loses nothing either way; a power cut may lose this much.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
@@ -394,10 +398,14 @@ fn create(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Error::InUse`] if another program holds the lock.
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
-            path: path.to_owned(),
-        }),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            // A process that is being started holds copies of open files for a moment, even of closed ones.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
+        }
     }
+    Err(Error::InUse {
+        path: path.to_owned(),
+    })
 }

@@ -120,7 +120,7 @@ fn a_file_beside_the_model_is_used_and_changes_no_text() {
     }
     let described = weights::describe(&path).unwrap();
     assert_eq!(described.adapters, [1]);
-    // Alone it is no model.
+    // The exits file by itself is not a model.
     let alone = weights::open(&folder.path().join("tiny.exits.gguf"), Dtype::Auto);
     assert!(alone.err().unwrap().to_string().contains("skiplens-exits"));
 }
@@ -211,8 +211,8 @@ fn broken_files_say_what_is_wrong() {
     );
     let many: Vec<i32> = (0..100).collect();
     let cases = [
-        (GgufBuilder::default(), "no file of exit adapters"),
-        (tiny::gguf(), "no file of exit adapters"),
+        (GgufBuilder::default(), "not a file of exit adapters"),
+        (tiny::gguf(), "not a file of exit adapters"),
         (
             GgufBuilder::default().string("general.architecture", "skiplens-exits"),
             "version is missing",

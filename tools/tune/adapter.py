@@ -47,8 +47,7 @@ def arguments(argv=None) -> argparse.Namespace:
     for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "log_every", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     add("--exits", type=numbers, help="exits to train, of those with stored states; all unless given")
-    for name in ("report", "write"):
-        parts[name].add_argument("--order", type=int, default=32768, help="tokens of the draft order (0: none)")
+    parts["write"].add_argument("--order", type=int, default=32768, help="tokens of the draft order (0: none)")
     parts["report"].add_argument("--depths", type=int, default=4, help="the longest chain")
     parts["report"].add_argument("--draft-vocab", type=numbers, default=[8192])
     parts["report"].add_argument("--verify", type=costs, default={1: 1.02, 2: 1.16, 4: 1.25},

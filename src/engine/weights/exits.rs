@@ -134,7 +134,7 @@ fn open(path: &Path, config: &LlamaConfig) -> Result<Exits> {
         other => {
             let found = other.ok().flatten().unwrap_or("none").to_owned();
             return Err(advice(format!(
-                "its architecture is {found:?}, not {ARCHITECTURE:?}: no file of exit adapters"
+                "its architecture is {found:?}, not {ARCHITECTURE:?}: not a file of exit adapters"
             )));
         }
     }

@@ -123,6 +123,13 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// Whether [`RunEvent::Finished`] or [`RunEvent::Failed`] always ends it. Others end with their last result.
+    pub fn reports_its_end(&self) -> bool {
+        !matches!(self, Self::Lens | Self::LensOf { .. } | Self::Score { .. })
+    }
+}
+
 /// One of the two runs of a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -230,9 +230,10 @@ impl Loaded {
             Task::Lens | Task::LensOf { .. } => {
                 if let Task::LensOf { prompt, answer } = task {
                     let mut ids = encode(&self.model, &prompt)?;
-                    *last = Some((run, ids.len()));
+                    let start = ids.len();
                     ids.extend(answer);
                     self.model.decoder.resume(session, &ids)?;
+                    *last = Some((run, start));
                 }
                 let decoder = &mut self.model.decoder;
                 // Another text has replaced the requested one.

@@ -4,6 +4,7 @@ use super::decoding::{Decoding, MAX_TOP};
 use crate::engine::Error;
 use crate::engine::loaded_model::PromptEncoder;
 use crate::server::error::{ApiError, Result};
+use crate::server::watch::cut;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -137,7 +138,7 @@ impl Completion {
         Ok(EncodedPrompt {
             hidden: usize::from(bos && is_bos(first) && !written),
             text: text.to_owned(),
-            shown: text.to_owned(),
+            shown: cut(text.to_owned()),
             ids,
         })
     }
@@ -151,7 +152,7 @@ fn from_ids(ids: &[u32], encoder: &PromptEncoder) -> Result<EncodedPrompt> {
     let text = encoder.tokenizer()?.decode_whole(ids);
     Ok(EncodedPrompt {
         ids: ids.to_vec(),
-        shown: text.clone(),
+        shown: cut(text.clone()),
         text,
         hidden: 0,
     })

@@ -137,6 +137,8 @@ impl Bridge<'_> {
             Command::Forget { conversation } => {
                 self.conversations.remove(conversation);
             }
+            // Loading ends all conversations of the worker.
+            Command::Load(_) => self.conversations.clear(),
             Command::Start {
                 run,
                 conversation,
@@ -214,8 +216,13 @@ impl Bridge<'_> {
             chat,
             model,
         });
-        if let Some(request) = begun {
-            lock(self.followed).insert(run, request);
+        // Clients choose the numbers of their runs, and may use one twice.
+        if let Some(request) = begun
+            && let Some(replaced) = lock(self.followed).insert(run, request)
+        {
+            self.shared
+                .watch
+                .failed(replaced, "its number was used again");
         }
     }
 }

@@ -133,6 +133,9 @@ class Trainer:
             self.adapter.load_state_dict(state["adapter"])
             self.optimizer.restore(state["moments"])
             begin = round(state["fraction"] * len(self.steps))
+            if begin >= len(self.steps):
+                print(f"{path} is a finished run; delete it to train again", flush=True)
+                return
             print(f"resuming at step {begin} of {len(self.steps)}", flush=True)
         else:
             print("least squares, share of the direction explained:", self.adapter.solve(self.pairs), flush=True)

@@ -143,6 +143,7 @@ impl AdapterState {
         }
         self.exit = exit;
         self.known.fill(false);
+        self.drafted.fill(false);
     }
 
     /// Size of its keys and values in bytes.
