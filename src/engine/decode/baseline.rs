@@ -1,9 +1,9 @@
-//! How long plain decoding would have taken at the time of an answer, from what was measured while decoding.
+//! Estimates how long plain decoding would have taken at the time of an answer, from timings taken while decoding.
 //!
-//! A round without a draft is a plain step and measures it. Rounds with drafts give an estimate: a draft step runs the
-//! first E layers for one row, and verifying runs the others and the head for a few rows, which takes little longer than
-//! for one. What was measured at another time corrects that estimate by a ratio: how a plain step compared with rounds
-//! with drafts then. So a change in the machine's load between the two cancels out.
+//! A round without a draft is a plain step and measures it directly. Rounds with drafts give an estimate: a draft step
+//! runs the first E layers for one row, and verification runs the remaining layers and the head for a few rows, which
+//! takes little longer than for one. Measurements from another time correct that estimate only by a ratio: a plain step
+//! to rounds with drafts, both measured then. So changes in the machine's load cancel out.
 
 use super::{CostModel, DraftToken, Proposer, Round, Strategy};
 use crate::engine::config::LlamaConfig;
@@ -13,19 +13,20 @@ use std::ops::RangeInclusive;
 const MIN_STEPS: usize = 8;
 /// Min number of drafted tokens for an estimate.
 const MIN_DRAFTS: usize = 8;
-/// Relative error that remains however many steps were measured: the machine's speed drifts.
+/// Lower bound of the relative error, however many steps were measured: the machine's speed drifts.
 const MIN_ERROR: f64 = 0.02;
 /// Relative error of the cost model, which takes the best of a few measurements.
 const COST_MODEL_ERROR: f64 = 0.06;
-/// Relative error of a plain step that was measured at another time, if nothing relates the two.
+/// Relative error of a plain step measured at another time, used without a correction.
 const OTHER_TIME_ERROR: f64 = 0.15;
-/// How much longer verifying takes for every row after the first, as a share of one row. Measured: 0.03 to 0.2 for up
-/// to eight rows, by processor and weight type.
+/// Extra time of a verify phase per row after the first, as a fraction of the time for one row. Measured: 0.03 to 0.2
+/// for up to eight rows, depending on processor and weight type.
 const ROW_COST: f64 = 0.08;
-/// Relative error of the estimate from rounds with drafts, and what every row after the first adds to it.
+/// Relative error of the estimate from rounds with drafts, and the error added per row after the first.
 const ESTIMATE_ERROR: f64 = 0.05;
 const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
-/// Relative error of a correction from rounds with the same drafts, with other ones, and for each row of difference.
+/// Relative error of a correction from rounds with the same drafts; error added if the drafts differ, and per row of
+/// difference.
 const CORRECTION_ERROR: f64 = 0.02;
 const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
@@ -50,13 +51,13 @@ struct Samples {
     squares: f64,
 }
 
-/// How tokens were drafted, as far as it determines durations.
+/// How tokens were drafted: whatever affects durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Drafts {
     /// Exit layer; 0 for lookup.
     exit_layer: usize,
     vocab: usize,
-    /// Whether verifying starts at the exit.
+    /// Whether the verify phase starts at the exit.
     reuse: bool,
     /// Whether the exit's adapter drafted.
     adapter: bool,
@@ -79,7 +80,8 @@ pub struct PlainStep {
     pub seconds: f64,
     /// Relative standard error.
     pub error: f64,
-    /// Whether plain steps or the cost model were measured; otherwise it is an estimate from rounds with drafts.
+    /// Whether this rests on measured plain steps or the cost model; otherwise it is an estimate from rounds with
+    /// drafts.
     pub measured: bool,
 }
 
@@ -94,7 +96,7 @@ pub struct SpeedUp {
     pub measured: bool,
 }
 
-/// What is known of plain decoding with one model on one device, from all runs.
+/// What all runs tell about plain decoding with one model on one device.
 #[derive(Debug, Clone, Default)]
 pub struct Baselines {
     config: Option<LlamaConfig>,
@@ -104,7 +106,7 @@ pub struct Baselines {
     costs: Option<CostModel>,
 }
 
-/// A plain step and rounds with drafts, measured in turn under the same load.
+/// A plain step and rounds with drafts, measured alternately under the same load.
 #[derive(Debug, Clone)]
 struct Race {
     plain: PlainStep,
@@ -112,7 +114,7 @@ struct Race {
 }
 
 impl Baselines {
-    /// Nothing is measured yet. Without `config`, the shape of the model, there are no estimates.
+    /// No measurements yet. Without `config`, the shape of the model, there are no estimates.
     pub fn new(config: Option<LlamaConfig>) -> Self {
         Self {
             config,
@@ -161,7 +163,7 @@ impl Baselines {
         })
     }
 
-    /// The factor for an estimate from such rounds, in the field `seconds`.
+    /// The factor that corrects an estimate from `drafts`, in the field `seconds`.
     fn correction(&self, drafts: &DraftRounds) -> Option<PlainStep> {
         let config = self.config.as_ref()?;
         let raced = self.race.as_ref().and_then(|race| {
@@ -180,7 +182,7 @@ impl Baselines {
                 measured: true,
             };
             let other = drafts.drafts.cost(costs, drafts.further_rows());
-            // Costs of many rows are interpolated.
+            // The cost model interpolates, so its error grows with the rows.
             let rows = 0.01 * drafts.further_rows();
             Some((plain, other.estimate(config)?, rows))
         });
@@ -275,7 +277,7 @@ impl Timings {
 }
 
 impl Drafts {
-    /// `None` without drafts, and for trees, in which a pass drafts several tokens.
+    /// `None` without drafts, and for trees, where one pass drafts several tokens.
     fn of(round: &Round) -> Option<Self> {
         let (first, settings) = (round.drafted().first()?, &round.settings);
         let is_chain = |token: &DraftToken| token.parent.is_none();
@@ -298,12 +300,12 @@ impl Drafts {
         })
     }
 
-    /// Layers of a draft: the block of an adapter is one more.
+    /// Layers that a draft step runs. An adapter's block counts as one more.
     fn layers(&self, exit_layer: usize) -> usize {
         exit_layer + usize::from(self.adapter)
     }
 
-    /// What a round that drafts so many tokens would cost.
+    /// The cost of a round that drafts this many tokens.
     fn cost(&self, costs: &CostModel, tokens: f64) -> DraftRounds {
         let count = tokens.round().max(1.0);
         let draft = match self.exit_layer {
@@ -326,7 +328,8 @@ impl DraftRounds {
         self.tokens / self.rounds
     }
 
-    /// A plain step, from the early layers of a draft step, and the verify phase without what its further rows cost.
+    /// Estimates a plain step: the early layers of a draft step, plus the verify phase without the cost of its further
+    /// rows.
     fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
         let Drafts {
             exit_layer,
@@ -343,7 +346,7 @@ impl DraftRounds {
             false => 0.0,
         };
         let seconds = early_seconds + verify;
-        // Neither holds if the shape of the model is unknown or nothing was timed.
+        // Zero or not finite if the config is degenerate or nothing was timed.
         (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
             seconds,
             error: ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * further_rows,
@@ -398,19 +401,18 @@ impl PlainStep {
 }
 
 impl SpeedUp {
-    /// Whether the run is faster than plain decoding, beyond the error.
+    /// Whether the run is faster than plain decoding by more than the error.
     pub fn is_gain(&self) -> bool {
         self.ratio - self.error > 1.0
     }
 
-    /// Whether plain decoding is faster, beyond the error.
+    /// Whether plain decoding is faster by more than the error.
     pub fn is_loss(&self) -> bool {
         self.ratio + self.error < 1.0
     }
 }
 
-/// Weights read for one row through `layers` layers and, if there is one, a head of `vocab` tokens (0: all), without the
-/// norms.
+/// Weights read for one row: `layers` layers and, with `Some`, a head over `vocab` tokens (0: all). Norms are ignored.
 fn step_weights(config: &LlamaConfig, layers: usize, vocab: Option<usize>) -> f64 {
     let hidden = config.hidden_size;
     let queries = config.num_heads * config.head_dim;
@@ -468,7 +470,7 @@ mod tests {
         assert!(step.speed_up(200.0).is_loss());
     }
 
-    /// However slow drafting is, no estimate says that a round gains more than its tokens.
+    /// However slow drafting is, no estimated speed-up exceeds the tokens per round.
     #[test]
     fn an_estimated_speed_up_is_at_most_the_tokens_a_round() {
         for (draft, verify) in [(0.0118, 0.0159), (0.0001, 0.01), (0.1, 0.001)] {
@@ -480,8 +482,8 @@ mod tests {
         }
     }
 
-    /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the load of the machine
-    /// was then.
+    /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the machine's load was
+    /// then.
     #[test]
     fn measurements_under_another_load_give_the_same_speed_up() {
         let answer = timings(&vec![round(1, 0.002, 0.01); 20]);
@@ -513,7 +515,7 @@ mod tests {
             known.add_costs(&costs(load));
             known.plain_step(&answer).unwrap()
         });
-        // A plain step of these costs, since the answer's rounds took exactly as long as the costs say.
+        // The answer's rounds took exactly as long as these costs say, so a plain step does too.
         for step in steps {
             assert!((step.seconds - 0.009).abs() < 1e-9, "{step:?}");
             assert!(step.measured && step.error >= COST_MODEL_ERROR);

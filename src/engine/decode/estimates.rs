@@ -1,48 +1,48 @@
 //! What rounds cost and yield with this model on this machine, estimated from the rounds so far.
 //!
-//! Only ratios of times decide, so costs begin with a guess from the number of weights that each part of a round reads, and
-//! every measured part corrects its guess. Acceptance begins with a guess from the depth of the exit.
+//! Only ratios of times matter. Costs start from a guess by the number of weights that each part of a round reads, and
+//! every timing corrects its part. Acceptance starts from a guess by the depth of the exit.
 
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
 use crate::engine::config::LlamaConfig;
 use serde::{Deserialize, Serialize};
 
-/// The cost of each further row of a pass in which weights are read, as a share of the first row's.
+/// Cost of each further row of a pass through the weights, as a fraction of the first row's.
 const ROW: f64 = 0.1;
-/// The same for attention.
+/// The same for attention over the cached positions.
 const ATTENTION_ROW: f64 = 0.4;
 /// The cost of reading an element of keys and values, relative to that of a weight.
 const KV_ELEMENT: f64 = 3.0;
-/// The weight of the newest time in the scale of all times, which follows the load of the machine.
+/// Weight of the newest time in the scale of all times, which follows the machine's load.
 const NEWEST_SCALE: f64 = 0.1;
-/// The least weight of the newest time in the correction of one part.
+/// Min weight of the newest time in the correction of one part.
 const NEWEST_FACTOR: f64 = 0.04;
-/// The logarithm by which a number of rows that was not seen is taken to be slower: trying it has a cost.
+/// Penalty on numbers of rows not yet timed, as a logarithm: trying them has a cost.
 const UNSEEN: f64 = 0.03;
-/// Factor on the cost of rows beyond the largest number seen: costs grow faster once arithmetic limits, not memory.
+/// Factor on the cost of rows beyond the largest number timed: costs grow faster once compute-bound.
 const FURTHER_ROW: f64 = 1.2;
-/// A logarithm by which one time may differ from its estimate: what lies beyond is an interruption.
+/// Clips how far one time may differ from its estimate, as a logarithm: larger differences are interruptions.
 const MAX_SURPRISE: f64 = 0.7;
-/// How much an outcome counts after the next one, so that acceptance follows the text.
+/// Decay of the weight of an outcome per later outcome, so that acceptance follows the text.
 const FORGET: f64 = 0.985;
-/// The same for what is known of all texts.
+/// The same for statistics over all texts.
 const FORGET_SLOWLY: f64 = 0.998;
-/// The number of outcomes that a guess counts for.
+/// Weight of a guess, in outcomes.
 const GUESS: f64 = 8.0;
-/// Weight of the prior that a text is as easy as others, in outcomes. Measured at exit 6 on 80 answers of the bundled model:
-/// acceptance has a standard deviation of 0.15 between texts, which corresponds to 11 outcomes.
+/// Weight of the prior that a text is as easy as the average, in outcomes. Measured at exit 6 on 80 answers of the
+/// bundled model: acceptance has a standard deviation of 0.15 between texts, which corresponds to 11 outcomes.
 const TYPICAL_TEXT: f64 = 14.0;
-/// Min and max weight of an exit's typical acceptance, in outcomes. Exits keep their order from text to text (a standard
-/// deviation of 0.04 between exits 4 and 6), so the weight grows with what is known.
+/// Min and max weight of an exit's typical acceptance, in outcomes. Exits keep their order from text to text (a
+/// standard deviation of 0.04 between exits 4 and 6), so the weight grows with the evidence.
 const TYPICAL_EXIT: [f64; 2] = [20.0, 40.0];
-/// Max weight of lookup in other texts, in outcomes.
+/// Max weight of lookup's record in other texts, in outcomes.
 const STORED: f64 = 12.0;
-/// The acceptance to assume at the recommended exit of a model whose exits were tuned.
+/// Assumed acceptance at the recommended exit of a model with tuned exits.
 const TUNED: f64 = 0.4;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
 const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
-/// Guesses for the first token after a match of each group, and for those after an accepted one.
+/// For each group, guessed acceptance of the first token after a match, and of a token after an accepted one.
 const AFTER_MATCH: [(f64, f64); 6] = [
     (0.20, 0.5),
     (0.35, 0.6),
@@ -52,7 +52,7 @@ const AFTER_MATCH: [(f64, f64); 6] = [
     (0.85, 0.9),
 ];
 
-/// Outcomes of one kind, older ones counting less.
+/// Outcomes of one kind; older ones count less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rate {
     hits: f64,
@@ -65,7 +65,7 @@ impl Rate {
         self.seen = self.seen * forget + seen;
     }
 
-    /// The rate, where `guess` counts as much as [`GUESS`] outcomes.
+    /// The rate, with `guess` as a prior that weighs [`GUESS`] outcomes.
     fn mean(&self, guess: f64) -> f64 {
         (self.hits + guess * GUESS) / (self.seen + GUESS)
     }
@@ -89,7 +89,7 @@ struct Correction {
     seen: f64,
 }
 
-/// What is known of one exit.
+/// Acceptance statistics of one exit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ExitRates {
@@ -104,16 +104,16 @@ struct ExitRates {
 /// How a model's exits were trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Training {
-    /// Not, as far as is known.
+    /// Not trained, as far as is known.
     #[default]
     None,
-    /// Afterwards, with few tokens, for this exit above all.
+    /// Fine-tuned with few tokens, mainly for this exit.
     Tuned { exit: usize },
-    /// With the model, as LayerSkip's are.
+    /// Together with the model, as in LayerSkip.
     LayerSkip,
 }
 
-/// The shape of the model, as far as it decides costs; in weights.
+/// The model's shape, as number of weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Work {
     pub layers: usize,
@@ -121,9 +121,9 @@ pub(super) struct Work {
     pub head: f64,
     /// Elements of keys and values of one position in one layer.
     pub kv: f64,
-    /// The weights of an exit adapter besides its block, which is a layer.
+    /// Weights of an exit adapter besides its block, which costs one layer.
     pub projection: f64,
-    /// Which exits have one: bit E.
+    /// Exits with an adapter: bit E for exit E.
     pub adapted: u128,
 }
 
@@ -171,7 +171,7 @@ impl Work {
         self.run(self.layers, 1, context) + self.read_out(1, 1.0)
     }
 
-    /// Verifies `rows`, of which all but `leaves` have already run the layers up to the exit.
+    /// Verifying `rows`, of which all but `leaves` have already run the layers up to the exit.
     fn verify(&self, rows: usize, exit: usize, leaves: usize, context: usize) -> f64 {
         let early = match leaves {
             0 => 0.0,
@@ -185,7 +185,7 @@ impl Work {
         self.read_out(1, at.draft_share) / self.plain(at.context)
     }
 
-    /// Draft passes to the exit with these numbers of rows; `share` is the part of the head that drafts use.
+    /// Draft passes to the exit with these numbers of rows; `share` is the fraction of the head that drafts use.
     fn draft(&self, exit: usize, passes: &[usize], share: f64, context: usize) -> f64 {
         let (layers, more) = match self.adapts(exit) {
             true => (exit + 1, self.projection),
@@ -197,7 +197,7 @@ impl Work {
     }
 }
 
-/// What a round did, as far as it determines its time.
+/// The work of a round that determines its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Job<'a> {
     Plain,
@@ -212,16 +212,16 @@ pub(super) enum Job<'a> {
     },
 }
 
-/// Where a round takes place.
+/// The context in which a round takes place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
     /// Tokens so far.
     pub context: usize,
-    /// The part of the head that drafts use.
+    /// The fraction of the head that drafts use.
     pub draft_share: f64,
 }
 
-/// All estimates. They can be stored, and read by any version of the program that finds them plausible.
+/// All estimates. They are stored as JSON; [`Self::is_valid`] decides whether a version can use stored ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Estimates {
@@ -242,7 +242,7 @@ pub(super) struct Estimates {
 }
 
 impl Estimates {
-    /// Nothing is known. No list grows later.
+    /// Estimates before any round. All lists have their final length, so learning allocates nothing.
     pub fn new(layers: usize) -> Self {
         let mut estimates = Self::default();
         estimates.fit(layers);
@@ -255,7 +255,7 @@ impl Estimates {
         self.exits.resize(layers, Default::default());
     }
 
-    /// Seconds of a round's draft and verify phase; meaningful relative to each other.
+    /// Seconds of a round's draft and verify phases. Only ratios are meaningful.
     fn parts(&self, job: Job<'_>, work: &Work, at: Place) -> (f64, f64) {
         let seconds =
             |work: f64, correction: f64| (work.max(1.0).ln() + self.scale + correction).exp();
@@ -282,7 +282,7 @@ impl Estimates {
         }
     }
 
-    /// Seconds of a round; meaningful relative to each other.
+    /// Seconds of a round. Only ratios are meaningful.
     pub fn seconds(&self, job: Job<'_>, work: &Work, at: Place) -> f64 {
         let whole = |job| {
             let (draft, verify) = self.parts(job, work, at);
@@ -292,7 +292,8 @@ impl Estimates {
         whole(job).max(whole(Job::Plain))
     }
 
-    /// Of a number of rows that was not seen: as if each further row cost what it costs at the nearest number that was.
+    /// For a number of rows not yet timed, assumes that each further row costs as much as at the nearest number that
+    /// was.
     fn verify_correction(&self, rows: usize) -> f64 {
         if let Some(own) = self.verify.get(rows).filter(|own| own.seen > 0.0) {
             return own.log;
@@ -326,7 +327,7 @@ impl Estimates {
         let surprise = |now: f64, expected: f64| (now / expected).ln();
         let newest = NEWEST_SCALE.max(1.0 / (1.0 + self.times));
         let whole = surprise(draft + verify, expected.0 + expected.1);
-        // The first time gives the scale, whatever it is.
+        // The first time sets the scale, so it is not clipped.
         let limit = if self.times == 0.0 {
             f64::MAX
         } else {
@@ -367,8 +368,8 @@ impl Estimates {
         self.later.add(f64::from(u8::from(hit)), 1.0, FORGET);
     }
 
-    /// Records the rank in an exit's draft of a token that was not its best; `None` if it was not among the `children` that
-    /// were drafted.
+    /// Records that the verifier chose a token other than the draft's best: its rank, or `None` if it was not among the
+    /// `children` drafted.
     pub fn rank(&mut self, exit: usize, rank: Option<usize>, children: usize) {
         let Some(ExitRates { ranks, .. }) = self.exits.get_mut(exit) else {
             return;
@@ -382,7 +383,8 @@ impl Estimates {
         }
     }
 
-    /// Records what followed a match: whether the first token of its continuation came, and how many after it.
+    /// Records what followed a match of `length` tokens: whether the first predicted token came, and then the later
+    /// ones.
     pub fn matched(&mut self, length: usize, first: bool, later: impl Iterator<Item = bool>) {
         let (start, rest) = &mut self.lookup[match_group(length)];
         start.add(f64::from(u8::from(first)), 1.0, FORGET);
@@ -391,7 +393,7 @@ impl Estimates {
         }
     }
 
-    /// Outcomes seen at an exit, in all texts.
+    /// Number of outcomes seen at an exit, in all texts.
     pub fn evidence(&self, exit: usize) -> f64 {
         self.exits.get(exit).map_or(0.0, |rates| rates.all.seen)
     }
@@ -452,7 +454,7 @@ impl Estimates {
         tokens
     }
 
-    /// The acceptance to assume of an exit before anything is known.
+    /// Assumed acceptance of an exit before any outcome.
     fn guess(&self, exit: usize, layers: usize) -> f64 {
         let depth = exit as f64 / layers.max(1) as f64;
         let guess = match self.training {
@@ -464,7 +466,7 @@ impl Estimates {
         guess.clamp(0.005, 0.95)
     }
 
-    /// How much easier this text is for exits than others, in logits.
+    /// How much easier this text is for exits than the average text, in logits.
     pub fn ease(&self, layers: usize) -> f64 {
         let (mut sum, mut weight) = (0.0, TYPICAL_TEXT);
         for (exit, rates) in self.exits.iter().enumerate() {
@@ -478,7 +480,7 @@ impl Estimates {
         sum / weight
     }
 
-    /// Another text begins. What is known of all texts stays.
+    /// Starts another text. Statistics over all texts stay.
     pub fn begin_text(&mut self) {
         self.later = Rate::default();
         for rates in &mut self.exits {
@@ -491,7 +493,7 @@ impl Estimates {
         }
     }
 
-    /// Whether all numbers are plausible for a model of so many layers.
+    /// Whether all numbers are plausible for a model with this many layers.
     pub fn is_valid(&self, layers: usize) -> bool {
         let corrections = self.verify.iter().chain(&self.draft).chain([&self.plain]);
         let sane = |c: &Correction| c.log.abs() < 5.0 && (0.0..=1e9).contains(&c.seen);
@@ -522,7 +524,7 @@ fn correct(correction: &mut Correction, surprise: f64) {
     correction.seen += 1.0;
 }
 
-/// The correction at `at`, or most of that of its nearest neighbour that was seen.
+/// The correction at `at`, or, if none was timed there, a damped one from its nearest neighbour.
 fn nearest(list: &[Correction], at: usize) -> f64 {
     if let Some(own) = list.get(at).filter(|own| own.seen > 0.0) {
         return own.log;

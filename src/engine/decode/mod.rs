@@ -1,6 +1,6 @@
 //! Autoregressive, early-exit and self-speculative decoding.
 //!
-//! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
+//! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is a complete record.
 
 mod baseline;
 mod chooser;

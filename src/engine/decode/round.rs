@@ -73,17 +73,17 @@ pub struct DraftToken {
     /// The node it follows; `None` for the previous node, or for the text if it is the first one, as in a chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-    /// What proposed it. Programs that do not know the field take every token for one of early exit.
+    /// What proposed it. Readers that do not know the field take every token as drafted by early exit.
     #[serde(
         default,
         rename = "proposed_by",
         skip_serializing_if = "Proposer::is_early_exit"
     )]
     pub proposer: Proposer,
-    /// Its place among the tokens that the proposer would draft after its parent, from 0; always 0 in a chain.
+    /// Its rank among the proposer's candidates after its parent, from 0; always 0 in a chain.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rank: usize,
-    /// Its probability under the draft, after filtering; `None` if the proposer has no probabilities.
+    /// Its probability under the draft, after filtering; `None` if the proposer assigns no probabilities.
     pub p_draft: Option<f32>,
     /// Its probability under the verifier, after filtering; `None` if the verifier did not reach it.
     pub p_verify: Option<f32>,
@@ -137,7 +137,8 @@ pub enum Parent {
 }
 
 impl Parent {
-    /// What a node at index `node` that follows `parent` records; `parent` is `None` for the text.
+    /// The field [`DraftToken::parent`] of the node at index `node` that follows `parent`: a node, or `None` for the
+    /// text.
     pub fn of(node: usize, parent: Option<usize>) -> Option<Self> {
         match parent {
             _ if parent == node.checked_sub(1) => None,
@@ -164,7 +165,7 @@ impl Proposer {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::EarlyExit, Self::Lookup, Self::Adapter];
 
-    /// Its name on screen.
+    /// The name on screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::EarlyExit => "early exit",
@@ -226,7 +227,7 @@ impl ClosingToken {
 /// Natural log-probabilities at one position from the raw logits, before temperature, penalties and filters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprobs {
-    /// Of the token itself.
+    /// Log-probability of the token itself.
     pub logprob: f32,
     /// The likeliest tokens in descending order, as many as the settings ask for.
     pub top: Vec<TopLogprob>,
@@ -302,7 +303,7 @@ pub enum StopReason {
 }
 
 impl fmt::Display for StopReason {
-    /// The wording of command line, screen and exports. It is always a single line, for any stop string.
+    /// The wording on the command line, on screen and in exports. A single line, whatever the stop string.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eos => f.write_str("ended by the model"),
