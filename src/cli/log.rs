@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Append spans and events to a file from now on.
+/// Appends spans and events to a file from now on.
 ///
 /// # Errors
 ///

@@ -38,7 +38,7 @@ pub struct LlamaConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RopeScaling {
-    /// Not at all.
+    /// No scaling.
     #[default]
     #[serde(alias = "None")]
     None,
@@ -65,7 +65,7 @@ pub enum RopeScaling {
     Factors(Vec<f32>),
 }
 
-/// Model files hold it in single precision; more digits than that are noise.
+/// Model files store it in single precision; further digits are noise.
 fn in_single_precision<S: serde::Serializer>(
     value: &f64,
     serializer: S,

@@ -171,7 +171,7 @@ impl Turn {
             .position(|(typed, runs)| content(typed, runs) == text)
     }
 
-    /// Put the shown answer with the others, unless it is blank.
+    /// Puts the shown answer with the others, unless it is blank.
     fn put_back(&mut self) {
         let answer = Answer {
             text: std::mem::take(&mut self.text),
@@ -184,7 +184,7 @@ impl Turn {
         self.variant = self.others.len();
     }
 
-    /// Begin another answer; the shown one is kept. Of very many the oldest is dropped.
+    /// Begins another answer; the shown one is kept. Of very many the oldest is dropped.
     fn retry(&mut self) {
         self.put_back();
         if self.others.len() > MAX_OTHERS {
@@ -193,7 +193,7 @@ impl Turn {
         }
     }
 
-    /// Show the answer at `index` of all.
+    /// Shows the answer at `index` of all.
     fn show(&mut self, index: usize) -> Result<(), &'static str> {
         if index > self.others.len() {
             return Err("an answer that does not exist");

@@ -8,7 +8,7 @@ use crate::app::commands::COMMANDS;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ViewAction};
 
-/// Cells between a name and what it means.
+/// Cells between a name and its meaning.
 const GAP: u16 = 2;
 /// Max cells of keys with the same action.
 const KEYS: u16 = 22;
@@ -185,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Wherever it breaks, every word is there, names are apart from meanings, and nothing is too wide.
+        /// At any width, no word is lost, names and meanings stay apart, and no line is too wide.
         #[test]
         fn columns_never_run_together(
             entries in proptest::collection::vec(("[a-z←→-]{1,24}", "[a-z]{1,9}( [a-z]{1,9}){0,4}"), 1..7),

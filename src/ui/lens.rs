@@ -90,7 +90,7 @@ pub fn draw_panel(canvas: &mut Canvas<'_>, area: Rect) -> bool {
     true
 }
 
-/// In the place of the panel: what the lens is, and how to get it.
+/// In place of the panel: what the lens is, and how to get it.
 pub fn draw_hint(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "lens", None);
     let action = ChatAction::Lens;
@@ -109,7 +109,7 @@ fn newest<'a>(canvas: &Canvas<'a>) -> Option<(&'a Turn, &'a Lens)> {
     Some((turn, lens))
 }
 
-/// The exit layer that the answer was drafted with last.
+/// The exit layer of the answer's last drafts.
 fn exit_layer(canvas: &Canvas<'_>, turn: &Turn) -> usize {
     let settings = turn.rounds.last().map(|round| &round.settings);
     settings.map_or(canvas.state.settings.exit_layer, |settings| {
@@ -256,7 +256,7 @@ impl Map<'_> {
     }
 }
 
-/// The text around the token, and what the layer under the cursor makes of it.
+/// The text around the token, and the prediction of the layer under the cursor.
 fn details(
     canvas: &mut Canvas<'_>,
     mut area: Rect,

@@ -1,4 +1,4 @@
-//! A paused run, phase by phase: what is drafted and how likely, what the verifier made of it.
+//! A paused run, phase by phase: the drafts with their probabilities, and the verifier's verdict.
 
 use super::Canvas;
 use super::theme::Role;
@@ -9,7 +9,7 @@ use crate::engine::decode::Round;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
-/// Cells by which the nodes of a tree are indented at most.
+/// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 6;
 
 /// Whether the run is paused and the inspector's place is free.
@@ -53,7 +53,7 @@ fn say(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
     }
 }
 
-/// Tokens drafted so far, with the probability the draft gives them.
+/// Tokens drafted so far, with their draft probabilities.
 fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let settings = &canvas.state.settings;
     let (exit, most) = (settings.exit_layer, settings.num_speculations);

@@ -24,10 +24,10 @@ const GUTTER: u16 = 5;
 /// Max cells of the panel: text of [`MAX_WIDTH`], gutter, borders and margins.
 pub const MAX_PANEL: u16 = MAX_WIDTH + GUTTER + 4;
 
-/// Between the figures of a turn.
+/// Separator between the figures of a turn.
 const BETWEEN: &str = " · ";
 
-/// A part of a turn, by the wrapped lines it takes.
+/// A part of a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
     Prompt,
@@ -37,7 +37,7 @@ enum Part {
     Gap,
 }
 
-/// Draw it; returns the cursor of the text that is searched for.
+/// Draws the chat; returns the cursor of the search field.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Position> {
     let mut inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
     canvas.target(area, Target::Chat);
@@ -83,7 +83,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Po
     find::bar(canvas, bar, canvas.regions.found)
 }
 
-/// How many matches there are, and which is the current one: unless chosen, the first from line `first` on.
+/// The number of matches and the current one: by default, the first from line `first` on.
 fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
     let turns = canvas.state.turns.iter();
     let total = turns
@@ -101,7 +101,7 @@ fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
     }
 }
 
-/// The line of the whole transcript where a match begins.
+/// The line of the whole transcript where a match starts.
 fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize> {
     let (mut before, mut left) = (0, at);
     for turn in &canvas.state.turns {
@@ -120,7 +120,7 @@ fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize>
     None
 }
 
-/// The first line to show so that `line` is not at the edge.
+/// The first line to show so that `line` is not at an edge.
 fn around(line: usize, shown: Viewport) -> usize {
     let margin = (shown.height / 4).min(3);
     let (least, most) = (
@@ -162,18 +162,18 @@ fn parts(turn: &Turn, lines: &TurnLines, width: u16, plain: &Baselines) -> [(Par
     ]
 }
 
-/// Whether there is nothing to show of an answer yet.
+/// Whether an answer has nothing to show yet.
 fn is_bare(turn: &Turn) -> bool {
     turn.mode == Mode::Chat && turn.is_empty() && turn.pending.is_empty()
 }
 
-/// What there is to say under a turn that has ended, in lines.
+/// The lines under a turn that has ended.
 fn ended(turn: &Turn, width: u16, plain: &Baselines) -> Option<Vec<String>> {
     let text = match turn.outcome.as_ref()? {
         Outcome::Failed(message) => format!("failed: {}", one_line(message)),
         Outcome::Stopped(reason) => {
             let parts = figures(turn, plain).into_iter().chain(stop_words(reason));
-            // Lines break between the parts, not within them.
+            // Lines break between parts, not within them.
             let parts = parts.map(|part| part.replace(' ', "\u{a0}"));
             parts.collect::<Vec<_>>().join(BETWEEN)
         }
@@ -198,7 +198,7 @@ fn height(turn: &Turn, cache: &Cache, plain: &Baselines) -> usize {
     })
 }
 
-/// Which lines to show: the end, or where the view was left, or where the token cursor is.
+/// The lines to show: the end, the scroll position, or those around the token cursor.
 fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let state = canvas.state;
     let total = state
@@ -224,7 +224,7 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     shown
 }
 
-/// The line of the whole transcript that holds a token.
+/// The line of the whole transcript that contains a token.
 fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let turns = &canvas.state.turns;
     let turn = turns.get(at.turn)?;
@@ -268,7 +268,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
     }
 }
 
-/// Draw the lines of a part from its line `from` on, as many as the area has rows.
+/// Draws the lines of a part from its line `from` on, as many as the area has rows.
 fn draw_part(
     canvas: &mut Canvas<'_>,
     area: Rect,
@@ -345,7 +345,7 @@ fn draw_part(
     });
 }
 
-/// Between turns: that the model no longer sees what is above.
+/// The line between turns above which the model no longer sees the text.
 fn unseen_ends(canvas: &mut Canvas<'_>, row: Rect, index: usize) {
     let unseen = |at: usize| canvas.state.turns.get(at).is_some_and(|turn| turn.unseen);
     if unseen(index) && !unseen(index + 1) {
@@ -404,7 +404,7 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
     }
 }
 
-/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
+/// The style of the token under the cursor: toggles reverse video, since accepted tokens may be reversed already.
 fn highlighted(style: Style) -> Style {
     match style.add_modifier.contains(Modifier::REVERSED) {
         true => style
@@ -414,7 +414,7 @@ fn highlighted(style: Style) -> Style {
     }
 }
 
-/// Beside the line under an answer: which of several it is.
+/// Draws which of several answers this is, beside its status line.
 fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
     let mark = format!("{}/{}", turn.variant + 1, turn.answers());
     let row = Rect {
@@ -485,7 +485,7 @@ fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), fro
     canvas.put_all(rest, &[(&text, role)]);
 }
 
-/// How far the prompt is read, in as many words as there is room for.
+/// Progress of prefill, in as many words as there is room for.
 fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
     let reading = "reading the prompt";
     let cache = |words: &str| match cached {
@@ -549,7 +549,7 @@ fn figures(turn: &Turn, plain: &Baselines) -> Vec<String> {
     parts
 }
 
-/// With the theme's own dot between the figures; it takes as many cells.
+/// Replaces the separator by the theme's, which has the same width.
 fn dotted(canvas: &Canvas<'_>, text: &str) -> String {
     text.replace(BETWEEN, &format!(" {} ", canvas.theme.symbols.dot))
 }
@@ -559,10 +559,10 @@ fn stop_words(reason: &StopReason) -> Option<String> {
     (*reason != StopReason::Eos).then(|| reason.to_string())
 }
 
-/// In the lower border: the styles of the origins.
+/// Draws the styles of the origins in the lower border.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     let rejected = canvas.app.shared.display.show_rejected;
-    // In little room the last ones are left out.
+    // Omits the last ones if there is little room.
     let roles = [Role::Accepted, Role::Corrected, Role::Bonus]
         .into_iter()
         .chain(rejected.then_some(Role::Rejected))

@@ -294,7 +294,7 @@ pub fn wrap(
 }
 
 impl Filler<'_> {
-    /// Add a piece from `place.byte`. False once the sink has enough.
+    /// Adds a piece from `place.byte`. False once the sink has enough.
     fn piece(&mut self, place: Place, piece: &Piece<'_>) -> bool {
         for (offset, grapheme) in piece.text[place.byte..].grapheme_indices(true) {
             let byte = place.byte + offset;
@@ -368,7 +368,7 @@ impl Filler<'_> {
         }
     }
 
-    /// End the line at its last break, or where it is; what follows the break begins the next one.
+    /// Ends the line at its last break, or where it is; what follows the break begins the next one.
     fn overflow(&mut self, at: Place) -> bool {
         let cut = if self.break_after > 0 {
             self.break_after

@@ -1,4 +1,4 @@
-//! Everything a person can do, as one type for keys, mouse, slash commands, palette, settings file and tests.
+//! Everything a user can do, as one type for keys, mouse, slash commands, palette, settings file and tests.
 //!
 //! Actions are nested by the module of `update` that carries them out, so that each matches its own exhaustively.
 
@@ -7,7 +7,7 @@ use crate::app::controls::Control;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-/// One thing to do. The settings file names the innermost action alone: `clear`, `{ nudge = ["exit-layer", "up"] }`.
+/// One action. The settings file names only the innermost one: `clear`, `{ nudge = ["exit-layer", "up"] }`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Action {
@@ -49,7 +49,7 @@ pub enum AppAction {
     ToggleMouse,
     NextTheme,
     Theme(ThemeName),
-    /// Save a screenshot, under a name of its own if none is given.
+    /// Save a screenshot; `None` picks a name.
     Picture(Option<String>),
 }
 
@@ -85,17 +85,17 @@ pub enum ChatAction {
     ToggleMode,
     /// What other exit layers and speculations would have made of the last answer.
     WhatIf,
-    /// What every layer would have said, as a heat map.
+    /// What every layer would have predicted, as a heat map.
     Lens,
-    /// Answer the prompt twice, with drafts beside plain decoding; in a race, the same race again.
+    /// Answer the prompt twice, with drafts and with plain decoding; in a race, repeat the race.
     Race,
-    /// Answer the prompt twice, with the present settings and with others.
+    /// Answer the prompt twice, with the current settings and with others.
     RaceAgainst(Opponent),
     /// Measure a grid of exit layers and speculations on the prompt.
     Sweep,
     /// Show a sweep from a CSV file or a run folder.
     OpenSweep(String),
-    /// Load a model by path or id; none is the bundled one.
+    /// Load a model by path or id; `None` is the bundled one.
     LoadModel(Option<String>),
     SaveSession(String),
     LoadSession(String),
@@ -103,13 +103,13 @@ pub enum ChatAction {
     ReplaySession(String),
 }
 
-/// Whom the present settings race.
+/// The opponent of the current settings in a race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opponent {
     /// Plain decoding, as the reference.
     Plain,
-    /// The present settings with another exit layer and number of speculations, as the challenger.
+    /// The current settings with another exit layer and number of speculations, as the challenger.
     Pair(usize, usize),
     /// A preset, as the challenger.
     Preset(String),
@@ -122,10 +122,10 @@ pub enum EditAction {
     /// Accept the text of an overlay.
     Accept,
     NewLine,
-    /// A line up; in the first line, the text sent before.
+    /// A line up; in the first line, the previous entry of the history.
     #[serde(alias = "prompt-up")]
     LineUp,
-    /// A line down; in the last line, the text sent after.
+    /// A line down; in the last line, the next entry of the history.
     #[serde(alias = "prompt-down")]
     LineDown,
     /// Edit the text in `$EDITOR`.
@@ -167,9 +167,9 @@ pub enum ControlsAction {
     Undo,
     SavePreset(String),
     LoadPreset(String),
-    /// Record what every layer would have said.
+    /// Record what every layer would have predicted.
     ToggleDetail,
-    /// Decode without drafts, or with them again.
+    /// Switch between plain decoding and drafts.
     TogglePlain,
 }
 
@@ -191,7 +191,7 @@ pub enum ViewAction {
     RoundRight,
     NextRejection,
     PreviousRejection,
-    /// Of the rejected drafts, those of which the draft was surest.
+    /// Step through rejected drafts in descending order of the draft's confidence.
     NextWorst,
     PreviousWorst,
     /// Scroll the token's details.
@@ -217,7 +217,7 @@ pub enum ListAction {
     EntryPageDown,
     FirstEntry,
     LastEntry,
-    /// Do what the selected entry says.
+    /// Carry out the selected entry.
     Choose,
     /// Write the selected entry out.
     Complete,
@@ -237,7 +237,7 @@ pub enum WhatIfAction {
     CellRight,
     BestCell,
     ApplyCell,
-    /// Race the present settings against the pair.
+    /// Race the current settings against the pair.
     RaceCell,
 }
 
@@ -286,7 +286,7 @@ pub enum ReplayAction {
     OwnPace,
     /// Without waiting.
     AtOnce,
-    /// So many rounds forward, or back if negative.
+    /// This many rounds forward, or back if negative.
     By(i32),
     Start,
     End,
@@ -331,7 +331,7 @@ impl Pane {
         }
     }
 
-    /// The pane `by` places further, wrapping around.
+    /// The pane `by` positions further, wrapping around.
     pub fn cycle(self, by: isize) -> Self {
         let count = Self::ALL.len() as isize;
         Self::ALL[(self as isize + by).rem_euclid(count) as usize]
@@ -356,7 +356,7 @@ macro_rules! nested {
         }
 
         impl<'de> Deserialize<'de> for Action {
-            /// Fails with the name of what is no action, or with what is wrong about the one that was named.
+            /// Fails with the name of an unknown action, or with what is wrong with a known one.
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = Value::deserialize(deserializer)?;
                 let value = value.get("browse").or_else(|| value.get("play")).unwrap_or(&value);
@@ -393,7 +393,7 @@ fn name(action: &Value) -> String {
     }
 }
 
-/// Sessions and replays have actions of everyday names; `browse` and `play` go before them.
+/// Actions of sessions and replays have common names, so they are nested under `browse` and `play`.
 fn browse<S: Serializer>(action: &SessionsAction, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map([("browse", action)])
 }

@@ -1,4 +1,4 @@
-//! Which key does what where. One table: the keys themselves, the help and the footer all read it.
+//! The key bindings: one table for input, help and footer.
 
 use super::action::{
     Action, AppAction, ChatAction, ControlsAction, EditAction, LensAction, ListAction, Pane,
@@ -10,13 +10,13 @@ use crossterm::event::KeyEvent;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Where a binding holds.
+/// Where a binding applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Context {
-    /// Everywhere, after the context of the focus.
+    /// Everywhere, after the bindings of the focus.
     Global,
-    /// Wherever text is edited, after all others.
+    /// Wherever text is edited, after all other contexts.
     Text,
     Prompt,
     /// The prompt while it holds a command that can be completed.
@@ -24,9 +24,9 @@ pub enum Context {
     Controls,
     Chat,
     Rounds,
-    /// The text to find in the conversation.
+    /// The search field of the conversation.
     Find,
-    /// A list to choose from by typing.
+    /// A filtered list.
     Picker,
     /// Help and other texts.
     Pager,
@@ -107,7 +107,7 @@ impl Context {
         }
     }
 
-    /// The contexts that a key is looked up in, the first match wins.
+    /// The contexts in which a key is looked up; the first match wins.
     fn chain(self) -> &'static [Self] {
         match self {
             Self::Global => &[Self::Global],
@@ -130,7 +130,7 @@ impl Context {
         }
     }
 
-    /// Whether it belongs to an overlay, which hides the bindings beneath it.
+    /// Whether it is an overlay, which hides the bindings beneath it.
     fn is_overlay(self) -> bool {
         match self {
             Self::Picker | Self::Pager | Self::WhatIf | Self::Lens | Self::Race => true,
@@ -140,7 +140,7 @@ impl Context {
         }
     }
 
-    /// Whether an action that is bound in `within` can be reached from here.
+    /// Whether an action bound in `within` can be reached from here.
     fn admits(self, within: Self, action: &Action) -> bool {
         match within {
             Self::Global if self.is_overlay() => action.works_everywhere(),
@@ -153,7 +153,7 @@ impl Context {
 }
 
 impl Action {
-    /// Whether it can be done over an overlay as well.
+    /// Whether it also works over an overlay.
     fn works_everywhere(&self) -> bool {
         matches!(
             self,
@@ -193,14 +193,14 @@ impl KeyMap {
             .map(|(_, action)| action)
     }
 
-    /// The key to show for an action in a context; none where no key reaches it.
+    /// The key to show for an action in a context; `None` if no key reaches it.
     pub fn key_of(&self, context: impl Into<Context>, action: &Action) -> Option<Key> {
         let context = context.into();
         let (key, _) = self.first(context, |_, bound| bound == action)?;
         (self.action(context, key.event()) == Some(action)).then_some(key)
     }
 
-    /// The first binding that fits, along the chain of contexts.
+    /// The first binding along the chain of contexts that fits.
     fn first(
         &self,
         context: Context,
@@ -227,7 +227,7 @@ impl KeyMap {
 impl Default for KeyMap {
     fn default() -> Self {
         let bindings = tables().into_iter().filter_map(|(context, key, action)| {
-            // The built-in names are tested to parse.
+            // A test parses all built-in names.
             Some((context, key.parse().ok()?, action))
         });
         Self {

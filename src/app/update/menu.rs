@@ -1,4 +1,4 @@
-//! The menu above the prompt: opened by writing a slash command, closed by Esc.
+//! The menu above the prompt: opened by typing a slash command, closed by Esc.
 
 use super::reply::Reply;
 use crate::app::input::action::{AppAction, ChatAction, ListAction};
@@ -6,10 +6,10 @@ use crate::app::message::Effect;
 use crate::app::state::menu::{Folder, Menu, Suggestion};
 use crate::app::state::{Shared, State};
 
-/// Entries of a page.
+/// Entries per page.
 const PAGE: isize = 8;
 
-/// Open the menu for what the prompt holds now, or close it.
+/// Opens the menu for the prompt's current text, or closes it.
 pub(super) fn refresh(state: &mut State, shared: &Shared) -> Option<Effect> {
     state.menu = Menu::of(state, shared, state.folder.as_ref());
     let Some(wanted) = state.menu.as_ref().and_then(|menu| menu.folder.clone()) else {
@@ -23,7 +23,7 @@ pub(super) fn refresh(state: &mut State, shared: &Shared) -> Option<Effect> {
     (!known).then_some(Effect::ListFolder(wanted))
 }
 
-/// The files of a folder, if the menu still wants them.
+/// Takes the files of a folder, if the menu still needs them.
 pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
     let wanted = state.menu().and_then(|menu| menu.folder.as_ref());
     if wanted == Some(&folder.path) {
@@ -36,14 +36,14 @@ pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
     }
 }
 
-/// Close the menu; false if there is none.
+/// Closes the menu; false if there is none.
 pub(super) fn close(state: &mut State) -> bool {
     let open = state.menu().is_some();
     state.menu = None;
     open
 }
 
-/// The selection of the menu.
+/// Carries out a list action on the menu.
 pub(super) fn list(state: &mut State, shared: &Shared, action: ListAction) -> Reply {
     let Some(menu) = &mut state.menu else {
         return Reply::none();
@@ -62,7 +62,7 @@ pub(super) fn list(state: &mut State, shared: &Shared, action: ListAction) -> Re
     Reply::none()
 }
 
-/// Take the selected suggestion; if the command is complete with it, carry it out.
+/// Takes the selected suggestion, and runs the command if that completes it.
 fn choose(state: &mut State, shared: &Shared) -> Reply {
     let Some(Suggestion { text, complete, .. }) = state.menu().and_then(Menu::chosen).cloned()
     else {
@@ -76,7 +76,7 @@ fn choose(state: &mut State, shared: &Shared) -> Reply {
     refresh(state, shared).into()
 }
 
-/// Write out the selected suggestion, or else what all have in common. Where that adds nothing, go to the next panel.
+/// Completes the selected suggestion, else the common prefix of all. If that adds nothing, moves to the next panel.
 fn complete(state: &mut State, shared: &Shared) -> Reply {
     let Some(menu) = state.menu() else {
         return Reply::none();
@@ -96,7 +96,7 @@ fn complete(state: &mut State, shared: &Shared) -> Reply {
     refresh(state, shared).into()
 }
 
-/// What the texts of all suggestions begin with.
+/// The common prefix of all suggestions.
 fn common(entries: &[Suggestion]) -> String {
     let Some((first, others)) = entries.split_first() else {
         return String::new();
@@ -111,7 +111,7 @@ fn common(entries: &[Suggestion]) -> String {
     first.text[..end.unwrap_or(0)].to_owned()
 }
 
-/// A click on a suggestion takes it.
+/// Takes the clicked suggestion.
 pub(super) fn click(state: &mut State, shared: &Shared, index: usize) -> Reply {
     match &mut state.menu {
         Some(menu) if index < menu.entries.len() => {
@@ -122,7 +122,7 @@ pub(super) fn click(state: &mut State, shared: &Shared, index: usize) -> Reply {
     }
 }
 
-/// Open the menu for a command that is in the prompt; false if it holds none, or the menu is open.
+/// Opens the menu for the command in the prompt; `None` if there is no command, or the menu is open.
 pub(super) fn reopen(state: &mut State, shared: &Shared) -> Option<Reply> {
     let closed = state.menu().is_none() && state.prompt.text().len() > 1;
     let effect = closed.then(|| refresh(state, shared))?;

@@ -16,9 +16,9 @@ pub enum DeviceRequest {
     Auto,
     /// The CPU kernels.
     Cpu,
-    /// The best adapter, or the one with this index.
+    /// The best GPU adapter, or the one with this index.
     Gpu(Option<usize>),
-    /// These adapters, each for a part of the layers.
+    /// These GPU adapters, each for a part of the layers.
     Gpus(Vec<usize>),
     /// candle's CUDA device.
     Cuda,
@@ -68,7 +68,7 @@ fn index(name: &str) -> Option<usize> {
 pub enum Target {
     /// The CPU kernels.
     Cpu,
-    /// A device of candle other than the CPU.
+    /// A candle device other than the CPU.
     Candle(Device),
     /// A GPU.
     #[cfg(feature = "gpu")]
@@ -88,7 +88,7 @@ impl From<&Device> for Target {
 }
 
 impl Target {
-    /// Opens the requested device for a model whose weights have `bytes()` bytes; also returns why it was chosen, if the
+    /// Opens the requested device for a model with `bytes()` bytes of weights. Also returns why it was chosen, if the
     /// request left that open.
     ///
     /// # Errors
@@ -170,7 +170,7 @@ impl Target {
         Self::gpu(None)
     }
 
-    /// A discrete GPU or Apple's for a large model, else the CPU.
+    /// A discrete or Apple GPU for a large model, else the CPU.
     #[cfg(feature = "gpu")]
     fn auto(bytes: impl FnOnce() -> u64) -> (Self, Option<String>) {
         let bytes = bytes();
@@ -201,7 +201,7 @@ impl Target {
     }
 }
 
-/// Checks that `bytes` of weights fit these GPUs together, as far as their memory is known.
+/// Checks that `bytes` of weights fit these GPUs together. GPUs with unknown memory pass.
 #[cfg(feature = "gpu")]
 fn check_gpus(gpus: &[Arc<Gpu>], bytes: u64, what: &str) -> Result<()> {
     let mut counted = Vec::new();

@@ -45,7 +45,7 @@ struct Weights {
     /// The LM head, unless it is tied to the embedding.
     output: Option<Packed>,
     draft_order: DraftOrder,
-    /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
+    /// Rows of the LM head in draft order; `None` if that is id order.
     draft: Option<Packed>,
     adapter: Option<Adapter>,
     scratch: Mutex<Scratch>,
@@ -54,9 +54,9 @@ struct Weights {
 /// Buffers that outlive a pass, so that a pass allocates nothing.
 #[derive(Default)]
 struct Scratch {
-    /// Normed input of a half of a layer, or of the head.
+    /// Normalised input of attention, of the feed-forward network, or of the head.
     input: Activations,
-    /// Both inputs of an exit adapter, normalised.
+    /// Both normalised inputs of an exit adapter.
     joined: Activations,
     /// Output of attention.
     attended: Activations,
@@ -70,10 +70,10 @@ struct Scratch {
 }
 
 impl CpuModel {
-    /// Packs all weights for kernels of the instruction set `isa`; `progress` is called with the fraction that is done.
+    /// Packs all weights for the kernels of the instruction set `isa`; `progress` is called with the fraction done.
     ///
     /// # Errors
-    /// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
+    /// If the checkpoint is not a supported Llama, or memory cannot be allocated.
     pub fn load(
         checkpoint: &Checkpoint,
         threads: usize,
@@ -206,8 +206,8 @@ impl Weights {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: the first `width`
-    /// tokens of the draft order or, with `all`, of the vocabulary.
+    /// Final norm and LM head over `rows` of `states`, `[_, hidden]`. Writes `out`, `[rows, width]`: logits of the
+    /// first `width` tokens of the draft order or, with `all`, of the vocabulary.
     fn head(&self, states: &[f32], rows: &[usize], all: bool, width: usize, out: &mut [f32]) {
         let (cols, n) = (self.config.hidden_size, rows.len());
         let reduced = self.draft.as_ref().filter(|_| !all);
@@ -215,8 +215,8 @@ impl Weights {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
         self.pool.run(&|worker| {
-            // SAFETY: in the first phase each row belongs to one worker, in the second each panel and so its columns.
-            // The buffers live until `run` returns.
+            // SAFETY: in the first phase one worker writes each row, in the second one worker writes the columns of
+            // each panel. The buffers live until `run` returns.
             unsafe {
                 worker.parallel_for(n, 1, |range| {
                     for row in range {

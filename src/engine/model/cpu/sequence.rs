@@ -15,7 +15,7 @@ pub struct CpuSequence {
     weights: Arc<Weights>,
     pages: Pages,
     capacity: usize,
-    /// Positions kept; rows in flight occupy slots from here.
+    /// Number of kept positions; rows in flight occupy the slots from here.
     len: usize,
     /// States of the rows in flight, `[slot - len][hidden]`.
     states: Vec<f32>,
@@ -73,7 +73,7 @@ impl CpuSequence {
             return Ok(());
         };
         self.pages.grow(last.slot + 1)?;
-        // Reserved page by page, so that passes within a page allocate nothing.
+        // Reserve by whole pages, so that passes within a page allocate nothing.
         let positions = self.pages.pages().len() * PAGE;
         let rotations = positions * self.weights.config.head_dim;
         self.rotations
@@ -156,7 +156,7 @@ impl CpuSequence {
         });
     }
 
-    /// Prepares the rows of a pass: the places of their states, their rotations, and their blocks for attention.
+    /// Prepares the rows of a pass: indices of their states, rotations, and blocks for attention.
     fn lay_out<'r>(&mut self, rows: impl Iterator<Item = &'r Row>) {
         let config = &self.weights.config;
         let dim = config.head_dim;
