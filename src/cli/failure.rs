@@ -54,8 +54,7 @@ fn bad_input(words: &str) -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }
 
-/// Help is printed by clap, as it contains no untrusted text. Error messages quote the command line and go through
-/// the sink.
+/// clap prints help, which has no untrusted text. Error messages quote the command line and go through the sink.
 fn end_of_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         if let Err(fault) = error.print().map_err(output::Error::from) {
@@ -80,7 +79,7 @@ fn words(report: &Report) -> String {
     words
 }
 
-/// Dies silently of SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
+/// Dies silently by SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
 fn end_of_closed_pipe() -> ExitCode {
     #[cfg(unix)]
     // SAFETY: `SIG_DFL` is a valid action, and neither call takes a pointer to memory.

@@ -24,13 +24,14 @@ pub struct GenerateArgs {
     model: ModelArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
-    /// The prompt. Without it and without a file, it is read from standard input; on a terminal, prompts are asked for.
+    /// The prompt. Without it and without a file, it is read from standard input; on a terminal, prompts are read
+    /// interactively.
     #[arg(short, long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
-    /// A file that holds the prompt; `-` for standard input.
+    /// A file with the prompt; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Put the prompt through the model's chat template.
+    /// Apply the model's chat template to the prompt.
     #[arg(long)]
     chat: bool,
     /// The system message of a chat.
@@ -42,7 +43,7 @@ pub struct GenerateArgs {
     /// Print one JSON object with text, tokens, rounds and statistics instead.
     #[arg(long)]
     json: bool,
-    /// Record the alternatives at every position in the JSON.
+    /// Include the alternatives at every position in the JSON.
     #[arg(long, requires = "json")]
     detail: bool,
     #[command(flatten)]
@@ -231,10 +232,10 @@ fn from_stdin() -> Result<String> {
     Ok(text)
 }
 
-/// Prints rounds as they come and keeps them, until the run ends or is interrupted.
+/// Prints and collects rounds until the run ends or is interrupted.
 struct RoundPrinter {
     out: Sink<Stdout>,
-    /// None where nothing is printed before the end.
+    /// `None` if nothing is printed before the end.
     paint: Option<Paint>,
     rounds: Vec<Round>,
     /// Why printing ended the run.

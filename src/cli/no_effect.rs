@@ -1,4 +1,4 @@
-//! Notes about options that have no effect together with the others.
+//! Notes about options that have no effect in combination with others.
 
 use super::args::DecodingArgs;
 use super::output::note;
@@ -79,7 +79,7 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// Whether the given value is neutral, so that there is nothing to note.
+/// Whether the given value is neutral, so that no note is needed.
 fn is_off(control: Control, settings: &Settings) -> bool {
     let sampling = &settings.sampling;
     match control {
@@ -137,7 +137,7 @@ mod tests {
     use clap::FromArgMatches;
     use std::ffi::OsString;
 
-    /// What is said of a command line.
+    /// The notes for a command line.
     fn said(line: &str) -> Vec<String> {
         let args = std::iter::once("skiplens")
             .chain(line.split_whitespace())

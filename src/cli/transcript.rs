@@ -142,7 +142,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn dispatch(command: Command) -> Result<()> {
     let store = Store::open()?;
-    // A failed removal is retried next time.
+    // A failed removal is retried at the next call.
     drop(store.empty_trash(TRASH_KEEPS));
     match command {
         Command::List {

@@ -93,7 +93,7 @@ impl Driver {
                 });
                 self.answer(read.map(Some).map_err(Into::into))?;
             }
-            // The files of a server are not known here.
+            // A server's files are unknown here.
             Effect::ListFolder(path) if self.app.chat.remote.is_some() => {
                 let entries = Vec::new();
                 self.take(Msg::Folder(Folder { path, entries }))?;

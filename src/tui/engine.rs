@@ -1,4 +1,4 @@
-//! The engine of the playground: a worker of this program, or that of a server elsewhere.
+//! The engine of the playground: a local worker, or that of a server.
 
 use crate::app::{Link, Msg};
 use crate::engine::worker::{Command, CommandSender, Event, Worker};
@@ -6,7 +6,7 @@ use crate::remote::{Client, Notice, Report};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
-/// Takes commands and reports events, wherever it runs.
+/// A local or remote engine.
 pub enum Engine {
     Local {
         commands: CommandSender,
@@ -25,7 +25,7 @@ impl From<Worker> for Engine {
 }
 
 impl Engine {
-    /// Sends a command. If the engine is gone, [`Self::next`] reports it.
+    /// Sends a command. If the engine has ended, [`Self::next`] reports it.
     pub fn send(&self, command: Command) {
         let _ = match self {
             Self::Local { commands, .. } => commands.send(command),
@@ -33,7 +33,7 @@ impl Engine {
         };
     }
 
-    /// The client, if the engine is elsewhere.
+    /// The client, if the engine is remote.
     pub fn remote(&self) -> Option<&Client> {
         match self {
             Self::Local { .. } => None,
@@ -41,7 +41,7 @@ impl Engine {
         }
     }
 
-    /// The next message; [`Msg::EngineGone`] if there will be no more.
+    /// The next message; [`Msg::EngineGone`] after the last.
     pub async fn next(&mut self) -> Msg {
         let msg = match self {
             Self::Local { events, .. } => events.recv().await.map(Msg::Engine),

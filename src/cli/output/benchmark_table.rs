@@ -140,7 +140,7 @@ fn row(
 /// `1.234 [1.200, 1.300]`
 fn number(interval: Interval, digits: usize) -> String {
     let Interval { value, low, high } = interval;
-    // A count, or a figure of one sample.
+    // A count, or the figure of a single sample.
     if low == high {
         return format!("{value:.digits$}");
     }

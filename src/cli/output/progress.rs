@@ -23,7 +23,7 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
 /// Shows the number of finished samples and the remaining time: as a bar on a terminal, as lines elsewhere.
 pub struct SampleProgress {
     bar: ProgressBar,
-    /// Tenths of the work for which a line was written; `None` if samples get no lines.
+    /// Tenths of the work already reported by a line; `None` if samples get no lines.
     told: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl SampleProgress {
         Self { bar, told: Some(0) }
     }
 
-    /// For work in many parts, each of which gets a [`Self::line`] and none for its samples.
+    /// For work in many cells, each of which gets a [`Self::line`]; their samples get none.
     pub fn by_cells() -> Self {
         Self {
             told: None,
@@ -53,7 +53,7 @@ impl SampleProgress {
     /// `figures` are the measurements so far.
     pub fn show(&mut self, done: usize, total: usize, figures: &str) {
         if !self.bar.is_hidden() {
-            // Earlier samples may come from an earlier run: the remaining time is estimated from those measured now.
+            // Earlier samples may come from a resumed run, so the remaining time is estimated from new ones.
             if self.bar.length() != Some(total as u64) {
                 self.bar.set_length(total as u64);
                 self.bar.set_position(done.saturating_sub(1) as u64);

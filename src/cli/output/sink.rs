@@ -1,8 +1,8 @@
 //! The only place where commands write to standard output and standard error. Untrusted text from a model, a file, a
 //! library or a user cannot control the terminal; only the program's own styles can.
 //!
-//! Data such as generated text and exports is unchanged in files and pipes. Messages are always made safe, because
-//! logs are also read on terminals.
+//! Data such as generated text and exports is unchanged in files and pipes. Messages are always sanitised, because logs
+//! are also read on terminals.
 
 use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 /// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The reader of the pipe is gone.
+    /// The reader of the pipe has closed it.
     #[error("standard output was closed")]
     Closed,
     #[error("standard output: {0}")]
@@ -32,7 +32,7 @@ impl From<io::Error> for Error {
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A stream that makes text safe for its reader.
+/// A stream that sanitises text for its reader.
 pub struct Sink<W> {
     stream: W,
     terminal: bool,
@@ -53,7 +53,7 @@ impl<W: Write> Sink<W> {
         self.terminal
     }
 
-    /// Prints text for people, always made safe.
+    /// Prints text for people, always sanitised.
     ///
     /// # Errors
     /// If writing fails.
@@ -61,7 +61,7 @@ impl<W: Write> Sink<W> {
         self.send(&visible(text))
     }
 
-    /// Prints data: unchanged, but made safe on a terminal.
+    /// Prints data: unchanged, but sanitised on a terminal.
     ///
     /// # Errors
     /// If writing fails.
@@ -106,7 +106,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Prints an error on standard error. Further lines are indented, so that none can pass for another message.
+/// Prints an error on standard error. Further lines are indented, so that they cannot look like another message.
 pub fn complain(message: &str) {
     tell(&format!("skiplens: {}\n", indented(message)));
 }

@@ -56,7 +56,7 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
     } = prepare(&args.model, &args.decoding, &args.dataset)?;
     let layers = loaded.info.config.num_layers;
     let axes = args.grid.axes(&settings, layers)?;
-    // Settings that the cells set are no part of the run's identity.
+    // Settings that vary by cell are not part of the run's identity.
     (
         settings.exit_layer,
         settings.num_speculations,

@@ -79,8 +79,8 @@ fn go(
     }
 }
 
-/// Measures the missing cells and returns the number of texts that differ although they must not. With `alone` the
-/// table is updated after each cell.
+/// Measures the missing cells and returns the number of texts that differ but must not. With `alone`, updates the table
+/// after each cell.
 fn measure(
     sweep: &Sweep,
     folder: &RunFolder,
