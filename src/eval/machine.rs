@@ -12,7 +12,7 @@ pub struct Machine {
     pub system: String,
     /// Name of the processor.
     pub cpu: String,
-    /// SIMD level of the CPU kernels, if they are used.
+    /// Instruction set of the CPU kernels, if they are used.
     pub simd: Option<String>,
     /// `cpu×2`, `cuda`, `metal`: the device with its threads.
     pub device: String,

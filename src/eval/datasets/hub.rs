@@ -18,7 +18,7 @@ pub struct HubPlace {
     pub folder: Option<&'static str>,
 }
 
-/// The files of `split`: from the cache if they are there, else from the hub.
+/// The files of `split`, from the cache or else from the hub.
 pub fn fetch(place: HubPlace, split: &str, progress: &mut Progress) -> Result<Vec<PathBuf>> {
     let hub = Hub::from_env()?;
     for revision in REVISIONS {

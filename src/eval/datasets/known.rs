@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Number of words of an article that are the prompt of `cnn_dm_lm`.
+/// Number of words of an article in a prompt of `cnn_dm_lm`.
 const PREFIX_WORDS: usize = 100;
 
 /// A data set by name.
@@ -256,7 +256,7 @@ fn continuation(id: String, article: &str) -> Item {
     Item::of_user(id, prompt.join(" "), Some(rest.join(" ")))
 }
 
-/// A question with a plain text that ends where the answer begins.
+/// A question with a plain text that ends where the answer starts.
 fn question(id: String, question: &str, answer: String) -> Item {
     Item {
         text: format!("Question: {question}\nAnswer:"),

@@ -50,7 +50,7 @@ pub fn read(file: File, wanted: &[&str], limit: usize) -> Result<Rows, String> {
     Ok(Rows { columns, rows })
 }
 
-/// A field as JSON: texts, numbers and lists of them; other types as they are printed.
+/// A field as JSON: texts, numbers and lists of them; other types in their printed form.
 fn value(field: &Field) -> Value {
     match field {
         Field::Null => Value::Null,

@@ -59,7 +59,7 @@ fn format(name: &str) -> Option<Format> {
     }
 }
 
-/// The first `limit` rows of a file. Of a Parquet file only the `wanted` columns are read.
+/// The first `limit` rows of a file. Reads only the `wanted` columns of a Parquet file.
 ///
 /// # Errors
 /// If the file cannot be read, or is not in the format of its extension.

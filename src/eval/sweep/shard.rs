@@ -11,7 +11,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// All of it.
+    /// The whole sweep.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
 
     /// Parses `2/8`, or `auto` with the environment variables of a Slurm array or a Kubernetes Indexed Job.
@@ -32,7 +32,7 @@ impl Shard {
         }
     }
 
-    /// The cells of this part, of `cells` in all. Neighbours stay together, because they share a baseline.
+    /// The cells of this part, out of `cells`. Adjacent cells stay together, since they share a baseline.
     pub fn cells(self, cells: usize) -> Range<usize> {
         let start = |index: usize| index * (cells / self.count) + index.min(cells % self.count);
         start(self.index - 1)..start(self.index)

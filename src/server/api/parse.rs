@@ -1,4 +1,4 @@
-//! Parses bodies of requests. Unknown fields are ignored, because clients send many.
+//! Parses request bodies. Unknown fields are ignored, since clients send many.
 
 use crate::server::error::{ApiError, Result};
 use serde::de::DeserializeOwned;

@@ -17,19 +17,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Does jobs until the queue is closed.
+/// Runs jobs until the queue is closed.
 pub struct Worker {
     pub decoder: Decoder,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Set when the current job must end as well.
+    /// Set when the current job must end.
     pub ends: Arc<AtomicBool>,
     pub watch: Arc<Watch>,
     /// Its turn among the workers that share the weights.
     pub turn: Turn,
     /// Name of the model.
     pub model: String,
-    /// Bytes that kept sequences may take.
+    /// Memory budget for kept sequences, in bytes.
     pub budget: u64,
 }
 
@@ -66,7 +66,7 @@ impl Worker {
                         Err(error) => return tell(Update::Failed(error)),
                     }
                 }
-                // What the panic left of the sequence cannot be trusted.
+                // The sequence may be inconsistent after a panic, so it is dropped.
                 Err(panic) => {
                     let message = format!("a fault in the program: {}", panic_message(&*panic));
                     return tell(Update::Failed(ApiError::internal(message)));
@@ -77,7 +77,7 @@ impl Worker {
         tell(Update::Done);
     }
 
-    /// Scores the prompt and generates all continuations. Breaks where the job is given up.
+    /// Scores the prompt and generates all continuations. Breaks if the job is cancelled.
     fn item(
         &mut self,
         kept: &mut Kept,
@@ -150,7 +150,7 @@ impl Worker {
     }
 }
 
-/// Reports one job's rounds, and gives it up when nobody wants it any more.
+/// Reports a job's rounds, and cancels it once nobody receives them.
 struct Follower<'a> {
     updates: &'a UnboundedSender<Update>,
     ends: &'a AtomicBool,
@@ -173,7 +173,7 @@ impl Follower<'_> {
     }
 }
 
-/// After a panic as well, watchers hear that a request is over.
+/// Watchers are told that a request is over even after a panic.
 impl Drop for Follower<'_> {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
