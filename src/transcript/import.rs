@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 
-/// Max bytes read from a file, which is held in memory as a whole.
+/// Max size of a file in bytes. It is read into memory as a whole.
 const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct Document {
 /// as in a journal; text and statistics are recomputed from them.
 ///
 /// # Errors
-/// If the file cannot be read, is not such JSON, or holds an invalid round.
+/// If the file cannot be read, is not JSON of this form, or has an invalid round.
 pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
     let fail = |fault: String| Error::Import {
         path: path.to_owned(),
@@ -172,7 +172,7 @@ fn from_generate(document: Document) -> Session {
     session
 }
 
-/// The model, as far as its description can be parsed.
+/// The model, if its description can be parsed.
 fn model(description: Value) -> Option<ModelRecord> {
     if let Value::String(name) = description {
         return Some(ModelRecord {

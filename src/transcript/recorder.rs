@@ -29,7 +29,7 @@ pub struct Recorder {
     model: Option<ModelRecord>,
     /// Receives the model with its file hash, which is computed on another thread.
     hashed: Option<Receiver<ModelRecord>>,
-    /// Whether the next run answers the last prompt once more.
+    /// Whether the next run answers the last prompt again.
     keeps_answer: bool,
     /// Files saved by this process, each with a digest of its content.
     saved: HashMap<PathBuf, u64>,
@@ -271,7 +271,7 @@ impl Recorder {
                 RunEnd::finished(StopReason::Cancelled, &stats, cached)
             })?;
         }
-        // A journal that could not be written yet is kept, to be written once the disk has room.
+        // A journal that could not be written yet is kept until the disk has room.
         if self.journal.is_written() {
             self.switch_to(Journal::begin(&self.store));
         }
@@ -358,7 +358,7 @@ impl Recorder {
         })
     }
 
-    /// The next run answers the last prompt again: the present answer is kept beside the new one.
+    /// The next run answers the last prompt again: keeps the current answer as an alternative.
     pub fn keep_answer(&mut self) {
         self.keeps_answer = true;
     }
@@ -375,7 +375,7 @@ impl Recorder {
         }
     }
 
-    /// Shows the answers that the conversation has where they are not the ones of the journal.
+    /// Selects the answers of the conversation that differ from the journal's.
     fn follow_answers(&mut self, said: &[Message]) -> Result<()> {
         for (at, message) in said.iter().enumerate() {
             let Some(turn) = self.journal.session().turns.get(at) else {
@@ -410,7 +410,8 @@ impl Recorder {
         }
     }
 
-    /// Drops all turns but the first `common`; where only an answer is left that is to be kept, begins another one.
+    /// Drops all turns but the first `common`. If only an answer would be dropped and `keeps` is set, keeps it as an
+    /// alternative.
     fn drop_from(&mut self, common: usize, keeps: bool) -> Result<()> {
         let turns = &self.journal.session().turns;
         let Some(answer) = turns.get(common) else {
@@ -484,7 +485,7 @@ impl Recorder {
     }
 }
 
-/// The system prompt, and what was said.
+/// The system prompt, and the other messages.
 fn without_system(messages: &[Message]) -> (&str, &[Message]) {
     match messages.split_first() {
         Some((first, rest)) if first.role == Role::System => (first.content.as_str(), rest),

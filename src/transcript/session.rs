@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Max characters of the first message that serve as the title of an untitled session.
 const TITLE_CHARS: usize = 60;
-/// Max answers to a prompt besides the one that is shown.
+/// Max alternative answers to a prompt.
 const MAX_OTHERS: usize = 200;
 
 /// A session: its messages and every round that generated them, without the turns that were dropped.
@@ -30,7 +30,7 @@ pub struct Session {
     /// System prompts in the order of setting.
     pub systems: Vec<String>,
     pub turns: Vec<Turn>,
-    /// Questions that were not sent yet, in order.
+    /// Queued questions, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queued: Vec<String>,
 }
@@ -46,7 +46,7 @@ pub struct Turn {
     pub text: String,
     /// The generations of this turn: usually one, more if an answer was continued.
     pub runs: Vec<Run>,
-    /// The other answers to the same prompt, in the order in which they were given.
+    /// Alternative answers to the same prompt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Answer>,
     /// Index of this answer among all of them.
@@ -54,7 +54,7 @@ pub struct Turn {
     pub variant: usize,
 }
 
-/// An answer that is not the one that counts.
+/// An alternative answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The typed text; generated text follows it.
@@ -73,7 +73,7 @@ pub struct Run {
     pub model: Option<usize>,
     /// Index in [`Session::systems`].
     pub system: Option<usize>,
-    /// How many of the oldest messages after the system prompt the model did not see, because the context was full.
+    /// Number of oldest messages after the system prompt that did not fit in the context.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: usize,
     pub rounds: Vec<Round>,
@@ -141,7 +141,7 @@ impl Answer {
     }
 }
 
-/// Whether nothing was typed or generated. Looks at the first runs only, so that a file of many costs little.
+/// Whether nothing was typed or generated. Looks only at the first runs, which bounds the cost.
 fn is_blank(text: &str, runs: &[Run]) -> bool {
     const LOOKED_AT: usize = 64;
     text.is_empty() && runs.iter().take(LOOKED_AT).all(|run| run.rounds.is_empty())
@@ -153,7 +153,7 @@ impl Turn {
         content(&self.text, &self.runs)
     }
 
-    /// Typed text and generations of every answer, in the order in which they were given.
+    /// Typed text and generations of every answer, oldest first.
     pub fn answers(&self) -> impl Iterator<Item = (&str, &[Run])> {
         let at = self.variant.min(self.others.len());
         let (before, after) = self.others.split_at(at);
@@ -171,7 +171,7 @@ impl Turn {
             .position(|(typed, runs)| content(typed, runs) == text)
     }
 
-    /// Puts the shown answer with the others, unless it is blank.
+    /// Moves the shown answer to the alternatives, unless it is blank.
     fn put_back(&mut self) {
         let answer = Answer {
             text: std::mem::take(&mut self.text),
@@ -184,7 +184,7 @@ impl Turn {
         self.variant = self.others.len();
     }
 
-    /// Begins another answer; the shown one is kept. Of very many the oldest is dropped.
+    /// Starts another answer; the shown one becomes an alternative. Drops the oldest beyond [`MAX_OTHERS`].
     fn retry(&mut self) {
         self.put_back();
         if self.others.len() > MAX_OTHERS {
@@ -227,7 +227,7 @@ impl Session {
         }
     }
 
-    /// The title, or else the start of the first message.
+    /// The title, else the start of the first message.
     pub fn display_title(&self) -> String {
         if !self.title.trim().is_empty() {
             return safe_text::one_line(self.title.trim()).into_owned();
@@ -252,7 +252,7 @@ impl Session {
         self.models.last()
     }
 
-    /// How prompts reach the model: as chosen, or else as in the last run.
+    /// How prompts reach the model: as chosen, else as in the last run.
     pub fn current_mode(&self) -> Mode {
         let last = || self.runs().last().map(|run| run.prompt.mode());
         self.mode.or_else(last).unwrap_or_default()
@@ -288,7 +288,7 @@ impl Session {
         self.turns.iter().flat_map(|turn| &turn.runs)
     }
 
-    /// Every generation, also of answers that are not shown.
+    /// Every generation, including those of alternative answers.
     fn all_runs(&self) -> impl Iterator<Item = &Run> {
         let others = self.turns.iter().flat_map(|turn| &turn.others);
         self.runs().chain(others.flat_map(|answer| &answer.runs))

@@ -67,7 +67,7 @@ pub fn whole_round(of: &Round) -> Result<(), String> {
     ))
 }
 
-/// Checks an event of an engine elsewhere, so that it can be used like one of this program's engine.
+/// Checks an event of a remote engine, so that it can be used like one of a local engine.
 ///
 /// # Errors
 /// Describes the first value that is out of range.

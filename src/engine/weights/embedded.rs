@@ -1,8 +1,8 @@
-//! The bundled model as part of the program, in builds with the feature `embed`.
+//! The bundled model embedded in the program, in builds with the feature `embed`.
 
 use std::path::Path;
 
-/// The path that stands for the embedded model. No file has it.
+/// The pseudo-path of the embedded model.
 pub const EMBEDDED_PATH: &str = "embedded:bundled.gguf";
 
 /// Aligned for the tensors, whose offsets in the file are multiples of 32 bytes.
