@@ -96,12 +96,12 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/whatif",
         Argument::Text,
-        "what other exit layers and speculations would have made of the last answer",
+        "predicted speed of other exit layers and speculations on the last answer",
     ),
     command(
         "/lens",
         Argument::Text,
-        "what every layer would have said along the last answer, as a heat map",
+        "what every layer would have predicted along the last answer, as a heat map",
     ),
     command(
         "/race [PROMPT]",
@@ -111,7 +111,7 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/versus OTHER",
         Argument::Preset,
-        "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
+        "race the current settings against others: E and K like `8 4`, a preset, or `plain`",
     ),
     command(
         "/sweep [FILE]",

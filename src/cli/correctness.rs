@@ -72,7 +72,8 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         && strategy != Strategy::SelfSpeculative
     {
         return Err(Error::Setting(
-            "correctness compares self-speculative with autoregressive decoding; leave --strategy out".into(),
+            "correctness compares self-speculative with autoregressive decoding; omit --strategy"
+                .into(),
         )
         .into());
     }

@@ -193,7 +193,7 @@ impl GenerateArgs {
         if text.is_empty() {
             return Err(Error::Setting(match &self.prompt_file {
                 Some(path) if path != Path::new("-") => format!(
-                    "{}: the file is empty, but it is to hold the prompt",
+                    "{}: the file is empty; it must contain the prompt",
                     path.display()
                 ),
                 _ => "the prompt from standard input is empty".into(),

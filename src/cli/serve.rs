@@ -80,7 +80,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     };
     if !args.host.is_loopback() && options.api_key.is_none() {
         output::note(&format!(
-            "{} is open: whoever reaches this machine can use the model; --api-key KEY asks for a key",
+            "{} is open: anyone who can reach this machine can use the model; --api-key KEY requires a key",
             args.host
         ));
     }

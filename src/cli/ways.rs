@@ -114,7 +114,7 @@ impl WayArgs<'_> {
             .collect();
         match texts.is_empty() {
             true => Err(Error::Setting(format!(
-                "{}: the file holds no prompts; it is to have one in each line",
+                "{}: the file has no prompts; it must have one per line",
                 path.display()
             ))),
             false => Ok(texts),

@@ -70,7 +70,7 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "authentication_error",
             Some("invalid_api_key"),
-            "this server wants its API key as a bearer token: Authorization: Bearer KEY",
+            "this server requires an API key as a bearer token: Authorization: Bearer KEY",
         )
     }
 
@@ -90,7 +90,7 @@ impl ApiError {
     }
 
     pub fn no_such_path(path: &str) -> Self {
-        let message = format!("there is no {path} here; /openapi.json lists what there is");
+        let message = format!("there is no {path} here; /openapi.json lists all paths");
         Self::refused(StatusCode::NOT_FOUND, Some("not_found"), message)
     }
 
@@ -125,7 +125,7 @@ impl ApiError {
     }
 
     pub fn ending() -> Self {
-        let message = "the server is ending";
+        let message = "the server is shutting down";
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "service_unavailable_error",

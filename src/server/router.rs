@@ -182,7 +182,7 @@ async fn plan<T: Send + 'static>(
         let _turn = turn;
         work(&parse::json(&bytes)?, &shared)
     });
-    let fault = |fault| ApiError::internal(format!("a fault in the program: {fault}"));
+    let fault = |fault| ApiError::internal(format!("an internal error: {fault}"));
     done.await.map_err(fault)?
 }
 

@@ -448,7 +448,7 @@ impl Session {
                 .turns
                 .last_mut()
                 .filter(|turn| turn.role == Role::Assistant)
-                .ok_or("another answer where there is none")?
+                .ok_or("an alternative answer where there is no answer")?
                 .retry(),
             JournalLine::Show { turn, answer } => self
                 .turns

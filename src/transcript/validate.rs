@@ -48,7 +48,7 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
     }
     match details(round).all(is_valid) {
         true => Ok(()),
-        false => Err("the detail of a token holds an invalid number".into()),
+        false => Err("the detail of a token has an invalid number".into()),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn event(event: &Event) -> Result<(), String> {
     };
     match valid {
         true => Ok(()),
-        false => Err("an event holds an invalid number".into()),
+        false => Err("an event has an invalid number".into()),
     }
 }
 
@@ -158,7 +158,7 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
         .all(|number| number.is_finite())
     {
         true => Ok(()),
-        false => Err("the settings hold a number that is not finite".into()),
+        false => Err("the settings have a number that is not finite".into()),
     }
 }
 
@@ -185,7 +185,7 @@ pub fn lens(lens: &Lens) -> Result<(), String> {
     };
     match lens.rows.iter().all(valid) {
         true => Ok(()),
-        false => Err("the layer predictions hold an invalid number".into()),
+        false => Err("the layer predictions have an invalid number".into()),
     }
 }
 

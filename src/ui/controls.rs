@@ -95,8 +95,8 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         );
     let now = match control.has_effect(settings) {
         true => "",
-        false if chosen => " (the controller chooses it; setting it takes over)",
-        false => " (without effect as things are set)",
+        false if chosen => " (chosen by the controller; setting it overrides that)",
+        false => " (no effect with the current settings)",
     };
     wrap_words(&format!("{range}{}{now}", control.meaning()), width)
 }

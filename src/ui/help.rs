@@ -47,7 +47,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let settings = [
         (
             "exit layer E",
-            "layers that draft: few are fast, many are right",
+            "layers that draft: few are fast, many are accurate",
         ),
         (
             "speculations K",

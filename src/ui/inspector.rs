@@ -274,7 +274,7 @@ impl<'a> Subject<'a> {
             let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
             let chance =
                 chance(self.round, &draft).map(|chance| self.fact("  chance", &chance, Role::Text));
-            let said = self.fact("draft said", &text, Role::Rejected);
+            let said = self.fact("draft chose", &text, Role::Rejected);
             let both = self.fact("  q, p", &format!("{q}, {p}"), Role::Text);
             [said, both].into_iter().chain(chance)
         };
@@ -345,28 +345,26 @@ impl<'a> Subject<'a> {
         let asked = self.turn.lens.as_deref().filter(|lens| !lens.complete());
         match asked {
             _ if !self.was_verified() => {
-                "a draft before this one was rejected: no layer is asked about what follows it"
-                    .into()
+                "a draft before this one was rejected, so no layer is evaluated here".into()
             }
-            _ if !state.live => "the journal holds no alternatives here".into(),
+            _ if !state.live => "the journal has no alternatives here".into(),
             Some(lens) if lens.failed.is_none() => {
-                format!("asking every layer: {} tokens so far", lens.rows.len())
+                format!("evaluating every layer: {} tokens so far", lens.rows.len())
             }
             _ if is_last && state.run().is_some() && state.settings.detail => {
                 "its layers follow once the answer is finished".into()
             }
             _ if askable && !state.settings.detail => format!(
-                "{} records layers and alternatives while it writes; {} asks the layers afterwards",
+                "{} records layers and alternatives during decoding; {} runs the layers afterwards",
                 key(Context::Chat, ControlsAction::ToggleDetail.into()),
                 key(Context::Global, ChatAction::WhatIf.into())
             ),
             _ if askable => format!(
-                "{} asks the layers",
+                "{} runs the layers",
                 key(Context::Global, ChatAction::WhatIf.into())
             ),
-            _ => {
-                "its layers were not recorded, and only the answer written last can be asked".into()
-            }
+            _ => "its layers were not recorded, and they can be computed only for the last answer"
+                .into(),
         }
     }
 

@@ -96,8 +96,8 @@ pub fn draw_hint(canvas: &mut Canvas<'_>, area: Rect) {
     let action = ChatAction::Lens;
     let key = canvas.app.key_now(action.clone());
     let how = match key.filter(|_| is_available(canvas.app, &action.into())) {
-        Some(key) => format!("{key} asks every layer what it would have said along the answer"),
-        None => "what every layer would have said along an answer appears here".into(),
+        Some(key) => format!("{key} shows what every layer would have predicted along the answer"),
+        None => "what every layer would have predicted along an answer appears here".into(),
     };
     note(canvas, &mut inner, &how, Role::Dim);
 }
@@ -129,7 +129,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
     };
     let parts = [
         (canvas.spinner(), Role::Accent),

@@ -246,7 +246,7 @@ fn headline(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
             );
         }
         None => {
-            canvas.put_all(row, &[("plain's speed is not known yet", Role::Dim)]);
+            canvas.put_all(row, &[("plain speed is not known yet", Role::Dim)]);
         }
     }
 }

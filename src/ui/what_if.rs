@@ -51,7 +51,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
         return lines(
             canvas,
             &mut inner,
-            "The chat has gone on; close this and ask again.",
+            "The chat has moved on; close this and open it again.",
             Role::Wrong,
         );
     };
@@ -205,7 +205,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens, map: Option<&
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
     };
     canvas.put_all(
         row,
@@ -414,7 +414,7 @@ fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
             ..row
         };
         if rest.width > 28 {
-            canvas.put_right(rest, "tokens a second, predicted", Role::Dim);
+            canvas.put_right(rest, "tokens per second, predicted", Role::Dim);
         }
     }
     for line in notes {

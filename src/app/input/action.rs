@@ -572,7 +572,7 @@ impl WhatIfAction {
             Self::CellRight => "speculations +",
             Self::BestCell => "fastest pair",
             Self::ApplyCell => "apply",
-            Self::RaceCell => "race against the present pair",
+            Self::RaceCell => "race against the current pair",
         }
     }
 }

@@ -311,7 +311,7 @@ pub(super) fn set_system(state: &mut State, text: String) -> Vec<Effect> {
 fn toggle_detail(state: &mut State) -> Effect {
     state.settings.detail = !state.settings.detail;
     state.notify(match state.settings.detail {
-        true => "recording what every layer would have said, from the next round; this takes time and journal space",
+        true => "recording which token every layer predicts, from the next round; this takes time and journal space",
         false => "no longer recording the layers",
     });
     apply(state)

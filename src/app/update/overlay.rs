@@ -427,7 +427,7 @@ fn statistics(stats: &Stats) -> Vec<String> {
         lines.push(format!("accepted length    {length:.2} on average"));
     }
     if let Some(speed) = stats.tokens_per_second() {
-        lines.push(format!("tokens a second    {speed:.1}"));
+        lines.push(format!("tokens per second  {speed:.1}"));
     }
     lines
 }

@@ -45,7 +45,7 @@ pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
 /// Opens a sweep that was read from a file.
 pub(super) fn open(state: &mut State, title: String, rows: &[SweepRow], plain: Option<f64>) {
     if rows.is_empty() {
-        state.notify_error(format!("{title} holds no measured cell"));
+        state.notify_error(format!("{title} has no measured cells"));
         return;
     }
     state.overlay = Some(Overlay::Sweep(Box::new(Sweep::of_rows(title, rows, plain))));

@@ -54,8 +54,8 @@ pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
 pub(super) fn askable(state: &mut State, shared: &mut Shared) -> Option<(RunId, Task)> {
     if !can_ask_what_if(state) {
         state.notify_error(match state.live {
-            false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
-            true => "there is no answer of this model to ask about; ask something first",
+            false => "the journal has no layer predictions here; open what if while an answer is new to record them",
+            true => "this model has no answer to analyse; ask something first",
         });
         return None;
     }

@@ -73,7 +73,7 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
         )?;
         writeln!(
             out,
-            "speed-up, ratio of tokens a second over all samples:      {}",
+            "speed-up, ratio of tokens per second over all samples:    {}",
             speedup(comparison.speedup_ratio_of_speeds)
         )?;
         writeln!(

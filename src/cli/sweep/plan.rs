@@ -30,7 +30,7 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
         && strategy != Strategy::SelfSpeculative
     {
         return Err(Error::Setting(
-            "a sweep measures self-speculative decoding against autoregressive decoding; leave --strategy out".into(),
+            "a sweep measures self-speculative decoding against autoregressive decoding; omit --strategy".into(),
         )
         .into());
     }

@@ -46,7 +46,7 @@ impl FromStr for DeviceRequest {
                 let each = list.split(',').map(|one| {
                     index(one.trim()).ok_or_else(|| {
                         Error::Setting(format!(
-                            "{:?} in the list of devices is no GPU; a list looks like gpu:0,gpu:1",
+                            "{:?} in the list of devices is not a GPU; write a list such as gpu:0,gpu:1",
                             one.trim()
                         ))
                     })
@@ -179,7 +179,7 @@ impl Target {
         }
         let opened = gpu::choose_auto(bytes).and_then(|(info, adapter)| {
             let why = format!(
-                "{}, {}: auto takes it for a large model",
+                "{}, {}: auto chooses it for a large model",
                 info.name, info.api
             );
             let gpu = Gpu::open(info, &adapter).map_err(|error| error.to_string())?;

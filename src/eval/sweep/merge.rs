@@ -164,7 +164,7 @@ fn differing(folder: &RunFolder, baselines: &BTreeMap<String, Baseline>) -> Resu
             for ((run, second), example) in pairs {
                 if let Some(position) = run.differs_from(&second.tokens) {
                     notes.push(format!(
-                        "prompt {}: {} and {} go apart at token {position}",
+                        "prompt {}: {} and {} diverge at token {position}",
                         example.id,
                         machine_name(&one.machine),
                         machine_name(&other.machine)

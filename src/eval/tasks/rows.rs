@@ -94,7 +94,7 @@ fn row(value: &Value) -> Result<Row, String> {
 
 fn multiple_choice(value: &Value, choices: &Value, context: Option<String>) -> Result<Row, String> {
     let choices: Vec<String> = serde_json::from_value(choices.clone())
-        .map_err(|_| "choices are no list of texts".to_owned())?;
+        .map_err(|_| "choices is not a list of strings".to_owned())?;
     let gold = GOLDS.iter().find_map(|name| value.get(name));
     let gold = match gold {
         Some(Value::String(text)) => choices.iter().position(|choice| choice == text),

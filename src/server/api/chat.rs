@@ -22,7 +22,7 @@ pub struct ChatRequest {
 pub struct Chat {
     messages: Vec<ChatMessage>,
     /// Ignored: there is one model.
-    #[expect(dead_code, reason = "read by nobody, but documented")]
+    #[expect(dead_code, reason = "only for the documentation")]
     model: Option<String>,
     /// Whether to list log-probabilities.
     logprobs: Option<bool>,
@@ -92,13 +92,13 @@ impl Chat {
         let is_filled = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(|l| !l.is_empty());
         for (name, list) in [("tools", &self.tools), ("functions", &self.functions)] {
             if is_filled(list) {
-                let message = format!("{name} are not supported; leave them out");
+                let message = format!("{name} are not supported; omit them");
                 return Err(ApiError::unsupported(name, message));
             }
         }
         let format = self.response_format.as_ref();
         if format.is_some_and(|format| format.kind != "text") {
-            let message = "only plain text can be answered; leave response_format out";
+            let message = "only plain text is supported; omit response_format";
             return Err(ApiError::unsupported("response_format", message));
         }
         if self.messages.is_empty() {
@@ -118,7 +118,7 @@ impl ChatMessage {
             "user" => Role::User,
             "assistant" => Role::Assistant,
             "tool" | "function" => {
-                let message = "answers of tools are not supported; leave them out";
+                let message = "tool results are not supported; omit them";
                 return Err(ApiError::unsupported(&format!("{at}.role"), message));
             }
             other => {
@@ -129,7 +129,7 @@ impl ChatMessage {
             }
         };
         if self.tool_calls.as_ref().is_some_and(|l| !l.is_empty()) {
-            let message = "calls of tools are not supported; leave them out";
+            let message = "tool calls are not supported; omit them";
             return Err(ApiError::unsupported(&format!("{at}.tool_calls"), message));
         }
         let content = match &self.content {

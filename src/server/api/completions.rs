@@ -23,7 +23,7 @@ pub struct CompletionRequest {
 pub struct Completion {
     prompt: Prompts,
     /// Ignored: there is one model.
-    #[expect(dead_code, reason = "read by nobody, but documented")]
+    #[expect(dead_code, reason = "only for the documentation")]
     model: Option<String>,
     /// Whether the text of a choice starts with the prompt.
     echo: Option<bool>,
@@ -94,7 +94,7 @@ impl Completion {
             return Err(ApiError::unsupported("suffix", message));
         }
         if self.best_of.is_some_and(|best| best > n) {
-            let message = "best_of is not supported; ask for n choices instead";
+            let message = "best_of is not supported; use n instead";
             return Err(ApiError::unsupported("best_of", message));
         }
         let prompts = match &self.prompt {

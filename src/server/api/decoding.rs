@@ -137,7 +137,8 @@ impl Decoding {
             return Err(ApiError::invalid("n is 0; it must be at least 1").of("n"));
         }
         if n.saturating_mul(prompts) > MAX_CHOICES {
-            let message = format!("a request may ask for {MAX_CHOICES} choices over all prompts");
+            let message =
+                format!("a request may have at most {MAX_CHOICES} choices over all prompts");
             return Err(ApiError::invalid(message).of("n"));
         }
         Ok(n)
@@ -283,7 +284,7 @@ fn positive(value: Option<i64>, name: &str) -> Result<Option<usize>> {
 /// Any 64-bit integer as a seed.
 fn whole(number: &Number) -> Result<u64> {
     let whole = number.as_u64().or(number.as_i64().map(i64::cast_unsigned));
-    whole.ok_or_else(|| ApiError::invalid("seed is no whole number of 64 bits").of("seed"))
+    whole.ok_or_else(|| ApiError::invalid("seed is not a 64-bit integer").of("seed"))
 }
 
 /// A random seed.

@@ -10,10 +10,10 @@ use serde_json::Value;
 /// If it is not JSON, or not an object.
 pub fn json(bytes: &[u8]) -> Result<Value> {
     let value: Value = serde_json::from_slice(bytes)
-        .map_err(|fault| ApiError::invalid(format!("the body is no JSON: {fault}")))?;
+        .map_err(|fault| ApiError::invalid(format!("the body is not valid JSON: {fault}")))?;
     match value.is_object() {
         true => Ok(value),
-        false => Err(ApiError::invalid("the body is no JSON object")),
+        false => Err(ApiError::invalid("the body is not a JSON object")),
     }
 }
 

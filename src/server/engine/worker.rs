@@ -68,7 +68,7 @@ impl Worker {
                 }
                 // The sequence may be inconsistent after a panic, so it is dropped.
                 Err(panic) => {
-                    let message = format!("a fault in the program: {}", panic_message(&*panic));
+                    let message = format!("an internal error: {}", panic_message(&*panic));
                     return tell(Update::Failed(ApiError::internal(message)));
                 }
             }

@@ -178,11 +178,7 @@ fn tokens_are_inspected() {
     h.press("end tab tab left");
     assert_eq!(h.state().focus, Pane::Chat);
     assert!(h.screen().contains("p verify"), "{}", h.screen());
-    assert!(
-        h.screen().contains("the journal holds no"),
-        "{}",
-        h.screen()
-    );
+    assert!(h.screen().contains("the journal has no"), "{}", h.screen());
 }
 
 #[test]

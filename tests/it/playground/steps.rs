@@ -282,7 +282,7 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
         slot: 0,
     });
     h.draw();
-    assert!(h.screen().contains("f4 asks the layers"), "{}", h.screen());
+    assert!(h.screen().contains("f4 runs the layers"), "{}", h.screen());
     h.press("f4");
     h.engine(usize::MAX);
     h.press("esc");
