@@ -275,7 +275,7 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
     };
     h.state_mut().view.cursor = Some(unverified(&h));
     h.draw();
-    assert!(h.screen().contains("no layer is asked"), "{}", h.screen());
+    assert!(h.screen().contains("so no layer is"), "{}", h.screen());
     h.state_mut().view.cursor = Some(TokenRef {
         turn: 0,
         round: 0,
