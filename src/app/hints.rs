@@ -326,17 +326,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
                 discard(),
             ];
         }
-        Overlay::WhatIf(_) => vec![
-            pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
-            pair(
-                WhatIfAction::CellLeft,
-                WhatIfAction::CellRight,
-                "speculations",
-            ),
-            one(WhatIfAction::BestCell),
-            one(WhatIfAction::ApplyCell),
-            labelled(WhatIfAction::RaceCell, "race"),
-        ],
+        Overlay::WhatIf(_) => map_keys(),
         Overlay::Lens(_) => vec![
             pair(LensAction::LensLeft, LensAction::LensRight, "token"),
             pair(LensAction::LayerUp, LensAction::LayerDown, "layer"),
@@ -348,20 +338,9 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
         Overlay::Sweep(sweep) => {
             let close = match sweep.outcome {
                 None => labelled(AppAction::Back, "stop"),
-                Some(_) => labelled(AppAction::Back, "close"),
+                Some(_) => close,
             };
-            return vec![
-                pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
-                pair(
-                    WhatIfAction::CellLeft,
-                    WhatIfAction::CellRight,
-                    "speculations",
-                ),
-                one(WhatIfAction::BestCell),
-                one(WhatIfAction::ApplyCell),
-                labelled(WhatIfAction::RaceCell, "race"),
-                close,
-            ];
+            return map_keys().into_iter().chain([close]).collect();
         }
         Overlay::Race(race) if race.outcome.is_none() => {
             return vec![labelled(AppAction::Back, "cancel")];
@@ -383,6 +362,21 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     };
     keys.push(close);
     keys
+}
+
+/// The keys of a map of exit layers and speculations.
+fn map_keys() -> Vec<Wanted> {
+    vec![
+        pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
+        pair(
+            WhatIfAction::CellLeft,
+            WhatIfAction::CellRight,
+            "speculations",
+        ),
+        one(WhatIfAction::BestCell),
+        one(WhatIfAction::ApplyCell),
+        labelled(WhatIfAction::RaceCell, "race"),
+    ]
 }
 
 /// The keys while searching for a text.

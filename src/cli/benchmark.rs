@@ -167,7 +167,7 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
     bar.end();
     let report = match outcome {
         Err(Error::Cancelled) => {
-            output::tell(&format!(
+            output::eprint(&format!(
                 "interrupted; the same command resumes {}\n",
                 path.display()
             ));
@@ -178,8 +178,8 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
     if args.json {
         output::stdout().json(report)?;
     } else {
-        output::stdout().say(&output::benchmark_table(report, &prepared.source)?)?;
-        output::stdout().say(&format!("\nwritten to {}\n", path.display()))?;
+        output::stdout().message(&output::benchmark_table(report, &prepared.source)?)?;
+        output::stdout().message(&format!("\nwritten to {}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

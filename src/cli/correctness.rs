@@ -135,7 +135,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
     bar.end();
     let found = match outcome {
         Err(Error::Cancelled) => {
-            output::tell("interrupted; nothing is written\n");
+            output::eprint("interrupted; nothing is written\n");
             return Ok(ExitCode::from(INTERRUPTED));
         }
         outcome => outcome?,
@@ -155,7 +155,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         output::stdout().json(&report)?;
     } else {
         let path = place.path.display();
-        output::stdout().say(&format!("{}\nwritten to {path}\n", words(&found)))?;
+        output::stdout().message(&format!("{}\nwritten to {path}\n", words(&found)))?;
     }
     let fault = match &found {
         Found::Exact(found) => found.errors > 0,

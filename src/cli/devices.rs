@@ -18,7 +18,7 @@ pub fn run(_: &DevicesArgs) -> Result<ExitCode> {
     let (threads, isa) = (physical_cores(), Isa::detect().name());
     let mut text = format!("cpu     {threads} threads, {isa}\n");
     gpus(&mut text);
-    stdout().say(&text)?;
+    stdout().message(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

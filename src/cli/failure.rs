@@ -50,7 +50,7 @@ impl Failure {
 }
 
 fn bad_input(words: &str) -> ExitCode {
-    output::complain(words);
+    output::error(words);
     ExitCode::from(BAD_INPUT)
 }
 
@@ -61,7 +61,7 @@ fn end_of_clap(error: &clap::Error) -> ExitCode {
             return Failure::Command(fault.into()).end();
         }
     } else {
-        output::tell(&error.render().to_string());
+        output::eprint(&error.render().to_string());
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
@@ -100,7 +100,7 @@ pub fn report_panics() {
     // Fails only if hooks are already installed.
     let _ = reports.install();
     std::panic::set_hook(Box::new(move |panic| {
-        output::tell(&format!("{}\n", panics.panic_report(panic)));
+        output::eprint(&format!("{}\n", panics.panic_report(panic)));
     }));
 }
 

@@ -75,7 +75,7 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
         let report = output::Report::new(&loaded.info, &prompt, &printer.rounds, &stats, &stop);
         printer.out.json(&report)?;
     }
-    output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
+    output::eprint(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
     Ok(if stop == StopReason::Cancelled {
         ExitCode::from(130)
     } else {
@@ -92,7 +92,7 @@ fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
     let mut printer = args.printer();
     interactive::ask(|text| {
         let prompt = args.as_prompt(text);
-        let Some(ids) = interactive::told(loaded.encode(&prompt)) else {
+        let Some(ids) = interactive::report_error(loaded.encode(&prompt)) else {
             return Ok(());
         };
         printer.rounds.clear();
@@ -105,8 +105,8 @@ fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
             &settings,
             &mut printer,
         )?;
-        if let Some(Finished { stop, stats }) = interactive::told(finished) {
-            output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
+        if let Some(Finished { stop, stats }) = interactive::report_error(finished) {
+            output::eprint(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
         }
         Ok(())
     })?;
@@ -135,7 +135,7 @@ fn answer(
                 .iter()
                 .try_for_each(|round| out.tokens(round, paint))?;
         }
-        printer.out.say("\n")?;
+        printer.out.message("\n")?;
     }
     Ok(finished)
 }

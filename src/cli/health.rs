@@ -39,11 +39,11 @@ pub fn run(args: &HealthArgs) -> Result<ExitCode> {
     let agent = Agent::from(config.build());
     match agent.get(format!("http://{address}/health")).call() {
         Ok(_) => {
-            output::stdout().say(&format!("{address} answers\n"))?;
+            output::stdout().message(&format!("{address} answers\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            output::complain(&format!("{address} does not answer: {error}"));
+            output::error(&format!("{address} does not answer: {error}"));
             Ok(ExitCode::from(FOUND_FAULT))
         }
     }

@@ -20,7 +20,7 @@ pub fn at_terminal() -> bool {
 /// If the terminal cannot be read, or the answer cannot be printed.
 pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_eyre::Result<()> {
     let mut editor = DefaultEditor::new()?;
-    output::tell("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");
+    output::eprint("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");
     loop {
         let line = match editor.readline(ASK) {
             Ok(line) => line,
@@ -39,8 +39,8 @@ pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_ey
 }
 
 /// Prints an error that concerns only one answer.
-pub fn told<T>(outcome: Result<T>) -> Option<T> {
+pub fn report_error<T>(outcome: Result<T>) -> Option<T> {
     outcome
-        .map_err(|error| output::complain(&error.to_string()))
+        .map_err(|error| output::error(&error.to_string()))
         .ok()
 }

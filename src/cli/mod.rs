@@ -186,13 +186,13 @@ mod tests {
 
     #[test]
     fn options_before_a_command_are_refused() {
-        let told = |args: &[&str]| misplaced(&command().try_get_matches_from(args).unwrap());
+        let fault = |args: &[&str]| misplaced(&command().try_get_matches_from(args).unwrap());
         assert!(
-            told(&["skiplens", "-E", "4", "generate", "-p", "x"])
+            fault(&["skiplens", "-E", "4", "generate", "-p", "x"])
                 .unwrap()
                 .starts_with("--exit-layer stands before")
         );
-        assert_eq!(told(&["skiplens", "generate", "-E", "4"]), None);
-        assert_eq!(told(&["skiplens", "-E", "4"]), None);
+        assert_eq!(fault(&["skiplens", "generate", "-E", "4"]), None);
+        assert_eq!(fault(&["skiplens", "-E", "4"]), None);
     }
 }

@@ -84,7 +84,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
             args.host
         ));
     }
-    output::tell(&format!(
+    output::eprint(&format!(
         "{} · {} · {}\n",
         model.info.name,
         memory::human(model.info.weight_bytes),
@@ -92,7 +92,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     ));
     let server =
         server::start(model, listener, options).map_err(|error| Error::io("the server", error))?;
-    output::stdout().say(&format!("http://{}/v1\n", server.address))?;
+    output::stdout().message(&format!("http://{}/v1\n", server.address))?;
     interrupt::wait();
     server.stop();
     Ok(ExitCode::SUCCESS)

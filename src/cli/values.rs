@@ -225,21 +225,21 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_with_the_range() {
-        let told = |outcome: Result<String, String>| outcome.unwrap_err();
+        let fault = |outcome: Result<String, String>| outcome.unwrap_err();
         let max = u64::MAX;
         assert_eq!(
-            told(seed("-1").map(|_| String::new())),
+            fault(seed("-1").map(|_| String::new())),
             format!("expected 0 to {max}")
         );
         assert_eq!(
-            told(seed("99999999999999999999").map(|_| String::new())),
+            fault(seed("99999999999999999999").map(|_| String::new())),
             format!("expected 0 to {max}")
         );
         assert_eq!(
-            told(seed("soon").map(|_| String::new())),
+            fault(seed("soon").map(|_| String::new())),
             format!("not an integer; expected 0 to {max}")
         );
-        assert!(told(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
+        assert!(fault(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
         for text in ["0", "100000", "-4"] {
             assert_eq!(threads(text), Err("expected 1 to 256".into()), "{text}");
         }

@@ -89,7 +89,7 @@ pub fn run(args: WayArgs) -> Result<ExitCode> {
     };
     match args.json {
         true => output::stdout().json(&report)?,
-        false => output::stdout().say(&table(&report)?)?,
+        false => output::stdout().message(&table(&report)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

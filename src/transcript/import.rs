@@ -160,12 +160,8 @@ fn from_generate(document: Document) -> Session {
     {
         Some(turn) => turn.runs.push(run),
         None => session.turns.push(Turn {
-            at_ms: now,
-            role: Role::Assistant,
-            text: String::new(),
             runs: vec![run],
-            others: Vec::new(),
-            variant: 0,
+            ..Turn::typed(Role::Assistant, now, String::new())
         }),
     }
     session.sanitise();
@@ -192,14 +188,7 @@ fn model(description: Value) -> Option<ModelRecord> {
 
 /// Adds the prompt as turns, and returns the form in which the answer refers to them.
 fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
-    let turn = |role, text| Turn {
-        at_ms,
-        role,
-        text,
-        runs: Vec::new(),
-        others: Vec::new(),
-        variant: 0,
-    };
+    let turn = |role, text| Turn::typed(role, at_ms, text);
     let text = match prompt {
         Value::String(text) => Some(text),
         other => match serde_json::from_value::<Prompt>(other) {

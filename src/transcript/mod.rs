@@ -30,6 +30,7 @@ mod session;
 mod store;
 mod summary;
 mod trash;
+mod turn;
 mod validate;
 
 pub use clock::{Zone, local_minutes, moment, now_ms};
@@ -42,10 +43,11 @@ pub use read::{Loaded, load, salvage};
 pub use recorder::Recorder;
 pub use replay::{Replay, ReplayEvent};
 pub use save::{save, write_file};
-pub use session::{Answer, Run, Session, Turn};
+pub use session::Session;
 pub use store::{LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};
+pub use turn::{Answer, Run, Turn};
 pub use validate::{event as check_event, whole_round as check_round};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const MAX_ROWS: u16 = 4;
 
 /// Rows of the footer; more than one for a long notice.
 pub fn height(state: &State, width: u16) -> u16 {
-    let lines = said(state).map_or(1, |(text, _)| {
+    let lines = notice(state).map_or(1, |(text, _)| {
         wrap_words(&text, width.saturating_sub(2)).len()
     });
     u16::try_from(lines).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         width: area.width.saturating_sub(2),
         ..area
     };
-    let row = say(canvas, &mut rows);
+    let row = draw_notice(canvas, &mut rows);
     let right = if canvas.app.shared.config.mouse {
         ""
     } else {
@@ -45,7 +45,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 /// The notice, else the reason why there is no model or connection.
-fn said(state: &State) -> Option<(String, Role)> {
+fn notice(state: &State) -> Option<(String, Role)> {
     if let Some(notice) = &state.notice {
         let role = if notice.is_error {
             Role::Wrong
@@ -67,8 +67,8 @@ fn said(state: &State) -> Option<(String, Role)> {
 }
 
 /// Writes the notice; returns the space to the right of its last line.
-fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
-    let mut lines = said(canvas.state).map_or_else(Vec::new, |(text, role)| {
+fn draw_notice(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
+    let mut lines = notice(canvas.state).map_or_else(Vec::new, |(text, role)| {
         wrap_words(&text, rows.width)
             .into_iter()
             .map(|line| (line, role))

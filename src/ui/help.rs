@@ -64,7 +64,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         ),
         (
             "  ‹auto: E 6 K 2›".to_owned(),
-            "from here on the controller auto drafts so, or decodes plainly",
+            "from here on auto drafts like this, or decodes plainly",
         ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
@@ -96,12 +96,12 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
 fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let leave = canvas.app.key_name(Context::Global, AppAction::ToggleMouse);
     let rows = [
-        ("sliders", "drag them, or turn the wheel over them"),
-        ("words, rounds", "a click chooses one"),
-        ("keys below", "a click does what the key does"),
+        ("sliders", "drag, or scroll over them"),
+        ("words, rounds", "click to select"),
+        ("keys below", "click to press"),
         (
             &leave,
-            "leaves the mouse to the terminal, to select text with it",
+            "leaves the mouse to the terminal, for selecting text",
         ),
     ];
     rows.map(|(what, how)| (what.to_owned(), how.to_owned()))

@@ -274,9 +274,9 @@ impl<'a> Subject<'a> {
             let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
             let chance =
                 chance(self.round, &draft).map(|chance| self.fact("  chance", &chance, Role::Text));
-            let said = self.fact("draft chose", &text, Role::Rejected);
+            let chosen = self.fact("draft chose", &text, Role::Rejected);
             let both = self.fact("  q, p", &format!("{q}, {p}"), Role::Text);
-            [said, both].into_iter().chain(chance)
+            [chosen, both].into_iter().chain(chance)
         };
         rejected.filter(|_| corrected).flat_map(line).collect()
     }

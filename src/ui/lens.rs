@@ -353,7 +353,7 @@ fn chosen(
         ""
     };
     let label = format!("layer {}{exit} says ", choice.layer);
-    let said = format!("“{}”", one_line(&choice.text));
+    let choice_text = format!("“{}”", one_line(&choice.text));
     let p = format!(" {:.1} %", choice.p * 100.0);
     let verdict = if agrees {
         ", as the text"
@@ -363,7 +363,7 @@ fn chosen(
     let role = if agrees { Role::Agree } else { Role::Rejected };
     let parts = [
         (label.as_str(), Role::Dim),
-        (&said, role),
+        (&choice_text, role),
         (&p, Role::Text),
         (verdict, Role::Dim),
     ];

@@ -23,6 +23,7 @@ mod rounds;
 mod screenshot;
 mod sessions;
 mod speed;
+mod status;
 mod sweep;
 mod theme;
 mod transcript;

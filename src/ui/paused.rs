@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if turn.pending.is_empty() {
         match turn.rounds.last() {
             Some(round) => verified(canvas, &mut inner, turn, round),
-            None => say(canvas, &mut inner, "next: the first draft", Role::Dim),
+            None => put_line(canvas, &mut inner, "next: the first draft", Role::Dim),
         }
     } else {
         drafting(canvas, &mut inner, turn);
@@ -42,12 +42,12 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let keys = [(ChatAction::Step, further), (ChatAction::Pause, "resume")];
     for (action, label) in keys {
         if let Some(key) = canvas.app.key_now(action) {
-            say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
+            put_line(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
         }
     }
 }
 
-fn say(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
+fn put_line(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
     if let Some(row) = row(area) {
         canvas.put_all(row, &[(text, role)]);
     }
@@ -58,7 +58,7 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let settings = &canvas.state.settings;
     let (exit, most) = (settings.exit_layer, settings.num_speculations);
     let text = format!("layers 1 to {exit} draft: {} of {most}", turn.pending.len());
-    say(canvas, area, &text, Role::Text);
+    put_line(canvas, area, &text, Role::Text);
     for token in &turn.pending {
         let Some(row) = row(area) else { return };
         let text = format!(" “{}”", one_line(&token.text));
@@ -75,8 +75,8 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
         round.accepted(),
         round.drafted().len()
     );
-    say(canvas, area, &text, Role::Text);
-    say(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
+    put_line(canvas, area, &text, Role::Text);
+    put_line(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
     for slot in 0..round.slots() {
         let (Some(token), Some(row)) = (round.token(slot), row(area)) else {
             return;

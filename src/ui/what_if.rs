@@ -381,7 +381,7 @@ fn note(turn: &Turn, replayed: bool) -> String {
         ),
         false => {
             "Acceptance and speed are estimates: with rejection coupling, early exit or sampling that changed on the way, \
-             what layers say of this text does not settle what drafts would have done."
+             the layers' predictions along this text do not determine which drafts would have been accepted."
                 .into()
         }
     }

@@ -67,10 +67,10 @@ fn take_over(
 
 /// Adds the other answers of a turn of the session to the last turn of the chat.
 pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
-    let (Some(said), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
+    let (Some(saved), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
         return;
     };
-    for answer in &said.others {
+    for answer in &saved.others {
         let mut other = Turn::new(shared.new_turn(), turn.mode, turn.prompt.clone());
         for run in &answer.runs {
             add(&mut other, run);
@@ -78,24 +78,24 @@ pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Ses
         }
         turn.others.push(other);
     }
-    if !said.others.is_empty() {
-        turn.variant = said.variant.min(turn.others.len());
+    if !saved.others.is_empty() {
+        turn.variant = saved.variant.min(turn.others.len());
     }
 }
 
 /// Prepares for a turn of the session: a user's message starts a turn, an answer belongs to the last one.
 pub(super) fn open(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
-    let Some(said) = session.turns.get(at) else {
+    let Some(saved) = session.turns.get(at) else {
         return;
     };
-    let answers = said.role == Role::Assistant;
+    let answers = saved.role == Role::Assistant;
     if answers && !state.turns.is_empty() {
         return;
     }
     let prompt = if answers {
         String::new()
     } else {
-        said.text.clone()
+        saved.text.clone()
     };
     let mut turn = Turn::new(shared.new_turn(), session.mode_of(at), prompt);
     turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));

@@ -43,15 +43,15 @@ pub(super) fn conversation<'a>(
     question: String,
 ) -> Vec<Message> {
     let mut messages = Vec::new();
-    let mut say = |role, content: String| messages.push(Message { role, content });
+    let mut push = |role, content: String| messages.push(Message { role, content });
     if !state.system.trim().is_empty() {
-        say(Role::System, state.system.clone());
+        push(Role::System, state.system.clone());
     }
     for turn in before.into_iter().filter(|turn| turn.is_said()) {
-        say(Role::User, turn.prompt.clone());
-        say(Role::Assistant, turn.answer());
+        push(Role::User, turn.prompt.clone());
+        push(Role::Assistant, turn.answer());
     }
-    say(Role::User, question);
+    push(Role::User, question);
     messages
 }
 

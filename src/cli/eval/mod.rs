@@ -106,7 +106,7 @@ pub fn run(args: EvalArgs) -> eyre::Result<ExitCode> {
             args.keep("skiplens.json", &json(&report)?)?;
             match args.json {
                 true => output::stdout().json(&report)?,
-                false => output::stdout().say(&table(&tasks)?)?,
+                false => output::stdout().message(&table(&tasks)?)?,
             }
         }
     }
@@ -165,7 +165,7 @@ impl EvalArgs {
         self.keep("by_layer.svg", &layers::svg(&results)?)?;
         match self.json {
             true => output::stdout().json(&report)?,
-            false => output::stdout().say(&layer_table(&results)?)?,
+            false => output::stdout().message(&layer_table(&results)?)?,
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod sweep_table;
 pub use benchmark_table::benchmark_table;
 pub use progress::{SampleProgress, loading_progress};
 pub use report::Report;
-pub use sink::{Error, Sink, complain, note, stdout, tell};
+pub use sink::{Error, Sink, eprint, error, note, stdout};
 pub use summary::summary;
 pub use sweep_table::{heat_maps, sweep_table};
 

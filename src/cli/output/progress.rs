@@ -1,6 +1,6 @@
 //! Progress of loading and measuring, on standard error.
 
-use super::tell;
+use super::eprint;
 use crate::safe_text::one_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,7 +24,7 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
 pub struct SampleProgress {
     bar: ProgressBar,
     /// Tenths of the work already reported by a line; `None` if samples get no lines.
-    told: Option<usize>,
+    reported: Option<usize>,
 }
 
 impl SampleProgress {
@@ -34,20 +34,24 @@ impl SampleProgress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, told: Some(0) }
+        Self {
+            bar,
+            reported: Some(0),
+        }
     }
 
     /// For work in many cells, each of which gets a [`Self::line`]; their samples get none.
     pub fn by_cells() -> Self {
         Self {
-            told: None,
+            reported: None,
             ..Self::new()
         }
     }
 
     /// Prints a separate line, above the bar.
     pub fn line(&self, text: &str) {
-        self.bar.suspend(|| tell(&format!("{}\n", one_line(text))));
+        self.bar
+            .suspend(|| eprint(&format!("{}\n", one_line(text))));
     }
 
     /// `figures` are the measurements so far.
@@ -62,11 +66,13 @@ impl SampleProgress {
             self.bar.set_message(one_line(figures).into_owned());
             return self.bar.set_position(done as u64);
         }
-        let Some(told) = &mut self.told else { return };
+        let Some(reported) = &mut self.reported else {
+            return;
+        };
         let tenths = done * 10 / total.max(1);
-        if tenths > *told {
-            *told = tenths;
-            tell(&format!("{done}/{total} · {}\n", one_line(figures)));
+        if tenths > *reported {
+            *reported = tenths;
+            eprint(&format!("{done}/{total} · {}\n", one_line(figures)));
         }
     }
 

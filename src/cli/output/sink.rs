@@ -57,7 +57,7 @@ impl<W: Write> Sink<W> {
     ///
     /// # Errors
     /// If writing fails.
-    pub fn say(&mut self, text: &str) -> Result<()> {
+    pub fn message(&mut self, text: &str) -> Result<()> {
         self.send(&visible(text))
     }
 
@@ -107,17 +107,17 @@ impl<W: Write> Sink<W> {
 }
 
 /// Prints an error on standard error. Further lines are indented, so that they cannot look like another message.
-pub fn complain(message: &str) {
-    tell(&format!("skiplens: {}\n", indented(message)));
+pub fn error(message: &str) {
+    eprint(&format!("skiplens: {}\n", indented(message)));
 }
 
 /// Prints a note on standard error.
 pub fn note(message: &str) {
-    tell(&format!("note: {}\n", indented(message)));
+    eprint(&format!("note: {}\n", indented(message)));
 }
 
 /// Writes lines to standard error.
-pub fn tell(lines: &str) {
+pub fn eprint(lines: &str) {
     let text = visible(lines);
     // If standard error is gone, there is nowhere to report it.
     #[expect(clippy::disallowed_methods, reason = "this is the sink")]
@@ -151,7 +151,7 @@ mod tests {
         #[test]
         fn nothing_acts_on_a_terminal(text in any::<String>()) {
             for out in [
-                sent(true, |sink| sink.say(&text)),
+                sent(true, |sink| sink.message(&text)),
                 sent(true, |sink| sink.data(&text)),
                 sent(true, |sink| sink.json(&text)),
                 sent(true, |sink| sink.styled(&StyledText::plain(&text))),
@@ -164,7 +164,7 @@ mod tests {
         fn only_data_is_passed_on_as_it_is(text in any::<String>()) {
             prop_assert_eq!(&sent(false, |sink| sink.data(&text)), &text);
             for out in [
-                sent(false, |sink| sink.say(&text)),
+                sent(false, |sink| sink.message(&text)),
                 sent(false, |sink| sink.json_line(&text)),
                 sent(false, |sink| sink.styled(&StyledText::plain(&text))),
             ] {

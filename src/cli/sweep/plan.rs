@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     let (folder, _) = plan(args)?;
     let cells = folder.manifest.cells().len();
-    output::stdout().say(&format!("{}\n", folder.path.display()))?;
+    output::stdout().message(&format!("{}\n", folder.path.display()))?;
     output::note(&format!(
         "{cells} cells on {} prompts; measure them with skiplens sweep run {} [--shard I/N]",
         folder.manifest.examples.len(),

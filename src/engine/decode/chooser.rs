@@ -1,8 +1,9 @@
 //! The chooser behind [`Controller::Auto`](super::Controller). Before each round it picks the proposer, exit layer,
 //! number of speculations and tree with the highest expected tokens per second, or plain decoding if that is fastest.
 
-use super::estimates::{Estimates, Job, Place, Training, Work};
+use super::estimates::{Estimates, Training};
 use super::tree::{Ranks, Shape};
+use super::work::{Job, Place, Work};
 use super::{Proposer, Round};
 use crate::engine::config::LlamaConfig;
 use std::fmt::{self, Write};
@@ -21,17 +22,17 @@ const MIN_STAY: usize = 8;
 /// Min rounds before a change for the worse is reverted.
 const MIN_TRIAL: usize = 3;
 /// A change whose speed, relative to the previous choice, is below this was for the worse.
-const MISTAKE: f64 = 0.94;
+const REVERT_BELOW: f64 = 0.94;
 /// Min expected gain of a change, its growth with each change in the same text, and its limit.
 const MARGIN: f64 = 1.06;
 const MARGIN_PER_CHANGE: f64 = 0.02;
 const MAX_MARGIN: f64 = 1.2;
 /// A choice that is this much faster is taken after three quarters of [`MIN_STAY`].
-const GREAT: f64 = 1.2;
+const LARGE_GAIN: f64 = 1.2;
 /// Min outcomes seen before an exit's acceptance counts as known.
 const MIN_EVIDENCE: f64 = 3.0;
 /// Extra gain required of an exit whose acceptance is not known.
-const UNKNOWN: f64 = 1.1;
+const UNKNOWN_MARGIN: f64 = 1.1;
 /// Min expected gain of a lookup draft, in tokens.
 const MIN_GAIN: f64 = 0.05;
 /// Max share of time spent on probing exits.
@@ -115,7 +116,7 @@ pub(super) struct Chooser {
     changes: usize,
     reason: String,
     /// Rounds since the last change.
-    stayed: usize,
+    rounds_since_change: usize,
     since_plain: usize,
     since_probe: usize,
     probes: usize,
@@ -141,7 +142,7 @@ impl Chooser {
             changes: 0,
             // Long enough for every reason, so that a change allocates nothing.
             reason: String::with_capacity(96),
-            stayed: 0,
+            rounds_since_change: 0,
             since_plain: 0,
             since_probe: 0,
             probes: 0,
@@ -158,8 +159,8 @@ impl Chooser {
         chooser
     }
 
-    /// Says whether the model's exits are trained, and which exit layer and speculations its author recommends.
-    pub fn know(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
+    /// Sets whether the model's exits are trained, and which exit layer and speculations its author recommends.
+    pub fn set_training(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
         self.recommended = recommended.filter(|(exit, _)| (1..self.layers).contains(exit));
         self.estimates.training = match (trained, self.recommended) {
             (false, _) => Training::None,
@@ -202,7 +203,7 @@ impl Chooser {
     /// Chooses for the next round.
     pub fn choose(&mut self, now: &Situation) -> (Base, Action) {
         let base = self.choose_base(now);
-        self.stayed += 1;
+        self.rounds_since_change += 1;
         let rate = self
             .rate(base, now.place)
             .max(self.rate(Base::Plain, now.place));
@@ -245,7 +246,7 @@ impl Chooser {
         self.probes += 1;
         // Mostly the exits that would be fastest if accepted a little more often (an upper confidence bound); every
         // third probe takes the exits in turn.
-        let hopeful = |&exit: &usize| {
+        let optimistic = |&exit: &usize| {
             let spread = 0.5 / (1.0 + self.estimates.evidence(exit)).sqrt();
             let accepted = (self.estimates.acceptance(exit, self.layers) + spread).min(1.0);
             (1.0 + accepted) / self.estimates.seconds(self.job(exit, 0), &self.work, place)
@@ -253,7 +254,7 @@ impl Chooser {
         if self.probes.is_multiple_of(3) {
             return self.probed().nth(self.probes / 3 % count);
         }
-        let best = |a: &usize, b: &usize| hopeful(a).total_cmp(&hopeful(b));
+        let best = |a: &usize, b: &usize| optimistic(a).total_cmp(&optimistic(b));
         self.probed().max_by(best)
     }
 
@@ -357,13 +358,17 @@ impl Chooser {
         };
         let rate = self.rate(base, now.place);
         let best = self.best_exit(now.place).filter(|_| now.exits);
-        let great = best.is_some_and(|(_, value)| value > rate.max(plain) * GREAT);
-        let stay = if great { 3 * MIN_STAY / 4 } else { MIN_STAY };
-        if self.stayed < stay {
+        let large_gain = best.is_some_and(|(_, value)| value > rate.max(plain) * LARGE_GAIN);
+        let stay = if large_gain {
+            3 * MIN_STAY / 4
+        } else {
+            MIN_STAY
+        };
+        if self.rounds_since_change < stay {
             let faster = |base: &Base| self.rate(*base, now.place) > plain;
             let before = self.before.filter(faster).unwrap_or(Base::Plain);
-            let mistaken = rate < self.rate(before, now.place) * MISTAKE;
-            return match mistaken && self.stayed >= MIN_TRIAL {
+            let mistaken = rate < self.rate(before, now.place) * REVERT_BELOW;
+            return match mistaken && self.rounds_since_change >= MIN_TRIAL {
                 true => self.set_base(before, now, plain),
                 false => base,
             };
@@ -374,7 +379,7 @@ impl Chooser {
             _ => base,
         };
         // Also when the base stays: refreshes the figures in the reason.
-        if next != base || self.stayed.is_multiple_of(MIN_STAY) {
+        if next != base || self.rounds_since_change.is_multiple_of(MIN_STAY) {
             return self.set_base(next, now, plain);
         }
         base
@@ -419,7 +424,7 @@ impl Chooser {
 
     fn set_base(&mut self, base: Base, now: &Situation, plain: f64) -> Base {
         if self.base != Some(base) {
-            self.stayed = 0;
+            self.rounds_since_change = 0;
             self.before = self.base.replace(base);
             self.changes += usize::from(self.before.is_some());
         }
@@ -458,7 +463,7 @@ impl Chooser {
     }
 
     /// The fastest way to use early exit and its expected tokens per second. Exits whose acceptance is not known are
-    /// taken to be slower by [`UNKNOWN`].
+    /// taken to be slower by [`UNKNOWN_MARGIN`].
     fn best_exit(&self, place: Place) -> Option<(Base, f64)> {
         let ease = self.estimates.ease(self.layers);
         let all = self.exits.iter().flat_map(|&exit_layer| {
@@ -466,7 +471,7 @@ impl Chooser {
             let caution = if self.is_known(exit_layer) {
                 1.0
             } else {
-                UNKNOWN
+                UNKNOWN_MARGIN
             };
             (0..self.forms.len()).map(move |form| {
                 let of = &self.forms[form];

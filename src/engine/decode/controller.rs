@@ -2,9 +2,9 @@
 
 use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
-use super::estimates::Place;
 use super::lookup::continued;
 use super::verify::Verification;
+use super::work::Place;
 use super::{Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
 use crate::engine::model::Readout;

@@ -163,13 +163,13 @@ impl Decoder {
     /// Tells [`Controller::Auto`](super::Controller::Auto) whether the model's exits are trained, and the exit layer and
     /// speculations that its author recommends.
     pub fn set_exits(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
-        self.chooser.know(trained, recommended);
+        self.chooser.set_training(trained, recommended);
     }
 
     /// As [`Self::set_exits`], for drafts by the adapters of its exits, which are trained.
     pub fn set_adapted_exits(&mut self, recommended: Option<(usize, usize)>) {
         if let Some(chooser) = &mut self.adapted_chooser {
-            chooser.know(true, recommended);
+            chooser.set_training(true, recommended);
         }
     }
 

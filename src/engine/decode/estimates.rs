@@ -5,41 +5,35 @@
 
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
-use crate::engine::config::LlamaConfig;
+use super::work::{Job, Place, Work};
 use serde::{Deserialize, Serialize};
 
-/// Cost of each further row of a pass through the weights, as a fraction of the first row's.
-const ROW: f64 = 0.1;
-/// The same for attention over the cached positions.
-const ATTENTION_ROW: f64 = 0.4;
-/// The cost of reading an element of keys and values, relative to that of a weight.
-const KV_ELEMENT: f64 = 3.0;
 /// Weight of the newest time in the scale of all times, which follows the machine's load.
 const NEWEST_SCALE: f64 = 0.1;
 /// Min weight of the newest time in the correction of one part.
 const NEWEST_FACTOR: f64 = 0.04;
 /// Penalty on numbers of rows not yet timed, as a logarithm: trying them has a cost.
-const UNSEEN: f64 = 0.03;
+const UNSEEN_PENALTY: f64 = 0.03;
 /// Factor on the cost of rows beyond the largest number timed: costs grow faster once compute-bound.
-const FURTHER_ROW: f64 = 1.2;
+const EXTRAPOLATED_ROW: f64 = 1.2;
 /// Clips how far one time may differ from its estimate, as a logarithm: larger differences are interruptions.
-const MAX_SURPRISE: f64 = 0.7;
+const MAX_LOG_ERROR: f64 = 0.7;
 /// Decay of the weight of an outcome per later outcome, so that acceptance follows the text.
-const FORGET: f64 = 0.985;
+const DECAY: f64 = 0.985;
 /// The same for statistics over all texts.
-const FORGET_SLOWLY: f64 = 0.998;
+const SLOW_DECAY: f64 = 0.998;
 /// Weight of a guess, in outcomes.
-const GUESS: f64 = 8.0;
+const GUESS_WEIGHT: f64 = 8.0;
 /// Weight of the prior that a text is as easy as the average, in outcomes. Measured at exit 6 on 80 answers of the
 /// bundled model: acceptance has a standard deviation of 0.15 between texts, which corresponds to 11 outcomes.
-const TYPICAL_TEXT: f64 = 14.0;
+const TEXT_PRIOR_WEIGHT: f64 = 14.0;
 /// Min and max weight of an exit's typical acceptance, in outcomes. Exits keep their order from text to text (a
 /// standard deviation of 0.04 between exits 4 and 6), so the weight grows with the evidence.
-const TYPICAL_EXIT: [f64; 2] = [20.0, 40.0];
+const EXIT_PRIOR_WEIGHTS: [f64; 2] = [20.0, 40.0];
 /// Max weight of lookup's record in other texts, in outcomes.
-const STORED: f64 = 12.0;
+const MAX_STORED_WEIGHT: f64 = 12.0;
 /// Assumed acceptance at the recommended exit of a model with tuned exits.
-const TUNED: f64 = 0.4;
+const TUNED_ACCEPTANCE: f64 = 0.4;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
 const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
 /// For each group, guessed acceptance of the first token after a match, and of a token after an accepted one.
@@ -60,20 +54,20 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    fn add(&mut self, hits: f64, seen: f64, forget: f64) {
-        self.hits = self.hits * forget + hits;
-        self.seen = self.seen * forget + seen;
+    fn add(&mut self, hits: f64, seen: f64, decay: f64) {
+        self.hits = self.hits * decay + hits;
+        self.seen = self.seen * decay + seen;
     }
 
-    /// The rate, with `guess` as a prior that weighs [`GUESS`] outcomes.
+    /// The rate, with `guess` as a prior that weighs [`GUESS_WEIGHT`] outcomes.
     fn mean(&self, guess: f64) -> f64 {
-        (self.hits + guess * GUESS) / (self.seen + GUESS)
+        (self.hits + guess * GUESS_WEIGHT) / (self.seen + GUESS_WEIGHT)
     }
 
     fn limit(&mut self) {
-        if self.seen > STORED {
-            self.hits *= STORED / self.seen;
-            self.seen = STORED;
+        if self.seen > MAX_STORED_WEIGHT {
+            self.hits *= MAX_STORED_WEIGHT / self.seen;
+            self.seen = MAX_STORED_WEIGHT;
         }
     }
 
@@ -111,114 +105,6 @@ pub(super) enum Training {
     Tuned { exit: usize },
     /// Together with the model, as in LayerSkip.
     LayerSkip,
-}
-
-/// The model's shape, as number of weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Work {
-    pub layers: usize,
-    pub layer: f64,
-    pub head: f64,
-    /// Elements of keys and values of one position in one layer.
-    pub kv: f64,
-    /// Weights of an exit adapter besides its block, which costs one layer.
-    pub projection: f64,
-    /// Exits with an adapter: bit E for exit E.
-    pub adapted: u128,
-}
-
-impl Work {
-    pub fn of(config: &LlamaConfig) -> Self {
-        let (hidden, heads) = (config.hidden_size, config.num_heads * config.head_dim);
-        let kv = 2 * config.num_kv_heads * config.head_dim;
-        let layer = hidden * (2 * heads + kv + 3 * config.intermediate_size);
-        Self {
-            layers: config.num_layers,
-            layer: layer as f64,
-            head: (config.vocab_size * hidden) as f64,
-            kv: kv as f64,
-            projection: 0.0,
-            adapted: 0,
-        }
-    }
-
-    /// With adapters at these exits.
-    pub fn with_adapters(self, config: &LlamaConfig, exits: &[usize]) -> Self {
-        let bits = exits.iter().filter(|&&exit| exit < 128);
-        Self {
-            projection: (2 * config.hidden_size * config.hidden_size) as f64,
-            adapted: bits.fold(0, |bits, exit| bits | 1 << exit),
-            ..self
-        }
-    }
-
-    /// Whether the exit has an adapter.
-    pub fn adapts(&self, exit: usize) -> bool {
-        exit < 128 && self.adapted >> exit & 1 == 1
-    }
-
-    fn run(&self, layers: usize, rows: usize, context: usize) -> f64 {
-        let more = rows.saturating_sub(1) as f64;
-        let attention = KV_ELEMENT * self.kv * context as f64;
-        layers as f64 * (self.layer * (1.0 + ROW * more) + attention * (1.0 + ATTENTION_ROW * more))
-    }
-
-    fn read_out(&self, rows: usize, share: f64) -> f64 {
-        self.head * share * (1.0 + ROW * rows.saturating_sub(1) as f64)
-    }
-
-    fn plain(&self, context: usize) -> f64 {
-        self.run(self.layers, 1, context) + self.read_out(1, 1.0)
-    }
-
-    /// Verifying `rows`, of which all but `leaves` have already run the layers up to the exit.
-    fn verify(&self, rows: usize, exit: usize, leaves: usize, context: usize) -> f64 {
-        let early = match leaves {
-            0 => 0.0,
-            _ => self.run(exit, leaves, context),
-        };
-        early + self.run(self.layers - exit, rows, context) + self.read_out(rows, 1.0)
-    }
-
-    /// The time of a probe, as a share of a plain step's.
-    pub fn probe_share(&self, at: Place) -> f64 {
-        self.read_out(1, at.draft_share) / self.plain(at.context)
-    }
-
-    /// Draft passes to the exit with these numbers of rows; `share` is the fraction of the head that drafts use.
-    fn draft(&self, exit: usize, passes: &[usize], share: f64, context: usize) -> f64 {
-        let (layers, more) = match self.adapts(exit) {
-            true => (exit + 1, self.projection),
-            false => (exit, 0.0),
-        };
-        let pass =
-            |&rows: &usize| self.run(layers, rows, context) + more + self.read_out(rows, share);
-        passes.iter().map(pass).sum()
-    }
-}
-
-/// The work of a round that determines its time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Job<'a> {
-    Plain,
-    /// `passes` are the rows of each draft pass.
-    Exit {
-        exit: usize,
-        passes: &'a [usize],
-        nodes: usize,
-    },
-    Lookup {
-        nodes: usize,
-    },
-}
-
-/// The context in which a round takes place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Place {
-    /// Tokens so far.
-    pub context: usize,
-    /// The fraction of the head that drafts use.
-    pub draft_share: f64,
 }
 
 /// All estimates. They are stored as JSON; [`Self::is_valid`] decides whether a version can use stored ones.
@@ -305,9 +191,9 @@ impl Estimates {
         let guess = |rows: usize| 1.0 + ROW * (rows - 1) as f64;
         let relative = (nearest.log - self.plain.log).exp() * guess(other);
         let row = ((relative - 1.0) / (other - 1) as f64).clamp(0.0, 2.0);
-        let further = FURTHER_ROW * row.max(ROW / 4.0) * rows.saturating_sub(other) as f64;
+        let further = EXTRAPOLATED_ROW * row.max(ROW / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
-        UNSEEN + self.plain.log + (cost / guess(rows)).ln()
+        UNSEEN_PENALTY + self.plain.log + (cost / guess(rows)).ln()
     }
 
     fn draft_correction(&self, exit: usize) -> f64 {
@@ -324,27 +210,27 @@ impl Estimates {
             Job::Plain => 0,
             Job::Exit { nodes, .. } | Job::Lookup { nodes } => nodes + 1,
         };
-        let surprise = |now: f64, expected: f64| (now / expected).ln();
+        let log_error = |now: f64, expected: f64| (now / expected).ln();
         let newest = NEWEST_SCALE.max(1.0 / (1.0 + self.times));
-        let whole = surprise(draft + verify, expected.0 + expected.1);
+        let whole = log_error(draft + verify, expected.0 + expected.1);
         // The first time sets the scale, so it is not clipped.
         let limit = if self.times == 0.0 {
             f64::MAX
         } else {
-            MAX_SURPRISE
+            MAX_LOG_ERROR
         };
         let whole = whole.clamp(-limit, limit);
         self.scale += newest * whole;
         self.times += 1.0;
-        let left = |part: f64| (part - newest * whole).clamp(-MAX_SURPRISE, MAX_SURPRISE);
-        let verified = left(surprise(verify, expected.1));
+        let left = |part: f64| (part - newest * whole).clamp(-MAX_LOG_ERROR, MAX_LOG_ERROR);
+        let verified = left(log_error(verify, expected.1));
         match job {
             Job::Plain => correct(&mut self.plain, verified),
             Job::Lookup { .. } => correct_at(&mut self.verify, rows, verified),
             Job::Exit { exit, .. } => {
                 correct_at(&mut self.verify, rows, verified);
                 if draft > 0.0 {
-                    correct_at(&mut self.draft, exit, left(surprise(draft, expected.0)));
+                    correct_at(&mut self.draft, exit, left(log_error(draft, expected.0)));
                 }
             }
         }
@@ -358,14 +244,14 @@ impl Estimates {
     /// Records whether the verifier chose what an exit would have drafted first.
     pub fn first(&mut self, exit: usize, hits: usize, seen: usize) {
         if let Some(rates) = self.exits.get_mut(exit) {
-            rates.first.add(hits as f64, seen as f64, FORGET);
-            rates.all.add(hits as f64, seen as f64, FORGET_SLOWLY);
+            rates.first.add(hits as f64, seen as f64, DECAY);
+            rates.all.add(hits as f64, seen as f64, SLOW_DECAY);
         }
     }
 
     /// Records whether a later token of an exit's draft was accepted.
     pub fn later(&mut self, hit: bool) {
-        self.later.add(f64::from(u8::from(hit)), 1.0, FORGET);
+        self.later.add(f64::from(u8::from(hit)), 1.0, DECAY);
     }
 
     /// Records that the verifier chose a token other than the draft's best: its rank, or `None` if it was not among the
@@ -379,7 +265,7 @@ impl Estimates {
             .take(children.saturating_sub(1))
             .enumerate()
         {
-            rate.add(f64::from(u8::from(rank == Some(at + 1))), 1.0, FORGET);
+            rate.add(f64::from(u8::from(rank == Some(at + 1))), 1.0, DECAY);
         }
     }
 
@@ -387,9 +273,9 @@ impl Estimates {
     /// ones.
     pub fn matched(&mut self, length: usize, first: bool, later: impl Iterator<Item = bool>) {
         let (start, rest) = &mut self.lookup[match_group(length)];
-        start.add(f64::from(u8::from(first)), 1.0, FORGET);
+        start.add(f64::from(u8::from(first)), 1.0, DECAY);
         for hit in later {
-            rest.add(f64::from(u8::from(hit)), 1.0, FORGET);
+            rest.add(f64::from(u8::from(hit)), 1.0, DECAY);
         }
     }
 
@@ -407,7 +293,7 @@ impl Estimates {
         let rates = self.exits.get(exit).copied().unwrap_or_default();
         let typical = self.typical(&rates, exit, layers);
         let expected = sigmoid(logit(typical) + ease);
-        let [min, max] = TYPICAL_EXIT;
+        let [min, max] = EXIT_PRIOR_WEIGHTS;
         let counts = max.min(min + 0.5 * rates.all.seen);
         (rates.first.hits + counts * expected) / (rates.first.seen + counts)
     }
@@ -459,7 +345,9 @@ impl Estimates {
         let depth = exit as f64 / layers.max(1) as f64;
         let guess = match self.training {
             Training::LayerSkip => 0.55 + 0.5 * depth,
-            Training::Tuned { exit: tuned } => TUNED * (exit as f64 / tuned as f64).sqrt().min(1.0),
+            Training::Tuned { exit: tuned } => {
+                TUNED_ACCEPTANCE * (exit as f64 / tuned as f64).sqrt().min(1.0)
+            }
             // Only the last layers agree with the head.
             Training::None => 0.8 * depth.powi(4),
         };
@@ -468,7 +356,7 @@ impl Estimates {
 
     /// How much easier this text is for exits than the average text, in logits.
     pub fn ease(&self, layers: usize) -> f64 {
-        let (mut sum, mut weight) = (0.0, TYPICAL_TEXT);
+        let (mut sum, mut weight) = (0.0, TEXT_PRIOR_WEIGHT);
         for (exit, rates) in self.exits.iter().enumerate() {
             if rates.first.seen > 0.0 {
                 let typical = self.typical(rates, exit, layers);
@@ -512,15 +400,15 @@ impl Estimates {
     }
 }
 
-fn correct_at(list: &mut [Correction], at: usize, surprise: f64) {
+fn correct_at(list: &mut [Correction], at: usize, log_error: f64) {
     if let Some(correction) = list.get_mut(at) {
-        correct(correction, surprise);
+        correct(correction, log_error);
     }
 }
 
-fn correct(correction: &mut Correction, surprise: f64) {
+fn correct(correction: &mut Correction, log_error: f64) {
     let newest = NEWEST_FACTOR.max(1.0 / (correction.seen + 2.0));
-    correction.log = (correction.log + newest * surprise).clamp(-3.0, 3.0);
+    correction.log = (correction.log + newest * log_error).clamp(-3.0, 3.0);
     correction.seen += 1.0;
 }
 

@@ -117,7 +117,7 @@ mod tests {
         Ok(vec![0; length])
     }
 
-    fn say(role: Role, length: usize) -> Message {
+    fn message(role: Role, length: usize) -> Message {
         Message {
             role,
             content: "x".repeat(length),
@@ -134,12 +134,12 @@ mod tests {
             context in 1usize..200,
             max_steps in 1usize..100,
         ) {
-            let mut messages: Vec<Message> = system.map(|n| say(Role::System, n)).into_iter().collect();
+            let mut messages: Vec<Message> = system.map(|n| message(Role::System, n)).into_iter().collect();
             for (asked, answered) in lengths {
-                messages.extend([say(Role::User, asked), say(Role::Assistant, answered)]);
+                messages.extend([message(Role::User, asked), message(Role::Assistant, answered)]);
             }
-            messages.push(say(Role::User, question));
-            messages.extend(begun.map(|n| say(Role::Assistant, n)));
+            messages.push(message(Role::User, question));
+            messages.extend(begun.map(|n| message(Role::Assistant, n)));
             let head = usize::from(system.is_some());
             let length = |dropped: usize| {
                 let kept = messages[..head].iter().chain(&messages[head + dropped..]);

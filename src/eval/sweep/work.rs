@@ -186,7 +186,7 @@ impl<'a> Sweep<'a> {
         let base = &self.folder.manifest.settings;
         self.warm_up(&grid::plain(base, temperature), loaded, interrupted)?;
         let (load, total) = (machine::load(), self.prompts.len());
-        let mut told = |what: &str, done| update(Update::Sample { what, done, total });
+        let mut report = |what: &str, done| update(Update::Sample { what, done, total });
         let what = format!("baseline at T {temperature}");
         let decoder = &mut loaded.decoder;
         let runs = baseline::measure(
@@ -196,7 +196,7 @@ impl<'a> Sweep<'a> {
             &self.prompts,
             interrupted,
             &mut |done| {
-                told(&what, done);
+                report(&what, done);
             },
         )?;
         // For all cells of this temperature, so that the result does not depend on which are already done.
@@ -204,7 +204,7 @@ impl<'a> Sweep<'a> {
             .into_iter()
             .filter(|cell| cell.temperature == temperature)
             .collect();
-        told("predicting the cells", 0);
+        report("predicting the cells", 0);
         let predictions =
             baseline::predict(decoder, base, &cells, &self.prompts, &runs, interrupted)?;
         let baseline = Baseline {

@@ -46,13 +46,13 @@ impl Worker {
 
     fn job(&mut self, pool: &mut Pool, job: &Job) {
         let waited = job.asked_at.elapsed().as_secs_f64();
-        let tell = |update| drop(job.updates.send(update));
-        tell(Update::Started { waited });
+        let send = |update| drop(job.updates.send(update));
+        send(Update::Started { waited });
         let mut first_choice = 0;
         for item in &job.items {
             let mut kept = match pool.take(&self.decoder, &item.prompt) {
                 Ok(kept) => kept,
-                Err(error) => return tell(Update::Failed(error.into())),
+                Err(error) => return send(Update::Failed(error.into())),
             };
             let work = || self.item(&mut kept, job, item, first_choice);
             match catch_unwind(AssertUnwindSafe(work)) {
@@ -61,20 +61,20 @@ impl Worker {
                     match done {
                         Ok(ControlFlow::Continue(())) => {}
                         Ok(ControlFlow::Break(())) => {
-                            return tell(Update::Failed(ApiError::ending()));
+                            return send(Update::Failed(ApiError::ending()));
                         }
-                        Err(error) => return tell(Update::Failed(error)),
+                        Err(error) => return send(Update::Failed(error)),
                     }
                 }
                 // The sequence may be inconsistent after a panic, so it is dropped.
                 Err(panic) => {
                     let message = format!("an internal error: {}", panic_message(&*panic));
-                    return tell(Update::Failed(ApiError::internal(message)));
+                    return send(Update::Failed(ApiError::internal(message)));
                 }
             }
             first_choice += item.choices.len();
         }
-        tell(Update::Done);
+        send(Update::Done);
     }
 
     /// Scores the prompt and generates all continuations. Breaks if the job is cancelled.
