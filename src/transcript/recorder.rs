@@ -3,7 +3,7 @@
 mod conversation;
 
 use crate::engine::decode::{CostModel, LensRow, Settings, Stats, StopReason};
-use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
 use crate::folders;
 use crate::transcript::{

@@ -205,7 +205,9 @@ impl SpeedUp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::decode::{ClosingToken, Origin, RoundTokens, Settings};
+    use crate::engine::decode::{
+        ClosingToken, DraftToken, Origin, Round, RoundTokens, Settings, Strategy,
+    };
     use crate::engine::model::random;
     use std::sync::Arc;
 

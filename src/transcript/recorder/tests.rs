@@ -2,6 +2,7 @@ use super::*;
 use crate::engine::decode::{
     ClosingToken, LayerChoice, Origin, Round, RoundTokens, Stats, StopReason,
 };
+use crate::engine::prompt::{Message, Role};
 use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
 use std::sync::Arc;
 
