@@ -6,6 +6,7 @@ use skiplens::engine::decode::{Proposer, Round, Settings, Stats, Strategy};
 use skiplens::engine::loaded_model::LoadedModel;
 use skiplens::engine::model::Target;
 use skiplens::engine::weights::{self, Checkpoint, Dtype};
+use skiplens::eval::identity::ModelIdentity;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -144,6 +145,59 @@ fn adapters_in_the_models_own_file() {
     let model = load(&open(&path));
     assert_eq!(model.info.adapters, [0; 0]);
     assert_eq!(model.decoder.model().draft_order().ids(9), [11, 12]);
+}
+
+/// A device that does not run adapters still drafts in the order of the file, and recommends no exit because of them.
+#[test]
+fn defaults_on_a_device_without_adapters() {
+    let exits = complete().i32s("skiplens-exits.draft_order", &[9, 8, 7]);
+    let (_folder, path) = beside(&exits);
+    let checkpoint = open(&path);
+    let on_cpu = load(&checkpoint).info;
+    assert_eq!(on_cpu.defaults.exit_layer, Some(1));
+    let target = Target::Candle(candle_core::Device::Cpu);
+    let info = LoadedModel::from_checkpoint(&checkpoint, target, None, &mut |_, _| {})
+        .unwrap()
+        .info;
+    assert_eq!(info.adapters, [0; 0]);
+    assert!(info.adapters_fault.is_some());
+    assert_eq!(info.defaults.exit_layer, None);
+    assert_eq!(info.defaults.draft_vocab, on_cpu.defaults.draft_vocab);
+    assert!(info.defaults.draft_vocab.is_some());
+}
+
+/// Results of a model with other exits are not its results.
+#[test]
+fn the_file_of_exits_is_part_of_an_identity() {
+    let (_folder, path) = beside(&complete());
+    let identity = || ModelIdentity::of(&load(&open(&path)).info).unwrap();
+    let first = identity();
+    assert_eq!(first, identity());
+    let exits = path.with_file_name("tiny.exits.gguf");
+    metadata()
+        .i32s("skiplens-exits.draft_order", &[11, 12])
+        .write(&exits);
+    let second = identity();
+    std::fs::remove_file(exits).unwrap();
+    let without = identity();
+    assert_eq!(without.fingerprint, first.fingerprint);
+    assert!(first != second && second != without && first != without);
+}
+
+#[test]
+fn adapters_count_as_weights() {
+    let (_folder, path) = beside(&complete());
+    let (own, described) = (
+        open(&path).weight_bytes(Dtype::Auto),
+        weights::describe(&path),
+    );
+    std::fs::remove_file(path.with_file_name("tiny.exits.gguf")).unwrap();
+    let without = open(&path).weight_bytes(Dtype::Auto);
+    let bytes = 4 * (2 * HIDDEN * HIDDEN + 2 * HIDDEN + 2 * HIDDEN * HIDDEN + 2 * KV * HIDDEN);
+    let bytes = (bytes + 4 * 3 * WIDTH * HIDDEN) as u64;
+    assert_eq!(own - without, bytes);
+    let described_without = weights::describe(&path).unwrap();
+    assert_eq!(described.unwrap().bytes - described_without.bytes, bytes);
 }
 
 /// A draft order changes what is drafted, never the text.

@@ -3,20 +3,23 @@
 mod adapter;
 mod attention;
 mod cache;
+mod layout;
 mod pass;
+mod scratch;
 mod sequence;
 
 use super::{DraftOrder, MatrixInfo, Model, Sequence, load, refusals, rope};
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    Activations, Arena, Isa, LANES, Packed, Shared, ThreadPool, copy, read_bandwidth, rms_norm,
+    Arena, Isa, LANES, Packed, Shared, ThreadPool, copy, read_bandwidth, rms_norm,
 };
 use crate::engine::weights::{Checkpoint, TensorSource};
 use crate::engine::{Error, Result};
 use adapter::Adapter;
 use pass::{multiply, quantise_for};
+use scratch::Scratch;
 use sequence::CpuSequence;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Weights of one layer.
 struct Layer {
@@ -49,24 +52,6 @@ struct Weights {
     draft: Option<Packed>,
     adapter: Option<Adapter>,
     scratch: Mutex<Scratch>,
-}
-
-/// Buffers that outlive a pass, so that a pass allocates nothing.
-#[derive(Default)]
-struct Scratch {
-    /// Normed input of a half of a layer, or of the head.
-    input: Activations,
-    /// Both inputs of an exit adapter, normalised.
-    joined: Activations,
-    /// Output of attention.
-    attended: Activations,
-    /// Hidden state of the feed-forward network.
-    inner: Activations,
-    q: Vec<f32>,
-    /// Scores of attention, for each worker.
-    scores: Vec<f32>,
-    /// Partial results of attention.
-    partials: Vec<f32>,
 }
 
 impl CpuModel {
@@ -201,6 +186,11 @@ impl Model for CpuModel {
 }
 
 impl Weights {
+    /// The buffers of passes, for the pass at hand.
+    fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The matrix of the LM head.
     fn head_weights(&self) -> &Packed {
         self.output.as_ref().unwrap_or(&self.embedding)
@@ -212,7 +202,7 @@ impl Weights {
         let (cols, n) = (self.config.hidden_size, rows.len());
         let reduced = self.draft.as_ref().filter(|_| !all);
         let weights = reduced.unwrap_or_else(|| self.head_weights());
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = self.scratch();
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
         self.pool.run(&|worker| {
             // SAFETY: in the first phase each row belongs to one worker, in the second each panel and so its columns.
