@@ -3,6 +3,7 @@
 use super::Weights;
 use super::adapter::AdapterState;
 use super::cache::Pages;
+use super::head::{AddedRows, Columns};
 use super::layout::Layout;
 use crate::engine::kernels::PAGE;
 use crate::engine::model::{Readout, Row, Sequence, check_rows, refusals, rope};
@@ -30,7 +31,17 @@ pub struct CpuSequence {
     layout: Layout,
     /// Indices of the states that a head reads.
     readout: Vec<usize>,
+    /// Rows of the head for tokens of this text.
+    added: AddedRows,
     adapter: Option<Box<AdapterState>>,
+}
+
+/// The columns of the logits that are read.
+fn columns<'a>(weights: &Weights, added: &'a AddedRows, readout: &Readout) -> Columns<'a> {
+    match readout.vocab {
+        0 => Columns::All,
+        vocab => Columns::Draft(weights.draft_order.width(vocab), added),
+    }
 }
 
 impl CpuSequence {
@@ -52,6 +63,7 @@ impl CpuSequence {
             rotations: Vec::new(),
             layout: Layout::default(),
             readout: Vec::new(),
+            added: AddedRows::default(),
             adapter: None,
         })
     }
@@ -194,15 +206,18 @@ impl Sequence for CpuSequence {
             let at = self.state(slot, depth)?;
             self.readout.push(at);
         }
-        let weights = &self.weights;
-        let width = weights.draft_order.width(readout.vocab);
-        out.resize(readout.slots.len() * width, 0.0);
         let states = match readout.probed {
             true => &self.probed,
             false => &self.states,
         };
-        weights.head(states, &self.readout, readout.vocab == 0, width, out);
+        let columns = columns(&self.weights, &self.added, readout);
+        self.weights.head(states, &self.readout, columns, out);
         Ok(())
+    }
+
+    fn extend_draft_head(&mut self, ids: &[u32]) -> Result<bool> {
+        self.added.set(ids, self.weights.head_weights())?;
+        Ok(true)
     }
 
     fn adapt(&mut self, exit: Option<usize>) {
@@ -241,9 +256,8 @@ impl Sequence for CpuSequence {
             &self.readout,
             &self.states,
         )?;
-        let width = weights.draft_order.width(readout.vocab);
-        out.resize(readout.slots.len() * width, 0.0);
-        weights.head(states, rows, readout.vocab == 0, width, out);
+        let columns = columns(weights, &self.added, readout);
+        weights.head(states, rows, columns, out);
         Ok(())
     }
 
