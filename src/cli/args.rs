@@ -89,7 +89,7 @@ pub struct DecodingArgs {
     /// End a draft at the first token less likely than this, 0 to 1; selects the confidence controller.
     #[arg(long, value_parser = values::real, value_name = "P")]
     confidence: Option<Given<f32>>,
-    /// Draft with a head over the N most frequent tokens only; 0 uses the whole vocabulary.
+    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary.
     #[arg(long, value_parser = values::count, value_name = "N")]
     draft_vocab: Option<usize>,
     /// Use the adapters of exits that have one for drafting: on or off.

@@ -79,7 +79,8 @@ pub struct Settings {
     pub tree: usize,
     /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
-    /// Size of the draft head: the N most frequent tokens; 0 uses the whole vocabulary.
+    /// Size of the draft head: the N most frequent tokens and, on the CPU, those of the text; 0 uses the whole
+    /// vocabulary.
     pub draft_vocab: usize,
     /// Whether exits that have an adapter draft through it.
     pub adapter: bool,

@@ -134,6 +134,15 @@ pub trait Sequence: Send {
     /// If a slot has no state.
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
 
+    /// Appends the columns of these tokens to all logits over a part of the vocabulary, replacing earlier ones. False if
+    /// this back end cannot; an empty list is always possible.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    fn extend_draft_head(&mut self, ids: &[u32]) -> Result<bool> {
+        Ok(ids.is_empty())
+    }
+
     /// From now on stores what the adapter of exit `exit` needs from every row; `None` stops that. The adapter does not
     /// see positions computed before. No effect on back ends that cannot run adapters.
     fn adapt(&mut self, exit: Option<usize>) {

@@ -59,7 +59,7 @@ pub struct Decoding {
     /// `autoregressive`, `early-exit` or `self-speculative`.
     #[schema(value_type = Option<String>)]
     strategy: Option<Named<Strategy>>,
-    /// Draft with a head over the N most frequent tokens only; 0 uses the whole vocabulary.
+    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary.
     draft_vocab: Option<usize>,
     /// Use the adapters of exits that have one for drafting.
     adapter: Option<bool>,
