@@ -26,6 +26,9 @@ use crate::engine::weights::{BLOCK, Exits, TensorSource, projection};
 
 /// Min verified positions per pass that rebuilds keys and values, unless a draft needs them earlier.
 const BATCH: usize = 64;
+/// Max verified positions that join the pass of a draft. A few rows more cost a pass next to nothing; one of their own reads
+/// the weights again.
+const MAX_JOINED: usize = 4;
 /// Number of verified positions whose last-layer states are kept: how far a text can be rewound without losing h_L.
 const RECENT: usize = 32;
 
@@ -282,7 +285,7 @@ impl AdapterState {
         self.layout.begin(self.done);
         let dim = weights.config.head_dim;
         for i in 0..n {
-            let place = (i, i, self.done + i);
+            let place = (i, self.done + i, self.done + i);
             self.layout.push(place, Ancestors::Chain, rotations, dim);
         }
         std::mem::swap(&mut self.inputs, &mut self.waiting);
@@ -293,7 +296,7 @@ impl AdapterState {
     }
 
     /// Runs the block over rows in flight, whose indices are `rows` and whose states after the exit are in `states`;
-    /// returns what the head reads, `[rows][hidden]`.
+    /// returns the outputs `[_][hidden]` and the indices of those of `rows` among them, for the head.
     ///
     /// # Errors
     /// If memory cannot be allocated.
@@ -309,16 +312,25 @@ impl AdapterState {
         if self.end() != len {
             self.restart(len);
         }
-        self.catch_up(weights, rotations, true)?;
         let Some(adapter) = &weights.adapter else {
             return Ok((&[], &[]));
         };
-        let kept = len - self.start;
+        if self.waiting.len() > MAX_JOINED * 2 * hidden {
+            self.catch_up(weights, rotations, true)?;
+        }
+        let (kept, dim) = (len - self.start, weights.config.head_dim);
         self.pages
             .grow(kept + rows.iter().max().map_or(0, |last| last + 1))?;
         self.layout.begin(kept);
-        self.inputs.clear();
-        for (i, &at) in rows.iter().enumerate() {
+        let joined = kept - self.done;
+        for i in 0..joined {
+            let place = (i, self.done + i, self.done + i);
+            self.layout.push(place, Ancestors::Chain, rotations, dim);
+        }
+        std::mem::swap(&mut self.inputs, &mut self.waiting);
+        self.waiting.clear();
+        self.done = kept;
+        for (i, &at) in (joined..).zip(rows) {
             self.inputs
                 .extend_from_slice(&states[at * hidden..][..hidden]);
             let (before, depth) = match self.ancestors[at] {
@@ -336,16 +348,16 @@ impl AdapterState {
                     .extend_from_slice(&self.outputs[before * hidden..][..hidden]),
                 Some(_) => self.inputs.resize(self.inputs.len() + hidden, 0.0),
             }
-            let (place, dim) = ((i, at, kept + depth), weights.config.head_dim);
+            let place = (i, kept + at, kept + depth);
             self.layout.push(place, self.ancestors[at], rotations, dim);
         }
         self.pass(weights, adapter, true);
-        for (i, &at) in rows.iter().enumerate() {
+        for (i, &at) in (joined..).zip(rows) {
             self.outputs[at * hidden..][..hidden].copy_from_slice(&self.x[i * hidden..][..hidden]);
             self.drafted[at] = true;
         }
         self.indices.clear();
-        self.indices.extend(0..rows.len());
+        self.indices.extend(joined..joined + rows.len());
         Ok((&self.x, &self.indices))
     }
 

@@ -48,17 +48,17 @@ impl Layout {
         self.kept = kept;
     }
 
-    /// Adds a row in slot `kept + at`; `rotations` are those of all positions, `[position][head_dim / 2][2]`.
+    /// Adds a row; `rotations` are those of all positions, `[position][head_dim / 2][2]`.
     pub fn push(
         &mut self,
-        (state, at, position): (usize, usize, usize),
+        (state, slot, position): (usize, usize, usize),
         ancestors: Ancestors,
         rotations: &[f32],
         head_dim: usize,
     ) {
         let rotation = &rotations[position * head_dim..][..head_dim];
         self.rotations.extend_from_slice(rotation);
-        let (slot, from) = (self.kept + at, self.tails.len());
+        let from = self.tails.len();
         if let Ancestors::Tree(mask) = ancestors {
             let bits = (0..Ancestors::MAX_NODES).filter(|bit| mask >> bit & 1 == 1);
             self.tails.extend(bits.map(|bit| (self.kept + bit) as u32));

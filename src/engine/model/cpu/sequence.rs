@@ -129,8 +129,7 @@ impl CpuSequence {
                 &self.weights.frequencies,
                 row.position + 1,
             );
-            let at = row.slot - self.len;
-            let place = (at, at, row.position);
+            let place = (row.slot - self.len, row.slot, row.position);
             self.layout
                 .push(place, row.ancestors, &self.rotations, config.head_dim);
         }
