@@ -6,7 +6,7 @@
 //! to rounds with drafts, both measured then. So changes in the machine's load cancel out.
 
 use super::CostModel;
-use super::timings::{DraftRounds, Timings};
+use super::timings::{DraftRounds, MIN_ERROR, Timings};
 use crate::engine::config::LlamaConfig;
 use std::ops::RangeInclusive;
 

@@ -5,7 +5,7 @@
 
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
-use super::work::{Job, Place, Work};
+use super::work::{Job, Place, ROW_COST, Work};
 use serde::{Deserialize, Serialize};
 
 /// Weight of the newest time in the scale of all times, which follows the machine's load.
@@ -188,10 +188,11 @@ impl Estimates {
         let Some((other, nearest)) = seen.min_by_key(|(other, _)| other.abs_diff(rows)) else {
             return self.plain.log;
         };
-        let guess = |rows: usize| 1.0 + ROW * (rows - 1) as f64;
+        let guess = |rows: usize| 1.0 + ROW_COST * (rows - 1) as f64;
         let relative = (nearest.log - self.plain.log).exp() * guess(other);
         let row = ((relative - 1.0) / (other - 1) as f64).clamp(0.0, 2.0);
-        let further = EXTRAPOLATED_ROW * row.max(ROW / 4.0) * rows.saturating_sub(other) as f64;
+        let further =
+            EXTRAPOLATED_ROW * row.max(ROW_COST / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
         UNSEEN_PENALTY + self.plain.log + (cost / guess(rows)).ln()
     }

@@ -8,7 +8,7 @@ const MIN_STEPS: usize = 8;
 /// Min number of drafted tokens for an estimate.
 const MIN_DRAFTS: usize = 8;
 /// Lower bound of the relative error, however many steps were measured: the machine's speed drifts.
-const MIN_ERROR: f64 = 0.02;
+pub(super) const MIN_ERROR: f64 = 0.02;
 /// Extra time of a verify phase per row after the first, as a fraction of the time for one row. Measured: 0.03 to 0.2
 /// for up to eight rows, depending on processor and weight type.
 const ROW_COST: f64 = 0.08;

@@ -3,7 +3,7 @@
 use crate::engine::config::LlamaConfig;
 
 /// Cost of each further row of a pass through the weights, as a fraction of the first row's.
-const ROW_COST: f64 = 0.1;
+pub(super) const ROW_COST: f64 = 0.1;
 /// The same for attention over the cached positions.
 const ATTENTION_ROW_COST: f64 = 0.4;
 /// The cost of reading an element of keys and values, relative to that of a weight.
