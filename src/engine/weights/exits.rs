@@ -3,7 +3,7 @@
 
 use super::gguf::{Fault, Gguf};
 use super::shapes::block_shapes;
-use super::{Checkpoint, ModelDefaults, TensorSource};
+use super::{Checkpoint, ModelDefaults, TensorSource, embedded};
 use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
 use std::path::{Path, PathBuf};
@@ -105,8 +105,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file of the exits is damaged or belongs to another model.
     pub(super) fn with_exits(mut self, own: Option<Exits>) -> Result<Self> {
-        let beside = place(&self.path).filter(|path| path.is_file());
-        self.exits = match beside {
+        self.exits = match beside(&self.path) {
             Some(path) => Some(open(&path, &self.config)?),
             None => own,
         };
@@ -122,22 +121,23 @@ pub fn is_exits_file(path: &Path) -> bool {
     name.is_some_and(|name| name == IN_FOLDER || name.ends_with(SUFFIX))
 }
 
-/// Where the file of a model's exits would be.
-pub(super) fn place(model: &Path) -> Option<PathBuf> {
-    if model.is_dir() {
-        return Some(model.join(IN_FOLDER));
-    }
-    let mut name = model.file_stem()?.to_owned();
-    name.push(SUFFIX);
-    Some(model.with_file_name(name))
+/// The file of a model's exits, if there is one.
+fn beside(model: &Path) -> Option<PathBuf> {
+    let path = if model.is_dir() {
+        model.join(IN_FOLDER)
+    } else {
+        let mut name = model.file_stem()?.to_owned();
+        name.push(SUFFIX);
+        model.with_file_name(name)
+    };
+    (path.is_file() || embedded(&path).is_some()).then_some(path)
 }
 
 /// The exit layers with an adapter and the bytes of the file beside the model, from metadata alone; `own` is the model's
 /// file.
 pub(super) fn claimed(model: &Path, own: Option<&Gguf>) -> (Vec<usize>, u64) {
-    let beside = place(model).filter(|path| path.is_file());
     let layers = |gguf: &Gguf| read_layers(gguf, usize::MAX).unwrap_or_default();
-    match beside.map(|path| Gguf::open(&path)) {
+    match beside(model).map(|path| Gguf::open(&path)) {
         Some(Ok(gguf)) => (layers(&gguf), gguf.weights().1),
         Some(Err(_)) => (Vec::new(), 0),
         None => (own.map(layers).unwrap_or_default(), 0),
