@@ -59,6 +59,12 @@ pub trait Model: Send + Sync {
         &[]
     }
 
+    /// The exit whose adapter drafts at `exit`, if any: its own or, by the model's file, that of another one.
+    fn adapter_of(&self, exit: usize) -> Option<usize> {
+        let _ = exit;
+        None
+    }
+
     /// Type and size of every matrix.
     fn matrices(&self) -> Vec<MatrixInfo>;
 
