@@ -31,7 +31,7 @@ impl Machine {
     }
 }
 
-/// Loads average of the last minute; `None` if the system does not report it.
+/// Load average of the last minute; `None` if the system does not report it.
 pub fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()

@@ -77,10 +77,12 @@ impl Control {
     pub fn show(self, settings: &Settings, model: Option<&ModelInfo>) -> String {
         let value = self.get(settings);
         if let (Self::Adapter, true, Some(model)) = (self, settings.adapter, model) {
-            return match (&model.adapters[..], settings.exit_layer) {
-                ([], _) => "none".into(),
-                (exits, exit) if exits.contains(&exit) => "on".into(),
-                (_, exit) => format!("none at E {exit}"),
+            let exit = settings.exit_layer;
+            return match model.adapter_of(exit) {
+                _ if model.adapters.is_empty() => "none".into(),
+                Some(own) if own == exit => "on".into(),
+                Some(used) => format!("that of E {used}"),
+                None => format!("none at E {exit}"),
             };
         }
         match self.kind(model) {

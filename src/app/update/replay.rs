@@ -94,6 +94,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         device_reason: None,
         exits_path: None,
         adapters: Vec::new(),
+        borrowed_adapters: Vec::new(),
         adapters_fault: None,
         weight_bytes: record.weight_bytes,
         has_chat_template: true,

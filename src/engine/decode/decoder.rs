@@ -182,12 +182,15 @@ impl Decoder {
 
     /// Whether an adapter drafts with these settings.
     pub(super) fn adapts(&self, settings: &Settings) -> bool {
-        settings.adapter && self.model.adapted_exits().contains(&settings.exit_layer)
+        settings.adapter && self.model.adapter_of(settings.exit_layer).is_some()
     }
 
     /// The exit whose adapter's states are stored: the exit of the settings, or the nearest one with an adapter.
     fn adapted_exit(&self, settings: &Settings) -> Option<usize> {
         let drafts = settings.strategy == Strategy::SelfSpeculative && settings.proposers.exits();
+        if self.adapts(settings) && drafts {
+            return Some(settings.exit_layer);
+        }
         let exits = self.model.adapted_exits().iter().copied();
         exits
             .filter(|_| settings.adapter && drafts)

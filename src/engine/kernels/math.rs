@@ -96,7 +96,7 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Sums of 16 lanes in a fixed tree.
+/// Sum of 16 lanes in a fixed tree.
 #[inline(always)]
 pub fn tree_sum(mut x: [f32; LANES]) -> f32 {
     for width in [8, 4, 2, 1] {

@@ -58,7 +58,13 @@ pub trait Model: Send + Sync {
         &[]
     }
 
-    /// Types and size of every matrix.
+    /// The exit whose adapter drafts at `exit`: its own or, if the model's file says so, another one's; `None` without.
+    fn adapter_of(&self, exit: usize) -> Option<usize> {
+        let _ = exit;
+        None
+    }
+
+    /// Type and size of every matrix.
     fn matrices(&self) -> Vec<MatrixInfo>;
 
     /// `cpu×2`, `gpu:0 NVIDIA H100`, `cuda`, `metal`.

@@ -417,6 +417,7 @@ fn loaded(name: &str) -> Event {
             device_reason: None,
             exits_path: None,
             adapters: Vec::new(),
+            borrowed_adapters: Vec::new(),
             adapters_fault: None,
             weight_bytes: 1,
             has_chat_template: true,

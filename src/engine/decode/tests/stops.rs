@@ -81,7 +81,7 @@ fn part(text: &[char], (start, len): Cut) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Stops strings, stop ids and end tokens are taken from the model's output, so that they occur, often across tokens and in
+    /// Stop strings, stop ids and end tokens are taken from the model's output, so that they occur, often across tokens and in
     /// the middle of accepted drafts.
     #[test]
     fn a_run_ends_the_same_way_with_every_strategy(

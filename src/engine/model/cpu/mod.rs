@@ -147,6 +147,10 @@ impl Model for CpuModel {
         adapter.map_or(&[], |adapter| &adapter.exits)
     }
 
+    fn adapter_of(&self, exit: usize) -> Option<usize> {
+        self.0.adapter.as_ref()?.adapter_of(exit)
+    }
+
     fn matrices(&self) -> Vec<MatrixInfo> {
         let layers = self.0.layers.iter().flat_map(Layer::matrices);
         let adapter = self.0.adapter.iter().flat_map(Adapter::matrices);

@@ -221,7 +221,7 @@ impl Sequence for CpuSequence {
 
     fn adapt(&mut self, exit: Option<usize>) {
         let adapter = self.weights.adapter.as_ref();
-        let exit = exit.filter(|exit| adapter.is_some_and(|own| own.exits.contains(exit)));
+        let exit = exit.filter(|exit| adapter.is_some_and(|own| own.adapter_of(*exit).is_some()));
         match (exit, &mut self.adapter) {
             (None, own) => *own = None,
             (Some(exit), Some(own)) => own.choose(exit, &self.weights, &self.rotations),

@@ -8,8 +8,8 @@ mod tensor;
 mod value;
 mod vocabulary;
 
-pub use checkpoint::open;
 pub(super) use checkpoint::require_llama;
+pub use checkpoint::{open, read_defaults};
 pub use cursor::Fault;
 pub use vocabulary::read_text;
 
