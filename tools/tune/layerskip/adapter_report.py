@@ -36,6 +36,7 @@ def between(model: Llama, adapter: Adapter, texts: list[Text], order: torch.Tens
     better of the two adapters next to it. `order` are the ids of the draft vocabulary; the whole model is needed."""
     device, found = model.head_weight.device, {}
     head, order = model.head_weight.float(), order.to(device)
+    columns = head[order].T.contiguous()
     others = [e for e in range(1, model.c.layers) if e not in adapter.exits]
     beside = {e: [max((a for a in adapter.exits if a < e), default=None), min((a for a in adapter.exits if a > e), default=None)]
               for e in others}
@@ -43,7 +44,7 @@ def between(model: Llama, adapter: Adapter, texts: list[Text], order: torch.Tens
         states = model.hiddens(text.ids[None, :-1].long().to(device), [*others, model.c.layers])
         last, at = states[model.c.layers], slice(text.start - 1, None)
         truth = torch.nn.functional.linear(model.normed(last[0, at]), head).argmax(-1)
-        agree = lambda h: (order[(model.normed(h.float())[0, at] @ head[order].T).argmax(-1)] == truth).float().mean().item()
+        agree = lambda h: (order[(model.normed(h.float())[0, at] @ columns).argmax(-1)] == truth).float().mean().item()
         for e in others:
             ways = {0: agree(states[e])}
             ways |= {a: agree(adapter.chain(model, a, states[e], last, 1)[0]) for a in beside[e] if a is not None}
@@ -70,6 +71,7 @@ def report(model: Llama, adapter: Adapter, stored: list[int], texts: list[Text],
     draft length, relative to a plain step, `layers` the weights of all layers."""
     device, head, rows = model.head_weight.device, model.head_weight.float(), []
     found = {}
+    columns = {name: head if ids is None else head[ids] for name, ids in orders.items()}
     for text in texts:
         states, at = text.states.float().to(device), slice(text.start - 1, None)
         truth = torch.nn.functional.linear(model.normed(states[at, -1]), head).argmax(-1)
@@ -79,9 +81,8 @@ def report(model: Llama, adapter: Adapter, stored: list[int], texts: list[Text],
             for with_adapter, hiddens in ((True, outputs), (False, [h_exit] * depths)):
                 normed = [model.normed(o.float())[0, at] for o in hiddens]
                 for name, ids in orders.items():
-                    columns = head if ids is None else head[ids]
                     whole = torch.arange(len(head), device=device) if ids is None else ids.to(device)
-                    agree = [(whole[(n @ columns.T).argmax(-1)] == truth).tolist() for n in normed]
+                    agree = [(whole[(n @ columns[name].T).argmax(-1)] == truth).tolist() for n in normed]
                     found.setdefault((exit_layer, with_adapter, name), []).append(agree)
     for (exit_layer, with_adapter, name), answers in found.items():
         width = model.c.vocab if orders[name] is None else len(orders[name])
