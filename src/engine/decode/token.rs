@@ -42,7 +42,8 @@ pub struct DraftToken {
     pub p_draft: Option<f32>,
     /// Its probability under the verifier, after filtering; `None` if the verifier did not reach it.
     pub p_verify: Option<f32>,
-    /// The verifier's log-probabilities before temperature and filters, if [`Settings::logprobs`](super::Settings::logprobs) requests them.
+    /// The verifier's log-probabilities before temperature and filters, if
+    /// [`Settings::logprobs`](super::Settings::logprobs) requests them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Box<TokenLogprobs>>,
     /// What the inspector shows, if recorded.
@@ -195,7 +196,7 @@ pub struct TopLogprob {
     pub logprob: f32,
 }
 
-/// Details of one token's position for the inspector, recorded when [`Settings::detail`](super::Settings::detail) is on.
+/// Details of one token's position for the inspector, recorded if [`Settings::detail`](super::Settings::detail) is set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenDetail {
     /// The draft's five likeliest tokens in descending order; empty if nothing was drafted.
