@@ -2,12 +2,13 @@
 //! server is answered while the terminal is lent to another program.
 
 use super::connection::{Connection, Fault, Target};
-use super::{MAX_WAITING, Mode, Report, Request};
+use super::{MAX_WAITING, Mode, Report, Request, Said};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{
     Command, Event, Failure, ModelEvent, RunEvent, RunId, Task, WorkerGone,
 };
 use crate::engine::{Error, Result};
-use crate::transcript::check_event;
+use crate::transcript::{check_event, check_model, check_round};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -187,28 +188,17 @@ impl Link {
         mut report: Report,
         bytes: usize,
     ) -> std::result::Result<Option<()>, Fault> {
-        if let Report::Event(event) = &mut report {
-            check_event(event).map_err(Fault::Refused)?;
-            match event {
-                Event::Run(run, RunEvent::Finished { .. } | RunEvent::Failed(_)) => {
-                    self.runs.remove(run);
-                }
-                Event::Model(ModelEvent::Loaded(info)) => {
-                    // The path is one of the server.
-                    let host = self.target.address.host();
-                    info.path = PathBuf::from(format!("{host}:{}", info.path.display()));
-                    info.device = format!("{} at {host}", info.device);
-                }
-                _ => {}
-            }
-        }
-        if let Report::Watched {
-            said: super::Said::Round(round),
-            ..
-        } = &report
+        check(&report).map_err(Fault::Refused)?;
+        if let Report::Event(Event::Run(run, RunEvent::Finished { .. } | RunEvent::Failed(_))) =
+            &report
         {
-            crate::transcript::check_round(round).map_err(Fault::Refused)?;
+            self.runs.remove(run);
         }
+        let host = self.target.address.host();
+        models(&mut report, |info| {
+            info.path = PathBuf::from(format!("{host}:{}", info.path.display()));
+            info.device = format!("{} at {host}", info.device);
+        });
         let bytes = u32::try_from(bytes.clamp(1, MAX_WAITING)).unwrap_or(1);
         // The semaphore is never closed.
         let space = self.space.clone().acquire_many_owned(bytes).await.ok();
@@ -289,6 +279,37 @@ impl Link {
             connection.send(&Request::Command(load.clone())).await?;
         }
         Ok(connection)
+    }
+}
+
+/// Checks every number of a report.
+fn check(report: &Report) -> std::result::Result<(), String> {
+    match report {
+        Report::Event(event) => check_event(event),
+        Report::Watched { said, .. } => match said {
+            Said::Begun(watched) => check_model(&watched.model),
+            Said::Round(round) => check_round(round),
+            Said::Ended(_) | Said::Failed(_) => Ok(()),
+        },
+        Report::Missed { open, .. } => open
+            .iter()
+            .try_for_each(|(_, watched)| check_model(&watched.model)),
+        Report::Models(_) => Ok(()),
+    }
+}
+
+/// Changes every description of a model in a report.
+fn models(report: &mut Report, mut change: impl FnMut(&mut ModelInfo)) {
+    match report {
+        Report::Event(Event::Model(ModelEvent::Loaded { info, .. })) => change(info),
+        Report::Watched {
+            said: Said::Begun(watched),
+            ..
+        } => change(&mut watched.model),
+        Report::Missed { open, .. } => open
+            .iter_mut()
+            .for_each(|(_, watched)| change(&mut watched.model)),
+        _ => {}
     }
 }
 

@@ -10,6 +10,7 @@ mod address;
 mod client;
 mod connection;
 mod protocol;
+mod tls;
 
 pub use address::Address;
 pub use client::{Client, Notice};

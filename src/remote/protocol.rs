@@ -1,9 +1,10 @@
 //! What the two sides say: JSON objects, one in each text frame.
 
 use crate::engine::decode::{Round, StopReason};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::weights::ModelChoice;
 use crate::engine::worker::{Command, Event};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// Version of the protocol. It changes whenever one side would misread the other.
@@ -42,9 +43,9 @@ pub struct Hello {
     pub protocol: u32,
     /// Version of the program.
     pub version: String,
-    /// What the client is here for.
-    #[serde(default)]
-    pub mode: Mode,
+    /// What the client is here for; `None` if this version does not know that.
+    #[serde(default = "Mode::usual", deserialize_with = "Mode::read")]
+    pub mode: Option<Mode>,
 }
 
 /// What a client is here for.
@@ -56,6 +57,18 @@ pub enum Mode {
     Engine,
     /// To follow what others let the server decode.
     Watch,
+}
+
+impl Mode {
+    fn usual() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    /// Reads any value, because later versions may have other modes.
+    fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Self>, D::Error> {
+        let value = serde_json::Value::deserialize(source)?;
+        Ok(serde_json::from_value(value).ok())
+    }
 }
 
 /// The answer to [`Hello`]. All versions of the protocol can read it.
@@ -95,8 +108,13 @@ pub enum Report {
         /// What happened.
         said: Said,
     },
-    /// So many reports about requests of others were left out, because this client was too slow.
-    Missed(u64),
+    /// Reports about requests of others were left out, because this client was too slow.
+    Missed {
+        /// How many, about.
+        reports: u64,
+        /// The requests that are in progress now, with their numbers.
+        open: Vec<(u64, Watched)>,
+    },
 }
 
 /// What a watcher hears of a request.
@@ -122,8 +140,8 @@ pub struct Watched {
     pub prompt: String,
     /// Whether it is a conversation.
     pub chat: bool,
-    /// Name of the model.
-    pub model: String,
+    /// The model that answers.
+    pub model: Box<ModelInfo>,
 }
 
 impl Hello {
@@ -132,7 +150,7 @@ impl Hello {
         Self {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").into(),
-            mode,
+            mode: Some(mode),
         }
     }
 }
