@@ -1,5 +1,5 @@
-//! An engine elsewhere as the playground uses it: commands in, events out. It runs on a thread of its own, so that the
-//! server is answered while the terminal is lent to another program.
+//! The client of a remote engine: commands in, events out. It has its own thread, so that pings are answered while the
+//! terminal is lent to another program.
 
 use super::connection::{Connection, Fault, Target};
 use super::{MAX_WAITING, Mode, Report, Request, Said};
@@ -20,24 +20,24 @@ use tokio::sync::mpsc::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::sleep;
 
-/// How long to wait before the first and, after many, before each further attempt to connect again.
+/// Delay before the first attempt to reconnect, and the longest one. It doubles with each attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(15);
 
 /// What the client reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// From the server.
+    /// A report of the server.
     Report(Box<Report>),
-    /// There is no connection; it is made again. What ran was reported as failed.
+    /// The connection is lost, and the client reconnects. Active runs were reported as failed before.
     Lost(String),
     /// The connection is back.
     Restored,
-    /// There is no connection, and none is made before the next [`Command::Load`].
+    /// The connection is lost, and the client reconnects only at the next [`Command::Load`].
     GivenUp(String),
 }
 
-/// A connection that is made again whenever it breaks.
+/// A connection that is restored whenever it breaks.
 pub struct Client {
     /// Host and port of the server.
     pub host: String,
@@ -49,7 +49,7 @@ impl Client {
     /// Connects for the first time.
     ///
     /// # Errors
-    /// If the server cannot be reached or refuses, or the system gives no thread.
+    /// If the server cannot be reached or refuses the client, or the thread cannot be started.
     pub fn connect(target: Target) -> Result<Self> {
         let (requests, incoming) = unbounded_channel();
         let (outgoing, notices) = unbounded_channel();
@@ -112,20 +112,20 @@ impl Client {
     }
 }
 
-/// The client's thread.
+/// The state of the client's thread.
 struct Link {
     target: Target,
     requests: UnboundedReceiver<Request>,
     notices: UnboundedSender<(Notice, Option<OwnedSemaphorePermit>)>,
-    /// Bytes of reports that may wait for the receiver.
+    /// Bytes of reports that may wait to be received.
     space: Arc<Semaphore>,
     /// Runs that were started and have not ended.
     runs: HashSet<RunId>,
-    /// The last load, for the next connection.
+    /// The last load, which is repeated on the next connection.
     load: Option<Command>,
 }
 
-/// The owner of the client is gone.
+/// The [`Client`] was dropped.
 struct Gone;
 
 impl Link {
@@ -150,7 +150,7 @@ impl Link {
         }
     }
 
-    /// Passes requests and reports on until the connection breaks or the owner is gone.
+    /// Forwards requests and reports until the connection breaks or the client is dropped.
     async fn serve(&mut self, connection: &mut Connection) -> std::result::Result<Gone, Fault> {
         loop {
             tokio::select! {
@@ -171,7 +171,7 @@ impl Link {
         }
     }
 
-    /// Remembers what has to be ended or done again when the connection breaks.
+    /// Remembers what to fail and what to repeat when the connection breaks.
     fn note(&mut self, request: &Request) {
         match request {
             Request::Command(Command::Start { run, task, .. }) if task.reports_its_end() => {
@@ -182,7 +182,7 @@ impl Link {
         }
     }
 
-    /// Checks a report and passes it on; `None` if the owner is gone.
+    /// Checks a report and forwards it; `None` if the client was dropped.
     async fn report(
         &mut self,
         mut report: Report,
@@ -219,7 +219,7 @@ impl Link {
         self.tell(Notice::Report(Box::new(Report::Event(event))))
     }
 
-    /// Ends what ran, and connects again.
+    /// Fails the active runs, and reconnects.
     async fn restore(&mut self, fault: Fault) -> std::result::Result<Connection, Gone> {
         let host = self.target.address.host().to_owned();
         let mut runs: Vec<RunId> = self.runs.drain().collect();
@@ -257,7 +257,7 @@ impl Link {
                         Request::Command(Command::Start { run, task, .. }) if task != Task::Lens => {
                             self.fail(run, &format!("there is no connection to {host}"))?;
                         }
-                        // The others are about what the server has forgotten.
+                        // Other requests refer to what the server has forgotten.
                         Request::Command(_) | Request::Models => {}
                     },
                 }
@@ -313,7 +313,7 @@ fn models(report: &mut Report, mut change: impl FnMut(&mut ModelInfo)) {
     }
 }
 
-/// Up to a quarter more, so that the clients of a server that was restarted do not all come at once.
+/// `wait` and up to a quarter more, so that clients do not all reconnect at the same moment after a restart.
 fn jittered(wait: Duration) -> Duration {
     let share = RandomState::new().hash_one(0) % 256;
     wait + wait.mul_f64(share as f64 / 1024.0)

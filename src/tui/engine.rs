@@ -1,4 +1,4 @@
-//! The engine of the playground: a worker of this program, or that of a server elsewhere.
+//! The engine of the playground: a local worker, or a remote server.
 
 use crate::app::{Link, Msg};
 use crate::engine::worker::{Command, CommandSender, Event, Worker};
@@ -6,7 +6,7 @@ use crate::remote::{Client, Notice, Report};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
-/// Takes commands and reports events, wherever it runs.
+/// A local or remote engine.
 pub enum Engine {
     Local {
         commands: CommandSender,
@@ -33,7 +33,7 @@ impl Engine {
         };
     }
 
-    /// The client, if the engine is elsewhere.
+    /// The client, if the engine is remote.
     pub fn remote(&self) -> Option<&Client> {
         match self {
             Self::Local { .. } => None,

@@ -57,6 +57,7 @@ fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if let Some(player) = canvas.app.player() {
         replay::draw(canvas, area, player);
+        context(canvas, area);
         return None;
     }
     let title = match canvas.state.mode {
@@ -99,31 +100,32 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
 }
 
-/// In the lower border: how much of the context is used.
+/// In the lower border: how much of the context is used. Sessions do not record how much there is, so a replay shows only
+/// the tokens.
 fn context(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
-    let total = state
-        .model
-        .as_ref()
-        .map(|model| model.config.context_length);
-    let Some((used, total)) = state
-        .context_used()
-        .zip(total)
-        .filter(|(_, total)| *total > 0)
-    else {
+    let Some(used) = state.context_used() else {
         return;
     };
-    let share = used as f64 / total as f64;
+    let total = state.model.as_ref().filter(|_| state.live);
+    let total = total.map_or(0, |model| model.config.context_length);
+    let share = match total {
+        0 => 0.0,
+        total => used as f64 / total as f64,
+    };
     let role = match share {
         ..0.75 => Role::Dim,
         ..0.95 => Role::Accent,
         _ => Role::Wrong,
     };
-    let wordings = [
-        format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
-        format!(" context {used} of {total} "),
-        format!(" context {:.0} % ", share * 100.0),
-    ];
+    let wordings = match total {
+        0 => vec![format!(" context {used} tokens ")],
+        total => vec![
+            format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
+            format!(" context {used} of {total} "),
+            format!(" context {:.0} % ", share * 100.0),
+        ],
+    };
     let row = Rect {
         x: area.x + 2,
         y: area.bottom().saturating_sub(1),

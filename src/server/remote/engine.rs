@@ -46,7 +46,7 @@ enum Follow {
     Begun(u64),
 }
 
-/// Serves a client; returns why that ended. The place is given up once the worker has ended.
+/// Serves a client until the connection ends, and returns why it did. `place` is released once the worker has ended.
 pub async fn serve(
     writer: &mut Writer,
     reader: &mut Reader,
@@ -83,7 +83,7 @@ pub async fn serve(
         end = write(writer, &mut waiting) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     };
-    // The worker ends when nobody commands it or listens to it.
+    // Without senders of commands the worker ends.
     drop((bridge, events));
     for (_, follow) in lock(&followed).runs.drain() {
         if let Follow::Begun(request) = follow {
@@ -117,7 +117,7 @@ impl Bridge<'_> {
             };
             let request = match serde_json::from_str(&frame) {
                 Ok(request) => request,
-                Err(error) => return format!("a frame that is no request: {error}"),
+                Err(error) => return format!("this frame is not a request: {error}"),
             };
             let size = frame.len().clamp(MIN_SIZE, MAX_QUEUED);
             drop(frame);
@@ -181,7 +181,7 @@ impl Bridge<'_> {
             .map_err(|_| "the engine has ended".into())
     }
 
-    /// Checks what a local engine would be trusted with.
+    /// Checks limits that a local engine does not need.
     fn admit(
         &mut self,
         conversation: ConversationId,

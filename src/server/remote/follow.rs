@@ -1,4 +1,4 @@
-//! A client that follows the requests of others.
+//! A client that follows the requests of other clients.
 
 use super::frames::{End, Reader, Writer};
 use crate::engine::worker::{Event, ModelEvent};
@@ -7,21 +7,21 @@ use crate::server::Shared;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-/// Serves a watcher; returns why that ended.
+/// Serves a watcher until the connection ends, and returns why it did.
 pub async fn serve(
     writer: &mut Writer,
     reader: &mut Reader,
     shared: &Shared,
     stopped: &mut watch::Receiver<bool>,
 ) -> End {
-    let quiet = async {
+    let reads = async {
         match reader.next().await {
             Ok(_) => "watching is read-only".to_owned(),
             Err(end) => end,
         }
     };
     tokio::select! {
-        end = quiet => end,
+        end = reads => end,
         end = write(writer, shared) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     }
@@ -31,7 +31,7 @@ async fn write(writer: &mut Writer, shared: &Shared) -> End {
     let Some((open, mut reports)) = shared.watch.subscribe() else {
         return "this server was started with --no-watch".into();
     };
-    // Before the first request, watchers see what is served here.
+    // Watchers see what is served before the first request.
     let loaded = Report::Event(Event::Model(ModelEvent::Loaded {
         info: Box::new(shared.info.clone()),
         fingerprint: None,

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 /// How long a client may take to read why the connection ends, and again to close its side.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
 
-/// A socket before its client has said what it wants.
+/// The socket of a client, before the handshake and after the last frame.
 pub struct Frames {
     socket: WebSocket,
     heartbeat: Heartbeat,
@@ -31,7 +31,7 @@ pub struct Reader {
     heartbeat: Heartbeat,
 }
 
-/// Why a client is no longer served; the close frame tells it. Empty if nobody is left to be told.
+/// Why a connection ends, for the close frame; empty if the client is gone already.
 pub type End = String;
 
 impl Frames {
@@ -45,7 +45,7 @@ impl Frames {
     /// If the client sends something else, or nothing in time.
     pub async fn hello(&mut self) -> Result<Hello, End> {
         let frame = timeout(self.heartbeat.patience, self.socket.recv()).await;
-        let no_hello = "the first frame must be the hello of skiplens --connect";
+        let no_hello = "the first frame must be a hello";
         match frame.map_err(|_| silent())? {
             Some(Ok(Message::Text(text))) => {
                 serde_json::from_str(&text).map_err(|error| format!("{no_hello}: {error}"))
@@ -87,12 +87,12 @@ impl Frames {
 }
 
 impl Writer {
-    /// Puts a frame into the buffer of the socket, or waits until it has room.
+    /// Writes a frame to the buffer of the socket, and waits for room if necessary.
     pub async fn put(&mut self, value: &impl Serialize) -> Result<(), End> {
         self.feed(Message::text(json(value)?)).await
     }
 
-    /// Sends frames. Each gives its space back once it is in the buffer of the socket.
+    /// Sends frames. Each releases its space once it is in the buffer of the socket.
     pub async fn send(
         &mut self,
         frames: &mut Vec<(String, OwnedSemaphorePermit)>,
@@ -107,7 +107,7 @@ impl Writer {
         sent(timeout(self.heartbeat.patience, self.sink.feed(message)).await)
     }
 
-    /// Sends what was put.
+    /// Sends what is in the buffer.
     pub async fn flush(&mut self) -> Result<(), End> {
         sent(timeout(self.heartbeat.patience, self.sink.flush()).await)
     }
@@ -138,7 +138,9 @@ impl Reader {
             match timeout(self.heartbeat.patience, self.stream.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => return Ok(text),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                Ok(Some(Ok(Message::Binary(_)))) => return Err("a binary frame".into()),
+                Ok(Some(Ok(Message::Binary(_)))) => {
+                    return Err("binary frames are not understood".into());
+                }
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(None | Some(Ok(Message::Close(_)))) => return Err(End::new()),
                 Err(_) => return Err(silent()),

@@ -1,4 +1,4 @@
-//! `/engine`: WebSockets on which playgrounds use an engine of their own, or follow the requests of others.
+//! `/engine`: WebSockets through which playgrounds use engines of their own, or follow the requests of other clients.
 
 mod engine;
 mod follow;
@@ -19,19 +19,19 @@ use frames::Frames;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Max clients at the same time: each has a thread and sequences of its own.
+/// Max clients at a time: each has its own thread and sequences.
 pub const MAX_CLIENTS: usize = 16;
 
-/// Opens the socket of a client.
+/// Accepts the WebSocket of a client.
 ///
 /// # Errors
-/// If it is no WebSocket, comes from a web page, or there are too many clients.
+/// If the request is not a WebSocket's or comes from a web page, or there are too many clients.
 pub async fn open(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    // Browsers let any page open a WebSocket to any address, and tell the page's origin.
+    // Browsers let any page open a WebSocket to any address, and send the page's origin.
     if headers.contains_key(header::ORIGIN) {
         return Err(ApiError::forbidden(
             "/engine is not for web pages; skiplens --connect uses it",
@@ -60,7 +60,7 @@ async fn client(socket: WebSocket, shared: Arc<Shared>, place: OwnedSemaphorePer
     let mode = match admit(&hello, &shared) {
         Ok(mode) => mode,
         Err(refused) => {
-            // Whoever is gone needs no answer.
+            // A client that is gone needs no answer.
             let _ = frames.send(&Welcome::new(Some(refused))).await;
             return frames.close("").await;
         }
@@ -76,7 +76,7 @@ async fn client(socket: WebSocket, shared: Arc<Shared>, place: OwnedSemaphorePer
     writer.close(reader, &end).await;
 }
 
-/// What a client is here for, or why it cannot be served.
+/// What a client connects for, or why it is refused.
 fn admit(hello: &Hello, shared: &Shared) -> std::result::Result<Mode, String> {
     match hello.mode {
         Some(Mode::Watch) if hello.protocol == PROTOCOL && !shared.watch.is_allowed() => {

@@ -1,4 +1,4 @@
-//! The models of a server: the one that it serves, and others that its clients load beside it.
+//! The models of a server: its own, and others that clients load beside it.
 
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::memory::{available, human};

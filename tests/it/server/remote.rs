@@ -708,11 +708,11 @@ fn a_server_survives_hostile_clients() {
         ..options()
     });
     for (message, reason) in [
-        (Message::text("no JSON"), "no request"),
-        (Message::text("[".repeat(100_000)), "no request"),
+        (Message::text("no JSON"), "not a request"),
+        (Message::text("[".repeat(100_000)), "not a request"),
         (
             Message::text(json!({"command": {"start": {}}}).to_string()),
-            "no request",
+            "not a request",
         ),
         (Message::binary(vec![1, 2, 3]), "binary"),
         // So large that the rest of it is not read.
@@ -728,7 +728,7 @@ fn a_server_survives_hostile_clients() {
             let told = until_closed(&mut socket);
             let expected = match reason {
                 "" => "",
-                _ if first => "the first frame must be the hello",
+                _ if first => "the first frame must be a hello",
                 reason => reason,
             };
             assert!(told.contains(expected), "{told}");
