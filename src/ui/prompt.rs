@@ -86,6 +86,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     let cursor = draw_text(canvas, text, &canvas.state.prompt);
     if canvas.state.prompt.is_empty() {
         let hint = match canvas.state.mode {
+            _ if canvas.state.is_read_only() => "read-only: what others ask appears above",
             Mode::Chat => "ask something, or /? for commands",
             Mode::Completion => "begin a text, or /? for commands",
         };

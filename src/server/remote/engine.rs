@@ -222,6 +222,9 @@ impl Bridge<'_> {
         let (Task::Generate(prompt) | Task::GenerateWhole(prompt)) = task else {
             return;
         };
+        if !self.shared.watch.is_allowed() {
+            return;
+        }
         let (prompt, chat) = shown(prompt);
         let follow = Follow::Waiting(prompt, chat);
         // Clients choose the numbers of their runs, and may use one twice.
