@@ -89,7 +89,7 @@ pub struct DecodingArgs {
     /// End a draft at the first token less likely than this, 0 to 1; selects the confidence controller.
     #[arg(long, value_parser = values::real, value_name = "P")]
     confidence: Option<Given<f32>>,
-    /// Draft over the N most frequent tokens of the vocabulary only; 0 drafts over all.
+    /// Draft over the N most frequent tokens and those of the text only; 0 drafts over all.
     #[arg(long, value_parser = values::count, value_name = "N")]
     draft_vocab: Option<usize>,
     /// Draft through the adapters of exits that have one: on or off.

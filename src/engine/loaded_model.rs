@@ -58,6 +58,9 @@ pub struct ModelInfo {
     /// Settings that its author recommends.
     #[serde(default)]
     pub defaults: ModelDefaults,
+    /// The file of its exit adapters and draft order, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exits_path: Option<PathBuf>,
     /// Exit layers that have an adapter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapters: Vec<usize>,
@@ -225,10 +228,9 @@ impl LoadedModel {
         let fault = template.as_ref().and_then(ChatTemplate::fault);
         let mut fraction = |part: f32| progress("loading weights", Some(part));
         let model = model::load(checkpoint, target, threads, &mut fraction)?;
-        let exits = checkpoint.exits.as_ref();
-        let own = exits.map_or(checkpoint.defaults, |exits| exits.own_defaults);
-        let unused =
-            exits.is_some_and(|exits| !exits.layers.is_empty()) && model.adapted_exits().is_empty();
+        let (exits, own) = (checkpoint.exits.as_ref(), checkpoint.defaults);
+        let adapted = model.adapted_exits();
+        let unused = exits.is_some_and(|exits| !exits.layers.is_empty()) && adapted.is_empty();
         let adapters_fault = unused.then(|| {
             format!(
                 "the exit adapters of this model are not used: {} does not run them",
@@ -245,11 +247,9 @@ impl LoadedModel {
             weight_bytes: model.weight_bytes(),
             has_chat_template: template.is_some() && fault.is_none(),
             chat_template_fault: fault.map(str::to_owned),
-            defaults: match adapters_fault {
-                Some(_) => own,
-                None => checkpoint.defaults,
-            },
-            adapters: model.adapted_exits().to_vec(),
+            defaults: exits.map_or(own, |exits| exits.defaults(own, adapted, model.config())),
+            exits_path: exits.and_then(|exits| exits.path.clone()),
+            adapters: adapted.to_vec(),
             adapters_fault,
         };
         tracing::info!(

@@ -5,6 +5,7 @@ use crate::engine::{Error, Result};
 use crate::transcript;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// A model, independent of the path of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,23 +13,28 @@ pub struct ModelIdentity {
     pub name: String,
     /// Fingerprint of its file, as in sessions; `random` for random weights.
     pub fingerprint: String,
+    /// Fingerprint of the file of its exits, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exits: Option<String>,
     pub layers: usize,
     pub dtype: String,
 }
 
 impl ModelIdentity {
     /// # Errors
-    /// If its file can no longer be read.
+    /// If one of its files can no longer be read.
     pub fn of(info: &ModelInfo) -> Result<Self> {
-        let path = &info.path;
+        let fingerprint =
+            |path: &Path| transcript::fingerprint(path).map_err(|error| Error::io(path, error));
         // Random weights have no file; their name and type determine them.
-        let fingerprint = match path.as_os_str().is_empty() {
+        let weights = match info.path.as_os_str().is_empty() {
             true => "random".to_owned(),
-            false => transcript::fingerprint(path).map_err(|error| Error::io(path, error))?,
+            false => fingerprint(&info.path)?,
         };
         Ok(Self {
             name: info.name.clone(),
-            fingerprint,
+            fingerprint: weights,
+            exits: info.exits_path.as_deref().map(fingerprint).transpose()?,
             layers: info.config.num_layers,
             dtype: info.dtype.clone(),
         })

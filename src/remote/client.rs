@@ -196,7 +196,10 @@ impl Link {
         }
         let host = self.target.address.host();
         models(&mut report, |info| {
-            info.path = PathBuf::from(format!("{host}:{}", info.path.display()));
+            // The paths are the server's.
+            for path in std::iter::once(&mut info.path).chain(&mut info.exits_path) {
+                *path = PathBuf::from(format!("{host}:{}", path.display()));
+            }
             info.device = format!("{} at {host}", info.device);
         });
         let bytes = u32::try_from(bytes.clamp(1, MAX_WAITING)).unwrap_or(1);

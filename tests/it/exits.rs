@@ -5,10 +5,13 @@ use crate::support::tiny::{self, HIDDEN, KV, LAYERS, VOCAB, WIDTH, noise};
 use skiplens::engine::decode::{Proposer, Round, Settings, Stats, Strategy};
 use skiplens::engine::loaded_model::LoadedModel;
 use skiplens::engine::model::Target;
-use skiplens::engine::weights::{self, Checkpoint, Dtype};
+use skiplens::engine::weights::{self, Checkpoint, Dtype, ModelDefaults};
+use skiplens::eval::identity::ModelIdentity;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+
+const PROMPT: [u32; 5] = [5, 6, 7, 40, 41];
 
 /// The metadata of a file for the tiny model.
 fn metadata() -> GgufBuilder {
@@ -68,9 +71,8 @@ fn open(path: &Path) -> Checkpoint {
 fn answer(model: &mut LoadedModel, settings: &Settings) -> Vec<Round> {
     let decoder = &mut model.decoder;
     let mut session = decoder.session().unwrap();
-    let prompt = [5, 6, 7, 40, 41];
     let mut run = decoder
-        .begin(&mut session, &prompt, settings, &mut ())
+        .begin(&mut session, &PROMPT, settings, &mut ())
         .unwrap();
     let mut rounds = Vec::new();
     while run.stop().is_none() {
@@ -146,6 +148,61 @@ fn adapters_in_the_models_own_file() {
     assert_eq!(model.decoder.model().draft_order().ids(9), [11, 12]);
 }
 
+/// A device that does not run adapters still drafts in the order of the file, and recommends nothing because of them.
+#[test]
+fn defaults_on_a_device_without_adapters() {
+    let exits = complete().i32s("skiplens-exits.draft_order", &[9, 8, 7]);
+    let (_folder, path) = beside(&exits);
+    let checkpoint = open(&path);
+    let on_cpu = load(&checkpoint).info.defaults;
+    assert_eq!(on_cpu.num_speculations, Some(1));
+    let target = Target::Candle(candle_core::Device::Cpu);
+    let info = LoadedModel::from_checkpoint(&checkpoint, target, None, &mut |_, _| {})
+        .unwrap()
+        .info;
+    assert_eq!(info.adapters, [0; 0]);
+    assert!(info.adapters_fault.is_some() && on_cpu.draft_vocab.is_some());
+    let own = ModelDefaults {
+        draft_vocab: on_cpu.draft_vocab,
+        ..checkpoint.defaults
+    };
+    assert_eq!(info.defaults, own);
+}
+
+/// Results of a model with other exits are not its results.
+#[test]
+fn the_file_of_exits_is_part_of_an_identity() {
+    let (_folder, path) = beside(&complete());
+    let identity = || ModelIdentity::of(&load(&open(&path)).info).unwrap();
+    let first = identity();
+    assert_eq!(first, identity());
+    let exits = path.with_file_name("tiny.exits.gguf");
+    metadata()
+        .i32s("skiplens-exits.draft_order", &[11, 12])
+        .write(&exits);
+    let second = identity();
+    std::fs::remove_file(exits).unwrap();
+    let without = identity();
+    assert_eq!(without.fingerprint, first.fingerprint);
+    assert!(first != second && second != without && first != without);
+}
+
+#[test]
+fn adapters_count_as_weights() {
+    let (_folder, path) = beside(&complete());
+    let (own, described) = (
+        open(&path).weight_bytes(Dtype::Auto),
+        weights::describe(&path),
+    );
+    std::fs::remove_file(path.with_file_name("tiny.exits.gguf")).unwrap();
+    let without = open(&path).weight_bytes(Dtype::Auto);
+    let bytes = 4 * (2 * HIDDEN * HIDDEN + 2 * HIDDEN + 2 * HIDDEN * HIDDEN + 2 * KV * HIDDEN);
+    let bytes = (bytes + 4 * 3 * WIDTH * HIDDEN) as u64;
+    assert_eq!(own - without, bytes);
+    let described_without = weights::describe(&path).unwrap();
+    assert_eq!(described.unwrap().bytes - described_without.bytes, bytes);
+}
+
 /// A draft order changes what is drafted, never the text.
 #[test]
 fn a_draft_order_changes_no_text() {
@@ -169,9 +226,14 @@ fn a_draft_order_changes_no_text() {
             .draft_order()
             .ids(draft_vocab)
             .to_vec();
-        for token in drafted.iter().flat_map(Round::drafted) {
-            assert!(draft_vocab == 0 || known.contains(&token.id));
-            assert_eq!(token.proposer, Proposer::EarlyExit);
+        let mut text = PROMPT.to_vec();
+        for round in &drafted {
+            for token in round.drafted() {
+                let of_text = text.contains(&token.id);
+                assert!(draft_vocab == 0 || known.contains(&token.id) || of_text);
+                assert_eq!(token.proposer, Proposer::EarlyExit);
+            }
+            text.extend(round.kept().map(|token| token.id));
         }
         let plain = Settings {
             strategy: Strategy::Autoregressive,

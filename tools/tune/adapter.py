@@ -72,7 +72,8 @@ def run_answer(a, base) -> None:
         raise SystemExit(f"--exits: layer {bad[0]} is not between 1 and {model.c.layers - 1}")
     a.run.mkdir(parents=True, exist_ok=True)
     facts = a.run / "answers.json"
-    wanted = {"exits": a.exits, "hold_out": a.hold_out, "seed": a.seed, "batch": a.batch, "max_prompt": a.max_prompt}
+    wanted = {"prompts": [a.prompts.name, a.prompts.stat().st_size], "max_prompt": a.max_prompt, "max_new": a.max_new,
+              "exits": a.exits, "hold_out": a.hold_out, "seed": a.seed, "batch": a.batch}
     if facts.exists() and json.loads(facts.read_text()) != wanted:
         raise SystemExit(f"{a.run} holds answers made with {facts.read_text()}: use the same settings or another folder")
     facts.write_text(json.dumps(wanted))

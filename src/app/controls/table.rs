@@ -230,7 +230,7 @@ pub(super) const TABLE: [Spec; 21] = [
         name: "draft_vocab",
         aliases: &[],
         flag: Some("--draft-vocab"),
-        meaning: "draft with a head over the N most frequent tokens; 0 uses the whole head",
+        meaning: "draft with a head over the N most frequent tokens and those of the text; 0 uses the whole head",
         kind: |model| slider(0.0, vocabulary(model), 512.0, 4096.0, 0),
         get: |s| s.draft_vocab as f64,
         set: |s, value| s.draft_vocab = value as usize,

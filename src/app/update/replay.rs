@@ -92,6 +92,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         dtype: record.dtype.clone(),
         device: record.device.clone(),
         device_reason: None,
+        exits_path: None,
         adapters: Vec::new(),
         adapters_fault: None,
         weight_bytes: record.weight_bytes,

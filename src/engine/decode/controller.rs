@@ -245,9 +245,8 @@ impl Decoder {
         verification: &Verification,
     ) -> Result<()> {
         let first = session.tokens().len() - verification.len();
-        let vocab = self.draft_vocab(settings.draft_vocab);
+        let vocab = session.draft_vocab(self.model.draft_order(), settings.draft_vocab)?;
         let ids = vocab.as_ref().map(|vocab| vocab.ids.as_slice());
-        let width = self.model.draft_order().width(settings.draft_vocab);
         let Scratch {
             slots,
             logits,
@@ -265,9 +264,10 @@ impl Decoder {
             probed: true,
         };
         session.sequence.logits(&readout, logits)?;
-        let sampling = &settings.sampling;
+        let (sampling, width) = (&settings.sampling, logits.len() / slots.len().max(1));
         let mut agreed = 0;
-        for (position, logits) in (first..).zip(logits.chunks_exact_mut(width)) {
+        for (position, logits) in (first..).zip(logits.chunks_exact_mut(width.max(1))) {
+            session.hide_later_tokens(position, logits);
             session.history.penalise_at(position, logits, ids, sampling);
             if verifier.fill(logits, vocab.as_ref(), sampling).is_err() {
                 continue;

@@ -10,7 +10,7 @@ use super::{
     Controller, Observer, Phase, Round, RoundTokens, Session, Settings, Stats, StopReason, Strategy,
 };
 use crate::engine::model::{Model, Row};
-use crate::engine::sampling::{Distribution, Residual, VocabSubset};
+use crate::engine::sampling::{Distribution, Residual};
 use crate::engine::text::Tokenizer;
 use crate::engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,6 @@ pub(super) struct Scratch {
     pub nodes: Vec<usize>,
     pub residual: Residual,
     pub continuations: Vec<Continuation>,
-    pub draft_vocab: Option<Arc<VocabSubset>>,
     /// Accepted nodes of the current round.
     pub path: Vec<usize>,
 }

@@ -1,6 +1,6 @@
 //! Drafts by the model's own first layers.
 
-use super::decoder::{Decoder, Scratch, poll};
+use super::decoder::{Scratch, poll};
 use super::draft::{Draft, Node, Proposal, Propose};
 use super::text_output::TextOutput;
 use super::tree::Shape;
@@ -23,7 +23,7 @@ impl Propose for EarlyExit {
             return Ok(proposal);
         }
         let start = draft.session.tokens().len();
-        let vocab = draft.decoder.draft_vocab(draft.settings.draft_vocab);
+        let vocab = draft.vocab()?;
         let mut proposal = Proposal {
             nodes: Vec::with_capacity(draft.limits.max),
             ..Proposal::default()
@@ -57,6 +57,12 @@ struct Expandable {
 }
 
 impl Draft<'_> {
+    /// The draft vocabulary; `None` for all tokens.
+    fn vocab(&mut self) -> Result<Option<Arc<VocabSubset>>> {
+        let order = self.decoder.model.draft_order();
+        self.session.draft_vocab(order, self.settings.draft_vocab)
+    }
+
     /// Whether a confidence controller ends the draft after this token.
     fn is_unsure(&self, token: &DraftToken) -> bool {
         matches!(self.settings.controller, Controller::Confidence { threshold }
@@ -123,8 +129,8 @@ impl Draft<'_> {
     /// Computes the draft's distribution after `row` from the logits at index `at`. The session's history is the text up to
     /// that row. False if the penalties forbid every token.
     fn fill_draft(&mut self, row: usize, at: usize, vocab: Option<&Arc<VocabSubset>>) -> bool {
-        let model = &self.decoder.model;
-        let width = model.draft_order().width(self.settings.draft_vocab);
+        let all = self.decoder.model.config().vocab_size;
+        let width = vocab.map_or(all, |vocab| vocab.ids.len());
         let Scratch { logits, drafts, .. } = &mut self.decoder.scratch;
         let logits = &mut logits[at * width..][..width];
         let sampling = &self.settings.sampling;
@@ -137,7 +143,7 @@ impl Draft<'_> {
     fn grow_tree(&mut self, observer: &mut dyn Observer) -> Result<Proposal> {
         let shape = Shape::new(self.limits.nodes, self.limits.max, &self.ranks);
         let start = self.session.tokens().len();
-        let vocab = self.decoder.draft_vocab(self.settings.draft_vocab);
+        let vocab = self.vocab()?;
         let mut proposal = Proposal {
             nodes: Vec::with_capacity(shape.len()),
             ..Proposal::default()
@@ -262,9 +268,9 @@ impl Draft<'_> {
 
     /// Turns the device's drafts into a proposal.
     fn adopt(&mut self, round: PlannedRound) -> Result<Proposal> {
-        let (settings, start) = (self.settings, self.session.tokens().len());
+        let start = self.session.tokens().len();
         let layers = self.decoder.model.config().num_layers;
-        let vocab = self.decoder.draft_vocab(settings.draft_vocab);
+        let vocab = self.vocab()?;
         let mut proposal = Proposal {
             verified: true,
             ..Proposal::default()
@@ -296,23 +302,4 @@ fn main_chain(nodes: &[DraftToken]) -> impl Iterator<Item = usize> + '_ {
         (0..nodes.len()).find(|&node| nodes[node].rank == 0 && nodes[node].follows(node, parent))
     };
     std::iter::successors(first(None), move |&node| first(Some(node)))
-}
-
-impl Decoder {
-    /// The first `size` tokens of the draft order; `None` for the whole vocabulary.
-    pub(super) fn draft_vocab(&mut self, size: usize) -> Option<Arc<VocabSubset>> {
-        let vocab_size = self.model.config().vocab_size;
-        let order = self.model.draft_order();
-        let ids = order.ids(size);
-        // An order may leave tokens out, whatever the size.
-        if size == 0 || (order.is_prefix() && ids.len() == vocab_size) {
-            return None;
-        }
-        let kept = self.scratch.draft_vocab.take();
-        let vocab = kept
-            .filter(|vocab| vocab.ids.len() == ids.len())
-            .unwrap_or_else(|| Arc::new(VocabSubset::new(ids.to_vec(), vocab_size)));
-        self.scratch.draft_vocab = Some(vocab.clone());
-        Some(vocab)
-    }
 }

@@ -110,7 +110,7 @@ impl Decoder {
             layers: Vec::new(),
         };
         let mut lens: Vec<LensRow> = chunk.map(row).collect();
-        let vocab = self.draft_vocab(settings.draft_vocab);
+        let vocab = session.draft_vocab(self.model.draft_order(), settings.draft_vocab)?;
         let layers = self.model.config().num_layers;
         let mut rows: Vec<Row> =
             Row::chain(&session.tokens()[before.clone()], before.start).collect();
@@ -151,6 +151,9 @@ impl Decoder {
         let ids = vocab.map(|vocab| vocab.ids.as_slice());
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width.max(1))) {
             let position = row.position;
+            if vocab.is_some() {
+                session.hide_later_tokens(position, logits);
+            }
             session.history.penalise_at(position, logits, ids, sampling);
             distribution.fill(logits, vocab, sampling)?;
             let id = Sampler { sampling, position }.pick(&distribution, Pick::Verify);

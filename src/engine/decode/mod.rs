@@ -8,6 +8,7 @@ mod controller;
 mod cost_model;
 mod decoder;
 mod draft;
+mod draft_vocab;
 mod early_exit;
 mod estimates;
 mod forecast;

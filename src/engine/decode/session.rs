@@ -1,6 +1,7 @@
 //! State that persists across rounds and turns.
 
 use super::common_prefix;
+use super::draft_vocab::DraftVocab;
 use super::lookup::{Continuation, LookupIndex};
 use crate::engine::Result;
 use crate::engine::model::{Model, Row, Sequence};
@@ -18,6 +19,8 @@ pub struct Session {
     filled: Vec<usize>,
     /// Grows to the text when it is used.
     lookup: LookupIndex,
+    /// Of the last setting that was used.
+    pub(super) draft_vocab: Option<DraftVocab>,
     /// Whether the sequence keeps states for a probe.
     pub(super) sequence_is_probed: bool,
 }
@@ -34,6 +37,7 @@ impl Session {
             sequence: model.sequence(capacity)?,
             filled: vec![0; config.num_layers],
             lookup: LookupIndex::default(),
+            draft_vocab: None,
             sequence_is_probed: false,
         })
     }
@@ -66,6 +70,9 @@ impl Session {
     pub fn truncate(&mut self, len: usize) {
         self.lookup.truncate(len, self.history.tokens());
         self.history.truncate(len);
+        if let Some(vocab) = &mut self.draft_vocab {
+            vocab.truncate(len);
+        }
         self.forget_from(len);
     }
 

@@ -79,7 +79,8 @@ pub struct Settings {
     pub tree: usize,
     /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
-    /// Draft with a head over the first N tokens in order of frequency; 0 uses the whole vocabulary.
+    /// Draft with a head over the first N tokens in order of frequency and, on the CPU, those of the text; 0 uses the whole
+    /// vocabulary.
     pub draft_vocab: usize,
     /// Whether exits that have an adapter draft through it.
     pub adapter: bool,

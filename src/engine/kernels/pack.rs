@@ -222,13 +222,23 @@ impl Packed {
     /// # Errors
     /// [`Error::OutOfMemory`] if the memory cannot be allocated.
     pub fn gather(&self, ids: &[u32]) -> Result<Self> {
-        let mut to = Self::empty(
-            self.dtype,
-            self.layout,
-            ids.len(),
-            self.cols,
-            &mut Arena::default(),
-        )?;
+        let mut to = self.with_rows(ids.len())?;
+        self.gather_into(ids, &mut to, 0);
+        Ok(to)
+    }
+
+    /// A matrix of zeros with `rows` rows, otherwise like this one.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the memory cannot be allocated.
+    pub fn with_rows(&self, rows: usize) -> Result<Self> {
+        let arena = &mut Arena::default();
+        Self::empty(self.dtype, self.layout, rows, self.cols, arena)
+    }
+
+    /// Copies the rows `ids` to those from `at` of a matrix [like this one](Self::with_rows). Panics if one of them does
+    /// not exist.
+    pub fn gather_into(&self, ids: &[u32], to: &mut Self, at: usize) {
         let (blocks, block_bytes) = (self.blocks(), self.layout.block_bytes());
         let size = if matches!(self.layout, Layout::F16 | Layout::Bf16) {
             2
@@ -236,7 +246,7 @@ impl Packed {
             4
         };
         let (group, groups) = (size * LANES, block_bytes / (size * LANES));
-        for (row, &id) in ids.iter().enumerate() {
+        for (row, &id) in (at..).zip(ids) {
             let (from_panel, from_lane) = (id as usize / LANES, id as usize % LANES);
             let (to_panel, to_lane) = (row / LANES, row % LANES);
             for i in 0..blocks * groups {
@@ -266,6 +276,5 @@ impl Packed {
                 }
             }
         }
-        Ok(to)
     }
 }

@@ -44,6 +44,11 @@ impl DraftOrder {
         })
     }
 
+    /// Number of tokens of the whole vocabulary.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
     /// Number of logits of a head over the first `vocab` tokens; 0 means the whole vocabulary.
     pub fn width(&self, vocab: usize) -> usize {
         match vocab {

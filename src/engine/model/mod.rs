@@ -135,6 +135,15 @@ pub trait Sequence: Send {
     /// If a slot has no state.
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
 
+    /// Appends the columns of these tokens to all logits of a part of the vocabulary, in place of those appended before.
+    /// False if this back end cannot; no tokens are always possible.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    fn extend_draft_head(&mut self, ids: &[u32]) -> Result<bool> {
+        Ok(ids.is_empty())
+    }
+
     /// From now on stores of every row what the adapter of the exit `exit` needs; `None` stops that. Positions computed
     /// before remain unknown to the adapter. Without effect on back ends that cannot run adapters.
     fn adapt(&mut self, exit: Option<usize>) {

@@ -483,6 +483,39 @@ fn a_reduced_head_gives_the_same_logits() {
 }
 
 #[test]
+fn tokens_added_to_a_reduced_head_have_the_same_logits() {
+    for (dtype, order) in [
+        (GgmlDType::Q4_0, None),
+        (GgmlDType::F16, Some((0..50).rev().collect())),
+    ] {
+        let checkpoint = random::checkpoint(&config(true), dtype, 4).unwrap();
+        let mut llama = load(&checkpoint);
+        if let Some(order) = order {
+            llama.set_draft_order(order).unwrap();
+        }
+        let mut sequence = llama.sequence(9).unwrap();
+        let rows: Vec<Row> = Row::chain(&[5, 6, 7], 0).collect();
+        sequence.forward(&rows, 2).unwrap();
+        let full = read(&mut *sequence, &rows, 2, 0);
+        let many: Vec<u32> = (20..90).collect();
+        for added in [&[90, 60][..], &[90, 61, 3, 2], &many, &[], &[70]] {
+            assert!(sequence.extend_draft_head(added).unwrap());
+            for vocab in [1, 16, 17] {
+                let part = read(&mut *sequence, &rows, 2, vocab);
+                let ids = [llama.draft_order().ids(vocab), added].concat();
+                assert_eq!(part.len(), 3 * ids.len());
+                for (row, part) in part.chunks_exact(ids.len()).enumerate() {
+                    for (&id, logit) in ids.iter().zip(part) {
+                        assert_eq!(full[row * 101 + id as usize], *logit);
+                    }
+                }
+            }
+            assert_eq!(read(&mut *sequence, &rows, 2, 0), full);
+        }
+    }
+}
+
+#[test]
 fn invalid_rows_are_rejected() {
     let checkpoint = random::checkpoint(&config(false), GgmlDType::F32, 5).unwrap();
     for llama in back_ends(&checkpoint) {

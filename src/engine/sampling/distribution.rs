@@ -21,7 +21,7 @@ pub struct Distribution {
 }
 
 /// The part of the vocabulary that drafts are sampled from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct VocabSubset {
     /// Token id of each column.
     pub ids: Vec<u32>,
@@ -39,6 +39,27 @@ impl VocabSubset {
             }
         }
         Self { ids, columns }
+    }
+
+    /// Whether it has this token.
+    pub fn contains(&self, id: u32) -> bool {
+        let column = self.columns.get(id as usize);
+        column.is_some_and(|&column| column != u32::MAX)
+    }
+
+    /// Adds a token of the vocabulary that it does not have.
+    pub fn push(&mut self, id: u32) {
+        if let Some(column) = self.columns.get_mut(id as usize) {
+            *column = self.ids.len() as u32;
+            self.ids.push(id);
+        }
+    }
+
+    /// Removes all tokens but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        for id in self.ids.drain(len.min(self.ids.len())..) {
+            self.columns[id as usize] = u32::MAX;
+        }
     }
 }
 

@@ -15,9 +15,9 @@ pub struct Description {
     pub dtype: String,
     /// The layer count L.
     pub layers: Option<usize>,
-    /// Bytes of its weights.
+    /// Bytes of its weights, those of the exits file included.
     pub bytes: u64,
-    /// Exit layers that have an adapter, by the file beside it.
+    /// Exit layers that have an adapter.
     pub adapters: Vec<usize>,
 }
 
@@ -33,11 +33,12 @@ pub fn describe(path: &Path) -> Result<Description> {
     let gguf = Gguf::open(path)?;
     gguf::require_llama(&gguf)?;
     let (dtype, bytes) = gguf.weights();
+    let (adapters, beside) = exits::claimed(path, Some(&gguf));
     Ok(Description {
         dtype: dtype.into(),
         layers: gguf.metadata().count("llama.block_count").ok().flatten(),
-        bytes,
-        adapters: exits::claimed_layers(path, Some(&gguf)),
+        bytes: bytes + beside,
+        adapters,
     })
 }
 
@@ -53,6 +54,7 @@ fn describe_folder(path: &Path) -> Result<Description> {
     let dtype = ["torch_dtype", "dtype"]
         .iter()
         .find_map(|key| config.get(*key)?.as_str());
+    let (adapters, beside) = exits::claimed(path, None);
     Ok(Description {
         dtype: match dtype {
             Some("bfloat16") => "BF16",
@@ -65,8 +67,8 @@ fn describe_folder(path: &Path) -> Result<Description> {
             .get("num_hidden_layers")
             .and_then(Value::as_u64)
             .and_then(|layers| usize::try_from(layers).ok()),
-        bytes: files.iter().map(size).sum(),
-        adapters: exits::claimed_layers(path, None),
+        bytes: files.iter().map(size).sum::<u64>() + beside,
+        adapters,
     })
 }
 

@@ -1,5 +1,5 @@
 //! Exit adapters and the draft order that come with a model: `NAME.exits.gguf` beside `NAME.gguf`, `exits.gguf` in a
-//! folder, or tensors of the model's own file. `tools/tune/adapter.py` writes them.
+//! Hugging Face folder, or tensors of the model's own file. `tools/tune/adapter.py` writes them.
 
 use super::gguf::{Fault, Gguf};
 use super::shapes::block_shapes;
@@ -8,31 +8,29 @@ use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
 use std::path::{Path, PathBuf};
 
-/// The prefix of its metadata, and its architecture.
+/// `general.architecture` of the file, and the prefix of its metadata.
 const ARCHITECTURE: &str = "skiplens-exits";
-/// The version that is read.
+/// The supported version of the format.
 const VERSION: usize = 1;
-/// The end of the name of a file beside a model.
+/// The suffix of a file beside a GGUF model.
 const SUFFIX: &str = ".exits.gguf";
-/// The file in the folder of a model.
+/// The name of the file in a Hugging Face folder.
 const IN_FOLDER: &str = "exits.gguf";
-/// The number of exits that may have an adapter.
+/// Max number of adapters, so that a damaged file cannot make us allocate much.
 const MAX_ADAPTERS: usize = 64;
-/// Tokens of a draft order that are used; the rows of the head that belong to them are stored twice.
+/// Max tokens of a draft order. Their rows of the head are stored twice.
 const MAX_ORDER: usize = 32_768;
-/// Draft vocabulary where the file has an order and the model recommends none.
+/// Default draft vocabulary of a model with a draft order.
 const DRAFT_VOCAB: usize = 8192;
 
-/// What a model's exits have beyond its own layers.
+/// Exit adapters and draft order of a model.
 pub struct Exits {
-    /// The file it came from; `None` if it is the model's own.
+    /// The file they came from; `None` if that is the model's own.
     pub path: Option<PathBuf>,
     /// Exit layers that have an adapter, in ascending order.
     pub layers: Vec<usize>,
     /// Token ids by frequency, the most frequent first, without repetition.
     pub draft_order: Option<Vec<u32>>,
-    /// What the model recommends without adapters.
-    pub own_defaults: ModelDefaults,
     /// `exits.{E}.proj.weight` `[hidden, 2 × hidden]` of each exit, and `exits.block.*`, named and shaped as those of a
     /// layer; `None` if they are among the model's own tensors.
     tensors: Option<Box<dyn TensorSource>>,
@@ -45,22 +43,51 @@ impl Exits {
             path: None,
             layers,
             draft_order: None,
-            own_defaults: ModelDefaults::default(),
             tensors: Some(tensors),
         }
     }
 
-    /// Where its tensors are; `model` are those of the model.
+    /// The source of the adapters' tensors; `model` is that of the model's own.
     pub fn tensors<'a>(&'a self, model: &'a dyn TensorSource) -> &'a dyn TensorSource {
         self.tensors.as_deref().unwrap_or(model)
     }
 
-    /// The settings of a model with these exits: an exit layer that has an adapter, and one speculation, which pays most,
-    /// unless the model recommends others.
-    pub fn defaults(&self, own: ModelDefaults, config: &LlamaConfig) -> ModelDefaults {
+    /// Bytes that adapters and draft order take in memory besides the `model`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    pub fn weight_bytes(&self, model: &dyn TensorSource, config: &LlamaConfig) -> Result<u64> {
+        let mut bytes = 0;
+        if !self.layers.is_empty() {
+            let source = self.tensors(model);
+            let projections = self.layers.iter().map(|exit| projection(*exit));
+            let block = block_shapes(config).into_iter().flatten();
+            for name in projections.chain(block.map(|(name, _)| block_tensor(name))) {
+                bytes += source.tensor(&name)?.map_or(0, |found| found.data.len());
+            }
+        }
+        if let Some(order) = &self.draft_order {
+            let head = match model.tensor("output.weight")? {
+                None => model.tensor("token_embd.weight")?,
+                found => found,
+            };
+            let rows = order.len().min(config.vocab_size);
+            bytes += head.map_or(0, |head| head.data.len() / config.vocab_size * rows);
+        }
+        Ok(bytes as u64)
+    }
+
+    /// The defaults of a model whose own are `own`, on a device that runs the adapters of `adapted`: one speculation at an
+    /// exit that has an adapter, which pays most, unless the model recommends others.
+    pub fn defaults(
+        &self,
+        own: ModelDefaults,
+        adapted: &[usize],
+        config: &LlamaConfig,
+    ) -> ModelDefaults {
         let mut defaults = own;
-        if let Some(&first) = self.layers.first() {
-            let recommended = own.exit_layer.filter(|exit| self.layers.contains(exit));
+        if let Some(&first) = adapted.first() {
+            let recommended = own.exit_layer.filter(|exit| adapted.contains(exit));
             defaults.exit_layer = Some(recommended.unwrap_or(first));
             defaults.num_speculations = own.num_speculations.or(Some(1));
         }
@@ -83,15 +110,11 @@ impl Checkpoint {
             Some(path) => Some(open(&path, &self.config)?),
             None => own,
         };
-        if let Some(exits) = &mut self.exits {
-            exits.own_defaults = self.defaults;
-            self.defaults = exits.defaults(self.defaults, &self.config);
-        }
         Ok(self)
     }
 }
 
-/// Whether a file is named as one of exits, and so is no model.
+/// Whether a file's name says that it holds exits, not a model.
 pub fn is_exits_file(path: &Path) -> bool {
     let name = path
         .file_name()
@@ -109,16 +132,29 @@ pub(super) fn place(model: &Path) -> Option<PathBuf> {
     Some(model.with_file_name(name))
 }
 
-/// The exit layers with an adapter, as the file beside the model or its `own` claims, without looking at tensors.
-pub(super) fn claimed_layers(model: &Path, own: Option<&Gguf>) -> Vec<usize> {
+/// The exit layers with an adapter and the bytes of the file beside the model, from metadata alone; `own` is the model's
+/// file.
+pub(super) fn claimed(model: &Path, own: Option<&Gguf>) -> (Vec<usize>, u64) {
     let beside = place(model).filter(|path| path.is_file());
-    let layers = match beside {
-        Some(path) => Gguf::open(&path)
-            .ok()
-            .and_then(|gguf| read_layers(&gguf, usize::MAX).ok()),
-        None => own.and_then(|gguf| read_layers(gguf, usize::MAX).ok()),
-    };
-    layers.unwrap_or_default()
+    let layers = |gguf: &Gguf| read_layers(gguf, usize::MAX).unwrap_or_default();
+    match beside.map(|path| Gguf::open(&path)) {
+        Some(Ok(gguf)) => (layers(&gguf), gguf.weights().1),
+        Some(Err(_)) => (Vec::new(), 0),
+        None => (own.map(layers).unwrap_or_default(), 0),
+    }
+}
+
+/// The name of the matrix P of an exit.
+pub fn projection(exit: usize) -> String {
+    format!("exits.{exit}.proj.weight")
+}
+
+/// The prefix of the block's tensors.
+pub const BLOCK: &str = "exits.block";
+
+/// The name of a tensor of the block; `name` as in a layer, without `.weight`.
+pub fn block_tensor(name: &str) -> String {
+    format!("{BLOCK}.{name}.weight")
 }
 
 /// Opens a file of exits.
@@ -143,7 +179,6 @@ fn open(path: &Path, config: &LlamaConfig) -> Result<Exits> {
         path: Some(path.to_owned()),
         layers,
         draft_order,
-        own_defaults: ModelDefaults::default(),
         tensors: Some(Box::new(gguf)),
     })
 }
@@ -158,7 +193,6 @@ pub(super) fn in_model(gguf: &Gguf, config: &LlamaConfig) -> Result<Option<Exits
         path: None,
         layers,
         draft_order,
-        own_defaults: ModelDefaults::default(),
         tensors: None,
     }))
 }
@@ -199,10 +233,10 @@ fn read(gguf: &Gguf, config: &LlamaConfig) -> Result<Read, Fault> {
         let hidden = config.hidden_size;
         let twice = hidden.checked_mul(2).ok_or("its sizes overflow")?;
         for exit in &layers {
-            expect(gguf, &format!("exits.{exit}.proj.weight"), &[hidden, twice])?;
+            expect(gguf, &projection(*exit), &[hidden, twice])?;
         }
         for (name, shape) in block_shapes(config).ok_or("its sizes overflow")? {
-            expect(gguf, &format!("exits.block.{name}.weight"), &shape)?;
+            expect(gguf, &block_tensor(name), &shape)?;
         }
     }
     Ok((layers, read_order(gguf, config.vocab_size)?))

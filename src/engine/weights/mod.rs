@@ -23,10 +23,12 @@ pub use choices::{ModelChoice, Search, memory_needed, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use embedded::{EMBEDDED_PATH, embedded};
-pub use exits::{Exits, is_exits_file};
+pub use exits::{BLOCK, Exits, is_exits_file, projection};
 pub use fingerprint::fingerprint;
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
+#[cfg(test)]
+pub use {exits::block_tensor, shapes::block_shapes};
 
 use crate::engine::text::TokenizerSpec;
 use crate::engine::{Error, Result, config::LlamaConfig};
@@ -90,7 +92,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Bytes of the weights with matrices of type `dtype`, estimated from the shape and the type of one matrix.
+    /// Bytes of the weights with matrices of type `dtype`, estimated from the shape and the type of one matrix, and those of
+    /// the exits.
     pub fn weight_bytes(&self, dtype: Dtype) -> u64 {
         let stored = || match self.tensors.tensor("blk.0.ffn_down.weight") {
             Ok(Some(tensor)) => tensor.dtype,
@@ -101,7 +104,13 @@ impl Checkpoint {
             Dtype::Typed(dtype) => dtype,
         };
         let blocks = self.config.matrix_weights() / dtype.block_size() as u64;
-        blocks * dtype.type_size() as u64
+        // A tensor that cannot be read is an error of loading.
+        let exits = self.exits.as_ref().map_or(0, |exits| {
+            exits
+                .weight_bytes(&*self.tensors, &self.config)
+                .unwrap_or(0)
+        });
+        blocks * dtype.type_size() as u64 + exits
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Decoding {
     /// `autoregressive`, `early-exit` or `self-speculative`.
     #[schema(value_type = Option<String>)]
     strategy: Option<Named<Strategy>>,
-    /// Draft over the N most frequent tokens only; 0 drafts over all.
+    /// Draft over the N most frequent tokens and those of the text only; 0 drafts over all.
     draft_vocab: Option<usize>,
     /// Draft through the adapters of exits that have one.
     adapter: Option<bool>,

@@ -415,6 +415,7 @@ fn loaded(name: &str) -> Event {
             dtype: "q8_0".into(),
             device: "cpu".into(),
             device_reason: None,
+            exits_path: None,
             adapters: Vec::new(),
             adapters_fault: None,
             weight_bytes: 1,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from . import losses
 from .adapter import Adapter
 from .answers import Text
+from .batches import make_batches
 from .model import Llama
 from .optimizers import Optimizers
 
@@ -39,20 +40,6 @@ class Settings:
 def frequencies(texts: list[Text], vocab: int) -> torch.Tensor:
     """How often each token occurs in the answers."""
     return torch.bincount(torch.cat([t.ids[t.start:] for t in texts]).long(), minlength=vocab)
-
-
-def make_batches(texts: list[Text], tokens: int, rng: random.Random) -> list[list[Text]]:
-    """Texts of like length together, at most `tokens` positions with padding, in random order."""
-    batches, now, longest = [], [], 0
-    for text in sorted(texts, key=lambda t: len(t.ids) + rng.random()):
-        longest = max(longest, len(text.ids))
-        if now and (len(now) + 1) * longest > tokens:
-            batches.append(now)
-            now, longest = [], len(text.ids)
-        now.append(text)
-    batches.append(now)
-    rng.shuffle(batches)
-    return batches
 
 
 def pad(batch: list[Text], layer: int) -> tuple[torch.Tensor, ...]:

@@ -44,8 +44,8 @@ class Rows:
                     self.first[own], cut(self.at_ends, at), cut(self.body_ends, body)), at
 
 
-def make_batches(answers: list[Answer], tokens: int, rng: random.Random) -> list[list[Answer]]:
-    """Answers of like length together, at most `tokens` positions with padding, in random order."""
+def make_batches(answers: list, tokens: int, rng: random.Random) -> list[list]:
+    """Answers, or other things with `ids`, of like length together, at most `tokens` positions with padding, in random order."""
     batches, now, longest = [], [], 0
     for answer in sorted(answers, key=lambda a: len(a.ids) + rng.random()):
         longest = max(longest, len(answer.ids))

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::model::tests::adapters::with_adapters;
 
-fn adapted(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
+pub fn adapted(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
     let checkpoint = with_adapters(&config, dtype, &[1, 2], seed);
     let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
     Decoder::new(model, None, vec![2])

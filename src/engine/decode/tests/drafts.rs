@@ -109,3 +109,74 @@ fn records_are_read_back_and_by_older_programs() {
         }
     }
 }
+
+/// Drafts choose from the first tokens of the draft order and from those of the text so far.
+#[test]
+fn tokens_of_the_text_can_be_drafted() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    decoder.end_tokens.clear();
+    let settings = Settings {
+        proposers: Proposers::Exit,
+        draft_vocab: 4,
+        sampling: Sampling {
+            temperature: 1.5,
+            top_p: 1.0,
+            ..Sampling::default()
+        },
+        ..greedy()
+    };
+    let prompt = [40, 41, 42];
+    let mut text = prompt.to_vec();
+    let mut added = 0;
+    for round in rounds(&mut decoder, &prompt, &settings, |_, _| {}) {
+        for draft in round.drafted() {
+            assert!(draft.id < 4 || text.contains(&draft.id), "{draft:?}");
+            added += usize::from(draft.id >= 4);
+        }
+        text.extend(round.kept().map(|token| token.id));
+    }
+    assert!(added > 5, "{added}");
+}
+
+/// What was in a session before does not change what is drafted, though the text under rejection depends on it.
+#[test]
+fn the_draft_vocabulary_depends_on_the_text_alone() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    decoder.end_tokens.clear();
+    let mut settings = greedy();
+    settings.sampling = Sampling {
+        coupling: Coupling::Rejection,
+        ..Sampling::default()
+    };
+    settings.draft_vocab = 8;
+    let prompt = [40, 41, 42, 43];
+    let fresh = rounds(&mut decoder, &prompt, &settings, |_, _| {});
+    let mut session = decoder.session().unwrap();
+    for (before, draft_vocab) in [(vec![40, 41, 50, 51, 52], 8), (vec![40, 41, 42, 50], 30)] {
+        let other = Arc::new(Settings {
+            draft_vocab,
+            ..settings.clone()
+        });
+        let mut run = decoder
+            .begin(&mut session, &before, &other, &mut ())
+            .unwrap();
+        for _ in 0..4 {
+            decoder
+                .round(&mut session, &mut run, &other, &mut ())
+                .unwrap();
+        }
+        let again = Arc::new(settings.clone());
+        let mut run = decoder
+            .begin(&mut session, &prompt, &again, &mut ())
+            .unwrap();
+        let mut all = Vec::new();
+        while run.stop().is_none() {
+            all.push(
+                decoder
+                    .round(&mut session, &mut run, &again, &mut ())
+                    .unwrap(),
+            );
+        }
+        assert_eq!(tokens(&all), tokens(&fresh));
+    }
+}

@@ -6,7 +6,7 @@ use super::*;
 /// every proposer.
 #[test]
 fn rejection_samples_the_models_distribution() {
-    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 6);
+    let mut decoder = adapters::adapted(config(3, 4, 2, 16, true), GgmlDType::F32, 6);
     decoder.end_tokens.clear();
     // The prompt repeats itself, so that lookup finds several continuations.
     let prompt = [5, 9, 20, 5, 9, 31, 5, 9, 20, 5, 9];
@@ -26,21 +26,28 @@ fn rejection_samples_the_models_distribution() {
         ..Settings::default()
     };
     let plain = counts(&mut decoder, &prompt, &autoregressive(&base), 0..n);
+    // Through the model's own head or an adapter, and with a vocabulary that grows with the text.
     let drafts = [
-        (Proposers::Exit, 0),
-        (Proposers::Exit, 7),
-        (Proposers::Lookup, 0),
-        (Proposers::Lookup, 5),
-        (Proposers::ExitAndLookup, 6),
+        (Proposers::Exit, 0, false, 0),
+        (Proposers::Exit, 7, false, 0),
+        (Proposers::Lookup, 0, false, 0),
+        (Proposers::Lookup, 5, false, 0),
+        (Proposers::ExitAndLookup, 6, false, 0),
+        (Proposers::Exit, 0, true, 0),
+        (Proposers::Exit, 6, true, 0),
+        (Proposers::Exit, 0, true, 20),
+        (Proposers::Exit, 0, false, 20),
     ];
-    for (case, (proposers, tree)) in (1..).zip(drafts) {
+    for (case, (proposers, tree, adapter, draft_vocab)) in (1..).zip(drafts) {
         let settings = Settings {
             proposers,
             tree,
+            adapter,
+            draft_vocab,
             ..base.clone()
         };
         let drafted = counts(&mut decoder, &prompt, &settings, case * n..(case + 1) * n);
-        let words = format!("{proposers:?}, tree of {tree}");
+        let words = format!("{proposers:?}, tree of {tree}, adapter {adapter}, {draft_vocab}");
         same_distribution(&plain, &drafted, &words);
     }
 }

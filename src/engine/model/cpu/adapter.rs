@@ -1,4 +1,4 @@
-//! Exit adapters: how an exit that was not trained drafts.
+//! Exit adapters: drafts from exits that were not trained.
 //!
 //! An adapter sees a row's state after the exit layer E, and the last layer's state of the position before, which the last
 //! verify has left behind. Its matrix P brings both into the last layer's space; one block, which all exits share and
@@ -14,18 +14,22 @@
 //! their keys and values are computed again from true states.
 
 use super::cache::Pages;
-use super::pass::{Block, ForwardPass, PassRow, multiply, quantise_for};
-use super::{Layer, Scratch, Weights};
+use super::layout::Layout;
+use super::pass::{multiply, quantise_for};
+use super::scratch::grow;
+use super::{Layer, Weights};
 use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{Arena, LANES, Packed, Queries, SCORES, Shared, copy, rms_norm};
+use crate::engine::kernels::{Arena, LANES, Packed, copy, rms_norm};
 use crate::engine::model::{Ancestors, Row, load};
-use crate::engine::weights::{Exits, TensorSource};
-use std::sync::PoisonError;
+use crate::engine::weights::{BLOCK, Exits, TensorSource, projection};
 
 /// Min verified positions per pass that rebuilds keys and values, unless a draft needs them earlier.
 const BATCH: usize = 64;
-/// Max verified positions whose last-layer states are kept: how far a text can be rewound cheaply.
+/// Max verified positions that join the pass of a draft. A few rows more cost a pass next to nothing; one of their own reads
+/// the weights again.
+const MAX_JOINED: usize = 4;
+/// Number of verified positions whose last-layer states are kept: how far a text can be rewound without losing h_L.
 const RECENT: usize = 32;
 
 /// Weights of the adapters of a model.
@@ -35,7 +39,7 @@ pub struct Adapter {
     /// The matrix P of each, `[hidden, 2 × hidden]`.
     projections: Vec<Packed>,
     block: Layer,
-    /// The weights of a norm that has none.
+    /// Weights of the norms of the inputs, which have none.
     ones: Vec<f32>,
 }
 
@@ -51,13 +55,13 @@ impl Adapter {
         arena: &mut Arena,
     ) -> Result<Self> {
         let (source, hidden) = (exits.tensors(model), config.hidden_size);
-        let projections = exits.layers.iter().map(|exit| {
-            let name = format!("exits.{exit}.proj.weight");
-            load::matrix(source, &name, hidden, 2 * hidden, arena)
-        });
+        let projections = exits
+            .layers
+            .iter()
+            .map(|exit| load::matrix(source, &projection(*exit), hidden, 2 * hidden, arena));
         Ok(Self {
             projections: projections.collect::<Result<_>>()?,
-            block: Layer::load(source, "exits.block", config, arena)?,
+            block: Layer::load(source, BLOCK, config, arena)?,
             exits: exits.layers.clone(),
             ones: vec![1.0; hidden],
         })
@@ -73,37 +77,35 @@ impl Adapter {
     }
 }
 
-/// What a sequence stores for its adapter. Verified positions are covered from `start` on without a gap; their keys and
+/// What a sequence stores for its adapter. Verified positions from `start` on are covered without a gap; their keys and
 /// values are in the slots from 0, since the rotary embedding sees differences of positions only.
 pub struct AdapterState {
-    /// The exit it is for.
+    /// The exit layer E.
     pub exit: usize,
     /// Keys and values of the block.
     pages: Pages,
     start: usize,
-    /// Positions from `start` with keys and values.
+    /// Number of positions from `start` that have keys and values.
     done: usize,
-    /// Both inputs of the positions after those, `[position][2 × hidden]`.
+    /// Inputs of the positions after those, `[position][2 × hidden]`.
     waiting: Vec<f32>,
-    /// The last layer's states of the last verified positions, `[position][hidden]`.
+    /// States h_L of the last verified positions, `[position][hidden]`.
     recent: Vec<f32>,
-    /// The last one of them; zeros if it is unknown.
+    /// h_L of the last verified position; zeros if it is unknown.
     last: Vec<f32>,
-    /// Of the rows in flight: the states after the exit, `[slot - len][hidden]`, and whether there is one.
+    /// States h_E of the rows in flight, `[slot - len][hidden]`, and which of them are stored.
     states: Vec<f32>,
     known: Vec<bool>,
-    /// What the block made of them, and whether it has.
+    /// Outputs o of the rows in flight, `[slot - len][hidden]`, and which of them are computed.
     outputs: Vec<f32>,
     drafted: Vec<bool>,
     ancestors: Vec<Ancestors>,
-    /// The rows of a pass, their inputs and the residual stream.
-    rows: Vec<PassRow>,
+    /// The rows of the current pass, their inputs `[row][2 × hidden]`, and the residual stream `[row][hidden]`.
+    layout: Layout,
     inputs: Vec<f32>,
     x: Vec<f32>,
+    /// Indices of the rows in `x`, for the head.
     indices: Vec<usize>,
-    rotations: Vec<f32>,
-    blocks: Vec<Block>,
-    tails: Vec<u32>,
 }
 
 impl AdapterState {
@@ -122,13 +124,10 @@ impl AdapterState {
             outputs: Vec::new(),
             drafted: Vec::new(),
             ancestors: Vec::new(),
-            rows: Vec::new(),
+            layout: Layout::default(),
             inputs: Vec::new(),
             x: Vec::new(),
             indices: Vec::new(),
-            rotations: Vec::new(),
-            blocks: Vec::new(),
-            tails: Vec::new(),
         }
     }
 
@@ -283,23 +282,21 @@ impl AdapterState {
             return Ok(());
         }
         self.pages.grow(self.done + n)?;
-        self.rows.clear();
-        self.tails.clear();
-        self.rows.extend((0..n).map(|i| PassRow {
-            state: i,
-            slot: self.done + i,
-            position: self.done + i,
-            tail: 0..0,
-        }));
+        self.layout.begin(self.done);
+        let dim = weights.config.head_dim;
+        for i in 0..n {
+            let place = (i, self.done + i, self.done + i);
+            self.layout.push(place, Ancestors::Chain, rotations, dim);
+        }
         std::mem::swap(&mut self.inputs, &mut self.waiting);
-        self.pass(weights, adapter, rotations, self.done, false);
+        self.pass(weights, adapter, false);
         self.waiting.clear();
         self.done += n;
         Ok(())
     }
 
     /// Runs the block over rows in flight, whose indices are `rows` and whose states after the exit are in `states`;
-    /// returns what the head reads, `[rows][hidden]`.
+    /// returns the outputs `[_][hidden]` and the indices of those of `rows` among them, for the head.
     ///
     /// # Errors
     /// If memory cannot be allocated.
@@ -315,17 +312,25 @@ impl AdapterState {
         if self.end() != len {
             self.restart(len);
         }
-        self.catch_up(weights, rotations, true)?;
         let Some(adapter) = &weights.adapter else {
             return Ok((&[], &[]));
         };
-        let kept = len - self.start;
+        if self.waiting.len() > MAX_JOINED * 2 * hidden {
+            self.catch_up(weights, rotations, true)?;
+        }
+        let (kept, dim) = (len - self.start, weights.config.head_dim);
         self.pages
             .grow(kept + rows.iter().max().map_or(0, |last| last + 1))?;
-        self.rows.clear();
-        self.tails.clear();
-        self.inputs.clear();
-        for (i, &at) in rows.iter().enumerate() {
+        self.layout.begin(kept);
+        let joined = kept - self.done;
+        for i in 0..joined {
+            let place = (i, self.done + i, self.done + i);
+            self.layout.push(place, Ancestors::Chain, rotations, dim);
+        }
+        std::mem::swap(&mut self.inputs, &mut self.waiting);
+        self.waiting.clear();
+        self.done = kept;
+        for (i, &at) in (joined..).zip(rows) {
             self.inputs
                 .extend_from_slice(&states[at * hidden..][..hidden]);
             let (before, depth) = match self.ancestors[at] {
@@ -343,102 +348,37 @@ impl AdapterState {
                     .extend_from_slice(&self.outputs[before * hidden..][..hidden]),
                 Some(_) => self.inputs.resize(self.inputs.len() + hidden, 0.0),
             }
-            let from = self.tails.len();
-            if let Ancestors::Tree(mask) = self.ancestors[at] {
-                let bits = (0..Ancestors::MAX_NODES).filter(|bit| mask >> bit & 1 == 1);
-                self.tails.extend(bits.map(|bit| (kept + bit) as u32));
-                self.tails.push((kept + at) as u32);
-            }
-            self.rows.push(PassRow {
-                state: i,
-                slot: kept + at,
-                position: kept + depth,
-                tail: from..self.tails.len(),
-            });
+            let place = (i, kept + at, kept + depth);
+            self.layout.push(place, self.ancestors[at], rotations, dim);
         }
-        self.pass(weights, adapter, rotations, kept, true);
-        for (i, &at) in rows.iter().enumerate() {
+        self.pass(weights, adapter, true);
+        for (i, &at) in (joined..).zip(rows) {
             self.outputs[at * hidden..][..hidden].copy_from_slice(&self.x[i * hidden..][..hidden]);
             self.drafted[at] = true;
         }
         self.indices.clear();
-        self.indices.extend(0..rows.len());
+        self.indices.extend(joined..joined + rows.len());
         Ok((&self.x, &self.indices))
     }
 
     /// Projects the inputs of the rows; runs the block over them, or with `whole` unset only up to keys and values.
-    fn pass(
-        &mut self,
-        weights: &Weights,
-        adapter: &Adapter,
-        rotations: &[f32],
-        kept: usize,
-        whole: bool,
-    ) {
+    fn pass(&mut self, weights: &Weights, adapter: &Adapter, whole: bool) {
         let Some(projection) = adapter.projection(self.exit) else {
             return;
         };
-        let (config, isa, n) = (&weights.config, weights.isa, self.rows.len());
-        let (hidden, dim) = (config.hidden_size, config.head_dim);
-        self.rotations.clear();
-        for row in &self.rows {
-            self.rotations
-                .extend_from_slice(&rotations[row.position * dim..][..dim]);
-        }
-        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
-        let threads = weights.pool.threads();
-        Block::divide(&self.rows, config, positions, threads, &mut self.blocks);
-        let group = config.num_heads / config.num_kv_heads;
-        let partial_slot_len = Queries::max_partials(group, dim, positions);
-        let mut scratch = weights
-            .scratch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Scratch {
-            input,
-            joined,
-            attended,
-            inner,
-            q,
-            scores,
-            partials,
-        } = &mut *scratch;
-        let partial_slots = 4 * threads;
-        super::sequence::grow(q, n * config.num_heads * dim);
-        super::sequence::grow(scores, threads * SCORES);
-        super::sequence::grow(partials, partial_slots * partial_slot_len);
-        super::sequence::grow(&mut self.x, n * hidden);
-        let (x, joined, inputs) = (
-            Shared::new(&mut self.x),
-            joined.view(n, 2 * hidden),
-            &self.inputs,
-        );
-        let pass = ForwardPass {
-            config,
-            isa,
-            rows: &self.rows,
-            rotations: &self.rotations,
-            blocks: &self.blocks,
-            tails: &self.tails,
-            kept,
-            hidden: x,
-            input: input.view(n, hidden),
-            attended: attended.view(n, config.num_heads * dim),
-            inner: inner.view(n, config.intermediate_size),
-            q: Shared::new(q),
-            scores: Shared::new(scores),
-            partials: Shared::new(partials),
-            partial_slots,
-            partial_slot_len,
-            cache: &self.pages,
-        };
+        let (isa, n, hidden) = (weights.isa, self.layout.rows.len(), self.hidden());
+        self.layout.divide(&weights.config, weights.pool.threads());
+        grow(&mut self.x, n * hidden);
+        let (mut scratch, inputs) = (weights.scratch(), &self.inputs);
+        let joined = scratch.joined.view(n, 2 * hidden);
+        let pass = scratch.pass(weights, &self.layout, &mut self.x, &self.pages);
         weights.pool.run(&|worker| {
             // SAFETY: all workers run the same phases in the same order; in the first each row belongs to one worker, in the
             // second each panel and so its columns. The buffers live until `run` returns.
             unsafe {
                 worker.parallel_for(n, 1, |range| {
                     for row in range {
-                        let eps = config.rms_norm_eps as f32;
+                        let eps = weights.config.rms_norm_eps as f32;
                         let (out, input) = (joined.row(row), &inputs[row * 2 * hidden..]);
                         for half in [0, hidden] {
                             let out = &mut out[half..half + hidden];

@@ -1,6 +1,7 @@
 //! Divides the attention of a pass among the workers.
 
-use super::pass::{Block, ForwardPass, quantise_for};
+use super::layout::Block;
+use super::pass::{ForwardPass, quantise_for};
 use crate::engine::kernels::{
     Attention, BLOCK, Combine, PAGE, Packed, Queries, SCORES, Tail, Worker, attend_page, combine,
 };
@@ -12,10 +13,10 @@ impl ForwardPass<'_> {
     /// As [`ForwardPass::layer`], and an earlier phase has written queries, keys and values.
     pub(super) unsafe fn attention(&self, worker: &Worker, layer: usize, weights: &Packed) {
         let (kv_heads, pages) = (self.config.num_kv_heads, self.pages());
-        let blocks = self.blocks.len();
+        let blocks = self.layout.blocks.len();
         let items = kv_heads * blocks;
         // Items of one key-value head are adjacent, so that a thread reads the head once.
-        let queries = |item: usize| self.queries(item / blocks, self.blocks[item % blocks]);
+        let queries = |item: usize| self.queries(item / blocks, self.layout.blocks[item % blocks]);
         // SAFETY: each item, or page of an item, belongs to one worker; an earlier phase wrote the cache.
         unsafe {
             if pages > 1 && items < self.partial_slots {
@@ -58,7 +59,7 @@ impl ForwardPass<'_> {
 
     /// Pages that the rows reach.
     fn pages(&self) -> usize {
-        let last = self.rows.iter().map(|row| row.position).max();
+        let last = self.layout.rows.iter().map(|row| row.position).max();
         (last.unwrap_or(0) + 1).div_ceil(PAGE)
     }
 
@@ -71,19 +72,19 @@ impl ForwardPass<'_> {
             rows: block.rows,
             heads,
             head_dim,
-            positions: self.rows[block.row].position + 1,
+            positions: self.layout.rows[block.row].position + 1,
         };
         (head, queries)
     }
 
     /// The branch that leads to the first row of some queries.
     fn tail(&self, queries: &Queries) -> Tail<'_> {
-        let row = &self.rows[queries.first / queries.stride];
+        let row = &self.layout.rows[queries.first / queries.stride];
         match row.tail.is_empty() {
             true => Tail::NONE,
             false => Tail {
-                from: self.kept,
-                slots: &self.tails[row.tail.clone()],
+                from: self.layout.kept,
+                slots: &self.layout.tails[row.tail.clone()],
             },
         }
     }

@@ -3,20 +3,21 @@
 mod adapter;
 mod attention;
 mod cache;
+mod head;
+mod layout;
 mod pass;
+mod scratch;
 mod sequence;
 
 use super::{DraftOrder, MatrixInfo, Model, Sequence, load, refusals, rope};
 use crate::engine::config::LlamaConfig;
-use crate::engine::kernels::{
-    Activations, Arena, Isa, LANES, Packed, Shared, ThreadPool, copy, read_bandwidth, rms_norm,
-};
+use crate::engine::kernels::{Arena, Isa, Packed, ThreadPool, read_bandwidth};
 use crate::engine::weights::{Checkpoint, TensorSource};
 use crate::engine::{Error, Result};
 use adapter::Adapter;
-use pass::{multiply, quantise_for};
+use scratch::Scratch;
 use sequence::CpuSequence;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Weights of one layer.
 struct Layer {
@@ -49,24 +50,6 @@ struct Weights {
     draft: Option<Packed>,
     adapter: Option<Adapter>,
     scratch: Mutex<Scratch>,
-}
-
-/// Buffers that outlive a pass, so that a pass allocates nothing.
-#[derive(Default)]
-struct Scratch {
-    /// Normed input of a half of a layer, or of the head.
-    input: Activations,
-    /// Both inputs of an exit adapter, normalised.
-    joined: Activations,
-    /// Output of attention.
-    attended: Activations,
-    /// Hidden state of the feed-forward network.
-    inner: Activations,
-    q: Vec<f32>,
-    /// Scores of attention, for each worker.
-    scores: Vec<f32>,
-    /// Partial results of attention.
-    partials: Vec<f32>,
 }
 
 impl CpuModel {
@@ -201,44 +184,14 @@ impl Model for CpuModel {
 }
 
 impl Weights {
+    /// The buffers of passes, for the pass at hand.
+    fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The matrix of the LM head.
     fn head_weights(&self) -> &Packed {
         self.output.as_ref().unwrap_or(&self.embedding)
-    }
-
-    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, width]`: the first `width`
-    /// tokens of the draft order or, with `all`, of the vocabulary.
-    fn head(&self, states: &[f32], rows: &[usize], all: bool, width: usize, out: &mut [f32]) {
-        let (cols, n) = (self.config.hidden_size, rows.len());
-        let reduced = self.draft.as_ref().filter(|_| !all);
-        let weights = reduced.unwrap_or_else(|| self.head_weights());
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
-        self.pool.run(&|worker| {
-            // SAFETY: in the first phase each row belongs to one worker, in the second each panel and so its columns.
-            // The buffers live until `run` returns.
-            unsafe {
-                worker.parallel_for(n, 1, |range| {
-                    for row in range {
-                        let x = &states[rows[row] * cols..][..cols];
-                        let eps = self.config.rms_norm_eps as f32;
-                        rms_norm(self.isa, x, &self.output_norm, eps, acts.row(row));
-                        quantise_for(&[weights], self.isa, &acts, row);
-                    }
-                });
-                let panels = width.div_ceil(LANES);
-                let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
-                    let lanes = LANES.min(width - panel * LANES);
-                    for (i, values) in tile.iter().enumerate() {
-                        copy(
-                            &values[..lanes],
-                            out.slice((first + i) * width + panel * LANES, lanes),
-                        );
-                    }
-                };
-                multiply(worker, self.isa, &[weights], panels, &acts, n, done);
-            }
-        });
     }
 }
 

@@ -2,81 +2,21 @@
 
 use super::Layer;
 use super::cache::Pages;
+use super::layout::Layout;
 use crate::engine::config::LlamaConfig;
 use crate::engine::kernels::{
-    ActivationsView, BLOCK, Isa, LANES, PAGE, Packed, Queries, Shared, TILE, Tile, Worker, copy,
-    rms_norm, rotate, swiglu, tile, to_f16,
+    ActivationsView, BLOCK, Isa, LANES, Packed, Shared, TILE, Tile, Worker, copy, rms_norm, rotate,
+    swiglu, tile, to_f16,
 };
 use std::ops::Range;
 
 const _: () = assert!(BLOCK == 2 * LANES);
 
-/// A row of a pass.
-pub struct PassRow {
-    /// Index of its state.
-    pub state: usize,
-    /// Where its keys and values are written.
-    pub slot: usize,
-    /// Its place in the text.
-    pub position: usize,
-    /// Range of [`ForwardPass::tails`] with the branch of a tree that leads to this row, itself included; empty in a
-    /// chain.
-    pub tail: Range<usize>,
-}
-
-/// Rows that attention processes together: consecutive ones of a chain, or a single one of a tree.
-#[derive(Clone, Copy)]
-pub struct Block {
-    pub row: usize,
-    pub rows: usize,
-}
-
-impl Block {
-    /// Divides the rows of a pass, which reach up to `positions`, into blocks.
-    pub fn divide(
-        rows: &[PassRow],
-        config: &LlamaConfig,
-        positions: usize,
-        threads: usize,
-        blocks: &mut Vec<Self>,
-    ) {
-        let parts = config.num_kv_heads * positions.div_ceil(PAGE);
-        let max = Queries::best_rows(
-            rows.len(),
-            config.num_heads / config.num_kv_heads,
-            parts,
-            threads,
-        );
-        blocks.clear();
-        for (i, row) in rows.iter().enumerate() {
-            let follows = |block: &Block| {
-                let before = &rows[i - 1];
-                block.rows < max
-                    && before.slot + 1 == row.slot
-                    && before.tail.is_empty()
-                    && row.tail.is_empty()
-            };
-            match blocks.last_mut() {
-                Some(block) if follows(block) => block.rows += 1,
-                _ => blocks.push(Self { row: i, rows: 1 }),
-            }
-        }
-    }
-}
-
 /// One pass of rows through layers: the data shared by the workers.
 pub struct ForwardPass<'a> {
     pub config: &'a LlamaConfig,
     pub isa: Isa,
-    pub rows: &'a [PassRow],
-    /// cos and sin for each row, `[row][head_dim / 2][2]`.
-    pub rotations: &'a [f32],
-    /// The rows, divided for attention.
-    pub blocks: &'a [Block],
-    /// Slots of branches.
-    pub tails: &'a [u32],
-    /// Positions before this one are in the slot of the same number.
-    pub kept: usize,
+    pub layout: &'a Layout,
     /// The residual stream, `[state, hidden]`.
     pub hidden: Shared<f32>,
     /// Normed input of a half of a layer, `[row, hidden]`.
@@ -100,7 +40,7 @@ pub struct ForwardPass<'a> {
 impl ForwardPass<'_> {
     /// Number of rows.
     pub fn n(&self) -> usize {
-        self.rows.len()
+        self.layout.rows.len()
     }
 
     /// Elements `from..from + len` of a row of the residual stream.
@@ -109,7 +49,7 @@ impl ForwardPass<'_> {
     /// No other worker accesses them while the result is in use.
     #[expect(clippy::mut_from_ref, reason = "the workers share the pass")]
     unsafe fn state(&self, row: usize, from: usize, len: usize) -> &mut [f32] {
-        let start = self.rows[row].state * self.input.cols + from;
+        let start = self.layout.rows[row].state * self.input.cols + from;
         // SAFETY: the range is checked by `slice`, and the caller guarantees exclusive access.
         unsafe { self.hidden.slice(start, len) }
     }
@@ -215,9 +155,9 @@ impl ForwardPass<'_> {
             if matrix < 2 {
                 let at = first * dim + d;
                 if width == LANES {
-                    rotate(isa, tile, &self.rotations[at..], dim);
+                    rotate(isa, tile, &self.layout.rotations[at..], dim);
                 } else {
-                    rotate_part(tile, from..from + width, &self.rotations[at..], dim);
+                    rotate_part(tile, from..from + width, &self.layout.rotations[at..], dim);
                 }
             }
             // SAFETY: the caller guarantees exclusive access to the elements.
@@ -255,10 +195,10 @@ impl ForwardPass<'_> {
                     ),
                     1 => self
                         .cache
-                        .write_key(layer, head, self.rows[row].slot, d, half),
+                        .write_key(layer, head, self.layout.rows[row].slot, d, half),
                     _ => self
                         .cache
-                        .write_value(layer, head, self.rows[row].slot, d, half),
+                        .write_value(layer, head, self.layout.rows[row].slot, d, half),
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! One text on the CPU: its pages, the states of its rows in flight, and the passes that advance them.
 
+use super::Weights;
 use super::adapter::AdapterState;
 use super::cache::Pages;
-use super::pass::{Block, ForwardPass, PassRow};
-use super::{Scratch, Weights};
-use crate::engine::kernels::{PAGE, Queries, SCORES, Shared};
-use crate::engine::model::{Ancestors, Readout, Row, Sequence, check_rows, refusals, rope};
+use super::head::{AddedRows, Columns};
+use super::layout::Layout;
+use crate::engine::kernels::PAGE;
+use crate::engine::model::{Readout, Row, Sequence, check_rows, refusals, rope};
 use crate::engine::{Error, Result};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// Keys and values by page, and the states of rows in flight.
 pub struct CpuSequence {
@@ -26,15 +27,21 @@ pub struct CpuSequence {
     probed: Vec<f32>,
     /// cos and sin of every position so far, `[position][head_dim / 2][2]`.
     rotations: Vec<f32>,
-    /// The same for the rows of the current pass.
-    row_rotations: Vec<f32>,
-    rows: Vec<PassRow>,
-    blocks: Vec<Block>,
-    /// Slots of the branches that lead to the rows of a tree, concatenated.
-    tails: Vec<u32>,
+    /// The rows of the current pass.
+    layout: Layout,
     /// Indices of the states that a head reads.
     readout: Vec<usize>,
+    /// Rows of the head for tokens of this text.
+    added: AddedRows,
     adapter: Option<Box<AdapterState>>,
+}
+
+/// The columns of the logits that are read.
+fn columns<'a>(weights: &Weights, added: &'a AddedRows, readout: &Readout) -> Columns<'a> {
+    match readout.vocab {
+        0 => Columns::All,
+        vocab => Columns::Draft(weights.draft_order.width(vocab), added),
+    }
 }
 
 impl CpuSequence {
@@ -54,11 +61,9 @@ impl CpuSequence {
             probe: None,
             probed: Vec::new(),
             rotations: Vec::new(),
-            row_rotations: Vec::new(),
-            rows: Vec::new(),
-            blocks: Vec::new(),
-            tails: Vec::new(),
+            layout: Layout::default(),
             readout: Vec::new(),
+            added: AddedRows::default(),
             adapter: None,
         })
     }
@@ -104,50 +109,8 @@ impl CpuSequence {
     fn segment(&mut self, rows: &[Row], layers: Range<usize>) {
         self.lay_out(rows.iter().filter(|row| row.depth <= layers.start));
         let weights = self.weights.clone();
-        let config = &weights.config;
-        let n = self.rows.len();
-        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
-        let partial_slot_len = Queries::max_partials(
-            config.num_heads / config.num_kv_heads,
-            config.head_dim,
-            positions,
-        );
-        let mut scratch = weights
-            .scratch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Scratch {
-            input,
-            attended,
-            inner,
-            q,
-            scores,
-            partials,
-            ..
-        } = &mut *scratch;
-        let partial_slots = 4 * weights.pool.threads();
-        grow(q, n * config.num_heads * config.head_dim);
-        grow(scores, weights.pool.threads() * SCORES);
-        grow(partials, partial_slots * partial_slot_len);
-        let pass = ForwardPass {
-            config,
-            isa: weights.isa,
-            rows: &self.rows,
-            rotations: &self.row_rotations,
-            blocks: &self.blocks,
-            tails: &self.tails,
-            kept: self.len,
-            hidden: Shared::new(&mut self.states),
-            input: input.view(n, config.hidden_size),
-            attended: attended.view(n, config.num_heads * config.head_dim),
-            inner: inner.view(n, config.intermediate_size),
-            q: Shared::new(q),
-            scores: Shared::new(scores),
-            partials: Shared::new(partials),
-            partial_slots,
-            partial_slot_len,
-            cache: &self.pages,
-        };
+        let mut scratch = weights.scratch();
+        let pass = scratch.pass(&weights, &self.layout, &mut self.states, &self.pages);
         weights.pool.run(&|worker| {
             for layer in layers.clone() {
                 // SAFETY: all workers run the same layers in the same order, and the buffers live until `run` returns.
@@ -156,42 +119,21 @@ impl CpuSequence {
         });
     }
 
-    /// Prepares the rows of a pass: the places of their states, their rotations, and their blocks for attention.
+    /// Prepares the rows of a pass.
     fn lay_out<'r>(&mut self, rows: impl Iterator<Item = &'r Row>) {
         let config = &self.weights.config;
-        let dim = config.head_dim;
-        self.rows.clear();
-        self.row_rotations.clear();
-        self.tails.clear();
+        self.layout.begin(self.len);
         for row in rows {
             rope::extend(
                 &mut self.rotations,
                 &self.weights.frequencies,
                 row.position + 1,
             );
-            self.row_rotations
-                .extend_from_slice(&self.rotations[row.position * dim..][..dim]);
-            let from = self.tails.len();
-            if let Ancestors::Tree(mask) = row.ancestors {
-                let bits = (0..Ancestors::MAX_NODES).filter(|bit| mask >> bit & 1 == 1);
-                self.tails.extend(bits.map(|bit| (self.len + bit) as u32));
-                self.tails.push(row.slot as u32);
-            }
-            self.rows.push(PassRow {
-                state: row.slot - self.len,
-                slot: row.slot,
-                position: row.position,
-                tail: from..self.tails.len(),
-            });
+            let place = (row.slot - self.len, row.slot, row.position);
+            self.layout
+                .push(place, row.ancestors, &self.rotations, config.head_dim);
         }
-        let positions = 1 + self.rows.iter().map(|row| row.position).max().unwrap_or(0);
-        Block::divide(
-            &self.rows,
-            config,
-            positions,
-            self.weights.pool.threads(),
-            &mut self.blocks,
-        );
+        self.layout.divide(config, self.weights.pool.threads());
     }
 
     /// Index of the state of a row in flight that has run `depth` layers.
@@ -237,13 +179,13 @@ impl Sequence for CpuSequence {
             let next = joins.filter(|&at| at > from).min().unwrap_or(to).min(to);
             self.segment(rows, from..next);
             if self.probe == Some(next) {
-                for row in &self.rows {
+                for row in &self.layout.rows {
                     let state = row.state * hidden..(row.state + 1) * hidden;
                     self.probed[state.clone()].copy_from_slice(&self.states[state]);
                 }
             }
             if let Some(adapter) = self.adapter.as_mut().filter(|own| own.exit == next) {
-                for row in &self.rows {
+                for row in &self.layout.rows {
                     let state = &self.states[row.state * hidden..][..hidden];
                     adapter.store(row.state, state);
                 }
@@ -263,15 +205,18 @@ impl Sequence for CpuSequence {
             let at = self.state(slot, depth)?;
             self.readout.push(at);
         }
-        let weights = &self.weights;
-        let width = weights.draft_order.width(readout.vocab);
-        out.resize(readout.slots.len() * width, 0.0);
         let states = match readout.probed {
             true => &self.probed,
             false => &self.states,
         };
-        weights.head(states, &self.readout, readout.vocab == 0, width, out);
+        let columns = columns(&self.weights, &self.added, readout);
+        self.weights.head(states, &self.readout, columns, out);
         Ok(())
+    }
+
+    fn extend_draft_head(&mut self, ids: &[u32]) -> Result<bool> {
+        self.added.set(ids, self.weights.head_weights())?;
+        Ok(true)
     }
 
     fn adapt(&mut self, exit: Option<usize>) {
@@ -310,9 +255,8 @@ impl Sequence for CpuSequence {
             &self.readout,
             &self.states,
         )?;
-        let width = weights.draft_order.width(readout.vocab);
-        out.resize(readout.slots.len() * width, 0.0);
-        weights.head(states, rows, readout.vocab == 0, width, out);
+        let columns = columns(weights, &self.added, readout);
+        weights.head(states, rows, columns, out);
         Ok(())
     }
 
@@ -359,11 +303,5 @@ impl Sequence for CpuSequence {
 
     fn probe(&mut self, layer: Option<usize>) {
         self.probe = layer;
-    }
-}
-
-pub fn grow(buffer: &mut Vec<f32>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
     }
 }

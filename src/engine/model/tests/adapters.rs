@@ -7,7 +7,7 @@ use crate::engine::kernels::Isa;
 use crate::engine::model::random::{self, MemoryTensors};
 use crate::engine::model::{Ancestors, Model, Readout, Row, Sequence};
 use crate::engine::splitmix::SplitMix64;
-use crate::engine::weights::{Checkpoint, Exits};
+use crate::engine::weights::{Checkpoint, Exits, block_shapes, block_tensor, projection};
 use candle_core::quantized::GgmlDType;
 
 /// A random model with random adapters at these exits, in f32. They draft much as their exits would.
@@ -27,34 +27,20 @@ pub fn with_adapters(
         let data = (0..n).flat_map(|i| number(i).to_le_bytes()).collect();
         tensors.0.insert(name, (shape, GgmlDType::F32, data));
     };
-    for exit in exits {
-        let name = format!("exits.{exit}.proj.weight");
-        add(name, vec![hidden, 2 * hidden], &mut |i| {
+    for &exit in exits {
+        add(projection(exit), vec![hidden, 2 * hidden], &mut |i| {
             let same = i % (2 * hidden) == i / (2 * hidden);
             f32::from(u8::from(same)) + 0.3 * uniform() / (hidden as f32).sqrt()
         });
     }
-    let (heads, kv) = (
-        config.num_heads * config.head_dim,
-        config.num_kv_heads * config.head_dim,
-    );
-    let inner = config.intermediate_size;
-    for (name, shape) in [
-        ("attn_q", vec![heads, hidden]),
-        ("attn_k", vec![kv, hidden]),
-        ("attn_v", vec![kv, hidden]),
-        ("attn_output", vec![hidden, heads]),
-        ("ffn_gate", vec![inner, hidden]),
-        ("ffn_up", vec![inner, hidden]),
-        ("ffn_down", vec![hidden, inner]),
-    ] {
-        let spread = 1.5 / (shape[1] as f32).sqrt();
-        let name = format!("exits.block.{name}.weight");
-        add(name, shape, &mut |_| uniform() * spread);
-    }
-    for name in ["attn_norm", "ffn_norm"] {
-        let name = format!("exits.block.{name}.weight");
-        add(name, vec![hidden], &mut |_| 1.0 + 0.2 * uniform());
+    for (name, shape) in block_shapes(config).unwrap() {
+        let (center, spread) = match shape[..] {
+            [_, inputs] => (0.0, 1.5 / (inputs as f32).sqrt()),
+            _ => (1.0, 0.2),
+        };
+        add(block_tensor(name), shape, &mut |_| {
+            center + spread * uniform()
+        });
     }
     checkpoint.exits = Some(Exits::in_memory(exits.to_vec(), Box::new(tensors)));
     checkpoint

@@ -1,7 +1,7 @@
 //! A straightforward forward pass in f64.
 
 use super::super::rope;
-use crate::engine::weights::{Checkpoint, RawTensor};
+use crate::engine::weights::{BLOCK, Checkpoint, RawTensor};
 use candle_core::Device;
 use candle_core::quantized::{QStorage, QTensor};
 
@@ -139,7 +139,7 @@ impl<'a> Reference<'a> {
                 let both = [self.plain_norm(early), self.plain_norm(&before)].concat();
                 inputs.push(projection.multiply(&both));
             }
-            self.run("exits.block", &mut inputs);
+            self.run(BLOCK, &mut inputs);
             out = inputs.split_off(end);
             last.extend_from_slice(&out);
         }

@@ -73,6 +73,7 @@ pub fn model() -> ModelInfo {
         dtype: "q8_0".into(),
         device: "cpu×2".into(),
         device_reason: None,
+        exits_path: None,
         adapters: Vec::new(),
         adapters_fault: None,
         weight_bytes: 143_000_000,

@@ -244,8 +244,8 @@ fn ranks(
     let before = chunk.start - 1..chunk.end - 1;
     let mut rows: Vec<Row> = Row::chain(&session.tokens()[before.clone()], before.start).collect();
     let slots: Vec<usize> = before.clone().collect();
-    let vocab = decoder.draft_vocab(settings.draft_vocab);
-    let width = decoder.model().draft_order().width(settings.draft_vocab);
+    let order = decoder.model().draft_order();
+    let vocab = session.draft_vocab(order, settings.draft_vocab).unwrap();
     let (mut logits, mut draft) = (Vec::new(), Distribution::default());
     let layers = decoder.model().config().num_layers;
     for (exit, digits) in exits.iter().zip(digits) {
@@ -258,7 +258,9 @@ fn ranks(
             probed: false,
         };
         session.sequence.logits(&readout, &mut logits).unwrap();
+        let width = logits.len() / slots.len();
         for (position, logits) in chunk.clone().zip(logits.chunks_exact_mut(width)) {
+            session.hide_later_tokens(position, logits);
             let ids = vocab.as_ref().map(|vocab| vocab.ids.as_slice());
             let sampling = &settings.sampling;
             session.history.penalise_at(position, logits, ids, sampling);

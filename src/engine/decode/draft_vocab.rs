@@ -1,0 +1,102 @@
+//! The vocabulary that drafts choose from: the first tokens of the draft order, and the tokens of the text.
+//!
+//! A text repeats its rare words, so with its own tokens a small head misses little. The vocabulary depends on the text
+//! alone, and so do the drafts.
+
+use super::Session;
+use crate::engine::Result;
+use crate::engine::model::DraftOrder;
+use crate::engine::sampling::VocabSubset;
+use std::sync::Arc;
+
+/// Max tokens of a text that are added to a draft vocabulary.
+const MAX_ADDED: usize = 2048;
+
+/// The draft vocabulary of a session.
+pub(super) struct DraftVocab {
+    /// The setting that it is made for.
+    size: usize,
+    /// Number of tokens that come from the draft order.
+    base: usize,
+    subset: Arc<VocabSubset>,
+    /// Positions where the tokens after those occur first, ascending.
+    first: Vec<usize>,
+    /// Number of tokens of the text that were looked at.
+    covered: usize,
+}
+
+impl DraftVocab {
+    fn new(size: usize, order: &DraftOrder) -> Self {
+        let ids = order.ids(size).to_vec();
+        Self {
+            size,
+            base: ids.len(),
+            subset: Arc::new(VocabSubset::new(ids, order.vocab_size())),
+            first: Vec::new(),
+            covered: 0,
+        }
+    }
+
+    /// Adds the tokens of the text that are missing.
+    fn extend(&mut self, tokens: &[u32]) {
+        for (position, &id) in tokens.iter().enumerate().skip(self.covered) {
+            if self.first.len() < MAX_ADDED && !self.subset.contains(id) {
+                Arc::make_mut(&mut self.subset).push(id);
+                self.first.push(position);
+            }
+        }
+        self.covered = tokens.len();
+    }
+
+    /// Forgets the text from position `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.covered = self.covered.min(len);
+        let kept = self.first.partition_point(|&position| position < len);
+        if kept < self.first.len() {
+            self.first.truncate(kept);
+            Arc::make_mut(&mut self.subset).truncate(self.base + kept);
+        }
+    }
+
+    /// Number of columns that a draft of the token at `position` could choose from.
+    fn columns_at(&self, position: usize) -> usize {
+        self.base + self.first.partition_point(|&first| first < position)
+    }
+}
+
+impl Session {
+    /// The vocabulary of drafts with the setting `size`; `None` for the whole vocabulary. From then on the sequence's logits
+    /// for that `size` have its columns.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    pub(super) fn draft_vocab(
+        &mut self,
+        order: &DraftOrder,
+        size: usize,
+    ) -> Result<Option<Arc<VocabSubset>>> {
+        // An order may leave tokens out, whatever the size.
+        if size == 0 || (order.is_prefix() && order.width(size) == order.vocab_size()) {
+            self.sequence.extend_draft_head(&[])?;
+            return Ok(None);
+        }
+        let known = self.draft_vocab.take().filter(|known| known.size == size);
+        let mut vocab = known.unwrap_or_else(|| DraftVocab::new(size, order));
+        vocab.extend(self.history.tokens());
+        let added = &vocab.subset.ids[vocab.base..];
+        if !self.sequence.extend_draft_head(added)? {
+            vocab.truncate(0);
+        }
+        let subset = vocab.subset.clone();
+        self.draft_vocab = Some(vocab);
+        Ok(Some(subset))
+    }
+
+    /// Excludes the columns of tokens that did not occur before `position` from logits of a draft there.
+    pub(super) fn hide_later_tokens(&self, position: usize, logits: &mut [f32]) {
+        if let Some(vocab) = &self.draft_vocab {
+            let columns = vocab.columns_at(position).min(logits.len());
+            logits[columns..].fill(f32::NEG_INFINITY);
+        }
+    }
+}
