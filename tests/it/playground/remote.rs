@@ -98,14 +98,17 @@ fn begin(harness: &mut Harness, number: u64, prompt: &str) {
     watched(harness, number, Said::Begun(request(prompt, 12)));
 }
 
-/// One word of the answer to a request.
-fn word(harness: &mut Harness, number: u64, at: usize, word: &str) {
+/// Words of the answer to a request, each a round.
+fn answer(harness: &mut Harness, number: u64, at: usize, text: &str) {
     let plain = Settings {
         strategy: Strategy::Autoregressive,
         ..Settings::default()
     };
-    let round = round(at, 0, &plain, &words_of(word));
-    watched(harness, number, Said::Round(Box::new(round)));
+    for (offset, word) in words_of(text).iter().enumerate() {
+        let words = std::slice::from_ref(word);
+        let round = round(at + offset, 0, &plain, words);
+        watched(harness, number, Said::Round(Box::new(round)));
+    }
 }
 
 #[test]
@@ -115,9 +118,9 @@ fn requests_of_others_are_shown_and_nothing_can_be_asked() {
         begin(&mut harness, request, prompt);
     }
     // Both are decoded at the same time.
-    for (at, said) in ["Because", " of", " Rayleigh."].into_iter().enumerate() {
+    for (at, said) in [(0, "Because of"), (9, " Rayleigh.")] {
         for request in [3, 4] {
-            word(&mut harness, request, at, said);
+            answer(&mut harness, request, at, said);
         }
     }
     // Its beginning was missed.
@@ -168,7 +171,7 @@ fn the_model_that_answers_a_watched_request_is_shown() {
         let screen = harness.screen();
         assert!(screen.contains(&format!("{layers} layers")), "{screen}");
     }
-    word(&mut harness, 1, 0, "Because");
+    answer(&mut harness, 1, 0, "Because");
     let screen = harness.screen();
     assert!(
         screen.contains("far model of 12") && screen.contains("12 layers"),
@@ -183,15 +186,15 @@ fn missed_reports_leave_no_request_open() {
     let mut harness = connected(true);
     for (number, prompt) in [(1, "First?"), (2, "Second?")] {
         begin(&mut harness, number, prompt);
-        word(&mut harness, number, 0, "Well");
+        answer(&mut harness, number, 0, "Well");
     }
     // The first has ended meanwhile, the second goes on, and a third has begun.
     let open = vec![(2, request("Second?", 12)), (3, request("Third?", 12))];
     let reports = 2000;
     harness.send(Msg::Missed { reports, open });
     assert!(harness.screen().contains("2000 reports were left out"));
-    word(&mut harness, 2, 9, " then");
-    word(&mut harness, 3, 0, "Yes");
+    answer(&mut harness, 2, 9, " then");
+    answer(&mut harness, 3, 0, "Yes");
     for number in [2, 3] {
         watched(&mut harness, number, Said::Ended(StopReason::Eos));
     }

@@ -109,9 +109,9 @@ fn invalid_fields_are_named() {
         ),
         (
             completion,
-            json!({"prompt": "a", "stream": "yes"}),
-            json!("stream"),
-            "stream is \"yes\"; it must be true or false",
+            json!({"prompt": "a", "echo": "yes"}),
+            json!("echo"),
+            "echo is \"yes\"; it must be true or false",
         ),
         (
             chat,
