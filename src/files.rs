@@ -26,7 +26,7 @@ pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Creates a file readable by its owner only.
+/// Creates a file readable only by its owner.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if the path exists, even as a broken link; otherwise if writing fails.
@@ -49,7 +49,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Devices and pipes are written to directly.
 ///
 /// # Errors
-/// If the file cannot be written. It is then unchanged.
+/// If the file cannot be written. An existing file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = resolve(path)?;
     let existing = match fs::metadata(&path) {
@@ -92,7 +92,7 @@ fn new_file(path: &Path) -> io::Result<(PathBuf, File)> {
         name.push(format!(".{}-{count}.new", std::process::id()));
         let part = path.with_file_name(name);
         match options.open(&part) {
-            // Left behind by a killed process with the same id.
+            // The name was left behind by a killed process with the same id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (part, file)),
         }

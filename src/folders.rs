@@ -6,8 +6,7 @@ use std::path::PathBuf;
 /// Environment variable that overrides the data folder.
 pub const DATA_DIR: &str = "SKIPLENS_DATA_DIR";
 
-/// The data folder, which holds sessions and optionally a model; `None` if the system has none. Creates nothing on
-/// disk.
+/// The data folder, for sessions and optionally a model; `None` if the system has none. Creates nothing on disk.
 pub fn data() -> Option<PathBuf> {
     let overridden = std::env::var_os(DATA_DIR)
         .filter(|folder| !folder.is_empty())
@@ -15,7 +14,7 @@ pub fn data() -> Option<PathBuf> {
     overridden.or_else(|| system().map(|folders| folders.data_dir().to_owned()))
 }
 
-/// The cache folder, which holds what can be found out anew; `None` if the system has none. With [`DATA_DIR`] it is inside
+/// The cache folder, for data that can be recomputed; `None` if the system has none. With [`DATA_DIR`] it is inside
 /// that folder. Creates nothing on disk.
 pub fn cache() -> Option<PathBuf> {
     let overridden = std::env::var_os(DATA_DIR)

@@ -1,7 +1,7 @@
 //! skiplens: a terminal playground for self-speculative decoding with early exit (LayerSkip, arXiv 2404.16710).
 //!
 //! One Llama drafts tokens with its first layers and verifies them with the rest. [`engine`] decodes and reports each
-//! round; [`app`] is the pure state of the screen; [`ui`] draws it; [`server`] answers other programs; [`cli`] implements
+//! round; [`app`] is the pure state of the screen; [`ui`] draws it; [`server`] is the HTTP server; [`cli`] implements
 //! the commands.
 
 // All output goes through `cli::output`.

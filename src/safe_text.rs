@@ -14,7 +14,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 /// Whether a character controls the terminal or the direction of the text instead of being visible. The crate's only
-/// filter of this kind. Line feed and tab count as unsafe: callers that lay text out make an exception for them.
+/// filter of this kind. Line feed and tab count as unsafe; callers that lay out text make an exception for them.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,4 +1,4 @@
-//! What the screen is drawn with: palette, colours of the terminal, symbols.
+//! How the screen is drawn: palette, colours of the terminal, symbols.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub enum ColorDepth {
 pub struct Appearance {
     pub theme: ThemeName,
     pub depth: ColorDepth,
-    /// Draw with ASCII alone.
+    /// Draw with ASCII only.
     pub ascii: bool,
 }
 
@@ -54,7 +54,7 @@ impl ThemeName {
         }
     }
 
-    /// The theme of that name.
+    /// The theme with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|theme| theme.label() == name)
     }
@@ -66,7 +66,7 @@ impl ThemeName {
 }
 
 impl Appearance {
-    /// Read the environment's conventions: `NO_COLOR`, `COLORTERM`, `TERM`, and a locale that is not UTF-8.
+    /// From the environment: `NO_COLOR`, `COLORTERM`, `TERM`, and a locale that is not UTF-8.
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Self {
         let filled = |name| var(name).filter(|value| !value.is_empty());
         let term = filled("TERM").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which actions would do something now.
+//! Which actions have an effect now.
 
 use super::input::Action;
 use super::input::action::{
@@ -6,7 +6,7 @@ use super::input::action::{
 };
 use super::state::{App, Overlay, Phase, SessionList, State, Turn};
 
-/// Whether an action would do something now.
+/// Whether an action would have an effect now.
 pub fn is_available(app: &App, action: &Action) -> bool {
     if app.replay.is_some() && !allowed_in_replay(action)
         || !allowed_while_watching(&app.chat, action)
@@ -95,7 +95,7 @@ fn is_session_available(app: &App, list: &SessionList, action: SessionsAction) -
     }
 }
 
-/// Whether something may be done in a replay: looking, not changing.
+/// Whether an action is allowed in a replay: viewing is, changing is not.
 pub(super) fn allowed_in_replay(action: &Action) -> bool {
     match action {
         Action::App(AppAction::Models | AppAction::Presets | AppAction::Sessions) => false,
@@ -132,7 +132,7 @@ pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
     !(state.is_read_only() && asks)
 }
 
-/// Whether there is an answer that what-if can be asked about.
+/// Whether there is an answer for what-if to analyse.
 pub(super) fn can_ask_what_if(state: &State) -> bool {
     let kept = state.live || state.lens_turn().is_some_and(|turn| turn.lens.is_some());
     kept && state.lens_turn().is_some_and(|turn| !turn.is_empty())

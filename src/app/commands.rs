@@ -1,19 +1,19 @@
-//! The slash commands, named as ollama names them: their words, arguments and meanings.
+//! The slash commands: words, arguments and meanings. Their names follow ollama.
 
-/// A command: how it is written and what it does. The menu and the help read this.
+/// A command: its syntax and what it does. The menu and the help are built from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command {
-    /// `/set theme NAME`: placeholders are in capitals, those in brackets may be left out.
+    /// `/set theme NAME`: placeholders are in capitals, optional ones in brackets.
     pub usage: &'static str,
     /// What it does, in one line.
     pub what: &'static str,
     pub argument: Argument,
 }
 
-/// What can be suggested for the argument of a command.
+/// What to suggest for the argument of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {
-    /// Nothing: there is none, or it is a text of the user's own.
+    /// Nothing: no argument, or free text.
     Text,
     /// A control and its value.
     Setting,
@@ -98,12 +98,12 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/whatif",
         Argument::Text,
-        "what other exit layers and speculations would have made of the last answer",
+        "predicted speed of other exit layers and speculations on the last answer",
     ),
     command(
         "/lens",
         Argument::Text,
-        "what every layer would have said along the last answer, as a heat map",
+        "what every layer would have predicted along the last answer, as a heat map",
     ),
     command(
         "/race [PROMPT]",
@@ -113,7 +113,7 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/versus OTHER",
         Argument::Preset,
-        "race the present settings against others: E and K like `8 4`, a preset, or `plain`",
+        "race the current settings against others: E and K like `8 4`, a preset, or `plain`",
     ),
     command(
         "/sweep [FILE]",
@@ -136,7 +136,7 @@ pub const COMMANDS: [Command; 24] = [
 ];
 
 impl Command {
-    /// What is typed of it before its argument: `/set theme`.
+    /// The words before its argument: `/set theme`.
     pub fn words(&self) -> &'static str {
         let placeholder = |c: char| c.is_ascii_uppercase() || c == '[';
         self.usage
@@ -153,19 +153,19 @@ impl Command {
         self.words() != self.usage
     }
 
-    /// Whether it can be given without an argument.
+    /// Whether it can be used without an argument.
     pub fn is_complete(&self) -> bool {
         !self.takes_argument() || self.usage.ends_with(']')
     }
 
-    /// The argument in `text`, if that is this command with a space after it.
+    /// The argument in `text`, if `text` is this command followed by a space.
     pub fn argument_in<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = text.strip_prefix(self.words())?;
         rest.starts_with(' ').then(|| rest.trim_start())
     }
 }
 
-/// The command that a text with an argument gives, the one with the most words first: `/set theme`, then `/set`.
+/// The command in `text` and its argument. Commands with more words take precedence: `/set theme` over `/set`.
 pub fn given(text: &str) -> Option<(&'static Command, &str)> {
     let fitting = COMMANDS
         .iter()
@@ -181,12 +181,12 @@ pub fn is_command(text: &str) -> bool {
         && !text.trim().contains('\n')
 }
 
-/// The index of the name that `text` gives: in full, or by an unambiguous beginning. Case, spaces, `-` and `_` make no
-/// difference.
+/// The index of the name that `text` stands for: the full name or an unambiguous prefix. Ignores case, spaces, `-` and
+/// `_`.
 ///
 /// # Errors
 ///
-/// With the indices of all names that begin so, if there is not exactly one.
+/// With the indices of all names with this prefix, if there is not exactly one.
 pub fn choose(names: &[&str], text: &str) -> Result<usize, Vec<usize>> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(text);

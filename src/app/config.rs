@@ -14,24 +14,24 @@ use std::collections::BTreeMap;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub theme: ThemeName,
-    /// Draw with ASCII alone, whatever the locale says.
+    /// Draw with ASCII only, whatever the locale says.
     pub ascii: bool,
-    /// Whether the mouse works in the program; off leaves it to the terminal.
+    /// Whether to capture the mouse; off leaves it to the terminal.
     pub mouse: bool,
     /// Show rejected drafts struck through in place.
     pub show_rejected: bool,
-    /// Read from older files and not used: the Markdown view begins switched off.
+    /// Accepted from older files and ignored: the Markdown view starts switched off.
     #[serde(skip_serializing)]
     pub markdown: bool,
-    /// How much of what is recorded of each token goes into the journal: `off`, `candidates` or `layers`.
+    /// How much detail of each token goes into the journal: `off`, `candidates` or `layers`.
     pub journal_detail: Detail,
     /// What happens when a conversation no longer fits in the context.
     pub overflow: Overflow,
-    /// Folders that the model picker looks in, besides the current one.
+    /// Folders that the model picker searches, besides the current one.
     pub model_folders: Vec<String>,
     /// Settings saved by name.
     pub presets: BTreeMap<String, Preset>,
-    /// Bindings that go before the built-in ones.
+    /// Bindings that take precedence over the built-in ones.
     pub keys: Overrides,
 }
 
@@ -54,7 +54,7 @@ pub struct Preset {
     pub settings: Settings,
 }
 
-/// What the user changed from within the program.
+/// A change of the settings made in the program.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConfigChange {
     Theme(ThemeName),
@@ -65,7 +65,7 @@ pub enum ConfigChange {
 }
 
 impl Config {
-    /// Take up a change; [`ConfigChange::edit`] does the same to the file.
+    /// Applies a change; [`ConfigChange::edit`] does the same to the file.
     pub fn apply(&mut self, change: ConfigChange) {
         match change {
             ConfigChange::Theme(theme) => self.theme = theme,

@@ -1,4 +1,4 @@
-//! Which keys are worth naming now, derived from the key map and the state: a key that is shown always works.
+//! The keys worth showing now, derived from the key map and the state: a key that is shown always works.
 
 use super::available::is_available;
 use super::controls::{Control, Kind};
@@ -13,12 +13,12 @@ use super::state::{App, Menu, Overlay, Phase, Picker, Player, State};
 /// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hint {
-    /// Each as shown, with what a click on it does: the same as the key.
+    /// Each key as shown, with the action of a click on it, which is that of the key.
     pub keys: Vec<(String, Action)>,
     pub label: String,
 }
 
-/// An action with a second one beside it, and what both do; without a label, what the action is called.
+/// An action, optionally paired with a second one, and a label for both; without one, the action's label.
 struct Wanted {
     action: Action,
     other: Option<Action>,
@@ -155,7 +155,7 @@ fn pane_keys(app: &App) -> Vec<Wanted> {
     }
 }
 
-/// Keys that work wherever the focus is.
+/// Keys that work with any focus.
 fn general_keys(app: &App) -> Vec<Wanted> {
     vec![
         one(AppAction::FocusNext),
@@ -222,7 +222,7 @@ fn interrupt_label(app: &App) -> &'static str {
     }
 }
 
-/// What Esc does; none if nothing worth naming.
+/// What Esc does; `None` if it is not worth showing.
 fn back_label(state: &State) -> Option<&'static str> {
     Some(match &state.phase {
         _ if !state.live => "to the replay",
@@ -241,7 +241,7 @@ fn back_label(state: &State) -> Option<&'static str> {
     })
 }
 
-/// The hints of actions that can be done and have a key.
+/// The hints of actions that are available and have a key.
 fn resolve(app: &App, wanted: Vec<Wanted>) -> Vec<Hint> {
     wanted
         .into_iter()
@@ -269,7 +269,7 @@ fn hint(app: &App, wanted: Wanted) -> Option<Hint> {
     })
 }
 
-/// `alt-→` beside `alt-←` is shown as `→`.
+/// Shortens `alt-→` to `→` beside `alt-←`.
 fn beside(key: &str, other: &str) -> String {
     let prefix = key.rfind('-').map_or(0, |at| at + 1);
     match other.strip_prefix(&key[..prefix]) {
@@ -326,17 +326,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
                 discard(),
             ];
         }
-        Overlay::WhatIf(_) => vec![
-            pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
-            pair(
-                WhatIfAction::CellLeft,
-                WhatIfAction::CellRight,
-                "speculations",
-            ),
-            one(WhatIfAction::BestCell),
-            one(WhatIfAction::ApplyCell),
-            labelled(WhatIfAction::RaceCell, "race"),
-        ],
+        Overlay::WhatIf(_) => map_keys(),
         Overlay::Lens(_) => vec![
             pair(LensAction::LensLeft, LensAction::LensRight, "token"),
             pair(LensAction::LayerUp, LensAction::LayerDown, "layer"),
@@ -348,20 +338,9 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
         Overlay::Sweep(sweep) => {
             let close = match sweep.outcome {
                 None => labelled(AppAction::Back, "stop"),
-                Some(_) => labelled(AppAction::Back, "close"),
+                Some(_) => close,
             };
-            return vec![
-                pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
-                pair(
-                    WhatIfAction::CellLeft,
-                    WhatIfAction::CellRight,
-                    "speculations",
-                ),
-                one(WhatIfAction::BestCell),
-                one(WhatIfAction::ApplyCell),
-                labelled(WhatIfAction::RaceCell, "race"),
-                close,
-            ];
+            return map_keys().into_iter().chain([close]).collect();
         }
         Overlay::Race(race) if race.outcome.is_none() => {
             return vec![labelled(AppAction::Back, "cancel")];
@@ -385,7 +364,22 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     keys
 }
 
-/// The keys while a text is searched for.
+/// The keys of a map of exit layers and speculations.
+fn map_keys() -> Vec<Wanted> {
+    vec![
+        pair(WhatIfAction::CellUp, WhatIfAction::CellDown, "exit layer"),
+        pair(
+            WhatIfAction::CellLeft,
+            WhatIfAction::CellRight,
+            "speculations",
+        ),
+        one(WhatIfAction::BestCell),
+        one(WhatIfAction::ApplyCell),
+        labelled(WhatIfAction::RaceCell, "race"),
+    ]
+}
+
+/// The keys while searching for a text.
 fn find_keys() -> Vec<Wanted> {
     vec![
         pair(ViewAction::FindPrevious, ViewAction::FindNext, "match"),

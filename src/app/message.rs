@@ -1,4 +1,4 @@
-//! What comes into the state and what goes out of it.
+//! Messages into the app and effects out of it.
 
 use super::config::{ConfigChange, Preset};
 use super::input::Action;
@@ -24,7 +24,7 @@ pub enum Msg {
     /// The terminal was resized; the next frame gets a new layout.
     Resize,
     Engine(Event),
-    /// The engine's thread is gone.
+    /// The engine's thread has ended.
     EngineGone,
     /// The connection to a server changed.
     Link(Link),
@@ -44,7 +44,7 @@ pub enum Msg {
     Drawn(Regions),
     /// From a slash command or a test.
     Action(Action),
-    /// The text that came back from `$EDITOR`.
+    /// The text returned by `$EDITOR`.
     Edited(String),
     /// A saved session, to resume.
     SessionLoaded(Arc<Session>),
@@ -54,7 +54,7 @@ pub enum Msg {
     Folder(Folder),
     /// The models that were found.
     Models(Vec<ModelChoice>),
-    /// Sessions found so far by the search of that id; `done` when there are no more.
+    /// Sessions found so far by the search with this id; `done` when it is complete.
     Sessions {
         search_id: u64,
         listed: Vec<Listed>,
@@ -76,7 +76,7 @@ pub enum Msg {
     },
     /// The presets of the settings file, including those of other instances.
     Presets(BTreeMap<String, Preset>),
-    /// What an effect did, or why it failed.
+    /// What an effect did, for a notice.
     EffectDone(String),
     EffectFailed(String),
 }
@@ -102,27 +102,27 @@ pub enum Effect {
     Edit(String),
     /// Capture the mouse, or leave it to the terminal.
     Mouse(bool),
-    /// Change the settings file, and nothing else in it.
+    /// Change one thing in the settings file.
     ChangeConfig(ConfigChange),
-    /// Find the models to choose from; the present one gives `in_use` bytes of memory back.
+    /// Find the models to choose from. Replacing the current one frees `in_use` bytes.
     FindModels {
         in_use: u64,
     },
-    /// List the files of a folder, named as in the prompt; empty is the current one.
+    /// List the files of a folder, spelled as in the prompt; empty is the current folder.
     ListFolder(String),
-    /// Start a new session: what follows belongs to it.
+    /// Start a new session for all that follows.
     BeginSession,
-    /// The next run answers the last prompt again: the journal keeps the present answer beside the new one.
+    /// The next run answers the last prompt again: keep the current answer in the journal beside the new one.
     KeepAnswer,
-    /// Record in the journal which answers the conversation has.
+    /// Record in the journal which of several answers the conversation uses.
     ShowAnswers(Prompt),
     /// Record in the journal what the user set between two answers.
     Record(Entry),
     /// Save the session under a name or a path.
     SaveSession(String),
-    /// Resume the session of that name or path; `last` is the newest.
+    /// Resume the session with this name or path; `last` is the newest.
     LoadSession(String),
-    /// Read the session of that name or path to replay it.
+    /// Read the session with this name or path to replay it.
     ReplaySession(String),
     /// Search the sessions; the results carry the id of the search.
     ListSessions {
@@ -133,7 +133,7 @@ pub enum Effect {
         path: PathBuf,
         title: String,
     },
-    /// Move the session of that id to the trash, or restore it.
+    /// Move the session with this id to the trash, or restore it.
     DeleteSession(String),
     RestoreSession(String),
     /// Read a sweep from a CSV file or a run folder.

@@ -1,5 +1,5 @@
 //! The app: what is on screen, and how it changes. Pure: no IO, no clock, no randomness. [`update`] takes a message and
-//! returns what the driver is to do.
+//! returns effects for the driver.
 //!
 //! Each module uses only those above it in this list: `appearance`, `controls`, `input`, `config`, `commands`, `state`,
 //! `message`, `available`, `update`, `hints`.

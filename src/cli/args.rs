@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 
-/// Which model, and how it runs.
+/// The model, and how it runs.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelArgs {
     /// A GGUF file, a Hugging Face folder or a Hugging Face id; without it, the bundled model.
@@ -22,7 +22,7 @@ pub struct ModelArgs {
     /// auto, cpu, gpu, gpu:N, cuda or metal; `skiplens devices` lists them. gpu:0,gpu:1 divides the layers.
     #[arg(long, value_name = "DEVICE", value_parser = values::device)]
     pub device: Option<String>,
-    /// Threads of the CPU kernels, 1 to 256; without it, one for each physical core.
+    /// Threads of the CPU kernels, 1 to 256; by default, one per physical core.
     #[arg(long, value_parser = values::threads, value_name = "N")]
     pub threads: Option<usize>,
     /// Instead of a model, random weights in the shape of one, to measure its speed.
@@ -65,7 +65,7 @@ impl ModelArgs {
     }
 }
 
-/// How tokens are decoded. What is left out comes from the model's own defaults, then from the program's.
+/// How tokens are decoded. Missing options come from the model's defaults, then from the program's.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DecodingArgs {
     /// autoregressive, early-exit or self-speculative. Autoregressive with an exit layer is early exit.
@@ -74,13 +74,13 @@ pub struct DecodingArgs {
     /// Exit layer E: a draft runs the first E layers; 1 to one less than the layer count, or -1 for the model's default.
     #[arg(short = 'E', long, value_parser = values::exit_layer, value_name = "E")]
     exit_layer: Option<Given<usize>>,
-    /// Speculations K: how many tokens a round drafts at most; -1 for the model's default.
+    /// Speculations K: max tokens that a round drafts; -1 for the model's default.
     #[arg(short = 'K', long, value_parser = values::num_speculations, value_name = "K")]
     num_speculations: Option<Given<usize>>,
     /// What drafts: exit, lookup, exit+lookup or auto.
     #[arg(long, value_parser = values::proposers, value_name = "PROPOSERS")]
     proposers: Option<Proposers>,
-    /// Draft a tree of at most N nodes, whose paths have at most K tokens; 0 drafts a chain.
+    /// Draft a tree of at most N nodes and depth K; 0 drafts a chain.
     #[arg(long, value_parser = values::count, value_name = "N")]
     tree: Option<usize>,
     /// What adjusts the draft from round to round: fixed, confidence, adaptive or auto.
@@ -89,16 +89,16 @@ pub struct DecodingArgs {
     /// End a draft at the first token less likely than this, 0 to 1; selects the confidence controller.
     #[arg(long, value_parser = values::real, value_name = "P")]
     confidence: Option<Given<f32>>,
-    /// Draft over the N most frequent tokens and those of the text only; 0 drafts over all.
+    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary.
     #[arg(long, value_parser = values::count, value_name = "N")]
     draft_vocab: Option<usize>,
-    /// Draft through the adapters of exits that have one: on or off.
+    /// Use the adapters of exits that have one for drafting: on or off.
     #[arg(long, value_parser = values::switch, value_name = "on|off")]
     adapter: Option<bool>,
-    /// Let verify start from the exit hidden states that the draft left.
+    /// Start the verify phase from the draft's hidden states at the exit.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL")]
     kvq_reuse: Option<bool>,
-    /// How many tokens to generate at most.
+    /// Max tokens to generate.
     #[arg(short = 'n', long, alias = "max-new-tokens", value_parser = values::given_count, value_name = "N")]
     max_steps: Option<Given<usize>>,
     /// Sample; false takes the most likely token each time.
@@ -113,19 +113,19 @@ pub struct DecodingArgs {
     /// As `--sample false`.
     #[arg(long, hide = true, overrides_with = "sample")]
     no_sample: bool,
-    /// Divides the logits; 0 is greedy.
+    /// Sampling temperature, which divides the logits; 0 is greedy.
     #[arg(long, value_parser = values::real, value_name = "T")]
     temperature: Option<Given<f32>>,
     /// Keep the K most likely tokens; 0 keeps all.
     #[arg(long, value_parser = values::given_count, value_name = "K")]
     top_k: Option<Given<usize>>,
-    /// Keep the most likely tokens that together reach this probability; 1 keeps all.
+    /// Keep the fewest most likely tokens that together reach this probability; 1 keeps all.
     #[arg(long, value_parser = values::real, value_name = "P")]
     top_p: Option<Given<f32>>,
-    /// Keep tokens at least this share as likely as the most likely; 0 keeps all.
+    /// Keep tokens with at least this fraction of the top token's probability; 0 keeps all.
     #[arg(long, value_parser = values::real, value_name = "P")]
     min_p: Option<Given<f32>>,
-    /// Makes tokens that came before less likely; 1 is off.
+    /// Make tokens that occurred before less likely; 1 is off.
     #[arg(long, value_parser = values::real, value_name = "X")]
     repetition_penalty: Option<Given<f32>>,
     /// Never write an n-gram of this size twice; 0 is off.
@@ -201,8 +201,8 @@ impl DecodingArgs {
         }
     }
 
-    /// A threshold alone selects the confidence controller. A given exit layer or number of speculations is not left to the
-    /// controller that would choose it.
+    /// A threshold alone selects the confidence controller. An explicit exit layer or number of speculations turns off
+    /// the controller that would choose it.
     pub fn controller(&self) -> Option<Controller> {
         let threshold = Given::value(self.confidence);
         match (self.controller, threshold) {
@@ -214,14 +214,13 @@ impl DecodingArgs {
         }
     }
 
-    /// Whether the exit layer or the number of speculations is given, and so not for the requested controller to choose.
+    /// Whether an explicit exit layer or number of speculations overrides the requested controller.
     pub fn overrides_auto(&self) -> bool {
         let pair = self.exit_layer().is_some() || self.num_speculations().is_some();
         self.controller == Some(Controller::Auto) && pair
     }
 
-    /// As [`Self::settings`], for programs that answer people: unless the options name a way to draft, the controller
-    /// chooses it.
+    /// As [`Self::settings`], for interactive use: unless the options name a way to draft, the controller chooses it.
     pub fn chosen_settings(&self, defaults: ModelDefaults, layers: usize) -> Settings {
         let mut settings = self.settings(defaults, layers);
         if self.leaves_choice(&settings) {

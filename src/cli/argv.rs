@@ -50,7 +50,7 @@ struct Spelled<'a> {
 impl<'a> Spelled<'a> {
     /// Parses `text` as an option of `command`; `None` if it is not one.
     fn read(command: &'a Command, text: &OsStr) -> Option<Self> {
-        // An option that is not UTF-8 has its value attached, which clap parses as it is.
+        // A non-UTF-8 option has its value attached; clap parses it unchanged.
         let text = text.to_str()?;
         let known = |is: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|arg| is(arg));
         let Some(text) = text.strip_prefix("--") else {
@@ -111,7 +111,7 @@ impl<'a> Spelled<'a> {
         {
             values.push(next);
         }
-        // In LayerSkip's spelling `None` means no list; in skiplens' own it is an ordinary text.
+        // In LayerSkip's spelling `None` means no list; in skiplens' own it is ordinary text.
         if self.underscored && max > 1 && values == ["None"] {
             return;
         }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any text is passed on unchanged, as a prompt and as a stop word.
+        /// Any text passes unchanged, as a prompt and as a stop word.
         #[test]
         fn texts_arrive(text in "[- =_a-z0-9\u{e9}]{1,12}") {
             let parse = |line: &[&str]| {

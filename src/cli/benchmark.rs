@@ -1,5 +1,5 @@
-//! `skiplens benchmark`: a data set answered autoregressively and with self-speculation. Without a data set it measures
-//! the phases, and is called `bench` as well.
+//! `skiplens benchmark`, alias `bench`: answers a data set autoregressively and with self-speculation. Without a data
+//! set it measures the phases.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::dataset_args::DatasetArgs;
@@ -18,7 +18,7 @@ use clap::Args;
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
 
-/// Measure on the prompts of a data set, or without one the phases.
+/// Measure on the prompts of a data set or, without one, the phases.
 #[derive(Debug, Args)]
 pub struct BenchmarkArgs {
     #[command(flatten)]
@@ -30,22 +30,22 @@ pub struct BenchmarkArgs {
     /// Print one JSON object instead of the table.
     #[arg(long)]
     json: bool,
-    /// Without a data set: seconds to spend on each of the two parts; 0 measures everything once; 8 if not given.
+    /// Without a data set: seconds for each of the two parts [default: 8]; 0 measures everything once.
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS", conflicts_with = "dataset")]
     seconds: Option<f64>,
     /// Compare ways to draft (plain, exit, lookup, both, a tree, auto) on built-in chat, summary, code and maths prompts.
     #[arg(long, conflicts_with_all = ["dataset", "seconds", "prompt"])]
     drafts: bool,
-    /// With --drafts: a file of prompts, one in each line.
+    /// With --drafts: a file of prompts, one per line.
     #[arg(long, value_name = "FILE", requires = "drafts")]
     prompt_file: Option<std::path::PathBuf>,
-    /// With --drafts: how many prompts of each kind; 3 if not given.
+    /// With --drafts: number of prompts of each kind [default: 3].
     #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts")]
     prompts: Option<usize>,
-    /// With --drafts: how often each prompt is answered in each way.
+    /// With --drafts: number of answers to each prompt in each way.
     #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts", default_value = "1")]
     repeats: usize,
-    /// Without a data set: what the end-to-end part answers.
+    /// Without a data set: the prompt of the end-to-end part.
     #[arg(long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "dataset")]
     prompt: Option<String>,
 }
@@ -82,7 +82,7 @@ pub struct Prepared {
     pub loaded: LoadedModel,
     pub settings: Settings,
     pub encoded: Encoded,
-    /// What `DatasetArgs` amounts to.
+    /// The request of `DatasetArgs`.
     pub dataset: crate::eval::datasets::DatasetRequest,
     /// The source of the prompts.
     pub source: String,
@@ -95,7 +95,7 @@ pub fn prepare(
     dataset: &DatasetArgs,
 ) -> Result<Prepared> {
     let mut progress = output::loading_progress();
-    // The data set is loaded first: it is small, and most errors in command lines concern it.
+    // The data set is loaded first: it is small, and most command-line errors concern it.
     let request = dataset.request(&decoding.settings(Default::default(), 1))?;
     let items = request.read(&mut progress)?;
     let loaded = LoadedModel::load(&model.request(), &mut progress)?;
@@ -167,7 +167,7 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
     bar.end();
     let report = match outcome {
         Err(Error::Cancelled) => {
-            output::tell(&format!(
+            output::eprint(&format!(
                 "interrupted; the same command resumes {}\n",
                 path.display()
             ));
@@ -178,8 +178,8 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
     if args.json {
         output::stdout().json(report)?;
     } else {
-        output::stdout().say(&output::benchmark_table(report, &prepared.source)?)?;
-        output::stdout().say(&format!("\nwritten to {}\n", path.display()))?;
+        output::stdout().message(&output::benchmark_table(report, &prepared.source)?)?;
+        output::stdout().message(&format!("\nwritten to {}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `skiplens correctness`: whether self-speculative and autoregressive decoding write the same.
+//! `skiplens correctness`: checks that self-speculative and autoregressive decoding generate the same text.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::benchmark::{Prepared, prepare};
@@ -28,7 +28,7 @@ pub struct CorrectnessArgs {
     decoding: DecodingArgs,
     #[command(flatten)]
     dataset: DatasetArgs,
-    /// With rejection: texts of each strategy for each prompt; 100 if not given.
+    /// With rejection: number of texts per strategy and prompt [default: 100].
     #[arg(long, value_parser = values::count, value_name = "N")]
     repetitions: Option<usize>,
     /// Print one JSON object instead of the table.
@@ -72,7 +72,8 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         && strategy != Strategy::SelfSpeculative
     {
         return Err(Error::Setting(
-            "correctness compares self-speculative with autoregressive decoding; leave --strategy out".into(),
+            "correctness compares self-speculative with autoregressive decoding; omit --strategy"
+                .into(),
         )
         .into());
     }
@@ -99,7 +100,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         settings,
     };
     let hash = hash(&key)?;
-    // Before the work, so that an unusable folder is reported at once.
+    // Before the work, so that an unusable folder is reported immediately.
     let folder = args.dataset.output_dir();
     let place = output_folder::place(&folder, "correctness", &hash, ".json", Path::to_owned)?;
     let interrupt = Interrupt::by_any_signal();
@@ -134,7 +135,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
     bar.end();
     let found = match outcome {
         Err(Error::Cancelled) => {
-            output::tell("interrupted; nothing is written\n");
+            output::eprint("interrupted; nothing is written\n");
             return Ok(ExitCode::from(INTERRUPTED));
         }
         outcome => outcome?,
@@ -154,7 +155,7 @@ pub fn run(args: CorrectnessArgs) -> Result<ExitCode> {
         output::stdout().json(&report)?;
     } else {
         let path = place.path.display();
-        output::stdout().say(&format!("{}\nwritten to {path}\n", words(&found)))?;
+        output::stdout().message(&format!("{}\nwritten to {path}\n", words(&found)))?;
     }
     let fault = match &found {
         Found::Exact(found) => found.errors > 0,

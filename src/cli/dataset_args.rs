@@ -23,16 +23,16 @@ pub struct DatasetArgs {
     /// Hugging Face hub.
     #[arg(long, value_parser = values::filled, value_name = "PATH", requires = "dataset")]
     data_path: Option<String>,
-    /// How many prompts; without it, all.
+    /// Number of prompts; by default, all.
     #[arg(long, value_parser = values::given_count, value_name = "N", requires = "dataset")]
     num_samples: Option<Given<usize>>,
-    /// Solved examples of the train split to put before each prompt.
+    /// Number of solved examples of the train split before each prompt.
     #[arg(long, value_parser = values::given_count, value_name = "N", requires = "dataset")]
     n_shot: Option<Given<usize>>,
-    /// A text that each prompt is put into, in place of {message}.
+    /// A text into which each prompt is inserted, in place of {message}.
     #[arg(long, value_parser = values::filled, value_name = "TEXT", requires = "dataset")]
     template: Option<String>,
-    /// Take the prompts in an order that the seed decides: true, the default, or false.
+    /// Shuffle the prompts by the seed: true, the default, or false.
     #[arg(
         long,
         value_parser = values::given_boolean,
@@ -50,7 +50,7 @@ pub struct DatasetArgs {
         requires = "dataset"
     )]
     no_random_shuffle: bool,
-    /// Put the prompts through the model's chat template; without it, where they are meant for one.
+    /// Apply the model's chat template to the prompts; by default, only to prompts meant for one.
     #[arg(
         long,
         value_parser = values::given_boolean,
@@ -60,7 +60,7 @@ pub struct DatasetArgs {
         requires = "dataset"
     )]
     chat: Option<Given<bool>>,
-    /// Folder for the results; without it, ./logs.
+    /// Folder for the results; by default, ./logs.
     #[arg(long, value_parser = values::filled, value_name = "FOLDER")]
     output_dir: Option<String>,
     /// Refused unless it is None: these are options of Hugging Face's loader.
@@ -69,7 +69,7 @@ pub struct DatasetArgs {
 }
 
 impl DatasetArgs {
-    /// The requested prompts. Options that are not given have LayerSkip's defaults.
+    /// The requested prompts. Missing options have LayerSkip's defaults.
     ///
     /// # Errors
     /// If no data set is given.

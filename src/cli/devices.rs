@@ -18,7 +18,7 @@ pub fn run(_: &DevicesArgs) -> Result<ExitCode> {
     let (threads, isa) = (physical_cores(), Isa::detect().name());
     let mut text = format!("cpu     {threads} threads, {isa}\n");
     gpus(&mut text);
-    stdout().say(&text)?;
+    stdout().message(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -32,8 +32,11 @@ pub fn gpus(text: &mut String) {
     for (info, _) in &all {
         let memory = info.memory.map_or("memory unknown".into(), human);
         let auto = match auto_refuses(info, AUTO_BYTES) {
-            Some(why) => format!("auto does not take it: it {why}"),
-            None => format!("auto takes it for models of {} and more", human(AUTO_BYTES)),
+            Some(why) => format!("auto does not choose it: it {why}"),
+            None => format!(
+                "auto chooses it for models of {} or more",
+                human(AUTO_BYTES)
+            ),
         };
         let _ = writeln!(
             text,

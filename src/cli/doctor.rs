@@ -50,7 +50,7 @@ const HIDDEN: [&str; 6] = [
 /// # Errors
 /// If standard output cannot be written.
 pub fn run(_: &DoctorArgs) -> Result<ExitCode> {
-    stdout().say(&report())?;
+    stdout().message(&report())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,14 +135,14 @@ fn environment() -> String {
 fn folders_in_use() -> Vec<(&'static str, String)> {
     let system = folders::system();
     let config = system.as_ref().map(|folders| folders.config_dir());
-    let told = |folder: Option<&Path>| match folder {
+    let shown = |folder: Option<&Path>| match folder {
         None => "none: no home folder is known".into(),
         Some(folder) => format!("{}{}", without_home(folder), state_of(folder)),
     };
     vec![
-        ("config", told(config)),
-        ("data", told(folders::data().as_deref())),
-        ("cache", told(folders::cache().as_deref())),
+        ("config", shown(config)),
+        ("data", shown(folders::data().as_deref())),
+        ("cache", shown(folders::cache().as_deref())),
     ]
 }
 

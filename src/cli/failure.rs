@@ -50,19 +50,18 @@ impl Failure {
 }
 
 fn bad_input(words: &str) -> ExitCode {
-    output::complain(words);
+    output::error(words);
     ExitCode::from(BAD_INPUT)
 }
 
-/// Help is printed by clap, as it contains no untrusted text. Error messages quote the command line and go through
-/// the sink.
+/// clap prints help, which has no untrusted text. Error messages quote the command line and go through the sink.
 fn end_of_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         if let Err(fault) = error.print().map_err(output::Error::from) {
             return Failure::Command(fault.into()).end();
         }
     } else {
-        output::tell(&error.render().to_string());
+        output::eprint(&error.render().to_string());
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
@@ -80,7 +79,7 @@ fn words(report: &Report) -> String {
     words
 }
 
-/// Dies silently of SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
+/// Dies silently by SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
 fn end_of_closed_pipe() -> ExitCode {
     #[cfg(unix)]
     // SAFETY: `SIG_DFL` is a valid action, and neither call takes a pointer to memory.
@@ -101,7 +100,7 @@ pub fn report_panics() {
     // Fails only if hooks are already installed.
     let _ = reports.install();
     std::panic::set_hook(Box::new(move |panic| {
-        output::tell(&format!("{}\n", panics.panic_report(panic)));
+        output::eprint(&format!("{}\n", panics.panic_report(panic)));
     }));
 }
 

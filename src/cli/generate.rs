@@ -24,13 +24,14 @@ pub struct GenerateArgs {
     model: ModelArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
-    /// The prompt. Without it and without a file, it is read from standard input; on a terminal, prompts are asked for.
+    /// The prompt. Without it and without a file, it is read from standard input; on a terminal, prompts are read
+    /// interactively.
     #[arg(short, long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
-    /// A file that holds the prompt; `-` for standard input.
+    /// A file with the prompt; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Put the prompt through the model's chat template.
+    /// Apply the model's chat template to the prompt.
     #[arg(long)]
     chat: bool,
     /// The system message of a chat.
@@ -42,7 +43,7 @@ pub struct GenerateArgs {
     /// Print one JSON object with text, tokens, rounds and statistics instead.
     #[arg(long)]
     json: bool,
-    /// Record the alternatives at every position in the JSON.
+    /// Include the alternatives at every position in the JSON.
     #[arg(long, requires = "json")]
     detail: bool,
     #[command(flatten)]
@@ -74,7 +75,7 @@ pub fn run(args: GenerateArgs) -> eyre::Result<ExitCode> {
         let report = output::Report::new(&loaded.info, &prompt, &printer.rounds, &stats, &stop);
         printer.out.json(&report)?;
     }
-    output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
+    output::eprint(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
     Ok(if stop == StopReason::Cancelled {
         ExitCode::from(130)
     } else {
@@ -91,7 +92,7 @@ fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
     let mut printer = args.printer();
     interactive::ask(|text| {
         let prompt = args.as_prompt(text);
-        let Some(ids) = interactive::told(loaded.encode(&prompt)) else {
+        let Some(ids) = interactive::report_error(loaded.encode(&prompt)) else {
             return Ok(());
         };
         printer.rounds.clear();
@@ -104,8 +105,8 @@ fn run_interactive(args: &GenerateArgs) -> eyre::Result<ExitCode> {
             &settings,
             &mut printer,
         )?;
-        if let Some(Finished { stop, stats }) = interactive::told(finished) {
-            output::tell(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
+        if let Some(Finished { stop, stats }) = interactive::report_error(finished) {
+            output::eprint(&(output::summary(ids.len(), &stats, &stop, &settings) + "\n"));
         }
         Ok(())
     })?;
@@ -134,7 +135,7 @@ fn answer(
                 .iter()
                 .try_for_each(|round| out.tokens(round, paint))?;
         }
-        printer.out.say("\n")?;
+        printer.out.message("\n")?;
     }
     Ok(finished)
 }
@@ -192,7 +193,7 @@ impl GenerateArgs {
         if text.is_empty() {
             return Err(Error::Setting(match &self.prompt_file {
                 Some(path) if path != Path::new("-") => format!(
-                    "{}: the file is empty, but it is to hold the prompt",
+                    "{}: the file is empty; it must contain the prompt",
                     path.display()
                 ),
                 _ => "the prompt from standard input is empty".into(),
@@ -231,10 +232,10 @@ fn from_stdin() -> Result<String> {
     Ok(text)
 }
 
-/// Prints rounds as they come and keeps them, until the run ends or is interrupted.
+/// Prints and collects rounds until the run ends or is interrupted.
 struct RoundPrinter {
     out: Sink<Stdout>,
-    /// None where nothing is printed before the end.
+    /// `None` if nothing is printed before the end.
     paint: Option<Paint>,
     rounds: Vec<Round>,
     /// Why printing ended the run.

@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 use ureq::Agent;
 
-/// How long the server may take to answer.
+/// Max time for the server to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that a server answers; for health checks of containers.
 ///
-/// The status is 1 if it does not. It asks for /health, which needs no API key.
+/// Exits with status 1 if it does not. Requests /health, which needs no API key.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// Address of the server.
@@ -32,18 +32,18 @@ pub struct HealthArgs {
 /// If standard output cannot be written.
 pub fn run(args: &HealthArgs) -> Result<ExitCode> {
     let address = SocketAddr::new(args.host, args.port);
-    // The server is near; a proxy for the hub would not reach it.
+    // The server is local; a proxy for the hub would not reach it.
     let config = Agent::config_builder()
         .proxy(None)
         .timeout_global(Some(TIMEOUT));
     let agent = Agent::from(config.build());
     match agent.get(format!("http://{address}/health")).call() {
         Ok(_) => {
-            output::stdout().say(&format!("{address} answers\n"))?;
+            output::stdout().message(&format!("{address} answers\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            output::complain(&format!("{address} does not answer: {error}"));
+            output::error(&format!("{address} does not answer: {error}"));
             Ok(ExitCode::from(FOUND_FAULT))
         }
     }

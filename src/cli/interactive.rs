@@ -1,4 +1,4 @@
-//! `skiplens generate` without a prompt on a terminal: it asks, answers in colour, sums up and asks again.
+//! `skiplens generate` without a prompt on a terminal: reads prompts and answers each, in colour and with a summary.
 
 use super::output;
 use crate::engine::Result;
@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 /// The prompt of the line editor.
 const ASK: &str = "> ";
 
-/// Whether somebody sits at both ends.
+/// Whether both input and output are a terminal.
 pub fn at_terminal() -> bool {
     std::io::stdin().is_terminal() && output::stdout().is_terminal()
 }
@@ -20,11 +20,11 @@ pub fn at_terminal() -> bool {
 /// If the terminal cannot be read, or the answer cannot be printed.
 pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_eyre::Result<()> {
     let mut editor = DefaultEditor::new()?;
-    output::tell("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");
+    output::eprint("Enter sends a prompt, Ctrl-C stops an answer, Ctrl-D ends.\n");
     loop {
         let line = match editor.readline(ASK) {
             Ok(line) => line,
-            // Ctrl-C empties the line.
+            // Ctrl-C clears the line.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -32,15 +32,15 @@ pub fn ask(mut answer: impl FnMut(String) -> color_eyre::Result<()>) -> color_ey
         if line.trim().is_empty() {
             continue;
         }
-        // A history in memory does not fail.
+        // An in-memory history cannot fail.
         let _ = editor.add_history_entry(&line);
         answer(line)?;
     }
 }
 
-/// Tells a fault of one answer, and lets everything else end the program.
-pub fn told<T>(outcome: Result<T>) -> Option<T> {
+/// Prints an error that concerns only one answer.
+pub fn report_error<T>(outcome: Result<T>) -> Option<T> {
     outcome
-        .map_err(|error| output::complain(&error.to_string()))
+        .map_err(|error| output::error(&error.to_string()))
         .ok()
 }

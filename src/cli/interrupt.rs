@@ -1,24 +1,24 @@
-//! Being interrupted by the user or the system.
+//! Interruption by the user or the system.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Builder, Runtime};
 
-/// Raised once the program is asked to end.
+/// Set once the program is asked to end.
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// By Ctrl-C. Without a signal handler the default action stays: the program ends at once.
+    /// Set by Ctrl-C. If no handler can be installed, the default action stays: the program dies immediately.
     pub fn by_keyboard() -> Self {
         Self::listen(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok())
     }
 
-    /// By Ctrl-C, and by what schedulers send before they end a job: SIGTERM and SIGUSR1.
+    /// Set by Ctrl-C, and by the signals that schedulers send before they end a job: SIGTERM and SIGUSR1.
     pub fn by_any_signal() -> Self {
         Self::listen(|runtime| runtime.block_on(any_signal()).is_ok())
     }
 
-    /// `heard` waits for the next signal and tells whether one came.
+    /// Sets the flag whenever `heard`, which waits for the next signal, returns true.
     fn listen(heard: impl Fn(&Runtime) -> bool + Send + 'static) -> Self {
         let flag = Arc::new(AtomicBool::new(false));
         let raised = flag.clone();
@@ -33,7 +33,7 @@ impl Interrupt {
         Self(flag)
     }
 
-    /// Clears the signals received so far, before the next piece of work.
+    /// Clears the flag before the next piece of work.
     pub fn lower(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -43,7 +43,7 @@ impl Interrupt {
     }
 }
 
-/// Waits until the program is interrupted or asked to end. Where signals cannot be heard, they end it by themselves.
+/// Waits until the program is interrupted or asked to end. Without handlers, signals kill it directly.
 pub fn wait() {
     let runtime = Builder::new_current_thread().enable_io().build();
     let heard = runtime.map(|runtime| runtime.block_on(any_signal()));

@@ -5,7 +5,7 @@ use super::output::{ColorChoice, note};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// How the text is shown.
+/// When and how the text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Streamer {
     /// At the end.
@@ -20,7 +20,7 @@ pub enum Streamer {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of LayerSkip's command line")]
 pub struct LayerSkipArgs {
-    /// How the text is shown.
+    /// When and how the text is shown.
     #[arg(long, value_enum, value_name = "HOW")]
     streamer: Option<Streamer>,
     /// Refused unless it is None: these are options of Hugging Face's loader.
@@ -48,7 +48,7 @@ pub fn model_args(text: &str) -> Result<NoModelArgs, String> {
 }
 
 impl LayerSkipArgs {
-    /// Whether the text is held back until the end.
+    /// Whether the text is printed only at the end.
     pub fn at_the_end(&self) -> bool {
         self.streamer == Some(Streamer::None)
     }

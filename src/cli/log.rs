@@ -1,4 +1,4 @@
-//! `--log FILE`: what the engine does, with times, for bug reports. No text of prompts or answers is logged.
+//! `--log FILE`: a log of the engine with times, for bug reports. Prompts and answers are not logged.
 
 use color_eyre::eyre::{Result, WrapErr};
 use std::fs::OpenOptions;
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Append spans and events to a file from now on.
+/// Starts appending spans and events to a file.
 ///
 /// # Errors
 ///

@@ -55,10 +55,10 @@ struct Cli {
     /// With --connect, follow the requests of the server's other clients as they are decoded; nothing is recorded.
     #[arg(long, requires = "connect", conflicts_with_all = ["model", "resume"])]
     watch: bool,
-    /// The API key that the server of --connect wants.
+    /// The API key for the server of --connect.
     #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]
     api_key: Option<String>,
-    /// Append what the engine does, with times, to a file. It holds no text of prompts or answers.
+    /// Append a log of the engine, with times, to a file. It contains no text of prompts or answers.
     #[arg(long, value_name = "FILE", global = true)]
     log: Option<PathBuf>,
 }
@@ -67,21 +67,21 @@ struct Cli {
 enum Command {
     /// Continue or answer one prompt; the text goes to stdout, the summary to stderr.
     Generate(Box<generate::GenerateArgs>),
-    /// Measure how fast the model runs here: without a data set phase by phase, with one on its prompts.
+    /// Measure the model's speed: without a data set phase by phase, with one on its prompts.
     #[command(visible_alias = "bench")]
     Benchmark(Box<benchmark::BenchmarkArgs>),
     /// Measure a grid of exit layers and speculations on the prompts of a data set.
     Sweep(Box<sweep::SweepArgs>),
-    /// Check that self-speculative decoding writes what autoregressive decoding writes.
+    /// Check that self-speculative and autoregressive decoding generate the same text.
     Correctness(Box<correctness::CorrectnessArgs>),
-    /// Score tasks: rows of a file, or what the Language Model Evaluation Harness knows.
+    /// Score tasks: rows of a file, or tasks of the Language Model Evaluation Harness.
     Eval(Box<eval::EvalArgs>),
-    /// Answer other programs over OpenAI's HTTP interface.
+    /// Serve the model over an OpenAI-compatible HTTP API.
     Serve(Box<serve::ServeArgs>),
     Health(health::HealthArgs),
     /// List the devices that a model can run on.
     Devices(devices::DevicesArgs),
-    /// Report what matters for a bug report: devices, memory, terminal, folders; nothing private.
+    /// Print the facts for a bug report: devices, memory, terminal, folders; nothing private.
     Doctor(doctor::DoctorArgs),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
@@ -100,7 +100,7 @@ pub fn run() -> ExitCode {
         .unwrap_or_else(Failure::end)
 }
 
-/// Turns off a layer of Mesa that writes to standard error, where the screen is, when a GPU driver is loaded.
+/// Turns off a Mesa layer that writes to standard error, and so onto the screen, when a GPU driver is loaded.
 fn quiet_drivers() {
     // SAFETY: no other thread has been started.
     unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
@@ -186,13 +186,13 @@ mod tests {
 
     #[test]
     fn options_before_a_command_are_refused() {
-        let told = |args: &[&str]| misplaced(&command().try_get_matches_from(args).unwrap());
+        let fault = |args: &[&str]| misplaced(&command().try_get_matches_from(args).unwrap());
         assert!(
-            told(&["skiplens", "-E", "4", "generate", "-p", "x"])
+            fault(&["skiplens", "-E", "4", "generate", "-p", "x"])
                 .unwrap()
                 .starts_with("--exit-layer stands before")
         );
-        assert_eq!(told(&["skiplens", "generate", "-E", "4"]), None);
-        assert_eq!(told(&["skiplens", "-E", "4"]), None);
+        assert_eq!(fault(&["skiplens", "generate", "-E", "4"]), None);
+        assert_eq!(fault(&["skiplens", "-E", "4"]), None);
     }
 }

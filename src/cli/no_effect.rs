@@ -1,4 +1,4 @@
-//! Notes about options that have no effect together with the others.
+//! Notes about options that have no effect in combination with others.
 
 use super::args::DecodingArgs;
 use super::output::note;
@@ -79,7 +79,7 @@ fn decoding(args: &DecodingArgs, settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// Whether the given value is neutral, so that there is nothing to note.
+/// Whether the given value is neutral, so that no note is needed.
 fn is_off(control: Control, settings: &Settings) -> bool {
     let sampling = &settings.sampling;
     match control {
@@ -137,8 +137,8 @@ mod tests {
     use clap::FromArgMatches;
     use std::ffi::OsString;
 
-    /// What is said of a command line.
-    fn said(line: &str) -> Vec<String> {
+    /// The notes for a command line.
+    fn notes(line: &str) -> Vec<String> {
         let args = std::iter::once("skiplens")
             .chain(line.split_whitespace())
             .map(OsString::from);
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_the_controller_chooses_has_no_effect() {
         assert_eq!(
-            said("--controller auto --tree 4"),
+            notes("--controller auto --tree 4"),
             ["--tree has no effect: the controller chooses"]
         );
     }
@@ -160,36 +160,36 @@ mod tests {
     #[test]
     fn options_without_effect_are_named_with_the_reason() {
         assert_eq!(
-            said("--strategy autoregressive -K 3 --kvq-reuse false --coupling rejection"),
+            notes("--strategy autoregressive -K 3 --kvq-reuse false --coupling rejection"),
             [
                 "--num-speculations, --kvq-reuse, --coupling have no effect: autoregressive decoding drafts nothing"
             ]
         );
         assert_eq!(
-            said("--generation_strategy autoregressive --exit_layer 2 --num_speculations 3"),
+            notes("--generation_strategy autoregressive --exit_layer 2 --num_speculations 3"),
             ["--num-speculations has no effect: early exit drafts nothing"]
         );
         assert_eq!(
-            said("--sample False --temperature 0.6 --top_p 0.9 --seed 7"),
+            notes("--sample False --temperature 0.6 --top_p 0.9 --seed 7"),
             ["--temperature, --top-p, --seed have no effect: decoding is greedy"]
         );
         assert_eq!(
-            said("--proposers lookup -E 2 -K 3"),
+            notes("--proposers lookup -E 2 -K 3"),
             ["--exit-layer has no effect: only lookup drafts"]
         );
         assert_eq!(
-            said("--controller auto --confidence 0.4 -E 2 -K 3"),
+            notes("--controller auto --confidence 0.4 -E 2 -K 3"),
             [
                 "--confidence has no effect: another controller is chosen",
                 "--controller auto has no effect: exit layer and speculations are as given"
             ]
         );
         assert_eq!(
-            said("--sample --temperature 0"),
+            notes("--sample --temperature 0"),
             ["--sample has no effect: temperature 0 is greedy"]
         );
         assert_eq!(
-            said("--strategy early-exit -K 2 --sample false --seed 1"),
+            notes("--strategy early-exit -K 2 --sample false --seed 1"),
             [
                 "--num-speculations has no effect: early exit drafts nothing",
                 "--seed has no effect: decoding is greedy"
@@ -206,7 +206,7 @@ mod tests {
             "--generation_strategy autoregressive --exit_layer -1 --num_speculations -1",
             "--sample false --top-k 0 --top-p 1 --temperature 0",
         ] {
-            assert_eq!(said(line), Vec::<String>::new(), "{line}");
+            assert_eq!(notes(line), Vec::<String>::new(), "{line}");
         }
     }
 

@@ -73,7 +73,7 @@ pub fn run(args: PhaseArgs) -> Result<ExitCode> {
     if args.json {
         output::stdout().json(&report)?;
     } else {
-        output::stdout().say(&table(&report)?)?;
+        output::stdout().message(&table(&report)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `skiplens serve`: the engine for other programs.
+//! `skiplens serve`: an HTTP server for other programs.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::{interrupt, no_effect, output, values};
@@ -13,33 +13,32 @@ use std::process::ExitCode;
 
 /// Environment variable with the port, if no option names one.
 pub const PORT_VARIABLE: &str = "SKIPLENS_PORT";
-/// The port without either.
+/// The default port.
 pub const DEFAULT_PORT: u16 = 8080;
 
-/// Answer chat clients, benchmarks and evaluation harnesses over OpenAI's HTTP interface.
+/// Serve chat clients, benchmarks and evaluation harnesses over an OpenAI-compatible HTTP API.
 ///
-/// Options for decoding are what requests get that leave fields out. Every request may set them anew, exit_layer,
-/// num_speculations, strategy, draft_vocab and coupling included. Playgrounds elsewhere use the engine as well:
-/// skiplens --connect URL.
+/// Decoding options are the defaults for requests. A request can override them, including exit_layer, num_speculations,
+/// strategy, draft_vocab and coupling. Playgrounds on other machines can use the engine too: skiplens --connect URL.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
-    /// Where to listen; only programs of this machine reach the default. Any other address is open to the network.
+    /// Address to listen on. The default is reachable only from this machine; other addresses are open to the network.
     #[arg(long, env = "SKIPLENS_HOST", default_value_t = Ipv4Addr::LOCALHOST.into(), value_name = "ADDRESS")]
     host: IpAddr,
-    /// Port; 0 takes one that is free.
+    /// Port; 0 picks a free one.
     #[arg(long, env = PORT_VARIABLE, default_value_t = DEFAULT_PORT, value_name = "PORT")]
     port: u16,
     /// Refuse requests without this bearer token.
     #[arg(long, env = "SKIPLENS_API_KEY", hide_env_values = true, value_parser = values::filled, value_name = "KEY")]
     api_key: Option<String>,
-    /// How many requests may wait.
+    /// Max waiting requests.
     #[arg(long, default_value_t = 128, value_parser = values::count, value_name = "N")]
     queue: usize,
-    /// Let nobody follow the requests of others (skiplens --connect --watch), which otherwise needs the API key alone.
+    /// Forbid following the requests of others (skiplens --connect --watch), which otherwise needs only the API key.
     #[arg(long)]
     no_watch: bool,
     /// Memory for sequences kept for later requests, in MB [default: a quarter of the free memory, max 4096].
@@ -50,7 +49,7 @@ pub struct ServeArgs {
 /// Runs the command. The address goes to standard output; an interrupt ends the server.
 pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let address = SocketAddr::new(args.host, args.port);
-    // Before the model is loaded, so that a port in use is reported at once.
+    // Before the model is loaded, so that a port in use is reported immediately.
     let listener = TcpListener::bind(address).map_err(|error| {
         Error::Setting(format!("{address}: {error}; --port chooses another port"))
     })?;
@@ -84,11 +83,11 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     };
     if !args.host.is_loopback() && options.api_key.is_none() {
         output::note(&format!(
-            "{} is open: whoever reaches this machine can use the model; --api-key KEY asks for a key",
+            "{} is open: anyone who can reach this machine can use the model; --api-key KEY requires a key",
             args.host
         ));
     }
-    output::tell(&format!(
+    output::eprint(&format!(
         "{} · {} · {}\n",
         model.info.name,
         memory::human(model.info.weight_bytes),
@@ -96,7 +95,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     ));
     let server =
         server::start(model, listener, options).map_err(|error| Error::io("the server", error))?;
-    output::stdout().say(&format!("http://{}/v1\n", server.address))?;
+    output::stdout().message(&format!("http://{}/v1\n", server.address))?;
     interrupt::wait();
     server.stop();
     Ok(ExitCode::SUCCESS)

@@ -142,7 +142,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn dispatch(command: Command) -> Result<()> {
     let store = Store::open()?;
-    // A failed removal is retried next time.
+    // A failed removal is retried at the next call.
     drop(store.empty_trash(TRASH_KEEPS));
     match command {
         Command::List {
@@ -179,8 +179,8 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-fn say(text: &str) -> Result<()> {
-    Ok(output::stdout().say(text)?)
+fn message(text: &str) -> Result<()> {
+    Ok(output::stdout().message(text)?)
 }
 
 fn warn(notes: &[String]) {
@@ -190,7 +190,7 @@ fn warn(notes: &[String]) {
 fn list(store: &Store, search: &str, trash: bool, json: bool) -> Result<()> {
     match () {
         () if trash => trash::list(store, json),
-        () if search.is_empty() => tell(&store.list()?, &store.sessions(), json),
+        () if search.is_empty() => print_list(&store.list()?, &store.sessions(), json),
         () => find(store, search, json),
     }
 }
@@ -215,23 +215,23 @@ fn find(store: &Store, search: &str, json: bool) -> Result<()> {
         } else {
             format!("    {}\n", hit.excerpt)
         };
-        say(&(head + &table.rows(&[hit.summary]) + &excerpt))?;
+        message(&(head + &table.rows(&[hit.summary]) + &excerpt))?;
     }
     match found {
-        0 if !json => say(&format!("no session contains “{}”\n", one_line(search))),
+        0 if !json => message(&format!("no session contains “{}”\n", one_line(search))),
         _ => Ok(()),
     }
 }
 
-fn tell(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
+fn print_list(sessions: &[Summary], folder: &Path, json: bool) -> Result<()> {
     match json {
         true => Ok(sessions
             .iter()
             .try_for_each(|summary| output::stdout().json_line(summary))?),
-        false if sessions.is_empty() => say(&format!("no sessions in {}\n", folder.display())),
+        false if sessions.is_empty() => message(&format!("no sessions in {}\n", folder.display())),
         false => {
             let table = Table::for_stdout();
-            say(&(table.head() + &table.rows(sessions)))
+            message(&(table.head() + &table.rows(sessions)))
         }
     }
 }
@@ -340,7 +340,7 @@ fn import_file(store: &Store, file: &Path, title: Option<String>) -> Result<()> 
     journal.write_now()?;
     let path = journal.path().to_owned();
     journal.close()?;
-    say(&format!(
+    message(&format!(
         "imported as {}\n",
         path.file_stem().unwrap_or_default().to_string_lossy()
     ))
@@ -353,7 +353,7 @@ fn delete(store: &Store, name: &str) -> Result<()> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    say(&format!(
+    message(&format!(
         "deleted; `skiplens transcript restore {id}` restores it\n"
     ))
 }

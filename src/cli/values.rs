@@ -9,8 +9,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// The value of an option that may also be given as unset: `None`, as in Python, or −1 where LayerSkip uses it for the
-/// model's default.
+/// The value of an option that can also be unset explicitly: `None`, as in Python, or −1 where LayerSkip uses it for
+/// the model's default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Given<T>(Option<T>);
 
@@ -107,14 +107,14 @@ pub fn real(text: &str) -> Result<Given<f32>, String> {
     })
 }
 
-/// A device, checked but as it was written.
+/// A device name, validated but unchanged.
 pub fn device(text: &str) -> Result<String, String> {
     text.parse::<DeviceRequest>()
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }
 
-/// A share, 0 to 1.
+/// A fraction, 0 to 1.
 pub fn share(text: &str) -> Result<f32, String> {
     match text.trim().parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -196,7 +196,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// As [`boolean`], for what is on or off.
+/// As [`boolean`], for switches.
 pub fn switch(text: &str) -> Result<bool, String> {
     boolean(text).map_err(|_| "choose on or off".into())
 }
@@ -225,21 +225,21 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_with_the_range() {
-        let told = |outcome: Result<String, String>| outcome.unwrap_err();
+        let fault = |outcome: Result<String, String>| outcome.unwrap_err();
         let max = u64::MAX;
         assert_eq!(
-            told(seed("-1").map(|_| String::new())),
+            fault(seed("-1").map(|_| String::new())),
             format!("expected 0 to {max}")
         );
         assert_eq!(
-            told(seed("99999999999999999999").map(|_| String::new())),
+            fault(seed("99999999999999999999").map(|_| String::new())),
             format!("expected 0 to {max}")
         );
         assert_eq!(
-            told(seed("soon").map(|_| String::new())),
+            fault(seed("soon").map(|_| String::new())),
             format!("not an integer; expected 0 to {max}")
         );
-        assert!(told(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
+        assert!(fault(exit_layer("-2").map(|_| String::new())).contains("-1 for the model's"));
         for text in ["0", "100000", "-4"] {
             assert_eq!(threads(text), Err("expected 1 to 256".into()), "{text}");
         }

@@ -1,4 +1,4 @@
-//! `skiplens bench --drafts`: ways to draft on prompts of several kinds.
+//! `skiplens bench --drafts`: compares ways to draft on prompts of several kinds.
 
 use super::args::{DecodingArgs, ModelArgs};
 use super::failure::INTERRUPTED;
@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The kinds of the built-in prompts that are measured.
+/// Kinds of built-in prompts to measure.
 const KINDS: [&str; 4] = ["chat", "summary", "code", "maths"];
 /// Default number of prompts of each kind.
 const PROMPTS: usize = 3;
@@ -28,7 +28,7 @@ const MAX_STEPS: usize = 160;
 pub struct WayArgs<'a> {
     pub model: &'a ModelArgs,
     pub decoding: &'a DecodingArgs,
-    /// One prompt in each line.
+    /// A file with one prompt per line.
     pub prompt_file: Option<PathBuf>,
     pub prompts: Option<usize>,
     pub repeats: usize,
@@ -89,7 +89,7 @@ pub fn run(args: WayArgs) -> Result<ExitCode> {
     };
     match args.json {
         true => output::stdout().json(&report)?,
-        false => output::stdout().say(&table(&report)?)?,
+        false => output::stdout().message(&table(&report)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -114,7 +114,7 @@ impl WayArgs<'_> {
             .collect();
         match texts.is_empty() {
             true => Err(Error::Setting(format!(
-                "{}: the file holds no prompts; it is to have one in each line",
+                "{}: the file has no prompts; it must have one per line",
                 path.display()
             ))),
             false => Ok(texts),

@@ -38,7 +38,7 @@ pub struct LlamaConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RopeScaling {
-    /// Not at all.
+    /// No scaling.
     #[default]
     #[serde(alias = "None")]
     None,
@@ -65,7 +65,7 @@ pub enum RopeScaling {
     Factors(Vec<f32>),
 }
 
-/// Model files hold it in single precision; more digits than that are noise.
+/// Model files store it in single precision; further digits are noise.
 fn in_single_precision<S: serde::Serializer>(
     value: &f64,
     serializer: S,
@@ -113,12 +113,17 @@ impl LlamaConfig {
 
     /// Number of weights of all matrices.
     pub fn matrix_weights(&self) -> u64 {
+        let tables = 2 - u64::from(self.tie_word_embeddings);
+        let table = self.hidden_size as u64 * self.vocab_size as u64;
+        self.layer_weights() * self.num_layers as u64 + tables * table
+    }
+
+    /// Number of weights of the matrices of one layer.
+    pub fn layer_weights(&self) -> u64 {
         let [hidden, inner] = [self.hidden_size, self.intermediate_size].map(|n| n as u64);
         let [heads, kv_heads, dim] =
             [self.num_heads, self.num_kv_heads, self.head_dim].map(|n| n as u64);
-        let layer = hidden * (2 * (heads + kv_heads) * dim + 3 * inner);
-        let tables = 2 - u64::from(self.tie_word_embeddings);
-        layer * self.num_layers as u64 + tables * hidden * self.vocab_size as u64
+        hidden * (2 * (heads + kv_heads) * dim + 3 * inner)
     }
 
     fn check_constants(&self) -> Result<(), String> {

@@ -35,7 +35,7 @@ pub enum Error {
         /// Tokens that the context holds.
         context: usize,
     },
-    /// The prompt is too long for the model's context, however it is tokenized.
+    /// The prompt is too long for the model's context, whatever its tokens.
     #[error(
         "the prompt of {bytes} bytes has more than the {context} tokens that the context of this model holds; shorten \
          the prompt"
@@ -73,7 +73,7 @@ pub enum Error {
     OutOfMemory {
         /// What needs the memory.
         what: String,
-        /// How much it needs.
+        /// How many bytes it needs.
         bytes: u64,
         /// Free memory in bytes, if known.
         available: Option<u64>,
@@ -115,7 +115,7 @@ pub enum ErrorKind {
     Cancelled,
 }
 
-/// A message cut to a readable length, because it may quote a file.
+/// A message truncated to a readable length, since it may quote a file.
 fn shortened(message: &str) -> Cow<'_, str> {
     const MAX_CHARS: usize = 2000;
     match message.char_indices().nth(MAX_CHARS) {

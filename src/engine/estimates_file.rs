@@ -1,16 +1,16 @@
-//! The file that keeps what was learned about the speed of a model on this machine.
+//! The file with learned estimates of a model's speed on this machine.
 
 use super::decode::Decoder;
 use super::loaded_model::ModelInfo;
 use crate::{files, folders};
 use std::path::{Path, PathBuf};
 
-/// Bytes that such a file has at most.
+/// Max size of the file in bytes.
 const MAX_BYTES: u64 = 1 << 18;
-/// Characters of the name of a model in the name of a file.
+/// Max characters of a model's name in the file name.
 const MAX_NAME: usize = 60;
 
-/// Where the estimates of a model are kept; `None` without a cache folder.
+/// Path of a model's estimates; `None` without a cache folder.
 pub(super) fn path(info: &ModelInfo, simd: Option<&str>) -> Option<PathBuf> {
     let plain = |text: &str| -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path, decoder: &mut Decoder) {
     }
 }
 
-/// Writes estimates. They can be learned anew, so that a failure is no error.
+/// Writes estimates. A failure is not an error: they can be learned again.
 pub(super) fn write(path: &Path, decoder: &Decoder) {
     let written = path
         .parent()

@@ -64,12 +64,24 @@ pub struct ModelInfo {
     /// Exit layers that have an adapter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapters: Vec<usize>,
+    /// Exit layers that draft with the adapter of another one, and that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed_adapters: Vec<(usize, usize)>,
     /// Why the model's adapters are not used, if it has any that this device cannot run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters_fault: Option<String>,
 }
 
 impl ModelInfo {
+    /// The exit whose adapter drafts at `exit`, if any.
+    pub fn adapter_of(&self, exit: usize) -> Option<usize> {
+        if self.adapters.contains(&exit) {
+            return Some(exit);
+        }
+        let mut borrowed = self.borrowed_adapters.iter();
+        borrowed.find(|(at, _)| *at == exit).map(|(_, used)| *used)
+    }
+
     /// Whether its exits are known to be trained: its file recommends an exit layer, or its name says that it is one of
     /// LayerSkip's.
     pub fn has_trained_exits(&self) -> bool {
@@ -250,6 +262,10 @@ impl LoadedModel {
             defaults: exits.map_or(own, |exits| exits.defaults(own, adapted, model.config())),
             exits_path: exits.and_then(|exits| exits.path.clone()),
             adapters: adapted.to_vec(),
+            borrowed_adapters: (1..model.config().num_layers)
+                .filter_map(|exit| Some((exit, model.adapter_of(exit)?)))
+                .filter(|(exit, used)| exit != used)
+                .collect(),
             adapters_fault,
         };
         tracing::info!(

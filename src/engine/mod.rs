@@ -1,4 +1,4 @@
-//! The early-exit Llama and everything that decodes with it. Nothing here depends on the screen or the command line.
+//! The early-exit Llama and its decoding. Nothing here depends on the screen or the command line.
 
 #![warn(
     missing_docs,

@@ -9,8 +9,8 @@ pub enum Prompt {
     /// A plain text to complete.
     #[serde(alias = "Text")]
     Text(String),
-    /// A conversation, formatted by the model's chat template. The last message is the user's, or the assistant's and to be
-    /// continued.
+    /// A conversation, formatted by the model's chat template. The last message is the user's, or an assistant message
+    /// to continue.
     #[serde(alias = "Chat")]
     Chat(Vec<Message>),
     /// Token ids, used unchanged.

@@ -1,9 +1,9 @@
-//! Turns of threads that decode on the same device: one computes at a time, in order of arrival.
+//! A ticket lock for threads that decode on the same device: one computes at a time, in order of arrival.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The queue of the threads that decode on a device.
+/// The queue of threads that decode on a device.
 #[derive(Default)]
 pub struct Turns {
     /// The number of the thread that may compute.
@@ -13,14 +13,14 @@ pub struct Turns {
     next: AtomicU64,
 }
 
-/// A thread's place among the others. It has no turn until [`Self::enter`], and gives it up when it is dropped.
+/// A thread's handle. It does not hold the turn until [`Self::enter`], and gives it up on drop.
 pub struct Turn {
     turns: Arc<Turns>,
     number: Option<u64>,
 }
 
 impl Turns {
-    /// A place for the calling thread.
+    /// A handle for the calling thread.
     pub fn turn(self: &Arc<Self>) -> Turn {
         Turn {
             turns: self.clone(),
@@ -35,13 +35,13 @@ impl Turns {
     }
 
     fn serving(&self) -> MutexGuard<'_, u64> {
-        // A single number is always whole.
+        // A poisoned lock still holds a consistent number.
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn {
-    /// Waits for the turn, unless the thread has it.
+    /// Waits for the turn; no effect if the thread has it.
     pub fn enter(&mut self) {
         if self.number.is_none() {
             let number = self.turns.number();
@@ -70,7 +70,7 @@ impl Turn {
         }
     }
 
-    /// Lets the threads that wait compute first. Costs nothing if there are none.
+    /// Lets waiting threads compute first. Free if there are none.
     pub fn pass(&mut self) {
         let waits = |number| self.turns.next.load(Ordering::Relaxed) > number + 1;
         if self.number.is_some_and(waits) {

@@ -1,4 +1,4 @@
-//! The same answer autoregressively and with self-speculation, in turns on the same cores.
+//! One prompt answered autoregressively and with self-speculation, alternately on the same cores.
 
 use crate::engine::decode::{Decoder, Settings, Stats, Strategy};
 use crate::engine::{Error, Result};
@@ -18,13 +18,13 @@ pub struct EndToEnd {
     /// Generated tokens per second, without prefill.
     pub autoregressive: f64,
     pub self_speculative: f64,
-    /// The second over the first.
+    /// Self-speculative speed ÷ autoregressive speed.
     pub speed_up: f64,
-    /// Whether both wrote the same tokens.
+    /// Whether both generated the same tokens.
     pub exact: bool,
 }
 
-/// Generates with both strategies by turns for about `budget`, at least twice each, or once without a budget.
+/// Generates alternately with both strategies for about `budget`, at least twice each, or once without a budget.
 pub fn measure(
     decoder: &mut Decoder,
     prompt: &[u32],

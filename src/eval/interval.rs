@@ -16,8 +16,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A figure of `n` samples, which `statistic` computes from the indices of any `n` of them; `None` if it has no value
-/// for all of them. The same samples give the same interval.
+/// Bootstraps a statistic of `n` samples, which `statistic` computes from any `n` of their indices; `None` if it has no
+/// value for the original samples. Deterministic.
 pub fn interval(n: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
     let mut drawn: Vec<usize> = (0..n).collect();
     let value = statistic(&drawn)?;
@@ -57,7 +57,7 @@ pub fn mean(values: &[Option<f64>]) -> Option<Interval> {
 mod tests {
     use super::*;
 
-    /// Of a normal distribution's samples, the interval of the mean is about ±1.96 standard errors.
+    /// For samples of a normal distribution, the interval of the mean is about ±1.96 standard errors.
     #[test]
     fn intervals_have_the_width_that_theory_gives() {
         let normal = |at: usize| {

@@ -12,7 +12,7 @@ pub struct Machine {
     pub system: String,
     /// Name of the processor.
     pub cpu: String,
-    /// SIMD level of the CPU kernels, if they are used.
+    /// Instruction set of the CPU kernels, if they are used.
     pub simd: Option<String>,
     /// `cpu×2`, `cuda`, `metal`: the device with its threads.
     pub device: String,
@@ -49,7 +49,7 @@ pub fn busy() -> Option<String> {
 fn host() -> String {
     let named = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
-        .or_else(|| said("hostname", &[]));
+        .or_else(|| output_of("hostname", &[]));
     named.map_or_else(|| "unknown".into(), |name| name.trim().to_owned())
 }
 
@@ -59,7 +59,7 @@ fn cpu() -> String {
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     };
-    let from_sysctl = || said("sysctl", &["-n", "machdep.cpu.brand_string"]);
+    let from_sysctl = || output_of("sysctl", &["-n", "machdep.cpu.brand_string"]);
     let from_windows = || std::env::var("PROCESSOR_IDENTIFIER").ok();
     from_proc()
         .or_else(from_windows)
@@ -68,7 +68,7 @@ fn cpu() -> String {
 }
 
 /// The first line of a system program's output.
-fn said(program: &str, args: &[&str]) -> Option<String> {
+fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let line = String::from_utf8(output.stdout).ok()?;
     let line = line.lines().next()?.trim().to_owned();

@@ -1,5 +1,5 @@
-//! Measurement: how fast the phases and the strategies are, how close texts come to their references, and whether
-//! strategies write the same text.
+//! Measurements: speed of phases and strategies, similarity of texts to their references, and equality of the texts of
+//! strategies.
 
 pub mod benchmark;
 pub mod correctness;

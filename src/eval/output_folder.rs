@@ -1,33 +1,33 @@
-//! Where results are written: files named by command and hash, of which none is replaced by another run.
+//! The folder of results: files named by command and hash, so that no run overwrites another.
 
 use crate::engine::{Error, Result};
 use crate::files;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What every result begins with.
+/// The head of every result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub command: String,
-    /// The hash of all that decides the run.
+    /// The hash of everything that determines the run.
     pub hash: String,
-    /// Whether it has all that it is to have.
+    /// Whether the run is complete.
     pub complete: bool,
 }
 
-/// Where a run continues.
+/// Where a run starts or resumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub path: PathBuf,
-    /// Whether an unfinished run is there.
+    /// Whether it has an unfinished run.
     pub begun: bool,
 }
 
-/// The place in `folder`, made where it is missing, for the run of `command` with that hash: that of an unfinished one,
-/// else a new one. `name_in` tells what of a place holds the [`Header`].
+/// The place in `folder`, which is created if missing, for the run of `command` with this hash: that of an unfinished
+/// run, else a new one. `name_in` names the file of a place with the [`Header`].
 ///
 /// # Errors
-/// If the folder cannot be used, or a file of that name belongs to something else.
+/// If the folder cannot be used, or a file with this name belongs to another run.
 pub fn place(
     folder: &Path,
     command: &str,
@@ -62,10 +62,10 @@ pub fn place(
     Err(Error::Setting(format!("{} is full", folder.display())))
 }
 
-/// Reads a JSON file of ours.
+/// Reads a JSON file written by [`write`].
 ///
 /// # Errors
-/// If it cannot be read, or is none.
+/// If it cannot be read or parsed.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
@@ -76,10 +76,10 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     })
 }
 
-/// Writes a JSON file whole, in place of what it was.
+/// Writes a JSON file atomically, replacing an existing one.
 ///
 /// # Errors
-/// If it cannot be written; then it is as it was.
+/// If it cannot be written; an existing file is then unchanged.
 pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|error| Error::Setting(format!("{}: {error}", path.display())))?;

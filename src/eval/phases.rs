@@ -1,34 +1,34 @@
-//! How fast a model runs here: the phases that speculative decoding is made of.
+//! The speed of a model on this machine: the phases of speculative decoding.
 
 use crate::engine::Result;
 use crate::engine::model::{Model, Readout, Row, Sequence};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// Rows of the verify passes that are measured.
+/// Numbers of rows of the measured verify passes.
 const VERIFY: [usize; 5] = [1, 2, 4, 8, 16];
 /// Position at which decoding is measured.
 const CONTEXT: usize = 64;
 
-/// What was measured; all times are medians.
+/// The measurements. All times are medians.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchReport {
     pub device: String,
-    /// SIMD level of the CPU kernels, where they were used.
+    /// Instruction set of the CPU kernels, if they were used.
     pub simd: Option<String>,
     pub dtype: String,
     pub weight_bytes: u64,
-    /// Bytes a second that the same threads, or the GPU, read from memory; none where that was not measured.
+    /// Read bandwidth of the same threads, or of the GPU, in bytes per second; `None` if not measured.
     pub read_bandwidth: Option<f64>,
     /// One token through all layers and the head.
     pub decode: Phase,
-    /// Tokens side by side through all layers and the head.
+    /// Several tokens in one pass through all layers and the head.
     pub verify: Vec<Verify>,
     /// One token through layers `0..E` and the head.
     pub draft: Vec<Draft>,
     /// A prompt through all layers, and its last row through the head.
     pub prefill: Phase,
-    /// Bytes of weights that decoding reads a second.
+    /// Bytes of weights that decoding reads per second.
     pub decode_bandwidth: f64,
 }
 
@@ -53,7 +53,7 @@ pub struct Verify {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     pub exit_layer: usize,
-    /// Tokens of the reduced head, 0 for all.
+    /// Tokens of the reduced head; 0 for all.
     pub draft_vocab: usize,
     pub seconds: f64,
     /// Its time ÷ that of one decode step.
@@ -69,8 +69,8 @@ struct Case {
     prompt: bool,
 }
 
-/// Measures for about `budget`, at least two rounds. The cases take turns, so that noise of the machine meets them
-/// alike and ratios hold. Without a budget every phase is measured once, with a shorter prompt.
+/// Measures for about `budget`, at least two rounds. The cases alternate, so that noise of the machine affects them
+/// alike and ratios hold. Without a budget, measures every phase once, with a shorter prompt.
 pub fn measure(model: &dyn Model, draft_vocab: usize, budget: Duration) -> Result<BenchReport> {
     let layers = model.config().num_layers;
     let context = model.config().context_length;
@@ -133,7 +133,7 @@ pub fn measure(model: &dyn Model, draft_vocab: usize, budget: Duration) -> Resul
     })
 }
 
-/// Exit layers to measure, each with the whole head and, where one is asked for, with the reduced one.
+/// Exit layers to measure, each with the whole head and, if `reduced`, with the reduced one.
 fn exits(layers: usize, reduced: bool) -> Vec<(usize, bool)> {
     let mut exits = [1, layers / 8, layers / 4, layers / 2]
         .map(|e| e.clamp(1, layers))
@@ -171,7 +171,7 @@ fn run(model: &dyn Model, cases: &[Case], positions: usize, budget: Duration) ->
             break;
         }
         for (case, times) in cases.iter().zip(&mut times) {
-            // Cases find caches and clock as the one before left them, a prompt's for some while.
+            // The previous case affects caches and clock; a prompt does so for longer.
             let warm_ups = match std::mem::replace(&mut prompted, case.prompt) {
                 _ if case.prompt => usize::from(times.is_empty()),
                 true => max_warm_ups,
@@ -188,7 +188,7 @@ fn run(model: &dyn Model, cases: &[Case], positions: usize, budget: Duration) ->
     Ok(times.into_iter().map(median).collect())
 }
 
-/// A sequence with the buffers that its passes use again.
+/// A sequence with the buffers that its passes reuse.
 struct Pass {
     vocab: usize,
     sequence: Box<dyn Sequence>,
@@ -223,7 +223,7 @@ impl Pass {
         Ok(since.elapsed().as_secs_f64())
     }
 
-    /// Makes the sequence keep exactly `positions`.
+    /// Fills or truncates the sequence to exactly `positions`.
     fn fill(&mut self, positions: usize, layers: usize) -> Result<()> {
         self.sequence.truncate(positions);
         let kept = self.sequence.len();

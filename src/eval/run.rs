@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// Whether the user wants the work to end.
+/// Whether the user has interrupted the work.
 pub type Interrupted<'a> = dyn Fn() -> bool + 'a;
 
-/// What a generation wrote and how long it took.
+/// The tokens and times of a generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub text: String,
@@ -56,7 +56,7 @@ impl Measured {
         })
     }
 
-    /// Seconds a token, prefill included, as LayerSkip reports it.
+    /// Seconds per token, prefill included, as LayerSkip reports it.
     pub fn time_per_token(&self) -> f64 {
         self.total_seconds / self.stats.tokens.max(1) as f64
     }
@@ -66,7 +66,7 @@ impl Measured {
         self.stats.decode_seconds() / self.stats.tokens.max(1) as f64
     }
 
-    /// The first position at which this text is not the `other`, counted in generated tokens; none if they are the same.
+    /// The index of the first generated token that differs from `other`; `None` if they are equal.
     pub fn differs_from(&self, other: &[u32]) -> Option<usize> {
         if self.tokens == other {
             return None;

@@ -107,8 +107,8 @@ pub fn ways(base: &Settings) -> Vec<Way> {
     ]
 }
 
-/// Answers every prompt in every way, `repeats` times, all ways in turn on each prompt. `progress` gets the number of
-/// finished answers and the total.
+/// Answers every prompt in every way, `repeats` times, alternating between the ways on each prompt. `progress` gets the
+/// number of finished answers and the total.
 ///
 /// # Errors
 /// [`Error::Cancelled`](crate::engine::Error::Cancelled) if interrupted, and any error of the engine.
@@ -135,7 +135,7 @@ pub fn compare(
             kind.prompts += usize::from(repeat == 0);
             let mut texts = vec![Vec::new(); ways.len()];
             for turn in 0..ways.len() {
-                // Rotates the order, because the previous run affects caches and clock.
+                // Rotates the order, since the previous run affects caches and clock.
                 let way = (turn + at + repeat) % ways.len();
                 let settings = &ways[way].settings;
                 let measured = Measured::of(decoder, &asked.ids, settings, interrupted)?;

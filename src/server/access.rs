@@ -1,4 +1,4 @@
-//! What holds for every request: its id, who may ask, and what browsers want to hear.
+//! Middleware for every request: request id, API key and CORS.
 
 use super::Shared;
 use super::api::decoding::random;
@@ -9,11 +9,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-/// Names a request in its answer and in its header.
+/// The id of a request, in its response and its header.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Checks the key, gives the request an id, and lets pages of any origin read the answer.
+/// Checks the key, assigns a request id, and lets pages of any origin read the response.
 pub async fn guard(
     State(shared): State<Arc<Shared>>,
     mut request: Request,
@@ -52,7 +52,7 @@ pub async fn guard(
     response
 }
 
-/// Whether the server wants no key, the request has it, or only asks whether the server lives.
+/// Whether the server needs no key, the request has it, or is a health check.
 fn may_enter(shared: &Shared, request: &Request) -> bool {
     let Some(key) = &shared.options.api_key else {
         return true;
@@ -69,7 +69,7 @@ fn has_key(headers: &HeaderMap, key: &str) -> bool {
     bearer.is_some_and(|given| same(given.trim_ascii(), key.as_bytes()))
 }
 
-/// Whether two texts are the same, in a time that does not tell where they differ.
+/// Compares in constant time, which does not reveal where the texts differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let differences = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
     a.len() == b.len() && differences == 0

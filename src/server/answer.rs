@@ -1,4 +1,4 @@
-//! Turns updates of a job into an answer, complete or in chunks.
+//! Turns the updates of a job into a response, complete or in chunks.
 
 use super::Shared;
 use super::api::figures::{RequestMetrics, Steps, Timings, Usage, finish_reason, ratio};
@@ -17,9 +17,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub struct Progress {
     pub plan: Plan,
     shared: Arc<Shared>,
-    /// By choice.
+    /// State of each choice.
     states: Vec<State>,
-    /// Scores of the prompt, and the seconds that scoring took.
+    /// Scores of the prompt, and the seconds spent on scoring.
     scores: Vec<TokenScore>,
     scoring_seconds: f64,
     waited: f64,
@@ -30,11 +30,11 @@ pub struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// Whether its text has begun.
+    /// Whether its text has started.
     begun: bool,
     /// Characters of the text so far.
     offset: usize,
-    /// Seconds of its first round.
+    /// Seconds until its first round.
     first: Option<f64>,
     steps: Steps,
 }
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Takes the next update; none if the worker is gone.
+    /// Handles the next update; `None` if the worker has ended.
     ///
     /// # Errors
     /// If the job failed.
@@ -100,7 +100,7 @@ impl Progress {
         })
     }
 
-    /// The beginning of a choice: its prompt, if it is to be echoed.
+    /// The start of a choice: its prompt, if it is echoed.
     fn begin(&mut self, choice: usize) -> Piece {
         let mut piece = Piece {
             choice,
@@ -227,7 +227,7 @@ impl Progress {
         }
     }
 
-    /// An answer or a chunk with these choices and nothing else.
+    /// A response or chunk with only these choices.
     pub fn envelope(&self, choices: Vec<Choice>) -> Answer {
         let object = match (self.plan.shape, self.plan.streams) {
             (Shape::Completion, _) => "text_completion",
@@ -251,7 +251,7 @@ impl Progress {
         self.timings.clone()
     }
 
-    /// As [`Self::envelope`], with all counts and times.
+    /// As [`Self::envelope`], with usage and timings.
     pub fn closing(&self, choices: Vec<Choice>) -> Answer {
         Answer {
             usage: Some(Some(self.usage.clone())),
@@ -262,7 +262,7 @@ impl Progress {
     }
 }
 
-/// Waits for the complete answer, holding the place in the queue.
+/// Waits for the complete response, holding the place in the queue.
 ///
 /// # Errors
 /// If the job failed.
@@ -303,7 +303,7 @@ impl Piece {
         }
     }
 
-    /// Whether it makes a chunk of its own.
+    /// Whether it has content for a chunk.
     pub fn says_something(&self) -> bool {
         !self.text.is_empty()
             || !self.logs.is_empty()

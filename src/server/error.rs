@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What the body of every error holds, and the last event of a stream that fails.
+/// The body of every error response, and the last event of a failed stream.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ErrorBody {
     pub error: ErrorObject,
@@ -19,7 +19,7 @@ pub struct ErrorObject {
     pub message: String,
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The field of the request that is at fault, where it is one.
+    /// The invalid field of the request, if any.
     pub param: Option<String>,
     pub code: Option<&'static str>,
 }
@@ -70,7 +70,7 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "authentication_error",
             Some("invalid_api_key"),
-            "this server wants its API key as a bearer token: Authorization: Bearer KEY",
+            "this server requires an API key as a bearer token: Authorization: Bearer KEY",
         )
     }
 
@@ -90,7 +90,7 @@ impl ApiError {
     }
 
     pub fn no_such_path(path: &str) -> Self {
-        let message = format!("there is no {path} here; /openapi.json lists what there is");
+        let message = format!("there is no {path} here; /openapi.json lists all paths");
         Self::refused(StatusCode::NOT_FOUND, Some("not_found"), message)
     }
 
@@ -125,7 +125,7 @@ impl ApiError {
     }
 
     pub fn ending() -> Self {
-        let message = "the server is ending";
+        let message = "the server is shutting down";
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "service_unavailable_error",
@@ -144,13 +144,13 @@ impl ApiError {
         )
     }
 
-    /// Names the field at fault.
+    /// Names the invalid field.
     pub fn of(mut self, param: &str) -> Self {
         self.object.param = Some(param.to_owned());
         self
     }
 
-    /// As an event of a stream.
+    /// The body, also used as an event of a stream.
     pub fn body(&self) -> ErrorBody {
         ErrorBody {
             error: self.object.clone(),
@@ -168,7 +168,7 @@ impl From<Error> for ApiError {
                 let code = Some("context_length_exceeded");
                 Self::refused(StatusCode::BAD_REQUEST, code, message)
             }
-            // Template or tokenizer refused the conversation or the text.
+            // The template or tokenizer rejected the conversation or text.
             Error::Template(_) | Error::Tokenizer(_) => Self::invalid(message),
             _ if error.kind() == ErrorKind::Input => Self::invalid(message),
             _ if error.kind() == ErrorKind::Cancelled => Self::ending(),

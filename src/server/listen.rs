@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 const MAX_CONNECTIONS: usize = 512;
 /// Max time for a connection to be idle, or to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(75);
-/// Max time for a client to read nothing while a write waits.
+/// Max time that a client may stall a write.
 const READER_TIME: Duration = Duration::from_secs(120);
 /// Max time for connections to end after the server is stopped.
 const END_TIME: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ pub async fn serve(
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Usually out of file descriptors; others will be closed.
+            // Usually out of file descriptors; some will be closed soon.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -62,7 +62,7 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Events are small and must be sent at once.
+    // Events are small and must be sent immediately.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient::new(stream));
     let connection = http1::Builder::new()
@@ -71,7 +71,7 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
         .serve_connection(io, TowerToHyperService::new(router))
         .with_upgrades();
     tokio::pin!(connection);
-    // A broken connection affects no other; its jobs are cancelled when they are dropped.
+    // A broken connection does not affect others. Its jobs are cancelled on drop.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopped.wait_for(|stopped| *stopped) => {}

@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus. Counters of speculation have vLLM's names, which dashboards know.
+//! `/metrics` for Prometheus. Counters of speculation have vLLM's names, which existing dashboards use.
 
 use super::api::figures::finish_reason;
 use crate::engine::decode::{DraftCount, Finished, Proposer, Round, Stats};
@@ -25,7 +25,7 @@ struct Counts {
 
 impl Metrics {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counts are whole after each statement.
+        // Counts are consistent after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,7 +39,7 @@ impl Metrics {
         }
     }
 
-    /// A continuation of a prompt is complete, of which `cached` tokens were there already.
+    /// Counts a completed continuation of a prompt, of which `cached` tokens were in the cache.
     pub fn finished(&self, prompt: usize, cached: usize, finished: &Finished) {
         let mut counts = self.counts();
         counts.prompt_tokens += prompt as u64;
@@ -51,22 +51,22 @@ impl Metrics {
             .or_default() += 1;
     }
 
-    /// What all rounds amount to.
+    /// Totals over all rounds.
     pub fn stats(&self) -> Stats {
         self.counts().stats.clone()
     }
 
-    /// How many sequences are kept, and the bytes they take.
+    /// Sets the number and bytes of kept sequences.
     pub fn pool(&self, sequences: usize, bytes: u64) {
         let mut counts = self.counts();
         (counts.sequences, counts.sequence_bytes) = (sequences, bytes);
     }
 
-    /// All of it in Prometheus' text format, with the number of jobs that wait, whether one is being done, and the
-    /// number of clients with an engine of their own.
+    /// Everything in Prometheus' text format, with the number of waiting jobs, whether one is running, and the number
+    /// of clients with their own engine.
     ///
     /// # Errors
-    /// None: writing to a string does not fail.
+    /// Never: writing to a string cannot fail.
     pub fn text(&self, waiting: usize, busy: bool, clients: usize) -> Result<String, fmt::Error> {
         let counts = self.counts();
         let stats = &counts.stats;

@@ -1,4 +1,4 @@
-//! The engine behind OpenAI's HTTP interface.
+//! An HTTP server with an OpenAI-compatible API.
 //!
 //! ```text
 //! connection ─ router ─ plan ──job──▶ queue ──▶ worker (one thread: decoder, pool of sequences)
@@ -6,11 +6,11 @@
 //!                 └── answer (whole or stream) ◀── updates
 //! ```
 //!
-//! Playgrounds elsewhere use engines of their own, whose workers share the weights and take turns with this one
+//! Playgrounds on other machines get their own workers, which share the weights and take turns with this one
 //! ([`remote`]).
 //!
-//! Requests are read, checked and made into tokens beside the worker, which does one job after the other. Whoever stops
-//! listening to the updates of a job ends it within a round.
+//! Requests are read, validated and tokenized outside the worker, which runs one job at a time. Dropping the receiver
+//! of a job's updates cancels it within a round.
 
 mod access;
 mod answer;
@@ -44,20 +44,20 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch::{Receiver, Sender};
 use watch::Watch;
 
-/// How a server serves.
+/// Options of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What requests get that leave fields out.
+    /// Defaults for fields missing in requests.
     pub defaults: Settings,
-    /// Whether the seed of the defaults was chosen; otherwise every request has its own.
+    /// Whether the default seed was set explicitly; otherwise every request gets a random one.
     pub seeded: bool,
-    /// How many tokens a chat gets that names no limit; none for all that fit in the context.
+    /// Max tokens of a chat without a limit; `None` for all that fit in the context.
     pub max_tokens: Option<usize>,
-    /// Whoever lacks this key is refused.
+    /// Required API key.
     pub api_key: Option<String>,
-    /// How many requests may wait.
+    /// Max number of waiting requests.
     pub queue: usize,
-    /// Memory budget in bytes for sequences kept for later requests; none for a share of the free memory.
+    /// Memory budget in bytes for sequences kept for later requests; `None` for a fraction of the free memory.
     pub cache_bytes: Option<u64>,
     /// How the model was loaded; clients load others in the same way.
     pub request: ModelRequest,
@@ -65,12 +65,12 @@ pub struct Options {
     pub model_folders: Vec<String>,
     /// Whether clients may follow the requests of others.
     pub watch: bool,
-    /// How clients that are gone are noticed.
+    /// How vanished clients are detected.
     pub heartbeat: Heartbeat,
 }
 
 impl Options {
-    /// Options with these settings, and otherwise the usual ones.
+    /// Default options with these settings.
     pub fn new(defaults: Settings) -> Self {
         Self {
             defaults,
@@ -87,7 +87,7 @@ impl Options {
     }
 }
 
-/// A server that answers. It ends with [`Self::stop`].
+/// A running server. It ends with [`Self::stop`].
 pub struct Server {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -95,7 +95,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What all requests share.
+/// State shared by all requests.
 struct Shared {
     encoder: PromptEncoder,
     info: ModelInfo,
@@ -106,23 +106,23 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Set when the worker must end the current job.
     ends: Arc<AtomicBool>,
-    /// Bodies that are read and made into tokens at the same time.
+    /// Limits the bodies that are read and tokenized at the same time.
     planning: Arc<Semaphore>,
-    /// Places for clients of `/engine`.
+    /// Limits the clients of `/engine`.
     clients: Arc<Semaphore>,
     models: Arc<Models>,
     watch: Arc<Watch>,
-    /// Whether the server ends.
+    /// Whether the server is shutting down.
     stopped: Receiver<bool>,
 }
 
-/// Max bodies that are made into tokens at the same time.
+/// Max bodies tokenized at the same time.
 const MAX_PLANNING: usize = 4;
 
-/// Starts to serve a model on a bound listener.
+/// Starts serving a model on a bound listener.
 ///
 /// # Errors
-/// Where the listener cannot be used, or the system gives no thread.
+/// If the listener cannot be used or a thread cannot be spawned.
 pub fn start(
     model: LoadedModel,
     listener: TcpListener,
@@ -177,7 +177,7 @@ pub fn start(
             "skiplens-http",
             Box::new(move || {
                 runtime.block_on(listen::serve(listener, router, stopped, clients));
-                // Tokenizing that takes its time is not waited for.
+                // Does not wait for slow tokenization.
                 runtime.shutdown_background();
             }),
         )?,
@@ -191,12 +191,12 @@ pub fn start(
 }
 
 impl Server {
-    /// What all rounds amount to that were generated so far.
+    /// Totals over all rounds so far.
     pub fn stats(&self) -> Stats {
         self.shared.metrics.stats()
     }
 
-    /// Ends the server: the current job is cancelled, waiting clients get an error, connections are closed.
+    /// Shuts the server down: cancels the current job, fails waiting requests, closes connections.
     pub fn stop(self) {
         self.shared.ends.store(true, Ordering::Relaxed);
         self.shared.queue.close();
@@ -208,7 +208,7 @@ impl Server {
     }
 }
 
-/// A quarter of the memory that is free, at most 4 GB.
+/// A quarter of the free memory, at most 4 GB.
 fn usual_cache() -> u64 {
     const MAX: u64 = 4 << 30;
     memory::available().map_or(MAX / 4, |free| (free / 4).min(MAX))

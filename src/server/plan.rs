@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Default max tokens of a completion, as OpenAI's.
+/// Default max tokens of a completion, as in OpenAI's API.
 const COMPLETION_TOKENS: usize = 16;
 
 /// A parsed and validated request.
@@ -33,7 +33,7 @@ pub struct Plan {
     pub detail: bool,
 }
 
-/// The format of an answer.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Completion,
@@ -110,7 +110,7 @@ impl Plan {
         plan.check(shared, "messages")
     }
 
-    /// Fails if the engine would fail, because before an answer begins an error can have its own status.
+    /// Fails early where the engine would fail: before the response starts, an error can have its own status.
     fn check(self, shared: &Shared, param: &str) -> Result<Self> {
         let config = &shared.info.config;
         let (context, size) = (config.context_length, config.vocab_size);

@@ -1,4 +1,4 @@
-//! Which path does what.
+//! The routes.
 
 use super::access::{self, RequestId};
 use super::answer::{self, Progress};
@@ -24,12 +24,12 @@ use std::time::Duration;
 
 /// Max bytes of a body.
 const MAX_BODY: usize = 16 << 20;
-/// How long a body may take to arrive.
+/// Max time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
 type App = State<Arc<Shared>>;
 
-/// All paths.
+/// All routes.
 pub fn router(shared: Arc<Shared>) -> Router {
     let both = |router: Router<_>, path: &str, method: MethodRouter<_>| {
         let under = format!("/v1{path}");
@@ -99,7 +99,7 @@ pub async fn models(State(shared): App) -> Json<ModelList> {
     })
 }
 
-/// The model of that name.
+/// The model with this name.
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path)),
     responses((status = 200, body = ModelEntry), (status = 404, body = super::error::ErrorBody)))]
 pub async fn model(State(shared): App, Path(id): Path<String>) -> Result<Json<ModelEntry>> {
@@ -153,7 +153,7 @@ pub async fn tokenizer_info(State(shared): App) -> Json<TokenizerInfo> {
     Json(shared.tokenizer_info.clone())
 }
 
-/// Whether the server lives.
+/// Health check.
 #[utoipa::path(get, path = "/health", responses((status = 200)))]
 pub async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
@@ -169,7 +169,7 @@ pub async fn metrics(State(shared): App) -> Result<Response> {
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-/// Reads a body and does with it what takes long enough to hold others up.
+/// Reads a body and processes it on a blocking thread, since tokenizing can take long.
 async fn plan<T: Send + 'static>(
     shared: &Arc<Shared>,
     request: Request,
@@ -182,11 +182,11 @@ async fn plan<T: Send + 'static>(
         let _turn = turn;
         work(&parse::json(&bytes)?, &shared)
     });
-    let fault = |fault| ApiError::internal(format!("a fault in the program: {fault}"));
+    let fault = |fault| ApiError::internal(format!("an internal error: {fault}"));
     done.await.map_err(fault)?
 }
 
-/// Reads a body as far as it may go.
+/// Reads a body within the limits on size and time.
 async fn read(body: Body) -> Result<Vec<u8>> {
     let whole = async {
         let (mut bytes, mut stream) = (Vec::new(), body.into_data_stream());

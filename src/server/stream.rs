@@ -1,4 +1,4 @@
-//! An answer as server-sent events, one per round. Waiting clients get their position in the queue as a comment.
+//! A response as server-sent events, one per round. Waiting clients get their position in the queue as a comment.
 
 use super::answer::{Progress, Step};
 use super::api::response::{Choice, ChoiceContent, Delta};
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Max silence of a stream; then a comment shows that it is alive.
+/// Interval after which a comment keeps a silent stream alive.
 const SILENCE: Duration = Duration::from_secs(10);
 
 struct Stream {
@@ -80,7 +80,7 @@ impl Stream {
         self.ready.pop_front()
     }
 
-    /// The position in the queue, if it has changed since it was reported.
+    /// Sends the position in the queue, if it changed since the last report.
     fn tell_place(&mut self) {
         let place = self.ticket.position();
         if let Some(place) = place.filter(|_| self.place != place) {

@@ -1,4 +1,4 @@
-//! What watchers see of requests. Publishing never waits: slow watchers miss reports and are told how many.
+//! Publishes requests to watchers. Publishing never waits: slow watchers miss reports and are told how many.
 
 use crate::engine::decode::{Round, StopReason};
 use crate::engine::prompt::{Prompt, Role};
@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{Receiver, Sender};
 
-/// Reports that are kept for slow watchers.
+/// Number of reports buffered for slow watchers.
 const KEPT: usize = 1024;
-/// Max bytes of a prompt that watchers see.
+/// Max bytes of a prompt shown to watchers.
 const MAX_SHOWN: usize = 16 << 10;
 
-/// The requests under way, and what is reported from now on.
+/// The running requests, and a receiver of further reports.
 type Subscription = (Vec<(u64, Watched)>, Receiver<Arc<Report>>);
 
-/// The requests that are decoded, and who follows them.
+/// The running requests and their watchers.
 pub struct Watch {
-    /// None if nobody may watch.
+    /// `None` if watching is disabled.
     sender: Option<Sender<Arc<Report>>>,
     state: Mutex<State>,
 }
@@ -41,7 +41,7 @@ impl Watch {
         self.sender.is_some()
     }
 
-    /// The requests under way, and what is reported from now on.
+    /// The running requests, and a receiver of further reports.
     pub fn subscribe(&self) -> Option<Subscription> {
         let sender = self.sender.as_ref()?;
         let state = self.state();
@@ -50,14 +50,14 @@ impl Watch {
         Some((active.collect(), sender.subscribe()))
     }
 
-    /// A request begins; returns its number, if anyone may follow it.
+    /// Registers a request; returns its number, unless watching is disabled.
     pub fn begin(&self, watched: Watched) -> Option<u64> {
         let sender = self.sender.as_ref()?;
         let mut state = self.state();
         let request = state.next;
         state.next += 1;
         state.active.insert(request, watched.clone());
-        // Under the lock, so that a new watcher hears of it once.
+        // Under the lock, so that a new watcher sees the request exactly once.
         Self::send(sender, request, || Said::Begun(watched));
         Some(request)
     }
@@ -83,22 +83,23 @@ impl Watch {
         }
     }
 
-    /// Builds a report only if somebody follows.
+    /// Builds a report only if there are watchers.
     fn send(sender: &Sender<Arc<Report>>, request: u64, said: impl FnOnce() -> Said) {
         if sender.receiver_count() > 0 {
             let said = said();
-            // Watchers may have left meanwhile.
+            // Fails if all watchers have left meanwhile.
             let _ = sender.send(Arc::new(Report::Watched { request, said }));
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole after each statement.
+        // The state is consistent after each statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The part of a prompt that watchers see: the last user message of a conversation, or the text. Also whether it is a conversation.
+/// The part of a prompt shown to watchers: the last user message of a conversation, or the text. Also whether it is a
+/// conversation.
 pub fn shown(prompt: &Prompt) -> (String, bool) {
     let (text, chat) = whole(prompt);
     (cut(text), chat)

@@ -30,7 +30,7 @@ pub enum Entry {
         prompt: Prompt,
         settings: Settings,
     },
-    /// The model does not see the oldest messages of the conversation in the current generation.
+    /// The oldest messages of the conversation do not fit in the context of the current generation.
     Dropped { run: RunId, messages: usize },
     /// A round of the current generation.
     Round { run: RunId, round: Box<Round> },
@@ -38,12 +38,11 @@ pub enum Entry {
     End { run: RunId, end: RunEnd },
     /// The predictions of every layer for the text of the last generation. They may arrive in several entries.
     Lens { run: RunId, lens: Box<Lens> },
-    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
-    /// blank.
+    /// The last turn, the assistant's, is answered again. Its current answer is kept as an alternative, unless blank.
     Retry,
-    /// The answer at index `answer` of turn `turn` is the one that counts.
+    /// Selects the answer at index `answer` of turn `turn`.
     Show { turn: usize, answer: usize },
-    /// The questions that wait for the answer under way, in order.
+    /// The queued questions, in order.
     Queued(Vec<String>),
     /// Drops all turns but the first N. Editing drops the user's turn and all after it, regenerating drops the
     /// assistant's answer.
@@ -138,7 +137,7 @@ impl ModelRecord {
         same_file && self.dtype == other.dtype
     }
 
-    /// A short name that distinguishes this model from `other`: its name, or else its weight type or file.
+    /// A short name that distinguishes this model from `other`: its name, else its weight type or file.
     pub fn name_beside(&self, other: &Self) -> String {
         let file = |record: &Self| {
             let name = Path::new(&record.path).file_name();
@@ -154,8 +153,8 @@ impl ModelRecord {
     }
 }
 
-/// What a run continued. A prompt that the session already holds is stored by reference, or a chat of n turns would be
-/// written n times.
+/// What a run continued. A prompt that the session already contains is stored by reference; otherwise a chat of n turns
+/// would be written n times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PromptForm {
@@ -228,7 +227,7 @@ pub struct Prefill {
 }
 
 impl RunEnd {
-    /// The end that `RunEvent::Finished` reports; `cached` is the number of prompt tokens found in the cache.
+    /// The end reported by `RunEvent::Finished`; `cached` is the number of prompt tokens found in the cache.
     pub fn finished(reason: StopReason, stats: &Stats, cached: usize) -> Self {
         let prefill = Prefill {
             tokens: stats.prefill_tokens,
@@ -241,7 +240,7 @@ impl RunEnd {
         }
     }
 
-    /// The end that `RunEvent::Failed` reports.
+    /// The end reported by `RunEvent::Failed`.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
             outcome: Outcome::Failed(message.into()),

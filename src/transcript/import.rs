@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 
-/// Max bytes read from a file, which is held in memory as a whole.
+/// Max size of a file in bytes. It is read into memory as a whole.
 const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct Document {
 /// as in a journal; text and statistics are recomputed from them.
 ///
 /// # Errors
-/// If the file cannot be read, is not such JSON, or holds an invalid round.
+/// If the file cannot be read, is not JSON of this form, or has an invalid round.
 pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
     let fail = |fault: String| Error::Import {
         path: path.to_owned(),
@@ -160,19 +160,15 @@ fn from_generate(document: Document) -> Session {
     {
         Some(turn) => turn.runs.push(run),
         None => session.turns.push(Turn {
-            at_ms: now,
-            role: Role::Assistant,
-            text: String::new(),
             runs: vec![run],
-            others: Vec::new(),
-            variant: 0,
+            ..Turn::typed(Role::Assistant, now, String::new())
         }),
     }
     session.sanitise();
     session
 }
 
-/// The model, as far as its description can be parsed.
+/// The model, if its description can be parsed.
 fn model(description: Value) -> Option<ModelRecord> {
     if let Value::String(name) = description {
         return Some(ModelRecord {
@@ -192,14 +188,7 @@ fn model(description: Value) -> Option<ModelRecord> {
 
 /// Adds the prompt as turns, and returns the form in which the answer refers to them.
 fn add_prompt(session: &mut Session, prompt: Value, at_ms: u64) -> PromptForm {
-    let turn = |role, text| Turn {
-        at_ms,
-        role,
-        text,
-        runs: Vec::new(),
-        others: Vec::new(),
-        variant: 0,
-    };
+    let turn = |role, text| Turn::typed(role, at_ms, text);
     let text = match prompt {
         Value::String(text) => Some(text),
         other => match serde_json::from_value::<Prompt>(other) {

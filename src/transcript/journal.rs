@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a locked file is tried, and the time between.
+/// Attempts to lock a file, and the wait between them.
 const LOCK_TRIES: usize = 10;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
@@ -89,11 +89,11 @@ impl Journal {
         }
     }
 
-    /// Opens the journal at `path` to continue it, and locks it against other programs. An incomplete last line is cut
-    /// off. Returns notes on what was skipped.
+    /// Opens the journal at `path` to continue it, and locks it against other programs. Drops an incomplete last line.
+    /// Returns notes on skipped lines.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, is open in another program, or is a symbolic link: its target may be
+    /// If the file cannot be read, is damaged, is open in another program, or is a symbolic link, whose target may be
     /// anywhere.
     pub fn resume(path: &Path) -> Result<(Self, Vec<String>)> {
         read::open(path)?;
@@ -139,7 +139,7 @@ impl Journal {
         self.detail = detail;
     }
 
-    /// The session so far. It holds only the detail that is written.
+    /// The session so far, with only the detail that is written.
     pub fn session(&self) -> &Session {
         &self.session
     }
@@ -379,7 +379,7 @@ pub(super) fn push_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     }
 }
 
-/// Creates a file readable by its owner only, and its folder likewise.
+/// Creates a file readable only by its owner, and its folder likewise.
 fn create(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
         super::store::make_folder(folder)?;
@@ -400,7 +400,7 @@ fn create(path: &Path) -> Result<File> {
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
-            // A process that is being started holds copies of open files for a moment, even of closed ones.
+            // A child process being spawned briefly holds copies of open files, even of ones closed here.
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
         }

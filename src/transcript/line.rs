@@ -82,13 +82,13 @@ pub enum JournalLine {
         run: RunId,
         #[serde(default)]
         prompt: PromptForm,
-        /// Indices of the model and the system prompt, where they are not the last ones.
+        /// Indices of the model and the system prompt, if not the last ones.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<usize>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         system: Option<usize>,
     },
-    /// The run does not see the oldest `messages` after the system prompt: the context is full.
+    /// The oldest `messages` after the system prompt do not fit in the context of the run.
     Dropped {
         run: RunId,
         messages: usize,
@@ -104,15 +104,14 @@ pub enum JournalLine {
         #[serde(flatten)]
         lens: Box<Lens>,
     },
-    /// The last turn, the assistant's, is answered again. Its present answer is kept as another one, unless it is
-    /// blank.
+    /// The last turn, the assistant's, is answered again. Its current answer is kept as an alternative, unless blank.
     Retry {},
-    /// The answer at index `answer` of turn `turn` is the one that counts.
+    /// Selects the answer at index `answer` of turn `turn`.
     Show {
         turn: usize,
         answer: usize,
     },
-    /// The questions that wait for the answer under way, in order.
+    /// The queued questions, in order.
     Queued {
         texts: Vec<String>,
     },
@@ -182,7 +181,7 @@ pub struct RoundLine {
 pub struct Override {
     pub exit_layer: usize,
     pub num_speculations: usize,
-    /// If it differs; programs that do not know it read the rest.
+    /// If it differs. Readers that do not know the field ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// As [`Self::strategy`].
@@ -194,8 +193,8 @@ pub struct Override {
 }
 
 impl Override {
-    /// The override that turns `base` into `settings`. `None` if they are equal, or if they differ in more than a
-    /// controller changes; then `settings` need a line of their own.
+    /// The override that turns `base` into `settings`. `None` if they are equal, or differ in more than a controller
+    /// changes; then `settings` need their own line.
     pub fn between(base: &Settings, settings: &Settings) -> Option<Self> {
         let overridden = Self {
             exit_layer: settings.exit_layer,
@@ -294,7 +293,7 @@ fn reduce(slot: &mut Option<Box<TokenDetail>>, detail: Detail) {
     }
 }
 
-/// The figures of a session in a list, which are available without reading the whole file.
+/// The figures of a session for lists, available without reading the whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {

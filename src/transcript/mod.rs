@@ -29,6 +29,7 @@ mod session;
 mod store;
 mod summary;
 mod trash;
+mod turn;
 mod validate;
 
 pub use clock::{Zone, local_minutes, moment, now_ms};
@@ -40,10 +41,11 @@ pub use read::{Loaded, load, salvage};
 pub use recorder::Recorder;
 pub use replay::{Replay, ReplayEvent};
 pub use save::{save, write_file};
-pub use session::{Answer, Run, Session, Turn};
+pub use session::Session;
 pub use store::{LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};
+pub use turn::{Answer, Run, Turn};
 pub use validate::{event as check_event, model as check_model, whole_round as check_round};
 
 pub use crate::engine::weights::fingerprint;

@@ -1,8 +1,8 @@
 //! The style of each token origin, defined once for the screen, `generate`, `transcript show` and all exports.
 //!
-//! Accepted drafts are what speculation gains, so they have a filled background; the verifier's own tokens stay close
-//! to normal text. Without colours every origin has a lettering of its own, and everywhere a symbol of its own. The
-//! colours for dark and light backgrounds are distinguishable for colour-blind readers (after Okabe and Ito).
+//! Accepted drafts are the gain of speculation, so they have a filled background; the verifier's own tokens stay close
+//! to normal text. Every origin also has distinct text attributes without colours, and a distinct symbol. The colours
+//! for dark and light backgrounds are distinguishable for colour-blind readers (after Okabe and Ito).
 
 use crate::engine::decode::Origin;
 use Hue::*;
@@ -14,9 +14,9 @@ pub struct OriginStyle {
     pub name: &'static str,
     /// A short explanation.
     pub meaning: &'static str,
-    /// Attributes beside colours.
+    /// Attributes used together with colours.
     pub lettering: Lettering,
-    /// Attributes where there are no colours; they differ from those of every other origin.
+    /// Attributes without colours, different for every origin.
     pub uncoloured: Lettering,
     /// Colour of the text, or of its symbol if the text is filled; `None` for the default text colour.
     pub colours: Option<Colours>,
@@ -90,7 +90,7 @@ pub enum Hue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     Colour,
-    /// Lettering only, for `NO_COLOR`.
+    /// Only text attributes, for `NO_COLOR`.
     Lettering,
     /// Nothing, for files and pipes.
     Off,

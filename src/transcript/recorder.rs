@@ -1,7 +1,9 @@
 //! Records the current session in a journal, from the commands to the engine and the events it reports.
 
+mod conversation;
+
 use crate::engine::decode::{CostModel, LensRow, Settings, Stats, StopReason};
-use crate::engine::prompt::{Message, Prompt, Role};
+use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event, ModelEvent, RunEvent, RunId, Task};
 use crate::folders;
 use crate::transcript::{
@@ -26,7 +28,7 @@ pub struct Recorder {
     detail: Detail,
     /// The loaded model.
     model: Option<ModelRecord>,
-    /// Whether the next run answers the last prompt once more.
+    /// Whether the next run answers the last prompt again.
     keeps_answer: bool,
     /// Files saved by this process, each with a digest of its content.
     saved: HashMap<PathBuf, u64>,
@@ -266,7 +268,7 @@ impl Recorder {
                 RunEnd::finished(StopReason::Cancelled, &stats, cached)
             })?;
         }
-        // A journal that could not be written yet is kept, to be written once the disk has room.
+        // A journal that could not be written yet is kept until the disk has room.
         if self.journal.is_written() {
             self.switch_to(Journal::begin(&self.store));
         }
@@ -346,118 +348,9 @@ impl Recorder {
         })
     }
 
-    /// The next run answers the last prompt again: the present answer is kept beside the new one.
+    /// The next run answers the last prompt again: keeps the current answer as an alternative.
     pub fn keep_answer(&mut self) {
         self.keeps_answer = true;
-    }
-
-    /// Records which of several answers the user shows; `prompt` is the conversation with them.
-    ///
-    /// # Errors
-    /// As [`Journal::append`].
-    pub fn show_answers(&mut self, prompt: &Prompt) -> Result<()> {
-        match prompt {
-            Prompt::Chat(messages) => self.follow_answers(without_system(messages).1),
-            Prompt::Text(text) => self.follow_completion(text),
-            Prompt::Tokens(_) => Ok(()),
-        }
-    }
-
-    /// Shows the answers that the conversation has where they are not the ones of the journal.
-    fn follow_answers(&mut self, said: &[Message]) -> Result<()> {
-        for (at, message) in said.iter().enumerate() {
-            let Some(turn) = self.journal.session().turns.get(at) else {
-                break;
-            };
-            if turn.message() == *message {
-                continue;
-            }
-            match turn.answer_with(&message.content) {
-                Some(answer) if turn.role == message.role => {
-                    self.journal.append(Entry::Show { turn: at, answer })?;
-                }
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// As [`Self::follow_answers`] for a completion.
-    fn follow_completion(&mut self, text: &str) -> Result<()> {
-        let turns = &self.journal.session().turns;
-        let [.., prompt, last] = &turns[..] else {
-            return Ok(());
-        };
-        let rest = text.strip_prefix(prompt.content().as_str());
-        match rest.and_then(|rest| last.answer_with(rest)) {
-            Some(answer) if answer != last.variant => {
-                let turn = turns.len() - 1;
-                self.journal.append(Entry::Show { turn, answer })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Drops all turns but the first `common`; where only an answer is left that is to be kept, begins another one.
-    fn drop_from(&mut self, common: usize, keeps: bool) -> Result<()> {
-        let turns = &self.journal.session().turns;
-        let Some(answer) = turns.get(common) else {
-            return Ok(());
-        };
-        let again = answer.content().is_empty() && !answer.others.is_empty();
-        if answer.role != Role::Assistant || !(keeps || again) {
-            return self.journal.append(Entry::Truncate(common));
-        }
-        if turns.len() > common + 1 {
-            self.journal.append(Entry::Truncate(common + 1))?;
-        }
-        self.journal.append(Entry::Retry)
-    }
-
-    /// Makes the turns of the journal match the conversation: drops those that differ, then appends new ones.
-    fn follow_chat(&mut self, messages: &[Message]) -> Result<()> {
-        let keeps = std::mem::take(&mut self.keeps_answer);
-        let (system, said) = without_system(messages);
-        if self.journal.session().system() != system {
-            self.journal.append(Entry::System(system.to_owned()))?;
-        }
-        self.follow_answers(said)?;
-        let turns = &self.journal.session().turns;
-        let common = turns
-            .iter()
-            .zip(said)
-            .take_while(|(turn, message)| turn.message() == **message)
-            .count();
-        self.drop_from(common, keeps && common == said.len())?;
-        for message in &said[common..] {
-            self.journal.append(match message.role {
-                Role::Assistant => Entry::Assistant(message.content.clone()),
-                Role::User | Role::System => Entry::User(message.content.clone()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Makes the turns of the journal match a completion prompt: continues the last turns if they form `text`, and
-    /// starts a new turn otherwise.
-    fn follow_text(&mut self, text: &str) -> Result<()> {
-        let keeps = std::mem::take(&mut self.keeps_answer);
-        if !keeps {
-            self.follow_completion(text)?;
-        }
-        let turns = &self.journal.session().turns;
-        let tail: String = turns[turns.len().saturating_sub(2)..]
-            .iter()
-            .map(|turn| turn.content())
-            .collect();
-        if !turns.is_empty() && tail == text {
-            return Ok(());
-        }
-        let again = turns.len() >= 2 && turns[turns.len() - 2].content() == text;
-        if again {
-            return self.drop_from(turns.len() - 1, keeps);
-        }
-        self.journal.append(Entry::User(text.to_owned()))
     }
 
     fn end(&mut self, run: RunId, end: impl FnOnce(usize) -> RunEnd) -> Result<()> {
@@ -469,14 +362,6 @@ impl Recorder {
             run: own,
             end: end(self.cached),
         })
-    }
-}
-
-/// The system prompt, and what was said.
-fn without_system(messages: &[Message]) -> (&str, &[Message]) {
-    match messages.split_first() {
-        Some((first, rest)) if first.role == Role::System => (first.content.as_str(), rest),
-        _ => ("", messages),
     }
 }
 

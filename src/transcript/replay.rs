@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-9;
 /// An event of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplayEvent {
-    /// Start again with an empty transcript, because the replay went back.
+    /// Restart with an empty transcript: the replay moved backwards.
     Restart,
     /// A typed turn.
     Typed { turn: usize },
@@ -174,8 +174,8 @@ impl Replay {
         self.finish(events)
     }
 
-    /// Seeks to the end of round `rounds`, in either direction. Returns the events that lead there; going back
-    /// starts with [`ReplayEvent::Restart`]. Draft events are skipped, as their rounds contain them.
+    /// Seeks to the end of round `rounds`, in either direction. Returns the events that lead there; moving backwards
+    /// starts with [`ReplayEvent::Restart`]. Skips draft events, since the rounds contain them.
     pub fn seek(&mut self, rounds: usize) -> Vec<ReplayEvent> {
         let mut events = Vec::new();
         if rounds < self.played || self.over {

@@ -49,8 +49,8 @@ impl Store {
         self.sessions().join(format!("{id}.{EXTENSION}"))
     }
 
-    /// An id for a new session: the time, and a mark of this process. Ids of one process sort in the order of their
-    /// creation, even within a millisecond.
+    /// An id for a new session: the time and a tag of this process. Ids of one process sort by creation, even within a
+    /// millisecond.
     pub(super) fn new_id(&self, now: u64) -> String {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let after = |last: u64| now.max(last.saturating_add(1));
@@ -80,7 +80,8 @@ impl Store {
     /// If no session or several match.
     pub fn find(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(name);
-        // A name that can only be a path is one, even if the file is missing: opening it gives the best error.
+        // A name that can only be a path is treated as one, even if the file is missing: opening it gives the best
+        // error.
         if name.contains(std::path::is_separator) || (path.extension().is_some() && path.is_file())
         {
             return Ok(path.to_owned());
@@ -108,7 +109,7 @@ impl Store {
     }
 }
 
-/// Creates a folder accessible to its owner only. An existing one is left unchanged.
+/// Creates a folder accessible only to its owner. An existing one is left unchanged.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Bytes at the end of a file that are searched for the summary line.
+/// Bytes at the end of a file searched for the summary line.
 const TAIL: u64 = 16 << 10;
 /// Characters of context on either side of a search hit.
 const CONTEXT: usize = 40;

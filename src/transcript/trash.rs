@@ -128,7 +128,7 @@ fn move_link_into(folder: &Path, from: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// The path of the same name in `folder`, which is created if missing. Fails if that path exists.
+/// The path with the same name in `folder`, which is created if missing. Fails if that path exists.
 fn place_in(folder: &Path, from: &Path) -> Result<PathBuf> {
     store::make_folder(folder)?;
     let to = folder.join(from.file_name().unwrap_or_default());

@@ -49,7 +49,7 @@ pub fn round(round: &RoundLine) -> Result<(), String> {
     }
     match details(round).all(is_valid) {
         true => Ok(()),
-        false => Err("the detail of a token holds an invalid number".into()),
+        false => Err("the detail of a token has an invalid number".into()),
     }
 }
 
@@ -68,7 +68,7 @@ pub fn whole_round(of: &Round) -> Result<(), String> {
     ))
 }
 
-/// Checks an event of an engine elsewhere, so that it can be used like one of this program's engine.
+/// Checks an event of a remote engine, so that it can be used like one of a local engine.
 ///
 /// # Errors
 /// Describes the first value that is out of range.
@@ -101,7 +101,7 @@ pub fn event(event: &Event) -> Result<(), String> {
     };
     match valid {
         true => Ok(()),
-        false => Err("an event holds an invalid number".into()),
+        false => Err("an event has an invalid number".into()),
     }
 }
 
@@ -166,7 +166,7 @@ pub fn settings(settings: &Settings) -> Result<(), String> {
         .all(|number| number.is_finite())
     {
         true => Ok(()),
-        false => Err("the settings hold a number that is not finite".into()),
+        false => Err("the settings have a number that is not finite".into()),
     }
 }
 
@@ -193,7 +193,7 @@ pub fn lens(lens: &Lens) -> Result<(), String> {
     };
     match lens.rows.iter().all(valid) {
         true => Ok(()),
-        false => Err("the layer predictions hold an invalid number".into()),
+        false => Err("the layer predictions have an invalid number".into()),
     }
 }
 

@@ -48,24 +48,24 @@ impl Driver {
             }
             Effect::BeginSession => {
                 let begun = self.recorder.as_mut().map(Recorder::start_new_session);
-                self.answer(told(begun).map(|_| None))?;
+                self.answer(transposed(begun).map(|_| None))?;
             }
             Effect::SaveSession(name) => {
                 let saved = self.recorder()?.map(|recorder| recorder.save(&name));
-                self.answer(told(saved).map(|path| {
+                self.answer(transposed(saved).map(|path| {
                     path.map(|p| Msg::EffectDone(format!("saved as {}", p.display())))
                 }))?;
             }
             Effect::LoadSession(name) => {
                 let loaded = self.recorder()?.map(|recorder| recorder.resume(&name));
                 self.answer(
-                    told(loaded).map(|session| session.map(|s| Msg::SessionLoaded(s.into()))),
+                    transposed(loaded).map(|session| session.map(|s| Msg::SessionLoaded(s.into()))),
                 )?;
             }
             Effect::ReplaySession(name) => {
                 let read = self.recorder()?.map(|recorder| recorder.read(&name));
                 self.answer(
-                    told(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))),
+                    transposed(read).map(|session| session.map(|s| Msg::ReplayLoaded(s.into()))),
                 )?;
             }
             Effect::ListSessions { search_id, search } => self.list(search_id, search)?,
@@ -73,17 +73,19 @@ impl Driver {
                 let renamed = self
                     .recorder()?
                     .map(|recorder| recorder.rename(&path, &title));
-                self.answer(told(renamed).map(|done| done.map(|()| Msg::SessionRenamed)))?;
+                self.answer(transposed(renamed).map(|done| done.map(|()| Msg::SessionRenamed)))?;
             }
             Effect::DeleteSession(id) => {
                 let deleted = self.recorder()?.map(|recorder| recorder.delete(&id));
                 self.answer(
-                    told(deleted).map(|own| own.map(|own| Msg::SessionDeleted { id, own })),
+                    transposed(deleted).map(|own| own.map(|own| Msg::SessionDeleted { id, own })),
                 )?;
             }
             Effect::RestoreSession(id) => {
                 let restored = self.recorder()?.map(|recorder| recorder.restore(&id));
-                self.answer(told(restored).map(|done| done.map(|()| Msg::SessionRestored(id))))?;
+                self.answer(
+                    transposed(restored).map(|done| done.map(|()| Msg::SessionRestored(id))),
+                )?;
             }
             Effect::OpenSweep(path) => {
                 let read = sweep::read_rows(&path).map(|(rows, plain)| Msg::SweepLoaded {
@@ -210,7 +212,7 @@ fn sweep_row(row: sweep::Row) -> SweepRow {
 }
 
 /// Converts an optional result for [`Driver::answer`].
-fn told<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
+fn transposed<T>(outcome: Option<crate::transcript::Result<T>>) -> Result<Option<T>> {
     Ok(outcome.transpose()?)
 }
 

@@ -25,7 +25,7 @@ impl From<Worker> for Engine {
 }
 
 impl Engine {
-    /// Sends a command. If the engine is gone, [`Self::next`] reports it.
+    /// Sends a command. If the engine has ended, [`Self::next`] reports it.
     pub fn send(&self, command: Command) {
         let _ = match self {
             Self::Local { commands, .. } => commands.send(command),
@@ -41,7 +41,7 @@ impl Engine {
         }
     }
 
-    /// The next message; [`Msg::EngineGone`] if there will be no more.
+    /// The next message; [`Msg::EngineGone`] after the last.
     pub async fn next(&mut self) -> Msg {
         let msg = match self {
             Self::Local { events, .. } => events.recv().await.map(Msg::Engine),

@@ -4,10 +4,10 @@ use crate::app::{Folder, FolderEntry};
 use crate::folders::expand_home;
 use std::fs;
 
-/// Max entries that are read: a folder may hold any number.
+/// Max entries read: a folder may have any number.
 const MAX: usize = 2000;
 
-/// The files of the folder that the prompt names, folders first; none if it cannot be read.
+/// The files of the folder named in the prompt, folders first; empty if it cannot be read.
 pub fn folder(path: String) -> Folder {
     let place = match path.as_str() {
         "" => ".".into(),
@@ -19,7 +19,7 @@ pub fn folder(path: String) -> Folder {
         .filter_map(|entry| {
             Some(FolderEntry {
                 name: entry.file_name().into_string().ok()?,
-                // Follows links, unlike the type that the entry itself has.
+                // Follows links, unlike the entry's own type.
                 is_folder: fs::metadata(entry.path()).is_ok_and(|about| about.is_dir()),
             })
         })

@@ -1,4 +1,4 @@
-//! The driver of the playground: it feeds keys, engine events and time to the state, carries out effects, and draws.
+//! The driver of the playground: feeds keys, engine events and time to the app, carries out effects, and draws.
 
 mod config_file;
 mod editor;
@@ -35,7 +35,7 @@ pub use terminal::Terminal;
 
 /// Min time between frames: 60 per second.
 const FRAME: Duration = Duration::from_micros(16_667);
-/// The same while the engine works and needs the cores: 30 per second. Keys are still answered without delay.
+/// Min time between frames while the engine needs the cores: 30 per second. Keys are still handled immediately.
 const BUSY_FRAME: Duration = Duration::from_micros(33_333);
 /// Max messages of the engine between two frames.
 const MAX_MESSAGES: usize = 10_000;
@@ -51,8 +51,8 @@ pub enum End {
     Signal(i32),
 }
 
-/// Runs the playground until the user quits. Loading of the model starts after the first frame. Whoever only watches
-/// records nothing. Returns how it ended, and whether the session has a file.
+/// Runs the playground until the user quits. Loading of the model starts after the first frame. Watching records
+/// nothing. Returns how it ended, and whether the session has a file.
 ///
 /// # Errors
 /// If the terminal cannot be used, or the settings file names an unknown key. The terminal is always restored, even after

@@ -36,18 +36,18 @@ impl SessionSearch {
         let (answers, newest) = (self.answers.clone(), self.newest.clone());
         std::thread::spawn(move || {
             let outdated = || newest.load(Ordering::Relaxed) != search_id;
-            let tell = |listed: &[Listed], done| {
+            let report = |listed: &[Listed], done| {
                 drop(answers.send(Msg::Sessions {
                     search_id,
                     listed: listed.to_vec(),
                     done,
                 }));
             };
-            if let Err(fault) = find(&store, &own, &search, &outdated, &tell) {
+            if let Err(fault) = find(&store, &own, &search, &outdated, &report) {
                 drop(answers.send(Msg::EffectFailed(format!(
                     "the sessions cannot be listed: {fault}"
                 ))));
-                tell(&[], true);
+                report(&[], true);
             }
         });
     }
@@ -58,17 +58,17 @@ fn find(
     own: &Path,
     search: &str,
     outdated: &dyn Fn() -> bool,
-    tell: &dyn Fn(&[Listed], bool),
+    report: &dyn Fn(&[Listed], bool),
 ) -> crate::transcript::Result<()> {
-    let (mut listed, mut told) = (Vec::new(), Instant::now());
+    let (mut listed, mut reported) = (Vec::new(), Instant::now());
     for hit in store.search(search)?.take_while(|_| !outdated()) {
         listed.push(entry(hit, own));
-        if told.elapsed() >= REPORT_EVERY {
-            tell(&listed, false);
-            told = Instant::now();
+        if reported.elapsed() >= REPORT_EVERY {
+            report(&listed, false);
+            reported = Instant::now();
         }
     }
-    tell(&listed, true);
+    report(&listed, true);
     Ok(())
 }
 

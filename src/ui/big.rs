@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 /// Rows of a large number.
 pub const HEIGHT: u16 = 3;
 
-/// The rows of a character; none for one that has no large form.
+/// The rows of a character; `None` if it has no large form.
 fn rows(c: char) -> Option<[&'static str; HEIGHT as usize]> {
     Some(match c {
         '0' => ["┏━┓", "┃ ┃", "┗━┛"],
@@ -26,8 +26,8 @@ fn rows(c: char) -> Option<[&'static str; HEIGHT as usize]> {
     })
 }
 
-/// Draws a number at the left of an area that has [`HEIGHT`] rows; returns the column after it. Characters without a
-/// large form are left out.
+/// Draws a number at the left of an area with [`HEIGHT`] rows; returns the column after it. Skips characters without a
+/// large form.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect, number: &str, role: Role) -> u16 {
     let style = canvas.theme.style(role);
     let mut x = area.x;

@@ -7,14 +7,14 @@ use crate::app::{App, Mode, Race, Turn};
 use crate::engine::worker::RunId;
 use std::collections::HashMap;
 
-/// LineStarts of wrapped lines, by turn.
+/// Starts of wrapped lines, by turn.
 #[derive(Debug, Default)]
 pub struct Cache {
     turns: HashMap<u64, TurnLines>,
     key: Key,
 }
 
-/// LineStarts of the lines of a race's two texts.
+/// Starts of the lines of a race's two texts.
 #[derive(Debug, Default)]
 pub struct RaceLines {
     /// The race, the width, and whether marks are in ASCII.
@@ -23,7 +23,7 @@ pub struct RaceLines {
 }
 
 impl RaceLines {
-    /// Update the lines of both texts: only what is new since the last frame is wrapped.
+    /// Updates the lines of both texts. Wraps only what is new since the last frame.
     pub fn update(
         &mut self,
         race: &Race,
@@ -45,7 +45,7 @@ impl RaceLines {
     }
 }
 
-/// What wrapping depends on besides the text.
+/// Whatever wrapping depends on besides the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Key {
     pub width: u16,
@@ -58,17 +58,17 @@ pub struct Key {
 pub struct TurnLines {
     pub prompt: LineStarts,
     pub answer: LineStarts,
-    /// The finished answer as Markdown, if it is shown so.
+    /// The finished answer as Markdown, if shown so.
     pub markdown: Option<(Document, LineStarts)>,
-    /// What was found in it last.
+    /// Matches of the last search in it.
     pub found: FoundIn,
 }
 
-/// What was found in a turn.
+/// Matches in a turn.
 #[derive(Debug, Default)]
 pub struct FoundIn {
     query: String,
-    /// Groups that were searched, and whether that was the Markdown.
+    /// Number of groups searched, and whether in the Markdown.
     searched: Option<(usize, bool)>,
     /// Number of matches in the turns before.
     pub before: usize,
@@ -83,7 +83,7 @@ impl FoundIn {
     }
 }
 
-/// LineStarts of the lines of settled text, and of the lines that pending drafts add.
+/// Starts of the lines of settled text, and of the lines of pending drafts.
 #[derive(Debug, Default)]
 pub struct LineStarts {
     places: Vec<Place>,
@@ -107,14 +107,14 @@ impl LineStarts {
             .copied()
     }
 
-    /// The line that holds a place.
+    /// The line that contains a place.
     pub fn line_of(&self, place: Place) -> usize {
         let settled = self.places.partition_point(|start| *start <= place);
         let drafted = self.tail.partition_point(|start| *start <= place);
         (settled + drafted).saturating_sub(1)
     }
 
-    /// Wrap what is new, from the start of the last line.
+    /// Wraps new text, from the start of the last line.
     fn grow(&mut self, flow: &dyn Source, width: u16) {
         let settled = flow.settled();
         if settled < self.groups {
@@ -151,7 +151,7 @@ impl TurnLines {
 }
 
 impl Cache {
-    /// Update the lines of every turn.
+    /// Updates the lines of every turn.
     pub fn update(&mut self, app: &App, key: Key, arrow: &str) {
         let state = app.state();
         if self.key != key {
@@ -180,7 +180,7 @@ impl Cache {
         }
     }
 
-    /// Find a text in every turn: only what is new since the last frame is searched.
+    /// Searches every turn. Searches only what is new since the last frame.
     pub fn find(&mut self, app: &App, query: &str, arrow: &str) {
         let mut before = 0;
         for (index, turn) in app.state().turns.iter().enumerate() {
@@ -199,7 +199,7 @@ impl Cache {
                 before += lines.found.len();
                 continue;
             }
-            // A completion begins with its prompt.
+            // A completion starts with its prompt.
             let prompt = match turn.mode {
                 Mode::Chat => matches(&Flow::prompt(turn), query),
                 Mode::Completion => Vec::new(),

@@ -61,7 +61,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// In the lower border: how many controls are out of view.
+/// Draws the number of hidden controls in the lower border.
 fn hidden(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
     let below = shown.total.saturating_sub(shown.first + shown.height);
     let text = match (shown.first, below) {
@@ -79,7 +79,7 @@ fn hidden(canvas: &mut Canvas<'_>, area: Rect, shown: Viewport) {
     canvas.put_all(border, &[(&text, Role::Dim)]);
 }
 
-/// Range or choices, and meaning, of the focused control.
+/// Range or choices of the focused control, and its meaning.
 fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String> {
     let range = match control.kind(canvas.state.model.as_ref()) {
         Kind::Slider(range) => format!("{} to {}: ", range.min, range.max),
@@ -95,8 +95,8 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         );
     let now = match control.has_effect(settings) {
         true => "",
-        false if chosen => " (the controller chooses it; setting it takes over)",
-        false => " (without effect as things are set)",
+        false if chosen => " (chosen by the controller; setting it overrides that)",
+        false => " (no effect with the current settings)",
     };
     wrap_words(&format!("{range}{}{now}", control.meaning()), width)
 }

@@ -8,14 +8,14 @@ use super::wrap::{Found, Piece, Place, Source};
 use crate::app::state::find;
 use ratatui::layout::{Position, Rect};
 
-/// A stretch of text that was found, from its first to its last character.
+/// A match, from its first to its last character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match {
     pub start: Place,
     pub last: Place,
 }
 
-/// Every match of `query` in the text that is kept, whatever the case; any white space matches any other.
+/// Every match of `query` in the kept text. Ignores case; all white space is equal.
 pub fn matches(source: &dyn Source, query: &str) -> Vec<Match> {
     let query: String = query.chars().flat_map(folded).collect();
     if query.is_empty() {
@@ -48,7 +48,7 @@ pub fn matches(source: &dyn Source, query: &str) -> Vec<Match> {
         .collect()
 }
 
-/// Whether a piece is part of the text, rather than about it.
+/// Whether a piece is part of the text, not an annotation.
 fn is_text(role: Role) -> bool {
     !matches!(role, Role::Rejected | Role::Mark | Role::Dim)
 }
@@ -91,7 +91,7 @@ impl Source for Highlighted<'_> {
     }
 }
 
-/// Draw the bar: the text to find, and how often it is there; returns the cursor.
+/// Draws the search bar with the number of matches; returns the cursor.
 pub fn bar(canvas: &mut Canvas<'_>, row: Rect, found: find::Found) -> Option<Position> {
     let find = canvas.state.find.as_ref()?;
     let count = match (found.current, find.field.is_empty()) {

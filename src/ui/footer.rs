@@ -1,4 +1,4 @@
-//! The bottom line: a notice, or the keys that work now.
+//! The bottom line: a notice, or the available keys.
 
 use super::Canvas;
 use super::theme::Role;
@@ -11,9 +11,9 @@ use ratatui::layout::Rect;
 /// Max rows of a notice.
 const MAX_ROWS: u16 = 4;
 
-/// Rows of the footer: more than one if a notice does not fit in one.
+/// Rows of the footer; more than one for a long notice.
 pub fn height(state: &State, width: u16) -> u16 {
-    let lines = said(state).map_or(1, |(text, _)| {
+    let lines = notice(state).map_or(1, |(text, _)| {
         wrap_words(&text, width.saturating_sub(2)).len()
     });
     u16::try_from(lines).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         width: area.width.saturating_sub(2),
         ..area
     };
-    let row = say(canvas, &mut rows);
+    let row = draw_notice(canvas, &mut rows);
     let right = if canvas.app.shared.config.mouse {
         ""
     } else {
@@ -44,8 +44,8 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     );
 }
 
-/// The notice, or else the reason why there is no model or no connection.
-fn said(state: &State) -> Option<(String, Role)> {
+/// The notice, else the reason why there is no model or connection.
+fn notice(state: &State) -> Option<(String, Role)> {
     if let Some(notice) = &state.notice {
         let role = if notice.is_error {
             Role::Wrong
@@ -66,9 +66,9 @@ fn said(state: &State) -> Option<(String, Role)> {
     }
 }
 
-/// Write the notice; returns the space to the right of its last line.
-fn say(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
-    let mut lines = said(canvas.state).map_or_else(Vec::new, |(text, role)| {
+/// Writes the notice; returns the space to the right of its last line.
+fn draw_notice(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
+    let mut lines = notice(canvas.state).map_or_else(Vec::new, |(text, role)| {
         wrap_words(&text, rows.width)
             .into_iter()
             .map(|line| (line, role))
@@ -111,7 +111,7 @@ fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// Keys and their label. A click on a key is that key, a click on the label the last one.
+/// Draws keys and their label. A click on a key presses it; a click on the label presses the last one.
 fn draw_hint(canvas: &mut Canvas<'_>, row: Rect, hint: Hint) -> u16 {
     let keys: String = hint.keys.iter().map(|(key, _)| key.as_str()).collect();
     let end = canvas.put_all(

@@ -1,4 +1,4 @@
-//! The top line: the model and how it decodes.
+//! The top line: the model and its decoding settings.
 
 use super::Canvas;
 use super::layout::NARROW;
@@ -10,7 +10,7 @@ use crate::app::{Control, Mode, Phase};
 use crate::engine::decode::Controller;
 use ratatui::layout::Rect;
 
-/// Cells for the names of the program and the model, at least.
+/// Min cells for the names of program and model.
 const MODEL: u16 = 56;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -73,7 +73,7 @@ fn loading(canvas: &mut Canvas<'_>, row: Rect) {
     let percent = fraction
         .map(|fraction| format!("{:.0} %", fraction * 100.0))
         .unwrap_or_default();
-    // What is being done, or where there is no room for that, how far it is.
+    // The stage or, if there is no room for it, the fraction done.
     let words = if stage.as_str().cells() + 3 <= row.width {
         stage
     } else {
@@ -107,7 +107,7 @@ fn loading(canvas: &mut Canvas<'_>, row: Rect) {
     }
 }
 
-/// The model, in as many parts as fit.
+/// The model, with as many details as fit.
 fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     match (&canvas.state.model, &canvas.state.request.model) {
         (Some(model), _) => {
@@ -141,7 +141,7 @@ fn speed_up(canvas: &Canvas<'_>) -> Option<(String, Role)> {
     Some((text, speed::role_of(gain)))
 }
 
-/// How it decodes; in little room the first parts, which the controls show, are left out.
+/// The decoding settings. Omits the first parts, which the controls show too, if there is little room.
 fn settings(canvas: &Canvas<'_>, room: u16) -> String {
     let state = canvas.state;
     let dot = format!(" {} ", canvas.theme.symbols.dot);

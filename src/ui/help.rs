@@ -8,7 +8,7 @@ use crate::app::commands::COMMANDS;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ViewAction};
 
-/// Cells between a name and what it means.
+/// Cells between a name and its meaning.
 const GAP: u16 = 2;
 /// Max cells of keys with the same action.
 const KEYS: u16 = 22;
@@ -47,7 +47,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let settings = [
         (
             "exit layer E",
-            "layers that draft: few are fast, many are right",
+            "layers that draft: few are fast, many are accurate",
         ),
         (
             "speculations K",
@@ -64,7 +64,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         ),
         (
             "  ‹auto: E 6 K 2›".to_owned(),
-            "from here on the controller auto drafts so, or decodes plainly",
+            "from here on auto drafts like this, or decodes plainly",
         ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
@@ -96,12 +96,12 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
 fn mouse(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let leave = canvas.app.key_name(Context::Global, AppAction::ToggleMouse);
     let rows = [
-        ("sliders", "drag them, or turn the wheel over them"),
-        ("words, rounds", "a click chooses one"),
-        ("keys below", "a click does what the key does"),
+        ("sliders", "drag, or scroll over them"),
+        ("words, rounds", "click to select"),
+        ("keys below", "click to press"),
         (
             &leave,
-            "leaves the mouse to the terminal, to select text with it",
+            "leaves the mouse to the terminal, for selecting text",
         ),
     ];
     rows.map(|(what, how)| (what.to_owned(), how.to_owned()))
@@ -185,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Wherever it breaks, every word is there, names are apart from meanings, and nothing is too wide.
+        /// At any width, no word is lost, names and meanings stay apart, and no line is too wide.
         #[test]
         fn columns_never_run_together(
             entries in proptest::collection::vec(("[a-z←→-]{1,24}", "[a-z]{1,9}( [a-z]{1,9}){0,4}"), 1..7),

@@ -1,4 +1,4 @@
-//! The token under the cursor: origin, probabilities, alternatives, and what every layer would have said.
+//! The token under the cursor: origin, probabilities, alternatives, and what every layer would have predicted.
 
 use super::Canvas;
 use super::round_details;
@@ -20,7 +20,7 @@ use unicode_segmentation::UnicodeSegmentation;
 const LABEL: u16 = 13;
 /// Max rows of the list of worst drafts.
 const WORST: usize = 40;
-/// Cells by which the nodes of a tree are indented at most.
+/// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 8;
 
 /// A line of styled spans.
@@ -95,7 +95,7 @@ fn worst<'a>(canvas: &Canvas<'a>) -> Option<(usize, &'a Turn)> {
     rejects.then(|| (index, &turns[index]))
 }
 
-/// Rejected drafts, the surest first: what was drafted, what stands there instead, and both probabilities.
+/// Rejected drafts, the most confident first: the drafted token, the token in its place, and both probabilities.
 fn list_worst(
     canvas: &Canvas<'_>,
     index: usize,
@@ -164,7 +164,7 @@ fn dim(theme: &Theme, text: &str, width: u16) -> Vec<Line> {
         .collect()
 }
 
-/// The token that is inspected.
+/// The inspected token.
 struct Subject<'a> {
     app: &'a App,
     state: &'a State,
@@ -261,7 +261,7 @@ impl<'a> Subject<'a> {
         lines
     }
 
-    /// For a correction: what the draft had said, with both probabilities and the chance that it is kept.
+    /// For a correction: the draft's token, both its probabilities, and its chance of acceptance.
     fn instead(&self) -> Vec<Line> {
         let corrected = self.token.outcome.origin() == Some(Origin::Corrected);
         let depth = self.round.accepted();
@@ -274,9 +274,9 @@ impl<'a> Subject<'a> {
             let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
             let chance =
                 chance(self.round, &draft).map(|chance| self.fact("  chance", &chance, Role::Text));
-            let said = self.fact("draft said", &text, Role::Rejected);
+            let chosen = self.fact("draft chose", &text, Role::Rejected);
             let both = self.fact("  q, p", &format!("{q}, {p}"), Role::Text);
-            [said, both].into_iter().chain(chance)
+            [chosen, both].into_iter().chain(chance)
         };
         rejected.filter(|_| corrected).flat_map(line).collect()
     }
@@ -305,7 +305,7 @@ impl<'a> Subject<'a> {
         ended && kept && behind == 0
     }
 
-    /// What every layer would have said in its place, recorded or requested afterwards.
+    /// What every layer would have predicted in its place, recorded or requested afterwards.
     fn layers(&self) -> &'a [LayerChoice] {
         let recorded = self.token.detail.map(|detail| detail.layers.as_slice());
         match recorded.filter(|layers| !layers.is_empty()) {
@@ -331,8 +331,8 @@ impl<'a> Subject<'a> {
         found.ok().map(|index| &rows[index])
     }
 
-    /// Whether the verifier got to its position. A draft after the first rejected one follows text that was discarded, so
-    /// no layer is evaluated there.
+    /// Whether the verifier reached its position. A draft after the first rejected one follows discarded text, so no
+    /// layer is evaluated there.
     fn was_verified(&self) -> bool {
         self.token.p_verify.is_some()
     }
@@ -345,28 +345,26 @@ impl<'a> Subject<'a> {
         let asked = self.turn.lens.as_deref().filter(|lens| !lens.complete());
         match asked {
             _ if !self.was_verified() => {
-                "a draft before this one was rejected: no layer is asked about what follows it"
-                    .into()
+                "a draft before this one was rejected, so no layer is evaluated here".into()
             }
-            _ if !state.live => "the journal holds no alternatives here".into(),
+            _ if !state.live => "the journal has no alternatives here".into(),
             Some(lens) if lens.failed.is_none() => {
-                format!("asking every layer: {} tokens so far", lens.rows.len())
+                format!("evaluating every layer: {} tokens so far", lens.rows.len())
             }
             _ if is_last && state.run().is_some() && state.settings.detail => {
                 "its layers follow once the answer is finished".into()
             }
             _ if askable && !state.settings.detail => format!(
-                "{} records layers and alternatives while it writes; {} asks the layers afterwards",
+                "{} records layers and alternatives during decoding; {} runs the layers afterwards",
                 key(Context::Chat, ControlsAction::ToggleDetail.into()),
                 key(Context::Global, ChatAction::WhatIf.into())
             ),
             _ if askable => format!(
-                "{} asks the layers",
+                "{} runs the layers",
                 key(Context::Global, ChatAction::WhatIf.into())
             ),
-            _ => {
-                "its layers were not recorded, and only the answer written last can be asked".into()
-            }
+            _ => "its layers were not recorded, and they can be computed only for the last answer"
+                .into(),
         }
     }
 
@@ -396,7 +394,7 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
-    /// The nodes of a draft that branches: indented by depth, with their ranks, the accepted ones marked.
+    /// The nodes of a tree: indented by depth, with their ranks, accepted ones marked.
     fn tree(&self) -> Vec<Line> {
         if !self.round.branches() {
             return Vec::new();
@@ -434,8 +432,8 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
-    /// A symbol for each layer, the first on the left: whether it would have written this token. The exit layer stands
-    /// out.
+    /// A symbol for each layer, the first on the left: whether it would have chosen this token. The exit layer is
+    /// highlighted.
     fn strip(&self, layers: &[LayerChoice], width: u16) -> Vec<Line> {
         if layers.is_empty() {
             return Vec::new();
@@ -492,7 +490,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The first nodes below `parent` in depth-first order, siblings by rank. A round that was read from a file may have any
+/// Appends nodes below `parent` in depth-first order, siblings by rank. Bounded, since a round from a file may have any
 /// number of nodes.
 fn depth_first(round: &Round, parent: Option<usize>, order: &mut Vec<usize>) {
     let nodes = 0..round.drafted().len().min(Settings::MAX_TREE);

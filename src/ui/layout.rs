@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 pub struct Layout {
     pub header: Rect,
     pub chat: Rect,
-    /// Beside the chat, where its lines would be too long otherwise.
+    /// Beside the chat, if its lines would otherwise be too long.
     pub side: Rect,
     pub rounds: Rect,
     pub controls: Rect,
@@ -26,7 +26,7 @@ pub const NARROW: u16 = 72;
 const SPEED: u16 = 7;
 /// Rows of the speed panel with large digits; a controller takes two more.
 const SPEED_LARGE: u16 = 10;
-/// Rows of the controls panel beside those of the controls: its explanation and borders.
+/// Rows of the controls panel besides the controls: explanation and borders.
 const CONTROLS: u16 = 5;
 /// Min cells of a useful panel beside the chat.
 const SIDE: u16 = 44;
@@ -34,7 +34,7 @@ const SIDE: u16 = 44;
 const INSPECTOR: u16 = 10;
 
 impl Layout {
-    /// Divide `area` for this state.
+    /// Divides `area` for this state.
     pub fn of(area: Rect, state: &State) -> Self {
         let mut rest = area;
         let header = take_top(&mut rest, u16::from(area.height > 8));

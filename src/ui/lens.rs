@@ -90,14 +90,14 @@ pub fn draw_panel(canvas: &mut Canvas<'_>, area: Rect) -> bool {
     true
 }
 
-/// In the place of the panel: what the lens is, and how to get it.
+/// In place of the panel: what the lens is, and how to get it.
 pub fn draw_hint(canvas: &mut Canvas<'_>, area: Rect) {
     let mut inner = canvas.panel(area, "lens", None);
     let action = ChatAction::Lens;
     let key = canvas.app.key_now(action.clone());
     let how = match key.filter(|_| is_available(canvas.app, &action.into())) {
-        Some(key) => format!("{key} asks every layer what it would have said along the answer"),
-        None => "what every layer would have said along an answer appears here".into(),
+        Some(key) => format!("{key} shows what every layer would have predicted along the answer"),
+        None => "what every layer would have predicted along an answer appears here".into(),
     };
     note(canvas, &mut inner, &how, Role::Dim);
 }
@@ -109,7 +109,7 @@ fn newest<'a>(canvas: &Canvas<'a>) -> Option<(&'a Turn, &'a Lens)> {
     Some((turn, lens))
 }
 
-/// The exit layer that the answer was drafted with last.
+/// The exit layer of the answer's last drafts.
 fn exit_layer(canvas: &Canvas<'_>, turn: &Turn) -> usize {
     let settings = turn.rounds.last().map(|round| &round.settings);
     settings.map_or(canvas.state.settings.exit_layer, |settings| {
@@ -129,7 +129,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
     };
     let parts = [
         (canvas.spinner(), Role::Accent),
@@ -256,7 +256,7 @@ impl Map<'_> {
     }
 }
 
-/// The text around the token, and what the layer under the cursor makes of it.
+/// The text around the token, and the prediction of the layer under the cursor.
 fn details(
     canvas: &mut Canvas<'_>,
     mut area: Rect,
@@ -353,7 +353,7 @@ fn chosen(
         ""
     };
     let label = format!("layer {}{exit} says ", choice.layer);
-    let said = format!("“{}”", one_line(&choice.text));
+    let choice_text = format!("“{}”", one_line(&choice.text));
     let p = format!(" {:.1} %", choice.p * 100.0);
     let verdict = if agrees {
         ", as the text"
@@ -363,7 +363,7 @@ fn chosen(
     let role = if agrees { Role::Agree } else { Role::Rejected };
     let parts = [
         (label.as_str(), Role::Dim),
-        (&said, role),
+        (&choice_text, role),
         (&p, Role::Text),
         (verdict, Role::Dim),
     ];

@@ -18,7 +18,7 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let switches = turn.switches.iter().filter(|switch| switch.round == at);
     let switched = switches.map(|Switch { from, to, .. }| format!("model {from}{arrow}{to}"));
     let round = turn.rounds.get(at).filter(|round| !by_the_way(round));
-    // What lookup drafts in between is no move.
+    // Lookup drafts in between do not count as a change.
     let before = turn.rounds[..at.min(turn.rounds.len())]
         .iter()
         .rfind(|round| !by_the_way(round));
@@ -59,7 +59,7 @@ fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<S
     (by_user, by_controller)
 }
 
-/// Whether a controller used lookup for this round alone.
+/// Whether a controller used lookup for this round only.
 fn by_the_way(round: &Round) -> bool {
     let first = round.drafted().first();
     round.settings.controller == Controller::Auto
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Lookup that drafts for one round is not a move; plain decoding and drafts are.
+    /// A single round of lookup is not a change; plain decoding and drafts are.
     #[test]
     fn rounds_of_lookup_are_not_marked() {
         use crate::engine::decode::{DraftToken, RoundTokens};

@@ -1,4 +1,4 @@
-//! The menu above the prompt while a slash command is written.
+//! The menu above the prompt while a slash command is typed.
 
 use super::Canvas;
 use super::theme::Role;
@@ -13,7 +13,7 @@ const ROWS: u16 = 10;
 /// Max cells of the column of names.
 const NAMES: u16 = 28;
 
-/// Draw the menu on top of what lies above the prompt.
+/// Draws the menu above the prompt, over whatever is there.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, prompt: Rect) {
     let Some(menu) = canvas.state.menu() else {
         return;

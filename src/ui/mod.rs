@@ -1,4 +1,4 @@
-//! Draws the app. Nothing here changes it; a [`Renderer`] only caches how text was wrapped.
+//! Draws the app, without changing it. A [`Renderer`] only caches how text was wrapped.
 
 mod big;
 mod cache;
@@ -23,6 +23,7 @@ mod rounds;
 mod screenshot;
 mod sessions;
 mod speed;
+mod status;
 mod sweep;
 mod theme;
 mod transcript;
@@ -51,12 +52,12 @@ pub struct Renderer {
     race: RaceLines,
 }
 
-/// What a panel draws on and with.
+/// The frame to draw on, and what panels draw from.
 struct Canvas<'a> {
     app: &'a App,
-    /// What is on screen: [`App::state`].
+    /// The state on screen: [`App::state`].
     state: &'a State,
-    /// Computed once a frame.
+    /// Computed once per frame.
     baselines: &'a Baselines,
     theme: Theme,
     buffer: &'a mut Buffer,
@@ -64,7 +65,7 @@ struct Canvas<'a> {
 }
 
 impl Renderer {
-    /// Draw one frame and return its regions.
+    /// Draws one frame and returns its regions.
     ///
     /// ```text
     ///  skiplens · model · layers · type · device          strategy · seed   header
@@ -83,8 +84,8 @@ impl Renderer {
     ///  enter send · tab next panel · f1 help                              footer
     /// ```
     ///
-    /// A low screen leaves the rounds out, a narrow one the right column; a low screen shows the token in the place of
-    /// the controls while a token is chosen.
+    /// A short screen omits the rounds, a narrow one the right column. A short screen shows the token in place of the
+    /// controls while a token is selected.
     pub fn draw(&mut self, app: &App, frame: &mut Frame<'_>) -> Regions {
         let state = app.state();
         let theme = Theme::new(app.shared.appearance);
@@ -157,7 +158,7 @@ fn side(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// Whether the inspector, with no token to show, gives its place to the lens.
+/// Whether the lens takes the place of the inspector, which has no token to show.
 fn shows_lens(state: &State, layout: &Layout) -> bool {
     let has_lens = |turn: &Turn| turn.lens.as_ref().is_some_and(|l| !l.rows.is_empty());
     layout.side.is_empty()
@@ -165,8 +166,8 @@ fn shows_lens(state: &State, layout: &Layout) -> bool {
         && state.newest_turn().is_some_and(has_lens)
 }
 
-/// The last guard before the terminal: replace control characters, and in ASCII mode everything else that is not ASCII,
-/// whatever a panel let through.
+/// The last guard before the terminal: replaces control characters and, in ASCII mode, everything not ASCII that a
+/// panel let through.
 fn sanitise_cells(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();

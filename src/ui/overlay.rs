@@ -13,10 +13,10 @@ use ratatui::layout::{Position, Rect};
 
 /// Max cells of a line of text.
 const TEXT: u16 = 74;
-/// Max lines about the selected entry of a list.
+/// Max lines of help about the selected entry of a list.
 const ABOUT: u16 = 3;
 
-/// Draw the overlay, if there is one; returns its cursor.
+/// Draws the overlay, if there is one; returns its cursor.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
         Overlay::Help { scroll } => {
@@ -88,7 +88,7 @@ fn text(canvas: &mut Canvas<'_>, body: Rect, title: &str, lines: &[(String, Role
     canvas.regions.text = shown;
 }
 
-/// Wrap a line that is too long; one that fits keeps its columns.
+/// Wraps a line that is too long. A line that fits keeps its columns.
 fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     if line.cells() <= width {
         vec![line.to_string()]
@@ -97,10 +97,10 @@ fn wrap_indented(line: &str, width: u16) -> Vec<String> {
     }
 }
 
-/// At the bottom of a list: what is to know of the selected entry.
+/// Draws the selected entry's help at the bottom of a list.
 fn about(canvas: &mut Canvas<'_>, inner: &mut Rect, help: &[String]) {
     let lines = (help.len() as u16).min(ABOUT);
-    // The list itself comes first.
+    // The list itself takes precedence.
     if lines == 0 || inner.height < lines + 3 {
         return;
     }
@@ -136,7 +136,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
         .map_or_else(Vec::new, |entry| {
             wrap_words(&entry.help, width.saturating_sub(4))
         });
-    // The window does not change its size with the selection.
+    // The window's size does not depend on the selection.
     let helps = matches.iter().any(|entry| !entry.help.is_empty());
     let below = if helps { ABOUT + 1 } else { 0 };
     let area = centered(body, width, (matches.len() as u16 + 4 + below).max(8));

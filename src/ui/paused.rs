@@ -1,4 +1,4 @@
-//! A paused run, phase by phase: what is drafted and how likely, what the verifier made of it.
+//! A paused run, phase by phase: the drafts with their probabilities, and the verifier's verdict.
 
 use super::Canvas;
 use super::theme::Role;
@@ -9,7 +9,7 @@ use crate::engine::decode::Round;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
-/// Cells by which the nodes of a tree are indented at most.
+/// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 6;
 
 /// Whether the run is paused and the inspector's place is free.
@@ -28,7 +28,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     if turn.pending.is_empty() {
         match turn.rounds.last() {
             Some(round) => verified(canvas, &mut inner, turn, round),
-            None => say(canvas, &mut inner, "next: the first draft", Role::Dim),
+            None => put_line(canvas, &mut inner, "next: the first draft", Role::Dim),
         }
     } else {
         drafting(canvas, &mut inner, turn);
@@ -42,23 +42,23 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let keys = [(ChatAction::Step, further), (ChatAction::Pause, "resume")];
     for (action, label) in keys {
         if let Some(key) = canvas.app.key_now(action) {
-            say(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
+            put_line(canvas, &mut inner, &format!("{key}  {label}"), Role::Dim);
         }
     }
 }
 
-fn say(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
+fn put_line(canvas: &mut Canvas<'_>, area: &mut Rect, text: &str, role: Role) {
     if let Some(row) = row(area) {
         canvas.put_all(row, &[(text, role)]);
     }
 }
 
-/// Tokens drafted so far, with the probability the draft gives them.
+/// Tokens drafted so far, with their draft probabilities.
 fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let settings = &canvas.state.settings;
     let (exit, most) = (settings.exit_layer, settings.num_speculations);
     let text = format!("layers 1 to {exit} draft: {} of {most}", turn.pending.len());
-    say(canvas, area, &text, Role::Text);
+    put_line(canvas, area, &text, Role::Text);
     for token in &turn.pending {
         let Some(row) = row(area) else { return };
         let text = format!(" “{}”", one_line(&token.text));
@@ -75,8 +75,8 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
         round.accepted(),
         round.drafted().len()
     );
-    say(canvas, area, &text, Role::Text);
-    say(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
+    put_line(canvas, area, &text, Role::Text);
+    put_line(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
     for slot in 0..round.slots() {
         let (Some(token), Some(row)) = (round.token(slot), row(area)) else {
             return;

@@ -11,7 +11,7 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Max lines of the prompt.
 const MAX_LINES: u16 = 8;
 
-/// Max questions of the queue that are shown.
+/// Max queued questions shown.
 const MAX_QUEUED: u16 = 3;
 
 /// A row of the prompt: where it starts and ends in the text.
@@ -20,19 +20,19 @@ struct Row {
     end: usize,
 }
 
-/// Rows that the prompt takes of `area`, borders included.
+/// Rows of the prompt within `area`, including borders.
 pub fn height(state: &State, area: Rect) -> u16 {
     let width = area.width.saturating_sub(6);
     let lines = rows(state.prompt.text(), width).len() as u16;
     2 + queue_rows(state, area.height / 4) + lines.clamp(1, MAX_LINES.min((area.height / 3).max(1)))
 }
 
-/// Rows of the questions that wait.
+/// Rows of the queued questions.
 fn queue_rows(state: &State, room: u16) -> u16 {
     (state.queued.len() as u16).min(MAX_QUEUED).min(room)
 }
 
-/// The questions that wait, the next one first.
+/// The queued questions, the next one first.
 fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
     let queued = &canvas.state.queued;
     let rows = usize::from(queue_rows(canvas.state, area.height.saturating_sub(1)));
@@ -53,7 +53,7 @@ fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
     }
 }
 
-/// Draw it; returns the cursor if it has the focus.
+/// Draws it; returns the cursor if it has the focus.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if let Some(player) = canvas.app.player() {
         replay::draw(canvas, area, player);
@@ -101,7 +101,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
 }
 
-/// In the lower border: how much of the context is used. Sessions do not record how much there is, so a replay shows only
+/// Draws the use of the context in the lower border. Sessions do not record the context length, so a replay shows only
 /// the tokens.
 fn context(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
@@ -139,7 +139,7 @@ fn context(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// Draw the part of a text around the cursor; returns the cursor.
+/// Draws the part of a text around the cursor; returns the cursor.
 pub fn draw_text(canvas: &mut Canvas<'_>, area: Rect, editor: &Editor) -> Position {
     let text = editor.text();
     let rows = rows(text, area.width);
@@ -178,7 +178,7 @@ fn rows(text: &str, width: u16) -> Vec<Row> {
     let width = width.saturating_sub(1).max(1);
     let mut rows = Vec::new();
     let (mut start, mut used) = (0, 0);
-    // The start of the word being read, and the cells before it.
+    // The start of the current word, and the cells before it.
     let (mut word, mut before) = (0, 0);
     for (at, grapheme) in text.grapheme_indices(true) {
         if grapheme == "\n" {
@@ -194,7 +194,7 @@ fn rows(text: &str, width: u16) -> Vec<Row> {
                 rows.push(Row { start, end: word });
                 (start, used) = (word, used - before);
             }
-            // A word that is longer than a row is broken.
+            // Breaks a word that is longer than a row.
             if used + cells > width && at > start {
                 rows.push(Row { start, end: at });
                 (start, used) = (at, 0);

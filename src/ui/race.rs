@@ -83,7 +83,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race: &Race, lines: &mut RaceLi
     canvas.regions.text = shown;
 }
 
-/// How much faster the challenger is, in large digits where there is room, and whether the texts agree.
+/// The challenger's speed-up, in large digits if there is room, and whether the texts agree.
 fn headline(canvas: &mut Canvas<'_>, inner: &mut Rect, race: &Race) {
     let ratio = race.speed_up();
     let role = match ratio {
@@ -167,7 +167,7 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
     canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
 }
 
-/// The text from line `top` on, or its end.
+/// A lane's text from line `top` on, or its end.
 fn lane(
     canvas: &mut Canvas<'_>,
     mut area: Rect,
@@ -205,7 +205,7 @@ fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);
 }
 
-/// A lane's text from a line, with the origins' styles.
+/// A lane's text from line `first` on, with the styles of origins.
 fn text(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn, starts: &LineStarts, first: usize) {
     let flow = Flow::answer(0, turn, false, canvas.theme.symbols.arrow);
     let Some(start) = starts.get(first).filter(|_| !area.is_empty()) else {

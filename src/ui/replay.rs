@@ -1,4 +1,4 @@
-//! The bar of a replay, in the place of the prompt: what is played, how fast, how far.
+//! The bar of a replay, in place of the prompt: state, speed and progress.
 
 use super::Canvas;
 use super::theme::Role;
@@ -61,7 +61,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
     }
 }
 
-/// `2×`, or that nothing is waited for.
+/// `2×`, or that waits are skipped.
 fn speed(canvas: &Canvas<'_>, player: &Player) -> String {
     match player.speed() {
         speed if speed.is_infinite() => "at once".into(),

@@ -1,4 +1,4 @@
-//! The round under the cursor, as a table: its phases, and what became of every draft.
+//! The round under the cursor, as a table: its phases, and the outcome of every draft.
 
 use super::Canvas;
 use super::inspector::Line;
@@ -49,7 +49,7 @@ pub fn lines(canvas: &Canvas<'_>, turn: &Turn, at: TokenRef) -> Vec<Line> {
     lines
 }
 
-/// One line for each phase: how much was computed, and how long it took.
+/// One line per phase: the work, and its duration.
 fn phases(theme: &Theme, round: &Round, plain: Option<PlainStep>) -> Vec<Line> {
     let drafted = round.drafted().len();
     let seconds = round.draft_seconds + round.verify_seconds;
@@ -96,7 +96,7 @@ fn phases(theme: &Theme, round: &Round, plain: Option<PlainStep>) -> Vec<Line> {
     lines
 }
 
-/// A draft, or the token that ended the round.
+/// The line of a draft, or of the closing token.
 fn token_line(theme: &Theme, token: &RoundToken<'_>) -> Line {
     let role = Role::of(token.outcome.origin());
     let percent = |p: Option<f32>| p.map_or("–".into(), |p| format!("{:.1} %", p * 100.0));

@@ -44,7 +44,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// In the lower border: the meanings of the symbols, as many as fit.
+/// Draws the meanings of as many symbols as fit in the lower border.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     let roles = [
         Role::Accepted,
@@ -75,7 +75,7 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
             width: row.width - 2,
             ..row
         };
-        // The space at the end gives way to the next name's.
+        // The trailing space overlaps the next name's leading one.
         x = canvas.put_all(
             words,
             &[(" ", Role::Dim), (name, Role::Dim), (" ", Role::Dim)],
@@ -93,7 +93,7 @@ fn row_at_bottom(area: &mut Rect) -> Option<Rect> {
     row(&mut bottom)
 }
 
-/// Fill the rows from the last round backwards, so that round `until - 1` is the last one shown.
+/// Fills the rows backwards, so that round `until - 1` is the last one shown.
 fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
     let rounds = &canvas.state.turns[turn].rounds;
     let room = usize::from(area.width) * usize::from(area.height);
@@ -130,7 +130,7 @@ fn draw_strip(canvas: &mut Canvas<'_>, area: Rect, turn: usize, until: usize) {
     }
 }
 
-/// Cells of a round with the gap after it.
+/// Cells of a round, including the gap after it.
 fn width(index: usize, round: &Round) -> u16 {
     let digits = index.checked_ilog10().unwrap_or(0) as u16 + 1;
     digits + 1 + round.slots() as u16 + 2

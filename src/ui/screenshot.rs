@@ -7,7 +7,7 @@ use ratatui::buffer::{self, Buffer};
 use ratatui::style::Modifier;
 use unicode_width::UnicodeWidthStr;
 
-/// The cells of a buffer, in the colours of a terminal that suits the theme.
+/// The cells of a buffer, in the colours of a terminal that matches the theme.
 pub fn screenshot(buffer: &Buffer, appearance: Appearance) -> Picture {
     let (fg, bg) = Theme::new(appearance).page();
     let rows = buffer

@@ -16,7 +16,7 @@ const WIDEST: u16 = 124;
 const DATE: u16 = 18;
 const TOKENS: u16 = 9;
 const ACCEPTED: u16 = 10;
-/// Rows for remarks on the selected session.
+/// Rows for remarks about the selected session.
 const BELOW: u16 = 2;
 
 /// The cells of each column; 0 if it does not fit.
@@ -211,7 +211,7 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, listed: &Listed, columns: &Columns) 
     cells(canvas, row, columns, parts);
 }
 
-/// Where the search matched, why a file cannot be read, or that the session is on screen.
+/// Where the search matched, why a file is unreadable, or that the session is on screen.
 fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &SessionList) {
     let Some(chosen) = list.chosen() else { return };
     let (text, role) = match &chosen.summary.fault {

@@ -72,7 +72,7 @@ fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
     shown.map(|(_, part)| part).collect()
 }
 
-/// Whether the next tokens will be drafted, as far as the settings and the controller's last choice say.
+/// Whether the next tokens will be drafted, by the settings and the controller's last choice.
 fn drafts_on(canvas: &Canvas<'_>, turn: &Turn) -> bool {
     let settings = &canvas.state.settings;
     let last = effective(turn).filter(|_| settings.controller == Controller::Auto);
@@ -227,7 +227,7 @@ fn large(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn) {
     }
 }
 
-/// `1.18× plain ± 0.03`, or why there is no such figure.
+/// `1.18× plain ± 0.03`, or why there is no figure.
 fn headline(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     match Gain::of(canvas, turn) {
         Some(gain) => {
@@ -246,7 +246,7 @@ fn headline(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
             );
         }
         None => {
-            canvas.put_all(row, &[("plain's speed is not known yet", Role::Dim)]);
+            canvas.put_all(row, &[("plain speed is not known yet", Role::Dim)]);
         }
     }
 }
@@ -278,7 +278,7 @@ impl Gain {
     }
 }
 
-/// The colour of a speed-up: a gain, a loss, or neither beyond its error.
+/// The role of a speed-up: a gain, a loss, or neither within its error.
 pub fn role_of(gain: SpeedUp) -> Role {
     match gain {
         loss if loss.is_loss() => Role::Wrong,
@@ -314,13 +314,13 @@ fn loss(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     canvas.put_all(row, &parts);
 }
 
-/// The key of an action that would do something now.
+/// The key of an action, if it is available now.
 fn key_now(canvas: &Canvas<'_>, action: Action) -> Option<String> {
     let key = canvas.app.key_now(action.clone());
     key.filter(|_| is_available(canvas.app, &action))
 }
 
-/// `last race 1.22× at E 8 K 4`: what it measured, or how to start one.
+/// `last race 1.22× at E 8 K 4`, or how to start one.
 fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     if let Some(raced) = &canvas.state.raced {
         let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);

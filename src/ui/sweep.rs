@@ -1,4 +1,4 @@
-//! A sweep: the measured speed of every pair of exit layer and speculations, as a map that fills while it is measured.
+//! A sweep: the measured speed of every pair of exit layer and speculations, as a map that fills as cells are measured.
 
 use super::Canvas;
 use super::theme::Role;
@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 
 /// Cells of one pair: mark, bar, speed-up.
 const CELL: u16 = 7;
-/// Cells of an exit layer.
+/// Cells of an exit layer's label.
 const LABEL: u16 = 4;
 /// Speed-ups at the ends of the shading.
 const SLOWEST: f64 = 0.6;
@@ -99,7 +99,7 @@ fn plain(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
     canvas.put_all(row, &parts);
 }
 
-/// How far the engine is, or how it ended.
+/// Progress of the sweep, or how it ended.
 fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
     let Some(row) = row(area) else { return };
     let all = sweep.exit_layers.len() * sweep.speculations.len();

@@ -1,5 +1,5 @@
-//! Colours and symbols. No other file of the screen names a colour. Whatever has a meaning also has a modifier or a
-//! symbol of its own, so that it can be recognised without colours. The styles of tokens are those of
+//! Colours and symbols. No other file of the screen names a colour. Everything with a meaning also has a modifier or a
+//! symbol, so that it can be recognised without colours. The styles of tokens are those of
 //! [`origin_style`](crate::transcript::origin_style).
 
 #![allow(clippy::disallowed_types, reason = "this is the theme")]
@@ -15,7 +15,7 @@ use ratatui::symbols::border;
 use page::named;
 pub use page::rgb;
 
-/// The role of a piece of the screen.
+/// The role of a part of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     Text,
@@ -32,7 +32,7 @@ pub enum Role {
     Gain,
     /// Drafted, not yet verified.
     Draft,
-    /// A place where settings changed.
+    /// A mark where settings changed.
     Mark,
     /// Labels, remarks, units.
     Dim,
@@ -61,7 +61,7 @@ pub struct Theme {
     pub symbols: &'static Symbols,
 }
 
-/// What lines, sliders and charts are drawn with.
+/// Characters for lines, sliders and charts.
 #[derive(Debug)]
 pub struct Symbols {
     pub border: border::Set<'static>,
@@ -207,7 +207,7 @@ impl Theme {
         }
     }
 
-    /// The style of a token's symbol, and of charts about such tokens: its colour, without fill and lettering.
+    /// The style of a token's symbol, and of charts about such tokens: its colour, without background and modifiers.
     pub fn symbol_style(&self, role: Role) -> Style {
         let colours = role.token().and_then(|look| look.colours);
         let paint = colours.filter(|_| self.colored());
@@ -303,12 +303,12 @@ impl Theme {
 }
 
 impl Role {
-    /// The role of a token, or of a draft that was not kept.
+    /// The role of a token; `None` is a rejected draft.
     pub fn of(origin: Option<Origin>) -> Self {
         origin.map_or(Self::Rejected, Self::from)
     }
 
-    /// The style of a token's role, which is the same everywhere.
+    /// The style of a token's role, shared with the exports.
     pub fn token(self) -> Option<&'static OriginStyle> {
         let origin = match self {
             Self::Rejected => return Some(&origin_style::REJECTED),
@@ -372,7 +372,7 @@ fn nearest_256(rgb: u32) -> u8 {
 mod tests {
     use super::*;
 
-    /// Without colours, and links of Markdown included.
+    /// Without colours, also among links of Markdown.
     #[test]
     fn without_colours_only_corrected_tokens_are_underlined() {
         let roles = [
@@ -431,7 +431,7 @@ mod tests {
         a.max(b) / a.min(b)
     }
 
-    /// On the background that suits the theme, in true colour and in 256 colours.
+    /// On the theme's background, in true colour and in 256 colours.
     #[test]
     fn tokens_are_legible_in_every_palette() {
         let roles = [

@@ -3,31 +3,25 @@
 use super::Canvas;
 use super::cache::{Cache, Key, LineStarts, TurnLines};
 use super::find::{self, Highlighted};
+use super::status::{answers, ended, status};
 use super::theme::Role;
 use super::welcome;
-use super::widgets::{Cells, wrap_words};
 use super::wrap::{Flow, Found as Highlight, Line, Source, wrap};
 use crate::app::state::Baselines;
 use crate::app::state::find::Found;
-use crate::app::state::turn::Outcome;
-use crate::app::{Mode, Pane, Phase, Target, TokenRef, Turn, Viewport};
-use crate::engine::decode::StopReason;
-use crate::safe_text::one_line;
+use crate::app::{Mode, Pane, Target, TokenRef, Turn, Viewport};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 /// Max cells of a line of text: longer ones are hard to read.
 const MAX_WIDTH: u16 = 100;
 /// Cells to the left of the text, for `you` and `ai`.
-const GUTTER: u16 = 5;
+pub const GUTTER: u16 = 5;
 
 /// Max cells of the panel: text of [`MAX_WIDTH`], gutter, borders and margins.
 pub const MAX_PANEL: u16 = MAX_WIDTH + GUTTER + 4;
 
-/// Between the figures of a turn.
-const BETWEEN: &str = " · ";
-
-/// A part of a turn, by the wrapped lines it takes.
+/// A part of a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
     Prompt,
@@ -37,7 +31,7 @@ enum Part {
     Gap,
 }
 
-/// Draw it; returns the cursor of the text that is searched for.
+/// Draws the chat; returns the cursor of the search field.
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Position> {
     let mut inner = canvas.panel(area, title(canvas), Some(Pane::Chat));
     canvas.target(area, Target::Chat);
@@ -83,7 +77,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, cache: &mut Cache) -> Option<Po
     find::bar(canvas, bar, canvas.regions.found)
 }
 
-/// How many matches there are, and which is the current one: unless chosen, the first from line `first` on.
+/// The number of matches and the current one: by default, the first from line `first` on.
 fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
     let turns = canvas.state.turns.iter();
     let total = turns
@@ -101,7 +95,7 @@ fn found(canvas: &Canvas<'_>, cache: &Cache, first: usize) -> Found {
     }
 }
 
-/// The line of the whole transcript where a match begins.
+/// The line of the whole transcript where a match starts.
 fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize> {
     let (mut before, mut left) = (0, at);
     for turn in &canvas.state.turns {
@@ -120,7 +114,7 @@ fn line_of_match(canvas: &Canvas<'_>, cache: &Cache, at: usize) -> Option<usize>
     None
 }
 
-/// The first line to show so that `line` is not at the edge.
+/// The first line to show so that `line` is not at an edge.
 fn around(line: usize, shown: Viewport) -> usize {
     let margin = (shown.height / 4).min(3);
     let (least, most) = (
@@ -162,31 +156,9 @@ fn parts(turn: &Turn, lines: &TurnLines, width: u16, plain: &Baselines) -> [(Par
     ]
 }
 
-/// Whether there is nothing to show of an answer yet.
+/// Whether an answer has nothing to show yet.
 fn is_bare(turn: &Turn) -> bool {
     turn.mode == Mode::Chat && turn.is_empty() && turn.pending.is_empty()
-}
-
-/// What there is to say under a turn that has ended, in lines.
-fn ended(turn: &Turn, width: u16, plain: &Baselines) -> Option<Vec<String>> {
-    let text = match turn.outcome.as_ref()? {
-        Outcome::Failed(message) => format!("failed: {}", one_line(message)),
-        Outcome::Stopped(reason) => {
-            let parts = figures(turn, plain).into_iter().chain(stop_words(reason));
-            // Lines break between the parts, not within them.
-            let parts = parts.map(|part| part.replace(' ', "\u{a0}"));
-            parts.collect::<Vec<_>>().join(BETWEEN)
-        }
-    };
-    Some(
-        wrap_words(&text, width)
-            .iter()
-            .map(|line| {
-                line.trim_end_matches(BETWEEN.trim_end())
-                    .replace('\u{a0}', " ")
-            })
-            .collect(),
-    )
 }
 
 fn height(turn: &Turn, cache: &Cache, plain: &Baselines) -> usize {
@@ -198,7 +170,7 @@ fn height(turn: &Turn, cache: &Cache, plain: &Baselines) -> usize {
     })
 }
 
-/// Which lines to show: the end, or where the view was left, or where the token cursor is.
+/// The lines to show: the end, the scroll position, or those around the token cursor.
 fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     let state = canvas.state;
     let total = state
@@ -224,7 +196,7 @@ fn viewport(canvas: &Canvas<'_>, cache: &Cache, height_: usize) -> Viewport {
     shown
 }
 
-/// The line of the whole transcript that holds a token.
+/// The line of the whole transcript that contains a token.
 fn line_of(canvas: &Canvas<'_>, cache: &Cache, at: TokenRef) -> Option<usize> {
     let turns = &canvas.state.turns;
     let turn = turns.get(at.turn)?;
@@ -268,7 +240,7 @@ fn draw_lines(canvas: &mut Canvas<'_>, inner: Rect, cache: &Cache, shown: Viewpo
     }
 }
 
-/// Draw the lines of a part from its line `from` on, as many as the area has rows.
+/// Draws the lines of a part from its line `from` on, as many as the area has rows.
 fn draw_part(
     canvas: &mut Canvas<'_>,
     area: Rect,
@@ -345,7 +317,7 @@ fn draw_part(
     });
 }
 
-/// Between turns: that the model no longer sees what is above.
+/// The line between turns above which the model no longer sees the text.
 fn unseen_ends(canvas: &mut Canvas<'_>, row: Rect, index: usize) {
     let unseen = |at: usize| canvas.state.turns.get(at).is_some_and(|turn| turn.unseen);
     if unseen(index) && !unseen(index + 1) {
@@ -404,7 +376,7 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line, unseen: bool) {
     }
 }
 
-/// The style of the token under the cursor. Where accepted tokens are reversed, it is the one that is not.
+/// The style of the token under the cursor: toggles reverse video, since accepted tokens may be reversed already.
 fn highlighted(style: Style) -> Style {
     match style.add_modifier.contains(Modifier::REVERSED) {
         true => style
@@ -414,155 +386,10 @@ fn highlighted(style: Style) -> Style {
     }
 }
 
-/// Beside the line under an answer: which of several it is.
-fn answers(canvas: &mut Canvas<'_>, area: Rect, index: usize, turn: &Turn) {
-    let mark = format!("{}/{}", turn.variant + 1, turn.answers());
-    let row = Rect {
-        width: GUTTER - 1,
-        height: 1,
-        ..area
-    };
-    canvas.put_all(row, &[(&mark, Role::Accent)]);
-    canvas.target(row, Target::Answers { turn: index });
-}
-
-/// The line under an answer.
-fn status(canvas: &mut Canvas<'_>, row: Rect, (index, turn): (usize, &Turn), from: usize) {
-    if let Some(lines) = ended(turn, row.width, canvas.baselines) {
-        let role = if matches!(turn.outcome, Some(Outcome::Failed(_))) {
-            Role::Wrong
-        } else {
-            Role::Dim
-        };
-        for (line, y) in lines.iter().skip(from).zip(row.top()..row.bottom()) {
-            canvas.put(
-                row.x,
-                y,
-                &dotted(canvas, line),
-                row.width,
-                canvas.theme.style(role),
-            );
-        }
-        return;
-    }
-    let live = index + 1 == canvas.state.turns.len();
-    let (text, role) = match &canvas.state.phase {
-        Phase::Prefill {
-            done,
-            total,
-            cached,
-            ..
-        } if live => {
-            let room = row.width.saturating_sub(2);
-            (prefill(*done, *total, *cached, room), Role::Dim)
-        }
-        Phase::Paused { .. } if live => ("paused".into(), Role::Accent),
-        _ => {
-            let room = row.width.saturating_sub(2);
-            let text = summary(turn, canvas.baselines, room);
-            (dotted(canvas, &text), Role::Dim)
-        }
-    };
-    let mut x = row.x;
-    let moves = matches!(
-        canvas.state.phase,
-        Phase::Prefill { .. } | Phase::Generating { .. }
-    );
-    if live && moves {
-        x = canvas.put(
-            x,
-            row.y,
-            canvas.spinner(),
-            1,
-            canvas.theme.style(Role::Accent),
-        ) + 1;
-    }
-    let rest = Rect {
-        x,
-        width: row.right().saturating_sub(x),
-        ..row
-    };
-    canvas.put_all(rest, &[(&text, role)]);
-}
-
-/// How far the prompt is read, in as many words as there is room for.
-fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
-    let reading = "reading the prompt";
-    let cache = |words: &str| match cached {
-        0 => String::new(),
-        cached => format!(", {cached}{words}"),
-    };
-    let wordings = match total {
-        0 => vec![reading.to_owned()],
-        _ => vec![
-            format!(
-                "{reading}: {done} of {total} tokens{}",
-                cache(" from the cache")
-            ),
-            format!("{reading}: {done} of {total}{}", cache(" from the cache")),
-            format!("{reading}: {done} of {total}{}", cache(" cached")),
-            format!("{reading}: {done} of {total}"),
-            format!("prompt: {done}/{total}"),
-        ],
-    };
-    let fits = |words: &&String| words.as_str().cells() <= width;
-    wordings
-        .iter()
-        .find(fits)
-        .or(wordings.last())
-        .cloned()
-        .unwrap_or_default()
-}
-
-/// `212 tok · 41 % accepted (86 of 210) · 368 tok/s · 1.18× plain · first token 0.12 s`, as many of them as fit.
-fn summary(turn: &Turn, plain: &Baselines, width: u16) -> String {
-    let mut parts = figures(turn, plain);
-    while parts.len() > 1 && parts.join(BETWEEN).as_str().cells() > width {
-        parts.pop();
-    }
-    parts.join(BETWEEN)
-}
-
-fn figures(turn: &Turn, plain: &Baselines) -> Vec<String> {
-    let stats = &turn.stats;
-    if stats.tokens == 0 {
-        return Vec::new();
-    }
-    let mut parts = vec![format!("{} tok", stats.tokens)];
-    parts.extend(stats.acceptance_rate().map(|rate| {
-        let (accepted, drafted) = (stats.accepted, stats.drafted);
-        format!("{:.0} % accepted ({accepted} of {drafted})", rate * 100.0)
-    }));
-    parts.extend(
-        stats
-            .tokens_per_second()
-            .map(|speed| format!("{speed:.0} tok/s")),
-    );
-    parts.extend(turn.speed_up(plain).map(|gain| {
-        let about = if gain.measured { "" } else { "≈ " };
-        format!("{about}{:.2}× plain", gain.ratio)
-    }));
-    let first = turn
-        .first_token_seconds()
-        .filter(|_| turn.outcome.is_some());
-    parts.extend(first.map(|seconds| format!("first token {seconds:.2} s")));
-    parts
-}
-
-/// With the theme's own dot between the figures; it takes as many cells.
-fn dotted(canvas: &Canvas<'_>, text: &str) -> String {
-    text.replace(BETWEEN, &format!(" {} ", canvas.theme.symbols.dot))
-}
-
-/// Why an answer ended; `None` for the model's own end.
-fn stop_words(reason: &StopReason) -> Option<String> {
-    (*reason != StopReason::Eos).then(|| reason.to_string())
-}
-
-/// In the lower border: the styles of the origins.
+/// Draws the styles of the origins in the lower border.
 fn legend(canvas: &mut Canvas<'_>, area: Rect) {
     let rejected = canvas.app.shared.display.show_rejected;
-    // In little room the last ones are left out.
+    // Omits the last ones if there is little room.
     let roles = [Role::Accepted, Role::Corrected, Role::Bonus]
         .into_iter()
         .chain(rejected.then_some(Role::Rejected))
@@ -576,32 +403,5 @@ fn legend(canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
         x = canvas.put(x + 1, y, name, 12, canvas.theme.style(role));
         x = canvas.put(x, y, " ", 1, canvas.theme.style(Role::Border));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_far_the_prompt_is_read_fits_whatever_the_width() {
-        for width in 14..90 {
-            for (done, total, cached) in [(0, 0, 0), (16, 24, 8), (123, 4096, 0), (12, 99, 87)] {
-                let words = prefill(done, total, cached, width);
-                let least = ["reading the prompt".cells(), 17][usize::from(total > 0)];
-                assert!(
-                    words.as_str().cells() <= width.max(least),
-                    "{words} in {width}"
-                );
-            }
-        }
-        assert_eq!(
-            prefill(16, 24, 8, 80),
-            "reading the prompt: 16 of 24 tokens, 8 from the cache"
-        );
-        assert_eq!(
-            prefill(16, 24, 8, 40),
-            "reading the prompt: 16 of 24, 8 cached"
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! What ways to draft are called on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`, `E 6 K 2 adapter`.
+//! Names of ways to draft on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`, `E 6 K 2 adapter`.
 
 use crate::engine::decode::{Proposer, Proposers, Round, Settings, Strategy};
 
@@ -14,7 +14,7 @@ pub fn of_round(round: &Round) -> String {
     }
 }
 
-/// How settings that a controller chose draft where nothing repeats.
+/// How settings chosen by a controller draft where lookup finds nothing.
 pub fn of_choice(settings: &Settings) -> String {
     match settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup {
         true => "plain".into(),

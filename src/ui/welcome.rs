@@ -248,7 +248,7 @@ fn offer(canvas: &mut Canvas<'_>, area: &mut Rect) {
     }
 }
 
-/// Size and source of a model before it is fetched.
+/// Size and source of a model before its download.
 fn about(model: Option<&str>, width: u16) -> Vec<String> {
     if model != Some(PUBLISHED_MODEL) {
         return Vec::new();

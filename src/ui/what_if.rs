@@ -14,7 +14,7 @@ const CELL: u16 = 5;
 /// Cells of a row besides bar and pairs: exit layer, percentage, gaps.
 const LABELS: u16 = 10;
 
-/// Where the map is looked at.
+/// The map and its cursor.
 struct Map<'a> {
     forecasts: Forecasts,
     costs: &'a CostModel,
@@ -25,7 +25,7 @@ struct Map<'a> {
     present: (usize, usize),
     /// Slowest and fastest speed.
     speeds: (f64, f64),
-    /// Tokens a second of plain decoding.
+    /// Tokens per second of plain decoding.
     plain: f64,
 }
 
@@ -51,7 +51,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
         return lines(
             canvas,
             &mut inner,
-            "The chat has gone on; close this and ask again.",
+            "The chat has moved on; close this and open it again.",
             Role::Wrong,
         );
     };
@@ -78,7 +78,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     footnotes(canvas, foot, &notes);
 }
 
-/// The map of the newest answer in a panel, at the present settings.
+/// The map of the newest answer in a panel, with the cursor at the current settings.
 pub fn draw_panel(canvas: &mut Canvas<'_>, area: Rect) {
     let inner = canvas.panel(area, "what if", None);
     let state = canvas.state;
@@ -135,7 +135,7 @@ fn head(canvas: &mut Canvas<'_>, area: &mut Rect, map: &Map<'_>) {
     }
 }
 
-/// What is known of a pair.
+/// The figures of a pair.
 pub struct Figures {
     pub acceptance_rate: Option<f64>,
     pub tokens_per_second: f64,
@@ -205,7 +205,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens, map: Option<&
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("asking every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
     };
     canvas.put_all(
         row,
@@ -266,7 +266,7 @@ fn chart(canvas: &mut Canvas<'_>, mut area: Rect, map: &Map<'_>) {
     }
 }
 
-/// Exit layers that fit into `rows`, spread evenly; the cursor's, the fastest and the present one are among them.
+/// Exit layers that fit into `rows`, spread evenly. Includes the cursor's, the fastest and the current one.
 fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
     let all: Vec<usize> = (1..map.costs.layers).collect();
     if all.len() <= rows {
@@ -294,7 +294,7 @@ fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
     kept
 }
 
-/// Exit layer, a bar and the share of its drafts that is accepted with the cursor's speculations.
+/// An exit layer, and its acceptance rate with the cursor's speculations as a bar and a number.
 fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &Map<'_>) {
     let here = exit == map.cursor.0;
     let label = format!("{exit:>2} ");
@@ -317,7 +317,7 @@ fn acceptance(canvas: &mut Canvas<'_>, row: Rect, bars: u16, exit: usize, map: &
     canvas.put(x + bars, row.y, &percent, 6, canvas.theme.style(role));
 }
 
-/// `●▆128`: a mark, a shade, tokens a second.
+/// `●▆128`: a mark, a shade, tokens per second.
 fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>) {
     let at = (forecast.exit_layer, forecast.num_speculations);
     let (slowest, fastest) = map.speeds;
@@ -331,7 +331,7 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
         at if at == map.present => canvas.theme.symbols.knob,
         _ => " ",
     };
-    // Above plain's speed the colour of a gain, below it shades of grey.
+    // The colour of a gain above plain speed, shades of grey below it.
     let heat = match forecast.speed >= map.plain {
         true => Role::Agree,
         false => Role::Heat(0),
@@ -367,7 +367,7 @@ fn short(speed: f64) -> String {
     }
 }
 
-/// What can be relied on.
+/// A note on how exact the map is.
 fn note(turn: &Turn, replayed: bool) -> String {
     let machine = if replayed {
         "the machine that answered"
@@ -381,7 +381,7 @@ fn note(turn: &Turn, replayed: bool) -> String {
         ),
         false => {
             "Acceptance and speed are estimates: with rejection coupling, early exit or sampling that changed on the way, \
-             what layers say of this text does not settle what drafts would have done."
+             the layers' predictions along this text do not determine which drafts would have been accepted."
                 .into()
         }
     }
@@ -414,7 +414,7 @@ fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
             ..row
         };
         if rest.width > 28 {
-            canvas.put_right(rest, "tokens a second, predicted", Role::Dim);
+            canvas.put_right(rest, "tokens per second, predicted", Role::Dim);
         }
     }
     for line in notes {

@@ -12,8 +12,8 @@ use ratatui::widgets::{Block, Borders, Widget};
 use unicode_segmentation::UnicodeSegmentation;
 
 impl Canvas<'_> {
-    /// A bordered panel with a title; returns its inner area. The panel that has the keys is marked by its border
-    /// and by a pointer before its title.
+    /// Draws a bordered panel with a title; returns its inner area. The focused panel is marked by its border and a
+    /// pointer before its title.
     pub fn panel(&mut self, area: Rect, title: &str, pane: Option<Pane>) -> Rect {
         if area.width < 4 || area.height < 2 {
             return Rect::default();
@@ -40,7 +40,7 @@ impl Canvas<'_> {
         inner.inner(ratatui::layout::Margin::new(u16::from(inner.width > 4), 0))
     }
 
-    /// Write `text`, sanitised, into at most `width` cells; returns the column after it.
+    /// Writes `text`, sanitised, into at most `width` cells; returns the column after it.
     pub fn put(&mut self, x: u16, y: u16, text: &str, width: u16, style: Style) -> u16 {
         let area = *self.buffer.area();
         if y < area.top() || y >= area.bottom() || x >= area.right() {
@@ -57,8 +57,8 @@ impl Canvas<'_> {
             .0
     }
 
-    /// Write the symbol of a token's role in its colour; returns the column after it. A strike or an underline
-    /// would hide it.
+    /// Writes the symbol of a token's role; returns the column after it. Uses only the colour, since a strike or
+    /// underline would hide the symbol.
     pub fn symbol(&mut self, row: Rect, role: Role) -> u16 {
         let style = self.theme.symbol_style(role);
         self.put(
@@ -70,7 +70,7 @@ impl Canvas<'_> {
         )
     }
 
-    /// Write spans one after the other within a row, with an ellipsis if they do not fit; returns the column after them.
+    /// Writes spans one after the other within a row, with an ellipsis if they do not fit; returns the column after them.
     pub fn put_all(&mut self, row: Rect, parts: &[(&str, Role)]) -> u16 {
         let cells: usize = parts
             .iter()
@@ -91,7 +91,7 @@ impl Canvas<'_> {
         x
     }
 
-    /// Write a right-aligned text.
+    /// Writes a right-aligned text.
     pub fn put_right(&mut self, row: Rect, text: &str, role: Role) {
         let text = one_line(text);
         let width = (text.as_ref().cells()).min(row.width);
@@ -104,7 +104,7 @@ impl Canvas<'_> {
         );
     }
 
-    /// A scrollbar in the right border, if the text does not fit.
+    /// Draws a scrollbar in the right border, if the text does not fit.
     pub fn scrollbar(&mut self, area: Rect, shown: Viewport) {
         if shown.total <= shown.height || area.height < 4 {
             return;
@@ -124,7 +124,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// Mark a row as selected, with one bar across all colours.
+    /// Marks a row as selected, with one bar across all colours.
     pub fn select(&mut self, row: Rect) {
         self.buffer
             .set_style(row, Style::reset().add_modifier(Modifier::REVERSED));
@@ -140,7 +140,7 @@ impl Canvas<'_> {
         self.regions.add(area, target);
     }
 
-    /// `━━━━●────`, `fraction` of the way.
+    /// Draws `━━━━●────`, with the knob at `fraction`.
     pub fn slider(&mut self, row: Rect, fraction: f64, focused: bool) {
         let last = row.width.saturating_sub(1);
         let knob = (fraction.clamp(0.0, 1.0) * f64::from(last)).round() as u16;
@@ -162,7 +162,7 @@ impl Canvas<'_> {
     }
 }
 
-/// One of the eight bars for a share of 0 to 1.
+/// The bar character for a fraction, 0 to 1.
 pub fn bar(theme: &Theme, share: f64) -> &'static str {
     theme.symbols.bars[((share.clamp(0.0, 1.0) * 8.0) as usize).min(7)]
 }
@@ -181,7 +181,7 @@ impl Cells for str {
     }
 }
 
-/// Cut a row off the top of an area; none when there is none left.
+/// Cuts a row off the top of an area; `None` if none is left.
 pub fn row(area: &mut Rect) -> Option<Rect> {
     if area.is_empty() {
         return None;
@@ -192,7 +192,7 @@ pub fn row(area: &mut Rect) -> Option<Rect> {
     Some(top)
 }
 
-/// Break a text into lines of at most `width` cells, at words where possible.
+/// Breaks a text into lines of at most `width` cells, at words where possible.
 pub fn wrap_words(text: &str, width: u16) -> Vec<String> {
     let options = textwrap::Options::new(usize::from(width.max(1)))
         .word_separator(textwrap::WordSeparator::AsciiSpace)

@@ -6,7 +6,7 @@ use crate::app::{Editor, Target};
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget};
 
-/// An area of that size in the middle of `body`.
+/// An area of this size, centered in `body`.
 pub fn centered(body: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(body.width), height.min(body.height));
     let (x, y) = (
@@ -21,7 +21,7 @@ pub fn centered(body: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// Clear an area and draw an empty window there; returns its inner area.
+/// Clears an area and draws an empty window there; returns its inner area.
 pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
     Clear.render(area, canvas.buffer);
     let inner = canvas.panel(area, title, None);
@@ -30,7 +30,7 @@ pub fn window(canvas: &mut Canvas<'_>, area: Rect, title: &str) -> Rect {
     inner
 }
 
-/// A one-line field; returns its cursor, and the column after its text.
+/// Draws a one-line field; returns its cursor and the column after its text.
 pub fn field(canvas: &mut Canvas<'_>, row: Rect, editor: &Editor) -> (Position, u16) {
     let (before, after) = editor.text().split_at(editor.cursor());
     let x = canvas.put_all(

@@ -1,4 +1,4 @@
-//! Wraps a turn into lines. Only the start of each line is cached: what is on screen is wrapped again from there, and a
+//! Wraps a turn into lines. Only the start of each line is cached: visible lines are wrapped again from there, and a
 //! growing text from its last line. So the cost of a frame does not grow with the text.
 
 use super::mark::mark;
@@ -19,7 +19,7 @@ pub struct Place {
     pub byte: usize,
 }
 
-/// What is wrapped: a leading text (group 0), then each round, then the pending drafts.
+/// The text to wrap: a leading text (group 0), then each round, then the pending drafts.
 #[derive(Clone, Copy)]
 pub struct Flow<'a> {
     pub head: &'a str,
@@ -34,34 +34,34 @@ pub struct Piece<'a> {
     pub text: Cow<'a, str>,
     pub role: Role,
     pub token: Option<TokenRef>,
-    /// The role of the token's origin, where `role` says something else.
+    /// The role of the token's origin, if `role` is another.
     pub origin: Option<Role>,
 }
 
-/// Something that can be wrapped: groups of pieces, the first [`Source::settled`] of which will not change.
+/// A text to wrap: groups of pieces, the first [`Source::settled`] of which no longer change.
 pub trait Source {
     fn settled(&self) -> usize;
     fn groups(&self) -> usize;
-    /// The piece at a place; none when its group has no more.
+    /// The piece at a place; `None` past the end of its group.
     fn piece(&self, group: usize, piece: usize) -> Option<Piece<'_>>;
-    /// Whether the character at a place is part of what is searched for.
+    /// Whether the character at a place is part of a match.
     fn found(&self, _place: Place, _role: Role) -> Found {
         Found::No
     }
 }
 
-/// Whether a character is part of what is searched for.
+/// Whether a character is part of a match.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Found {
     #[default]
     No,
-    /// Of the current match.
+    /// Part of the current match.
     Current,
-    /// Of another one.
+    /// Part of another match.
     Other,
 }
 
-/// One line as it is drawn.
+/// One line to draw.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Line {
     pub start: Place,
@@ -75,7 +75,7 @@ pub struct Run {
     pub width: u16,
     pub role: Role,
     pub token: Option<TokenRef>,
-    /// The role of the token's origin, where `role` says something else.
+    /// The role of the token's origin, if `role` is another.
     pub origin: Option<Role>,
     pub found: Found,
 }
@@ -91,7 +91,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// The answer of a turn; a completion begins with its prompt.
+    /// The answer of a turn; a completion starts with its prompt.
     pub fn answer(index: usize, turn: &'a Turn, show_rejected: bool, arrow: &'a str) -> Self {
         let head = if turn.mode == Mode::Completion {
             turn.prompt.as_str()
@@ -106,7 +106,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Piece 0 is the mark of what changed before the round; the tokens follow.
+    /// Piece 0 is the mark of changes before the round; the tokens follow.
     fn piece_of_round(
         &self,
         index: usize,
@@ -155,7 +155,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Where a token's piece begins.
+    /// Where a token's piece starts.
     pub fn place(token: TokenRef) -> Place {
         Place {
             group: token.round + 1,
@@ -165,8 +165,8 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// How a token is shown among the others of its round. Of several rejected drafts only the first stands in the text,
-/// and the number of the others; so the text stays readable.
+/// How a token is shown within its round. Of several rejected drafts only the first is shown, with the number of the
+/// others, so that the text stays readable.
 enum Shown {
     Kept,
     /// The first rejected draft.
@@ -226,7 +226,7 @@ impl Source for Flow<'_> {
     }
 }
 
-/// A character that is not yet on a line.
+/// A character not yet on a line.
 struct Glyph {
     at: Place,
     len: usize,
@@ -237,7 +237,7 @@ struct Glyph {
     found: Found,
 }
 
-/// Fills lines and passes each finished one on.
+/// Fills lines and passes finished ones to the sink.
 struct Filler<'s> {
     flow: &'s dyn Source,
     width: u16,
@@ -251,8 +251,8 @@ struct Filler<'s> {
     sink: &'s mut dyn FnMut(Line) -> bool,
 }
 
-/// Break `flow` from the place `from` to the end of group `until`, passing each line to `sink` until it returns false.
-/// The last line is passed even if it is empty.
+/// Breaks `flow` from the place `from` to the end of group `until`, passing each line to `sink` until it returns false.
+/// Passes the last line even if it is empty.
 pub fn wrap(
     flow: &dyn Source,
     from: Place,
@@ -294,7 +294,7 @@ pub fn wrap(
 }
 
 impl Filler<'_> {
-    /// Add a piece from `place.byte`. False once the sink has enough.
+    /// Adds a piece from `place.byte` on. False once the sink stops.
     fn piece(&mut self, place: Place, piece: &Piece<'_>) -> bool {
         for (offset, grapheme) in piece.text[place.byte..].grapheme_indices(true) {
             let byte = place.byte + offset;
@@ -355,7 +355,7 @@ impl Filler<'_> {
         go_on
     }
 
-    /// A combining character joins the character before it, if that is safe.
+    /// Joins a combining character to the one before it, if that is safe.
     fn combine(&mut self, grapheme: &str) {
         let joins = |c: &char| !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
         let Some(last) = self.glyphs.last_mut() else {
@@ -368,7 +368,7 @@ impl Filler<'_> {
         }
     }
 
-    /// End the line at its last break, or where it is; what follows the break begins the next one.
+    /// Ends the line at its last break, or here. The text after the break starts the next line.
     fn overflow(&mut self, at: Place) -> bool {
         let cut = if self.break_after > 0 {
             self.break_after
@@ -381,7 +381,7 @@ impl Filler<'_> {
         (self.sink)(line)
     }
 
-    /// The first `count` glyphs as a line; the others stay.
+    /// Takes the first `count` glyphs as a line; the others stay.
     fn take(&mut self, count: usize) -> Line {
         let rest = self.glyphs.split_off(count);
         let mut line = Line {
@@ -459,7 +459,7 @@ mod tests {
     }
 
     proptest! {
-        /// Taking the text up at the start of any line gives the same lines from there on, none too wide.
+        /// Wrapping from the start of any line gives the same lines from there on, none too wide.
         #[test]
         fn every_line_can_be_taken_up(text in "[a-d 漢é👍\u{301}\n\u{1b}]{0,80}", width in 1u16..12) {
             let turn = Turn::new(0, Mode::Chat, text);

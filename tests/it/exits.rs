@@ -169,6 +169,21 @@ fn defaults_on_a_device_without_adapters() {
     assert_eq!(info.defaults, own);
 }
 
+/// What the file of the exits recommends goes before what the model does.
+#[test]
+fn a_file_of_exits_recommends_settings() {
+    let exits = complete()
+        .i32s("skiplens-exits.adapter_of_exit", &[0, 1])
+        .u32("skiplens.num_speculations", 3)
+        .u32("skiplens.draft_vocab", 40)
+        .i32s("skiplens-exits.draft_order", &[9, 8, 7]);
+    let (_folder, path) = beside(&exits);
+    let defaults = load(&open(&path)).info.defaults;
+    assert_eq!(defaults.exit_layer, Some(1));
+    assert_eq!(defaults.num_speculations, Some(3));
+    assert_eq!(defaults.draft_vocab, Some(40));
+}
+
 /// Results of a model with other exits are not its results.
 #[test]
 fn the_file_of_exits_is_part_of_an_identity() {
@@ -308,6 +323,18 @@ fn broken_files_say_what_is_wrong() {
             "exits.1.proj.weight is missing",
         ),
         (wrong_shape, "has the shape [64, 64]"),
+        (
+            complete().i32s("skiplens-exits.adapter_of_exit", &[0]),
+            "has 1 elements for a model of 2 layers",
+        ),
+        (
+            complete().i32s("skiplens-exits.adapter_of_exit", &[0, 0]),
+            "says 0 for exit 1",
+        ),
+        (
+            complete().i32s("skiplens-exits.adapter_of_exit", &[1, 1]),
+            "says 1 for exit 0",
+        ),
         (order(&[]), "is empty"),
         (order(&[3, 3]), "token 3 twice"),
         (order(&[300]), "token 300 twice, or beyond"),

@@ -52,6 +52,8 @@ def arguments(argv=None) -> argparse.Namespace:
     parts["report"].add_argument("--draft-vocab", type=numbers, default=[8192])
     parts["report"].add_argument("--verify", type=costs, default={1: 1.02, 2: 1.16, 4: 1.25},
                                  help="time of a verify by draft length, in plain steps, as LENGTH:TIME,...")
+    for name, what in (("exit_layer", "exit layer"), ("num_speculations", "number of speculations"), ("draft_vocab", "draft vocabulary")):
+        parts["write"].add_argument(f"--{name.replace('_', '-')}", type=int, help=f"recommended {what}")
     parts["write"].add_argument("--out", type=Path, required=True, help="NAME.exits.gguf beside NAME.gguf")
     return p.parse_args(argv)
 
@@ -131,14 +133,19 @@ def run_report(a, base) -> None:
     model = base.model.eval().requires_grad_(False)
     layers = sum(p.numel() for p in model.model.layers.parameters())
     adapter, frequency = load_adapter(a, model)
+    held = answers.load_all(a.run / "held")
+    order = adapter_report.draft_order(frequency, a.draft_vocab[0])
+    between = adapter_report.between(model.to(get_device()), adapter, held, order)
+    for row in between:
+        print(json.dumps(row))
+    (a.run / "between.json").write_text(json.dumps(between, indent=1))
     model = without_layers(model)
     orders = {}
     for width in a.draft_vocab:
         orders[f"{width} by id"] = torch.arange(width)
         orders[f"{width} by frequency"] = adapter_report.draft_order(frequency, width)
     orders["whole"] = None
-    rows = adapter_report.report(model, adapter, stored_exits(a), answers.load_all(a.run / "held"), orders, a.depths, a.verify,
-                                 layers)
+    rows = adapter_report.report(model, adapter, stored_exits(a), held, orders, a.depths, a.verify, layers)
     for row in rows:
         print(json.dumps(row))
     (a.run / "report.json").write_text(json.dumps(rows, indent=1))
@@ -147,7 +154,12 @@ def run_report(a, base) -> None:
 def run_write(a, base) -> None:
     adapter, frequency = load_adapter(a, base.model)
     order = adapter_report.draft_order(frequency, min(a.order, len(frequency))) if a.order else None
-    adapter_file.write(a.out, base.model, adapter, f"exit adapters of {a.base.stem}", order)
+    between = a.run / "between.json"
+    rows = json.loads(between.read_text()) if between.exists() else []
+    borrowed = {row["exit_layer"]: row["adapter_of"] for row in rows}
+    names = ("exit_layer", "num_speculations", "draft_vocab")
+    recommended = {name: getattr(a, name) for name in names if getattr(a, name) is not None}
+    adapter_file.write(a.out, base.model, adapter, f"exit adapters of {a.base.stem}", order, borrowed, recommended)
     print(f"{a.out}: {a.out.stat().st_size} bytes")
 
 

@@ -1,4 +1,4 @@
-//! Edits the text of a settings file in place: only what changes is written, and comments and order stay.
+//! Edits the text of a settings file in place: only the changed value is rewritten; comments and order stay.
 
 use super::{ConfigChange, Preset};
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -7,7 +7,7 @@ impl ConfigChange {
     /// The text of the settings file with this change made.
     ///
     /// # Errors
-    /// When the text is not TOML, or has something else in the place of a table.
+    /// If the text is not TOML, or has another value in place of a table.
     pub fn edit(&self, text: &str) -> Result<String, String> {
         let windows = text.contains("\r\n");
         let text = text.replace("\r\n", "\n");
@@ -37,7 +37,7 @@ fn set(text: &str, key: &str, value: Value) -> Result<String, String> {
         put(table, key, Item::Value(value));
         return Ok(document.to_string());
     }
-    // The library would put the first value above the comments at the head of the file.
+    // `toml_edit` would put the first value above the comments at the head of the file.
     let line = format!("{key} = {value}\n");
     let at = head(text);
     let (before, after) = text.split_at(at);
@@ -102,7 +102,7 @@ fn forget(text: &str, name: &str) -> Result<String, String> {
     Ok(document.to_string())
 }
 
-/// Set the item at `key` to `new`. An item with that value is left as it is written.
+/// Sets the item at `key` to `new`. An item that already has this value keeps its spelling.
 fn put(table: &mut dyn TableLike, key: &str, new: Item) {
     let Some(old) = table.get_mut(key) else {
         table.insert(key, new);
@@ -121,7 +121,7 @@ fn put(table: &mut dyn TableLike, key: &str, new: Item) {
             }
         }
         (_, new) => {
-            // Elsewhere than the old one: values come before tables.
+            // Removed first, since it moves: values come before tables.
             table.remove(key);
             table.insert(key, new);
         }
@@ -159,7 +159,7 @@ fn means_the_same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Forgets where tables stood in the text they come from, so that they follow each other.
+/// Clears the positions of tables in the text they were parsed from, so that they are written one after the other.
 fn unplace(table: &mut Table) {
     table.set_position(None);
     for (_, item) in table.iter_mut() {

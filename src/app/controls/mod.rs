@@ -1,4 +1,4 @@
-//! Everything that can be set while skiplens runs. [`TABLE`] holds all that is known of each control.
+//! Everything that can be set while skiplens runs. [`TABLE`] describes each control.
 
 mod control;
 mod range;
@@ -36,7 +36,7 @@ impl Control {
         self.spec().name
     }
 
-    /// The option of the command line that sets it.
+    /// The command-line option that sets it.
     pub fn flag(self) -> Option<&'static str> {
         self.spec().flag
     }
@@ -56,17 +56,17 @@ impl Control {
         (self.spec().get)(settings)
     }
 
-    /// Set the value as [`Self::get`] returns it. The value must be within the range.
+    /// Sets the value as [`Self::get`] returns it. The value must be within the range.
     pub fn set(self, settings: &mut Settings, value: f64) {
         (self.spec().set)(settings, value);
     }
 
-    /// Whether its value changes anything under the other settings.
+    /// Whether its value has an effect given the other settings.
     pub fn has_effect(self, settings: &Settings) -> bool {
         (self.spec().has_effect)(settings)
     }
 
-    /// The controls that are of use with a model.
+    /// The controls that apply to a model.
     pub fn of_model(model: Option<&ModelInfo>) -> Vec<Self> {
         let has_adapters = model.is_some_and(|model| !model.adapters.is_empty());
         let of_use = |control: &Self| *control != Self::Adapter || has_adapters;
@@ -77,10 +77,12 @@ impl Control {
     pub fn show(self, settings: &Settings, model: Option<&ModelInfo>) -> String {
         let value = self.get(settings);
         if let (Self::Adapter, true, Some(model)) = (self, settings.adapter, model) {
-            return match (&model.adapters[..], settings.exit_layer) {
-                ([], _) => "none".into(),
-                (exits, exit) if exits.contains(&exit) => "on".into(),
-                (_, exit) => format!("none at E {exit}"),
+            let exit = settings.exit_layer;
+            return match model.adapter_of(exit) {
+                _ if model.adapters.is_empty() => "none".into(),
+                Some(own) if own == exit => "on".into(),
+                Some(used) => format!("that of E {used}"),
+                None => format!("none at E {exit}"),
             };
         }
         match self.kind(model) {
@@ -95,11 +97,11 @@ impl Control {
         }
     }
 
-    /// The control of that name, or the only one with a word that begins so; `-`, `_` and case make no difference.
+    /// The control with this name, or the only one with a word that starts with it. Ignores case, `-` and `_`.
     ///
     /// # Errors
     ///
-    /// With the controls that the name may stand for, if there is not exactly one.
+    /// With the controls that the name could stand for, if there is not exactly one.
     pub fn named(name: &str) -> Result<Self, Vec<Self>> {
         let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
         let wanted = plain(name);

@@ -1,6 +1,6 @@
 //! Kinds of controls and the values they take.
 
-/// What a control is and which values it takes.
+/// The kind of a control and the values it takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     Slider(Range),
@@ -24,7 +24,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// The nearest value of the range that is a whole number of steps of the last decimal.
+    /// The nearest value of the range, rounded to its number of decimals.
     pub fn snap(self, value: f64) -> f64 {
         let unit = 10f64.powi(self.decimals as i32);
         let value = if value.is_finite() { value } else { self.min };
@@ -51,7 +51,7 @@ impl Range {
 }
 
 impl Kind {
-    /// Bring `value` into the range.
+    /// Brings `value` into the range.
     pub fn snap(self, value: f64) -> f64 {
         match self {
             Self::Slider(range) | Self::Number(range) => range.snap(value),

@@ -6,12 +6,12 @@ use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Coupling;
 
-/// What is known of a control.
+/// The description of a control.
 pub(super) struct Spec {
     pub control: Control,
     /// Name on screen.
     pub label: &'static str,
-    /// Name in `/set`: that of LayerSkip's command line where it has one.
+    /// Name in `/set`: LayerSkip's command-line name where there is one.
     pub name: &'static str,
     /// Other names that `/set` accepts: short ones, and those of other programs.
     pub aliases: &'static [&'static str],
@@ -324,7 +324,7 @@ fn slider(min: f64, max: f64, step: f64, coarse: f64, decimals: usize) -> Kind {
     })
 }
 
-/// Layer count, before a model is loaded that of the largest common one.
+/// Layer count; before a model is loaded, that of the largest common model.
 fn layers(model: Option<&ModelInfo>) -> f64 {
     model.map_or(33, |m| m.config.num_layers) as f64
 }
@@ -341,7 +341,7 @@ fn drafts(settings: &Settings) -> bool {
     settings.strategy == Strategy::SelfSpeculative
 }
 
-/// Whether drafts are as long as the settings say.
+/// Whether drafts have the length in the settings.
 fn drafts_as_set(settings: &Settings) -> bool {
     drafts(settings) && settings.controller != Controller::Auto
 }
@@ -359,7 +359,7 @@ fn number(toggle: bool) -> f64 {
     f64::from(u8::from(toggle))
 }
 
-/// An `f32` as the decimal that was written, not as its nearest neighbour in `f64`.
+/// An `f32` as its shortest decimal, not as the nearest `f64`.
 fn decimal(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
 }

@@ -1,4 +1,4 @@
-//! One key and how it is written.
+//! One key and its spelling.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt;
@@ -12,12 +12,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// The event that pressing it makes.
+    /// The event of pressing it.
     pub fn event(self) -> KeyEvent {
         KeyEvent::new(self.code, self.modifiers)
     }
 
-    /// The character that it writes, unless a modifier makes it a command.
+    /// The character that it types, unless a modifier makes it a command.
     pub fn character(self) -> Option<char> {
         match self.code {
             KeyCode::Char(c)
@@ -33,7 +33,7 @@ impl Key {
 }
 
 impl From<KeyEvent> for Key {
-    /// Terminals differ in whether they report the shift of a capital letter; here the case of the letter decides.
+    /// Drops the shift of capital letters, which only some terminals report; the letter's case is enough.
     fn from(key: KeyEvent) -> Self {
         let modifiers =
             key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
@@ -51,7 +51,7 @@ impl From<KeyEvent> for Key {
     }
 }
 
-/// Names of keys that are not a character or a function key.
+/// Names of keys other than characters and function keys.
 const NAMED: [(&str, KeyCode); 15] = [
     ("esc", KeyCode::Esc),
     ("tab", KeyCode::Tab),

@@ -13,17 +13,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that the screen shows and every decision is made from.
+/// The whole state: the screen and all decisions derive from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
     /// The conversation with the engine.
     pub chat: State,
-    /// A saved session on screen in place of the chat.
+    /// A replay on screen in place of the chat.
     pub replay: Option<Box<ReplayScreen>>,
     pub shared: Shared,
 }
 
-/// What chat and replay have in common.
+/// State shared by chat and replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shared {
     pub config: Config,
@@ -34,10 +34,10 @@ pub struct Shared {
     pub models: Vec<ModelChoice>,
     /// Time since the start, as of the last tick.
     pub now: Duration,
-    /// Of the frame on screen.
+    /// The regions of the frame on screen.
     pub regions: Regions,
     pub quit: bool,
-    /// Ids of the sessions that were deleted, the last one last: what can be restored.
+    /// Ids of deleted sessions, the newest last, for restoring.
     pub deleted: Vec<String>,
     /// Id of the last search of the sessions.
     pub(in crate::app) search_id: u64,
@@ -66,26 +66,26 @@ pub struct Options {
     pub mode: Mode,
     pub config: Config,
     pub appearance: Appearance,
-    /// Text for the prompt to begin with.
+    /// Initial text of the prompt.
     pub prompt: String,
-    /// A session to resume. What the command line sets takes precedence over its settings.
+    /// A session to resume. The command line takes precedence over its settings.
     pub session: Option<Arc<Session>>,
 }
 
 impl App {
-    /// What is on screen: the replay, if there is one, else the chat.
+    /// The state on screen: the replay, if there is one, else the chat.
     pub fn state(&self) -> &State {
         self.replay
             .as_ref()
             .map_or(&self.chat, |replay| &replay.state)
     }
 
-    /// What is on screen, to change it.
+    /// Mutable version of [`Self::state`].
     pub fn state_mut(&mut self) -> &mut State {
         self.parts().0
     }
 
-    /// What is on screen, and what is shared.
+    /// The state on screen, and the shared state.
     pub(in crate::app) fn parts(&mut self) -> (&mut State, &mut Shared) {
         let state = match &mut self.replay {
             Some(replay) => &mut replay.state,
@@ -99,7 +99,7 @@ impl App {
         self.replay.as_ref().map(|replay| &replay.player)
     }
 
-    /// Which keys count now.
+    /// The context of the key map now.
     pub fn context(&self) -> Context {
         self.state().context()
     }
@@ -109,13 +109,13 @@ impl App {
         self.shared.key_name(context, action)
     }
 
-    /// The key that does something now.
+    /// The key of an action, if it is available now.
     pub fn key_now(&self, action: impl Into<Action>) -> Option<String> {
         let key = self.shared.keys.key_of(self.context(), &action.into())?;
         Some(key.to_string())
     }
 
-    /// How long after the last tick something happens by itself: the replay's next event.
+    /// Time from the last tick to the next event of a replay, if any.
     pub fn due_in(&self) -> Option<Duration> {
         self.player()?.due_in()
     }

@@ -1,11 +1,11 @@
-//! How fast plain decoding is, as far as the session has measured it.
+//! The speed of plain decoding, estimated from the session.
 
 use super::{State, Turn};
 use crate::engine::decode::{self, PlainStep};
 use crate::transcript::ModelRecord;
 use std::sync::Arc;
 
-/// What is known of plain decoding with the model of the newest answer.
+/// Estimates of plain decoding with the model of the newest answer.
 #[derive(Debug, Clone, Default)]
 pub struct Baselines {
     model: Option<Arc<ModelRecord>>,
@@ -13,7 +13,7 @@ pub struct Baselines {
 }
 
 impl Baselines {
-    /// From all answers of that model, the last race, and the costs that *what if* measured.
+    /// From all answers of that model, the last race, and the costs measured for *what if*.
     pub fn of(state: &State) -> Self {
         let Some(newest) = state.newest_turn() else {
             return Self::default();
@@ -40,7 +40,7 @@ impl Baselines {
         baselines
     }
 
-    /// A plain step at the time of that answer. For answers of other models only their own plain steps count.
+    /// A plain step at the time of `turn`. For answers of other models only their own plain steps count.
     pub fn plain_step(&self, turn: &Turn) -> Option<PlainStep> {
         match same_model(&self.model, &turn.model) {
             true => self.known.plain_step(&turn.timings),
@@ -49,7 +49,7 @@ impl Baselines {
     }
 }
 
-/// Whether both are the same model on the same device, as far as that is known.
+/// Whether both are the same model on the same device, or both unknown.
 fn same_model(a: &Option<Arc<ModelRecord>>, b: &Option<Arc<ModelRecord>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a.is(b),

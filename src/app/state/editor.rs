@@ -1,18 +1,18 @@
-//! The text of the prompt and its cursor, with a history of what was sent.
+//! A text with a cursor and a history of sent texts.
 
 use crate::app::input::action::EditAction;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A text of several lines under edit.
+/// A multi-line text editor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Editor {
     text: String,
-    /// Byte offset, always at the boundary of a grapheme.
+    /// Byte offset, always on a grapheme boundary.
     cursor: usize,
     history: Vec<String>,
-    /// Index in the history of the text shown; none for new text.
+    /// Index in the history of the text shown; `None` for new text.
     recalled: Option<usize>,
-    /// The new text while an older one is shown.
+    /// The new text while an entry of the history is shown.
     draft: String,
 }
 
@@ -33,20 +33,20 @@ impl Editor {
         &self.history
     }
 
-    /// Replace the text; the cursor goes to its end.
+    /// Replaces the text; the cursor goes to its end.
     pub fn set(&mut self, text: impl Into<String>) {
         self.text = text.into();
         self.cursor = self.text.len();
     }
 
-    /// Put `text` at the cursor, with line ends as line feeds.
+    /// Inserts `text` at the cursor. Line endings become line feeds.
     pub fn insert(&mut self, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
     }
 
-    /// Take the text and remember it.
+    /// Takes the text and adds it to the history.
     pub fn take(&mut self) -> String {
         let text = std::mem::take(&mut self.text);
         self.cursor = 0;
@@ -55,20 +55,20 @@ impl Editor {
         text
     }
 
-    /// Add a text to the history.
+    /// Adds a text to the history.
     pub fn remember(&mut self, text: &str) {
         if self.history.last().is_none_or(|last| last != text) && !text.is_empty() {
             self.history.push(text.to_owned());
         }
     }
 
-    /// Carry out an editing action.
+    /// Carries out an editing action.
     pub fn edit(&mut self, action: EditAction) {
         match action {
             EditAction::NewLine => self.insert("\n"),
             EditAction::LineUp => self.up(),
             EditAction::LineDown => self.down(),
-            // For the owner of the text to do.
+            // Handled by the owner of the editor.
             EditAction::Accept | EditAction::ExternalEditor => {}
             EditAction::CharLeft => self.cursor = self.previous(),
             EditAction::CharRight => self.cursor = self.next(),
@@ -86,7 +86,7 @@ impl Editor {
         }
     }
 
-    /// A line up; in the first line, the text sent before.
+    /// A line up; in the first line, the previous entry of the history.
     fn up(&mut self) {
         match self.line_start() {
             0 => self.recall_older(),
@@ -94,7 +94,7 @@ impl Editor {
         }
     }
 
-    /// A line down; in the last line, the text sent after.
+    /// A line down; in the last line, the next entry of the history.
     fn down(&mut self) {
         match self.line_end() {
             end if end == self.text.len() => self.recall_newer(),
@@ -167,7 +167,7 @@ impl Editor {
             .map_or(self.text.len(), |at| self.cursor + at)
     }
 
-    /// The place in the line that holds `within` as many graphemes in as the cursor is in its line.
+    /// The offset in the line around `within` at the cursor's column, in graphemes.
     fn same_column(&self, within: usize) -> usize {
         let column = self.text[self.line_start()..self.cursor]
             .graphemes(true)

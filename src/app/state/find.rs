@@ -2,17 +2,17 @@
 
 use super::Editor;
 
-/// The text to find, and which of its matches is shown. Drawing finds the matches, as they depend on what is shown.
+/// The text to find, and the current match. Drawing finds the matches, since they depend on what is shown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Find {
     pub field: Editor,
-    /// Index of the current match; none for the first one in view.
+    /// Index of the current match; `None` for the first one in view.
     pub at: Option<usize>,
-    /// The next frame scrolls so that the current match is in it.
+    /// The next frame scrolls to the current match.
     pub reveal: bool,
 }
 
-/// What a frame found.
+/// The matches found by a frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found {
     /// Number of matches.
@@ -22,14 +22,14 @@ pub struct Found {
 }
 
 impl Find {
-    /// Find a text.
+    /// A search for `text`.
     pub(in crate::app) fn of(text: &str) -> Self {
         let mut find = Self::default();
         find.refine(|field| field.set(text));
         find
     }
 
-    /// Change the text; the first match in view becomes the current one.
+    /// Changes the text. The first match in view becomes the current one.
     pub(in crate::app) fn refine(&mut self, change: impl FnOnce(&mut Editor)) {
         let before = self.field.text().to_owned();
         change(&mut self.field);
@@ -38,7 +38,7 @@ impl Find {
         }
     }
 
-    /// Go to the match `by` places further, around the ends.
+    /// Moves to the match `by` positions further, wrapping around.
     pub(in crate::app) fn step(&mut self, found: Found, by: isize) {
         if let Some(current) = self.at.or(found.current).filter(|_| found.total > 0) {
             let next = (current as isize + by).rem_euclid(found.total as isize);

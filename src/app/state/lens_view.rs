@@ -5,9 +5,9 @@ use super::{State, TokenRef, Turn};
 /// The cursor of the lens view. Its data belongs to the turn ([`Turn::lens`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LensView {
-    /// The turn it is about ([`Turn::id`]).
+    /// The turn it shows ([`Turn::id`]).
     pub turn: u64,
-    /// Index of the token among the rows of the lens; beyond them means the last.
+    /// Index of the token among the rows of the lens; clamped to the last.
     pub row: usize,
     /// A layer, from 1.
     pub layer: usize,
@@ -19,7 +19,7 @@ pub struct LensView {
 pub enum Measure {
     /// Whether the layer would have chosen the token of the text.
     Agreement,
-    /// How probable the layer finds its own choice.
+    /// The probability that the layer gives its choice.
     Probability,
 }
 
@@ -32,7 +32,7 @@ impl State {
 }
 
 impl Turn {
-    /// The token of the answer at this absolute position; `index` is that of the turn.
+    /// The token of the answer at this absolute position; `index` is the turn's.
     pub fn token_at(&self, index: usize, position: usize) -> Option<TokenRef> {
         let after = self
             .rounds

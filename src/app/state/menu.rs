@@ -1,4 +1,4 @@
-//! The menu above the prompt while a slash command is written: the commands, or what its argument may be.
+//! The menu above the prompt while a slash command is typed: commands, or values of its argument.
 
 use super::{Listed, Shared, State};
 use crate::app::appearance::ThemeName;
@@ -13,14 +13,14 @@ const MAX: usize = 200;
 /// Suggestions for the command in the prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Menu {
-    /// The text that they complete; a menu for another text is not shown.
+    /// The text that they complete; the menu is hidden if the prompt differs.
     pub(in crate::app) text: String,
     pub entries: Vec<Suggestion>,
-    /// What Enter takes; none where the user may as well mean a text of their own.
+    /// The suggestion that Enter takes; `None` where free text is as likely.
     pub selected: Option<usize>,
-    /// What the command does or takes, where there is nothing to suggest.
+    /// What the command does or takes, if there is nothing to suggest.
     pub hint: Option<(String, String)>,
-    /// The folder whose files are suggested, as written; empty for the current one.
+    /// The folder whose files are suggested, as typed; empty for the current folder.
     pub(in crate::app) folder: Option<String>,
     /// Whether saved sessions are suggested.
     pub(in crate::app) wants_sessions: bool,
@@ -30,18 +30,18 @@ pub struct Menu {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suggestion {
     pub label: String,
-    /// What it means, in one line.
+    /// Its meaning, in one line.
     pub note: String,
-    /// The prompt with it.
+    /// The prompt after completion.
     pub text: String,
-    /// Whether the prompt is then a whole command.
+    /// Whether the prompt is a complete command then.
     pub complete: bool,
 }
 
 /// The files of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
-    /// As written in the prompt.
+    /// As typed in the prompt.
     pub path: String,
     pub entries: Vec<FolderEntry>,
 }
@@ -54,7 +54,7 @@ pub struct FolderEntry {
 }
 
 impl Menu {
-    /// Move the selection, wrapping around at the ends.
+    /// Moves the selection, wrapping around at the ends.
     pub(in crate::app) fn step(&mut self, by: isize) {
         let count = self.entries.len() as isize;
         if count > 0 {
@@ -65,7 +65,7 @@ impl Menu {
         }
     }
 
-    /// Move the selection by more than one; it stops at the ends.
+    /// Moves the selection by several entries, stopping at the ends.
     pub(in crate::app) fn page(&mut self, by: isize) {
         if let Some(last) = self.entries.len().checked_sub(1) {
             let from = self.selected.unwrap_or(0);
@@ -78,7 +78,7 @@ impl Menu {
         self.entries.get(self.selected?)
     }
 
-    /// The menu for the prompt of `state`; none if that is no command.
+    /// The menu for the prompt of `state`; `None` if it is not a command.
     pub(in crate::app) fn of(
         state: &State,
         shared: &Shared,
@@ -252,7 +252,7 @@ impl Menu {
         self.entries = sessions.filter(fits).map(suggestion).collect();
     }
 
-    /// Folders, and files whose name fits.
+    /// Folders, and files whose name matches.
     fn files(
         &mut self,
         words: &str,
@@ -288,7 +288,7 @@ impl Menu {
 }
 
 impl State {
-    /// The menu above the prompt, while it fits what is written there.
+    /// The menu above the prompt, unless it is for another text.
     pub fn menu(&self) -> Option<&Menu> {
         let here = self.live
             && self.focus == Pane::Prompt

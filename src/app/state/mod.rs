@@ -49,10 +49,10 @@ use crate::transcript::ModelRecord;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The chat, as the engine names it.
+/// The engine's id of the chat.
 pub const CONVERSATION: ConversationId = ConversationId(0);
 
-/// One conversation and how it is looked at: the chat, or a session that is replayed.
+/// One conversation and its view: the chat, or a replayed session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     /// Whether the engine writes the answers; a replay's come from a journal.
@@ -63,47 +63,47 @@ pub struct State {
     pub model: Option<ModelInfo>,
     /// Fingerprint of the file of the model, if it is known.
     pub(super) fingerprint: Option<String>,
-    /// The model that was requested, to load it again or to name it while it loads.
+    /// The requested model, to reload it or to name it while it loads.
     pub request: ModelRequest,
-    /// The model before the one that is being loaded, to go back to.
+    /// The model before the one being loaded, to return to.
     pub(super) previous: Option<ModelRequest>,
     pub settings: Settings,
     pub system: String,
-    /// Controls that the user has set; a model's recommendations leave them alone.
+    /// Controls that the user has set. A model's recommendations do not override them.
     pub user_set: BTreeSet<Control>,
     pub mode: Mode,
     pub turns: Vec<Turn>,
-    /// What the last race of this model measured, if there was one.
+    /// Measurements of the last race of this model.
     pub raced: Option<race::Raced>,
     pub prompt: Editor,
-    /// The text that is searched for in the conversation; its field has the keys.
+    /// The search in the conversation. While it is open, keys go to its field.
     pub find: Option<Find>,
-    /// Suggestions for the command in the prompt; [`State::menu`] says whether they are shown.
+    /// Suggestions for the command in the prompt; see [`State::menu`].
     pub(in crate::app) menu: Option<Menu>,
     /// The files of the folder that the command names.
     pub(in crate::app) folder: Option<Folder>,
     /// The saved sessions, once the menu has asked for them.
     pub(in crate::app) menu_sessions: Option<Vec<Listed>>,
-    /// Questions that wait for the answer under way, in order.
+    /// Questions that wait for the running answer, in order.
     pub queued: Vec<String>,
-    /// Enter was pressed before the model was loaded: send when it is.
+    /// Enter was pressed before the model was loaded: send once it is.
     pub send_when_loaded: bool,
     pub focus: Pane,
     pub overlay: Option<Overlay>,
     pub controls: ControlsPanel,
     pub view: View,
     pub notice: Option<Notice>,
-    /// Slider under the mouse button.
+    /// Slider held by the mouse.
     pub drag: Option<Control>,
-    /// The user has agreed that the model no longer sees the oldest turns of this chat.
+    /// The user has agreed to drop the oldest turns of this chat from the context.
     pub(in crate::app) drop_oldest: bool,
-    /// Turns that were taken off the chat and can come back, until something is generated.
+    /// Retracted turns, which can be restored until something is generated.
     pub retracted: Option<Retracted>,
-    /// The last generation whose sequence the engine still holds.
+    /// The last generation whose sequence the engine still has.
     pub(super) last_run: Option<RunId>,
 }
 
-/// What the engine is doing. Events of another run than the phase's are dropped.
+/// What the engine is doing. Events of runs other than the phase's are dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     Idle,
@@ -128,12 +128,12 @@ pub enum Phase {
     /// The model could not be loaded, or a run failed; the message says what to do.
     Failed {
         message: String,
-        /// False when its thread has ended: nothing can be loaded any more.
+        /// False if its thread has ended: nothing more can be loaded.
         engine_lives: bool,
     },
 }
 
-/// A generation under way. Its turn is the last one.
+/// A running generation. Its turn is the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     pub id: RunId,
@@ -143,7 +143,7 @@ pub struct Run {
     pub cancelling: bool,
 }
 
-/// A model that one key loads where there is none.
+/// A model that one key loads while none is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     pub model: Option<String>,
@@ -151,7 +151,7 @@ pub struct Offer {
     pub label: &'static str,
 }
 
-/// An overlay over the screen, which takes the keys.
+/// An overlay over the screen, which takes all keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
     Help {
@@ -184,13 +184,13 @@ pub struct ControlsPanel {
     pub(super) undo: Vec<Preset>,
 }
 
-/// How the transcript is looked at.
+/// The view of the transcript.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
-    /// First wrapped line shown; none follows the end.
+    /// First wrapped line shown; `None` follows the end.
     pub top: Option<usize>,
     pub cursor: Option<TokenRef>,
-    /// The next frame scrolls so that the cursor is in it.
+    /// The next frame scrolls to the cursor.
     pub reveal: bool,
     /// First line shown of the token's details.
     pub details: usize,
@@ -201,12 +201,12 @@ pub struct View {
 pub struct Notice {
     pub text: String,
     pub is_error: bool,
-    /// When it appeared; none before the first tick after that.
+    /// When it appeared; `None` before the first tick.
     pub since: Option<Duration>,
 }
 
 impl Phase {
-    /// Loading, nothing yet known of it.
+    /// Loading, before any progress report.
     pub(super) fn opening() -> Self {
         Self::Loading {
             stage: "opening the model".into(),
@@ -217,7 +217,7 @@ impl Phase {
 }
 
 impl State {
-    /// An empty conversation whose model is not yet loaded.
+    /// An empty conversation; its model is still loading.
     pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
         Self {
             live: true,
@@ -262,7 +262,7 @@ impl State {
         busy || over || self.notice.is_some()
     }
 
-    /// Which keys count now.
+    /// The context of the key map now.
     pub fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Help { .. } | Overlay::Text { .. }) => Context::Pager,
@@ -280,7 +280,7 @@ impl State {
         }
     }
 
-    /// The run under way.
+    /// The running generation.
     pub fn run(&self) -> Option<Run> {
         match self.phase {
             Phase::Prefill { run, .. } | Phase::Generating { run } | Phase::Paused { run } => {
@@ -290,12 +290,12 @@ impl State {
         }
     }
 
-    /// Whether Ctrl-C clears the prompt rather than quit.
+    /// Whether Ctrl-C clears the prompt instead of quitting.
     pub(super) fn can_clear_prompt(&self) -> bool {
         self.overlay.is_none() && self.focus == Pane::Prompt && !self.prompt.is_empty()
     }
 
-    /// The race or sweep under way.
+    /// The running race or sweep.
     pub(super) fn side_run(&self) -> Option<RunId> {
         match &self.overlay {
             Some(Overlay::Race(race)) if race.outcome.is_none() => Some(race.run),
@@ -304,7 +304,7 @@ impl State {
         }
     }
 
-    /// Whether a run is that of the race or sweep on screen, under way or not.
+    /// Whether a run is that of the race or sweep on screen, running or not.
     pub(super) fn is_side_run(&self, id: RunId) -> bool {
         match &self.overlay {
             Some(Overlay::Race(race)) => race.run == id,
@@ -313,12 +313,12 @@ impl State {
         }
     }
 
-    /// Whether the user looks at the token under the cursor.
+    /// Whether the user is inspecting the token under the cursor.
     pub fn inspecting(&self) -> bool {
         self.view.cursor.is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
     }
 
-    /// The token that the inspector shows: the one under the cursor, or while layers are recorded the newest.
+    /// The token that the inspector shows: the one under the cursor or, while layers are recorded, the newest.
     pub fn inspected(&self) -> Option<TokenRef> {
         self.view
             .cursor
@@ -330,7 +330,7 @@ impl State {
         self.remote.as_ref().is_some_and(|remote| remote.watches)
     }
 
-    /// Whether the inspector follows what is being written, and the user looks there.
+    /// Whether the inspector follows the running answer and is in view.
     pub fn watching(&self) -> bool {
         self.inspected().is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
     }
@@ -346,12 +346,12 @@ impl State {
         })
     }
 
-    /// The answer that the panels are about: the last one with a round.
+    /// The answer that the panels describe: the last one with a round.
     pub fn newest_turn(&self) -> Option<&Turn> {
         self.turns.iter().rev().find(|turn| !turn.rounds.is_empty())
     }
 
-    /// The turn whose answers are gone through: the one under the cursor, or the last one with several.
+    /// The turn whose answers are stepped through: the one under the cursor, or the last one with several.
     pub fn turn_with_answers(&self) -> Option<usize> {
         let several = |at: &usize| self.turns.get(*at).is_some_and(|turn| turn.answers() > 1);
         let under_cursor = self.view.cursor.map(|cursor| cursor.turn);
@@ -359,7 +359,7 @@ impl State {
         under_cursor.filter(several).or_else(last)
     }
 
-    /// Tokens in the context, as of the last answer or what is being read for the next one.
+    /// Tokens in the context, as of the last answer or the running prefill.
     pub fn context_used(&self) -> Option<usize> {
         if let Phase::Prefill { total, .. } = self.phase
             && total > 0
@@ -380,7 +380,7 @@ impl State {
         Some(ModelRecord::new(model, self.fingerprint.clone()))
     }
 
-    /// Layer count L, where a model is loaded.
+    /// Layer count L, if a model is loaded.
     pub fn layers(&self) -> Option<usize> {
         self.model.as_ref().map(|model| model.config.num_layers)
     }
@@ -392,20 +392,20 @@ impl State {
         (known || self.can_read_again(turn)).then_some(turn)
     }
 
-    /// Whether the engine could read an answer that it has no keys and values of.
+    /// Whether the engine can recompute an answer whose keys and values it no longer has.
     fn can_read_again(&self, turn: &Turn) -> bool {
         let same = turn.model.as_ref().zip(self.model_record());
         let same = same.is_some_and(|(own, loaded)| own.has_weights_of(&loaded));
         self.live && turn.outcome.is_some() && same
     }
 
-    /// Whether the engine still computes what a map shows.
+    /// Whether the engine is still computing the lens of a map.
     pub fn lens_pending(&self) -> bool {
         let lens = self.lens_turn().and_then(|turn| turn.lens.as_ref());
         lens.is_some_and(|lens| !lens.complete() && lens.failed.is_none())
     }
 
-    /// What Enter loads while the prompt is empty: if no model could be loaded, one that can be fetched.
+    /// What Enter loads in an empty prompt if no model could be loaded: one that can be downloaded.
     pub fn offer(&self) -> Option<Offer> {
         let failed = matches!(
             self.phase,

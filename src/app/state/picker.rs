@@ -1,4 +1,4 @@
-//! A list to choose from by typing: command palette, models, presets.
+//! A list with a filter: command palette, models, presets.
 
 use super::Editor;
 use crate::app::input::Action;
@@ -8,10 +8,10 @@ use crate::app::input::Action;
 pub struct Picker {
     pub title: &'static str,
     pub filter: Editor,
-    /// Index among the entries that match.
+    /// Index among the matching entries.
     pub selected: usize,
     entries: Vec<Entry>,
-    /// Files and folders in place of the entries, while the filter is a path.
+    /// Files and folders shown instead of the entries while the filter is a path.
     paths: Option<Vec<Entry>>,
 }
 
@@ -22,9 +22,9 @@ pub struct Entry {
     /// Key or remark, drawn to the right.
     pub note: String,
     pub action: Action,
-    /// What is to know before it is chosen; shown while it is selected.
+    /// Help shown while the entry is selected.
     pub help: String,
-    /// The path of a folder, to be looked into rather than chosen.
+    /// The path of a folder, which is opened rather than chosen.
     pub folder: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Picker {
         }
     }
 
-    /// Entries that hold every word of the filter.
+    /// Entries that contain every word of the filter.
     pub fn matches(&self) -> Vec<&Entry> {
         if let Some(paths) = &self.paths {
             return paths.iter().collect();
@@ -68,7 +68,7 @@ impl Picker {
         self.entries.iter().filter(fits).collect()
     }
 
-    /// Move the selection, wrapping around at the ends.
+    /// Moves the selection, wrapping around at the ends.
     pub fn step(&mut self, by: isize) {
         let count = self.matches().len() as isize;
         self.selected = if count == 0 {
@@ -78,13 +78,13 @@ impl Picker {
         };
     }
 
-    /// Move the selection by more than one; it stops at the ends.
+    /// Moves the selection by several entries, stopping at the ends.
     pub fn page(&mut self, by: isize) {
         let last = self.matches().len().saturating_sub(1);
         self.selected = self.selected.saturating_add_signed(by).min(last);
     }
 
-    /// Change the filter; the first match is selected.
+    /// Changes the filter; the first match is selected.
     pub fn refine(&mut self, change: impl FnOnce(&mut Editor)) {
         let before = self.filter.text().to_owned();
         change(&mut self.filter);
@@ -93,7 +93,7 @@ impl Picker {
         }
     }
 
-    /// Show these entries in place of those before; the selected one stays selected.
+    /// Replaces the entries. The selected one stays selected.
     pub(in crate::app) fn renew(&mut self, entries: Vec<Entry>) {
         let selected = self.selected_entry().map(|entry| entry.label.clone());
         self.entries = entries;
@@ -102,7 +102,7 @@ impl Picker {
         self.selected = at.unwrap_or(0);
     }
 
-    /// The folder and the beginning of the name that the filter gives, if it is a path.
+    /// The folder and the prefix of the name in the filter, if it is a path.
     pub(in crate::app) fn path(&self) -> Option<(&str, &str)> {
         let typed = self.filter.text();
         let is_path = typed.starts_with(['.', '/', '~']) && typed.contains('/');
@@ -110,7 +110,7 @@ impl Picker {
         Some(typed.split_at(at + 1))
     }
 
-    /// Show files and folders in place of the entries, or the entries again.
+    /// Shows files and folders instead of the entries, or the entries again.
     pub(in crate::app) fn show_paths(&mut self, paths: Option<Vec<Entry>>) {
         self.paths = paths;
     }

@@ -1,4 +1,4 @@
-//! A saved session that is replayed on the screen in place of the chat.
+//! A saved session replayed in place of the chat.
 
 use super::{State, what_if::Lens};
 use crate::engine::worker::RunId;
@@ -6,32 +6,32 @@ use crate::transcript::{self, ModelRecord, Replay, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Upper bound of one wait, so that its end can always be represented.
+/// Upper bound of one wait, so that deadlines do not overflow.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// A replay and the screen that it fills. Nothing of it reaches the engine or a journal.
+/// A replay and its screen. It never reaches the engine or a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayScreen {
     pub player: Player,
     pub state: State,
 }
 
-/// The session that is replayed.
+/// The replayed session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Player {
     pub(in crate::app) session: Arc<Session>,
     pub(in crate::app) replay: Replay,
-    /// Whether the program does nothing else: to leave the replay is to quit.
+    /// Whether the program only replays: leaving the replay quits.
     alone: bool,
-    /// The turn of the session that was opened last.
+    /// The last opened turn of the session.
     pub(in crate::app) turn: Option<usize>,
-    /// Time of the last tick; none if anything but time has moved the replay since.
+    /// Time of the last tick; `None` if the replay was moved since.
     pub(in crate::app) last: Option<Duration>,
     /// Whether the mouse holds the track.
     pub(in crate::app) scrubbing: bool,
 }
 
-/// What a replay is doing.
+/// The state of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
     Playing,
@@ -64,17 +64,17 @@ impl Player {
         }
     }
 
-    /// Speed as a multiple of the session's own; infinite for no waiting.
+    /// Speed as a multiple of the recorded speed; infinite to skip all waits.
     pub fn speed(&self) -> f64 {
         self.replay.speed()
     }
 
-    /// Rounds played, and rounds in all.
+    /// Rounds played, and the total.
     pub fn progress(&self) -> (usize, usize) {
         self.replay.progress()
     }
 
-    /// Whether there is no chat to go back to.
+    /// Whether there is no chat to return to.
     pub fn is_alone(&self) -> bool {
         self.alone
     }
@@ -84,7 +84,7 @@ impl Player {
         runs.iter().find(|run| run.run == id)
     }
 
-    /// What the journal holds of the layers for a run.
+    /// The lens of a run, if the journal has one.
     pub(in crate::app) fn lens(&self, turn: usize, id: RunId) -> Option<Box<Lens>> {
         let lens = self.run(turn, id)?.lens.as_deref()?;
         Some(Box::new(Lens::kept(lens)))
@@ -95,7 +95,7 @@ impl Player {
         self.session.model_of(self.run(turn, id)?).cloned()
     }
 
-    /// How long after the last tick the next event comes.
+    /// Time from the last tick to the next event.
     pub(in crate::app) fn due_in(&self) -> Option<Duration> {
         let wait = self.replay.due_in()?;
         match self.last {

@@ -1,4 +1,4 @@
-//! Autoregressive beside self-speculative decoding of one prompt and seed. The conversation is left alone.
+//! Two ways of decoding one prompt with one seed, side by side. The conversation does not change.
 
 use super::regions::Viewport;
 use super::turn::{Mode, Outcome, Turn};
@@ -10,25 +10,25 @@ use crate::engine::worker::{Lane, RunId};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Race {
     pub run: RunId,
-    /// What is answered, for the title.
+    /// The prompt, for the title.
     pub prompt: String,
     pub opponent: Opponent,
-    /// What the lanes are called.
+    /// Names of the lanes.
     pub names: [String; 2],
-    /// The texts as turns that are in no conversation: reference, challenger.
+    /// The texts, as turns outside the conversation: reference, challenger.
     pub lanes: [Turn; 2],
-    /// Prompt tokens read, of how many, by the lane that begins.
+    /// Prompt tokens computed and their total, for the lane that starts.
     pub prefill: Option<(usize, usize)>,
-    /// How it ended; none while it runs.
+    /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
-    /// First line shown of both texts; none follows their ends.
+    /// First line shown of both texts; `None` follows their ends.
     pub top: Option<usize>,
-    /// How far the texts are known to be the same.
+    /// Number of leading tokens already found equal.
     compared: usize,
     diverged: Option<usize>,
 }
 
-/// What settings are called in a race: `plain`, `exit 8`, `E 8 K 4` or `controller`.
+/// The name of settings in a race: `plain`, `exit 8`, `E 8 K 4` or `controller`.
 pub fn name_of(settings: &Settings) -> String {
     let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
     match (settings.strategy, settings.controller) {
@@ -39,7 +39,7 @@ pub fn name_of(settings: &Settings) -> String {
     }
 }
 
-/// What a race measured: two answers to one prompt, side by side on the same machine at the same time.
+/// Measurements of a race: two answers to one prompt, on the same machine at the same time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raced {
     /// Self-speculative speed ÷ autoregressive speed.
@@ -50,14 +50,14 @@ pub struct Raced {
     pub timings: Timings,
 }
 
-/// What is known of the two texts.
+/// How the two texts compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The first so many tokens are the same, and nothing else is known.
+    /// The first tokens, this many, are equal; the rest is not known yet.
     Same(usize),
-    /// Both have ended and are the same.
+    /// Both have ended and are equal, with this many tokens.
     Exact(usize),
-    /// The token at this place, from 0, is the first that differs.
+    /// The index, from 0, of the first token that differs.
     Differs(usize),
 }
 
@@ -94,14 +94,14 @@ impl Race {
         Some(challenger.stats.tokens_per_second()? / reference.stats.tokens_per_second()?)
     }
 
-    /// What it measured against plain decoding, if it came to its end.
+    /// Its measurements against plain decoding, if it finished.
     pub(in crate::app) fn measured(&self) -> Option<Raced> {
         if self.opponent != Opponent::Plain {
             return None;
         }
         let [plain, challenger] = &self.lanes;
         let first = challenger.rounds.first()?;
-        // They took turns, so both were measured under the same load.
+        // The lanes took turns, so both were measured under the same load.
         let mut timings = plain.timings.clone();
         timings.merge(&challenger.timings);
         Some(Raced {
@@ -111,7 +111,7 @@ impl Race {
         })
     }
 
-    /// Whether both texts came to their end.
+    /// Whether both texts finished.
     fn is_whole(&self) -> bool {
         matches!(&self.outcome, Some(Outcome::Stopped(reason)) if *reason != StopReason::Cancelled)
     }
@@ -128,7 +128,7 @@ impl Race {
         }
     }
 
-    /// Scroll both texts; at the end, the end is followed again.
+    /// Scrolls both texts. At the end, the view follows the end again.
     pub(in crate::app) fn scroll(&mut self, shown: Viewport, by: isize) {
         let first = shown.scrolled(by);
         self.top = (first < shown.end()).then_some(first);

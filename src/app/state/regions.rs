@@ -1,4 +1,4 @@
-//! What was drawn where: drawing returns it, the mouse and scrolling are resolved against it.
+//! What was drawn where. Drawing returns it; mouse and scrolling are resolved against it.
 
 use super::TokenRef;
 use super::find::Found;
@@ -9,14 +9,14 @@ use ratatui::layout::{Position, Rect};
 /// The regions of one frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Regions {
-    /// Later ones lie above earlier ones.
+    /// Later areas lie above earlier ones.
     areas: Vec<(Rect, Target)>,
     pub transcript: Viewport,
-    /// Of the text in the overlay.
+    /// Viewport of the text in the overlay.
     pub text: Viewport,
-    /// Of the token's details.
+    /// Viewport of the token's details.
     pub details: Viewport,
-    /// Of the text that is searched for.
+    /// Matches of the search.
     pub found: Found,
 }
 
@@ -29,7 +29,7 @@ pub struct Viewport {
 }
 
 impl Viewport {
-    /// The first line after scrolling by so many, within the text.
+    /// The first line after scrolling by `by` lines, clamped to the text.
     pub fn scrolled(self, by: isize) -> usize {
         self.first.saturating_add_signed(by).min(self.end())
     }
@@ -40,7 +40,7 @@ impl Viewport {
     }
 }
 
-/// What a cell belongs to.
+/// What a screen cell belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     Chat,

@@ -1,12 +1,12 @@
-//! What was taken off the chat and can come back: an answer given up for another prompt, a chat that was cleared.
+//! Turns taken off the chat that can be restored: an answer given up to edit its prompt, or a cleared chat.
 
 use super::turn::Turn;
 
-/// Turns that were taken off the chat, and what the prompt held before.
+/// Retracted turns and the previous text of the prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retracted {
     pub(in crate::app) turns: Vec<Turn>,
-    /// None where the prompt was left alone.
+    /// `None` if the prompt was not changed.
     pub(in crate::app) draft: Option<String>,
     /// Whether the whole chat was cleared.
     pub(in crate::app) whole: bool,

@@ -9,9 +9,9 @@ pub struct Listed {
     pub summary: Summary,
     /// Where the search matched; empty if the title did, or nothing was searched for.
     pub excerpt: String,
-    /// When it began, on the user's clock.
+    /// When it began, in local time.
     pub begun: String,
-    /// Whether it is the one being recorded.
+    /// Whether it is the session being recorded.
     pub own: bool,
 }
 
@@ -22,13 +22,13 @@ pub struct SessionList {
     /// The newest first.
     pub listed: Vec<Listed>,
     pub selected: usize,
-    /// Whether more may be found.
+    /// Whether the search is still running.
     pub searching: bool,
     /// The title of the selected session while it is edited.
     pub title: Option<Editor>,
     /// Id of the session that stays selected when the list changes.
     pub(in crate::app) follow: Option<String>,
-    /// Id of the search whose results count.
+    /// Id of the current search; results of others are dropped.
     pub(in crate::app) search_id: u64,
 }
 
@@ -38,7 +38,7 @@ impl SessionList {
         self.listed.get(self.selected)
     }
 
-    /// Move the selection; it stops at the ends.
+    /// Moves the selection, stopping at the ends.
     pub(in crate::app) fn step(&mut self, by: isize) {
         let last = self.listed.len().saturating_sub(1);
         self.select(self.selected.saturating_add_signed(by).min(last));
@@ -49,7 +49,7 @@ impl SessionList {
         self.follow = self.chosen().map(|listed| listed.summary.id.clone());
     }
 
-    /// Another list: the session that was chosen stays so, or else the one in its place is.
+    /// Replaces the list. The selected session stays selected; if it is gone, the one at its index is.
     pub(in crate::app) fn fill(&mut self, listed: Vec<Listed>) {
         self.listed = listed;
         let place = |id: &String| {

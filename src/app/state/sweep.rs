@@ -12,7 +12,7 @@ const MAX_SPECULATIONS: usize = 6;
 /// The sweep on screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
-    /// The run that measures it; none if it was read from a file.
+    /// The run that measures it; `None` if it was read from a file.
     pub run: Option<RunId>,
     /// The prompt or the file, for the title.
     pub title: String,
@@ -21,11 +21,11 @@ pub struct Sweep {
     pub speculations: Vec<usize>,
     /// Tokens per second of plain decoding, once measured.
     pub plain: Option<f64>,
-    /// What is measured, by exit layer and speculations.
+    /// Measurements by exit layer and speculations.
     pub cells: BTreeMap<(usize, usize), Cell>,
     /// Exit layer and speculations under the cursor.
     pub cursor: (usize, usize),
-    /// How it ended; none while it runs.
+    /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
 }
 
@@ -36,7 +36,7 @@ pub struct Cell {
     pub acceptance_rate: Option<f64>,
 }
 
-/// A row of a sweep that was measured before.
+/// A row of a sweep measured earlier.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SweepRow {
     pub exit_layer: usize,
@@ -72,7 +72,7 @@ impl Sweep {
         sweep
     }
 
-    /// A sweep that was measured before.
+    /// A sweep measured earlier.
     pub(in crate::app) fn of_rows(title: String, rows: &[SweepRow], plain: Option<f64>) -> Self {
         let mut exit_layers: Vec<usize> = rows.iter().map(|row| row.exit_layer).collect();
         let mut speculations: Vec<usize> = rows.iter().map(|row| row.num_speculations).collect();
@@ -145,7 +145,7 @@ impl Sweep {
         Some(cell.tokens_per_second / self.plain.filter(|plain| *plain > 0.0)?)
     }
 
-    /// Move the cursor along the grid.
+    /// Moves the cursor along the grid.
     pub(in crate::app) fn move_by(&mut self, rows: isize, columns: isize) {
         let step = |values: &[usize], from: usize, by: isize| {
             let at = values
@@ -165,7 +165,7 @@ impl Sweep {
     }
 }
 
-/// How fine a grid must be to contain an index: 0 for every fourth, 1 for every second, 2 for all.
+/// The level of the coarsest grid that contains an index: 0 for every fourth, 1 for every second, 2 for all.
 fn fineness(index: usize) -> u32 {
     2 - index.trailing_zeros().min(2)
 }

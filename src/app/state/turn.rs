@@ -12,11 +12,11 @@ pub use crate::transcript::Mode;
 /// A prompt and its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
-    /// Unique within a session; what was wrapped once is found again by it.
+    /// Unique within a session; the key of cached line wrapping.
     pub id: u64,
     pub mode: Mode,
     pub prompt: String,
-    /// Every round of the answer, in order. All that is shown of the answer derives from them.
+    /// Every round of the answer, in order. Everything shown of the answer derives from them.
     pub rounds: Vec<Round>,
     /// Tokens drafted in the current round, not yet verified.
     pub pending: Vec<Pending>,
@@ -24,21 +24,21 @@ pub struct Turn {
     pub stats: Stats,
     /// Durations of the rounds, by kind.
     pub timings: Timings,
-    /// The generation that wrote its end; none for one that came from a file.
+    /// The generation that wrote its end; `None` if the answer was read from a file.
     pub run: Option<RunId>,
-    /// The model that wrote its end, as far as that is known.
+    /// The model that wrote its end, if known.
     pub model: Option<Arc<ModelRecord>>,
     /// Where another model continued.
     pub switches: Vec<Switch>,
     /// Indices of rounds before which others were missed, in an answer that is watched.
     pub gaps: Vec<usize>,
-    /// What every layer would have said along that answer, if requested.
+    /// What every layer would have predicted along the answer, if requested.
     pub lens: Option<Box<Lens>>,
     /// Whether the model no longer sees it, because the context is full.
     pub unseen: bool,
-    /// None while the run is under way.
+    /// How it ended; `None` while the run is running.
     pub outcome: Option<Outcome>,
-    /// The other answers to the same prompt, in the order in which they were given.
+    /// The other answers to the same prompt, oldest first.
     pub others: Vec<Turn>,
     /// Index of this answer among all of them.
     pub variant: usize,
@@ -47,9 +47,9 @@ pub struct Turn {
 /// A change of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Switch {
-    /// Index of the first round that the new one wrote.
+    /// Index of the first round by the new model.
     pub round: usize,
-    /// What the models are called beside each other.
+    /// Short names of the models that tell them apart.
     pub from: String,
     pub to: String,
 }
@@ -108,7 +108,7 @@ impl Turn {
         self.others.len() + 1
     }
 
-    /// A turn for another answer to the same prompt. This one is kept, unless it has no text.
+    /// A turn for another answer to the same prompt. This answer is kept in [`Self::others`], unless it is empty.
     pub(in crate::app) fn again(mut self, id: u64) -> Self {
         let mut fresh = Self::new(id, self.mode, self.prompt.clone());
         let mut others = std::mem::take(&mut self.others);
@@ -119,7 +119,7 @@ impl Turn {
         fresh
     }
 
-    /// Show the answer at `index` of all. One without any text is gone then.
+    /// Shows the answer at `index` of all. Drops the current one if it is empty.
     pub(in crate::app) fn show(&mut self, mut index: usize) {
         if index == self.variant || index >= self.answers() {
             return;
@@ -138,7 +138,7 @@ impl Turn {
         (self.others, self.variant) = (others, index);
     }
 
-    /// Add a finished round, which replaces the pending drafts.
+    /// Adds a finished round, which replaces the pending drafts.
     pub fn push(&mut self, round: Round) {
         self.pending.clear();
         self.stats.add(&round);
@@ -160,7 +160,7 @@ impl Turn {
         self.stats.tokens
     }
 
-    /// Whether it is part of the conversation that the next question carries.
+    /// Whether it is part of the conversation sent with the next question.
     pub fn is_said(&self) -> bool {
         self.mode == Mode::Chat && !self.is_empty()
     }
@@ -169,7 +169,7 @@ impl Turn {
         self.rounds.iter().all(Round::is_empty)
     }
 
-    /// Its speed relative to plain decoding with the same model; none for an answer that was decoded so.
+    /// Its speed relative to plain decoding with the same model; `None` for plain answers.
     pub fn speed_up(&self, baselines: &Baselines) -> Option<SpeedUp> {
         let speed = self.stats.tokens_per_second();
         let drafted = speed.filter(|_| self.stats.drafted > 0)?;
@@ -183,7 +183,7 @@ impl Turn {
         Some(prefill + first.draft_seconds + first.verify_seconds)
     }
 
-    /// Whether both answers are of the same weights, as far as that is known.
+    /// Whether both answers come from the same weights, or both from unknown ones.
     pub fn has_model_of(&self, other: &Self) -> bool {
         match (&self.model, &other.model) {
             (Some(own), Some(other)) => own.has_weights_of(other),
@@ -192,7 +192,7 @@ impl Turn {
     }
 }
 
-/// The model does not see the oldest `messages` of the conversation, not counting the system prompt.
+/// Marks the turns of the oldest `messages` messages, not counting the system prompt, as unseen by the model.
 pub(in crate::app) fn mark_unseen(turns: &mut [Turn], messages: usize) {
     let Some((_, before)) = turns.split_last_mut() else {
         return;
@@ -205,7 +205,7 @@ pub(in crate::app) fn mark_unseen(turns: &mut [Turn], messages: usize) {
     }
 }
 
-/// A model begins to write in the last turn: marked where another one wrote before.
+/// Records that `model` continues the last turn; adds a [`Switch`] if another model wrote before.
 pub(in crate::app) fn begin_run(turns: &mut [Turn], model: Option<Arc<ModelRecord>>) {
     let Some(model) = model else { return };
     let before = turns.iter().rev().find_map(|turn| turn.model.clone());

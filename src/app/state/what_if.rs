@@ -1,5 +1,5 @@
-//! What other exit layers and numbers of speculations would have made of an answer: what every layer would have said
-//! along it, and the map that is drawn of it.
+//! How other exit layers and numbers of speculations would have performed on an answer: every layer's predictions along
+//! it, and the map drawn from them.
 
 use super::State;
 use super::turn::Turn;
@@ -11,24 +11,24 @@ use crate::transcript;
 /// Max speculations of the map.
 pub const MAX_SPECULATIONS: usize = 12;
 
-/// What every layer would have said along an answer, as far as the engine has reported.
+/// What every layer would have predicted along an answer, as reported so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lens {
     pub rows: Vec<LensRow>,
-    /// Positions there will be in all; 0 before the first are reported.
+    /// Total number of positions; 0 before the first report.
     pub of: usize,
-    /// What the parts of a round cost on this machine.
+    /// Costs of the parts of a round on this machine.
     pub costs: CostModel,
     /// One for each exit layer and number of speculations, ordered by both.
     pub forecasts: Vec<Forecast>,
-    /// Why there will be no more.
+    /// Why it failed, if it did.
     pub failed: Option<String>,
 }
 
 /// The map on screen. Its data belongs to the turn ([`Turn::lens`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WhatIf {
-    /// The generation it is about; stale when the last turn is of another.
+    /// The generation that it analyses; stale if the last turn has another.
     pub run: RunId,
     /// The cell under the cursor.
     pub exit_layer: usize,
@@ -39,12 +39,12 @@ pub struct WhatIf {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Forecasts {
     all: Vec<Forecast>,
-    /// How many answers they are about.
+    /// Number of answers that they cover.
     pub answers: usize,
 }
 
 impl Forecasts {
-    /// The forecast for a pair of settings; none outside the map.
+    /// The forecast for a pair of settings; `None` outside the map.
     pub fn at(&self, exit_layer: usize, num_speculations: usize) -> Option<&Forecast> {
         let column = num_speculations
             .checked_sub(1)
@@ -64,7 +64,7 @@ impl Forecasts {
         speeds.fold(f64::INFINITY, f64::min)
     }
 
-    /// Tokens of the answers.
+    /// Total tokens of the answers.
     pub fn tokens(&self) -> usize {
         self.all.first().map_or(0, |forecast| forecast.tokens)
     }
@@ -81,7 +81,7 @@ impl Forecasts {
 }
 
 impl State {
-    /// Forecasts over a turn and every other answer of its model that the layers were asked about.
+    /// Forecasts over a turn and every other answer by its model that has a lens.
     pub fn forecasts(&self, turn: &Turn) -> Forecasts {
         let mut pooled = Forecasts::default();
         let same = |other: &&Turn| other.has_model_of(turn) || std::ptr::eq(*other, turn);
@@ -100,19 +100,19 @@ impl State {
 }
 
 impl Lens {
-    /// Whether every position is there.
+    /// Whether all positions were reported.
     pub fn complete(&self) -> bool {
         self.of > 0 && self.rows.len() >= self.of
     }
 
-    /// A lens that a journal kept.
+    /// A lens from a journal.
     pub(in crate::app) fn kept(lens: &transcript::Lens) -> Self {
         let mut whole = Self::default();
         whole.add(lens.rows.clone(), lens.rows.len(), lens.costs.clone());
         whole
     }
 
-    /// Take in further positions. Those that do not come after the ones known are not of this text.
+    /// Adds positions. Drops those that do not follow the known ones, since they belong to another text.
     pub(in crate::app) fn add(&mut self, rows: Vec<LensRow>, of: usize, costs: CostModel) {
         let last = self.rows.last().map(|row| row.position);
         self.rows.extend(
@@ -126,8 +126,8 @@ impl Lens {
 }
 
 impl Turn {
-    /// Whether what a layer would have said decides what its drafts would have had accepted: the text is what the whole
-    /// model chose, under one way of sampling, and a draft picks as the verifier does.
+    /// Whether a layer's predictions determine exactly which of its drafts would be accepted: the full model chose the
+    /// whole text with one sampling, and drafts sample as the verifier does.
     pub fn acceptance_is_exact(&self) -> bool {
         let Some(first) = self.rounds.first().map(|round| &round.settings) else {
             return true;

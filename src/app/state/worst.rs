@@ -1,4 +1,4 @@
-//! The worst drafts of an answer: rejected ones of which the draft was surest against the verifier.
+//! The worst drafts of an answer: rejected tokens whose draft probability most exceeds the verifier's.
 
 use super::{Display, State, TokenRef, Turn};
 
@@ -11,20 +11,20 @@ pub struct WorstDraft {
 }
 
 impl State {
-    /// Whether a token is there and shown in the text; a frame on screen may be older than the state.
+    /// Whether a token exists and is shown in the text. The frame on screen may be older than the state.
     pub fn is_shown(&self, display: Display, at: TokenRef) -> bool {
         let Some(turn) = self.turns.get(at.turn) else {
             return false;
         };
-        // Markdown shows the text alone.
+        // Markdown shows only the text.
         let rejected = display.show_rejected && !display.shows_markdown(turn);
         turn.rounds
             .get(at.round)
             .is_some_and(|round| at.slot < round.slots() && (rejected || round.is_kept(at.slot)))
     }
 
-    /// The token to put the cursor on to look at a draft: itself, or where rejected drafts are hidden, the token that
-    /// ended its round.
+    /// The token on which to put the cursor for a draft: the draft itself or, if rejected drafts are hidden, the
+    /// closing token of its round.
     pub fn reachable(&self, display: Display, at: TokenRef) -> Option<TokenRef> {
         if self.is_shown(display, at) {
             return Some(at);

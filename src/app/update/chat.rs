@@ -1,4 +1,4 @@
-//! The conversation: what is sent to the engine and how a run is ended, repeated or continued.
+//! The conversation: sending to the engine; ending, repeating and continuing a run.
 
 use super::reply::Reply;
 use super::{controls, lens, model, queue, race, retract, run, slash, sweep, what_if};
@@ -67,7 +67,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) ->
     }
 }
 
-/// Send the prompt, or carry out the slash command it holds.
+/// Sends the prompt, or carries out the slash command in it.
 fn send(state: &mut State, shared: &mut Shared) -> Reply {
     let text = state.prompt.text();
     if text.trim().is_empty() {
@@ -109,18 +109,18 @@ pub(super) fn ask(state: &mut State, shared: &mut Shared, text: String) -> Vec<E
     begin(state, shared)
 }
 
-/// Answer the last turn, which has no answer yet.
+/// Answers the last turn, which has no answer yet.
 fn begin(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     state.view.top = None;
     state.view.cursor = None;
     generate(state, shared)
 }
 
-/// Start a run for the last turn.
+/// Starts a run for the last turn.
 fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     let id = shared.new_run();
     state.last_run = Some(id);
-    // After a chat was cleared, the next question starts another session.
+    // After a chat was cleared, the next question starts a new session.
     let anew = state
         .retracted
         .take()
@@ -161,7 +161,7 @@ fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
         .collect()
 }
 
-/// What the model is to continue: the text of the last turn, or the whole conversation.
+/// The prompt for the model: the text of the last turn, or the whole conversation.
 fn prompt(state: &State) -> Prompt {
     match state.turns.last() {
         Some(turn) if turn.mode == Mode::Completion => {
@@ -171,7 +171,7 @@ fn prompt(state: &State) -> Prompt {
     }
 }
 
-/// The conversation so far, with as much as there is of the last answer.
+/// The conversation so far, including an incomplete last answer.
 fn messages(state: &State) -> Vec<Message> {
     let Some((last, before)) = state.turns.split_last() else {
         return Vec::new();
@@ -186,7 +186,7 @@ fn messages(state: &State) -> Vec<Message> {
     messages
 }
 
-/// Answer the last prompt again.
+/// Answers the last prompt again.
 fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
@@ -204,7 +204,7 @@ fn regenerate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     effects
 }
 
-/// Show another answer to the same prompt; the chat continues with it.
+/// Shows another answer to the same prompt; the chat continues with it.
 fn step_answer(state: &mut State, by: isize) -> Option<Effect> {
     let at = state.turn_with_answers();
     if at.is_none() || state.run().is_some() {
@@ -217,7 +217,7 @@ fn step_answer(state: &mut State, by: isize) -> Option<Effect> {
     show_answer(state, at?, by)
 }
 
-/// Show the answer of a turn that is `by` places further.
+/// Shows the answer of a turn `by` positions further.
 pub(super) fn show_answer(state: &mut State, turn: usize, by: isize) -> Option<Effect> {
     let of = state.turns.get_mut(turn)?;
     let count = of.answers() as isize;
@@ -230,7 +230,7 @@ pub(super) fn show_answer(state: &mut State, turn: usize, by: isize) -> Option<E
     Some(Effect::ShowAnswers(prompt(state)))
 }
 
-/// Answer the last prompt again with the next seed.
+/// Answers the last prompt again with the next seed.
 fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
@@ -241,7 +241,7 @@ fn reroll(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     effects
 }
 
-/// Move the last turn back into the prompt.
+/// Moves the last turn back into the prompt.
 fn edit_last(state: &mut State, shared: &Shared) {
     if !run::has_asked(state) || (state.run().is_some() && !run::ready(state, shared)) {
         return;
@@ -258,12 +258,12 @@ fn edit_last(state: &mut State, shared: &Shared) {
     state.view.top = None;
 }
 
-/// Continue the last answer where it stopped.
+/// Continues the last answer where it stopped.
 fn resume_answer(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if !run::has_asked(state) || !run::ready(state, shared) {
         return Vec::new();
     }
-    // Of a conversation the oldest turns are left out; a text has none.
+    // A conversation can drop its oldest turns; a plain text cannot.
     let full = state.turns.last().is_some_and(|turn| {
         let reason = Outcome::Stopped(StopReason::ContextFull);
         turn.mode == Mode::Completion && turn.outcome == Some(reason)

@@ -13,7 +13,7 @@ use crate::engine::worker::Command;
 use crate::transcript::Entry;
 use std::sync::Arc;
 
-/// Changes remembered.
+/// Max number of changes to undo.
 const UNDO: usize = 200;
 /// Max characters of a number.
 const MAX_TYPED: usize = 16;
@@ -81,7 +81,7 @@ fn select(state: &mut State, by: isize) {
     focus(state, controls[next]);
 }
 
-/// Change a control and say what it is now, since the panel may be out of sight.
+/// Changes a control and shows its value in a notice, since the panel may be hidden.
 fn announced(
     state: &mut State,
     control: Control,
@@ -93,7 +93,7 @@ fn announced(
     effects
 }
 
-/// Move a control by one step.
+/// Moves a control by one step.
 pub(super) fn adjust(state: &mut State, control: Control, step: Step) -> Vec<Effect> {
     let value = control.get(&state.settings);
     let target = match control.kind(state.model.as_ref()) {
@@ -120,7 +120,7 @@ pub(super) fn adjust(state: &mut State, control: Control, step: Step) -> Vec<Eff
     set(state, control, target)
 }
 
-/// Set a control to the nearest value it can take.
+/// Sets a control to the nearest value it can take.
 pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
     let value = control.kind(state.model.as_ref()).snap(value);
     if control == Control::SystemPrompt || control.get(&state.settings) == value {
@@ -141,7 +141,7 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
         control,
         Control::ExitLayer | Control::Speculations | Control::Tree
     ) {
-        // An explicit value is used as it is.
+        // An explicit value turns off the automatic choice.
         if state.settings.proposers == Proposers::Auto {
             state.settings.proposers = Proposers::Exit;
         }
@@ -154,19 +154,19 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
     vec![apply(state)]
 }
 
-/// Set a control along a drag: the whole drag is one change to undo.
+/// Sets a control during a drag. The whole drag is one change to undo.
 pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
     let depth = state.controls.undo.len();
     let mut effects = set(state, control, value);
     if state.drag == Some(control) && state.controls.undo.len() > depth {
         state.controls.undo.pop();
     }
-    // Its end goes into the journal, not every step.
+    // The journal records the end of a drag, not every step.
     effects.retain(|effect| !matches!(effect, Effect::Record(_)));
     effects
 }
 
-/// A run applies the settings at its next round; between two answers they go into the journal.
+/// Applies the settings. A run uses them from its next round; between answers they go into the journal.
 pub(super) fn apply(state: &State) -> Effect {
     match state.run() {
         Some(run) => Effect::Send(Command::Settings {
@@ -177,7 +177,7 @@ pub(super) fn apply(state: &State) -> Effect {
     }
 }
 
-/// Record a system prompt that differs from `before`. A blank one is none.
+/// Records the system prompt if it differs from `before`. A blank one counts as none.
 fn record_system(state: &State, before: &str) -> Option<Effect> {
     let system = if state.system.trim().is_empty() {
         ""
@@ -218,7 +218,7 @@ fn undo(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Take over settings from elsewhere, within this model's ranges.
+/// Adopts settings from elsewhere, clamped to this model's ranges.
 pub(super) fn adopt(state: &mut State, settings: Settings) -> Effect {
     state.settings = settings;
     for control in Control::ALL
@@ -256,7 +256,7 @@ fn activate(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Type a digit or point of a number; false if the character or the focused control is not numeric.
+/// Types a digit or point of a number; false if the character or the focused control is not numeric.
 pub(super) fn type_digit(state: &mut State, c: char) -> bool {
     let numeric = matches!(
         state.controls.focused.kind(state.model.as_ref()),
@@ -272,7 +272,7 @@ pub(super) fn type_digit(state: &mut State, c: char) -> bool {
     true
 }
 
-/// Accept the number that is being typed, if there is one: leaving its control does as much as Enter.
+/// Accepts the number being typed, if any. Leaving its control is equivalent to Enter.
 pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
     let text = state.controls.typing.take().unwrap_or_default();
     let control = state.controls.focused;
@@ -311,13 +311,13 @@ pub(super) fn set_system(state: &mut State, text: String) -> Vec<Effect> {
 fn toggle_detail(state: &mut State) -> Effect {
     state.settings.detail = !state.settings.detail;
     state.notify(match state.settings.detail {
-        true => "recording what every layer would have said, from the next round; this takes time and journal space",
+        true => "recording which token every layer predicts, from the next round; this takes time and journal space",
         false => "no longer recording the layers",
     });
     apply(state)
 }
 
-/// Which key undoes a change.
+/// The key that undoes a change.
 pub(super) fn way_back(shared: &Shared) -> String {
     format!(
         "{} undoes that",
@@ -325,7 +325,7 @@ pub(super) fn way_back(shared: &Shared) -> String {
     )
 }
 
-/// Delete a preset.
+/// Deletes a preset.
 pub(super) fn delete_preset(state: &mut State, shared: &mut Shared, name: &str) -> Effect {
     state.notify(format!("preset {name} deleted"));
     configure(shared, ConfigChange::ForgetPreset(name.to_owned()))
@@ -363,7 +363,7 @@ fn load_preset(state: &mut State, shared: &Shared, name: &str) -> Vec<Effect> {
     effects
 }
 
-/// Set several controls as one change to undo.
+/// Sets several controls as one change to undo.
 pub(super) fn set_all(state: &mut State, values: &[(Control, f64)]) -> Effect {
     let depth = state.controls.undo.len();
     for (control, value) in values {

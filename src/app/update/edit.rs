@@ -32,7 +32,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
         }
         (None, _) if state.focus == Pane::Controls || !state.live => Reply::none(),
         (None, EditAction::ExternalEditor) => Effect::Edit(state.prompt.text().to_owned()).into(),
-        // A text of the history is not being written.
+        // The menu does not open for texts recalled from the history.
         (None, EditAction::LineUp | EditAction::LineDown) => {
             state.prompt.edit(action);
             state.menu = None;
@@ -45,7 +45,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
     }
 }
 
-/// Change the one-line field of an overlay, if it has one.
+/// Changes the one-line field of an overlay, if it has one.
 fn change_field(state: &mut State, shared: &mut Shared, change: impl FnOnce(&mut Editor)) -> Reply {
     match &mut state.overlay {
         Some(Overlay::Picker(picker)) => {
@@ -61,7 +61,7 @@ fn change_field(state: &mut State, shared: &mut Shared, change: impl FnOnce(&mut
     Reply::none()
 }
 
-/// A character without a binding: it goes to the text under edit, or else to the prompt.
+/// A character without a binding. It goes to the text being edited, else to the prompt.
 pub(super) fn typed(state: &mut State, shared: &mut Shared, c: char) -> Reply {
     let text = c.encode_utf8(&mut [0; 4]).to_owned();
     match &mut state.overlay {
@@ -78,7 +78,7 @@ pub(super) fn typed(state: &mut State, shared: &mut Shared, c: char) -> Reply {
     Reply::none()
 }
 
-/// Pasted text. Fields of one line take it without control characters.
+/// Pasted text. One-line fields drop control characters.
 pub(super) fn paste(state: &mut State, shared: &mut Shared, text: &str) -> Reply {
     match &mut state.overlay {
         Some(Overlay::System(editor)) => editor.insert(text),
@@ -101,7 +101,7 @@ fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Change the text that is searched for.
+/// Changes the text of the search.
 fn change_found(state: &mut State, change: impl FnOnce(&mut Editor)) {
     if let Some(find) = &mut state.find {
         find.refine(change);
@@ -115,7 +115,7 @@ fn insert_in_prompt(state: &mut State, shared: &Shared, text: &str) -> Reply {
     Reply::from(effects).and(menu::refresh(state, shared))
 }
 
-/// The text that came back from `$EDITOR`.
+/// Takes the text returned by `$EDITOR`.
 pub(super) fn replace(state: &mut State, text: &str) {
     let text = text.trim_end_matches(['\n', '\r']);
     match &mut state.overlay {

@@ -1,4 +1,4 @@
-//! What the engine reports.
+//! Events of the engine.
 
 use super::reply::Reply;
 use super::{model, race, run, sweep, what_if};
@@ -17,7 +17,7 @@ use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::ModelRecord;
 use std::sync::Arc;
 
-/// Take in an event. Those of another run than the present one are late, and dropped.
+/// Handles an event. Events of runs other than the current one are late and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Reply {
     match event {
         Event::Model(event) => on_model_event(state, event),
@@ -84,7 +84,7 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
                 turn.push(*round);
             }
         }
-        // Sent before the user resumed: late as well.
+        // A pause reported after the user resumed is late as well.
         RunEvent::Paused if present.pausing => state.phase = Phase::Paused { run: present },
         RunEvent::Paused => {}
         RunEvent::Finished { reason, stats } => {
@@ -103,7 +103,7 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
                 engine_lives: true,
             };
         }
-        // Those of a race or a lens are none of the conversation's, and nothing here asks for scores.
+        // Events of races and lenses are not the conversation's, and the playground requests no scores.
         RunEvent::Race { .. }
         | RunEvent::Sweep(_)
         | RunEvent::Lens { .. }
@@ -112,7 +112,7 @@ fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect
     None
 }
 
-/// While layers are recorded, request what every layer would have said as soon as the answer is there.
+/// While layers are recorded, requests every layer's predictions as soon as an answer ends.
 fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
     let wanted = state.settings.detail && state.live && can_ask_what_if(state);
     wanted
@@ -120,7 +120,7 @@ fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
         .flatten()
 }
 
-/// Lenses and races run beside the conversation; returns the events that are not theirs.
+/// Handles events of lenses and races, which run beside the conversation. Returns all others.
 fn route_side_run(state: &mut State, run: RunId, event: RunEvent) -> Option<RunEvent> {
     match event {
         RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
@@ -142,7 +142,7 @@ fn generating(state: &mut State) {
     }
 }
 
-/// Whether there are turns before the last one that the model could do without.
+/// Whether there are turns before the last one that can be dropped from the context.
 fn can_drop(state: &State) -> bool {
     let earlier = state
         .turns
@@ -151,7 +151,7 @@ fn can_drop(state: &State) -> bool {
     state.live && !state.drop_oldest && earlier.iter().any(Turn::is_said)
 }
 
-/// What to do with a conversation that no longer fits.
+/// The choices for a conversation that no longer fits in the context.
 fn overflow() -> Picker {
     let choices = [
         (
@@ -241,7 +241,7 @@ fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
     (state.model, state.fingerprint) = (Some(model), fingerprint);
 }
 
-/// The engine's thread has ended; nothing can be generated any more.
+/// The engine's thread has ended; nothing more can be generated.
 pub(super) fn on_gone(state: &mut State) {
     let message =
         "the engine has stopped; save what you need with /save and restart skiplens".to_string();

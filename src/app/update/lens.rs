@@ -11,7 +11,7 @@ use crate::app::state::{Lens, Overlay, Shared, State};
 /// Tokens that a page key moves by.
 const PAGE: isize = 10;
 
-/// Open the lens at the token under the cursor, or at the end of the newest answer.
+/// Opens the lens at the token under the cursor, or at the end of the newest answer.
 pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     let has_rows = |lens: &Lens| !lens.rows.is_empty();
     let chosen = state.view.cursor.and_then(|at| {
@@ -66,7 +66,7 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: LensAction) -> Rep
     Reply::none()
 }
 
-/// Move the cursor by tokens and layers.
+/// Moves the cursor by tokens and layers.
 pub(super) fn step(state: &mut State, tokens: isize, layers: isize) {
     let deepest = state.layers().unwrap_or(1).max(1);
     let Some(Overlay::Lens(view)) = state.overlay else {
@@ -98,7 +98,7 @@ fn to_earliest(state: &mut State) {
     }
 }
 
-/// Close the view and put the token cursor on its token.
+/// Closes the view and puts the token cursor on its token.
 fn inspect(state: &mut State, shared: &Shared) {
     let Some(Overlay::Lens(view)) = state.overlay else {
         return;
@@ -116,7 +116,7 @@ fn inspect(state: &mut State, shared: &Shared) {
     }
 }
 
-/// Make the layer under the cursor the exit layer.
+/// Makes the layer under the cursor the exit layer.
 fn apply(state: &mut State) -> Reply {
     let Some(Overlay::Lens(view)) = state.overlay else {
         return Reply::none();
@@ -131,7 +131,7 @@ fn apply(state: &mut State) -> Reply {
     effects.into()
 }
 
-/// A click on a cell goes there; one on the cell under the cursor inspects its token.
+/// A click moves the cursor to a cell; on the cell under the cursor, it inspects the token.
 pub(super) fn click(state: &mut State, shared: &Shared, row: usize, layer: usize) {
     let Some(Overlay::Lens(view)) = &mut state.overlay else {
         return;

@@ -1,4 +1,4 @@
-//! The menu above the prompt: opened by writing a slash command, closed by Esc.
+//! The menu above the prompt: opened by typing a slash command, closed by Esc.
 
 use super::reply::Reply;
 use crate::app::input::action::{AppAction, ChatAction, ListAction};
@@ -6,13 +6,13 @@ use crate::app::message::Effect;
 use crate::app::state::menu::{Folder, Menu, Suggestion};
 use crate::app::state::{Listed, Shared, State};
 
-/// Entries of a page.
+/// Entries per page.
 const PAGE: isize = 8;
 
 /// Id of the menu's search for sessions; those of the list begin with 1.
 pub(super) const SEARCH: u64 = 0;
 
-/// Open the menu for what the prompt holds now, or close it.
+/// Opens the menu for the prompt's current text, or closes it.
 pub(super) fn refresh(state: &mut State, shared: &Shared) -> Vec<Effect> {
     state.menu = Menu::of(state, shared, state.folder.as_ref());
     Vec::from_iter(list_folder(state).into_iter().chain(list_sessions(state)))
@@ -47,7 +47,7 @@ fn list_sessions(state: &mut State) -> Option<Effect> {
     })
 }
 
-/// The sessions found so far, if the menu still wants them.
+/// Takes the sessions found so far, if the menu still needs them.
 pub(super) fn on_sessions(state: &mut State, shared: &Shared, listed: Vec<Listed>) {
     if state.menu_sessions.is_none() {
         return;
@@ -66,7 +66,7 @@ fn rebuild(state: &mut State, shared: &Shared, folder: Option<Folder>) {
     state.folder = folder;
 }
 
-/// The files of a folder, if the menu still wants them.
+/// Takes the files of a folder, if the menu still needs them.
 pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
     let wanted = state.menu().and_then(|menu| menu.folder.as_ref());
     if wanted == Some(&folder.path) {
@@ -74,14 +74,14 @@ pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
     }
 }
 
-/// Close the menu; false if there is none.
+/// Closes the menu; false if there is none.
 pub(super) fn close(state: &mut State) -> bool {
     let open = state.menu().is_some();
     state.menu = None;
     open
 }
 
-/// The selection of the menu.
+/// Carries out a list action on the menu.
 pub(super) fn list(state: &mut State, shared: &Shared, action: ListAction) -> Reply {
     let Some(menu) = &mut state.menu else {
         return Reply::none();
@@ -100,7 +100,7 @@ pub(super) fn list(state: &mut State, shared: &Shared, action: ListAction) -> Re
     Reply::none()
 }
 
-/// Take the selected suggestion; if the command is complete with it, carry it out.
+/// Takes the selected suggestion, and runs the command if that completes it.
 fn choose(state: &mut State, shared: &Shared) -> Reply {
     let Some(Suggestion { text, complete, .. }) = state.menu().and_then(Menu::chosen).cloned()
     else {
@@ -114,7 +114,7 @@ fn choose(state: &mut State, shared: &Shared) -> Reply {
     refresh(state, shared).into()
 }
 
-/// Write out the selected suggestion, or else what all have in common. Where that adds nothing, go to the next panel.
+/// Completes the selected suggestion, else the common prefix of all. If that adds nothing, moves to the next panel.
 fn complete(state: &mut State, shared: &Shared) -> Reply {
     let Some(menu) = state.menu() else {
         return Reply::none();
@@ -134,7 +134,7 @@ fn complete(state: &mut State, shared: &Shared) -> Reply {
     refresh(state, shared).into()
 }
 
-/// What the texts of all suggestions begin with.
+/// The common prefix of all suggestions.
 fn common(entries: &[Suggestion]) -> String {
     let Some((first, others)) = entries.split_first() else {
         return String::new();
@@ -149,7 +149,7 @@ fn common(entries: &[Suggestion]) -> String {
     first.text[..end.unwrap_or(0)].to_owned()
 }
 
-/// A click on a suggestion takes it.
+/// Takes the clicked suggestion.
 pub(super) fn click(state: &mut State, shared: &Shared, index: usize) -> Reply {
     match &mut state.menu {
         Some(menu) if index < menu.entries.len() => {
@@ -160,7 +160,7 @@ pub(super) fn click(state: &mut State, shared: &Shared, index: usize) -> Reply {
     }
 }
 
-/// Open the menu for a command that is in the prompt; false if it holds none, or the menu is open.
+/// Opens the menu for the command in the prompt; `None` if there is no command, or the menu is open.
 pub(super) fn reopen(state: &mut State, shared: &Shared) -> Option<Reply> {
     let closed = state.menu().is_none() && state.prompt.text().len() > 1;
     let effect = closed.then(|| refresh(state, shared))?;

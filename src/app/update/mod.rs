@@ -1,5 +1,5 @@
-//! The one way the state changes. [`update`] routes a message to its handler, then carries out the actions that the
-//! handlers ask for, one after the other.
+//! The only place where the state changes. [`update`] routes a message to its handler, then carries out the actions
+//! that handlers return, one after the other.
 
 mod chat;
 mod controls;
@@ -37,12 +37,12 @@ use reply::Reply;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How long a notice stays, and what each character beyond a line's worth adds to that.
+/// How long a notice stays, and the extra time per character beyond one line.
 const NOTICE: Duration = Duration::from_secs(4);
 const NOTICE_CHARACTER: Duration = Duration::from_millis(40);
 const NOTICE_LINE: usize = 60;
 
-/// Take in what happened; returns what is to be done. The same state and message always give the same result.
+/// Handles a message and returns effects for the driver. Deterministic in state and message.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let racing = app.chat.side_run();
     let mut effects = Vec::new();
@@ -111,21 +111,21 @@ fn take(app: &mut App, msg: Msg) -> Reply {
     Reply::none()
 }
 
-/// A key is an action of the key map, or else text.
+/// Resolves a key to an action of the key map, else to text.
 fn on_key(app: &mut App, key: KeyEvent) -> Reply {
     let bound = app.shared.keys.action(app.context(), key).cloned();
     let reading = app.context() == Context::Pager;
     let (state, shared) = app.parts();
     match (bound, Key::from(key).character()) {
         (Some(action), _) => Reply::then(action),
-        // Text to read is closed by any other key.
+        // Any other key closes a text overlay.
         (None, _) if reading => Reply::then(AppAction::Back),
         (None, Some(c)) => edit::typed(state, shared, c),
         (None, None) => Reply::none(),
     }
 }
 
-/// Do one thing.
+/// Carries out one action.
 fn act(app: &mut App, action: Action) -> Reply {
     if app.replay.is_some() && !allowed_in_replay(&action) {
         replay::refuse(app.state_mut());
@@ -171,7 +171,7 @@ fn on_tick(app: &mut App, now: Duration) {
     replay::on_tick(app);
 }
 
-/// Keep the scroll position that the frame chose to show the cursor.
+/// Adopts the scroll position that the frame chose to show the cursor.
 fn on_drawn(app: &mut App, regions: Regions) {
     let shown = regions.transcript;
     let state = app.state_mut();

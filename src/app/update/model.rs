@@ -1,4 +1,4 @@
-//! Loading a model, and cancelling that.
+//! Loading a model, and cancelling a load.
 
 use super::run;
 use crate::app::message::Effect;
@@ -6,7 +6,7 @@ use crate::app::state::{Overlay, Phase, State};
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::worker::Command;
 
-/// Load another model in place of the present one.
+/// Loads another model in place of the current one.
 pub(super) fn load(state: &mut State, model: Option<String>) -> Vec<Effect> {
     let mut effects = run::stop(state);
     if state.model.take().is_some() {
@@ -27,7 +27,7 @@ fn begin(state: &mut State, request: ModelRequest) -> Effect {
     Effect::Send(Command::Load(request))
 }
 
-/// Cancel the load under way, if there is one. The engine confirms it.
+/// Cancels a running load. The engine confirms it.
 pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     match &mut state.phase {
         Phase::Loading { cancelling, .. } if !*cancelling => {
@@ -49,7 +49,7 @@ pub(super) fn on_progress(state: &mut State, stage: String, fraction: Option<f32
     }
 }
 
-/// The engine has cancelled a load. A newer request is left alone.
+/// The engine has cancelled a load. No effect if a newer request is loading.
 pub(super) fn on_cancelled(state: &mut State) -> Vec<Effect> {
     if !matches!(
         state.phase,
@@ -74,7 +74,7 @@ pub(super) fn on_cancelled(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// There is no such model, or it cannot be read. The previous one is loaded again; the message stays on screen.
+/// A model could not be found or read. Reloads the previous one; the message stays on screen.
 pub(super) fn on_failed(state: &mut State, message: String) -> Vec<Effect> {
     state.send_when_loaded = false;
     let Some(previous) = state.previous.take() else {

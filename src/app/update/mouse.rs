@@ -9,7 +9,7 @@ use crate::app::state::{App, Overlay, State, Target};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
-/// Lines that a notch of the wheel scrolls.
+/// Lines per notch of the wheel.
 const WHEEL: isize = 3;
 
 pub(super) fn on_mouse(app: &mut App, event: MouseEvent) -> Reply {
@@ -83,7 +83,7 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
         }
         _ => {}
     }
-    // The field has the keys as long as the chat is looked at.
+    // The search field keeps the keys while the user stays in the chat.
     if matches!(
         target,
         Target::Controls | Target::Prompt | Target::Rounds | Target::Round { .. }
@@ -109,7 +109,7 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
     effects.into()
 }
 
-/// Take hold of a slider: the whole drag is one change to undo.
+/// Starts dragging a slider. The whole drag is one change to undo.
 fn grab(state: &mut State, control: Control, fraction: f64) -> Reply {
     let again = state.focus == Pane::Controls && state.controls.focused == control;
     let focus = Reply::then(ControlsAction::FocusControl(control));
@@ -120,7 +120,7 @@ fn grab(state: &mut State, control: Control, fraction: f64) -> Reply {
             state.drag = Some(control);
             Reply::from(effects).and(moved).and(focus)
         }
-        // The refusal says that a replay cannot be changed.
+        // In a replay, `Set` is refused with a notice.
         Kind::Slider(range) => focus.and(Reply::then(ControlsAction::Set(
             control,
             range.at(fraction),
@@ -131,7 +131,7 @@ fn grab(state: &mut State, control: Control, fraction: f64) -> Reply {
     }
 }
 
-/// The drag follows the column wherever the row is, past the ends too.
+/// A drag follows the column in any row, also past the ends.
 fn drag(app: &mut App, column: u16) -> Vec<Effect> {
     let track = |target: Target| {
         let areas = app.shared.regions.areas().iter();
@@ -157,7 +157,7 @@ fn drag(app: &mut App, column: u16) -> Vec<Effect> {
     }
 }
 
-/// How far along a track a column is.
+/// The position of a column along a track, 0 to 1.
 fn fraction(track: Rect, column: u16) -> f64 {
     let last = f64::from(track.width.saturating_sub(1).max(1));
     (f64::from(column) - f64::from(track.x)) / last

@@ -44,7 +44,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: ViewAction) ->
     Reply::none()
 }
 
-/// Go to another match.
+/// Moves to another match.
 fn find(state: &mut State, regions: &Regions, by: isize) {
     if let Some(find) = &mut state.find {
         find.step(regions.found, by);
@@ -79,7 +79,7 @@ fn toggle_markdown(state: &mut State, shared: &mut Shared) {
     });
 }
 
-/// Scroll by wrapped lines. At the end, the end is followed again.
+/// Scrolls by wrapped lines. At the end, the view follows the end again.
 pub(super) fn scroll(state: &mut State, regions: &Regions, by: isize) {
     let shown = regions.transcript;
     let end = shown.total.saturating_sub(shown.height);
@@ -88,7 +88,7 @@ pub(super) fn scroll(state: &mut State, regions: &Regions, by: isize) {
     state.view.top = (top < end).then_some(top);
 }
 
-/// Scroll the token's details.
+/// Scrolls the token's details.
 pub(super) fn details(state: &mut State, regions: &Regions, by: isize) {
     state.view.details = regions.details.scrolled(by);
 }
@@ -110,7 +110,7 @@ fn bottom(state: &mut State, display: Display) {
     }
 }
 
-/// Going to the tokens or rounds puts a cursor on the last one.
+/// Focuses a pane. Entering tokens or rounds puts the cursor on the last one.
 pub(super) fn enter(state: &mut State, shared: &Shared, pane: Pane) {
     if matches!(pane, Pane::Rounds | Pane::Chat)
         && state.view.cursor.is_none()
@@ -120,7 +120,7 @@ pub(super) fn enter(state: &mut State, shared: &Shared, pane: Pane) {
     }
 }
 
-/// Whether a token is there and shown; a frame on screen may be older than the state.
+/// Whether a token exists and is shown. The frame on screen may be older than the state.
 pub(super) fn is_shown(state: &State, display: Display, at: TokenRef) -> bool {
     state.is_shown(display, at)
 }
@@ -149,7 +149,7 @@ fn rejection(state: &mut State, display: Display, by: isize) {
     }
 }
 
-/// To the next of the worst drafts of the answer that is inspected; from elsewhere, to the worst.
+/// To the next of the worst drafts of the inspected answer; from elsewhere, to the worst one.
 fn worst(state: &mut State, display: Display, by: isize) {
     let turn = state.view.cursor.map(|at| at.turn).or_else(|| {
         let drafted = |turn: &Turn| turn.stats.drafted > turn.stats.accepted;
@@ -254,7 +254,7 @@ fn last_token(state: &State, display: Display) -> Option<TokenRef> {
         .find(|at| is_shown(state, display, *at))
 }
 
-/// The token on the nearest row above or below in the frame; without one, the neighbouring token.
+/// To the token on the nearest row above or below in the frame; without one, to the neighbouring token.
 fn line(state: &mut State, shared: &Shared, by: i32) {
     let display = shared.display;
     let Some(at) = state.view.cursor else {
@@ -317,7 +317,7 @@ fn round(state: &mut State, display: Display, by: isize) {
     select_round(state, display, next);
 }
 
-/// Put the cursor on the first token of a round.
+/// Puts the cursor on the first token of a round.
 pub(super) fn select_round(state: &mut State, display: Display, at: Option<(usize, usize)>) {
     let Some((turn, round)) = at else { return };
     let Some(found) = state
@@ -350,7 +350,7 @@ pub(super) fn select_round(state: &mut State, display: Display, at: Option<(usiz
     );
 }
 
-/// Copy the answer under the cursor, or else the last one.
+/// Copies the answer under the cursor, else the last one.
 fn copy(state: &mut State) -> Option<Effect> {
     let turn = match state.view.cursor {
         Some(at) => state.turns.get(at.turn),

@@ -1,4 +1,4 @@
-//! Overlays: help, lists to choose from, text to read.
+//! Overlays: help, lists, texts.
 
 use super::reply::Reply;
 use super::{controls, menu, sessions};
@@ -18,7 +18,7 @@ use crate::engine::decode::Stats;
 
 /// Title of the list of models.
 const MODELS: &str = "models";
-/// Lines of a page.
+/// Lines per page.
 const PAGE: isize = 10;
 
 pub(super) fn help(state: &mut State) -> Reply {
@@ -32,7 +32,7 @@ pub(super) fn palette(app: &mut App) -> Reply {
     Reply::none()
 }
 
-/// Models to load; if none is loaded, the one that is offered is selected.
+/// Opens the list of models. If none is loaded, the offered one is selected.
 pub(super) fn models(state: &mut State, shared: &Shared) -> Reply {
     let mut picker = Picker::new(MODELS, model_entries(shared));
     picker.selected = offered(state, shared);
@@ -53,7 +53,7 @@ fn model_entries(shared: &Shared) -> Vec<Entry> {
     shared.models.iter().map(entry).collect()
 }
 
-/// The models that were found.
+/// Takes the models that were found.
 pub(super) fn on_models(state: &mut State, shared: &mut Shared, models: Vec<ModelChoice>) {
     shared.models = models;
     let offered = offered(state, shared);
@@ -66,7 +66,7 @@ pub(super) fn on_models(state: &mut State, shared: &mut Shared, models: Vec<Mode
     }
 }
 
-/// The index of the model that is offered where none is loaded.
+/// The index of the model offered while none is loaded.
 fn offered(state: &State, shared: &Shared) -> usize {
     let at = |offer: Offer| {
         let mut models = shared.models.iter();
@@ -82,7 +82,7 @@ fn model_picker(state: &mut State) -> Option<&mut Picker> {
     }
 }
 
-/// While a path is typed for a model, list what is in its folder.
+/// While a path is typed for a model, lists its folder.
 pub(super) fn complete_path(state: &mut State) -> Option<Effect> {
     let (folder, local) = (state.folder.take(), state.remote.is_none());
     let picker = model_picker(state)?;
@@ -105,7 +105,7 @@ pub(super) fn complete_path(state: &mut State) -> Option<Effect> {
     }
 }
 
-/// The files of a folder; false if the picker does not want them.
+/// Takes the files of a folder; false if the picker does not need them.
 pub(super) fn on_folder(state: &mut State, folder: &Folder) -> bool {
     let Some(picker) = model_picker(state) else {
         return false;
@@ -138,7 +138,7 @@ pub(super) fn on_folder(state: &mut State, folder: &Folder) -> bool {
     true
 }
 
-/// Write the selected path out; in other lists go to the next entry.
+/// Completes the selected path; in other lists moves to the next entry.
 fn complete(state: &mut State) -> Reply {
     let Some(Overlay::Picker(picker)) = &mut state.overlay else {
         return Reply::none();
@@ -168,7 +168,7 @@ pub(super) fn presets(state: &mut State, shared: &Shared) -> Reply {
     Reply::none()
 }
 
-/// Every action that can be done now and needs no argument.
+/// Every available action that needs no argument.
 fn commands(app: &App) -> Vec<Entry> {
     let general: [Action; 35] = [
         ChatAction::Regenerate.into(),
@@ -228,7 +228,7 @@ fn entry(app: &App, action: Action) -> Entry {
     Entry::new(label, note(app, &action), action)
 }
 
-/// The key of an action, and where it holds if that is not everywhere; the value of a control.
+/// The note beside an action: its key, and where it applies if not everywhere; or a control's value.
 fn note(app: &App, action: &Action) -> String {
     if let Action::Controls(ControlsAction::FocusControl(control)) = action {
         let state = app.state();
@@ -248,7 +248,7 @@ fn note(app: &App, action: &Action) -> String {
         .unwrap_or_default()
 }
 
-/// Scroll the text over the screen; false if there is none.
+/// Scrolls the text overlay; false if there is none.
 pub(super) fn scroll(state: &mut State, regions: &Regions, action: ViewAction) -> bool {
     let by = match action {
         ViewAction::ScrollUp => -1,
@@ -262,7 +262,7 @@ pub(super) fn scroll(state: &mut State, regions: &Regions, action: ViewAction) -
     scroll_by(state, regions, by)
 }
 
-/// Scroll the text over the screen by so many lines; false if there is none.
+/// Scrolls the text overlay by `by` lines; false if there is none.
 pub(super) fn scroll_by(state: &mut State, regions: &Regions, by: isize) -> bool {
     let shown = regions.text;
     match &mut state.overlay {
@@ -279,7 +279,7 @@ pub(super) fn scroll_by(state: &mut State, regions: &Regions, by: isize) -> bool
     true
 }
 
-/// The selection of a list over the screen.
+/// Carries out a list action on the list overlay.
 pub(super) fn list(state: &mut State, shared: &mut Shared, action: ListAction) -> Reply {
     let picker = match &mut state.overlay {
         Some(Overlay::Sessions(list)) => return sessions::act_on_list(list, action),
@@ -301,7 +301,7 @@ pub(super) fn list(state: &mut State, shared: &mut Shared, action: ListAction) -
     Reply::none()
 }
 
-/// Do what the selected entry says. Text that no entry holds is a model to load, or the name of a new preset.
+/// Carries out the selected entry. A filter without a match is a model to load, or the name of a new preset.
 fn choose(state: &mut State) -> Reply {
     let Some(Overlay::Picker(picker)) = &state.overlay else {
         return Reply::none();
@@ -324,7 +324,7 @@ fn choose(state: &mut State) -> Reply {
     action.map_or_else(Reply::none, Reply::then)
 }
 
-/// Delete the selected preset; the list of the others stays open.
+/// Deletes the selected preset. The list stays open.
 fn delete(state: &mut State, shared: &mut Shared) -> Reply {
     let Some(Overlay::Picker(picker)) = &state.overlay else {
         return Reply::none();
@@ -338,7 +338,7 @@ fn delete(state: &mut State, shared: &mut Shared) -> Reply {
     }
 }
 
-/// A click on the entry at `index` of those that match.
+/// A click on the matching entry at `index`.
 pub(super) fn click(state: &mut State, index: usize) -> Reply {
     match &mut state.overlay {
         Some(Overlay::Sessions(_)) => sessions::click(state, index),
@@ -350,7 +350,7 @@ pub(super) fn click(state: &mut State, index: usize) -> Reply {
     }
 }
 
-/// Model, settings and statistics, as text.
+/// Shows model, settings and statistics as text.
 pub(super) fn show(state: &mut State) -> Reply {
     let mut lines = model_lines(state);
     for control in Control::of_model(state.model.as_ref())
@@ -428,7 +428,7 @@ fn statistics(stats: &Stats) -> Vec<String> {
         lines.push(format!("accepted length    {length:.2} on average"));
     }
     if let Some(speed) = stats.tokens_per_second() {
-        lines.push(format!("tokens a second    {speed:.1}"));
+        lines.push(format!("tokens per second  {speed:.1}"));
     }
     lines
 }

@@ -1,4 +1,4 @@
-//! The program as a whole: what is open, what has the focus, how it looks, when it ends.
+//! The program as a whole: overlays, focus, appearance, quitting.
 
 use super::reply::Reply;
 use super::settings_file::configure;
@@ -60,7 +60,7 @@ fn theme(state: &mut State, shared: &mut Shared, name: ThemeName) -> Reply {
     configure(shared, ConfigChange::Theme(name)).into()
 }
 
-/// Ctrl-C: cancel what runs, else clear what is written, else quit; a replay is left.
+/// Ctrl-C: cancels what is running, else clears the prompt, else quits. Leaves a replay.
 fn interrupt(app: &mut App) -> Reply {
     if app.replay.is_some() {
         return leave_replay(app);
@@ -73,7 +73,7 @@ fn interrupt(app: &mut App) -> Reply {
     match state.run() {
         Some(run) if !run.cancelling => run::cancel(state).into(),
         None if state.can_clear_prompt() => {
-            // It stays in the history.
+            // Taking it puts it in the history.
             state.prompt.take();
             Reply::none()
         }
@@ -86,7 +86,7 @@ fn quit(app: &mut App) -> Reply {
     Effect::Quit.into()
 }
 
-/// Esc: whatever is nearest.
+/// Esc: closes, cancels or goes back, whichever is nearest.
 fn back(app: &mut App) -> Reply {
     let state = app.state_mut();
     if let Some(effect) = race::cancel(state).or_else(|| sweep::cancel(state)) {
@@ -118,7 +118,7 @@ fn back(app: &mut App) -> Reply {
     Reply::none()
 }
 
-/// Close the innermost thing that is open; false if there is none.
+/// Closes the innermost open element; false if there is none.
 fn close(state: &mut State) -> bool {
     let title = match &mut state.overlay {
         Some(Overlay::Sessions(list)) => list.title.take().is_some(),
@@ -142,7 +142,7 @@ fn back_in_replay(app: &mut App) -> Reply {
     Reply::none()
 }
 
-/// Back to the chat as it was; where there is none, quit.
+/// Back to the chat as it was; without one, quits.
 fn leave_replay(app: &mut App) -> Reply {
     if replay::leave(app) {
         Reply::none()

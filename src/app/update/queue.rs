@@ -1,11 +1,11 @@
-//! Questions that wait for the answer under way.
+//! Questions that wait for the running answer.
 
 use super::{chat, run};
 use crate::app::message::Effect;
 use crate::app::state::{Shared, State};
 use crate::transcript::Entry;
 
-/// Queue what the prompt holds.
+/// Queues the text of the prompt.
 pub(super) fn add(state: &mut State) -> Effect {
     let text = state.prompt.take();
     state.queued.push(text);
@@ -13,7 +13,7 @@ pub(super) fn add(state: &mut State) -> Effect {
     record(state)
 }
 
-/// Send the first question, if there is one and the engine is free.
+/// Sends the first question, if any, once the engine is free.
 pub(super) fn send(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     if state.queued.is_empty() || !run::ready(state, shared) {
         return Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn send(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
     effects
 }
 
-/// Move the last question into the prompt. What is written there takes its place.
+/// Moves the last question into the prompt. Text in the prompt takes its place in the queue.
 pub(super) fn edit(state: &mut State) -> Option<Effect> {
     let text = take(state)?;
     let written = state.prompt.take();
@@ -35,7 +35,7 @@ pub(super) fn edit(state: &mut State) -> Option<Effect> {
     Some(record(state))
 }
 
-/// Remove the last question; it stays in the history of the prompt.
+/// Removes the last question; it stays in the history of the prompt.
 pub(super) fn remove(state: &mut State) -> Option<Effect> {
     let text = take(state)?;
     state.prompt.remember(&text);
@@ -43,7 +43,7 @@ pub(super) fn remove(state: &mut State) -> Option<Effect> {
     Some(record(state))
 }
 
-/// The last question; says so if there is none.
+/// Takes the last question. Shows a notice if there is none.
 fn take(state: &mut State) -> Option<String> {
     let text = state.queued.pop();
     if text.is_none() {
@@ -52,7 +52,7 @@ fn take(state: &mut State) -> Option<String> {
     text
 }
 
-/// Quitting loses no question.
+/// Records the queue in the journal, so that quitting loses no question.
 fn record(state: &State) -> Effect {
     Effect::Record(Entry::Queued(state.queued.clone()))
 }

@@ -1,4 +1,4 @@
-//! A race: one prompt answered with two settings side by side. The conversation is left alone.
+//! A race: one prompt answered with two settings side by side. The conversation does not change.
 
 use super::run;
 use crate::app::commands::is_command;
@@ -12,7 +12,7 @@ use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, RunEvent, RunId, Task};
 use std::sync::Arc;
 
-/// Start a race on the prompt being written, or else on the last one.
+/// Starts a race on the text of the prompt, else on the last question.
 pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) -> Option<Effect> {
     if state.side_run().is_some() || !run::ready(state, shared) {
         return None;
@@ -76,7 +76,7 @@ pub(super) fn start(state: &mut State, shared: &mut Shared, opponent: Opponent) 
     }))
 }
 
-/// The words to answer, and all that the model is to continue.
+/// The question, for the title, and the prompt for the model.
 pub(super) fn prompt(state: &State) -> Option<(String, Prompt)> {
     let written =
         Some(state.prompt.text()).filter(|text| !text.trim().is_empty() && !is_command(text));
@@ -109,7 +109,7 @@ fn asked(state: &State, before: &[Turn], text: &str, mode: Mode) -> Prompt {
     }
 }
 
-/// The race on screen, if it is this run's and under way.
+/// The race on screen, if it is this run's and still running.
 fn running(state: &mut State, id: RunId) -> Option<&mut Race> {
     match &mut state.overlay {
         Some(Overlay::Race(race)) if race.run == id && race.outcome.is_none() => Some(race),
@@ -117,7 +117,7 @@ fn running(state: &mut State, id: RunId) -> Option<&mut Race> {
     }
 }
 
-/// What the engine reports of a race. Late events are dropped.
+/// Handles events of a race. Late ones are dropped.
 pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) {
     match event {
         RunEvent::Race { lane, round } => {
@@ -145,14 +145,14 @@ fn finish(state: &mut State, run: RunId, outcome: Outcome) {
     state.raced = raced.or(state.raced.take());
 }
 
-/// The engine is gone, and the race with it.
+/// Ends the race after the engine's thread has ended.
 pub(super) fn on_gone(state: &mut State, message: &str) {
     if let Some(id) = state.side_run() {
         finish(state, id, Outcome::Failed(message.to_string()));
     }
 }
 
-/// End the race but leave it on screen; none if there is none to end.
+/// Ends the race but leaves it on screen; `None` if none is running.
 pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     let id = state
         .side_run()
@@ -161,7 +161,7 @@ pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     Some(Effect::Send(Command::Cancel { run: id }))
 }
 
-/// A race or sweep that was under way before a message and is no longer on screen after it ends in the engine, too.
+/// Cancels a race or sweep that was running before a message and is no longer on screen after it.
 pub(super) fn cancel_if_closed(state: &State, before: Option<RunId>) -> Option<Effect> {
     let gone = before.filter(|id| !state.is_side_run(*id))?;
     Some(Effect::Send(Command::Cancel { run: gone }))

@@ -1,5 +1,5 @@
-//! Replaying a saved session in place of the chat. Its events take the same path as the engine's; the chat stays as it
-//! is, and nothing reaches the engine or a journal.
+//! Replaying a saved session in place of the chat. Its events take the same path as the engine's. The chat does not
+//! change, and nothing reaches the engine or a journal.
 
 use super::reply::Reply;
 use super::{engine_events, resume};
@@ -15,14 +15,14 @@ use crate::transcript::{ModelRecord, ReplayEvent, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Speeds to choose from, as multiples of the session's own.
+/// Speeds, as multiples of the recorded speed.
 const SPEEDS: [f64; 8] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, f64::INFINITY];
 
 pub(super) fn refuse(state: &mut State) {
     state.notify_error("this is a replay; esc leaves it");
 }
 
-/// Replay a session from its start; the chat stays as it is.
+/// Replays a session from its start. The chat does not change.
 pub(super) fn open(app: &mut App, session: Arc<Session>) {
     if app.replay.is_some() || !super::run::is_quiet(&mut app.chat) {
         return;
@@ -33,8 +33,8 @@ pub(super) fn open(app: &mut App, session: Arc<Session>) {
 }
 
 impl App {
-    /// Replay a session and nothing else: no model is needed, and leaving the replay ends the program. The rounds before
-    /// `from` are there at once.
+    /// Replays a session without a chat: no model is needed, and leaving the replay quits. The rounds before `from`
+    /// appear at once.
     pub fn replay_alone(&mut self, session: Arc<Session>, speed: f64, from: usize) {
         let mut replay = screen(Player::new(session, true), &self.chat);
         replay.player.replay.set_speed(speed);
@@ -44,7 +44,7 @@ impl App {
     }
 }
 
-/// The screen at the session's beginning.
+/// The screen at the start of the session.
 fn screen(player: Player, chat: &State) -> ReplayScreen {
     let session = player.session.clone();
     let settings = session.rounds().next().map_or_else(
@@ -65,7 +65,7 @@ fn screen(player: Player, chat: &State) -> ReplayScreen {
     ReplayScreen { player, state }
 }
 
-/// What the journal knows of a model, for the header and the ranges of the controls.
+/// A model as recorded in the journal, for the header and the ranges of the controls.
 fn info(record: &ModelRecord) -> ModelInfo {
     let config = LlamaConfig {
         vocab_size: 1 << 18,
@@ -94,6 +94,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
         device_reason: None,
         exits_path: None,
         adapters: Vec::new(),
+        borrowed_adapters: Vec::new(),
         adapters_fault: None,
         weight_bytes: record.weight_bytes,
         has_chat_template: true,
@@ -102,7 +103,7 @@ fn info(record: &ModelRecord) -> ModelInfo {
     }
 }
 
-/// Time went by.
+/// Advances the replay to the time of a tick.
 pub(super) fn on_tick(app: &mut App) {
     let (Some(replay), shared) = (&mut app.replay, &mut app.shared) else {
         return;
@@ -116,7 +117,7 @@ pub(super) fn on_tick(app: &mut App) {
     feed(replay, shared, events);
 }
 
-/// Take in what happens, as if it happened now.
+/// Handles replayed events as if they happened now.
 fn feed(replay: &mut ReplayScreen, shared: &mut Shared, events: Vec<ReplayEvent>) {
     for event in events {
         match event {
@@ -139,12 +140,12 @@ fn restart(replay: &mut ReplayScreen) {
     state.turns.clear();
     state.phase = Phase::Idle;
     (state.view.cursor, state.view.top, state.last_run) = (None, None, None);
-    // A map or text over the screen is about turns that are gone.
+    // An overlay may refer to turns that no longer exist.
     state.overlay = None;
     replay.player.turn = None;
 }
 
-/// The controls show the settings of the round. What a controller adjusted, the user did not set.
+/// Shows the settings of the round in the controls. Values adjusted by a controller do not count as set by the user.
 fn show_settings(state: &mut State, round: &Round) {
     let (exit_layer, num_speculations) =
         (state.settings.exit_layer, state.settings.num_speculations);
@@ -191,7 +192,7 @@ fn begin(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize, id: RunId)
     }
 }
 
-/// Pause or resume; at the end, start again.
+/// Pauses or resumes; at the end, restarts.
 pub(super) fn pause(app: &mut App) -> Reply {
     if let Some(replay) = &mut app.replay {
         let player = &mut replay.player;
@@ -206,7 +207,7 @@ pub(super) fn pause(app: &mut App) -> Reply {
     Reply::none()
 }
 
-/// The phase says whether the replay is paused.
+/// Sets the phase to paused or running, as the replay is.
 fn show_pause(app: &mut App) {
     let Some(replay) = &mut app.replay else {
         return;
@@ -219,7 +220,7 @@ fn show_pause(app: &mut App) {
     };
 }
 
-/// Play one round and pause.
+/// Plays one round and pauses.
 pub(super) fn step(app: &mut App) -> Reply {
     let Some(replay) = &mut app.replay else {
         return Reply::none();
@@ -276,7 +277,7 @@ fn seek(app: &mut App, round: usize) -> Reply {
     Reply::none()
 }
 
-/// The mouse takes hold of the track, or moves along it.
+/// Seeks to a fraction of the track while the mouse holds it.
 pub(super) fn scrub(app: &mut App, fraction: f64) {
     if let Some(replay) = &mut app.replay {
         replay.player.scrubbing = true;

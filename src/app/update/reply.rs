@@ -1,11 +1,11 @@
-//! What a handler answers with.
+//! The result of a handler.
 
 use crate::app::input::Action;
 use crate::app::message::Effect;
 
-/// Effects for the driver, and actions to be carried out next.
+/// Effects for the driver, and actions to carry out next.
 ///
-/// A handler never calls the router: what shall follow it goes into the queue.
+/// Handlers never call the router; follow-up actions go into its queue.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub effects: Vec<Effect>,
@@ -17,7 +17,7 @@ impl Reply {
         Self::default()
     }
 
-    /// Carry out an action next.
+    /// Carries out an action next.
     pub fn then(action: impl Into<Action>) -> Self {
         Self {
             effects: Vec::new(),

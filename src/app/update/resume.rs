@@ -9,12 +9,12 @@ use crate::engine::prompt::Role;
 use crate::transcript::{self, Session};
 use std::sync::Arc;
 
-/// Resume a session in place of the chat, settings included.
+/// Resumes a session in place of the chat, including its settings.
 pub(super) fn load(state: &mut State, shared: &mut Shared, session: &Session) -> Vec<Effect> {
     take_over(state, shared, session, session.settings.clone())
 }
 
-/// Resume a session at the start: the command line takes precedence over the session's settings.
+/// Resumes a session at startup: the command line takes precedence over the session's settings.
 pub(super) fn resume(state: &mut State, shared: &mut Shared, session: &Session) {
     let mut settings = session.settings.clone();
     for control in &state.user_set {
@@ -65,12 +65,12 @@ fn take_over(
     effects
 }
 
-/// The other answers of a turn of the session, to the last turn of the chat.
+/// Adds the other answers of a turn of the session to the last turn of the chat.
 pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
-    let (Some(said), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
+    let (Some(saved), Some(turn)) = (session.turns.get(at), state.turns.last_mut()) else {
         return;
     };
-    for answer in &said.others {
+    for answer in &saved.others {
         let mut other = Turn::new(shared.new_turn(), turn.mode, turn.prompt.clone());
         for run in &answer.runs {
             add(&mut other, run);
@@ -78,31 +78,31 @@ pub(super) fn take_answers(state: &mut State, shared: &mut Shared, session: &Ses
         }
         turn.others.push(other);
     }
-    if !said.others.is_empty() {
-        turn.variant = said.variant.min(turn.others.len());
+    if !saved.others.is_empty() {
+        turn.variant = saved.variant.min(turn.others.len());
     }
 }
 
-/// Make room for a turn of the session: a user's message starts a turn, an answer belongs to the last one.
+/// Prepares for a turn of the session: a user's message starts a turn, an answer belongs to the last one.
 pub(super) fn open(state: &mut State, shared: &mut Shared, session: &Session, at: usize) {
-    let Some(said) = session.turns.get(at) else {
+    let Some(saved) = session.turns.get(at) else {
         return;
     };
-    let answers = said.role == Role::Assistant;
+    let answers = saved.role == Role::Assistant;
     if answers && !state.turns.is_empty() {
         return;
     }
     let prompt = if answers {
         String::new()
     } else {
-        said.text.clone()
+        saved.text.clone()
     };
     let mut turn = Turn::new(shared.new_turn(), session.mode_of(at), prompt);
     turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
     state.turns.push(turn);
 }
 
-/// What a run added to a turn, as the engine's reports would have.
+/// Adds a recorded run to a turn, as the engine's events would have.
 fn add(turn: &mut Turn, run: &transcript::Run) {
     run.rounds.iter().for_each(|round| turn.push(round.clone()));
     turn.outcome = Some(match run.end.as_ref().map(|end| &end.outcome) {

@@ -1,11 +1,11 @@
-//! Taking turns off the chat so that they can come back.
+//! Taking turns off the chat so that they can be restored.
 
 use super::run;
 use crate::app::input::action::{AppAction, Pane};
 use crate::app::message::Effect;
 use crate::app::state::{Retracted, Shared, State, Turn};
 
-/// Keep turns that were taken off the end of the chat.
+/// Keeps turns that were taken off the end of the chat.
 pub(super) fn keep(state: &mut State, turns: Vec<Turn>, draft: Option<String>) -> &mut Retracted {
     let kept = state.retracted.get_or_insert(Retracted {
         turns: Vec::new(),
@@ -16,7 +16,7 @@ pub(super) fn keep(state: &mut State, turns: Vec<Turn>, draft: Option<String>) -
     kept
 }
 
-/// Nothing was asked in their place: the turns come back, and with them what the prompt held.
+/// Restores the retracted turns and the previous text of the prompt.
 pub(super) fn restore(state: &mut State) {
     if let Some(kept) = state.retracted.take() {
         state.turns.extend(kept.turns);
@@ -27,7 +27,7 @@ pub(super) fn restore(state: &mut State) {
     }
 }
 
-/// Clear the chat so that this can be undone; the next question starts another session.
+/// Clears the chat; this can be undone. The next question starts a new session.
 pub(super) fn clear(state: &mut State, shared: &Shared) -> Vec<Effect> {
     if !run::has_asked(state) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The run under way: whether one can start, cancelling it, and the messages that it is given.
+//! The running generation: whether one can start, its messages, and cancelling it.
 
 use crate::app::input::action::AppAction;
 use crate::app::message::Effect;
@@ -8,7 +8,7 @@ use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Role};
 use crate::engine::worker::Command;
 
-/// Whether a replay can take the screen now; says why not.
+/// Whether a replay can take the screen now. Shows a notice if not.
 pub(super) fn is_quiet(state: &mut State) -> bool {
     let busy = state.run().is_some() || state.side_run().is_some();
     if busy {
@@ -17,7 +17,7 @@ pub(super) fn is_quiet(state: &mut State) -> bool {
     !busy
 }
 
-/// Whether a run can start now; says why not.
+/// Whether a run can start now. Shows a notice if not.
 pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
     let key = |action: AppAction| shared.key_name(state.context(), action);
     let why = match &state.phase {
@@ -36,26 +36,26 @@ pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
     false
 }
 
-/// The turns `before` as messages, and a question. Turns without an answer are left out.
+/// The turns `before` as messages, and a question. Turns without an answer are omitted.
 pub(super) fn conversation<'a>(
     state: &State,
     before: impl IntoIterator<Item = &'a Turn>,
     question: String,
 ) -> Vec<Message> {
     let mut messages = Vec::new();
-    let mut say = |role, content: String| messages.push(Message { role, content });
+    let mut push = |role, content: String| messages.push(Message { role, content });
     if !state.system.trim().is_empty() {
-        say(Role::System, state.system.clone());
+        push(Role::System, state.system.clone());
     }
     for turn in before.into_iter().filter(|turn| turn.is_said()) {
-        say(Role::User, turn.prompt.clone());
-        say(Role::Assistant, turn.answer());
+        push(Role::User, turn.prompt.clone());
+        push(Role::Assistant, turn.answer());
     }
-    say(Role::User, question);
+    push(Role::User, question);
     messages
 }
 
-/// End the run. A second time, without waiting for the engine.
+/// Cancels the run. The second call ends it without waiting for the engine.
 pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
     let Some(run) = state.run() else {
         return Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn cancel(state: &mut State) -> Vec<Effect> {
     vec![Effect::Send(Command::Cancel { run: run.id })]
 }
 
-/// Whether anything was asked yet; if not, say so.
+/// Whether anything was asked yet. Shows a notice if not.
 pub(super) fn has_asked(state: &mut State) -> bool {
     if state.turns.is_empty() {
         state.notify_error("nothing was asked yet");
@@ -81,7 +81,7 @@ pub(super) fn has_asked(state: &mut State) -> bool {
     !state.turns.is_empty()
 }
 
-/// Start an empty chat.
+/// Starts an empty chat.
 pub(super) fn clear(state: &mut State) -> Vec<Effect> {
     let effects = cancel(state);
     state.turns.clear();
@@ -94,7 +94,7 @@ pub(super) fn clear(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Resume a saved session. An answer under way is not discarded for it.
+/// Resumes a saved session, unless an answer is running.
 pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
     if state.run().is_some() {
         state.notify_error("an answer is being written; cancel it before you open another session");
@@ -103,7 +103,7 @@ pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
     Some(Effect::LoadSession(name))
 }
 
-/// End the run without waiting for the engine.
+/// Ends the run without waiting for the engine.
 pub(super) fn stop(state: &mut State) -> Vec<Effect> {
     let effects = cancel(state);
     if state.run().is_some() {
@@ -112,7 +112,7 @@ pub(super) fn stop(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// The last turn has ended; what was drafted and never verified is gone.
+/// Ends the last turn. Drops drafts that were never verified.
 pub(super) fn end(state: &mut State, outcome: Outcome) {
     if let Some(turn) = state.turns.last_mut() {
         turn.pending.clear();

@@ -7,7 +7,7 @@ use crate::app::input::action::{ListAction, SessionsAction};
 use crate::app::message::Effect;
 use crate::app::state::{Editor, Listed, Overlay, SessionList, Shared, State};
 
-/// Entries of a page.
+/// Entries per page.
 const PAGE: isize = 10;
 
 pub(super) fn act(state: &mut State, shared: &mut Shared, action: SessionsAction) -> Reply {
@@ -37,7 +37,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: SessionsAction
     }
 }
 
-/// Move the selection, or do what Enter does.
+/// Moves the selection, or opens the selected session.
 pub(super) fn act_on_list(list: &mut SessionList, action: ListAction) -> Reply {
     match action {
         ListAction::EntryUp => list.step(-1),
@@ -53,7 +53,7 @@ pub(super) fn act_on_list(list: &mut SessionList, action: ListAction) -> Reply {
     Reply::none()
 }
 
-/// Open the list and search for what it shows.
+/// Opens the list and starts the search that fills it.
 pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     state.overlay = Some(Overlay::Sessions(Box::default()));
     search(state, shared)
@@ -67,7 +67,7 @@ fn list(state: &mut State) -> Option<&mut SessionList> {
     }
 }
 
-/// Search again. Results of earlier searches no longer count.
+/// Starts a new search. Results of earlier ones are dropped.
 fn search(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     shared.search_id += 1;
     let search_id = shared.search_id;
@@ -80,7 +80,7 @@ fn search(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     })
 }
 
-/// Sessions found so far.
+/// Takes the sessions found so far.
 pub(super) fn on_listed(
     state: &mut State,
     shared: &Shared,
@@ -102,7 +102,7 @@ pub(super) fn on_renamed(state: &mut State, shared: &mut Shared) -> Option<Effec
     search(state, shared)
 }
 
-/// A session is in the trash. If it was the one on screen, a new chat begins.
+/// A session was moved to the trash. If it was the one on screen, starts a new chat.
 pub(super) fn on_deleted(
     state: &mut State,
     shared: &mut Shared,
@@ -128,7 +128,7 @@ pub(super) fn on_restored(state: &mut State, shared: &mut Shared, id: String) ->
     search(state, shared)
 }
 
-/// Change the search; the first result is selected.
+/// Changes the search; the first result is selected.
 pub(super) fn refine(
     state: &mut State,
     shared: &mut Shared,
@@ -198,7 +198,7 @@ fn restore(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     id.map(Effect::RestoreSession)
 }
 
-/// Accept the title under edit.
+/// Accepts the edited title.
 pub(super) fn rename(list: &mut SessionList) -> Option<Effect> {
     let title = list.title.take()?.text().trim().to_owned();
     let path = list.chosen()?.summary.path.clone();

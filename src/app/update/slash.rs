@@ -7,7 +7,7 @@ use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Opponent, ViewAction};
 use crate::app::state::{Find, State};
 
-/// Carry out a command.
+/// Carries out a command.
 pub(super) fn run(state: &mut State, text: &str) -> Reply {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let rest = rest.trim();
@@ -54,7 +54,7 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
     }
 }
 
-/// `plain`, an exit layer and a number of speculations, or a preset.
+/// Parses `plain`, an exit layer and a number of speculations, or a preset.
 fn versus(text: &str) -> Opponent {
     let numbers: Vec<usize> = text
         .split_whitespace()
@@ -122,7 +122,7 @@ fn unclear(name: &str, near: &[Control]) -> String {
     }
 }
 
-/// The value of a control as a number, from words. Fails with what it may be.
+/// Parses the value of a control as a number. The error lists the valid values.
 fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
     let text = text.to_lowercase();
     match control.kind(state.model.as_ref()) {
@@ -155,7 +155,7 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
                 control,
                 text.to_lowercase().replace(['-', '_', ' '], "").as_str(),
             ) {
-                // Names of version 0.1.
+                // Names in version 0.1.
                 (Control::Controller, "off") => "fixed".into(),
                 (Control::Controller, "eandk") => "auto".into(),
                 _ => text,

@@ -1,4 +1,4 @@
-//! The app at its start.
+//! Starting the app.
 
 use super::resume;
 use crate::app::appearance::Appearance;
@@ -11,7 +11,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// If the settings file binds something that is no key.
+    /// If the settings file binds an invalid key.
     pub fn new(options: Options) -> Result<Self, String> {
         let config = options.config;
         let mut shared = Shared {

@@ -1,4 +1,4 @@
-//! A sweep over exit layers and speculations on the current prompt. The conversation is left alone.
+//! A sweep over exit layers and speculations on the current prompt. The conversation does not change.
 
 use super::reply::Reply;
 use super::{controls, race, run};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Rows that a page key moves by.
 const PAGE: isize = 4;
 
-/// Start a sweep on the prompt being written, or else on the last one.
+/// Starts a sweep on the text of the prompt, else on the last question.
 pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     if state.side_run().is_some() || !run::ready(state, shared) {
         return None;
@@ -42,10 +42,10 @@ pub(super) fn start(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     }))
 }
 
-/// A sweep was read from a file.
+/// Opens a sweep that was read from a file.
 pub(super) fn open(state: &mut State, title: String, rows: &[SweepRow], plain: Option<f64>) {
     if rows.is_empty() {
-        state.notify_error(format!("{title} holds no measured cell"));
+        state.notify_error(format!("{title} has no measured cells"));
         return;
     }
     state.overlay = Some(Overlay::Sweep(Box::new(Sweep::of_rows(title, rows, plain))));
@@ -58,7 +58,7 @@ fn sweep(state: &mut State) -> Option<&mut Sweep> {
     }
 }
 
-/// What the engine reports of the sweep. Late events are dropped.
+/// Handles events of the sweep. Late ones are dropped.
 pub(super) fn on_event(state: &mut State, event: RunEvent) {
     let Some(sweep) = sweep(state).filter(|sweep| sweep.outcome.is_none()) else {
         return;
@@ -71,7 +71,7 @@ pub(super) fn on_event(state: &mut State, event: RunEvent) {
     }
 }
 
-/// End the sweep under way but leave what is measured on screen; none if there is none to end.
+/// Ends the sweep but leaves its measurements on screen; `None` if none is running.
 pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     let sweep = sweep(state).filter(|sweep| sweep.outcome.is_none())?;
     sweep.outcome = Some(Outcome::Stopped(StopReason::Cancelled));
@@ -79,7 +79,7 @@ pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     Some(Effect::Send(Command::Cancel { run }))
 }
 
-/// The engine is gone, and the sweep with it.
+/// Ends the sweep after the engine's thread has ended.
 pub(super) fn on_gone(state: &mut State, message: &str) {
     if let Some(sweep) = sweep(state).filter(|sweep| sweep.outcome.is_none()) {
         sweep.outcome = Some(Outcome::Failed(message.to_owned()));
@@ -113,7 +113,7 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
     Reply::none()
 }
 
-/// A click on a cell goes there; one on the cell under the cursor applies it.
+/// A click moves the cursor to a cell; on the cell under the cursor, it applies the settings.
 pub(super) fn click(state: &mut State, cell: (usize, usize)) -> Reply {
     match sweep(state) {
         Some(sweep) if sweep.cursor == cell => Reply::then(WhatIfAction::ApplyCell),
@@ -125,7 +125,7 @@ pub(super) fn click(state: &mut State, cell: (usize, usize)) -> Reply {
     }
 }
 
-/// Apply the settings of a cell, as one change to undo, and close the map.
+/// Applies the settings of a cell, as one change to undo, and closes the map.
 pub(super) fn apply(
     state: &mut State,
     shared: &Shared,

@@ -37,7 +37,7 @@ pub(super) fn act(state: &mut State, shared: &Shared, action: WhatIfAction) -> R
     Reply::none()
 }
 
-/// Open the map at the current settings.
+/// Opens the map at the current settings.
 pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     let (run, task) = askable(state, shared)?;
     let exit_layer = state.settings.exit_layer;
@@ -50,12 +50,12 @@ pub(super) fn open(state: &mut State, shared: &mut Shared) -> Option<Effect> {
     request(state, run, task)
 }
 
-/// The run to ask about and how to ask; says why there is none.
+/// The run to analyse and the task for it. Shows a notice if there is none.
 pub(super) fn askable(state: &mut State, shared: &mut Shared) -> Option<(RunId, Task)> {
     if !can_ask_what_if(state) {
         state.notify_error(match state.live {
-            false => "the journal does not hold what the layers said here; open what if while an answer is new to record it",
-            true => "there is no answer of this model to ask about; ask something first",
+            false => "the journal has no layer predictions here; open what if while an answer is new to record them",
+            true => "this model has no answer to analyse; ask something first",
         });
         return None;
     }
@@ -63,7 +63,7 @@ pub(super) fn askable(state: &mut State, shared: &mut Shared) -> Option<(RunId, 
     if let Some(run) = turn.run.filter(|_| turn.run == state.last_run) {
         return Some((run, Task::Lens));
     }
-    // An answer from a file, or another variant: the engine reads it first.
+    // An answer from a file, or another variant: the engine must compute it first.
     let answer = turn.rounds.iter().flat_map(Round::kept);
     let task = Task::LensOf {
         answer: answer.map(|token| token.id).collect(),
@@ -75,7 +75,7 @@ pub(super) fn askable(state: &mut State, shared: &mut Shared) -> Option<(RunId, 
     Some((run, task))
 }
 
-/// Request the lens, unless it is there or under way. One that failed is requested again.
+/// Requests the lens, unless it exists or is being computed. A failed one is requested again.
 pub(super) fn request(state: &mut State, run: RunId, task: Task) -> Option<Effect> {
     if !state.live {
         return None;
@@ -100,7 +100,7 @@ pub(super) fn request(state: &mut State, run: RunId, task: Task) -> Option<Effec
     }))
 }
 
-/// Rows of the lens. Late ones, of a turn that is gone, are dropped.
+/// Takes rows of the lens. Late ones, of a turn that no longer exists, are dropped.
 pub(super) fn on_lens(
     state: &mut State,
     run: RunId,
@@ -119,7 +119,7 @@ pub(super) fn on_lens(
     }
 }
 
-/// The lens could not be computed; true when the failure was one of the lens.
+/// Records that the lens failed; false if the failure belongs to something else.
 pub(super) fn on_failed(state: &mut State, run: RunId, message: &str) -> bool {
     let waits = state.lens_pending() && state.last_run == Some(run) && state.run().is_none();
     if let Some(lens) = state
@@ -133,7 +133,7 @@ pub(super) fn on_failed(state: &mut State, run: RunId, message: &str) -> bool {
     waits
 }
 
-/// Move the cursor within the map.
+/// Moves the cursor within the map.
 pub(super) fn step(state: &mut State, exit: isize, speculations: isize) {
     let last = state.layers().unwrap_or(2).saturating_sub(1).max(1);
     if let Some(Overlay::WhatIf(map)) = &mut state.overlay {
@@ -156,7 +156,7 @@ fn to_best(state: &mut State) {
     }
 }
 
-/// A click on a cell goes there; one on the cell under the cursor applies it.
+/// A click moves the cursor to a cell; on the cell under the cursor, it applies the settings.
 pub(super) fn click(state: &mut State, exit_layer: usize, num_speculations: usize) -> Reply {
     let Some(Overlay::WhatIf(map)) = &mut state.overlay else {
         return Reply::none();

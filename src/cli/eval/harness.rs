@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Options of LayerSkip's `eval.py`, which go to the harness.
+/// Options of LayerSkip's `eval.py` that are passed to the harness.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of the Language Model Evaluation Harness")]
 pub struct HarnessArgs {
@@ -30,10 +30,10 @@ pub struct HarnessArgs {
     /// Examples before each question.
     #[arg(long, value_parser = values::given_count, value_name = "N", conflicts_with = "data_path")]
     num_fewshot: Option<values::Given<usize>>,
-    /// Rows in a request.
+    /// Rows per request.
     #[arg(long, default_value_t = 1, value_parser = values::count, value_name = "N")]
     batch_size: usize,
-    /// Requests at a time. They wait for each other: there is one engine.
+    /// Concurrent requests. They wait for each other, since there is one engine.
     #[arg(long, default_value_t = 1, value_parser = values::count, value_name = "N")]
     num_concurrent: usize,
     /// Prefix of a database of answers.
@@ -57,13 +57,13 @@ pub struct HarnessArgs {
     /// Print prompts of the first rows.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     write_out: Option<bool>,
-    /// Keep what the model said to every row; true where there is a folder for results.
+    /// Log the model's answer to every row; by default true if there is a folder for results.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     log_samples: Option<bool>,
     /// A system message.
     #[arg(long, value_name = "TEXT", conflicts_with = "data_path")]
     system_instruction: Option<String>,
-    /// Ask through the chat template. The harness can only generate then.
+    /// Apply the chat template. The harness can then only generate, not score.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     apply_chat_template: Option<bool>,
     /// Give examples as turns of a conversation.
@@ -72,10 +72,10 @@ pub struct HarnessArgs {
     /// Settings of generation, as `temperature=0.5,top_p=0.9`.
     #[arg(long, value_name = "ARGS", conflicts_with = "data_path")]
     gen_kwargs: Option<String>,
-    /// How much the harness tells: INFO, WARNING, …
+    /// Log level of the harness: INFO, WARNING, …
     #[arg(long, value_name = "LEVEL", conflicts_with = "data_path")]
     verbosity: Option<String>,
-    /// Keep answers without judging them.
+    /// Only generate answers, without scoring them.
     #[arg(long, value_parser = values::boolean, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with = "data_path")]
     predict_only: Option<bool>,
     /// Seeds of the harness.
@@ -105,7 +105,7 @@ pub struct Ended {
 }
 
 impl HarnessArgs {
-    /// Serves the model on a free port, runs the harness against it, and waits for its end.
+    /// Serves the model on a free port, runs the harness against it, and waits for it to exit.
     ///
     /// # Errors
     /// If the server or the harness cannot be started.

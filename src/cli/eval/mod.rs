@@ -1,4 +1,4 @@
-//! `skiplens eval`: scores of the model, after all layers or some.
+//! `skiplens eval`: scores the model, after all layers or some.
 
 mod harness;
 
@@ -39,7 +39,7 @@ pub struct EvalArgs {
         required_unless_present = "tasks"
     )]
     data_path: Option<PathBuf>,
-    /// Score only so many rows, of each task.
+    /// Max rows to score per task.
     #[arg(long, value_parser = values::given_count, value_name = "N")]
     limit: Option<values::Given<usize>>,
     /// A folder for the results.
@@ -51,10 +51,10 @@ pub struct EvalArgs {
     /// Score after each of several layers: the first of them.
     #[arg(long, value_parser = values::count, value_name = "E", conflicts_with = "tasks")]
     exit_layer_first: Option<usize>,
-    /// The last of them; without it, all layers.
+    /// The last of them; by default, the layer count.
     #[arg(long, value_parser = values::count, value_name = "E", requires = "exit_layer_first")]
     exit_layer_last: Option<usize>,
-    /// Every how many layers.
+    /// Step between layers.
     #[arg(long, default_value_t = 1, value_parser = values::count, value_name = "N", requires = "exit_layer_first")]
     exit_layer_step: usize,
     #[command(flatten)]
@@ -106,7 +106,7 @@ pub fn run(args: EvalArgs) -> eyre::Result<ExitCode> {
             args.keep("skiplens.json", &json(&report)?)?;
             match args.json {
                 true => output::stdout().json(&report)?,
-                false => output::stdout().say(&table(&tasks)?)?,
+                false => output::stdout().message(&table(&tasks)?)?,
             }
         }
     }
@@ -165,7 +165,7 @@ impl EvalArgs {
         self.keep("by_layer.svg", &layers::svg(&results)?)?;
         match self.json {
             true => output::stdout().json(&report)?,
-            false => output::stdout().say(&layer_table(&results)?)?,
+            false => output::stdout().message(&layer_table(&results)?)?,
         }
         Ok(())
     }

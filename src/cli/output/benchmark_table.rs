@@ -73,7 +73,7 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
         )?;
         writeln!(
             out,
-            "speed-up, ratio of tokens a second over all samples:      {}",
+            "speed-up, ratio of tokens per second over all samples:    {}",
             speedup(comparison.speedup_ratio_of_speeds)
         )?;
         writeln!(
@@ -140,7 +140,7 @@ fn row(
 /// `1.234 [1.200, 1.300]`
 fn number(interval: Interval, digits: usize) -> String {
     let Interval { value, low, high } = interval;
-    // A count, or a figure of one sample.
+    // A count, or the figure of a single sample.
     if low == high {
         return format!("{value:.digits$}");
     }

@@ -10,7 +10,7 @@ mod sweep_table;
 pub use benchmark_table::benchmark_table;
 pub use progress::{SampleProgress, loading_progress};
 pub use report::Report;
-pub use sink::{Error, Sink, complain, note, stdout, tell};
+pub use sink::{Error, Sink, eprint, error, note, stdout};
 pub use summary::summary;
 pub use sweep_table::{heat_maps, sweep_table};
 
@@ -31,7 +31,7 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// How styles are printed on standard output: `NO_COLOR` leaves only lettering, files and pipes get no styles.
+    /// How styles are printed on standard output: `NO_COLOR` leaves only modifiers; files and pipes get no styles.
     pub fn paint(self) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self {

@@ -1,6 +1,6 @@
 //! Progress of loading and measuring, on standard error.
 
-use super::tell;
+use super::eprint;
 use crate::safe_text::one_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -23,8 +23,8 @@ pub fn loading_progress() -> impl FnMut(&str, Option<f32>) {
 /// Shows the number of finished samples and the remaining time: as a bar on a terminal, as lines elsewhere.
 pub struct SampleProgress {
     bar: ProgressBar,
-    /// Tenths of the work for which a line was written; `None` if samples get no lines.
-    told: Option<usize>,
+    /// Tenths of the work already reported by a line; `None` if samples get no lines.
+    reported: Option<usize>,
 }
 
 impl SampleProgress {
@@ -34,26 +34,30 @@ impl SampleProgress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, told: Some(0) }
+        Self {
+            bar,
+            reported: Some(0),
+        }
     }
 
-    /// For work in many parts, each of which gets a [`Self::line`] and none for its samples.
+    /// For work in many cells, each of which gets a [`Self::line`]; their samples get none.
     pub fn by_cells() -> Self {
         Self {
-            told: None,
+            reported: None,
             ..Self::new()
         }
     }
 
     /// Prints a separate line, above the bar.
     pub fn line(&self, text: &str) {
-        self.bar.suspend(|| tell(&format!("{}\n", one_line(text))));
+        self.bar
+            .suspend(|| eprint(&format!("{}\n", one_line(text))));
     }
 
     /// `figures` are the measurements so far.
     pub fn show(&mut self, done: usize, total: usize, figures: &str) {
         if !self.bar.is_hidden() {
-            // Earlier samples may come from an earlier run: the remaining time is estimated from those measured now.
+            // Earlier samples may come from a resumed run, so the remaining time is estimated from new ones.
             if self.bar.length() != Some(total as u64) {
                 self.bar.set_length(total as u64);
                 self.bar.set_position(done.saturating_sub(1) as u64);
@@ -62,11 +66,13 @@ impl SampleProgress {
             self.bar.set_message(one_line(figures).into_owned());
             return self.bar.set_position(done as u64);
         }
-        let Some(told) = &mut self.told else { return };
+        let Some(reported) = &mut self.reported else {
+            return;
+        };
         let tenths = done * 10 / total.max(1);
-        if tenths > *told {
-            *told = tenths;
-            tell(&format!("{done}/{total} · {}\n", one_line(figures)));
+        if tenths > *reported {
+            *reported = tenths;
+            eprint(&format!("{done}/{total} · {}\n", one_line(figures)));
         }
     }
 

@@ -1,8 +1,8 @@
 //! The only place where commands write to standard output and standard error. Untrusted text from a model, a file, a
 //! library or a user cannot control the terminal; only the program's own styles can.
 //!
-//! Data such as generated text and exports is unchanged in files and pipes. Messages are always made safe, because
-//! logs are also read on terminals.
+//! Data such as generated text and exports is unchanged in files and pipes. Messages are always sanitised, because logs
+//! are also read on terminals.
 
 use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 /// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The reader of the pipe is gone.
+    /// The reader of the pipe has closed it.
     #[error("standard output was closed")]
     Closed,
     #[error("standard output: {0}")]
@@ -32,7 +32,7 @@ impl From<io::Error> for Error {
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A stream that makes text safe for its reader.
+/// A stream that sanitises text for its reader.
 pub struct Sink<W> {
     stream: W,
     terminal: bool,
@@ -53,15 +53,15 @@ impl<W: Write> Sink<W> {
         self.terminal
     }
 
-    /// Prints text for people, always made safe.
+    /// Prints text for people, always sanitised.
     ///
     /// # Errors
     /// If writing fails.
-    pub fn say(&mut self, text: &str) -> Result<()> {
+    pub fn message(&mut self, text: &str) -> Result<()> {
         self.send(&visible(text))
     }
 
-    /// Prints data: unchanged, but made safe on a terminal.
+    /// Prints data: unchanged, but sanitised on a terminal.
     ///
     /// # Errors
     /// If writing fails.
@@ -106,18 +106,18 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Prints an error on standard error. Further lines are indented, so that none can pass for another message.
-pub fn complain(message: &str) {
-    tell(&format!("skiplens: {}\n", indented(message)));
+/// Prints an error on standard error. Further lines are indented, so that they cannot look like another message.
+pub fn error(message: &str) {
+    eprint(&format!("skiplens: {}\n", indented(message)));
 }
 
 /// Prints a note on standard error.
 pub fn note(message: &str) {
-    tell(&format!("note: {}\n", indented(message)));
+    eprint(&format!("note: {}\n", indented(message)));
 }
 
 /// Writes lines to standard error.
-pub fn tell(lines: &str) {
+pub fn eprint(lines: &str) {
     let text = visible(lines);
     // If standard error is gone, there is nowhere to report it.
     #[expect(clippy::disallowed_methods, reason = "this is the sink")]
@@ -151,7 +151,7 @@ mod tests {
         #[test]
         fn nothing_acts_on_a_terminal(text in any::<String>()) {
             for out in [
-                sent(true, |sink| sink.say(&text)),
+                sent(true, |sink| sink.message(&text)),
                 sent(true, |sink| sink.data(&text)),
                 sent(true, |sink| sink.json(&text)),
                 sent(true, |sink| sink.styled(&StyledText::plain(&text))),
@@ -164,7 +164,7 @@ mod tests {
         fn only_data_is_passed_on_as_it_is(text in any::<String>()) {
             prop_assert_eq!(&sent(false, |sink| sink.data(&text)), &text);
             for out in [
-                sent(false, |sink| sink.say(&text)),
+                sent(false, |sink| sink.message(&text)),
                 sent(false, |sink| sink.json_line(&text)),
                 sent(false, |sink| sink.styled(&StyledText::plain(&text))),
             ] {

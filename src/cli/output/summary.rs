@@ -2,7 +2,7 @@
 
 use crate::engine::decode::{Controller, Proposers, Settings, Stats, StopReason, Strategy};
 
-/// A summary of a run on a prompt of `prompt` tokens, in a few lines. `settings` are those that were asked for.
+/// A summary of a run on a prompt of `prompt` tokens, in a few lines. `settings` are the requested ones.
 pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
     let mut line = format!(
         "prompt {} in {:.2} s{} · generated {} in {:.2} s{}",
@@ -48,7 +48,7 @@ pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Setti
     line + &format!("\n{stop}")
 }
 
-/// How it drafted: `E 6 K 2`, `E 6 K 2, tree of 8`, `controller auto`.
+/// How the run drafted: `E 6 K 2`, `E 6 K 2, tree of 8`, `controller auto`.
 fn way(settings: &Settings) -> String {
     let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
     match (settings.controller, settings.proposers, settings.tree) {
@@ -76,7 +76,7 @@ fn speed(tokens: usize, seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    /// Prefill computes all tokens of a prompt but the last; the summary counts what was given.
+    /// Prefill computes all tokens of a prompt but the last; the summary counts all.
     #[test]
     fn a_prompt_of_one_token_is_one_token() {
         let stats = Stats {

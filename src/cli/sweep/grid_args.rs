@@ -14,26 +14,26 @@ const SPECULATIONS: (usize, usize, usize) = (1, 6, 1);
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Grid")]
 pub struct GridArgs {
-    /// First exit layer; 1 if not given.
+    /// First exit layer [default: 1].
     #[arg(long, value_parser = values::given_count, value_name = "E")]
     exit_layer_first: Option<Given<usize>>,
-    /// Last exit layer; 15 if not given, or the last that the model has.
+    /// Last exit layer [default: 15, or the model's last].
     #[arg(long, value_parser = values::given_count, value_name = "E")]
     exit_layer_last: Option<Given<usize>>,
-    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between exit layers; 1 if not given")]
+    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between exit layers [default: 1]")]
     exit_layer_step: Option<Given<usize>>,
-    /// Fewest speculations; 1 if not given.
+    /// Min speculations [default: 1].
     #[arg(long, value_parser = values::given_count, value_name = "K")]
     num_speculations_first: Option<Given<usize>>,
-    /// Most speculations; 6 if not given.
+    /// Max speculations [default: 6].
     #[arg(long, value_parser = values::given_count, value_name = "K")]
     num_speculations_last: Option<Given<usize>>,
-    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between speculations; 1 if not given")]
+    #[arg(long, value_parser = values::given_count, value_name = "N", help = "Step between speculations [default: 1]")]
     num_speculations_step: Option<Given<usize>>,
-    /// Further axis: draft vocabularies, with commas between them; 0 drafts over all tokens.
+    /// Further axis: draft vocabularies, separated by commas; 0 drafts over all tokens.
     #[arg(long, value_parser = values::count, value_name = "N,…", value_delimiter = ',')]
     draft_vocabs: Vec<usize>,
-    /// Further axis: temperatures; each has a baseline of its own.
+    /// Further axis: temperatures; each has its own baseline.
     #[arg(long, value_parser = values::temperature, value_name = "T,…", value_delimiter = ',')]
     temperatures: Vec<f32>,
     /// Further axis: fixed, confidence:THRESHOLD, adaptive, auto.
@@ -42,7 +42,7 @@ pub struct GridArgs {
 }
 
 impl GridArgs {
-    /// The axes for a model with `layers` layers. An axis that is not given has one value, from `settings`.
+    /// The axes for a model with `layers` layers. A missing axis has one value, from `settings`.
     ///
     /// # Errors
     /// If the grid is empty or exceeds the layers of the model.

@@ -33,15 +33,15 @@ pub fn finish(folder: &RunFolder, json: bool) -> Result<ExitCode> {
         output::stdout().json(&merged)?;
     } else {
         output::stdout().styled(&output::heat_maps(&maps, output::ColorChoice::Auto.paint()))?;
-        output::stdout().say(&output::sweep_table(&merged)?)?;
-        output::stdout().say(&format!("\nwritten to {}\n", folder.path.display()))?;
+        output::stdout().message(&output::sweep_table(&merged)?)?;
+        output::stdout().message(&format!("\nwritten to {}\n", folder.path.display()))?;
     }
     merged.notes.iter().for_each(|note| output::note(note));
     for fault in &merged.faults {
-        output::complain(fault);
+        output::error(fault);
     }
     if !merged.missing.is_empty() {
-        output::complain(&format!(
+        output::error(&format!(
             "{} of {} cells are missing: {}",
             merged.missing.len(),
             folder.manifest.cells().len(),

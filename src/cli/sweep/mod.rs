@@ -30,9 +30,9 @@ pub struct SweepArgs {
 enum SweepCommand {
     /// Write the plan of the measurements to a folder, and measure nothing.
     Plan(Box<PlanArgs>),
-    /// Measure what is missing of a planned sweep.
+    /// Measure the missing cells of a planned sweep.
     Run(Box<RunArgs>),
-    /// Put the cells of a sweep together.
+    /// Merge the cells of a sweep.
     Merge(MergeArgs),
 }
 
@@ -49,17 +49,17 @@ pub struct PlanArgs {
     grid: GridArgs,
 }
 
-/// Which part of it.
+/// Which part to measure.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Part of the work")]
 pub struct WorkArgs {
     /// Measure part I of N (from 1) and merge nothing; auto asks a Slurm array, auto/N a Kubernetes Indexed Job.
     #[arg(long, value_parser = values::filled, value_name = "I/N")]
     shard: Option<String>,
-    /// List the cells with those that are measured, and measure nothing.
+    /// List all cells and which are measured, and measure nothing.
     #[arg(long)]
     list: bool,
-    /// Print what is left to measure and an estimate of the time, and measure nothing.
+    /// Print the remaining work and an estimate of its time, and measure nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -75,7 +75,7 @@ pub struct RunArgs {
     work: WorkArgs,
 }
 
-/// What to put together.
+/// What to merge.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
     /// The folder of the sweep, or its manifest.

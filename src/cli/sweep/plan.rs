@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     let (folder, _) = plan(args)?;
     let cells = folder.manifest.cells().len();
-    output::stdout().say(&format!("{}\n", folder.path.display()))?;
+    output::stdout().message(&format!("{}\n", folder.path.display()))?;
     output::note(&format!(
         "{cells} cells on {} prompts; measure them with skiplens sweep run {} [--shard I/N]",
         folder.manifest.examples.len(),
@@ -30,7 +30,7 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
         && strategy != Strategy::SelfSpeculative
     {
         return Err(Error::Setting(
-            "a sweep measures self-speculative decoding against autoregressive decoding; leave --strategy out".into(),
+            "a sweep measures self-speculative decoding against autoregressive decoding; omit --strategy".into(),
         )
         .into());
     }
@@ -56,7 +56,7 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
     } = prepare(&args.model, &args.decoding, &args.dataset)?;
     let layers = loaded.info.config.num_layers;
     let axes = args.grid.axes(&settings, layers)?;
-    // Settings that the cells set are no part of the run's identity.
+    // Settings that vary by cell are not part of the run's identity.
     (
         settings.exit_layer,
         settings.num_speculations,

@@ -42,11 +42,11 @@ fn go(
 ) -> Result<ExitCode> {
     let sweep = Sweep::new(folder, shard.unwrap_or(Shard::WHOLE), &loaded)?;
     if work.list {
-        output::stdout().say(&sweep.list()?)?;
+        output::stdout().message(&sweep.list()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let left = sweep.estimate(&mut loaded)?;
-    output::tell(&format!(
+    output::eprint(&format!(
         "{}: {} cells and {} baselines to measure, {} prompts each, at most {} tokens a prompt: at most about {}\n",
         folder.path.display(),
         left.cells,
@@ -64,7 +64,7 @@ fn go(
     let interrupt = Interrupt::by_any_signal();
     match measure(&sweep, folder, &mut loaded, &interrupt, shard.is_none()) {
         Err(report) if matches!(report.downcast_ref(), Some(Error::Cancelled)) => {
-            output::tell(&format!(
+            output::eprint(&format!(
                 "interrupted; the same command resumes {}\n",
                 folder.path.display()
             ));
@@ -79,8 +79,8 @@ fn go(
     }
 }
 
-/// Measures the missing cells and returns the number of texts that differ although they must not. With `alone` the
-/// table is updated after each cell.
+/// Measures the missing cells and returns the number of texts that differ but must not. With `alone`, updates the table
+/// after each cell.
 fn measure(
     sweep: &Sweep,
     folder: &RunFolder,

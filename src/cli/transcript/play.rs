@@ -54,14 +54,14 @@ fn words_of(session: &Session, event: &ReplayEvent, paint: Paint) -> StyledText 
     };
     match event {
         ReplayEvent::Typed { turn } => {
-            let mut said = heading(*turn);
+            let mut text = heading(*turn);
             let of = session.turns.get(*turn);
             if let Some(turn) = of {
-                said.append(&ansi::typed(turn, paint));
+                text.append(&ansi::typed(turn, paint));
             }
             let has_answer = of.is_some_and(|turn| !turn.runs.is_empty());
-            said.push(if has_answer { "" } else { "\n\n" });
-            said
+            text.push(if has_answer { "" } else { "\n\n" });
+            text
         }
         ReplayEvent::Begin { turn, .. } => match session.turns.get(*turn) {
             Some(of) if !of.text.is_empty() => StyledText::default(),

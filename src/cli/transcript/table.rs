@@ -12,12 +12,12 @@ const DATE: usize = 16;
 const DATE_AND_ZONE: usize = 23;
 const TURNS: usize = 7;
 const FIGURES: usize = 18;
-/// Max and min width of the title and of the model's name. A column that would be narrower than its min is left out.
+/// Max and min width of the title and of the model's name. A column narrower than its min is omitted.
 const TITLE: (usize, usize) = (40, 12);
 const MODEL: (usize, usize) = (24, 16);
 const GAP: usize = 2;
 
-/// Widths of the columns; 0 for those left out.
+/// Widths of the columns; 0 for omitted ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     zone: bool,

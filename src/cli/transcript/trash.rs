@@ -1,6 +1,6 @@
 //! The trash: list, restore and remove deleted sessions.
 
-use super::{say, tell};
+use super::{message, print_list};
 use crate::cli::{output, values};
 use crate::transcript::{Removed, Store};
 use color_eyre::eyre::{Result, bail};
@@ -45,12 +45,12 @@ pub fn run(store: &Store, command: Option<Command>) -> Result<()> {
 
 pub fn list(store: &Store, json: bool) -> Result<()> {
     let sessions = store.list_trash()?;
-    tell(&sessions, &store.trash(), json)?;
+    print_list(&sessions, &store.trash(), json)?;
     if json || sessions.is_empty() {
         return Ok(());
     }
     let all = store.trash_older_than(Duration::ZERO)?;
-    say(&format!(
+    message(&format!(
         "\n{}; each is removed 30 days after its deletion\n",
         words(all)
     ))
@@ -58,7 +58,7 @@ pub fn list(store: &Store, json: bool) -> Result<()> {
 
 pub fn restore(store: &Store, name: &str) -> Result<()> {
     let path = store.restore(name)?;
-    say(&format!("restored {}\n", path.display()))
+    message(&format!("restored {}\n", path.display()))
 }
 
 /// Empties the trash after confirmation.
@@ -66,12 +66,12 @@ fn empty(store: &Store, days: u64, yes: bool) -> Result<()> {
     let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
     let doomed = store.trash_older_than(age)?;
     if doomed.sessions == 0 {
-        return say("nothing to remove\n");
+        return message("nothing to remove\n");
     }
     if !yes && !sure(doomed)? {
-        return say("nothing was removed\n");
+        return message("nothing was removed\n");
     }
-    say(&format!("removed {}\n", words(store.empty_trash(age)?)))
+    message(&format!("removed {}\n", words(store.empty_trash(age)?)))
 }
 
 fn sure(doomed: Removed) -> Result<bool> {
@@ -81,7 +81,7 @@ fn sure(doomed: Removed) -> Result<bool> {
             words(doomed)
         );
     }
-    say(&format!("Remove {} for good? [y/N] ", words(doomed)))?;
+    message(&format!("Remove {} for good? [y/N] ", words(doomed)))?;
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -31,7 +31,7 @@ fn require_llama(json: &Value) -> Result<(), String> {
         (Some(other), _) | (None, Some(other)) => {
             return Err(format!("a model of the architecture {other}; {SUPPORTED}"));
         }
-        (None, None) => return Err(format!("it does not say its architecture; {SUPPORTED}")),
+        (None, None) => return Err(format!("its architecture is missing; {SUPPORTED}")),
     }
     // Older exporters write the second name.
     let quantised = |key: &str| json.get(key).is_some_and(|value| !value.is_null());

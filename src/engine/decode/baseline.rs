@@ -1,76 +1,26 @@
-//! How long plain decoding would have taken at the time of an answer, from what was measured while decoding.
+//! Estimates how long plain decoding would have taken at the time of an answer, from timings taken while decoding.
 //!
-//! A round without a draft is a plain step and measures it. Rounds with drafts give an estimate: a draft step runs the
-//! first E layers for one row, and verifying runs the others and the head for a few rows, which takes little longer than
-//! for one. What was measured at another time corrects that estimate by a ratio: how a plain step compared with rounds
-//! with drafts then. So a change in the machine's load between the two cancels out.
+//! A round without a draft is a plain step and measures it directly. Rounds with drafts give an estimate: a draft step
+//! runs the first E layers for one row, and verification runs the remaining layers and the head for a few rows, which
+//! takes little longer than for one. Measurements from another time correct that estimate only by a ratio: a plain step
+//! to rounds with drafts, both measured then. So changes in the machine's load cancel out.
 
-use super::{CostModel, DraftToken, Proposer, Round, Strategy};
+use super::CostModel;
+use super::timings::{DraftRounds, MIN_ERROR, Timings};
 use crate::engine::config::LlamaConfig;
 use std::ops::RangeInclusive;
 
-/// Min number of plain steps for a measurement.
-const MIN_STEPS: usize = 8;
-/// Min number of drafted tokens for an estimate.
-const MIN_DRAFTS: usize = 8;
-/// Relative error that remains however many steps were measured: the machine's speed drifts.
-const MIN_ERROR: f64 = 0.02;
 /// Relative error of the cost model, which takes the best of a few measurements.
 const COST_MODEL_ERROR: f64 = 0.06;
-/// Relative error of a plain step that was measured at another time, if nothing relates the two.
+/// Relative error of a plain step measured at another time, used without a correction.
 const OTHER_TIME_ERROR: f64 = 0.15;
-/// How much longer verifying takes for every row after the first, as a share of one row. Measured: 0.03 to 0.2 for up
-/// to eight rows, by processor and weight type.
-const ROW_COST: f64 = 0.08;
-/// Relative error of the estimate from rounds with drafts, and what every row after the first adds to it.
-const ESTIMATE_ERROR: f64 = 0.05;
-const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
-/// Relative error of a correction from rounds with the same drafts, with other ones, and for each row of difference.
+/// Relative error of a correction from rounds with the same drafts; error added if the drafts differ, and per row of
+/// difference.
 const CORRECTION_ERROR: f64 = 0.02;
 const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
 /// Corrections outside this range come from measurements under changing load.
 const PLAUSIBLE: RangeInclusive<f64> = 0.75..=1.35;
-
-/// Durations of the rounds of a run, by kind.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Timings {
-    plain: Samples,
-    drafts: Vec<DraftRounds>,
-    /// Number and seconds of all rounds.
-    rounds: usize,
-    seconds: f64,
-}
-
-/// Sums over durations in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Samples {
-    count: usize,
-    sum: f64,
-    squares: f64,
-}
-
-/// How tokens were drafted, as far as it determines durations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Drafts {
-    /// Exit layer; 0 for lookup.
-    exit_layer: usize,
-    vocab: usize,
-    /// Whether verifying starts at the exit.
-    reuse: bool,
-    /// Whether the exit's adapter drafted.
-    adapter: bool,
-}
-
-/// Rounds whose drafts are chains of one kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct DraftRounds {
-    drafts: Drafts,
-    rounds: f64,
-    tokens: f64,
-    draft_seconds: f64,
-    verify_seconds: f64,
-}
 
 /// Duration of a plain step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,7 +29,8 @@ pub struct PlainStep {
     pub seconds: f64,
     /// Relative standard error.
     pub error: f64,
-    /// Whether plain steps or the cost model were measured; otherwise it is an estimate from rounds with drafts.
+    /// Whether this rests on measured plain steps or the cost model; otherwise it is an estimate from rounds with
+    /// drafts.
     pub measured: bool,
 }
 
@@ -94,7 +45,7 @@ pub struct SpeedUp {
     pub measured: bool,
 }
 
-/// What is known of plain decoding with one model on one device, from all runs.
+/// What all runs tell about plain decoding with one model on one device.
 #[derive(Debug, Clone, Default)]
 pub struct Baselines {
     config: Option<LlamaConfig>,
@@ -104,7 +55,7 @@ pub struct Baselines {
     costs: Option<CostModel>,
 }
 
-/// A plain step and rounds with drafts, measured in turn under the same load.
+/// A plain step and rounds with drafts, measured alternately under the same load.
 #[derive(Debug, Clone)]
 struct Race {
     plain: PlainStep,
@@ -112,7 +63,7 @@ struct Race {
 }
 
 impl Baselines {
-    /// Nothing is measured yet. Without `config`, the shape of the model, there are no estimates.
+    /// No measurements yet. Without `config`, the shape of the model, there are no estimates.
     pub fn new(config: Option<LlamaConfig>) -> Self {
         Self {
             config,
@@ -161,7 +112,7 @@ impl Baselines {
         })
     }
 
-    /// The factor for an estimate from such rounds, in the field `seconds`.
+    /// The factor that corrects an estimate from `drafts`, in the field `seconds`.
     fn correction(&self, drafts: &DraftRounds) -> Option<PlainStep> {
         let config = self.config.as_ref()?;
         let raced = self.race.as_ref().and_then(|race| {
@@ -180,7 +131,7 @@ impl Baselines {
                 measured: true,
             };
             let other = drafts.drafts.cost(costs, drafts.further_rows());
-            // Costs of many rows are interpolated.
+            // The cost model interpolates, so its error grows with the rows.
             let rows = 0.01 * drafts.further_rows();
             Some((plain, other.estimate(config)?, rows))
         });
@@ -206,164 +157,6 @@ impl Baselines {
             seconds,
             error: OTHER_TIME_ERROR,
             measured: false,
-        })
-    }
-}
-
-impl Timings {
-    /// Adds a round.
-    pub fn add(&mut self, round: &Round) {
-        let drafted = round.drafted();
-        self.rounds += 1;
-        self.seconds += round.draft_seconds + round.verify_seconds;
-        if let Some(drafts) = Drafts::of(round) {
-            self.add_drafts(DraftRounds {
-                drafts,
-                rounds: 1.0,
-                tokens: drafted.len() as f64,
-                draft_seconds: round.draft_seconds,
-                verify_seconds: round.verify_seconds,
-            });
-        } else if drafted.is_empty() && round.strategy() != Strategy::EarlyExit && round.len() == 1
-        {
-            let seconds = round.draft_seconds + round.verify_seconds;
-            self.plain.count += 1;
-            self.plain.sum += seconds;
-            self.plain.squares += seconds * seconds;
-        }
-    }
-
-    fn add_drafts(&mut self, more: DraftRounds) {
-        let own = self.drafts.iter_mut();
-        match own.into_iter().find(|own| own.drafts == more.drafts) {
-            Some(own) => {
-                own.rounds += more.rounds;
-                own.tokens += more.tokens;
-                own.draft_seconds += more.draft_seconds;
-                own.verify_seconds += more.verify_seconds;
-            }
-            None => self.drafts.push(more),
-        }
-    }
-
-    /// Adds the timings of another run of the same model at the same time.
-    pub fn merge(&mut self, other: &Self) {
-        self.rounds += other.rounds;
-        self.seconds += other.seconds;
-        self.plain.count += other.plain.count;
-        self.plain.sum += other.plain.sum;
-        self.plain.squares += other.plain.squares;
-        other
-            .drafts
-            .iter()
-            .for_each(|rounds| self.add_drafts(*rounds));
-    }
-
-    /// The mean duration of a round, which is at least that of a plain step: every round runs all layers for a row.
-    fn round_seconds(&self) -> f64 {
-        self.seconds / self.rounds.max(1) as f64
-    }
-
-    /// The kind of drafts with the most tokens, if there are enough.
-    fn most_drafts(&self) -> Option<&DraftRounds> {
-        let most = self
-            .drafts
-            .iter()
-            .max_by(|a, b| a.tokens.total_cmp(&b.tokens));
-        most.filter(|most| most.tokens >= MIN_DRAFTS as f64)
-    }
-}
-
-impl Drafts {
-    /// `None` without drafts, and for trees, in which a pass drafts several tokens.
-    fn of(round: &Round) -> Option<Self> {
-        let (first, settings) = (round.drafted().first()?, &round.settings);
-        let is_chain = |token: &DraftToken| token.parent.is_none();
-        if !round.drafted().iter().all(is_chain) {
-            return None;
-        }
-        Some(match first.proposer {
-            Proposer::Lookup => Self {
-                exit_layer: 0,
-                vocab: 0,
-                reuse: true,
-                adapter: false,
-            },
-            Proposer::EarlyExit | Proposer::Adapter => Self {
-                exit_layer: settings.exit_layer,
-                vocab: settings.draft_vocab,
-                reuse: settings.kvq_reuse,
-                adapter: first.proposer == Proposer::Adapter,
-            },
-        })
-    }
-
-    /// Layers of a draft: the block of an adapter is one more.
-    fn layers(&self, exit_layer: usize) -> usize {
-        exit_layer + usize::from(self.adapter)
-    }
-
-    /// What a round that drafts so many tokens would cost.
-    fn cost(&self, costs: &CostModel, tokens: f64) -> DraftRounds {
-        let count = tokens.round().max(1.0);
-        let draft = match self.exit_layer {
-            0 => 0.0,
-            exit_layer => costs.draft(self.layers(exit_layer), count as usize),
-        };
-        DraftRounds {
-            drafts: *self,
-            rounds: 1.0,
-            tokens: count,
-            draft_seconds: draft,
-            verify_seconds: costs.verify(self.exit_layer, count as usize),
-        }
-    }
-}
-
-impl DraftRounds {
-    /// Rows of a verify phase after the first.
-    fn further_rows(&self) -> f64 {
-        self.tokens / self.rounds
-    }
-
-    /// A plain step, from the early layers of a draft step, and the verify phase without what its further rows cost.
-    fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
-        let Drafts {
-            exit_layer,
-            vocab,
-            reuse,
-            ..
-        } = self.drafts;
-        let early = step_weights(config, exit_layer, None);
-        let draft = step_weights(config, self.drafts.layers(exit_layer), Some(vocab));
-        let further_rows = self.further_rows();
-        let verify = self.verify_seconds / self.rounds / (1.0 + ROW_COST * further_rows);
-        let early_seconds = match reuse && exit_layer > 0 {
-            true => self.draft_seconds / self.tokens * early / draft,
-            false => 0.0,
-        };
-        let seconds = early_seconds + verify;
-        // Neither holds if the shape of the model is unknown or nothing was timed.
-        (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
-            seconds,
-            error: ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * further_rows,
-            measured: false,
-        })
-    }
-}
-
-impl Samples {
-    fn mean(&self) -> Option<PlainStep> {
-        if self.count < MIN_STEPS || self.sum <= 0.0 {
-            return None;
-        }
-        let count = self.count as f64;
-        let mean = self.sum / count;
-        let variance = (self.squares / count - mean * mean).max(0.0);
-        Some(PlainStep {
-            seconds: mean,
-            error: MIN_ERROR.max((variance / count).sqrt() / mean),
-            measured: true,
         })
     }
 }
@@ -398,36 +191,23 @@ impl PlainStep {
 }
 
 impl SpeedUp {
-    /// Whether the run is faster than plain decoding, beyond the error.
+    /// Whether the run is faster than plain decoding by more than the error.
     pub fn is_gain(&self) -> bool {
         self.ratio - self.error > 1.0
     }
 
-    /// Whether plain decoding is faster, beyond the error.
+    /// Whether plain decoding is faster by more than the error.
     pub fn is_loss(&self) -> bool {
         self.ratio + self.error < 1.0
     }
 }
 
-/// Weights read for one row through `layers` layers and, if there is one, a head of `vocab` tokens (0: all), without the
-/// norms.
-fn step_weights(config: &LlamaConfig, layers: usize, vocab: Option<usize>) -> f64 {
-    let hidden = config.hidden_size;
-    let queries = config.num_heads * config.head_dim;
-    let keys = config.num_kv_heads * config.head_dim;
-    let layer = hidden * (2 * queries + 2 * keys + 3 * config.intermediate_size);
-    let vocab = match vocab {
-        None => 0,
-        Some(0) => config.vocab_size,
-        Some(some) => some.min(config.vocab_size),
-    };
-    (layers * layer + vocab * hidden) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::decode::{ClosingToken, Origin, RoundTokens, Settings};
+    use crate::engine::decode::{
+        ClosingToken, DraftToken, Origin, Round, RoundTokens, Settings, Strategy,
+    };
     use crate::engine::model::random;
     use std::sync::Arc;
 
@@ -468,7 +248,7 @@ mod tests {
         assert!(step.speed_up(200.0).is_loss());
     }
 
-    /// However slow drafting is, no estimate says that a round gains more than its tokens.
+    /// However slow drafting is, no estimated speed-up exceeds the tokens per round.
     #[test]
     fn an_estimated_speed_up_is_at_most_the_tokens_a_round() {
         for (draft, verify) in [(0.0118, 0.0159), (0.0001, 0.01), (0.1, 0.001)] {
@@ -480,8 +260,8 @@ mod tests {
         }
     }
 
-    /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the load of the machine
-    /// was then.
+    /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the machine's load was
+    /// then.
     #[test]
     fn measurements_under_another_load_give_the_same_speed_up() {
         let answer = timings(&vec![round(1, 0.002, 0.01); 20]);
@@ -513,7 +293,7 @@ mod tests {
             known.add_costs(&costs(load));
             known.plain_step(&answer).unwrap()
         });
-        // A plain step of these costs, since the answer's rounds took exactly as long as the costs say.
+        // The answer's rounds took exactly as long as these costs say, so a plain step does too.
         for step in steps {
             assert!((step.seconds - 0.009).abs() < 1e-9, "{step:?}");
             assert!(step.measured && step.error >= COST_MODEL_ERROR);

@@ -1,47 +1,48 @@
-//! The chooser behind [`Controller::Auto`](super::Controller): before each round it takes the proposer, exit layer, number of
-//! speculations and tree that are expected to give the most tokens a second, and plain decoding where that is best.
+//! The chooser behind [`Controller::Auto`](super::Controller). Before each round it picks the proposer, exit layer,
+//! number of speculations and tree with the highest expected tokens per second, or plain decoding if that is fastest.
 
-use super::estimates::{Estimates, Job, Place, Training, Work};
+use super::estimates::{Estimates, Training};
 use super::tree::{Ranks, Shape};
+use super::work::{Job, Place, Work};
 use super::{Proposer, Round};
 use crate::engine::config::LlamaConfig;
 use std::fmt::{self, Write};
 
-/// Chains that are considered.
+/// Candidate chain lengths.
 const CHAINS: [usize; 7] = [1, 2, 3, 4, 5, 6, 8];
-/// Trees that are considered: depth and nodes.
+/// Candidate trees: depth and number of nodes.
 const TREES: [(usize, usize); 6] = [(1, 2), (1, 3), (1, 4), (2, 4), (3, 8), (4, 12)];
-/// Lengths of drafts by lookup that are considered.
+/// Candidate lengths of lookup drafts.
 const LOOKUPS: [usize; 8] = [1, 2, 3, 4, 5, 6, 8, 12];
-/// The longest of them.
+/// The longest lookup draft.
 pub(super) const MAX_LOOKUP: usize = LOOKUPS[LOOKUPS.len() - 1];
 
-/// Rounds between two changes.
+/// Min rounds between two changes.
 const MIN_STAY: usize = 8;
-/// Rounds after which a change for the worse is reverted.
+/// Min rounds before a change for the worse is reverted.
 const MIN_TRIAL: usize = 3;
-/// The speed relative to the previous choice below which a change was for the worse.
-const MISTAKE: f64 = 0.94;
-/// Min expected gain of a change, and how much it grows with each change in the same text.
+/// A change whose speed, relative to the previous choice, is below this was for the worse.
+const REVERT_BELOW: f64 = 0.94;
+/// Min expected gain of a change, its growth with each change in the same text, and its limit.
 const MARGIN: f64 = 1.06;
 const MARGIN_PER_CHANGE: f64 = 0.02;
 const MAX_MARGIN: f64 = 1.2;
-/// A choice that is this much faster is taken after three quarters as many rounds.
-const GREAT: f64 = 1.2;
-/// Min outcomes to know an exit.
+/// A choice that is this much faster is taken after three quarters of [`MIN_STAY`].
+const LARGE_GAIN: f64 = 1.2;
+/// Min outcomes seen before an exit's acceptance counts as known.
 const MIN_EVIDENCE: f64 = 3.0;
-/// Extra gain that an unknown exit must promise.
-const UNKNOWN: f64 = 1.1;
-/// Tokens that a draft by lookup must be expected to gain.
+/// Extra gain required of an exit whose acceptance is not known.
+const UNKNOWN_MARGIN: f64 = 1.1;
+/// Min expected gain of a lookup draft, in tokens.
 const MIN_GAIN: f64 = 0.05;
-/// The share of time that may be spent on probing exits.
+/// Max share of time spent on probing exits.
 const PROBE_SHARE: f64 = 0.02;
-/// Probes that are made at once, to have something to decide by.
+/// Number of probes made in quick succession at first, to have data for a decision.
 const FIRST_PROBES: usize = 4;
-/// Probes that are made before they become rarer.
+/// Number of probes after which they become rarer.
 const MORE_PROBES: usize = 24;
 
-/// A draft's form: a chain of `depth` tokens, or a tree of `nodes`.
+/// The form of a draft: a chain of `depth` tokens, or a tree.
 #[derive(Debug, Clone)]
 struct Form {
     depth: usize,
@@ -66,7 +67,7 @@ impl Form {
     }
 }
 
-/// What is done where lookup finds nothing.
+/// How to decode where lookup finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Base {
     Plain,
@@ -115,7 +116,7 @@ pub(super) struct Chooser {
     changes: usize,
     reason: String,
     /// Rounds since the last change.
-    stayed: usize,
+    rounds_since_change: usize,
     since_plain: usize,
     since_probe: usize,
     probes: usize,
@@ -141,7 +142,7 @@ impl Chooser {
             changes: 0,
             // Long enough for every reason, so that a change allocates nothing.
             reason: String::with_capacity(96),
-            stayed: 0,
+            rounds_since_change: 0,
             since_plain: 0,
             since_probe: 0,
             probes: 0,
@@ -158,8 +159,8 @@ impl Chooser {
         chooser
     }
 
-    /// Says whether the model's exits are trained, and which exit layer and speculations its author recommends.
-    pub fn know(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
+    /// Sets whether the model's exits are trained, and which exit layer and speculations its author recommends.
+    pub fn set_training(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
         self.recommended = recommended.filter(|(exit, _)| (1..self.layers).contains(exit));
         self.estimates.training = match (trained, self.recommended) {
             (false, _) => Training::None,
@@ -177,7 +178,7 @@ impl Chooser {
         }
     }
 
-    /// Begins with stored estimates, if they are plausible.
+    /// Starts from stored estimates; ignores implausible ones.
     pub fn resume(&mut self, stored: Estimates) {
         if stored.is_valid(self.layers) {
             let training = self.estimates.training;
@@ -188,7 +189,7 @@ impl Chooser {
         }
     }
 
-    /// Another text begins.
+    /// Starts another text.
     pub fn begin_text(&mut self) {
         self.estimates.begin_text();
         (self.base, self.before, self.changes) = (None, None, 0);
@@ -202,7 +203,7 @@ impl Chooser {
     /// Chooses for the next round.
     pub fn choose(&mut self, now: &Situation) -> (Base, Action) {
         let base = self.choose_base(now);
-        self.stayed += 1;
+        self.rounds_since_change += 1;
         let rate = self
             .rate(base, now.place)
             .max(self.rate(Base::Plain, now.place));
@@ -223,9 +224,9 @@ impl Chooser {
         (base, Action::Exit)
     }
 
-    /// An exit to probe in the next round, if any; `exits` as in [`Situation`]. Lookup rounds are not probed: repeated text is
-    /// easy for exits too, and says little about the rounds in which they would draft. A probe reads an exit without its
-    /// adapter, so exits with one are not probed either.
+    /// The exit to probe in the next round, if any; `exits` as in [`Situation`]. Lookup rounds are not probed: repeated
+    /// text is easy for exits too, and says little about the rounds in which they would draft. Nor are exits with an
+    /// adapter, since a probe reads the exit without it.
     pub fn probe(&mut self, exits: bool, place: Place, action: Action) -> Option<usize> {
         let count = self.probed().count();
         if !exits || count == 0 || matches!(action, Action::Lookup(_)) {
@@ -243,8 +244,9 @@ impl Chooser {
         }
         self.since_probe = 0;
         self.probes += 1;
-        // Those that would be fastest if they were accepted a little more often, in turn with all others.
-        let hopeful = |&exit: &usize| {
+        // Mostly the exits that would be fastest if accepted a little more often (an upper confidence bound); every
+        // third probe takes the exits in turn.
+        let optimistic = |&exit: &usize| {
             let spread = 0.5 / (1.0 + self.estimates.evidence(exit)).sqrt();
             let accepted = (self.estimates.acceptance(exit, self.layers) + spread).min(1.0);
             (1.0 + accepted) / self.estimates.seconds(self.job(exit, 0), &self.work, place)
@@ -252,7 +254,7 @@ impl Chooser {
         if self.probes.is_multiple_of(3) {
             return self.probed().nth(self.probes / 3 % count);
         }
-        let best = |a: &usize, b: &usize| hopeful(a).total_cmp(&hopeful(b));
+        let best = |a: &usize, b: &usize| optimistic(a).total_cmp(&optimistic(b));
         self.probed().max_by(best)
     }
 
@@ -261,7 +263,8 @@ impl Chooser {
         all.filter(|exit| !self.work.adapts(*exit))
     }
 
-    /// Learns from a finished round. `predicted` is how lookup would have continued the text after a match of this length.
+    /// Learns from a finished round. `predicted` is the length of the match before the round and the tokens with which
+    /// lookup would have continued the text.
     pub fn learn(&mut self, round: &Round, place: Place, predicted: Option<(usize, &[u32])>) {
         let nodes = round.drafted().len();
         let first = round.drafted().first().map(|token| token.proposer);
@@ -304,10 +307,10 @@ impl Chooser {
                 .zip(predicted)
                 .map(|(token, &id)| token.id == id);
             if let Some(first) = hits.next() {
-                let mut goes_on = first;
+                let mut matching = first;
                 let later = std::iter::from_fn(|| {
-                    let hit = hits.next().filter(|_| goes_on)?;
-                    goes_on = hit;
+                    let hit = hits.next().filter(|_| matching)?;
+                    matching = hit;
                     Some(hit)
                 });
                 self.estimates.matched(length, first, later);
@@ -323,7 +326,8 @@ impl Chooser {
                 .count()
         };
         let mut parent = None;
-        // The last one stands for what the verifier did not find among the children of the last accepted node.
+        // The final `None` stands for a choice of the verifier that is not among the children of the last accepted
+        // node.
         let steps = round.path().map(Some).chain([None]);
         for (depth, node) in steps.enumerate() {
             let children = children(parent);
@@ -345,7 +349,7 @@ impl Chooser {
         }
     }
 
-    /// The base for the next rounds: the one so far, unless another one is expected to be clearly faster.
+    /// The base for the next rounds: the current one, unless another is expected to be clearly faster.
     fn choose_base(&mut self, now: &Situation) -> Base {
         let plain = self.rate(Base::Plain, now.place);
         let Some(base) = self.base.filter(|base| now.exits || *base == Base::Plain) else {
@@ -354,13 +358,17 @@ impl Chooser {
         };
         let rate = self.rate(base, now.place);
         let best = self.best_exit(now.place).filter(|_| now.exits);
-        let great = best.is_some_and(|(_, value)| value > rate.max(plain) * GREAT);
-        let stay = if great { 3 * MIN_STAY / 4 } else { MIN_STAY };
-        if self.stayed < stay {
+        let large_gain = best.is_some_and(|(_, value)| value > rate.max(plain) * LARGE_GAIN);
+        let stay = if large_gain {
+            3 * MIN_STAY / 4
+        } else {
+            MIN_STAY
+        };
+        if self.rounds_since_change < stay {
             let faster = |base: &Base| self.rate(*base, now.place) > plain;
             let before = self.before.filter(faster).unwrap_or(Base::Plain);
-            let mistaken = rate < self.rate(before, now.place) * MISTAKE;
-            return match mistaken && self.stayed >= MIN_TRIAL {
+            let mistaken = rate < self.rate(before, now.place) * REVERT_BELOW;
+            return match mistaken && self.rounds_since_change >= MIN_TRIAL {
                 true => self.set_base(before, now, plain),
                 false => base,
             };
@@ -370,8 +378,8 @@ impl Chooser {
             _ if rate < plain => Base::Plain,
             _ => base,
         };
-        // The reason has figures that change.
-        if next != base || self.stayed.is_multiple_of(MIN_STAY) {
+        // Also when the base stays: refreshes the figures in the reason.
+        if next != base || self.rounds_since_change.is_multiple_of(MIN_STAY) {
             return self.set_base(next, now, plain);
         }
         base
@@ -381,7 +389,7 @@ impl Chooser {
         (MARGIN + MARGIN_PER_CHANGE * self.changes as f64).min(MAX_MARGIN)
     }
 
-    /// The first base of a text: what is known to be best, else what the model's author recommends.
+    /// The first base of a text: the best known one, else what the model's author recommends.
     fn start(&self, now: &Situation, plain: f64) -> Base {
         if !now.exits {
             return Base::Plain;
@@ -416,7 +424,7 @@ impl Chooser {
 
     fn set_base(&mut self, base: Base, now: &Situation, plain: f64) -> Base {
         if self.base != Some(base) {
-            self.stayed = 0;
+            self.rounds_since_change = 0;
             self.before = self.base.replace(base);
             self.changes += usize::from(self.before.is_some());
         }
@@ -454,7 +462,8 @@ impl Chooser {
         }
     }
 
-    /// The fastest way to use early exit and its expected tokens per second. Unknown exits are taken to be slower.
+    /// The fastest way to use early exit and its expected tokens per second. Exits whose acceptance is not known are
+    /// taken to be slower by [`UNKNOWN_MARGIN`].
     fn best_exit(&self, place: Place) -> Option<(Base, f64)> {
         let ease = self.estimates.ease(self.layers);
         let all = self.exits.iter().flat_map(|&exit_layer| {
@@ -462,7 +471,7 @@ impl Chooser {
             let caution = if self.is_known(exit_layer) {
                 1.0
             } else {
-                UNKNOWN
+                UNKNOWN_MARGIN
             };
             (0..self.forms.len()).map(move |form| {
                 let of = &self.forms[form];
@@ -481,7 +490,7 @@ impl Chooser {
         all.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Expected tokens a second.
+    /// Expected tokens per second.
     fn rate(&self, base: Base, place: Place) -> f64 {
         match base {
             Base::Plain => 1.0 / self.estimates.seconds(Job::Plain, &self.work, place),
@@ -524,7 +533,7 @@ impl Chooser {
         }
     }
 
-    /// How many tokens to draft by lookup, if that gains more tokens than the time it takes would give at this `rate`.
+    /// How many tokens to draft by lookup; `None` if decoding at `rate` for the same time would yield as many.
     fn lookup(&self, matched: usize, rate: f64, place: Place) -> Option<usize> {
         let gain = |nodes: usize| {
             let seconds = self
@@ -537,7 +546,7 @@ impl Chooser {
         (best.1 > MIN_GAIN).then_some(best.0)
     }
 
-    /// After how many drafts to decode one token plainly, to know its time.
+    /// Number of drafts after which one token is decoded plainly, to time it.
     fn plain_interval(&self) -> usize {
         match self.estimates.plain_times() {
             ..2.0 => 8,

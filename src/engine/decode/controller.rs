@@ -2,9 +2,9 @@
 
 use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
-use super::estimates::Place;
 use super::lookup::continued;
 use super::verify::Verification;
+use super::work::Place;
 use super::{Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
 use crate::engine::model::Readout;
@@ -28,18 +28,18 @@ pub enum Controller {
     },
     /// One more speculation after a fully accepted round, fewer after a rejection.
     AdaptiveSpeculations,
-    /// Chooses proposer, exit layer, number of speculations and tree by the expected tokens a second, and plain decoding
-    /// where that is best. Files have the name by which earlier versions know it.
+    /// Chooses proposer, exit layer, number of speculations and tree by expected tokens per second, or plain decoding
+    /// where that is fastest. Serialised under its earlier name.
     #[serde(rename = "exit-and-speculations", alias = "auto")]
     Auto,
 }
 
 impl Controller {
-    /// The threshold of the confidence controller where none is given.
+    /// Default threshold of the confidence controller.
     pub const THRESHOLD: f32 = 0.5;
 }
 
-/// As command lines and tables have it.
+/// The spelling on the command line and in tables.
 impl fmt::Display for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,7 +54,7 @@ impl fmt::Display for Controller {
 impl FromStr for Controller {
     type Err = String;
 
-    /// The inverse of its display; names of earlier versions are read too.
+    /// The inverse of `Display`. Accepts the names of earlier versions too.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let name = text.trim().to_lowercase().replace('_', "-");
         let threshold = match name.split_once(':') {
@@ -81,12 +81,12 @@ const MAX_SPECULATIONS: usize = 12;
 /// State of a controller during a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ControllerState {
-    /// Speculations of the adaptive controllers, before rounding.
+    /// Speculations of the adaptive controller, before rounding.
     speculations: Option<f64>,
 }
 
 impl ControllerState {
-    /// The settings of the next round and the reason for them; no reason if the controller does not change them.
+    /// The settings of the next round, and the reason if the controller changed them.
     pub fn choose(&mut self, wanted: &Arc<Settings>) -> (Arc<Settings>, Option<String>) {
         let mut settings = wanted.clone();
         let reason = match wanted.controller {
@@ -132,7 +132,7 @@ pub(super) struct Turn {
     pub probed: Option<usize>,
 }
 
-/// The settings that were chosen last, for reuse.
+/// The settings chosen last, for reuse.
 pub(super) struct Chosen {
     wanted: Arc<Settings>,
     base: Base,
@@ -149,14 +149,14 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
-    /// The length of the match and the tokens that would follow.
+    /// The length of the match and the tokens predicted to follow.
     pub fn get(&self) -> Option<(usize, &[u32])> {
         Some((self.matched?, &self.tokens))
     }
 }
 
 impl Decoder {
-    /// What the next round does, as the controller chooses.
+    /// Asks the controller what the next round does.
     pub(super) fn choose(
         &mut self,
         session: &mut Session,
@@ -236,7 +236,7 @@ impl Decoder {
         }
     }
 
-    /// Tells the chooser how many of the kept tokens the probed exit would have predicted.
+    /// Tells the chooser how many of the kept tokens the probed exit would have drafted.
     pub(super) fn observe_exit(
         &mut self,
         session: &mut Session,
@@ -282,8 +282,8 @@ impl Decoder {
     }
 }
 
-/// `wanted` as chosen. Where lookup may draft, the settings say so in every round, and a round of lookup differs in the
-/// number of speculations.
+/// `wanted` with the chooser's choice applied. Where lookup may draft, the settings of every round allow it; a lookup
+/// round differs only in its number of speculations.
 fn chosen_settings(wanted: &Settings, base: Base, action: Action) -> Settings {
     let mut settings = wanted.clone();
     let looks_up = wanted.proposers.looks_up();

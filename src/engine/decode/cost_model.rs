@@ -7,9 +7,9 @@ use crate::engine::sampling::Distribution;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Measured numbers of rows; costs in between are interpolated.
+/// Numbers of rows to measure; costs in between are interpolated.
 const ROWS: [usize; 7] = [1, 2, 3, 5, 9, 13, 17];
-/// Positions before the measured rows: a short conversation.
+/// Cached positions before the measured rows: a short conversation.
 const CONTEXT: usize = 128;
 /// Passes over all parts, and repetitions of each part within a pass. The best time counts.
 const TIMES: usize = 2;
@@ -94,7 +94,7 @@ impl Decoder {
             vocab: draft_vocab,
             probed: false,
         };
-        // In turn, so that a change of the machine's load affects all parts.
+        // Alternately, so that a change of the machine's load affects all parts.
         for _ in 0..TIMES {
             for (at, n) in ROWS.into_iter().enumerate() {
                 let rows = row(n);
@@ -128,7 +128,7 @@ impl Decoder {
     }
 }
 
-/// Makes costs non-decreasing in the number of rows. Where fewer rows seem slower, their measurement was disturbed.
+/// Makes costs non-decreasing in the number of rows: if fewer rows seem slower, their measurement was disturbed.
 fn never_cheaper(costs: &mut [f64]) {
     for at in (1..costs.len()).rev() {
         costs[at - 1] = costs[at - 1].min(costs[at]);
@@ -145,7 +145,7 @@ fn best(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(best)
 }
 
-/// Costs for every number of rows, by linear interpolation.
+/// Interpolates linearly between the measured numbers of rows.
 fn interpolate(measured: &[f64]) -> Vec<f64> {
     let mut costs = Vec::with_capacity(ROWS[ROWS.len() - 1]);
     for (pair, cost) in ROWS.windows(2).zip(measured.windows(2)) {

@@ -22,8 +22,7 @@ const PREFILL_CHUNK: usize = 256;
 /// Max number of tokens to reserve memory for in advance.
 const RESERVED: usize = 1 << 16;
 
-/// Decodes with one model. It owns buffers that are reused from step to step; the state of a conversation is in
-/// [`Session`].
+/// Decodes with one model. It owns the buffers that steps reuse; the state of a conversation is in [`Session`].
 pub struct Decoder {
     pub(super) model: Arc<dyn Model>,
     pub(super) tokenizer: Option<Tokenizer>,
@@ -32,7 +31,7 @@ pub struct Decoder {
     pub(super) prefill_chunk: usize,
     /// Learns from the rounds of all runs that it chooses for.
     pub(super) chooser: Chooser,
-    /// The same for drafts by adapters, if the model has any.
+    /// The chooser for drafts by adapters, if the model has any.
     pub(super) adapted_chooser: Option<Chooser>,
     pub(super) scratch: Scratch,
 }
@@ -102,7 +101,7 @@ impl Run {
     }
 }
 
-/// What was learned about costs and acceptance, without and with adapters.
+/// Learned costs and acceptance, without and with adapters.
 #[derive(Serialize, Deserialize)]
 struct StoredEstimates {
     #[serde(flatten)]
@@ -127,7 +126,7 @@ impl Decoder {
         }
     }
 
-    /// Another decoder of the same weights, for another thread. It starts with what this one has learned.
+    /// Another decoder over the same weights, for another thread. It starts with a copy of the learned estimates.
     pub fn share(&self) -> Self {
         Self {
             chooser: self.chooser.clone(),
@@ -163,13 +162,13 @@ impl Decoder {
     /// Tells [`Controller::Auto`](super::Controller::Auto) whether the model's exits are trained, and the exit layer and
     /// speculations that its author recommends.
     pub fn set_exits(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
-        self.chooser.know(trained, recommended);
+        self.chooser.set_training(trained, recommended);
     }
 
     /// As [`Self::set_exits`], for drafts by the adapters of its exits, which are trained.
     pub fn set_adapted_exits(&mut self, recommended: Option<(usize, usize)>) {
         if let Some(chooser) = &mut self.adapted_chooser {
-            chooser.know(true, recommended);
+            chooser.set_training(true, recommended);
         }
     }
 
@@ -183,21 +182,24 @@ impl Decoder {
 
     /// Whether an adapter drafts with these settings.
     pub(super) fn adapts(&self, settings: &Settings) -> bool {
-        settings.adapter && self.model.adapted_exits().contains(&settings.exit_layer)
+        settings.adapter && self.model.adapter_of(settings.exit_layer).is_some()
     }
 
-    /// The exit for whose adapter states are stored: that of the settings, or the one nearest to it.
+    /// The exit whose adapter's states are stored: the exit of the settings, or the nearest one with an adapter.
     fn adapted_exit(&self, settings: &Settings) -> Option<usize> {
         let drafts = settings.strategy == Strategy::SelfSpeculative && settings.proposers.exits();
+        if self.adapts(settings) && drafts {
+            return Some(settings.exit_layer);
+        }
         let exits = self.model.adapted_exits().iter().copied();
         exits
             .filter(|_| settings.adapter && drafts)
             .min_by_key(|exit| exit.abs_diff(settings.exit_layer))
     }
 
-    /// What was learned about costs and acceptance, as JSON for [`Self::set_estimates`].
+    /// The learned costs and acceptance, as JSON for [`Self::set_estimates`].
     pub fn estimates(&self) -> String {
-        // Finite numbers in plain structures always serialise.
+        // Structs of finite numbers always serialise.
         serde_json::to_string(&StoredEstimates {
             estimates: self.chooser.estimates.clone(),
             adapted: self
@@ -208,7 +210,7 @@ impl Decoder {
         .unwrap_or_default()
     }
 
-    /// Begins with what was learned earlier, with this model on this machine. What is not plausible is ignored.
+    /// Restores estimates learned earlier with this model on this machine. Implausible ones are ignored.
     pub fn set_estimates(&mut self, json: &str) {
         if let Ok(StoredEstimates { estimates, adapted }) = serde_json::from_str(json) {
             self.chooser.resume(estimates);
@@ -280,8 +282,7 @@ impl Decoder {
         })
     }
 
-    /// Makes `text` the text of a session, as if it had been decoded there. Keys and values are computed when they are
-    /// needed.
+    /// Makes `text` the text of a session, as if it had been decoded there. Keys and values are computed on demand.
     ///
     /// # Errors
     /// If the text is empty, has unknown tokens, or does not fit the context.
@@ -324,7 +325,7 @@ impl Decoder {
         settings.validate(self.model.config())?;
         let started = Instant::now();
         let turn = self.choose(session, run, settings);
-        // Also where the controller decodes plainly, so that later drafts know the text.
+        // Also in plain rounds, so that the states are complete for later drafts.
         let wanted = self.adapted_exit(settings);
         session.adapt(self.adapted_exit(&turn.settings).or(wanted));
         let choosing = started.elapsed().as_secs_f64();
@@ -368,7 +369,7 @@ impl Decoder {
             None => self.plain_round(session, run, settings, observer)?,
             Some(proposers) => {
                 let max = settings.num_speculations.min(left - 1);
-                // Every node of a tree needs a slot, whatever the length of the path.
+                // Every node of a tree takes a slot, however short the path.
                 let nodes = settings.tree.min(room.saturating_sub(1));
                 let limits = Limits {
                     proposers,
@@ -418,7 +419,7 @@ impl Decoder {
             path: if is_prefix { Vec::new() } else { path.clone() },
             closing,
         };
-        // The buffer is reused; a plain step has none.
+        // Reuses the buffer; a plain step has none.
         if path.capacity() > 0 {
             self.scratch.path = path;
         }
@@ -440,7 +441,7 @@ impl Decoder {
         round
     }
 
-    /// Appends a token to the text. Returns the reason if the token ends the run; only this function decides that.
+    /// Appends a token to the text. Returns the stop reason if the token ends the run. No other function decides that.
     pub(super) fn push(
         &self,
         session: &mut Session,
@@ -468,7 +469,7 @@ impl Decoder {
         stop
     }
 
-    /// How many layers a token runs before it is kept.
+    /// Number of layers that a kept token runs.
     pub(super) fn depth(&self, settings: &Settings) -> usize {
         match settings.strategy {
             Strategy::EarlyExit => settings.exit_layer,

@@ -38,16 +38,16 @@ pub(super) struct Draft<'a> {
     pub decoder: &'a mut Decoder,
     pub session: &'a mut Session,
     pub settings: &'a Settings,
-    /// The output of the text, as the draft would continue it.
+    /// The text's output state, as the draft would continue it.
     pub preview: &'a mut TextOutput,
     pub limits: Limits,
-    /// What drafts where an exit does: the exit alone or its adapter.
+    /// What an exit drafts with: the exit alone, or its adapter.
     pub proposer: Proposer,
-    /// What the shape of a tree is made for.
+    /// The acceptance by rank for which a tree is shaped.
     pub ranks: Ranks,
 }
 
-/// Proposes: of several proposers, the first that finds anything.
+/// Proposes with the first proposer that finds anything.
 pub(super) fn propose(draft: &mut Draft<'_>, observer: &mut dyn Observer) -> Result<Proposal> {
     let proposers = draft.limits.proposers;
     let mut searched = 0.0;
@@ -74,8 +74,8 @@ pub(super) struct Node {
 }
 
 impl Draft<'_> {
-    /// Appends a node with a row that has run `depth` layers. `output` is that of the text up to its parent, and becomes
-    /// that of the text up to the node. Returns the token and whether the run would end with it.
+    /// Appends a node with a row that has run `depth` layers. `output` is the output state at its parent, and is
+    /// advanced to the node. Returns the token and whether it would end the run.
     pub fn append(
         &mut self,
         node: Node,

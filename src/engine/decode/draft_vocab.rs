@@ -1,7 +1,7 @@
-//! The vocabulary that drafts choose from: the first tokens of the draft order, and the tokens of the text.
+//! The vocabulary of drafts: the first tokens of the draft order, and the tokens of the text.
 //!
-//! A text repeats its rare words, so with its own tokens a small head misses little. The vocabulary depends on the text
-//! alone, and so do the drafts.
+//! A text repeats its rare words, so a small head that includes its tokens misses little. The vocabulary, and so the
+//! drafts, depend only on the text.
 
 use super::Session;
 use crate::engine::Result;
@@ -9,19 +9,19 @@ use crate::engine::model::DraftOrder;
 use crate::engine::sampling::VocabSubset;
 use std::sync::Arc;
 
-/// Max tokens of a text that are added to a draft vocabulary.
+/// Max tokens of a text added to a draft vocabulary.
 const MAX_ADDED: usize = 2048;
 
 /// The draft vocabulary of a session.
 pub(super) struct DraftVocab {
-    /// The setting that it is made for.
+    /// The setting that it was built for.
     size: usize,
     /// Number of tokens that come from the draft order.
     base: usize,
     subset: Arc<VocabSubset>,
-    /// Positions where the tokens after those occur first, ascending.
+    /// First positions of the added tokens, ascending.
     first: Vec<usize>,
-    /// Number of tokens of the text that were looked at.
+    /// Number of tokens of the text already examined.
     covered: usize,
 }
 
@@ -37,7 +37,7 @@ impl DraftVocab {
         }
     }
 
-    /// Adds the tokens of the text that are missing.
+    /// Adds missing tokens of the text.
     fn extend(&mut self, tokens: &[u32]) {
         for (position, &id) in tokens.iter().enumerate().skip(self.covered) {
             if self.first.len() < MAX_ADDED && !self.subset.contains(id) {
@@ -48,7 +48,7 @@ impl DraftVocab {
         self.covered = tokens.len();
     }
 
-    /// Forgets the text from position `len`.
+    /// Removes tokens that first occur from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.covered = self.covered.min(len);
         let kept = self.first.partition_point(|&position| position < len);
@@ -58,15 +58,15 @@ impl DraftVocab {
         }
     }
 
-    /// Number of columns that a draft of the token at `position` could choose from.
+    /// Number of columns available to a draft of the token at `position`.
     fn columns_at(&self, position: usize) -> usize {
         self.base + self.first.partition_point(|&first| first < position)
     }
 }
 
 impl Session {
-    /// The vocabulary of drafts with the setting `size`; `None` for the whole vocabulary. From then on the sequence's logits
-    /// for that `size` have its columns.
+    /// The vocabulary of drafts with the setting `size`; `None` for the whole vocabulary. Afterwards the sequence's
+    /// logits for this `size` have its columns.
     ///
     /// # Errors
     /// If memory cannot be allocated.
@@ -75,7 +75,7 @@ impl Session {
         order: &DraftOrder,
         size: usize,
     ) -> Result<Option<Arc<VocabSubset>>> {
-        // An order may leave tokens out, whatever the size.
+        // A draft order may omit tokens, so even its full length can be a subset.
         if size == 0 || (order.is_prefix() && order.width(size) == order.vocab_size()) {
             self.sequence.extend_draft_head(&[])?;
             return Ok(None);
@@ -92,7 +92,7 @@ impl Session {
         Ok(Some(subset))
     }
 
-    /// Excludes the columns of tokens that did not occur before `position` from logits of a draft there.
+    /// Masks, in the logits of a draft at `position`, the columns of tokens that occur only later.
     pub(super) fn hide_later_tokens(&self, position: usize, logits: &mut [f32]) {
         if let Some(vocab) = &self.draft_vocab {
             let columns = vocab.columns_at(position).min(logits.len());

@@ -69,8 +69,8 @@ impl Draft<'_> {
             if token.p_draft.is_some_and(|p| p < threshold))
     }
 
-    /// Runs the last row to the exit and samples the next token; returns it and whether the run would end with it.
-    /// `None` if the penalties forbid every token of a reduced draft vocabulary; the verifier can choose the others.
+    /// Runs the last row to the exit and samples the next token. Returns it and whether it would end the run. `None` if
+    /// the penalties forbid every token of a reduced draft vocabulary; the verifier can still choose others.
     fn next_token(
         &mut self,
         vocab: Option<&Arc<VocabSubset>>,
@@ -126,8 +126,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Computes the draft's distribution after `row` from the logits at index `at`. The session's history is the text up to
-    /// that row. False if the penalties forbid every token.
+    /// Computes the draft's distribution after `row` from the logits at index `at`. Expects the session's history to be
+    /// the text up to that row. False if the penalties forbid every token.
     fn fill_draft(&mut self, row: usize, at: usize, vocab: Option<&Arc<VocabSubset>>) -> bool {
         let all = self.decoder.model.config().vocab_size;
         let width = vocab.map_or(all, |vocab| vocab.ids.len());
@@ -230,8 +230,8 @@ impl Draft<'_> {
         self.decoder.scratch.siblings = ids;
     }
 
-    /// Runs the whole round on the device, if the device supports it and the settings need no decision by the host in
-    /// between.
+    /// Runs the whole round on the device. `None` if the device cannot, or if the settings need a decision by the host
+    /// in between.
     fn on_device(&mut self, observer: &mut dyn Observer) -> Result<Option<Proposal>> {
         let settings = self.settings;
         let (sampling, controller) = (&settings.sampling, settings.controller);

@@ -1,48 +1,42 @@
 //! What rounds cost and yield with this model on this machine, estimated from the rounds so far.
 //!
-//! Only ratios of times decide, so costs begin with a guess from the number of weights that each part of a round reads, and
-//! every measured part corrects its guess. Acceptance begins with a guess from the depth of the exit.
+//! Only ratios of times matter. Costs start from a guess by the number of weights that each part of a round reads, and
+//! every timing corrects its part. Acceptance starts from a guess by the depth of the exit.
 
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
-use crate::engine::config::LlamaConfig;
+use super::work::{Job, Place, ROW_COST, Work};
 use serde::{Deserialize, Serialize};
 
-/// The cost of each further row of a pass in which weights are read, as a share of the first row's.
-const ROW: f64 = 0.1;
-/// The same for attention.
-const ATTENTION_ROW: f64 = 0.4;
-/// The cost of reading an element of keys and values, relative to that of a weight.
-const KV_ELEMENT: f64 = 3.0;
-/// The weight of the newest time in the scale of all times, which follows the load of the machine.
+/// Weight of the newest time in the scale of all times, which follows the machine's load.
 const NEWEST_SCALE: f64 = 0.1;
-/// The least weight of the newest time in the correction of one part.
+/// Min weight of the newest time in the correction of one part.
 const NEWEST_FACTOR: f64 = 0.04;
-/// The logarithm by which a number of rows that was not seen is taken to be slower: trying it has a cost.
-const UNSEEN: f64 = 0.03;
-/// Factor on the cost of rows beyond the largest number seen: costs grow faster once arithmetic limits, not memory.
-const FURTHER_ROW: f64 = 1.2;
-/// A logarithm by which one time may differ from its estimate: what lies beyond is an interruption.
-const MAX_SURPRISE: f64 = 0.7;
-/// How much an outcome counts after the next one, so that acceptance follows the text.
-const FORGET: f64 = 0.985;
-/// The same for what is known of all texts.
-const FORGET_SLOWLY: f64 = 0.998;
-/// The number of outcomes that a guess counts for.
-const GUESS: f64 = 8.0;
-/// Weight of the prior that a text is as easy as others, in outcomes. Measured at exit 6 on 80 answers of the bundled model:
-/// acceptance has a standard deviation of 0.15 between texts, which corresponds to 11 outcomes.
-const TYPICAL_TEXT: f64 = 14.0;
-/// Min and max weight of an exit's typical acceptance, in outcomes. Exits keep their order from text to text (a standard
-/// deviation of 0.04 between exits 4 and 6), so the weight grows with what is known.
-const TYPICAL_EXIT: [f64; 2] = [20.0, 40.0];
-/// Max weight of lookup in other texts, in outcomes.
-const STORED: f64 = 12.0;
-/// The acceptance to assume at the recommended exit of a model whose exits were tuned.
-const TUNED: f64 = 0.4;
+/// Penalty on numbers of rows not yet timed, as a logarithm: trying them has a cost.
+const UNSEEN_PENALTY: f64 = 0.03;
+/// Factor on the cost of rows beyond the largest number timed: costs grow faster once compute-bound.
+const EXTRAPOLATED_ROW: f64 = 1.2;
+/// Clips how far one time may differ from its estimate, as a logarithm: larger differences are interruptions.
+const MAX_LOG_ERROR: f64 = 0.7;
+/// Decay of the weight of an outcome per later outcome, so that acceptance follows the text.
+const DECAY: f64 = 0.985;
+/// The same for statistics over all texts.
+const SLOW_DECAY: f64 = 0.998;
+/// Weight of a guess, in outcomes.
+const GUESS_WEIGHT: f64 = 8.0;
+/// Weight of the prior that a text is as easy as the average, in outcomes. Measured at exit 6 on 80 answers of the
+/// bundled model: acceptance has a standard deviation of 0.15 between texts, which corresponds to 11 outcomes.
+const TEXT_PRIOR_WEIGHT: f64 = 14.0;
+/// Min and max weight of an exit's typical acceptance, in outcomes. Exits keep their order from text to text (a
+/// standard deviation of 0.04 between exits 4 and 6), so the weight grows with the evidence.
+const EXIT_PRIOR_WEIGHTS: [f64; 2] = [20.0, 40.0];
+/// Max weight of lookup's record in other texts, in outcomes.
+const MAX_STORED_WEIGHT: f64 = 12.0;
+/// Assumed acceptance at the recommended exit of a model with tuned exits.
+const TUNED_ACCEPTANCE: f64 = 0.4;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
 const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
-/// Guesses for the first token after a match of each group, and for those after an accepted one.
+/// For each group, guessed acceptance of the first token after a match, and of a token after an accepted one.
 const AFTER_MATCH: [(f64, f64); 6] = [
     (0.20, 0.5),
     (0.35, 0.6),
@@ -52,7 +46,7 @@ const AFTER_MATCH: [(f64, f64); 6] = [
     (0.85, 0.9),
 ];
 
-/// Outcomes of one kind, older ones counting less.
+/// Outcomes of one kind; older ones count less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rate {
     hits: f64,
@@ -60,20 +54,20 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    fn add(&mut self, hits: f64, seen: f64, forget: f64) {
-        self.hits = self.hits * forget + hits;
-        self.seen = self.seen * forget + seen;
+    fn add(&mut self, hits: f64, seen: f64, decay: f64) {
+        self.hits = self.hits * decay + hits;
+        self.seen = self.seen * decay + seen;
     }
 
-    /// The rate, where `guess` counts as much as [`GUESS`] outcomes.
+    /// The rate, with `guess` as a prior that weighs [`GUESS_WEIGHT`] outcomes.
     fn mean(&self, guess: f64) -> f64 {
-        (self.hits + guess * GUESS) / (self.seen + GUESS)
+        (self.hits + guess * GUESS_WEIGHT) / (self.seen + GUESS_WEIGHT)
     }
 
     fn limit(&mut self) {
-        if self.seen > STORED {
-            self.hits *= STORED / self.seen;
-            self.seen = STORED;
+        if self.seen > MAX_STORED_WEIGHT {
+            self.hits *= MAX_STORED_WEIGHT / self.seen;
+            self.seen = MAX_STORED_WEIGHT;
         }
     }
 
@@ -89,7 +83,7 @@ struct Correction {
     seen: f64,
 }
 
-/// What is known of one exit.
+/// Acceptance statistics of one exit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ExitRates {
@@ -104,124 +98,16 @@ struct ExitRates {
 /// How a model's exits were trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Training {
-    /// Not, as far as is known.
+    /// Not trained, as far as is known.
     #[default]
     None,
-    /// Afterwards, with few tokens, for this exit above all.
+    /// Fine-tuned with few tokens, mainly for this exit.
     Tuned { exit: usize },
-    /// With the model, as LayerSkip's are.
+    /// Together with the model, as in LayerSkip.
     LayerSkip,
 }
 
-/// The shape of the model, as far as it decides costs; in weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Work {
-    pub layers: usize,
-    pub layer: f64,
-    pub head: f64,
-    /// Elements of keys and values of one position in one layer.
-    pub kv: f64,
-    /// The weights of an exit adapter besides its block, which is a layer.
-    pub projection: f64,
-    /// Which exits have one: bit E.
-    pub adapted: u128,
-}
-
-impl Work {
-    pub fn of(config: &LlamaConfig) -> Self {
-        let (hidden, heads) = (config.hidden_size, config.num_heads * config.head_dim);
-        let kv = 2 * config.num_kv_heads * config.head_dim;
-        let layer = hidden * (2 * heads + kv + 3 * config.intermediate_size);
-        Self {
-            layers: config.num_layers,
-            layer: layer as f64,
-            head: (config.vocab_size * hidden) as f64,
-            kv: kv as f64,
-            projection: 0.0,
-            adapted: 0,
-        }
-    }
-
-    /// With adapters at these exits.
-    pub fn with_adapters(self, config: &LlamaConfig, exits: &[usize]) -> Self {
-        let bits = exits.iter().filter(|&&exit| exit < 128);
-        Self {
-            projection: (2 * config.hidden_size * config.hidden_size) as f64,
-            adapted: bits.fold(0, |bits, exit| bits | 1 << exit),
-            ..self
-        }
-    }
-
-    /// Whether the exit has an adapter.
-    pub fn adapts(&self, exit: usize) -> bool {
-        exit < 128 && self.adapted >> exit & 1 == 1
-    }
-
-    fn run(&self, layers: usize, rows: usize, context: usize) -> f64 {
-        let more = rows.saturating_sub(1) as f64;
-        let attention = KV_ELEMENT * self.kv * context as f64;
-        layers as f64 * (self.layer * (1.0 + ROW * more) + attention * (1.0 + ATTENTION_ROW * more))
-    }
-
-    fn read_out(&self, rows: usize, share: f64) -> f64 {
-        self.head * share * (1.0 + ROW * rows.saturating_sub(1) as f64)
-    }
-
-    fn plain(&self, context: usize) -> f64 {
-        self.run(self.layers, 1, context) + self.read_out(1, 1.0)
-    }
-
-    /// Verifies `rows`, of which all but `leaves` have already run the layers up to the exit.
-    fn verify(&self, rows: usize, exit: usize, leaves: usize, context: usize) -> f64 {
-        let early = match leaves {
-            0 => 0.0,
-            _ => self.run(exit, leaves, context),
-        };
-        early + self.run(self.layers - exit, rows, context) + self.read_out(rows, 1.0)
-    }
-
-    /// The time of a probe, as a share of a plain step's.
-    pub fn probe_share(&self, at: Place) -> f64 {
-        self.read_out(1, at.draft_share) / self.plain(at.context)
-    }
-
-    /// Draft passes to the exit with these numbers of rows; `share` is the part of the head that drafts use.
-    fn draft(&self, exit: usize, passes: &[usize], share: f64, context: usize) -> f64 {
-        let (layers, more) = match self.adapts(exit) {
-            true => (exit + 1, self.projection),
-            false => (exit, 0.0),
-        };
-        let pass =
-            |&rows: &usize| self.run(layers, rows, context) + more + self.read_out(rows, share);
-        passes.iter().map(pass).sum()
-    }
-}
-
-/// What a round did, as far as it determines its time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Job<'a> {
-    Plain,
-    /// `passes` are the rows of each draft pass.
-    Exit {
-        exit: usize,
-        passes: &'a [usize],
-        nodes: usize,
-    },
-    Lookup {
-        nodes: usize,
-    },
-}
-
-/// Where a round takes place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Place {
-    /// Tokens so far.
-    pub context: usize,
-    /// The part of the head that drafts use.
-    pub draft_share: f64,
-}
-
-/// All estimates. They can be stored, and read by any version of the program that finds them plausible.
+/// All estimates. They are stored as JSON; [`Self::is_valid`] decides whether a version can use stored ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Estimates {
@@ -242,7 +128,7 @@ pub(super) struct Estimates {
 }
 
 impl Estimates {
-    /// Nothing is known. No list grows later.
+    /// Estimates before any round. All lists have their final length, so learning allocates nothing.
     pub fn new(layers: usize) -> Self {
         let mut estimates = Self::default();
         estimates.fit(layers);
@@ -255,7 +141,7 @@ impl Estimates {
         self.exits.resize(layers, Default::default());
     }
 
-    /// Seconds of a round's draft and verify phase; meaningful relative to each other.
+    /// Seconds of a round's draft and verify phases. Only ratios are meaningful.
     fn parts(&self, job: Job<'_>, work: &Work, at: Place) -> (f64, f64) {
         let seconds =
             |work: f64, correction: f64| (work.max(1.0).ln() + self.scale + correction).exp();
@@ -282,7 +168,7 @@ impl Estimates {
         }
     }
 
-    /// Seconds of a round; meaningful relative to each other.
+    /// Seconds of a round. Only ratios are meaningful.
     pub fn seconds(&self, job: Job<'_>, work: &Work, at: Place) -> f64 {
         let whole = |job| {
             let (draft, verify) = self.parts(job, work, at);
@@ -292,7 +178,8 @@ impl Estimates {
         whole(job).max(whole(Job::Plain))
     }
 
-    /// Of a number of rows that was not seen: as if each further row cost what it costs at the nearest number that was.
+    /// For a number of rows not yet timed, assumes that each further row costs as much as at the nearest number that
+    /// was.
     fn verify_correction(&self, rows: usize) -> f64 {
         if let Some(own) = self.verify.get(rows).filter(|own| own.seen > 0.0) {
             return own.log;
@@ -301,12 +188,13 @@ impl Estimates {
         let Some((other, nearest)) = seen.min_by_key(|(other, _)| other.abs_diff(rows)) else {
             return self.plain.log;
         };
-        let guess = |rows: usize| 1.0 + ROW * (rows - 1) as f64;
+        let guess = |rows: usize| 1.0 + ROW_COST * (rows - 1) as f64;
         let relative = (nearest.log - self.plain.log).exp() * guess(other);
         let row = ((relative - 1.0) / (other - 1) as f64).clamp(0.0, 2.0);
-        let further = FURTHER_ROW * row.max(ROW / 4.0) * rows.saturating_sub(other) as f64;
+        let further =
+            EXTRAPOLATED_ROW * row.max(ROW_COST / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
-        UNSEEN + self.plain.log + (cost / guess(rows)).ln()
+        UNSEEN_PENALTY + self.plain.log + (cost / guess(rows)).ln()
     }
 
     fn draft_correction(&self, exit: usize) -> f64 {
@@ -323,27 +211,27 @@ impl Estimates {
             Job::Plain => 0,
             Job::Exit { nodes, .. } | Job::Lookup { nodes } => nodes + 1,
         };
-        let surprise = |now: f64, expected: f64| (now / expected).ln();
+        let log_error = |now: f64, expected: f64| (now / expected).ln();
         let newest = NEWEST_SCALE.max(1.0 / (1.0 + self.times));
-        let whole = surprise(draft + verify, expected.0 + expected.1);
-        // The first time gives the scale, whatever it is.
+        let whole = log_error(draft + verify, expected.0 + expected.1);
+        // The first time sets the scale, so it is not clipped.
         let limit = if self.times == 0.0 {
             f64::MAX
         } else {
-            MAX_SURPRISE
+            MAX_LOG_ERROR
         };
         let whole = whole.clamp(-limit, limit);
         self.scale += newest * whole;
         self.times += 1.0;
-        let left = |part: f64| (part - newest * whole).clamp(-MAX_SURPRISE, MAX_SURPRISE);
-        let verified = left(surprise(verify, expected.1));
+        let left = |part: f64| (part - newest * whole).clamp(-MAX_LOG_ERROR, MAX_LOG_ERROR);
+        let verified = left(log_error(verify, expected.1));
         match job {
             Job::Plain => correct(&mut self.plain, verified),
             Job::Lookup { .. } => correct_at(&mut self.verify, rows, verified),
             Job::Exit { exit, .. } => {
                 correct_at(&mut self.verify, rows, verified);
                 if draft > 0.0 {
-                    correct_at(&mut self.draft, exit, left(surprise(draft, expected.0)));
+                    correct_at(&mut self.draft, exit, left(log_error(draft, expected.0)));
                 }
             }
         }
@@ -357,18 +245,18 @@ impl Estimates {
     /// Records whether the verifier chose what an exit would have drafted first.
     pub fn first(&mut self, exit: usize, hits: usize, seen: usize) {
         if let Some(rates) = self.exits.get_mut(exit) {
-            rates.first.add(hits as f64, seen as f64, FORGET);
-            rates.all.add(hits as f64, seen as f64, FORGET_SLOWLY);
+            rates.first.add(hits as f64, seen as f64, DECAY);
+            rates.all.add(hits as f64, seen as f64, SLOW_DECAY);
         }
     }
 
     /// Records whether a later token of an exit's draft was accepted.
     pub fn later(&mut self, hit: bool) {
-        self.later.add(f64::from(u8::from(hit)), 1.0, FORGET);
+        self.later.add(f64::from(u8::from(hit)), 1.0, DECAY);
     }
 
-    /// Records the rank in an exit's draft of a token that was not its best; `None` if it was not among the `children` that
-    /// were drafted.
+    /// Records that the verifier chose a token other than the draft's best: its rank, or `None` if it was not among the
+    /// `children` drafted.
     pub fn rank(&mut self, exit: usize, rank: Option<usize>, children: usize) {
         let Some(ExitRates { ranks, .. }) = self.exits.get_mut(exit) else {
             return;
@@ -378,20 +266,21 @@ impl Estimates {
             .take(children.saturating_sub(1))
             .enumerate()
         {
-            rate.add(f64::from(u8::from(rank == Some(at + 1))), 1.0, FORGET);
+            rate.add(f64::from(u8::from(rank == Some(at + 1))), 1.0, DECAY);
         }
     }
 
-    /// Records what followed a match: whether the first token of its continuation came, and how many after it.
+    /// Records what followed a match of `length` tokens: whether the first predicted token came, and then the later
+    /// ones.
     pub fn matched(&mut self, length: usize, first: bool, later: impl Iterator<Item = bool>) {
         let (start, rest) = &mut self.lookup[match_group(length)];
-        start.add(f64::from(u8::from(first)), 1.0, FORGET);
+        start.add(f64::from(u8::from(first)), 1.0, DECAY);
         for hit in later {
-            rest.add(f64::from(u8::from(hit)), 1.0, FORGET);
+            rest.add(f64::from(u8::from(hit)), 1.0, DECAY);
         }
     }
 
-    /// Outcomes seen at an exit, in all texts.
+    /// Number of outcomes seen at an exit, in all texts.
     pub fn evidence(&self, exit: usize) -> f64 {
         self.exits.get(exit).map_or(0.0, |rates| rates.all.seen)
     }
@@ -405,7 +294,7 @@ impl Estimates {
         let rates = self.exits.get(exit).copied().unwrap_or_default();
         let typical = self.typical(&rates, exit, layers);
         let expected = sigmoid(logit(typical) + ease);
-        let [min, max] = TYPICAL_EXIT;
+        let [min, max] = EXIT_PRIOR_WEIGHTS;
         let counts = max.min(min + 0.5 * rates.all.seen);
         (rates.first.hits + counts * expected) / (rates.first.seen + counts)
     }
@@ -452,21 +341,23 @@ impl Estimates {
         tokens
     }
 
-    /// The acceptance to assume of an exit before anything is known.
+    /// Assumed acceptance of an exit before any outcome.
     fn guess(&self, exit: usize, layers: usize) -> f64 {
         let depth = exit as f64 / layers.max(1) as f64;
         let guess = match self.training {
             Training::LayerSkip => 0.55 + 0.5 * depth,
-            Training::Tuned { exit: tuned } => TUNED * (exit as f64 / tuned as f64).sqrt().min(1.0),
+            Training::Tuned { exit: tuned } => {
+                TUNED_ACCEPTANCE * (exit as f64 / tuned as f64).sqrt().min(1.0)
+            }
             // Only the last layers agree with the head.
             Training::None => 0.8 * depth.powi(4),
         };
         guess.clamp(0.005, 0.95)
     }
 
-    /// How much easier this text is for exits than others, in logits.
+    /// How much easier this text is for exits than the average text, in logits.
     pub fn ease(&self, layers: usize) -> f64 {
-        let (mut sum, mut weight) = (0.0, TYPICAL_TEXT);
+        let (mut sum, mut weight) = (0.0, TEXT_PRIOR_WEIGHT);
         for (exit, rates) in self.exits.iter().enumerate() {
             if rates.first.seen > 0.0 {
                 let typical = self.typical(rates, exit, layers);
@@ -478,7 +369,7 @@ impl Estimates {
         sum / weight
     }
 
-    /// Another text begins. What is known of all texts stays.
+    /// Starts another text. Statistics over all texts stay.
     pub fn begin_text(&mut self) {
         self.later = Rate::default();
         for rates in &mut self.exits {
@@ -491,7 +382,7 @@ impl Estimates {
         }
     }
 
-    /// Whether all numbers are plausible for a model of so many layers.
+    /// Whether all numbers are plausible for a model with this many layers.
     pub fn is_valid(&self, layers: usize) -> bool {
         let corrections = self.verify.iter().chain(&self.draft).chain([&self.plain]);
         let sane = |c: &Correction| c.log.abs() < 5.0 && (0.0..=1e9).contains(&c.seen);
@@ -510,19 +401,19 @@ impl Estimates {
     }
 }
 
-fn correct_at(list: &mut [Correction], at: usize, surprise: f64) {
+fn correct_at(list: &mut [Correction], at: usize, log_error: f64) {
     if let Some(correction) = list.get_mut(at) {
-        correct(correction, surprise);
+        correct(correction, log_error);
     }
 }
 
-fn correct(correction: &mut Correction, surprise: f64) {
+fn correct(correction: &mut Correction, log_error: f64) {
     let newest = NEWEST_FACTOR.max(1.0 / (correction.seen + 2.0));
-    correction.log = (correction.log + newest * surprise).clamp(-3.0, 3.0);
+    correction.log = (correction.log + newest * log_error).clamp(-3.0, 3.0);
     correction.seen += 1.0;
 }
 
-/// The correction at `at`, or most of that of its nearest neighbour that was seen.
+/// The correction at `at`, or, if none was timed there, a damped one from its nearest neighbour.
 fn nearest(list: &[Correction], at: usize) -> f64 {
     if let Some(own) = list.get(at).filter(|own| own.seen > 0.0) {
         return own.log;

@@ -65,7 +65,7 @@ impl Decoder {
 }
 
 impl Finished {
-    /// The end of a run that has stopped or is abandoned.
+    /// The result of a run that has stopped or is abandoned.
     pub fn of(run: &Run) -> Self {
         Self {
             stop: run.stop().cloned().unwrap_or(StopReason::Cancelled),
@@ -73,7 +73,7 @@ impl Finished {
         }
     }
 
-    /// The end of a run that was cancelled before its first round.
+    /// The result of a run that was cancelled before its first round.
     pub fn before_it_began() -> Self {
         Self {
             stop: StopReason::Cancelled,

@@ -30,7 +30,7 @@ impl LensRow {
             .is_some_and(|choice| choice.id == self.id)
     }
 
-    /// The first layer that would have chosen it.
+    /// The first layer that would have chosen the token.
     pub fn earliest(&self) -> Option<usize> {
         self.layers
             .iter()
@@ -44,7 +44,7 @@ impl Decoder {
     /// writing the same keys and values to the cache.
     ///
     /// # Errors
-    /// If `positions` begin before 1 or end after the text, or the observer cancels.
+    /// If `positions` start before 1 or end after the text, or the observer cancels.
     pub fn lens(
         &mut self,
         session: &mut Session,

@@ -1,4 +1,4 @@
-//! Drafts by looking up earlier occurrences of the text's last tokens (Saxena, prompt lookup decoding).
+//! Drafts from earlier occurrences of the text's last tokens (Saxena, prompt lookup decoding).
 
 use super::decoder::poll;
 use super::draft::{Draft, Node, Proposal, Propose};
@@ -7,31 +7,31 @@ use crate::engine::Result;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// Tokens that must match at least.
+/// Min number of matching tokens.
 const MIN_MATCH: usize = 2;
-/// Tokens that are compared at most.
+/// Max number of tokens compared.
 pub(super) const MAX_MATCH: usize = 16;
-/// Earlier occurrences that are considered, the latest first.
+/// Max number of earlier occurrences considered, the latest first.
 const MAX_OCCURRENCES: usize = 64;
-/// The end of a chain of occurrences.
+/// Ends a chain of occurrences.
 const NONE: u32 = u32::MAX;
 
-/// The n-grams of a text, of [`MIN_MATCH`] tokens or more: for every pair of tokens, all places where it occurs. It grows
-/// with the text, and shrinks with it.
+/// An index of a text's n-grams of [`MIN_MATCH`] or more tokens: all positions of every pair of tokens. It grows and
+/// shrinks with the text.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LookupIndex {
-    /// Where each pair occurs last: the position of its second token.
+    /// The last occurrence of each pair: the position of its second token.
     last: HashMap<[u32; MIN_MATCH], u32>,
     /// For each indexed position, the previous occurrence of the pair that ends there.
     previous: Vec<u32>,
 }
 
-/// A way in which the text may continue: as it did after an earlier occurrence of its last tokens.
+/// A possible continuation of the text: what followed an earlier occurrence of its last tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Continuation {
     /// Position of its first token in the text.
     pub start: usize,
-    /// How many tokens before it match the last ones of the text, 2 to 16.
+    /// How many tokens before it match the end of the text, 2 to 16.
     pub matched: usize,
     /// How many of the occurrences continue with the same token.
     pub count: usize,
@@ -60,8 +60,8 @@ impl LookupIndex {
         }
     }
 
-    /// How the text may continue, in this order: after the longest match first, then what followed most often, then what
-    /// followed last. Their first tokens differ. `out` is overwritten.
+    /// Overwrites `out` with the possible continuations, ordered by length of the match, then frequency, then recency.
+    /// Their first tokens differ.
     pub fn continuations(&self, tokens: &[u32], out: &mut Vec<Continuation>) {
         out.clear();
         let Some(last) = tokens.len().checked_sub(1) else {
@@ -95,7 +95,7 @@ impl LookupIndex {
     }
 }
 
-/// The tokens up to position `at`; `None` if there are too few.
+/// The pair that ends at position `at`; `None` if there are too few tokens.
 fn pair(tokens: &[u32], at: usize) -> Option<[u32; MIN_MATCH]> {
     let start = (at + 1).checked_sub(MIN_MATCH)?;
     tokens.get(start..=at)?.try_into().ok()
@@ -108,13 +108,13 @@ fn common_suffix(tokens: &[u32], len: usize) -> usize {
     same.take(MAX_MATCH).count()
 }
 
-/// The text after `start`, as long as it matters: beyond its end, it repeats what it continued with.
+/// The text from `start` on, repeated endlessly.
 pub(super) fn continued(tokens: &[u32], start: usize) -> impl Iterator<Item = u32> + '_ {
     let period = tokens.len() - start;
     (0..).map(move |step| tokens[start + step % period])
 }
 
-/// Looks the last tokens of the text up in the text itself.
+/// Looks up the last tokens of the text in the text itself.
 pub(super) struct Lookup;
 
 impl Propose for Lookup {
@@ -141,7 +141,7 @@ impl Propose for Lookup {
 }
 
 impl Draft<'_> {
-    /// Copies the best continuation, and in a tree the first tokens of the others into what is left of the nodes.
+    /// Copies the best continuation and, in a tree, the first tokens of the others while nodes are left.
     fn copy(&mut self, found: &[Continuation], proposal: &mut Proposal) {
         let nodes = if self.limits.nodes == 0 {
             self.limits.max
@@ -227,7 +227,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the text grew and shrank, the index is that of the text.
+        /// The index depends only on the text, not on how it grew and shrank.
         #[test]
         fn an_index_follows_the_text(
             edits in prop::collection::vec((0usize..40, prop::collection::vec(0u32..4, 0..20)), 1..12),

@@ -1,6 +1,6 @@
 //! Autoregressive, early-exit and self-speculative decoding.
 //!
-//! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is the whole record of what happened in it.
+//! A [`Decoder`] decodes a [`Session`] round by round; each [`Round`] is a complete record.
 
 mod baseline;
 mod chooser;
@@ -26,10 +26,13 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod text_output;
+mod timings;
+mod token;
 mod tree;
 mod verify;
+mod work;
 
-pub use baseline::{Baselines, PlainStep, SpeedUp, Timings};
+pub use baseline::{Baselines, PlainStep, SpeedUp};
 pub use controller::Controller;
 pub use cost_model::CostModel;
 pub use decoder::{Decoder, Run};
@@ -37,12 +40,14 @@ pub use forecast::Forecast;
 pub use generate::Finished;
 pub use lens::LensRow;
 pub use observer::{Observer, Phase};
-pub use round::{
-    Candidate, ClosingToken, DraftToken, KeptToken, LayerChoice, Origin, Outcome, Parent, Proposer,
-    Round, RoundToken, RoundTokens, StopReason, TokenDetail, TokenLogprobs, TopLogprob,
-};
+pub use round::{KeptToken, Outcome, Round, RoundToken, RoundTokens, StopReason};
 pub use score::TokenScore;
 pub use score_cache::{ScoreCache, common_prefix};
 pub use session::Session;
 pub use settings::{Proposers, Settings, Strategy};
 pub use stats::{DraftCount, PositionCount, ProposerCounts, Stats};
+pub use timings::Timings;
+pub use token::{
+    Candidate, ClosingToken, DraftToken, LayerChoice, Origin, Parent, Proposer, TokenDetail,
+    TokenLogprobs, TopLogprob,
+};

@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Max logits held at once: 64 MB.
 const MAX_LOGITS: usize = 16 << 20;
 
-/// The probability of one token of a text given the tokens before it, from the raw logits, as natural logarithm.
+/// The natural log-probability of one token of a text given the tokens before it, from the raw logits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenScore {
     /// Token id.
@@ -29,8 +29,8 @@ impl Decoder {
     /// 16 Mi logits at once.
     ///
     /// # Errors
-    /// If there are no tokens, more than the context holds, or unknown ones; if `positions` begin before 1 or end after the
-    /// tokens; if the model has no such exit layer; or if the observer cancels.
+    /// If there are no tokens, more than the context holds, or unknown ones; if `positions` start before 1 or end after
+    /// the tokens; if the model has no such exit layer; or if the observer cancels.
     pub fn score(
         &mut self,
         session: &mut Session,

@@ -1,4 +1,4 @@
-//! A cache of scores, so that texts with a common prefix score it once.
+//! A cache of scores, so that a common prefix of several texts is scored once.
 
 use super::{Decoder, Observer, Session, TokenScore};
 use crate::engine::Result;

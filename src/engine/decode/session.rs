@@ -17,11 +17,11 @@ pub struct Session {
     pub(super) sequence: Box<dyn Sequence>,
     /// For each layer, how many positions of the history its keys and values cover.
     filled: Vec<usize>,
-    /// Grows to the text when it is used.
+    /// Extended to the whole text before use.
     lookup: LookupIndex,
-    /// Of the last setting that was used.
+    /// The draft vocabulary of the last used setting.
     pub(super) draft_vocab: Option<DraftVocab>,
-    /// Whether the sequence keeps states for a probe.
+    /// Whether the sequence stores states for a probe.
     pub(super) sequence_is_probed: bool,
 }
 
@@ -76,20 +76,20 @@ impl Session {
         self.forget_from(len);
     }
 
-    /// How the text may continue after earlier occurrences of its last tokens. `out` is overwritten.
+    /// Overwrites `out` with continuations of earlier occurrences of the text's last tokens.
     pub(super) fn look_up(&mut self, out: &mut Vec<Continuation>) {
         let tokens = self.history.tokens();
         self.lookup.extend(tokens);
         self.lookup.continuations(tokens, out);
     }
 
-    /// Keeps copies of the states after `layer` layers of the next passes; `None` stops that.
+    /// Stores the states after `layer` layers of the following passes; `None` stops that.
     pub(super) fn probe(&mut self, layer: Option<usize>) {
         self.sequence_is_probed = layer.is_some();
         self.sequence.probe(layer);
     }
 
-    /// Stores what the adapter of this exit needs of the next passes; `None` stops that.
+    /// Stores what the adapter of this exit needs from the following passes; `None` stops that.
     pub(super) fn adapt(&mut self, exit: Option<usize>) {
         self.sequence.adapt(exit);
     }
@@ -114,7 +114,7 @@ impl Session {
         self.filled[..depth].fill(len);
     }
 
-    /// The row of the last token, which has run no layer and follows all cached positions.
+    /// The row of the last token, which has run no layer yet and follows all cached positions.
     pub(super) fn last_row(&self) -> Row {
         let at = self.history.len().saturating_sub(1);
         let token = self.tokens().get(at).copied().unwrap_or_default();

@@ -33,7 +33,7 @@ pub enum Proposers {
     /// Lookup, and early exit where it finds nothing.
     #[serde(rename = "exit+lookup")]
     ExitAndLookup,
-    /// What the controller expects to be fastest; without [`Controller::Auto`], as [`Self::ExitAndLookup`].
+    /// Whatever [`Controller::Auto`] expects to be fastest; with other controllers, as [`Self::ExitAndLookup`].
     #[serde(rename = "auto")]
     Auto,
 }
@@ -79,18 +79,19 @@ pub struct Settings {
     pub tree: usize,
     /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
-    /// Draft with a head over the first N tokens in order of frequency and, on the CPU, those of the text; 0 uses the whole
+    /// Size of the draft head: the N most frequent tokens and, on the CPU, those of the text; 0 uses the whole
     /// vocabulary.
     pub draft_vocab: usize,
     /// Whether exits that have an adapter draft through it.
     pub adapter: bool,
-    /// Whether verifying starts from the draft's hidden states at the exit (KVQ cache) instead of recomputing all layers.
+    /// Whether the verify phase starts from the draft's hidden states at the exit (KVQ cache) instead of recomputing
+    /// all layers.
     pub kvq_reuse: bool,
     /// Max number of tokens to generate.
     pub max_steps: usize,
-    /// Record the alternatives and what every layer would have predicted, for the inspector.
+    /// Whether to record alternatives and every layer's prediction, for the inspector.
     pub detail: bool,
-    /// Record the log-probability of every generated token, and of this many of the likeliest tokens.
+    /// Record the log-probability of every generated token and of this many top tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<usize>,
     /// How tokens are chosen.

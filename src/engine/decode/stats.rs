@@ -43,11 +43,11 @@ pub struct PositionCount {
 /// Counts for each proposer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProposerCounts {
-    /// Of early exit.
+    /// Drafted by early exit.
     pub early_exit: DraftCount,
-    /// Of lookup.
+    /// Drafted by lookup.
     pub lookup: DraftCount,
-    /// Of exits with an adapter.
+    /// Drafted by exits with an adapter.
     #[serde(default)]
     pub adapter: DraftCount,
 }
@@ -153,7 +153,7 @@ impl Stats {
     }
 
     fn count_positions(&mut self, round: &Round) {
-        // Grows to the length of the draft in one step, so that later rounds allocate nothing.
+        // Reserves the draft's length at once, so that later rounds allocate nothing.
         let more = round.drafted().len().saturating_sub(self.by_position.len());
         self.by_position.reserve(more);
         for (position, accepted) in round.verified().enumerate() {

@@ -19,7 +19,7 @@ impl Clone for TextOutput {
         }
     }
 
-    /// Reuses its buffers, so that previewing a draft allocates nothing.
+    /// Reuses buffers, so that previewing a draft allocates nothing.
     fn clone_from(&mut self, other: &Self) {
         self.stream.clone_from(&other.stream);
         self.held.clone_from(&other.held);
@@ -150,7 +150,7 @@ mod tests {
         ) {
             let whole: String = pieces.concat();
             let (text, stop) = release_all(&pieces, &stops);
-            // Of several stop strings, the one that is complete first ends the text; the output never contains one.
+            // The stop string that completes first ends the text, and the output never contains one.
             prop_assert!(whole.starts_with(&text));
             prop_assert!(stops.iter().all(|stop| !text.contains(stop.as_str())));
             match stop {

@@ -5,7 +5,7 @@ use crate::engine::model::Ancestors;
 /// Assumed probabilities that the verifier chooses the draft's best, second best, … token; measured with the bundled model
 /// at exit layer 6.
 const RANKS: [f64; 8] = [0.41, 0.11, 0.05, 0.026, 0.019, 0.013, 0.010, 0.009];
-/// The probability of each further rank, relative to the rank before.
+/// Probability of each further rank, relative to the one before.
 const NEXT_RANK: f64 = 0.85;
 
 /// The probability that the verifier chooses the draft's token of each rank.
@@ -19,7 +19,7 @@ impl Default for Ranks {
 }
 
 impl Ranks {
-    /// Number of ranks that are told apart.
+    /// Number of distinguished ranks.
     pub const LEN: usize = RANKS.len();
 
     /// The probability of a rank.
@@ -32,8 +32,8 @@ impl Ranks {
     }
 }
 
-/// How many children each node of a tree has, before any token is drafted: rejection sampling is only exact if the number
-/// of siblings does not depend on what they are.
+/// The number of children of each node of a tree, fixed before any token is drafted: rejection sampling is exact only
+/// if the number of siblings does not depend on their tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Number of children of the root, then of each node, breadth first.
@@ -44,11 +44,11 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Rows that are considered at most: no tree has more.
+    /// Max number of rows.
     pub const MAX_ROWS: usize = Ancestors::MAX_NODES + 1;
 
-    /// The tree of `nodes` nodes and at most `depth` levels that the verifier is expected to follow farthest: greedily the
-    /// nodes that it reaches with the largest probability (Wang et al., OPT-Tree, arXiv 2406.17276).
+    /// The tree of `nodes` nodes and at most `depth` levels with the largest expected number of accepted tokens. Adds
+    /// nodes greedily by the probability that the verifier reaches them (Wang et al., OPT-Tree, arXiv 2406.17276).
     pub fn new(nodes: usize, depth: usize, ranks: &Ranks) -> Self {
         /// A node that can be added.
         #[derive(Clone, Copy)]
@@ -128,7 +128,7 @@ impl Shape {
         self.first[row] + rank
     }
 
-    /// How many rows each draft pass expands, by depth.
+    /// Number of rows that each draft pass expands, by depth.
     pub fn expanded(&self) -> Vec<usize> {
         let levels = self.depths.iter().max().copied().unwrap_or(0);
         let mut expanded = vec![0; levels];

@@ -55,7 +55,7 @@ impl Verification {
 }
 
 impl Decoder {
-    /// One round: drafts, verifies the draft, and keeps what the verifier would have chosen.
+    /// One round: drafts, verifies, and keeps what the verifier would have chosen.
     pub(super) fn speculative_round(
         &mut self,
         session: &mut Session,
@@ -215,8 +215,8 @@ impl Decoder {
         siblings.extend(nodes.iter().map(|&node| drafted[node].id));
     }
 
-    /// The verifier's choice among the listed children and its own tokens; `draft_row` is the row of the distribution that
-    /// the children were drawn from.
+    /// Decides between the listed children and the verifier's own token; `draft_row` is the row of the distribution
+    /// from which the children were drawn.
     fn verdict(
         &mut self,
         session: &Session,
@@ -359,7 +359,7 @@ enum Next {
     Own(u32),
 }
 
-/// The row of the logits of a node, or of the text; nodes that would end the run have none.
+/// The row of the logits after a node, or after the text. Nodes that would end the run have no row.
 fn logits_row(node: Option<usize>, ends: &[usize]) -> usize {
     node.map_or(0, |node| {
         node + 1 - ends.iter().filter(|&&end| end < node).count()

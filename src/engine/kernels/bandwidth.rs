@@ -8,7 +8,7 @@ use std::time::Instant;
 /// Bytes read per pass; larger than the caches.
 const SIZE: usize = 256 << 20;
 const PIECE: usize = 256 << 10;
-/// How many bytes ahead memory is prefetched, as in products.
+/// Prefetch distance in bytes, as in matrix products.
 const PREFETCH_BYTES: usize = 8 << 10;
 
 /// Bytes per second that the pool reads from memory: the best of `times` passes. `None` if the buffer cannot be

@@ -3,7 +3,7 @@
 use super::activations::ActivationsView;
 use super::{LANES, Packed, simd::Simd};
 
-/// How many columns ahead weights are prefetched.
+/// Prefetch distance for weights, in columns.
 const PREFETCH_COLUMNS: usize = 128;
 
 /// A dense layout as a type.

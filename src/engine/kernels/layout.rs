@@ -45,13 +45,13 @@ pub trait Quantised {
     const SUB_SCALES: usize;
     /// Whether every block has a minimum, which is added to the scaled weights.
     const HAS_MINS: bool;
-    /// Parts of a block with separate scales.
+    /// Number of parts of a block with separate scales.
     const SUB_BLOCKS: usize = if Self::SUB_SCALES > 1 {
         Self::SUB_SCALES
     } else {
         1
     };
-    /// Groups of a part.
+    /// Number of groups per part.
     const GROUPS: usize = 8 / Self::SUB_BLOCKS;
 }
 
@@ -108,7 +108,7 @@ quantised! {
 /// Added to the bytes of Q8_0 in memory, because x86 multiplies unsigned bytes by signed ones.
 pub const Q8_0_OFFSET: u8 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 
-/// Where the bits beyond the nibbles begin in a block.
+/// Offset in a block of the bits beyond the nibbles.
 pub const HIGH_BITS: usize = 256;
 
 /// Whether the kernels support weights of this type.
@@ -230,5 +230,5 @@ pub struct Q8Block {
 /// Max sum of the magnitudes of two neighbouring bytes, minus the max rounding error.
 pub const MAX_PAIR: f32 = 127.0;
 
-/// The same for an octet: of every four columns the first two, or the last two, of 16 columns.
+/// The same for an octet: the first two, or the last two, of every four columns within 16 columns.
 pub const MAX_OCTET: f32 = 251.0;

@@ -9,11 +9,11 @@ use super::{BLOCK, CACHE_LINE, LANES, Packed, dense, scales};
 /// Max number of activation rows of a [`Tile`].
 pub const TILE: usize = 16;
 
-/// How many blocks ahead scales are prefetched. They come in short runs, which the hardware prefetcher has to detect
-/// again in every panel.
+/// Prefetch distance for scales, in blocks. Scales lie in short runs, so the hardware prefetcher restarts in every
+/// panel.
 const PREFETCH_BLOCKS: usize = 16;
 
-/// How many bytes ahead weights are prefetched if a panel is read in a single pass.
+/// Prefetch distance for weights, in bytes, if a panel is read in a single pass.
 const PREFETCH_BYTES: usize = 5 << 10;
 
 /// The same for one row and 8-bit weights. They stream so fast that the hardware prefetcher does better with little

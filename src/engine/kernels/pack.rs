@@ -191,7 +191,7 @@ impl Packed {
         }
     }
 
-    /// Element `i` of a lane of the block that `bytes` begins with.
+    /// Element `i` of a lane of the block at the start of `bytes`.
     fn quantised(
         &self,
         (panel, block, lane): (usize, usize, usize),
@@ -217,7 +217,7 @@ impl Packed {
         self.layout.is_dense()
     }
 
-    /// A matrix of the rows `ids`, in that order. Panics if one is not below `rows`.
+    /// A matrix of the rows `ids`, in this order. Panics if an id is not below `rows`.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if the memory cannot be allocated.

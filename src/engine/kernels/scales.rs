@@ -78,7 +78,7 @@ impl Scales {
         }
     }
 
-    /// Where the scales of a panel begin.
+    /// Start of the scales of a panel.
     pub fn panel(&self, panel: usize) -> *const u8 {
         self.data[panel * self.panel_bytes()..].as_ptr()
     }

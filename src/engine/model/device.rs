@@ -16,9 +16,9 @@ pub enum DeviceRequest {
     Auto,
     /// The CPU kernels.
     Cpu,
-    /// The best adapter, or the one with this index.
+    /// The best GPU adapter, or the one with this index.
     Gpu(Option<usize>),
-    /// These adapters, each for a part of the layers.
+    /// These GPU adapters, each for a part of the layers.
     Gpus(Vec<usize>),
     /// candle's CUDA device.
     Cuda,
@@ -46,7 +46,7 @@ impl FromStr for DeviceRequest {
                 let each = list.split(',').map(|one| {
                     index(one.trim()).ok_or_else(|| {
                         Error::Setting(format!(
-                            "{:?} in the list of devices is no GPU; a list looks like gpu:0,gpu:1",
+                            "{:?} in the list of devices is not a GPU; write a list such as gpu:0,gpu:1",
                             one.trim()
                         ))
                     })
@@ -68,7 +68,7 @@ fn index(name: &str) -> Option<usize> {
 pub enum Target {
     /// The CPU kernels.
     Cpu,
-    /// A device of candle other than the CPU.
+    /// A candle device other than the CPU.
     Candle(Device),
     /// A GPU.
     #[cfg(feature = "gpu")]
@@ -88,7 +88,7 @@ impl From<&Device> for Target {
 }
 
 impl Target {
-    /// Opens the requested device for a model whose weights have `bytes()` bytes; also returns why it was chosen, if the
+    /// Opens the requested device for a model with `bytes()` bytes of weights. Also returns why it was chosen, if the
     /// request left that open.
     ///
     /// # Errors
@@ -170,7 +170,7 @@ impl Target {
         Self::gpu(None)
     }
 
-    /// A discrete GPU or Apple's for a large model, else the CPU.
+    /// A discrete or Apple GPU for a large model, else the CPU.
     #[cfg(feature = "gpu")]
     fn auto(bytes: impl FnOnce() -> u64) -> (Self, Option<String>) {
         let bytes = bytes();
@@ -179,7 +179,7 @@ impl Target {
         }
         let opened = gpu::choose_auto(bytes).and_then(|(info, adapter)| {
             let why = format!(
-                "{}, {}: auto takes it for a large model",
+                "{}, {}: auto chooses it for a large model",
                 info.name, info.api
             );
             let gpu = Gpu::open(info, &adapter).map_err(|error| error.to_string())?;
@@ -201,7 +201,7 @@ impl Target {
     }
 }
 
-/// Checks that `bytes` of weights fit these GPUs together, as far as their memory is known.
+/// Checks that `bytes` of weights fit these GPUs together. GPUs with unknown memory pass.
 #[cfg(feature = "gpu")]
 fn check_gpus(gpus: &[Arc<Gpu>], bytes: u64, what: &str) -> Result<()> {
     let mut counted = Vec::new();

@@ -2,8 +2,8 @@
 
 use crate::engine::{Error, Result};
 
-/// Token ids for the columns of a reduced head, most frequent first; tokens may be left out. By default it is the order of
-/// the ids, which in BPE vocabularies begins with the most frequent merges.
+/// Token ids for the columns of a reduced head, most frequent first; tokens may be omitted. The default is id order,
+/// which in BPE vocabularies starts with the most frequent merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DraftOrder {
     ids: Vec<u32>,
@@ -12,7 +12,7 @@ pub struct DraftOrder {
 }
 
 impl DraftOrder {
-    /// The order of the ids.
+    /// Id order.
     pub fn by_id(vocab_size: usize) -> Self {
         Self {
             ids: (0..vocab_size as u32).collect(),
@@ -62,7 +62,7 @@ impl DraftOrder {
         &self.ids[..vocab.min(self.ids.len())]
     }
 
-    /// Whether it is the order of the ids, so that the head can be used unchanged.
+    /// Whether this is id order, so that the head can be used unchanged.
     pub fn is_prefix(&self) -> bool {
         self.is_prefix
     }

@@ -1,11 +1,11 @@
-//! Tensors of a checkpoint with the shapes that its config requires.
+//! Reads tensors of a checkpoint and checks their shapes against its config.
 
 use crate::engine::kernels::{Arena, Packed};
 use crate::engine::weights::{RawTensor, TensorSource, type_name};
 use crate::engine::{Error, Result};
 use candle_core::quantized::GgmlDType;
 
-/// The tensor `name`, which must have that shape.
+/// The tensor `name`, checked to have `shape`.
 ///
 /// # Errors
 /// [`Error::Model`] if it is missing or has another shape.

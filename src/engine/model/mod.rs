@@ -1,8 +1,8 @@
-//! The interface to back ends: a [`Model`] holds the weights, a [`Sequence`] the keys, values and states of one text.
+//! The interface of back ends: a [`Model`] holds the weights, a [`Sequence`] the keys, values and states of one text.
 //!
-//! A back end decides how to store them. The CPU back end runs the crate's own kernels over plain buffers and allocates
-//! nothing once they have grown; the GPU back end runs WGSL kernels on wgpu; the candle back end runs tensors on any
-//! device of candle. A further back end adds a folder here and an arm in [`load`].
+//! Storage is up to the back end. The CPU back end runs the crate's kernels over plain buffers and allocates nothing
+//! once they have grown; the GPU back end runs WGSL kernels on wgpu; the candle back end runs on any candle device. A
+//! new back end adds a folder here and an arm in [`load`].
 
 mod candle;
 mod cpu;
@@ -33,7 +33,7 @@ pub use draft_order::DraftOrder;
 pub use plan::{Plan, PlannedRound};
 pub use row::{Ancestors, Readout, Row};
 
-/// A Llama whose layers can be run in ranges. Threads may share it; each decodes with its own sequences.
+/// A Llama whose layers can be run in ranges. Threads can share it, each with its own sequences.
 pub trait Model: Send + Sync {
     /// Shape of the model.
     fn config(&self) -> &LlamaConfig;
@@ -47,8 +47,7 @@ pub trait Model: Send + Sync {
     /// The order of the tokens of a reduced head.
     fn draft_order(&self) -> &DraftOrder;
 
-    /// Sets the order of the reduced head. Stores a second copy of the rows of the head, unless it is the order of the
-    /// ids.
+    /// Sets the order of the reduced head. Stores a second, reordered copy of the head, unless it is id order.
     ///
     /// # Errors
     /// If the order is invalid, memory cannot be allocated, or a sequence of this model is in use.
@@ -57,6 +56,12 @@ pub trait Model: Send + Sync {
     /// The exit layers that have an adapter, in ascending order; none on back ends that cannot run them.
     fn adapted_exits(&self) -> &[usize] {
         &[]
+    }
+
+    /// The exit whose adapter drafts at `exit`: its own or, if the model's file says so, another one's; `None` without.
+    fn adapter_of(&self, exit: usize) -> Option<usize> {
+        let _ = exit;
+        None
     }
 
     /// Type and size of every matrix.
@@ -75,13 +80,13 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// Memory read bandwidth of the kernels' threads, or of the GPU, in bytes per second, if it can be measured. Takes a
-    /// moment.
+    /// Measures the read bandwidth of the CPU kernels' threads, or of the GPU, in bytes per second; `None` if it cannot
+    /// be measured. May take up to a second.
     fn read_bandwidth(&self) -> Option<f64> {
         None
     }
 
-    /// Bytes that the weights take in memory.
+    /// Bytes of the weights in memory.
     fn weight_bytes(&self) -> u64 {
         self.matrices().iter().map(|matrix| matrix.bytes).sum()
     }
@@ -100,12 +105,12 @@ pub trait Model: Send + Sync {
     }
 }
 
-/// Keys, values and states of one text.
+/// The keys, values and states of one text.
 ///
-/// The first [`len`](Self::len) positions are kept: they are in the slots of the same numbers, and only their keys and
-/// values are stored. Rows in flight occupy the slots after them; their states are stored from pass to pass, so that
-/// verifying continues where drafting stopped. [`keep`](Self::keep) selects among the rows in flight, and
-/// [`truncate`](Self::truncate) ends all of them.
+/// The first [`len`](Self::len) positions are kept: they are in the slots with the same numbers, and only their keys
+/// and values are stored. Rows in flight occupy the slots after them. Their states persist between passes, so that
+/// verification continues where drafting stopped. [`keep`](Self::keep) selects among the rows in flight;
+/// [`truncate`](Self::truncate) discards them all.
 pub trait Sequence: Send {
     /// Number of positions kept.
     fn len(&self) -> usize;
@@ -135,8 +140,8 @@ pub trait Sequence: Send {
     /// If a slot has no state.
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()>;
 
-    /// Appends the columns of these tokens to all logits of a part of the vocabulary, in place of those appended before.
-    /// False if this back end cannot; no tokens are always possible.
+    /// Appends the columns of these tokens to all logits over a part of the vocabulary, replacing earlier ones. False if
+    /// this back end cannot; an empty list is always possible.
     ///
     /// # Errors
     /// If memory cannot be allocated.
@@ -144,8 +149,8 @@ pub trait Sequence: Send {
         Ok(ids.is_empty())
     }
 
-    /// From now on stores of every row what the adapter of the exit `exit` needs; `None` stops that. Positions computed
-    /// before remain unknown to the adapter. Without effect on back ends that cannot run adapters.
+    /// From now on stores what the adapter of exit `exit` needs from every row; `None` stops that. The adapter does not
+    /// see positions computed before. No effect on back ends that cannot run adapters.
     fn adapt(&mut self, exit: Option<usize>) {
         let _ = exit;
     }
@@ -154,8 +159,8 @@ pub trait Sequence: Send {
     /// were stored for it, and for a row in flight the rows on the way to it.
     ///
     /// # Errors
-    /// If the exit has no adapter or is not the one that was named in [`Self::adapt`], a slot has no state, or memory
-    /// cannot be allocated.
+    /// If the exit has no adapter or is not the one passed to [`Self::adapt`], a slot has no state, or memory cannot be
+    /// allocated.
     fn adapted_logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()> {
         let _ = (readout, out);
         Err(Error::Setting(
@@ -163,8 +168,8 @@ pub trait Sequence: Send {
         ))
     }
 
-    /// Of the rows in flight, keeps those at the slots of `path`, in ascending order: their keys, values and states move to
-    /// the slots from [`len`](Self::len). The others are discarded.
+    /// Keeps the rows in flight at the slots of `path`, in ascending order: moves their keys, values and states to the
+    /// slots from [`len`](Self::len). Discards the others.
     ///
     /// # Errors
     /// If a slot has no row, or the order is not ascending.
@@ -173,7 +178,7 @@ pub trait Sequence: Send {
     /// Keeps the positions before `len`, whether already kept or in flight, and discards all others and all states.
     fn truncate(&mut self, len: usize);
 
-    /// From now on stores a copy of the states of rows after `layer` layers, for [`Readout::probed`]; `None` stops
+    /// From now on stores copies of the states of rows after `layer` layers, for [`Readout::probed`]; `None` stops
     /// that.
     fn probe(&mut self, layer: Option<usize>);
 
@@ -198,11 +203,11 @@ pub struct MatrixInfo {
     pub bytes: u64,
 }
 
-/// Loads all weights for a device; `progress` is called with the fraction that is done. `threads` is for the CPU kernels;
+/// Loads all weights for a device; `progress` is called with the fraction done. `threads` is for the CPU kernels;
 /// `None` means one per physical core.
 ///
 /// # Errors
-/// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
+/// If the checkpoint is not a supported Llama, or memory cannot be allocated.
 pub fn load(
     checkpoint: &Checkpoint,
     target: impl Into<Target>,

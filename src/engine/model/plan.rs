@@ -1,4 +1,4 @@
-//! A whole round on a device, for back ends that can run one without the host.
+//! The plan of a whole round, for back ends that can run one without the host.
 
 use super::Row;
 use crate::engine::sampling::Sampling;
@@ -14,8 +14,8 @@ pub struct Plan<'a> {
     pub max_drafts: usize,
     /// As [`Readout::vocab`](super::Readout::vocab), for the drafts.
     pub draft_vocab: usize,
-    /// How drafts are chosen. A device that does not support a filter may choose differently, which costs acceptance but does
-    /// not change the text.
+    /// How drafts are sampled. A device that does not support a filter may sample differently, which costs acceptance
+    /// but does not change the text.
     pub sampling: &'a Sampling,
     /// Tokens at which drafting may end.
     pub end_tokens: &'a [u32],

@@ -1,4 +1,4 @@
-//! Errors of all back ends, in the same words.
+//! Errors that all back ends report in the same words.
 
 use crate::engine::Error;
 

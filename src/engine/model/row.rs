@@ -52,6 +52,6 @@ pub struct Readout<'a> {
     pub depth: usize,
     /// How many tokens of the [draft order](super::DraftOrder) to compute; 0 for the whole vocabulary.
     pub vocab: usize,
-    /// Use the states that the rows had at the probed layer instead of their current ones.
+    /// Use the states at the probed layer instead of the current ones.
     pub probed: bool,
 }

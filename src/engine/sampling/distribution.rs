@@ -25,7 +25,7 @@ pub struct Distribution {
 pub struct VocabSubset {
     /// Token id of each column.
     pub ids: Vec<u32>,
-    /// Column of each token id; `u32::MAX` for tokens outside of the subset.
+    /// Column of each token id; `u32::MAX` for tokens outside the subset.
     columns: Vec<u32>,
 }
 
@@ -192,16 +192,16 @@ impl Distribution {
         self.id(best)
     }
 
-    /// The up to `n` tokens with the largest log-probability plus Gumbel noise, best first: a sample without replacement
-    /// (Kool et al., arXiv 1903.06059), of which the first is [`Self::gumbel_argmax`]. Without noise, the likeliest tokens,
-    /// of which the first is [`Self::argmax`]. `out` is overwritten.
+    /// Overwrites `out` with up to `n` tokens with the largest log-probability plus Gumbel noise, best first: a sample
+    /// without replacement (Gumbel-top-k; Kool et al., arXiv 1903.06059) that starts with [`Self::gumbel_argmax`].
+    /// Without noise, the likeliest tokens, starting with [`Self::argmax`].
     pub fn best(&self, n: usize, noise: Option<noise::PositionNoise>, out: &mut Vec<u32>) {
         let mut best: Vec<(f64, usize)> = Vec::with_capacity(n + 1);
         let mut reach = f64::INFINITY;
         self.each(|column, weight| {
             let score = match noise {
                 _ if weight <= 0.0 => return,
-                // The max itself may share its weight with a smaller logit, after rounding.
+                // After rounding, the max may share its weight with a smaller logit.
                 None if column == self.best => f64::INFINITY,
                 None => f64::from(weight),
                 Some(noise) => {

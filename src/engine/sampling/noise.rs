@@ -27,7 +27,7 @@ impl PositionNoise {
         Self(mix(mix(seed ^ stream as u64).wrapping_add(position as u64)))
     }
 
-    /// The state that token ids are mixed with.
+    /// The state into which token ids are mixed.
     pub fn bits(self) -> u64 {
         self.0
     }

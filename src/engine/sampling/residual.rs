@@ -1,4 +1,4 @@
-//! The distribution that remains of the verifier's while drafts are rejected one after the other.
+//! The residual of the verifier's distribution while drafts are rejected one after the other.
 
 use super::Distribution;
 
@@ -10,7 +10,7 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// Sets it to the distribution of the verifier.
+    /// Resets it to the verifier's distribution.
     pub(super) fn reset(&mut self, verifier: &Distribution) {
         self.mass.clear();
         self.total = 1.0;
@@ -36,8 +36,8 @@ impl Residual {
         f64::from(draft.probability(id)) / left(draft, before)
     }
 
-    /// Continues after the rejection of `id`, drawn from `draft` after `before`; `None` if it was given: max(r − q, 0), where
-    /// r is the present distribution and q the one that `id` was drawn from.
+    /// Updates the residual r after the rejection of `id` to max(r − q, 0), where q is the distribution from which `id`
+    /// was drawn: `draft` without the tokens `before`, or a point mass if `draft` is `None`.
     pub(super) fn reject(&mut self, id: u32, draft: Option<&Distribution>, before: &[u32]) {
         let Some(draft) = draft else {
             if let Some(mass) = self.mass.get_mut(id as usize) {
@@ -72,7 +72,7 @@ impl Residual {
     }
 }
 
-/// The probability that the tokens `before` leave.
+/// The probability mass that remains without the tokens `before`.
 fn left(draft: &Distribution, before: &[u32]) -> f64 {
     let taken: f64 = before
         .iter()

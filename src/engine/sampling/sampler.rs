@@ -90,13 +90,13 @@ impl Sampler<'_> {
         }
     }
 
-    /// The place of `id` in the order of [`Self::siblings`] of more than one token; `None` if it is `max` or more.
+    /// The rank of `id` in the order of [`Self::siblings`] with more than one token; `None` if it is `max` or more.
     pub fn rank(&self, id: u32, draft: &Distribution, max: usize) -> Option<usize> {
         draft.rank(id, self.draft_noise(), max)
     }
 
-    /// Accepts one of the drafted tokens `ids`, which differ, or corrects them. `draft` is what they were drawn from, in this order and without replacement; `None` if
-    /// they were not drawn at random.
+    /// Accepts one of the distinct drafted tokens `ids`, or corrects them. `draft` is the distribution from which they
+    /// were drawn, in this order and without replacement; `None` if they were not drawn at random.
     ///
     /// With rejection coupling this is multi-round rejection sampling (Miao et al., SpecInfer, arXiv 2305.09781), which
     /// keeps the verifier's distribution.
@@ -161,7 +161,7 @@ mod tests {
         distribution
     }
 
-    /// Drafting and verifying samples from the verifier's distribution, whatever the draft's distribution is.
+    /// Drafting and verifying samples from the verifier's distribution, whatever the draft's distribution.
     #[test]
     fn rejection_keeps_the_verifiers_distribution() {
         let sampling = Sampling {
@@ -282,7 +282,7 @@ mod tests {
                 for (rank, &id) in ids.iter().enumerate() {
                     assert_eq!(sampler.rank(id, &distribution, 6), Some(rank));
                 }
-                // Without its best token, the next one is the best.
+                // Without the best token, the next one is the best.
                 let mut rest = logits.clone();
                 for pair in ids.windows(2) {
                     rest[pair[0] as usize] = f32::NEG_INFINITY;

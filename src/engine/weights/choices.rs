@@ -1,4 +1,4 @@
-//! Finds the models that can be chosen: the bundled one, recent ones, files nearby, the hub's cache, LayerSkip's.
+//! Lists models for the picker: the bundled one, recent ones, nearby files, the hub's cache, LayerSkip's.
 
 use super::hub::Hub;
 use super::{
@@ -12,37 +12,37 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Max entries of a folder that are looked at, and max models of it that are listed.
+/// Max entries of a folder examined, and max models listed from it.
 const ENTRIES: usize = 2000;
 const MODELS: usize = 100;
-/// Levels of folders below a configured one.
+/// Max levels of subfolders searched below a configured folder.
 const DEPTH: usize = 2;
-/// Max models that are remembered.
+/// Max recent models remembered.
 const RECENT: usize = 8;
-/// What a model needs besides its weights, as a share of them: the KV cache, repacked weights.
+/// Memory besides the weights (KV cache, repacked weights), as a fraction of them.
 const OVERHEAD: f64 = 0.15;
 
-/// A model that can be chosen.
+/// A model in the list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelChoice {
-    /// What to load: a path or id; none for the model that is loaded without a name.
+    /// The path or id to load; `None` for the default model.
     pub model: Option<String>,
-    /// What it is called.
+    /// Name on screen.
     pub label: String,
-    /// Type, size and place, or what is missing.
+    /// Type, size and location, or what is missing.
     pub note: String,
-    /// What is to know before it is loaded: how to get access, what does not fit.
+    /// Help before loading it: how to get access, or that it does not fit in memory.
     pub help: String,
 }
 
-/// Where to look.
+/// Where to search for models.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// The model that was requested first.
+    /// The model requested at startup.
     pub request: ModelRequest,
     /// Folders of the settings file.
     pub folders: Vec<String>,
-    /// Memory that the present model gives back when another one is loaded.
+    /// Memory that the current model frees when another one is loaded.
     pub in_use: u64,
     /// Whether to list models that would have to be downloaded.
     pub downloads: bool,
@@ -157,7 +157,7 @@ fn bundled(free: Option<u64>, by_path: bool) -> ModelChoice {
     }
 }
 
-/// A model of a name: a path, or an id of the hub.
+/// The model with a name: a path, or an id of the hub.
 fn named(name: &str, remark: &str, free: Option<u64>) -> ModelChoice {
     let path = Path::new(name);
     match path.exists() {
@@ -178,7 +178,7 @@ fn on_hub(id: &str) -> ModelChoice {
     }
 }
 
-/// A model on disk: its type, size and place, or why it cannot be loaded.
+/// A model on disk: its type, size and location, or why it cannot be loaded.
 fn file(path: &Path, name: &str, place: &str, free: Option<u64>) -> ModelChoice {
     match describe(path) {
         Ok(Description {
@@ -222,7 +222,7 @@ pub fn memory_needed(bytes: u64) -> u64 {
     bytes.saturating_add((bytes as f64 * OVERHEAD) as u64)
 }
 
-/// With a remark, if the model is too large for the memory that is free.
+/// Adds a remark if the model is too large for the free memory.
 fn limited(mut choice: ModelChoice, bytes: u64, free: Option<u64>) -> ModelChoice {
     let needed = memory_needed(bytes);
     if let Some(free) = free.filter(|free| needed > *free) {
@@ -251,12 +251,12 @@ fn access(id: &str, has_token: bool) -> String {
     }
 }
 
-/// The file with the models that were loaded last.
+/// The file with the recently loaded models.
 fn recent_file() -> Option<PathBuf> {
     Some(folders::data()?.join("recent-models"))
 }
 
-/// The models that were loaded last, the newest first.
+/// Recently loaded models, newest first.
 fn recent() -> Vec<String> {
     let text = recent_file().and_then(|file| fs::read_to_string(file).ok());
     let lines = text.unwrap_or_default();
@@ -269,7 +269,7 @@ fn recent() -> Vec<String> {
         .collect()
 }
 
-/// Remembers a model that was loaded. A list that cannot be written is given up.
+/// Adds a model to the recent ones. Errors of writing are ignored.
 pub fn remember(name: &str) {
     let Some(file) = recent_file() else { return };
     let path = Path::new(name);

@@ -1,4 +1,4 @@
-//! What a list says of a model before it is loaded: only the heads of its files are read.
+//! Describes a model before it is loaded. Reads only the headers of its files.
 
 use super::exits;
 use super::gguf::{self, Gguf};
@@ -11,13 +11,13 @@ use std::path::Path;
 /// A model on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// The type of most of its weights: `Q8_0`, `BF16`.
+    /// Its dominant weight type: `Q8_0`, `BF16`.
     pub dtype: String,
     /// The layer count L.
     pub layers: Option<usize>,
     /// Bytes of its weights, those of the exits file included.
     pub bytes: u64,
-    /// Exit layers that have an adapter.
+    /// Exit layers with an adapter.
     pub adapters: Vec<usize>,
 }
 

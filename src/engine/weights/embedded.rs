@@ -1,26 +1,40 @@
-//! The bundled model as part of the program, in builds with the feature `embed`.
+//! The bundled model and its exits embedded in the program, in builds with the feature `embed`.
 
 use std::path::Path;
 
-/// The path that stands for the embedded model. No file has it.
+/// The pseudo-path of the embedded model.
 pub const EMBEDDED_PATH: &str = "embedded:bundled.gguf";
 
-/// Aligned for the tensors, whose offsets in the file are multiples of 32 bytes.
 #[cfg(feature = "embed")]
-#[repr(C, align(64))]
-struct Aligned<Bytes: ?Sized>(Bytes);
+mod files {
+    /// Aligned for the tensors, whose offsets in the files are multiples of 32 bytes.
+    #[repr(C, align(64))]
+    struct Aligned<Bytes: ?Sized>(Bytes);
 
-#[cfg(feature = "embed")]
-static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/assets/skiplens-smollm2-135m.gguf"
-)));
+    static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/assets/skiplens-smollm2-135m.gguf"
+    )));
 
-/// The bytes of the embedded model, if `path` is [`EMBEDDED_PATH`] and the program has one.
+    static EXITS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/assets/skiplens-smollm2-135m.exits.gguf"
+    )));
+
+    /// Path and bytes of each.
+    pub const ALL: [(&str, &[u8]); 2] = [
+        (super::EMBEDDED_PATH, &MODEL.0),
+        ("embedded:bundled.exits.gguf", &EXITS.0),
+    ];
+}
+
+#[cfg(not(feature = "embed"))]
+mod files {
+    pub const ALL: [(&str, &[u8]); 0] = [];
+}
+
+/// The bytes of the embedded file with this path, if any.
 pub fn embedded(path: &Path) -> Option<&'static [u8]> {
-    #[cfg(feature = "embed")]
-    let model: Option<&'static [u8]> = Some(&MODEL.0);
-    #[cfg(not(feature = "embed"))]
-    let model = None;
-    model.filter(|_| path == Path::new(EMBEDDED_PATH))
+    let file = files::ALL.iter().find(|(name, _)| path == Path::new(name));
+    file.map(|(_, bytes)| *bytes)
 }

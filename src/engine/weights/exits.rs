@@ -1,9 +1,9 @@
 //! Exit adapters and the draft order that come with a model: `NAME.exits.gguf` beside `NAME.gguf`, `exits.gguf` in a
 //! Hugging Face folder, or tensors of the model's own file. `tools/tune/adapter.py` writes them.
 
-use super::gguf::{Fault, Gguf};
+use super::gguf::{Fault, Gguf, read_defaults};
 use super::shapes::block_shapes;
-use super::{Checkpoint, ModelDefaults, TensorSource};
+use super::{Checkpoint, ModelDefaults, TensorSource, embedded};
 use crate::engine::Result;
 use crate::engine::config::LlamaConfig;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,13 @@ pub struct Exits {
     pub path: Option<PathBuf>,
     /// Exit layers that have an adapter, in ascending order.
     pub layers: Vec<usize>,
+    /// For each exit layer, from 0 to L - 1, the one whose adapter drafts there, if any: its own, or that of another exit
+    /// where it accepts more than the model's own head.
+    pub adapter_of: Vec<Option<usize>>,
     /// Token ids by frequency, the most frequent first, without repetition.
     pub draft_order: Option<Vec<u32>>,
+    /// Settings that pay most with the adapters.
+    recommended: ModelDefaults,
     /// `exits.{E}.proj.weight` `[hidden, 2 × hidden]` of each exit, and `exits.block.*`, named and shaped as those of a
     /// layer; `None` if they are among the model's own tensors.
     tensors: Option<Box<dyn TensorSource>>,
@@ -38,11 +43,17 @@ pub struct Exits {
 
 impl Exits {
     /// Adapters whose tensors are in memory.
-    pub fn in_memory(layers: Vec<usize>, tensors: Box<dyn TensorSource>) -> Self {
+    pub fn in_memory(
+        layers: Vec<usize>,
+        adapter_of: Vec<Option<usize>>,
+        tensors: Box<dyn TensorSource>,
+    ) -> Self {
         Self {
             path: None,
             layers,
+            adapter_of,
             draft_order: None,
+            recommended: ModelDefaults::default(),
             tensors: Some(tensors),
         }
     }
@@ -77,8 +88,9 @@ impl Exits {
         Ok(bytes as u64)
     }
 
-    /// The defaults of a model whose own are `own`, on a device that runs the adapters of `adapted`: one speculation at an
-    /// exit that has an adapter, which pays most, unless the model recommends others.
+    /// The defaults of a model whose own are `own`, on a device that runs the adapters of `adapted`: what the file of the
+    /// exits recommends, else what the model does if it is an exit with an adapter, else one speculation at the first
+    /// exit that has one.
     pub fn defaults(
         &self,
         own: ModelDefaults,
@@ -87,13 +99,16 @@ impl Exits {
     ) -> ModelDefaults {
         let mut defaults = own;
         if let Some(&first) = adapted.first() {
-            let recommended = own.exit_layer.filter(|exit| adapted.contains(exit));
-            defaults.exit_layer = Some(recommended.unwrap_or(first));
-            defaults.num_speculations = own.num_speculations.or(Some(1));
+            let has_adapter = |exit: &usize| adapted.contains(exit);
+            let recommended = self.recommended.exit_layer.or(own.exit_layer);
+            defaults.exit_layer = Some(recommended.filter(has_adapter).unwrap_or(first));
+            let speculations = self.recommended.num_speculations;
+            defaults.num_speculations = speculations.or(own.num_speculations).or(Some(1));
         }
         if self.draft_order.is_some() {
             let vocab = DRAFT_VOCAB.min(config.vocab_size);
-            defaults.draft_vocab = own.draft_vocab.or(Some(vocab));
+            let recommended = self.recommended.draft_vocab.or(own.draft_vocab);
+            defaults.draft_vocab = recommended.or(Some(vocab));
         }
         defaults
     }
@@ -105,8 +120,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file of the exits is damaged or belongs to another model.
     pub(super) fn with_exits(mut self, own: Option<Exits>) -> Result<Self> {
-        let beside = place(&self.path).filter(|path| path.is_file());
-        self.exits = match beside {
+        self.exits = match beside(&self.path) {
             Some(path) => Some(open(&path, &self.config)?),
             None => own,
         };
@@ -122,22 +136,23 @@ pub fn is_exits_file(path: &Path) -> bool {
     name.is_some_and(|name| name == IN_FOLDER || name.ends_with(SUFFIX))
 }
 
-/// Where the file of a model's exits would be.
-pub(super) fn place(model: &Path) -> Option<PathBuf> {
-    if model.is_dir() {
-        return Some(model.join(IN_FOLDER));
-    }
-    let mut name = model.file_stem()?.to_owned();
-    name.push(SUFFIX);
-    Some(model.with_file_name(name))
+/// The file of a model's exits, if there is one.
+fn beside(model: &Path) -> Option<PathBuf> {
+    let path = if model.is_dir() {
+        model.join(IN_FOLDER)
+    } else {
+        let mut name = model.file_stem()?.to_owned();
+        name.push(SUFFIX);
+        model.with_file_name(name)
+    };
+    (path.is_file() || embedded(&path).is_some()).then_some(path)
 }
 
 /// The exit layers with an adapter and the bytes of the file beside the model, from metadata alone; `own` is the model's
 /// file.
 pub(super) fn claimed(model: &Path, own: Option<&Gguf>) -> (Vec<usize>, u64) {
-    let beside = place(model).filter(|path| path.is_file());
     let layers = |gguf: &Gguf| read_layers(gguf, usize::MAX).unwrap_or_default();
-    match beside.map(|path| Gguf::open(&path)) {
+    match beside(model).map(|path| Gguf::open(&path)) {
         Some(Ok(gguf)) => (layers(&gguf), gguf.weights().1),
         Some(Err(_)) => (Vec::new(), 0),
         None => (own.map(layers).unwrap_or_default(), 0),
@@ -174,12 +189,13 @@ fn open(path: &Path, config: &LlamaConfig) -> Result<Exits> {
             )));
         }
     }
-    let (layers, draft_order) = read(&gguf, config).map_err(advice)?;
+    let exits = read(&gguf, config).map_err(advice)?;
+    let recommended = read_defaults(&gguf, config).map_err(advice)?;
     Ok(Exits {
         path: Some(path.to_owned()),
-        layers,
-        draft_order,
+        recommended,
         tensors: Some(Box::new(gguf)),
+        ..exits
     })
 }
 
@@ -188,23 +204,15 @@ pub(super) fn in_model(gguf: &Gguf, config: &LlamaConfig) -> Result<Option<Exits
     if !gguf.metadata().contains(&key("version")) {
         return Ok(None);
     }
-    let (layers, draft_order) = read(gguf, config)?;
-    Ok(Some(Exits {
-        path: None,
-        layers,
-        draft_order,
-        tensors: None,
-    }))
+    read(gguf, config).map(Some)
 }
 
 fn key(name: &str) -> String {
     format!("{ARCHITECTURE}.{name}")
 }
 
-type Read = (Vec<usize>, Option<Vec<u32>>);
-
-/// Reads the metadata and checks all shapes.
-fn read(gguf: &Gguf, config: &LlamaConfig) -> Result<Read, Fault> {
+/// Reads the metadata of exits in the model's own file, and checks all shapes.
+fn read(gguf: &Gguf, config: &LlamaConfig) -> Result<Exits, Fault> {
     let meta = gguf.metadata();
     match meta.count(&key("version"))? {
         Some(VERSION) => {}
@@ -239,7 +247,42 @@ fn read(gguf: &Gguf, config: &LlamaConfig) -> Result<Read, Fault> {
             expect(gguf, &block_tensor(name), &shape)?;
         }
     }
-    Ok((layers, read_order(gguf, config.vocab_size)?))
+    Ok(Exits {
+        path: None,
+        adapter_of: read_adapter_of(gguf, &layers, config.num_layers)?,
+        layers,
+        draft_order: read_order(gguf, config.vocab_size)?,
+        recommended: ModelDefaults::default(),
+        tensors: None,
+    })
+}
+
+/// The exits whose adapters are used, by exit; without the metadata, exits use their own.
+fn read_adapter_of(
+    gguf: &Gguf,
+    layers: &[usize],
+    num_layers: usize,
+) -> Result<Vec<Option<usize>>, Fault> {
+    let name = key("adapter_of_exit");
+    let own = |exit: usize| layers.contains(&exit).then_some(exit);
+    let Some(listed) = gguf.metadata().integers(&name)? else {
+        return Ok((0..num_layers).map(own).collect());
+    };
+    if listed.len() != num_layers {
+        let found = listed.len();
+        return Err(format!(
+            "{name} has {found} elements for a model of {num_layers} layers"
+        ));
+    }
+    let check = |(exit, used): (usize, i32)| match (own(exit), usize::try_from(used)) {
+        (None, Ok(0)) => Ok(None),
+        (None, Ok(used)) if exit > 0 && layers.contains(&used) => Ok(Some(used)),
+        (Some(exit), Ok(used)) if exit == used => Ok(Some(exit)),
+        _ => Err(format!(
+            "{name} says {used} for exit {exit}, which is neither 0 nor an exit with an adapter, or not its own"
+        )),
+    };
+    (0..).zip(listed).map(check).collect()
 }
 
 /// The exits with an adapter, ascending.

@@ -16,7 +16,7 @@ const END: u64 = 1 << 20;
 /// The embedded model has the fingerprint of its file.
 ///
 /// # Errors
-/// If the file cannot be read, or the folder holds no weights.
+/// If the file cannot be read, or the folder has no weights.
 pub fn fingerprint(path: &Path) -> io::Result<String> {
     if let Some(bytes) = embedded(path) {
         return of_bytes(Cursor::new(bytes), bytes.len() as u64);

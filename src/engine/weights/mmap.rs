@@ -19,7 +19,7 @@ enum Bytes {
 }
 
 impl MappedFile {
-    /// Maps a regular, non-empty file. The embedded model is mapped already, with the program.
+    /// Maps a regular, non-empty file. The embedded model is already mapped, as part of the program.
     ///
     /// # Errors
     ///

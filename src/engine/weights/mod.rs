@@ -158,7 +158,7 @@ pub fn open(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
 fn open_gguf(path: &Path, dtype: Dtype) -> Result<Checkpoint> {
     if dtype != Dtype::Auto {
         return Err(Error::Setting(format!(
-            "{}: the weights of a GGUF file cannot be converted; --dtype is for safetensors, so leave it out",
+            "{}: the weights of a GGUF file cannot be converted; --dtype is only for safetensors; omit it",
             path.display()
         )));
     }

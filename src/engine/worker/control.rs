@@ -50,12 +50,12 @@ impl<'a> RunControl<'a> {
         control
     }
 
-    /// Waits until other threads let this one compute.
+    /// Waits for this thread's turn to compute.
     pub fn enter(&mut self) {
         self.turn.enter();
     }
 
-    /// Reports an event to the client. If the client is gone, cancels the run.
+    /// Reports an event to the client. If the client has gone, cancels the run.
     pub fn report(&mut self, event: RunEvent) {
         if self.events.send(Event::Run(self.run, event)).is_err() {
             self.cancelled = true;
@@ -111,7 +111,7 @@ impl<'a> RunControl<'a> {
         }
     }
 
-    /// While paused: reports it and waits for commands until a step is allowed. Others may compute meanwhile.
+    /// While paused, reports it and waits for commands until a step is allowed. Other threads may compute meanwhile.
     fn wait_while_paused(&mut self) {
         let mut reported = false;
         while self.paused && self.steps == 0 && !self.cancelled {

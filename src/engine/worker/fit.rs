@@ -1,21 +1,21 @@
-//! Fits a conversation into the context of a model by leaving out its oldest turns.
+//! Fits a conversation into the context of a model by dropping its oldest turns.
 
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::{Error, Result};
 
-/// Part of the context that an answer gets before turns are left out for it.
+/// 1/[`ANSWER`] of the context is reserved for the answer; turns are dropped for it.
 const ANSWER: usize = 4;
 
-/// A conversation as the model reads it.
+/// A conversation as encoded for the model.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fitted {
     pub ids: Vec<u32>,
-    /// How many messages after the system prompt were left out.
+    /// Number of messages dropped after the system prompt.
     pub dropped: usize,
 }
 
-/// The token ids of `messages`, without as few of the oldest turns as leaves room for an answer of `max_steps` tokens
-/// or a quarter of the context, whichever is less. The system prompt and the last question always stay.
+/// The token ids of `messages`. Drops as few of the oldest turns as needed to leave room for an answer of `max_steps`
+/// tokens or a quarter of the context, whichever is less. The system prompt and the last question always stay.
 ///
 /// # Errors
 /// If they do not fit either, or `encode` fails.
@@ -64,13 +64,13 @@ pub(super) fn fit(
             ids: encoded?,
             dropped: start - system,
         }),
-        // What is left is the question, and what there is of its answer.
+        // Only the question and its partial answer are left.
         Ok(ids) => Err(too_long(&messages[start..], ids.len(), context)),
         Err(error) => Err(error),
     }
 }
 
-/// The error for a prompt that does not fit: it speaks of the prompt only if the user can shorten it.
+/// The error for a prompt that does not fit. It mentions the prompt only if the user can shorten it.
 fn too_long(messages: &[Message], tokens: usize, context: usize) -> Error {
     match messages {
         [_] => Error::PromptTooLong { tokens, context },
@@ -81,7 +81,7 @@ fn too_long(messages: &[Message], tokens: usize, context: usize) -> Error {
     }
 }
 
-/// Words the error of a conversation that does not fit.
+/// Rewords the error of a conversation that does not fit.
 pub(super) fn explain(prompt: &Prompt, error: Error) -> Error {
     let said = match prompt {
         Prompt::Chat(messages) => messages
@@ -117,7 +117,7 @@ mod tests {
         Ok(vec![0; length])
     }
 
-    fn say(role: Role, length: usize) -> Message {
+    fn message(role: Role, length: usize) -> Message {
         Message {
             role,
             content: "x".repeat(length),
@@ -134,12 +134,12 @@ mod tests {
             context in 1usize..200,
             max_steps in 1usize..100,
         ) {
-            let mut messages: Vec<Message> = system.map(|n| say(Role::System, n)).into_iter().collect();
+            let mut messages: Vec<Message> = system.map(|n| message(Role::System, n)).into_iter().collect();
             for (asked, answered) in lengths {
-                messages.extend([say(Role::User, asked), say(Role::Assistant, answered)]);
+                messages.extend([message(Role::User, asked), message(Role::Assistant, answered)]);
             }
-            messages.push(say(Role::User, question));
-            messages.extend(begun.map(|n| say(Role::Assistant, n)));
+            messages.push(message(Role::User, question));
+            messages.extend(begun.map(|n| message(Role::Assistant, n)));
             let head = usize::from(system.is_some());
             let length = |dropped: usize| {
                 let kept = messages[..head].iter().chain(&messages[head + dropped..]);

@@ -11,11 +11,11 @@ pub(super) struct Envelope {
     pub command: Command,
     /// Receives the events of the run that it starts; `None` for the worker's own receiver.
     pub events: Option<UnboundedSender<Event>>,
-    /// Given back when the command has been carried out.
+    /// Released when the command has been carried out.
     pub held: Option<OwnedSemaphorePermit>,
 }
 
-/// The worker is gone.
+/// The worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the engine has ended")]
 pub struct WorkerGone;
@@ -34,15 +34,15 @@ impl CommandSender {
     /// Sends a command; events of a run that it starts go to the worker's own receiver.
     ///
     /// # Errors
-    /// If the worker is gone.
+    /// If the worker has ended.
     pub fn send(&self, command: Command) -> Result<(), WorkerGone> {
         self.put(command, None, None)
     }
 
-    /// As [`Self::send`], but the command takes part of a limited space until it has been carried out.
+    /// As [`Self::send`], but the command holds a permit until it has been carried out.
     ///
     /// # Errors
-    /// If the worker is gone.
+    /// If the worker has ended.
     pub fn send_held(
         &self,
         command: Command,
@@ -54,7 +54,7 @@ impl CommandSender {
     /// As [`Self::send`], but events of the run go to `events`.
     ///
     /// # Errors
-    /// If the worker is gone.
+    /// If the worker has ended.
     pub fn send_with(
         &self,
         command: Command,

@@ -23,7 +23,7 @@ impl<F: Fn(&ModelRequest, &mut Progress) -> Result<LoadedModel> + Send + Sync + 
 {
 }
 
-/// How often commands are checked for while no progress is reported.
+/// Interval of polling for commands while no progress is reported.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a load ended.
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     Failed(Failure),
     /// By [`Command::CancelLoad`].
     Cancelled,
-    /// By another load or the end of the program, which is left in the inbox.
+    /// By another load or a shutdown, which stays in the inbox.
     Superseded,
 }
 

@@ -77,11 +77,10 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Answer a prompt. Of a conversation that leaves no room for an answer the oldest turns are left out, as
-    /// [`RunEvent::Dropped`] reports; never the system prompt or the last question.
+    /// Answer a prompt. If a conversation leaves no room for an answer, its oldest turns are dropped and
+    /// [`RunEvent::Dropped`] is reported; the system prompt and the last question always stay.
     Generate(Prompt),
-    /// As [`Task::Generate`], but a conversation that does not fit is an error of the kind
-    /// [`ErrorKind::ContextExceeded`].
+    /// As [`Task::Generate`], but a conversation that does not fit is an error of kind [`ErrorKind::ContextExceeded`].
     GenerateWhole(Prompt),
     /// Answer a prompt twice side by side: with the reference's settings, and as a challenger with those of the run. Does
     /// not use the conversation's cache.
@@ -95,7 +94,7 @@ pub enum Task {
     /// Report what every layer would have predicted along the text of the last run of this conversation, which must have this
     /// id. Waits for the current run, and is cancelled by a new one.
     Lens,
-    /// As [`Task::Lens`], for an answer that is not the last run of this conversation: it takes that place.
+    /// As [`Task::Lens`], for an answer that is not the last run of this conversation. It becomes the last run.
     LensOf {
         /// The prompt.
         prompt: Prompt,
@@ -124,7 +123,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// Whether [`RunEvent::Finished`] or [`RunEvent::Failed`] always ends it. Others end with their last result.
+    /// Whether it always ends with [`RunEvent::Finished`] or [`RunEvent::Failed`]. Others end with their last result.
     pub fn reports_its_end(&self) -> bool {
         !matches!(self, Self::Lens | Self::LensOf { .. } | Self::Score { .. })
     }
@@ -134,10 +133,10 @@ impl Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
-    /// What is compared with; usually plain decoding.
+    /// The baseline; usually plain decoding.
     #[serde(alias = "autoregressive")]
     Reference,
-    /// What is compared.
+    /// The run compared with it.
     #[serde(alias = "self-speculative")]
     Challenger,
 }
@@ -151,7 +150,7 @@ pub struct SweepCell {
     pub stats: Stats,
 }
 
-/// A report of the worker: about its model to its owner, about a run to the client that started it.
+/// A report of the worker. Model events go to its owner, run events to the client that started the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
@@ -190,7 +189,7 @@ pub enum ModelEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEvent {
-    /// The model does not see the oldest messages of the conversation. Comes before all other events of a run.
+    /// The oldest messages of the conversation were dropped from the context. Precedes all other events of a run.
     Dropped {
         /// How many after the system prompt.
         messages: usize,

@@ -70,7 +70,7 @@ struct Loaded {
 
 struct Conversation {
     session: Session,
-    /// The last generation and the position where its text begins.
+    /// The last generation and the position where its text starts.
     last: Option<(RunId, usize)>,
 }
 
@@ -117,7 +117,7 @@ impl Thread {
         }
     }
 
-    /// Reports to the owner. If the receiver is gone, the program is ending.
+    /// Reports to the owner. A closed receiver means that the program is ending.
     fn report(&self, event: ModelEvent) {
         let _ = self.events.send(Event::Model(event));
     }
@@ -269,7 +269,7 @@ impl Loaded {
     }
 }
 
-/// The token ids of a conversation without the turns that do not fit. Reports how many were left out.
+/// The token ids of a conversation, without turns that do not fit. Reports how many were dropped.
 fn fitted(
     model: &LoadedModel,
     control: &mut RunControl<'_>,

@@ -1,4 +1,4 @@
-//! Answers a data set autoregressively and with self-speculation, in turns.
+//! Answers a data set autoregressively and with self-speculation, alternately.
 
 mod report;
 mod summary;
@@ -29,14 +29,14 @@ pub struct Progress<'a> {
     pub samples: &'a [Sample],
 }
 
-/// Prompts that fit in the context, as token ids, and the ids of those that do not.
+/// Prompts that fit in the context, as token ids, and the ids of examples that do not.
 pub struct Encoded {
     pub prompts: Vec<(Example, Vec<u32>)>,
-    /// Ids of the examples that were left out.
+    /// Ids of the omitted examples.
     pub too_long: Vec<String>,
 }
 
-/// Encodes examples, and leaves out those that do not fit in the context.
+/// Encodes examples, omitting those that do not fit in the context.
 ///
 /// # Errors
 /// If no example is left, or one cannot be encoded for another reason.
@@ -84,7 +84,7 @@ pub struct Benchmark {
 }
 
 impl Benchmark {
-    /// Begins the run of `key` in `folder`, or resumes it where it was interrupted.
+    /// Starts the run of `key` in `folder`, or resumes it where it was interrupted.
     ///
     /// # Errors
     /// If the folder cannot be used, or contains the file of another run.

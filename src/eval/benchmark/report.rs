@@ -52,6 +52,6 @@ pub struct Sample {
     /// The other strategy, if one is measured.
     pub speculative: Option<Measured>,
     pub speculative_scores: Option<TextScores>,
-    /// Whether both wrote the same tokens.
+    /// Whether both generated the same tokens.
     pub same_text: Option<bool>,
 }

@@ -32,7 +32,7 @@ pub struct StrategySummary {
     pub time_to_first_token: Option<Interval>,
     /// Mean over samples of accepted ÷ drafted, as LayerSkip reports it.
     pub acceptance_rate: Option<Interval>,
-    /// Of the rounds that verified draft position i, the share that accepted it, over all samples.
+    /// Acceptance rate by draft position, over all samples: accepted ÷ verified.
     pub acceptance_by_position: Vec<f64>,
     /// (accepted + 1) averaged over all rounds that drafted.
     pub mean_accepted_length: Option<Interval>,
@@ -40,7 +40,7 @@ pub struct StrategySummary {
     pub scores: Option<Scores>,
 }
 
-/// Similarity of the texts to their references: means over samples, except for BLEU, which is of the corpus.
+/// Similarity of the texts to their references: means over samples, except for BLEU, which is over the corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Number of samples with a reference.
@@ -51,7 +51,7 @@ pub struct Scores {
     pub rouge_l: Option<Interval>,
     pub bleu_4: Option<Interval>,
     pub edit_distance: Option<Interval>,
-    /// The share of samples with a text equal to the reference.
+    /// The fraction of samples whose text equals the reference.
     pub exact_match: Option<Interval>,
 }
 
@@ -62,7 +62,7 @@ pub struct Comparison {
     pub speedup_mean_of_ratios: Option<Interval>,
     /// Ratio of tokens per second over all samples.
     pub speedup_ratio_of_speeds: Option<Interval>,
-    /// Number of samples in which both wrote the same tokens.
+    /// Number of samples in which both generated the same tokens.
     pub same_text: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Whether self-speculative decoding writes what autoregressive decoding writes.
+//! Checks that self-speculative and autoregressive decoding generate the same text.
 //!
 //! With greedy decoding and with shared noise the text is the same, token for token. With rejection the distribution
 //! is the same, which is tested on many short runs of both.
@@ -21,7 +21,7 @@ pub struct Exact {
     pub samples: usize,
     /// Number of compared tokens.
     pub tokens: usize,
-    /// Samples whose texts differ, and their share in per cent, as LayerSkip reports them.
+    /// Number of samples whose texts differ, and their percentage, as LayerSkip reports them.
     pub errors: usize,
     pub error_pct: f64,
     pub mismatches: Vec<Mismatch>,

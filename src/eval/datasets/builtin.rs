@@ -15,7 +15,7 @@ pub fn items() -> Result<Vec<Item>> {
 /// Category and text of each prompt.
 ///
 /// # Errors
-/// None: the prompts are part of the program.
+/// Never: the prompts are part of the program.
 pub fn builtin_prompts() -> Result<Vec<(String, String)>> {
     let items = items()?.into_iter();
     Ok(items

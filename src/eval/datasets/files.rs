@@ -33,7 +33,7 @@ pub fn of_path(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// The paths in a repository that are files of `split`: `test.jsonl`, `data/test-00000-of-00002.parquet`,
-/// `default/test/0000.parquet`. If there are several formats, the first in the order of names.
+/// `default/test/0000.parquet`. If there are several formats, takes the first by name.
 pub fn of_split<'a>(names: &'a [String], split: &str) -> Vec<&'a String> {
     let holds =
         |name: &&String| is_rows(name) && name.split('/').any(|part| begins_with(part, split));
@@ -51,7 +51,7 @@ pub fn of_split<'a>(names: &'a [String], split: &str) -> Vec<&'a String> {
         .collect()
 }
 
-/// Whether `part` is `split`, or begins with it as a word.
+/// Whether `part` is `split`, or starts with it as a word.
 fn begins_with(part: &str, split: &str) -> bool {
     part.strip_prefix(split)
         .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))

@@ -18,7 +18,7 @@ pub struct HubPlace {
     pub folder: Option<&'static str>,
 }
 
-/// The files of `split`: from the cache if they are there, else from the hub.
+/// The files of `split`, from the cache or else from the hub.
 pub fn fetch(place: HubPlace, split: &str, progress: &mut Progress) -> Result<Vec<PathBuf>> {
     let hub = Hub::from_env()?;
     for revision in REVISIONS {
@@ -37,8 +37,7 @@ pub fn fetch(place: HubPlace, split: &str, progress: &mut Progress) -> Result<Ve
     download(&hub, place, split, progress)
 }
 
-const WAYS_OUT: &str =
-    "give --data-path FILE, or take the prompts that come with skiplens: --dataset builtin";
+const WAYS_OUT: &str = "give --data-path FILE, or use the built-in prompts: --dataset builtin";
 
 fn repo(place: HubPlace, revision: &str) -> Repo {
     Repo::with_revision(place.repository.into(), RepoType::Dataset, revision.into())
@@ -171,14 +170,14 @@ fn explain(hub: &Hub, place: HubPlace, error: ApiError) -> String {
         ApiError::RequestError(error) => match *error {
             ureq::Error::StatusCode(401 | 403) => {
                 format!(
-                    "{endpoint} gives no access to the data set {repository}; log in with `hf auth login`, or set HF_TOKEN"
+                    "{endpoint} denies access to the data set {repository}; log in with `hf auth login`, or set HF_TOKEN"
                 )
             }
             ureq::Error::StatusCode(404) => {
                 format!("there is no data set {repository} at {endpoint}")
             }
             ureq::Error::StatusCode(code) => {
-                format!("{endpoint} answered {code} when asked for the data set {repository}")
+                format!("{endpoint} responded with status {code} for the data set {repository}")
             }
             error => format!("cannot reach {endpoint} for the data set {repository}: {error}"),
         },

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Number of words of an article that are the prompt of `cnn_dm_lm`.
+/// Number of words of an article in a prompt of `cnn_dm_lm`.
 const PREFIX_WORDS: usize = 100;
 
 /// A data set by name.
@@ -189,7 +189,7 @@ impl DatasetName {
             .map(|either| either.join(" or "))
             .collect();
         Err(Error::Setting(format!(
-            "{}: {self} wants the columns {}; this file has {}",
+            "{}: {self} needs the columns {}; this file has {}",
             path.display(),
             wanted.join(", "),
             rows.columns.join(", ")
@@ -228,7 +228,7 @@ impl DatasetName {
 fn text(row: &Row, column: &str) -> Result<String, String> {
     match row.get(column) {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(format!("{column} is no text")),
+        Some(_) => Err(format!("{column} is not a string")),
         None => Err(format!("{column} is missing")),
     }
 }
@@ -256,7 +256,7 @@ fn continuation(id: String, article: &str) -> Item {
     Item::of_user(id, prompt.join(" "), Some(rest.join(" ")))
 }
 
-/// A question with a plain text that ends where the answer begins.
+/// A question with a plain text that ends where the answer starts.
 fn question(id: String, question: &str, answer: String) -> Item {
     Item {
         text: format!("Question: {question}\nAnswer:"),
@@ -273,14 +273,14 @@ fn first_turn(row: &Row) -> Result<String, String> {
     };
     match first {
         Some(Value::String(text)) => Ok(text.clone()),
-        _ => Err("turns is no list of texts".into()),
+        _ => Err("turns is not a list of strings".into()),
     }
 }
 
 /// One item for each turn of the role `PARSER`: the turns before it are the prompt.
 fn parsers_turns(id: &str, row: &Row) -> Result<Vec<Item>, String> {
     const ANSWERS: &str = "PARSER";
-    let fault = || "data is no list of {\"role\", \"message\"}".to_owned();
+    let fault = || "data is not a list of {\"role\", \"message\"}".to_owned();
     let turns = row
         .get("data")
         .and_then(Value::as_array)

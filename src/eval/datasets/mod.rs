@@ -110,7 +110,7 @@ impl DatasetRequest {
         self.check()?;
         let (source, mut items) = self.read_split(progress)?;
         if items.is_empty() {
-            return Err(Error::Setting(format!("{source} holds no examples")));
+            return Err(Error::Setting(format!("{source} has no examples")));
         }
         if self.shuffle {
             shuffle(&mut items, self.seed);
@@ -136,7 +136,7 @@ impl DatasetRequest {
         let template = self.template.as_ref();
         if template.is_some_and(|template| !template.contains(MESSAGE)) {
             return fault(format!(
-                "--template holds no {MESSAGE}, which stands for the prompt"
+                "--template lacks {MESSAGE}, which stands for the prompt"
             ));
         }
         if self.n_shot > 0 && !self.name.has_training_split() {

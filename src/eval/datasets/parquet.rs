@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 /// The `wanted` columns of the first `limit` rows.
 pub fn read(file: File, wanted: &[&str], limit: usize) -> Result<Rows, String> {
-    let fault = |error: ::parquet::errors::ParquetError| {
-        format!("this is no Parquet file that can be read: {error}")
-    };
+    let fault =
+        |error: ::parquet::errors::ParquetError| format!("not a readable Parquet file: {error}");
     let reader = SerializedFileReader::new(file).map_err(fault)?;
     let schema = reader.metadata().file_metadata().schema();
     let fields: Vec<TypePtr> = match schema {
@@ -50,7 +49,7 @@ pub fn read(file: File, wanted: &[&str], limit: usize) -> Result<Rows, String> {
     Ok(Rows { columns, rows })
 }
 
-/// A field as JSON: texts, numbers and lists of them; other types as they are printed.
+/// A field as JSON: texts, numbers and lists of them; other types in their printed form.
 fn value(field: &Field) -> Value {
     match field {
         Field::Null => Value::Null,

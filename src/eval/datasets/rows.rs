@@ -59,7 +59,7 @@ fn format(name: &str) -> Option<Format> {
     }
 }
 
-/// The first `limit` rows of a file. Of a Parquet file only the `wanted` columns are read.
+/// The first `limit` rows of a file. Reads only the `wanted` columns of a Parquet file.
 ///
 /// # Errors
 /// If the file cannot be read, or is not in the format of its extension.
@@ -107,7 +107,7 @@ fn json_lines(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> 
             continue;
         }
         let row = serde_json::from_slice(content);
-        rows.push(row.map_err(|error| format!("line {number} is no JSON object: {error}"))?);
+        rows.push(row.map_err(|error| format!("line {number} is not a JSON object: {error}"))?);
     }
     Ok(rows)
 }
@@ -120,15 +120,13 @@ fn json(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> {
     let content = content.trim_start_matches('\u{feff}');
     if content.trim_start().starts_with('[') {
         let mut rows: Vec<Row> = serde_json::from_str(content)
-            .map_err(|error| format!("this is no list of JSON objects: {error}"))?;
+            .map_err(|error| format!("not a list of JSON objects: {error}"))?;
         rows.truncate(limit);
         return Ok(rows);
     }
     let values = serde_json::Deserializer::from_str(content).into_iter::<Row>();
     let rows: Result<Vec<Row>, _> = values.take(limit).collect();
-    rows.map_err(|error| {
-        format!("this is neither a list of JSON objects nor one after the other: {error}")
-    })
+    rows.map_err(|error| format!("neither a list of JSON objects nor JSON lines: {error}"))
 }
 
 fn separated(text: impl Read, separator: u8, limit: usize) -> Result<Rows, String> {

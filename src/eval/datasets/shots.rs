@@ -30,7 +30,7 @@ pub fn as_text(shots: &[Item]) -> String {
             .as_deref()
             .unwrap_or_default()
             .replace('\n', "");
-        // After a colon the answer follows on the same line, otherwise on a new one.
+        // After a colon the answer follows on the same line, else on a new one.
         let between = match shot.text.ends_with(':') {
             true if answer.starts_with(' ') => "",
             true => " ",

@@ -296,7 +296,7 @@ fn what_does_not_fit_is_named() {
     let rows = at("rows.jsonl", b"{\"prompt\":\"a\",\"answer\":1}\n");
     let told = fault(&request("gsm8k", &rows));
     assert!(
-        told.contains("gsm8k wants the columns question, answer; this file has prompt, answer"),
+        told.contains("gsm8k needs the columns question, answer; this file has prompt, answer"),
         "{told}"
     );
     let parquet = folder.path().join("rows.parquet");
@@ -315,7 +315,7 @@ fn what_does_not_fit_is_named() {
         (
             "b.jsonl",
             b"{\"prompt\":\"x\"}\n{oops\n",
-            "line 2 is no JSON object",
+            "line 2 is not a JSON object",
         ),
         ("c.jsonl", b"", "holds no examples"),
         (
@@ -328,7 +328,7 @@ fn what_does_not_fit_is_named() {
             b"{\"prompt\":\"x\"}\n{}\n",
             "row 2: prompt is missing",
         ),
-        ("f.json", b"[1, 2]", "no list of JSON objects"),
+        ("f.json", b"[1, 2]", "not a list of JSON objects"),
         ("g.csv", b"prompt,response\nx\n", "g.csv"),
         ("h.csv", b"prompt\n\xff\n", "UTF-8"),
     ] {

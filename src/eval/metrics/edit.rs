@@ -3,8 +3,8 @@
 /// Min half width of the band, in characters of the reference.
 const BAND: f64 = 25.0;
 
-/// Number of characters (code points) to insert, remove or replace to turn the prediction into the reference. Only
-/// edits near the diagonal are considered, so for long texts that differ much the result exceeds the true distance.
+/// Number of characters (code points) to insert, remove or replace to turn the prediction into the reference. Considers
+/// only edits near the diagonal, so for long, very different texts the result exceeds the true distance.
 pub fn edit_distance(prediction: &str, reference: &str) -> usize {
     let prediction: Vec<char> = prediction.chars().collect();
     let reference: Vec<char> = reference.chars().collect();

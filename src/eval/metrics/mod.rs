@@ -1,5 +1,5 @@
-//! How close a generated text comes to its reference: ROUGE, BLEU, edit distance and exact match, equal to the values
-//! of torchmetrics with the normalisation that LayerSkip chose.
+//! Similarity of a generated text to its reference: ROUGE, BLEU, edit distance and exact match, equal to torchmetrics
+//! with LayerSkip's normalisation.
 
 mod bleu;
 mod edit;
@@ -84,7 +84,7 @@ mod tests {
         );
     }
 
-    /// `tests/golden/text_metrics.py` made the cases with torchmetrics.
+    /// `tests/golden/text_metrics.py` generated the cases with torchmetrics.
     #[test]
     fn scores_are_those_of_torchmetrics() {
         let cases = include_str!("../../../tests/golden/text_metrics.jsonl");

@@ -3,15 +3,15 @@
 use super::words;
 use std::collections::HashMap;
 
-/// Max words of a text for ROUGE-L, which takes time in proportion to the product of both lengths.
+/// Max words of a text for ROUGE-L, whose time is proportional to the product of both lengths.
 const MAX_WORDS: usize = 1 << 15;
 
 /// The overlap of two texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Overlap {
-    /// The share of the prediction that is in the reference.
+    /// The fraction of the prediction that is in the reference.
     pub precision: f64,
-    /// The share of the reference that is in the prediction.
+    /// The fraction of the reference that is in the prediction.
     pub recall: f64,
     /// Their harmonic mean.
     pub f_measure: f64,
@@ -80,7 +80,7 @@ pub(super) fn ngrams<'a>(words: &'a [&'a str], n: usize) -> HashMap<&'a [&'a str
     counts
 }
 
-/// The number of common n-grams, each counted as often as in the text with fewer of it.
+/// The number of common n-grams, each counted as often as in the text that has it less often.
 pub(super) fn shared(one: &HashMap<&[&str], usize>, other: &HashMap<&[&str], usize>) -> usize {
     one.iter()
         .map(|(ngram, &count)| count.min(other.get(ngram).copied().unwrap_or_default()))

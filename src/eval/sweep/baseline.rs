@@ -1,4 +1,4 @@
-//! Autoregressive runs against which cells are measured, and predictions for the cells.
+//! Autoregressive runs as the baseline of cells, and predictions for the cells.
 
 use super::{Cell, grid};
 use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings, Stats};
@@ -8,7 +8,7 @@ use crate::eval::machine::Machine;
 use crate::eval::run::{Interrupted, Measured};
 use serde::{Deserialize, Serialize};
 
-/// All prompts autoregressively on one machine, at one temperature.
+/// All prompts answered autoregressively, on one machine at one temperature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// Hash of the manifest.
@@ -24,8 +24,8 @@ pub struct Baseline {
     pub predictions: Vec<Prediction>,
 }
 
-/// The prediction of one instrumented run for a cell: its texts replayed with the choices of each layer, at costs
-/// measured on this machine.
+/// The prediction for a cell: the baseline's texts, replayed with the choices of each layer at costs measured on this
+/// machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     pub cell: Cell,
@@ -36,12 +36,12 @@ pub struct Prediction {
     pub speedup: f64,
 }
 
-/// Whether a cell has the text of its baseline: with greedy decoding and with shared noise.
+/// Whether a cell must have the text of its baseline: with greedy decoding and with shared noise.
 pub fn keeps_text(settings: &Settings) -> bool {
     settings.sampling.greedy() || settings.sampling.coupling == Coupling::SharedNoise
 }
 
-/// Predictions from the texts of `runs` for the `cells` with fixed settings. Cells with other texts get none.
+/// Predictions from the texts of `runs` for the `cells` with fixed settings. Cells that may have other texts get none.
 ///
 /// # Errors
 /// [`Error::Cancelled`] if interrupted, and any error of the engine.

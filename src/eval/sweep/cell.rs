@@ -20,7 +20,7 @@ pub struct CellFile {
     pub load: Option<f64>,
     /// One run for each prompt, in the manifest's order.
     pub runs: Vec<CellRun>,
-    /// Texts that differ from the baseline, although they must not.
+    /// Texts that differ from the baseline but must not.
     pub differences: Vec<Difference>,
 }
 

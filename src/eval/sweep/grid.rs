@@ -49,7 +49,7 @@ impl Axes {
     }
 
     /// # Errors
-    /// If an axis has no values or one twice, or a model with this number of layers cannot run a cell.
+    /// If an axis is empty or has a duplicate, or a model with this number of layers cannot run a cell.
     pub fn check(&self, layers: usize) -> Result<()> {
         let outside = |words: String| Err(Error::Setting(words));
         if self.cells().is_empty() {
@@ -82,7 +82,7 @@ impl Cell {
         hash(self)
     }
 
-    /// Its settings in a few words.
+    /// Its settings, in short.
     pub fn name(&self) -> String {
         let mut name = format!("E {} K {}", self.exit_layer, self.num_speculations);
         if self.draft_vocab > 0 {
@@ -95,7 +95,7 @@ impl Cell {
         name
     }
 
-    /// `base` with these settings.
+    /// `base` with the cell's settings.
     pub fn settings(&self, base: &Settings) -> Settings {
         let mut settings = plain(base, self.temperature);
         settings.strategy = Strategy::SelfSpeculative;
@@ -107,7 +107,7 @@ impl Cell {
     }
 }
 
-/// The autoregressive baseline of `base` at that temperature.
+/// The autoregressive baseline of `base` at this temperature.
 pub fn plain(base: &Settings, temperature: f32) -> Settings {
     let mut settings = Settings {
         strategy: Strategy::Autoregressive,

@@ -23,7 +23,7 @@ pub struct Tile {
 /// The cells of one temperature, draft vocabulary and controller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
-    /// What they have in common, in words.
+    /// Their common settings, as text.
     pub title: String,
     /// Rows and columns of the map.
     pub exit_layers: Vec<usize>,
@@ -102,7 +102,7 @@ impl HeatMap {
             .find(|tile| (tile.exit_layer, tile.num_speculations) == (exit_layer, num_speculations))
     }
 
-    /// A caption of one line.
+    /// A one-line caption.
     pub fn caption(&self) -> String {
         let slowest = self.plain.iter().copied().reduce(f64::min);
         let fastest = self.plain.iter().copied().reduce(f64::max);

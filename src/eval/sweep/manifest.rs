@@ -1,4 +1,4 @@
-//! What a sweep measures, and its folder.
+//! The plan of a sweep, and its folder.
 
 use super::{Axes, Cell};
 use crate::engine::decode::Settings;
@@ -77,7 +77,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder of `manifest` in `folder`: of its unfinished run, or else a new one.
+    /// The folder of `manifest` in `folder`: that of its unfinished run, else a new one.
     ///
     /// # Errors
     /// If it cannot be created, or belongs to another run.
@@ -102,7 +102,7 @@ impl RunFolder {
     /// The folder of a planned sweep, given the path of the folder or of its manifest.
     ///
     /// # Errors
-    /// If it is not such a folder, or the manifest does not match its hash.
+    /// If it is not the folder of a sweep, or the manifest does not match its hash.
     pub fn read(path: &Path) -> Result<Self> {
         let path = match path.is_dir() {
             true => path,
@@ -125,7 +125,7 @@ impl RunFolder {
         })
     }
 
-    /// Marks the sweep as complete, so that the same command begins a new one.
+    /// Marks the sweep as complete, so that the same command starts a new one.
     pub fn finish(&self) -> Result<()> {
         self.write_manifest(true)
     }

@@ -17,15 +17,15 @@ use std::collections::BTreeMap;
 pub struct Merged {
     /// Hash of the manifest.
     pub sweep: String,
-    /// Cells that are not measured yet, or whose baseline is missing.
+    /// Cells not measured yet, or without a baseline.
     pub missing: Vec<String>,
-    /// Texts that differ, although they must be equal.
+    /// Texts that differ but must be equal.
     pub faults: Vec<String>,
     /// Texts that differ between machines, which is allowed.
     pub notes: Vec<String>,
     /// Tokens per second of autoregressive decoding, without prefill, for each baseline.
     pub baselines: Vec<BaselineSpeed>,
-    /// In the order of the grid.
+    /// Measured cells, in the order of the grid.
     pub rows: Vec<ResultRow>,
 }
 
@@ -164,7 +164,7 @@ fn differing(folder: &RunFolder, baselines: &BTreeMap<String, Baseline>) -> Resu
             for ((run, second), example) in pairs {
                 if let Some(position) = run.differs_from(&second.tokens) {
                     notes.push(format!(
-                        "prompt {}: {} and {} go apart at token {position}",
+                        "prompt {}: {} and {} diverge at token {position}",
                         example.id,
                         machine_name(&one.machine),
                         machine_name(&other.machine)
@@ -273,7 +273,7 @@ pub const CSV_COLUMNS: [&str; 24] = [
 /// The rows as CSV. Unknown values are empty.
 pub fn csv(rows: &[ResultRow]) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = writer.write_record(CSV_COLUMNS);
     for row in rows {
         let number =

@@ -1,8 +1,8 @@
 //! A grid of settings measured on the prompts of a data set, on one machine or on many.
 //!
-//! A [`Manifest`] fixes model, prompts, settings and grid; its hash names the run and the folder. Every cell and
-//! every baseline is a file of its own, written aside and renamed: no file has two writers, and a file that exists is
-//! complete.
+//! A [`Manifest`] fixes model, prompts, settings and grid; its hash names the run and the folder. Every cell and every
+//! baseline is a separate file, written to a temporary file and renamed: no file has two writers, and an existing file
+//! is complete.
 //!
 //! ```text
 //! sweep-<hash>/manifest.json   what to measure, with the prompts

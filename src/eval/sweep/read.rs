@@ -13,13 +13,13 @@ pub struct Row {
     pub exit_layer: usize,
     /// K.
     pub num_speculations: usize,
-    /// Decode speed, or the speed with prefill if the file has no other.
+    /// Decode speed; with prefill if the file has no other.
     pub tokens_per_second: f64,
     /// Accepted ÷ drafted.
     pub acceptance_rate: Option<f64>,
 }
 
-/// The measured cells, and the speed of plain decoding if known. Of several cells of one pair the fastest is taken.
+/// The measured cells, and the speed of plain decoding if known. Of several cells with one pair, takes the fastest.
 ///
 /// # Errors
 /// If the path is neither a run folder nor a CSV file with the columns of a sweep.

@@ -11,7 +11,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// All of it.
+    /// The whole sweep.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
 
     /// Parses `2/8`, or `auto` with the environment variables of a Slurm array or a Kubernetes Indexed Job.
@@ -32,7 +32,7 @@ impl Shard {
         }
     }
 
-    /// The cells of this part, of `cells` in all. Neighbours stay together, because they share a baseline.
+    /// The cells of this part, out of `cells`. Adjacent cells stay together, since they share a baseline.
     pub fn cells(self, cells: usize) -> Range<usize> {
         let start = |index: usize| index * (cells / self.count) + index.min(cells % self.count);
         start(self.index - 1)..start(self.index)
@@ -50,12 +50,12 @@ fn from_scheduler(
         text.trim()
             .parse()
             .map(Some)
-            .map_err(|_| format!("{name} is {text:?}, which is no number"))
+            .map_err(|_| format!("{name} is {text:?}, which is not a number"))
     };
     let given = count
         .map(|text| {
             text.parse()
-                .map_err(|_| format!("{text:?} is no number of shards"))
+                .map_err(|_| format!("{text:?} is not a number of shards"))
         })
         .transpose()?;
     let within = |index: usize, count: usize| match (1..=count).contains(&index) {
@@ -87,7 +87,7 @@ fn from_scheduler(
     }
     if let Some(index) = number("JOB_COMPLETION_INDEX")? {
         let total =
-            given.ok_or("a Kubernetes job does not say how many parts it has; write auto/N")?;
+            given.ok_or("a Kubernetes Job does not report its number of parts; write auto/N")?;
         return within(index + 1, total);
     }
     Err("neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set; write I/N".into())

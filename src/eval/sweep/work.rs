@@ -12,7 +12,7 @@ use crate::eval::output_folder;
 use crate::eval::run::{Interrupted, Measured};
 use std::path::Path;
 
-/// Tokens generated before a cell or a baseline is measured, to warm up caches and clock.
+/// Tokens generated before measuring a cell or a baseline, to warm up caches and clock.
 const WARM_UP_TOKENS: usize = 16;
 
 /// One shard of a sweep on this machine.
@@ -73,7 +73,7 @@ impl<'a> Sweep<'a> {
     /// The cells of this shard that are not measured yet.
     ///
     /// # Errors
-    /// If a file of this run is none.
+    /// If a file of this run cannot be parsed.
     pub fn missing(&self) -> Result<Vec<Cell>> {
         let mut missing = Vec::new();
         for cell in shard_cells(self.folder, self.shard) {
@@ -87,7 +87,7 @@ impl<'a> Sweep<'a> {
     /// The cells of this shard, one per line: id, whether it is measured, and settings.
     ///
     /// # Errors
-    /// If a file of this run is none.
+    /// If a file of this run cannot be parsed.
     pub fn list(&self) -> Result<String> {
         let mut lines = String::new();
         for cell in shard_cells(self.folder, self.shard) {
@@ -136,7 +136,7 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Measures the missing cells; each is written when it is complete.
+    /// Measures the missing cells, writing each when complete.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if interrupted, and any error of the engine.
@@ -186,7 +186,7 @@ impl<'a> Sweep<'a> {
         let base = &self.folder.manifest.settings;
         self.warm_up(&grid::plain(base, temperature), loaded, interrupted)?;
         let (load, total) = (machine::load(), self.prompts.len());
-        let mut told = |what: &str, done| update(Update::Sample { what, done, total });
+        let mut report = |what: &str, done| update(Update::Sample { what, done, total });
         let what = format!("baseline at T {temperature}");
         let decoder = &mut loaded.decoder;
         let runs = baseline::measure(
@@ -196,15 +196,15 @@ impl<'a> Sweep<'a> {
             &self.prompts,
             interrupted,
             &mut |done| {
-                told(&what, done);
+                report(&what, done);
             },
         )?;
-        // For all cells of this temperature, so that the result does not depend on which are done already.
+        // For all cells of this temperature, so that the result does not depend on which are already done.
         let cells: Vec<Cell> = shard_cells(self.folder, self.shard)
             .into_iter()
             .filter(|cell| cell.temperature == temperature)
             .collect();
-        told("predicting the cells", 0);
+        report("predicting the cells", 0);
         let predictions =
             baseline::predict(decoder, base, &cells, &self.prompts, &runs, interrupted)?;
         let baseline = Baseline {

@@ -1,4 +1,4 @@
-//! Whether the generated text is the answer.
+//! Exact match of generated answers.
 
 use super::rows::GenerateUntil;
 use super::statistic::{Mean, TaskResult};
@@ -33,7 +33,7 @@ impl Scorer<'_> {
 /// Counts of exact matches.
 #[derive(Debug, Default)]
 pub struct Matches {
-    /// Rows with a text as answer.
+    /// Rows with a plain text as answer.
     plain: Mean,
     /// GSM8K's rows: the number after `####`, and the last number.
     strict: Mean,
@@ -89,7 +89,7 @@ fn flexible(text: &str) -> Result<Option<String>> {
     Ok(last.map(|number| number.as_str().trim().to_owned()))
 }
 
-/// An answer without commas, dollars, the reasoning before `####` and a full stop at its end, in lower case.
+/// An answer in lower case, without commas, dollars, the reasoning before `####` and a final full stop.
 fn normal(text: &str) -> Result<String> {
     let mut text = text.to_owned();
     for pattern in [",", r"\$", r"(?s).*#### ", r"\.$"] {

@@ -14,8 +14,8 @@ pub struct LayerResult {
     pub tasks: Vec<TaskResult>,
 }
 
-/// Scores the rows after each number of `layers`; the layer count itself is the whole model. `done` is called
-/// after each row at each layer.
+/// Scores the rows after each number of layers in `layers`; the layer count is the whole model. Calls `done` after each
+/// row at each layer.
 ///
 /// # Errors
 /// As [`Scorer::score`].
@@ -48,7 +48,7 @@ pub fn by_layer(
 /// The results as CSV, one line per figure.
 ///
 /// # Errors
-/// None: writing to a string does not fail.
+/// Never: writing to a string cannot fail.
 pub fn csv(results: &[LayerResult]) -> Result<String, fmt::Error> {
     let mut out = String::from("exit_layer,task,rows,metric,value,stderr\n");
     for LayerResult { exit_layer, tasks } in results {
@@ -77,7 +77,7 @@ const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 /// The results as a plot, with a panel for each task, one below the other.
 ///
 /// # Errors
-/// None: writing to a string does not fail.
+/// Never: writing to a string cannot fail.
 pub fn svg(results: &[LayerResult]) -> Result<String, fmt::Error> {
     let Some(first) = results.first() else {
         return Ok(String::new());

@@ -97,7 +97,7 @@ impl<'m> Scorer<'m> {
             0,
             &mut (),
         )?;
-        // Sums of these numbers are exact, so they do not depend on the order.
+        // `f64` sums of these `f32` values are exact, so their order does not matter.
         Ok(scores[from - 1..]
             .iter()
             .map(|score| f64::from(score.logprob))

@@ -1,4 +1,4 @@
-//! Which continuation of a text is the most likely.
+//! The most likely continuation of a text.
 
 use super::Scorer;
 use super::rows::MultipleChoice;
@@ -19,8 +19,8 @@ impl Scorer<'_> {
         Ok([likelihoods, by_length].map(|values| first_max(&values) == row.gold))
     }
 
-    /// Tokens of a context and of its continuation. Spaces at the end of the context belong to the continuation,
-    /// because tokens begin with spaces.
+    /// Tokens of a context and of its continuation. Trailing spaces of the context move to the continuation, since
+    /// tokens start with spaces.
     fn pair(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
         if context.is_empty() {
             return Ok((
@@ -36,7 +36,7 @@ impl Scorer<'_> {
     }
 }
 
-/// Index of the first max value; no value may be NaN.
+/// Index of the first maximum; no value may be NaN.
 fn first_max(values: &[f64]) -> usize {
     let mut best = 0;
     for (at, value) in values.iter().enumerate() {

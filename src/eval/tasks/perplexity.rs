@@ -5,8 +5,8 @@ use super::statistic::{Metric, TaskResult};
 use crate::engine::Result;
 
 impl Scorer<'_> {
-    /// Log-likelihood of a text, in windows that share one token of context; a last window that is short has as much
-    /// context as fits.
+    /// Log-likelihood of a text, in windows that share one token of context. A short last window has as much context as
+    /// fits.
     pub(super) fn rolling(&mut self, text: &str) -> Result<f64> {
         let tokens = self.tokens(text, false)?;
         let prefix = self.prefix_token()?;
@@ -14,7 +14,7 @@ impl Scorer<'_> {
         let (mut total, mut done) = (0.0, 0);
         while done < tokens.len() {
             let end = tokens.len().min(done + window);
-            // The first window follows the prefix token. A short last window has more context.
+            // The first window follows the prefix token; a short last window has more context.
             let context = match done {
                 0 => vec![prefix],
                 done => tokens[end.saturating_sub(window + 1)..done].to_vec(),
@@ -61,7 +61,8 @@ impl Perplexity {
     }
 }
 
-/// Number of pieces between runs of white space: one more for white space at the start, and one at the end.
+/// Number of parts between runs of white space, as Python's `re.split` counts: leading and trailing white space add an
+/// empty one.
 fn words(text: &str) -> usize {
     let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     let mut words = 1;

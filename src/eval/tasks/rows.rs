@@ -18,7 +18,7 @@ pub enum Row {
 pub struct MultipleChoice {
     pub context: String,
     pub choices: Vec<String>,
-    /// Index of the right choice.
+    /// Index of the correct choice.
     pub gold: usize,
 }
 
@@ -31,17 +31,17 @@ pub struct GenerateUntil {
     pub is_gsm8k: bool,
 }
 
-/// Names of the text before the choices.
+/// Field names of the text before the choices.
 const CONTEXTS: [&str; 5] = ["query", "question", "context", "prompt", "goal"];
-/// Names of the right choice.
+/// Field names of the correct choice.
 const GOLDS: [&str; 3] = ["gold", "label", "answer"];
-/// Names of the expected continuation.
+/// Field names of the expected continuation.
 const TARGETS: [&str; 3] = ["response", "target", "answer"];
 
 /// The first `limit` rows of a file.
 ///
 /// # Errors
-/// If it cannot be read, has no rows, or a line is not a row; the error contains its number.
+/// If it cannot be read, has no rows, or a line is not a row; the error has the line number.
 pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
     let fault = |line: usize, words: &str| {
@@ -94,7 +94,7 @@ fn row(value: &Value) -> Result<Row, String> {
 
 fn multiple_choice(value: &Value, choices: &Value, context: Option<String>) -> Result<Row, String> {
     let choices: Vec<String> = serde_json::from_value(choices.clone())
-        .map_err(|_| "choices are no list of texts".to_owned())?;
+        .map_err(|_| "choices is not a list of strings".to_owned())?;
     let gold = GOLDS.iter().find_map(|name| value.get(name));
     let gold = match gold {
         Some(Value::String(text)) => choices.iter().position(|choice| choice == text),

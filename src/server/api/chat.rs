@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A conversation to be answered.
+/// A conversation to answer.
 #[derive(Debug, Clone, ToSchema)]
 pub struct ChatRequest {
     #[schema(inline)]
@@ -17,18 +17,18 @@ pub struct ChatRequest {
     pub decoding: Decoding,
 }
 
-/// The fields of chats alone.
+/// Fields specific to chats.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct Chat {
     messages: Vec<ChatMessage>,
-    /// Any name, or none: there is one model.
-    #[expect(dead_code, reason = "read by nobody, but documented")]
+    /// Ignored: there is one model.
+    #[expect(dead_code, reason = "only for the documentation")]
     model: Option<String>,
-    /// Whether log-probabilities are listed.
+    /// Whether to list log-probabilities.
     logprobs: Option<bool>,
-    /// How many alternatives are listed at each token.
+    /// Number of alternatives to list at each token.
     top_logprobs: Option<usize>,
-    /// Refused unless it is empty.
+    /// Refused unless empty.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Value>>,
     /// As `tools`.
@@ -50,7 +50,7 @@ pub struct ChatMessage {
     /// `system`, `developer` (which counts as system), `user` or `assistant`.
     role: String,
     content: Option<Content>,
-    /// Refused unless it is empty.
+    /// Refused unless empty.
     #[schema(value_type = Option<Vec<Object>>)]
     tool_calls: Option<Vec<Value>>,
 }
@@ -71,10 +71,10 @@ struct Part {
 }
 
 impl Chat {
-    /// Alternatives listed for each token; none if log-probabilities were not requested.
+    /// Number of alternatives for each token; `None` if log-probabilities were not requested.
     ///
     /// # Errors
-    /// If they are too many.
+    /// If there are too many.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         let top = self.top_logprobs.unwrap_or(0);
         if top > MAX_TOP {
@@ -87,18 +87,18 @@ impl Chat {
     /// The conversation.
     ///
     /// # Errors
-    /// If it is empty, or holds what this server does not take.
+    /// If it is empty or has unsupported parts.
     pub fn messages(&self) -> Result<Vec<Message>> {
         let is_filled = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(|l| !l.is_empty());
         for (name, list) in [("tools", &self.tools), ("functions", &self.functions)] {
             if is_filled(list) {
-                let message = format!("{name} are not supported; leave them out");
+                let message = format!("{name} are not supported; omit them");
                 return Err(ApiError::unsupported(name, message));
             }
         }
         let format = self.response_format.as_ref();
         if format.is_some_and(|format| format.kind != "text") {
-            let message = "only plain text can be answered; leave response_format out";
+            let message = "only plain text is supported; omit response_format";
             return Err(ApiError::unsupported("response_format", message));
         }
         if self.messages.is_empty() {
@@ -118,7 +118,7 @@ impl ChatMessage {
             "user" => Role::User,
             "assistant" => Role::Assistant,
             "tool" | "function" => {
-                let message = "answers of tools are not supported; leave them out";
+                let message = "tool results are not supported; omit them";
                 return Err(ApiError::unsupported(&format!("{at}.role"), message));
             }
             other => {
@@ -129,7 +129,7 @@ impl ChatMessage {
             }
         };
         if self.tool_calls.as_ref().is_some_and(|l| !l.is_empty()) {
-            let message = "calls of tools are not supported; leave them out";
+            let message = "tool calls are not supported; omit them";
             return Err(ApiError::unsupported(&format!("{at}.tool_calls"), message));
         }
         let content = match &self.content {

@@ -8,7 +8,7 @@ use crate::server::watch::cut;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Texts to be continued.
+/// Texts to continue.
 #[derive(Debug, Clone, ToSchema)]
 pub struct CompletionRequest {
     #[schema(inline)]
@@ -18,26 +18,26 @@ pub struct CompletionRequest {
     pub decoding: Decoding,
 }
 
-/// The fields of completions alone.
+/// Fields specific to completions.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct Completion {
     prompt: Prompts,
-    /// Any name, or none: there is one model.
-    #[expect(dead_code, reason = "read by nobody, but documented")]
+    /// Ignored: there is one model.
+    #[expect(dead_code, reason = "only for the documentation")]
     model: Option<String>,
-    /// Whether the text of a choice begins with the prompt.
+    /// Whether the text of a choice starts with the prompt.
     echo: Option<bool>,
-    /// Lists log-probabilities, and so many alternatives at each token.
+    /// Lists log-probabilities, with this many alternatives at each token.
     logprobs: Option<usize>,
-    /// Whether a prompt that is a text begins with the model's beginning-of-sequence token.
+    /// Whether to prepend the model's beginning-of-sequence token to a text prompt.
     add_special_tokens: Option<bool>,
     /// Refused.
     suffix: Option<String>,
-    /// Refused where it is more than `n`.
+    /// Refused if greater than `n`.
     best_of: Option<usize>,
 }
 
-/// A text, texts, token ids or lists of token ids. Names of control tokens in a text are those tokens.
+/// A text, texts, token ids or lists of token ids. Names of special tokens in a text are parsed as those tokens.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(
     untagged,
@@ -53,11 +53,11 @@ enum Prompts {
 /// A prompt as tokens.
 pub struct EncodedPrompt {
     pub ids: Vec<u32>,
-    /// What the prompt is in a text that echoes it.
+    /// The prompt as echoed.
     pub text: String,
-    /// What watchers see of it.
+    /// The prompt as shown to watchers.
     pub shown: String,
-    /// Tokens at the beginning that are no part of the text.
+    /// Number of leading tokens that are not part of the text.
     pub hidden: usize,
 }
 
@@ -66,10 +66,10 @@ impl Completion {
         self.echo == Some(true)
     }
 
-    /// Alternatives listed for each token; none if log-probabilities were not requested.
+    /// Number of alternatives for each token; `None` if log-probabilities were not requested.
     ///
     /// # Errors
-    /// If they are too many.
+    /// If there are too many.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         match self.logprobs {
             Some(top) if top > MAX_TOP => {
@@ -82,7 +82,7 @@ impl Completion {
     /// The prompts in their order, for `n` choices each.
     ///
     /// # Errors
-    /// If there is none, or the tokenizer does not take one; where a field is not supported.
+    /// If there is no prompt, one cannot be tokenized, or a field is not supported.
     pub fn prompts(&self, n: usize, encoder: &PromptEncoder) -> Result<Vec<EncodedPrompt>> {
         if self
             .suffix
@@ -94,7 +94,7 @@ impl Completion {
             return Err(ApiError::unsupported("suffix", message));
         }
         if self.best_of.is_some_and(|best| best > n) {
-            let message = "best_of is not supported; ask for n choices instead";
+            let message = "best_of is not supported; use n instead";
             return Err(ApiError::unsupported("best_of", message));
         }
         let prompts = match &self.prompt {
@@ -115,7 +115,7 @@ impl Completion {
         }
     }
 
-    /// How many prompts there are.
+    /// Number of prompts.
     pub fn len(&self) -> usize {
         match &self.prompt {
             Prompts::Text(_) | Prompts::Ids(_) => 1,
@@ -133,7 +133,7 @@ impl Completion {
         let Some(first) = ids.first() else {
             return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));
         };
-        // One that the text begins with is part of it.
+        // A BOS token written in the text is part of it.
         let written = is_bos(first) && text.starts_with(&tokenizer.piece(*first));
         Ok(EncodedPrompt {
             hidden: usize::from(bos && is_bos(first) && !written),
@@ -144,7 +144,7 @@ impl Completion {
     }
 }
 
-/// Token ids are taken as they are: nothing is put before them.
+/// Token ids are used unchanged: nothing is prepended.
 fn from_ids(ids: &[u32], encoder: &PromptEncoder) -> Result<EncodedPrompt> {
     if ids.is_empty() {
         return Err(ApiError::from(Error::EmptyPrompt).of("prompt"));

@@ -1,4 +1,4 @@
-//! Fields that decide how tokens are generated, the same for chat and for completion.
+//! Fields about decoding, common to chats and completions.
 
 use crate::engine::config::LlamaConfig;
 use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Max speculations of a request: each takes memory for a distribution over the vocabulary.
+/// Max speculations of a request. Each takes memory for a distribution over the vocabulary.
 pub const MAX_SPECULATIONS: usize = 64;
 /// Max bytes of all stop strings of a request together.
 pub const MAX_STOP_BYTES: usize = 1 << 14;
@@ -19,10 +19,10 @@ pub const MAX_CHOICES: usize = 256;
 /// Max alternatives listed at a position.
 pub const MAX_TOP: usize = 20;
 
-/// Sampling, limits and the fields of skiplens. What is left out comes from the options of the server.
+/// Sampling, limits and the fields of skiplens. Missing fields default to the server's options.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct Decoding {
-    /// How many tokens to generate at most.
+    /// Max tokens to generate.
     max_tokens: Option<usize>,
     /// As `max_tokens`, which it replaces in OpenAI's chat API.
     max_completion_tokens: Option<usize>,
@@ -38,16 +38,16 @@ pub struct Decoding {
     /// Choice i of a request has seed + i. Without a seed every request has its own.
     #[schema(value_type = Option<i64>)]
     seed: Option<Number>,
-    /// The text ends before any of these.
+    /// Generation stops before any of these.
     stop: Option<OneOrMany>,
     stop_token_ids: Option<Vec<u32>>,
-    /// How many choices each prompt gets.
+    /// Number of choices for each prompt.
     n: Option<usize>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     /// Exit layer E: a draft runs the first E layers; -1 for the default.
     exit_layer: Option<i64>,
-    /// Speculations K: how many tokens a round drafts at most; -1 for the default.
+    /// Speculations K: max tokens that a round drafts; -1 for the default.
     num_speculations: Option<i64>,
     /// What drafts: `exit`, `lookup`, `exit+lookup` or `auto`.
     #[schema(value_type = Option<String>)]
@@ -59,20 +59,20 @@ pub struct Decoding {
     /// `autoregressive`, `early-exit` or `self-speculative`.
     #[schema(value_type = Option<String>)]
     strategy: Option<Named<Strategy>>,
-    /// Draft over the N most frequent tokens and those of the text only; 0 drafts over all.
+    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary.
     draft_vocab: Option<usize>,
-    /// Draft through the adapters of exits that have one.
+    /// Use the adapters of exits that have one for drafting.
     adapter: Option<bool>,
     /// `shared-noise` or `rejection`.
     #[schema(value_type = Option<String>)]
     coupling: Option<Named<Coupling>>,
-    /// What to tell beyond OpenAI's fields.
+    /// Details to return beyond OpenAI's fields.
     skiplens: Option<Detail>,
-    /// Refused unless it is 0.
+    /// Refused unless 0.
     frequency_penalty: Option<f32>,
-    /// Refused unless it is 0.
+    /// Refused unless 0.
     presence_penalty: Option<f32>,
-    /// Refused unless it is empty.
+    /// Refused unless empty.
     #[schema(value_type = Option<Object>)]
     logit_bias: Option<Map<String, Value>>,
 }
@@ -93,7 +93,7 @@ struct StreamOptions {
 
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 struct Detail {
-    /// List tokens with their origins and probabilities, and the rounds that they come from.
+    /// List tokens with their origins and probabilities, and the rounds they come from.
     detail: Option<bool>,
 }
 
@@ -127,27 +127,28 @@ impl Decoding {
         detail.is_some_and(|skiplens| skiplens.detail == Some(true))
     }
 
-    /// How many choices each of `prompts` gets.
+    /// Number of choices for each of `prompts` prompts.
     ///
     /// # Errors
-    /// Where they are none, or too many in all.
+    /// If it is 0, or the total is too large.
     pub fn choices(&self, prompts: usize) -> Result<usize> {
         let n = self.n.unwrap_or(1);
         if n == 0 {
             return Err(ApiError::invalid("n is 0; it must be at least 1").of("n"));
         }
         if n.saturating_mul(prompts) > MAX_CHOICES {
-            let message = format!("a request may ask for {MAX_CHOICES} choices over all prompts");
+            let message =
+                format!("a request may have at most {MAX_CHOICES} choices over all prompts");
             return Err(ApiError::invalid(message).of("n"));
         }
         Ok(n)
     }
 
-    /// The settings of each of `n` choices over the `defaults` of the server. `seed` tells whether the seed of those was
-    /// chosen by somebody, `max_tokens` is the limit where the request has none.
+    /// The settings of each of `n` choices, on top of the server's `defaults`. `seed` is whether the default seed was
+    /// set explicitly; `max_tokens` is the limit if the request has none.
     ///
     /// # Errors
-    /// Where a field is not supported or is not what this model can run with.
+    /// If a field is unsupported or invalid for this model.
     pub fn settings(
         &self,
         n: usize,
@@ -216,7 +217,7 @@ impl Decoding {
             .collect())
     }
 
-    /// Whether the request says how to draft.
+    /// Whether the request specifies how to draft.
     fn names_a_draft(&self) -> bool {
         self.exit_layer.is_some_and(|exit_layer| exit_layer != -1)
             || self.num_speculations.is_some_and(|k| k != -1)
@@ -280,13 +281,13 @@ fn positive(value: Option<i64>, name: &str) -> Result<Option<usize>> {
     }
 }
 
-/// Any whole number of 64 bits as a seed.
+/// Any 64-bit integer as a seed.
 fn whole(number: &Number) -> Result<u64> {
     let whole = number.as_u64().or(number.as_i64().map(i64::cast_unsigned));
-    whole.ok_or_else(|| ApiError::invalid("seed is no whole number of 64 bits").of("seed"))
+    whole.ok_or_else(|| ApiError::invalid("seed is not a 64-bit integer").of("seed"))
 }
 
-/// A number that nobody chose.
+/// A random seed.
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// OpenAI's count of tokens.
+/// OpenAI's token counts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Usage {
     pub prompt_tokens: usize,
@@ -21,7 +21,7 @@ pub struct PromptTokensDetails {
     pub cached_tokens: usize,
 }
 
-/// llama.cpp's counts and times; `draft_*` are always there.
+/// llama.cpp's counts and times; `draft_*` are always present.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Timings {
     pub cache_n: usize,
@@ -45,7 +45,7 @@ pub struct RequestMetrics {
     pub generation_time_ms: f64,
     pub mean_itl_ms: Option<f64>,
     pub tokens_per_second: Option<f64>,
-    /// None where nothing was to be drafted.
+    /// `None` if nothing was to be drafted.
     pub speculative_decoding: Option<SpeculativeDecoding>,
 }
 
@@ -56,13 +56,13 @@ pub struct SpeculativeDecoding {
     pub draft_acceptance_rate: Option<f64>,
     /// How many steps accepted 0, 1, … tokens.
     pub acceptance_histogram: Vec<usize>,
-    /// The same by the number of tokens that were drafted.
+    /// The same by the number of drafted tokens.
     #[schema(value_type = BTreeMap<String, Vec<usize>>)]
     pub acceptance_histogram_by_draft_length: BTreeMap<usize, Vec<usize>>,
     pub num_spec_steps: usize,
     pub num_accepted_draft_tokens: usize,
     pub num_draft_tokens: usize,
-    /// K; none where it changed.
+    /// K; `None` if it changed.
     pub num_spec_tokens: Option<usize>,
     /// Only with `skiplens: {"detail": true}`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +72,12 @@ pub struct SpeculativeDecoding {
     pub per_step_drafted: Option<Vec<usize>>,
 }
 
-/// Counts that are updated with every round.
+/// Counts updated with every round.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
     /// Totals of the rounds that drafted.
     stats: Stats,
-    /// Of each of these rounds.
+    /// For each of these rounds.
     drafted: Vec<usize>,
     accepted: Vec<usize>,
     /// K of the steps; `None` once it has changed.
@@ -147,7 +147,7 @@ impl Timings {
     }
 }
 
-/// OpenAI's word for why a choice ended.
+/// OpenAI's finish reason.
 pub fn finish_reason(stop: &StopReason) -> &'static str {
     match stop {
         StopReason::Eos | StopReason::StopToken(_) | StopReason::StopString(_) => "stop",

@@ -1,5 +1,5 @@
-//! Log-probabilities in OpenAI's two formats. They are computed from the raw logits at the requested depth. Each
-//! token has one number, printed so that it parses to the same value.
+//! Log-probabilities in OpenAI's two formats, from the raw logits at the requested depth. Numbers are printed so that
+//! they parse to the same value.
 
 use crate::engine::decode::{KeptToken, TokenScore};
 use crate::engine::text::{TextStream, Tokenizer};
@@ -16,26 +16,26 @@ pub struct TokenLog {
     /// The token by itself.
     piece: String,
     bytes: Vec<u8>,
-    /// What it adds to the text.
+    /// The text that it adds.
     text: String,
-    /// None for the first token of a text.
+    /// `None` for the first token of a text.
     logprob: Option<f32>,
     top: Vec<(String, Vec<u8>, f32)>,
 }
 
-/// As in completions.
+/// The format of completions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct CompletionLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<Option<f64>>,
-    /// By the text of a token.
+    /// Keyed by the text of a token.
     #[schema(value_type = Vec<Option<Object>>)]
     top_logprobs: Vec<Option<Map<String, Value>>>,
-    /// In characters, from the beginning of the text of the choice.
+    /// In characters, from the start of the choice's text.
     text_offset: Vec<usize>,
 }
 
-/// As in chats.
+/// The format of chats.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct ChatLogprobs {
     content: Vec<ChatTokenLogprob>,

@@ -20,7 +20,7 @@ pub struct ModelEntry {
     pub meta: ModelMeta,
 }
 
-/// As in llama.cpp, and the layer count, which bounds the exit layer.
+/// llama.cpp's fields, and the layer count, which bounds the exit layer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelMeta {
     pub n_vocab: usize,
@@ -29,7 +29,7 @@ pub struct ModelMeta {
     pub n_layer: usize,
     pub n_params: usize,
     pub size: u64,
-    /// What a request gets that names no exit layer.
+    /// The default exit layer of requests.
     pub exit_layer: usize,
     pub num_speculations: usize,
 }

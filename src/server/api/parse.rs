@@ -1,4 +1,4 @@
-//! Parses bodies of requests. Unknown fields are ignored, because clients send many.
+//! Parses request bodies. Unknown fields are ignored, since clients send many.
 
 use crate::server::error::{ApiError, Result};
 use serde::de::DeserializeOwned;
@@ -11,10 +11,10 @@ use serde_path_to_error::{Path, Segment};
 /// If it is not JSON, or not an object.
 pub fn json(bytes: &[u8]) -> Result<Value> {
     let value: Value = serde_json::from_slice(bytes)
-        .map_err(|fault| ApiError::invalid(format!("the body is no JSON: {fault}")))?;
+        .map_err(|fault| ApiError::invalid(format!("the body is not valid JSON: {fault}")))?;
     match value.is_object() {
         true => Ok(value),
-        false => Err(ApiError::invalid("the body is no JSON object")),
+        false => Err(ApiError::invalid("the body is not a JSON object")),
     }
 }
 

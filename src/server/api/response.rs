@@ -1,4 +1,4 @@
-//! Answers, whole and in chunks.
+//! Responses, complete and in chunks.
 
 use super::figures::{RequestMetrics, Timings, Usage};
 use super::logprobs::{ChatLogprobs, CompletionLogprobs};
@@ -6,7 +6,7 @@ use crate::engine::decode::{Origin, Round, StopReason};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An answer or a chunk of one.
+/// A response or a chunk of one.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Answer {
     pub id: String,
@@ -16,19 +16,19 @@ pub struct Answer {
     pub model: String,
     pub system_fingerprint: String,
     pub choices: Vec<Choice>,
-    /// In a stream only if requested, and then null in all chunks but the last.
+    /// In a stream only if requested; then null in all chunks but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
     pub usage: Option<Option<Usage>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
-    /// Null where there are several choices; in a stream only in the chunk with usage.
+    /// Null if there are several choices; in a stream only in the chunk with usage.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RequestMetrics>)]
     pub metrics: Option<Option<RequestMetrics>>,
 }
 
-/// One choice of an answer.
+/// One choice of a response.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Choice {
     pub index: usize,
@@ -36,14 +36,14 @@ pub struct Choice {
     pub content: ChoiceContent,
     /// `stop` or `length`; null while the choice is not complete.
     pub finish_reason: Option<&'static str>,
-    /// The stop string or the stop token that ended it.
+    /// The stop string or stop token that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<StopCause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skiplens: Option<ChoiceDetail>,
 }
 
-/// What a choice says.
+/// The content of a choice.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ChoiceContent {
@@ -76,7 +76,7 @@ pub struct Delta {
     pub content: Option<String>,
 }
 
-/// As vLLM names what ended a choice.
+/// vLLM's `stop_reason`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum StopCause {
@@ -85,7 +85,7 @@ pub enum StopCause {
 }
 
 impl StopCause {
-    /// None where nothing of the request ended it.
+    /// `None` if neither a stop string nor a stop token of the request ended it.
     pub fn of(stop: &StopReason) -> Option<Self> {
         match stop {
             StopReason::StopString(text) => Some(Self::String(text.clone())),

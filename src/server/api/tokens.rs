@@ -1,13 +1,13 @@
-//! Requests for the tokenizer, as vLLM has them.
+//! Requests for the tokenizer, as in vLLM.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct TokenizeRequest {
-    /// Names of control tokens in it are those tokens.
+    /// Names of special tokens in it are parsed as those tokens.
     pub prompt: String,
-    /// Whether it begins with the model's beginning-of-sequence token.
+    /// Whether to prepend the model's beginning-of-sequence token.
     pub add_special_tokens: Option<bool>,
 }
 
@@ -25,7 +25,7 @@ pub struct DetokenizeRequest {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DetokenizeResponse {
-    /// Control tokens are written by their names.
+    /// Special tokens are written by their names.
     pub prompt: String,
 }
 

@@ -14,12 +14,12 @@ pub struct Job {
     pub asked_at: Instant,
 }
 
-/// A prompt, and what to do with it.
+/// A prompt, and the work on it.
 pub struct Item {
     pub prompt: Arc<[u32]>,
     /// Whether the prompt itself is scored.
     pub scoring: Option<Scoring>,
-    /// What watchers see of it, and whether it is a conversation.
+    /// The prompt as shown to watchers, and whether it is a conversation.
     pub shown: (String, bool),
     /// The settings of each continuation.
     pub choices: Vec<Arc<Settings>>,
@@ -40,7 +40,7 @@ pub enum Update {
     Started {
         waited: f64,
     },
-    /// The prompt of the next choice was scored: all its tokens but the first.
+    /// The prompt of the next choice was scored, except for its first token.
     Scored {
         scores: Vec<TokenScore>,
         seconds: f64,
@@ -56,7 +56,7 @@ pub enum Update {
         stats: Stats,
         cached: usize,
     },
-    /// The job cannot be continued. Nothing follows.
+    /// The job failed. Nothing follows.
     Failed(ApiError),
     /// The job is done. Nothing follows.
     Done,

@@ -1,4 +1,4 @@
-//! The engine of the server: one thread that does jobs in order of arrival.
+//! The engine of the server: one thread that runs jobs in order of arrival.
 
 mod job;
 mod pool;

@@ -1,4 +1,4 @@
-//! Sequences that are kept for requests with a common prefix.
+//! A prefix cache: sequences kept for requests with a common prefix.
 
 use crate::engine::Result;
 use crate::engine::decode::{Decoder, ScoreCache, Session, common_prefix};
@@ -11,7 +11,7 @@ pub struct Pool {
     kept: Vec<Kept>,
     /// Max bytes of all sequences. One is kept whatever its size.
     budget: u64,
-    /// Counts uses.
+    /// Incremented with every use, for LRU.
     clock: u64,
 }
 
@@ -46,7 +46,7 @@ impl Pool {
                 return Ok(self.kept.swap_remove(at));
             }
         }
-        // The new sequence will take memory as well: assume the average.
+        // The new sequence will take memory too: assume the average.
         let sequences = self.kept.len() as u64;
         let expected = self.bytes().checked_div(sequences).unwrap_or(0);
         if let Some(reused) = self.evict(expected) {
@@ -67,8 +67,8 @@ impl Pool {
         self.evict(0);
     }
 
-    /// Evicts the least recently used until `more` bytes fit; returns the last one evicted, whose memory can be
-    /// used again. The most recently used stays where nothing more is to come.
+    /// Evicts least recently used sequences until `more` bytes fit. Returns the last one evicted, whose memory can be
+    /// reused. If `more` is 0, the most recently used one stays.
     fn evict(&mut self, more: u64) -> Option<Kept> {
         let mut last = None;
         let spared = usize::from(more == 0);
@@ -81,7 +81,7 @@ impl Pool {
         last
     }
 
-    /// Bytes that the kept sequences take.
+    /// Bytes of the kept sequences.
     pub fn bytes(&self) -> u64 {
         self.kept.iter().map(|kept| kept.session.memory()).sum()
     }
@@ -126,7 +126,7 @@ mod tests {
         let (mut pool, mut decoder) = (Pool::new(u64::MAX), decoder());
         let [a, b]: [Vec<u32>; 2] = [3, 4].map(|id| [&[1, 2][..], &[id; 20]].concat());
         serve(&mut pool, &mut decoder, &a);
-        // They have a common prefix, but reusing it would discard more than it saves.
+        // They share a prefix, but reusing it would discard more than it saves.
         serve(&mut pool, &mut decoder, &b);
         assert_eq!(pool.len(), 2);
         assert_eq!(serve(&mut pool, &mut decoder, &a), a.len());

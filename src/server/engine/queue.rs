@@ -21,7 +21,7 @@ struct State {
     waiting: VecDeque<(u64, Job)>,
     /// Number of the next job.
     next: u64,
-    /// Whether a job is being done.
+    /// Whether a job is running.
     busy: bool,
     closed: bool,
 }
@@ -45,7 +45,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Code that holds the lock cannot panic half-way.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

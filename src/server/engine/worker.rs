@@ -18,19 +18,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Does jobs until the queue is closed.
+/// Runs jobs until the queue is closed.
 pub struct Worker {
     pub decoder: Decoder,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Set when the current job must end as well.
+    /// Set when the current job must end.
     pub ends: Arc<AtomicBool>,
     pub watch: Arc<Watch>,
     /// Its turn among the workers that share the weights.
     pub turn: Turn,
     /// The description of the model.
     pub model: ModelInfo,
-    /// Bytes that kept sequences may take.
+    /// Memory budget for kept sequences, in bytes.
     pub budget: u64,
 }
 
@@ -47,13 +47,13 @@ impl Worker {
 
     fn job(&mut self, pool: &mut Pool, job: &Job) {
         let waited = job.asked_at.elapsed().as_secs_f64();
-        let tell = |update| drop(job.updates.send(update));
-        tell(Update::Started { waited });
+        let send = |update| drop(job.updates.send(update));
+        send(Update::Started { waited });
         let mut first_choice = 0;
         for item in &job.items {
             let mut kept = match pool.take(&self.decoder, &item.prompt) {
                 Ok(kept) => kept,
-                Err(error) => return tell(Update::Failed(error.into())),
+                Err(error) => return send(Update::Failed(error.into())),
             };
             let work = || self.item(&mut kept, job, item, first_choice);
             match catch_unwind(AssertUnwindSafe(work)) {
@@ -62,23 +62,23 @@ impl Worker {
                     match done {
                         Ok(ControlFlow::Continue(())) => {}
                         Ok(ControlFlow::Break(())) => {
-                            return tell(Update::Failed(ApiError::ending()));
+                            return send(Update::Failed(ApiError::ending()));
                         }
-                        Err(error) => return tell(Update::Failed(error)),
+                        Err(error) => return send(Update::Failed(error)),
                     }
                 }
-                // What the panic left of the sequence cannot be trusted.
+                // The sequence may be inconsistent after a panic, so it is dropped.
                 Err(panic) => {
-                    let message = format!("a fault in the program: {}", panic_message(&*panic));
-                    return tell(Update::Failed(ApiError::internal(message)));
+                    let message = format!("an internal error: {}", panic_message(&*panic));
+                    return send(Update::Failed(ApiError::internal(message)));
                 }
             }
             first_choice += item.choices.len();
         }
-        tell(Update::Done);
+        send(Update::Done);
     }
 
-    /// Scores the prompt and generates all continuations. Breaks where the job is given up.
+    /// Scores the prompt and generates all continuations. Breaks if the job is cancelled.
     fn item(
         &mut self,
         kept: &mut Kept,
@@ -151,7 +151,7 @@ impl Worker {
     }
 }
 
-/// Reports one job's rounds, and gives it up when nobody wants it any more.
+/// Reports a job's rounds, and cancels it once nobody receives them.
 struct Follower<'a> {
     updates: &'a UnboundedSender<Update>,
     ends: &'a AtomicBool,
@@ -174,7 +174,7 @@ impl Follower<'_> {
     }
 }
 
-/// After a panic as well, watchers hear that a request is over.
+/// Watchers are told that a request is over even after a panic.
 impl Drop for Follower<'_> {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {

@@ -56,7 +56,7 @@ pub fn html(session: &Session) -> String {
     out
 }
 
-/// The styles of the origins as CSS: colours as variables, lettering as one class per origin.
+/// The styles of the origins as CSS: colours as variables, attributes as one class per origin.
 fn styles() -> String {
     let styles: Vec<&OriginStyle> = GENERATED
         .into_iter()
@@ -196,7 +196,7 @@ fn rounds_table(out: &mut String, run: &Run) {
     out.push_str("</tbody></table></div></details>\n");
 }
 
-/// What every layer would have said, if it was asked for.
+/// What every layer would have predicted, if recorded.
 fn lens_map(out: &mut String, run: &Run) {
     let Some(lens) = run.lens.as_ref().filter(|lens| !lens.rows.is_empty()) else {
         return;

@@ -21,7 +21,7 @@ struct Document<'a> {
     stop: Option<&'a StopReason>,
     messages: Vec<Message>,
     session: Skeleton,
-    /// How many answers were given besides those that are shown, and left out here.
+    /// Number of alternative answers, which are omitted here.
     #[serde(skip_serializing_if = "is_zero")]
     other_answers: usize,
 }

@@ -51,7 +51,7 @@ pub fn svg(rows: &[LensRow], exit_layer: usize) -> String {
     out + "</svg>\n"
 }
 
-/// A rectangle for each stretch of tokens that the layer agrees on.
+/// A rectangle for each range of tokens on which the layer agrees.
 fn agreeing(rows: &[LensRow], layer: usize, top: usize) -> String {
     let mut path = String::new();
     let mut at = 0;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::engine::decode::LayerChoice;
 
-    /// A token with id 1 and what each of three layers says.
+    /// A token with id 1 and the predictions of three layers.
     fn row(position: usize, ids: [u32; 3]) -> LensRow {
         let choice = |(layer, id): (usize, u32)| LayerChoice {
             layer,

@@ -1,4 +1,4 @@
-//! Markdown: every message in a fenced block, so that nothing in it is taken for markup, a link or HTML.
+//! Markdown: every message in a fenced block, so that nothing in it is parsed as markup, a link or HTML.
 
 use super::describe;
 use crate::safe_text;
@@ -70,7 +70,7 @@ fn inline(words: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // Bare addresses must not become links.
+            // Bare URLs must not become links.
             ':' => out.push_str("&#58;"),
             '@' => out.push_str("&#64;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' | '{'

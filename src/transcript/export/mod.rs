@@ -1,5 +1,5 @@
 //! Exports of sessions. Every exporter is a pure function from a session to a string. In every format the text of model
-//! and user is inert: it is never taken for markup, an escape sequence, a formula or a text direction.
+//! and user is inert: it is never interpreted as markup, an escape sequence, a formula or a text direction.
 
 pub mod ansi;
 mod csv;
@@ -56,7 +56,7 @@ impl Format {
         Self::Json,
     ];
 
-    /// The format for a file name: `.rounds.csv` holds rounds, any other `.csv` tokens.
+    /// The format for a file name: `.rounds.csv` is for rounds, any other `.csv` for tokens.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let endings = [

@@ -2,6 +2,7 @@ use super::*;
 use crate::engine::decode::{
     ClosingToken, LayerChoice, Origin, Round, RoundTokens, Stats, StopReason,
 };
+use crate::engine::prompt::{Message, Role};
 use crate::engine::worker::{ConversationId, ModelEvent, RunEvent, Task};
 use std::sync::Arc;
 
@@ -417,6 +418,7 @@ fn loaded(name: &str) -> Event {
             device_reason: None,
             exits_path: None,
             adapters: Vec::new(),
+            borrowed_adapters: Vec::new(),
             adapters_fault: None,
             weight_bytes: 1,
             has_chat_template: true,

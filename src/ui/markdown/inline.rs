@@ -9,16 +9,16 @@ use std::ops::Range;
 pub struct Inline<'t> {
     text: &'t str,
     spans: Vec<Span>,
-    /// The roles that are open, the innermost last.
+    /// Open roles, the innermost last.
     roles: Vec<Role>,
     links: Vec<Link>,
     /// Bare URLs of the text, in order.
     addresses: Vec<Range<usize>>,
-    /// Up to here an address was written already.
+    /// Up to here, addresses are already written.
     written: usize,
 }
 
-/// A link that is open.
+/// An open link.
 struct Link {
     address: String,
     /// Number of spans before its text.
@@ -41,7 +41,7 @@ impl<'t> Inline<'t> {
         self.spans.is_empty()
     }
 
-    /// The line as it is so far.
+    /// Takes the line so far.
     pub fn take(&mut self) -> Vec<Span> {
         self.links.iter_mut().for_each(|link| link.first = 0);
         std::mem::take(&mut self.spans)
@@ -77,7 +77,7 @@ impl<'t> Inline<'t> {
 
     pub fn start(&mut self, tag: Tag<'_>, range: Range<usize>) {
         let role = match tag {
-            // A mark within an address is none.
+            // A mark within an address is literal.
             _ if self.address_at(range.start).is_some() => self.role(),
             Tag::Emphasis => Role::Emphasis,
             Tag::Strong => Role::Strong,
@@ -124,7 +124,7 @@ impl<'t> Inline<'t> {
         }
     }
 
-    /// The address behind the words of a link, unless they are the same.
+    /// Appends the address of a link to its text, unless they are equal.
     fn link_address(&mut self, link: &Link, range: Range<usize>) {
         let words: String = self.spans[link.first.min(self.spans.len())..]
             .iter()
@@ -183,7 +183,7 @@ impl<'t> Inline<'t> {
         }
     }
 
-    /// Text that the source writes otherwise, such as `&amp;`.
+    /// Text that the source spells differently, such as `&amp;`.
     fn replaced(&mut self, range: Range<usize>, text: &str, role: Role) {
         self.spans
             .push(Span::Replaced(range, text.to_owned(), role));

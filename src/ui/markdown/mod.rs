@@ -1,5 +1,5 @@
-//! Markdown of finished answers. Every stretch of text knows its token, so that tokens keep their origin's look and can
-//! be walked and clicked as in the plain text.
+//! Markdown of finished answers. Every fragment of text knows its token, so that tokens keep the style of their origin
+//! and can be selected as in the plain text.
 
 mod inline;
 mod reader;
@@ -13,12 +13,12 @@ use source::{Fragment, Text};
 /// An answer as lines with roles, laid out for one width.
 #[derive(Debug, Default, PartialEq)]
 pub struct Document {
-    /// Each but the last ends with a line feed.
+    /// All but the last end with a line feed.
     blocks: Vec<Vec<Fragment>>,
 }
 
 impl Document {
-    /// Read the answer of the turn at `index`, for lines of `width` cells.
+    /// Reads the answer of the turn at `index`, for lines of `width` cells.
     pub fn of(index: usize, turn: &Turn, width: u16) -> Self {
         Self::parse(&Text::of(index, turn), width)
     }
@@ -32,7 +32,7 @@ impl Document {
         Self { blocks }
     }
 
-    /// Where a token begins, or the next one that has something to show.
+    /// Where a token starts; if it shows nothing, the next one that does.
     pub fn place(&self, token: TokenRef) -> Place {
         let pieces = self.blocks.iter().enumerate().flat_map(|(group, block)| {
             block.iter().enumerate().map(move |(piece, fragment)| {

@@ -10,10 +10,10 @@ use std::ops::Range;
 
 /// Min cells for text beside a bullet; below that, it starts at the left border.
 const HANGING: u16 = 12;
-/// Max nesting that is shown.
+/// Max nesting shown.
 const MAX_DEPTH: usize = 12;
 
-/// Read a text as lines of the screen.
+/// Reads a text as lines of the screen.
 pub fn read(text: &Text, width: u16) -> Vec<Vec<Fragment>> {
     let mut reader = Reader {
         text,
@@ -39,9 +39,9 @@ struct Reader<'t> {
     blocks: Vec<Vec<Fragment>>,
     /// The line being read.
     inline: Inline<'t>,
-    /// Where it begins in the source.
+    /// Where it starts in the source.
     line_start: usize,
-    /// The lines before it of the same paragraph.
+    /// Earlier lines of the same paragraph.
     pending: Vec<(Range<usize>, Vec<Span>)>,
     /// Quotes and list items around it, the outermost first.
     leads: Vec<Lead>,
@@ -54,7 +54,7 @@ struct Reader<'t> {
 
 /// What a quote or a list item puts before its lines.
 struct Lead {
-    /// Before its first line; taken once that is written.
+    /// Before its first line; taken once written.
     first: Option<Vec<Fragment>>,
     /// Before each further line.
     further: Fragment,
@@ -70,7 +70,7 @@ struct Table {
     in_row: bool,
     /// Where the last cell ended.
     cell_end: usize,
-    /// Lines behind the table that CommonMark takes for rows.
+    /// Lines after the table that CommonMark parses as rows.
     behind: Vec<(Range<usize>, Paragraph)>,
 }
 
@@ -155,7 +155,7 @@ impl Reader<'_> {
             }
             TagEnd::BlockQuote(_) | TagEnd::Item => {
                 self.flush(range.end);
-                // An item without text shows its bullet all the same.
+                // An empty item still shows its bullet.
                 if self.leads.last().is_some_and(|lead| lead.first.is_some()) {
                     self.lines(Paragraph::default());
                 }
@@ -188,7 +188,7 @@ impl Reader<'_> {
         });
     }
 
-    /// `- ` becomes a bullet; a number stays as it is written.
+    /// `- ` becomes a bullet; a number stays as written.
     fn item(&mut self, range: Range<usize>) {
         let source = &self.text.shown[range.clone()];
         let start = range.start + (source.len() - source.trim_start().len());
@@ -222,13 +222,13 @@ impl Reader<'_> {
         }
     }
 
-    /// End the line being read.
+    /// Ends the line being read.
     fn end_line(&mut self, end: usize) {
         let source = self.line_start.min(end)..end;
         self.pending.push((source, self.inline.take()));
     }
 
-    /// End the paragraph being read, if there is one.
+    /// Ends the paragraph being read, if there is one.
     fn flush(&mut self, end: usize) {
         if !self.inline.is_empty() {
             self.end_line(end);
@@ -237,7 +237,7 @@ impl Reader<'_> {
         if lines.is_empty() {
             return;
         }
-        // Small models forget the rule under the head of a table: lines with a bar at both ends are one without it.
+        // Small models forget the rule under a table's head: lines with bars at both ends form a table without it.
         let barred = lines.len() > 1
             && lines
                 .iter()
@@ -280,7 +280,7 @@ impl Reader<'_> {
         self.end = range.end;
     }
 
-    /// Write a paragraph after its bullets and quote bars; further lines are aligned with its first word.
+    /// Writes a paragraph after its bullets and quote bars; further lines are aligned with its first word.
     fn lines(&mut self, body: Paragraph) {
         let depth = self.leads.len().min(MAX_DEPTH);
         let (mut first, mut further) = (Vec::new(), Vec::new());
@@ -305,7 +305,7 @@ impl Reader<'_> {
         });
     }
 
-    /// Begin a row of the table, or of the text behind it.
+    /// Starts a row of the table, or of the text after it.
     fn row(&mut self, barred: bool) {
         let Some(table) = &mut self.table else { return };
         table.in_row = barred && table.behind.is_empty();
@@ -314,7 +314,7 @@ impl Reader<'_> {
         }
     }
 
-    /// CommonMark drops the cells of a row beyond those of the head; they are shown here.
+    /// Restores cells beyond the head's columns, which CommonMark drops.
     fn more_cells(&mut self, row: Range<usize>) {
         let Some(table) = self.table.as_mut().filter(|table| table.in_row) else {
             return;
@@ -350,7 +350,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Cells beside what surrounds a block.
+    /// Width left within the surrounding quotes and items.
     fn room(&self) -> u16 {
         let depth = self.leads.len().min(MAX_DEPTH);
         let used = self.leads[..depth]
@@ -359,7 +359,7 @@ impl Reader<'_> {
         self.width.saturating_sub(used.sum())
     }
 
-    /// A line that is laid out already.
+    /// A line that is already laid out.
     fn whole_line(&mut self, line: Vec<Fragment>) {
         let depth = self.leads.len().min(MAX_DEPTH);
         let mut block = Vec::new();
@@ -393,18 +393,18 @@ impl From<Alignment> for Align {
     }
 }
 
-/// A range without white space at its end.
+/// A range without trailing white space.
 fn trim_end(text: &str, range: Range<usize>) -> Range<usize> {
     range.start..range.start + text[range.clone()].trim_end().len()
 }
 
-/// Whether a bar begins and ends a line.
+/// Whether a line starts and ends with a bar.
 fn is_barred(line: &str) -> bool {
     let line = line.trim();
     line.len() > 1 && line.starts_with('|') && line.ends_with('|')
 }
 
-/// The cells between the bars of a line, without white space at their ends.
+/// The cells between the bars of a line, trimmed.
 fn split_at_bars(text: &str, spans: &[Span]) -> Vec<Vec<Span>> {
     let mut cells = vec![Vec::new()];
     for span in spans {
@@ -428,7 +428,7 @@ fn split_at_bars(text: &str, spans: &[Span]) -> Vec<Vec<Span>> {
             at += stretch.len() + 1;
         }
     }
-    // Bars at both ends of the line surround cells, rather than separate them.
+    // Bars at the ends of a line surround cells; they do not separate them.
     if cells.first().is_some_and(Vec::is_empty) {
         cells.remove(0);
     }

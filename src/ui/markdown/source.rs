@@ -1,4 +1,4 @@
-//! The text of an answer as it is shown, with the token that each stretch of it comes from.
+//! The text of an answer as shown, with the token of each part.
 
 use super::super::theme::Role;
 use super::super::widgets::Cells;
@@ -8,7 +8,7 @@ use crate::safe_text::in_cells;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// A text made safe, and where in it each token ends.
+/// A sanitised text, and where in it each token ends.
 #[derive(Debug, Default)]
 pub struct Text {
     pub shown: String,
@@ -21,7 +21,7 @@ type Token = (TokenRef, Role);
 /// A part of a line before it is cut at its tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Span {
-    /// A stretch of the text.
+    /// A range of the text.
     Source(Range<usize>, Role),
     /// Text shown instead of a range of the source.
     Replaced(Range<usize>, String, Role),
@@ -30,7 +30,7 @@ pub enum Span {
 }
 
 impl Span {
-    /// What it shows.
+    /// The shown text.
     pub fn text<'a>(&'a self, source: &'a str) -> &'a str {
         match self {
             Self::Source(range, _) => &source[range.clone()],
@@ -40,7 +40,7 @@ impl Span {
     }
 }
 
-/// A stretch with one look, of one token or of none.
+/// Text with one style, of at most one token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fragment {
     pub text: String,
@@ -108,12 +108,12 @@ impl Text {
     }
 }
 
-/// Words that are wrapped by themselves: a cell of a table, an item of a list.
+/// Text that is wrapped by itself: a cell of a table, an item of a list.
 #[derive(Debug, Default)]
 pub struct Paragraph(pub Vec<Fragment>);
 
 impl Paragraph {
-    /// Cells on one line.
+    /// Width in cells on one line.
     pub fn width(&self) -> u16 {
         self.0
             .iter()
@@ -157,7 +157,7 @@ impl Fragment {
         }
     }
 
-    /// Text that is of no token.
+    /// Text without a token.
     pub fn made(text: impl Into<String>, role: Role) -> Self {
         Self::of(text, role, None)
     }

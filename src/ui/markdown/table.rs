@@ -1,4 +1,4 @@
-//! Tables: columns as wide as they need to be, or as there is room for.
+//! Tables: columns as wide as needed, or as there is room for.
 
 use super::super::theme::Role;
 use super::super::widgets::Cells;
@@ -18,7 +18,7 @@ pub enum Align {
     Right,
 }
 
-/// The screen lines of a table, with a rule behind its first `head` rows. None if there is no room for its columns.
+/// The screen lines of a table, with a rule after its first `head` rows. `None` if there is no room for its columns.
 pub fn lay_out(
     mut rows: Vec<Vec<Paragraph>>,
     mut aligns: Vec<Align>,
@@ -40,7 +40,8 @@ pub fn lay_out(
     Some(out)
 }
 
-/// As wide as the widest cell; if that is too much, the widest columns give way. None if even the min is too much.
+/// The width of each column: that of its widest cell or, if there is no room, less for the widest columns. `None` if
+/// even [`MIN`] does not fit.
 fn widths<'a>(
     rows: impl Iterator<Item = &'a Vec<Paragraph>>,
     columns: usize,
@@ -70,7 +71,7 @@ fn widths<'a>(
     Some(widths)
 }
 
-/// The lines of a row: as many as its highest cell has.
+/// The lines of a row: as many as its tallest cell.
 fn lay_out_row(row: &[Paragraph], widths: &[u16], aligns: &[Align]) -> Vec<Vec<Fragment>> {
     let lines = |(cell, width): (&Paragraph, &u16)| {
         let mut lines: Vec<Line> = Vec::new();

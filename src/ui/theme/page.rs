@@ -7,7 +7,7 @@ use crate::transcript::origin_style::Hue;
 use ratatui::style::Color;
 
 impl Theme {
-    /// Foreground and background of a terminal that suits the theme.
+    /// Foreground and background of a terminal that matches the theme.
     pub fn page(&self) -> (Rgb, Rgb) {
         match self.appearance.theme {
             ThemeName::Light => ((0x1f, 0x23, 0x28), (0xff, 0xff, 0xff)),
@@ -38,13 +38,13 @@ pub fn named(hue: Hue) -> Color {
     }
 }
 
-/// The sixteen colours as xterm shows them.
+/// The sixteen colours of xterm.
 const SIXTEEN: [u32; 16] = [
     0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x5c5cff, 0xcd00cd, 0x00cdcd, 0xe5e5e5, 0x7f7f7f,
     0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff,
 ];
 
-/// A terminal colour as RGB; none for the terminal's default.
+/// A terminal colour as RGB; `None` for the terminal's default.
 pub fn rgb(color: Color) -> Option<Rgb> {
     let named = match color {
         Color::Reset => return None,

@@ -243,7 +243,7 @@ fn bad_input_is_named_and_nothing_is_written() {
             ),
             (
                 &["--dataset", "custom_jsonl", "--data_path", "other.jsonl"],
-                "wants the columns prompt",
+                "needs the columns prompt",
             ),
             (
                 &["--dataset", "builtin", "--model_args", "a=b"],

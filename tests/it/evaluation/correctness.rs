@@ -58,5 +58,5 @@ fn rejection_is_compared_as_a_distribution() {
             .unwrap(),
         "early exit",
     );
-    assert!(told.contains("leave --strategy out"), "{told}");
+    assert!(told.contains("omit --strategy"), "{told}");
 }

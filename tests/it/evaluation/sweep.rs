@@ -323,7 +323,7 @@ fn grids_outside_of_the_model_are_refused() {
         (&["--controllers", "best"], "choose fixed"),
         (&["--shard", "3/2"], "1 ≤ I ≤ N"),
         (&["--shard", "auto"], "neither SLURM_ARRAY_TASK_ID nor"),
-        (&["--strategy", "autoregressive"], "leave --strategy out"),
+        (&["--strategy", "autoregressive"], "omit --strategy"),
     ] {
         let mut command = tiny.on_prompts(&["sweep"], line);
         command

@@ -58,7 +58,7 @@ fn the_correction_tells_what_the_draft_had_said() {
     let told = format!("“{}”  id {}", draft.text, draft.id);
     let screen = h.screen();
     assert!(
-        screen.contains("draft said") && screen.contains(&told),
+        screen.contains("draft chose") && screen.contains(&told),
         "{told}\n{screen}"
     );
     assert!(

@@ -141,7 +141,7 @@ fn a_wide_screen_shows_the_lens_beside_the_chat() {
     let mut h = Harness::ready(220, 60);
     h.ask("Why is the sky blue?");
     assert!(
-        h.screen().contains("f10 asks every layer"),
+        h.screen().contains("f10 shows what every layer"),
         "{}",
         h.screen()
     );

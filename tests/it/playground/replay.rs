@@ -178,11 +178,7 @@ fn tokens_are_inspected() {
     h.press("end tab tab left");
     assert_eq!(h.state().focus, Pane::Chat);
     assert!(h.screen().contains("p verify"), "{}", h.screen());
-    assert!(
-        h.screen().contains("the journal holds no"),
-        "{}",
-        h.screen()
-    );
+    assert!(h.screen().contains("the journal has no"), "{}", h.screen());
 }
 
 #[test]
@@ -259,7 +255,7 @@ fn what_if_works_on_what_the_journal_holds() {
         h.state()
             .notice
             .as_ref()
-            .is_some_and(|notice| notice.text.contains("journal does not hold"))
+            .is_some_and(|notice| notice.text.contains("journal has no layer predictions"))
     );
     let mut asked = Harness::ready(100, 30);
     asked.ask("Why is the sky blue?");

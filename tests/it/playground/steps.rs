@@ -275,14 +275,14 @@ fn nothing_is_promised_of_drafts_that_nobody_verified() {
     };
     h.state_mut().view.cursor = Some(unverified(&h));
     h.draw();
-    assert!(h.screen().contains("no layer is asked"), "{}", h.screen());
+    assert!(h.screen().contains("so no layer is"), "{}", h.screen());
     h.state_mut().view.cursor = Some(TokenRef {
         turn: 0,
         round: 0,
         slot: 0,
     });
     h.draw();
-    assert!(h.screen().contains("f4 asks the layers"), "{}", h.screen());
+    assert!(h.screen().contains("f4 runs the layers"), "{}", h.screen());
     h.press("f4");
     h.engine(usize::MAX);
     h.press("esc");

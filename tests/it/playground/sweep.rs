@@ -124,7 +124,7 @@ fn a_file_opens_in_the_same_view() {
         plain: None,
     });
     assert!(
-        h.screen().contains("holds no measured cell"),
+        h.screen().contains("has no measured cells"),
         "{}",
         h.screen()
     );

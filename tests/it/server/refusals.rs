@@ -390,6 +390,6 @@ fn a_full_queue_refuses_and_a_stopping_server_reports_it() {
     for stream in [running, waiting] {
         let reply = read(stream);
         let last = reply.events().pop().unwrap();
-        assert_eq!(last["error"]["message"], "the server is ending");
+        assert_eq!(last["error"]["message"], "the server is shutting down");
     }
 }

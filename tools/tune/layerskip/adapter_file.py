@@ -24,8 +24,10 @@ def tensors(adapter: Adapter):
         yield f"exits.block.{part}.weight", interleave(w, heads) if heads else w
 
 
-def write(path: Path, model: Llama, adapter: Adapter, name: str, order: torch.Tensor | None) -> None:
-    """Matrices in Q8_0 where their rows can be divided into blocks, else in float32."""
+def write(path: Path, model: Llama, adapter: Adapter, name: str, order: torch.Tensor | None, borrowed: dict[int, int],
+          recommended: dict[str, int]) -> None:
+    """Matrices in Q8_0 where their rows can be divided into blocks, else in float32. `borrowed` says which exits without an
+    adapter use that of another, `recommended` are settings that pay most."""
     writer, c = gguf.GGUFWriter(path, ARCHITECTURE), model.c
     writer.add_name(name)
     writer.add_uint32(f"{ARCHITECTURE}.version", 1)
@@ -33,6 +35,10 @@ def write(path: Path, model: Llama, adapter: Adapter, name: str, order: torch.Te
     writer.add_uint32(f"{ARCHITECTURE}.block_count", c.layers)
     writer.add_uint32(f"{ARCHITECTURE}.embedding_length", c.dim)
     writer.add_uint32(f"{ARCHITECTURE}.vocab_size", c.vocab)
+    used = {**{e: e for e in adapter.exits}, **borrowed}
+    writer.add_array(f"{ARCHITECTURE}.adapter_of_exit", [used.get(e, 0) for e in range(c.layers)])
+    for key, value in recommended.items():
+        writer.add_uint32(f"skiplens.{key}", value)
     if order is not None:
         writer.add_array(f"{ARCHITECTURE}.draft_order", order.tolist())
     for tensor, w in tensors(adapter):

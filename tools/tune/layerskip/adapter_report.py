@@ -30,6 +30,34 @@ def costs(c: Config, layers: int, exit_layer: int, width: int, adapter: bool) ->
     return draft / (layers + c.vocab * c.dim)
 
 
+@torch.inference_mode()
+def between(model: Llama, adapter: Adapter, texts: list[Text], order: torch.Tensor) -> list[dict]:
+    """For each exit layer without an adapter: the agreement of a first draft through the model's own head, and through the
+    better of the two adapters next to it. `order` are the ids of the draft vocabulary; the whole model is needed."""
+    device, found = model.head_weight.device, {}
+    head, order = model.head_weight.float(), order.to(device)
+    others = [e for e in range(1, model.c.layers) if e not in adapter.exits]
+    beside = {e: [max((a for a in adapter.exits if a < e), default=None), min((a for a in adapter.exits if a > e), default=None)]
+              for e in others}
+    for text in texts:
+        states = model.hiddens(text.ids[None, :-1].long().to(device), [*others, model.c.layers])
+        last, at = states[model.c.layers], slice(text.start - 1, None)
+        truth = torch.nn.functional.linear(model.normed(last[0, at]), head).argmax(-1)
+        agree = lambda h: (order[(model.normed(h.float())[0, at] @ head[order].T).argmax(-1)] == truth).float().mean().item()
+        for e in others:
+            ways = {0: agree(states[e])}
+            ways |= {a: agree(adapter.chain(model, a, states[e], last, 1)[0]) for a in beside[e] if a is not None}
+            for way, share in ways.items():
+                total = found.setdefault((e, way), [0.0, 0])
+                total[0], total[1] = total[0] + share * len(truth), total[1] + len(truth)
+    rows = []
+    for e in others:
+        shares = {way: total / count for (at, way), (total, count) in found.items() if at == e}
+        best = max(shares, key=shares.get)
+        rows.append({"exit_layer": e, "adapter_of": best, "agreement": {str(way): round(x, 4) for way, x in shares.items()}})
+    return rows
+
+
 def draft_order(frequency: torch.Tensor, width: int) -> torch.Tensor:
     """The `width` most frequent tokens, the most frequent first, ties and tokens that never came in the order of their ids."""
     return torch.sort(frequency, descending=True, stable=True).indices[:width]

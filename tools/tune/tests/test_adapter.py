@@ -45,11 +45,16 @@ class Runs(unittest.TestCase):
         rows = json.loads((self.path / "run" / "report.json").read_text())
         self.assertEqual({(r["exit_layer"], r["adapter"]) for r in rows}, {(e, w) for e in (1, 2) for w in (True, False)})
         out = self.path / "base.exits.gguf"
-        self.tool("write", "--out", str(out), "--order", "100")
+        between = json.loads((self.path / "run" / "between.json").read_text())
+        self.assertEqual([row["exit_layer"] for row in between], [3])
+        self.assertEqual(set(between[0]["agreement"]), {"0", "2"})
+        self.tool("write", "--out", str(out), "--order", "100", "--exit-layer", "2")
         reader = gguf.GGUFReader(out)
         names = {t.name: t for t in reader.tensors}
         self.assertEqual(list(reversed(names["exits.1.proj.weight"].shape.tolist())), [64, 128])
         self.assertEqual(len(names), 2 + 9)
+        self.assertEqual(reader.fields["skiplens-exits.adapter_of_exit"].contents(), [0, 1, 2, between[0]["adapter_of"]])
+        self.assertEqual(reader.fields["skiplens.exit_layer"].contents(), 2)
         order = reader.fields["skiplens-exits.draft_order"].contents()
         self.assertEqual((len(order), len(set(order))), (100, 100))
 

@@ -1,10 +1,11 @@
 use super::*;
+use crate::app::input::action::{ChatAction, EditAction, ViewAction, WhatIfAction};
 use crossterm::event::{KeyCode, KeyModifiers};
 
 #[test]
 fn every_built_in_key_parses_and_is_unique() {
     let map = KeyMap::default();
-    assert_eq!(map.bindings.len(), tables().len());
+    assert_eq!(map.bindings.len(), bindings::tables().len());
     for (at, (context, key, _)) in map.bindings.iter().enumerate() {
         assert!(
             !map.bindings[..at]

@@ -4,7 +4,12 @@ use super::*;
 use crate::engine::model::tests::adapters::with_adapters;
 
 pub fn adapted(config: LlamaConfig, dtype: GgmlDType, seed: u64) -> Decoder {
-    let checkpoint = with_adapters(&config, dtype, &[1, 2], seed);
+    let mut checkpoint = with_adapters(&config, dtype, &[1, 2], seed);
+    // Exit 3 uses the adapter of exit 2, those after it the model's head.
+    let adapter_of = &mut checkpoint.exits.as_mut().unwrap().adapter_of;
+    if let Some(used) = adapter_of.get_mut(3) {
+        *used = Some(2);
+    }
     let model = model::load(&checkpoint, &Device::Cpu, Some(1), &mut |_| {}).unwrap();
     Decoder::new(model, None, vec![2])
 }
@@ -47,7 +52,7 @@ proptest! {
         prop_assert_eq!(tokens(&got), tokens(&want));
         prop_assert_eq!(got.last().map(|round| &round.stop), want.last().map(|round| &round.stop));
         for round in &got {
-            let adapts = round.settings.adapter && round.settings.exit_layer <= 2;
+            let adapts = round.settings.adapter && round.settings.exit_layer <= 3;
             let by_exit = if adapts { Proposer::Adapter } else { Proposer::EarlyExit };
             for token in round.drafted() {
                 assert!([by_exit, Proposer::Lookup].contains(&token.proposer), "{token:?}");

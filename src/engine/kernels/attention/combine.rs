@@ -11,7 +11,7 @@ pub struct Combine<'a> {
     pub queries: Queries,
     /// Partial results of each page, as [`Attention::partials`](super::Attention::partials).
     pub partials: &'a [f32],
-    /// Results, at the offsets that the queries have in `q`.
+    /// Results, at the same offsets as the queries in `q`.
     pub out: Shared<f32>,
 }
 

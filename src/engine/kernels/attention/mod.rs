@@ -56,11 +56,11 @@ pub const SCORES: usize = MAX_QUERIES * PAGE;
 /// Queries at consecutive positions, of all heads that share one key-value head.
 #[derive(Clone, Copy)]
 pub struct Queries {
-    /// Where the first row, `[heads, head_dim]`, begins.
+    /// Offset of the first row, `[heads, head_dim]`.
     pub first: usize,
     /// Stride between rows, in elements.
     pub stride: usize,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: usize,
     /// Query heads that share the key-value head.
     pub heads: usize,
@@ -107,7 +107,7 @@ impl Queries {
         LANES + self.head_dim.next_multiple_of(LANES)
     }
 
-    /// Where query `i` begins, counting the heads of each row in turn, and how many positions it attends to.
+    /// Offset of query `i`, counting the heads of each row in turn, and how many positions it attends to.
     #[inline(always)]
     fn get(&self, i: usize) -> (usize, usize) {
         let (row, head) = (i / self.heads, i % self.heads);

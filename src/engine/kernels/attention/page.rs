@@ -6,25 +6,25 @@ use crate::engine::kernels::simd::{Isa, Kernel, Simd};
 use crate::engine::kernels::{CACHE_LINE, LANES, Shared};
 use half::f16;
 
-/// How many panels ahead keys are prefetched.
+/// Prefetch distance for keys, in panels.
 const PREFETCH_PANELS: usize = 4;
 
 /// Up to this many queries, two panels or chunks are processed at once: one alone has too few sums to hide the latency
 /// of additions. With more queries that is slower, even with AVX-512, which has enough registers.
 const FEW: usize = 2;
 
-/// The branch of a token tree that leads to a query. The keys and values of its positions are not in the slots of the
+/// The branch of a token tree that leads to a query. The keys and values of its positions are not in the slots with the
 /// same numbers. The last entry is the query's own slot.
 #[derive(Clone, Copy)]
 pub struct Tail<'a> {
-    /// Positions before this one are in the slot of the same number.
+    /// Positions before this one are in the slot with the same number.
     pub from: usize,
     /// Slots of the positions from `from`.
     pub slots: &'a [u32],
 }
 
 impl Tail<'_> {
-    /// Every position is in the slot of the same number.
+    /// Every position is in the slot with the same number.
     pub const NONE: Self = Self {
         from: usize::MAX,
         slots: &[],
@@ -43,9 +43,9 @@ pub struct Attention<'a> {
     pub start: usize,
     /// Positions in other slots.
     pub tail: Tail<'a>,
-    /// Where in the page the key-value head's keys begin, `[panel][head_dim][16 positions]`.
+    /// Offset in the page of the key-value head's keys, `[panel][head_dim][16 positions]`.
     pub keys: usize,
-    /// Where its values begin, `[chunk of 16 dimensions][256 positions][16]`.
+    /// Offset of its values, `[chunk of 16 dimensions][256 positions][16]`.
     pub values: usize,
     /// At least [`SCORES`] elements.
     pub scores: &'a mut [f32],
@@ -75,7 +75,7 @@ pub unsafe fn attend_page(isa: Isa, attention: Attention) {
 struct Query {
     q: *const f32,
     positions: usize,
-    /// How many of them are in the slot of the same number.
+    /// How many of them are in the slot with the same number.
     in_place: usize,
 }
 
@@ -153,7 +153,7 @@ impl Attention<'_> {
         &self.pages[self.start / PAGE]
     }
 
-    /// Page and offset within it of a position of the tail. `position` is relative to the page that is attended to.
+    /// Page, and offset within it, of a position of the tail. `position` is relative to the attended page.
     #[inline(always)]
     fn tail_slot(&self, position: usize) -> (&Page, usize) {
         let slot = self.tail.slots[self.start + position - self.tail.from] as usize;

@@ -55,8 +55,8 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool of `threads` threads including the caller's, at most [`MAX_THREADS`]; a pool of one if the system refuses
-    /// to spawn them.
+    /// A pool of `threads` threads including the caller's, at most [`MAX_THREADS`]; a pool of one if threads cannot be
+    /// spawned.
     pub fn new(threads: usize) -> Self {
         let threads = threads.clamp(1, MAX_THREADS);
         let state = Arc::new(State {

@@ -35,9 +35,9 @@ impl Phases {
         self.threads
     }
 
-    /// Calls `work` for parts of `0..n`, in multiples of `grain`, and waits until the workers together have done all of
-    /// it. Each worker goes through an equal share from its start, so that memory is read in long runs. A worker that is
-    /// done steals from the ends of the others' shares, so that a busy core does not hold up the rest.
+    /// Calls `work` for parts of `0..n`, in multiples of `grain`, and waits until the workers have done all of it. Each
+    /// worker starts with an equal contiguous share, so that memory is read in long runs. A worker that is done steals
+    /// from the ends of the others' shares, so that a busy core does not hold up the rest.
     pub fn parallel_for(
         &self,
         worker: usize,
@@ -78,7 +78,7 @@ impl Phases {
         Some(first)
     }
 
-    /// A worker's share of `0..count` at the beginning of a phase.
+    /// A worker's share of `0..count` at the start of a phase.
     fn share(&self, worker: usize, count: usize) -> Range<usize> {
         worker * count / self.threads..(worker + 1) * count / self.threads
     }

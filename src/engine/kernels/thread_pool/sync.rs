@@ -3,8 +3,7 @@
 
 pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// How often to check a condition before yielding the core: with more threads than cores, the awaited thread may need
-/// it.
+/// Number of spins before yielding the core: with more threads than cores, the awaited thread may need it.
 const SPINS: usize = 2000;
 
 /// Waits until `ready`: spins first, then yields.

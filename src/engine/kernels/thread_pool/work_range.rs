@@ -15,7 +15,7 @@ pub struct WorkRange(AtomicU64);
 
 impl WorkRange {
     /// Claims items: `split` divides the unclaimed items into those that stay and those that are claimed. `whole` is
-    /// the range at the beginning of a phase. Returns `None` if nothing is left.
+    /// the range at the start of a phase. Returns `None` if nothing is left.
     pub fn claim(
         &self,
         phase: usize,
@@ -55,7 +55,7 @@ fn pack(phase: usize, items: Range<usize>) -> u64 {
     (phase as u64) << (2 * BITS) | (items.start as u64) << BITS | items.end as u64
 }
 
-/// The items, if they belong to that phase.
+/// The items, if they belong to `phase`.
 fn unpack(phase: usize, packed: u64) -> Option<Range<usize>> {
     let field = |shift: usize| (packed >> shift) as usize & MAX_ITEMS;
     (packed >> (2 * BITS) == phase as u64 & 0xFFFF).then(|| field(BITS)..field(0))

@@ -1,5 +1,4 @@
-//! The forward pass with candle tensors, for CUDA and Metal. It runs on any device of candle, so it can be tested on the
-//! CPU.
+//! The forward pass with candle tensors, for CUDA and Metal. It runs on any candle device, so tests can use the CPU.
 
 mod sequence;
 
@@ -95,7 +94,7 @@ struct Layer {
     down: Matrix,
 }
 
-/// A Llama on a device of candle. The result of a row may depend on the other rows of a pass.
+/// A Llama on a candle device. A row's result may depend on the other rows of its pass.
 pub struct CandleModel(Arc<Weights>);
 
 /// The weights, shared by all sequences.
@@ -113,10 +112,10 @@ struct Weights {
 }
 
 impl CandleModel {
-    /// Copies all weights to the device; `progress` is called with the fraction that is done.
+    /// Copies all weights to the device; `progress` is called with the fraction done.
     ///
     /// # Errors
-    /// If the checkpoint is not a Llama that can be run, or the device fails.
+    /// If the checkpoint is not a supported Llama, or the device fails.
     pub fn load(
         checkpoint: &Checkpoint,
         device: &Device,

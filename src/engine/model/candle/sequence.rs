@@ -7,18 +7,18 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{ops, rotary_emb};
 use std::sync::Arc;
 
-/// Number of slots by which the tensors of keys and values grow.
+/// Number of slots by which the key and value tensors grow.
 const GROWTH: usize = 1024;
 
 /// Keys and values by layer, and the states of rows in flight.
 pub struct CandleSequence {
     weights: Arc<Weights>,
     capacity: usize,
-    /// Positions kept; rows in flight occupy slots from here.
+    /// Number of kept positions; rows in flight occupy the slots from here.
     len: usize,
     /// Keys and values of each layer, `[kv_heads, slots, head_dim]`; `None` before the first write.
     cache: Vec<Option<[Tensor; 2]>>,
-    /// By `slot - len`.
+    /// States of rows in flight, indexed by `slot - len`.
     flight: Vec<Option<State>>,
     probe: Option<usize>,
 }
@@ -264,7 +264,7 @@ fn attention(
         .reshape((n, heads * dim))?)
 }
 
-/// Writes keys and values `[kv_heads, n, head_dim]` to their slots, and returns all up to the last slot in use.
+/// Writes keys and values `[kv_heads, n, head_dim]` to their slots, and returns all slots up to the last one in use.
 fn write(
     cache: &mut Option<[Tensor; 2]>,
     new: [Tensor; 2],

@@ -36,6 +36,8 @@ const RECENT: usize = 32;
 pub struct Adapter {
     /// Exit layers that have one.
     pub exits: Vec<usize>,
+    /// By exit layer, the one whose matrix P is used.
+    adapter_of: Vec<Option<usize>>,
     /// The matrix P of each, `[hidden, 2 × hidden]`.
     projections: Vec<Packed>,
     block: Layer,
@@ -63,6 +65,7 @@ impl Adapter {
             projections: projections.collect::<Result<_>>()?,
             block: Layer::load(source, BLOCK, config, arena)?,
             exits: exits.layers.clone(),
+            adapter_of: exits.adapter_of.clone(),
             ones: vec![1.0; hidden],
         })
     }
@@ -71,8 +74,14 @@ impl Adapter {
         self.projections.iter().chain(self.block.matrices())
     }
 
+    /// The exit whose matrix P is used at `exit`, if any.
+    pub fn adapter_of(&self, exit: usize) -> Option<usize> {
+        *self.adapter_of.get(exit)?
+    }
+
     fn projection(&self, exit: usize) -> Option<&Packed> {
-        let at = self.exits.iter().position(|&own| own == exit)?;
+        let used = self.adapter_of(exit)?;
+        let at = self.exits.iter().position(|&own| own == used)?;
         self.projections.get(at)
     }
 }

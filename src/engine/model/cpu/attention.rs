@@ -17,7 +17,7 @@ impl ForwardPass<'_> {
         let items = kv_heads * blocks;
         // Items of one key-value head are adjacent, so that a thread reads the head once.
         let queries = |item: usize| self.queries(item / blocks, self.layout.blocks[item % blocks]);
-        // SAFETY: each item, or page of an item, belongs to one worker; an earlier phase wrote the cache.
+        // SAFETY: each item, or page of an item, is processed by one worker; an earlier phase wrote the cache.
         unsafe {
             if pages > 1 && items < self.partial_slots {
                 worker.parallel_for(pages * items, 1, |units| {
@@ -77,7 +77,7 @@ impl ForwardPass<'_> {
         (head, queries)
     }
 
-    /// The branch that leads to the first row of some queries.
+    /// The branch that leads to the first row of these queries.
     fn tail(&self, queries: &Queries) -> Tail<'_> {
         let row = &self.layout.rows[queries.first / queries.stride];
         match row.tail.is_empty() {

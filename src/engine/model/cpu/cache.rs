@@ -3,7 +3,7 @@
 use crate::engine::kernels::{LANES, PAGE, Page};
 use crate::engine::{Result, memory};
 
-/// Pages of 256 slots, which are allocated when first needed and never move.
+/// Pages of 256 slots, allocated on demand. They never move.
 pub struct Pages {
     layers: usize,
     kv_heads: usize,
@@ -47,7 +47,7 @@ impl Pages {
         (self.pages.len() * page) as u64
     }
 
-    /// Elements of a page for keys and values of one head.
+    /// Elements that the keys and values of one head take in a page.
     fn head_size(&self) -> usize {
         PAGE * self.head_dim + PAGE * self.head_dim.next_multiple_of(LANES)
     }

@@ -1,11 +1,11 @@
-//! The final norm and the LM head, over the whole vocabulary or a part.
+//! The final norm and the LM head, over the whole vocabulary or part of it.
 
 use super::Weights;
 use super::pass::{multiply, quantise_for};
 use crate::engine::Result;
 use crate::engine::kernels::{LANES, Packed, Shared, copy, rms_norm};
 
-/// Rows of the head that a sequence appends to those of a part of the vocabulary.
+/// Rows of the head that a sequence appends to a reduced head.
 #[derive(Default)]
 pub struct AddedRows {
     ids: Vec<u32>,
@@ -14,7 +14,7 @@ pub struct AddedRows {
 }
 
 impl AddedRows {
-    /// Changes the rows to those of `ids`, of which usually all but the last are there already.
+    /// Sets the rows to those of `ids`. Usually all but the last are already there.
     ///
     /// # Errors
     /// If memory cannot be allocated.
@@ -47,12 +47,13 @@ impl AddedRows {
 #[derive(Clone, Copy)]
 pub enum Columns<'a> {
     All,
-    /// The first ones of the draft order, and those that the sequence adds.
+    /// The first columns of the draft order, and those that the sequence adds.
     Draft(usize, &'a AddedRows),
 }
 
 impl Weights {
-    /// Final norm and LM head over rows of `states`, `[_, hidden]`, into `out`, `[rows, columns]`, which is resized.
+    /// Final norm and LM head over `rows` of `states`, `[_, hidden]`. Writes `out`, `[rows, columns]`, which is
+    /// resized.
     pub fn head(&self, states: &[f32], rows: &[usize], columns: Columns, out: &mut Vec<f32>) {
         let (cols, n) = (self.config.hidden_size, rows.len());
         let (weights, base, added) = match columns {
@@ -68,8 +69,8 @@ impl Weights {
         let mut scratch = self.scratch();
         let (acts, out) = (scratch.input.view(n, cols), Shared::new(out));
         self.pool.run(&|worker| {
-            // SAFETY: in the first phase each row belongs to one worker, in the others each panel and so its columns.
-            // The buffers live until `run` returns.
+            // SAFETY: in the first phase one worker writes each row, in the others one worker writes the columns of
+            // each panel. The buffers live until `run` returns.
             unsafe {
                 worker.parallel_for(n, 1, |range| {
                     for row in range {

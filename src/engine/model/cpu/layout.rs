@@ -11,14 +11,14 @@ pub struct PassRow {
     pub state: usize,
     /// Where its keys and values are written.
     pub slot: usize,
-    /// Its place in the text.
+    /// Its position in the text.
     pub position: usize,
     /// Range of [`Layout::tails`] with the branch of a tree that leads to this row, itself included; empty in a
     /// chain.
     pub tail: Range<usize>,
 }
 
-/// Rows that attention processes together: consecutive ones of a chain, or a single one of a tree.
+/// Rows that attention processes together: consecutive rows of a chain, or a single row of a tree.
 #[derive(Clone, Copy)]
 pub struct Block {
     pub row: usize,
@@ -35,12 +35,12 @@ pub struct Layout {
     pub blocks: Vec<Block>,
     /// Slots of the branches that lead to the rows of a tree, concatenated.
     pub tails: Vec<u32>,
-    /// Positions before this one are in the slot of the same number.
+    /// Positions before this one are in the slot with the same number.
     pub kept: usize,
 }
 
 impl Layout {
-    /// Begins a pass of a sequence that keeps `kept` positions.
+    /// Starts a pass of a sequence that keeps `kept` positions.
     pub fn begin(&mut self, kept: usize) {
         self.rows.clear();
         self.rotations.clear();
@@ -72,13 +72,13 @@ impl Layout {
         });
     }
 
-    /// The number of positions that the rows reach up to.
+    /// The number of positions that the rows attend to.
     pub fn positions(&self) -> usize {
         let last = self.rows.iter().map(|row| row.position).max();
         1 + last.unwrap_or(0)
     }
 
-    /// Divides the rows into blocks of consecutive ones, once all are added.
+    /// Divides the rows into blocks. Called once all are added.
     pub fn divide(&mut self, config: &LlamaConfig, threads: usize) {
         let parts = config.num_kv_heads * self.positions().div_ceil(PAGE);
         let group = config.num_heads / config.num_kv_heads;

@@ -46,17 +46,17 @@ struct Weights {
     /// The LM head, unless it is tied to the embedding.
     output: Option<Packed>,
     draft_order: DraftOrder,
-    /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
+    /// Rows of the LM head in draft order; `None` if that is id order.
     draft: Option<Packed>,
     adapter: Option<Adapter>,
     scratch: Mutex<Scratch>,
 }
 
 impl CpuModel {
-    /// Packs all weights for kernels of the instruction set `isa`; `progress` is called with the fraction that is done.
+    /// Packs all weights for the kernels of the instruction set `isa`; `progress` is called with the fraction done.
     ///
     /// # Errors
-    /// If the checkpoint is not a Llama that can be run, or memory cannot be allocated.
+    /// If the checkpoint is not a supported Llama, or memory cannot be allocated.
     pub fn load(
         checkpoint: &Checkpoint,
         threads: usize,
@@ -145,6 +145,10 @@ impl Model for CpuModel {
     fn adapted_exits(&self) -> &[usize] {
         let adapter = self.0.adapter.as_ref();
         adapter.map_or(&[], |adapter| &adapter.exits)
+    }
+
+    fn adapter_of(&self, exit: usize) -> Option<usize> {
+        self.0.adapter.as_ref()?.adapter_of(exit)
     }
 
     fn matrices(&self) -> Vec<MatrixInfo> {

@@ -19,7 +19,7 @@ pub struct ForwardPass<'a> {
     pub layout: &'a Layout,
     /// The residual stream, `[state, hidden]`.
     pub hidden: Shared<f32>,
-    /// Normed input of a half of a layer, `[row, hidden]`.
+    /// Normalised input of attention or of the feed-forward network, `[row, hidden]`.
     pub input: ActivationsView,
     /// Output of attention, `[row, heads * head_dim]`.
     pub attended: ActivationsView,
@@ -54,13 +54,13 @@ impl ForwardPass<'_> {
         unsafe { self.hidden.slice(start, len) }
     }
 
-    /// One layer over all rows, in phases that end when all workers are done.
+    /// Runs one layer over all rows, in phases separated by barriers.
     ///
     /// # Safety
     /// All workers run the same layers in the same order, and the buffers outlive the pass.
     pub unsafe fn layer(&self, worker: &Worker, index: usize, layer: &Layer) {
-        // SAFETY: the caller guarantees that all workers are in the same phase; in each, a worker writes rows or columns of its
-        // own and reads what earlier phases wrote.
+        // SAFETY: the caller guarantees that all workers are in the same phase. In a phase, workers write disjoint rows
+        // or columns and read only what earlier phases wrote.
         unsafe {
             self.keys_and_values(worker, index, layer);
             self.attention(worker, index, &layer.attn_output);
@@ -71,7 +71,7 @@ impl ForwardPass<'_> {
         }
     }
 
-    /// The first phases of a layer: queries, keys and values of all rows.
+    /// Runs the first phases of a layer: queries, keys and values of all rows.
     ///
     /// # Safety
     /// As [`Self::layer`].
@@ -84,7 +84,7 @@ impl ForwardPass<'_> {
         }
     }
 
-    /// Normed rows of the residual stream, quantised if `weights` require that.
+    /// Normalises the rows of the residual stream, and quantises them if `weights` require that.
     ///
     /// # Safety
     /// As [`Self::layer`].
@@ -93,7 +93,7 @@ impl ForwardPass<'_> {
         let eps = self.config.rms_norm_eps as f32;
         worker.parallel_for(self.n(), 1, |rows| {
             for row in rows {
-                // SAFETY: each row belongs to one worker in this phase.
+                // SAFETY: one worker writes each row in this phase.
                 unsafe {
                     rms_norm(
                         isa,
@@ -117,7 +117,7 @@ impl ForwardPass<'_> {
         let done = |matrix: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let column = panel * LANES;
             let lanes = LANES.min(weights[matrix].rows - column);
-            // SAFETY: each panel, and so each column and element of a head, belongs to one worker in this phase.
+            // SAFETY: one worker writes each panel, and so each column and element of a head, in this phase.
             unsafe { self.place(layer, matrix, first, column, tile, lanes) };
         };
         // SAFETY: the caller guarantees that the input is complete.
@@ -204,7 +204,7 @@ impl ForwardPass<'_> {
         }
     }
 
-    /// Adds a product to the residual stream.
+    /// Adds the product of `weights` and `acts` to the residual stream.
     ///
     /// # Safety
     /// As [`Self::layer`], and an earlier phase has written `acts`.
@@ -213,10 +213,10 @@ impl ForwardPass<'_> {
         let done = |_: usize, panel: usize, first: usize, tile: &mut [[f32; LANES]]| {
             let lanes = LANES.min(cols - panel * LANES);
             for (i, values) in tile.iter().enumerate() {
-                // SAFETY: each panel, and so each column, belongs to one worker in this phase.
+                // SAFETY: one worker writes each panel, and so each column, in this phase.
                 let hidden = unsafe { self.state(first + i, panel * LANES, lanes) };
                 match <&mut [f32; LANES]>::try_from(&mut *hidden) {
-                    // The compiler vectorises a constant length.
+                    // The compiler vectorises only a constant length.
                     Ok(hidden) => (0..LANES).for_each(|lane| hidden[lane] += values[lane]),
                     Err(_) => hidden.iter_mut().zip(values).for_each(|(h, x)| *h += x),
                 }
@@ -226,7 +226,7 @@ impl ForwardPass<'_> {
         unsafe { multiply(worker, self.isa, &[weights], panels, acts, self.n(), done) };
     }
 
-    /// silu(gate) × up.
+    /// Writes `inner`: silu(gate) × up.
     ///
     /// # Safety
     /// As [`Self::layer`], and an earlier phase has written the input.
@@ -234,14 +234,14 @@ impl ForwardPass<'_> {
         let (isa, cols) = (self.isa, self.inner.cols);
         let mut up: Tile = [[0.0; LANES]; TILE];
         let mut gate: Tile = [[0.0; LANES]; TILE];
-        // Two panels make a block of columns, which can be quantised once both are done.
+        // Two panels make up a block of columns, which can be quantised once both are done.
         worker.parallel_for(layer.gate.panels(), 2, |panels| {
             for panel in panels {
                 let lanes = LANES.min(cols - panel * LANES);
                 for first in (0..self.n()).step_by(TILE) {
                     let rows = TILE.min(self.n() - first);
-                    // SAFETY: each pair of panels belongs to one worker in this phase, and the caller guarantees the
-                    // input.
+                    // SAFETY: one worker writes each pair of panels in this phase, and the caller guarantees that the
+                    // input is complete.
                     unsafe {
                         tile(isa, &layer.gate, panel, &self.input, first, rows, &mut gate);
                         tile(isa, &layer.up, panel, &self.input, first, rows, &mut up);
@@ -306,7 +306,7 @@ pub unsafe fn multiply(
             }
             for first in (0..n).step_by(TILE) {
                 let rows = TILE.min(n - first);
-                // SAFETY: the caller guarantees the activations.
+                // SAFETY: the caller guarantees that the activations are complete and not written.
                 unsafe { tile(isa, weights[matrix], panel, acts, first, rows, &mut out) };
                 done(matrix, panel, first, &mut out[..rows]);
             }

@@ -9,9 +9,9 @@ use crate::engine::kernels::{Activations, Queries, SCORES, Shared};
 /// Buffers that outlive a pass, so that a pass allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
-    /// Normed input of a half of a layer, or of the head.
+    /// Normalised input of attention, of the feed-forward network, or of the head.
     pub input: Activations,
-    /// Both inputs of an exit adapter, normalised.
+    /// Both normalised inputs of an exit adapter.
     pub joined: Activations,
     /// Output of attention.
     attended: Activations,
@@ -25,8 +25,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A pass of the rows of `layout` over the residual stream `hidden`, with keys and values in `cache`. The buffers must
-    /// not be used otherwise until it ends.
+    /// A pass of the rows of `layout` over the residual stream `hidden`, with keys and values in `cache`. The buffers
+    /// must not be used for anything else until it ends.
     pub fn pass<'a>(
         &mut self,
         weights: &'a Weights,

@@ -16,7 +16,7 @@ pub struct CpuSequence {
     weights: Arc<Weights>,
     pages: Pages,
     capacity: usize,
-    /// Positions kept; rows in flight occupy slots from here.
+    /// Number of kept positions; rows in flight occupy the slots from here.
     len: usize,
     /// States of the rows in flight, `[slot - len][hidden]`.
     states: Vec<f32>,
@@ -78,7 +78,7 @@ impl CpuSequence {
             return Ok(());
         };
         self.pages.grow(last.slot + 1)?;
-        // Reserved page by page, so that passes within a page allocate nothing.
+        // Reserve by whole pages, so that passes within a page allocate nothing.
         let positions = self.pages.pages().len() * PAGE;
         let rotations = positions * self.weights.config.head_dim;
         self.rotations
@@ -221,7 +221,7 @@ impl Sequence for CpuSequence {
 
     fn adapt(&mut self, exit: Option<usize>) {
         let adapter = self.weights.adapter.as_ref();
-        let exit = exit.filter(|exit| adapter.is_some_and(|own| own.exits.contains(exit)));
+        let exit = exit.filter(|exit| adapter.is_some_and(|own| own.adapter_of(*exit).is_some()));
         match (exit, &mut self.adapter) {
             (None, own) => *own = None,
             (Some(exit), Some(own)) => own.choose(exit, &self.weights, &self.rotations),

@@ -1,23 +1,23 @@
-//! The adapters of this machine, and which of them a model runs on.
+//! The adapters of this machine, and the choice between them.
 
 use crate::engine::{Error, Result, memory};
 use std::sync::OnceLock;
 
-/// `auto` runs models of at least this size on a GPU; smaller ones are bound by the latency of its dispatches.
+/// `auto` runs models of at least this size on a GPU; smaller ones are bound by dispatch latency.
 pub const AUTO_BYTES: u64 = 500_000_000;
 
 /// Kind of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdapterKind {
-    /// With memory of its own.
+    /// A discrete GPU with its own memory.
     Discrete,
-    /// Apple's, which share fast memory with the CPU.
+    /// An Apple GPU, which shares fast memory with the CPU.
     Apple,
-    /// Shares the CPU's memory.
+    /// An integrated GPU, which shares the CPU's memory.
     Integrated,
-    /// Of a virtual machine, or of unknown kind.
+    /// A virtual GPU, or one of unknown kind.
     Other,
-    /// Runs on the CPU.
+    /// A software rasteriser on the CPU.
     Software,
 }
 
@@ -39,12 +39,12 @@ impl AdapterKind {
     }
 }
 
-/// An adapter: a GPU with one of its drivers.
+/// An adapter: a GPU and one of its drivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterInfo {
     /// N of `--device gpu:N`.
     pub index: usize,
-    /// Name that the driver reports.
+    /// Name reported by the driver.
     pub name: String,
     /// What kind of device it is.
     pub kind: AdapterKind,
@@ -56,7 +56,7 @@ pub struct AdapterInfo {
     pub memory: Option<u64>,
 }
 
-/// The instance of the process. Drivers are loaded once; that takes 20 to 300 ms.
+/// The process's instance. Drivers are loaded once, which takes 20 to 300 ms.
 fn instance() -> &'static wgpu::Instance {
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
     INSTANCE.get_or_init(|| {
@@ -69,7 +69,7 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
-/// The adapters, in the order of their indices. A GPU with drivers for several interfaces appears once for each.
+/// The adapters, ordered by index. A GPU with drivers for several APIs appears once for each.
 pub fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     let all = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
     let describe = |(index, adapter): (usize, wgpu::Adapter)| (describe(index, &adapter), adapter);
@@ -152,7 +152,7 @@ fn best<'a>(all: impl Iterator<Item = &'a AdapterInfo>) -> Option<usize> {
         AdapterKind::Other => 3,
         AdapterKind::Software => 4,
     };
-    // The first of the best: drivers list the primary device first. Of two equal ones the larger memory wins.
+    // Of equal ones the larger memory wins, then the first: drivers list the primary device first.
     all.enumerate()
         .min_by_key(|(at, info)| (rank(info), std::cmp::Reverse(info.memory), *at))
         .map(|(at, _)| at)
@@ -161,7 +161,7 @@ fn best<'a>(all: impl Iterator<Item = &'a AdapterInfo>) -> Option<usize> {
 /// The adapter on which `auto` runs a model with `bytes` of weights.
 ///
 /// # Errors
-/// Why it runs on the CPU.
+/// With the reason why the model runs on the CPU.
 pub fn choose_auto(bytes: u64) -> Result<(AdapterInfo, wgpu::Adapter), String> {
     if bytes < AUTO_BYTES {
         return Err(too_small(bytes));
@@ -191,7 +191,7 @@ fn too_small(bytes: u64) -> String {
     )
 }
 
-/// Why `auto` does not take an adapter for a model with `bytes` of weights; `None` if it does.
+/// Why `auto` does not choose an adapter for a model with `bytes` of weights; `None` if it may.
 pub fn auto_refuses(info: &AdapterInfo, bytes: u64) -> Option<String> {
     match info.kind {
         AdapterKind::Software => Some("runs on the CPU".into()),

@@ -1,4 +1,5 @@
-//! A check when a device is opened: whether the bits of a matrix product depend on the number of rows.
+//! A check on opening a device: whether a matrix product is batch-invariant, i.e. bitwise independent of the number of
+//! rows.
 
 use super::context::Gpu;
 use super::matrix::{Activations, Out, Uploader};
@@ -15,7 +16,7 @@ const COLS: usize = 1056;
 /// Activation rows: as many as the largest kernel multiplies.
 const N: usize = ROW_COUNTS[ROW_COUNTS.len() - 1];
 
-/// `None` if a row has the same bits in all kernels; otherwise the only number of rows to use.
+/// `None` if all kernels give a row the same bits; otherwise the only row count to use.
 ///
 /// # Errors
 /// If the device fails.
@@ -32,13 +33,13 @@ pub fn only_rows(gpu: &Gpu) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// The bits of the first rows of a random product, for each number of rows, `[rows][ROWS]`.
+/// The bits of the first rows of a random product for each row count, `[rows][ROWS]`.
 fn products(gpu: &Gpu, dtype: GgmlDType) -> Result<Vec<Vec<u32>>> {
     let mut random = SplitMix64(7);
     let bytes = COLS / dtype.block_size() * dtype.type_size();
     let mut data = Vec::with_capacity(ROWS * bytes);
     while data.len() < ROWS * bytes {
-        // Halves of moderate size, in scales and numbers alike.
+        // f16 numbers of moderate size, both as scales and as dense weights.
         let bits = random.next_u64() as u16 & 0xbfff | 0x2000;
         data.extend(bits.to_le_bytes());
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use wgpu::BufferUsages as Usage;
 
-/// Bytes from one entry of a uniform buffer with dynamic offsets to the next: the largest alignment that devices require.
+/// Bytes between entries of a uniform buffer with dynamic offsets: the largest alignment that devices require.
 pub const UNIFORM_STRIDE: u64 = 256;
 
 /// An open device.
@@ -23,14 +23,14 @@ pub struct Gpu {
     layouts: Layouts,
     /// The first error that the device reported.
     fault: Arc<Mutex<Option<String>>>,
-    /// The only number of rows that matrix products are run for, if their results depend on it on this device.
+    /// The only row count that matrix products use, if their results depend on it on this device.
     pub(super) only_rows: Option<usize>,
-    /// Bound in place of a buffer that a kernel does not read, or write.
+    /// Bound in place of a buffer that a kernel neither reads nor writes.
     pub(super) unread: wgpu::Buffer,
     pub(super) unwritten: wgpu::Buffer,
 }
 
-/// Kinds of bindings.
+/// Kinds of bindings of a bind group.
 #[derive(Clone, Copy)]
 enum Binding {
     Read,
@@ -62,9 +62,9 @@ impl Gpu {
     /// Opens the device of an adapter.
     ///
     /// # Errors
-    /// If the driver refuses.
+    /// If the driver fails to open it.
     pub fn open(info: AdapterInfo, adapter: &wgpu::Adapter) -> Result<Arc<Self>> {
-        // Apple's GPUs have no instruction for four bytes at once.
+        // Apple GPUs have no packed dot product of bytes.
         let dot = match adapter.get_info().backend {
             wgpu::Backend::Metal => Dot::Float,
             _ => Dot::Packed,
@@ -203,7 +203,7 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// The kernel, which is compiled when first used.
+    /// The kernel's pipeline, compiled on first use.
     pub(super) fn pipeline(&self, kernel: Kernel) -> wgpu::ComputePipeline {
         let mut pipelines = lock(&self.pipelines);
         pipelines
@@ -218,8 +218,8 @@ impl Gpu {
             label: Some(&name),
             source: wgpu::ShaderSource::Wgsl(source(kernel, self.dot).into()),
         };
-        // SAFETY: the kernels index their buffers within the sizes that this back end allocates: rows, units and slots
-        // are bounded by the sizes in the same bind group, and `check_rows` bounds the rows of a pass.
+        // SAFETY: bounds checks are off. The kernels index within the sizes that this back end allocates: rows, units
+        // and slots are bounded by the sizes in the same bind group, and `check_rows` bounds the rows of a pass.
         let module = unsafe {
             self.device
                 .create_shader_module_trusted(shader, wgpu::ShaderRuntimeChecks::unchecked())
@@ -339,12 +339,12 @@ impl Gpu {
         self.group(&self.layouts.noise, &buffers)
     }
 
-    /// An encoder of commands.
+    /// A new command encoder.
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&Default::default())
     }
 
-    /// Submits commands; their errors appear in later calls.
+    /// Submits commands. Their errors surface in later calls.
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) {
         self.queue.submit([encoder.finish()]);
     }
@@ -384,7 +384,7 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Bytes per second that the device reads and writes when it copies between buffers: the best of some runs.
+    /// Bytes per second, read plus written, of copies between buffers; the best of several runs.
     ///
     /// # Errors
     /// If the device is out of memory or fails.
@@ -408,7 +408,7 @@ impl Gpu {
     }
 }
 
-/// What to tell the user about an error of the device.
+/// The message for the user about a device error.
 fn describe(error: &wgpu::Error) -> String {
     match error {
         wgpu::Error::OutOfMemory { .. } => "it is out of memory".into(),

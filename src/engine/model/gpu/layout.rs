@@ -1,8 +1,9 @@
 //! Memory layout of weights on the device.
 //!
-//! A row of a quantised matrix is divided into *units* of 32 columns, a row of a dense one into units of 8. The threads of a
-//! team read consecutive units, so each unit is stored as vectors of 16 bytes, and vectors of the same index are adjacent
-//! for all units of a row. Scales and bits beyond the nibbles are in a second buffer, region by region.
+//! A row of a quantised matrix is divided into *units* of 32 columns, a row of a dense matrix into units of 8. The
+//! threads of a team read consecutive units. So that their reads coalesce, a unit is stored as vectors of 16 bytes, and
+//! the vectors with the same index are adjacent for all units of a row. Scales and bits beyond the nibbles are in a
+//! second buffer, region by region.
 
 use crate::engine::kernels::{BLOCK, Block, unpack};
 use candle_core::quantized::GgmlDType;
@@ -29,7 +30,7 @@ pub enum Layout {
 /// How the scales of a layout are stored, in words of 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scales {
-    /// None: dense weights.
+    /// No scales: dense weights.
     None,
     /// An f16 scale for each unit, two to a word.
     Single,
@@ -87,7 +88,7 @@ impl Layout {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    /// The form of activations that products read, as a bit: 1 for f32, 2 for bytes.
+    /// The form of activations that products read, as a bit: 1 for f32, 2 for int8.
     pub fn form(self) -> u32 {
         if self.is_dense() { 1 } else { 2 }
     }
@@ -159,7 +160,8 @@ impl Layout {
         matches!(self.bits(), 5 | 6)
     }
 
-    /// Packs a row in the format of a file; `row` must be zeroed and sized as [`row_words`](Self::row_words) says.
+    /// Packs a row given in the file's format. `row` must be zeroed and have the sizes of
+    /// [`row_words`](Self::row_words).
     pub fn pack(self, dtype: GgmlDType, bytes: &[u8], row: PackedRow<'_>) {
         match self {
             Self::F32 => pack_f32(bytes, row.quants),

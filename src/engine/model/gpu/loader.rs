@@ -82,7 +82,7 @@ fn emit_group(
     Ok(gpu.emit_group([input, weight, &out.dense, &out.bytes, &out.info, &dims]))
 }
 
-/// Loads the parts of a model, or those of some of its layers.
+/// Loads a model, or some of its layers.
 pub struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     gpu: &'a Arc<Gpu>,
@@ -122,7 +122,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// Copies all weights to the device; `progress` is called with the fraction that is done.
+    /// Copies all weights to the device; `progress` is called with the fraction done.
     ///
     /// # Errors
     /// As [`GpuModel::load`](super::GpuModel::load).

@@ -8,12 +8,12 @@ use crate::engine::weights::{RawTensor, type_name};
 use crate::engine::{Error, Result};
 use std::sync::Arc;
 
-/// Bytes that are packed and uploaded at a time.
+/// Bytes packed and uploaded at a time.
 const CHUNK_BYTES: usize = 16 << 20;
-/// Bytes that may wait for their upload, which are held in memory twice.
+/// Max bytes that wait for their upload. They are in memory twice.
 const PENDING_BYTES: usize = 64 << 20;
 
-/// A matrix `[rows, cols]`, perhaps several stacked ones that read the same activations.
+/// A matrix `[rows, cols]`, or several stacked ones that read the same activations.
 pub struct Matrix {
     pub cols: usize,
     pub parts: Vec<Part>,
@@ -33,7 +33,7 @@ pub struct Part {
     pub extra: wgpu::Buffer,
 }
 
-/// Uploads matrices, and waits now and then so that little of them is in memory at a time.
+/// Uploads matrices. Waits regularly, which bounds the memory for pending uploads.
 pub struct Uploader<'a> {
     gpu: &'a Gpu,
     threads: usize,
@@ -62,7 +62,7 @@ pub struct Product {
 /// Where a matrix product writes.
 #[derive(Clone, Copy)]
 pub enum Out<'a> {
-    /// To rows of this length.
+    /// Stores to rows of this length.
     Store(&'a wgpu::Buffer, usize),
     /// Adds to the states, whose rows have this length.
     Add(usize),
@@ -77,7 +77,7 @@ impl<'a> Uploader<'a> {
         }
     }
 
-    /// Stacks tensors of `cols` columns in one matrix. Neighbours of the same layout share buffers.
+    /// Stacks tensors of `cols` columns into one matrix. Adjacent tensors with the same layout share buffers.
     ///
     /// # Errors
     /// If a type is not supported, a size does not match, or the device is out of memory.
@@ -111,7 +111,7 @@ impl<'a> Uploader<'a> {
         Ok(matrix)
     }
 
-    /// Buffers for rows of one layout, as many as the limits of the device require.
+    /// Buffers for rows of one layout; several if the device's limits require it.
     fn allocate(
         &self,
         layout: Layout,
@@ -124,7 +124,7 @@ impl<'a> Uploader<'a> {
         let max_bytes = limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size)
-            // Offsets in words are 32 bits wide.
+            // Word offsets have 32 bits.
             .min(u64::from(u32::MAX));
         let max_rows = (max_bytes / (words.quants as u64 * 4)) as usize / GROUP_ROWS * GROUP_ROWS;
         let max_rows = max_rows.max(GROUP_ROWS);
@@ -198,7 +198,7 @@ impl<'a> Uploader<'a> {
         self.gpu.wait()
     }
 
-    /// A buffer with these numbers.
+    /// A buffer of f32.
     ///
     /// # Errors
     /// If the device is out of memory.
@@ -304,7 +304,7 @@ impl Part {
         ]
     }
 
-    /// Sizes for the kernels, which write rows of `out_stride`.
+    /// `Dims` of weights.wgsl, for output rows of length `out_stride`.
     pub fn dims(&self, out_stride: usize) -> [u32; 12] {
         let [_, high, scales, bases] = self.regions();
         [
@@ -425,7 +425,7 @@ impl RowWords {
 }
 
 impl Activations {
-    /// For `rows` rows of `cols` columns.
+    /// Buffers for `rows` rows of `cols` columns.
     ///
     /// # Errors
     /// If the device is out of memory.

@@ -1,8 +1,8 @@
-//! The Llama on a GPU, by wgpu and WGSL kernels of our own: Vulkan, Metal or Direct3D 12, without a toolkit.
+//! The Llama on a GPU, in WGSL kernels on wgpu: Vulkan, Metal or Direct3D 12, without a vendor toolkit.
 //!
-//! A pass records its kernels, and nothing waits for the device until logits are read. A matrix product adds in the same
-//! order for every number of rows, and all other kernels treat rows separately, so a row has the same bits in every pass.
-//! Rounding differs between devices, so their texts may differ.
+//! A pass only records kernels; nothing waits for the device until logits are read. Kernels are batch-invariant: a
+//! matrix product adds in the same order for every number of rows, and all other kernels treat rows separately, so a
+//! row has the same bits in every pass. Rounding differs between devices, so texts may too.
 
 mod adapters;
 mod cache;
@@ -19,7 +19,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use super::{DraftOrder, MatrixInfo, Model, Sequence};
+use super::{DraftOrder, MatrixInfo, Model, Sequence, refusals};
 use crate::engine::config::LlamaConfig;
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
@@ -37,9 +37,9 @@ pub use adapters::{
 pub use context::Gpu;
 pub use split::SplitModel;
 
-/// Max rows of one head, and of each kind of logits in a round.
+/// Max rows of one LM head call, and of each kind of logits in a round.
 const HEAD_ROWS: usize = 16;
-/// Largest head that attention over a page fits the memory of a workgroup with.
+/// Largest head for which attention over a page fits workgroup memory.
 const MAX_HEAD_DIM: usize = 512;
 
 /// A Llama on a GPU.
@@ -56,14 +56,14 @@ struct Weights {
     embedding_bytes: u64,
     layers: Vec<Layer>,
     rope_group: wgpu::BindGroup,
-    /// Query heads of a workgroup of attention.
+    /// Query heads per attention workgroup.
     attention_group: usize,
     output_norm: Emit,
     /// The LM head.
     output: Matrix,
     head: Vec<Product>,
     draft_order: DraftOrder,
-    /// Rows of the LM head in the draft order; `None` if that is the order of the ids.
+    /// Rows of the LM head in draft order; `None` if that is id order.
     draft: Option<(Matrix, Vec<Product>)>,
     /// Token ids of the draft order, and of the vocabulary.
     draft_ids: wgpu::Buffer,
@@ -97,7 +97,7 @@ struct Layer {
 
 /// Intermediate results of a pass.
 struct Buffers {
-    /// Normed input of a half of a layer, or of the head.
+    /// Normalised input of attention, of the feed-forward network, or of the head.
     input: Activations,
     /// Output of attention.
     attended: Activations,
@@ -112,10 +112,10 @@ struct Buffers {
 }
 
 impl GpuModel {
-    /// Copies all weights to the device; `progress` is called with the fraction that is done.
+    /// Copies all weights to the device; `progress` is called with the fraction done.
     ///
     /// # Errors
-    /// If the checkpoint is not a Llama that can be run, the device is out of memory, or it fails.
+    /// If the checkpoint is not a supported Llama, the device is out of memory, or it fails.
     pub fn load(
         checkpoint: &Checkpoint,
         gpu: Arc<Gpu>,
@@ -125,7 +125,7 @@ impl GpuModel {
         Self::load_layers(checkpoint, gpu, layers, progress)
     }
 
-    /// As [`Self::load`], for some of the layers. The embedding is loaded with the first one, the LM head always.
+    /// As [`Self::load`], for some of the layers. The embedding is loaded with layer 0, the LM head always.
     fn load_layers(
         checkpoint: &Checkpoint,
         gpu: Arc<Gpu>,
@@ -164,9 +164,7 @@ impl Model for GpuModel {
     fn set_draft_order(&mut self, order: Vec<u32>) -> Result<()> {
         let order = DraftOrder::new(order, self.0.config.vocab_size)?;
         let Some(weights) = Arc::get_mut(&mut self.0) else {
-            return Err(Error::Setting(
-                "the draft order of a model in use cannot be changed".into(),
-            ));
+            return Err(refusals::draft_order_in_use());
         };
         let ids = order.ids(usize::MAX);
         weights.draft = match order.is_prefix() {
@@ -190,7 +188,7 @@ impl Model for GpuModel {
 
     fn device_name(&self) -> String {
         let info = &self.0.gpu.info;
-        // Drivers add versions in parentheses.
+        // Drivers append versions in parentheses.
         let name = info.name.split(" (").next().unwrap_or(&info.name);
         format!("gpu:{} {name}", info.index)
     }
@@ -221,7 +219,7 @@ impl Weights {
     }
 }
 
-/// Forms of the activations that the output projections read, as [`Matrix::forms`].
+/// Forms of activations that the output projections read, as [`Matrix::forms`].
 fn output_forms(layers: &[Layer]) -> u32 {
     let products = layers.iter().flat_map(|layer| &layer.attn_output);
     products.fold(0, |forms, product| forms | product.layout.form())

@@ -1,4 +1,4 @@
-//! Recording of passes: which kernels run in which order, with which buffers.
+//! Records passes: which kernels run, in which order, with which buffers.
 
 use super::Weights;
 use super::context::{Gpu, UNIFORM_STRIDE};
@@ -12,9 +12,9 @@ use bytemuck::{Pod, Zeroable};
 pub const MAX_ROWS: usize = 64;
 /// Max batches of one upload.
 pub const MAX_BATCHES: usize = 64;
-/// Positions of a page, and slots of a page of the cache.
+/// Positions per page of attention, and slots per page of the cache.
 pub const PAGE: usize = 256;
-/// Bytes of weights that one submission may read, so that a slow device returns well before a watchdog of 2 s.
+/// Max bytes of weights that one submission reads, so that a slow device returns well before a watchdog of 2 s.
 const SUBMISSION_BYTES: u64 = 4 << 30;
 
 /// As `Batch` in common.wgsl.
@@ -85,7 +85,7 @@ pub struct Partials {
 pub struct Emit {
     pub kernel: Kernel,
     pub group: wgpu::BindGroup,
-    /// Workgroups of a row; 0 if each row is one.
+    /// Workgroups per row; 0 if one workgroup handles a row.
     pub groups: u32,
 }
 
@@ -99,7 +99,7 @@ pub struct Recorder<'a> {
     pub batch: usize,
     /// Rows of the batch.
     pub n: usize,
-    /// Pages that they reach.
+    /// Pages that these rows attend to.
     pub pages: usize,
 }
 
@@ -147,7 +147,7 @@ impl Recorder<'_> {
     }
 }
 
-/// Rows of activations that the kernel for `n` rows multiplies at once.
+/// Row count of the kernel that multiplies `n` rows.
 pub fn row_count(gpu: &Gpu, n: usize) -> usize {
     let fits = ROW_COUNTS.into_iter().find(|&rows| rows >= n);
     gpu.only_rows.or(fits).unwrap_or(MAX_ROWS)

@@ -1,4 +1,4 @@
-//! A whole round in one submission: drafts are chosen on the device, and verification continues on their rows.
+//! A whole round in one submission: drafts are sampled on the device, and verification continues on their rows.
 
 use super::HEAD_ROWS;
 use super::pass::Batch;
@@ -53,7 +53,7 @@ pub(super) fn chooser(sampling: &Sampling, width: usize) -> Kernel {
     }
 }
 
-/// Whether the device can choose drafts as the host would. It does not have the history that penalties need.
+/// Whether the device can sample drafts as the host would. It lacks the history that penalties need.
 fn chooses(sampling: &Sampling) -> bool {
     let penalised = sampling.repetition_penalty != 1.0 || sampling.no_repeat_ngram > 0;
     !penalised && !sampling.rejects()

@@ -5,7 +5,7 @@ use super::matrix::padded;
 use super::pass::{Batch, MAX_ROWS, PAGE, Recorder, Scratch};
 use super::shader::Kernel;
 use super::{HEAD_ROWS, Weights};
-use crate::engine::model::{Plan, PlannedRound, Readout, Row, Sequence, check_rows};
+use crate::engine::model::{Plan, PlannedRound, Readout, Row, Sequence, check_rows, refusals};
 use crate::engine::{Error, Result};
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ pub struct GpuSequence {
     pub(super) weights: Arc<Weights>,
     pub(super) cache: Cache,
     pub(super) capacity: usize,
-    /// Positions kept; rows in flight occupy slots from here.
+    /// Number of kept positions; rows in flight occupy the slots from here.
     pub(super) len: usize,
     /// How many layers the rows in flight have run, by `slot - len`; `None` for a slot without a row.
     pub(super) depths: Vec<Option<usize>>,
@@ -34,9 +34,7 @@ struct States {
 impl GpuSequence {
     pub fn new(weights: Arc<Weights>, capacity: usize) -> Result<Self> {
         if capacity == 0 {
-            return Err(Error::Setting(
-                "the capacity of a sequence must be at least one position".into(),
-            ));
+            return Err(refusals::no_capacity());
         }
         let states = States::new(&weights, 16)?;
         Ok(Self {
@@ -51,7 +49,7 @@ impl GpuSequence {
         })
     }
 
-    /// Allocates memory for rows up to the slot `last`, and marks their places.
+    /// Allocates memory for rows up to the slot `last`.
     pub(super) fn reserve(&mut self, last: usize) -> Result<()> {
         let weights = self.weights.clone();
         self.cache.grow(&weights, last + 1, self.capacity)?;
@@ -101,7 +99,7 @@ impl GpuSequence {
         }
     }
 
-    /// A recorder of passes over this sequence that begins with batch 0, of `n` rows.
+    /// A recorder of passes over this sequence, starting with batch 0 of `n` rows.
     pub(super) fn recorder<'a>(
         &'a self,
         encoder: &'a mut wgpu::CommandEncoder,
@@ -133,7 +131,7 @@ impl GpuSequence {
         self.weights.gpu.submit(encoder);
     }
 
-    /// Runs at most as many rows as a pass takes up to layer `to`.
+    /// Runs one pass of `rows`, at most the max of a pass, up to layer `to`.
     fn pass(&self, scratch: &mut Scratch, rows: &[Row], to: usize) -> Result<()> {
         let mut from = rows.iter().map(|row| row.depth).min().unwrap_or(to);
         if to == 0 {
@@ -161,10 +159,6 @@ impl GpuSequence {
     pub(super) fn depth(&self, slot: usize) -> Option<usize> {
         let at = slot.checked_sub(self.len)?;
         *self.depths.get(at)?
-    }
-
-    pub(super) fn missing(slot: usize) -> Error {
-        Error::Setting(format!("slot {slot} holds no such state"))
     }
 
     pub(super) fn scratch(weights: &Weights) -> MutexGuard<'_, Scratch> {
@@ -195,10 +189,7 @@ impl Sequence for GpuSequence {
         };
         for row in rows.iter().filter(|row| row.depth > 0) {
             if self.depth(row.slot) != Some(row.depth) {
-                return Err(Error::Setting(format!(
-                    "slot {} holds no state after {} layers",
-                    row.slot, row.depth
-                )));
+                return Err(refusals::no_state_at(row.slot, row.depth));
             }
         }
         self.reserve(last.slot)?;
@@ -215,9 +206,9 @@ impl Sequence for GpuSequence {
 
     fn logits(&mut self, readout: &Readout, out: &mut Vec<f32>) -> Result<()> {
         for &slot in readout.slots {
-            let depth = self.depth(slot).ok_or_else(|| Self::missing(slot))?;
+            let depth = self.depth(slot).ok_or_else(|| refusals::no_state(slot))?;
             if !readout.probed && depth != readout.depth {
-                return Err(Self::missing(slot));
+                return Err(refusals::no_state(slot));
             }
         }
         let weights = self.weights.clone();
@@ -258,12 +249,10 @@ impl Sequence for GpuSequence {
 
     fn keep(&mut self, path: &[usize]) -> Result<()> {
         if !path.is_sorted_by(|a, b| a < b) {
-            return Err(Error::Setting(
-                "rows can only be kept in ascending order".into(),
-            ));
+            return Err(refusals::not_ascending());
         }
         for &slot in path {
-            self.depth(slot).ok_or_else(|| Self::missing(slot))?;
+            self.depth(slot).ok_or_else(|| refusals::no_state(slot))?;
         }
         self.keep_existing(path)
     }
@@ -389,7 +378,7 @@ impl GpuSequence {
     }
 }
 
-/// Pages that the rows reach.
+/// Pages that the rows attend to.
 pub(super) fn pages(rows: &[Row]) -> usize {
     rows.iter()
         .map(|row| row.position / PAGE + 1)
@@ -410,7 +399,7 @@ impl States {
         Ok(Self { buffer, group })
     }
 
-    /// Makes room for `rows` states; keeps those that it has.
+    /// Makes room for `rows` states, keeping existing ones.
     fn grow(&mut self, weights: &Weights, rows: usize) -> Result<()> {
         let stride = padded(weights.config.hidden_size) as u64 * 4;
         if rows as u64 * stride <= self.buffer.size() {
@@ -427,7 +416,7 @@ impl States {
 }
 
 impl Weights {
-    /// Submits commands that compute logits, and reads ranges of their rows, `(first row, rows, width)`.
+    /// Submits commands that compute logits, and reads back ranges `(first row, rows, width)`.
     pub(super) fn read_logits(
         &self,
         scratch: &mut Scratch,

@@ -3,21 +3,22 @@
 use super::layout::{Layout, Scales};
 use std::fmt::Write;
 
-/// Threads that share a weight row.
+/// Threads of a team; they share a weight row.
 const TEAM: usize = 32;
-/// Teams of a workgroup that divide its weight rows.
+/// Teams per workgroup that divide its weight rows.
 const TEAMS: usize = 2;
-/// Weight rows of a team.
+/// Weight rows per team.
 const ROWS: usize = 4;
-/// Activation rows of a team. A kernel for more rows has more teams, which read the same weights at about the same time.
+/// Max activation rows per team. A kernel for more rows has more teams, which read the same weights at about the same
+/// time, so from cache.
 pub const TEAM_ROWS: usize = 16;
-/// Max weight rows of a workgroup.
+/// Max weight rows per workgroup.
 pub const GROUP_ROWS: usize = TEAMS * ROWS;
-/// Numbers of activation rows that a matrix product is generated for.
+/// Row counts for which a matrix product kernel is generated.
 pub const ROW_COUNTS: [usize; 7] = [1, 2, 4, 8, TEAM_ROWS, 32, 64];
-/// Max pairs of all query heads of a workgroup of attention, which bounds its memory to 16 KiB.
+/// Max pairs of elements in the query heads of an attention workgroup, which bounds its memory to 16 KiB.
 const MAX_QUERIES: usize = 256;
-/// Max query heads of a workgroup of attention.
+/// Max query heads per attention workgroup.
 const MAX_GROUP: usize = 8;
 
 /// A kernel.
@@ -39,7 +40,7 @@ pub enum Kernel {
         head_dim: usize,
         group: usize,
     },
-    /// Chooses the token of a draft; with these filters in addition to min-p.
+    /// Samples a draft token, with these filters in addition to min-p.
     Choose {
         top_k: bool,
         top_p: bool,
@@ -51,12 +52,12 @@ pub enum Kernel {
     Noise,
 }
 
-/// How four bytes are multiplied by four bytes.
+/// How the dot product of four bytes by four bytes is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dot {
-    /// As integers, with an instruction if the device has one.
+    /// In integers, with an instruction if the device has one.
     Packed,
-    /// As floats, which gives the same bits: the sums are integers below 2^24.
+    /// In floats. The bits are the same, since the sums are integers below 2^24.
     Float,
 }
 
@@ -111,7 +112,7 @@ pub fn group_rows(rows: usize) -> usize {
     }
 }
 
-/// How many query heads a workgroup of attention takes, of the `heads` that share a key-value head.
+/// Number of query heads per attention workgroup, of the `heads` that share a key-value head.
 pub fn attention_group(heads: usize, head_dim: usize) -> usize {
     let max = (MAX_QUERIES / (head_dim / 2)).clamp(1, MAX_GROUP);
     (1..=max.min(heads))
@@ -187,7 +188,7 @@ fn load_unit(layout: Layout) -> String {
     };
     format!(
         "struct Unit {{
-    // Signed bytes of columns 0 to 15 and 16 to 31, and the scales of both halves.
+    // Columns 0 to 15 and 16 to 31 as signed bytes, and the scales of both halves.
     low: vec4<u32>,
     high: vec4<u32>,
     scale: vec2<f32>,
@@ -275,8 +276,8 @@ fn write_unit(row: u32, unit: u32, start: u32) {{
 
 /// The product of weight rows and up to `rows` rows of activations.
 ///
-/// The order of additions is the same for every `rows`: thread i of a team adds the units i, i + 32, i + 64, … of a row. Then
-/// the sums of four threads each are added, and then those eight.
+/// The order of additions is the same for every `rows`: thread i of a team adds the units i, i + 32, i + 64, … of a
+/// row, then groups of four threads add their sums, then the eight groups.
 fn multiply(layout: Layout, rows: usize, add: bool, dot: Dot) -> String {
     let m = rows.min(TEAM_ROWS);
     // Teams have different weight rows, or different rows of activations.
@@ -381,8 +382,8 @@ fn dot32(w: Unit, low: vec4<u32>, high: vec4<u32>) -> f32 {
     }
 }
 
-/// Adds the products of a unit with activation row `i` to the sums. Every product feeds a fused multiply-add, so compilers
-/// have nothing to contract differently in another kernel.
+/// Adds the products of a unit with activation row `i` to the sums. All products are explicit FMAs, so a compiler
+/// cannot contract them differently in another kernel.
 fn accumulate(code: &mut String, layout: Layout, i: usize) {
     if layout.is_dense() {
         let _ = writeln!(

@@ -1,12 +1,15 @@
 //! A Llama whose layers are divided among GPUs, for models that do not fit one.
 //!
-//! Each device runs a range of layers and has its own copy of the LM head, so an exit is read where its state is. States go
-//! from device to device through the host. Drafts run on the first device as long as their exit is there.
+//! Pipeline parallelism: each device runs a range of layers. Each has its own copy of the LM head, so an exit is read
+//! where its state is. States move between devices through the host. A draft stays on the first device if its exit is
+//! there.
 
 use super::sequence::GpuSequence;
 use super::{Gpu, GpuModel};
 use crate::engine::config::LlamaConfig;
-use crate::engine::model::{DraftOrder, MatrixInfo, Model, Readout, Row, Sequence, check_rows};
+use crate::engine::model::{
+    DraftOrder, MatrixInfo, Model, Readout, Row, Sequence, check_rows, refusals,
+};
 use crate::engine::weights::Checkpoint;
 use crate::engine::{Error, Result};
 use std::ops::Range;
@@ -28,8 +31,8 @@ struct SplitSequence {
 }
 
 impl SplitModel {
-    /// Copies the weights to the devices, to each a share of the layers that is proportional to its memory; `progress` is
-    /// called with the fraction that is done. A device may be named more than once.
+    /// Copies the weights to the devices. Each gets a share of the layers proportional to its memory. A device may be
+    /// named more than once. `progress` is called with the fraction done.
     ///
     /// # Errors
     /// As [`GpuModel::load`], or if there are more devices than layers.
@@ -62,7 +65,7 @@ impl SplitModel {
     }
 }
 
-/// Memory of each device, divided among its parts; equal shares if it is not known.
+/// Memory of each device, divided among its parts; equal shares if any is unknown.
 fn shares(gpus: &[Arc<Gpu>]) -> Vec<u64> {
     let parts = |index| gpus.iter().filter(|gpu| gpu.info.index == index).count() as u64;
     let memory = |gpu: &Arc<Gpu>| Some(gpu.info.memory? / parts(gpu.info.index));
@@ -70,7 +73,7 @@ fn shares(gpus: &[Arc<Gpu>]) -> Vec<u64> {
     known.unwrap_or_else(|| vec![1; gpus.len()])
 }
 
-/// Divides layers in proportion to `shares`, at least one for each of at most as many shares.
+/// Divides layers in proportion to `shares`, each at least one. There are at most as many shares as layers.
 fn divide(layers: usize, shares: &[u64]) -> Vec<Range<usize>> {
     let total: f64 = shares.iter().map(|&share| share as f64).sum();
     let (mut start, mut sum) = (0, 0.0);
@@ -174,13 +177,13 @@ impl Sequence for SplitSequence {
         check_rows(rows, to, &self.config, self.len(), self.capacity())?;
         for row in rows.iter().filter(|row| row.depth > 0) {
             if self.depth(row.slot) != Some(row.depth) {
-                return Err(GpuSequence::missing(row.slot));
+                return Err(refusals::no_state(row.slot));
             }
         }
         for i in 0..self.parts.len() {
             let Range { start, end } = self.layers[i];
             if i > 0 && to <= start {
-                // What the rows had there is of an earlier pass.
+                // Their states there are from an earlier pass.
                 self.parts[i].forget(rows);
                 continue;
             }
@@ -208,12 +211,12 @@ impl Sequence for SplitSequence {
         };
         if depth > self.config.num_layers {
             let slot = readout.slots.first().copied().unwrap_or(0);
-            return Err(GpuSequence::missing(slot));
+            return Err(refusals::no_state(slot));
         }
-        // A row that has gone further has left the part.
+        // A row that has run more layers has left the part.
         let left = |&&slot: &&usize| !readout.probed && self.depth(slot) != Some(depth);
         if let Some(&slot) = readout.slots.iter().find(left) {
-            return Err(GpuSequence::missing(slot));
+            return Err(refusals::no_state(slot));
         }
         let part = self.part_of(depth);
         let local = Readout {

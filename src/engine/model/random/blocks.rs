@@ -1,4 +1,4 @@
-//! Random weights in the format of a file, without quantising numbers.
+//! Random quantised weights in file format, generated directly instead of by quantising floats.
 
 use crate::engine::splitmix::SplitMix64;
 use candle_core::quantized::GgmlDType;
@@ -14,7 +14,7 @@ pub fn fill(dtype: GgmlDType, random: &mut SplitMix64, deviation: f32, out: &mut
         bytes.copy_from_slice(&noise[..bytes.len()]);
     }
     let [bits4, bits5, bits6, bits8] = DEVIATIONS.map(|unit| deviation / unit);
-    // Uniform numbers of this deviation lie within ±reach.
+    // Uniform numbers with this deviation lie within ±reach.
     let reach = deviation * 3f32.sqrt();
     for block in out.chunks_exact_mut(dtype.type_size()) {
         match dtype {
@@ -32,7 +32,7 @@ pub fn fill(dtype: GgmlDType, random: &mut SplitMix64, deviation: f32, out: &mut
                 block.copy_from_slice(&number.to_le_bytes());
             }
             GgmlDType::Q8_0 => set(block, 0, bits8),
-            // Numbers around a zero point have a mean of −1/2; a random sign of the scale removes it.
+            // Integers around a zero point have a mean of −1/2; random signs of the scales cancel it.
             GgmlDType::Q4_0 => set_signed(block, 0, bits4),
             GgmlDType::Q5_0 => set_signed(block, 0, bits5),
             GgmlDType::Q4_1 => {
@@ -66,7 +66,7 @@ fn set(block: &mut [u8], at: usize, scale: f32) {
     block[at..at + 2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
 }
 
-/// As [`set`], with the sign of the random bits that are there.
+/// As [`set`], with the sign of the random bits already there.
 fn set_signed(block: &mut [u8], at: usize, scale: f32) {
     let sign = if block[at] & 1 == 1 { -1.0 } else { 1.0 };
     set(block, at, sign * scale);

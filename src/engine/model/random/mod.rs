@@ -1,4 +1,4 @@
-//! Models with random weights: small ones for tests, and ones with the shape of a published model for measurements.
+//! Models with random weights: small ones for tests, and ones with the shapes of published models for measurements.
 
 mod blocks;
 mod named;
@@ -52,11 +52,11 @@ pub fn small() -> LlamaConfig {
     }
 }
 
-/// A model of the shape `config` with weights of type `dtype`, or f32 if rows do not divide into its blocks, determined
-/// by the seed. The layers add little to the residual stream, so that early exits sometimes agree.
+/// A model with the shape `config` and weights determined by the seed, of type `dtype` or, if rows do not divide into
+/// its blocks, f32. The layers add little to the residual stream, so that early exits sometimes agree.
 ///
 /// # Errors
-/// If the type cannot be quantised to.
+/// If quantising to the type is not supported.
 pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<Checkpoint> {
     let mut tensors = MemoryTensors::default();
     let mut random = SplitMix64(seed);

@@ -1,4 +1,4 @@
-//! Models with the shape of a published one and random weights, to measure speed without its files.
+//! Models with the shapes of published ones and random weights, to measure speed without their files.
 
 use super::blocks::fill;
 use super::shape::{NAMES, shape};
@@ -15,11 +15,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What the name of such a model begins with: `random:llama3-8b`, or `random:llama3-8b:0.7` with an agreement.
+/// Prefix of the name of such a model: `random:llama3-8b`, or `random:llama3-8b:0.7` with an agreement.
 pub const PREFIX: &str = "random:";
 /// Bytes that a thread fills with one generator, so that tensors do not depend on the number of threads.
 const SPAN_BLOCKS: usize = 1 << 12;
-/// Tokens over which agreement is measured.
+/// Number of tokens over which agreement is measured.
 const SAMPLE: usize = 96;
 
 /// A requested model.
@@ -69,13 +69,13 @@ impl RandomModel {
         shape(&self.name).unwrap_or_else(super::small)
     }
 
-    /// The exit layer that it agrees at, a quarter of its layers.
+    /// The exit layer of the agreement, a quarter of the layers.
     pub fn exit_layer(&self) -> usize {
         (self.config().num_layers / 4).max(1)
     }
 
-    /// A checkpoint whose tensors are made when they are loaded; what the layers from the exit on add to the residual
-    /// stream is multiplied by `scale`.
+    /// A checkpoint whose tensors are generated on load. Contributions to the residual stream by the layers from the
+    /// exit on are multiplied by `scale`.
     ///
     /// # Errors
     /// If rows do not divide into blocks of `dtype`.
@@ -120,8 +120,8 @@ impl RandomModel {
     }
 }
 
-/// Finds the scale of the upper layers at which the exit agrees with the last layer on about the share `agree`; `load`
-/// loads a model with a scale.
+/// Finds the scale of the upper layers at which the exit and the last layer agree on about the fraction `agree` of
+/// tokens, by bisection. `load` loads a model with a scale.
 ///
 /// # Errors
 /// If a model cannot be loaded or run.
@@ -151,7 +151,7 @@ pub fn find_scale(
     Ok(scale)
 }
 
-/// The share of random tokens after which the exit and the last layer predict the same.
+/// The fraction of random tokens after which the exit and the last layer predict the same token.
 ///
 /// # Errors
 /// If the model cannot be run.
@@ -190,7 +190,7 @@ pub fn agreement(model: &dyn Model, exit_layer: usize) -> Result<f32> {
     Ok(same as f32 / SAMPLE as f32)
 }
 
-/// Tensors that are made on demand, each from its name.
+/// Tensors generated on demand, each seeded by its name.
 struct Generated {
     shapes: HashMap<String, (Vec<usize>, f32)>,
     dtype: GgmlDType,
@@ -233,7 +233,7 @@ impl TensorSource for Generated {
                 data: Cow::Owned(data),
             }));
         }
-        // The spread is that of uniform numbers, as in `checkpoint`.
+        // `spread` is the range of uniform numbers, as in `checkpoint`.
         let deviation = spread / (3.0 * shape[1] as f32).sqrt() * self.factor(name);
         let bytes = n / self.dtype.block_size() * self.dtype.type_size();
         let mut data = crate::engine::memory::zeros::<u8>(bytes, "a matrix")?;

@@ -13,8 +13,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Writes `config.json` and `model.safetensors` to `folder`, which is created. The matrices of the checkpoint have the type
-/// `dtype`; quantised ones become F16. There is no tokenizer.
+/// Writes `config.json` and `model.safetensors` to `folder`, which is created. The checkpoint's matrices have the type
+/// `dtype`; quantised ones are written as F16. No tokenizer is written.
 ///
 /// # Errors
 /// If a file of that name exists or cannot be written.
@@ -33,7 +33,7 @@ pub fn save(checkpoint: &Checkpoint, dtype: GgmlDType, folder: &Path) -> Result<
     })
 }
 
-/// Writes all tensors; the outer error is that of a tensor, the inner one that of the file.
+/// Writes all tensors. The outer error is about a tensor, the inner one about the file.
 fn write(
     checkpoint: &Checkpoint,
     dtype: GgmlDType,
@@ -85,7 +85,7 @@ fn write(
     Ok(Ok(()))
 }
 
-/// The elements of a tensor as it is written.
+/// The elements of a tensor as written to the file.
 fn dense(name: &str, tensor: &RawTensor<'_>, rows: usize) -> Result<Vec<u8>> {
     if tensor.dtype.block_size() == 1 {
         return Ok(tensor.data.to_vec());
@@ -102,7 +102,7 @@ fn dense(name: &str, tensor: &RawTensor<'_>, rows: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Rows of q and k are rotated in adjacent pairs here, and in halves of a head at Hugging Face.
+/// The row of q or k in GGUF order: rotary pairs are adjacent here, and half a head apart at Hugging Face.
 fn row_in_gguf(name: &str, row: usize, head_dim: usize) -> usize {
     if !(name.contains("attn_q") || name.contains("attn_k")) {
         return row;
@@ -178,7 +178,7 @@ mod tests {
     use crate::engine::model::random;
     use crate::engine::weights::{self, Dtype};
 
-    /// A tokenizer is all that is missing for reading the folder.
+    /// The folder lacks only a tokenizer to be loadable.
     #[test]
     fn a_saved_model_has_the_same_weights() {
         for dtype in [GgmlDType::F16, GgmlDType::Q8_0] {

@@ -2,7 +2,7 @@
 
 use crate::engine::config::{LlamaConfig, RopeScaling};
 
-/// Names of the shapes, as `--random-weights` takes them.
+/// Names of the shapes, as accepted by `--random-weights`.
 pub const NAMES: [&str; 8] = [
     "llama2-7b",
     "llama2-13b",
@@ -14,7 +14,7 @@ pub const NAMES: [&str; 8] = [
     "smollm2-135m",
 ];
 
-/// The shape of that name, from the model's `config.json`.
+/// The shape with this name, from the model's `config.json`.
 pub fn shape(name: &str) -> Option<LlamaConfig> {
     let llama2 = |hidden, inner, layers, heads, kv_heads| LlamaConfig {
         vocab_size: 32_000,

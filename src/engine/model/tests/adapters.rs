@@ -42,7 +42,10 @@ pub fn with_adapters(
             center + spread * uniform()
         });
     }
-    checkpoint.exits = Some(Exits::in_memory(exits.to_vec(), Box::new(tensors)));
+    let own = |exit: usize| exits.contains(&exit).then_some(exit);
+    let adapter_of = (0..config.num_layers).map(own).collect();
+    let tensors = Box::new(tensors);
+    checkpoint.exits = Some(Exits::in_memory(exits.to_vec(), adapter_of, tensors));
     checkpoint
 }
 
@@ -86,10 +89,19 @@ fn row(ids: &[u32], at: usize, depth: usize) -> Row {
 
 #[test]
 fn logits_agree_with_a_plain_computation() {
-    for config in [config(true), config(false), odd()] {
-        let checkpoint = with_adapters(&config, GgmlDType::F32, &[EXIT, 2], 3);
+    for (config, borrowed) in [
+        (config(true), false),
+        (config(false), false),
+        (odd(), false),
+        (config(true), true),
+    ] {
+        let exits: &[usize] = if borrowed { &[2] } else { &[EXIT, 2] };
+        let mut checkpoint = with_adapters(&config, GgmlDType::F32, exits, 3);
+        let used = if borrowed { 2 } else { EXIT };
+        checkpoint.exits.as_mut().unwrap().adapter_of[EXIT] = Some(used);
         let model = load(&checkpoint);
-        assert_eq!(model.adapted_exits(), [EXIT, 2]);
+        assert_eq!(model.adapted_exits(), exits);
+        assert_eq!(model.adapter_of(EXIT), Some(used));
         let text = ids(9, &config);
         let reference = Reference::exact(&checkpoint);
         let close = |want: &[f32], got: &[f32], what: &str| {

@@ -129,7 +129,8 @@ impl<'a> Reference<'a> {
         let early = self.states(ids, exit);
         let mut last = self.states(ids, self.checkpoint.config.num_layers);
         last.truncate(verified);
-        let projection = self.matrix(&format!("exits.{exit}.proj"));
+        let used = self.checkpoint.exits.as_ref().unwrap().adapter_of[exit].unwrap();
+        let projection = self.matrix(&format!("exits.{used}.proj"));
         let mut out = Vec::new();
         for end in verified..ids.len() {
             let mut inputs = Vec::new();

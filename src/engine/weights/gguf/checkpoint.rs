@@ -174,7 +174,7 @@ fn read_factors(gguf: &Gguf) -> Result<Option<Vec<f32>>, Fault> {
 }
 
 /// Recommended settings, unless they are out of range for the model.
-fn read_defaults(gguf: &Gguf, config: &LlamaConfig) -> Result<ModelDefaults, Fault> {
+pub fn read_defaults(gguf: &Gguf, config: &LlamaConfig) -> Result<ModelDefaults, Fault> {
     let meta = gguf.metadata();
     Ok(ModelDefaults {
         exit_layer: meta

@@ -8,8 +8,8 @@ mod tensor;
 mod value;
 mod vocabulary;
 
-pub use checkpoint::open;
 pub(super) use checkpoint::require_llama;
+pub use checkpoint::{open, read_defaults};
 pub use cursor::Fault;
 pub use vocabulary::read_text;
 
@@ -73,7 +73,7 @@ impl Gguf {
             .map(|(info, _)| info.shape.as_slice())
     }
 
-    /// The type of most of its weights, and the bytes of all.
+    /// The dominant weight type, and the bytes of all weights.
     pub fn weights(&self) -> (&'static str, u64) {
         let mut by_type: HashMap<&'static str, u64> = HashMap::new();
         for (info, range) in self.tensors.values() {

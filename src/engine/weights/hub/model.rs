@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A repository of the hub, and for repositories of GGUF files which of them.
+/// A repository of the hub and, for repositories of GGUF files, the choice of file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubModel {
     /// `organisation/name`.
     pub repository: String,
-    /// Which GGUF file.
+    /// The choice of GGUF file.
     pub file: Option<FileChoice>,
 }
 
@@ -92,7 +92,7 @@ fn names_type(file: &str, tag: &str) -> bool {
     words_after(file, tag).any(|rest| !rest.starts_with(is_word))
 }
 
-/// Whether a word of a file name begins with the tag.
+/// Whether a word of a file name starts with the tag.
 fn begins_type(file: &str, tag: &str) -> bool {
     words_after(file, tag).next().is_some()
 }

@@ -75,6 +75,7 @@ pub fn model() -> ModelInfo {
         device_reason: None,
         exits_path: None,
         adapters: Vec::new(),
+        borrowed_adapters: Vec::new(),
         adapters_fault: None,
         weight_bytes: 143_000_000,
         has_chat_template: true,

@@ -86,7 +86,7 @@ fn chooser() -> Chooser {
         head_dim: 64,
         ..random::small()
     });
-    chooser.know(true, Some((6, 1)));
+    chooser.set_training(true, Some((6, 1)));
     chooser
 }
 

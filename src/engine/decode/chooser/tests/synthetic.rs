@@ -65,7 +65,7 @@ impl World {
             kv: 100.0,
             ..chooser.work
         };
-        chooser.know(self.trained, self.recommended);
+        chooser.set_training(self.trained, self.recommended);
         chooser
     }
 

@@ -1,7 +1,7 @@
 // A page of the cache is [kv head] of keys [pair][256 slots] and values [256 slots][pair], two f16 to a word.
 @group(2) @binding(0) var<storage, read_write> cache: array<u32>;
 
-// Where the keys of a slot's page begin.
+// Offset of the keys of a slot's page.
 fn head_at(slot: u32, head: u32, kv_heads: u32, pairs: u32) -> u32 {
     return ((slot >> 8u) * kv_heads + head) * pairs * 512u;
 }

@@ -61,7 +61,7 @@ fn reduce(id: u32, score: f32, column: u32) {
     }
 }
 
-// The logits of a row, seen from the largest one.
+// The logits of a row, relative to the largest one.
 struct Logits {
     start: u32,
     most: f32,
@@ -95,7 +95,7 @@ fn count(id: u32, row: Logits, cut: f32, low: f32, per: f32, by_weight: bool) {
     workgroupBarrier();
 }
 
-// What a bin of the last histogram holds.
+// Contents of a bin of the last histogram.
 fn content(bin: u32, low: f32, per: f32, by_weight: bool) -> f32 {
     let sum = f32(atomicLoad(&bins[bin]));
     if (by_weight) {
@@ -135,7 +135,7 @@ fn limit(id: u32, row: Logits, cut: f32, goal: f32, by_weight: bool) -> f32 {
             break;
         }
     }
-    // Too few tokens have weight: all are kept.
+    // Fewer tokens have weight: keep all.
     return select(min(cut, low + f32(fine + 1u) / per), cut, coarse == BINS);
 }
 

@@ -1,5 +1,5 @@
 // Combines the partial results of attention over pages (as in flash-decoding). `input` is
-// [row][head][page][maximum, sum, output...]; a workgroup does 1024 columns of a row.
+// [row][head][page][maximum, sum, output...]; a workgroup processes 1024 columns of a row.
 
 fn value(row: u32, col: u32) -> f32 {
     if (col >= dims.cols) {

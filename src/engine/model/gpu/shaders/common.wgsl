@@ -2,9 +2,9 @@
 struct Batch {
     first: u32,
     n: u32,
-    // Positions kept; rows in flight are in the slots after them.
+    // Number of kept positions; rows in flight are in the slots after them.
     kept: u32,
-    // Pages of attention that the rows reach.
+    // Pages that the rows attend to.
     pages: u32,
     // First row of the output of a matrix product.
     out_row: u32,
@@ -18,7 +18,7 @@ struct Row {
     slot: u32,
     // Index of its state.
     state: u32,
-    // Whether `mask` says what it attends to; otherwise all slots before its own.
+    // Whether `mask` selects what it attends to; otherwise it attends to all slots before its own.
     tree: u32,
     mask: vec2<u32>,
     pad: vec2<u32>,

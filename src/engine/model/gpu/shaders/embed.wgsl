@@ -1,4 +1,4 @@
-// The embedding of the tokens of rows. One thread a unit of a row.
+// The embedding of the tokens of rows. One thread per unit of a row.
 
 @group(1) @binding(2) var<storage, read> tokens: array<u32>;
 

@@ -1,4 +1,4 @@
-// Moves keys and values from slot to slot, in order. One thread an element pair of a head.
+// Moves keys and values from slot to slot, in order. One thread per pair of elements of a head.
 
 struct Dims {
     kv_heads: u32,

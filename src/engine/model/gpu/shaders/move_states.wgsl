@@ -1,4 +1,4 @@
-// Moves states from row to row, in order. One thread a column.
+// Moves states from row to row, in order. One thread per column.
 
 struct Dims {
     stride: u32,

@@ -1,4 +1,4 @@
-// RMSNorm of a state. One workgroup a row.
+// RMSNorm of a state. One workgroup per row.
 
 var<workgroup> squares: array<f32, 256>;
 

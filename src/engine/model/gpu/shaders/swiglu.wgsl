@@ -1,4 +1,4 @@
-// silu(gate) * up. `input` is [row][gate, up]; a workgroup does 1024 columns of a row.
+// silu(gate) * up. `input` is [row][gate, up]; a workgroup processes 1024 columns of a row.
 
 fn value(row: u32, col: u32) -> f32 {
     if (col >= dims.cols) {
