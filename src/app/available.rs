@@ -121,7 +121,6 @@ pub(super) fn allowed_in_replay(action: &Action) -> bool {
 
 /// Whether an action is allowed here. Watching is read-only.
 pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
-    let watches = state.remote.as_ref().is_some_and(|remote| remote.watches);
     let asks = match action {
         // Sending reconnects after the connection was given up.
         Action::Chat(ChatAction::Send | ChatAction::LoadModel(_)) => state.offer().is_none(),
@@ -130,7 +129,7 @@ pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
         ) => true,
         action => !allowed_in_replay(action),
     };
-    !(watches && asks)
+    !(state.is_read_only() && asks)
 }
 
 /// Whether there is an answer for what-if to analyse.

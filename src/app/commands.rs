@@ -23,6 +23,8 @@ pub enum Argument {
     Model,
     /// A path of any file.
     Path,
+    /// A saved session, by its name or path.
+    Session,
 }
 
 const fn command(usage: &'static str, argument: Argument, what: &'static str) -> Command {
@@ -54,7 +56,7 @@ pub const COMMANDS: [Command; 24] = [
     command("/save NAME", Argument::Path, "save this session"),
     command(
         "/load [NAME]",
-        Argument::Path,
+        Argument::Session,
         "resume a saved session; without a name, choose one",
     ),
     command(
@@ -64,7 +66,7 @@ pub const COMMANDS: [Command; 24] = [
     ),
     command(
         "/replay [NAME]",
-        Argument::Path,
+        Argument::Session,
         "replay a saved session on this screen; without a name, choose one",
     ),
     command(

@@ -6,7 +6,7 @@ use super::state::sweep::SweepRow;
 use super::state::{Folder, Listed, ModelChoice, Regions};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, Event};
-use crate::remote::Said;
+use crate::remote::{Said, Watched};
 use crate::transcript::{Entry, Session};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
@@ -33,8 +33,11 @@ pub enum Msg {
         request: u64,
         said: Said,
     },
-    /// Number of reports about other clients' requests that were dropped.
-    Missed(u64),
+    /// Reports about requests of other clients were left out: how many, and which requests are in progress.
+    Missed {
+        reports: u64,
+        open: Vec<(u64, Watched)>,
+    },
     /// Time since the start; sent while something is animated.
     Tick(Duration),
     /// A frame was drawn, with its regions.

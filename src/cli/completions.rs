@@ -45,7 +45,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
 /// # Errors
 /// If standard output or the folder cannot be written.
 pub fn man(args: &ManArgs) -> Result<ExitCode> {
-    let mut command = super::Cli::command().disable_help_subcommand(true);
+    let mut command = super::command().disable_help_subcommand(true);
     command.build();
     match &args.folder {
         Some(folder) => {

@@ -5,6 +5,7 @@ use super::{interrupt, no_effect, output, values};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::{Error, memory};
 use crate::server::{self, Options};
+use crate::tui;
 use clap::Args;
 use color_eyre::eyre::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -52,6 +53,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let listener = TcpListener::bind(address).map_err(|error| {
         Error::Setting(format!("{address}: {error}; --port chooses another port"))
     })?;
+    let model_folders = tui::config()?.model_folders;
     let request = args.model.request();
     let model = LoadedModel::load(&request, &mut output::loading_progress())?;
     let config = &model.info.config;
@@ -75,6 +77,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
             .cache_memory
             .map(|mb| (mb as u64).saturating_mul(1_000_000)),
         request,
+        model_folders,
         watch: !args.no_watch,
         ..Options::new(defaults)
     };

@@ -28,6 +28,12 @@ impl Turns {
         }
     }
 
+    /// The next number.
+    fn number(&self) -> u64 {
+        // Relaxed: numbers only order threads; the lock orders memory.
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn serving(&self) -> MutexGuard<'_, u64> {
         // A poisoned lock still holds a consistent number.
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
@@ -37,11 +43,14 @@ impl Turns {
 impl Turn {
     /// Waits for the turn; no effect if the thread has it.
     pub fn enter(&mut self) {
-        if self.number.is_some() {
-            return;
+        if self.number.is_none() {
+            let number = self.turns.number();
+            self.wait(number);
         }
-        // Relaxed: the number only orders threads; the lock orders memory.
-        let number = self.turns.next.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until `number` is served.
+    fn wait(&mut self, number: u64) {
         let mut serving = self.turns.serving();
         while *serving != number {
             serving = self
@@ -65,8 +74,10 @@ impl Turn {
     pub fn pass(&mut self) {
         let waits = |number| self.turns.next.load(Ordering::Relaxed) > number + 1;
         if self.number.is_some_and(waits) {
+            // Before the turn is given up, so that threads that only pass it on alternate.
+            let number = self.turns.number();
             self.leave();
-            self.enter();
+            self.wait(number);
         }
     }
 }
@@ -80,30 +91,42 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
 
-    /// Threads alternate, and never two compute at once.
+    /// Threads alternate in the order in which they came, and never two compute at once.
     #[test]
-    fn one_computes_at_a_time_and_all_get_on() {
+    fn threads_that_wait_compute_in_turn() {
+        const THREADS: u64 = 3;
         let turns = Arc::new(Turns::default());
-        let (inside, last) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let mut first = turns.turn();
+        first.enter();
+        let (busy, order) = (Mutex::new(()), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
-            for name in 0..3 {
-                let (turns, inside, last) = (turns.clone(), &inside, &last);
+            for name in 0..THREADS {
+                let (mut turn, busy, order) = (turns.turn(), &busy, &order);
                 scope.spawn(move || {
-                    let mut turn = turns.turn();
                     turn.enter();
                     for _ in 0..200 {
-                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                        last.lock().unwrap().push(name);
-                        inside.fetch_sub(1, Ordering::SeqCst);
+                        let alone = busy.try_lock().expect("nobody else computes");
+                        order.lock().unwrap().push(name);
+                        drop(alone);
                         turn.pass();
                     }
                 });
+                // Each waits before the next comes.
+                while turns.next.load(Ordering::Relaxed) < name + 2 {
+                    std::thread::yield_now();
+                }
             }
+            assert!(order.lock().unwrap().is_empty());
+            first.leave();
         });
-        let last = last.into_inner().unwrap();
-        assert_eq!(last.len(), 600);
+        let expected: Vec<u64> = (0..200).flat_map(|_| 0..THREADS).collect();
+        assert_eq!(order.into_inner().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_turn_is_given_up_once_however_often_that_is_said() {
+        let turns = Arc::new(Turns::default());
         let mut turn = turns.turn();
         turn.enter();
         turn.pass();

@@ -1,4 +1,4 @@
-//! Where a server is.
+//! Addresses of servers.
 
 use super::PATH;
 use crate::engine::{Error, Result};
@@ -6,17 +6,22 @@ use std::fmt;
 use std::str::FromStr;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-/// The address of an engine: `ws://`, `wss://`, `http://` or `https://`, a host, and the port that it has elsewhere than
-/// the scheme. Without a scheme it is `ws://`.
+/// The address of a server's engine. It is read from a URL with the scheme `ws`, `wss`, `http` or `https`, by default `ws`,
+/// and the port of the scheme unless it names another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     uri: Uri,
 }
 
 impl Address {
-    /// The address of the WebSocket.
+    /// The URL of the WebSocket.
     pub fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Whether the connection uses TLS.
+    pub fn is_secure(&self) -> bool {
+        self.uri.scheme_str() == Some("wss")
     }
 
     /// Host and port, as messages name the server.
@@ -35,12 +40,12 @@ impl FromStr for Address {
     type Err = Error;
 
     /// # Errors
-    /// If the text is no such address.
+    /// If the text is not such a URL, or contains a user name or a query.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |why: &str| {
             let example = "it looks like ws://HOST:8080 or https://HOST";
             Error::Setting(format!(
-                "{text:?} is no address of a server: {why}; {example}"
+                "{text:?} is not the address of a server: {why}; {example}"
             ))
         };
         let (scheme, rest) = match text.split_once("://") {
@@ -52,7 +57,7 @@ impl FromStr for Address {
             "wss" | "https" => "wss",
             _ => return Err(wrong("its scheme is none of ws, wss, http and https")),
         };
-        // As `skiplens serve` prints it, and as other programs take it.
+        // `skiplens serve` prints its address with `/v1`, because OpenAI's clients want it.
         let base = rest.trim_end_matches('/');
         let base = base.strip_suffix(PATH).unwrap_or(base);
         let base = base.strip_suffix("/v1").unwrap_or(base);
@@ -61,7 +66,8 @@ impl FromStr for Address {
             .map_err(|_| wrong("it cannot be read"))?;
         match uri.authority() {
             Some(host) if host.as_str().contains('@') => Err(wrong("it holds a user name")),
-            Some(host) if !host.host().is_empty() && uri.query().is_none() => Ok(Self { uri }),
+            Some(_) if uri.query().is_some() => Err(wrong("it holds a query")),
+            Some(host) if !host.host().is_empty() => Ok(Self { uri }),
             _ => Err(wrong("it has no host")),
         }
     }

@@ -1,13 +1,14 @@
-//! An engine elsewhere as the playground uses it: commands in, events out. It runs on a thread of its own, so that the
-//! server is answered while the terminal is lent to another program.
+//! The client of a remote engine: commands in, events out. It has its own thread, so that pings are answered while the
+//! terminal is lent to another program.
 
 use super::connection::{Connection, Fault, Target};
-use super::{MAX_WAITING, Mode, Report, Request};
+use super::{MAX_WAITING, Mode, Report, Request, Said};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{
     Command, Event, Failure, ModelEvent, RunEvent, RunId, Task, WorkerGone,
 };
 use crate::engine::{Error, Result};
-use crate::transcript::check_event;
+use crate::transcript::{check_event, check_model, check_round};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -19,24 +20,24 @@ use tokio::sync::mpsc::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::sleep;
 
-/// How long to wait before the first and, after many, before each further attempt to connect again.
+/// Delay before the first attempt to reconnect, and the longest one. It doubles with each attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(15);
 
 /// What the client reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// From the server.
+    /// A report of the server.
     Report(Box<Report>),
-    /// There is no connection; it is made again. What ran was reported as failed.
+    /// The connection is lost, and the client reconnects. Active runs were reported as failed before.
     Lost(String),
     /// The connection is back.
     Restored,
-    /// There is no connection, and none is made before the next [`Command::Load`].
+    /// The connection is lost, and the client reconnects only at the next [`Command::Load`].
     GivenUp(String),
 }
 
-/// A connection that is made again whenever it breaks.
+/// A connection that is restored whenever it breaks.
 pub struct Client {
     /// Host and port of the server.
     pub host: String,
@@ -48,7 +49,7 @@ impl Client {
     /// Connects for the first time.
     ///
     /// # Errors
-    /// If the server cannot be reached or refuses, or the system gives no thread.
+    /// If the server cannot be reached or refuses the client, or the thread cannot be started.
     pub fn connect(target: Target) -> Result<Self> {
         let (requests, incoming) = unbounded_channel();
         let (outgoing, notices) = unbounded_channel();
@@ -111,20 +112,20 @@ impl Client {
     }
 }
 
-/// The client's thread.
+/// The state of the client's thread.
 struct Link {
     target: Target,
     requests: UnboundedReceiver<Request>,
     notices: UnboundedSender<(Notice, Option<OwnedSemaphorePermit>)>,
-    /// Bytes of reports that may wait for the receiver.
+    /// Bytes of reports that may wait to be received.
     space: Arc<Semaphore>,
     /// Runs that were started and have not ended.
     runs: HashSet<RunId>,
-    /// The last load, for the next connection.
+    /// The last load, which is repeated on the next connection.
     load: Option<Command>,
 }
 
-/// The owner of the client is gone.
+/// The [`Client`] was dropped.
 struct Gone;
 
 impl Link {
@@ -149,7 +150,7 @@ impl Link {
         }
     }
 
-    /// Passes requests and reports on until the connection breaks or the owner is gone.
+    /// Forwards requests and reports until the connection breaks or the client is dropped.
     async fn serve(&mut self, connection: &mut Connection) -> std::result::Result<Gone, Fault> {
         loop {
             tokio::select! {
@@ -170,7 +171,7 @@ impl Link {
         }
     }
 
-    /// Remembers what has to be ended or done again when the connection breaks.
+    /// Remembers what to fail and what to repeat when the connection breaks.
     fn note(&mut self, request: &Request) {
         match request {
             Request::Command(Command::Start { run, task, .. }) if task.reports_its_end() => {
@@ -181,34 +182,26 @@ impl Link {
         }
     }
 
-    /// Checks a report and passes it on; `None` if the owner is gone.
+    /// Checks a report and forwards it; `None` if the client was dropped.
     async fn report(
         &mut self,
         mut report: Report,
         bytes: usize,
     ) -> std::result::Result<Option<()>, Fault> {
-        if let Report::Event(event) = &mut report {
-            check_event(event).map_err(Fault::Refused)?;
-            match event {
-                Event::Run(run, RunEvent::Finished { .. } | RunEvent::Failed(_)) => {
-                    self.runs.remove(run);
-                }
-                Event::Model(ModelEvent::Loaded(info)) => {
-                    // The path is one of the server.
-                    let host = self.target.address.host();
-                    info.path = PathBuf::from(format!("{host}:{}", info.path.display()));
-                    info.device = format!("{} at {host}", info.device);
-                }
-                _ => {}
-            }
-        }
-        if let Report::Watched {
-            said: super::Said::Round(round),
-            ..
-        } = &report
+        check(&report).map_err(Fault::Refused)?;
+        if let Report::Event(Event::Run(run, RunEvent::Finished { .. } | RunEvent::Failed(_))) =
+            &report
         {
-            crate::transcript::check_round(round).map_err(Fault::Refused)?;
+            self.runs.remove(run);
         }
+        let host = self.target.address.host();
+        models(&mut report, |info| {
+            // The paths are the server's.
+            for path in std::iter::once(&mut info.path).chain(&mut info.exits_path) {
+                *path = PathBuf::from(format!("{host}:{}", path.display()));
+            }
+            info.device = format!("{} at {host}", info.device);
+        });
         let bytes = u32::try_from(bytes.clamp(1, MAX_WAITING)).unwrap_or(1);
         // The semaphore is never closed.
         let space = self.space.clone().acquire_many_owned(bytes).await.ok();
@@ -229,7 +222,7 @@ impl Link {
         self.tell(Notice::Report(Box::new(Report::Event(event))))
     }
 
-    /// Ends what ran, and connects again.
+    /// Fails the active runs, and reconnects.
     async fn restore(&mut self, fault: Fault) -> std::result::Result<Connection, Gone> {
         let host = self.target.address.host().to_owned();
         let mut runs: Vec<RunId> = self.runs.drain().collect();
@@ -267,7 +260,7 @@ impl Link {
                         Request::Command(Command::Start { run, task, .. }) if task != Task::Lens => {
                             self.fail(run, &format!("there is no connection to {host}"))?;
                         }
-                        // The others are about what the server has forgotten.
+                        // Other requests refer to what the server has forgotten.
                         Request::Command(_) | Request::Models => {}
                     },
                 }
@@ -292,7 +285,38 @@ impl Link {
     }
 }
 
-/// Up to a quarter more, so that the clients of a server that was restarted do not all come at once.
+/// Checks every number of a report.
+fn check(report: &Report) -> std::result::Result<(), String> {
+    match report {
+        Report::Event(event) => check_event(event),
+        Report::Watched { said, .. } => match said {
+            Said::Begun(watched) => check_model(&watched.model),
+            Said::Round(round) => check_round(round),
+            Said::Ended(_) | Said::Failed(_) => Ok(()),
+        },
+        Report::Missed { open, .. } => open
+            .iter()
+            .try_for_each(|(_, watched)| check_model(&watched.model)),
+        Report::Models(_) => Ok(()),
+    }
+}
+
+/// Changes every description of a model in a report.
+fn models(report: &mut Report, mut change: impl FnMut(&mut ModelInfo)) {
+    match report {
+        Report::Event(Event::Model(ModelEvent::Loaded { info, .. })) => change(info),
+        Report::Watched {
+            said: Said::Begun(watched),
+            ..
+        } => change(&mut watched.model),
+        Report::Missed { open, .. } => open
+            .iter_mut()
+            .for_each(|(_, watched)| change(&mut watched.model)),
+        _ => {}
+    }
+}
+
+/// `wait` and up to a quarter more, so that clients do not all reconnect at the same moment after a restart.
 fn jittered(wait: Duration) -> Duration {
     let share = RandomState::new().hash_one(0) % 256;
     wait + wait.mul_f64(share as f64 / 1024.0)

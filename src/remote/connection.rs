@@ -1,6 +1,6 @@
 //! One connection to a server, from the handshake on.
 
-use super::{Address, Heartbeat, Hello, MAX_REPORT, Mode, PROTOCOL, Report, Request, Welcome};
+use super::{Address, Heartbeat, Hello, MAX_REPORT, Mode, PROTOCOL, Report, Request, Welcome, tls};
 use crate::engine::{Error, ErrorKind};
 use futures::{SinkExt, StreamExt};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 /// How long a connection may take to be made, the server's welcome included.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// Which server, and how to speak to it.
+/// A server, and how to use it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// What it wants as a bearer token.
+    /// The bearer token that it wants.
     pub api_key: Option<String>,
     /// What to do there.
     pub mode: Mode,
@@ -34,7 +34,7 @@ pub enum Fault {
     /// It may work later.
     #[error("{0}")]
     Broken(String),
-    /// It will not work until somebody changes something.
+    /// It will not work until the user or the server changes something.
     #[error("{0}")]
     Refused(String),
 }
@@ -88,7 +88,8 @@ impl Target {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_REPORT))
             .max_frame_size(Some(MAX_REPORT));
-        let connected = connect_async_with_config(request, Some(config), true).await;
+        let connector = self.address.is_secure().then(tls::connector).transpose()?;
+        let connected = connect_async_tls_with_config(request, Some(config), true, connector).await;
         let (socket, _) = connected.map_err(|error| self.explain(error))?;
         let mut ping = interval(self.heartbeat.every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +119,7 @@ impl Target {
         }
     }
 
-    /// Words the error of a handshake.
+    /// The fault for an error of the handshake, with what to do.
     fn explain(&self, error: tungstenite::Error) -> Fault {
         let host = self.address.host();
         match error {
@@ -141,7 +142,14 @@ impl Target {
                     Fault::Broken(format!("{host}: {why}"))
                 }
             },
-            error => Fault::Broken(format!("{host} cannot be reached: {error}")),
+            error => {
+                let untrusted = match &error {
+                    tungstenite::Error::Io(error) => tls::explain(host, error),
+                    _ => None,
+                };
+                let unreachable = || Fault::Broken(format!("{host} cannot be reached: {error}"));
+                untrusted.unwrap_or_else(unreachable)
+            }
         }
     }
 }
@@ -152,6 +160,7 @@ impl Connection {
         self.put(request).await
     }
 
+    /// Sends any value as a text frame.
     async fn put(&mut self, value: &impl serde::Serialize) -> Result<(), Fault> {
         let json = serde_json::to_string(value)
             .map_err(|error| Fault::Broken(format!("a message cannot be written: {error}")))?;
@@ -162,11 +171,11 @@ impl Connection {
         match timeout(self.heartbeat.patience, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Fault::Broken(error.to_string())),
-            Err(_) => Err(Fault::Broken("it accepts nothing any more".into())),
+            Err(_) => Err(Fault::Broken("it no longer accepts data".into())),
         }
     }
 
-    /// The next report, and the bytes it had. Pings the server meanwhile. Nothing is lost if the future is dropped.
+    /// The next report and its size in bytes. Pings the server while it waits. Cancel safe.
     pub async fn next(&mut self) -> Result<(Report, usize), Fault> {
         let text = self.frame().await?;
         let report = serde_json::from_str(&text).map_err(|error| {

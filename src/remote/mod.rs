@@ -1,4 +1,4 @@
-//! The engine of a `skiplens serve` elsewhere, over a WebSocket; `docs/remote.md` describes the protocol.
+//! The engine of a remote `skiplens serve`, over a WebSocket; `docs/remote.md` describes the protocol.
 //!
 //! ```text
 //! tui ── Client ── thread ── WebSocket ── server/remote ── worker (one for each client)
@@ -10,6 +10,7 @@ mod address;
 mod client;
 mod connection;
 mod protocol;
+mod tls;
 
 pub use address::Address;
 pub use client::{Client, Notice};

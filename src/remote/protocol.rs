@@ -1,28 +1,29 @@
-//! What the two sides say: JSON objects, one in each text frame.
+//! Messages of the protocol: one JSON object per text frame.
 
 use crate::engine::decode::{Round, StopReason};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::weights::ModelChoice;
 use crate::engine::worker::{Command, Event};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// Version of the protocol. It changes whenever one side would misread the other.
 pub const PROTOCOL: u32 = 1;
 /// Path of the WebSocket.
 pub const PATH: &str = "/engine";
-/// Max bytes of a frame to the server. The longest is a conversation.
+/// Max bytes of a frame to the server; conversations are the largest.
 pub const MAX_COMMAND: usize = 4 << 20;
-/// Max bytes of a frame to the client. The longest is a piece of a lens.
+/// Max bytes of a frame to the client; parts of a lens are the largest.
 pub const MAX_REPORT: usize = 16 << 20;
-/// Max bytes of frames that wait on either side. Whoever sends more waits.
+/// Max bytes of buffered frames to the client. Beyond that a client reads no further, and a server ends the connection.
 pub const MAX_WAITING: usize = 2 * MAX_REPORT;
 
-/// How both sides notice that the other is gone.
+/// Keepalive settings, the same on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     /// Interval of pings.
     pub every: Duration,
-    /// How long the other side may be silent, or take to accept a frame.
+    /// How long the other side may be silent, or block a write.
     pub patience: Duration,
 }
 
@@ -42,20 +43,32 @@ pub struct Hello {
     pub protocol: u32,
     /// Version of the program.
     pub version: String,
-    /// What the client is here for.
-    #[serde(default)]
-    pub mode: Mode,
+    /// What the client connects for; `None` if this version does not know the mode.
+    #[serde(default = "Mode::usual", deserialize_with = "Mode::read")]
+    pub mode: Option<Mode>,
 }
 
-/// What a client is here for.
+/// What a client connects for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// To use an engine of its own.
     #[default]
     Engine,
-    /// To follow what others let the server decode.
+    /// To follow the requests of other clients.
     Watch,
+}
+
+impl Mode {
+    fn usual() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    /// Reads any value, because later versions may have other modes.
+    fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Self>, D::Error> {
+        let value = serde_json::Value::deserialize(source)?;
+        Ok(serde_json::from_value(value).ok())
+    }
 }
 
 /// The answer to [`Hello`]. All versions of the protocol can read it.
@@ -65,7 +78,7 @@ pub struct Welcome {
     pub protocol: u32,
     /// Version of the program.
     pub version: String,
-    /// Why the server closes the connection now.
+    /// Why the server refuses the client and closes the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -88,24 +101,29 @@ pub enum Report {
     Event(Event),
     /// The models that the server can load.
     Models(Vec<ModelChoice>),
-    /// About a request of another client. Requests are numbered.
+    /// An event of another client's request.
     Watched {
         /// Number of the request.
         request: u64,
-        /// What happened.
+        /// The event.
         said: Said,
     },
-    /// So many reports about requests of others were left out, because this client was too slow.
-    Missed(u64),
+    /// Events of other clients' requests were left out, because this client was too slow.
+    Missed {
+        /// About how many.
+        reports: u64,
+        /// The requests that are in progress now, with their numbers.
+        open: Vec<(u64, Watched)>,
+    },
 }
 
-/// What a watcher hears of a request.
+/// An event of a watched request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Said {
     /// It has begun.
     Begun(Watched),
-    /// One more round.
+    /// It has decoded a round.
     Round(Box<Round>),
     /// It has ended.
     Ended(StopReason),
@@ -122,23 +140,23 @@ pub struct Watched {
     pub prompt: String,
     /// Whether it is a conversation.
     pub chat: bool,
-    /// Name of the model.
-    pub model: String,
+    /// The model that answers.
+    pub model: Box<ModelInfo>,
 }
 
 impl Hello {
-    /// As this version of the program says it.
+    /// The hello of this version.
     pub fn new(mode: Mode) -> Self {
         Self {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").into(),
-            mode,
+            mode: Some(mode),
         }
     }
 }
 
 impl Welcome {
-    /// As this version of the program says it.
+    /// The answer of this version.
     pub fn new(refused: Option<String>) -> Self {
         Self {
             protocol: PROTOCOL,

@@ -1,5 +1,6 @@
 //! Connections, with limits on their number and on waiting for them.
 
+use super::remote::MAX_CLIENTS;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,8 +13,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-
-use super::remote::MAX_CLIENTS;
 use tokio::time::{Instant, Sleep};
 
 /// Max connections; further ones wait to be accepted.

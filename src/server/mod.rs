@@ -61,6 +61,8 @@ pub struct Options {
     pub cache_bytes: Option<u64>,
     /// How the model was loaded; clients load others in the same way.
     pub request: ModelRequest,
+    /// Folders in which clients find models, besides the usual places.
+    pub model_folders: Vec<String>,
     /// Whether clients may follow the requests of others.
     pub watch: bool,
     /// How vanished clients are detected.
@@ -78,6 +80,7 @@ impl Options {
             queue: 128,
             cache_bytes: None,
             request: ModelRequest::default(),
+            model_folders: Vec::new(),
             watch: true,
             heartbeat: Heartbeat::default(),
         }
@@ -131,7 +134,11 @@ pub fn start(
         .enable_all()
         .build()?;
     let stop = Sender::new(false);
-    let models = Models::new(model.share(), options.request.clone());
+    let models = Models::new(
+        model.share(),
+        options.request.clone(),
+        options.model_folders.clone(),
+    );
     let turns = model.turns().clone();
     let shared = Arc::new(Shared {
         encoder: model.encoder(),
@@ -155,7 +162,7 @@ pub fn start(
         ends: shared.ends.clone(),
         watch: shared.watch.clone(),
         turn: turns.turn(),
-        model: shared.entry.id.clone(),
+        model: shared.info.clone(),
         budget: shared.options.cache_bytes.unwrap_or_else(usual_cache),
     };
     let stopped = stop.subscribe();

@@ -82,7 +82,7 @@ pub struct ModelRecord {
     /// File or folder it was loaded from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Fingerprint of the file, see [`super::fingerprint`]; `None` until known.
+    /// Fingerprint of the file, see [`super::fingerprint`]; `None` if it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// Dominant weight type.
@@ -114,17 +114,21 @@ impl From<&ModelInfo> for ModelRecord {
 }
 
 impl ModelRecord {
-    /// Whether `other` is the same model on the same device. An unknown hash matches any.
-    pub fn is(&self, other: &Self) -> bool {
-        let hashes = self.hash.as_ref().zip(other.hash.as_ref());
-        let without_hash = |record: &Self| Self {
-            hash: None,
-            ..record.clone()
-        };
-        hashes.is_none_or(|(a, b)| a == b) && without_hash(self) == without_hash(other)
+    /// The record of a model whose file has that fingerprint.
+    pub fn new(info: &ModelInfo, fingerprint: Option<String>) -> Self {
+        Self {
+            hash: fingerprint,
+            ..Self::from(info)
+        }
     }
 
-    /// Whether `other` has the same weights, on any device.
+    /// Whether `other` has the same weights on the same device.
+    pub fn is(&self, other: &Self) -> bool {
+        self.has_weights_of(other) && self.device == other.device
+    }
+
+    /// Whether `other` has the same weights, on any device and machine: the same fingerprint, or where one is unknown,
+    /// the same name and path.
     pub fn has_weights_of(&self, other: &Self) -> bool {
         let same_file = match (&self.hash, &other.hash) {
             (Some(a), Some(b)) => a == b,

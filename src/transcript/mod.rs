@@ -16,7 +16,6 @@ mod clock;
 mod entry;
 mod error;
 pub mod export;
-mod fingerprint;
 mod import;
 mod journal;
 pub mod line;
@@ -36,7 +35,6 @@ mod validate;
 pub use clock::{Zone, local_minutes, moment, now_ms};
 pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
 pub use error::{Error, Result};
-pub use fingerprint::fingerprint;
 pub use import::import;
 pub use journal::Journal;
 pub use read::{Loaded, load, salvage};
@@ -48,7 +46,9 @@ pub use store::{LAST, Store};
 pub use summary::{Hit, Summary};
 pub use trash::{Removed, TRASH_KEEPS};
 pub use turn::{Answer, Run, Turn};
-pub use validate::{event as check_event, whole_round as check_round};
+pub use validate::{event as check_event, model as check_model, whole_round as check_round};
+
+pub use crate::engine::weights::fingerprint;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -12,7 +12,6 @@ use crate::transcript::{
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
 
 /// Records the conversation as it happens.
 pub struct Recorder {
@@ -29,8 +28,6 @@ pub struct Recorder {
     detail: Detail,
     /// The loaded model.
     model: Option<ModelRecord>,
-    /// Receives the model with its file hash, which is computed on another thread.
-    hashed: Option<Receiver<ModelRecord>>,
     /// Whether the next run answers the last prompt again.
     keeps_answer: bool,
     /// Files saved by this process, each with a digest of its content.
@@ -49,7 +46,7 @@ impl Recorder {
     fn with_store(store: Store, detail: Detail) -> Self {
         let mut journal = Journal::begin(&store);
         journal.set_detail(detail);
-        let (run, last, settings, model, hashed) = (None, None, None, None, None);
+        let (run, last, settings, model) = (None, None, None, None);
         Self {
             store,
             journal,
@@ -59,7 +56,6 @@ impl Recorder {
             settings,
             detail,
             model,
-            hashed,
             keeps_answer: false,
             saved: HashMap::new(),
         }
@@ -110,9 +106,8 @@ impl Recorder {
     /// As [`Journal::append`].
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Model(ModelEvent::Loaded(info)) => {
-                let record = ModelRecord::from(&**info);
-                self.hashed = Some(hash(record.clone(), info.path.clone()));
+            Event::Model(ModelEvent::Loaded { info, fingerprint }) => {
+                let record = ModelRecord::new(info, fingerprint.clone());
                 // The first model is recorded with its first run: the user may only be reading a resumed session.
                 let before = self.model.replace(record.clone());
                 let switched = before.is_some_and(|before| !before.is(&record));
@@ -309,15 +304,8 @@ impl Recorder {
         self.journal.append(Entry::Settings(settings.clone()))
     }
 
-    /// Records the current model, with its hash once known.
+    /// Records the current model.
     fn record_model(&mut self) -> Result<()> {
-        if let Some(record) = self
-            .hashed
-            .as_ref()
-            .and_then(|hashed| hashed.try_recv().ok())
-        {
-            (self.hashed, self.model) = (None, Some(record));
-        }
         let Some(model) = &self.model else {
             return Ok(());
         };
@@ -390,20 +378,6 @@ fn load_or_import(path: &Path) -> Result<Session> {
             .map(|(session, _)| session)
             .map_err(|_| fault)
     })
-}
-
-/// Hashes the model's file on a new thread. Nothing is sent if the file cannot be read.
-fn hash(record: ModelRecord, path: PathBuf) -> Receiver<ModelRecord> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        if let Ok(hash) = transcript::fingerprint(&path) {
-            let _ = sender.send(ModelRecord {
-                hash: Some(hash),
-                ..record
-            });
-        }
-    });
-    receiver
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::entry::Detail;
 use super::entry::Lens;
 use super::line::RoundLine;
 use crate::engine::decode::{Controller, LensRow, Origin, Round, Settings, Stats, TokenDetail};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Sampling;
 use crate::engine::worker::{Event, ModelEvent, RunEvent, RunId};
 
@@ -74,14 +75,7 @@ pub fn whole_round(of: &Round) -> Result<(), String> {
 pub fn event(event: &Event) -> Result<(), String> {
     let is_count = |count: usize| count <= MAX_POSITION;
     let valid = match event {
-        Event::Model(ModelEvent::Loaded(info)) => {
-            info.config.check()?;
-            let defaults = [info.defaults.exit_layer, info.defaults.num_speculations];
-            defaults
-                .into_iter()
-                .flatten()
-                .all(|value| value <= MAX_LAYERS)
-        }
+        Event::Model(ModelEvent::Loaded { info, .. }) => return model(info),
         Event::Model(ModelEvent::Loading { fraction, .. }) => fraction.is_none_or(is_probability),
         Event::Model(ModelEvent::Failed(_) | ModelEvent::Cancelled) => true,
         Event::Run(_, event) => match event {
@@ -108,6 +102,20 @@ pub fn event(event: &Event) -> Result<(), String> {
     match valid {
         true => Ok(()),
         false => Err("an event has an invalid number".into()),
+    }
+}
+
+/// Checks the description of a model.
+///
+/// # Errors
+/// Describes the first value that is out of range.
+pub fn model(info: &ModelInfo) -> Result<(), String> {
+    info.config.check()?;
+    let defaults = [info.defaults.exit_layer, info.defaults.num_speculations];
+    let mut layers = defaults.into_iter().flatten();
+    match layers.all(|value| value <= MAX_LAYERS) {
+        true => Ok(()),
+        false => Err("the recommendations of a model are implausible".into()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::terminal::handlers;
 use super::{Driver, config_file, editor, listing};
 use crate::app::state::sweep::{Cell, SweepRow};
-use crate::app::{Effect, Folder, Msg};
+use crate::app::{Effect, Msg};
 use crate::engine::weights::Search;
 use crate::eval::sweep;
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
@@ -95,11 +95,6 @@ impl Driver {
                 });
                 self.answer(read.map(Some).map_err(Into::into))?;
             }
-            // A server's files are unknown here.
-            Effect::ListFolder(path) if self.app.chat.remote.is_some() => {
-                let entries = Vec::new();
-                self.take(Msg::Folder(Folder { path, entries }))?;
-            }
             Effect::ListFolder(path) => self.take(Msg::Folder(listing::folder(path)))?,
             Effect::FindModels { in_use } => self.find_models(in_use),
             Effect::Picture(name) => self.picture(name)?,
@@ -135,6 +130,7 @@ impl Driver {
             folders: self.app.shared.config.model_folders.clone(),
             in_use,
             downloads: true,
+            bundled_by_path: false,
         };
         let answers = self.answers.clone();
         std::thread::spawn(move || drop(answers.send(Msg::Models(search.run()))));

@@ -1,4 +1,4 @@
-//! The engine of the playground: a local worker, or that of a server.
+//! The engine of the playground: a local worker, or a remote server.
 
 use crate::app::{Link, Msg};
 use crate::engine::worker::{Command, CommandSender, Event, Worker};
@@ -70,7 +70,7 @@ fn message(notice: Notice) -> Msg {
             Report::Event(event) => Msg::Engine(event),
             Report::Models(models) => Msg::Models(models),
             Report::Watched { request, said } => Msg::Watched { request, said },
-            Report::Missed(count) => Msg::Missed(count),
+            Report::Missed { reports, open } => Msg::Missed { reports, open },
         },
         Notice::Lost(why) => Msg::Link(Link::Lost(why)),
         Notice::Restored => Msg::Link(Link::Restored),

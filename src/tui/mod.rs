@@ -22,7 +22,6 @@ use color_eyre::eyre::eyre;
 use crossterm::event::{Event as Input, EventStream};
 use engine::Engine;
 use futures::StreamExt;
-
 use session_search::SessionSearch;
 use signals::Signals;
 use std::time::{Duration, Instant};
@@ -30,6 +29,7 @@ use terminal::Request;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+pub use config_file::load as config;
 pub use start::{replay, start};
 pub use terminal::Terminal;
 
@@ -254,7 +254,7 @@ impl Driver {
             self.engine = None;
         }
         self.changed = true;
-        if let (Msg::Engine(Event::Model(ModelEvent::Loaded(_))), Some(name)) =
+        if let (Msg::Engine(Event::Model(ModelEvent::Loaded { .. })), Some(name)) =
             (&msg, &self.app.chat.request.model)
             && self.app.chat.remote.is_none()
         {

@@ -10,8 +10,9 @@ use crate::cli::output;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::ModelDefaults;
 use crate::engine::worker;
+use crate::folders::expand_home;
 use crate::remote::{Client, Mode, Target};
-use crate::transcript::Session;
+use crate::transcript::{Session, Store};
 use color_eyre::Result;
 use color_eyre::eyre::bail;
 use std::io::IsTerminal;
@@ -30,10 +31,10 @@ pub fn start(
     resume: Option<String>,
     target: Option<Target>,
 ) -> Result<ExitCode> {
-    need_terminal(
-        "the playground needs a terminal; for plain output there is `skiplens generate`",
-    )?;
     let config = config_file::load()?;
+    if let Some(name) = &resume {
+        Store::open()?.find(&expand_home(name).to_string_lossy())?;
+    }
     let watches = target
         .as_ref()
         .is_some_and(|target| target.mode == Mode::Watch);
@@ -41,6 +42,10 @@ pub fn start(
         Some(target) => Engine::Remote(Client::connect(target)?),
         None => Engine::from(worker::spawn()?),
     };
+    // Last, so that faults of the options are reported wherever the program runs.
+    need_terminal(
+        "the playground needs a terminal; for plain output there is `skiplens generate`",
+    )?;
     let remote = engine.remote();
     let remote = remote.map(|client| Remote::new(client.host.clone(), watches));
     let options = Options {

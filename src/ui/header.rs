@@ -111,8 +111,12 @@ fn loading(canvas: &mut Canvas<'_>, row: Rect) {
 fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
     match (&canvas.state.model, &canvas.state.request.model) {
         (Some(model), _) => {
+            let name = match canvas.state.is_read_only() {
+                true => format!("watching {}", model.name),
+                false => model.name.clone(),
+            };
             let layers = format!("{} layers", model.config.num_layers);
-            let mut parts = vec![model.name.as_str(), &layers, &model.dtype, &model.device];
+            let mut parts = vec![name.as_str(), &layers, &model.dtype, &model.device];
             if canvas.state.settings.adapter && !model.adapters.is_empty() {
                 parts.push("exit adapters");
             }

@@ -12,6 +12,7 @@ use crate::engine::decode::{Controller, Proposer, Round, Settings};
 /// ‹K5›           the adaptive controller set 5 speculations
 /// ‹auto: plain›  the controller `auto` chose to decode plainly
 /// ‹model A→B›    another model continues
+/// ‹rounds missed›  the connection to the server was too slow
 /// ```
 pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let switches = turn.switches.iter().filter(|switch| switch.round == at);
@@ -25,7 +26,8 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     let (by_user, by_controller) = rounds.map_or_else(Default::default, |(before, round)| {
         changes(&before.settings, round, arrow)
     });
-    let by_user: Vec<String> = switched.chain(by_user).collect();
+    let gap = turn.gaps.contains(&at).then(|| "rounds missed".to_owned());
+    let by_user: Vec<String> = gap.into_iter().chain(switched).chain(by_user).collect();
     let marks = [by_user.join(", "), by_controller.join(" ")];
     let framed = marks
         .iter()

@@ -57,6 +57,7 @@ fn queue(canvas: &mut Canvas<'_>, area: &mut Rect) {
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if let Some(player) = canvas.app.player() {
         replay::draw(canvas, area, player);
+        context(canvas, area);
         return None;
     }
     let title = match canvas.state.mode {
@@ -85,6 +86,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     let cursor = draw_text(canvas, text, &canvas.state.prompt);
     if canvas.state.prompt.is_empty() {
         let hint = match canvas.state.mode {
+            _ if canvas.state.is_read_only() => "read-only: what others ask appears above",
             Mode::Chat => "ask something, or /? for commands",
             Mode::Completion => "begin a text, or /? for commands",
         };
@@ -99,31 +101,32 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
 }
 
-/// Draws the use of the context in the lower border.
+/// Draws the use of the context in the lower border. Sessions do not record the context length, so a replay shows only
+/// the tokens.
 fn context(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
-    let total = state
-        .model
-        .as_ref()
-        .map(|model| model.config.context_length);
-    let Some((used, total)) = state
-        .context_used()
-        .zip(total)
-        .filter(|(_, total)| *total > 0)
-    else {
+    let Some(used) = state.context_used() else {
         return;
     };
-    let share = used as f64 / total as f64;
+    let total = state.model.as_ref().filter(|_| state.live);
+    let total = total.map_or(0, |model| model.config.context_length);
+    let share = match total {
+        0 => 0.0,
+        total => used as f64 / total as f64,
+    };
     let role = match share {
         ..0.75 => Role::Dim,
         ..0.95 => Role::Accent,
         _ => Role::Wrong,
     };
-    let wordings = [
-        format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
-        format!(" context {used} of {total} "),
-        format!(" context {:.0} % ", share * 100.0),
-    ];
+    let wordings = match total {
+        0 => vec![format!(" context {used} tokens ")],
+        total => vec![
+            format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
+            format!(" context {used} of {total} "),
+            format!(" context {:.0} % ", share * 100.0),
+        ],
+    };
     let row = Rect {
         x: area.x + 2,
         y: area.bottom().saturating_sub(1),

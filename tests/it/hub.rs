@@ -120,11 +120,11 @@ fn a_download_can_be_cancelled_and_resumed() {
     let end = until(&|event| {
         matches!(
             event,
-            Event::Model(ModelEvent::Loaded(_)) | Event::Model(ModelEvent::Failed(_))
+            Event::Model(ModelEvent::Loaded { .. }) | Event::Model(ModelEvent::Failed(_))
         )
     });
     assert!(
-        matches!(end, Event::Model(ModelEvent::Loaded(_))),
+        matches!(end, Event::Model(ModelEvent::Loaded { .. })),
         "{end:?}"
     );
     let begun = server.begun.lock().unwrap();

@@ -19,11 +19,12 @@ impl Baselines {
             return Self::default();
         };
         let model = newest.model.clone();
-        let loaded = state.model.as_ref().filter(|info| {
-            let loaded = ModelRecord::from(*info);
-            model.as_ref().is_none_or(|model| model.is(&loaded))
+        let loaded = state.model_record().filter(|loaded| {
+            let wrote = model.as_ref();
+            wrote.is_none_or(|wrote| wrote.is(loaded))
         });
-        let known = decode::Baselines::new(loaded.map(|info| info.config.clone()));
+        let config = loaded.and(state.model.as_ref());
+        let known = decode::Baselines::new(config.map(|info| info.config.clone()));
         let mut baselines = Self { model, known };
         let same = |turn: &&Turn| same_model(&newest.model, &turn.model);
         let turns = state.turns.iter().filter(same);

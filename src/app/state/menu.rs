@@ -1,10 +1,11 @@
 //! The menu above the prompt while a slash command is typed: commands, or values of its argument.
 
-use super::{Shared, State};
+use super::{Listed, Shared, State};
 use crate::app::appearance::ThemeName;
 use crate::app::commands::{Argument, COMMANDS, Command, choose, given};
 use crate::app::controls::{Control, Kind};
 use crate::app::input::action::Pane;
+use crate::transcript::Summary;
 
 /// Max suggestions of a menu.
 const MAX: usize = 200;
@@ -21,6 +22,8 @@ pub struct Menu {
     pub hint: Option<(String, String)>,
     /// The folder whose files are suggested, as typed; empty for the current folder.
     pub(in crate::app) folder: Option<String>,
+    /// Whether saved sessions are suggested.
+    pub(in crate::app) wants_sessions: bool,
 }
 
 /// One way to complete the prompt.
@@ -133,6 +136,10 @@ impl Menu {
                 self.values(words, &names, argument, "");
             }
             Argument::Path => self.files(words, argument, folder, |_| true),
+            Argument::Session => {
+                self.sessions(state, words, argument);
+                self.files(words, argument, folder, |_| true);
+            }
             Argument::Model => {
                 let fits = |label: &str| label.to_lowercase().contains(&argument.to_lowercase());
                 let models = shared.models.iter().filter_map(|choice| {
@@ -145,9 +152,12 @@ impl Menu {
                     })
                 });
                 self.entries = models.collect();
-                self.files(words, argument, folder, |name| {
-                    name.to_lowercase().ends_with(".gguf")
-                });
+                // The files of a server are not known here.
+                if state.remote.is_none() {
+                    self.files(words, argument, folder, |name| {
+                        name.to_lowercase().ends_with(".gguf")
+                    });
+                }
             }
         }
     }
@@ -218,6 +228,28 @@ impl Menu {
         };
         self.entries = fitting.into_iter().map(entry).collect();
         self.selected = (!self.entries.is_empty()).then_some(0);
+    }
+
+    /// Saved sessions whose name or title contains what is written.
+    fn sessions(&mut self, state: &State, words: &str, begun: &str) {
+        // Those who watch a server have no session.
+        self.wants_sessions = !state.is_read_only();
+        let wanted = begun.to_lowercase();
+        let fits = |session: &&Listed| {
+            let Summary {
+                id, totals, fault, ..
+            } = &session.summary;
+            let contains = |text: &str| text.to_lowercase().contains(&wanted);
+            fault.is_none() && (contains(id) || contains(&totals.title))
+        };
+        let suggestion = |session: &Listed| Suggestion {
+            label: session.summary.id.clone(),
+            note: session.summary.totals.title.clone(),
+            text: format!("{words} {}", session.summary.id),
+            complete: true,
+        };
+        let sessions = state.menu_sessions.iter().flatten();
+        self.entries = sessions.filter(fits).map(suggestion).collect();
     }
 
     /// Folders, and files whose name matches.

@@ -28,6 +28,7 @@ pub use player::{Player, ReplayScreen};
 pub use race::Race;
 pub use regions::{Regions, Target, Viewport};
 pub use remote::Remote;
+pub(super) use remote::Request;
 pub use retracted::Retracted;
 pub use session_list::{Listed, SessionList};
 pub use sweep::Sweep;
@@ -60,6 +61,8 @@ pub struct State {
     pub remote: Option<Remote>,
     pub phase: Phase,
     pub model: Option<ModelInfo>,
+    /// Fingerprint of the file of the model, if it is known.
+    pub(super) fingerprint: Option<String>,
     /// The requested model, to reload it or to name it while it loads.
     pub request: ModelRequest,
     /// The model before the one being loaded, to return to.
@@ -79,6 +82,8 @@ pub struct State {
     pub(in crate::app) menu: Option<Menu>,
     /// The files of the folder that the command names.
     pub(in crate::app) folder: Option<Folder>,
+    /// The saved sessions, once the menu has asked for them.
+    pub(in crate::app) menu_sessions: Option<Vec<Listed>>,
     /// Questions that wait for the running answer, in order.
     pub queued: Vec<String>,
     /// Enter was pressed before the model was loaded: send once it is.
@@ -219,6 +224,7 @@ impl State {
             remote: None,
             phase: Phase::opening(),
             model: None,
+            fingerprint: None,
             request,
             previous: None,
             settings,
@@ -232,6 +238,7 @@ impl State {
             queued: Vec::new(),
             menu: None,
             folder: None,
+            menu_sessions: None,
             send_when_loaded: false,
             focus: Pane::Prompt,
             overlay: None,
@@ -318,6 +325,11 @@ impl State {
             .or_else(|| self.newest().filter(|_| self.settings.detail))
     }
 
+    /// Whether the requests of a server's other clients are watched, and nothing can be asked.
+    pub fn is_read_only(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.watches)
+    }
+
     /// Whether the inspector follows the running answer and is in view.
     pub fn watching(&self) -> bool {
         self.inspected().is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)
@@ -362,6 +374,12 @@ impl State {
         Some(last.position + last.len())
     }
 
+    /// The loaded model, as sessions record it.
+    pub(super) fn model_record(&self) -> Option<ModelRecord> {
+        let model = self.model.as_ref()?;
+        Some(ModelRecord::new(model, self.fingerprint.clone()))
+    }
+
     /// Layer count L, if a model is loaded.
     pub fn layers(&self) -> Option<usize> {
         self.model.as_ref().map(|model| model.config.num_layers)
@@ -376,9 +394,9 @@ impl State {
 
     /// Whether the engine can recompute an answer whose keys and values it no longer has.
     fn can_read_again(&self, turn: &Turn) -> bool {
-        let loaded = self.model.as_ref().map(ModelRecord::from);
-        let same = turn.model.as_ref().zip(loaded);
-        self.live && turn.outcome.is_some() && same.is_some_and(|(own, loaded)| own.is(&loaded))
+        let same = turn.model.as_ref().zip(self.model_record());
+        let same = same.is_some_and(|(own, loaded)| own.has_weights_of(&loaded));
+        self.live && turn.outcome.is_some() && same
     }
 
     /// Whether the engine is still computing the lens of a map.

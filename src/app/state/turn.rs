@@ -30,6 +30,8 @@ pub struct Turn {
     pub model: Option<Arc<ModelRecord>>,
     /// Where another model continued.
     pub switches: Vec<Switch>,
+    /// Indices of rounds before which others were missed, in an answer that is watched.
+    pub gaps: Vec<usize>,
     /// What every layer would have predicted along the answer, if requested.
     pub lens: Option<Box<Lens>>,
     /// Whether the model no longer sees it, because the context is full.
@@ -92,6 +94,7 @@ impl Turn {
             run: None,
             model: None,
             switches: Vec::new(),
+            gaps: Vec::new(),
             lens: None,
             unseen: false,
             outcome: None,

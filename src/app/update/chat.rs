@@ -12,7 +12,7 @@ use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, 
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
-use crate::transcript::{Entry, ModelRecord};
+use crate::transcript::Entry;
 use std::sync::Arc;
 
 pub(super) fn act(state: &mut State, shared: &mut Shared, action: ChatAction) -> Reply {
@@ -84,9 +84,11 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
     if matches!(state.phase, Phase::Loading { .. }) {
         state.send_when_loaded = true;
         let back = shared.key_name(Pane::Prompt, AppAction::Back);
-        state.notify(format!(
-            "this is sent once the model is loaded; {back} undoes that"
-        ));
+        let when = match &state.remote {
+            Some(remote) if remote.is_lost => "the engine is connected",
+            _ => "the model is loaded",
+        };
+        state.notify(format!("this is sent once {when}; {back} undoes that"));
         return Reply::none();
     }
     if state.run().is_some() {
@@ -138,7 +140,7 @@ fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
         turn.run = Some(id);
         turn.lens = None;
     }
-    let model = state.model.as_ref().map(ModelRecord::from).map(Arc::new);
+    let model = state.model_record().map(Arc::new);
     begin_run(&mut state.turns, model);
     mark_unseen(&mut state.turns, 0);
     let prompt = prompt(state);

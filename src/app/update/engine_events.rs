@@ -15,6 +15,7 @@ use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::ModelRecord;
+use std::sync::Arc;
 
 /// Handles an event. Events of runs other than the current one are late and dropped.
 pub(super) fn on_event(state: &mut State, event: Event) -> Reply {
@@ -31,8 +32,8 @@ pub(super) fn on_event(state: &mut State, event: Event) -> Reply {
 fn on_model_event(state: &mut State, event: ModelEvent) -> Reply {
     match event {
         ModelEvent::Loading { stage, fraction } => model::on_progress(state, stage, fraction),
-        ModelEvent::Loaded(loaded) => {
-            on_loaded(state, *loaded);
+        ModelEvent::Loaded { info, fingerprint } => {
+            on_loaded(state, *info, fingerprint);
             if std::mem::take(&mut state.send_when_loaded) {
                 return Reply::then(ChatAction::Send);
             }
@@ -187,7 +188,7 @@ fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
 }
 
 /// A model is loaded: apply its recommendations, and clamp every setting to its range.
-fn on_loaded(state: &mut State, model: ModelInfo) {
+fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
     let defaults = model.defaults;
     let quarter = (model.config.num_layers / 4).max(1);
     let advised = [
@@ -213,12 +214,14 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     if state.run().is_none() {
         state.phase = Phase::Idle;
     }
-    let record = ModelRecord::from(&model);
+    let watches = state.is_read_only();
+    let record = ModelRecord::new(&model, fingerprint.clone());
     let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
-    if let Some(wrote) = wrote.filter(|wrote| !wrote.has_weights_of(&record)) {
+    let other = |wrote: &Arc<ModelRecord>| !watches && !wrote.has_weights_of(&record);
+    if let Some(wrote) = wrote.filter(other) {
         state.notify(format!("{} answers from here", record.name_beside(&wrote)));
     }
-    if state.settings.controller == Controller::Auto && !model.has_trained_exits() {
+    if state.settings.controller == Controller::Auto && !model.has_trained_exits() && !watches {
         state.notify(
             "this model's exits are not trained, so it decodes plainly; set E or K to try drafts",
         );
@@ -235,7 +238,7 @@ fn on_loaded(state: &mut State, model: ModelInfo) {
     }
     state.previous = None;
     state.raced = None;
-    state.model = Some(model);
+    (state.model, state.fingerprint) = (Some(model), fingerprint);
 }
 
 /// The engine's thread has ended; nothing more can be generated.

@@ -4,14 +4,22 @@ use super::reply::Reply;
 use crate::app::input::action::{AppAction, ChatAction, ListAction};
 use crate::app::message::Effect;
 use crate::app::state::menu::{Folder, Menu, Suggestion};
-use crate::app::state::{Shared, State};
+use crate::app::state::{Listed, Shared, State};
 
 /// Entries per page.
 const PAGE: isize = 8;
 
+/// Id of the menu's search for sessions; those of the list begin with 1.
+pub(super) const SEARCH: u64 = 0;
+
 /// Opens the menu for the prompt's current text, or closes it.
-pub(super) fn refresh(state: &mut State, shared: &Shared) -> Option<Effect> {
+pub(super) fn refresh(state: &mut State, shared: &Shared) -> Vec<Effect> {
     state.menu = Menu::of(state, shared, state.folder.as_ref());
+    Vec::from_iter(list_folder(state).into_iter().chain(list_sessions(state)))
+}
+
+/// Lists the folder that the menu wants, unless that was done.
+fn list_folder(state: &mut State) -> Option<Effect> {
     let Some(wanted) = state.menu.as_ref().and_then(|menu| menu.folder.clone()) else {
         state.folder = None;
         return None;
@@ -23,16 +31,46 @@ pub(super) fn refresh(state: &mut State, shared: &Shared) -> Option<Effect> {
     (!known).then_some(Effect::ListFolder(wanted))
 }
 
+/// Lists the sessions if the menu wants them, unless that was done.
+fn list_sessions(state: &mut State) -> Option<Effect> {
+    if !state.menu.as_ref().is_some_and(|menu| menu.wants_sessions) {
+        state.menu_sessions = None;
+        return None;
+    }
+    if state.menu_sessions.is_some() {
+        return None;
+    }
+    state.menu_sessions = Some(Vec::new());
+    Some(Effect::ListSessions {
+        search_id: SEARCH,
+        search: String::new(),
+    })
+}
+
+/// Takes the sessions found so far, if the menu still needs them.
+pub(super) fn on_sessions(state: &mut State, shared: &Shared, listed: Vec<Listed>) {
+    if state.menu_sessions.is_none() {
+        return;
+    }
+    state.menu_sessions = Some(listed);
+    rebuild(state, shared, state.folder.clone());
+}
+
+/// Fills the menu again, and keeps what is selected.
+fn rebuild(state: &mut State, shared: &Shared, folder: Option<Folder>) {
+    let selected = state.menu.as_ref().and_then(|menu| menu.selected);
+    state.menu = Menu::of(state, shared, folder.as_ref());
+    if let Some(menu) = &mut state.menu {
+        menu.selected = menu.selected.or(selected);
+    }
+    state.folder = folder;
+}
+
 /// Takes the files of a folder, if the menu still needs them.
 pub(super) fn on_folder(state: &mut State, shared: &Shared, folder: Folder) {
     let wanted = state.menu().and_then(|menu| menu.folder.as_ref());
     if wanted == Some(&folder.path) {
-        let selected = state.menu.as_ref().and_then(|menu| menu.selected);
-        state.menu = Menu::of(state, shared, Some(&folder));
-        if let Some(menu) = &mut state.menu {
-            menu.selected = menu.selected.or(selected);
-        }
-        state.folder = Some(folder);
+        rebuild(state, shared, Some(folder));
     }
 }
 

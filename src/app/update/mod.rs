@@ -83,9 +83,9 @@ fn take(app: &mut App, msg: Msg) -> Reply {
         Msg::Watched { request, said } => {
             remote::on_watched(&mut app.chat, &mut app.shared, request, said);
         }
-        Msg::Missed(count) => state.notify_error(format!(
-            "{count} reports were left out: the connection is too slow"
-        )),
+        Msg::Missed { reports, open } => {
+            remote::on_missed(&mut app.chat, &mut app.shared, reports, open);
+        }
         Msg::SessionLoaded(session) => {
             return resume::load(&mut app.chat, &mut app.shared, &session).into();
         }
@@ -97,7 +97,7 @@ fn take(app: &mut App, msg: Msg) -> Reply {
             search_id,
             listed,
             done,
-        } => sessions::on_listed(state, search_id, listed, done),
+        } => sessions::on_listed(state, shared, search_id, listed, done),
         Msg::SessionRenamed => return sessions::on_renamed(state, shared).into(),
         Msg::SessionDeleted { id, own } => {
             return sessions::on_deleted(state, shared, id, own).into();

@@ -84,13 +84,14 @@ fn model_picker(state: &mut State) -> Option<&mut Picker> {
 
 /// While a path is typed for a model, lists its folder.
 pub(super) fn complete_path(state: &mut State) -> Option<Effect> {
-    let folder = state.folder.take();
+    let (folder, local) = (state.folder.take(), state.remote.is_none());
     let picker = model_picker(state)?;
-    let Some((wanted, _)) = picker.path() else {
+    // The files of a server are not known here.
+    let wanted = picker.path().filter(|_| local);
+    let Some(wanted) = wanted.map(|(folder, _)| folder.to_owned()) else {
         picker.show_paths(None);
         return None;
     };
-    let wanted = wanted.to_owned();
     match folder.filter(|folder| folder.path == wanted) {
         Some(folder) => {
             on_folder(state, &folder);

@@ -3,7 +3,9 @@
 use super::what_if;
 use crate::app::message::Link;
 use crate::app::state::turn::Outcome;
-use crate::app::state::{Mode, Phase, Remote, Shared, State, Turn};
+use crate::app::state::{Mode, Phase, Request, Shared, State, Turn};
+use crate::engine::decode::Round;
+use crate::engine::loaded_model::ModelInfo;
 use crate::remote::{Said, Watched};
 use crate::transcript::ModelRecord;
 use std::sync::Arc;
@@ -13,10 +15,11 @@ const MAX_TURNS: usize = 200;
 
 /// Handles a change of the connection. The engine has already reported the runs that it ended.
 pub(super) fn on_link(state: &mut State, link: Link) {
-    let Some(remote) = state.remote.clone() else {
+    let Some(remote) = &mut state.remote else {
         return;
     };
-    let Remote { host, watches, .. } = remote;
+    remote.is_lost = link != Link::Restored;
+    let (host, watches) = (remote.host.clone(), remote.watches);
     match link {
         Link::Lost(why) => {
             forget(state);
@@ -58,50 +61,71 @@ fn forget(state: &mut State) {
         lens.failed = Some("the connection was lost".into());
     }
     state.previous = None;
+    let message = "interrupted: the connection was lost";
+    end_all(state, message, |_| true);
+}
+
+/// Ends watched requests whose end will not be reported.
+fn end_all(state: &mut State, message: &str, ended: impl Fn(u64) -> bool) {
     let Some(remote) = &mut state.remote else {
         return;
     };
-    for (_, id) in std::mem::take(&mut remote.requests) {
-        let turn = state.turns.iter_mut().find(|turn| turn.id == id);
-        if let Some(turn) = turn {
-            let message = "interrupted: the connection was lost";
+    let (over, open) = std::mem::take(&mut remote.requests)
+        .into_iter()
+        .partition(|request| ended(request.number));
+    remote.requests = open;
+    let over: Vec<Request> = over;
+    for request in over {
+        if let Some(turn) = turn_of(state, request.turn) {
             turn.outcome = Some(Outcome::Failed(message.into()));
         }
     }
 }
 
 /// Something happened to a request of another client.
-pub(super) fn on_watched(state: &mut State, shared: &mut Shared, request: u64, said: Said) {
-    let Some(remote) = &mut state.remote else {
-        return;
-    };
-    let known = remote.requests.iter().find(|(known, _)| *known == request);
-    let id = match (known, &said) {
-        (Some((_, id)), _) => *id,
-        (None, Said::Begun(_)) => {
-            let id = shared.new_turn();
-            remote.requests.push((request, id));
-            id
-        }
-        // Its beginning was missed, or it is over.
-        (None, _) => return,
-    };
-    let turn = state.turns.iter_mut().find(|turn| turn.id == id);
-    match said {
-        Said::Begun(watched) => begin(state, id, watched),
-        Said::Round(round) => {
-            // The controls show how it is decoded.
-            state.settings = (*round.settings).clone();
-            if let Some(turn) = turn {
-                turn.push(*round);
-            }
-        }
-        Said::Ended(reason) => end(state, request, Outcome::Stopped(reason)),
-        Said::Failed(message) => end(state, request, Outcome::Failed(message)),
+pub(super) fn on_watched(state: &mut State, shared: &mut Shared, number: u64, said: Said) {
+    let Some(remote) = &state.remote else { return };
+    let known = remote.requests.iter().find(|known| known.number == number);
+    match (known.map(|request| request.turn), said) {
+        (None, Said::Begun(watched)) => begin(state, shared, number, watched),
+        // It was reported to be in progress before, or its beginning was missed.
+        (Some(_), Said::Begun(_)) | (None, _) => {}
+        (Some(turn), Said::Round(round)) => on_round(state, turn, *round),
+        (Some(_), Said::Ended(reason)) => end(state, number, Outcome::Stopped(reason)),
+        (Some(_), Said::Failed(message)) => end(state, number, Outcome::Failed(message)),
     }
 }
 
-fn begin(state: &mut State, id: u64, watched: Watched) {
+/// Reports were left out; those requests are in progress.
+pub(super) fn on_missed(
+    state: &mut State,
+    shared: &mut Shared,
+    reports: u64,
+    open: Vec<(u64, Watched)>,
+) {
+    state.notify_error(format!(
+        "{reports} reports were left out: the connection is too slow"
+    ));
+    let message = "its end was missed: the connection is too slow";
+    end_all(state, message, |number| {
+        open.iter().all(|(open, _)| *open != number)
+    });
+    let continued = state.remote.iter().flat_map(|remote| &remote.requests);
+    let continued: Vec<u64> = continued.map(|request| request.turn).collect();
+    for id in continued {
+        if let Some(turn) = turn_of(state, id) {
+            turn.gaps.push(turn.rounds.len());
+        }
+    }
+    for (number, watched) in open {
+        on_watched(state, shared, number, Said::Begun(watched));
+    }
+}
+
+fn begin(state: &mut State, shared: &mut Shared, number: u64, watched: Watched) {
+    let Some(remote) = &mut state.remote else {
+        return;
+    };
     let Watched {
         prompt,
         chat,
@@ -112,11 +136,14 @@ fn begin(state: &mut State, id: u64, watched: Watched) {
         true => Mode::Chat,
         false => Mode::Completion,
     };
-    let mut turn = Turn::new(id, mode, prompt);
-    turn.model = Some(Arc::new(ModelRecord {
-        name: model,
-        ..ModelRecord::default()
-    }));
+    let mut turn = Turn::new(shared.new_turn(), mode, prompt);
+    turn.model = Some(Arc::new(ModelRecord::from(&*model)));
+    show_model(&mut state.model, &model);
+    remote.requests.push(Request {
+        number,
+        turn: turn.id,
+        model,
+    });
     let surplus = (state.turns.len() + 1).saturating_sub(MAX_TURNS);
     if surplus > 0 {
         state.turns.drain(..surplus);
@@ -126,18 +153,39 @@ fn begin(state: &mut State, id: u64, watched: Watched) {
     state.turns.push(turn);
 }
 
-fn end(state: &mut State, request: u64, outcome: Outcome) {
+/// One more round of the request with that turn. Header and controls show how it is decoded.
+fn on_round(state: &mut State, turn: u64, round: Round) {
+    let mut requests = state.remote.iter().flat_map(|remote| &remote.requests);
+    if let Some(request) = requests.find(|request| request.turn == turn) {
+        show_model(&mut state.model, &request.model);
+    }
+    state.settings = (*round.settings).clone();
+    if let Some(turn) = turn_of(state, turn) {
+        turn.push(round);
+    }
+}
+
+fn show_model(shown: &mut Option<ModelInfo>, model: &ModelInfo) {
+    if shown.as_ref() != Some(model) {
+        *shown = Some(model.clone());
+    }
+}
+
+fn end(state: &mut State, number: u64, outcome: Outcome) {
     let Some(remote) = &mut state.remote else {
         return;
     };
-    let at = remote
-        .requests
-        .iter()
-        .position(|(known, _)| *known == request);
-    let Some((_, id)) = at.map(|at| remote.requests.swap_remove(at)) else {
+    let mut requests = remote.requests.iter();
+    let at = requests.position(|request| request.number == number);
+    let Some(request) = at.map(|at| remote.requests.swap_remove(at)) else {
         return;
     };
-    if let Some(turn) = state.turns.iter_mut().find(|turn| turn.id == id) {
+    if let Some(turn) = turn_of(state, request.turn) {
         turn.outcome = Some(outcome);
     }
+}
+
+/// The turn with that id, if it is still kept.
+fn turn_of(state: &mut State, id: u64) -> Option<&mut Turn> {
+    state.turns.iter_mut().find(|turn| turn.id == id)
 }

@@ -1,7 +1,7 @@
 //! The list of saved sessions: searching, opening, replaying, renaming, deleting and restoring.
 
 use super::reply::Reply;
-use super::run;
+use super::{menu, run};
 use crate::app::input::Context;
 use crate::app::input::action::{ListAction, SessionsAction};
 use crate::app::message::Effect;
@@ -81,7 +81,16 @@ fn search(state: &mut State, shared: &mut Shared) -> Option<Effect> {
 }
 
 /// Takes the sessions found so far.
-pub(super) fn on_listed(state: &mut State, search_id: u64, listed: Vec<Listed>, done: bool) {
+pub(super) fn on_listed(
+    state: &mut State,
+    shared: &Shared,
+    search_id: u64,
+    listed: Vec<Listed>,
+    done: bool,
+) {
+    if search_id == menu::SEARCH {
+        return menu::on_sessions(state, shared, listed);
+    }
     if let Some(list) = list(state).filter(|list| list.search_id == search_id) {
         list.fill(listed);
         list.searching = !done;

@@ -37,7 +37,7 @@ impl App {
         };
         let mut chat = State::new(options.request, options.settings);
         chat.remote = options.remote;
-        if chat.remote.as_ref().is_some_and(|remote| remote.watches) {
+        if chat.is_read_only() {
             chat.phase = Phase::Idle;
         }
         chat.system = options.system;

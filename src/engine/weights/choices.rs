@@ -46,13 +46,15 @@ pub struct Search {
     pub in_use: u64,
     /// Whether to list models that would have to be downloaded.
     pub downloads: bool,
+    /// Whether the bundled model is named by its path, because another one is loaded without a name.
+    pub bundled_by_path: bool,
 }
 
 impl Search {
     /// Finds models, without duplicates. Blocks for as long as slow folders take.
     pub fn run(&self) -> Vec<ModelChoice> {
         let free = available().map(|free| free + self.in_use);
-        let mut choices: Vec<ModelChoice> = vec![bundled(free)];
+        let mut choices: Vec<ModelChoice> = vec![bundled(free, self.bundled_by_path)];
         let mut add = |choice: ModelChoice| {
             if choices.iter().all(|known| known.model != choice.model) {
                 choices.push(choice);
@@ -141,18 +143,17 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn bundled(free: Option<u64>) -> ModelChoice {
-    let choice = match locate(None, &mut |_, _| {}) {
-        Ok(path) => file(&path, "bundled model", "comes with skiplens", free),
-        Err(_) => ModelChoice {
+fn bundled(free: Option<u64>, by_path: bool) -> ModelChoice {
+    let Ok(path) = locate(None, &mut |_, _| {}) else {
+        return ModelChoice {
             label: "bundled model".into(),
             note: "not found".into(),
             ..ModelChoice::default()
-        },
+        };
     };
     ModelChoice {
-        model: None,
-        ..choice
+        model: by_path.then(|| path.to_string_lossy().into_owned()),
+        ..file(&path, "bundled model", "comes with skiplens", free)
     }
 }
 
@@ -216,9 +217,14 @@ fn file(path: &Path, name: &str, place: &str, free: Option<u64>) -> ModelChoice 
     }
 }
 
+/// Memory that a model takes whose files have that many bytes, about.
+pub fn memory_needed(bytes: u64) -> u64 {
+    bytes.saturating_add((bytes as f64 * OVERHEAD) as u64)
+}
+
 /// Adds a remark if the model is too large for the free memory.
 fn limited(mut choice: ModelChoice, bytes: u64, free: Option<u64>) -> ModelChoice {
-    let needed = bytes.saturating_add((bytes as f64 * OVERHEAD) as u64);
+    let needed = memory_needed(bytes);
     if let Some(free) = free.filter(|free| needed > *free) {
         choice.note.push_str(" · does not fit");
         let remark = format!(

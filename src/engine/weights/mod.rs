@@ -8,6 +8,7 @@ mod describe;
 mod dtype;
 mod embedded;
 mod exits;
+mod fingerprint;
 pub mod gguf;
 mod hf_folder;
 pub mod hub;
@@ -18,11 +19,12 @@ mod safetensors;
 mod shapes;
 
 pub use catalog::{KNOWN_MODELS, KnownModel, PUBLISHED_BYTES, PUBLISHED_MODEL, known_model};
-pub use choices::{ModelChoice, Search, remember};
+pub use choices::{ModelChoice, Search, memory_needed, remember};
 pub use describe::{Description, describe};
 pub use dtype::{Dtype, type_name};
 pub use embedded::{EMBEDDED_PATH, embedded};
 pub use exits::{BLOCK, Exits, is_exits_file, projection};
+pub use fingerprint::fingerprint;
 pub use hub::{CachedModel, cached_models};
 pub use resolve::{BUNDLED_FILE, locate};
 #[cfg(test)]

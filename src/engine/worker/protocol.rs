@@ -172,7 +172,13 @@ pub enum ModelEvent {
         fraction: Option<f32>,
     },
     /// The model is ready.
-    Loaded(Box<ModelInfo>),
+    Loaded {
+        /// Its description.
+        info: Box<ModelInfo>,
+        /// The [fingerprint](crate::engine::weights::fingerprint()) of its file; `None` if it has no file that can be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<String>,
+    },
     /// The model could not be loaded.
     Failed(Failure),
     /// The load was abandoned.

@@ -98,7 +98,7 @@ fn ended(event: &Event) -> bool {
 }
 
 fn is_loaded(event: &Event) -> bool {
-    matches!(event, Event::Model(ModelEvent::Loaded(_)))
+    matches!(event, Event::Model(ModelEvent::Loaded { .. }))
 }
 
 fn tokens(events: &[Event]) -> Vec<u32> {

@@ -8,6 +8,7 @@ use super::{Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId
 use crate::engine::decode::{CostModel, Finished, Session, Settings};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::prompt::{Message, Prompt};
+use crate::engine::weights::fingerprint;
 use crate::engine::{Error, Result};
 use std::any::Any;
 use std::collections::HashMap;
@@ -125,7 +126,10 @@ impl Thread {
         self.loaded = None;
         match loading::load(&self.loader, request, &mut self.inbox, &self.events) {
             Outcome::Loaded(model) => {
-                self.report(ModelEvent::Loaded(Box::new(model.info.clone())));
+                self.report(ModelEvent::Loaded {
+                    fingerprint: fingerprint(&model.info.path).ok(),
+                    info: Box::new(model.info.clone()),
+                });
                 self.loaded = Some(Loaded {
                     model: *model,
                     conversations: HashMap::new(),

@@ -4,6 +4,7 @@ use super::job::{Item, Job, Update};
 use super::pool::{Kept, Pool};
 use super::queue::Queue;
 use crate::engine::decode::{Decoder, Finished, Observer, Phase, Round, StopReason, common_prefix};
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::turns::Turn;
 use crate::engine::worker::panic_message;
 use crate::remote::Watched;
@@ -27,8 +28,8 @@ pub struct Worker {
     pub watch: Arc<Watch>,
     /// Its turn among the workers that share the weights.
     pub turn: Turn,
-    /// Name of the model.
-    pub model: String,
+    /// The description of the model.
+    pub model: ModelInfo,
     /// Memory budget for kept sequences, in bytes.
     pub budget: u64,
 }
@@ -123,7 +124,7 @@ impl Worker {
                 client: "http".into(),
                 prompt,
                 chat,
-                model: self.model.clone(),
+                model: Box::new(self.model.clone()),
             });
             let finished = self.decoder.run_to_end(
                 &mut kept.session,

@@ -1,41 +1,52 @@
 //! A client that uses an engine of its own: a worker that shares the weights of the server's models.
 
-use super::frames::{End, Reader, Writer};
+use super::frames::{End, Reader, Writer, json};
 use super::models::Held;
 use crate::engine::decode::Settings;
+use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{
-    self, Command, ConversationId, Event, Failure, RunEvent, RunId, Task, Worker,
+    self, Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId, Task, Worker,
 };
 use crate::engine::{Error, memory};
-use crate::remote::{MAX_COMMAND, Report, Request, Watched};
+use crate::remote::{MAX_COMMAND, MAX_WAITING, Report, Request, Watched};
 use crate::server::Shared;
 use crate::server::api::decoding::{MAX_SPECULATIONS, MAX_STOP_BYTES, MAX_TOP};
+use crate::server::watch::shown;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel};
+use tokio::sync::mpsc::{
+    Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Max conversations of a client: each has a sequence.
 const MAX_CONVERSATIONS: usize = 8;
-/// Max bytes of commands that wait for the worker. Each counts at least [`LEAST`].
+/// Max bytes of commands that wait for the worker, and the min that each counts as.
 const MAX_QUEUED: usize = 2 * MAX_COMMAND;
-const LEAST: usize = 1024;
-/// Max events that wait for the network.
-const MAX_EVENTS: usize = 1 << 14;
-/// Events that are sent together.
+const MIN_SIZE: usize = 1024;
+/// Frames that are sent together.
 const BATCH: usize = 64;
 /// Free memory that a new conversation must leave.
 const RESERVE: u64 = 64 << 20;
 
-/// Runs that watchers follow, and their numbers there.
-type Followed = Mutex<HashMap<RunId, u64>>;
-
-fn lock(followed: &Followed) -> MutexGuard<'_, HashMap<RunId, u64>> {
-    // The map is whole after each statement.
-    followed.lock().unwrap_or_else(PoisonError::into_inner)
+/// What watchers hear of a client.
+#[derive(Default)]
+struct Followed {
+    /// The model that the client's worker has loaded.
+    model: Option<Box<ModelInfo>>,
+    /// Runs that answer a prompt and have not ended.
+    runs: HashMap<RunId, Follow>,
 }
 
-/// Serves a client; returns why that ended. The place is given up once the worker has ended.
+/// A run that watchers follow.
+enum Follow {
+    /// It has reported nothing yet. What watchers will see of its prompt, and whether that is a conversation.
+    Waiting(String, bool),
+    /// Its number for watchers.
+    Begun(u64),
+}
+
+/// Serves a client until the connection ends, and returns why it did. `place` is released once the worker has ended.
 pub async fn serve(
     writer: &mut Writer,
     reader: &mut Reader,
@@ -56,7 +67,8 @@ pub async fn serve(
         Err(error) => return format!("the server cannot start a thread: {error}"),
     };
     let (replies, mut ready) = channel(4);
-    let followed = Followed::default();
+    let (frames, mut waiting) = unbounded_channel();
+    let followed = Mutex::default();
     let mut bridge = Bridge {
         shared,
         commands,
@@ -67,13 +79,16 @@ pub async fn serve(
     };
     let end = tokio::select! {
         end = bridge.read(reader) => end,
-        end = write(writer, &mut events, &mut ready, shared, &followed) => end,
+        end = collect(&mut events, &mut ready, &frames, shared, &followed) => end,
+        end = write(writer, &mut waiting) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     };
-    // The worker ends when nobody commands it or listens to it.
+    // Without senders of commands the worker ends.
     drop((bridge, events));
-    for (_, request) in lock(&followed).drain() {
-        shared.watch.failed(request, "the client has left");
+    for (_, follow) in lock(&followed).runs.drain() {
+        if let Follow::Begun(request) = follow {
+            shared.watch.failed(request, "the client has left");
+        }
     }
     tokio::task::spawn_blocking(move || {
         let _ = thread.join();
@@ -87,7 +102,7 @@ struct Bridge<'a> {
     shared: &'a Arc<Shared>,
     commands: worker::CommandSender,
     replies: Sender<Report>,
-    followed: &'a Followed,
+    followed: &'a Mutex<Followed>,
     conversations: HashSet<ConversationId>,
     /// Bytes of commands that may wait.
     space: Arc<Semaphore>,
@@ -96,16 +111,16 @@ struct Bridge<'a> {
 impl Bridge<'_> {
     async fn read(&mut self, reader: &mut Reader) -> End {
         loop {
-            let text = match reader.next().await {
-                Ok(text) => text,
+            let frame = match reader.next().await {
+                Ok(frame) => frame,
                 Err(end) => return end,
             };
-            let request = match serde_json::from_str(&text) {
+            let request = match serde_json::from_str(&frame) {
                 Ok(request) => request,
-                Err(error) => return format!("a frame that is no request: {error}"),
+                Err(error) => return format!("this frame is not a request: {error}"),
             };
-            let size = text.len().clamp(LEAST, MAX_QUEUED);
-            drop(text);
+            let size = frame.len().clamp(MIN_SIZE, MAX_QUEUED);
+            drop(frame);
             match request {
                 Request::Models => self.list().await,
                 Request::Command(command) => {
@@ -166,7 +181,7 @@ impl Bridge<'_> {
             .map_err(|_| "the engine has ended".into())
     }
 
-    /// Checks what a local engine would be trusted with.
+    /// Checks limits that a local engine does not need.
     fn admit(
         &mut self,
         conversation: ConversationId,
@@ -202,27 +217,20 @@ impl Bridge<'_> {
         Ok(())
     }
 
-    /// Tells watchers of a run that answers a prompt.
+    /// Remembers a run that answers a prompt, for watchers.
     fn follow(&self, run: RunId, task: &Task) {
         let (Task::Generate(prompt) | Task::GenerateWhole(prompt)) = task else {
             return;
         };
-        let (prompt, chat) = super::super::watch::shown(prompt);
-        let model = self.shared.entry.id.clone();
-        let client = "engine".into();
-        let begun = self.shared.watch.begin(Watched {
-            client,
-            prompt,
-            chat,
-            model,
-        });
+        if !self.shared.watch.is_allowed() {
+            return;
+        }
+        let (prompt, chat) = shown(prompt);
+        let follow = Follow::Waiting(prompt, chat);
         // Clients choose the numbers of their runs, and may use one twice.
-        if let Some(request) = begun
-            && let Some(replaced) = lock(self.followed).insert(run, request)
-        {
-            self.shared
-                .watch
-                .failed(replaced, "its number was used again");
+        if let Some(Follow::Begun(replaced)) = lock(self.followed).runs.insert(run, follow) {
+            let why = "its number was used again";
+            self.shared.watch.failed(replaced, why);
         }
     }
 }
@@ -256,66 +264,106 @@ fn too_many_alternatives() -> Error {
     ))
 }
 
-/// From the worker to the client.
-async fn write(
-    writer: &mut Writer,
+/// A frame for the client, and the space that it takes until it is sent.
+type Frame = (String, OwnedSemaphorePermit);
+
+/// Collects what the client gets. The worker does not wait for the network: if more than [`MAX_WAITING`] bytes wait for
+/// it, the client is cut off.
+async fn collect(
     events: &mut UnboundedReceiver<Event>,
     replies: &mut Receiver<Report>,
+    frames: &UnboundedSender<Frame>,
     shared: &Shared,
-    followed: &Followed,
+    followed: &Mutex<Followed>,
 ) -> End {
+    let space = Arc::new(Semaphore::new(MAX_WAITING));
+    loop {
+        let report = tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => {
+                    publish(&event, shared, &mut lock(followed));
+                    Report::Event(event)
+                }
+                None => return "the engine has ended".into(),
+            },
+            Some(reply) = replies.recv() => reply,
+        };
+        let frame = match json(&report) {
+            Ok(frame) => frame,
+            Err(end) => return end,
+        };
+        let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let Ok(space) = space.clone().try_acquire_many_owned(bytes) else {
+            let waiting = memory::human(MAX_WAITING as u64);
+            return format!("the client is too slow: more than {waiting} wait for it");
+        };
+        if frames.send((frame, space)).is_err() {
+            return End::new();
+        }
+    }
+}
+
+/// Sends frames, and pings in between.
+async fn write(writer: &mut Writer, frames: &mut UnboundedReceiver<Frame>) -> End {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let sent = tokio::select! {
-            count = events.recv_many(&mut batch, BATCH) => match count {
-                0 => return "the engine has ended".into(),
-                _ => send(writer, &mut batch, shared, followed).await,
-            },
-            Some(reply) = replies.recv() => match writer.put(&reply).await {
-                Ok(()) => writer.flush().await,
-                refused => refused,
+            count = frames.recv_many(&mut batch, BATCH) => match count {
+                0 => return End::new(),
+                _ => writer.send(&mut batch).await,
             },
             () = writer.ping_is_due() => writer.ping().await,
         };
         if let Err(end) = sent {
             return end;
         }
-        if events.len() > MAX_EVENTS {
-            return "the client is too slow".into();
-        }
     }
-}
-
-async fn send(
-    writer: &mut Writer,
-    batch: &mut Vec<Event>,
-    shared: &Shared,
-    followed: &Followed,
-) -> Result<(), End> {
-    for event in batch.drain(..) {
-        if let Event::Run(run, event) = &event {
-            publish(*run, event, shared, followed);
-        }
-        writer.put(&Report::Event(event)).await?;
-    }
-    writer.flush().await
 }
 
 /// Counts rounds, and shows them to watchers.
-fn publish(run: RunId, event: &RunEvent, shared: &Shared, followed: &Followed) {
+fn publish(event: &Event, shared: &Shared, followed: &mut Followed) {
+    let (run, event) = match event {
+        Event::Model(event) => {
+            followed.model = match event {
+                ModelEvent::Loaded { info, .. } => Some(info.clone()),
+                _ => None,
+            };
+            return;
+        }
+        Event::Run(run, event) => (run, event),
+    };
     if let RunEvent::Round(round) = event {
         shared.metrics.round(round);
     }
-    let Some(request) = lock(followed).get(&run).copied() else {
+    let Some(follow) = followed.runs.get_mut(run) else {
         return;
     };
-    match event {
-        RunEvent::Round(round) => shared.watch.round(request, round),
-        RunEvent::Finished { reason, .. } => shared.watch.ended(request, reason),
-        RunEvent::Failed(failure) => shared.watch.failed(request, &failure.message),
-        _ => return,
+    if let (Follow::Waiting(prompt, chat), Some(model)) = (&mut *follow, &followed.model) {
+        let begun = shared.watch.begin(Watched {
+            client: "engine".into(),
+            prompt: std::mem::take(prompt),
+            chat: *chat,
+            model: model.clone(),
+        });
+        if let Some(request) = begun {
+            *follow = Follow::Begun(request);
+        }
     }
-    if !matches!(event, RunEvent::Round(_)) {
-        lock(followed).remove(&run);
+    let ended = matches!(event, RunEvent::Finished { .. } | RunEvent::Failed(_));
+    if let Follow::Begun(request) = *follow {
+        match event {
+            RunEvent::Round(round) => shared.watch.round(request, round),
+            RunEvent::Finished { reason, .. } => shared.watch.ended(request, reason),
+            RunEvent::Failed(failure) => shared.watch.failed(request, &failure.message),
+            _ => {}
+        }
     }
+    if ended {
+        followed.runs.remove(run);
+    }
+}
+
+fn lock(followed: &Mutex<Followed>) -> MutexGuard<'_, Followed> {
+    // It is whole after each statement.
+    followed.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,38 +1,47 @@
-//! A client that follows the requests of others.
+//! A client that follows the requests of other clients.
 
 use super::frames::{End, Reader, Writer};
+use crate::engine::worker::{Event, ModelEvent};
 use crate::remote::{Report, Said};
 use crate::server::Shared;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-/// Serves a watcher; returns why that ended.
+/// Serves a watcher until the connection ends, and returns why it did.
 pub async fn serve(
     writer: &mut Writer,
     reader: &mut Reader,
     shared: &Shared,
     stopped: &mut watch::Receiver<bool>,
 ) -> End {
-    let quiet = async {
+    let reads = async {
         match reader.next().await {
             Ok(_) => "watching is read-only".to_owned(),
             Err(end) => end,
         }
     };
     tokio::select! {
-        end = quiet => end,
+        end = reads => end,
         end = write(writer, shared) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     }
 }
 
 async fn write(writer: &mut Writer, shared: &Shared) -> End {
-    let Some((active, mut reports)) = shared.watch.subscribe() else {
+    let Some((open, mut reports)) = shared.watch.subscribe() else {
         return "this server was started with --no-watch".into();
     };
-    for (request, watched) in active {
+    // Watchers see what is served before the first request.
+    let loaded = Report::Event(Event::Model(ModelEvent::Loaded {
+        info: Box::new(shared.info.clone()),
+        fingerprint: None,
+    }));
+    let begun = open.into_iter().map(|(request, watched)| {
         let said = Said::Begun(watched);
-        if let Err(end) = writer.put(&Report::Watched { request, said }).await {
+        Report::Watched { request, said }
+    });
+    for report in std::iter::once(loaded).chain(begun) {
+        if let Err(end) = writer.put(&report).await {
             return end;
         }
     }
@@ -41,7 +50,15 @@ async fn write(writer: &mut Writer, shared: &Shared) -> End {
             Ok(()) => tokio::select! {
                 report = reports.recv() => match report {
                     Ok(report) => writer.put(&*report).await,
-                    Err(RecvError::Lagged(count)) => writer.put(&Report::Missed(count)).await,
+                    Err(RecvError::Lagged(lost)) => {
+                        let Some((open, fresh)) = shared.watch.subscribe() else {
+                            return End::new();
+                        };
+                        // What is left is older than the state of the requests.
+                        let left = std::mem::replace(&mut reports, fresh).len() as u64;
+                        let reports = lost + left;
+                        writer.put(&Report::Missed { reports, open }).await
+                    }
                     Err(RecvError::Closed) => return End::new(),
                 },
                 () = writer.ping_is_due() => writer.ping().await,

@@ -6,12 +6,13 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Serialize;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How long a client may take to say goodbye.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How long a client may take to read why the connection ends, and again to close its side.
+const CLOSE_TIME: Duration = Duration::from_secs(3);
 
-/// A socket before its client has said what it wants.
+/// The socket of a client, before the handshake and after the last frame.
 pub struct Frames {
     socket: WebSocket,
     heartbeat: Heartbeat,
@@ -30,7 +31,7 @@ pub struct Reader {
     heartbeat: Heartbeat,
 }
 
-/// Why a client is no longer served; it is told, if it listens.
+/// Why a connection ends, for the close frame; empty if the client is gone already.
 pub type End = String;
 
 impl Frames {
@@ -38,24 +39,32 @@ impl Frames {
         Self { socket, heartbeat }
     }
 
-    /// The first frame; none if the client sends something else.
-    pub async fn hello(&mut self) -> Option<Hello> {
+    /// The first frame.
+    ///
+    /// # Errors
+    /// If the client sends something else, or nothing in time.
+    pub async fn hello(&mut self) -> Result<Hello, End> {
         let frame = timeout(self.heartbeat.patience, self.socket.recv()).await;
-        match frame.ok()?? {
-            Ok(Message::Text(text)) => serde_json::from_str(&text).ok(),
-            _ => None,
+        let no_hello = "the first frame must be a hello";
+        match frame.map_err(|_| silent())? {
+            Some(Ok(Message::Text(text))) => {
+                serde_json::from_str(&text).map_err(|error| format!("{no_hello}: {error}"))
+            }
+            Some(Ok(Message::Close(_))) | None => Err(End::new()),
+            Some(Ok(_)) => Err(no_hello.into()),
+            Some(Err(error)) => Err(error.to_string()),
         }
     }
 
     pub async fn send(&mut self, value: &impl Serialize) -> Result<(), End> {
-        let message = text(value)?;
-        let sent = timeout(self.heartbeat.patience, self.socket.send(message)).await;
-        sent.map_err(|_| slow())?.map_err(|_| End::new())
+        let message = Message::text(json(value)?);
+        sent(timeout(self.heartbeat.patience, self.socket.send(message)).await)
     }
 
+    /// Closes the connection, and tells the client why.
     pub async fn close(mut self, end: &str) {
         let _ = timeout(CLOSE_TIME, self.socket.send(goodbye(end))).await;
-        // Whoever is gone leaves an error. The rest is read, or the system would discard what was sent.
+        // If input is left unread, the system resets the connection and the client may never see the reason.
         let rest = async { while let Some(Ok(_)) = self.socket.recv().await {} };
         let _ = timeout(CLOSE_TIME, rest).await;
     }
@@ -78,17 +87,29 @@ impl Frames {
 }
 
 impl Writer {
-    /// Puts a frame into the buffer of the socket, or waits until it has room.
+    /// Writes a frame to the buffer of the socket, and waits for room if necessary.
     pub async fn put(&mut self, value: &impl Serialize) -> Result<(), End> {
-        let message = text(value)?;
-        let sent = timeout(self.heartbeat.patience, self.sink.feed(message)).await;
-        sent.map_err(|_| slow())?.map_err(|_| End::new())
+        self.feed(Message::text(json(value)?)).await
     }
 
-    /// Sends what was put.
+    /// Sends frames. Each releases its space once it is in the buffer of the socket.
+    pub async fn send(
+        &mut self,
+        frames: &mut Vec<(String, OwnedSemaphorePermit)>,
+    ) -> Result<(), End> {
+        for (frame, _space) in frames.drain(..) {
+            self.feed(Message::text(frame)).await?;
+        }
+        self.flush().await
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        sent(timeout(self.heartbeat.patience, self.sink.feed(message)).await)
+    }
+
+    /// Sends what is in the buffer.
     pub async fn flush(&mut self) -> Result<(), End> {
-        let sent = timeout(self.heartbeat.patience, self.sink.flush()).await;
-        sent.map_err(|_| slow())?.map_err(|_| End::new())
+        sent(timeout(self.heartbeat.patience, self.sink.flush()).await)
     }
 
     /// Waits until a ping is due.
@@ -98,13 +119,15 @@ impl Writer {
 
     pub async fn ping(&mut self) -> Result<(), End> {
         let ping = self.sink.send(Message::Ping(Vec::new().into()));
-        let sent = timeout(self.heartbeat.patience, ping).await;
-        sent.map_err(|_| slow())?.map_err(|_| End::new())
+        sent(timeout(self.heartbeat.patience, ping).await)
     }
 
-    /// Says why the connection ends.
-    pub async fn close(&mut self, end: &str) {
-        let _ = timeout(CLOSE_TIME, self.sink.send(goodbye(end))).await;
+    /// Closes the connection, and tells the client why. `reader` is the other side of the same socket.
+    pub async fn close(self, reader: Reader, end: &str) {
+        // They fit together, because they were split from one.
+        if let Ok(socket) = self.sink.reunite(reader.stream) {
+            Frames::new(socket, self.heartbeat).close(end).await;
+        }
     }
 }
 
@@ -115,23 +138,36 @@ impl Reader {
             match timeout(self.heartbeat.patience, self.stream.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => return Ok(text),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                Ok(Some(Ok(Message::Binary(_)))) => return Err("a binary frame".into()),
+                Ok(Some(Ok(Message::Binary(_)))) => {
+                    return Err("binary frames are not understood".into());
+                }
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(None | Some(Ok(Message::Close(_)))) => return Err(End::new()),
-                Err(_) => return Err("the client has fallen silent".into()),
+                Err(_) => return Err(silent()),
             }
         }
     }
 }
 
-fn text(value: &impl Serialize) -> Result<Message, End> {
-    let json = serde_json::to_string(value);
-    let json = json.map_err(|error| format!("a report cannot be written: {error}"))?;
-    Ok(Message::text(json))
+/// The text of a frame.
+///
+/// # Errors
+/// If the value cannot be written as JSON.
+pub fn json(value: &impl Serialize) -> Result<String, End> {
+    serde_json::to_string(value).map_err(|error| format!("a report cannot be written: {error}"))
 }
 
-fn slow() -> End {
-    "the client is too slow".into()
+/// The outcome of sending with a time limit.
+fn sent<E>(outcome: Result<Result<(), axum::Error>, E>) -> Result<(), End> {
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::new()),
+        Err(_) => Err("the client is too slow".into()),
+    }
+}
+
+fn silent() -> End {
+    "the client has fallen silent".into()
 }
 
 /// A close frame. Its reason may have 123 bytes.

@@ -1,4 +1,4 @@
-//! `/engine`: WebSockets on which playgrounds use an engine of their own, or follow the requests of others.
+//! `/engine`: WebSockets through which playgrounds use engines of their own, or follow the requests of other clients.
 
 mod engine;
 mod follow;
@@ -19,19 +19,19 @@ use frames::Frames;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Max clients at the same time: each has a thread and sequences of its own.
+/// Max clients at a time: each has its own thread and sequences.
 pub const MAX_CLIENTS: usize = 16;
 
-/// Opens the socket of a client.
+/// Accepts the WebSocket of a client.
 ///
 /// # Errors
-/// If it is no WebSocket, comes from a web page, or there are too many clients.
+/// If the request is not a WebSocket's or comes from a web page, or there are too many clients.
 pub async fn open(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    // Browsers let any page open a WebSocket to any address, and tell the page's origin.
+    // Browsers let any page open a WebSocket to any address, and send the page's origin.
     if headers.contains_key(header::ORIGIN) {
         return Err(ApiError::forbidden(
             "/engine is not for web pages; skiplens --connect uses it",
@@ -53,32 +53,42 @@ pub async fn open(
 async fn client(socket: WebSocket, shared: Arc<Shared>, place: OwnedSemaphorePermit) {
     let mut stopped = shared.stopped.clone();
     let mut frames = Frames::new(socket, shared.options.heartbeat);
-    let Some(hello) = frames.hello().await else {
-        return;
+    let hello = match frames.hello().await {
+        Ok(hello) => hello,
+        Err(end) => return frames.close(&end).await,
     };
-    let refused = refusal(&hello, &shared);
-    let is_refused = refused.is_some();
-    if frames.send(&Welcome::new(refused)).await.is_err() || is_refused {
-        return frames.close("").await;
+    let mode = match admit(&hello, &shared) {
+        Ok(mode) => mode,
+        Err(refused) => {
+            // A client that is gone needs no answer.
+            let _ = frames.send(&Welcome::new(Some(refused))).await;
+            return frames.close("").await;
+        }
+    };
+    if let Err(end) = frames.send(&Welcome::new(None)).await {
+        return frames.close(&end).await;
     }
     let (mut writer, mut reader) = frames.split();
-    let end = match hello.mode {
+    let end = match mode {
         Mode::Engine => engine::serve(&mut writer, &mut reader, &shared, &mut stopped, place).await,
         Mode::Watch => follow::serve(&mut writer, &mut reader, &shared, &mut stopped).await,
     };
-    writer.close(&end).await;
+    writer.close(reader, &end).await;
 }
 
-/// Why a client cannot be served.
-fn refusal(hello: &Hello, shared: &Shared) -> Option<String> {
-    if hello.protocol != PROTOCOL {
-        return Some(format!(
+/// What a client connects for, or why it is refused.
+fn admit(hello: &Hello, shared: &Shared) -> std::result::Result<Mode, String> {
+    match hello.mode {
+        Some(Mode::Watch) if hello.protocol == PROTOCOL && !shared.watch.is_allowed() => {
+            Err("this server was started with --no-watch".to_owned())
+        }
+        Some(mode) if hello.protocol == PROTOCOL => Ok(mode),
+        // A mode that is not known comes from another version, too.
+        _ => Err(format!(
             "this server is skiplens {} (protocol {PROTOCOL}), the client {} (protocol {}); install the same version on both",
             env!("CARGO_PKG_VERSION"),
             hello.version.chars().take(40).collect::<String>(),
             hello.protocol
-        ));
+        )),
     }
-    (hello.mode == Mode::Watch && !shared.watch.is_allowed())
-        .then(|| "this server was started with --no-watch".to_owned())
 }

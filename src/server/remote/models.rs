@@ -1,27 +1,37 @@
-//! The models of a server: the one that it serves, and others that its clients load beside it.
+//! The models of a server: its own, and others that clients load beside it.
 
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::memory::{available, human};
-use crate::engine::weights::{ModelChoice, Search, describe};
+use crate::engine::weights::{ModelChoice, Search, describe, memory_needed};
 use crate::engine::{Error, Progress, Result};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// The model that a client holds besides its own copy; when the last client lets go, the weights are freed.
-pub type Held = Mutex<Option<Arc<Mutex<LoadedModel>>>>;
+/// The model that a client has loaded beside the server's own, which keeps its weights in memory.
+#[derive(Default)]
+pub struct Held(Mutex<Option<Shared>>);
+
+/// A loaded model. Its weights are freed when the last client lets go.
+type Shared = Arc<Mutex<LoadedModel>>;
+
+impl Held {
+    fn set(&self, model: Option<Shared>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = model;
+    }
+}
 
 /// Finds and loads models for clients. Weights are loaded once.
 pub struct Models {
     own: Mutex<LoadedModel>,
     choice: ModelChoice,
     search: Search,
-    /// Those of clients, by what was requested.
+    /// Those of clients, by their paths.
     others: Mutex<Vec<(String, Weak<Mutex<LoadedModel>>)>>,
 }
 
 impl Models {
-    /// The models beside `own`, which was loaded by `request`.
-    pub fn new(own: LoadedModel, request: ModelRequest) -> Self {
+    /// The models beside `own`, which was loaded by `request`; others are found in `folders` as well.
+    pub fn new(own: LoadedModel, request: ModelRequest, folders: Vec<String>) -> Self {
         let info = &own.info;
         let note = format!(
             "{} · {} layers · {} · served here",
@@ -37,7 +47,10 @@ impl Models {
         };
         let search = Search {
             request,
-            ..Search::default()
+            folders,
+            in_use: 0,
+            downloads: false,
+            bundled_by_path: true,
         };
         Self {
             own: Mutex::new(own),
@@ -50,30 +63,14 @@ impl Models {
     /// The models that clients can load: the server's own first, then those on its disk.
     pub fn list(&self) -> Vec<ModelChoice> {
         let own = self.own().info.path.clone();
-        let found = self.search.run().into_iter().filter_map(|mut choice| {
-            let bundled = choice.model.is_none();
-            let path = match &choice.model {
-                Some(name) => name.clone(),
-                None => crate::engine::weights::locate(None, &mut |_, _| {})
-                    .ok()?
-                    .to_string_lossy()
-                    .into_owned(),
-            };
-            if bundled {
-                choice.label = "bundled model".into();
-            }
-            let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
-                (Ok(a), Ok(b)) => a == b,
-                _ => a == b,
-            };
-            choice.model = Some(path);
-            let is_own = choice
-                .model
-                .as_deref()
-                .is_some_and(|path| same(Path::new(path), &own));
-            (!is_own).then_some(choice)
-        });
-        std::iter::once(self.choice.clone()).chain(found).collect()
+        let is_own = |path: &str| match (Path::new(path).canonicalize(), own.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => Path::new(path) == own,
+        };
+        let other =
+            |choice: &ModelChoice| choice.model.as_deref().is_some_and(|path| !is_own(path));
+        let others = self.search.run().into_iter().filter(other);
+        std::iter::once(self.choice.clone()).chain(others).collect()
     }
 
     /// Loads a model for a client, which holds it in `held` besides.
@@ -86,7 +83,7 @@ impl Models {
         held: &Held,
         progress: &mut Progress,
     ) -> Result<LoadedModel> {
-        *held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        held.set(None);
         let wanted = request
             .model
             .as_deref()
@@ -120,18 +117,13 @@ impl Models {
             }
         };
         let copy = model.lock().unwrap_or_else(PoisonError::into_inner).share();
-        *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(model);
+        held.set(Some(model));
         Ok(copy)
     }
 
     fn open(&self, path: &str, progress: &mut Progress) -> Result<LoadedModel> {
-        let needed = describe(Path::new(path)).map_or(0, |description| description.bytes);
-        if available().is_some_and(|free| needed > free) {
-            return Err(Error::Setting(format!(
-                "the server has no memory for {path}, which needs {}; choose a smaller model",
-                human(needed)
-            )));
-        }
+        let bytes = describe(Path::new(path)).map_or(0, |description| description.bytes);
+        check_memory(path, bytes, available())?;
         let request = ModelRequest {
             model: Some(path.to_owned()),
             save: None,
@@ -145,5 +137,36 @@ impl Models {
     fn own(&self) -> MutexGuard<'_, LoadedModel> {
         // It is only read.
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks that a model fits into the memory that is free, as the list of models says it.
+fn check_memory(path: &str, bytes: u64, free: Option<u64>) -> Result<()> {
+    let needed = memory_needed(bytes);
+    match free.filter(|free| needed > *free) {
+        None => Ok(()),
+        Some(free) => Err(Error::Setting(format!(
+            "{path} does not fit: it needs about {} of the server's memory, of which {} are free; choose a smaller model",
+            human(needed),
+            human(free)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_with_its_cache_is_not_loaded() {
+        let free = Some(1_000_000_000);
+        assert!(check_memory("m.gguf", 800_000_000, free).is_ok());
+        assert!(check_memory("m.gguf", u64::MAX, None).is_ok());
+        let fault = check_memory("m.gguf", 900_000_000, free).unwrap_err();
+        let told = fault.to_string();
+        assert!(
+            told.contains("does not fit") && told.contains("1.0 GB"),
+            "{told}"
+        );
     }
 }

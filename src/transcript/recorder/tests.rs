@@ -407,8 +407,9 @@ fn loaded(name: &str) -> Event {
         context_length: 64,
         tie_word_embeddings: true,
     };
-    Event::Model(ModelEvent::Loaded(Box::new(
-        crate::engine::loaded_model::ModelInfo {
+    Event::Model(ModelEvent::Loaded {
+        fingerprint: None,
+        info: Box::new(crate::engine::loaded_model::ModelInfo {
             name: name.into(),
             path: "/nowhere".into(),
             config,
@@ -423,8 +424,8 @@ fn loaded(name: &str) -> Event {
             has_chat_template: true,
             chat_template_fault: None,
             defaults: Default::default(),
-        },
-    )))
+        }),
+    })
 }
 
 fn names(session: &Session) -> Vec<&str> {

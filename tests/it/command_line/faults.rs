@@ -8,7 +8,7 @@ fn mistakes_are_reported_in_one_message() {
     std::fs::write(tiny.path("broken.json"), "{").unwrap();
     for (line, named) in [
         (&[][..], "needs a terminal"),
-        (&["--resume"], "needs a terminal"),
+        (&["--resume"], "no session"),
         (&["transcript", "replay", "--screen", "last"], "no session"),
         (&["transcript", "show"], "no session"),
         (&["transcript", "show", "broken.json"], "broken.json"),

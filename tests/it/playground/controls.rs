@@ -8,7 +8,7 @@ use skiplens::app::{
 };
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
-use skiplens::engine::worker::{Command, Event, ModelEvent, Task};
+use skiplens::engine::worker::{Command, Task};
 use skiplens::transcript::{Entry, Mode};
 
 /// Reads one setting as a number.
@@ -325,9 +325,7 @@ fn a_models_recommendations_yield_to_the_user() {
     ));
     let mut model = super::support::model();
     (model.defaults.exit_layer, model.defaults.num_speculations) = (Some(6), Some(3));
-    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
-        model,
-    )))));
+    h.send(Msg::Engine(super::support::loaded_as(model)));
     assert_eq!(
         (
             h.state().settings.exit_layer,
@@ -343,9 +341,7 @@ fn a_model_with_a_broken_chat_template_completes() {
     let mut model = super::support::model();
     model.has_chat_template = false;
     model.chat_template_fault = Some("m.gguf: line 1: unknown tag 'x'".into());
-    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
-        model,
-    )))));
+    h.send(Msg::Engine(super::support::loaded_as(model)));
     assert_eq!(h.state().mode, Mode::Completion);
     let notice = h.state().notice.as_ref().expect("a notice");
     assert!(notice.is_error && notice.text.contains("unknown tag 'x'"));

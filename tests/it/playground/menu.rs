@@ -1,7 +1,7 @@
 //! The menu above the prompt while a slash command is written.
 
 use super::screens::snapshot;
-use super::support::Harness;
+use super::support::{Harness, Shelf, said};
 use skiplens::app::commands::COMMANDS;
 use skiplens::app::{
     Context, Effect, Folder, FolderEntry, ModelChoice, Msg, Pane, Preset, Target, ThemeName,
@@ -234,5 +234,40 @@ fn pictures_of_the_menu() {
         h.write("et ");
         h.press("down down");
         snapshot(&format!("menu-set-{width}x{height}"), &h);
+    }
+}
+
+/// Sessions are completed by their names and titles, beside files.
+#[test]
+fn sessions_and_files_complete_the_commands_that_open_sessions() {
+    let mut h = Harness::ready(100, 30);
+    let sessions = vec![
+        said("Broken", 0),
+        said("Why is the sky blue?", 1),
+        said("What is the tide?", 2),
+    ];
+    let ids: Vec<String> = sessions.iter().map(|s| s.header.id.clone()).collect();
+    let mut shelf = Shelf {
+        broken: vec![ids[0].clone()],
+        sessions,
+        ..Shelf::default()
+    };
+    for command in ["/load", "/replay"] {
+        h.write(&format!("{command} "));
+        shelf.serve(&mut h);
+        folder(&mut h, "", &["notes/", "old.jsonl"]);
+        let all = [ids[2].as_str(), ids[1].as_str(), "notes/", "old.jsonl"];
+        assert_eq!(labels(&h), all);
+        assert!(
+            h.screen().contains("Why is the sky blue?"),
+            "{}",
+            h.screen()
+        );
+        // Part of a title is enough.
+        h.write("sky");
+        assert_eq!(labels(&h), [ids[1].as_str()]);
+        h.press("down tab");
+        assert_eq!(h.state().prompt.text(), format!("{command} {}", ids[1]));
+        h.press("ctrl-c");
     }
 }

@@ -5,7 +5,7 @@ use crossterm::event::MouseEventKind;
 use skiplens::app::commands::{COMMANDS, Command};
 use skiplens::app::{ConfigChange, Control, Effect, Msg, Overlay, Race};
 use skiplens::engine::decode::StopReason;
-use skiplens::engine::worker::{Event, ModelEvent, RunEvent, RunId};
+use skiplens::engine::worker::{Event, RunEvent, RunId};
 
 fn help_scroll(h: &Harness) -> usize {
     match h.state().overlay {
@@ -244,9 +244,7 @@ fn a_name_without_room_ends_in_an_ellipsis() {
     let mut h = Harness::starting(72, 24, Default::default());
     let mut model = super::support::model();
     model.name = "A-model-with-a-name-that-takes-more-room-than-there-is".into();
-    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
-        model,
-    )))));
+    h.send(Msg::Engine(super::support::loaded_as(model)));
     assert!(
         h.screen().lines().next().expect("a header").contains('…'),
         "{}",

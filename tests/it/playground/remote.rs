@@ -1,10 +1,10 @@
 //! The playground on the engine of a server: a broken connection, and requests of others.
 
 use super::support::{Harness, round, words_of};
-use skiplens::app::{Link, Msg, Options, Phase, Remote};
+use skiplens::app::{Link, Msg, Options, Overlay, Phase, Remote};
 use skiplens::engine::ErrorKind;
 use skiplens::engine::decode::{Settings, StopReason, Strategy};
-use skiplens::engine::worker::{Command, Event, Failure, RunEvent};
+use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent};
 use skiplens::remote::{Said, Watched};
 
 fn connected(watches: bool) -> Harness {
@@ -45,6 +45,11 @@ fn a_lost_connection_keeps_the_text_and_the_chat_goes_on() {
     harness.write("Go on");
     harness.press("enter");
     assert!(harness.state().send_when_loaded);
+    let screen = harness.screen();
+    assert!(
+        screen.contains("sent once the engine is connected"),
+        "{screen}"
+    );
     harness.send(Msg::Link(Link::Restored));
     assert!(harness.screen().contains("connected to far:8080 again"));
     harness.send(Msg::Engine(super::support::loaded()));
@@ -76,14 +81,34 @@ fn watched(harness: &mut Harness, request: u64, said: Said) {
     harness.send(Msg::Watched { request, said });
 }
 
-fn begin(harness: &mut Harness, request: u64, prompt: &str) {
-    let begun = Said::Begun(Watched {
+/// A request that a model of so many layers answers.
+fn request(prompt: &str, num_layers: usize) -> Watched {
+    let mut model = super::support::model();
+    model.name = format!("far model of {num_layers}");
+    model.config.num_layers = num_layers;
+    Watched {
         client: "http".into(),
         prompt: prompt.into(),
         chat: true,
-        model: "far model".into(),
-    });
-    watched(harness, request, begun);
+        model: Box::new(model),
+    }
+}
+
+fn begin(harness: &mut Harness, number: u64, prompt: &str) {
+    watched(harness, number, Said::Begun(request(prompt, 12)));
+}
+
+/// Words of the answer to a request, each a round.
+fn answer(harness: &mut Harness, number: u64, at: usize, text: &str) {
+    let plain = Settings {
+        strategy: Strategy::Autoregressive,
+        ..Settings::default()
+    };
+    for (offset, word) in words_of(text).iter().enumerate() {
+        let words = std::slice::from_ref(word);
+        let round = round(at + offset, 0, &plain, words);
+        watched(harness, number, Said::Round(Box::new(round)));
+    }
 }
 
 #[test]
@@ -92,17 +117,10 @@ fn requests_of_others_are_shown_and_nothing_can_be_asked() {
     for (request, prompt) in [(3, "Why is the sky blue?"), (4, "And the sea?")] {
         begin(&mut harness, request, prompt);
     }
-    let words = words_of("Because of Rayleigh.");
-    let plain = Settings {
-        strategy: Strategy::Autoregressive,
-        ..Settings::default()
-    };
     // Both are decoded at the same time.
-    for (at, word) in words.iter().enumerate() {
+    for (at, said) in [(0, "Because of"), (9, " Rayleigh.")] {
         for request in [3, 4] {
-            let words = std::slice::from_ref(word);
-            let round = round(at, 0, &plain, words);
-            watched(&mut harness, request, Said::Round(Box::new(round)));
+            answer(&mut harness, request, at, said);
         }
     }
     // Its beginning was missed.
@@ -135,4 +153,82 @@ fn requests_of_others_are_shown_and_nothing_can_be_asked() {
         begin(&mut harness, request, "again");
     }
     assert!(harness.state().turns.len() <= 200);
+}
+
+/// Clients of a server may use different models: header and controls show the one that is decoding.
+#[test]
+fn the_model_that_answers_a_watched_request_is_shown() {
+    let mut harness = connected(true);
+    harness.send(Msg::Engine(super::support::loaded()));
+    assert!(
+        harness.screen().contains("30 layers"),
+        "{}",
+        harness.screen()
+    );
+    for (number, layers) in [(1, 12), (2, 16)] {
+        let begun = Said::Begun(request("Why?", layers));
+        watched(&mut harness, number, begun);
+        let screen = harness.screen();
+        assert!(screen.contains(&format!("{layers} layers")), "{screen}");
+    }
+    answer(&mut harness, 1, 0, "Because");
+    let screen = harness.screen();
+    assert!(
+        screen.contains("far model of 12") && screen.contains("12 layers"),
+        "{screen}"
+    );
+    assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+}
+
+/// What is missed leaves a mark, and no turn stays open for ever.
+#[test]
+fn missed_reports_leave_no_request_open() {
+    let mut harness = connected(true);
+    for (number, prompt) in [(1, "First?"), (2, "Second?")] {
+        begin(&mut harness, number, prompt);
+        answer(&mut harness, number, 0, "Well");
+    }
+    // The first has ended meanwhile, the second goes on, and a third has begun.
+    let open = vec![(2, request("Second?", 12)), (3, request("Third?", 12))];
+    let reports = 2000;
+    harness.send(Msg::Missed { reports, open });
+    assert!(harness.screen().contains("2000 reports were left out"));
+    answer(&mut harness, 2, 9, " then");
+    answer(&mut harness, 3, 0, "Yes");
+    for number in [2, 3] {
+        watched(&mut harness, number, Said::Ended(StopReason::Eos));
+    }
+    let turns = &harness.state().turns;
+    let answers: Vec<String> = turns.iter().map(|turn| turn.answer()).collect();
+    assert_eq!(answers, ["Well", "Well then", "Yes"]);
+    assert!(turns.iter().all(|turn| turn.outcome.is_some()));
+    let screen = harness.screen();
+    assert!(screen.contains("its end was missed"), "{screen}");
+    assert!(screen.contains("‹rounds\u{a0}missed›"), "{screen}");
+}
+
+/// A session that a remote engine answered is of the same model as its file on this machine.
+#[test]
+fn a_session_of_a_remote_engine_goes_on_with_the_same_file_here() {
+    let loaded = |path: &str, device: &str| {
+        let mut info = super::support::model();
+        (info.path, info.device) = (path.into(), device.into());
+        Msg::Engine(Event::Model(ModelEvent::Loaded {
+            info: Box::new(info),
+            fingerprint: Some("ends:1".into()),
+        }))
+    };
+    let mut harness = connected(false);
+    harness.send(loaded("far:8080:/models/m.gguf", "cpu×8 at far:8080"));
+    harness.ask("Why is the sky blue?");
+    let session = super::support::session_of(harness.state());
+    let mut here = Harness::starting(110, 34, Options::default());
+    here.send(loaded("/home/me/m.gguf", "cpu×2"));
+    here.send(Msg::SessionLoaded(session));
+    here.press("f4");
+    assert!(matches!(here.state().overlay, Some(Overlay::WhatIf(_))));
+    here.press("esc");
+    here.ask("Go on");
+    let screen = here.screen();
+    assert!(!screen.contains("‹model"), "{screen}");
 }

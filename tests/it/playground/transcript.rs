@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use skiplens::app::{Effect, Mode, Msg, Pane, Target, TokenRef};
 use skiplens::engine::decode::Origin;
 use skiplens::engine::prompt::Prompt;
-use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent, RunId, Task};
+use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
 
 #[test]
 fn the_end_is_followed_only_from_the_end() {
@@ -417,9 +417,7 @@ fn markdown_is_announced_and_not_remembered() {
 fn load(h: &mut Harness, name: &str) {
     let mut model = super::support::model();
     model.name = name.into();
-    h.send(Msg::Engine(Event::Model(ModelEvent::Loaded(Box::new(
-        model,
-    )))));
+    h.send(Msg::Engine(super::support::loaded_as(model)));
 }
 
 /// Another model leaves a mark where it goes on, in the chat, in a session that is taken up again and in a replay.

@@ -6,7 +6,7 @@ use skiplens::app::{Control, Msg, Overlay, Pane, Target, WhatIf};
 use skiplens::engine::decode::{Controller, CostModel, Round, Settings, Strategy};
 use skiplens::engine::prompt::Prompt;
 use skiplens::engine::sampling::{Coupling, Sampling};
-use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent, RunId, Task};
+use skiplens::engine::worker::{Command, Event, Failure, RunEvent, RunId, Task};
 use std::sync::Arc;
 
 fn answered(width: u16, height: u16) -> Harness {
@@ -254,8 +254,7 @@ fn an_answer_of_another_model_cannot_be_asked_about() {
     h.send(Msg::Action(
         ChatAction::LoadModel(Some("other.gguf".into())).into(),
     ));
-    let loaded = ModelEvent::Loaded(Box::new(other));
-    h.send(Msg::Engine(Event::Model(loaded)));
+    h.send(Msg::Engine(super::support::loaded_as(other)));
     h.press("f4");
     assert!(h.state().overlay.is_none() && h.state().notice.is_some());
     assert_eq!(lenses(&h), 0);

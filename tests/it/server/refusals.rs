@@ -87,7 +87,49 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "temperature": "hot"}),
             json!("temperature"),
-            "f32",
+            "temperature is \"hot\"; it must be a number",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "max_tokens": -5}),
+            json!("max_tokens"),
+            "max_tokens is -5; it must be a whole number of at least 0",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "exit_layer": 1.5}),
+            json!("exit_layer"),
+            "exit_layer is 1.5; it must be a whole number",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "stop_token_ids": [1, 5_000_000_000_u64]}),
+            json!("stop_token_ids[1]"),
+            "from 0 to 4294967295",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "echo": "yes"}),
+            json!("echo"),
+            "echo is \"yes\"; it must be true or false",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "skiplens": 1}),
+            json!("skiplens"),
+            "skiplens is 1; it must be an object",
+        ),
+        (
+            chat,
+            json!({"messages": "hello"}),
+            json!("messages"),
+            "it must be a list",
+        ),
+        (
+            chat,
+            json!({"messages": [{"content": "x"}]}),
+            json!("messages[0]"),
+            "the field role of messages[0] is missing",
         ),
         (
             completion,
@@ -117,7 +159,7 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "strategy": "magic"}),
             json!("strategy"),
-            "early-exit",
+            "strategy is \"magic\"; it may be autoregressive, early-exit",
         ),
         (
             completion,
@@ -135,7 +177,7 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "stop": 7}),
             json!("stop"),
-            "string",
+            "stop is 7; it may be a string or a list of strings",
         ),
         (
             completion,
@@ -211,6 +253,17 @@ fn invalid_fields_are_named() {
             assert_eq!(error["param"], param, "{body}: {error}");
             let message = error["message"].as_str().unwrap();
             assert!(message.contains(word), "{body}: {message}");
+            for rust in [
+                "usize",
+                "u32",
+                "i64",
+                "f32",
+                "struct",
+                "variant",
+                "invalid type",
+            ] {
+                assert!(!message.contains(rust), "{body}: {message}");
+            }
         }
     }
     let code = served.post(completion, &json!({"prompt": long})).json()["error"]["code"].clone();

@@ -3,9 +3,10 @@
 use super::{Served, options};
 use serde_json::{Value, json};
 use skiplens::engine::decode::{Controller, Proposers, Round, Settings, StopReason, Strategy};
-use skiplens::engine::loaded_model::ModelRequest;
+use skiplens::engine::loaded_model::{ModelInfo, ModelRequest};
 use skiplens::engine::prompt::Prompt;
 use skiplens::engine::sampling::Sampling;
+use skiplens::engine::weights::ModelChoice;
 use skiplens::engine::worker::{
     self, Command, ConversationId, Event, Lane, ModelEvent, RunEvent, RunId, Task,
 };
@@ -72,10 +73,27 @@ fn load(client: &mut Client) {
 }
 
 fn until_loaded(client: &mut Client) {
-    until(client, |notice| {
-        let event = event(notice)?;
-        matches!(event, Event::Model(ModelEvent::Loaded(_))).then_some(())
-    });
+    loaded(client);
+}
+
+/// The next model that is loaded, and the fingerprint of its file.
+fn loaded(client: &mut Client) -> (ModelInfo, Option<String>) {
+    until(client, |notice| match event(notice)? {
+        Event::Model(ModelEvent::Loaded { info, fingerprint }) => Some((*info, fingerprint)),
+        _ => None,
+    })
+}
+
+/// The models of the server.
+fn models(client: &mut Client) -> Vec<ModelChoice> {
+    client.find_models();
+    until(client, |notice| match notice {
+        Notice::Report(report) => match *report {
+            Report::Models(models) => Some(models),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// A client with a loaded model.
@@ -535,9 +553,20 @@ fn welcomed(served: &Served, mode: &str) -> Socket {
     socket
 }
 
-/// Reads until the server closes the connection.
-fn until_closed(socket: &mut Socket) {
-    while socket.read().is_ok() {}
+/// Reads until the other side closes the connection; returns the reason that it gives.
+fn until_closed(socket: &mut Socket) -> String {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let mut reason = String::new();
+    loop {
+        match socket.read() {
+            Ok(Message::Close(Some(close))) => reason = close.reason.to_string(),
+            Ok(_) => {}
+            Err(tungstenite::Error::Io(error)) if matches!(error.kind(), TimedOut | WouldBlock) => {
+                panic!("the connection stays open");
+            }
+            Err(_) => return reason,
+        }
+    }
 }
 
 #[test]
@@ -555,6 +584,15 @@ fn versions_are_compared_on_both_sides() {
         assert!(welcome.contains(part), "{welcome}");
     }
     until_closed(&mut old);
+    // What a later version may want is no reason to say nothing.
+    for mode in [json!("dance"), json!({"dance": 2})] {
+        let mut other = socket(&served);
+        let hello = json!({"protocol": 1, "version": "0.2.0", "mode": mode}).to_string();
+        other.send(Message::text(hello)).unwrap();
+        let welcome = other.read().unwrap().into_text().unwrap();
+        assert!(welcome.contains("0.2.0 (protocol 1)"), "{welcome}");
+        until_closed(&mut other);
+    }
     let newer = fake(|mut socket| {
         socket.read().unwrap();
         let welcome = json!({"protocol": 9, "version": "9.0.0", "what": "ever"}).to_string();
@@ -669,30 +707,82 @@ fn a_server_survives_hostile_clients() {
         },
         ..options()
     });
-    for message in [
-        Message::text("no JSON"),
-        Message::text("[".repeat(100_000)),
-        Message::text(json!({"command": {"start": {}}}).to_string()),
-        Message::text("x".repeat(5 << 20)),
-        Message::binary(vec![1, 2, 3]),
+    for (message, reason) in [
+        (Message::text("no JSON"), "not a request"),
+        (Message::text("[".repeat(100_000)), "not a request"),
+        (
+            Message::text(json!({"command": {"start": {}}}).to_string()),
+            "not a request",
+        ),
+        (Message::binary(vec![1, 2, 3]), "binary"),
+        // So large that the rest of it is not read.
+        (Message::text("x".repeat(5 << 20)), ""),
     ] {
         // In place of the hello, and after it.
-        for mut socket in [socket(&served), welcomed(&served, "engine")] {
+        for (mut socket, first) in [
+            (socket(&served), true),
+            (welcomed(&served, "engine"), false),
+        ] {
             // The server may close before all is sent.
             let _ = socket.send(message.clone());
-            until_closed(&mut socket);
+            let told = until_closed(&mut socket);
+            let expected = match reason {
+                "" => "",
+                _ if first => "the first frame must be a hello",
+                reason => reason,
+            };
+            assert!(told.contains(expected), "{told}");
         }
     }
-    let mut watcher = welcomed(&served, "watch");
-    let command = json!({"command": "cancel-load"}).to_string();
-    watcher.send(Message::text(command)).unwrap();
-    until_closed(&mut watcher);
     // Half a frame, then nothing.
     let mut half = welcomed(&served, "engine");
     half.get_mut().write_all(&[0x81, 0xFE, 1]).unwrap();
     let mut rest = Vec::new();
     half.get_mut().read_to_end(&mut rest).unwrap();
     until_free(&served);
+    served.complete(json!({"prompt": "hello", "max_tokens": 5}));
+}
+
+/// A connection that is closed with input left unread would be reset, and the reason lost.
+#[test]
+fn the_reason_of_an_end_arrives_whatever_the_client_still_sends() {
+    let served = Served::new();
+    let mut watcher = welcomed(&served, "watch");
+    let command = json!({"command": "cancel-load"}).to_string();
+    for _ in 0..500 {
+        // The server may close before all is sent.
+        let _ = watcher.send(Message::text(command.clone()));
+    }
+    assert_eq!(until_closed(&mut watcher), "watching is read-only");
+}
+
+/// What waits for a client that reads nothing is bounded.
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    // A list of them has about 100 kB.
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..100 {
+        let name = format!("{at}{}.gguf", "x".repeat(200));
+        std::fs::write(folder.path().join(name), "damaged").unwrap();
+    }
+    let served = Served::with(Options {
+        model_folders: vec![folder.path().to_string_lossy().into_owned()],
+        heartbeat: Heartbeat {
+            every: Duration::from_secs(600),
+            patience: Duration::from_secs(3600),
+        },
+        ..options()
+    });
+    let mut deaf = welcomed(&served, "engine");
+    for _ in 0..1000 {
+        // It may be cut off before all is sent.
+        if deaf.send(Message::text("\"models\"")).is_err() {
+            break;
+        }
+    }
+    until_free(&served);
+    let told = until_closed(&mut deaf);
+    assert!(told.is_empty() || told.contains("too slow"), "{told}");
     served.complete(json!({"prompt": "hello", "max_tokens": 5}));
 }
 
@@ -748,14 +838,7 @@ fn web_pages_are_refused() {
 fn the_models_of_the_server_are_listed_and_no_others_are_loaded() {
     let served = Served::new();
     let mut client = connected(served.address);
-    client.find_models();
-    let models = until(&mut client, |notice| match notice {
-        Notice::Report(report) => match *report {
-            Report::Models(models) => Some(models),
-            _ => None,
-        },
-        _ => None,
-    });
+    let models = models(&mut client);
     assert_eq!(
         (models[0].model.as_ref(), models[0].label.as_str()),
         (None, "tiny")
@@ -778,6 +861,91 @@ fn the_models_of_the_server_are_listed_and_no_others_are_loaded() {
         run(|| next_event(&mut client), 1),
         local(&served, &settings())
     );
+}
+
+/// Models of the folders that the settings name are the clients' as well, and watchers see which one answers.
+#[test]
+fn a_model_of_a_configured_folder_is_loaded_and_seen_by_watchers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.gguf");
+    crate::support::tiny::gguf().write(&path);
+    let served = Served::with(Options {
+        model_folders: vec![folder.path().to_string_lossy().into_owned()],
+        ..options()
+    });
+    let mut watcher = Client::connect(Target {
+        mode: Mode::Watch,
+        ..target(served.address)
+    })
+    .unwrap();
+    let own = loaded(&mut watcher).0;
+    assert!(own.path.ends_with("tiny.gguf"), "{:?}", own.path);
+    let mut client = Client::connect(target(served.address)).unwrap();
+    let model = Some(path.to_string_lossy().into_owned());
+    let listed = models(&mut client);
+    let found = listed.iter().any(|choice| choice.model == model);
+    assert!(found, "{listed:?}");
+    let request = ModelRequest {
+        model,
+        ..ModelRequest::default()
+    };
+    // The run is sent before the model is loaded.
+    client.send(Command::Load(request)).unwrap();
+    client.send(generate(1, &settings())).unwrap();
+    let (info, fingerprint) = loaded(&mut client);
+    assert!(info.path.ends_with("other.gguf"), "{:?}", info.path);
+    assert_eq!(
+        fingerprint,
+        Some(skiplens::transcript::fingerprint(&path).unwrap())
+    );
+    let begun = until(&mut watcher, |notice| match notice {
+        Notice::Report(report) => match *report {
+            Report::Watched {
+                said: Said::Begun(watched),
+                ..
+            } => Some(watched),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(*begun.model, info);
+}
+
+/// A watcher that lags behind learns which requests are in progress.
+#[test]
+fn a_watcher_that_missed_reports_learns_the_state_of_the_requests() {
+    let served = Served::new();
+    let mut slow = welcomed(&served, "watch");
+    let mut open = connected(served.address);
+    paused(&mut open, 1, &settings());
+    // More than the network's buffers and the server keep: some kilobytes for each round.
+    let mut busy = connected(served.address);
+    let detailed = Settings {
+        detail: true,
+        num_speculations: 1,
+        ..settings()
+    };
+    for id in 1..=100 {
+        let prompt = Prompt::Text("the".into());
+        let command = start(id, Task::Generate(prompt), &detailed);
+        busy.send(command).unwrap();
+        run(|| next_event(&mut busy), id);
+    }
+    loop {
+        let frame = slow.read().unwrap().into_text().unwrap();
+        if !frame.starts_with("{\"missed\"") {
+            continue;
+        }
+        let Ok(Report::Missed { reports, open }) = serde_json::from_str(&frame) else {
+            panic!("{frame}");
+        };
+        assert!(reports > 0);
+        let prompts: Vec<&str> = open.iter().map(|(_, open)| open.prompt.as_str()).collect();
+        // Before the last one, some may have been missed while others ran.
+        if prompts == ["hello"] {
+            break;
+        }
+    }
 }
 
 /// What a watcher hears until a request ends: its prompt, its text, and how it ended.

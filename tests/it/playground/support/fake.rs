@@ -85,7 +85,15 @@ pub fn model() -> ModelInfo {
 }
 
 pub fn loaded() -> Event {
-    Event::Model(ModelEvent::Loaded(Box::new(model())))
+    loaded_as(model())
+}
+
+/// A model of a file that cannot be read.
+pub fn loaded_as(model: ModelInfo) -> Event {
+    Event::Model(ModelEvent::Loaded {
+        info: Box::new(model),
+        fingerprint: None,
+    })
 }
 
 impl Fake {

@@ -6,7 +6,7 @@ mod fake;
 mod kept;
 
 pub use apart::{lens, race};
-pub use fake::{Fake, answer, loaded, model, round, words_of};
+pub use fake::{Fake, answer, loaded, loaded_as, model, round, words_of};
 pub use kept::{Shelf, said, session_of};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

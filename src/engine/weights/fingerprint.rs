@@ -1,6 +1,6 @@
 //! Fingerprints of model files, computed without reading gigabytes.
 
-use crate::engine::weights::embedded;
+use super::embedded;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -61,7 +61,7 @@ mod tests {
     #[cfg(feature = "embed")]
     #[test]
     fn the_embedded_model_has_the_fingerprint_of_its_file() {
-        use crate::engine::weights::{BUNDLED_FILE, EMBEDDED_PATH};
+        use super::super::{BUNDLED_FILE, EMBEDDED_PATH};
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("assets")
             .join(BUNDLED_FILE);
