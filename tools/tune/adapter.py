@@ -47,6 +47,7 @@ def arguments(argv=None) -> argparse.Namespace:
     for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "log_every", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     add("--exits", type=numbers, help="exits to train, of those with stored states; all unless given")
+    parts["write"].add_argument("--adapters", choices=("on", "off"), default="on", help="off: only the draft order, which needs no training")
     parts["write"].add_argument("--order", type=int, default=32768, help="tokens of the draft order (0: none)")
     parts["report"].add_argument("--depths", type=int, default=4, help="the longest chain")
     parts["report"].add_argument("--draft-vocab", type=numbers, default=[8192])
@@ -152,14 +153,17 @@ def run_report(a, base) -> None:
 
 
 def run_write(a, base) -> None:
-    adapter, frequency = load_adapter(a, base.model)
+    if a.adapters == "on":
+        adapter, frequency = load_adapter(a, base.model)
+    else:
+        adapter, frequency = None, adapter_train.frequencies(answers.load_all(a.run / "text"), base.model.c.vocab)
     order = adapter_report.draft_order(frequency, min(a.order, len(frequency))) if a.order else None
     between = a.run / "between.json"
     rows = json.loads(between.read_text()) if between.exists() else []
     borrowed = {row["exit_layer"]: row["adapter_of"] for row in rows}
     names = ("exit_layer", "num_speculations", "draft_vocab")
     recommended = {name: getattr(a, name) for name in names if getattr(a, name) is not None}
-    adapter_file.write(a.out, base.model, adapter, f"exit adapters of {a.base.stem}", order, borrowed, recommended)
+    adapter_file.write(a.out, base.model, adapter, f"exits of {a.base.stem}", order, borrowed, recommended)
     print(f"{a.out}: {a.out.stat().st_size} bytes")
 
 

@@ -24,24 +24,25 @@ def tensors(adapter: Adapter):
         yield f"exits.block.{part}.weight", interleave(w, heads) if heads else w
 
 
-def write(path: Path, model: Llama, adapter: Adapter, name: str, order: torch.Tensor | None, borrowed: dict[int, int],
+def write(path: Path, model: Llama, adapter: Adapter | None, name: str, order: torch.Tensor | None, borrowed: dict[int, int],
           recommended: dict[str, int]) -> None:
     """Matrices in Q8_0 where their rows can be divided into blocks, else in float32. `borrowed` says which exits without an
-    adapter use that of another, `recommended` are settings that pay most."""
+    adapter use that of another, `recommended` are settings that pay most. Without `adapter` the file holds the draft order only."""
     writer, c = gguf.GGUFWriter(path, ARCHITECTURE), model.c
     writer.add_name(name)
     writer.add_uint32(f"{ARCHITECTURE}.version", 1)
-    writer.add_array(f"{ARCHITECTURE}.exit_layers", sorted(adapter.exits))
     writer.add_uint32(f"{ARCHITECTURE}.block_count", c.layers)
     writer.add_uint32(f"{ARCHITECTURE}.embedding_length", c.dim)
     writer.add_uint32(f"{ARCHITECTURE}.vocab_size", c.vocab)
-    used = {**{e: e for e in adapter.exits}, **borrowed}
-    writer.add_array(f"{ARCHITECTURE}.adapter_of_exit", [used.get(e, 0) for e in range(c.layers)])
+    if adapter:
+        used = {**{e: e for e in adapter.exits}, **borrowed}
+        writer.add_array(f"{ARCHITECTURE}.exit_layers", sorted(adapter.exits))
+        writer.add_array(f"{ARCHITECTURE}.adapter_of_exit", [used.get(e, 0) for e in range(c.layers)])
     for key, value in recommended.items():
         writer.add_uint32(f"skiplens.{key}", value)
     if order is not None:
         writer.add_array(f"{ARCHITECTURE}.draft_order", order.tolist())
-    for tensor, w in tensors(adapter):
+    for tensor, w in tensors(adapter) if adapter else ():
         if w.ndim == 2 and w.shape[1] % BLOCK == 0:
             writer.add_tensor(tensor, round_matrix(w, GRIDS["q8_0"]).pack(), raw_dtype=GGMLQuantizationType.Q8_0)
         else:

@@ -55,6 +55,9 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(names), 2 + 9)
         self.assertEqual(reader.fields["skiplens-exits.adapter_of_exit"].contents(), [0, 1, 2, between[0]["adapter_of"]])
         self.assertEqual(reader.fields["skiplens.exit_layer"].contents(), 2)
+        self.tool("write", "--out", str(self.path / "order.gguf"), "--order", "50", "--adapters", "off")
+        alone = gguf.GGUFReader(self.path / "order.gguf")
+        self.assertEqual((len(alone.tensors), len(alone.fields["skiplens-exits.draft_order"].contents())), (0, 50))
         order = reader.fields["skiplens-exits.draft_order"].contents()
         self.assertEqual((len(order), len(set(order))), (100, 100))
 
