@@ -174,6 +174,9 @@ fn read_factors(gguf: &Gguf) -> Result<Option<Vec<f32>>, Fault> {
 }
 
 /// Recommended settings, unless they are out of range for the model.
+///
+/// # Errors
+/// If a recommendation has the wrong type.
 pub fn read_defaults(gguf: &Gguf, config: &LlamaConfig) -> Result<ModelDefaults, Fault> {
     let meta = gguf.metadata();
     Ok(ModelDefaults {
