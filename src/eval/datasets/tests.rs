@@ -310,7 +310,7 @@ fn what_does_not_fit_is_named() {
     assert!(told.contains("this file has prompt, text"), "{told}");
     for (name, content, words) in [
         ("a.txt", &b"x"[..], "ends in none of"),
-        ("a.parquet", b"PAR1 nothing PAR1", "no Parquet file"),
+        ("a.parquet", b"PAR1 nothing PAR1", "not a readable Parquet file"),
         ("a.jsonl.gz", b"not packed", "gzip"),
         (
             "b.jsonl",
@@ -321,7 +321,7 @@ fn what_does_not_fit_is_named() {
         (
             "d.jsonl",
             b"{\"prompt\":\"x\"}\n{\"prompt\":5}\n",
-            "row 2: prompt is no text",
+            "row 2: prompt is not a string",
         ),
         (
             "e.jsonl",

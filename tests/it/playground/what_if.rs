@@ -238,7 +238,7 @@ fn a_map_of_a_turn_that_is_gone_says_so() {
     h.engine(usize::MAX);
     h.send(Msg::Action(ChatAction::Regenerate.into()));
     h.engine(10);
-    assert!(h.screen().contains("ask again"), "{}", h.screen());
+    assert!(h.screen().contains("open it again"), "{}", h.screen());
     h.send(Msg::Action(ChatAction::Clear.into()));
     h.press("enter");
     assert!(h.state().overlay.is_none());

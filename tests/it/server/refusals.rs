@@ -63,7 +63,7 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "best_of": 2}),
             json!("best_of"),
-            "n choices",
+            "use n instead",
         ),
         (
             completion,
