@@ -310,14 +310,18 @@ fn what_does_not_fit_is_named() {
     assert!(told.contains("this file has prompt, text"), "{told}");
     for (name, content, words) in [
         ("a.txt", &b"x"[..], "ends in none of"),
-        ("a.parquet", b"PAR1 nothing PAR1", "not a readable Parquet file"),
+        (
+            "a.parquet",
+            b"PAR1 nothing PAR1",
+            "not a readable Parquet file",
+        ),
         ("a.jsonl.gz", b"not packed", "gzip"),
         (
             "b.jsonl",
             b"{\"prompt\":\"x\"}\n{oops\n",
             "line 2 is not a JSON object",
         ),
-        ("c.jsonl", b"", "holds no examples"),
+        ("c.jsonl", b"", "has no examples"),
         (
             "d.jsonl",
             b"{\"prompt\":\"x\"}\n{\"prompt\":5}\n",

@@ -131,7 +131,11 @@ mod tests {
         assert_eq!(auto("auto/3", &[("JOB_COMPLETION_INDEX", "2")]), is(3, 3));
         for (text, variables, words) in [
             ("auto", &slurm("3", "3", "0", "7", "1")[..], "with gaps"),
-            ("auto", &slurm("x", "3", "0", "2", "1"), "which is not a number"),
+            (
+                "auto",
+                &slurm("x", "3", "0", "2", "1"),
+                "which is not a number",
+            ),
             ("auto/5", &slurm("0", "4", "0", "3", "1"), "has 4 tasks"),
             ("auto", &[("SLURM_ARRAY_TASK_ID", "1")], "COUNT is not set"),
             ("auto", &[("JOB_COMPLETION_INDEX", "0")], "write auto/N"),

@@ -284,7 +284,10 @@ fn positive(value: Option<i64>, name: &str) -> Result<Option<usize>> {
 /// Any 64-bit integer as a seed.
 fn whole(number: &Number) -> Result<u64> {
     let whole = number.as_u64().or(number.as_i64().map(i64::cast_unsigned));
-    whole.ok_or_else(|| ApiError::invalid("seed is not a 64-bit integer").of("seed"))
+    whole.ok_or_else(|| {
+        let message = format!("seed is {number}; it must be a 64-bit integer");
+        ApiError::invalid(message).of("seed")
+    })
 }
 
 /// A random seed.

@@ -383,15 +383,31 @@ fn the_system_prompt_is_edited_in_place() {
 fn a_control_without_effect_says_so() {
     let mut h = Harness::ready(160, 50);
     h.press("tab");
-    assert!(!h.screen().contains("the current settings"), "{}", h.screen());
+    assert!(
+        !h.screen().contains("the current settings"),
+        "{}",
+        h.screen()
+    );
     h.ask_command("/set strategy autoregressive");
     h.press("tab");
-    assert!(h.screen().contains("the current settings"), "{}", h.screen());
+    assert!(
+        h.screen().contains("the current settings"),
+        "{}",
+        h.screen()
+    );
     h.press("down down");
     assert_eq!(h.state().controls.focused, Control::Temperature);
-    assert!(!h.screen().contains("the current settings"), "{}", h.screen());
+    assert!(
+        !h.screen().contains("the current settings"),
+        "{}",
+        h.screen()
+    );
     h.ask_command("/set sample off");
-    assert!(h.screen().contains("the current settings"), "{}", h.screen());
+    assert!(
+        h.screen().contains("the current settings"),
+        "{}",
+        h.screen()
+    );
 }
 
 fn records(h: &Harness) -> Vec<&Entry> {

@@ -171,7 +171,7 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "seed": 1.5}),
             json!("seed"),
-            "64 bits",
+            "seed is 1.5; it must be a 64-bit integer",
         ),
         (
             completion,
@@ -219,7 +219,7 @@ fn invalid_fields_are_named() {
             chat,
             json!({"messages": [{"role": "tool", "content": "x"}]}),
             json!("messages[0].role"),
-            "tools",
+            "tool results",
         ),
         (
             chat,
