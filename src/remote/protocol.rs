@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// Version of the protocol. It changes whenever one side would misread the other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Path of the WebSocket.
 pub const PATH: &str = "/engine";
 /// Max bytes of a frame to the server; conversations are the largest.

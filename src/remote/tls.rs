@@ -5,7 +5,7 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use std::env;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_tungstenite::Connector;
 
 /// A file or a folder with the certificates of the only authorities to trust, as other programs read them.
@@ -16,9 +16,19 @@ const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// # Errors
 /// If a variable is set and no certificate is found there.
 pub fn connector() -> Result<Connector, Fault> {
+    // Reading the system's store takes a while, and every attempt to reconnect needs it.
+    static KEPT: OnceLock<Connector> = OnceLock::new();
+    if let Some(kept) = KEPT.get() {
+        return Ok(kept.clone());
+    }
+    let made = build()?;
+    Ok(KEPT.get_or_init(|| made).clone())
+}
+
+fn build() -> Result<Connector, Fault> {
     let named = VARIABLES
         .into_iter()
-        .find(|name| env::var_os(name).is_some());
+        .find(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);

@@ -112,10 +112,23 @@ pub fn event(event: &Event) -> Result<(), String> {
 pub fn model(info: &ModelInfo) -> Result<(), String> {
     info.config.check()?;
     let defaults = [info.defaults.exit_layer, info.defaults.num_speculations];
-    let mut layers = defaults.into_iter().flatten();
-    match layers.all(|value| value <= MAX_LAYERS) {
+    let layers = info.config.num_layers;
+    let is_exit = |exit: &usize| (1..layers).contains(exit);
+    let borrowed = &info.borrowed_adapters;
+    let adapters = info.adapters.len().max(borrowed.len()) < layers
+        && info.adapters.iter().all(is_exit)
+        && borrowed
+            .iter()
+            .all(|(exit, used)| is_exit(exit) && is_exit(used));
+    let vocab = info.defaults.draft_vocab;
+    let recommended = defaults
+        .into_iter()
+        .flatten()
+        .all(|value| value <= MAX_LAYERS)
+        && vocab.is_none_or(|vocab| vocab <= info.config.vocab_size);
+    match recommended && adapters {
         true => Ok(()),
-        false => Err("the recommendations of a model are implausible".into()),
+        false => Err("the adapters or recommendations of a model are implausible".into()),
     }
 }
 

@@ -161,6 +161,10 @@ def run_write(a, base) -> None:
     between = a.run / "between.json"
     rows = json.loads(between.read_text()) if between.exists() else []
     borrowed = {row["exit_layer"]: row["adapter_of"] for row in rows}
+    if adapter and (set(borrowed) & set(adapter.exits) or set(borrowed.values()) - {0, *adapter.exits}):
+        raise SystemExit(f"{between} was measured with other exits: run `adapter.py report` again")
+    if a.exit_layer is not None and not 0 < a.exit_layer < base.model.c.layers:
+        raise SystemExit(f"--exit-layer: the model has exits 1 to {base.model.c.layers - 1}")
     names = ("exit_layer", "num_speculations", "draft_vocab")
     recommended = {name: getattr(a, name) for name in names if getattr(a, name) is not None}
     adapter_file.write(a.out, base.model, adapter, f"exits of {a.base.stem}", order, borrowed, recommended)

@@ -146,7 +146,9 @@ fn begin(state: &mut State, shared: &mut Shared, number: u64, watched: Watched) 
     });
     let surplus = (state.turns.len() + 1).saturating_sub(MAX_TURNS);
     if surplus > 0 {
-        state.turns.drain(..surplus);
+        for gone in state.turns.drain(..surplus) {
+            remote.requests.retain(|request| request.turn != gone.id);
+        }
         // They name turns by their indices.
         (state.view.cursor, state.view.top) = (None, None);
     }

@@ -149,11 +149,16 @@ impl Chooser {
         }
     }
 
-    /// As [`Self::new`], for a model with adapters at these exits.
-    pub fn with_adapters(config: &LlamaConfig, adapted: &[usize]) -> Self {
+    /// As [`Self::new`], for a model with adapters at the exits `own`. `adapts` tells whether an adapter drafts at an exit,
+    /// its own or that of another.
+    pub fn with_adapters(
+        config: &LlamaConfig,
+        own: &[usize],
+        adapts: &dyn Fn(usize) -> bool,
+    ) -> Self {
         let mut chooser = Self::new(config);
-        chooser.work = chooser.work.with_adapters(config, adapted);
-        let missing = adapted.iter().filter(|exit| !chooser.exits.contains(exit));
+        chooser.work = chooser.work.with_adapters(config, adapts);
+        let missing = own.iter().filter(|exit| !chooser.exits.contains(exit));
         let missing: Vec<usize> = missing.copied().collect();
         chooser.exits.extend(missing);
         chooser

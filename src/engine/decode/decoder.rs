@@ -116,8 +116,11 @@ impl Decoder {
         let adapted = model.adapted_exits();
         Self {
             chooser: Chooser::new(model.config()),
-            adapted_chooser: (!adapted.is_empty())
-                .then(|| Chooser::with_adapters(model.config(), adapted)),
+            adapted_chooser: (!adapted.is_empty()).then(|| {
+                Chooser::with_adapters(model.config(), adapted, &|exit| {
+                    model.adapter_of(exit).is_some()
+                })
+            }),
             model: Arc::from(model),
             tokenizer,
             end_tokens,

@@ -23,6 +23,8 @@ pub(super) struct DraftVocab {
     first: Vec<usize>,
     /// Number of tokens of the text already examined.
     covered: usize,
+    /// Whether the sequence can add tokens to its head.
+    grows: bool,
 }
 
 impl DraftVocab {
@@ -34,6 +36,7 @@ impl DraftVocab {
             subset: Arc::new(VocabSubset::new(ids, order.vocab_size())),
             first: Vec::new(),
             covered: 0,
+            grows: true,
         }
     }
 
@@ -77,15 +80,19 @@ impl Session {
     ) -> Result<Option<Arc<VocabSubset>>> {
         // A draft order may omit tokens, so even its full length can be a subset.
         if size == 0 || (order.is_prefix() && order.width(size) == order.vocab_size()) {
+            self.draft_vocab = None;
             self.sequence.extend_draft_head(&[])?;
             return Ok(None);
         }
         let known = self.draft_vocab.take().filter(|known| known.size == size);
         let mut vocab = known.unwrap_or_else(|| DraftVocab::new(size, order));
-        vocab.extend(self.history.tokens());
-        let added = &vocab.subset.ids[vocab.base..];
-        if !self.sequence.extend_draft_head(added)? {
-            vocab.truncate(0);
+        if vocab.grows {
+            vocab.extend(self.history.tokens());
+            let added = &vocab.subset.ids[vocab.base..];
+            if !self.sequence.extend_draft_head(added)? {
+                vocab.truncate(0);
+                vocab.grows = false;
+            }
         }
         let subset = vocab.subset.clone();
         self.draft_vocab = Some(vocab);

@@ -35,9 +35,9 @@ impl Work {
         }
     }
 
-    /// With adapters at these exits.
-    pub fn with_adapters(self, config: &LlamaConfig, exits: &[usize]) -> Self {
-        let bits = exits.iter().filter(|&&exit| exit < 128);
+    /// With adapters that draft at the exits for which `adapts` is true.
+    pub fn with_adapters(self, config: &LlamaConfig, adapts: &dyn Fn(usize) -> bool) -> Self {
+        let bits = (1..config.num_layers.min(128)).filter(|&exit| adapts(exit));
         Self {
             projection: (2 * config.hidden_size * config.hidden_size) as f64,
             adapted: bits.fold(0, |bits, exit| bits | 1 << exit),

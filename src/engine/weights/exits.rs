@@ -99,9 +99,10 @@ impl Exits {
     ) -> ModelDefaults {
         let mut defaults = own;
         if let Some(&first) = adapted.first() {
-            let has_adapter = |exit: &usize| adapted.contains(exit);
-            let recommended = self.recommended.exit_layer.or(own.exit_layer);
-            defaults.exit_layer = Some(recommended.filter(has_adapter).unwrap_or(first));
+            let adapts = |exit: &usize| self.adapter_of.get(*exit).copied().flatten().is_some();
+            let own_exit = own.exit_layer.filter(adapts);
+            let recommended = self.recommended.exit_layer.or(own_exit);
+            defaults.exit_layer = Some(recommended.unwrap_or(first));
             let speculations = self.recommended.num_speculations;
             defaults.num_speculations = speculations.or(own.num_speculations).or(Some(1));
         }
@@ -211,7 +212,7 @@ fn key(name: &str) -> String {
     format!("{ARCHITECTURE}.{name}")
 }
 
-/// Reads the metadata of exits in the model's own file, and checks all shapes.
+/// Reads the metadata of exits and checks all shapes.
 fn read(gguf: &Gguf, config: &LlamaConfig) -> Result<Exits, Fault> {
     let meta = gguf.metadata();
     match meta.count(&key("version"))? {

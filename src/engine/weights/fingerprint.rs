@@ -1,6 +1,6 @@
 //! Fingerprints of model files, computed without reading gigabytes.
 
-use super::embedded;
+use super::{embedded, is_exits_file};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -50,6 +50,7 @@ fn largest_weights(folder: &Path) -> io::Result<Option<std::path::PathBuf>> {
     let weights = files.filter(|path| {
         path.extension()
             .is_some_and(|extension| extension == "safetensors" || extension == "gguf")
+            && !is_exits_file(path)
     });
     Ok(weights.max_by_key(|path| path.metadata().map_or(0, |about| about.len())))
 }

@@ -180,3 +180,23 @@ fn the_draft_vocabulary_depends_on_the_text_alone() {
         assert_eq!(tokens(&all), tokens(&fresh));
     }
 }
+
+/// With the whole vocabulary nothing is masked, whatever the setting was before.
+#[test]
+fn the_whole_vocabulary_is_not_masked() {
+    let decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    let order = decoder.model().draft_order();
+    let mut session = decoder.session().unwrap();
+    session.restart(&[40, 41, 42], 3);
+    let vocab = session.draft_vocab(order, 8).unwrap().unwrap();
+    assert_eq!(vocab.ids[8..], [40, 41, 42]);
+    let masked = |session: &Session, position: usize, columns: usize| {
+        let mut logits = vec![1.0; columns];
+        session.hide_later_tokens(position, &mut logits);
+        logits.iter().filter(|logit| logit.is_infinite()).count()
+    };
+    assert_eq!(masked(&session, 1, 11), 2);
+    assert_eq!(masked(&session, 3, 11), 0);
+    assert!(session.draft_vocab(order, 0).unwrap().is_none());
+    assert_eq!(masked(&session, 1, VOCAB), 0);
+}

@@ -41,6 +41,10 @@ impl AddedRows {
     pub fn len(&self) -> usize {
         self.ids.len()
     }
+
+    pub fn bytes(&self) -> u64 {
+        self.rows.as_ref().map_or(0, Packed::bytes)
+    }
 }
 
 /// Which columns of the head are computed.

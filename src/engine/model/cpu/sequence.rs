@@ -159,7 +159,7 @@ impl Sequence for CpuSequence {
 
     fn memory(&self) -> u64 {
         let adapter = self.adapter.as_ref();
-        self.pages.bytes() + adapter.map_or(0, |adapter| adapter.memory())
+        self.pages.bytes() + self.added.bytes() + adapter.map_or(0, |adapter| adapter.memory())
     }
 
     fn forward(&mut self, rows: &[Row], to: usize) -> Result<()> {

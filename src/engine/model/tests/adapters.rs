@@ -176,6 +176,46 @@ fn logits_do_not_depend_on_the_passes() {
     }
 }
 
+/// Verified positions that join the pass of a draft give the bits of positions that had a pass of their own, in a chain
+/// and in a tree.
+#[test]
+fn joined_positions_give_the_same_bits() {
+    let config = config(true);
+    let checkpoint = with_adapters(&config, GgmlDType::Q8_0, &[EXIT], 5);
+    let text = ids(90, &config);
+    let model = load(&checkpoint);
+    let drafts = |sequence: &mut dyn Sequence, len: usize| {
+        let root = draft(sequence, row(&text, len, 0));
+        let node = |slot: usize, token: u32| Row {
+            token,
+            position: len + 1,
+            slot,
+            ancestors: Ancestors::Tree(1),
+            depth: 0,
+        };
+        let level = [node(len + 1, 9), node(len + 2, text[len + 1])];
+        sequence.forward(&level, EXIT).unwrap();
+        let both = read(sequence, &[len + 1, len + 2]);
+        sequence.truncate(len);
+        (root, both)
+    };
+    for joined in 1..=6 {
+        let len = 70 + joined;
+        let mut whole = model.sequence(100).unwrap();
+        whole.adapt(Some(EXIT));
+        keep(&*model, &mut *whole, &text[..len], 100);
+        let mut parts = model.sequence(100).unwrap();
+        parts.adapt(Some(EXIT));
+        keep(&*model, &mut *parts, &text[..70], 100);
+        // A draft, so that nothing waits.
+        drafts(&mut *parts, 70);
+        keep(&*model, &mut *parts, &text[70..len], 100);
+        let want = drafts(&mut *whole, len);
+        assert_eq!(drafts(&mut *parts, len), want, "{joined} joined");
+        assert_eq!(drafts(&mut *parts, len), want, "again");
+    }
+}
+
 #[test]
 fn what_was_not_stored_is_not_known() {
     let config = config(true);
