@@ -546,7 +546,7 @@ fn socket(served: &Served) -> Socket {
 /// A socket of a client that was welcomed.
 fn welcomed(served: &Served, mode: &str) -> Socket {
     let mut socket = socket(served);
-    let hello = json!({"protocol": 1, "version": "x", "mode": mode}).to_string();
+    let hello = json!({"protocol": 2, "version": "x", "mode": mode}).to_string();
     socket.send(Message::text(hello)).unwrap();
     let welcome = socket.read().unwrap().into_text().unwrap();
     assert!(!welcome.contains("refused"), "{welcome}");
@@ -578,7 +578,7 @@ fn versions_are_compared_on_both_sides() {
     let welcome = old.read().unwrap().into_text().unwrap();
     for part in [
         "0.0.1 (protocol 0)",
-        "(protocol 1)",
+        "(protocol 2)",
         "install the same version",
     ] {
         assert!(welcome.contains(part), "{welcome}");
@@ -587,10 +587,10 @@ fn versions_are_compared_on_both_sides() {
     // What a later version may want is no reason to say nothing.
     for mode in [json!("dance"), json!({"dance": 2})] {
         let mut other = socket(&served);
-        let hello = json!({"protocol": 1, "version": "0.2.0", "mode": mode}).to_string();
+        let hello = json!({"protocol": 2, "version": "0.2.0", "mode": mode}).to_string();
         other.send(Message::text(hello)).unwrap();
         let welcome = other.read().unwrap().into_text().unwrap();
-        assert!(welcome.contains("0.2.0 (protocol 1)"), "{welcome}");
+        assert!(welcome.contains("0.2.0 (protocol 2)"), "{welcome}");
         until_closed(&mut other);
     }
     let newer = fake(|mut socket| {
@@ -602,7 +602,7 @@ fn versions_are_compared_on_both_sides() {
     let told = Client::connect(target(newer)).err().unwrap().to_string();
     for part in [
         "9.0.0 (protocol 9)",
-        "(protocol 1)",
+        "(protocol 2)",
         "install the same version",
     ] {
         assert!(told.contains(part), "{told}");
@@ -625,7 +625,7 @@ fn fake(serve: impl Fn(Socket) + Send + 'static) -> SocketAddr {
 
 fn welcome(socket: &mut Socket) {
     socket.read().unwrap();
-    let welcome = json!({"protocol": 1, "version": "x"}).to_string();
+    let welcome = json!({"protocol": 2, "version": "x"}).to_string();
     socket.send(Message::text(welcome)).unwrap();
 }
 
