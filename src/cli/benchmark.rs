@@ -55,6 +55,16 @@ pub fn run(args: BenchmarkArgs) -> Result<ExitCode> {
     if args.dataset.dataset.is_some() {
         return on_dataset(&args);
     }
+    if args.dataset.names_num_samples() {
+        let instead = if args.drafts {
+            "; --prompts is the number of prompts of each kind"
+        } else {
+            ""
+        };
+        output::note(&format!(
+            "--num-samples has no effect without --dataset{instead}"
+        ));
+    }
     if args.drafts {
         return ways::run(ways::WayArgs {
             model: &args.model,

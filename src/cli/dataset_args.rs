@@ -98,6 +98,10 @@ impl DatasetArgs {
         self.output_dir.is_some()
     }
 
+    pub fn names_num_samples(&self) -> bool {
+        self.num_samples.is_some()
+    }
+
     pub fn output_dir(&self) -> PathBuf {
         PathBuf::from(self.output_dir.as_deref().unwrap_or(OUTPUT_DIR))
     }

@@ -29,6 +29,10 @@ fn begin(state: &mut State, request: ModelRequest) -> Effect {
 
 /// Cancels a running load. The engine confirms it.
 pub(super) fn cancel(state: &mut State) -> Option<Effect> {
+    // While the connection is lost nothing is loading, and the client connects again by itself.
+    if state.remote.as_ref().is_some_and(|remote| remote.is_lost) {
+        return None;
+    }
     match &mut state.phase {
         Phase::Loading { cancelling, .. } if !*cancelling => {
             *cancelling = true;

@@ -21,7 +21,10 @@ pub(super) fn is_quiet(state: &mut State) -> bool {
 pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
     let key = |action: AppAction| shared.key_name(state.context(), action);
     let why = match &state.phase {
-        Phase::Loading { .. } => "the model is still loading".to_string(),
+        Phase::Loading { .. } => match &state.remote {
+            Some(remote) if remote.is_lost => format!("there is no connection to {}", remote.host),
+            _ => "the model is still loading".to_string(),
+        },
         _ if state.run().is_some() => format!(
             "an answer is being written; {} cancels it",
             key(AppAction::Back)

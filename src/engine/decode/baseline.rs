@@ -104,12 +104,20 @@ impl Baselines {
         let step = match (measured, estimated) {
             (Some(a), Some(b)) if b.measured => Some(a.with(&b)),
             (Some(own), _) | (None, Some(own)) => Some(own),
+            // Rounds with drafts whose model has an unknown shape: the machine may have been much slower or faster then.
+            (None, None) if run.most_drafts().is_some() && !self.knows_shape() => None,
             (None, None) => self.at_another_time(),
         }?;
         Some(PlainStep {
             seconds: step.seconds.min(run.round_seconds()),
             ..step
         })
+    }
+
+    /// Whether times of rounds can be estimated from the model's shape.
+    fn knows_shape(&self) -> bool {
+        let config = self.config.as_ref();
+        config.is_some_and(|config| config.hidden_size > 0)
     }
 
     /// The factor that corrects an estimate from `drafts`, in the field `seconds`.

@@ -117,11 +117,18 @@ impl RunFolder {
     /// # Errors
     /// If it is not the folder of a sweep, or the manifest does not match its hash.
     pub fn read(path: &Path) -> Result<Self> {
-        let path = match path.is_dir() {
-            true => path,
-            false => path.parent().unwrap_or(Path::new(".")),
+        let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
+        let path = match is_manifest {
+            true => path.parent().unwrap_or(Path::new(".")),
+            false => path,
         };
         let file = manifest_file(path);
+        if !file.is_file() {
+            return Err(Error::Setting(format!(
+                "{} is not the folder of a sweep: it has no {MANIFEST}; skiplens sweep plan makes one",
+                path.display()
+            )));
+        }
         let ManifestFile { header, manifest } = output_folder::read(&file)?;
         let hash = manifest.hash()?;
         if header.command != COMMAND || header.hash != hash {
@@ -164,6 +171,9 @@ impl RunFolder {
     }
 }
 
+/// The file of a sweep's folder that says what to measure.
+pub const MANIFEST: &str = "manifest.json";
+
 fn manifest_file(folder: &Path) -> PathBuf {
-    folder.join("manifest.json")
+    folder.join(MANIFEST)
 }

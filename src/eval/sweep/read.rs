@@ -1,5 +1,6 @@
 //! Reads the measured cells of a sweep's CSV, skiplens' or LayerSkip's, or of a run folder.
 
+use super::manifest::MANIFEST;
 use super::{RunFolder, csv, merge};
 use crate::engine::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +25,7 @@ pub struct Row {
 /// # Errors
 /// If the path is neither a run folder nor a CSV file with the columns of a sweep.
 pub fn read_rows(path: &Path) -> Result<(Vec<Row>, Option<f64>)> {
-    let manifest = path.file_name().is_some_and(|name| name == "manifest.json");
+    let manifest = path.file_name().is_some_and(|name| name == MANIFEST);
     let text = if path.is_dir() || manifest {
         csv(&merge(&RunFolder::read(path)?)?.rows)
     } else {
