@@ -63,6 +63,47 @@ fn a_lost_connection_keeps_the_text_and_the_chat_goes_on() {
     );
 }
 
+/// Nothing is loading while the connection is lost, so Esc cancels nothing, and the client connects again.
+#[test]
+fn esc_does_not_end_a_reconnection() {
+    let mut harness = connected(false);
+    harness.send(Msg::Engine(super::support::loaded()));
+    harness.send(Msg::Link(Link::Lost(
+        "no connection; connecting again".into(),
+    )));
+    harness.press("esc esc");
+    harness.send(Msg::Link(Link::Restored));
+    harness.send(Msg::Engine(super::support::loaded()));
+    harness.write("Hello");
+    harness.press("enter");
+    assert!(harness.state().prompt.text().is_empty());
+    harness.engine(12);
+    assert!(!harness.state().turns[0].answer().is_empty());
+}
+
+/// A prompt that waits for the engine and is edited then is not sent by itself.
+#[test]
+fn an_edited_prompt_does_not_wait_any_more() {
+    let mut harness = connected(false);
+    harness.send(Msg::Engine(super::support::loaded()));
+    harness.send(Msg::Link(Link::Lost(
+        "no connection; connecting again".into(),
+    )));
+    harness.write("Tell me something");
+    harness.press("enter");
+    assert!(harness.state().send_when_loaded);
+    harness.write(" else");
+    assert!(!harness.state().send_when_loaded);
+    assert!(
+        harness.screen().contains("the prompt has changed"),
+        "{}",
+        harness.screen()
+    );
+    harness.send(Msg::Link(Link::Restored));
+    harness.send(Msg::Engine(super::support::loaded()));
+    assert_eq!(harness.state().prompt.text(), "Tell me something else");
+}
+
 #[test]
 fn a_connection_that_was_given_up_is_made_again_by_a_key() {
     let mut harness = connected(false);
