@@ -29,12 +29,14 @@ pub(super) struct DraftVocab {
 
 impl DraftVocab {
     fn new(size: usize, order: &DraftOrder) -> Self {
-        let ids = order.ids(size).to_vec();
+        // With room for all that may be added, so that a round allocates nothing for it.
+        let mut ids = Vec::with_capacity(order.ids(size).len() + MAX_ADDED);
+        ids.extend_from_slice(order.ids(size));
         Self {
             size,
             base: ids.len(),
             subset: Arc::new(VocabSubset::new(ids, order.vocab_size())),
-            first: Vec::new(),
+            first: Vec::with_capacity(MAX_ADDED),
             covered: 0,
             grows: true,
         }
@@ -80,8 +82,9 @@ impl Session {
     ) -> Result<Option<Arc<VocabSubset>>> {
         // A draft order may omit tokens, so even its full length can be a subset.
         if size == 0 || (order.is_prefix() && order.width(size) == order.vocab_size()) {
-            self.draft_vocab = None;
-            self.sequence.extend_draft_head(&[])?;
+            if self.draft_vocab.take().is_some() {
+                self.sequence.extend_draft_head(&[])?;
+            }
             return Ok(None);
         }
         let known = self.draft_vocab.take().filter(|known| known.size == size);

@@ -7,7 +7,7 @@ use super::tree::Shape;
 use super::{Controller, DraftToken, Observer, Phase, Proposer};
 use crate::engine::Result;
 use crate::engine::model::{Plan, PlannedRound, Readout};
-use crate::engine::sampling::{Sampler, VocabSubset};
+use crate::engine::sampling::{Distribution, Sampler, VocabSubset};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,6 +59,14 @@ struct Expandable {
 impl Draft<'_> {
     /// The draft vocabulary; `None` for all tokens.
     fn vocab(&mut self) -> Result<Option<Arc<VocabSubset>>> {
+        // Distributions of the last round share the vocabulary; it could grow only as a copy.
+        let Scratch {
+            drafts, verifier, ..
+        } = &mut self.decoder.scratch;
+        drafts
+            .iter_mut()
+            .chain([verifier])
+            .for_each(Distribution::release_vocab);
         let order = self.decoder.model.draft_order();
         self.session.draft_vocab(order, self.settings.draft_vocab)
     }

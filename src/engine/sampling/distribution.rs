@@ -64,6 +64,11 @@ impl VocabSubset {
 }
 
 impl Distribution {
+    /// Gives up its part of the vocabulary; its weights have no meaning until it is filled again.
+    pub fn release_vocab(&mut self) {
+        self.vocab = None;
+    }
+
     /// Computes the distribution of `logits`, one per token of `vocab`, or of the whole vocabulary if `None`. Greedy
     /// sampling uses the plain softmax, so that probabilities still express the model's confidence.
     ///

@@ -21,14 +21,14 @@ impl AddedRows {
     pub fn set(&mut self, ids: &[u32], head: &Packed) -> Result<()> {
         let same = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
         self.ids.truncate(same);
-        if same == ids.len() {
-            return Ok(());
-        }
+        // There is room before the first token is added, so that a round seldom allocates.
         let room = self.rows.as_ref().map_or(0, |rows| rows.rows);
-        if room < ids.len() {
-            self.rows = None;
+        if room < ids.len().max(1) {
             self.ids.clear();
-            self.rows = Some(head.with_rows(ids.len().next_power_of_two().max(64))?);
+            self.rows = None;
+            let room = ids.len().next_power_of_two().max(64);
+            self.rows = Some(head.with_rows(room)?);
+            self.ids.reserve(room);
         }
         if let Some(rows) = &mut self.rows {
             let from = self.ids.len();
