@@ -275,6 +275,24 @@ fn tokens_of_unusual_length_are_refused() {
     assert!(error.contains("token 0 has 100000 bytes"), "{error}");
 }
 
+/// Automata of added tokens take memory by their normalized spellings.
+#[test]
+fn added_tokens_that_normalization_makes_long_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny::write_huggingface(folder.path());
+    let added: Vec<_> = (0..2000)
+        .map(|id| serde_json::json!({"id": id, "content": format!("<{id}>"), "normalized": true}))
+        .collect();
+    let json = serde_json::json!({
+        "added_tokens": added,
+        "normalizer": {"type": "Replace", "pattern": {"Regex": "a??"}, "content": "x".repeat(1000)},
+        "model": {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"},
+    });
+    std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+    let error = open_whole(folder.path(), Dtype::Auto).unwrap_err();
+    assert!(error.contains("its normalizer makes"), "{error}");
+}
+
 /// Asserts that the error for a GGUF contains these words.
 #[track_caller]
 fn refused(file: GgufBuilder, words: &str) {

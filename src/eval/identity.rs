@@ -5,6 +5,7 @@ use crate::engine::{Error, Result};
 use crate::transcript;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 /// A model, independent of the path of its file.
@@ -18,6 +19,16 @@ pub struct ModelIdentity {
     pub exits: Option<String>,
     pub layers: usize,
     pub dtype: String,
+}
+
+impl Display for ModelIdentity {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.dtype, self.fingerprint)?;
+        match &self.exits {
+            Some(exits) => write!(f, ", exits {exits})"),
+            None => f.write_str(")"),
+        }
+    }
 }
 
 impl ModelIdentity {

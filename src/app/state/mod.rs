@@ -374,6 +374,11 @@ impl State {
         Some(last.position + last.len())
     }
 
+    /// The prompt, if it is sent once the model is loaded.
+    pub(super) fn waiting_prompt(&self) -> Option<&str> {
+        self.send_when_loaded.then(|| self.prompt.text())
+    }
+
     /// The loaded model, as sessions record it.
     pub(super) fn model_record(&self) -> Option<ModelRecord> {
         let model = self.model.as_ref()?;

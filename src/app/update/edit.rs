@@ -39,11 +39,7 @@ pub(super) fn act(state: &mut State, shared: &mut Shared, action: EditAction) ->
             Reply::none()
         }
         (None, action) => {
-            let before = state.prompt.text().to_owned();
             state.prompt.edit(action);
-            if state.prompt.text() != before {
-                keep_back(state);
-            }
             menu::refresh(state, shared).into()
         }
     }
@@ -112,18 +108,10 @@ fn change_found(state: &mut State, change: impl FnOnce(&mut Editor)) {
     }
 }
 
-/// A prompt that waits for the model is not sent by itself once it has changed.
-fn keep_back(state: &mut State) {
-    if std::mem::take(&mut state.send_when_loaded) {
-        state.notify("the prompt has changed, so it is no longer sent by itself");
-    }
-}
-
 fn insert_in_prompt(state: &mut State, shared: &Shared, text: &str) -> Reply {
     let effects = controls::finish_typing(state);
     state.focus = Pane::Prompt;
     state.prompt.insert(text);
-    keep_back(state);
     Reply::from(effects).and(menu::refresh(state, shared))
 }
 

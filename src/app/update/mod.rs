@@ -45,6 +45,7 @@ const NOTICE_LINE: usize = 60;
 /// Handles a message and returns effects for the driver. Deterministic in state and message.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let racing = app.chat.side_run();
+    let waiting = app.chat.waiting_prompt().map(str::to_owned);
     let mut effects = Vec::new();
     let mut queue = VecDeque::new();
     let mut reply = take(app, msg);
@@ -61,6 +62,13 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         reply = act(app, action);
     }
     effects.extend(race::cancel_if_closed(&app.chat, racing));
+    if app
+        .chat
+        .waiting_prompt()
+        .is_some_and(|now| waiting.is_some_and(|before| before != now))
+    {
+        model::keep_back(&mut app.chat);
+    }
     effects
 }
 

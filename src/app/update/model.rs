@@ -43,6 +43,12 @@ pub(super) fn cancel(state: &mut State) -> Option<Effect> {
     }
 }
 
+/// A prompt that waits for the model has changed, so it is not sent by itself.
+pub(super) fn keep_back(state: &mut State) {
+    state.send_when_loaded = false;
+    state.notify("the prompt has changed, so it is no longer sent by itself");
+}
+
 pub(super) fn on_progress(state: &mut State, stage: String, fraction: Option<f32>) {
     if let Phase::Loading { cancelling, .. } = state.phase {
         state.phase = Phase::Loading {

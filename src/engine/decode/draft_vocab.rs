@@ -1,7 +1,7 @@
 //! The vocabulary of drafts: the first tokens of the draft order, and the tokens of the text.
 //!
-//! A text repeats its rare words, so a small head that includes its tokens misses little. The vocabulary, and so the
-//! drafts, depend only on the text.
+//! A text repeats its rare words, so a small head that includes its tokens misses little. On one device the vocabulary,
+//! and so the drafts, depend only on the text. Back ends that cannot add columns use the draft order alone.
 
 use super::Session;
 use crate::engine::Result;

@@ -125,6 +125,8 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Max value of [`Self::num_speculations`]. Each takes memory for a distribution over the vocabulary.
+    pub const MAX_SPECULATIONS: usize = 64;
     /// Max value of [`Self::tree`].
     pub const MAX_TREE: usize = Ancestors::MAX_NODES - 1;
 
@@ -151,6 +153,13 @@ impl Settings {
             let way_out = "it must be at least 1; to decode without drafts, choose the autoregressive strategy";
             return Err(Error::Setting(format!(
                 "number of speculations is 0; {way_out}"
+            )));
+        }
+        if self.num_speculations > Self::MAX_SPECULATIONS {
+            return Err(Error::Setting(format!(
+                "number of speculations is {}; it may be 1 to {}",
+                self.num_speculations,
+                Self::MAX_SPECULATIONS
             )));
         }
         if self.tree > Self::MAX_TREE {

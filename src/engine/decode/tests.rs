@@ -350,6 +350,14 @@ fn invalid_input_is_rejected_with_a_message() {
         },
         "at least 1",
     );
+    fails(
+        &[5],
+        &Settings {
+            num_speculations: 65,
+            ..sound.clone()
+        },
+        "1 to 64",
+    );
     let nan = Sampling {
         temperature: f32::NAN,
         ..Sampling::default()

@@ -11,7 +11,7 @@ const MIN_DRAFTS: usize = 8;
 pub(super) const MIN_ERROR: f64 = 0.02;
 /// Extra time of a verify phase per row after the first, as a fraction of the time for one row. Measured: 0.03 to 0.2
 /// for up to eight rows, depending on processor and weight type.
-const ROW_COST: f64 = 0.08;
+const VERIFY_ROW_COST: f64 = 0.08;
 /// Relative error of the estimate from rounds with drafts, and the error added per row after the first.
 const ESTIMATE_ERROR: f64 = 0.05;
 const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
@@ -184,7 +184,7 @@ impl DraftRounds {
         let early = step_weights(config, exit_layer, None);
         let draft = step_weights(config, self.drafts.layers(exit_layer), Some(vocab));
         let further_rows = self.further_rows();
-        let verify = self.verify_seconds / self.rounds / (1.0 + ROW_COST * further_rows);
+        let verify = self.verify_seconds / self.rounds / (1.0 + VERIFY_ROW_COST * further_rows);
         let early_seconds = match reuse && exit_layer > 0 {
             true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,

@@ -13,6 +13,9 @@ use std::sync::LazyLock;
 const MAX_CONTENT: usize = 1024;
 /// Max total bytes of all contents. The automata need about fifty times as much.
 const MAX_TOTAL: usize = 4 << 20;
+/// Max growth factor of all contents by normalization, and the growth in bytes that is always allowed.
+const MAX_GROWTH: usize = 16;
+const ALWAYS_ALLOWED: usize = 64 << 10;
 
 /// A token that is matched before a text is split into words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,7 +112,14 @@ impl AddedTokens {
                     },
                 ))
             });
-            Finder::new(spelled.collect::<Result<_>>()?)
+            let spelled: Vec<_> = spelled.collect::<Result<_>>()?;
+            let length: usize = spelled.iter().map(|(_, spelling)| spelling.len()).sum();
+            if length > MAX_TOTAL.min(MAX_GROWTH * total + ALWAYS_ALLOWED) {
+                return Err(Error::Tokenizer(format!(
+                    "its normalizer makes {length} bytes of added tokens of {total} bytes, more than is allowed"
+                )));
+            }
+            Finder::new(spelled)
         };
         let finders = [
             finder(Phase::Raw, true)?,

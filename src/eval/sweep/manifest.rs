@@ -47,28 +47,11 @@ impl Manifest {
     /// If the sweep was planned for another model or another version of the program.
     pub fn check_model(&self, info: &ModelInfo) -> Result<()> {
         let here = ModelIdentity::of(info)?;
-        let same_exits = ModelIdentity {
-            exits: here.exits.clone(),
-            ..self.model.clone()
-        };
-        if here != self.model && here == same_exits {
-            let name = |exits: &Option<String>| exits.clone().unwrap_or_else(|| "none".into());
-            return Err(Error::Setting(format!(
-                "this sweep was planned for another file of exits of {} ({}; here {}); restore that file, or plan a new sweep",
-                self.model.name,
-                name(&self.model.exits),
-                name(&here.exits)
-            )));
-        }
         if here != self.model {
             return Err(Error::Setting(format!(
-                "this sweep was planned for the model {} ({}, {}); {} is another ({}, {})",
-                self.model.name,
-                self.model.dtype,
-                self.model.fingerprint,
-                info.path.display(),
-                here.dtype,
-                here.fingerprint
+                "this sweep was planned for the model {}; {} is another: {here}",
+                self.model,
+                info.path.display()
             )));
         }
         if self.version != VERSION {

@@ -10,8 +10,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Max speculations of a request. Each takes memory for a distribution over the vocabulary.
-pub const MAX_SPECULATIONS: usize = 64;
 /// Max bytes of all stop strings of a request together.
 pub const MAX_STOP_BYTES: usize = 1 << 14;
 /// Max choices of a request over all of its prompts.
@@ -169,8 +167,9 @@ impl Decoding {
         set(&mut s.exit_layer, positive(self.exit_layer, "exit_layer")?);
         let speculations = positive(self.num_speculations, "num_speculations")?;
         set(&mut s.num_speculations, speculations);
-        if s.num_speculations > MAX_SPECULATIONS {
-            let message = format!("num_speculations may be 1 to {MAX_SPECULATIONS}");
+        if s.num_speculations > Settings::MAX_SPECULATIONS {
+            let max = Settings::MAX_SPECULATIONS;
+            let message = format!("num_speculations may be 1 to {max}");
             return Err(ApiError::invalid(message).of("num_speculations"));
         }
         set(&mut s.strategy, self.strategy.map(|named| named.0));

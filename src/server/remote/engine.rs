@@ -10,7 +10,7 @@ use crate::engine::worker::{
 use crate::engine::{Error, memory};
 use crate::remote::{MAX_COMMAND, MAX_WAITING, Report, Request, Watched};
 use crate::server::Shared;
-use crate::server::api::decoding::{MAX_SPECULATIONS, MAX_STOP_BYTES, MAX_TOP};
+use crate::server::api::decoding::{MAX_STOP_BYTES, MAX_TOP};
 use crate::server::watch::shown;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,7 +83,7 @@ pub async fn serve(
         end = write(writer, &mut waiting) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     };
-    // Without senders of commands the worker ends.
+    // The worker ends: it gets no more commands, and a run in progress fails to report.
     drop((bridge, events));
     for (_, follow) in lock(&followed).runs.drain() {
         if let Follow::Begun(request) = follow {
@@ -194,7 +194,9 @@ impl Bridge<'_> {
                 against: Some(against),
                 ..
             } => check(against)?,
-            Task::Sweep { pairs, .. } if pairs.iter().any(|(_, k)| *k > MAX_SPECULATIONS) => {
+            Task::Sweep { pairs, .. }
+                if pairs.iter().any(|(_, k)| *k > Settings::MAX_SPECULATIONS) =>
+            {
                 return Err(too_many_speculations());
             }
             Task::Score { top, .. } if *top > MAX_TOP => return Err(too_many_alternatives()),
@@ -237,7 +239,7 @@ impl Bridge<'_> {
 
 /// Checks settings that decide how much memory a round takes.
 fn check(settings: &Settings) -> crate::engine::Result<()> {
-    if settings.num_speculations > MAX_SPECULATIONS {
+    if settings.num_speculations > Settings::MAX_SPECULATIONS {
         return Err(too_many_speculations());
     }
     if settings.logprobs.is_some_and(|top| top > MAX_TOP) {
@@ -254,7 +256,8 @@ fn check(settings: &Settings) -> crate::engine::Result<()> {
 
 fn too_many_speculations() -> Error {
     Error::Setting(format!(
-        "number of speculations may be 1 to {MAX_SPECULATIONS} on a server"
+        "number of speculations may be 1 to {}",
+        Settings::MAX_SPECULATIONS
     ))
 }
 

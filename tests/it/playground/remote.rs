@@ -104,6 +104,26 @@ fn an_edited_prompt_does_not_wait_any_more() {
     assert_eq!(harness.state().prompt.text(), "Tell me something else");
 }
 
+/// The same for a prompt recalled in its place.
+#[test]
+fn a_recalled_prompt_is_not_sent_in_place_of_the_one_that_waits() {
+    let mut harness = connected(false);
+    harness.send(Msg::Engine(super::support::loaded()));
+    harness.write("First");
+    harness.press("enter");
+    harness.engine(usize::MAX);
+    let asked = harness.commands.len();
+    harness.send(Msg::Link(Link::Lost(
+        "no connection; connecting again".into(),
+    )));
+    harness.write("Second");
+    harness.press("enter up");
+    assert_ne!(harness.state().prompt.text(), "Second");
+    harness.send(Msg::Link(Link::Restored));
+    harness.send(Msg::Engine(super::support::loaded()));
+    assert_eq!(harness.commands.len(), asked);
+}
+
 #[test]
 fn a_connection_that_was_given_up_is_made_again_by_a_key() {
     let mut harness = connected(false);

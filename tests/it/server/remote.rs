@@ -757,6 +757,17 @@ fn the_reason_of_an_end_arrives_whatever_the_client_still_sends() {
 }
 
 /// What waits for a client that reads nothing is bounded.
+/// Options of a server that neither pings nor ends silent connections.
+fn patient() -> Options {
+    Options {
+        heartbeat: Heartbeat {
+            every: Duration::from_secs(600),
+            patience: Duration::from_secs(3600),
+        },
+        ..options()
+    }
+}
+
 #[test]
 fn a_client_that_reads_nothing_is_cut_off() {
     // A list of them has about 100 kB.
@@ -767,11 +778,7 @@ fn a_client_that_reads_nothing_is_cut_off() {
     }
     let served = Served::with(Options {
         model_folders: vec![folder.path().to_string_lossy().into_owned()],
-        heartbeat: Heartbeat {
-            every: Duration::from_secs(600),
-            patience: Duration::from_secs(3600),
-        },
-        ..options()
+        ..patient()
     });
     let mut deaf = welcomed(&served, "engine");
     for _ in 0..1000 {
@@ -914,7 +921,8 @@ fn a_model_of_a_configured_folder_is_loaded_and_seen_by_watchers() {
 /// A watcher that lags behind learns which requests are in progress.
 #[test]
 fn a_watcher_that_missed_reports_learns_the_state_of_the_requests() {
-    let served = Served::new();
+    // The slow watcher answers no pings meanwhile.
+    let served = Served::with(patient());
     let mut slow = welcomed(&served, "watch");
     let mut open = connected(served.address);
     paused(&mut open, 1, &settings());

@@ -34,8 +34,9 @@ fn what_if_and_a_race_with_a_real_model() {
     session.type_(F7);
     session.wait("the verdict", |screen| screen.contains("exact: 24 tokens"));
     session.type_(ESC);
-    session.wait("the measured speed-up", |screen| {
-        screen.contains("× plain") && !screen.contains('≈') && !screen.contains("╭ race ")
+    // Measured or estimated: the race corrects the estimate unless the machine was busy meanwhile.
+    session.wait("the speed-up", |screen| {
+        screen.contains("× plain") && !screen.contains("╭ race ")
     });
     session.type_("\x04");
     assert_eq!(session.assert_restored(), 0);

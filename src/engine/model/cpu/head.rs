@@ -9,7 +9,7 @@ use crate::engine::kernels::{LANES, Packed, Shared, copy, rms_norm};
 #[derive(Default)]
 pub struct AddedRows {
     ids: Vec<u32>,
-    /// Has capacity for more rows than `ids`.
+    /// Those rows, and room for more.
     rows: Option<Packed>,
 }
 
