@@ -53,7 +53,14 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let listener = TcpListener::bind(address).map_err(|error| {
         Error::Setting(format!("{address}: {error}; --port chooses another port"))
     })?;
-    let model_folders = tui::config()?.model_folders;
+    // The rest of the settings file is the playground's; a fault there need not stop a server.
+    let model_folders = match tui::config() {
+        Ok(config) => config.model_folders,
+        Err(error) => {
+            output::note(&format!("model_folders is not used: {error}"));
+            Vec::new()
+        }
+    };
     let request = args.model.request();
     let model = LoadedModel::load(&request, &mut output::loading_progress())?;
     let config = &model.info.config;

@@ -163,6 +163,8 @@ def run_write(a, base) -> None:
     borrowed = {row["exit_layer"]: row["adapter_of"] for row in rows}
     if adapter and (set(borrowed) & set(adapter.exits) or set(borrowed.values()) - {0, *adapter.exits}):
         raise SystemExit(f"{between} was measured with other exits: run `adapter.py report` again")
+    if not adapter and (a.exit_layer or a.num_speculations):
+        raise SystemExit("--exit-layer and --num-speculations are recommendations for adapters, which --adapters off leaves out")
     if a.exit_layer is not None and not 0 < a.exit_layer < base.model.c.layers:
         raise SystemExit(f"--exit-layer: the model has exits 1 to {base.model.c.layers - 1}")
     names = ("exit_layer", "num_speculations", "draft_vocab")
