@@ -254,7 +254,11 @@ mod tests {
                 let args = ["skiplens"].iter().chain(line).map(OsString::from);
                 command().try_get_matches_from(normalise(args, &command()))
             };
-            prop_assume!(!is_option(command().find_subcommand("generate").unwrap(), OsStr::new(&text)) && text != "--");
+            // Built, so that it has `-h`.
+            let mut built = command();
+            built.build();
+            let generate = built.find_subcommand("generate").unwrap();
+            prop_assume!(!is_option(generate, OsStr::new(&text)) && text != "--");
             for name in ["-p", "--prompt"] {
                 let matches = parse(&["generate", name, &text, "--json"]).unwrap();
                 let (_, matches) = matches.subcommand().unwrap();
