@@ -132,7 +132,11 @@ pub const COMMANDS: [Command; 24] = [
         "start a new chat; the previous one stays among the sessions",
     ),
     command("/bye", Argument::Text, "quit"),
-    command("/?", Argument::Text, "help"),
+    command(
+        "/? [WORD]",
+        Argument::Text,
+        "help; with a word, what is about it",
+    ),
 ];
 
 impl Command {
@@ -162,6 +166,15 @@ impl Command {
     pub fn argument_in<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = text.strip_prefix(self.words())?;
         rest.starts_with(' ').then(|| rest.trim_start())
+    }
+}
+
+/// The name in the table of a command's first word: some have a second one.
+pub fn canonical(name: &str) -> &str {
+    match name {
+        "/exit" | "/quit" => "/bye",
+        "/help" => "/?",
+        name => name,
     }
 }
 

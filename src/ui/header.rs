@@ -8,6 +8,7 @@ use super::way;
 use super::widgets::Cells;
 use crate::app::{Control, Mode, Phase};
 use crate::engine::decode::Controller;
+use crate::plural::counted;
 use ratatui::layout::Rect;
 
 /// Min cells for the names of program and model.
@@ -115,7 +116,7 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
                 true => format!("watching {}", model.name),
                 false => model.name.clone(),
             };
-            let layers = format!("{} layers", model.config.num_layers);
+            let layers = counted(model.config.num_layers, "layer");
             let mut parts = vec![name.as_str(), &layers, &model.dtype, &model.device];
             if canvas.state.settings.adapter && !model.adapters.is_empty() {
                 parts.push("exit adapters");

@@ -11,6 +11,7 @@ use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, Settings, StopReason};
 use crate::engine::decode::{Origin, RoundToken};
 use crate::engine::sampling::Coupling;
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -349,7 +350,10 @@ impl<'a> Subject<'a> {
             }
             _ if !state.live => "the journal has no alternatives here".into(),
             Some(lens) if lens.failed.is_none() => {
-                format!("evaluating every layer: {} tokens so far", lens.rows.len())
+                format!(
+                    "evaluating every layer: {} so far",
+                    counted(lens.rows.len(), "token")
+                )
             }
             _ if is_last && state.run().is_some() && state.settings.detail => {
                 "its layers follow once the answer is finished".into()
@@ -400,7 +404,11 @@ impl<'a> Subject<'a> {
             return Vec::new();
         }
         let nodes = self.round.drafted().len();
-        let count = format!("{} of {nodes} nodes accepted", self.round.accepted());
+        let count = format!(
+            "{} of {} accepted",
+            self.round.accepted(),
+            counted(nodes, "node")
+        );
         let mut lines = vec![self.fact("tree", &count, Role::Text)];
         let mut order = Vec::new();
         depth_first(self.round, None, &mut order);

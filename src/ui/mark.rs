@@ -1,4 +1,5 @@
-//! Marks in the text where the model or a setting changed, by the user or the controller.
+//! Marks in the text where the model or a setting changed: by the user, or lastingly by the controller `auto`. What a
+//! controller does from round to round is for the inspector.
 
 use super::way;
 use crate::app::state::turn::Switch;
@@ -9,8 +10,7 @@ use crate::engine::decode::{Controller, Proposer, Round, Settings};
 ///
 /// ```text
 /// ‹E 8→12›       the user moved the exit layer
-/// ‹K5›           the adaptive controller set 5 speculations
-/// ‹auto: plain›  the controller `auto` chose to decode plainly
+/// ‹auto: plain›  the controller `auto` chose to decode plainly, or another exit layer
 /// ‹model A→B›    another model continues
 /// ‹rounds missed›  the connection to the server was too slow
 /// ```
@@ -28,7 +28,7 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     });
     let gap = turn.gaps.contains(&at).then(|| "rounds missed".to_owned());
     let by_user: Vec<String> = gap.into_iter().chain(switched).chain(by_user).collect();
-    let marks = [by_user.join(", "), by_controller.join(" ")];
+    let marks = [by_user.join(", "), by_controller.unwrap_or_default()];
     let framed = marks
         .iter()
         .filter(|mark| !mark.is_empty())
@@ -36,27 +36,24 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     framed.collect::<String>().replace(' ', "\u{a0}")
 }
 
-/// What differs from the previous round: changes by the user, and by the controller.
-fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<String>) {
+/// What differs from the previous round: changes by the user, and by the controller `auto`.
+fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Option<String>) {
     let after = &round.settings;
-    let (mut by_user, mut by_controller) = (Vec::new(), Vec::new());
-    for control in Control::ALL {
-        if control.get(before) == control.get(after) {
-            continue;
-        }
-        let value = control.show(after, None);
-        if !is_moved(control, round) {
-            let old = control.show(before, None);
-            by_user.push(format!("{} {old}{arrow}{value}", name(control)));
-        } else if after.controller != Controller::Auto {
-            by_controller.push(format!("{}{value}", name(control)));
-        }
-    }
-    let (old, new) = (way::of_choice(before), way::of_choice(after));
-    if after.controller == Controller::Auto && old != new {
-        by_controller.push(format!("auto: {new}"));
-    }
-    (by_user, by_controller)
+    let changed =
+        |control: &Control| control.get(before) != control.get(after) && !is_moved(*control, round);
+    let by_user = Control::ALL.into_iter().filter(changed).map(|control| {
+        let [old, value] = [before, after].map(|settings| control.show(settings, None));
+        format!("{} {old}{arrow}{value}", name(control))
+    });
+    // It changes K and trees too often to mark.
+    let auto = after.controller == Controller::Auto && exit(before) != exit(after);
+    let by_controller = auto.then(|| format!("auto: {}", way::of_choice(after)));
+    (by_user.collect(), by_controller)
+}
+
+/// The exit layer that drafts where lookup finds nothing; `None` for plain decoding.
+fn exit(settings: &Settings) -> Option<usize> {
+    (!way::is_plain(settings)).then_some(settings.exit_layer)
 }
 
 /// Whether a controller used lookup for this round only.
@@ -125,13 +122,14 @@ mod tests {
             (
                 (8, 4, AdaptiveSpeculations),
                 (8, 5, AdaptiveSpeculations),
-                "‹K5›",
+                "",
             ),
             (
                 (8, 4, AdaptiveSpeculations),
                 (9, 5, AdaptiveSpeculations),
-                "‹E\u{a0}8→9›‹K5›",
+                "‹E\u{a0}8→9›",
             ),
+            ((8, 4, Auto), (8, 6, Auto), ""),
             (
                 (8, 4, Auto),
                 (6, 2, Auto),

@@ -19,8 +19,8 @@ const ABOUT: u16 = 3;
 /// Draws the overlay, if there is one; returns its cursor.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
-        Overlay::Help { scroll } => {
-            let lines = help::lines(canvas, body.width.saturating_sub(4).min(TEXT));
+        Overlay::Help { topic, scroll } => {
+            let lines = help::lines(canvas, body.width.saturating_sub(4).min(TEXT), topic);
             text(canvas, body, "help", &lines, *scroll);
             None
         }

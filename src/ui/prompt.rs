@@ -4,6 +4,7 @@ use super::theme::Role;
 use super::widgets::{Cells, row};
 use super::{Canvas, replay};
 use crate::app::{Editor, Mode, Pane, State, Target};
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::{Position, Rect};
 use unicode_segmentation::UnicodeSegmentation;
@@ -120,7 +121,7 @@ fn context(canvas: &mut Canvas<'_>, area: Rect) {
         _ => Role::Wrong,
     };
     let wordings = match total {
-        0 => vec![format!(" context {used} tokens ")],
+        0 => vec![format!(" context {} ", counted(used, "token"))],
         total => vec![
             format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
             format!(" context {used} of {total} "),

@@ -6,6 +6,7 @@ use super::theme::{Role, Theme};
 use super::way;
 use crate::app::{TokenRef, Turn};
 use crate::engine::decode::{PlainStep, Round, RoundToken};
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::style::Style;
 
@@ -60,7 +61,7 @@ fn phases(theme: &Theme, round: &Round, plain: Option<PlainStep>) -> Vec<Line> {
             format!("  {:.2}{}", gain.ratio, theme.symbols.times)
         });
     let phase = |name: &str, count: usize, what: &str, time: String| {
-        let what = format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let what = counted(count, what);
         spans(
             theme,
             &[

@@ -16,10 +16,15 @@ pub fn of_round(round: &Round) -> String {
 
 /// How settings chosen by a controller draft where lookup finds nothing.
 pub fn of_choice(settings: &Settings) -> String {
-    match settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup {
+    match is_plain(settings) {
         true => "plain".into(),
         false => exit(settings),
     }
+}
+
+/// Whether settings chosen by a controller decode plainly where lookup finds nothing.
+pub fn is_plain(settings: &Settings) -> bool {
+    settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup
 }
 
 /// A chain or tree of early-exit drafts.

@@ -84,6 +84,8 @@ pub struct State {
     pub(in crate::app) folder: Option<Folder>,
     /// The saved sessions, once the menu has asked for them.
     pub(in crate::app) menu_sessions: Option<Vec<Listed>>,
+    /// The last command, until it is known whether it was refused.
+    pub(super) command: Option<Command>,
     /// Questions that wait for the running answer, in order.
     pub queued: Vec<String>,
     /// Enter was pressed before the model was loaded: send once it is.
@@ -155,6 +157,7 @@ pub struct Offer {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
     Help {
+        topic: Topic,
         scroll: usize,
     },
     Picker(Picker),
@@ -172,6 +175,24 @@ pub enum Overlay {
     Sweep(Box<Sweep>),
     /// The saved sessions.
     Sessions(Box<SessionList>),
+}
+
+/// What the help is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    Everything,
+    /// Everything, the commands first.
+    Commands,
+    /// Only what mentions a word.
+    Word(String),
+}
+
+/// A command that was given in the prompt and may still be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    pub text: String,
+    /// Its effects were carried out, and their outcome is not known yet.
+    pub is_pending: bool,
 }
 
 /// The controls panel.
@@ -236,6 +257,7 @@ impl State {
             prompt: Editor::default(),
             find: None,
             queued: Vec::new(),
+            command: None,
             menu: None,
             folder: None,
             menu_sessions: None,

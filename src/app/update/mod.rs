@@ -46,6 +46,10 @@ const NOTICE_LINE: usize = 60;
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let racing = app.chat.side_run();
     let waiting = app.chat.waiting_prompt().map(str::to_owned);
+    let failed = matches!(msg, Msg::EffectFailed(_));
+    if slash::is_over(&msg) {
+        app.chat.command = None;
+    }
     let mut effects = Vec::new();
     let mut queue = VecDeque::new();
     let mut reply = take(app, msg);
@@ -61,6 +65,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         };
         reply = act(app, action);
     }
+    slash::settle(&mut app.chat, &effects, failed);
     effects.extend(race::cancel_if_closed(&app.chat, racing));
     if app
         .chat

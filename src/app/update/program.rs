@@ -9,7 +9,7 @@ use crate::app::ThemeName;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{AppAction, Pane};
 use crate::app::message::Effect;
-use crate::app::state::{App, Overlay, Phase, Shared, State};
+use crate::app::state::{App, Overlay, Phase, Shared, State, Topic};
 
 pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
     let (state, shared) = app.parts();
@@ -18,7 +18,7 @@ pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
         AppAction::Back => back(app),
         AppAction::Quit => quit(app),
         AppAction::Suspend => Effect::Suspend.into(),
-        AppAction::Help => overlay::help(state),
+        AppAction::Help => overlay::help(state, Topic::Everything),
         AppAction::Palette => overlay::palette(app),
         AppAction::Models => overlay::models(state, shared),
         AppAction::Presets => overlay::presets(state, shared),

@@ -9,6 +9,7 @@ use super::{Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
 use crate::engine::model::Readout;
 use crate::engine::sampling::{Pick, Sampler};
+use crate::plural::counted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -99,7 +100,7 @@ impl ControllerState {
                     .speculations
                     .get_or_insert(wanted.num_speculations as f64);
                 Arc::make_mut(&mut settings).num_speculations = speculations.round() as usize;
-                Some(format!("K follows acceptance: {speculations:.1}"))
+                Some(format!("adaptive K, target {speculations:.1}"))
             }
         };
         (settings, reason)
@@ -187,7 +188,7 @@ impl Decoder {
         let probed = chooser.probe(situation.exits, situation.place, action);
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
-                format!("the last {matched} tokens occurred before")
+                format!("last {} seen before", counted(matched, "token"))
             }
             _ => self.chooser(wanted).reason().to_owned(),
         };

@@ -66,7 +66,7 @@ fn a_sweep_measures_its_grid() {
     tiny.prompts(2);
     let told = status(&tiny.on_prompts(&["sweep"], &GRID).output().unwrap(), 0);
     assert!(
-        told.contains("4 cells and 1 baselines to measure, 2 prompts each"),
+        told.contains("4 cells and 1 baseline to measure, 2 prompts each"),
         "{told}"
     );
     let folder = only(&tiny.path("logs"));
