@@ -352,6 +352,14 @@ impl State {
         self.remote.as_ref().is_some_and(|remote| remote.watches)
     }
 
+    /// The pane that Esc returns to: the prompt, or the chat where no prompt is taken.
+    pub fn home(&self) -> Pane {
+        match self.is_read_only() && self.offer().is_none() {
+            true => Pane::Chat,
+            false => Pane::Prompt,
+        }
+    }
+
     /// Whether the inspector follows the running answer and is in view.
     pub fn watching(&self) -> bool {
         self.inspected().is_some() && matches!(self.focus, Pane::Chat | Pane::Rounds)

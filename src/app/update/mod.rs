@@ -41,6 +41,8 @@ use std::time::Duration;
 const NOTICE: Duration = Duration::from_secs(4);
 const NOTICE_CHARACTER: Duration = Duration::from_millis(40);
 const NOTICE_LINE: usize = 60;
+/// Why nothing can be asked or changed while the requests of others are watched.
+const READ_ONLY: &str = "watching is read-only; connect without --watch to ask something";
 
 /// Handles a message and returns effects for the driver. Deterministic in state and message.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
@@ -145,8 +147,7 @@ fn act(app: &mut App, action: Action) -> Reply {
         return Reply::none();
     }
     if !allowed_while_watching(&app.chat, &action) {
-        app.state_mut()
-            .notify_error("watching is read-only; connect without --watch to ask something");
+        app.state_mut().notify_error(READ_ONLY);
         return Reply::none();
     }
     let (state, shared) = app.parts();

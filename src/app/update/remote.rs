@@ -39,6 +39,9 @@ pub(super) fn on_link(state: &mut State, link: Link) {
                 true => Phase::Idle,
                 false => Phase::opening(),
             };
+            if watches {
+                state.focus = state.home();
+            }
         }
         Link::GivenUp(message) => {
             forget(state);
@@ -47,6 +50,8 @@ pub(super) fn on_link(state: &mut State, link: Link) {
                 message,
                 engine_lives: true,
             };
+            // Enter there connects again.
+            state.focus = state.home();
         }
     }
 }
