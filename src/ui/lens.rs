@@ -364,6 +364,7 @@ fn chosen(
     let p = format!(" {:.1} %", choice.p * 100.0);
     let verdict = match agrees {
         true => "; it agrees with the text".to_owned(),
+        false if text.is_empty() => "; the text ends here".to_owned(),
         false => format!("; the text has “{text}”"),
     };
     let role = if agrees { Role::Agree } else { Role::Rejected };

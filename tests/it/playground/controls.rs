@@ -3,9 +3,7 @@
 use super::support::Harness;
 use crossterm::event::{MouseButton, MouseEventKind};
 use skiplens::app::input::action::ControlsAction;
-use skiplens::app::{
-    ConfigChange, Control, Effect, Msg, Options, Overlay, Pane, Phase, Target, ThemeName,
-};
+use skiplens::app::{ConfigChange, Control, Effect, Msg, Options, Pane, Phase, Target, ThemeName};
 use skiplens::engine::decode::{Settings, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::{Command, Task};
@@ -59,8 +57,14 @@ fn every_control_can_be_reached_and_says_what_it_means() {
     for control in Control::of_model(h.state().model.as_ref()) {
         assert_eq!(h.state().controls.focused, control);
         h.find(&Target::Control(control));
-        let first = control.meaning().split(' ').next().expect("a word");
-        assert!(h.screen().contains(first), "{control:?}\n{}", h.screen());
+        let screen = h.screen();
+        let column = |row: &str| row.chars().skip(46).collect::<String>();
+        let panel: Vec<String> = screen.lines().map(column).collect();
+        let panel = panel.join(" ").replace(['│', '┃'], " ");
+        let shown: Vec<&str> = panel.split_whitespace().collect();
+        let meaning: Vec<&str> = control.meaning().split(' ').collect();
+        let whole = shown.windows(meaning.len()).any(|words| words == meaning);
+        assert!(whole, "{control:?}\n{screen}");
         h.press("down");
     }
     assert_eq!(h.state().controls.focused, Control::SystemPrompt);
@@ -201,10 +205,17 @@ fn commands_that_cannot_be_carried_out_say_why() {
         ("/set exit_layer 99", "1 to 29"),
         ("/set exit_layer x", "1 to 29"),
         ("/set colour red", "exit_layer"),
-        ("/set top 5", "`top` may be top_p, top_k"),
+        ("/set top 5", "`top` may be top_p or top_k"),
+        ("/set temprature 0.5", "did you mean temperature?"),
+        ("/set drft vocab 100", "did you mean draft_vocab?"),
+        ("/set draft vo x", "draft_vocab is a number from 0 to 49152"),
+        ("/set thene light", "did you mean theme?"),
         ("/set theme neon", "monochrome"),
         ("/set sample maybe", "on or off"),
         ("/frobnicate", "/?"),
+        ("/vesus plain", "did you mean /versus?"),
+        ("/copy everything", "/copy takes no argument"),
+        ("/exit now", "/bye takes no argument"),
         ("/preset none", "no preset"),
     ] {
         h.ask_command(command);
@@ -214,12 +225,87 @@ fn commands_that_cannot_be_carried_out_say_why() {
             "{command}: {}",
             notice.text
         );
+        // It can be corrected.
+        assert_eq!(h.state().prompt.text(), command);
+        assert!(h.state().menu().is_none());
     }
+    h.press("ctrl-u");
     h.write("/set");
     h.press("esc enter");
     let notice = h.state().notice.as_ref().expect("a notice");
     assert!(notice.text.contains("needs an argument"), "{}", notice.text);
     assert!(h.state().turns.is_empty());
+}
+
+/// Commands that are refused for now stay in the prompt, and so do those whose effect fails later.
+#[test]
+fn a_refused_command_stays_in_the_prompt() {
+    let mut h = Harness::ready(100, 30);
+    h.write("hi");
+    h.press("enter");
+    h.engine(20);
+    for command in ["/versus 8 4", "/load evening", "/retry", "/sweep"] {
+        h.ask_command(command);
+        assert_eq!(h.state().prompt.text(), command);
+        let notice = h.state().notice.as_ref().expect("a notice");
+        assert!(notice.is_error, "{command}: {}", notice.text);
+    }
+    h.press("ctrl-u");
+    h.engine(usize::MAX);
+    h.ask_command("/load evning");
+    assert!(h.state().prompt.is_empty());
+    h.send(Msg::EffectFailed("no session matches evning".into()));
+    assert_eq!(h.state().prompt.text(), "/load evning");
+    // What the user has written since is not replaced, nor does another failure bring back what succeeded.
+    h.ask_command("/save evening");
+    h.write("and then");
+    h.send(Msg::EffectFailed("the disk is full".into()));
+    assert_eq!(h.state().prompt.text(), "and then");
+    h.ask_command("/save evening");
+    h.send(Msg::EffectDone("saved".into()));
+    h.send(Msg::EffectFailed("the disk is full".into()));
+    assert!(h.state().prompt.is_empty());
+}
+
+/// The limit of K is that of the engine, whichever way it is set; keys change it by one.
+#[test]
+fn speculations_have_one_limit() {
+    let mut h = Harness::ready(100, 30);
+    h.ask_command("/set k 40");
+    h.press("alt-up");
+    assert_eq!(h.state().settings.num_speculations, 41);
+    h.press("alt-down alt-down");
+    assert_eq!(h.state().settings.num_speculations, 39);
+    h.press("tab down end");
+    let most = Settings::MAX_SPECULATIONS;
+    assert_eq!(h.state().settings.num_speculations, most);
+    h.press("alt-up");
+    assert_eq!(h.state().settings.num_speculations, most);
+    // The map beside the chat has fewer columns.
+    h.press("esc");
+    h.resize(220, 60);
+    h.ask("hi");
+    h.press("f10");
+    h.engine(usize::MAX);
+    h.press("esc");
+    let screen = h.screen();
+    assert!(
+        screen.contains("K12") && screen.contains("what if"),
+        "{screen}"
+    );
+    h.ask_command("/set k 65");
+    let notice = h.state().notice.as_ref().expect("a notice");
+    assert!(notice.text.contains("from 1 to 64"), "{}", notice.text);
+}
+
+#[test]
+fn opponents_are_written_as_the_screen_writes_them() {
+    for text in ["8 4", "E 8 K 4", "e8 k4", "E=8, K=4"] {
+        let mut h = Harness::ready(100, 30);
+        h.ask("hi");
+        h.ask_command(&format!("/versus {text}"));
+        assert!(h.screen().contains("E 8 K 4"), "{text}\n{}", h.screen());
+    }
 }
 
 #[test]
@@ -242,7 +328,20 @@ fn other_commands_do_what_they_say() {
     );
     assert!(matches!(h.state().phase, Phase::Loading { .. }));
     h.ask_command("/?");
-    assert_eq!(h.state().overlay, Some(Overlay::Help { scroll: 0 }));
+    assert!(h.screen().contains("/set NAME VALUE"), "{}", h.screen());
+    h.press("esc");
+    for command in ["/? no-repeat", "/help no repeat"] {
+        h.ask_command(command);
+        let screen = h.screen();
+        assert!(screen.contains("no_repeat_ngram"), "{screen}");
+        assert!(!screen.contains("/sessions"), "{screen}");
+        h.press("esc");
+    }
+    h.ask_command("/? lens");
+    assert!(h.screen().contains("In the lens"), "{}", h.screen());
+    h.press("esc");
+    h.ask_command("/? frobnicate");
+    assert!(h.screen().contains("does not mention"), "{}", h.screen());
     h.press("esc");
     h.ask_command("/bye");
     assert!(h.app.shared.quit);

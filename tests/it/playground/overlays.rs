@@ -9,7 +9,7 @@ use skiplens::engine::worker::{Event, RunEvent, RunId};
 
 fn help_scroll(h: &Harness) -> usize {
     match h.state().overlay {
-        Some(Overlay::Help { scroll }) => scroll,
+        Some(Overlay::Help { scroll, .. }) => scroll,
         ref other => panic!("no help but {other:?}"),
     }
 }
