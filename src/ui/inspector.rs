@@ -6,7 +6,7 @@ use super::theme::{Role, Theme};
 use super::widgets::{Cells, wrap_words};
 use super::worst;
 use crate::app::input::Context;
-use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane};
+use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, ViewAction};
 use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, Settings, StopReason};
 use crate::engine::decode::{Origin, RoundToken};
@@ -100,7 +100,11 @@ fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 
 fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
     let next = canvas.app.key_name(Context::Global, AppAction::FocusNext);
-    let how = format!("choose a token: a click, or {next} to the chat, then ← →");
+    let mut how = format!("choose a token: a click, or {next} to the chat, then ← →");
+    if worst::answer(canvas).is_some() {
+        let worst = canvas.app.key_name(Context::Chat, ViewAction::NextWorst);
+        how += &format!(", or {worst} for these");
+    }
     dim(&canvas.theme, &how, width)
 }
 

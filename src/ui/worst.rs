@@ -3,9 +3,7 @@
 use super::Canvas;
 use super::inspector::Line;
 use super::theme::Role;
-use super::widgets::{Cells, column};
-use crate::app::input::Context;
-use crate::app::input::action::ViewAction;
+use super::widgets::column;
 use crate::app::state::worst::worst_drafts;
 use crate::app::{TokenRef, Turn};
 use ratatui::style::Style;
@@ -34,16 +32,10 @@ pub fn list(
     links: &mut Vec<(usize, TokenRef)>,
 ) {
     let theme = &canvas.theme;
-    let key = canvas.app.key_name(Context::Chat, ViewAction::NextWorst);
     let cells = (width.saturating_sub(FIGURES) / 2).min(TEXT);
     let [drafted, verifier] = ["drafted", "verifier"].map(|title| column(title, cells));
     let titles = format!("{drafted} {verifier} {:>6} {:>7}", "q", "p");
-    let next = format!("   {key} next");
-    let mut title = vec![(titles, theme.style(Role::Dim))];
-    if 2 * cells + FIGURES + next.as_str().cells() <= width {
-        title.push((next, theme.style(Role::Dim)));
-    }
-    lines.extend([Line::new(), title]);
+    lines.extend([Line::new(), vec![(titles, theme.style(Role::Dim))]]);
     for worst in worst_drafts(index, turn, WORST) {
         let round = turn.rounds.get(worst.at.round);
         let Some((round, token)) = round.and_then(|r| Some((r, r.token(worst.at.slot)?))) else {

@@ -45,7 +45,7 @@ fn help_scrolls_within_its_text() {
     h.press("f1 end");
     let end = help_scroll(&h);
     assert!(
-        h.screen().contains("/bye") && h.screen().contains('┃'),
+        h.screen().contains("instructions for the model") && h.screen().contains('┃'),
         "{}",
         h.screen()
     );
