@@ -192,7 +192,7 @@ impl<'a> Subject<'a> {
                 position + 1,
                 self.round.drafted().len()
             ),
-            None => format!("{}, ends it", self.at.round),
+            None => format!("{}, closing token", self.at.round),
         };
         let (q, p) = (probability(token.p_draft), probability(token.p_verify));
         let mut facts = vec![
@@ -311,6 +311,10 @@ impl<'a> Subject<'a> {
                 "a draft before this one was rejected, so no layer is evaluated here".into()
             }
             _ if !state.live => "the journal has no alternatives here".into(),
+            _ if state.is_read_only() => {
+                "the layers of a watched answer are not reported, unless its client records them"
+                    .into()
+            }
             Some(lens) if lens.failed.is_none() => {
                 format!(
                     "evaluating every layer: {} so far",

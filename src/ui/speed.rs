@@ -403,7 +403,7 @@ fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     };
     if stats.drafted == 0 {
         let text = format!(
-            "{} a token",
+            "{} per token",
             milliseconds(stats.draft_seconds + stats.verify_seconds)
         );
         canvas.put_all(row, &[(&text, Role::Dim)]);

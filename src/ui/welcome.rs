@@ -144,7 +144,7 @@ fn progress(canvas: &mut Canvas<'_>, row: Rect) {
         return;
     };
     let stage = if *cancelling {
-        "giving it up"
+        "cancelling"
     } else {
         stage.as_str()
     };

@@ -6,6 +6,7 @@ mod editor;
 pub mod find;
 pub mod lens_view;
 pub mod menu;
+mod phase;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -23,6 +24,7 @@ pub use baselines::Baselines;
 pub use editor::Editor;
 pub use find::Find;
 pub use menu::{Folder, FolderEntry, Menu};
+pub use phase::{Offer, Phase, Run};
 pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
@@ -105,54 +107,6 @@ pub struct State {
     pub(super) last_run: Option<RunId>,
 }
 
-/// What the engine is doing. Events of runs other than the phase's are dropped.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Phase {
-    Idle,
-    Loading {
-        stage: String,
-        fraction: Option<f32>,
-        /// The user has cancelled it; the engine has yet to confirm.
-        cancelling: bool,
-    },
-    Prefill {
-        run: Run,
-        done: usize,
-        total: usize,
-        cached: usize,
-    },
-    Generating {
-        run: Run,
-    },
-    Paused {
-        run: Run,
-    },
-    /// The model could not be loaded, or a run failed; the message says what to do.
-    Failed {
-        message: String,
-        /// False if its thread has ended: nothing more can be loaded.
-        engine_lives: bool,
-    },
-}
-
-/// A running generation. Its turn is the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    pub id: RunId,
-    /// To be paused before its next phase.
-    pub pausing: bool,
-    /// Cancelled; the engine has yet to confirm.
-    pub cancelling: bool,
-}
-
-/// A model that one key loads while none is loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    pub model: Option<String>,
-    /// What the key does, in a few words.
-    pub label: &'static str,
-}
-
 /// An overlay over the screen, which takes all keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
@@ -224,17 +178,6 @@ pub struct Notice {
     pub is_error: bool,
     /// When it appeared; `None` before the first tick.
     pub since: Option<Duration>,
-}
-
-impl Phase {
-    /// Loading, before any progress report.
-    pub(super) fn opening() -> Self {
-        Self::Loading {
-            stage: "opening the model".into(),
-            fraction: None,
-            cancelling: false,
-        }
-    }
 }
 
 impl State {

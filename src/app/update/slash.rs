@@ -52,11 +52,14 @@ pub(super) fn settle(state: &mut State, effects: &[Effect], failed: bool) {
 }
 
 fn can_fail(effect: &Effect) -> bool {
-    match effect {
-        Effect::SaveSession(_) | Effect::LoadSession(_) | Effect::ReplaySession(_) => true,
-        Effect::OpenSweep(_) | Effect::Picture(_) => true,
-        _ => false,
-    }
+    matches!(
+        effect,
+        Effect::SaveSession(_)
+            | Effect::LoadSession(_)
+            | Effect::ReplaySession(_)
+            | Effect::OpenSweep(_)
+            | Effect::Picture(_)
+    )
 }
 
 fn run(state: &mut State, text: &str) -> Reply {
