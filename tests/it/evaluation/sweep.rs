@@ -164,7 +164,7 @@ fn shards_merge_to_the_whole() {
     let told = status(&run(&["--shard", "1/3", "--list"], &[]), 0);
     assert_eq!(told.matches("missing").count(), 2, "{told}");
     let told = status(&run(&["--shard", "1/3", "--dry-run"], &[]), 0);
-    assert!(told.contains("2 cells and 1 baselines"), "{told}");
+    assert!(told.contains("2 cells and 1 baseline to measure"), "{told}");
     assert!(names(&folder.join("cells")).is_empty());
     status(&run(&["--shard", "3/3"], &[]), 0);
     assert!(status(&merge(), 1).contains("3 of 4 cells are missing"));
