@@ -111,6 +111,7 @@ fn watching(canvas: &mut Canvas<'_>, area: Rect) {
     let host = canvas.state.remote.as_ref().map_or("", |r| r.host.as_str());
     let mut inner = canvas.panel(area, &format!("watching {host}"), Some(Pane::Prompt));
     canvas.target(area, Target::Prompt);
+    context(canvas, area);
     let Some(row) = row(&mut inner) else { return };
     let wanted: [(Action, &str); 5] = match canvas.state.offer() {
         Some(offer) => [
