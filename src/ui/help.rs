@@ -116,7 +116,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let marks = [
         (format!("  ‹E 8{arrow}12›"), "from here on you set E to 12"),
         (
-            "  ‹auto: E 6 K 2›".to_owned(),
+            "  ‹auto: E 6›".to_owned(),
             "from here on auto drafts like this, or decodes plainly",
         ),
     ];

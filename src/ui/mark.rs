@@ -187,7 +187,7 @@ mod tests {
         };
         // A short excursion, and changes of K alone.
         assert!(of(&[(20, 8, 4), (7, 6, 2), (20, 8, 3)]).is_empty());
-        let mark = |exit: usize| format!("‹auto: E {exit} K 2›").replace(' ', "\u{a0}");
+        let mark = |exit: usize| format!("‹auto: E {exit}›").replace(' ', "\u{a0}");
         // From the round that makes it last; an excursion before it does not matter.
         let found = of(&[(20, 8, 4), (3, 4, 1), (20, 6, 2), (9, 8, 2)]);
         assert_eq!(found, [(30, mark(6)), (50, mark(8))]);
@@ -230,7 +230,7 @@ mod tests {
         ]
         .concat();
         let exit = Settings::default().exit_layer;
-        let drafts = format!("‹auto: E {exit} K 2›").replace(' ', "\u{a0}");
+        let drafts = format!("‹auto: E {exit}›").replace(' ', "\u{a0}");
         let plain = "‹auto:\u{a0}plain›".to_owned();
         assert_eq!(marks(&turn), [(19, plain), (27, drafts)]);
     }

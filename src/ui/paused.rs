@@ -11,6 +11,8 @@ use ratatui::layout::Rect;
 
 /// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 6;
+/// Rows of the keys, with the gap before them.
+const KEYS: u16 = 3;
 /// Cells of a verified token's line besides its text.
 const FIGURES: u16 = 17;
 
@@ -61,7 +63,9 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let (exit, most) = (settings.exit_layer, settings.num_speculations);
     let text = format!("layers 1 to {exit} draft: {} of {most}", turn.pending.len());
     put_line(canvas, area, &text, Role::Text);
-    for token in &turn.pending {
+    // The newest ones, and room for the keys below.
+    let room = usize::from(area.height.saturating_sub(KEYS));
+    for token in &turn.pending[turn.pending.len().saturating_sub(room)..] {
         let Some(row) = row(area) else { return };
         let text = format!(" “{}”", one_line(&token.text));
         canvas.put_all(row, &[(&text, Role::Text)]);

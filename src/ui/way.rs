@@ -1,24 +1,35 @@
 //! Names of ways to draft on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`, `E 6 K 2 adapter`.
 
-use crate::engine::decode::{Proposer, Proposers, Round, Settings, Strategy};
+use crate::engine::decode::{Controller, Proposer, Proposers, Round, Settings, Strategy};
 
 /// How a round drafted.
 pub fn of_round(round: &Round) -> String {
     match round.drafted().first() {
         None => "plain".into(),
         Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
-        Some(token) if token.proposer == Proposer::Adapter => {
-            format!("{} adapter", exit(&round.settings))
-        }
-        Some(_) => exit(&round.settings),
+        Some(token) if token.proposer == Proposer::Adapter => format!("{} adapter", drafts(round)),
+        Some(_) => drafts(round),
     }
 }
 
-/// How settings chosen by a controller draft where lookup finds nothing.
+/// The shape of a round's early-exit drafts. With `auto` the settings have only its limits.
+fn drafts(round: &Round) -> String {
+    let settings = &round.settings;
+    let (exit_layer, nodes) = (settings.exit_layer, round.drafted().len());
+    match settings.controller {
+        Controller::Auto if round.branches() => format!("E {exit_layer} tree of {nodes}"),
+        Controller::Auto => format!("E {exit_layer} K {nodes}"),
+        _ => exit(settings),
+    }
+}
+
+/// How settings chosen by a controller draft where lookup finds nothing. With `auto` the shape of a draft differs from round
+/// to round.
 pub fn of_choice(settings: &Settings) -> String {
-    match is_plain(settings) {
-        true => "plain".into(),
-        false => exit(settings),
+    match settings.controller {
+        _ if is_plain(settings) => "plain".into(),
+        Controller::Auto => format!("E {}", settings.exit_layer),
+        _ => exit(settings),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
+use super::growth::Growth;
 use super::lookup::continued;
 use super::verify::Verification;
 use super::work::Place;
@@ -131,6 +132,8 @@ pub(super) struct Turn {
     pub drafts: Option<Proposers>,
     /// An exit to probe.
     pub probed: Option<usize>,
+    /// When a draft of an exit grows; `None` for a shape fixed in advance.
+    pub growth: Option<Growth>,
 }
 
 /// The settings chosen last, for reuse.
@@ -173,6 +176,7 @@ impl Decoder {
                 settings,
                 note,
                 probed: None,
+                growth: None,
             };
         }
         if wanted.proposers.looks_up() {
@@ -186,6 +190,13 @@ impl Decoder {
         let chooser = self.chooser(wanted);
         let (base, action) = chooser.choose(&situation);
         let probed = chooser.probe(situation.exits, situation.place, action);
+        let sampled = !wanted.sampling.greedy();
+        let growth = match (base, action) {
+            (Base::Exit { exit_layer, .. }, Action::Exit) => {
+                chooser.growth(exit_layer, sampled, situation.place)
+            }
+            _ => None,
+        };
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
                 format!("last {} seen before", counted(matched, "token"))
@@ -214,6 +225,7 @@ impl Decoder {
                 Action::Lookup(_) => Some(Proposers::Lookup),
             },
             probed,
+            growth,
         }
     }
 
