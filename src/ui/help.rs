@@ -117,7 +117,7 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
         (format!("  ‹E 8{arrow}12›"), "from here on you set E to 12"),
         (
             "  ‹auto: E 6›".to_owned(),
-            "from here on auto drafts like this, or decodes plainly",
+            "from here on auto drafts from this exit, or decodes plainly",
         ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));
