@@ -14,6 +14,7 @@ pub mod engine;
 pub mod eval;
 mod files;
 pub mod folders;
+mod plural;
 pub mod remote;
 pub mod safe_text;
 pub mod server;

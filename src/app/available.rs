@@ -2,7 +2,8 @@
 
 use super::input::Action;
 use super::input::action::{
-    AppAction, ChatAction, ControlsAction, LensAction, SessionsAction, ViewAction, WhatIfAction,
+    AppAction, ChatAction, ControlsAction, EditAction, LensAction, Pane, SessionsAction,
+    ViewAction, WhatIfAction,
 };
 use super::state::{App, Overlay, Phase, SessionList, State, Turn};
 
@@ -127,6 +128,8 @@ pub(super) fn allowed_while_watching(state: &State, action: &Action) -> bool {
         Action::Chat(
             ChatAction::Pause | ChatAction::Step | ChatAction::WhatIf | ChatAction::Lens,
         ) => true,
+        Action::App(AppAction::Focus(Pane::Prompt)) => state.home() != Pane::Prompt,
+        Action::Edit(EditAction::ExternalEditor) => true,
         action => !allowed_in_replay(action),
     };
     !(state.is_read_only() && asks)

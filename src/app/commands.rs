@@ -40,7 +40,7 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/set NAME VALUE",
         Argument::Setting,
-        "change a setting: /set exit 8, /set temp 0.7, /set max 300, /set seed 1",
+        "change a setting: /set exit 8, /set temp 0.7, /set seed 1",
     ),
     command(
         "/set system TEXT",
@@ -67,7 +67,7 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/replay [NAME]",
         Argument::Session,
-        "replay a saved session on this screen; without a name, choose one",
+        "replay a saved session; without a name, choose one",
     ),
     command(
         "/picture [NAME]",
@@ -77,7 +77,7 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/model [NAME]",
         Argument::Model,
-        "load a model by path or Hugging Face id; without a name, choose one",
+        "load a model, by path or Hugging Face id, or choose one",
     ),
     command(
         "/preset [NAME]",
@@ -98,27 +98,27 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/whatif",
         Argument::Text,
-        "predicted speed of other exit layers and speculations on the last answer",
+        "predict the last answer's speed with other E and K",
     ),
     command(
         "/lens",
         Argument::Text,
-        "what every layer would have predicted along the last answer, as a heat map",
+        "what every layer predicts along the last answer",
     ),
     command(
         "/race [PROMPT]",
         Argument::Text,
-        "drafts beside plain decoding; without a prompt, on the last one",
+        "drafts against plain decoding: on PROMPT, or the last one",
     ),
     command(
         "/versus OTHER",
         Argument::Preset,
-        "race the current settings against others: E and K like `8 4`, a preset, or `plain`",
+        "race these settings against E and K (8 4), a preset, plain",
     ),
     command(
         "/sweep [FILE]",
         Argument::Path,
-        "measure a grid of exit layers and speculations on the last prompt; with FILE, show a sweep's CSV or folder",
+        "measure a grid of E and K, or show a sweep's CSV or folder",
     ),
     command(
         "/find [TEXT]",
@@ -129,10 +129,14 @@ pub const COMMANDS: [Command; 24] = [
     command(
         "/clear",
         Argument::Text,
-        "start a new chat; the previous one stays among the sessions",
+        "start a new chat; the old one stays in the sessions",
     ),
     command("/bye", Argument::Text, "quit"),
-    command("/?", Argument::Text, "help"),
+    command(
+        "/? [WORD]",
+        Argument::Text,
+        "help; with a word, what is about it",
+    ),
 ];
 
 impl Command {
@@ -162,6 +166,15 @@ impl Command {
     pub fn argument_in<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = text.strip_prefix(self.words())?;
         rest.starts_with(' ').then(|| rest.trim_start())
+    }
+}
+
+/// The name in the table of a command's first word: some have a second one.
+pub fn canonical(name: &str) -> &str {
+    match name {
+        "/exit" | "/quit" => "/bye",
+        "/help" => "/?",
+        name => name,
     }
 }
 
@@ -215,6 +228,16 @@ mod tests {
         assert_eq!(given("/set theme li").unwrap().1, "li");
         assert_eq!(given("/set exit 8").unwrap().1, "exit 8");
         assert!(given("/set").is_none() && given("/settle x").is_none());
+    }
+
+    /// In the menu, on a terminal of 80 columns, usages and meanings are two columns within borders.
+    #[test]
+    fn every_command_fits_a_line_of_the_menu() {
+        let widest = COMMANDS.iter().map(|c| c.usage.len()).max().unwrap();
+        for command in COMMANDS {
+            let cells = widest + 2 + command.what.chars().count();
+            assert!(cells <= 76, "{}: {cells}", command.usage);
+        }
     }
 
     #[test]

@@ -234,7 +234,7 @@ fn back_label(state: &State) -> Option<&'static str> {
             cancelling: false, ..
         } => "cancel",
         Phase::Failed { .. } if state.model.is_some() => "dismiss",
-        _ if state.focus != Pane::Prompt => "prompt",
+        _ if state.focus != state.home() => state.home().label(),
         _ if state.retracted.is_some() => "restore chat",
         _ if state.view.top.is_some() => "to the end",
         _ => return None,

@@ -14,6 +14,7 @@ use crate::eval::benchmark::{Benchmark, Comparison, Encoded, Key, encode};
 use crate::eval::identity::{ModelIdentity, VERSION, hash};
 use crate::eval::machine::{self, Machine};
 use crate::eval::run::Measured;
+use crate::plural::counted;
 use clap::Args;
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
@@ -159,8 +160,8 @@ fn on_dataset(args: &BenchmarkArgs) -> Result<ExitCode> {
     let mut benchmark = Benchmark::open(&folder, key, prepared.encoded)?;
     if benchmark.resumed() > 0 {
         output::note(&format!(
-            "resumed after {} samples in {}",
-            benchmark.resumed(),
+            "resumed after {} in {}",
+            counted(benchmark.resumed(), "sample"),
             benchmark.path().display()
         ));
     }
@@ -205,10 +206,9 @@ fn figures_so_far(samples: &[crate::eval::benchmark::Sample]) -> String {
     }
     let (plain, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let total = Stats::total(other.iter().map(|run| &run.stats));
-    let acceptance = total.acceptance_rate().map_or_else(String::new, |rate| {
-        format!("{:.0} % accepted · ", 100.0 * rate)
-    });
+    let acceptance = total.acceptance_rate();
+    let acceptance = acceptance.map(|rate| format!("{:.0} % accepted", 100.0 * rate));
     let speedup = Comparison::of(&plain, &other).speedup_mean_of_ratios;
-    let speedup = speedup.map_or_else(String::new, |speedup| format!("{:.2}×", speedup.value));
-    acceptance + &speedup
+    let speedup = speedup.map(|speedup| format!("{:.2}×", speedup.value));
+    Vec::from_iter(acceptance.into_iter().chain(speedup)).join(" · ")
 }

@@ -13,6 +13,7 @@ use crate::eval::correctness::{self, Exact, Mismatch, Sampled, Token};
 use crate::eval::identity::{ModelIdentity, VERSION, hash};
 use crate::eval::machine::Machine;
 use crate::eval::output_folder::{self, Header};
+use crate::plural::counted;
 use clap::Args;
 use color_eyre::eyre::Result;
 use serde::Serialize;
@@ -178,7 +179,8 @@ fn words(found: &Found) -> String {
                 ..
             } = found;
             let mut words = format!(
-                "errors {errors} of {samples} ({error_pct:.1} %), {tokens} tokens compared"
+                "errors {errors} of {samples} ({error_pct:.1} %), {} compared",
+                counted(*tokens, "token")
             );
             found
                 .mismatches
@@ -188,9 +190,9 @@ fn words(found: &Found) -> String {
         }
         Found::Sampled(found) => {
             let mut words = format!(
-                "{} prompts, {} texts of each strategy: p = {:.4}, {}",
-                found.prompts.len(),
-                found.repetitions,
+                "{}, {} of each strategy: p = {:.4}, {}",
+                counted(found.prompts.len(), "prompt"),
+                counted(found.repetitions, "text"),
                 found.p_value,
                 match found.differs {
                     true => "the distributions differ",

@@ -2,6 +2,7 @@
 
 use super::output::stdout;
 use crate::engine::kernels::{Isa, physical_cores};
+use crate::plural::counted;
 use clap::Args;
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ pub struct DevicesArgs {}
 /// If standard output cannot be written.
 pub fn run(_: &DevicesArgs) -> Result<ExitCode> {
     let (threads, isa) = (physical_cores(), Isa::detect().name());
-    let mut text = format!("cpu     {threads} threads, {isa}\n");
+    let mut text = format!("cpu     {}, {isa}\n", counted(threads, "thread"));
     gpus(&mut text);
     stdout().message(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use crate::engine::kernels::{Isa, physical_cores};
 use crate::engine::memory::{available, human};
 use crate::engine::weights::{cached_models, describe, locate};
 use crate::folders;
+use crate::plural::counted;
 use clap::Args;
 use color_eyre::eyre::Result;
 use std::fmt::Write;
@@ -65,7 +66,10 @@ fn report() -> String {
         &format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     );
     let cores = physical_cores();
-    line("cpu", &format!("{cores} cores, {}", Isa::detect().name()));
+    line(
+        "cpu",
+        &format!("{}, {}", counted(cores, "core"), Isa::detect().name()),
+    );
     let free = available().map_or("unknown".into(), human);
     let bandwidth = human(bandwidth(cores) as u64);
     line(

@@ -7,6 +7,7 @@ use crate::engine::loaded_model::LoadedModel;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::eval::end_to_end::{self, EndToEnd};
 use crate::eval::phases::{self, BenchReport};
+use crate::plural::counted;
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -112,7 +113,7 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
     row("decode".into(), 1, phases.decode.seconds)?;
     for verify in &phases.verify {
         row(
-            format!("verify {} tokens", verify.phase.tokens),
+            format!("verify {}", counted(verify.phase.tokens, "token")),
             verify.phase.tokens,
             verify.phase.seconds,
         )?;
@@ -121,7 +122,7 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
         let head = if draft.draft_vocab == 0 {
             String::new()
         } else {
-            format!(", {} tokens", draft.draft_vocab)
+            format!(", {}", counted(draft.draft_vocab, "token"))
         };
         row(
             format!("draft E {}{head}", draft.exit_layer),
@@ -130,7 +131,7 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
         )?;
     }
     row(
-        format!("prefill {} tokens", phases.prefill.tokens),
+        format!("prefill {}", counted(phases.prefill.tokens, "token")),
         phases.prefill.tokens,
         phases.prefill.seconds,
     )?;
@@ -147,8 +148,10 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
     let e = end_to_end;
     writeln!(
         out,
-        "\n\n{} tokens end to end, E {} K {}:",
-        e.tokens, e.exit_layer, e.num_speculations
+        "\n\n{} end to end, E {} K {}:",
+        counted(e.tokens, "token"),
+        e.exit_layer,
+        e.num_speculations
     )?;
     writeln!(
         out,

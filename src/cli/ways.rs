@@ -11,6 +11,7 @@ use crate::engine::prompt::{Message, Prompt, Role};
 use crate::eval::datasets::builtin_prompts;
 use crate::eval::machine::{self, Machine};
 use crate::eval::ways::{self, Asked, KindResult};
+use crate::plural::counted;
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -148,7 +149,7 @@ fn table(report: &Report) -> Result<String, std::fmt::Error> {
         writeln!(
             out,
             "\n{:<28}{:>10}{:>12}{:>12}{:>12}",
-            format!("{}, {} prompts", kind.kind, kind.prompts),
+            format!("{}, {}", kind.kind, counted(kind.prompts, "prompt")),
             "tokens/s",
             "speed-up",
             "accepted",

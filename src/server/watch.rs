@@ -2,6 +2,7 @@
 
 use crate::engine::decode::{Round, StopReason};
 use crate::engine::prompt::{Prompt, Role};
+use crate::plural::counted;
 use crate::remote::{Report, Said, Watched};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,7 +119,7 @@ pub fn cut(mut text: String) -> String {
 fn whole(prompt: &Prompt) -> (String, bool) {
     match prompt {
         Prompt::Text(text) => (text.clone(), false),
-        Prompt::Tokens(ids) => (format!("({} tokens)", ids.len()), false),
+        Prompt::Tokens(ids) => (format!("({})", counted(ids.len(), "token")), false),
         Prompt::Chat(messages) => {
             let said = messages
                 .iter()

@@ -295,14 +295,48 @@ fn reduce(slot: &mut Option<Box<TokenDetail>>, detail: Detail) {
 
 /// The figures of a session for lists, available without reading the whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "RecordedTotals")]
 pub struct Totals {
     pub title: String,
     /// Name of the last model.
     pub model: String,
+    /// As a user counts them: a question with its answer is one turn.
     pub turns: usize,
+    /// Questions and answers.
+    pub messages: usize,
     /// Generated tokens.
     pub tokens: usize,
     pub drafted: usize,
     pub accepted: usize,
+}
+
+/// Totals as a journal has them. Without `messages`, which version 0.1.0 did not write, `turns` is their number.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RecordedTotals {
+    title: String,
+    model: String,
+    turns: usize,
+    messages: Option<usize>,
+    tokens: usize,
+    drafted: usize,
+    accepted: usize,
+}
+
+impl From<RecordedTotals> for Totals {
+    fn from(recorded: RecordedTotals) -> Self {
+        let turns = match recorded.messages {
+            Some(_) => recorded.turns,
+            None => recorded.turns.div_ceil(2),
+        };
+        Self {
+            title: recorded.title,
+            model: recorded.model,
+            turns,
+            messages: recorded.messages.unwrap_or(recorded.turns),
+            tokens: recorded.tokens,
+            drafted: recorded.drafted,
+            accepted: recorded.accepted,
+        }
+    }
 }

@@ -293,9 +293,10 @@ impl Reader {
 
     fn finish(mut self) -> Loaded {
         if let Some(more) = self.skipped.checked_sub(MAX_NOTES).filter(|more| *more > 0) {
-            self.loaded
-                .notes
-                .push(format!("{more} more lines were skipped"));
+            self.loaded.notes.push(match more {
+                1 => "1 more line was skipped".to_owned(),
+                _ => format!("{more} more lines were skipped"),
+            });
         }
         self.loaded
     }

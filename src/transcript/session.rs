@@ -197,6 +197,12 @@ impl Session {
         derived.unwrap_or_else(|| PromptForm::Other(prompt.clone()))
     }
 
+    /// Whether a turn as a user counts them begins at an index of [`Self::turns`]: a question with its answer is one.
+    pub fn starts_turn(&self, at: usize) -> bool {
+        let role = self.turns.get(at).map(|turn| turn.role);
+        role.is_some_and(|role| at == 0 || role != Role::Assistant)
+    }
+
     /// The figures that a list shows.
     pub fn totals(&self) -> Totals {
         let stats = Stats::of(self.rounds());
@@ -206,7 +212,10 @@ impl Session {
                 .model()
                 .map(|model| model.name.clone())
                 .unwrap_or_default(),
-            turns: self.turns.len(),
+            turns: (0..self.turns.len())
+                .filter(|at| self.starts_turn(*at))
+                .count(),
+            messages: self.turns.len(),
             tokens: stats.tokens,
             drafted: stats.drafted,
             accepted: stats.accepted,

@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 /// Cells of the longest label and the gap after it.
 const LABEL: u16 = 13;
 /// Max lines of the focused control's explanation.
-const EXPLANATION: u16 = 5;
+const EXPLANATION: u16 = 6;
 /// Cells of a slider's value.
 const VALUE: u16 = 5;
 
@@ -95,8 +95,8 @@ fn explanation(canvas: &Canvas<'_>, control: Control, width: u16) -> Vec<String>
         );
     let now = match control.has_effect(settings) {
         true => "",
-        false if chosen => " (chosen by the controller; setting it overrides that)",
-        false => " (no effect with the current settings)",
+        false if chosen => " (chosen by the controller; setting it takes over)",
+        false => " (no effect now)",
     };
     wrap_words(&format!("{range}{}{now}", control.meaning()), width)
 }

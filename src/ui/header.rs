@@ -8,6 +8,7 @@ use super::way;
 use super::widgets::Cells;
 use crate::app::{Control, Mode, Phase};
 use crate::engine::decode::Controller;
+use crate::plural::counted;
 use ratatui::layout::Rect;
 
 /// Min cells for the names of program and model.
@@ -19,11 +20,14 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     }
     let dot = format!(" {} ", canvas.theme.symbols.dot);
     let (gain, role) = speed_up(canvas).unwrap_or((String::new(), Role::Dim));
-    let between = if gain.is_empty() { "" } else { &dot };
     let room = area.width.saturating_sub(MODEL + gain.as_str().cells());
     let right = match area.width {
         ..NARROW => figures(canvas),
         _ => settings(canvas, room),
+    };
+    let between = match gain.is_empty() || right.is_empty() {
+        true => "",
+        false => dot.as_str(),
     };
     let right_cells = [&gain, between, &right].map(|text| text.cells());
     let room = area
@@ -115,7 +119,7 @@ fn model(canvas: &Canvas<'_>, dot: &str, room: u16) -> String {
                 true => format!("watching {}", model.name),
                 false => model.name.clone(),
             };
-            let layers = format!("{} layers", model.config.num_layers);
+            let layers = counted(model.config.num_layers, "layer");
             let mut parts = vec![name.as_str(), &layers, &model.dtype, &model.device];
             if canvas.state.settings.adapter && !model.adapters.is_empty() {
                 parts.push("exit adapters");
@@ -158,7 +162,7 @@ fn settings(canvas: &Canvas<'_>, room: u16) -> String {
     if state.settings.detail {
         parts.push("detail".into());
     }
-    while parts.len() > 1 && parts.join(&dot).as_str().cells() > room {
+    while parts.join(&dot).as_str().cells() > room && !parts.is_empty() {
         parts.remove(0);
     }
     parts.join(&dot)

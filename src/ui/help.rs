@@ -1,12 +1,13 @@
-//! The help: words, keys, mouse and commands, laid out for the available width.
+//! The help: words, keys, mouse, commands and settings, laid out for the available width.
 
 use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, wrap_words};
-use crate::app::Pane;
 use crate::app::commands::COMMANDS;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ViewAction};
+use crate::app::state::Topic;
+use crate::app::{Control, Pane};
 
 /// Cells between a name and its meaning.
 const GAP: u16 = 2;
@@ -15,31 +16,87 @@ const KEYS: u16 = 22;
 
 type Line = (String, Role);
 
-/// Keys by context, from the key map, then the commands, in lines of `width` cells.
-pub fn lines(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
-    let keys = Context::ALL
-        .into_iter()
-        .map(|context| (context, bindings(canvas, context)))
-        .filter(|(_, keys)| !keys.is_empty())
-        .map(|(context, keys)| section(context.heading(), columns(&keys, width)));
-    let commands = COMMANDS.map(|command| (command.usage.to_owned(), command.what.to_owned()));
-    [section("Words", table(&words(canvas), width))]
-        .into_iter()
-        .chain(keys)
-        .chain([
-            section("With the mouse", table(&mouse(canvas), width)),
-            section("Commands", table(&commands, width)),
-        ])
-        .collect::<Vec<_>>()
-        .join(&(String::new(), Role::Text))
+/// A part of the help: names and their meanings.
+struct Section {
+    title: &'static str,
+    entries: Vec<(String, String)>,
+    /// Whether entries are short enough for two columns.
+    in_columns: bool,
 }
 
-fn section(title: &str, lines: Vec<String>) -> Vec<Line> {
-    let lines = lines.into_iter().map(|line| (line, Role::Text));
-    [(title.to_owned(), Role::Heading)]
+/// The help in lines of `width` cells.
+pub fn lines(canvas: &Canvas<'_>, width: u16, topic: &Topic) -> Vec<Line> {
+    let mut sections = sections(canvas);
+    match topic {
+        Topic::Everything => {}
+        Topic::Commands => sections.rotate_right(2),
+        Topic::Word(word) => sections = about(sections, word),
+    }
+    let mut lines: Vec<Vec<Line>> = sections.iter().map(|part| part.lines(width)).collect();
+    if let (Topic::Word(word), true) = (topic, lines.is_empty()) {
+        let text = format!("The help does not mention “{word}”. /? alone lists the commands.");
+        let text = wrap_words(&text, width).into_iter();
+        lines.push(text.map(|line| (line, Role::Text)).collect());
+    }
+    lines.join(&(String::new(), Role::Text))
+}
+
+/// All parts: words, keys from the key map, the mouse, commands and settings.
+fn sections(canvas: &Canvas<'_>) -> Vec<Section> {
+    let table = |title, entries| Section {
+        title,
+        entries,
+        in_columns: false,
+    };
+    let keys = Context::ALL.into_iter().map(|context| Section {
+        title: context.heading(),
+        entries: bindings(canvas, context),
+        in_columns: true,
+    });
+    let commands = COMMANDS.map(|command| (command.usage.to_owned(), command.what.to_owned()));
+    let settings = Control::of_model(canvas.state.model.as_ref());
+    let settings = settings
         .into_iter()
-        .chain(lines)
+        .map(|control| (control.name().to_owned(), control.meaning().to_owned()));
+    [table("Words", words(canvas))]
+        .into_iter()
+        .chain(keys.filter(|part| !part.entries.is_empty()))
+        .chain([
+            table("With the mouse", mouse(canvas)),
+            table("Commands", commands.into()),
+            table("Settings, for /set", settings.collect()),
+        ])
         .collect()
+}
+
+/// The entries that mention a word, and whole sections whose titles do.
+fn about(sections: Vec<Section>, word: &str) -> Vec<Section> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
+    let word = plain(word);
+    let mentions = |text: &str| plain(text).contains(&word);
+    let mut found = sections;
+    for part in &mut found {
+        if !mentions(part.title) {
+            part.entries
+                .retain(|(name, meaning)| mentions(name) || mentions(meaning));
+        }
+    }
+    found.retain(|part| !part.entries.is_empty());
+    found
+}
+
+impl Section {
+    fn lines(&self, width: u16) -> Vec<Line> {
+        let lines = match self.in_columns {
+            true => columns(&self.entries, width),
+            false => table(&self.entries, width),
+        };
+        let lines = lines.into_iter().map(|line| (line, Role::Text));
+        [(self.title.to_owned(), Role::Heading)]
+            .into_iter()
+            .chain(lines)
+            .collect()
+    }
 }
 
 /// The terms and styles on screen.
@@ -59,12 +116,8 @@ fn words(canvas: &Canvas<'_>) -> Vec<(String, String)> {
     let marks = [
         (format!("  ‹E 8{arrow}12›"), "from here on you set E to 12"),
         (
-            "  ‹K5›".to_owned(),
-            "from here on the adaptive controller set K to 5",
-        ),
-        (
-            "  ‹auto: E 6 K 2›".to_owned(),
-            "from here on auto drafts like this, or decodes plainly",
+            "  ‹auto: E 6›".to_owned(),
+            "from here on auto drafts from this exit, or decodes plainly",
         ),
     ];
     let marks = marks.map(|(mark, meaning)| (mark, meaning.to_owned()));

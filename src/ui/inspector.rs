@@ -4,27 +4,28 @@ use super::Canvas;
 use super::round_details;
 use super::theme::{Role, Theme};
 use super::widgets::{Cells, wrap_words};
+use super::worst;
 use crate::app::input::Context;
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Pane, ViewAction};
-use crate::app::state::worst::worst_drafts;
 use crate::app::{Action, App, State, Target, TokenRef, Turn, Viewport};
 use crate::engine::decode::{Candidate, LayerChoice, LensRow, Round, Settings, StopReason};
 use crate::engine::decode::{Origin, RoundToken};
 use crate::engine::sampling::Coupling;
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
-use unicode_segmentation::UnicodeSegmentation;
 
 /// Cells of a label.
 const LABEL: u16 = 13;
-/// Max rows of the list of worst drafts.
-const WORST: usize = 40;
 /// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 8;
 
 /// A line of styled spans.
 pub type Line = Vec<(String, Style)>;
+
+/// A label, its value, and the role of the value.
+type Fact = (&'static str, String, Role);
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let state = canvas.state;
@@ -33,7 +34,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         Some(_) if by_round => "round",
         Some(_) => "token",
         None if state.settings.detail => "newest token",
-        None if worst(canvas).is_some() => "worst drafts",
+        None if worst::answer(canvas).is_some() => "worst drafts",
         None => "token",
     };
     let inner = canvas.panel(area, title, None);
@@ -46,12 +47,12 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
     let round = round.and_then(|at| Some((state.turns.get(at.turn)?, at)));
     let subject = state.inspected().and_then(|at| Subject::at(canvas, at));
     let lines = match (round, subject) {
-        (Some((turn, at)), _) => round_details::lines(canvas, turn, at),
+        (Some((turn, at)), _) => round_details::lines(canvas, turn, at, inner.width),
         (None, Some(subject)) => subject.lines(inner.width),
         (None, None) => {
             let mut lines = how_to_choose(canvas, inner.width);
-            if let Some((index, turn)) = worst(canvas) {
-                list_worst(canvas, index, turn, &mut lines, &mut links);
+            if let Some((index, turn)) = worst::answer(canvas) {
+                worst::list(canvas, (index, turn), inner.width, &mut lines, &mut links);
             }
             lines
         }
@@ -78,81 +79,32 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
             };
             canvas.target(row, Target::Token(*token));
         }
-        let mut x = inner.x;
-        for (text, style) in line {
-            x = canvas.put(x, y, text, inner.right().saturating_sub(x), *style);
-        }
+        draw_line(canvas, Rect { y, ..inner }, line);
     }
     canvas.scrollbar(area, shown);
     canvas.regions.details = shown;
 }
 
-/// The answer whose worst drafts are listed: the newest one, if the verifier rejected any.
-fn worst<'a>(canvas: &Canvas<'a>) -> Option<(usize, &'a Turn)> {
-    let turns = &canvas.state.turns;
-    let index = turns.iter().rposition(|turn| !turn.rounds.is_empty())?;
-    let rejects = turns[index].stats.accepted < turns[index].stats.drafted;
-    rejects.then(|| (index, &turns[index]))
-}
-
-/// Rejected drafts, the most confident first: the drafted token, the token in its place, and both probabilities.
-fn list_worst(
-    canvas: &Canvas<'_>,
-    index: usize,
-    turn: &Turn,
-    lines: &mut Vec<Line>,
-    links: &mut Vec<(usize, TokenRef)>,
-) {
-    let theme = &canvas.theme;
-    let key = canvas.app.key_name(Context::Chat, ViewAction::NextWorst);
-    let titles = format!("{:<12} {:<12} {:>6} {:>7}", "drafted", "verifier", "q", "p");
-    lines.push(Line::new());
-    lines.push(vec![
-        (titles, theme.style(Role::Dim)),
-        (format!("   {key} next"), theme.style(Role::Dim)),
-    ]);
-    for worst in worst_drafts(index, turn, WORST) {
-        let round = turn.rounds.get(worst.at.round);
-        let Some((round, token)) = round.and_then(|r| Some((r, r.token(worst.at.slot)?))) else {
-            continue;
-        };
-        if let Some(at) = canvas.state.reachable(canvas.app.shared.display, worst.at) {
-            links.push((lines.len(), at));
+/// Writes the first row of `row`, with an ellipsis if the line does not fit.
+fn draw_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
+    let mut x = row.x;
+    for (text, style) in line {
+        let room = row.right().saturating_sub(x);
+        x = canvas.put(x, row.y, text, room, *style);
+        if text.as_str().cells() > room && row.width > 0 {
+            canvas.put(row.right() - 1, row.y, "…", 1, *style);
+            return;
         }
-        let instead = round.closing().map_or("", |token| token.text.as_str());
-        let percent = |p: Option<f32>| p.map_or("–".into(), |p| format!("{:.1} %", p * 100.0));
-        lines.push(vec![
-            (column(token.text), theme.style(Role::Rejected)),
-            (" ".into(), Style::new()),
-            (column(instead), theme.style(Role::Corrected)),
-            (
-                format!(
-                    " {:>6} {:>7}",
-                    percent(token.p_draft),
-                    percent(token.p_verify)
-                ),
-                theme.style(Role::Dim),
-            ),
-        ]);
     }
-}
-
-/// A token's text in 12 cells.
-fn column(text: &str) -> String {
-    let mut shown = String::new();
-    for grapheme in one_line(text).graphemes(true) {
-        if shown.as_str().cells() + grapheme.cells() > 12 {
-            break;
-        }
-        shown.push_str(grapheme);
-    }
-    let pad = 12 - usize::from(shown.as_str().cells());
-    shown + &" ".repeat(pad)
 }
 
 fn how_to_choose(canvas: &Canvas<'_>, width: u16) -> Vec<Line> {
     let next = canvas.app.key_name(Context::Global, AppAction::FocusNext);
-    let how = format!("choose a token: a click, or {next} to the chat, then ← →");
+    let mut how = format!("choose a token: a click, or {next} to the chat, then ← →");
+    if worst::answer(canvas).is_some() {
+        let worst = canvas.app.key_name(Context::Chat, ViewAction::NextWorst);
+        how += &format!(", or {worst} for these");
+    }
     dim(&canvas.theme, &how, width)
 }
 
@@ -193,7 +145,7 @@ impl<'a> Subject<'a> {
 
     /// All lines, the exit layer's choice before the long lists.
     fn lines(&self, width: u16) -> Vec<Line> {
-        let mut lines = self.facts();
+        let mut lines = self.facts(width);
         let layers = self.layers();
         lines.extend(self.strip(layers, width));
         let exit = self.round.settings.exit_layer;
@@ -222,7 +174,7 @@ impl<'a> Subject<'a> {
         ]
     }
 
-    fn facts(&self) -> Vec<Line> {
+    fn facts(&self, width: u16) -> Vec<Line> {
         let token = &self.token;
         let role = Role::of(token.outcome.origin());
         let origin = role.token().map_or("", |look| look.name);
@@ -240,29 +192,41 @@ impl<'a> Subject<'a> {
                 position + 1,
                 self.round.drafted().len()
             ),
-            None => format!("{}, ends it", self.at.round),
+            None => format!("{}, closing token", self.at.round),
         };
-        let mut lines = vec![
-            self.fact("text", &self.text(), Role::Title),
-            self.fact("origin", origin, role),
+        let (q, p) = (probability(token.p_draft), probability(token.p_verify));
+        let mut facts = vec![
+            ("text", self.text(), Role::Title),
+            ("origin", origin.to_owned(), role),
         ];
-        let drafted_by = token
-            .proposer
-            .map(|by| self.fact("drafted by", by.name(), Role::Text));
-        lines.extend(drafted_by);
-        lines.extend([
-            self.fact("round", &place, Role::Text),
-            self.fact("q draft", &probability(token.p_draft), Role::Text),
-            self.fact("p verify", &probability(token.p_verify), Role::Text),
+        let drafted_by = token.proposer.map(|by| by.name().to_owned());
+        facts.extend(drafted_by.map(|by| ("drafted by", by, Role::Text)));
+        facts.extend([
+            ("round", place, Role::Text),
+            ("q draft", q, Role::Text),
+            ("p verify", p, Role::Text),
         ]);
-        lines.extend(self.instead());
+        facts.extend(self.instead());
         let chance = chance(self.round, token).filter(|_| token.draft_position.is_some());
-        lines.extend(chance.map(|chance| self.fact("min(1, p/q)", &chance, Role::Text)));
+        facts.extend(chance.map(|chance| ("min(1, p/q)", chance, Role::Text)));
+        let lines = facts.iter();
         lines
+            .flat_map(|(label, value, role)| self.wrapped(label, value, *role, width))
+            .collect()
+    }
+
+    /// A fact whose value may take several lines.
+    fn wrapped(&self, label: &str, value: &str, role: Role, width: u16) -> Vec<Line> {
+        let parts = wrap_words(value, width.saturating_sub(LABEL))
+            .into_iter()
+            .enumerate();
+        parts
+            .map(|(at, part)| self.fact(if at == 0 { label } else { "" }, &part, role))
+            .collect()
     }
 
     /// For a correction: the draft's token, both its probabilities, and its chance of acceptance.
-    fn instead(&self) -> Vec<Line> {
+    fn instead(&self) -> Vec<Fact> {
         let corrected = self.token.outcome.origin() == Some(Origin::Corrected);
         let depth = self.round.accepted();
         let drafts = (0..self.round.drafted().len()).filter_map(|slot| self.round.token(slot));
@@ -272,10 +236,9 @@ impl<'a> Subject<'a> {
         let line = |draft: RoundToken<'_>| {
             let text = format!("“{}”  id {}", one_line(draft.text), draft.id);
             let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
-            let chance =
-                chance(self.round, &draft).map(|chance| self.fact("  chance", &chance, Role::Text));
-            let chosen = self.fact("draft chose", &text, Role::Rejected);
-            let both = self.fact("  q, p", &format!("{q}, {p}"), Role::Text);
+            let chance = chance(self.round, &draft).map(|chance| ("  chance", chance, Role::Text));
+            let chosen = ("draft chose", text, Role::Rejected);
+            let both = ("  q, p", format!("{q}, {p}"), Role::Text);
             [chosen, both].into_iter().chain(chance)
         };
         rejected.filter(|_| corrected).flat_map(line).collect()
@@ -348,8 +311,15 @@ impl<'a> Subject<'a> {
                 "a draft before this one was rejected, so no layer is evaluated here".into()
             }
             _ if !state.live => "the journal has no alternatives here".into(),
+            _ if state.is_read_only() => {
+                "the layers of a watched answer are not reported, unless its client records them"
+                    .into()
+            }
             Some(lens) if lens.failed.is_none() => {
-                format!("evaluating every layer: {} tokens so far", lens.rows.len())
+                format!(
+                    "evaluating every layer: {} so far",
+                    counted(lens.rows.len(), "token")
+                )
             }
             _ if is_last && state.run().is_some() && state.settings.detail => {
                 "its layers follow once the answer is finished".into()
@@ -400,7 +370,11 @@ impl<'a> Subject<'a> {
             return Vec::new();
         }
         let nodes = self.round.drafted().len();
-        let count = format!("{} of {nodes} nodes accepted", self.round.accepted());
+        let count = format!(
+            "{} of {} accepted",
+            self.round.accepted(),
+            counted(nodes, "node")
+        );
         let mut lines = vec![self.fact("tree", &count, Role::Text)];
         let mut order = Vec::new();
         depth_first(self.round, None, &mut order);
@@ -516,6 +490,6 @@ fn chance(round: &Round, token: &RoundToken<'_>) -> Option<String> {
     };
     let sampling = &round.settings.sampling;
     let used = sampling.coupling == Coupling::Rejection && sampling.sample;
-    let used = if used { "" } else { " (not used)" };
+    let used = if used { "" } else { ", not used" };
     Some(format!("{:.1} %{used}", ratio * 100.0))
 }

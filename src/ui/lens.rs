@@ -9,6 +9,7 @@ use crate::app::input::action::ChatAction;
 use crate::app::state::lens_view::{LensView, Measure};
 use crate::app::{Lens, Target, Turn};
 use crate::engine::decode::{LayerChoice, LensRow};
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
@@ -129,7 +130,11 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens) {
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!(
+            "evaluating every layer: {} of {}",
+            lens.rows.len(),
+            counted(of, "token")
+        ),
     };
     let parts = [
         (canvas.spinner(), Role::Accent),
@@ -271,7 +276,8 @@ fn details(
         text_around(canvas, row, turn, map.lens, at);
     }
     if let (Some(row), Some(choice)) = (row(&mut area), cells.layers.get(layer - 1)) {
-        chosen(canvas, row, cells, choice, map);
+        let text = token_text(turn, map.lens, at).unwrap_or_default();
+        chosen(canvas, row, choice, map, (choice.id == cells.id, &text));
     }
     if let Some(row) = row(&mut area) {
         let earliest = cells.earliest().map_or("no layer agrees".into(), |layer| {
@@ -279,8 +285,8 @@ fn details(
         });
         let agreed = map.lens.rows.iter().filter(|row| row.agrees(layer)).count();
         let share = format!(
-            "{earliest}; layer {layer} agrees on {agreed} of {} tokens ({:.0} %)",
-            map.lens.rows.len(),
+            "{earliest}; layer {layer} agrees on {agreed} of {} ({:.0} %)",
+            counted(map.lens.rows.len(), "token"),
             100.0 * agreed as f64 / map.lens.rows.len() as f64
         );
         canvas.put_all(row, &[(&share, Role::Dim)]);
@@ -290,14 +296,17 @@ fn details(
     }
 }
 
+/// The text of the token in row `at` of the lens.
+fn token_text(turn: &Turn, lens: &Lens, at: usize) -> Option<String> {
+    let position = lens.rows.get(at)?.position;
+    let token = turn.token_at(0, position)?;
+    let token = turn.rounds.get(token.round)?.token(token.slot)?;
+    Some(one_line(token.text).into_owned())
+}
+
 /// `… The sky looks blue because …`, the token in the middle marked.
 fn text_around(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn, lens: &Lens, at: usize) {
-    let text = |at: usize| {
-        let position = lens.rows.get(at).map(|row| row.position)?;
-        let token = turn.token_at(0, position)?;
-        let token = turn.rounds.get(token.round)?.token(token.slot)?;
-        Some(one_line(token.text).into_owned())
-    };
+    let text = |at: usize| token_text(turn, lens, at);
     let here = text(at).unwrap_or_default();
     let half = row.width.saturating_sub(here.as_str().cells()) / 2;
     let (mut before, mut first) = (String::new(), at);
@@ -338,34 +347,32 @@ fn text_around(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn, lens: &Lens, at:
     canvas.put_all(rest, &[(&after, Role::Dim)]);
 }
 
-/// `layer 8 says “ blue” 62.1 %, the text says “ azure”`
+/// `layer 8 (exit) predicts “ blue” 62.1 %; the text has “ azure”`
 fn chosen(
     canvas: &mut Canvas<'_>,
     row: Rect,
-    cells: &LensRow,
     choice: &LayerChoice,
     map: &Map<'_>,
+    (agrees, text): (bool, &str),
 ) {
-    let agrees = choice.id == cells.id;
-    let exit = if choice.layer == map.exit_layer {
-        ", the exit layer,"
-    } else {
-        ""
+    let exit = match choice.layer == map.exit_layer {
+        true => " (exit)",
+        false => "",
     };
-    let label = format!("layer {}{exit} says ", choice.layer);
+    let label = format!("layer {}{exit} predicts ", choice.layer);
     let choice_text = format!("“{}”", one_line(&choice.text));
     let p = format!(" {:.1} %", choice.p * 100.0);
-    let verdict = if agrees {
-        ", as the text"
-    } else {
-        ", not the text"
+    let verdict = match agrees {
+        true => "; it agrees with the text".to_owned(),
+        false if text.is_empty() => "; the text ends here".to_owned(),
+        false => format!("; the text has “{text}”"),
     };
     let role = if agrees { Role::Agree } else { Role::Rejected };
     let parts = [
         (label.as_str(), Role::Dim),
         (&choice_text, role),
         (&p, Role::Text),
-        (verdict, Role::Dim),
+        (&verdict, Role::Dim),
     ];
     canvas.put_all(row, &parts);
 }

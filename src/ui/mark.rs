@@ -1,16 +1,19 @@
-//! Marks in the text where the model or a setting changed, by the user or the controller.
+//! Marks in the text where the model or a setting changed: by the user, or lastingly by the controller `auto`. What a
+//! controller does from round to round is for the inspector.
 
 use super::way;
 use crate::app::state::turn::Switch;
 use crate::app::{Control, Turn};
 use crate::engine::decode::{Controller, Proposer, Round, Settings};
 
+/// Rounds after which a choice of the controller counts as lasting.
+const LASTING: usize = 8;
+
 /// What changed before the round at index `at`, as text that does not wrap; empty if nothing did.
 ///
 /// ```text
 /// ‹E 8→12›       the user moved the exit layer
-/// ‹K5›           the adaptive controller set 5 speculations
-/// ‹auto: plain›  the controller `auto` chose to decode plainly
+/// ‹auto: plain›  for some rounds now the controller `auto` has decoded plainly, or with another exit layer
 /// ‹model A→B›    another model continues
 /// ‹rounds missed›  the connection to the server was too slow
 /// ```
@@ -23,12 +26,15 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
         .iter()
         .rfind(|round| !by_the_way(round));
     let rounds = before.zip(round);
-    let (by_user, by_controller) = rounds.map_or_else(Default::default, |(before, round)| {
+    let by_user = rounds.map_or_else(Vec::new, |(before, round)| {
         changes(&before.settings, round, arrow)
     });
     let gap = turn.gaps.contains(&at).then(|| "rounds missed".to_owned());
     let by_user: Vec<String> = gap.into_iter().chain(switched).chain(by_user).collect();
-    let marks = [by_user.join(", "), by_controller.join(" ")];
+    let marks = [
+        by_user.join(", "),
+        lasting_choice(turn, at).unwrap_or_default(),
+    ];
     let framed = marks
         .iter()
         .filter(|mark| !mark.is_empty())
@@ -36,27 +42,47 @@ pub fn mark(turn: &Turn, at: usize, arrow: &str) -> String {
     framed.collect::<String>().replace(' ', "\u{a0}")
 }
 
-/// What differs from the previous round: changes by the user, and by the controller.
-fn changes(before: &Settings, round: &Round, arrow: &str) -> (Vec<String>, Vec<String>) {
+/// What the user changed since the previous round.
+fn changes(before: &Settings, round: &Round, arrow: &str) -> Vec<String> {
     let after = &round.settings;
-    let (mut by_user, mut by_controller) = (Vec::new(), Vec::new());
-    for control in Control::ALL {
-        if control.get(before) == control.get(after) {
-            continue;
-        }
-        let value = control.show(after, None);
-        if !is_moved(control, round) {
-            let old = control.show(before, None);
-            by_user.push(format!("{} {old}{arrow}{value}", name(control)));
-        } else if after.controller != Controller::Auto {
-            by_controller.push(format!("{}{value}", name(control)));
+    let changed =
+        |control: &Control| control.get(before) != control.get(after) && !is_moved(*control, round);
+    let changed = Control::ALL.into_iter().filter(changed).map(|control| {
+        let [old, value] = [before, after].map(|settings| control.show(settings, None));
+        format!("{} {old}{arrow}{value}", name(control))
+    });
+    changed.collect()
+}
+
+/// The choice of the controller `auto`, if with the round at index `at` another one has lasted for [`LASTING`] rounds.
+/// It changes K and trees too often to mark.
+fn lasting_choice(turn: &Turn, at: usize) -> Option<String> {
+    let rounds = turn.rounds.get(..=at)?;
+    let round = rounds.last().filter(|round| !by_the_way(round))?;
+    let mut earlier = rounds
+        .iter()
+        .rev()
+        .filter(|round| !by_the_way(round))
+        .take_while(|round| round.settings.controller == Controller::Auto)
+        .map(|round| exit(&round.settings));
+    let now = exit(&round.settings);
+    let is_new = earlier.by_ref().take(LASTING).filter(|e| *e == now).count() == LASTING;
+    let mut last = earlier.next().filter(|last| is_new && *last != now)?;
+    // Choices that did not last are passed over, except the first of the answer.
+    let mut length = 1;
+    for exit in earlier {
+        length = if exit == last { length + 1 } else { 1 };
+        last = exit;
+        if length == LASTING {
+            break;
         }
     }
-    let (old, new) = (way::of_choice(before), way::of_choice(after));
-    if after.controller == Controller::Auto && old != new {
-        by_controller.push(format!("auto: {new}"));
-    }
-    (by_user, by_controller)
+    (last != now).then(|| format!("auto: {}", way::of_choice(&round.settings)))
+}
+
+/// The exit layer that drafts where lookup finds nothing; `None` for plain decoding.
+fn exit(settings: &Settings) -> Option<usize> {
+    (!way::is_plain(settings)).then_some(settings.exit_layer)
 }
 
 /// Whether a controller used lookup for this round only.
@@ -125,18 +151,14 @@ mod tests {
             (
                 (8, 4, AdaptiveSpeculations),
                 (8, 5, AdaptiveSpeculations),
-                "‹K5›",
+                "",
             ),
             (
                 (8, 4, AdaptiveSpeculations),
                 (9, 5, AdaptiveSpeculations),
-                "‹E\u{a0}8→9›‹K5›",
+                "‹E\u{a0}8→9›",
             ),
-            (
-                (8, 4, Auto),
-                (6, 2, Auto),
-                "‹auto:\u{a0}E\u{a0}6\u{a0}K\u{a0}2›",
-            ),
+            ((8, 4, Auto), (6, 2, Auto), ""),
             ((8, 4, confident), (6, 4, confident), "‹E\u{a0}8→6›"),
             (
                 (8, 5, AdaptiveSpeculations),
@@ -148,7 +170,33 @@ mod tests {
         }
     }
 
-    /// A single round of lookup is not a change; plain decoding and drafts are.
+    /// The marks of all rounds, with the index of each.
+    fn marks(turn: &Turn) -> Vec<(usize, String)> {
+        let all = (0..turn.rounds.len()).map(|at| (at, mark(turn, at, "→")));
+        all.filter(|(_, mark)| !mark.is_empty()).collect()
+    }
+
+    #[test]
+    fn only_lasting_choices_of_auto_are_marked() {
+        use Controller::Auto;
+        let of = |parts: &[(usize, usize, usize)]| {
+            let rounds = parts
+                .iter()
+                .flat_map(|(count, exit, k)| vec![(*exit, *k, Auto); *count]);
+            marks(&turn(&rounds.collect::<Vec<_>>()))
+        };
+        // A short excursion, and changes of K alone.
+        assert!(of(&[(20, 8, 4), (7, 6, 2), (20, 8, 3)]).is_empty());
+        let mark = |exit: usize| format!("‹auto: E {exit}›").replace(' ', "\u{a0}");
+        // From the round that makes it last; an excursion before it does not matter.
+        let found = of(&[(20, 8, 4), (3, 4, 1), (20, 6, 2), (9, 8, 2)]);
+        assert_eq!(found, [(30, mark(6)), (50, mark(8))]);
+        // The choice at the beginning is the one to compare with.
+        assert_eq!(of(&[(2, 8, 4), (8, 6, 2)]), [(9, mark(6))]);
+        assert!(of(&[(9, 8, 4)]).is_empty());
+    }
+
+    /// Rounds of lookup are not a change; lasting plain decoding and drafts are.
     #[test]
     fn rounds_of_lookup_are_not_marked() {
         use crate::engine::decode::{DraftToken, RoundTokens};
@@ -170,21 +218,21 @@ mod tests {
             round
         };
         let mut turn = turn(&[]);
-        turn.rounds = vec![
-            round(Proposers::ExitAndLookup, 2, false),
-            round(Proposers::ExitAndLookup, 6, true),
-            round(Proposers::ExitAndLookup, 2, false),
-            round(Proposers::Lookup, 12, false),
-            round(Proposers::Lookup, 3, true),
-            round(Proposers::ExitAndLookup, 3, false),
-        ];
-        let marks: Vec<String> = (0..6).map(|at| mark(&turn, at, "→")).collect();
+        let drafts = round(Proposers::ExitAndLookup, 2, false);
+        let plain = round(Proposers::Lookup, 12, false);
+        turn.rounds = [
+            vec![drafts.clone(), round(Proposers::ExitAndLookup, 6, true)],
+            vec![drafts.clone(); 9],
+            vec![plain.clone(); 4],
+            vec![round(Proposers::Lookup, 3, true)],
+            vec![plain; 4],
+            vec![drafts; 8],
+        ]
+        .concat();
         let exit = Settings::default().exit_layer;
-        let drafts = format!("‹auto: E {exit} K 3›").replace(' ', "\u{a0}");
-        assert_eq!(
-            marks,
-            ["", "", "", "‹auto:\u{a0}plain›", "", drafts.as_str()]
-        );
+        let drafts = format!("‹auto: E {exit}›").replace(' ', "\u{a0}");
+        let plain = "‹auto:\u{a0}plain›".to_owned();
+        assert_eq!(marks(&turn), [(19, plain), (27, drafts)]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod welcome;
 mod what_if;
 mod widgets;
 mod window;
+mod worst;
 mod wrap;
 
 use crate::app::state::Baselines;

@@ -11,16 +11,18 @@ use crate::app::state::picker::Picker;
 use crate::app::{Overlay, Target, Viewport};
 use ratatui::layout::{Position, Rect};
 
+/// Separator of the parts of a note.
+const BETWEEN: &str = " · ";
 /// Max cells of a line of text.
 const TEXT: u16 = 74;
 /// Max lines of help about the selected entry of a list.
-const ABOUT: u16 = 3;
+const ABOUT: u16 = 5;
 
 /// Draws the overlay, if there is one; returns its cursor.
 pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> Option<Position> {
     match canvas.state.overlay.as_ref()? {
-        Overlay::Help { scroll } => {
-            let lines = help::lines(canvas, body.width.saturating_sub(4).min(TEXT));
+        Overlay::Help { topic, scroll } => {
+            let lines = help::lines(canvas, body.width.saturating_sub(4).min(TEXT), topic);
             text(canvas, body, "help", &lines, *scroll);
             None
         }
@@ -118,6 +120,18 @@ fn about(canvas: &mut Canvas<'_>, inner: &mut Rect, help: &[String]) {
     }
 }
 
+/// The last parts of a note that fit. They say what speaks against a model; its size comes before.
+fn end_of(note: &str, width: u16) -> &str {
+    let mut rest = note;
+    while rest.cells() > width {
+        let Some((_, after)) = rest.split_once(BETWEEN) else {
+            break;
+        };
+        rest = after;
+    }
+    rest
+}
+
 /// A list with its filter and the selected entry marked.
 fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     let matches = picker.matches();
@@ -137,8 +151,9 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
             wrap_words(&entry.help, width.saturating_sub(4))
         });
     // The window's size does not depend on the selection.
-    let helps = matches.iter().any(|entry| !entry.help.is_empty());
-    let below = if helps { ABOUT + 1 } else { 0 };
+    let helps = matches.iter().filter(|entry| !entry.help.is_empty());
+    let lines = helps.map(|entry| wrap_words(&entry.help, width.saturating_sub(4)).len() as u16);
+    let below = lines.max().map_or(0, |lines| lines.min(ABOUT) + 1);
     let area = centered(body, width, (matches.len() as u16 + 4 + below).max(8));
     let mut inner = window(canvas, area, picker.title);
     let Some(filter) = row(&mut inner) else {
@@ -155,10 +170,12 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
     };
     for (index, entry) in matches.iter().enumerate().skip(shown.first) {
         let Some(row) = row(&mut inner) else { break };
+        let note = end_of(
+            &entry.note,
+            row.width.saturating_sub(entry.label.as_str().cells() + 2),
+        );
         let label = Rect {
-            width: row
-                .width
-                .saturating_sub(entry.note.as_str().cells().min(row.width / 2) + 2),
+            width: row.width.saturating_sub(note.cells() + 2),
             ..row
         };
         let end = canvas.put_all(label, &[(&entry.label, Role::Text)]) + 2;
@@ -167,7 +184,7 @@ fn list(canvas: &mut Canvas<'_>, body: Rect, picker: &Picker) -> Position {
             width: row.right().saturating_sub(end),
             ..row
         };
-        canvas.put_right(rest, &entry.note, Role::Dim);
+        canvas.put_right(rest, note, Role::Dim);
         if index == picker.selected {
             canvas.select(row);
         }

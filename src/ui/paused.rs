@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::row;
+use super::widgets::{column, row};
 use crate::app::input::action::ChatAction;
 use crate::app::{Pane, Phase, State, Target, Turn};
 use crate::engine::decode::Round;
@@ -11,6 +11,10 @@ use ratatui::layout::Rect;
 
 /// Max cells of indentation of a tree's nodes.
 const MAX_INDENT: usize = 6;
+/// Rows of the keys, with the gap before them.
+const KEYS: u16 = 3;
+/// Cells of a verified token's line besides its text.
+const FIGURES: u16 = 17;
 
 /// Whether the run is paused and the inspector's place is free.
 pub fn applies(state: &State) -> bool {
@@ -59,7 +63,9 @@ fn drafting(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn) {
     let (exit, most) = (settings.exit_layer, settings.num_speculations);
     let text = format!("layers 1 to {exit} draft: {} of {most}", turn.pending.len());
     put_line(canvas, area, &text, Role::Text);
-    for token in &turn.pending {
+    // The newest ones, and room for the keys below.
+    let room = usize::from(area.height.saturating_sub(KEYS));
+    for token in &turn.pending[turn.pending.len().saturating_sub(room)..] {
         let Some(row) = row(area) else { return };
         let text = format!(" “{}”", one_line(&token.text));
         canvas.put_all(row, &[(&text, Role::Text)]);
@@ -76,7 +82,9 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
         round.drafted().len()
     );
     put_line(canvas, area, &text, Role::Text);
-    put_line(canvas, area, &format!("{:>28}", "draft  verify"), Role::Dim);
+    let width = area.width.saturating_sub(FIGURES).min(16) + FIGURES;
+    let titles = format!("{:>1$}", "draft  verify", usize::from(width));
+    put_line(canvas, area, &titles, Role::Dim);
     for slot in 0..round.slots() {
         let (Some(token), Some(row)) = (round.token(slot), row(area)) else {
             return;
@@ -88,7 +96,10 @@ fn verified(canvas: &mut Canvas<'_>, area: &mut Rect, turn: &Turn, round: &Round
             false => 0,
         };
         let text = format!("{:depth$}“{}”", "", one_line(token.text));
-        let text = format!(" {text:<12}");
+        let text = format!(
+            " {}",
+            column(&text, row.width.saturating_sub(FIGURES).min(16))
+        );
         let percent =
             |p: Option<f32>| p.map_or("     –".into(), |p| format!("{:>4.0} %", p * 100.0));
         let both = format!(" {}  {}", percent(token.p_draft), percent(token.p_verify));

@@ -3,7 +3,9 @@
 use super::theme::Role;
 use super::widgets::{Cells, row};
 use super::{Canvas, replay};
-use crate::app::{Editor, Mode, Pane, State, Target};
+use crate::app::input::action::{AppAction, ChatAction, ViewAction};
+use crate::app::{Action, Editor, Mode, Pane, State, Target};
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::{Position, Rect};
 use unicode_segmentation::UnicodeSegmentation;
@@ -60,6 +62,10 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
         context(canvas, area);
         return None;
     }
+    if canvas.state.is_read_only() {
+        watching(canvas, area);
+        return None;
+    }
     let title = match canvas.state.mode {
         Mode::Chat => "you",
         Mode::Completion => "text to continue",
@@ -86,7 +92,6 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     let cursor = draw_text(canvas, text, &canvas.state.prompt);
     if canvas.state.prompt.is_empty() {
         let hint = match canvas.state.mode {
-            _ if canvas.state.is_read_only() => "read-only: what others ask appears above",
             Mode::Chat => "ask something, or /? for commands",
             Mode::Completion => "begin a text, or /? for commands",
         };
@@ -99,6 +104,49 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
         );
     }
     (canvas.state.focus == Pane::Prompt).then_some(cursor)
+}
+
+/// In place of the prompt while the requests of others are watched: that it takes no text, and keys that do something.
+fn watching(canvas: &mut Canvas<'_>, area: Rect) {
+    let host = canvas.state.remote.as_ref().map_or("", |r| r.host.as_str());
+    let mut inner = canvas.panel(area, &format!("watching {host}"), Some(Pane::Prompt));
+    canvas.target(area, Target::Prompt);
+    context(canvas, area);
+    let Some(row) = row(&mut inner) else { return };
+    let wanted: [(Action, &str); 5] = match canvas.state.offer() {
+        Some(offer) => [
+            (ChatAction::Send.into(), offer.label),
+            (AppAction::Quit.into(), "quit"),
+            (AppAction::Help.into(), "help"),
+            (AppAction::NextTheme.into(), "theme"),
+            (AppAction::FocusNext.into(), "next panel"),
+        ],
+        None => [
+            (ViewAction::TokenLeft.into(), "token"),
+            (ViewAction::Find.into(), "find"),
+            (AppAction::Quit.into(), "quit"),
+            (AppAction::FocusNext.into(), "next panel"),
+            (AppAction::Help.into(), "help"),
+        ],
+    };
+    let mut x = canvas.put_all(row, &[("read-only", Role::Accent)]);
+    for (action, label) in wanted {
+        let Some(key) = canvas.app.shared.keys.key_of(canvas.state.home(), &action) else {
+            continue;
+        };
+        let key = key.to_string();
+        let width = 2 + key.as_str().cells() + 1 + label.cells();
+        if x + width > row.right() {
+            break;
+        }
+        let parts = [
+            ("  ", Role::Dim),
+            (key.as_str(), Role::Key),
+            (" ", Role::Dim),
+            (label, Role::Dim),
+        ];
+        x = canvas.put_all(Rect { x, width, ..row }, &parts);
+    }
 }
 
 /// Draws the use of the context in the lower border. Sessions do not record the context length, so a replay shows only
@@ -120,7 +168,7 @@ fn context(canvas: &mut Canvas<'_>, area: Rect) {
         _ => Role::Wrong,
     };
     let wordings = match total {
-        0 => vec![format!(" context {used} tokens ")],
+        0 => vec![format!(" context {} ", counted(used, "token"))],
         total => vec![
             format!(" context {used} of {total} tokens, {:.0} % ", share * 100.0),
             format!(" context {used} of {total} "),

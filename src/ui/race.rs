@@ -11,6 +11,7 @@ use crate::app::state::race::Verdict;
 use crate::app::state::turn::Outcome;
 use crate::app::{Race, Turn, Viewport};
 use crate::engine::decode::{Stats, StopReason};
+use crate::plural::counted;
 use ratatui::layout::Rect;
 
 /// Min rows for large digits.
@@ -141,30 +142,36 @@ fn lamp(canvas: &mut Canvas<'_>, row: Rect, race: &Race) {
         (Verdict::Exact(count), _) => (
             canvas.theme.symbol(Role::Accepted),
             Role::Agree,
-            format!("exact: {count} tokens"),
+            format!("exact: {}", counted(count, "token")),
         ),
         (Verdict::Same(count), _) if cancelled => (
             canvas.theme.symbol(Role::Plain),
             Role::Dim,
-            format!("cancelled; the first {count} tokens are the same"),
+            format!("cancelled; {}", same(count)),
         ),
         (Verdict::Same(0), Some((done, total))) if race.outcome.is_none() => (
             canvas.spinner(),
             Role::Accent,
-            format!("reading the prompt: {done} of {total} tokens"),
+            format!("reading the prompt: {done} of {}", counted(total, "token")),
         ),
-        (Verdict::Same(count), _) if race.outcome.is_some() => (
-            canvas.theme.symbol(Role::Plain),
-            Role::Dim,
-            format!("the first {count} tokens are the same"),
-        ),
+        (Verdict::Same(count), _) if race.outcome.is_some() => {
+            (canvas.theme.symbol(Role::Plain), Role::Dim, same(count))
+        }
         (Verdict::Same(count), _) => (
             canvas.spinner(),
             Role::Accent,
-            format!("exact so far: {count} tokens"),
+            format!("exact so far: {}", counted(count, "token")),
         ),
     };
     canvas.put_all(row, &[(symbol, role), (" ", role), (&text, role)]);
+}
+
+/// `the first 12 tokens are the same`
+fn same(count: usize) -> String {
+    match count {
+        1 => "the first token is the same".into(),
+        _ => format!("the first {} are the same", counted(count, "token")),
+    }
 }
 
 /// A lane's text from line `top` on, or its end.
@@ -198,8 +205,8 @@ fn measured(canvas: &mut Canvas<'_>, row: Rect, stats: &Stats) {
         .map(|rate| format!("  {:.0} %{accepted}", rate * 100.0))
         .unwrap_or_default();
     let rest = format!(
-        " tok/s  {} tokens  {:.1} s{rate}",
-        stats.tokens,
+        " tok/s  {}  {:.1} s{rate}",
+        counted(stats.tokens, "token"),
         stats.decode_seconds()
     );
     canvas.put_all(row, &[(&speed, Role::Title), (&rest, Role::Dim)]);

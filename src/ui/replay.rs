@@ -5,6 +5,7 @@ use super::theme::Role;
 use super::widgets::Cells;
 use crate::app::state::player::Course;
 use crate::app::{Pane, Player, Target};
+use crate::plural::counted;
 use ratatui::layout::Rect;
 
 /// Min cells of a usable track.
@@ -39,7 +40,7 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, player: &Player) {
         ],
     );
     let (played, rounds) = player.progress();
-    let place = format!("{played} of {rounds} rounds");
+    let place = format!("{played} of {}", counted(rounds, "round"));
     let room = row.right().saturating_sub(x);
     let width = place.as_str().cells();
     if room >= width {

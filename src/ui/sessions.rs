@@ -6,6 +6,7 @@ use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use super::window::{centered, field, window};
 use crate::app::{Listed, SessionList, Target};
+use crate::plural::counted;
 use crate::safe_text;
 use crate::transcript::export::describe::percent;
 use ratatui::layout::{Position, Rect};
@@ -87,10 +88,7 @@ fn head(canvas: &mut Canvas<'_>, row: Rect, list: &SessionList) -> Position {
         );
     }
     let (cursor, end) = field(canvas, row, &list.search);
-    let count = match list.listed.len() {
-        1 => "1 session".into(),
-        count => format!("{count} sessions"),
-    };
+    let count = counted(list.listed.len(), "session");
     let count = if list.searching {
         format!("searching: {count}")
     } else {
@@ -221,13 +219,17 @@ fn remarks(canvas: &mut Canvas<'_>, mut area: Rect, list: &SessionList) {
         ),
         None if !chosen.excerpt.is_empty() => (chosen.excerpt.clone(), Role::Dim),
         None if chosen.own => ("this is the session on the screen".into(), Role::Dim),
-        None => (
-            format!(
-                "{}, {} turns",
-                chosen.summary.id, chosen.summary.totals.turns
-            ),
-            Role::Dim,
-        ),
+        None => {
+            let totals = &chosen.summary.totals;
+            let turns = counted(totals.turns, "turn");
+            // Its column may be too narrow for the whole name.
+            let words = [&chosen.summary.id, &turns, &totals.model];
+            let words: Vec<&str> = (words.into_iter())
+                .map(String::as_str)
+                .filter(|word| !word.is_empty())
+                .collect();
+            (words.join(", "), Role::Dim)
+        }
     };
     for part in wrap_words(&text, area.width) {
         let Some(row) = row(&mut area) else { return };

@@ -4,9 +4,10 @@ use super::Canvas;
 use super::big;
 use super::theme::Role;
 use super::way;
-use super::widgets::{bar, row};
+use super::widgets::{Cells, bar, row, wrap_words};
 use crate::app::available::is_available;
 use crate::app::input::action::{ChatAction, ControlsAction};
+use crate::app::state::race::name_of;
 use crate::app::{Action, Turn};
 use crate::engine::decode::{Controller, Round, SpeedUp, Stats, Strategy};
 use ratatui::layout::Rect;
@@ -41,26 +42,27 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
         inner.y += big::HEIGHT;
         inner.height -= big::HEIGHT;
     }
-    for line in lines(canvas, turn, is_large) {
+    for line in lines(canvas, turn, is_large, inner.width) {
         let Some(row) = row(&mut inner) else { return };
         line(canvas, row, turn);
     }
 }
 
 /// The rows of the panel, the most useful first.
-fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool) -> Vec<Part> {
+fn lines(canvas: &Canvas<'_>, turn: &Turn, is_large: bool, width: u16) -> Vec<Part> {
     let gain = turn.speed_up(canvas.baselines);
     let loses = drafts_on(canvas, turn) && gain.is_some_and(|gain| gain.is_loss());
     let is_drafted = turn.stats.drafted > 0;
     let controlled = effective(turn).is_some();
     let is_mixed = turn.stats.by_proposer.lookup.drafted > 0;
-    let rows: [(bool, Part); 12] = [
+    let rows: [(bool, Part); 13] = [
         (!is_large, headline),
         (!is_large, speed),
         (loses, loss),
         (is_drafted, rate),
         (controlled, pilot),
         (controlled, reason),
+        (reason_lines(turn, width).len() > 1, rest_of_reason),
         (!loses || !gain.is_some_and(|gain| gain.measured), race),
         (is_mixed, by_proposer),
         (is_drafted, by_position),
@@ -114,12 +116,23 @@ fn pilot(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     );
 }
 
-/// The controller's reason.
+/// The controller's reason, in lines.
+fn reason_lines(turn: &Turn, width: u16) -> Vec<String> {
+    effective(turn).map_or_else(Vec::new, |(_, reason)| wrap_words(reason, width))
+}
+
+/// The first line of the controller's reason.
 fn reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
-    let Some((_, reason)) = effective(turn) else {
-        return;
-    };
-    canvas.put_all(row, &[(reason, Role::Accent)]);
+    if let Some(line) = reason_lines(turn, row.width).first() {
+        canvas.put_all(row, &[(line, Role::Accent)]);
+    }
+}
+
+fn rest_of_reason(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
+    let lines = reason_lines(turn, row.width);
+    if let Some(rest) = lines.get(1..) {
+        canvas.put_all(row, &[(&rest.join(" "), Role::Accent)]);
+    }
 }
 
 /// `74 %  ▁▃▅▆▆▇▇▆▇`
@@ -195,8 +208,10 @@ fn by_proposer(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
 fn large(canvas: &mut Canvas<'_>, area: Rect, turn: &Turn) {
     let Some(gain) = Gain::of(canvas, turn) else {
         let mut rest = area;
-        if let Some(row) = row(&mut rest) {
-            speed(canvas, row, turn);
+        for part in [headline, speed] {
+            if let Some(row) = row(&mut rest) {
+                part(canvas, row, turn);
+            }
         }
         return;
     };
@@ -239,10 +254,16 @@ fn headline(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
             ];
             canvas.put_all(row, &parts);
         }
-        None if turn.stats.drafted == 0 => {
+        None if turn.is_plain() => {
             canvas.put_all(
                 row,
                 &[("plain decoding", Role::Title), (", no drafts", Role::Dim)],
+            );
+        }
+        None if turn.stats.drafted == 0 => {
+            canvas.put_all(
+                row,
+                &[("early exit", Role::Title), (", not verified", Role::Dim)],
             );
         }
         None => {
@@ -263,7 +284,11 @@ struct Gain {
 }
 
 impl Gain {
+    /// `None` for plain answers, which say so instead.
     fn of(canvas: &Canvas<'_>, turn: &Turn) -> Option<Self> {
+        if turn.is_plain() {
+            return None;
+        }
         let step = canvas.baselines.plain_step(turn)?;
         let gain = turn.speed_up(canvas.baselines)?;
         Some(Self {
@@ -320,19 +345,26 @@ fn key_now(canvas: &Canvas<'_>, action: Action) -> Option<String> {
     key.filter(|_| is_available(canvas.app, &action))
 }
 
-/// `last race 1.22× at E 8 K 4`, or how to start one.
+/// `last race 1.22× with E 8 K 4`, or how to start one.
 fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
     if let Some(raced) = &canvas.state.raced {
         let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);
-        let force = match raced.settings.controller {
-            Controller::Fixed => way::pair(&raced.settings),
-            _ => "controller".into(),
+        let name = name_of(&raced.settings);
+        let room = row.width.saturating_sub(times.as_str().cells());
+        let fits = |(before, between): &(&str, &str)| {
+            before.cells() + between.cells() + name.as_str().cells() <= room
         };
+        let wordings = [
+            ("last race ", " with "),
+            ("last race ", ": "),
+            ("race ", ": "),
+        ];
+        let (before, between) = wordings.into_iter().find(fits).unwrap_or(("", ": "));
         let parts = [
-            ("last race ", Role::Dim),
+            (before, Role::Dim),
             (&times, Role::Title),
-            (" at ", Role::Dim),
-            (&force, Role::Dim),
+            (between, Role::Dim),
+            (&name, Role::Dim),
         ];
         canvas.put_all(row, &parts);
         return;
@@ -371,7 +403,7 @@ fn phases(canvas: &mut Canvas<'_>, row: Rect, turn: &Turn) {
     };
     if stats.drafted == 0 {
         let text = format!(
-            "{} a token",
+            "{} per token",
             milliseconds(stats.draft_seconds + stats.verify_seconds)
         );
         canvas.put_all(row, &[(&text, Role::Dim)]);

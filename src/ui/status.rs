@@ -8,6 +8,7 @@ use crate::app::state::Baselines;
 use crate::app::state::turn::Outcome;
 use crate::app::{Phase, Target, Turn};
 use crate::engine::decode::StopReason;
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
@@ -118,7 +119,8 @@ fn prefill(done: usize, total: usize, cached: usize, width: u16) -> String {
         0 => vec![reading.to_owned()],
         _ => vec![
             format!(
-                "{reading}: {done} of {total} tokens{}",
+                "{reading}: {done} of {}{}",
+                counted(total, "token"),
                 cache(" from the cache")
             ),
             format!("{reading}: {done} of {total}{}", cache(" from the cache")),

@@ -9,6 +9,7 @@ use crate::app::Target;
 use crate::app::state::Sweep;
 use crate::app::state::turn::Outcome;
 use crate::engine::decode::StopReason;
+use crate::plural::counted;
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
 
@@ -103,7 +104,7 @@ fn plain(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
 fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
     let Some(row) = row(area) else { return };
     let all = sweep.exit_layers.len() * sweep.speculations.len();
-    let count = format!("{} of {all} pairs", sweep.cells.len());
+    let count = format!("{} of {}", sweep.cells.len(), counted(all, "pair"));
     match &sweep.outcome {
         None => {
             let text = format!("measuring: {count}, up to 64 tokens each");

@@ -7,21 +7,35 @@ pub fn of_round(round: &Round) -> String {
     match round.drafted().first() {
         None => "plain".into(),
         Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
-        Some(token) if token.proposer == Proposer::Adapter => {
-            format!("{} adapter", exit(&round.settings))
-        }
-        Some(_) => exit(&round.settings),
+        Some(token) if token.proposer == Proposer::Adapter => format!("{} adapter", drafts(round)),
+        Some(_) => drafts(round),
+    }
+}
+
+/// The shape of a round's early-exit drafts. With `auto` the settings have only its limits.
+fn drafts(round: &Round) -> String {
+    let settings = &round.settings;
+    let (exit_layer, nodes) = (settings.exit_layer, round.drafted().len());
+    match settings.controller {
+        Controller::Auto if round.branches() => format!("E {exit_layer} tree of {nodes}"),
+        Controller::Auto => format!("E {exit_layer} K {nodes}"),
+        _ => exit(settings),
     }
 }
 
 /// How settings chosen by a controller draft where lookup finds nothing. With `auto` the shape of a draft differs from round
 /// to round.
 pub fn of_choice(settings: &Settings) -> String {
-    match (settings.strategy, settings.proposers, settings.controller) {
-        (Strategy::Autoregressive, ..) | (_, Proposers::Lookup, _) => "plain".into(),
-        (.., Controller::Auto) => format!("E {}", settings.exit_layer),
+    match settings.controller {
+        _ if is_plain(settings) => "plain".into(),
+        Controller::Auto => format!("E {}", settings.exit_layer),
         _ => exit(settings),
     }
+}
+
+/// Whether settings chosen by a controller decode plainly where lookup finds nothing.
+pub fn is_plain(settings: &Settings) -> bool {
+    settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup
 }
 
 /// A chain or tree of early-exit drafts.

@@ -24,7 +24,11 @@ pub fn draw(canvas: &mut Canvas<'_>, inner: Rect) {
         return failure(canvas, inner);
     }
     let width = inner.width.min(WIDTH);
-    let lines = introduction(width, inner.height.saturating_sub(2));
+    let rows = inner.height.saturating_sub(2);
+    let lines = match canvas.state.is_read_only() {
+        true => of_watching(width, rows),
+        false => introduction(width, rows),
+    };
     let height = lines.len() as u16 + 2;
     let (x, y) = (
         inner.x + (inner.width - width) / 2,
@@ -44,6 +48,7 @@ pub fn draw(canvas: &mut Canvas<'_>, inner: Rect) {
     if let Some(row) = row(&mut area) {
         match canvas.state.phase {
             Phase::Loading { .. } => progress(canvas, row),
+            _ if canvas.state.is_read_only() => {}
             _ => keys(canvas, row),
         }
     }
@@ -59,12 +64,7 @@ fn put_line(canvas: &mut Canvas<'_>, row: Rect, line: &Line) {
 
 /// The introduction and the legend, as much as fits.
 fn introduction(width: u16, rows: u16) -> Vec<Line> {
-    let words = |text: &str, role| {
-        wrap_words(text, width)
-            .into_iter()
-            .map(move |line| vec![(line, role)])
-            .collect()
-    };
+    let words = |text, role| wrapped(text, width, role);
     let title: Vec<Line> = words("Ask something and watch how it is written.", Role::Title);
     let how: Vec<Line> = words(
         "The first layers of the model draft a few tokens; all of its layers verify them at once.",
@@ -74,16 +74,38 @@ fn introduction(width: u16, rows: u16) -> Vec<Line> {
         "Move the exit layer while it writes: the colours change, the words do not.",
         Role::Dim,
     );
-    let legend: Vec<Line> = [Origin::Accepted, Origin::Corrected, Origin::Bonus]
-        .map(legend_line)
-        .into();
-    let by_room: [&[&Vec<Line>]; 4] = [
-        &[&title, &how, &legend, &moving],
-        &[&title, &how, &legend],
-        &[&title, &legend],
-        &[&title],
-    ];
-    let joined = by_room.map(|paragraphs| {
+    let legend = legend();
+    most_that_fits(
+        &[
+            &[&title, &how, &legend, &moving],
+            &[&title, &how, &legend],
+            &[&title, &legend],
+            &[&title],
+        ],
+        rows,
+    )
+}
+
+/// The introduction while the requests of others are watched.
+fn of_watching(width: u16, rows: u16) -> Vec<Line> {
+    let title = wrapped("Watching, read-only.", width, Role::Title);
+    let how = "What other clients of the server ask appears here, token by token as it is decoded.";
+    let how = wrapped(how, width, Role::Dim);
+    let legend = legend();
+    most_that_fits(
+        &[&[&title, &how, &legend], &[&title, &how], &[&title]],
+        rows,
+    )
+}
+
+fn wrapped(text: &str, width: u16, role: Role) -> Vec<Line> {
+    let lines = wrap_words(text, width).into_iter();
+    lines.map(|line| vec![(line, role)]).collect()
+}
+
+/// The first of several lists of paragraphs that has at most `rows` lines.
+fn most_that_fits(choices: &[&[&Vec<Line>]], rows: u16) -> Vec<Line> {
+    let mut joined = choices.iter().map(|paragraphs| {
         let owned: Vec<Vec<Line>> = paragraphs
             .iter()
             .map(|paragraph| (*paragraph).clone())
@@ -91,9 +113,14 @@ fn introduction(width: u16, rows: u16) -> Vec<Line> {
         owned.join(&Line::new())
     });
     joined
-        .into_iter()
         .find(|lines| lines.len() <= usize::from(rows))
         .unwrap_or_default()
+}
+
+fn legend() -> Vec<Line> {
+    [Origin::Accepted, Origin::Corrected, Origin::Bonus]
+        .map(legend_line)
+        .into()
 }
 
 fn legend_line(origin: Origin) -> Line {
@@ -117,7 +144,7 @@ fn progress(canvas: &mut Canvas<'_>, row: Rect) {
         return;
     };
     let stage = if *cancelling {
-        "giving it up"
+        "cancelling"
     } else {
         stage.as_str()
     };

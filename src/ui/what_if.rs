@@ -2,11 +2,12 @@
 
 use super::Canvas;
 use super::theme::Role;
-use super::widgets::{bar, row, wrap_words};
+use super::widgets::{Cells, bar, row, wrap_words};
 use super::window::{centered, window};
 use crate::app::state::what_if::{Forecasts, MAX_SPECULATIONS};
 use crate::app::{Lens, Target, Turn, WhatIf};
 use crate::engine::decode::{CostModel, Forecast};
+use crate::plural::counted;
 use ratatui::layout::Rect;
 
 /// Cells of one pair: mark, shade, three digits.
@@ -82,7 +83,10 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
 pub fn draw_panel(canvas: &mut Canvas<'_>, area: Rect) {
     let inner = canvas.panel(area, "what if", None);
     let state = canvas.state;
-    let cursor = (state.settings.exit_layer, state.settings.num_speculations);
+    let cursor = (
+        state.settings.exit_layer,
+        state.settings.num_speculations.min(MAX_SPECULATIONS),
+    );
     let turn = state.newest_turn();
     let lens = turn.and_then(|turn| Some((turn, turn.lens.as_deref()?)));
     if let Some(map) = lens.and_then(|(turn, lens)| map(canvas, turn, lens, cursor)) {
@@ -189,10 +193,15 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens, map: Option<&
             1 => String::new(),
             answers => format!(" of {answers} answers"),
         };
-        let tokens = format!("   over {} tokens{of}", map.forecasts.tokens());
         let verdict = match map.speeds.1 < map.plain {
             true => ", faster than every pair",
             false => "",
+        };
+        let tokens = format!("   over {}{of}", counted(map.forecasts.tokens(), "token"));
+        let used = [&plain, verdict, &tokens].map(|text| text.cells());
+        let tokens = match used.iter().sum::<u16>() <= row.width {
+            true => tokens,
+            false => String::new(),
         };
         let parts = [
             (plain.as_str(), Role::Text),
@@ -205,7 +214,11 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, lens: &Lens, map: Option<&
     let text = match lens.of {
         0 if canvas.state.run().is_some() => "waiting for the end of the answer".into(),
         0 => "measuring what each part of a round costs on this machine".into(),
-        of => format!("evaluating every layer: {} of {of} tokens", lens.rows.len()),
+        of => format!(
+            "evaluating every layer: {} of {}",
+            lens.rows.len(),
+            counted(of, "token")
+        ),
     };
     canvas.put_all(
         row,

@@ -3,7 +3,7 @@
 use super::Canvas;
 use super::theme::{Role, Theme};
 use crate::app::{Pane, Target, Viewport};
-use crate::safe_text::one_line;
+use crate::safe_text::{fit, one_line};
 use ratatui::buffer::CellWidth;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -179,6 +179,13 @@ impl Cells for str {
             .map(CellWidth::cell_width)
             .sum()
     }
+}
+
+/// A text, cut or padded to `cells`.
+pub fn column(text: &str, cells: u16) -> String {
+    let text = fit(text, usize::from(cells)).into_owned();
+    let pad = cells.saturating_sub(text.as_str().cells());
+    text + &" ".repeat(pad.into())
 }
 
 /// Cuts a row off the top of an area; `None` if none is left.

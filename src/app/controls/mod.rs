@@ -5,7 +5,7 @@ mod range;
 mod table;
 
 pub use control::Control;
-pub use range::{Kind, Range};
+pub use range::{Kind, Range, Scale};
 use table::{Spec, TABLE};
 
 use crate::engine::decode::Settings;
@@ -97,41 +97,118 @@ impl Control {
         }
     }
 
-    /// The control with this name, or the only one with a word that starts with it. Ignores case, `-` and `_`.
+    /// The control with this name, or the only one with words that begin with those of `name`. Ignores case; `-`, `_`
+    /// and spaces are alike.
     ///
     /// # Errors
     ///
     /// With the controls that the name could stand for, if there is not exactly one.
     pub fn named(name: &str) -> Result<Self, Vec<Self>> {
-        let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
-        let wanted = plain(name);
-        let any = |control: &Self, fits: &dyn Fn(&str) -> bool| {
-            let names = [control.name(), control.label()];
-            names
-                .iter()
-                .chain(control.spec().aliases)
-                .any(|name| fits(&plain(name)))
+        let wanted = words(name);
+        let joined = wanted.concat();
+        if joined.is_empty() {
+            return Err(Vec::new());
+        }
+        let any = |control: &Self, fits: &dyn Fn(&[String]) -> bool| {
+            control.names().any(|name| fits(&words(name)))
         };
-        let exact = |control: &Self| any(control, &|name| name == wanted);
+        let exact = |control: &Self| any(control, &|name| name.concat() == joined);
         if let Some(control) = Self::ALL.into_iter().find(exact) {
             return Ok(control);
         }
-        let begins = |name: &str| {
-            let words = name.match_indices('_').map(|(at, _)| at + 1);
-            std::iter::once(0)
-                .chain(words)
-                .any(|at| name[at..].starts_with(&wanted))
+        let begins = |name: &[String]| {
+            let by_word = name.windows(wanted.len()).any(|part| {
+                let mut pairs = part.iter().zip(&wanted);
+                pairs.all(|(word, begun)| word.starts_with(begun.as_str()))
+            });
+            let mut ends = (0..name.len()).map(|from| name[from..].concat());
+            by_word || ends.any(|end| end.starts_with(&joined))
         };
         let near: Vec<Self> = Self::ALL
             .into_iter()
-            .filter(|control| !wanted.is_empty() && any(control, &begins))
+            .filter(|control| any(control, &begins))
             .collect();
-        if let [control] = near[..] {
-            Ok(control)
-        } else {
-            Err(near)
+        match near[..] {
+            [control] => Ok(control),
+            _ => Err(near),
         }
     }
+
+    /// Splits `NAME VALUE`. The name may have several words: as many as make up the name of a control.
+    ///
+    /// # Errors
+    ///
+    /// With the name as far as it can be told, and the controls that it could stand for.
+    pub fn split(text: &str) -> Result<(Self, &str), (&str, Vec<Self>)> {
+        let text = text.trim_start();
+        let spaces = text.match_indices(char::is_whitespace).map(|(at, _)| at);
+        let mut ends: Vec<usize> = spaces.chain([text.len()]).take(MAX_WORDS).collect();
+        ends.reverse();
+        let mut unclear = None;
+        for end in ends {
+            match Self::named(&text[..end]) {
+                Ok(control) => return Ok((control, text[end..].trim_start())),
+                Err(near) if near.is_empty() => {}
+                Err(near) => {
+                    unclear.get_or_insert((text[..end].trim_end(), near));
+                }
+            }
+        }
+        let first = text.split_whitespace().next().unwrap_or_default();
+        Err(unclear.unwrap_or((first, Vec::new())))
+    }
+
+    /// Names that resemble `name`, the nearest first.
+    pub fn resembling(name: &str) -> Vec<&'static str> {
+        let all = Self::ALL.into_iter();
+        let names = all.flat_map(|control| control.names().map(move |name| (name, control.name())));
+        nearest(name, names)
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let aliases = self.spec().aliases.iter().copied();
+        [self.name(), self.label()].into_iter().chain(aliases)
+    }
+}
+
+/// Max words of a name with its parts written apart.
+const MAX_WORDS: usize = 4;
+/// Max suggestions for a misspelt name.
+const SUGGESTIONS: usize = 3;
+
+/// The words of a name in lower case.
+fn words(name: &str) -> Vec<String> {
+    let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '-' | '_'));
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// The names meant by a misspelt one, the nearest first. Each name comes with what it stands for, which is returned.
+pub fn nearest<'a>(
+    misspelt: &str,
+    names: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<&'a str> {
+    let misspelt = words(misspelt).concat();
+    let limit = (misspelt.chars().count() / 3).max(1);
+    let near = |(name, meant): (&'a str, &'a str)| {
+        let words = words(name);
+        let distance = |word: &str| strsim::damerau_levenshtein(word, &misspelt);
+        let parts = words.iter().map(|word| distance(word));
+        let distance = parts.chain([distance(&words.concat())]).min()?;
+        (distance <= limit).then_some((distance, meant))
+    };
+    let mut found: Vec<(usize, &str)> = names.into_iter().filter_map(near).collect();
+    found.sort_by_key(|(distance, _)| *distance);
+    let mut meant: Vec<&str> = Vec::new();
+    for (_, name) in found {
+        if !meant.contains(&name) {
+            meant.push(name);
+        }
+    }
+    meant.truncate(SUGGESTIONS);
+    meant
 }
 
 #[cfg(test)]

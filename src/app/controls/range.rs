@@ -11,6 +11,14 @@ pub enum Kind {
     Text,
 }
 
+/// How the values of a slider lie along its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    Linear,
+    /// Equal distances are equal ratios. The range must be positive.
+    Logarithmic,
+}
+
 /// The values of a slider.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
@@ -21,6 +29,7 @@ pub struct Range {
     /// Step of the shifted arrow keys.
     pub coarse: f64,
     pub decimals: usize,
+    pub scale: Scale,
 }
 
 impl Range {
@@ -33,15 +42,23 @@ impl Range {
 
     /// The position of `value` between the ends, 0 to 1.
     pub fn fraction(self, value: f64) -> f64 {
-        match self.max - self.min {
-            span if span > 0.0 => ((value - self.min) / span).clamp(0.0, 1.0),
+        let place = |value: f64| match self.scale {
+            Scale::Linear => value,
+            Scale::Logarithmic => value.ln(),
+        };
+        match place(self.max) - place(self.min) {
+            span if span > 0.0 => ((place(value) - place(self.min)) / span).clamp(0.0, 1.0),
             _ => 0.0,
         }
     }
 
     /// The value at `fraction` of the way, on a step.
     pub fn at(self, fraction: f64) -> f64 {
-        let raw = self.min + fraction.clamp(0.0, 1.0) * (self.max - self.min);
+        let fraction = fraction.clamp(0.0, 1.0);
+        let raw = match self.scale {
+            Scale::Linear => self.min + fraction * (self.max - self.min),
+            Scale::Logarithmic => self.min * (self.max / self.min).powf(fraction),
+        };
         self.snap(if fraction >= 1.0 {
             raw
         } else {
@@ -66,20 +83,40 @@ impl Kind {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_slider_maps_places_to_values() {
-        let range = Range {
+    fn range(max: f64, scale: Scale) -> Range {
+        Range {
             min: 1.0,
-            max: 29.0,
+            max,
             step: 1.0,
             coarse: 4.0,
             decimals: 0,
-        };
+            scale,
+        }
+    }
+
+    #[test]
+    fn a_slider_maps_places_to_values() {
+        let range = range(29.0, Scale::Linear);
         assert_eq!(
             (range.at(0.0), range.at(0.5), range.at(1.0)),
             (1.0, 15.0, 29.0)
         );
         assert_eq!(range.snap(99.0), 29.0);
         assert_eq!(range.snap(f64::NAN), 1.0);
+    }
+
+    /// On a short track a wide range still gives fine control over its small values, and both ends are reached.
+    #[test]
+    fn a_logarithmic_slider_reaches_small_values_and_both_ends() {
+        let range = range(64.0, Scale::Logarithmic);
+        let places: Vec<f64> = (0..11).map(|cell| f64::from(cell) / 10.0).collect();
+        let values: Vec<f64> = places.iter().map(|place| range.at(*place)).collect();
+        assert_eq!(values[..6], [1.0, 2.0, 2.0, 3.0, 5.0, 8.0]);
+        assert_eq!(values.last(), Some(&64.0));
+        assert!(values.is_sorted());
+        for value in 1..=64 {
+            let value = f64::from(value);
+            assert_eq!(range.at(range.fraction(value)), value);
+        }
     }
 }

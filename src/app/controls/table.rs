@@ -1,7 +1,7 @@
 //! The table of controls: to add a setting, add a field to [`Settings`] and a row here.
 
 use super::control::Control;
-use super::range::{Kind, Range};
+use super::range::{Kind, Range, Scale};
 use crate::engine::decode::{Controller, Proposers, Settings, Strategy};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::sampling::Coupling;
@@ -25,8 +25,6 @@ pub(super) struct Spec {
     pub has_effect: fn(&Settings) -> bool,
 }
 
-/// A larger K never pays.
-const MAX_SPECULATIONS: f64 = 16.0;
 /// The largest seed up to which an `f64` holds every integer.
 const MAX_SEED: f64 = 9_007_199_254_740_991.0;
 
@@ -55,7 +53,12 @@ pub(super) const TABLE: [Spec; 21] = [
         aliases: &["k"],
         flag: Some("--num-speculations"),
         meaning: "tokens drafted before each verify",
-        kind: |_| slider(1.0, MAX_SPECULATIONS, 1.0, 4.0, 0),
+        kind: |_| {
+            Kind::Slider(Range {
+                scale: Scale::Logarithmic,
+                ..whole(1.0, Settings::MAX_SPECULATIONS as f64, 4.0)
+            })
+        },
         get: |s| s.num_speculations as f64,
         set: |s, value| s.num_speculations = value as usize,
         has_effect: drafts_as_set,
@@ -175,15 +178,7 @@ pub(super) const TABLE: [Spec; 21] = [
         aliases: &[],
         flag: Some("--seed"),
         meaning: "same seed, same text",
-        kind: |_| {
-            Kind::Number(Range {
-                min: 0.0,
-                max: MAX_SEED,
-                step: 1.0,
-                coarse: 100.0,
-                decimals: 0,
-            })
-        },
+        kind: |_| Kind::Number(whole(0.0, MAX_SEED, 100.0)),
         get: |s| s.sampling.seed as f64,
         set: |s, value| s.sampling.seed = value as u64,
         has_effect: samples,
@@ -206,7 +201,7 @@ pub(super) const TABLE: [Spec; 21] = [
         name: "proposers",
         aliases: &[],
         flag: Some("--proposers"),
-        meaning: "what drafts: the first layers (exit), earlier text that repeats (lookup), or lookup first and exit where it finds nothing",
+        meaning: "what drafts: the first layers (exit), repeated text (lookup), or lookup first and exit where it finds nothing",
         kind: |_| Kind::Choice(&PROPOSERS),
         get: |s| s.proposers as usize as f64,
         set: |s, value| s.proposers = Proposers::ALL[(value as usize).min(PROPOSERS.len() - 1)],
@@ -230,7 +225,7 @@ pub(super) const TABLE: [Spec; 21] = [
         name: "draft_vocab",
         aliases: &[],
         flag: Some("--draft-vocab"),
-        meaning: "draft with a head over the N most frequent tokens and those of the text; 0 uses the whole head",
+        meaning: "draft with a head over the N most frequent tokens and those of the text; 0 is the whole head",
         kind: |model| slider(0.0, vocabulary(model), 512.0, 4096.0, 0),
         get: |s| s.draft_vocab as f64,
         set: |s, value| s.draft_vocab = value as usize,
@@ -321,7 +316,20 @@ fn slider(min: f64, max: f64, step: f64, coarse: f64, decimals: usize) -> Kind {
         step,
         coarse,
         decimals,
+        scale: Scale::Linear,
     })
+}
+
+/// Whole numbers.
+fn whole(min: f64, max: f64, coarse: f64) -> Range {
+    Range {
+        min,
+        max,
+        step: 1.0,
+        coarse,
+        decimals: 0,
+        scale: Scale::Linear,
+    }
 }
 
 /// Layer count; before a model is loaded, that of the largest common model.

@@ -33,12 +33,53 @@ fn short_names_that_fit_one_control_are_enough() {
         ("auto", Controller),
         ("cont", Controller),
         ("ngram", NoRepeatNgram),
+        ("draft vo", DraftVocab),
+        ("dr voc", DraftVocab),
+        ("draftvocab", DraftVocab),
+        ("topp", TopP),
+        ("rep-pen", RepetitionPenalty),
+        ("max  st", MaxTokens),
+        ("kvq", KvqReuse),
     ] {
         assert_eq!(Control::named(name), Ok(control), "{name}");
     }
     assert_eq!(Control::named("top"), Err(vec![TopP, TopK]));
     assert_eq!(Control::named("colour"), Err(Vec::new()));
     assert_eq!(Control::named(""), Err(Vec::new()));
+}
+
+#[test]
+fn a_name_may_have_several_words_before_its_value() {
+    use Control::*;
+    for (text, control, value) in [
+        ("draft vo 100", DraftVocab, "100"),
+        ("draft 100", DraftVocab, "100"),
+        ("top p 0.9", TopP, "0.9"),
+        ("no repeat ngram 3", NoRepeatNgram, "3"),
+        ("controller adaptive k", Controller, "adaptive k"),
+        ("system Be  brief.", SystemPrompt, "Be  brief."),
+        ("  K 8", Speculations, "8"),
+        ("temp", Temperature, ""),
+    ] {
+        assert_eq!(Control::split(text), Ok((control, value)), "{text}");
+    }
+    assert_eq!(Control::split("top 5"), Err(("top", vec![TopP, TopK])));
+    assert_eq!(Control::split("colour red"), Err(("colour", Vec::new())));
+}
+
+#[test]
+fn misspelt_names_have_suggestions() {
+    for (misspelt, meant) in [
+        ("temprature", "temperature"),
+        ("vocav", "draft_vocab"),
+        ("exit_leyer", "exit_layer"),
+        ("num_predct", "max_steps"),
+        ("seeed", "seed"),
+    ] {
+        let found = Control::resembling(misspelt);
+        assert_eq!(found.first(), Some(&meant), "{misspelt}: {found:?}");
+    }
+    assert!(Control::resembling("colour").is_empty());
 }
 
 #[test]

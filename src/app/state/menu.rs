@@ -164,11 +164,13 @@ impl Menu {
 
     /// `/set NAME` or `/set NAME VALUE`.
     fn setting(&mut self, state: &State, argument: &str) {
-        let Some((name, value)) = argument.split_once(char::is_whitespace) else {
-            let near = match Control::named(argument) {
+        let split = Control::split(argument);
+        let is_name = |value: &str| value.is_empty() && !argument.ends_with(char::is_whitespace);
+        if split.as_ref().map_or(true, |(_, value)| is_name(value)) {
+            let near = match split {
                 _ if argument.is_empty() => Control::of_model(state.model.as_ref()),
-                Ok(control) => vec![control],
-                Err(near) => near,
+                Ok((control, _)) => vec![control],
+                Err((_, near)) => near,
             };
             let entry = |control: &Control| Suggestion {
                 label: control.name().to_owned(),
@@ -188,10 +190,12 @@ impl Menu {
                     complete: false,
                 });
             }
-            self.selected = (!self.entries.is_empty()).then_some(0);
+            // After a space, what is written may be meant as it is.
+            let is_open = argument.contains(char::is_whitespace) && self.entries.len() != 1;
+            self.selected = (!self.entries.is_empty() && !is_open).then_some(0);
             return;
-        };
-        let Ok(control) = Control::named(name) else {
+        }
+        let Ok((control, value)) = split else {
             return;
         };
         let words = format!("/set {}", control.name());

@@ -6,6 +6,7 @@ mod editor;
 pub mod find;
 pub mod lens_view;
 pub mod menu;
+mod phase;
 pub mod picker;
 pub mod player;
 pub mod race;
@@ -23,6 +24,7 @@ pub use baselines::Baselines;
 pub use editor::Editor;
 pub use find::Find;
 pub use menu::{Folder, FolderEntry, Menu};
+pub use phase::{Offer, Phase, Run};
 pub use picker::Picker;
 pub use player::{Player, ReplayScreen};
 pub use race::Race;
@@ -84,6 +86,8 @@ pub struct State {
     pub(in crate::app) folder: Option<Folder>,
     /// The saved sessions, once the menu has asked for them.
     pub(in crate::app) menu_sessions: Option<Vec<Listed>>,
+    /// The last command, until it is known whether it was refused.
+    pub(super) command: Option<Command>,
     /// Questions that wait for the running answer, in order.
     pub queued: Vec<String>,
     /// Enter was pressed before the model was loaded: send once it is.
@@ -103,58 +107,11 @@ pub struct State {
     pub(super) last_run: Option<RunId>,
 }
 
-/// What the engine is doing. Events of runs other than the phase's are dropped.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Phase {
-    Idle,
-    Loading {
-        stage: String,
-        fraction: Option<f32>,
-        /// The user has cancelled it; the engine has yet to confirm.
-        cancelling: bool,
-    },
-    Prefill {
-        run: Run,
-        done: usize,
-        total: usize,
-        cached: usize,
-    },
-    Generating {
-        run: Run,
-    },
-    Paused {
-        run: Run,
-    },
-    /// The model could not be loaded, or a run failed; the message says what to do.
-    Failed {
-        message: String,
-        /// False if its thread has ended: nothing more can be loaded.
-        engine_lives: bool,
-    },
-}
-
-/// A running generation. Its turn is the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    pub id: RunId,
-    /// To be paused before its next phase.
-    pub pausing: bool,
-    /// Cancelled; the engine has yet to confirm.
-    pub cancelling: bool,
-}
-
-/// A model that one key loads while none is loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    pub model: Option<String>,
-    /// What the key does, in a few words.
-    pub label: &'static str,
-}
-
 /// An overlay over the screen, which takes all keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
     Help {
+        topic: Topic,
         scroll: usize,
     },
     Picker(Picker),
@@ -172,6 +129,24 @@ pub enum Overlay {
     Sweep(Box<Sweep>),
     /// The saved sessions.
     Sessions(Box<SessionList>),
+}
+
+/// What the help is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    Everything,
+    /// Everything, the commands first.
+    Commands,
+    /// Only what mentions a word.
+    Word(String),
+}
+
+/// A command that was given in the prompt and may still be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    pub text: String,
+    /// Its effects were carried out, and their outcome is not known yet.
+    pub is_pending: bool,
 }
 
 /// The controls panel.
@@ -205,17 +180,6 @@ pub struct Notice {
     pub since: Option<Duration>,
 }
 
-impl Phase {
-    /// Loading, before any progress report.
-    pub(super) fn opening() -> Self {
-        Self::Loading {
-            stage: "opening the model".into(),
-            fraction: None,
-            cancelling: false,
-        }
-    }
-}
-
 impl State {
     /// An empty conversation; its model is still loading.
     pub(super) fn new(request: ModelRequest, settings: Settings) -> Self {
@@ -236,6 +200,7 @@ impl State {
             prompt: Editor::default(),
             find: None,
             queued: Vec::new(),
+            command: None,
             menu: None,
             folder: None,
             menu_sessions: None,
@@ -328,6 +293,14 @@ impl State {
     /// Whether the requests of a server's other clients are watched, and nothing can be asked.
     pub fn is_read_only(&self) -> bool {
         self.remote.as_ref().is_some_and(|remote| remote.watches)
+    }
+
+    /// The pane that Esc returns to: the prompt, or the chat where no prompt is taken.
+    pub fn home(&self) -> Pane {
+        match self.is_read_only() && self.offer().is_none() {
+            true => Pane::Chat,
+            false => Pane::Prompt,
+        }
     }
 
     /// Whether the inspector follows the running answer and is in view.

@@ -28,14 +28,16 @@ pub struct Race {
     diverged: Option<usize>,
 }
 
-/// The name of settings in a race: `plain`, `exit 8`, `E 8 K 4` or `controller`.
+/// The name of settings in a race: `plain`, `early exit E 8`, `E 8 K 4`, `E 8 adaptive K` or `auto`.
 pub fn name_of(settings: &Settings) -> String {
     let (exit, speculations) = (settings.exit_layer, settings.num_speculations);
     match (settings.strategy, settings.controller) {
         (Strategy::Autoregressive, _) => "plain".into(),
-        (Strategy::EarlyExit, _) => format!("exit {exit}"),
-        (Strategy::SelfSpeculative, Controller::Fixed) => format!("E {exit} K {speculations}"),
-        (Strategy::SelfSpeculative, _) => "controller".into(),
+        (Strategy::EarlyExit, _) => format!("early exit E {exit}"),
+        (_, Controller::Fixed) => format!("E {exit} K {speculations}"),
+        (_, Controller::Confidence { .. }) => format!("E {exit} K {speculations} confidence"),
+        (_, Controller::AdaptiveSpeculations) => format!("E {exit} adaptive K"),
+        (_, Controller::Auto) => "auto".into(),
     }
 }
 

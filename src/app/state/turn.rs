@@ -1,7 +1,7 @@
 //! Turns: a prompt and the rounds that answer it.
 
 use super::{Baselines, Lens};
-use crate::engine::decode::{Round, SpeedUp, Stats, StopReason, Timings};
+use crate::engine::decode::{Round, SpeedUp, Stats, StopReason, Strategy, Timings};
 use crate::engine::worker::RunId;
 use crate::transcript::ModelRecord;
 use serde::{Deserialize, Serialize};
@@ -169,11 +169,19 @@ impl Turn {
         self.rounds.iter().all(Round::is_empty)
     }
 
-    /// Its speed relative to plain decoding with the same model; `None` for plain answers.
+    /// Its speed relative to plain decoding with the same model; `None` while that is unknown, and for early exit.
     pub fn speed_up(&self, baselines: &Baselines) -> Option<SpeedUp> {
-        let speed = self.stats.tokens_per_second();
-        let drafted = speed.filter(|_| self.stats.drafted > 0)?;
-        Some(baselines.plain_step(self)?.speed_up(drafted))
+        let speed = self.stats.tokens_per_second()?;
+        match self.stats.drafted {
+            0 => self.is_plain().then_some(SpeedUp::PLAIN),
+            _ => Some(baselines.plain_step(self)?.speed_up(speed)),
+        }
+    }
+
+    /// Whether all of it was decoded plainly: by all layers, without drafts.
+    pub fn is_plain(&self) -> bool {
+        let exits_early = |round: &Round| round.strategy() == Strategy::EarlyExit;
+        self.stats.drafted == 0 && !self.is_empty() && !self.rounds.iter().any(exits_early)
     }
 
     /// Seconds from the question to the first token.

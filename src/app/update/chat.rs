@@ -78,8 +78,7 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
         };
     }
     if is_command(text) {
-        let text = state.prompt.take();
-        return slash::run(state, text.trim());
+        return slash::send(state);
     }
     if matches!(state.phase, Phase::Loading { .. }) {
         state.send_when_loaded = true;

@@ -148,7 +148,7 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
         if state.settings.controller == Controller::Auto {
             state.settings.controller = Controller::Fixed;
             state.user_set.insert(Control::Controller);
-            state.notify("fixed from here: the controller no longer chooses");
+            state.notify("controller off: E and K are fixed from here");
         }
     }
     vec![apply(state)]

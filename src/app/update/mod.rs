@@ -41,11 +41,17 @@ use std::time::Duration;
 const NOTICE: Duration = Duration::from_secs(4);
 const NOTICE_CHARACTER: Duration = Duration::from_millis(40);
 const NOTICE_LINE: usize = 60;
+/// Why nothing can be asked or changed while the requests of others are watched.
+const READ_ONLY: &str = "watching is read-only; connect without --watch to ask something";
 
 /// Handles a message and returns effects for the driver. Deterministic in state and message.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let racing = app.chat.side_run();
     let waiting = app.chat.waiting_prompt().map(str::to_owned);
+    let failed = matches!(msg, Msg::EffectFailed(_));
+    if slash::is_over(&msg) {
+        app.chat.command = None;
+    }
     let mut effects = Vec::new();
     let mut queue = VecDeque::new();
     let mut reply = take(app, msg);
@@ -61,6 +67,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         };
         reply = act(app, action);
     }
+    slash::settle(&mut app.chat, &effects, failed);
     effects.extend(race::cancel_if_closed(&app.chat, racing));
     if app
         .chat
@@ -140,8 +147,7 @@ fn act(app: &mut App, action: Action) -> Reply {
         return Reply::none();
     }
     if !allowed_while_watching(&app.chat, &action) {
-        app.state_mut()
-            .notify_error("watching is read-only; connect without --watch to ask something");
+        app.state_mut().notify_error(READ_ONLY);
         return Reply::none();
     }
     let (state, shared) = app.parts();

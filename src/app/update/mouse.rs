@@ -93,7 +93,7 @@ fn press(app: &mut App, hit: Option<(Rect, Target)>, column: u16) -> Reply {
     let effects = controls::finish_typing(state);
     match target {
         Target::Controls => state.focus = Pane::Controls,
-        Target::Prompt => state.focus = Pane::Prompt,
+        Target::Prompt => state.focus = state.home(),
         Target::Chat => state.focus = Pane::Chat,
         Target::Rounds => state.focus = Pane::Rounds,
         Target::Token(token) if navigation::is_shown(state, shared.display, token) => {

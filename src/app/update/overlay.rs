@@ -11,18 +11,19 @@ use crate::app::input::{Action, Context};
 use crate::app::message::Effect;
 use crate::app::state::picker::{Entry, Picker};
 use crate::app::state::{
-    App, Folder, FolderEntry, ModelChoice, Offer, Overlay, Regions, Shared, State, Viewport,
+    App, Folder, FolderEntry, ModelChoice, Offer, Overlay, Regions, Shared, State, Topic, Viewport,
 };
 use crate::app::{Preset, ThemeName};
 use crate::engine::decode::Stats;
+use crate::plural::counted;
 
 /// Title of the list of models.
 const MODELS: &str = "models";
 /// Lines per page.
 const PAGE: isize = 10;
 
-pub(super) fn help(state: &mut State) -> Reply {
-    state.overlay = Some(Overlay::Help { scroll: 0 });
+pub(super) fn help(state: &mut State, topic: Topic) -> Reply {
+    state.overlay = Some(Overlay::Help { topic, scroll: 0 });
     Reply::none()
 }
 
@@ -266,7 +267,7 @@ pub(super) fn scroll(state: &mut State, regions: &Regions, action: ViewAction) -
 pub(super) fn scroll_by(state: &mut State, regions: &Regions, by: isize) -> bool {
     let shown = regions.text;
     match &mut state.overlay {
-        Some(Overlay::Help { scroll } | Overlay::Text { scroll, .. }) => {
+        Some(Overlay::Help { scroll, .. } | Overlay::Text { scroll, .. }) => {
             let first = Viewport {
                 first: *scroll,
                 ..shown
@@ -387,7 +388,7 @@ fn model_lines(state: &State) -> Vec<String> {
             "layers       {}, hidden size {}, vocabulary {}",
             c.num_layers, c.hidden_size, c.vocab_size
         ),
-        format!("context      {} tokens", c.context_length),
+        format!("context      {}", counted(c.context_length, "token")),
         format!(
             "weights      {}, {:.0} MB, {}",
             model.dtype,
@@ -413,8 +414,9 @@ fn model_lines(state: &State) -> Vec<String> {
 
 fn statistics(stats: &Stats) -> Vec<String> {
     let mut lines = vec![format!(
-        "tokens             {} in {} rounds",
-        stats.tokens, stats.rounds
+        "tokens             {} in {}",
+        stats.tokens,
+        counted(stats.rounds, "round")
     )];
     if let Some(rate) = stats.acceptance_rate() {
         lines.push(format!(

@@ -9,7 +9,7 @@ use crate::app::ThemeName;
 use crate::app::config::ConfigChange;
 use crate::app::input::action::{AppAction, Pane};
 use crate::app::message::Effect;
-use crate::app::state::{App, Overlay, Phase, Shared, State};
+use crate::app::state::{App, Overlay, Phase, Shared, State, Topic};
 
 pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
     let (state, shared) = app.parts();
@@ -18,7 +18,7 @@ pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
         AppAction::Back => back(app),
         AppAction::Quit => quit(app),
         AppAction::Suspend => Effect::Suspend.into(),
-        AppAction::Help => overlay::help(state),
+        AppAction::Help => overlay::help(state, Topic::Everything),
         AppAction::Palette => overlay::palette(app),
         AppAction::Models => overlay::models(state, shared),
         AppAction::Presets => overlay::presets(state, shared),
@@ -26,9 +26,9 @@ pub(super) fn act(app: &mut App, action: AppAction) -> Reply {
         AppAction::Show => overlay::show(state),
         AppAction::FocusNext => match menu::reopen(state, shared) {
             Some(reply) => reply,
-            None => focus(state, shared, state.focus.cycle(1)),
+            None => focus_next(state, shared, 1),
         },
-        AppAction::FocusPrevious => focus(state, shared, state.focus.cycle(-1)),
+        AppAction::FocusPrevious => focus_next(state, shared, -1),
         AppAction::Focus(pane) => focus(state, shared, pane),
         AppAction::ToggleMouse => toggle_mouse(state, shared),
         AppAction::NextTheme => theme(state, shared, shared.appearance.theme.next()),
@@ -42,6 +42,16 @@ fn focus(state: &mut State, shared: &Shared, pane: Pane) -> Reply {
     state.focus = pane;
     navigation::enter(state, shared, pane);
     effects.into()
+}
+
+/// The next panel in a direction. Passes over a prompt that takes no text.
+fn focus_next(state: &mut State, shared: &Shared, by: isize) -> Reply {
+    let next = state.focus.cycle(by);
+    let pane = match next == Pane::Prompt && state.home() != Pane::Prompt {
+        true => next.cycle(by),
+        false => next,
+    };
+    focus(state, shared, pane)
 }
 
 fn toggle_mouse(state: &mut State, shared: &mut Shared) -> Reply {
@@ -110,7 +120,7 @@ fn back(app: &mut App) -> Reply {
     }
     match &state.phase {
         Phase::Failed { .. } if state.model.is_some() => state.phase = Phase::Idle,
-        _ if state.focus != Pane::Prompt => state.focus = Pane::Prompt,
+        _ if state.focus != state.home() => state.focus = state.home(),
         _ if state.retracted.is_some() => retract::restore(state),
         _ => state.view.top = None,
     }

@@ -6,6 +6,7 @@ use crate::app::state::turn::Outcome;
 use crate::app::state::{Mode, Phase, Request, Shared, State, Turn};
 use crate::engine::decode::Round;
 use crate::engine::loaded_model::ModelInfo;
+use crate::plural::counted;
 use crate::remote::{Said, Watched};
 use crate::transcript::ModelRecord;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub(super) fn on_link(state: &mut State, link: Link) {
                 true => Phase::Idle,
                 false => Phase::opening(),
             };
+            if watches {
+                state.focus = state.home();
+            }
         }
         Link::GivenUp(message) => {
             forget(state);
@@ -46,6 +50,8 @@ pub(super) fn on_link(state: &mut State, link: Link) {
                 message,
                 engine_lives: true,
             };
+            // Enter there connects again.
+            state.focus = state.home();
         }
     }
 }
@@ -103,8 +109,10 @@ pub(super) fn on_missed(
     reports: u64,
     open: Vec<(u64, Watched)>,
 ) {
+    let were = if reports == 1 { "was" } else { "were" };
+    let left_out = counted(usize::try_from(reports).unwrap_or(usize::MAX), "report");
     state.notify_error(format!(
-        "{reports} reports were left out: the connection is too slow"
+        "{left_out} {were} left out: the connection is too slow"
     ));
     let message = "its end was missed: the connection is too slow";
     end_all(state, message, |number| {

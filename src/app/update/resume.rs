@@ -6,6 +6,7 @@ use crate::app::state::turn::{Outcome, begin_run, mark_unseen};
 use crate::app::state::{Shared, State, Turn};
 use crate::engine::decode::{Settings, StopReason};
 use crate::engine::prompt::Role;
+use crate::plural::counted;
 use crate::transcript::{self, Session};
 use std::sync::Arc;
 
@@ -54,10 +55,7 @@ fn take_over(
         take_answers(state, shared, session, at);
     }
     state.queued = session.queued.clone();
-    let turns = match state.turns.len() {
-        1 => "1 turn restored".to_owned(),
-        count => format!("{count} turns restored"),
-    };
+    let turns = format!("{} restored", counted(state.turns.len(), "turn"));
     state.notify(match state.queued.is_empty() {
         true => turns,
         false => format!("{turns}; a question is still queued"),
@@ -88,14 +86,12 @@ pub(super) fn open(state: &mut State, shared: &mut Shared, session: &Session, at
     let Some(saved) = session.turns.get(at) else {
         return;
     };
-    let answers = saved.role == Role::Assistant;
-    if answers && !state.turns.is_empty() {
+    if !session.starts_turn(at) && !state.turns.is_empty() {
         return;
     }
-    let prompt = if answers {
-        String::new()
-    } else {
-        saved.text.clone()
+    let prompt = match saved.role {
+        Role::Assistant => String::new(),
+        _ => saved.text.clone(),
     };
     let mut turn = Turn::new(shared.new_turn(), session.mode_of(at), prompt);
     turn.outcome = Some(Outcome::Stopped(StopReason::Cancelled));

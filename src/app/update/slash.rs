@@ -1,17 +1,76 @@
-//! Carries out slash commands.
+//! Carries out slash commands. One that is refused goes back into the prompt, so that it can be corrected.
 
+use super::overlay;
 use super::reply::Reply;
 use crate::app::ThemeName;
-use crate::app::commands::choose;
-use crate::app::controls::{Control, Kind};
+use crate::app::commands::{COMMANDS, canonical, choose};
+use crate::app::controls::{Control, Kind, nearest};
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Opponent, ViewAction};
-use crate::app::state::{Find, State};
+use crate::app::message::{Effect, Msg};
+use crate::app::state::{Command, Find, State, Topic};
+use crossterm::event::KeyEventKind;
 
-/// Carries out a command.
-pub(super) fn run(state: &mut State, text: &str) -> Reply {
+/// Carries out the command in the prompt.
+pub(super) fn send(state: &mut State) -> Reply {
+    let text = state.prompt.take();
+    // An error after this is about the command.
+    state.notice = None;
+    state.command = Some(Command {
+        text: text.clone(),
+        is_pending: false,
+    });
+    run(state, text.trim())
+}
+
+/// Whether a message ends what is known of a pending command: it succeeded, or the user has gone on.
+pub(super) fn is_over(msg: &Msg) -> bool {
+    match msg {
+        Msg::Key(key) => key.kind != KeyEventKind::Release,
+        Msg::Paste(_) | Msg::Action(_) => true,
+        Msg::EffectDone(_) | Msg::SweepLoaded { .. } => true,
+        Msg::SessionLoaded(_) | Msg::ReplayLoaded(_) => true,
+        _ => false,
+    }
+}
+
+/// After a message: puts a refused command back into the prompt. A command with effects that can fail is pending until
+/// their outcome is known.
+pub(super) fn settle(state: &mut State, effects: &[Effect], failed: bool) {
+    let Some(command) = state.command.take() else {
+        return;
+    };
+    let is_error = state.notice.as_ref().is_some_and(|notice| notice.is_error);
+    if is_error && (failed || !command.is_pending) {
+        state.prompt.set(command.text);
+        state.menu = None;
+    } else if command.is_pending || effects.iter().any(can_fail) {
+        state.command = Some(Command {
+            is_pending: true,
+            ..command
+        });
+    }
+}
+
+fn can_fail(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::SaveSession(_)
+            | Effect::LoadSession(_)
+            | Effect::ReplaySession(_)
+            | Effect::OpenSweep(_)
+            | Effect::Picture(_)
+    )
+}
+
+fn run(state: &mut State, text: &str) -> Reply {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let name = canonical(name);
     let rest = rest.trim();
     let argument = (!rest.is_empty()).then(|| rest.to_string());
+    let mut forms = COMMANDS.iter().filter(|command| command.name() == name);
+    if argument.is_some() && forms.clone().next().is_some() && !forms.any(|c| c.takes_argument()) {
+        return error(state, format!("{name} takes no argument"));
+    }
     match (name, argument) {
         ("/set", Some(argument)) => set(state, &argument),
         ("/show", _) => Reply::then(AppAction::Show),
@@ -44,25 +103,36 @@ pub(super) fn run(state: &mut State, text: &str) -> Reply {
         }
         ("/copy", _) => Reply::then(ViewAction::Copy),
         ("/clear", _) => Reply::then(ChatAction::Clear),
-        ("/bye" | "/exit" | "/quit", _) => Reply::then(AppAction::Quit),
-        ("/?" | "/help", _) => Reply::then(AppAction::Help),
+        ("/bye", _) => Reply::then(AppAction::Quit),
+        ("/?", word) => overlay::help(state, word.map_or(Topic::Commands, Topic::Word)),
         ("/set" | "/save" | "/keep" | "/versus", None) => error(
             state,
             format!("{name} needs an argument; /? lists the commands"),
         ),
-        _ => error(state, format!("there is no command {name}; /? lists them")),
+        _ => {
+            let near = nearest(name, COMMANDS.iter().map(|c| (c.name(), c.name())));
+            let hint = match near[..] {
+                [] => "/? lists them".to_owned(),
+                _ => format!("did you mean {}?", near.join(" or ")),
+            };
+            error(state, format!("there is no command {name}; {hint}"))
+        }
     }
 }
 
-/// Parses `plain`, an exit layer and a number of speculations, or a preset.
+/// Parses `plain`, an exit layer and a number of speculations (`8 4`, `E 8 K 4`, `e8 k4`), or a preset.
 fn versus(text: &str) -> Opponent {
-    let numbers: Vec<usize> = text
-        .split_whitespace()
-        .map_while(|word| word.trim_start_matches(['E', 'K', 'e', 'k']).parse().ok())
+    let is_pair = |c: char| c.is_ascii_digit() || " EeKk=,".contains(c);
+    let parts = text.split(|c: char| !c.is_ascii_digit());
+    let numbers: Option<Vec<usize>> = parts
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().ok())
         .collect();
-    match (text, numbers.as_slice()) {
-        ("plain", _) => Opponent::Plain,
-        (_, [exit_layer, num_speculations]) => Opponent::Pair(*exit_layer, *num_speculations),
+    match numbers.as_deref() {
+        _ if text.eq_ignore_ascii_case("plain") => Opponent::Plain,
+        Some([exit_layer, num_speculations]) if text.chars().all(is_pair) => {
+            Opponent::Pair(*exit_layer, *num_speculations)
+        }
         _ => Opponent::Preset(text.to_owned()),
     }
 }
@@ -77,8 +147,8 @@ fn set(state: &mut State, argument: &str) -> Reply {
     let (name, value) = argument
         .split_once(char::is_whitespace)
         .unwrap_or((argument, ""));
-    let value = value.trim().trim_matches('"');
-    if name == "theme" {
+    if is_theme(name) {
+        let value = value.trim().trim_matches('"');
         let names = ThemeName::ALL.map(ThemeName::label);
         return match choose(&names, value) {
             Ok(theme) => Reply::then(AppAction::Theme(ThemeName::ALL[theme])),
@@ -91,10 +161,11 @@ fn set(state: &mut State, argument: &str) -> Reply {
             ),
         };
     }
-    let control = match Control::named(name) {
-        Ok(control) => control,
-        Err(near) => return error(state, unclear(name, &near)),
+    let (control, value) = match Control::split(argument) {
+        Ok(split) => split,
+        Err((name, near)) => return error(state, unclear(name, &near)),
     };
+    let value = value.trim_matches('"');
     if control == Control::SystemPrompt {
         return Reply::then(ControlsAction::SystemPrompt(value.to_string()));
     }
@@ -104,21 +175,31 @@ fn set(state: &mut State, argument: &str) -> Reply {
     }
 }
 
+/// Whether a name stands for the theme, which is no setting of decoding.
+fn is_theme(name: &str) -> bool {
+    name.len() > 1 && "theme".starts_with(&name.to_lowercase()) && Control::named(name).is_err()
+}
+
 /// The error for a name that matches no control, or several.
 fn unclear(name: &str, near: &[Control]) -> String {
-    let names = |controls: &[Control]| {
-        controls
-            .iter()
-            .map(|control| control.name())
-            .collect::<Vec<_>>()
-            .join(", ")
+    let names = |controls: &[Control], between: &str| {
+        let names: Vec<_> = controls.iter().map(|control| control.name()).collect();
+        names.join(between)
     };
-    match near {
+    if !near.is_empty() {
+        return format!("`{name}` may be {}", names(near, " or "));
+    }
+    let mut meant = Control::resembling(name);
+    meant.extend(nearest(name, [("theme", "theme")]));
+    match meant[..] {
         [] => format!(
             "there is no setting `{name}`; there are {}, theme",
-            names(&Control::ALL)
+            names(&Control::ALL, ", ")
         ),
-        near => format!("`{name}` may be {}", names(near)),
+        _ => format!(
+            "there is no setting `{name}`; did you mean {}?",
+            meant.join(" or ")
+        ),
     }
 }
 

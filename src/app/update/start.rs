@@ -39,11 +39,13 @@ impl App {
         chat.remote = options.remote;
         if chat.is_read_only() {
             chat.phase = Phase::Idle;
+            chat.focus = chat.home();
+        } else {
+            chat.prompt.set(options.prompt);
         }
         chat.system = options.system;
         chat.mode = options.mode;
         chat.user_set = options.user_set;
-        chat.prompt.set(options.prompt);
         if let Some(session) = options.session {
             resume::resume(&mut chat, &mut shared, &session);
         }

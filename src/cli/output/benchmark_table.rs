@@ -2,6 +2,7 @@
 
 use crate::eval::benchmark::{Report, StrategySummary};
 use crate::eval::interval::Interval;
+use crate::plural::counted;
 use std::fmt::{Error, Write};
 
 /// A table of both strategies, each figure with its 95 % interval.
@@ -11,10 +12,7 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
     };
     let key = &report.key;
     let mut out = String::new();
-    let samples = match summary.samples {
-        1 => "1 sample".to_owned(),
-        n => format!("{n} samples"),
-    };
+    let samples = counted(summary.samples, "sample");
     writeln!(
         out,
         "{} · {} · {samples} of {} ({source})",
@@ -25,8 +23,8 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
         let drafts = match other.acceptance_rate {
             Some(_) => format!("E {} K {}", settings.exit_layer, settings.num_speculations),
             None => format!(
-                "early exit after {} layers, not verified",
-                settings.exit_layer
+                "early exit after {}, not verified",
+                counted(settings.exit_layer, "layer")
             ),
         };
         writeln!(

@@ -30,8 +30,8 @@ pub struct SampleProgress {
 impl SampleProgress {
     pub fn new() -> Self {
         let bar = ProgressBar::new(0);
-        let template = "{wide_bar} {pos}/{len} · {msg} · {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}{msg} · {eta} left")
+        {
             bar.set_style(style);
         }
         Self {
@@ -63,7 +63,7 @@ impl SampleProgress {
                 self.bar.set_position(done.saturating_sub(1) as u64);
                 self.bar.reset_eta();
             }
-            self.bar.set_message(one_line(figures).into_owned());
+            self.bar.set_message(after(figures));
             return self.bar.set_position(done as u64);
         }
         let Some(reported) = &mut self.reported else {
@@ -72,12 +72,31 @@ impl SampleProgress {
         let tenths = done * 10 / total.max(1);
         if tenths > *reported {
             *reported = tenths;
-            eprint(&format!("{done}/{total} · {}\n", one_line(figures)));
+            eprint(&format!("{done}/{total}{}\n", after(figures)));
         }
     }
 
     /// Clears the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Figures with a separator before them; empty before there are any.
+fn after(figures: &str) -> String {
+    match figures {
+        "" => String::new(),
+        _ => format!(" · {}", one_line(figures)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_are_not_known_yet_leave_no_separator() {
+        assert_eq!(after(""), "");
+        assert_eq!(after("74 % accepted"), " · 74 % accepted");
     }
 }

@@ -1,6 +1,7 @@
 //! The summary of a run.
 
 use crate::engine::decode::{Controller, Proposers, Settings, Stats, StopReason, Strategy};
+use crate::plural::counted;
 
 /// A summary of a run on a prompt of `prompt` tokens, in a few lines. `settings` are the requested ones.
 pub fn summary(prompt: usize, stats: &Stats, stop: &StopReason, settings: &Settings) -> String {
@@ -60,7 +61,7 @@ fn way(settings: &Settings) -> String {
 }
 
 fn tokens(count: usize) -> String {
-    format!("{count} token{}", if count == 1 { "" } else { "s" })
+    counted(count, "token")
 }
 
 /// ` (12.3 tokens/s)`; empty if nothing was computed.

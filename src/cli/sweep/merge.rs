@@ -7,6 +7,7 @@ use crate::engine::Error;
 use crate::eval::output_folder;
 use crate::eval::sweep::{self, HeatMap, RunFolder};
 use crate::files;
+use crate::plural::counted;
 use color_eyre::eyre::Result;
 use std::path::Path;
 use std::process::ExitCode;
@@ -41,10 +42,15 @@ pub fn finish(folder: &RunFolder, json: bool) -> Result<ExitCode> {
         output::error(fault);
     }
     if !merged.missing.is_empty() {
+        let verb = if merged.missing.len() == 1 {
+            "is"
+        } else {
+            "are"
+        };
         output::error(&format!(
-            "{} of {} cells are missing: {}",
+            "{} of {} {verb} missing: {}",
             merged.missing.len(),
-            folder.manifest.cells().len(),
+            counted(folder.manifest.cells().len(), "cell"),
             merged.missing.join(", ")
         ));
         return Ok(ExitCode::from(FOUND_FAULT));

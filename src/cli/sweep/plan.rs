@@ -8,6 +8,7 @@ use crate::engine::decode::Strategy;
 use crate::engine::loaded_model::LoadedModel;
 use crate::eval::identity::{ModelIdentity, VERSION};
 use crate::eval::sweep::{Manifest, RunFolder};
+use crate::plural::counted;
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
 
@@ -17,8 +18,9 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     let cells = folder.manifest.cells().len();
     output::stdout().message(&format!("{}\n", folder.path.display()))?;
     output::note(&format!(
-        "{cells} cells on {} prompts; measure them with skiplens sweep run {} [--shard I/N]",
-        folder.manifest.examples.len(),
+        "{} on {}; measure them with skiplens sweep run {} [--shard I/N]",
+        counted(cells, "cell"),
+        counted(folder.manifest.examples.len(), "prompt"),
         folder.path.display()
     ));
     Ok(ExitCode::SUCCESS)

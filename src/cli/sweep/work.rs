@@ -8,6 +8,7 @@ use crate::engine::Error;
 use crate::engine::loaded_model::LoadedModel;
 use crate::eval::machine;
 use crate::eval::sweep::{RunFolder, Shard, Sweep, Update};
+use crate::plural::counted;
 use color_eyre::eyre::Result;
 use std::process::ExitCode;
 
@@ -47,12 +48,12 @@ fn go(
     }
     let left = sweep.estimate(&mut loaded)?;
     output::eprint(&format!(
-        "{}: {} cells and {} baselines to measure, {} prompts each, at most {} tokens a prompt: at most about {}\n",
+        "{}: {} and {} to measure, {} each, at most {} a prompt: at most about {}\n",
         folder.path.display(),
-        left.cells,
-        left.baselines,
-        left.prompts,
-        left.max_steps,
+        counted(left.cells, "cell"),
+        counted(left.baselines, "baseline"),
+        counted(left.prompts, "prompt"),
+        counted(left.max_steps, "token"),
         duration(left.seconds)
     ));
     if work.dry_run {
@@ -93,7 +94,11 @@ fn measure(
     let outcome = sweep.run(loaded, &|| interrupt.is_raised(), &mut |update| match update {
         Update::Sample { what, done, total } => bar.show(done, total, what),
         Update::Baseline(baseline) => {
-            bar.line(&format!("baseline at T {}: {} prompts", baseline.temperature, baseline.runs.len()));
+            bar.line(&format!(
+                "baseline at T {}: {}",
+                baseline.temperature,
+                counted(baseline.runs.len(), "prompt")
+            ));
         }
         Update::Cell(cell) => {
             let spent: f64 = cell.runs.iter().map(|run| run.total_seconds).sum();

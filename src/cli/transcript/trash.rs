@@ -2,6 +2,7 @@
 
 use super::{message, print_list};
 use crate::cli::{output, values};
+use crate::plural::counted;
 use crate::transcript::{Removed, Store};
 use color_eyre::eyre::{Result, bail};
 use std::io::{IsTerminal, stdin};
@@ -90,10 +91,9 @@ fn sure(doomed: Removed) -> Result<bool> {
 /// `3 sessions, 1.2 MB`
 fn words(removed: Removed) -> String {
     let Removed { sessions, bytes } = removed;
-    let plural = if sessions == 1 { "" } else { "s" };
     let size = match bytes {
         0..100_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         _ => format!("{:.1} MB", bytes as f64 / 1e6),
     };
-    format!("{sessions} session{plural}, {size}")
+    format!("{}, {size}", counted(sessions, "session"))
 }

@@ -199,6 +199,13 @@ impl PlainStep {
 }
 
 impl SpeedUp {
+    /// That of plain decoding itself.
+    pub const PLAIN: Self = Self {
+        ratio: 1.0,
+        error: 0.0,
+        measured: true,
+    };
+
     /// Whether the run is faster than plain decoding by more than the error.
     pub fn is_gain(&self) -> bool {
         self.ratio - self.error > 1.0

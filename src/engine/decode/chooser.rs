@@ -537,19 +537,15 @@ impl Chooser {
                 let speed_up = self.rate(base, now.place) / plain;
                 write!(
                     out,
-                    "exit {exit_layer} accepts {accepted:.0} %: {speed_up:.2} times plain"
+                    "E {exit_layer} accepts {accepted:.0} %: {speed_up:.2}× plain"
                 )
             }
             Base::Plain if !now.exits => write!(out, "plain where nothing repeats"),
             Base::Plain => {
                 let best = self.best_exit(now.place).map_or(0.0, |(_, rate)| rate) / plain;
-                let why = match self.estimates.training {
-                    Training::None => "the exits are not trained, drafts",
-                    _ => "drafts",
-                };
-                match best > 1.0 {
-                    true => write!(out, "plain: {why} would gain too little ({best:.2} times)"),
-                    false => write!(out, "plain: {why} would be {best:.2} times as fast"),
+                match self.estimates.training {
+                    Training::None => write!(out, "plain: untrained exits, {best:.2}×"),
+                    _ => write!(out, "plain: drafts would be {best:.2}×"),
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::{Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
 use crate::engine::model::Readout;
 use crate::engine::sampling::{Pick, Sampler};
+use crate::plural::counted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -100,7 +101,7 @@ impl ControllerState {
                     .speculations
                     .get_or_insert(wanted.num_speculations as f64);
                 Arc::make_mut(&mut settings).num_speculations = speculations.round() as usize;
-                Some(format!("K follows acceptance: {speculations:.1}"))
+                Some(format!("adaptive K, target {speculations:.1}"))
             }
         };
         (settings, reason)
@@ -198,7 +199,7 @@ impl Decoder {
         };
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
-                format!("the last {matched} tokens occurred before")
+                format!("last {} seen before", counted(matched, "token"))
             }
             _ => self.chooser(wanted).reason().to_owned(),
         };

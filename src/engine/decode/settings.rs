@@ -5,6 +5,7 @@ use crate::engine::config::LlamaConfig;
 use crate::engine::model::Ancestors;
 use crate::engine::sampling::Sampling;
 use crate::engine::{Error, Result};
+use crate::plural::counted;
 use serde::{Deserialize, Serialize};
 
 /// How tokens are decoded.
@@ -164,8 +165,8 @@ impl Settings {
         }
         if self.tree > Self::MAX_TREE {
             return Err(Error::Setting(format!(
-                "tree is {} nodes; it may be 0 (a chain) to {}",
-                self.tree,
+                "tree has {}; it may be 0 (a chain) to {}",
+                counted(self.tree, "node"),
                 Self::MAX_TREE
             )));
         }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::memory::{available, human};
+use crate::plural::counted;
 use crate::{files, folders};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -92,7 +93,7 @@ impl Search {
             };
             let size = human(known.bytes);
             let choice = ModelChoice {
-                note: format!("{} layers · {size}{gated}", known.layers),
+                note: format!("{} · {size}{gated}", counted(known.layers, "layer")),
                 help: if known.gated {
                     access(known.id, has_token)
                 } else {
@@ -191,7 +192,7 @@ fn file(path: &Path, name: &str, place: &str, free: Option<u64>) -> ModelChoice 
                 let exits: Vec<_> = adapters.iter().map(usize::to_string).collect();
                 format!("exit adapters {}", exits.join(", "))
             });
-            let layers = layers.map(|layers| format!("{layers} layers"));
+            let layers = layers.map(|layers| counted(layers, "layer"));
             let parts = [
                 Some(dtype),
                 layers,

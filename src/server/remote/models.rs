@@ -4,6 +4,7 @@ use crate::engine::loaded_model::{LoadedModel, ModelRequest};
 use crate::engine::memory::{available, human};
 use crate::engine::weights::{ModelChoice, Search, describe, memory_needed};
 use crate::engine::{Error, Progress, Result};
+use crate::plural::counted;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -34,9 +35,9 @@ impl Models {
     pub fn new(own: LoadedModel, request: ModelRequest, folders: Vec<String>) -> Self {
         let info = &own.info;
         let note = format!(
-            "{} · {} layers · {} · served here",
+            "{} · {} · {} · served here",
             info.dtype,
-            info.config.num_layers,
+            counted(info.config.num_layers, "layer"),
             human(info.weight_bytes)
         );
         let choice = ModelChoice {

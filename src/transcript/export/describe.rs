@@ -5,6 +5,7 @@ use crate::engine::decode::{
 };
 use crate::engine::prompt::Role;
 use crate::engine::sampling::Sampling;
+use crate::plural::counted;
 use crate::safe_text;
 use crate::transcript::{ModelRecord, Outcome, Run, Session, Turn, Zone, moment};
 use std::collections::BTreeSet;
@@ -85,7 +86,7 @@ fn described(model: &ModelRecord) -> Vec<String> {
         .map(|word| safe_text::one_line(word).into_owned())
         .collect();
     if model.num_layers > 0 {
-        facts.push(format!("{} layers", model.num_layers));
+        facts.push(counted(model.num_layers, "layer"));
     }
     facts
 }
@@ -216,8 +217,9 @@ pub fn run(session: &Session, turn: &Turn, run: &Run) -> String {
 /// The main statistics in one line.
 pub fn brief(stats: &Stats) -> String {
     let mut words = vec![format!(
-        "{} tokens in {} rounds",
-        stats.tokens, stats.rounds
+        "{} in {}",
+        counted(stats.tokens, "token"),
+        counted(stats.rounds, "round")
     )];
     if stats.drafted > 0 {
         words.push(format!("{} accepted", percent(stats.acceptance_rate())));

@@ -31,6 +31,23 @@ fn written_at(path: &std::path::Path, ms: u64) {
         .unwrap();
 }
 
+/// Version 0.1.0 counted questions and answers as turns of their own.
+#[test]
+fn turns_of_older_journals_are_counted_as_now() {
+    let of = |text: &str| match serde_json::from_str(text).unwrap() {
+        line::JournalLine::Summary(totals) => (totals.turns, totals.messages),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(r#"{"kind":"summary","turns":3}"#), (2, 3));
+    let totals = line::Totals {
+        turns: 3,
+        messages: 5,
+        ..line::Totals::default()
+    };
+    let written = serde_json::to_string(&line::JournalLine::Summary(totals)).unwrap();
+    assert_eq!(of(&written), (3, 5));
+}
+
 #[test]
 fn the_list_is_newest_first_and_reports_damaged_files() {
     let (_folder, store) = store_with(&["first", "second"]);

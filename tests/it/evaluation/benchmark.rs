@@ -142,7 +142,7 @@ fn an_interrupted_benchmark_is_resumed() {
     std::fs::write(&path, half.to_string()).unwrap();
     let output = run();
     assert!(
-        output.status.success() && said(&output).contains("resumed after 1 samples"),
+        output.status.success() && said(&output).contains("resumed after 1 sample in"),
         "{}",
         said(&output)
     );

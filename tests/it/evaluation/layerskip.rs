@@ -118,7 +118,7 @@ fn layerskips_command_lines_run_unchanged() {
     );
     assert!(sweep.status.success(), "{}", said(&sweep));
     assert!(
-        said(&sweep).contains("90 cells and 1 baselines"),
+        said(&sweep).contains("90 cells and 1 baseline to measure"),
         "{}",
         said(&sweep)
     );

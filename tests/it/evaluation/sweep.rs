@@ -66,7 +66,7 @@ fn a_sweep_measures_its_grid() {
     tiny.prompts(2);
     let told = status(&tiny.on_prompts(&["sweep"], &GRID).output().unwrap(), 0);
     assert!(
-        told.contains("4 cells and 1 baselines to measure, 2 prompts each"),
+        told.contains("4 cells and 1 baseline to measure, 2 prompts each"),
         "{told}"
     );
     let folder = only(&tiny.path("logs"));
@@ -164,7 +164,7 @@ fn shards_merge_to_the_whole() {
     let told = status(&run(&["--shard", "1/3", "--list"], &[]), 0);
     assert_eq!(told.matches("missing").count(), 2, "{told}");
     let told = status(&run(&["--shard", "1/3", "--dry-run"], &[]), 0);
-    assert!(told.contains("2 cells and 1 baselines"), "{told}");
+    assert!(told.contains("2 cells and 1 baseline to measure"), "{told}");
     assert!(names(&folder.join("cells")).is_empty());
     status(&run(&["--shard", "3/3"], &[]), 0);
     assert!(status(&merge(), 1).contains("3 of 4 cells are missing"));

@@ -200,7 +200,7 @@ fn keys_of_overlays_and_text_can_be_rebound() {
     h.press("esc f1 z");
     assert!(!matches!(
         h.state().overlay,
-        Some(Overlay::Help { scroll: 0 }) | None
+        Some(Overlay::Help { scroll: 0, .. }) | None
     ));
     h.press("esc ctrl-p ctrl-z");
     assert!(matches!(&h.state().overlay, Some(Overlay::Picker(picker)) if picker.selected == 1));

@@ -31,7 +31,7 @@ fn key_and_command_open_the_lens_of_the_last_answer() {
         }
         h.engine(usize::MAX);
         assert_eq!(view(&h).layer, h.state().settings.exit_layer);
-        assert!(h.screen().contains("the exit layer"), "{}", h.screen());
+        assert!(h.screen().contains("(exit)"), "{}", h.screen());
     }
 }
 

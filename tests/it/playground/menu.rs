@@ -4,7 +4,8 @@ use super::screens::snapshot;
 use super::support::{Harness, Shelf, said};
 use skiplens::app::commands::COMMANDS;
 use skiplens::app::{
-    Context, Effect, Folder, FolderEntry, ModelChoice, Msg, Pane, Preset, Target, ThemeName,
+    Context, Control, Effect, Folder, FolderEntry, ModelChoice, Msg, Pane, Preset, Target,
+    ThemeName,
 };
 use skiplens::engine::decode::Controller;
 use skiplens::engine::worker::Command;
@@ -42,7 +43,8 @@ fn a_slash_lists_the_commands_and_typing_narrows_them() {
     h.write("re");
     assert_eq!(labels(&h), ["/replay [NAME]", "/retry"]);
     h.press("down enter");
-    assert!(h.state().menu().is_none() && h.state().prompt.is_empty());
+    assert!(h.state().menu().is_none());
+    assert_eq!(h.state().prompt.text(), "/retry", "it was refused");
     let notice = h.state().notice.as_ref().expect("a notice");
     assert_eq!(
         notice.text, "nothing was asked yet",
@@ -99,6 +101,7 @@ fn tab_and_enter_take_names_and_values() {
 fn values_take_unambiguous_beginnings() {
     let mut h = Harness::ready(160, 30);
     let give = |h: &mut Harness, command: &str| {
+        h.state_mut().prompt.set("");
         h.write(command);
         h.press("esc enter");
         let notice = h.state().notice.clone().expect("a notice");
@@ -121,6 +124,41 @@ fn values_take_unambiguous_beginnings() {
         .presets
         .insert("late exit".into(), Preset::default());
     assert!(!give(&mut h, "/preset late").1);
+}
+
+/// A name may be written with spaces while its value is suggested or explained.
+#[test]
+fn names_with_spaces_are_completed_and_explained() {
+    let mut h = Harness::ready(160, 50);
+    h.write("/set dr vo");
+    assert_eq!(labels(&h), ["draft_vocab"]);
+    h.write(" 10");
+    assert!(h.screen().contains("0 to 49152"), "{}", h.screen());
+    h.press("enter");
+    assert_eq!(h.state().settings.draft_vocab, 10);
+    // An ambiguous name is not replaced unasked.
+    h.write("/set top 5");
+    assert_eq!(labels(&h), ["top_p", "top_k"]);
+    h.press("enter");
+    assert_eq!(h.state().prompt.text(), "/set top 5");
+}
+
+/// The selected entry shows all that it says, the others what fits.
+#[test]
+fn the_selected_entry_is_whole() {
+    let mut h = Harness::ready(80, 24);
+    h.write("/set ");
+    for control in Control::of_model(h.state().model.as_ref()) {
+        let screen = h.screen();
+        let words = screen.replace(['│', '┃'], " ");
+        let last = control.meaning().split(' ').next_back().expect("a word");
+        assert!(
+            words.split_whitespace().any(|word| word == last),
+            "{control:?}\n{screen}"
+        );
+        assert!(screen.contains(control.name()), "{control:?}\n{screen}");
+        h.press("down");
+    }
 }
 
 /// A number is explained, not suggested: Enter sends what is written.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod commands;
 mod context;
 mod controls;
 mod drafts;

@@ -279,7 +279,7 @@ fn the_panel_says_what_the_race_measured() {
     h.engine(usize::MAX);
     let times = shown(&h).speed_up().expect("a figure");
     h.press("esc alt-left");
-    let told = format!("last race {times:.2}× at E 9 K 4");
+    let told = format!("last race {times:.2}× with E 9 K 4");
     assert!(h.screen().contains(&told), "{told}\n{}", h.screen());
     h.press("f7 esc esc");
     h.engine(usize::MAX);

@@ -1,7 +1,7 @@
 //! The playground on the engine of a server: a broken connection, and requests of others.
 
 use super::support::{Harness, round, words_of};
-use skiplens::app::{Link, Msg, Options, Overlay, Phase, Remote};
+use skiplens::app::{Link, Msg, Options, Overlay, Pane, Phase, Remote};
 use skiplens::engine::ErrorKind;
 use skiplens::engine::decode::{Settings, StopReason, Strategy};
 use skiplens::engine::worker::{Command, Event, Failure, ModelEvent, RunEvent};
@@ -204,16 +204,60 @@ fn requests_of_others_are_shown_and_nothing_can_be_asked() {
         .map(|turn| turn.answer())
         .collect();
     assert_eq!(answers, ["Because of Rayleigh."; 2]);
+    assert!(screen.contains("read-only"), "{screen}");
+    for invitation in ["ask something", "Ask something", "/?"] {
+        assert!(!screen.contains(invitation), "{invitation}:\n{screen}");
+    }
     harness.write("Me too");
+    harness.send(Msg::Paste("and me".into()));
     harness.press("enter");
     assert!(harness.screen().contains("watching is read-only"));
-    harness.ask_command("/race");
+    assert!(harness.state().prompt.is_empty());
+    harness.press("f7 ctrl-r f4");
     assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+    harness.press("esc esc");
+    // Panels and tokens are looked at as in a chat.
+    let panes: Vec<_> = (0..3)
+        .map(|_| {
+            harness.press("tab");
+            harness.state().focus
+        })
+        .collect();
+    assert_eq!(panes, [Pane::Rounds, Pane::Controls, Pane::Chat]);
+    harness.press("left");
+    assert!(harness.state().view.cursor.is_some());
     // A long day of others does not fill the memory.
     for request in 10..400 {
         begin(&mut harness, request, "again");
     }
     assert!(harness.state().turns.len() <= 200);
+}
+
+/// Before anything is asked, the screen says what it is for and which keys do something.
+#[test]
+fn an_idle_watcher_is_not_asked_for_a_question() {
+    let mut harness = connected(true);
+    for (width, height) in [(80, 24), (160, 50)] {
+        harness.resize(width, height);
+        let screen = harness.screen();
+        assert!(screen.contains("Watching, read-only."), "{screen}");
+        assert!(screen.contains("watching far:8080"), "{screen}");
+        assert!(screen.contains("q quit"), "{screen}");
+        for invitation in ["sk something", "send", "/?"] {
+            assert!(!screen.contains(invitation), "{invitation}:\n{screen}");
+        }
+    }
+    // A connection that was given up is made again by Enter.
+    harness.send(Msg::Link(Link::GivenUp("far:8080 has left".into())));
+    assert!(
+        harness.screen().contains("try again"),
+        "{}",
+        harness.screen()
+    );
+    harness.press("enter");
+    assert!(matches!(harness.commands.last(), Some(Command::Load(_))));
+    harness.send(Msg::Link(Link::Restored));
+    assert_eq!(harness.state().focus, Pane::Chat);
 }
 
 /// Clients of a server may use different models: header and controls show the one that is decoding.

@@ -1,7 +1,8 @@
 //! Screens as snapshots, with styles, in every palette.
 
 use super::support::{Harness, Shelf, said};
-use skiplens::app::{Appearance, ColorDepth, Msg, Options, ThemeName};
+use skiplens::app::commands::COMMANDS;
+use skiplens::app::{Appearance, ColorDepth, Control, Msg, Options, ThemeName};
 use skiplens::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId};
 use skiplens::transcript::export::svg::Cell;
 
@@ -256,6 +257,92 @@ fn layers_while_writing() {
         h.engine(60);
         h.tick(60_000);
         snapshot(&format!("layers-{width}x{height}"), &h);
+    }
+}
+
+/// At 80×24 no text of the program ends in an ellipsis, whichever panel is looked at.
+#[test]
+fn nothing_is_cut_off_at_eighty_columns() {
+    let whole = |name: &str, h: &Harness| {
+        let screen = h.screen();
+        assert!(!screen.contains('…'), "{name}\n{screen}");
+    };
+    let asked = || {
+        let mut h = Harness::ready(80, 24);
+        h.ask("Why is the sky blue?");
+        h.tick(60_000);
+        h
+    };
+    let overlays = ["f1", "f3", "f4", "f7", "f10", "alt-s", "ctrl-p"];
+    for key in overlays {
+        let mut h = asked();
+        h.press(key);
+        whole(key, &h);
+        h.engine(40);
+        whole(key, &h);
+        h.engine(usize::MAX);
+        whole(key, &h);
+    }
+    let mut h = asked();
+    h.press("tab");
+    for control in Control::of_model(h.state().model.as_ref()) {
+        whole(control.name(), &h);
+        h.press("down");
+    }
+    // Tokens with their details, and rounds.
+    for detail in [false, true] {
+        let mut h = Harness::ready(80, 24);
+        h.state_mut().settings.detail = detail;
+        h.ask("Why is the sky blue?");
+        h.tick(60_000);
+        h.press("tab tab");
+        for _ in 0..60 {
+            whole("token", &h);
+            h.press("left");
+        }
+        h.press("tab");
+        for _ in 0..20 {
+            whole("round", &h);
+            h.press("left");
+        }
+    }
+    // Controllers give reasons.
+    for controller in ["adaptive", "confidence"] {
+        let mut h = Harness::ready(80, 24);
+        h.ask_command(&format!("/set controller {controller}"));
+        h.ask("Why is the sky blue?");
+        h.tick(60_000);
+        whole(controller, &h);
+        h.press("f7");
+        h.engine(usize::MAX);
+        whole("a race with a controller", &h);
+        h.press("esc");
+        whole("after a race with a controller", &h);
+    }
+    // Phase by phase.
+    let mut h = Harness::ready(80, 24);
+    h.write("Why is the sky blue?");
+    h.press("enter");
+    h.engine(12);
+    h.press("f5");
+    for _ in 0..12 {
+        h.engine(1);
+        whole("step", &h);
+        h.press("f6");
+    }
+    // The menu, entry by entry.
+    let mut h = asked();
+    h.write("/");
+    for command in COMMANDS {
+        whole(command.usage, &h);
+        h.press("down");
+    }
+    for command in COMMANDS {
+        h.press("ctrl-u");
+        h.write(command.words());
+        whole(command.usage, &h);
+        h.write(" 1");
+        whole(command.usage, &h);
     }
 }
 

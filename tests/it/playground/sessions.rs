@@ -1,6 +1,6 @@
 //! The list of kept sessions: found, opened, renamed, deleted, taken back.
 
-use super::support::{Harness, Shelf, said};
+use super::support::{Harness, Shelf, said, session_of};
 use skiplens::app::{Effect, Msg, Overlay, Phase, Target};
 
 /// A chat with three kept sessions, the list open. The newest is the one on the screen, the oldest cannot be read.
@@ -53,6 +53,54 @@ fn the_list_shows_the_newest_first_and_marks_its_own() {
         screen.contains("cannot be read") && screen.contains("enter open"),
         "{screen}"
     );
+}
+
+/// A question with its answer is one turn, in the list as on the screen.
+#[test]
+fn turns_are_counted_alike_everywhere() {
+    for questions in 1..4 {
+        let mut h = Harness::ready(100, 30);
+        for _ in 0..questions {
+            h.ask("Why?");
+        }
+        let session = session_of(h.state());
+        let totals = session.totals();
+        assert_eq!((totals.turns, totals.messages), (questions, 2 * questions));
+        let words = match questions {
+            1 => "1 turn".to_owned(),
+            _ => format!("{questions} turns"),
+        };
+        h.send(Msg::SessionLoaded(session.clone()));
+        let notice = h.state().notice.as_ref().expect("a notice");
+        assert_eq!(notice.text, format!("{words} restored"));
+        let mut shelf = Shelf {
+            sessions: vec![session],
+            ..Shelf::default()
+        };
+        h.press("ctrl-s");
+        shelf.serve(&mut h);
+        assert!(h.screen().contains(&format!("{words}, ")), "{}", h.screen());
+    }
+}
+
+/// A plain answer is as fast as plain decoding, also when it is read from a session.
+#[test]
+fn a_plain_answer_has_a_speed_up() {
+    let mut h = Harness::ready(100, 30);
+    h.ask_command("/set strategy autoregressive");
+    h.ask("Why is the sky blue?");
+    assert_eq!(
+        h.screen().matches("1.00× plain").count(),
+        2,
+        "{}",
+        h.screen()
+    );
+    let session = session_of(h.state());
+    let mut other = Harness::ready(100, 30);
+    other.send(Msg::SessionLoaded(session));
+    let screen = other.screen();
+    assert_eq!(screen.matches("1.00× plain").count(), 2, "{screen}");
+    assert!(screen.contains("plain decoding, no drafts"), "{screen}");
 }
 
 #[test]

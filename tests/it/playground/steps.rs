@@ -153,7 +153,7 @@ fn plain_decoding_is_told_as_such() {
     h.ask("hi");
     let screen = h.screen();
     assert!(
-        screen.contains("nothing drafted") && screen.contains("ms a token"),
+        screen.contains("nothing drafted") && screen.contains("ms per token"),
         "{screen}"
     );
     assert!(

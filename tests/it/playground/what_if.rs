@@ -357,15 +357,13 @@ fn a_controller_shows_its_choice_and_its_reason() {
         ..h.state().settings.clone()
     };
     let mut made = super::support::round(1, 0, &settings, &super::support::answer());
-    made.controller_note = Some("K follows acceptance: 9.2".into());
+    made.controller_note = Some("adaptive K, target 9.2".into());
     h.send(Msg::Engine(Event::Run(
         RunId(1),
         RunEvent::Round(Box::new(made)),
     )));
     assert!(h.screen().contains("E 5 K 9"), "{}", h.screen());
-    assert!(
-        h.screen().contains("yours E 7 K 4") && h.screen().contains("K follows acceptance: 9.2")
-    );
+    assert!(h.screen().contains("yours E 7 K 4") && h.screen().contains("adaptive K, target 9.2"));
     assert_eq!(
         (
             h.state().settings.exit_layer,

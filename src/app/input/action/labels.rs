@@ -4,6 +4,7 @@ use super::{
     AppAction, ChatAction, ControlsAction, EditAction, LensAction, ListAction, Pane, ReplayAction,
     SessionsAction, Step, ViewAction, WhatIfAction,
 };
+use crate::plural::counted;
 
 impl AppAction {
     pub(super) fn label(&self) -> String {
@@ -220,8 +221,15 @@ impl ReplayAction {
             Self::AtOnce => "no waiting",
             Self::By(-1) => "previous round",
             Self::By(1) => "next round",
-            Self::By(rounds @ ..=0) => return format!("{} rounds back", rounds.unsigned_abs()),
-            Self::By(rounds) => return format!("{rounds} rounds forward"),
+            Self::By(rounds @ ..=0) => {
+                return format!("{} back", counted(rounds.unsigned_abs() as usize, "round"));
+            }
+            Self::By(rounds) => {
+                return format!(
+                    "{} forward",
+                    counted(rounds.unsigned_abs() as usize, "round")
+                );
+            }
             Self::Start => "start",
             Self::End => "end",
         };

@@ -263,7 +263,7 @@ impl Fake {
         }
         let mut made = round(run.rounds.len(), run.at, &settings, &words);
         made.controller_note =
-            steered.then(|| format!("K follows acceptance: {}.4", settings.num_speculations));
+            steered.then(|| format!("adaptive K, target {}.4", settings.num_speculations));
         for token in made.drafted() {
             let (id, text, p_draft) = (token.id, token.text.clone(), token.p_draft);
             self.ready

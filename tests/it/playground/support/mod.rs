@@ -124,9 +124,10 @@ impl Harness {
         self.engine(usize::MAX);
     }
 
-    /// Give a slash command.
+    /// Give a slash command in place of what is in the prompt.
     pub fn ask_command(&mut self, text: &str) {
         self.app.state_mut().focus = skiplens::app::Pane::Prompt;
+        self.app.state_mut().prompt.set("");
         self.write(text);
         self.press("enter");
     }
