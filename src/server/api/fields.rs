@@ -148,7 +148,8 @@ fn plain(name: &str) -> String {
 /// The names of ignored fields as the value of a header; `None` if there are none.
 pub fn listed(unknown: &[String]) -> Option<String> {
     let is_plain = |name: &&String| {
-        name.len() <= MAX_NAME && name.chars().all(|c| c.is_ascii_graphic() && c != ',')
+        (1..=MAX_NAME).contains(&name.len())
+            && name.chars().all(|c| c.is_ascii_graphic() && c != ',')
     };
     let mut names: Vec<&str> = unknown
         .iter()

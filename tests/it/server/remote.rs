@@ -1012,46 +1012,38 @@ fn a_watcher_that_missed_reports_learns_how_many_and_the_state_of_the_requests()
     assert!(missed > 0);
 }
 
-/// A lens of more than may wait for a client arrives complete, however late the client reads: the server computes it as
-/// the client reads.
-#[test]
-fn a_long_lens_arrives_complete_at_a_slow_reader() {
-    let served = Served::with(patient());
-    let mut slow = welcomed(&served, "engine");
-    let send = |slow: &mut Socket, command: Command| {
-        let request = skiplens::remote::Request::Command(command);
-        let text = serde_json::to_string(&request).unwrap();
-        slow.send(Message::text(text)).unwrap();
-    };
-    send(&mut slow, Command::Load(ModelRequest::default()));
-    let long = Settings {
-        max_steps: 110,
-        ..settings()
-    };
-    send(&mut slow, generate(1, &long));
-    let mut tokens = Vec::new();
-    loop {
-        match heard(&mut slow) {
-            Report::Event(Event::Run(_, RunEvent::Round(round))) => {
-                tokens.extend(round.kept().map(|token| token.id));
-            }
-            Report::Event(Event::Run(_, RunEvent::Finished { .. })) => break,
-            Report::Event(Event::Run(_, RunEvent::Failed(failure))) => panic!("{failure:?}"),
-            _ => {}
-        }
+fn send(socket: &mut Socket, command: Command) {
+    let request = skiplens::remote::Request::Command(command);
+    let text = serde_json::to_string(&request).unwrap();
+    socket.send(Message::text(text)).unwrap();
+}
+
+/// The answer of [`with_lenses`].
+fn answer() -> Vec<u32> {
+    (150..260).collect()
+}
+
+/// A client that has requested the lens of a text many times: together they weigh as much as one of a long text.
+fn with_lenses(served: &Served, lenses: usize) -> Socket {
+    let mut socket = welcomed(served, "engine");
+    send(&mut socket, Command::Load(ModelRequest::default()));
+    for _ in 0..lenses {
+        let of = Task::LensOf {
+            prompt: Prompt::Text("hello".into()),
+            answer: answer(),
+        };
+        send(&mut socket, start(1, of, &settings()));
     }
-    // Many lenses at once weigh as much as one of a long text.
-    const LENSES: usize = 3000;
-    for _ in 0..LENSES {
-        send(&mut slow, start(1, Task::Lens, &long));
-    }
-    // The others are served while the worker waits for its client.
-    served.complete(json!({"prompt": "hello", "max_tokens": 5}));
+    socket
+}
+
+/// Reads all lenses of [`with_lenses`], and returns their bytes.
+fn read_lenses(socket: &mut Socket, lenses: usize) -> usize {
     let mut bytes = 0;
-    for lens in 0..LENSES {
+    for lens in 0..lenses {
         let mut ids = Vec::new();
-        while ids.len() < tokens.len() {
-            let Message::Text(text) = slow.read().unwrap() else {
+        while ids.len() < answer().len() {
+            let Message::Text(text) = socket.read().unwrap() else {
                 continue;
             };
             bytes += text.len();
@@ -1059,12 +1051,30 @@ fn a_long_lens_arrives_complete_at_a_slow_reader() {
                 Report::Event(Event::Run(_, RunEvent::Lens { rows, .. })) => {
                     ids.extend(rows.iter().map(|row| row.id));
                 }
-                other => panic!("{other:?}"),
+                Report::Event(Event::Run(_, RunEvent::Failed(failure))) => panic!("{failure:?}"),
+                _ => {}
             }
         }
-        assert_eq!(ids, tokens, "lens {lens}");
+        assert_eq!(ids, answer(), "lens {lens}");
     }
-    assert!(bytes > 40 << 20, "{bytes} bytes do not fill the buffers");
+    bytes
+}
+
+/// More of a lens than may wait for a client arrives complete, however late the client reads: the server computes it as
+/// the client reads.
+#[test]
+fn a_long_lens_arrives_complete_at_a_slow_reader() {
+    const LENSES: usize = 1000;
+    // Choices of long tokens.
+    let model = crate::support::tiny::gguf_saying(&"long".repeat(120));
+    let served = Served::of(model, ([127, 0, 0, 1], 0).into(), patient());
+    let mut slow = with_lenses(&served, LENSES);
+    // Both take turns, so the server would have computed all of the slow one's by the end of the other's.
+    let mut other = with_lenses(&served, LENSES);
+    let bytes = read_lenses(&mut other, LENSES);
+    // More than may wait and the buffers of the network hold.
+    assert!(bytes > 48 << 20, "{bytes} bytes");
+    read_lenses(&mut slow, LENSES);
 }
 
 /// What a watcher hears until a request ends: its prompt, its text, and how it ended.
