@@ -1,6 +1,6 @@
 //! Names of ways to draft on screen: `plain`, `lookup`, `E 6 K 2`, `E 6 tree of 8`, `E 6 K 2 adapter`.
 
-use crate::engine::decode::{Proposer, Proposers, Round, Settings, Strategy};
+use crate::engine::decode::{Controller, Proposer, Proposers, Round, Settings, Strategy};
 
 /// How a round drafted.
 pub fn of_round(round: &Round) -> String {
@@ -14,11 +14,13 @@ pub fn of_round(round: &Round) -> String {
     }
 }
 
-/// How settings chosen by a controller draft where lookup finds nothing.
+/// How settings chosen by a controller draft where lookup finds nothing. With `auto` the shape of a draft differs from round
+/// to round.
 pub fn of_choice(settings: &Settings) -> String {
-    match settings.strategy == Strategy::Autoregressive || settings.proposers == Proposers::Lookup {
-        true => "plain".into(),
-        false => exit(settings),
+    match (settings.strategy, settings.proposers, settings.controller) {
+        (Strategy::Autoregressive, ..) | (_, Proposers::Lookup, _) => "plain".into(),
+        (.., Controller::Auto) => format!("E {}", settings.exit_layer),
+        _ => exit(settings),
     }
 }
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 
-from layerskip import adapter_file, adapter_report, adapter_train, answers
+from layerskip import adapter_file, adapter_report, adapter_train, answers, prompts
 from layerskip.adapter import Adapter
 from layerskip.base import load_base
 from layerskip.text import read_prompts
+
+BUILT_IN = 9000     # rounds through the kinds of built-in prompts; small kinds end before
 
 
 def numbers(text: str) -> list[int]:
@@ -31,7 +33,7 @@ def arguments(argv=None) -> argparse.Namespace:
         add("--run", type=Path, required=True, help="folder for answers and checkpoints")
         add("--threads", type=int, default=0, help="CPU threads (0: all)")
     add = parts["answer"].add_argument
-    add("--prompts", type=Path, required=True, help="JSON lines, gzipped or not: {source, turns: [user, ...]}")
+    add("--prompts", type=Path, help="JSON lines, gzipped or not: {source, turns: [user, ...]}; built-in prompts unless given")
     add("--exits", type=numbers, default=[4, 6], help="exit layers that may have an adapter")
     add("--tokens", type=int, default=3_000_000, help="answer tokens to have in the end")
     add("--batch", type=int, default=256, help="prompts answered at once")
@@ -46,6 +48,7 @@ def arguments(argv=None) -> argparse.Namespace:
         add(f"--{name.replace('_', '-')}", type=float, default=getattr(d, name))
     for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "log_every", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
+    add("--prompt-tokens", action="store_true", help="draft the tokens of the prompts too")
     add("--exits", type=numbers, help="exits to train, of those with stored states; all unless given")
     parts["write"].add_argument("--adapters", choices=("on", "off"), default="on", help="off: only the draft order, which needs no training")
     parts["write"].add_argument("--order", type=int, default=32768, help="tokens of the draft order (0: none)")
@@ -75,12 +78,12 @@ def run_answer(a, base) -> None:
         raise SystemExit(f"--exits: layer {bad[0]} is not between 1 and {model.c.layers - 1}")
     a.run.mkdir(parents=True, exist_ok=True)
     facts = a.run / "answers.json"
-    wanted = {"prompts": [a.prompts.name, a.prompts.stat().st_size], "max_prompt": a.max_prompt, "max_new": a.max_new,
+    wanted = {"prompts": [a.prompts.name, a.prompts.stat().st_size] if a.prompts else "built-in", "max_prompt": a.max_prompt, "max_new": a.max_new,
               "exits": a.exits, "hold_out": a.hold_out, "seed": a.seed, "batch": a.batch}
     if facts.exists() and json.loads(facts.read_text()) != wanted:
         raise SystemExit(f"{a.run} holds answers made with {facts.read_text()}: use the same settings or another folder")
     facts.write_text(json.dumps(wanted))
-    rows = read_prompts(a.prompts)
+    rows = read_prompts(a.prompts) if a.prompts else [row["turns"] for row in prompts.prompts(BUILT_IN, 1)]
     encode = lambda rows: [ids for ids in map(base.chat.encode, rows) if len(ids) <= a.max_prompt]
     held = encode(rows[:a.hold_out])[:a.measure]
     if held and not answers.files(a.run / "held"):

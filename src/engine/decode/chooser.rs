@@ -2,6 +2,7 @@
 //! number of speculations and tree with the highest expected tokens per second, or plain decoding if that is fastest.
 
 use super::estimates::{Estimates, Training};
+use super::growth::{self, Growth};
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, Work};
 use super::{Proposer, Round};
@@ -67,6 +68,16 @@ impl Form {
     }
 }
 
+impl Form {
+    fn base(&self, exit_layer: usize) -> Base {
+        Base::Exit {
+            exit_layer,
+            speculations: self.depth,
+            tree: self.tree,
+        }
+    }
+}
+
 /// How to decode where lookup finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Base {
@@ -105,6 +116,7 @@ pub(super) struct Chooser {
     pub estimates: Estimates,
     work: Work,
     layers: usize,
+    grows: bool,
     /// The exit layer and speculations that the model's author recommends.
     recommended: Option<(usize, usize)>,
     exits: Vec<usize>,
@@ -123,7 +135,8 @@ pub(super) struct Chooser {
 }
 
 impl Chooser {
-    pub fn new(config: &LlamaConfig) -> Self {
+    /// `grows` says that drafts of an exit grow by confidence ([`Growth`]) instead of having a shape fixed in advance.
+    pub fn new(config: &LlamaConfig, grows: bool) -> Self {
         let chains = CHAINS.iter().map(|&depth| Form::new(depth, 0));
         let trees = TREES.iter().map(|&(depth, nodes)| Form::new(depth, nodes));
         let layers = config.num_layers;
@@ -132,6 +145,7 @@ impl Chooser {
             estimates: Estimates::new(layers),
             work: Work::of(config),
             layers,
+            grows,
             recommended: None,
             exits: (1..layers)
                 .filter(|exit| exit % step == 0 && exit * 3 <= layers * 2)
@@ -153,10 +167,11 @@ impl Chooser {
     /// its own or that of another.
     pub fn with_adapters(
         config: &LlamaConfig,
+        grows: bool,
         own: &[usize],
         adapts: &dyn Fn(usize) -> bool,
     ) -> Self {
-        let mut chooser = Self::new(config);
+        let mut chooser = Self::new(config, grows);
         chooser.work = chooser.work.with_adapters(config, adapts);
         let missing = own.iter().filter(|exit| !chooser.exits.contains(exit));
         let missing: Vec<usize> = missing.copied().collect();
@@ -268,6 +283,52 @@ impl Chooser {
         all.filter(|exit| !self.work.adapts(*exit))
     }
 
+    /// When a draft at this exit grows; `None` if its shape is fixed in advance.
+    pub fn growth(&self, exit: usize, sampled: bool, place: Place) -> Option<Growth> {
+        let rate = self
+            .rate(Self::grown(exit), place)
+            .max(self.rate(Base::Plain, place));
+        self.grows.then(|| {
+            self.estimates
+                .growth(exit, self.layers, sampled, rate, &self.work, place)
+        })
+    }
+
+    /// The base of an exit whose drafts grow.
+    fn grown(exit_layer: usize) -> Base {
+        Base::Exit {
+            exit_layer,
+            speculations: growth::MAX_DEPTH,
+            tree: growth::MAX_NODES,
+        }
+    }
+
+    /// Expected tokens per second of an exit whose drafts grow; `ease` as [`Estimates::ease`] returns it.
+    fn grown_rate(&self, ease: f64, exit: usize, place: Place) -> f64 {
+        let fixed = self.fixed_rates(ease, exit, place).map(|(_, rate)| rate);
+        let fixed = fixed.fold(0.0, f64::max);
+        self.estimates
+            .grown_rate(exit, self.layers, fixed, &self.work, place)
+    }
+
+    /// Expected tokens per second of an exit in each form.
+    fn fixed_rates(
+        &self,
+        ease: f64,
+        exit: usize,
+        place: Place,
+    ) -> impl Iterator<Item = (&Form, f64)> + '_ {
+        let (first, later) = self.estimates.ranks(ease, exit, self.layers);
+        (0..self.forms.len()).map(move |at| {
+            let form = &self.forms[at];
+            let tokens = 1.0 + form.shape.accepted(&first, &later);
+            let seconds = self
+                .estimates
+                .seconds(self.job(exit, at), &self.work, place);
+            (form, tokens / seconds)
+        })
+    }
+
     /// Learns from a finished round. `predicted` is the length of the match before the round and the tokens with which
     /// lookup would have continued the text.
     pub fn learn(&mut self, round: &Round, place: Place, predicted: Option<(usize, &[u32])>) {
@@ -292,6 +353,7 @@ impl Chooser {
                 let passes = form.map_or(&[][..], |form| &self.forms[form].passes);
                 let chain = [1; Shape::MAX_ROWS];
                 let passes = match round.settings.tree {
+                    _ if self.grows => &chain[..passes_of_grown(round).min(chain.len())],
                     0 => &chain[..nodes.min(chain.len())],
                     _ => passes,
                 };
@@ -304,6 +366,12 @@ impl Chooser {
                     self.estimates.time(job, &self.work, place, draft, verify);
                 }
                 self.learn_acceptance(round, exit);
+                if self.grows {
+                    let best = |node: usize| round.drafted()[node].rank == 0;
+                    let first = round.path().next().is_some_and(best);
+                    self.estimates
+                        .grew(passes_of_grown(round), nodes, round.accepted(), first);
+                }
             }
         }
         if let Some((length, predicted)) = predicted {
@@ -349,6 +417,13 @@ impl Chooser {
             }
             if !best {
                 self.estimates.rank(exit, rank, children);
+            }
+            let sampled = !round.settings.sampling.greedy();
+            for (at, token) in nodes() {
+                if let (true, Some(p)) = (token.follows(at, parent), token.p_draft) {
+                    let hit = rank == Some(token.rank);
+                    self.estimates.confidence(sampled, token.rank, p, hit);
+                }
             }
             parent = node;
         }
@@ -414,6 +489,10 @@ impl Chooser {
                 speculations,
                 tree: 0,
             });
+        let recommended = match recommended {
+            Some(Base::Exit { exit_layer, .. }) if self.grows => Some(Self::grown(exit_layer)),
+            recommended => recommended,
+        };
         let start = match self.estimates.training {
             Training::None => None,
             _ => recommended.or(best.map(|(base, _)| base)),
@@ -471,34 +550,39 @@ impl Chooser {
     /// taken to be slower by [`UNKNOWN_MARGIN`].
     fn best_exit(&self, place: Place) -> Option<(Base, f64)> {
         let ease = self.estimates.ease(self.layers);
-        let all = self.exits.iter().flat_map(|&exit_layer| {
-            let (first, later) = self.estimates.ranks(ease, exit_layer, self.layers);
-            let caution = if self.is_known(exit_layer) {
-                1.0
-            } else {
-                UNKNOWN_MARGIN
+        let best = |a: &(Base, f64), b: &(Base, f64)| a.1.total_cmp(&b.1);
+        let exits = self.exits.iter().copied();
+        let rated = exits.filter_map(|exit_layer| {
+            let (base, rate) = match self.grows {
+                true => (
+                    Self::grown(exit_layer),
+                    self.grown_rate(ease, exit_layer, place),
+                ),
+                false => self
+                    .fixed_rates(ease, exit_layer, place)
+                    .map(|(form, rate)| (form.base(exit_layer), rate))
+                    .max_by(best)?,
             };
-            (0..self.forms.len()).map(move |form| {
-                let of = &self.forms[form];
-                let tokens = 1.0 + of.shape.accepted(&first, &later);
-                let seconds = self
-                    .estimates
-                    .seconds(self.job(exit_layer, form), &self.work, place);
-                let base = Base::Exit {
-                    exit_layer,
-                    speculations: of.depth,
-                    tree: of.tree,
-                };
-                (base, tokens / seconds / caution)
-            })
+            Some((base, rate / self.caution(exit_layer)))
         });
-        all.max_by(|a, b| a.1.total_cmp(&b.1))
+        rated.max_by(best)
+    }
+
+    /// By how much the rate of an exit is lowered if its acceptance is not known.
+    fn caution(&self, exit: usize) -> f64 {
+        match self.is_known(exit) {
+            true => 1.0,
+            false => UNKNOWN_MARGIN,
+        }
     }
 
     /// Expected tokens per second.
     fn rate(&self, base: Base, place: Place) -> f64 {
         match base {
             Base::Plain => 1.0 / self.estimates.seconds(Job::Plain, &self.work, place),
+            Base::Exit { exit_layer, .. } if self.grows => {
+                self.grown_rate(self.estimates.ease(self.layers), exit_layer, place)
+            }
             Base::Exit {
                 exit_layer,
                 speculations,
@@ -560,6 +644,15 @@ impl Chooser {
             _ => 96,
         }
     }
+}
+
+/// Number of passes of a draft that grew: each node that has children was expanded, and so was the text.
+fn passes_of_grown(round: &Round) -> usize {
+    round
+        .drafted()
+        .iter()
+        .filter(|token| token.rank == 0)
+        .count()
 }
 
 #[cfg(test)]

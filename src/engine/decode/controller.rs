@@ -2,6 +2,7 @@
 
 use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
+use super::growth::Growth;
 use super::lookup::continued;
 use super::verify::Verification;
 use super::work::Place;
@@ -130,6 +131,8 @@ pub(super) struct Turn {
     pub drafts: Option<Proposers>,
     /// An exit to probe.
     pub probed: Option<usize>,
+    /// When a draft of an exit grows; `None` for a shape fixed in advance.
+    pub growth: Option<Growth>,
 }
 
 /// The settings chosen last, for reuse.
@@ -175,6 +178,7 @@ impl Decoder {
                 settings,
                 note,
                 probed: None,
+                growth: None,
             });
         }
         if wanted.proposers.looks_up() {
@@ -192,6 +196,13 @@ impl Decoder {
         let chooser = self.chooser(wanted);
         let (base, action) = chooser.choose(&situation);
         let probed = chooser.probe(situation.exits, situation.place, action);
+        let sampled = !wanted.sampling.greedy();
+        let growth = match (base, action) {
+            (Base::Exit { exit_layer, .. }, Action::Exit) => {
+                chooser.growth(exit_layer, sampled, situation.place)
+            }
+            _ => None,
+        };
         let note = match (action, situation.matched) {
             (Action::Lookup(_), Some(matched)) => {
                 format!("the last {matched} tokens occurred before")
@@ -220,6 +231,7 @@ impl Decoder {
                 Action::Lookup(_) => Some(Proposers::Lookup),
             },
             probed,
+            growth,
         })
     }
 

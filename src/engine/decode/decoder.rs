@@ -114,10 +114,12 @@ impl Decoder {
     /// A decoder for a model. Without a tokenizer, all texts in the records are empty.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
         let adapted = model.adapted_exits();
+        // Where a device runs whole rounds, a decision in between would cost more than it gains.
+        let grows = !model.plans_rounds();
         Self {
-            chooser: Chooser::new(model.config()),
+            chooser: Chooser::new(model.config(), grows),
             adapted_chooser: (!adapted.is_empty()).then(|| {
-                Chooser::with_adapters(model.config(), adapted, &|exit| {
+                Chooser::with_adapters(model.config(), grows, adapted, &|exit| {
                     model.adapter_of(exit).is_some()
                 })
             }),
@@ -378,6 +380,7 @@ impl Decoder {
                     proposers,
                     max,
                     nodes,
+                    growth: turn.growth,
                 };
                 self.speculative_round(session, run, settings, limits, observer)?
             }
@@ -426,7 +429,11 @@ impl Decoder {
         if path.capacity() > 0 {
             self.scratch.path = path;
         }
-        let mut round = Round::new(run.rounds, position, turn.settings, tokens);
+        let settings = match turn.growth {
+            Some(_) => shaped(turn.settings, &tokens),
+            None => turn.settings,
+        };
+        let mut round = Round::new(run.rounds, position, settings, tokens);
         round.controller_note = turn.note;
         round.draft_seconds = draft_seconds;
         round.verify_seconds = verify_seconds;
@@ -518,6 +525,24 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// The settings of a round whose draft grew: speculations and tree are what it came to.
+fn shaped(mut settings: Arc<Settings>, tokens: &RoundTokens) -> Arc<Settings> {
+    let depth = tokens
+        .drafted
+        .iter()
+        .filter(|token| token.rank == 0)
+        .count();
+    let tree = match tokens.drafted.len() {
+        nodes if nodes > depth => nodes,
+        _ => 0,
+    };
+    if depth > 0 {
+        let settings = Arc::make_mut(&mut settings);
+        (settings.num_speculations, settings.tree) = (depth, tree);
+    }
+    settings
 }
 
 /// Polls the observer before the `next` phase.

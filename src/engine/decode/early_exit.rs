@@ -2,11 +2,12 @@
 
 use super::decoder::{Scratch, poll};
 use super::draft::{Draft, Node, Proposal, Propose};
+use super::growth::{Growth, MAX_SIBLINGS};
 use super::text_output::TextOutput;
 use super::tree::Shape;
 use super::{Controller, DraftToken, Observer, Phase, Proposer};
 use crate::engine::Result;
-use crate::engine::model::{Plan, PlannedRound, Readout};
+use crate::engine::model::{Ancestors, Plan, PlannedRound, Readout};
 use crate::engine::sampling::{Distribution, Sampler, VocabSubset};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,9 @@ pub(super) struct EarlyExit;
 
 impl Propose for EarlyExit {
     fn propose(&mut self, draft: &mut Draft<'_>, observer: &mut dyn Observer) -> Result<Proposal> {
+        if let Some(growth) = draft.limits.growth {
+            return draft.grow_by_confidence(&growth, observer);
+        }
         if draft.limits.nodes > 0 {
             return draft.grow_tree(observer);
         }
@@ -182,6 +186,108 @@ impl Draft<'_> {
             observer.drafted(&proposal.nodes[node]);
         }
         Ok(proposal)
+    }
+
+    /// Drafts a chain with siblings while each node pays. With rejection coupling there are no siblings: their number may
+    /// not depend on the tokens.
+    fn grow_by_confidence(
+        &mut self,
+        growth: &Growth,
+        observer: &mut dyn Observer,
+    ) -> Result<Proposal> {
+        let start = self.session.tokens().len();
+        let vocab = self.vocab()?;
+        let siblings = match self.settings.sampling.rejects() {
+            true => 1,
+            false => MAX_SIBLINGS,
+        };
+        let mut proposal = Proposal {
+            nodes: Vec::with_capacity(self.limits.nodes),
+            ..Proposal::default()
+        };
+        let (mut row, mut depth, mut reached) = (0, 0, 1.0);
+        let mut grows = self.limits.nodes > 0;
+        while grows {
+            poll(observer, Phase::Draft)?;
+            let started = Instant::now();
+            self.run_rows(&[row])?;
+            if !self.fill_draft(row, 0, vocab.as_ref()) {
+                break;
+            }
+            let best = proposal.nodes.len();
+            let ends = self.add_siblings(growth, row, siblings, reached, &mut proposal);
+            let token = &proposal.nodes[best];
+            reached *= growth.accepted(0, token.p_draft.unwrap_or_default());
+            depth += 1;
+            grows = !ends
+                && depth < self.limits.max
+                && proposal.nodes.len() < self.limits.nodes
+                && growth.continues(proposal.nodes.len(), reached);
+            self.session.history.push(token.id);
+            row = best + 1;
+            proposal.seconds += started.elapsed().as_secs_f64();
+            observer.drafted(&proposal.nodes[best]);
+        }
+        self.session.history.truncate(start);
+        if proposal.nodes.iter().all(|node| node.rank == 0) {
+            let rows = &mut self.decoder.scratch.rows[1..];
+            rows.iter_mut()
+                .for_each(|row| row.ancestors = Ancestors::Chain);
+        }
+        Ok(proposal)
+    }
+
+    /// Appends the best token after `row`, which is reached with the given probability, and up to `max` siblings in all, as far
+    /// as they pay. Returns whether the best would end the run.
+    fn add_siblings(
+        &mut self,
+        growth: &Growth,
+        row: usize,
+        max: usize,
+        reached: f64,
+        proposal: &mut Proposal,
+    ) -> bool {
+        let mut ids = std::mem::take(&mut self.decoder.scratch.siblings);
+        let Scratch { rows, drafts, .. } = &self.decoder.scratch;
+        let sampler = Sampler {
+            sampling: &self.settings.sampling,
+            position: rows[row].position + 1,
+        };
+        sampler.siblings(&drafts[row], max, &mut ids);
+        // The run's output up to the parent: the preview follows the best tokens.
+        let before = (ids.len() > 1).then(|| self.preview.clone());
+        let mut best_ends = false;
+        for (rank, &id) in ids.iter().enumerate() {
+            let p_draft = self.decoder.scratch.drafts[row].probability(id);
+            let at = proposal.nodes.len();
+            let pays = growth.adds(at, reached * growth.accepted(rank, p_draft));
+            if rank > 0 && (at >= self.limits.nodes || !pays) {
+                break;
+            }
+            let node = Node {
+                parent: row.checked_sub(1),
+                id,
+                proposer: self.proposer,
+                rank,
+                p_draft: Some(p_draft),
+            };
+            let mut output = match (rank, &before) {
+                (0, _) => std::mem::take(self.preview),
+                (_, Some(before)) => before.clone(),
+                (_, None) => break,
+            };
+            let (token, ends) = self.append(node, 0, &mut output);
+            if rank == 0 {
+                *self.preview = output;
+                best_ends = ends;
+            }
+            if ends {
+                proposal.ends.push(at);
+            }
+            proposal.nodes.push(token);
+        }
+        self.decoder.scratch.siblings = ids;
+        best_ends
     }
 
     /// Makes the session's history the text up to `row`.

@@ -3,6 +3,7 @@
 //! Only ratios of times matter. Costs start from a guess by the number of weights that each part of a round reads, and
 //! every timing corrects its part. Acceptance starts from a guess by the depth of the exit.
 
+use super::growth::{self, Growth, NUM_GROUPS};
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, ROW_COST, Work};
@@ -34,6 +35,8 @@ const EXIT_PRIOR_WEIGHTS: [f64; 2] = [20.0, 40.0];
 const MAX_STORED_WEIGHT: f64 = 12.0;
 /// Assumed acceptance at the recommended exit of a model with tuned exits.
 const TUNED_ACCEPTANCE: f64 = 0.4;
+/// Min cost of verifying a node more, as a fraction of the whole verify phase.
+const MIN_NODE_COST: f64 = 0.01;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
 const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
 /// For each group, guessed acceptance of the first token after a match, and of a token after an accepted one.
@@ -95,6 +98,43 @@ struct ExitRates {
     ranks: [Rate; Ranks::LEN - 1],
 }
 
+/// What drafts that grew came to: decaying sums over rounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Grown {
+    rounds: f64,
+    passes: f64,
+    nodes: f64,
+    accepted: f64,
+    /// Rounds in which the first pass's best token was accepted.
+    first: f64,
+}
+
+impl Grown {
+    fn sums(&self) -> [f64; 5] {
+        [
+            self.rounds,
+            self.passes,
+            self.nodes,
+            self.accepted,
+            self.first,
+        ]
+    }
+
+    fn add(&mut self, passes: usize, nodes: usize, accepted: usize, first: bool) {
+        let new = [1, passes, nodes, accepted, usize::from(first)];
+        let [rounds, passes, nodes, accepted, first] =
+            std::array::from_fn(|at| self.sums()[at] * DECAY + new[at] as f64);
+        *self = Self {
+            rounds,
+            passes,
+            nodes,
+            accepted,
+            first,
+        };
+    }
+}
+
 /// How a model's exits were trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Training {
@@ -123,6 +163,9 @@ pub(super) struct Estimates {
     /// A drafted token after an accepted one, in this text.
     later: Rate,
     lookup: [(Rate, Rate); MATCHES.len()],
+    /// Drafted tokens by draft probability, for each rank; greedy and sampled.
+    confidence: [[[Rate; NUM_GROUPS]; growth::RANKS]; 2],
+    grown: Grown,
     #[serde(skip)]
     pub training: Training,
 }
@@ -195,6 +238,102 @@ impl Estimates {
             EXTRAPOLATED_ROW * row.max(ROW_COST / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
         UNSEEN_PENALTY + self.plain.log + (cost / guess(rows)).ln()
+    }
+
+    /// The seconds of a draft pass with one row, and of verifying each number of nodes from 0 on. More nodes never cost less,
+    /// and the corrections of neighbouring numbers are averaged, since a node more is a small part of a noisy time.
+    fn grown_parts(
+        &self,
+        exit: usize,
+        work: &Work,
+        at: Place,
+    ) -> (f64, [f64; growth::MAX_NODES + 1]) {
+        let seconds =
+            |work: f64, correction: f64| (work.max(1.0).ln() + self.scale + correction).exp();
+        let draft = seconds(
+            work.draft(exit, &[1], at.draft_share, at.context),
+            self.draft_correction(exit),
+        );
+        let mut least = 0.0f64;
+        let verify = std::array::from_fn(|nodes| {
+            let rows = nodes + 1;
+            let near = [rows.max(3) - 1, rows, rows + 1].map(|rows| self.verify_correction(rows));
+            let correction = (near[0] + 2.0 * near[1] + near[2]) / 4.0;
+            least = least.max(seconds(
+                work.verify(rows, exit, nodes, at.context),
+                correction,
+            ));
+            least
+        });
+        (draft, verify)
+    }
+
+    /// Expected tokens per second of rounds whose drafts grow at this exit. Growth is at least as good as the best shape fixed
+    /// in advance, which yields `fixed` tokens per second; what grown drafts came to replaces that guess.
+    pub fn grown_rate(
+        &self,
+        exit: usize,
+        layers: usize,
+        fixed: f64,
+        work: &Work,
+        at: Place,
+    ) -> f64 {
+        let Grown {
+            rounds,
+            passes,
+            nodes,
+            accepted,
+            first,
+        } = self.grown;
+        if rounds < 1.0 {
+            return fixed;
+        }
+        let each_first = (accepted / first.max(0.05 * rounds)).clamp(1.0, 4.0);
+        let tokens = 1.0 + self.acceptance(exit, layers) * each_first;
+        let (draft, verify) = self.grown_parts(exit, work, at);
+        let nodes = (nodes / rounds).clamp(1.0, growth::MAX_NODES as f64);
+        let (few, more) = (verify[nodes as usize], verify[nodes.ceil() as usize]);
+        let seconds = draft * passes / rounds + few + nodes.fract() * (more - few);
+        let found = tokens / seconds.max(self.seconds(Job::Plain, work, at));
+        (found * rounds + fixed * GUESS_WEIGHT) / (rounds + GUESS_WEIGHT)
+    }
+
+    /// When a draft at this exit grows, if decoding yields `rate` tokens per second.
+    pub fn growth(
+        &self,
+        exit: usize,
+        layers: usize,
+        sampled: bool,
+        rate: f64,
+        work: &Work,
+        at: Place,
+    ) -> Growth {
+        let (draft, verify) = self.grown_parts(exit, work, at);
+        let table = &self.confidence[usize::from(sampled)];
+        Growth {
+            pass: rate * draft,
+            node: std::array::from_fn(|node| {
+                rate * (verify[node + 1] - verify[node]).max(MIN_NODE_COST * verify[node])
+            }),
+            accepted: std::array::from_fn(|rank| {
+                std::array::from_fn(|group| {
+                    table[rank][group].mean(growth::guess(sampled, rank, growth::middle(group)))
+                })
+            }),
+            later: self.later.mean(self.acceptance(exit, layers)),
+        }
+    }
+
+    /// Records whether the verifier chose a drafted token after its parent.
+    pub fn confidence(&mut self, sampled: bool, rank: usize, p: f32, hit: bool) {
+        let table = &mut self.confidence[usize::from(sampled)];
+        let rate = &mut table[rank.min(growth::RANKS - 1)][growth::group(p)];
+        rate.add(f64::from(u8::from(hit)), 1.0, SLOW_DECAY);
+    }
+
+    /// Records a round whose draft grew.
+    pub fn grew(&mut self, passes: usize, nodes: usize, accepted: usize, first: bool) {
+        self.grown.add(passes, nodes, accepted, first);
     }
 
     fn draft_correction(&self, exit: usize) -> f64 {
@@ -391,7 +530,11 @@ impl Estimates {
             own.into_iter().chain(&exit.ranks)
         });
         let lookup = self.lookup.iter().flat_map(|(first, later)| [first, later]);
+        let confidence = self.confidence.iter().flatten().flatten();
+        let grown = self.grown.sums();
         self.scale.abs() < 100.0
+            && confidence.into_iter().all(Rate::is_valid)
+            && grown.iter().all(|sum| (0.0..=1e6).contains(sum))
             && (0.0..=1e9).contains(&self.times)
             && self.verify.len() <= Shape::MAX_ROWS + 1
             && self.draft.len() <= layers

@@ -13,6 +13,7 @@ mod early_exit;
 mod estimates;
 mod forecast;
 mod generate;
+mod growth;
 mod lens;
 mod lookup;
 mod observer;

@@ -8,6 +8,7 @@
 
 use super::decoder::{Decoder, Run, Scratch, poll};
 use super::draft::{Draft, Proposal, propose};
+use super::growth::Growth;
 use super::score::RawLogits;
 use super::tree::Ranks;
 use super::{
@@ -45,6 +46,8 @@ pub(super) struct Limits {
     pub max: usize,
     /// Max number of nodes of a tree; 0 for a chain.
     pub nodes: usize,
+    /// When a draft of an exit grows; `None` for a shape fixed in advance.
+    pub growth: Option<Growth>,
 }
 
 impl Verification {

@@ -64,6 +64,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether [`Sequence::round`] runs rounds without the host.
+    fn plans_rounds(&self) -> bool {
+        false
+    }
+
     /// Type and size of every matrix.
     fn matrices(&self) -> Vec<MatrixInfo>;
 

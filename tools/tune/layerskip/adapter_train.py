@@ -20,7 +20,8 @@ from .optimizers import Optimizers
 class Settings:
     """`acceptance` weighs -log of the acceptance (the overlap of the distributions, Leviathan et al.) against the divergence,
     `hard` the argmax within the divergence's target. `frequent` tokens and `others` drawn ones make the vocabulary of the
-    loss; 0 others: the whole one. `depths` > 1 trains chains on the adapter's own outputs."""
+    loss; 0 others: the whole one. `depths` > 1 trains chains on the adapter's own outputs. With `prompt_tokens` the tokens of
+    the prompts are drafted too, which are there without being generated, except those that all texts begin with."""
 
     epochs: float = 3.0
     lr: float = 1.5e-3
@@ -33,6 +34,7 @@ class Settings:
     frequent: int = 3072
     others: int = 1024
     depths: int = 1
+    prompt_tokens: bool = False
     log_every: int = 20
     seed: int = 1
 
@@ -42,17 +44,27 @@ def frequencies(texts: list[Text], vocab: int) -> torch.Tensor:
     return torch.bincount(torch.cat([t.ids[t.start:] for t in texts]).long(), minlength=vocab)
 
 
-def pad(batch: list[Text], layer: int) -> tuple[torch.Tensor, ...]:
-    """States [batch, seq, dim] after the exit of that index and after the last layer, and the flat positions that choose
-    answer tokens, with these tokens."""
+def common_prefix(texts: list[Text]) -> int:
+    """How many tokens all texts begin with: the chat template's."""
+    first = texts[0].ids[:min(t.start for t in texts)]
+    for text in texts:
+        differ = (text.ids[:len(first)] != first).nonzero()
+        first = first[:differ[0, 0]] if len(differ) else first
+    return len(first)
+
+
+def pad(batch: list[Text], layer: int, begin: int | None = None) -> tuple[torch.Tensor, ...]:
+    """States [batch, seq, dim] after the exit of that index and after the last layer, and the flat positions that choose the
+    tokens from `begin` on, by default those of the answers, with these tokens."""
     width = max(len(t.ids) for t in batch) - 1
     shape = (len(batch), width, batch[0].states.shape[-1])
     h_exit, h_last, at, ids = torch.zeros(shape), torch.zeros(shape), [], []
     for row, text in enumerate(batch):
         n = len(text.ids) - 1
         h_exit[row, :n], h_last[row, :n] = text.states[:, layer].float(), text.states[:, -1].float()
-        at.append(torch.arange(text.start - 1, n) + row * width)
-        ids.append(text.ids[text.start:].long())
+        first = text.start if begin is None else begin
+        at.append(torch.arange(first - 1, n) + row * width)
+        ids.append(text.ids[first:].long())
     return h_exit, h_last, torch.cat(at), torch.cat(ids)
 
 
@@ -66,6 +78,7 @@ class Trainer:
         self.optimizer = Optimizers(named, dict.fromkeys(named, 1.0), s.lr, s.weight_decay, muon=False)
         self.columns = model.head_weight.detach().float()
         self.frequent = frequencies(texts, model.c.vocab).topk(min(s.frequent, model.c.vocab)).indices
+        self.begin = max(1, common_prefix(texts)) if s.prompt_tokens else None
         whole = math.ceil(s.epochs)
         plans = [make_batches(texts, s.batch_tokens, random.Random(s.seed * 1000 + epoch)) for epoch in range(whole)]
         steps = [batch for plan in plans for batch in plan]
@@ -77,7 +90,7 @@ class Trainer:
 
     def loss(self, batch: list[Text], exit_layer: int):
         """(loss, agreement at depth 1) of a batch."""
-        h_exit, h_last, at, ids = (t.to(self.device) for t in pad(batch, self.stored.index(exit_layer)))
+        h_exit, h_last, at, ids = (t.to(self.device) for t in pad(batch, self.stored.index(exit_layer), self.begin))
         vocabulary = self.vocabulary(ids)
         columns = losses.head_columns(self.columns, vocabulary)
         with torch.no_grad():

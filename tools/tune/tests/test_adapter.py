@@ -1,4 +1,5 @@
 """Exit adapters: chains, training, resuming, files."""
+import collections
 import json
 import tempfile
 import unittest
@@ -9,7 +10,7 @@ import tiny
 import torch
 
 import adapter as tool
-from layerskip import adapter_report, adapter_train, answers
+from layerskip import adapter_report, adapter_train, answers, prompts
 from layerskip.adapter import Adapter
 
 
@@ -83,6 +84,29 @@ class Runs(unittest.TestCase):
         again = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
         again.run()     # it ended: nothing is left to do
         self.assertAlmostEqual(again.loss(texts[:6], 2)[0].item(), after, places=4)
+
+    def test_tokens_of_prompts_are_trained_on(self):
+        self.answer(100)
+        texts = answers.load_all(self.path / "run" / "text")
+        prefix = adapter_train.common_prefix(texts)
+        self.assertTrue(all(torch.equal(t.ids[:prefix], texts[0].ids[:prefix]) for t in texts))
+        self.assertLess(prefix, min(t.start for t in texts))
+        with_prompts = adapter_train.pad(texts[:3], 0, prefix)[3]
+        self.assertEqual(with_prompts.tolist(), [i for t in texts[:3] for i in t.ids[prefix:].tolist()])
+        self.assertEqual(adapter_train.pad(texts[:3], 0)[3].tolist(), [i for t in texts[:3] for i in t.ids[t.start:].tolist()])
+        self.tool("train", "--epochs", "1", "--batch-tokens", "256", "--others", "0", "--prompt-tokens")
+
+
+class BuiltInPrompts(unittest.TestCase):
+    def test_each_comes_once_and_the_same_for_a_seed(self):
+        rows = prompts.prompts(2000, 3)
+        texts = [row["turns"][0] for row in rows]
+        self.assertEqual(len(set(texts)), len(texts))
+        self.assertEqual(rows, prompts.prompts(2000, 3))
+        self.assertNotEqual(rows, prompts.prompts(2000, 4))
+        self.assertFalse([text for text in texts if "{" in text.split("\n")[0] or "}" in text.split("\n")[0]])
+        counts = collections.Counter(row["source"] for row in rows)
+        self.assertEqual(len(counts), 10)
 
 
 class Chains(unittest.TestCase):

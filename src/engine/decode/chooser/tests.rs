@@ -14,10 +14,13 @@ use crate::engine::splitmix::SplitMix64;
 use machine::Machine;
 use std::sync::Arc;
 
-/// A text: at each position, the token, its rank at each exit, and how lookup would continue the text before it.
+/// A text: at each position, the token, its rank at each exit, the probabilities that each exit gives to its best tokens, and
+/// how lookup would continue the text before it.
 struct Text {
+    sampled: bool,
     ids: Vec<u32>,
     ranks: Vec<Vec<usize>>,
+    chances: Vec<Vec<[f32; growth::MAX_SIBLINGS]>>,
     found: Vec<Option<(usize, Vec<u32>)>>,
 }
 
@@ -60,7 +63,14 @@ impl Simulation<'_> {
                 settings.num_speculations = speculations;
                 settings.tree = tree;
             }
-            let (tokens, seconds) = self.round_at(at, &settings, action);
+            settings.sampling.sample = text.sampled;
+            let growth = match (base, action) {
+                (Base::Exit { exit_layer, .. }, Action::Exit) => {
+                    chooser.growth(exit_layer, text.sampled, machine.place)
+                }
+                _ => None,
+            };
+            let (tokens, seconds) = self.round_at(at, &settings, action, growth.as_ref());
             let kept = tokens.accepted + usize::from(tokens.closing.is_some());
             let mut round = Round::new(0, at, Arc::new(settings), tokens);
             let mut noise = || {
@@ -89,6 +99,7 @@ impl Simulation<'_> {
         at: usize,
         settings: &Settings,
         action: Action,
+        growth: Option<&Growth>,
     ) -> (RoundTokens, (f64, f64)) {
         let (machine, text) = (self.machine, self.text);
         let left = text.ids.len() - at - 1;
@@ -118,6 +129,32 @@ impl Simulation<'_> {
                     RoundTokens::chain(nodes, accepted, closing(at + accepted)),
                     machine.seconds(Job::Lookup { nodes: length }),
                 )
+            }
+            Action::Exit if left > 0 && growth.is_some() => {
+                let exit = settings.exit_layer;
+                let (nodes, path) = self.grow(at, exit, left, growth.unwrap());
+                let passes = nodes.iter().filter(|(_, rank, _)| *rank == 0).count();
+                let mut drafted: Vec<DraftToken> = (nodes.iter().enumerate())
+                    .map(|(node, &(parent, rank, p))| DraftToken {
+                        p_draft: Some(p),
+                        ..drafted(node, parent, rank, Proposer::EarlyExit)
+                    })
+                    .collect();
+                for (step, &node) in path.iter().enumerate() {
+                    drafted[node].id = text.ids[at + step];
+                }
+                let job = Job::Exit {
+                    exit,
+                    passes: &[1; growth::MAX_DEPTH][..passes],
+                    nodes: nodes.len(),
+                };
+                let tokens = RoundTokens {
+                    drafted,
+                    accepted: path.len(),
+                    closing: closing(at + path.len()),
+                    path,
+                };
+                (tokens, machine.seconds(job))
             }
             Action::Exit if left > 0 => {
                 let depth = settings.num_speculations.min(left);
@@ -163,6 +200,42 @@ impl Simulation<'_> {
         }
     }
 
+    /// The nodes (parent, rank, draft probability) of a draft that grows at `at`, and the accepted path, as in the decoder.
+    /// Behind a wrong token the probabilities are those of the true text.
+    #[allow(clippy::type_complexity)]
+    fn grow(
+        &self,
+        at: usize,
+        exit: usize,
+        left: usize,
+        growth: &Growth,
+    ) -> (Vec<(Option<usize>, usize, f32)>, Vec<usize>) {
+        let (mut nodes, mut path) = (Vec::new(), Vec::new());
+        let (mut parent, mut reached, mut right) = (None, 1.0, true);
+        for depth in 0..left.min(growth::MAX_DEPTH) {
+            let chances = self.text.chances[at + depth][exit];
+            let best = nodes.len();
+            for (rank, p) in chances.into_iter().enumerate() {
+                let pays = growth.adds(nodes.len(), reached * growth.accepted(rank, p));
+                if rank > 0 && (nodes.len() >= growth::MAX_NODES || !pays) {
+                    break;
+                }
+                nodes.push((parent, rank, p));
+            }
+            let rank = self.text.ranks[at + depth][exit];
+            if right && rank < nodes.len() - best {
+                path.push(best + rank);
+            }
+            right &= rank == 0;
+            reached *= growth.accepted(0, chances[0]);
+            parent = Some(best);
+            if nodes.len() >= growth::MAX_NODES || !growth.continues(nodes.len(), reached) {
+                break;
+            }
+        }
+        (nodes, path)
+    }
+
     /// The true seconds of the text with a fixed pair.
     fn fixed(&self, exit_layer: usize, num_speculations: usize) -> f64 {
         let settings = Settings {
@@ -172,7 +245,7 @@ impl Simulation<'_> {
         };
         let (mut at, mut total) = (0, 0.0);
         while at < self.text.ids.len() {
-            let (tokens, seconds) = self.round_at(at, &settings, Action::Exit);
+            let (tokens, seconds) = self.round_at(at, &settings, Action::Exit, None);
             at += tokens.accepted + 1;
             total += seconds.0 + seconds.1;
         }
@@ -248,7 +321,7 @@ fn estimates_are_stored_and_checked() {
         assert!((a.evidence(exit) - b.evidence(exit)).abs() < 1e-9);
     }
     assert!(other.estimates.evidence(6) > 5.0);
-    let mut smaller = Chooser::new(&random::small());
+    let mut smaller = Chooser::new(&random::small(), true);
     let before = smaller.estimates.clone();
     smaller.resume(serde_json::from_str(&json).unwrap());
     assert_eq!(smaller.estimates, before);

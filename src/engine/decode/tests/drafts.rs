@@ -255,3 +255,87 @@ fn the_whole_vocabulary_is_not_masked() {
     assert!(session.draft_vocab(order, 0).unwrap().is_none());
     assert_eq!(masked(&session, 1, VOCAB), 0);
 }
+
+/// Makes `auto` believe that exit 1 is nearly always accepted, so that it drafts there, and that drafts of these ranks and
+/// probabilities are (not) accepted.
+fn teach(decoder: &mut Decoder, outcomes: &[(usize, f32, bool)]) {
+    decoder.set_exits(true, Some((1, 1)));
+    for _ in 0..200 {
+        decoder.chooser.estimates.first(1, 1, 1);
+    }
+    for &(rank, p, hit) in outcomes {
+        for sampled in [false, true] {
+            (0..100).for_each(|_| decoder.chooser.estimates.confidence(sampled, rank, p, hit));
+        }
+    }
+}
+
+const CHANCES: [f32; 5] = [0.01, 0.07, 0.3, 0.6, 0.95];
+
+/// Drafts with siblings where they are likely, and deep chains where the first token is.
+#[test]
+fn drafts_grow_where_they_are_expected_to_be_accepted() {
+    let all = |rank| CHANCES.map(|p| (rank, p, true));
+    let settings = Settings {
+        controller: Controller::Auto,
+        proposers: Proposers::Exit,
+        max_steps: 60,
+        ..greedy()
+    };
+    for (outcomes, has_siblings) in [
+        ([all(0), all(1)].concat(), true),
+        (
+            [
+                all(0),
+                all(1).map(|(rank, p, _)| (rank, p, false)),
+                all(2).map(|(rank, p, _)| (rank, p, false)),
+            ]
+            .concat(),
+            false,
+        ),
+    ] {
+        let mut decoder = decoder(config(4, 4, 2, 16, true), GgmlDType::F32, 3);
+        decoder.end_tokens.clear();
+        teach(&mut decoder, &outcomes);
+        let all = rounds(&mut decoder, &[5, 6, 7], &settings, |_, _| {});
+        let drafted = || all.iter().filter(|round| !round.drafted().is_empty());
+        assert!(drafted().count() > 0);
+        let first = drafted().next().unwrap();
+        assert_eq!(first.settings.tree > 0, has_siblings, "{first:?}");
+        assert!(first.settings.num_speculations > 1, "{first:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However drafts grow, the text is that of plain decoding.
+    #[test]
+    fn growing_drafts_give_the_autoregressive_tokens(
+        (config, dtype) in shapes(),
+        model_seed in 0u64..4,
+        sampling in sampling(),
+        prompt in prop::collection::vec(3u32..VOCAB as u32, 1..20),
+        outcomes in prop::collection::vec((0usize..3, prop::sample::select(&CHANCES[..]), any::<bool>()), 0..12),
+        proposers in 0usize..4,
+        draft_vocab in 0usize..70,
+        max_steps in 1usize..50,
+    ) {
+        let mut decoder = decoder(config, dtype, model_seed);
+        let settings = Settings {
+            sampling,
+            max_steps,
+            draft_vocab,
+            exit_layer: 1,
+            proposers: Proposers::ALL[proposers],
+            ..Settings::default()
+        };
+        let want = rounds(&mut decoder, &prompt, &autoregressive(&settings), |_, _| {});
+        teach(&mut decoder, &outcomes);
+        let settings = Settings { controller: Controller::Auto, ..settings };
+        let got = rounds(&mut decoder, &prompt, &settings, |_, _| {});
+        check_record(&got);
+        prop_assert_eq!(tokens(&got), tokens(&want));
+        prop_assert_eq!(got.last().map(|round| &round.stop), want.last().map(|round| &round.stop));
+    }
+}

@@ -44,6 +44,10 @@ impl Model for Planning {
         self.0.set_draft_order(order)
     }
 
+    fn plans_rounds(&self) -> bool {
+        true
+    }
+
     fn matrices(&self) -> Vec<MatrixInfo> {
         self.0.matrices()
     }

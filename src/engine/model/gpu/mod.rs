@@ -182,6 +182,10 @@ impl Model for GpuModel {
         Ok(())
     }
 
+    fn plans_rounds(&self) -> bool {
+        true
+    }
+
     fn matrices(&self) -> Vec<MatrixInfo> {
         self.0.infos.clone()
     }

@@ -8,6 +8,8 @@ pub struct Machine {
     pub name: &'static str,
     pub place: Place,
     pub layers: usize,
+    /// Whether drafts grow by confidence.
+    pub grows: bool,
     /// One layer for one row.
     pub layer: f64,
     /// The head for one row.
@@ -31,6 +33,7 @@ impl Machine {
                 draft_share: 8192.0 / 49152.0,
             },
             layers: 30,
+            grows: true,
             layer: 0.0205,
             head: 0.385,
             draft_head: 0.027,

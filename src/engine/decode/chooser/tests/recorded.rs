@@ -1,9 +1,10 @@
 //! Recorded answers of the bundled model to built-in prompts: at each position, the rank of the next token in the order in
-//! which each exit would draft. An exit's prediction depends on the tokens before it only, so ranks determine what every
-//! chain and tree would have gained.
+//! which each exit would draft, and the probabilities of the first two. An exit's prediction depends on the tokens before it
+//! only, so ranks determine what every chain and tree would have gained.
 
 use super::{Chooser, MAX_LOOKUP, Machine, Simulation, Speeds, Text};
 use crate::engine::config::LlamaConfig;
+use crate::engine::decode::growth::MAX_SIBLINGS;
 use crate::engine::decode::lookup::{LookupIndex, continued};
 use crate::engine::decode::{Decoder, Session, Settings, Strategy};
 use crate::engine::loaded_model::{LoadedModel, ModelRequest};
@@ -33,6 +34,19 @@ struct Recorded {
     exits: Vec<usize>,
     /// One digit for each exit of each position; `.` where the token is not among the first.
     ranks: String,
+    /// Two letters for each exit of each position: the draft probabilities of the first two tokens, as [`letter`] writes
+    /// them.
+    chances: String,
+}
+
+/// A probability as one of 26 letters, finer for small ones.
+fn letter(p: f32) -> char {
+    char::from(b'a' + (25.0 * p.sqrt()).round() as u8)
+}
+
+/// The inverse of [`letter`], as far as there is one.
+fn chance(letter: u8) -> f32 {
+    (f32::from(letter - b'a') / 25.0).powi(2)
 }
 
 impl Recorded {
@@ -48,7 +62,9 @@ impl Recorded {
             Some((best.matched, tokens.collect()))
         });
         Text {
+            sampled: self.temperature > 0.0,
             found: lookups.collect(),
+            chances: (0..self.answer.len()).map(|at| self.chances(at)).collect(),
             ranks: (0..self.answer.len()).map(|at| self.ranks(at)).collect(),
             ids: self.answer.clone(),
         }
@@ -67,6 +83,22 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// The probabilities of the draft's best tokens at index `at` of the answer, by layer.
+    fn chances(&self, at: usize) -> Vec<[f32; MAX_SIBLINGS]> {
+        let width = 2 * self.exits.len();
+        let letters = &self.chances.as_bytes()[at * width..][..width];
+        let mut chances = vec![[0.0; MAX_SIBLINGS]; self.layers];
+        for (&exit, pair) in self.exits.iter().zip(letters.chunks_exact(2)) {
+            let (best, second) = (chance(pair[0]), chance(pair[1]));
+            // The third is not recorded.
+            let third = (0.3 * (1.0 - best - second)).clamp(0.0, second);
+            chances[exit] = [best, second, third];
+        }
+        chances
+    }
+}
+
 fn answers() -> Vec<Text> {
     let lines = include_str!("answers.jsonl").lines();
     lines
@@ -75,8 +107,8 @@ fn answers() -> Vec<Text> {
 }
 
 /// A chooser for the bundled model.
-fn chooser() -> Chooser {
-    let mut chooser = Chooser::new(&LlamaConfig {
+fn chooser(grows: bool) -> Chooser {
+    let config = LlamaConfig {
         vocab_size: 49152,
         hidden_size: 576,
         intermediate_size: 1536,
@@ -85,7 +117,8 @@ fn chooser() -> Chooser {
         num_kv_heads: 3,
         head_dim: 64,
         ..random::small()
-    });
+    };
+    let mut chooser = Chooser::new(&config, grows);
     chooser.set_training(true, Some((6, 1)));
     chooser
 }
@@ -94,7 +127,10 @@ fn machines() -> [Machine; 3] {
     [
         Machine::bundled("VNNI", &[(1, 1.0), (2, 1.0), (4, 1.1), (8, 1.8), (16, 3.3)]),
         Machine::bundled("AVX2", &[(1, 1.0), (2, 1.1), (4, 1.6), (8, 2.8), (16, 5.4)]),
-        Machine::bundled("GPU", &[(1, 1.0), (16, 1.15)]),
+        Machine {
+            grows: false,
+            ..Machine::bundled("GPU", &[(1, 1.0), (16, 1.15)])
+        },
     ]
 }
 
@@ -109,7 +145,7 @@ fn speeds(machine: &Machine, looks_up: bool, before: usize) -> Speeds {
     Speeds::of((0..texts.len()).flat_map(|at| {
         let texts = &texts;
         (0..SEEDS).map(move |seed| {
-            let mut chooser = chooser();
+            let mut chooser = chooser(machine.grows);
             for earlier in 1..=before {
                 let other = &texts[(at + 5 * earlier + seed as usize) % texts.len()];
                 simulation(other).play(&mut chooser, seed + 100 * earlier as u64);
@@ -163,6 +199,24 @@ fn recorded_answers_without_lookup_lose_little() {
     }
 }
 
+/// Drafts that grow by confidence yield more than the best shapes fixed in advance.
+#[test]
+fn growing_drafts_are_faster_than_fixed_shapes() {
+    for machine in machines().into_iter().filter(|machine| machine.grows) {
+        let fixed = Machine {
+            grows: false,
+            ..machine.clone()
+        };
+        let [grown, fixed] = [&machine, &fixed].map(|machine| speeds(machine, false, 3));
+        println!("{}: grown {grown:.3?}, fixed {fixed:.3?}", machine.name);
+        assert!(
+            grown.mean > fixed.mean,
+            "{}: {grown:?}, {fixed:?}",
+            machine.name
+        );
+    }
+}
+
 /// Records answers of a model to prompts: `SKIPLENS_RECORD=OUT cargo test --lib record_answers -- --ignored`.
 /// `SKIPLENS_PROMPTS` names a file with a JSON array `[kind, text]` in each line, `SKIPLENS_MODEL` another model.
 #[test]
@@ -186,7 +240,7 @@ fn record_answers() {
         let mut settings = Settings {
             strategy: Strategy::Autoregressive,
             max_steps: TOKENS,
-            draft_vocab: 8192,
+            draft_vocab: 4096,
             ..Settings::default()
         };
         // Every fourth answer is sampled with the defaults of the playground.
@@ -211,13 +265,16 @@ fn record(decoder: &mut Decoder, kind: &str, prompt: &[u32], settings: &Settings
     let whole = session.tokens().to_vec();
     let answer = whole[prompt.len()..].to_vec();
     session.forget_from(prompt.len() - 1);
-    let exits = Chooser::new(&config).exits;
+    let exits = Chooser::new(&config, true).exits;
     let mut digits = vec![Vec::new(); exits.len()];
+    let mut letters = vec![Vec::new(); exits.len()];
     for start in (prompt.len()..whole.len()).step_by(CHUNK) {
         let chunk = start..whole.len().min(start + CHUNK);
-        ranks(decoder, &mut session, chunk, &exits, settings, &mut digits);
+        let read = (&mut digits[..], &mut letters[..]);
+        ranks(decoder, &mut session, chunk, &exits, settings, read);
     }
     let ranks = (0..answer.len()).flat_map(|at| digits.iter().map(move |exit| exit[at]));
+    let chances = (0..answer.len()).flat_map(|at| letters.iter().flat_map(move |exit| exit[at]));
     Recorded {
         kind: kind.into(),
         temperature: match settings.sampling.sample {
@@ -227,19 +284,20 @@ fn record(decoder: &mut Decoder, kind: &str, prompt: &[u32], settings: &Settings
         layers: config.num_layers,
         prompt: prompt.to_vec(),
         ranks: ranks.collect(),
+        chances: chances.collect(),
         exits,
         answer,
     }
 }
 
-/// Adds the digits of the tokens at these positions.
+/// Adds the digits and letters of the tokens at these positions.
 fn ranks(
     decoder: &mut Decoder,
     session: &mut Session,
     chunk: Range<usize>,
     exits: &[usize],
     settings: &Settings,
-    digits: &mut [Vec<char>],
+    (digits, letters): (&mut [Vec<char>], &mut [Vec<[char; 2]>]),
 ) {
     let before = chunk.start - 1..chunk.end - 1;
     let mut rows: Vec<Row> = Row::chain(&session.tokens()[before.clone()], before.start).collect();
@@ -248,7 +306,8 @@ fn ranks(
     let vocab = session.draft_vocab(order, settings.draft_vocab).unwrap();
     let (mut logits, mut draft) = (Vec::new(), Distribution::default());
     let layers = decoder.model().config().num_layers;
-    for (exit, digits) in exits.iter().zip(digits) {
+    let mut best = Vec::new();
+    for ((exit, digits), letters) in exits.iter().zip(digits).zip(letters) {
         session.sequence.forward(&rows, *exit).unwrap();
         rows.iter_mut().for_each(|row| row.depth = *exit);
         let readout = Readout {
@@ -268,6 +327,9 @@ fn ranks(
             let sampler = Sampler { sampling, position };
             let rank = sampler.rank(session.tokens()[position], &draft, RANKS);
             digits.push(rank.map_or('.', |rank| char::from(b'0' + rank as u8)));
+            sampler.siblings(&draft, 2, &mut best);
+            let chance = |rank| best.get(rank).map_or(0.0, |id| draft.probability(*id));
+            letters.push([0, 1].map(|rank| letter(chance(rank))));
         }
     }
     session.sequence.forward(&rows, layers).unwrap();

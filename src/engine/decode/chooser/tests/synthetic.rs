@@ -29,7 +29,7 @@ impl World {
         let mut uniform = move || (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         // Token ids are positions, and so never repeat.
         let ids: Vec<u32> = (0..tokens as u32).collect();
-        let (mut ranks, mut found) = (Vec::new(), Vec::new());
+        let (mut ranks, mut chances, mut found) = (Vec::new(), Vec::new(), Vec::new());
         let layers = self.machine.layers;
         for at in 0..tokens {
             // Exits agree on easy tokens.
@@ -42,6 +42,14 @@ impl World {
                     false => 1 + (uniform().ln() / 0.6f64.ln()) as usize,
                 }
             };
+            // What the exit knows: the difficulty, but not its luck.
+            let chance = |exit: usize| {
+                let agrees = (self.agreement)(exit as f64 / layers as f64, at);
+                let best = ((agrees - 0.7 * difficulty) / 0.3).clamp(0.02, 0.98);
+                let of_rank = |rank: i32| (1.0 - best) * 0.4 * 0.6f64.powi(rank - 1);
+                [best, of_rank(1), of_rank(2)].map(|p| p as f32)
+            };
+            chances.push((0..layers).map(chance).collect());
             ranks.push((0..layers).map(rank).collect());
             let repeats = uniform() < self.repeats.0;
             let (matched, right) = (2 + (8.0 * uniform()) as usize, uniform() < self.repeats.1);
@@ -49,15 +57,22 @@ impl World {
             let tokens = continuation.map(|&id| if right { id } else { u32::MAX });
             found.push(repeats.then(|| (matched, tokens.collect())));
         }
-        Text { ids, ranks, found }
+        Text {
+            sampled: false,
+            ids,
+            ranks,
+            chances,
+            found,
+        }
     }
 
     pub fn chooser(&self) -> Chooser {
         let layers = self.machine.layers;
-        let mut chooser = Chooser::new(&LlamaConfig {
+        let config = LlamaConfig {
             num_layers: layers,
             ..random::small()
-        });
+        };
+        let mut chooser = Chooser::new(&config, self.machine.grows);
         chooser.work = Work {
             layers,
             layer: (1.0 - HEAD) / layers as f64 * 1e8,
@@ -84,6 +99,7 @@ pub fn worlds() -> Vec<World> {
         name,
         place: PLACE,
         layers,
+        grows: false,
         layer: (1.0 - HEAD) / layers as f64,
         head: HEAD,
         draft_head: PLACE.draft_share * HEAD,
@@ -100,7 +116,7 @@ pub fn worlds() -> Vec<World> {
         agreement: |depth, _| (0.3 + 0.55 * depth).min(0.95),
         repeats: (0.0, 0.0),
     };
-    vec![
+    let fixed = vec![
         base.clone(),
         World {
             machine: machine("tuned afterwards, expensive rows", 30, expensive),
@@ -137,7 +153,12 @@ pub fn worlds() -> Vec<World> {
             },
             ..base
         },
-    ]
+    ];
+    let growing = fixed.iter().cloned().map(|mut world| {
+        world.machine.grows = true;
+        world
+    });
+    growing.chain(fixed.iter().cloned()).collect()
 }
 
 #[test]
