@@ -12,8 +12,12 @@ use serde_path_to_error::{Path, Segment};
 /// # Errors
 /// If it is not JSON, or not an object.
 pub fn json(bytes: &[u8]) -> Result<Value> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|fault| ApiError::invalid(format!("the body of the request: {}", error_text::json(&fault))))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|fault| {
+        ApiError::invalid(format!(
+            "the body of the request: {}",
+            error_text::json(&fault)
+        ))
+    })?;
     match value.is_object() {
         true => Ok(value),
         false => Err(ApiError::invalid("the body is not a JSON object")),
