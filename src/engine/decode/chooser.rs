@@ -305,10 +305,13 @@ impl Chooser {
 
     /// Expected tokens per second of an exit whose drafts grow; `ease` as [`Estimates::ease`] returns it.
     fn grown_rate(&self, ease: f64, exit: usize, place: Place) -> f64 {
-        let fixed = self.fixed_rates(ease, exit, place).map(|(_, rate)| rate);
-        let fixed = fixed.fold(0.0, f64::max);
-        self.estimates
-            .grown_rate(exit, self.layers, fixed, &self.work, place)
+        self.best_fixed_rate(ease, exit, place) * self.estimates.growth_gain()
+    }
+
+    /// The highest expected tokens per second of an exit in a form fixed in advance.
+    fn best_fixed_rate(&self, ease: f64, exit: usize, place: Place) -> f64 {
+        let rates = self.fixed_rates(ease, exit, place);
+        rates.map(|(_, rate)| rate).fold(0.0, f64::max)
     }
 
     /// Expected tokens per second of an exit in each form.
@@ -365,13 +368,19 @@ impl Chooser {
                     };
                     self.estimates.time(job, &self.work, place, draft, verify);
                 }
-                self.learn_acceptance(round, exit);
-                if self.grows {
-                    let best = |node: usize| round.drafted()[node].rank == 0;
-                    let first = round.path().next().is_some_and(best);
-                    self.estimates
-                        .grew(passes_of_grown(round), nodes, round.accepted(), first);
+                if self.grows && !passes.is_empty() {
+                    let ease = self.estimates.ease(self.layers);
+                    let rate = self.best_fixed_rate(ease, exit, place);
+                    let job = Job::Exit {
+                        exit,
+                        passes,
+                        nodes,
+                    };
+                    let seconds = self.estimates.seconds(job, &self.work, place);
+                    let tokens = round.kept().count();
+                    self.estimates.grew(tokens as f64, rate * seconds);
                 }
+                self.learn_acceptance(round, exit);
             }
         }
         if let Some((length, predicted)) = predicted {

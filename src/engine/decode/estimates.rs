@@ -35,6 +35,10 @@ const EXIT_PRIOR_WEIGHTS: [f64; 2] = [20.0, 40.0];
 const MAX_STORED_WEIGHT: f64 = 12.0;
 /// Assumed acceptance at the recommended exit of a model with tuned exits.
 const TUNED_ACCEPTANCE: f64 = 0.4;
+/// Weight of the guess that growing drafts gain nothing over the best fixed shape, in tokens.
+const GROWTH_PRIOR_WEIGHT: f64 = 60.0;
+/// Max gain of growing drafts over the best fixed shape that is believed.
+const MAX_GROWTH_GAIN: f64 = 1.5;
 /// Min cost of verifying a node more, as a fraction of the whole verify phase.
 const MIN_NODE_COST: f64 = 0.01;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
@@ -102,37 +106,9 @@ struct ExitRates {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Grown {
-    rounds: f64,
-    passes: f64,
-    nodes: f64,
-    accepted: f64,
-    /// Rounds in which the first pass's best token was accepted.
-    first: f64,
-}
-
-impl Grown {
-    fn sums(&self) -> [f64; 5] {
-        [
-            self.rounds,
-            self.passes,
-            self.nodes,
-            self.accepted,
-            self.first,
-        ]
-    }
-
-    fn add(&mut self, passes: usize, nodes: usize, accepted: usize, first: bool) {
-        let new = [1, passes, nodes, accepted, usize::from(first)];
-        let [rounds, passes, nodes, accepted, first] =
-            std::array::from_fn(|at| self.sums()[at] * DECAY + new[at] as f64);
-        *self = Self {
-            rounds,
-            passes,
-            nodes,
-            accepted,
-            first,
-        };
-    }
+    tokens: f64,
+    /// Tokens that the best shape fixed in advance would have yielded in the same time.
+    expected: f64,
 }
 
 /// How a model's exits were trained.
@@ -268,34 +244,12 @@ impl Estimates {
         (draft, verify)
     }
 
-    /// Expected tokens per second of rounds whose drafts grow at this exit. Growth is at least as good as the best shape fixed
-    /// in advance, which yields `fixed` tokens per second; what grown drafts came to replaces that guess.
-    pub fn grown_rate(
-        &self,
-        exit: usize,
-        layers: usize,
-        fixed: f64,
-        work: &Work,
-        at: Place,
-    ) -> f64 {
-        let Grown {
-            rounds,
-            passes,
-            nodes,
-            accepted,
-            first,
-        } = self.grown;
-        if rounds < 1.0 {
-            return fixed;
-        }
-        let each_first = (accepted / first.max(0.05 * rounds)).clamp(1.0, 4.0);
-        let tokens = 1.0 + self.acceptance(exit, layers) * each_first;
-        let (draft, verify) = self.grown_parts(exit, work, at);
-        let nodes = (nodes / rounds).clamp(1.0, growth::MAX_NODES as f64);
-        let (few, more) = (verify[nodes as usize], verify[nodes.ceil() as usize]);
-        let seconds = draft * passes / rounds + few + nodes.fract() * (more - few);
-        let found = tokens / seconds.max(self.seconds(Job::Plain, work, at));
-        (found * rounds + fixed * GUESS_WEIGHT) / (rounds + GUESS_WEIGHT)
+    /// How many times as many tokens growing drafts yield as the best shape fixed in advance, which is one of the shapes to
+    /// which they can grow.
+    pub fn growth_gain(&self) -> f64 {
+        let Grown { tokens, expected } = self.grown;
+        let gain = (tokens + GROWTH_PRIOR_WEIGHT) / (expected + GROWTH_PRIOR_WEIGHT);
+        gain.clamp(1.0, MAX_GROWTH_GAIN)
     }
 
     /// When a draft at this exit grows, if decoding yields `rate` tokens per second.
@@ -331,9 +285,16 @@ impl Estimates {
         rate.add(f64::from(u8::from(hit)), 1.0, SLOW_DECAY);
     }
 
-    /// Records a round whose draft grew.
-    pub fn grew(&mut self, passes: usize, nodes: usize, accepted: usize, first: bool) {
-        self.grown.add(passes, nodes, accepted, first);
+    /// Records a round whose draft grew: its tokens, and what the best fixed shape would have yielded in its time.
+    pub fn grew(&mut self, tokens: f64, expected: f64) {
+        let Grown {
+            tokens: before,
+            expected: expected_before,
+        } = self.grown;
+        self.grown = Grown {
+            tokens: before * DECAY + tokens,
+            expected: expected_before * DECAY + expected,
+        };
     }
 
     fn draft_correction(&self, exit: usize) -> f64 {
@@ -531,7 +492,7 @@ impl Estimates {
         });
         let lookup = self.lookup.iter().flat_map(|(first, later)| [first, later]);
         let confidence = self.confidence.iter().flatten().flatten();
-        let grown = self.grown.sums();
+        let grown = [self.grown.tokens, self.grown.expected];
         self.scale.abs() < 100.0
             && confidence.into_iter().all(Rate::is_valid)
             && grown.iter().all(|sum| (0.0..=1e6).contains(sum))

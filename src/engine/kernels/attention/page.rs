@@ -166,7 +166,7 @@ impl Attention<'_> {
     /// As [`Self::group`].
     #[inline(always)]
     unsafe fn score<S: Simd, const G: usize>(&mut self, group: &[Query; G]) {
-        let (mut panel, panels) = (0, group[G - 1].in_place.div_ceil(LANES));
+        let (mut panel, panels) = (0, self.scored_slots(group).div_ceil(LANES));
         // SAFETY: the caller guarantees queries and keys; panels beyond the last one are not touched.
         unsafe {
             for panel in 0..panels.min(PREFETCH_PANELS) {
@@ -186,28 +186,56 @@ impl Attention<'_> {
         }
     }
 
-    /// As [`Self::score_panels`] for the positions of the tail, one at a time: the same operations in the same order.
+    /// How many slots of the page to score: the positions in place and, beyond them, the slots of the tail.
+    #[inline(always)]
+    fn scored_slots<const G: usize>(&self, group: &[Query; G]) -> usize {
+        let in_place = group[G - 1].in_place;
+        let last = self.tail.slots.last().map_or(0, |&slot| slot as usize + 1);
+        in_place.max(last.saturating_sub(self.start).min(PAGE))
+    }
+
+    /// Moves the scores of the tail from its slots to its positions; computes those of slots in another page.
+    ///
+    /// # Safety
+    /// As [`Self::group`], and the slots of this page are scored.
+    #[inline(always)]
+    unsafe fn score_tail<const G: usize>(&mut self, group: &[Query; G]) {
+        for position in group[0].in_place..group[0].positions {
+            let slot = self.tail.slots[self.start + position - self.tail.from] as usize;
+            if slot / PAGE == self.start / PAGE {
+                // A slot is never before its position, and later positions are in later slots: no score is overwritten
+                // before it is moved.
+                for g in 0..G {
+                    self.scores[g * PAGE + position] = self.scores[g * PAGE + slot % PAGE];
+                }
+            } else {
+                // SAFETY: the caller guarantees queries and keys.
+                unsafe { self.score_elsewhere::<G>(group, position) };
+            }
+        }
+    }
+
+    /// Scores of a position of the tail that is in a slot of another page: the same operations in the same order as
+    /// [`Self::score_panels`].
     ///
     /// # Safety
     /// As [`Self::group`].
-    #[inline(always)]
-    unsafe fn score_tail<const G: usize>(&mut self, group: &[Query; G]) {
+    #[inline(never)]
+    unsafe fn score_elsewhere<const G: usize>(&mut self, group: &[Query; G], position: usize) {
         let dim = self.queries.head_dim;
         let scale = 1.0 / (dim as f32).sqrt();
-        for position in group[0].in_place..group[0].positions {
-            let (page, at) = self.tail_slot(position);
-            let key = page
-                .at(self.keys + at / LANES * dim * LANES + at % LANES)
-                .cast_const();
-            for (g, query) in group.iter().enumerate() {
-                let mut sum = 0.0f32;
-                for d in 0..dim {
-                    // SAFETY: the caller guarantees query and key; the elements of a key are `LANES` apart.
-                    let (key, q) = unsafe { (*key.add(d * LANES), *query.q.add(d)) };
-                    sum = f16::from_bits(key).to_f32().mul_add(q, sum);
-                }
-                self.scores[g * PAGE + position] = sum * scale;
+        let (page, at) = self.tail_slot(position);
+        let key = page
+            .at(self.keys + at / LANES * dim * LANES + at % LANES)
+            .cast_const();
+        for (g, query) in group.iter().enumerate() {
+            let mut sum = 0.0f32;
+            for d in 0..dim {
+                // SAFETY: the caller guarantees query and key; the elements of a key are `LANES` apart.
+                let (key, q) = unsafe { (*key.add(d * LANES), *query.q.add(d)) };
+                sum = f16::from_bits(key).to_f32().mul_add(q, sum);
             }
+            self.scores[g * PAGE + position] = sum * scale;
         }
     }
 
