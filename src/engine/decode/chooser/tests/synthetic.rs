@@ -116,7 +116,7 @@ pub fn worlds() -> Vec<World> {
         agreement: |depth, _| (0.3 + 0.55 * depth).min(0.95),
         repeats: (0.0, 0.0),
     };
-    let fixed = vec![
+    let fixed = [
         base.clone(),
         World {
             machine: machine("tuned afterwards, expensive rows", 30, expensive),
