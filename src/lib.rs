@@ -10,7 +10,9 @@
 
 pub mod app;
 pub mod cli;
+mod config_file;
 pub mod engine;
+mod error_text;
 pub mod eval;
 mod files;
 pub mod folders;

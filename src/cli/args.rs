@@ -31,7 +31,7 @@ pub struct ModelArgs {
     /// Scale the layers above a quarter of the random weights' layers until that exit agrees with about this share.
     #[arg(long, value_name = "P", value_parser = values::share, requires = "random_weights")]
     agree: Option<f32>,
-    /// Also write the random weights to this folder, as safetensors with Hugging Face's names.
+    /// Also write the random model to this folder in Hugging Face's format, which --model and other programs load.
     #[arg(long, value_name = "FOLDER", requires = "random_weights")]
     save: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! Failures of commands: one message and an exit status.
 
 use super::output;
+use crate::error_text;
 use clap::error::ErrorKind;
 use color_eyre::config::{HookBuilder, Theme};
 use color_eyre::eyre::Report;
@@ -43,7 +44,7 @@ impl Failure {
             Self::Usage(words) => bad_input(&words),
             Self::Command(report) => match report.downcast_ref() {
                 Some(output::Error::Closed) => end_of_closed_pipe(),
-                _ => bad_input(&words(&report)),
+                _ => bad_input(&error_text::report(&report)),
             },
         }
     }
@@ -64,19 +65,6 @@ fn end_of_clap(error: &clap::Error) -> ExitCode {
         output::eprint(&error.render().to_string());
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-/// The message of `report` and its causes, without causes that the message already contains.
-fn words(report: &Report) -> String {
-    let mut words = String::new();
-    for cause in report.chain().map(ToString::to_string) {
-        if words.is_empty() {
-            words = cause;
-        } else if !words.contains(&cause) {
-            words += &format!(": {cause}");
-        }
-    }
-    words
 }
 
 /// Dies silently by SIGPIPE, as other programs do. Rust ignores the signal, so the write failed instead.
@@ -102,21 +90,4 @@ pub fn report_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         output::eprint(&format!("{}\n", panics.panic_report(panic)));
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use color_eyre::eyre::{WrapErr, eyre};
-
-    #[test]
-    fn a_cause_is_printed_once() {
-        let twice = Report::new(crate::engine::Error::io(
-            "x",
-            std::io::ErrorKind::NotFound.into(),
-        ));
-        assert_eq!(words(&twice), "x: entity not found");
-        let chain = Err::<(), _>(eyre!("inner")).wrap_err("outer").unwrap_err();
-        assert_eq!(words(&chain), "outer: inner");
-    }
 }

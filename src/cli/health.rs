@@ -3,6 +3,7 @@
 use super::failure::FOUND_FAULT;
 use super::output;
 use super::serve::{DEFAULT_PORT, PORT_VARIABLE};
+use crate::error_text;
 use clap::Args;
 use color_eyre::eyre::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,7 +44,10 @@ pub fn run(args: &HealthArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            output::error(&format!("{address} does not answer: {error}"));
+            output::error(&format!(
+                "{address} does not answer: {}",
+                error_text::http(&error)
+            ));
             Ok(ExitCode::from(FOUND_FAULT))
         }
     }

@@ -5,9 +5,10 @@ use super::{interrupt, no_effect, output, values};
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::{Error, memory};
 use crate::server::{self, Options};
-use crate::tui;
+use crate::{config_file, error_text};
 use clap::Args;
 use color_eyre::eyre::Result;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 
@@ -51,13 +52,20 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let address = SocketAddr::new(args.host, args.port);
     // Before the model is loaded, so that a port in use is reported immediately.
     let listener = TcpListener::bind(address).map_err(|error| {
-        Error::Setting(format!("{address}: {error}; --port chooses another port"))
+        let what = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => "--host chooses another address",
+            _ => "--port chooses another port",
+        };
+        Error::Setting(format!("{address}: {}; {what}", error_text::io(&error)))
     })?;
     // The rest of the settings file is the playground's; a fault there need not stop a server.
-    let model_folders = match tui::config() {
+    let model_folders = match config_file::load() {
         Ok(config) => config.model_folders,
         Err(error) => {
-            output::note(&format!("model_folders is not used: {error}"));
+            output::note(&format!(
+                "model_folders is not used: {}",
+                error_text::report(&error)
+            ));
             Vec::new()
         }
     };

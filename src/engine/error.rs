@@ -1,6 +1,7 @@
 //! Errors of the engine, with messages that say what to do.
 
 use super::memory;
+use crate::error_text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -25,6 +26,14 @@ pub enum Error {
     /// An invalid setting.
     #[error("{}", shortened(.0))]
     Setting(String),
+    /// A value of [`Settings`](crate::engine::decode::Settings) that is out of range.
+    #[error("{fault}")]
+    OutOfRange {
+        /// The name of the field, or of the field of its [`Sampling`](crate::engine::sampling::Sampling).
+        field: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The prompt does not fit in the model's context.
     #[error(
         "the prompt has {tokens} tokens, but the context of this model holds {context}; shorten the prompt"
@@ -84,13 +93,14 @@ pub enum Error {
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// Reading or writing a file failed.
-    #[error("{path}: {source}")]
+    /// Reading or writing a file failed. The message includes the system's error, which is therefore not a source:
+    /// printing the chain would repeat it.
+    #[error("{path}: {}", error_text::io(fault))]
     Io {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// A tensor operation failed, which does not happen with valid files and settings.
     #[error("tensor operation: {0}")]
@@ -129,6 +139,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Setting(_)
+            | Self::OutOfRange { .. }
             | Self::PromptTooLong { .. }
             | Self::TextTooLong { .. }
             | Self::EmptyPrompt => ErrorKind::Input,
@@ -150,11 +161,17 @@ impl Error {
         }
     }
 
+    /// A field of the settings that is out of range.
+    pub fn out_of_range(field: &'static str, fault: impl Into<String>) -> Self {
+        let fault = fault.into();
+        Self::OutOfRange { field, fault }
+    }
+
     /// An error while reading or writing `path`.
-    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    pub fn io(path: impl Into<PathBuf>, fault: std::io::Error) -> Self {
         Self::Io {
             path: path.into(),
-            source,
+            fault,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::{Error, Result};
+use crate::error_text;
 use crate::transcript;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -60,8 +61,12 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// If it cannot be serialised.
 pub fn hash(value: &impl Serialize) -> Result<String> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| Error::Setting(format!("this cannot be written as JSON: {error}")))?;
+    let bytes = serde_json::to_vec(value).map_err(|error| {
+        Error::Setting(format!(
+            "this cannot be written as JSON: {}",
+            error_text::json(&error)
+        ))
+    })?;
     let digest = Sha256::digest(bytes);
     Ok(digest[..8]
         .iter()

@@ -1,7 +1,7 @@
 //! The folder of results: files named by command and hash, so that no run overwrites another.
 
 use crate::engine::{Error, Result};
-use crate::files;
+use crate::{error_text, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -70,8 +70,9 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Error::Setting(format!(
-            "{} was not written by this version of skiplens: {error}",
-            path.display()
+            "{} was not written by this version of skiplens: {}; move it away, or choose another folder",
+            path.display(),
+            error_text::json(&error)
         ))
     })
 }
@@ -81,8 +82,9 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
 /// # Errors
 /// If it cannot be written; an existing file is then unchanged.
 pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::Setting(format!("{}: {error}", path.display())))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| {
+        Error::Setting(format!("{}: {}", path.display(), error_text::json(&error)))
+    })?;
     bytes.push(b'\n');
     files::replace(path, &bytes).map_err(|error| Error::io(path, error))
 }

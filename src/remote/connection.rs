@@ -2,7 +2,9 @@
 
 use super::{Address, Heartbeat, Hello, MAX_REPORT, Mode, PROTOCOL, Report, Request, Welcome, tls};
 use crate::engine::{Error, ErrorKind};
+use crate::error_text;
 use futures::{SinkExt, StreamExt};
+use std::io;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -147,7 +149,21 @@ impl Target {
                     tungstenite::Error::Io(error) => tls::explain(host, error),
                     _ => None,
                 };
-                let unreachable = || Fault::Broken(format!("{host} cannot be reached: {error}"));
+                let unreachable = || {
+                    let refused = matches!(&error, tungstenite::Error::Io(error)
+                        if error.kind() == io::ErrorKind::ConnectionRefused);
+                    Fault::Broken(match refused {
+                        true => format!(
+                            "{host} cannot be reached: the connection was refused; is `skiplens serve` running there?"
+                        ),
+                        false => {
+                            format!(
+                                "{host} cannot be reached: {}",
+                                error_text::websocket(&error)
+                            )
+                        }
+                    })
+                };
                 untrusted.unwrap_or_else(unreachable)
             }
         }
@@ -170,7 +186,7 @@ impl Connection {
     async fn write(&mut self, message: Message) -> Result<(), Fault> {
         match timeout(self.heartbeat.patience, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Fault::Broken(error.to_string())),
+            Ok(Err(error)) => Err(Fault::Broken(error_text::websocket(&error))),
             Err(_) => Err(Fault::Broken("it no longer accepts data".into())),
         }
     }
@@ -179,7 +195,10 @@ impl Connection {
     pub async fn next(&mut self) -> Result<(Report, usize), Fault> {
         let text = self.frame().await?;
         let report = serde_json::from_str(&text).map_err(|error| {
-            Fault::Refused(format!("it sent what this version does not know: {error}"))
+            Fault::Refused(format!(
+                "it sent what this version does not know: {}",
+                error_text::json(&error)
+            ))
         })?;
         Ok((report, text.len()))
     }
@@ -213,7 +232,7 @@ impl Connection {
                     ));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(Fault::Broken(error.to_string())),
+                Some(Err(error)) => return Err(Fault::Broken(error_text::websocket(&error))),
             }
         }
     }

@@ -65,6 +65,14 @@ impl ApiError {
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(param)
     }
 
+    /// A field that no request has; likely `meant` was.
+    pub fn unknown_field(param: &str, meant: &str) -> Self {
+        let name: String = param.chars().take(80).collect();
+        let message = format!("there is no field {name:?}; did you mean {meant}?");
+        let code = Some("unknown_parameter");
+        Self::refused(StatusCode::BAD_REQUEST, code, message).of(&name)
+    }
+
     pub fn wrong_key() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
@@ -96,7 +104,7 @@ impl ApiError {
 
     pub fn no_such_model(name: &str, served: &str) -> Self {
         let message = format!("there is no model {name:?} here; this server has {served:?}");
-        Self::refused(StatusCode::NOT_FOUND, Some("model_not_found"), message)
+        Self::refused(StatusCode::NOT_FOUND, Some("model_not_found"), message).of("model")
     }
 
     pub fn wrong_method(method: &str, path: &str) -> Self {
@@ -168,6 +176,7 @@ impl From<Error> for ApiError {
                 let code = Some("context_length_exceeded");
                 Self::refused(StatusCode::BAD_REQUEST, code, message)
             }
+            Error::OutOfRange { field, .. } => Self::invalid(message).of(field),
             // The template or tokenizer rejected the conversation or text.
             Error::Template(_) | Error::Tokenizer(_) => Self::invalid(message),
             _ if error.kind() == ErrorKind::Input => Self::invalid(message),

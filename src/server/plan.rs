@@ -31,6 +31,8 @@ pub struct Plan {
     pub streams: bool,
     pub includes_usage: bool,
     pub detail: bool,
+    /// Fields of the request that are unknown and had no effect.
+    pub ignored: Vec<String>,
 }
 
 /// The format of a response.
@@ -46,6 +48,7 @@ impl Plan {
     /// # Errors
     /// If the request is invalid; the error names the field.
     pub fn completion(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
+        let ignored = parse::unknown_fields(body, Completion::supported())?;
         let CompletionRequest {
             completion,
             decoding,
@@ -68,6 +71,7 @@ impl Plan {
             streams: decoding.streams(),
             includes_usage: decoding.includes_usage(),
             detail: decoding.wants_detail(),
+            ignored,
         };
         plan.check(shared, "prompt")
     }
@@ -77,6 +81,7 @@ impl Plan {
     /// # Errors
     /// If the request is invalid; the error names the field.
     pub fn chat(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
+        let ignored = parse::unknown_fields(body, Chat::supported())?;
         let ChatRequest { chat, decoding } = ChatRequest {
             chat: parse::fields::<Chat>(body)?,
             decoding: parse::fields(body)?,
@@ -106,6 +111,7 @@ impl Plan {
             streams: decoding.streams(),
             includes_usage: decoding.includes_usage(),
             detail: decoding.wants_detail(),
+            ignored,
         };
         plan.check(shared, "messages")
     }

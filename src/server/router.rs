@@ -2,6 +2,7 @@
 
 use super::access::{self, RequestId};
 use super::answer::{self, Progress};
+use super::api::fields::{self, Supported};
 use super::api::models::{ModelEntry, ModelList};
 use super::api::parse;
 use super::api::tokens::{
@@ -12,7 +13,7 @@ use super::plan::Plan;
 use super::{Shared, openapi, remote, stream};
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa::PartialSchema;
 
 /// Max bytes of a body.
 const MAX_BODY: usize = 16 << 20;
@@ -114,10 +116,12 @@ pub async fn model(State(shared): App, Path(id): Path<String>) -> Result<Json<Mo
     responses((status = 200, body = TokenizeResponse), (status = "4XX", body = super::error::ErrorBody)))]
 pub async fn tokenize(State(shared): App, request: Request) -> Result<Json<TokenizeResponse>> {
     plan(&shared, request, |body, shared| {
+        parse::unknown_fields(body, &Supported::of(&[TokenizeRequest::schema()]))?;
         let request: TokenizeRequest = parse::fields(body)?;
         let tokenizer = shared.encoder.tokenizer()?;
         let special = request.add_special_tokens.unwrap_or(true);
-        let mut tokens = tokenizer.encode(&request.prompt, true)?;
+        let tokens = tokenizer.encode(&request.prompt, true);
+        let mut tokens = tokens.map_err(|error| ApiError::from(error).of("prompt"))?;
         if let Some(bos) = tokenizer
             .bos()
             .filter(|id| special && tokens.first() != Some(id))
@@ -138,7 +142,13 @@ pub async fn tokenize(State(shared): App, request: Request) -> Result<Json<Token
     responses((status = 200, body = DetokenizeResponse), (status = "4XX", body = super::error::ErrorBody)))]
 pub async fn detokenize(State(shared): App, request: Request) -> Result<Json<DetokenizeResponse>> {
     plan(&shared, request, |body, shared| {
+        parse::unknown_fields(body, &Supported::of(&[DetokenizeRequest::schema()]))?;
         let request: DetokenizeRequest = parse::fields(body)?;
+        let size = shared.info.config.vocab_size;
+        if let Some(id) = request.tokens.iter().find(|&&id| id as usize >= size) {
+            let message = format!("token {id} is not in this model's vocabulary of {size}");
+            return Err(ApiError::invalid(message).of("tokens"));
+        }
         let tokenizer = shared.encoder.tokenizer()?;
         Ok(Json(DetokenizeResponse {
             prompt: tokenizer.decode_whole(&request.tokens),
@@ -207,12 +217,20 @@ async fn answer(shared: Arc<Shared>, plan: Plan) -> Result<Response> {
     let (job, updates) = plan.job();
     let ticket = shared.queue.push(job)?;
     let streams = plan.streams;
+    let ignored = fields::listed(&plan.ignored);
     let progress = Progress::new(plan, shared);
-    match streams {
-        true => Ok(stream::response(progress, updates, ticket)),
+    let mut response = match streams {
+        true => stream::response(progress, updates, ticket),
         false => {
             let answer = answer::whole(progress, updates, ticket).await?;
-            Ok(Json(answer).into_response())
+            Json(answer).into_response()
+        }
+    };
+    if let Some(names) = ignored {
+        tracing::warn!(names, "unknown fields of a request were ignored");
+        if let Ok(names) = HeaderValue::from_str(&names) {
+            response.headers_mut().insert(fields::HEADER, names);
         }
     }
+    Ok(response)
 }

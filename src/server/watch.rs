@@ -4,22 +4,21 @@ use crate::engine::decode::{Round, StopReason};
 use crate::engine::prompt::{Prompt, Role};
 use crate::plural::counted;
 use crate::remote::{Report, Said, Watched};
-use std::collections::BTreeMap;
+use axum::extract::ws::Utf8Bytes;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::broadcast::{Receiver, Sender};
+use tokio::sync::watch::{Receiver, Sender};
 
-/// Number of reports buffered for slow watchers.
-const KEPT: usize = 1024;
+/// Max reports kept for slow watchers, and their max bytes.
+const MAX_REPORTS: usize = 1024;
+const MAX_BYTES: usize = 8 << 20;
 /// Max bytes of a prompt shown to watchers.
 const MAX_SHOWN: usize = 16 << 10;
 
-/// The running requests, and a receiver of further reports.
-type Subscription = (Vec<(u64, Watched)>, Receiver<Arc<Report>>);
-
 /// The running requests and their watchers.
 pub struct Watch {
-    /// `None` if watching is disabled.
-    sender: Option<Sender<Arc<Report>>>,
+    /// The number of reports so far; `None` if watching is disabled.
+    published: Option<Sender<u64>>,
     state: Mutex<State>,
 }
 
@@ -28,44 +27,83 @@ struct State {
     next: u64,
     /// Requests that have not ended.
     active: BTreeMap<u64, Watched>,
+    backlog: Backlog,
+}
+
+/// Reports that not all watchers have taken, as frames.
+#[derive(Default)]
+struct Backlog {
+    frames: VecDeque<Utf8Bytes>,
+    /// Bytes of the frames.
+    bytes: usize,
+    /// The number of the first frame.
+    first: u64,
+    /// For each watcher the number of its next report.
+    cursors: BTreeMap<u64, u64>,
+    next_watcher: u64,
+}
+
+/// A watcher's place among the reports.
+pub struct Watcher {
+    watch: Arc<Watch>,
+    id: u64,
+    published: Receiver<u64>,
+}
+
+/// What a watcher gets next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// A report as a frame.
+    Frame(Utf8Bytes),
+    /// It was too slow: the number of reports that it missed, and the requests that are running now.
+    Missed {
+        reports: u64,
+        open: Vec<(u64, Watched)>,
+    },
 }
 
 impl Watch {
     pub fn new(allowed: bool) -> Self {
         Self {
-            sender: allowed.then(|| Sender::new(KEPT)),
+            published: allowed.then(|| Sender::new(0)),
             state: Mutex::default(),
         }
     }
 
     pub fn is_allowed(&self) -> bool {
-        self.sender.is_some()
+        self.published.is_some()
     }
 
-    /// The running requests, and a receiver of further reports.
-    pub fn subscribe(&self) -> Option<Subscription> {
-        let sender = self.sender.as_ref()?;
-        let state = self.state();
-        let active = state.active.iter();
-        let active = active.map(|(request, watched)| (*request, watched.clone()));
-        Some((active.collect(), sender.subscribe()))
+    /// The running requests, and a watcher of further reports; `None` if watching is disabled.
+    pub fn subscribe(self: &Arc<Self>) -> Option<(Vec<(u64, Watched)>, Watcher)> {
+        let published = self.published.as_ref()?;
+        let mut state = self.state();
+        let watcher = Watcher {
+            watch: self.clone(),
+            id: state.backlog.join(),
+            published: published.subscribe(),
+        };
+        Some((state.running(), watcher))
     }
 
     /// Registers a request; returns its number, unless watching is disabled.
     pub fn begin(&self, watched: Watched) -> Option<u64> {
-        let sender = self.sender.as_ref()?;
+        let published = self.published.as_ref()?;
         let mut state = self.state();
         let request = state.next;
         state.next += 1;
         state.active.insert(request, watched.clone());
         // Under the lock, so that a new watcher sees the request exactly once.
-        Self::send(sender, request, || Said::Begun(watched));
+        state.publish(published, request, || Said::Begun(watched));
         Some(request)
     }
 
     pub fn round(&self, request: u64, round: &Round) {
-        if let Some(sender) = &self.sender {
-            Self::send(sender, request, || Said::Round(Box::new(round.clone())));
+        if let Some(published) = self.published.as_ref()
+            && published.receiver_count() > 0
+        {
+            let said = || Said::Round(Box::new(round.clone()));
+            self.state().publish(published, request, said);
         }
     }
 
@@ -79,23 +117,130 @@ impl Watch {
 
     fn end(&self, request: u64, said: impl FnOnce() -> Said) {
         let mut state = self.state();
-        if let (Some(_), Some(sender)) = (state.active.remove(&request), &self.sender) {
-            Self::send(sender, request, said);
-        }
-    }
-
-    /// Builds a report only if there are watchers.
-    fn send(sender: &Sender<Arc<Report>>, request: u64, said: impl FnOnce() -> Said) {
-        if sender.receiver_count() > 0 {
-            let said = said();
-            // Fails if all watchers have left meanwhile.
-            let _ = sender.send(Arc::new(Report::Watched { request, said }));
+        if let (Some(_), Some(published)) = (state.active.remove(&request), &self.published) {
+            state.publish(published, request, said);
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is consistent after each statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn running(&self) -> Vec<(u64, Watched)> {
+        let active = self.active.iter();
+        let active = active.map(|(request, watched)| (*request, watched.clone()));
+        active.collect()
+    }
+
+    /// Builds a report only if there are watchers.
+    fn publish(&mut self, published: &Sender<u64>, request: u64, said: impl FnOnce() -> Said) {
+        if self.backlog.cursors.is_empty() {
+            return;
+        }
+        let said = said();
+        match serde_json::to_string(&Report::Watched { request, said }) {
+            Ok(frame) => {
+                self.backlog.push(frame.into(), MAX_REPORTS, MAX_BYTES);
+                published.send_replace(self.backlog.end());
+            }
+            Err(error) => tracing::error!("a report cannot be written: {error}"),
+        }
+    }
+}
+
+impl Backlog {
+    /// The number of the next report.
+    fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    /// Adds a watcher of the reports from now on.
+    fn join(&mut self) -> u64 {
+        let id = self.next_watcher;
+        self.next_watcher += 1;
+        self.cursors.insert(id, self.end());
+        id
+    }
+
+    fn leave(&mut self, id: u64) {
+        self.cursors.remove(&id);
+        self.release();
+    }
+
+    /// Adds a report, and drops the oldest ones beyond the limits.
+    fn push(&mut self, frame: Utf8Bytes, max_reports: usize, max_bytes: usize) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        while self.frames.len() > max_reports || self.bytes > max_bytes {
+            self.drop_first();
+        }
+    }
+
+    /// The watcher's next report; `Err` with the number of reports up to now if that one was dropped, which skips them
+    /// all, and `None` if there is none yet.
+    fn take(&mut self, id: u64) -> Option<Result<Utf8Bytes, u64>> {
+        let end = self.end();
+        let cursor = self.cursors.get_mut(&id)?;
+        let taken = match cursor.checked_sub(self.first) {
+            None => {
+                let missed = end - *cursor;
+                *cursor = end;
+                Err(missed)
+            }
+            Some(at) => {
+                let frame = self.frames.get(usize::try_from(at).ok()?)?.clone();
+                *cursor += 1;
+                Ok(frame)
+            }
+        };
+        self.release();
+        Some(taken)
+    }
+
+    /// Drops reports that all watchers have taken.
+    fn release(&mut self) {
+        let wanted = self.cursors.values().min().copied();
+        while !self.frames.is_empty() && wanted.is_none_or(|wanted| self.first < wanted) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(frame) = self.frames.pop_front() {
+            self.bytes -= frame.len();
+            self.first += 1;
+        }
+    }
+}
+
+impl Watcher {
+    /// Waits for the next report; `None` if there will be no more. Cancel safe.
+    pub async fn next(&mut self) -> Option<Next> {
+        loop {
+            self.published.mark_unchanged();
+            {
+                let mut state = self.watch.state();
+                match state.backlog.take(self.id) {
+                    Some(Ok(frame)) => return Some(Next::Frame(frame)),
+                    Some(Err(reports)) => {
+                        // What was skipped is older than the state of the requests.
+                        let open = state.running();
+                        return Some(Next::Missed { reports, open });
+                    }
+                    None => {}
+                }
+            }
+            self.published.changed().await.ok()?;
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.watch.state().backlog.leave(self.id);
     }
 }
 
@@ -131,6 +276,81 @@ fn whole(prompt: &Prompt) -> (String, bool) {
                     .unwrap_or_default(),
                 true,
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What may happen to a backlog.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Join,
+        Leave(usize),
+        /// A report of this many bytes.
+        Push(usize),
+        Take(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            1 => Just(Step::Join),
+            1 => (0usize..4).prop_map(Step::Leave),
+            8 => (0usize..40).prop_map(Step::Push),
+            6 => (0usize..4).prop_map(Step::Take),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Every watcher gets each report since it joined once and in order, or is told that it missed it, and what is
+        /// kept stays within both limits.
+        #[test]
+        fn reports_are_taken_or_counted_as_missed(steps in steps()) {
+            const LIMITS: (usize, usize) = (8, 100);
+            let mut backlog = Backlog::default();
+            // Each watcher, and the number of its next report.
+            let mut watchers: Vec<(u64, u64)> = Vec::new();
+            let (mut pushed, mut sizes) = (0u64, Vec::new());
+            for step in steps {
+                match step {
+                    Step::Join => watchers.push((backlog.join(), pushed)),
+                    Step::Leave(at) if at < watchers.len() => backlog.leave(watchers.remove(at).0),
+                    // Without watchers nothing is published.
+                    Step::Push(bytes) if !watchers.is_empty() => {
+                        let frame = format!("{pushed}{}", " ".repeat(bytes));
+                        sizes.push(frame.len());
+                        backlog.push(frame.into(), LIMITS.0, LIMITS.1);
+                        pushed += 1;
+                    }
+                    Step::Take(at) if at < watchers.len() => {
+                        let (id, next) = &mut watchers[at];
+                        match backlog.take(*id) {
+                            Some(Ok(frame)) => {
+                                prop_assert_eq!(frame.trim(), next.to_string());
+                                *next += 1;
+                            }
+                            Some(Err(missed)) => {
+                                prop_assert!(missed > 0);
+                                *next += missed;
+                                prop_assert_eq!(*next, pushed);
+                            }
+                            None => prop_assert_eq!(*next, pushed),
+                        }
+                    }
+                    _ => {}
+                }
+                let kept = backlog.frames.len();
+                prop_assert!(kept <= LIMITS.0 && backlog.bytes <= LIMITS.1);
+                let bytes: usize = sizes[sizes.len() - kept..].iter().sum();
+                prop_assert_eq!(backlog.bytes, bytes);
+                // What all have taken takes no memory.
+                let oldest = watchers.iter().map(|(_, next)| *next).min();
+                prop_assert!(kept as u64 <= pushed - oldest.unwrap_or(pushed));
+            }
         }
     }
 }

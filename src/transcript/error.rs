@@ -1,5 +1,6 @@
 //! Errors of journals. Their messages say what to do.
 
+use crate::error_text;
 use std::{io, path::Path, path::PathBuf};
 
 /// The result type of this module.
@@ -9,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The message includes the system's error, which is therefore not a source: printing the chain would repeat it.
-    #[error("{path}: {fault}")]
+    #[error("{path}: {}", error_text::io(fault))]
     Io { path: PathBuf, fault: io::Error },
     /// The file is not a journal.
     #[error("{path} is not a skiplens journal: {fault}")]
@@ -60,7 +61,7 @@ impl Error {
     /// The message without the path, if shown next to it.
     pub fn reason(&self) -> String {
         match self {
-            Self::Io { fault, .. } => fault.to_string(),
+            Self::Io { fault, .. } => error_text::io(fault),
             other => other.to_string(),
         }
     }

@@ -9,6 +9,7 @@ use super::{
 use crate::engine::decode::{Round, Settings, Stats, StopReason};
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::RunId;
+use crate::error_text;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Read;
@@ -52,7 +53,7 @@ pub fn import(path: &Path) -> Result<(Session, Vec<String>)> {
     file.read_to_string(&mut text)
         .map_err(|error| Error::io(path, error))?;
     let document: Document =
-        serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| fail(error_text::json(&error)))?;
     document
         .rounds
         .iter()

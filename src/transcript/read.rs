@@ -5,6 +5,7 @@ use super::line::{Header, JournalLine, MAGIC, SCHEMA};
 use super::validate;
 use super::{Error, Result, Session};
 use crate::engine::decode::Settings;
+use crate::error_text;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -112,7 +113,7 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
         return Err(not("the file is empty".into()));
     }
     let probe: Probe = serde_json::from_slice(line).map_err(|error| match error.is_data() {
-        true => not(format!("first line: {error}")),
+        true => not(format!("first line: {}", error_text::json(&error))),
         false => not("the first line is not JSON".into()),
     })?;
     match probe {
@@ -125,7 +126,8 @@ pub fn header(path: &Path, line: &[u8]) -> Result<Header> {
             found: schema,
             known: SCHEMA,
         }),
-        _ => serde_json::from_slice(line).map_err(|error| not(format!("first line: {error}"))),
+        _ => serde_json::from_slice(line)
+            .map_err(|error| not(format!("first line: {}", error_text::json(&error)))),
     }
 }
 
@@ -260,7 +262,7 @@ impl Reader {
                 ));
                 Ok(())
             }
-            _ => Err(error.to_string()),
+            _ => Err(error_text::json(error)),
         }
     }
 

@@ -28,8 +28,8 @@ pub fn edit(text: &str) -> Result<String> {
         .status();
     let edited = fs::read_to_string(&path);
     drop(fs::remove_file(&path));
-    match status.wrap_err_with(|| format!("cannot start {editor}; set $EDITOR"))? {
-        status if status.success() => Ok(edited?),
+    match status.wrap_err_with(|| format!("${name} is {editor:?}, which cannot be started"))? {
+        status if status.success() => Ok(edited.wrap_err_with(|| path.display().to_string())?),
         status => Err(eyre!(
             "{editor} exited with {status}; the text is unchanged"
         )),

@@ -3,13 +3,14 @@
 use super::engine::Engine;
 #[cfg(unix)]
 use super::terminal::handlers;
-use super::{Driver, config_file, editor, listing};
+use super::{Driver, editor, listing};
 use crate::app::state::sweep::{Cell, SweepRow};
 use crate::app::{Effect, Msg};
 use crate::engine::weights::Search;
 use crate::eval::sweep;
 use crate::transcript::{self, Recorder, local_minutes, now_ms};
 use crate::ui::screenshot;
+use crate::{config_file, error_text};
 use color_eyre::Result;
 use crossterm::event::EventStream;
 use ratatui::Terminal;
@@ -167,7 +168,7 @@ impl Driver {
         match result {
             Ok(Some(msg)) => self.take(msg),
             Ok(None) => Ok(()),
-            Err(error) => self.take(Msg::EffectFailed(format!("{error:#}"))),
+            Err(error) => self.take(Msg::EffectFailed(error_text::report(&error))),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The driver of the playground: feeds keys, engine events and time to the app, carries out effects, and draws.
 
-mod config_file;
 mod editor;
 mod effects;
 mod engine;
@@ -29,7 +28,6 @@ use terminal::Request;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-pub use config_file::load as config;
 pub use start::{replay, start};
 pub use terminal::Terminal;
 

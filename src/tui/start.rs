@@ -3,10 +3,11 @@
 use super::engine::Engine;
 #[cfg(unix)]
 use super::terminal::handlers;
-use super::{End, config_file, play, run};
+use super::{End, play, run};
 use crate::app::{Appearance, Options, Remote};
 use crate::cli::args::DecodingArgs;
 use crate::cli::output;
+use crate::config_file;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::weights::ModelDefaults;
 use crate::engine::worker;

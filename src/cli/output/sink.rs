@@ -4,6 +4,7 @@
 //! Data such as generated text and exports is unchanged in files and pipes. Messages are always sanitised, because logs
 //! are also read on terminals.
 
+use crate::error_text;
 use crate::safe_text::{StyledText, terminal_json, visible};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -15,9 +16,9 @@ pub enum Error {
     /// The reader of the pipe has closed it.
     #[error("standard output was closed")]
     Closed,
-    #[error("standard output: {0}")]
+    #[error("standard output: {}", error_text::io(.0))]
     Io(io::Error),
-    #[error("standard output: {0}")]
+    #[error("standard output: {}", error_text::json(.0))]
     Json(serde_json::Error),
 }
 

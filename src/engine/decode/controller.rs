@@ -161,26 +161,33 @@ impl Prediction {
 
 impl Decoder {
     /// Asks the controller what the next round does.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
     pub(super) fn choose(
         &mut self,
         session: &mut Session,
         run: &mut Run,
         wanted: &Arc<Settings>,
-    ) -> Turn {
+    ) -> Result<Turn> {
         run.prediction.matched = None;
         let drafts = wanted.strategy == Strategy::SelfSpeculative;
         if wanted.controller != Controller::Auto || !drafts {
             let (settings, note) = run.controller.choose(wanted);
-            return Turn {
+            return Ok(Turn {
                 drafts: drafts.then_some(settings.proposers),
                 settings,
                 note,
                 probed: None,
                 growth: None,
-            };
+            });
         }
         if wanted.proposers.looks_up() {
             self.predict(session, &mut run.prediction);
+        }
+        if wanted.proposers.exits() {
+            // What a draft costs depends on the tokens of the text that its head has.
+            session.draft_vocab(self.model.draft_order(), wanted.draft_vocab)?;
         }
         let situation = Situation {
             place: self.place(session, wanted),
@@ -216,7 +223,7 @@ impl Decoder {
             action,
             settings: settings.clone(),
         });
-        Turn {
+        Ok(Turn {
             settings,
             note: Some(note),
             drafts: match action {
@@ -226,7 +233,7 @@ impl Decoder {
             },
             probed,
             growth,
-        }
+        })
     }
 
     fn predict(&mut self, session: &mut Session, prediction: &mut Prediction) {
@@ -240,12 +247,13 @@ impl Decoder {
         }
     }
 
+    /// Where the next round takes place, or the last one took place.
     pub(super) fn place(&self, session: &Session, settings: &Settings) -> Place {
         let whole = self.model.config().vocab_size as f64;
-        let width = self.model.draft_order().width(settings.draft_vocab);
+        let columns = session.draft_columns(self.model.draft_order(), settings.draft_vocab);
         Place {
             context: session.tokens().len(),
-            draft_share: width as f64 / whole,
+            draft_share: columns as f64 / whole,
         }
     }
 

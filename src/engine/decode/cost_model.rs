@@ -1,6 +1,6 @@
 //! Costs of the parts of a round on this machine.
 
-use super::Decoder;
+use super::{Decoder, Session};
 use crate::engine::Result;
 use crate::engine::model::{Readout, Row};
 use crate::engine::sampling::Distribution;
@@ -23,7 +23,7 @@ pub struct CostModel {
     pub layer: Vec<f64>,
     /// Norm and whole head.
     pub head: Vec<f64>,
-    /// Norm and draft head, for one row.
+    /// Norm and draft head, for one row; see [`Decoder::costs_in`] about tokens of a text.
     pub draft_head: f64,
     /// Sampling one token.
     #[serde(rename = "choice")]
@@ -124,6 +124,29 @@ impl Decoder {
             head: interpolate(&head),
             draft_head: draft_head.min(head[0]),
             sampling,
+        })
+    }
+}
+
+impl Decoder {
+    /// `costs` as they are for drafts of this session: its draft head also has the tokens of the text.
+    ///
+    /// # Errors
+    /// If memory cannot be allocated.
+    pub fn costs_in(
+        &self,
+        session: &mut Session,
+        costs: &CostModel,
+        draft_vocab: usize,
+    ) -> Result<CostModel> {
+        let order = self.model.draft_order();
+        session.draft_vocab(order, draft_vocab)?;
+        let columns = session.draft_columns(order, draft_vocab) as f64;
+        let measured = order.width(draft_vocab).max(1) as f64;
+        let draft_head = (costs.draft_head * columns / measured).min(rows_cost(&costs.head, 1));
+        Ok(CostModel {
+            draft_head: draft_head.max(costs.draft_head),
+            ..costs.clone()
         })
     }
 }

@@ -329,7 +329,7 @@ impl Decoder {
     ) -> Result<Round> {
         settings.validate(self.model.config())?;
         let started = Instant::now();
-        let turn = self.choose(session, run, settings);
+        let turn = self.choose(session, run, settings)?;
         // Also in plain rounds, so that the states are complete for later drafts.
         let wanted = self.adapted_exit(settings);
         session.adapt(self.adapted_exit(&turn.settings).or(wanted));

@@ -102,6 +102,12 @@ impl Session {
         Ok(Some(subset))
     }
 
+    /// Number of columns of the draft head with the setting `size`, those added for tokens of the text included.
+    pub(super) fn draft_columns(&self, order: &DraftOrder, size: usize) -> usize {
+        let known = self.draft_vocab.as_ref().filter(|known| known.size == size);
+        known.map_or_else(|| order.width(size), |known| known.subset.ids.len())
+    }
+
     /// Masks, in the logits of a draft at `position`, the columns of tokens that occur only later.
     pub(super) fn hide_later_tokens(&self, position: usize, logits: &mut [f32]) {
         if let Some(vocab) = &self.draft_vocab {

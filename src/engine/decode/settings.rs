@@ -134,48 +134,59 @@ impl Settings {
     /// Checks that a model with this config can run with these settings.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first one that is invalid.
+    /// [`Error::OutOfRange`] for the first one that is invalid.
     pub fn validate(&self, config: &LlamaConfig) -> Result<()> {
         let layers = config.num_layers;
         if self.strategy != Strategy::Autoregressive && layers < 2 {
-            return Err(Error::Setting(
-                "this model has one layer and so no early exit; choose the autoregressive strategy"
-                    .into(),
+            return Err(Error::out_of_range(
+                "strategy",
+                "this model has one layer and so no early exit; choose the autoregressive strategy",
             ));
         }
         if self.strategy != Strategy::Autoregressive && !(1..layers).contains(&self.exit_layer) {
-            return Err(Error::Setting(format!(
-                "exit layer is {}; this model has {layers} layers, so it may be 1 to {}",
-                self.exit_layer,
-                layers - 1
-            )));
+            return Err(Error::out_of_range(
+                "exit_layer",
+                format!(
+                    "exit layer is {}; this model has {layers} layers, so it may be 1 to {}",
+                    self.exit_layer,
+                    layers - 1
+                ),
+            ));
         }
         if self.strategy == Strategy::SelfSpeculative && self.num_speculations == 0 {
             let way_out = "it must be at least 1; to decode without drafts, choose the autoregressive strategy";
-            return Err(Error::Setting(format!(
-                "number of speculations is 0; {way_out}"
-            )));
+            return Err(Error::out_of_range(
+                "num_speculations",
+                format!("number of speculations is 0; {way_out}"),
+            ));
         }
         if self.num_speculations > Self::MAX_SPECULATIONS {
-            return Err(Error::Setting(format!(
-                "number of speculations is {}; it may be 1 to {}",
-                self.num_speculations,
-                Self::MAX_SPECULATIONS
-            )));
+            return Err(Error::out_of_range(
+                "num_speculations",
+                format!(
+                    "number of speculations is {}; it may be 1 to {}",
+                    self.num_speculations,
+                    Self::MAX_SPECULATIONS
+                ),
+            ));
         }
         if self.tree > Self::MAX_TREE {
-            return Err(Error::Setting(format!(
-                "tree has {}; it may be 0 (a chain) to {}",
-                counted(self.tree, "node"),
-                Self::MAX_TREE
-            )));
+            return Err(Error::out_of_range(
+                "tree",
+                format!(
+                    "tree has {}; it may be 0 (a chain) to {}",
+                    counted(self.tree, "node"),
+                    Self::MAX_TREE
+                ),
+            ));
         }
         if let Controller::Confidence { threshold } = self.controller
             && !(0.0..=1.0).contains(&threshold)
         {
-            return Err(Error::Setting(format!(
-                "confidence threshold is {threshold}; it may be 0 to 1"
-            )));
+            return Err(Error::out_of_range(
+                "controller",
+                format!("confidence threshold is {threshold}; it may be 0 to 1"),
+            ));
         }
         self.sampling.validate()
     }

@@ -63,30 +63,35 @@ impl Sampling {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::engine::Error::Setting) for the first value out of range.
+    /// [`Error::OutOfRange`](crate::engine::Error::OutOfRange) for the first value out of range.
     pub fn validate(&self) -> Result<()> {
-        let fault = |name: &str, value: f32, range: &str| {
+        let fault = |field: &'static str, value: f32, range: &str| {
             // Extreme numbers are easier to read in scientific notation.
             let value = match value == 0.0 || (1e-4..1e7).contains(&value.abs()) {
                 true => value.to_string(),
                 false => format!("{value:e}"),
             };
-            Err(Error::Setting(format!(
-                "{name} is {value}; it may be {range}"
-            )))
+            let name = match field {
+                "top_p" | "min_p" => field.replace('_', "-"),
+                _ => field.replace('_', " "),
+            };
+            Err(Error::out_of_range(
+                field,
+                format!("{name} is {value}; it may be {range}"),
+            ))
         };
         if !(0.0..=100.0).contains(&self.temperature) {
             return fault("temperature", self.temperature, "0 (greedy) to 100");
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return fault("top-p", self.top_p, "more than 0 and at most 1 (off)");
+            return fault("top_p", self.top_p, "more than 0 and at most 1 (off)");
         }
         if !(0.0..=1.0).contains(&self.min_p) {
-            return fault("min-p", self.min_p, "0 (off) to 1");
+            return fault("min_p", self.min_p, "0 (off) to 1");
         }
         if !(0.01..=100.0).contains(&self.repetition_penalty) {
             return fault(
-                "repetition penalty",
+                "repetition_penalty",
                 self.repetition_penalty,
                 "0.01 to 100; 1 is off",
             );

@@ -1,6 +1,7 @@
 //! Runs libraries on untrusted files: a panic becomes an error, and slow work is abandoned.
 
 use crate::engine::{Error, Result};
+use crate::error_text;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,8 @@ pub fn within<T: Send + 'static>(
         .spawn(move || drop(sender.send(work())));
     if let Err(e) = spawned {
         return Some(Err(Error::Tokenizer(format!(
-            "cannot start a thread for encoding: {e}"
+            "cannot start a thread for encoding: {}",
+            error_text::io(&e)
         ))));
     }
     match receiver.recv_timeout(limit) {

@@ -6,7 +6,13 @@ use crate::engine::decode::{DraftToken, Observer, Phase, Round, Settings};
 use crate::engine::turns::Turn;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+
+/// Interval of checking whether there is a permit.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The observer of a run on behalf of its client.
 pub(super) struct RunControl<'a> {
@@ -17,6 +23,8 @@ pub(super) struct RunControl<'a> {
     changed: bool,
     inbox: &'a mut Inbox,
     events: UnboundedSender<Event>,
+    /// A permit for each part of a lens that may be reported; `None` for any number.
+    lens_parts: Option<Arc<Semaphore>>,
     turn: Turn,
     paused: bool,
     /// Phases that may still run while paused.
@@ -31,6 +39,7 @@ impl<'a> RunControl<'a> {
         settings: Arc<Settings>,
         inbox: &'a mut Inbox,
         events: UnboundedSender<Event>,
+        lens_parts: Option<Arc<Semaphore>>,
         turn: Turn,
     ) -> Self {
         let early = inbox.take_controls(run);
@@ -41,6 +50,7 @@ impl<'a> RunControl<'a> {
             changed: false,
             inbox,
             events,
+            lens_parts,
             turn,
             paused: false,
             steps: 0,
@@ -59,6 +69,29 @@ impl<'a> RunControl<'a> {
     pub fn report(&mut self, event: RunEvent) {
         if self.events.send(Event::Run(self.run, event)).is_err() {
             self.cancelled = true;
+        }
+    }
+
+    /// Reports a part of a lens, once there is a permit for it. Commands are carried out meanwhile, and other threads may
+    /// compute.
+    pub fn report_lens(&mut self, event: RunEvent) {
+        if let Some(permits) = self.lens_parts.clone() {
+            while !self.cancelled {
+                if let Ok(permit) = permits.try_acquire() {
+                    permit.forget();
+                    break;
+                }
+                self.turn.leave();
+                match self.inbox.next_within(POLL_INTERVAL) {
+                    Ok(envelope) => self.take(envelope),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => self.cancelled = true,
+                }
+            }
+            self.turn.enter();
+        }
+        if !self.cancelled {
+            self.report(event);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Command, Event, RunId};
 use std::collections::VecDeque;
 use std::sync::mpsc;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -101,6 +102,11 @@ impl Inbox {
         } else {
             self.receiver.try_recv()
         }
+    }
+
+    /// The next command that arrives during a run within a time.
+    pub fn next_within(&self, time: Duration) -> Result<Envelope, mpsc::RecvTimeoutError> {
+        self.receiver.recv_timeout(time)
     }
 
     /// Defers a command until after the run.

@@ -7,6 +7,7 @@ use crate::engine::Progress;
 use crate::engine::loaded_model::LoadedModel;
 use crate::engine::loaded_model::ModelRequest;
 use crate::engine::{ErrorKind, Result};
+use crate::error_text;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -57,7 +58,10 @@ pub(super) fn load(
         Ok(_) => follow(&reports, inbox, events),
         Err(error) => Outcome::Failed(Failure {
             kind: ErrorKind::Machine,
-            message: format!("cannot start a thread to load the model: {error}"),
+            message: format!(
+                "cannot start a thread to load the model: {}",
+                error_text::io(&error)
+            ),
         }),
     }
 }

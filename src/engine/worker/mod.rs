@@ -16,4 +16,4 @@ pub use protocol::{
     Command, ConversationId, Event, Failure, Lane, ModelEvent, RunEvent, RunId, SweepCell, Task,
 };
 pub(crate) use thread::panic_message;
-pub use thread::{Worker, spawn, spawn_with};
+pub use thread::{Worker, spawn, spawn_paced, spawn_with};

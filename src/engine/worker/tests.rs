@@ -12,6 +12,7 @@ use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::unbounded_channel;
 
 fn random_model() -> Result<LoadedModel> {
@@ -26,23 +27,24 @@ fn random_model() -> Result<LoadedModel> {
 
 /// Loads the random model, unless the name is `missing`, `endless`, `stalled` or `faulty`.
 fn worker() -> Worker {
-    let worker = spawn_with(|request: &ModelRequest, progress: &mut Progress| {
-        match request.model.as_deref() {
-            Some("missing") => Err(Error::Model("no such model".into())),
-            Some("endless") => loop {
-                progress("downloading", Some(0.5));
-                std::thread::sleep(Duration::from_millis(1));
-            },
-            Some("stalled") => {
-                progress("downloading", None);
-                std::thread::sleep(Duration::from_secs(3600));
-                random_model()
-            }
-            Some(_) => panic!("a deliberate panic"),
-            None => random_model(),
+    spawn_with(load).unwrap()
+}
+
+fn load(request: &ModelRequest, progress: &mut Progress) -> Result<LoadedModel> {
+    match request.model.as_deref() {
+        Some("missing") => Err(Error::Model("no such model".into())),
+        Some("endless") => loop {
+            progress("downloading", Some(0.5));
+            std::thread::sleep(Duration::from_millis(1));
+        },
+        Some("stalled") => {
+            progress("downloading", None);
+            std::thread::sleep(Duration::from_secs(3600));
+            random_model()
         }
-    });
-    worker.unwrap()
+        Some(_) => panic!("a deliberate panic"),
+        None => random_model(),
+    }
 }
 
 fn loaded() -> Worker {
@@ -416,6 +418,49 @@ fn the_lens_of_a_read_answer_is_that_of_the_generated_one() {
     // Then it is the last run, which can be asked about again.
     tell(&worker, start(3, Task::Lens, settings(40)));
     assert_eq!(lens(&mut worker, 40).0, expected);
+}
+
+/// A lens reports no more parts than there are permits, continues with each further one, and can be ended while it waits.
+#[test]
+fn a_paced_lens_waits_for_permits_and_can_be_cancelled() {
+    let permits = Arc::new(Semaphore::new(2));
+    let mut worker = spawn_paced(load, permits.clone()).unwrap();
+    tell(&worker, Command::Load(ModelRequest::default()));
+    tell(&worker, generate(1, settings(100)));
+    until(&mut worker, ended);
+    tell(&worker, start(1, Task::Lens, settings(100)));
+    let is_part = |event: &Event| matches!(event, Event::Run(_, RunEvent::Lens { .. }));
+    let mut rows = 0;
+    for part in 0..4 {
+        let Some(Event::Run(_, RunEvent::Lens { rows: more, .. })) =
+            until(&mut worker, is_part).pop()
+        else {
+            panic!("not a part");
+        };
+        rows += more.len();
+        // The first two were free.
+        if part > 0 {
+            permits.add_permits(1);
+        }
+    }
+    assert_eq!(rows, 4 * 16);
+    // A permit for the fifth part is there. Without any more, a new run of the conversation ends the lens.
+    until(&mut worker, is_part);
+    assert_eq!(permits.available_permits(), 0);
+    tell(&worker, generate(2, settings(10)));
+    let events = until(&mut worker, ended);
+    assert!(!events.iter().any(is_part), "{events:?}");
+    assert_eq!(tokens(&events).len(), 10);
+    // So does the end of the worker's owner.
+    permits.add_permits(1);
+    tell(&worker, start(2, Task::Lens, settings(10)));
+    tell(&worker, start(2, Task::Lens, settings(10)));
+    until(&mut worker, is_part);
+    let Worker {
+        commands, thread, ..
+    } = worker;
+    drop(commands);
+    thread.join().unwrap();
 }
 
 /// A download can be abandoned at once, even if it stalls, and the worker continues.

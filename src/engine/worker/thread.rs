@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Handles to the worker.
@@ -40,6 +41,22 @@ pub fn spawn() -> std::io::Result<Worker> {
 /// # Errors
 /// If the thread cannot be started.
 pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
+    start_thread(loader, None)
+}
+
+/// As [`spawn_with`], for an owner that passes events on slowly. A lens reports many parts in a short time; each takes a
+/// permit of `lens_parts`, which the owner adds again when it has passed the part on.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn spawn_paced(loader: impl Loader, lens_parts: Arc<Semaphore>) -> std::io::Result<Worker> {
+    start_thread(loader, Some(lens_parts))
+}
+
+fn start_thread(
+    loader: impl Loader,
+    lens_parts: Option<Arc<Semaphore>>,
+) -> std::io::Result<Worker> {
     let (commands, inbox) = CommandSender::channel();
     let (sender, events) = unbounded_channel();
     let body = move || {
@@ -47,6 +64,7 @@ pub fn spawn_with(loader: impl Loader) -> std::io::Result<Worker> {
             inbox,
             events: sender,
             loader: Arc::new(loader),
+            lens_parts,
             loaded: None,
         }
         .run()
@@ -78,6 +96,8 @@ struct Thread {
     inbox: Inbox,
     events: UnboundedSender<Event>,
     loader: Arc<dyn Loader>,
+    /// As [`spawn_paced`] takes them.
+    lens_parts: Option<Arc<Semaphore>>,
     loaded: Option<Loaded>,
 }
 
@@ -165,6 +185,7 @@ impl Thread {
             settings,
             &mut self.inbox,
             events.clone(),
+            self.lens_parts.clone(),
             loaded.model.turns().turn(),
         );
         control.enter();
@@ -244,11 +265,14 @@ impl Loaded {
                 let Some((_, start)) = last.filter(|(last, _)| *last == run) else {
                     return Ok(None);
                 };
-                if self.costs.is_none() {
-                    let draft_vocab = control.newest().draft_vocab;
-                    self.costs = Some(decoder.measure_costs(draft_vocab)?);
-                }
-                let costs = self.costs.clone().unwrap_or_default();
+                let draft_vocab = control.newest().draft_vocab;
+                let measured = match self.costs.take() {
+                    Some(costs) => costs,
+                    None => decoder.measure_costs(draft_vocab)?,
+                };
+                let costs = decoder.costs_in(session, &measured, draft_vocab);
+                self.costs = Some(measured);
+                let costs = costs?;
                 let end = session.tokens().len();
                 tasks::lens(control, decoder, session, start..end, &costs)?;
                 Ok(None)

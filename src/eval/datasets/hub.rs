@@ -3,6 +3,7 @@
 use super::files::of_split;
 use crate::engine::weights::hub::Hub;
 use crate::engine::{Error, Progress, Result};
+use crate::error_text;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::path::{Path, PathBuf};
@@ -179,8 +180,15 @@ fn explain(hub: &Hub, place: HubPlace, error: ApiError) -> String {
             ureq::Error::StatusCode(code) => {
                 format!("{endpoint} responded with status {code} for the data set {repository}")
             }
-            error => format!("cannot reach {endpoint} for the data set {repository}: {error}"),
+            error => format!(
+                "cannot reach {endpoint} for the data set {repository}: {}; check the network, or give a path with --data-path",
+                error_text::http(&error)
+            ),
         },
+        ApiError::IoError(error) => format!(
+            "downloading the data set {repository} was interrupted: {}; try again to resume it",
+            error_text::io(&error)
+        ),
         error => format!("downloading the data set {repository} failed: {error}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::parquet;
 use crate::engine::{Error, Result};
+use crate::error_text;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::fs::File;
@@ -96,7 +97,7 @@ fn json_lines(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> 
     for number in 1.. {
         line.clear();
         let read = (&mut text).take(MAX_LINE).read_until(b'\n', &mut line);
-        if rows.len() == limit || read.map_err(|error| error.to_string())? == 0 {
+        if rows.len() == limit || read.map_err(|error| error_text::io(&error))? == 0 {
             break;
         }
         let content = line
@@ -107,7 +108,12 @@ fn json_lines(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> 
             continue;
         }
         let row = serde_json::from_slice(content);
-        rows.push(row.map_err(|error| format!("line {number} is not a JSON object: {error}"))?);
+        rows.push(row.map_err(|error| {
+            format!(
+                "line {number} is not a JSON object: {}",
+                error_text::json(&error)
+            )
+        })?);
     }
     Ok(rows)
 }
@@ -116,17 +122,22 @@ fn json_lines(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> 
 fn json(mut text: impl BufRead, limit: usize) -> Result<Vec<Row>, String> {
     let mut content = String::new();
     text.read_to_string(&mut content)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error_text::io(&error))?;
     let content = content.trim_start_matches('\u{feff}');
     if content.trim_start().starts_with('[') {
         let mut rows: Vec<Row> = serde_json::from_str(content)
-            .map_err(|error| format!("not a list of JSON objects: {error}"))?;
+            .map_err(|error| format!("not a list of JSON objects: {}", error_text::json(&error)))?;
         rows.truncate(limit);
         return Ok(rows);
     }
     let values = serde_json::Deserializer::from_str(content).into_iter::<Row>();
     let rows: Result<Vec<Row>, _> = values.take(limit).collect();
-    rows.map_err(|error| format!("neither a list of JSON objects nor JSON lines: {error}"))
+    rows.map_err(|error| {
+        format!(
+            "neither a list of JSON objects nor JSON lines: {}",
+            error_text::json(&error)
+        )
+    })
 }
 
 fn separated(text: impl Read, separator: u8, limit: usize) -> Result<Rows, String> {
@@ -135,14 +146,17 @@ fn separated(text: impl Read, separator: u8, limit: usize) -> Result<Rows, Strin
         // In tab-separated files a quotation mark is usually literal.
         .quoting(separator == b',')
         .from_reader(text);
-    let headers = reader.headers().map_err(|error| error.to_string())?.clone();
+    let headers = reader
+        .headers()
+        .map_err(|error| error_text::csv(&error))?
+        .clone();
     let columns: Vec<String> = headers
         .iter()
         .map(|name| name.trim_start_matches('\u{feff}').to_owned())
         .collect();
     let mut rows = Vec::new();
     for record in reader.records().take(limit) {
-        let record = record.map_err(|error| error.to_string())?;
+        let record = record.map_err(|error| error_text::csv(&error))?;
         let fields = record.iter().map(|field| Value::String(field.to_owned()));
         rows.push(columns.iter().cloned().zip(fields).collect());
     }

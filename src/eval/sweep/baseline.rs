@@ -1,7 +1,9 @@
 //! Autoregressive runs as the baseline of cells, and predictions for the cells.
 
 use super::{Cell, grid};
-use crate::engine::decode::{Controller, CostModel, Decoder, Forecast, LensRow, Settings, Stats};
+use crate::engine::decode::{
+    Controller, CostModel, Decoder, Forecast, LensRow, Session, Settings, Stats,
+};
 use crate::engine::sampling::Coupling;
 use crate::engine::{Error, Result};
 use crate::eval::machine::Machine;
@@ -68,7 +70,10 @@ pub fn predict(
             if interrupted() {
                 return Err(Error::Cancelled);
             }
-            let rows = instrumented(decoder, &first.settings(base), prompt, run)?;
+            let settings = first.settings(base);
+            let mut session = decoder.session()?;
+            let rows = instrumented(decoder, &mut session, &settings, prompt, run)?;
+            let costs = decoder.costs_in(&mut session, &costs, first.draft_vocab)?;
             for (cell, sum) in of_one_head.iter().zip(&mut sums) {
                 let forecast = Forecast::of(&rows, cell.exit_layer, cell.num_speculations, &costs);
                 sum.drafted += forecast.drafted;
@@ -89,14 +94,14 @@ pub fn predict(
 /// The choices of each layer along the text of `run`.
 fn instrumented(
     decoder: &mut Decoder,
+    session: &mut Session,
     settings: &Settings,
     prompt: &[u32],
     run: &Measured,
 ) -> Result<Vec<LensRow>> {
-    let mut session = decoder.session()?;
     let tokens: Vec<u32> = prompt.iter().chain(&run.tokens).copied().collect();
     session.restart(&tokens, 1);
-    decoder.lens(&mut session, prompt.len()..tokens.len(), settings, &mut ())
+    decoder.lens(session, prompt.len()..tokens.len(), settings, &mut ())
 }
 
 fn prediction(cell: Cell, sum: &Stats, costs: &CostModel) -> Prediction {

@@ -3,6 +3,7 @@
 use super::manifest::MANIFEST;
 use super::{RunFolder, csv, merge};
 use crate::engine::{Error, Result};
+use crate::error_text;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -29,15 +30,17 @@ pub fn read_rows(path: &Path) -> Result<(Vec<Row>, Option<f64>)> {
     let text = if path.is_dir() || manifest {
         csv(&merge(&RunFolder::read(path)?)?.rows)
     } else {
-        fs::read_to_string(path)
-            .map_err(|error| Error::Setting(format!("{}: {error}", path.display())))?
+        fs::read_to_string(path).map_err(|error| Error::io(path, error))?
     };
     parse(&text).map_err(|fault| Error::Setting(format!("{}: {fault}", path.display())))
 }
 
 fn parse(text: &str) -> std::result::Result<(Vec<Row>, Option<f64>), String> {
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
-    let headers = reader.headers().map_err(|error| error.to_string())?.clone();
+    let headers = reader
+        .headers()
+        .map_err(|error| error_text::csv(&error))?
+        .clone();
     let column: HashMap<&str, usize> = headers
         .iter()
         .enumerate()
@@ -54,7 +57,7 @@ fn parse(text: &str) -> std::result::Result<(Vec<Row>, Option<f64>), String> {
     }
     let (mut rows, mut plain) = (BTreeMap::new(), None);
     for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
+        let record = record.map_err(|error| error_text::csv(&error))?;
         let number = |name: &str| -> Option<f64> {
             let value: f64 = record.get(*column.get(name)?)?.trim().parse().ok()?;
             value.is_finite().then_some(value)

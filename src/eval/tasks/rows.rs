@@ -38,6 +38,10 @@ const GOLDS: [&str; 3] = ["gold", "label", "answer"];
 /// Field names of the expected continuation.
 const TARGETS: [&str; 3] = ["response", "target", "answer"];
 
+/// What is wrong with a line that is not a row, and what a row is.
+const NOT_A_ROW: &str = "not a row; a row is a JSON object on one line, with query, choices and gold; question and answer; \
+     prompt and response; or text";
+
 /// The first `limit` rows of a file.
 ///
 /// # Errors
@@ -50,8 +54,7 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>> {
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
     let rows = lines.take(limit.unwrap_or(usize::MAX)).map(|(at, line)| {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| fault(at, &error.to_string()))?;
+        let value: Value = serde_json::from_str(line).map_err(|_| fault(at, NOT_A_ROW))?;
         row(&value).map_err(|words| fault(at, &words))
     });
     let rows = rows.collect::<Result<Vec<Row>>>()?;
@@ -85,10 +88,7 @@ fn row(value: &Value) -> Result<Row, String> {
     }
     match text(&["text"]) {
         Some(text) if !text.is_empty() => Ok(Row::Text(text)),
-        _ => Err(
-            "a row has query, choices and gold; question and answer; prompt and response; or text"
-                .into(),
-        ),
+        _ => Err(NOT_A_ROW.into()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Requests for `/v1/chat/completions`.
 
 use super::decoding::{Decoding, MAX_TOP};
+use super::fields::Supported;
 use crate::engine::prompt::{Message, Role};
 use crate::server::error::{ApiError, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use std::sync::LazyLock;
+use utoipa::{PartialSchema, ToSchema};
 
 /// A conversation to answer.
 #[derive(Debug, Clone, ToSchema)]
@@ -53,6 +55,9 @@ pub struct ChatMessage {
     /// Refused unless empty.
     #[schema(value_type = Option<Vec<Object>>)]
     tool_calls: Option<Vec<Value>>,
+    /// Refused.
+    #[schema(value_type = Option<Object>)]
+    function_call: Option<Value>,
 }
 
 /// A text, or a list of texts.
@@ -71,17 +76,29 @@ struct Part {
 }
 
 impl Chat {
+    /// The fields of a request.
+    pub fn supported() -> &'static Supported {
+        static SUPPORTED: LazyLock<Supported> =
+            LazyLock::new(|| Supported::of(&[Chat::schema(), Decoding::schema()]));
+        &SUPPORTED
+    }
+
     /// Number of alternatives for each token; `None` if log-probabilities were not requested.
     ///
     /// # Errors
-    /// If there are too many.
+    /// If there are too many, or they were requested without log-probabilities.
     pub fn logprobs(&self) -> Result<Option<usize>> {
         let top = self.top_logprobs.unwrap_or(0);
         if top > MAX_TOP {
             let message = format!("top_logprobs may be 0 to {MAX_TOP}");
             return Err(ApiError::invalid(message).of("top_logprobs"));
         }
-        Ok((self.logprobs == Some(true)).then_some(top))
+        let lists = self.logprobs == Some(true);
+        if top > 0 && !lists {
+            let message = "top_logprobs needs logprobs: true";
+            return Err(ApiError::invalid(message).of("top_logprobs"));
+        }
+        Ok(lists.then_some(top))
     }
 
     /// The conversation.
@@ -128,12 +145,22 @@ impl ChatMessage {
                 return Err(ApiError::invalid(message).of(&format!("{at}.role")));
             }
         };
-        if self.tool_calls.as_ref().is_some_and(|l| !l.is_empty()) {
-            let message = "tool calls are not supported; omit them";
-            return Err(ApiError::unsupported(&format!("{at}.tool_calls"), message));
+        let calls = self.tool_calls.as_ref();
+        for (name, is_set) in [
+            ("tool_calls", calls.is_some_and(|calls| !calls.is_empty())),
+            ("function_call", self.function_call.is_some()),
+        ] {
+            if is_set {
+                let message = "tool calls are not supported; omit them";
+                return Err(ApiError::unsupported(&format!("{at}.{name}"), message));
+            }
         }
         let content = match &self.content {
-            None => String::new(),
+            None if role == Role::Assistant => String::new(),
+            None => {
+                let message = format!("the field content of {at} is missing");
+                return Err(ApiError::invalid(message).of(&format!("{at}.content")));
+            }
             Some(Content::Text(text)) => text.clone(),
             Some(Content::Parts(parts)) => {
                 let texts = parts.iter().map(|part| part.text(at));

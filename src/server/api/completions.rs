@@ -1,12 +1,14 @@
 //! Requests for `/v1/completions`.
 
 use super::decoding::{Decoding, MAX_TOP};
+use super::fields::Supported;
 use crate::engine::Error;
 use crate::engine::loaded_model::PromptEncoder;
 use crate::server::error::{ApiError, Result};
 use crate::server::watch::cut;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use std::sync::LazyLock;
+use utoipa::{PartialSchema, ToSchema};
 
 /// Texts to continue.
 #[derive(Debug, Clone, ToSchema)]
@@ -62,6 +64,13 @@ pub struct EncodedPrompt {
 }
 
 impl Completion {
+    /// The fields of a request.
+    pub fn supported() -> &'static Supported {
+        static SUPPORTED: LazyLock<Supported> =
+            LazyLock::new(|| Supported::of(&[Completion::schema(), Decoding::schema()]));
+        &SUPPORTED
+    }
+
     pub fn echoes(&self) -> bool {
         self.echo == Some(true)
     }

@@ -87,9 +87,13 @@ pub enum OneOrMany {
 struct StreamOptions {
     /// Send one more chunk with usage at the end.
     include_usage: Option<bool>,
+    /// Ignored: nothing is padded.
+    #[expect(dead_code, reason = "only for the documentation")]
+    include_obfuscation: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Detail {
     /// List tokens with their origins and probabilities, and the rounds they come from.
     detail: Option<bool>,
@@ -167,11 +171,6 @@ impl Decoding {
         set(&mut s.exit_layer, positive(self.exit_layer, "exit_layer")?);
         let speculations = positive(self.num_speculations, "num_speculations")?;
         set(&mut s.num_speculations, speculations);
-        if s.num_speculations > Settings::MAX_SPECULATIONS {
-            let max = Settings::MAX_SPECULATIONS;
-            let message = format!("num_speculations may be 1 to {max}");
-            return Err(ApiError::invalid(message).of("num_speculations"));
-        }
         set(&mut s.strategy, self.strategy.map(|named| named.0));
         if s.controller == Controller::Auto && self.names_a_draft() {
             s.controller = Controller::Fixed;

@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod completions;
 pub mod decoding;
+pub mod fields;
 pub mod figures;
 pub mod logprobs;
 pub mod models;

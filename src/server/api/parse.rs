@@ -1,5 +1,7 @@
-//! Parses request bodies. Unknown fields are ignored, since clients send many.
+//! Parses request bodies.
 
+use super::fields::Supported;
+use crate::error_text;
 use crate::server::error::{ApiError, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,12 +12,25 @@ use serde_path_to_error::{Path, Segment};
 /// # Errors
 /// If it is not JSON, or not an object.
 pub fn json(bytes: &[u8]) -> Result<Value> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|fault| ApiError::invalid(format!("the body is not valid JSON: {fault}")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|fault| {
+        ApiError::invalid(format!(
+            "the body of the request: {}",
+            error_text::json(&fault)
+        ))
+    })?;
     match value.is_object() {
         true => Ok(value),
         false => Err(ApiError::invalid("the body is not a JSON object")),
     }
+}
+
+/// The names of fields in `body` that are unknown and have no effect, sorted as they come.
+///
+/// # Errors
+/// As [`Supported::check`].
+pub fn unknown_fields(body: &Value, supported: &Supported) -> Result<Vec<String>> {
+    body.as_object()
+        .map_or(Ok(Vec::new()), |body| supported.check(body))
 }
 
 /// Deserialises `value` into a type, ignoring other fields.
@@ -25,14 +40,22 @@ pub fn json(bytes: &[u8]) -> Result<Value> {
 pub fn fields<T: DeserializeOwned>(value: &Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|fault| {
         let path = fault.path().to_string();
-        let found = find(value, fault.path());
-        let message = explain(&path, found, &fault.inner().to_string());
-        match path.as_str() {
-            // The path of the object itself: a field is missing.
-            "." => ApiError::invalid(message),
-            _ => ApiError::invalid(message).of(&path),
-        }
+        let inner = fault.inner().to_string();
+        let message = explain(&path, find(value, fault.path()), &inner);
+        // The path is that of the object that lacks a field.
+        let param = match (missing(&inner), path.as_str()) {
+            (Some(name), ".") => name,
+            (Some(name), path) => format!("{path}.{name}"),
+            (None, path) => path.to_owned(),
+        };
+        ApiError::invalid(message).of(&param)
     })
+}
+
+/// The missing field that serde's message is about.
+fn missing(fault: &str) -> Option<String> {
+    let name = fault.strip_prefix("missing field ")?;
+    Some(name.replace('`', ""))
 }
 
 /// The value at a path.
@@ -53,13 +76,16 @@ fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
             |value| format!("{path} is {}", shown(value)),
         )
     };
-    if let Some(missing) = fault.strip_prefix("missing field ") {
+    if let Some(name) = missing(fault) {
         let place = if path == "." {
             String::new()
         } else {
             format!(" of {path}")
         };
-        return format!("the field {}{place} is missing", missing.replace('`', ""));
+        return format!("the field {name}{place} is missing");
+    }
+    if fault.starts_with("unknown field ") {
+        return error_text::data(fault);
     }
     if fault.starts_with("unknown variant ")
         && let Some((_, names)) = fault.rsplit_once(", expected ")
@@ -70,26 +96,14 @@ fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
     if fault.starts_with("invalid ")
         && let Some((_, expected)) = fault.rsplit_once(", expected ")
     {
-        return format!("{}; it must be {}", is(), in_json(expected));
+        return format!(
+            "{}; it must be {}",
+            is(),
+            error_text::expected_in_json(expected)
+        );
     }
     // A message of our own.
     format!("{}; {fault}", is())
-}
-
-/// What serde expects, in JSON's words.
-fn in_json(expected: &str) -> &str {
-    match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u16" | "u64" | "usize" => "a whole number of at least 0",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" | "a JSON number" => "a number",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        expected if expected.starts_with("struct ") => "an object",
-        expected => expected,
-    }
 }
 
 /// A value as an error shows it.

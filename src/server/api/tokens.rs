@@ -5,6 +5,9 @@ use utoipa::ToSchema;
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct TokenizeRequest {
+    /// Ignored: there is one model.
+    #[expect(dead_code, reason = "only for the documentation")]
+    model: Option<String>,
     /// Names of special tokens in it are parsed as those tokens.
     pub prompt: String,
     /// Whether to prepend the model's beginning-of-sequence token.
@@ -20,6 +23,9 @@ pub struct TokenizeResponse {
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct DetokenizeRequest {
+    /// Ignored: there is one model.
+    #[expect(dead_code, reason = "only for the documentation")]
+    model: Option<String>,
     pub tokens: Vec<u32>,
 }
 

@@ -8,6 +8,7 @@ use crate::engine::worker::{
     self, Command, ConversationId, Event, Failure, ModelEvent, RunEvent, RunId, Task, Worker,
 };
 use crate::engine::{Error, memory};
+use crate::error_text;
 use crate::remote::{MAX_COMMAND, MAX_WAITING, Report, Request, Watched};
 use crate::server::Shared;
 use crate::server::api::decoding::{MAX_STOP_BYTES, MAX_TOP};
@@ -26,6 +27,8 @@ const MAX_QUEUED: usize = 2 * MAX_COMMAND;
 const MIN_SIZE: usize = 1024;
 /// Frames that are sent together.
 const BATCH: usize = 64;
+/// Max parts of a lens that wait for the client. The worker computes the next ones when it has read some.
+const MAX_LENS_PARTS: usize = 8;
 /// Free memory that a new conversation must leave.
 const RESERVE: u64 = 64 << 20;
 
@@ -58,13 +61,19 @@ pub async fn serve(
     let loader = move |request: &_, progress: &mut crate::engine::Progress<'_>| {
         models.load(request, &held, progress)
     };
+    let lens_parts = Arc::new(Semaphore::new(MAX_LENS_PARTS));
     let Worker {
         commands,
         mut events,
         thread,
-    } = match worker::spawn_with(loader) {
+    } = match worker::spawn_paced(loader, lens_parts.clone()) {
         Ok(worker) => worker,
-        Err(error) => return format!("the server cannot start a thread: {error}"),
+        Err(error) => {
+            return format!(
+                "the server cannot start a thread: {}",
+                error_text::io(&error)
+            );
+        }
     };
     let (replies, mut ready) = channel(4);
     let (frames, mut waiting) = unbounded_channel();
@@ -79,7 +88,7 @@ pub async fn serve(
     };
     let end = tokio::select! {
         end = bridge.read(reader) => end,
-        end = collect(&mut events, &mut ready, &frames, shared, &followed) => end,
+        end = collect(&mut events, &mut ready, &frames, shared, &followed, &lens_parts) => end,
         end = write(writer, &mut waiting) => end,
         _ = stopped.wait_for(|stopped| *stopped) => "the server is ending".into(),
     };
@@ -117,7 +126,9 @@ impl Bridge<'_> {
             };
             let request = match serde_json::from_str(&frame) {
                 Ok(request) => request,
-                Err(error) => return format!("this frame is not a request: {error}"),
+                Err(error) => {
+                    return format!("this frame is not a request: {}", error_text::json(&error));
+                }
             };
             let size = frame.len().clamp(MIN_SIZE, MAX_QUEUED);
             drop(frame);
@@ -267,17 +278,32 @@ fn too_many_alternatives() -> Error {
     ))
 }
 
-/// A frame for the client, and the space that it takes until it is sent.
-type Frame = (String, OwnedSemaphorePermit);
+/// A frame for the client, and what it takes until it is sent.
+type Frame = (String, Taken);
+
+/// The space of a frame. A part of a lens besides holds up the next ones.
+struct Taken {
+    _space: OwnedSemaphorePermit,
+    lens_parts: Option<Arc<Semaphore>>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(permits) = &self.lens_parts {
+            permits.add_permits(1);
+        }
+    }
+}
 
 /// Collects what the client gets. The worker does not wait for the network: if more than [`MAX_WAITING`] bytes wait for
-/// it, the client is cut off.
+/// it, the client is cut off. Parts of a lens are computed as the client reads.
 async fn collect(
     events: &mut UnboundedReceiver<Event>,
     replies: &mut Receiver<Report>,
     frames: &UnboundedSender<Frame>,
     shared: &Shared,
     followed: &Mutex<Followed>,
+    lens_parts: &Arc<Semaphore>,
 ) -> End {
     let space = Arc::new(Semaphore::new(MAX_WAITING));
     loop {
@@ -300,7 +326,12 @@ async fn collect(
             let waiting = memory::human(MAX_WAITING as u64);
             return format!("the client is too slow: more than {waiting} wait for it");
         };
-        if frames.send((frame, space)).is_err() {
+        let is_lens = matches!(report, Report::Event(Event::Run(_, RunEvent::Lens { .. })));
+        let taken = Taken {
+            _space: space,
+            lens_parts: is_lens.then(|| lens_parts.clone()),
+        };
+        if frames.send((frame, taken)).is_err() {
             return End::new();
         }
     }

@@ -4,7 +4,7 @@ use super::frames::{End, Reader, Writer};
 use crate::engine::worker::{Event, ModelEvent};
 use crate::remote::{Report, Said};
 use crate::server::Shared;
-use tokio::sync::broadcast::error::RecvError;
+use crate::server::watch::Next;
 use tokio::sync::watch;
 
 /// Serves a watcher until the connection ends, and returns why it did.
@@ -28,7 +28,7 @@ pub async fn serve(
 }
 
 async fn write(writer: &mut Writer, shared: &Shared) -> End {
-    let Some((open, mut reports)) = shared.watch.subscribe() else {
+    let Some((open, mut watcher)) = shared.watch.subscribe() else {
         return "this server was started with --no-watch".into();
     };
     // Watchers see what is served before the first request.
@@ -48,18 +48,12 @@ async fn write(writer: &mut Writer, shared: &Shared) -> End {
     loop {
         let sent = match writer.flush().await {
             Ok(()) => tokio::select! {
-                report = reports.recv() => match report {
-                    Ok(report) => writer.put(&*report).await,
-                    Err(RecvError::Lagged(lost)) => {
-                        let Some((open, fresh)) = shared.watch.subscribe() else {
-                            return End::new();
-                        };
-                        // What is left is older than the state of the requests.
-                        let left = std::mem::replace(&mut reports, fresh).len() as u64;
-                        let reports = lost + left;
+                next = watcher.next() => match next {
+                    Some(Next::Frame(frame)) => writer.put_frame(frame).await,
+                    Some(Next::Missed { reports, open }) => {
                         writer.put(&Report::Missed { reports, open }).await
                     }
-                    Err(RecvError::Closed) => return End::new(),
+                    None => return End::new(),
                 },
                 () = writer.ping_is_due() => writer.ping().await,
             },

@@ -1,16 +1,12 @@
 //! The frames of a client: JSON in text frames, with time limits and pings.
 
+use crate::error_text;
 use crate::remote::{Heartbeat, Hello};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Serialize;
-use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-
-/// How long a client may take to read why the connection ends, and again to close its side.
-const CLOSE_TIME: Duration = Duration::from_secs(3);
 
 /// The socket of a client, before the handshake and after the last frame.
 pub struct Frames {
@@ -47,9 +43,8 @@ impl Frames {
         let frame = timeout(self.heartbeat.patience, self.socket.recv()).await;
         let no_hello = "the first frame must be a hello";
         match frame.map_err(|_| silent())? {
-            Some(Ok(Message::Text(text))) => {
-                serde_json::from_str(&text).map_err(|error| format!("{no_hello}: {error}"))
-            }
+            Some(Ok(Message::Text(text))) => serde_json::from_str(&text)
+                .map_err(|error| format!("{no_hello}: {}", error_text::json(&error))),
             Some(Ok(Message::Close(_))) | None => Err(End::new()),
             Some(Ok(_)) => Err(no_hello.into()),
             Some(Err(error)) => Err(error.to_string()),
@@ -61,12 +56,17 @@ impl Frames {
         sent(timeout(self.heartbeat.patience, self.socket.send(message)).await)
     }
 
-    /// Closes the connection, and tells the client why.
+    /// Closes the connection, and tells the client why. A client that is slow to read has as long for that as for
+    /// everything else.
     pub async fn close(mut self, end: &str) {
-        let _ = timeout(CLOSE_TIME, self.socket.send(goodbye(end))).await;
+        let patience = self.heartbeat.patience;
+        let told = timeout(patience, self.socket.send(goodbye(end))).await;
+        if !matches!(told, Ok(Ok(()))) {
+            return;
+        }
         // If input is left unread, the system resets the connection and the client may never see the reason.
         let rest = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        let _ = timeout(CLOSE_TIME, rest).await;
+        let _ = timeout(patience, rest).await;
     }
 
     pub fn split(self) -> (Writer, Reader) {
@@ -92,12 +92,14 @@ impl Writer {
         self.feed(Message::text(json(value)?)).await
     }
 
-    /// Sends frames. Each releases its space once it is in the buffer of the socket.
-    pub async fn send(
-        &mut self,
-        frames: &mut Vec<(String, OwnedSemaphorePermit)>,
-    ) -> Result<(), End> {
-        for (frame, _space) in frames.drain(..) {
+    /// As [`Self::put`], a text that is a frame already.
+    pub async fn put_frame(&mut self, frame: Utf8Bytes) -> Result<(), End> {
+        self.feed(Message::Text(frame)).await
+    }
+
+    /// Sends frames. What each takes is released once it is in the buffer of the socket.
+    pub async fn send<T>(&mut self, frames: &mut Vec<(String, T)>) -> Result<(), End> {
+        for (frame, _taken) in frames.drain(..) {
             self.feed(Message::text(frame)).await?;
         }
         self.flush().await

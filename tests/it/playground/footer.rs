@@ -68,7 +68,7 @@ fn a_notice_leaves_the_keys_in_sight() {
 fn a_long_notice_is_not_cut() {
     let mut h = Harness::ready(80, 24);
     let folder = "/home/someone/.local/share/skiplens/sessions/20261123-152034-123-0abcd.jsonl";
-    let wrong = format!("{folder}: No space left on device (os error 28)");
+    let wrong = format!("{folder}: the disk is full; free some space and try again");
     h.send(Msg::EffectFailed(wrong.clone()));
     let dense = |text: &str| text.replace([' ', '\n'], "");
     assert!(

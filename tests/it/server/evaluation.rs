@@ -195,7 +195,7 @@ fn faults_of_files_and_programs_are_reported() {
         "{\"text\": \"a\"}\n\n{\"foo\": 1}\n",
     )
     .unwrap();
-    assert!(fault(&["--data-path", "bad.jsonl"]).contains("line 3: a row has"));
+    assert!(fault(&["--data-path", "bad.jsonl"]).contains("line 3: not a row; a row is"));
     assert!(fault(&["--data-path", "none.jsonl"]).contains("none.jsonl"));
     assert!(fault(&["--data-path", "rows.jsonl", "--exit-layer-first", "3"]).contains("2 layers"));
     let missing = fault(&[

@@ -6,6 +6,7 @@ mod load;
 mod refusals;
 mod remote;
 
+use crate::support::gguf::GgufBuilder;
 use crate::support::tiny;
 use serde_json::{Value, json};
 use skiplens::engine::decode::Settings;
@@ -48,9 +49,14 @@ impl Served {
 
     /// A server at this address.
     fn at(address: SocketAddr, options: Options) -> Self {
+        Self::of(tiny::gguf(), address, options)
+    }
+
+    /// A server of this model.
+    fn of(model: GgufBuilder, address: SocketAddr, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
-        tiny::gguf().write(&path);
+        model.write(&path);
         let request = ModelRequest {
             model: Some(path.to_string_lossy().into_owned()),
             threads: Some(1),

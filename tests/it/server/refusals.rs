@@ -16,7 +16,8 @@ fn invalid_fields_are_named() {
     let image =
         json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]);
     let cases = [
-        (completion, json!({}), Value::Null, "prompt"),
+        (completion, json!({}), json!("prompt"), "prompt"),
+        (chat, json!({}), json!("messages"), "messages"),
         (
             completion,
             json!({"prompt": {"a": 1}}),
@@ -128,20 +129,80 @@ fn invalid_fields_are_named() {
         (
             chat,
             json!({"messages": [{"content": "x"}]}),
-            json!("messages[0]"),
+            json!("messages[0].role"),
             "the field role of messages[0] is missing",
+        ),
+        (
+            chat,
+            json!({"messages": [{"role": "user", "contents": "x"}]}),
+            json!("messages[0].content"),
+            "the field content of messages[0] is missing",
+        ),
+        (
+            chat,
+            json!({"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]}),
+            json!("messages[0].function_call"),
+            "not supported",
         ),
         (
             completion,
             json!({"prompt": "a", "temperature": -1}),
-            Value::Null,
+            json!("temperature"),
             "temperature",
         ),
         (
             completion,
+            json!({"prompt": "a", "top_p": 0}),
+            json!("top_p"),
+            "top-p is 0",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "min_p": 2}),
+            json!("min_p"),
+            "0 (off) to 1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "repetition_penalty": 0}),
+            json!("repetition_penalty"),
+            "1 is off",
+        ),
+        (
+            completion,
             json!({"prompt": "a", "exit_layer": 2}),
-            Value::Null,
+            json!("exit_layer"),
             "2 layers",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "num_speculations": 0}),
+            json!("num_speculations"),
+            "at least 1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "tree": 1000}),
+            json!("tree"),
+            "tree is 1000 nodes",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "controller": "confidence:7"}),
+            json!("controller"),
+            "0 to 1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "skiplens": {"detial": true}}),
+            json!("skiplens.detial"),
+            "there is no field detial; it may be detail",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "top_logprobs": 2}),
+            json!("top_logprobs"),
+            "needs logprobs",
         ),
         (
             completion,
@@ -240,6 +301,13 @@ fn invalid_fields_are_named() {
             "20",
         ),
         ("/tokenize", json!({"prompt": 1}), json!("prompt"), "string"),
+        ("/tokenize", json!({"promt": "a"}), json!("promt"), "prompt"),
+        (
+            "/detokenize",
+            json!({"tokens": [5, 300]}),
+            json!("tokens"),
+            "token 300 is not in this model's vocabulary",
+        ),
     ];
     for (path, body, param, word) in cases {
         // Before a stream begins, errors have their status as well.
@@ -268,6 +336,140 @@ fn invalid_fields_are_named() {
     }
     let code = served.post(completion, &json!({"prompt": long})).json()["error"]["code"].clone();
     assert_eq!(code, "context_length_exceeded");
+}
+
+/// Fields that would change the result are refused by name, unless their value asks for nothing.
+#[test]
+fn fields_without_support_are_refused_unless_they_ask_for_nothing() {
+    let served = Served::new();
+    let request = |name: &str, value: &Value| {
+        let mut body = json!({"messages": hello(), "max_tokens": 1});
+        body[name] = value.clone();
+        served.post("/v1/chat/completions", &body)
+    };
+    for (name, asks, neutral) in [
+        ("tool_choice", json!("required"), json!("auto")),
+        ("function_call", json!({"name": "f"}), json!("none")),
+        ("modalities", json!(["text", "audio"]), json!(["text"])),
+        ("audio", json!({"voice": "alloy"}), Value::Null),
+        ("web_search_options", json!({}), Value::Null),
+        (
+            "response_format",
+            json!({"type": "json_schema"}),
+            json!({"type": "text"}),
+        ),
+        ("logit_bias", json!({"5": -100}), json!({})),
+        ("frequency_penalty", json!(0.5), json!(0)),
+        ("presence_penalty", json!(-1), json!(0.0)),
+        ("tools", json!([{"type": "function"}]), json!([])),
+        ("guided_json", json!({"type": "object"}), Value::Null),
+        ("guided_choice", json!(["a"]), json!([])),
+        ("grammar", json!("root ::= [a]"), json!("")),
+        ("ignore_eos", json!(true), json!(false)),
+        ("min_tokens", json!(5), json!(0)),
+        ("use_beam_search", json!(true), json!(false)),
+    ] {
+        let refused = request(name, &asks);
+        assert_eq!(refused.status, 400, "{name}: {}", refused.body);
+        let error = refused.json()["error"].clone();
+        assert_eq!(error["param"], name, "{error}");
+        assert_eq!(error["code"], "unsupported_parameter", "{error}");
+        for value in [neutral, Value::Null] {
+            let taken = request(name, &value);
+            assert_eq!(taken.status, 200, "{name}: {value}: {}", taken.body);
+        }
+    }
+}
+
+/// A misspelt field is refused with the field that was meant; fields of other servers are taken and named in a header.
+#[test]
+fn unknown_fields_are_refused_if_misspelt_and_otherwise_reported() {
+    let served = Served::new();
+    let request = |path: &str, fields: &Value| {
+        let mut body = match path {
+            "/v1/completions" => json!({"prompt": "a", "max_tokens": 1}),
+            _ => json!({"messages": hello(), "max_tokens": 1}),
+        };
+        for (name, value) in fields.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        served.post(path, &body)
+    };
+    let paths = ["/v1/completions", "/v1/chat/completions"];
+    for path in paths {
+        for (name, meant) in [
+            ("temprature", "temperature"),
+            ("Temperature", "temperature"),
+            ("maxTokens", "max_tokens"),
+            ("top-p", "top_p"),
+            ("topk", "top_k"),
+            ("sede", "seed"),
+            ("stops", "stop"),
+            ("exitlayer", "exit_layer"),
+            ("exit_layers", "exit_layer"),
+            ("num_speculation", "num_speculations"),
+            ("max_completion_token", "max_completion_tokens"),
+            ("stop_sequences", "stop"),
+        ] {
+            let mut fields = json!({});
+            fields[name] = json!(1);
+            let refused = request(path, &fields);
+            assert_eq!(refused.status, 400, "{name}: {}", refused.body);
+            let error = refused.json()["error"].clone();
+            assert_eq!(error["param"], name, "{error}");
+            assert_eq!(error["code"], "unknown_parameter", "{error}");
+            let message = error["message"].as_str().unwrap();
+            assert!(
+                message.ends_with(&format!("did you mean {meant}?")),
+                "{message}"
+            );
+        }
+        // What OpenAI's clients send without effect on the text.
+        let harmless = json!({
+            "user": "me", "store": true, "metadata": {"a": "b"}, "service_tier": "auto", "safety_identifier": "x",
+            "prompt_cache_key": "x", "parallel_tool_calls": true, "reasoning_effort": "low", "verbosity": "low",
+            "stream_options": {"include_usage": true, "include_obfuscation": false},
+        });
+        let taken = request(path, &harmless);
+        assert_eq!(taken.status, 200, "{}", taken.body);
+        assert!(
+            !taken.head.contains("x-skiplens-ignored: "),
+            "{}",
+            taken.head
+        );
+        // Fields of other servers and proxies, some of which resemble ours.
+        let foreign = json!({
+            "typical_p": 1, "mirostat": 0, "cache_prompt": true, "top_a": 0, "mode": "instruct", "models": ["a"],
+            "skip_special_tokens": true, "length_penalty": 1.0, "priority": 0, "id_slot": -1, "chat_id": "x",
+            "session_id": "x", "return_token_ids": false, "samplers": [], "keep_alive": "5m", "do_sample": false,
+            "max_new_tokens": 5, "nothing": null,
+        });
+        for streams in [false, true] {
+            let mut foreign = foreign.clone();
+            foreign["stream"] = json!(streams);
+            let taken = request(path, &foreign);
+            assert_eq!(taken.status, 200, "{}", taken.body);
+            let line = taken.head.lines();
+            let named = line.filter_map(|line| line.strip_prefix("x-skiplens-ignored: "));
+            let named: Vec<&str> = named.flat_map(|names| names.split(", ")).collect();
+            assert!(
+                named.starts_with(&["typical_p", "mirostat", "cache_prompt"]),
+                "{named:?}"
+            );
+            assert_eq!(named.last(), Some(&"..."), "{named:?}");
+            assert_eq!(named.len(), 17, "{named:?}");
+        }
+    }
+    // Names that no header can have.
+    let strange = json!({"a\r\nset-cookie: x": 1, "é": 1, "x".repeat(10_000): 1, "": 1});
+    let taken = request(paths[0], &strange);
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    assert!(
+        taken.head.contains("x-skiplens-ignored: ..."),
+        "{}",
+        taken.head
+    );
+    assert!(!taken.head.contains("set-cookie"), "{}", taken.head);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use skiplens::engine::worker::{
 };
 use skiplens::remote::{Client, Heartbeat, Mode, Notice, Report, Said, Target};
 use skiplens::server::Options;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -756,7 +757,6 @@ fn the_reason_of_an_end_arrives_whatever_the_client_still_sends() {
     assert_eq!(until_closed(&mut watcher), "watching is read-only");
 }
 
-/// What waits for a client that reads nothing is bounded.
 /// Options of a server that neither pings nor ends silent connections.
 fn patient() -> Options {
     Options {
@@ -768,6 +768,7 @@ fn patient() -> Options {
     }
 }
 
+/// What waits for a client that reads nothing is bounded, and when it reads again it learns why it was cut off.
 #[test]
 fn a_client_that_reads_nothing_is_cut_off() {
     // A list of them has about 100 kB.
@@ -789,7 +790,7 @@ fn a_client_that_reads_nothing_is_cut_off() {
     }
     until_free(&served);
     let told = until_closed(&mut deaf);
-    assert!(told.is_empty() || told.contains("too slow"), "{told}");
+    assert!(told.contains("too slow: more than"), "{told}");
     served.complete(json!({"prompt": "hello", "max_tokens": 5}));
 }
 
@@ -918,42 +919,162 @@ fn a_model_of_a_configured_folder_is_loaded_and_seen_by_watchers() {
     assert_eq!(*begun.model, info);
 }
 
-/// A watcher that lags behind learns which requests are in progress.
+/// A frame of a watcher.
+fn heard(watcher: &mut Socket) -> Report {
+    loop {
+        if let Message::Text(text) = watcher.read().unwrap() {
+            return serde_json::from_str(&text).unwrap();
+        }
+    }
+}
+
+/// A watcher that lags behind gets the older reports in their order, then the number of those that it missed with the
+/// requests in progress, and from there on everything: no report is lost without being counted.
 #[test]
-fn a_watcher_that_missed_reports_learns_the_state_of_the_requests() {
+fn a_watcher_that_missed_reports_learns_how_many_and_the_state_of_the_requests() {
     // The slow watcher answers no pings meanwhile.
     let served = Served::with(patient());
     let mut slow = welcomed(&served, "watch");
+    // Whoever has the first report is subscribed.
+    assert!(matches!(heard(&mut slow), Report::Event(_)));
     let mut open = connected(served.address);
     paused(&mut open, 1, &settings());
-    // More than the network's buffers and the server keep: some kilobytes for each round.
+    step(&mut open, 1);
+    // More than the server keeps and the buffers of the network hold.
+    const ENOUGH: usize = 48 << 20;
     let mut busy = connected(served.address);
     let detailed = Settings {
         detail: true,
         num_speculations: 1,
         ..settings()
     };
-    for id in 1..=100 {
+    let (mut bytes, mut busy_runs, mut busy_rounds) = (0, 0, 0);
+    while bytes < ENOUGH {
+        busy_runs += 1;
         let prompt = Prompt::Text("the".into());
-        let command = start(id, Task::Generate(prompt), &detailed);
+        let command = start(busy_runs, Task::Generate(prompt), &detailed);
         busy.send(command).unwrap();
-        run(|| next_event(&mut busy), id);
+        let (rounds, _) = run(|| next_event(&mut busy), busy_runs);
+        busy_rounds += rounds.len();
+        bytes += rounds.iter().map(|r| r.to_string().len()).sum::<usize>();
     }
-    loop {
-        let frame = slow.read().unwrap().into_text().unwrap();
-        if !frame.starts_with("{\"missed\"") {
-            continue;
+    let (mut taken, mut missed, mut indices) = (0, 0, Vec::new());
+    // The requests in progress, as far as the watcher knows.
+    let mut known: BTreeMap<u64, String> = BTreeMap::new();
+    let mut take = |report: Report, known: &mut BTreeMap<u64, String>| match report {
+        Report::Missed { reports, open } => {
+            missed += reports;
+            *known = open
+                .into_iter()
+                .map(|(request, open)| (request, open.prompt))
+                .collect();
+            None
         }
-        let Ok(Report::Missed { reports, open }) = serde_json::from_str(&frame) else {
-            panic!("{frame}");
+        Report::Watched { request, said } => {
+            taken += 1;
+            match &said {
+                Said::Begun(watched) => drop(known.insert(request, watched.prompt.clone())),
+                Said::Ended(_) => drop(known.remove(&request)),
+                Said::Failed(message) => panic!("{message}"),
+                Said::Round(round) => {
+                    assert!(known.contains_key(&request), "a round of nothing");
+                    indices.push((request, round.index));
+                }
+            }
+            Some((request, said))
+        }
+        other => panic!("{other:?}"),
+    };
+    // It has missed some when it has read all that was kept.
+    let lasting = loop {
+        if take(heard(&mut slow), &mut known).is_none() {
+            break known.clone();
+        }
+    };
+    assert_eq!(lasting.values().collect::<Vec<_>>(), ["hello"]);
+    // The rest of the open request, which is all that follows.
+    open.send(Command::Resume { run: RunId(1) }).unwrap();
+    let (rest, reason) = run(|| next_event(&mut open), 1);
+    let mut followed = Vec::new();
+    let end = loop {
+        match take(heard(&mut slow), &mut known) {
+            Some((_, Said::Round(round))) => followed.push(said(&round)),
+            Some((_, Said::Ended(reason))) => break reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((followed, end), (rest, reason));
+    assert!(known.is_empty(), "{known:?}");
+    assert!(indices.is_sorted_by(|a, b| a.0 != b.0 || a.1 < b.1));
+    let (expected, _) = local(&served, &settings());
+    let published = (busy_rounds + expected.len()) as u64 + 2 * (busy_runs + 1);
+    assert_eq!(taken + missed, published, "{taken} taken, {missed} missed");
+    assert!(missed > 0);
+}
+
+fn send(socket: &mut Socket, command: Command) {
+    let request = skiplens::remote::Request::Command(command);
+    let text = serde_json::to_string(&request).unwrap();
+    socket.send(Message::text(text)).unwrap();
+}
+
+/// The answer of [`with_lenses`].
+fn answer() -> Vec<u32> {
+    (150..260).collect()
+}
+
+/// A client that has requested the lens of a text many times: together they weigh as much as one of a long text.
+fn with_lenses(served: &Served, lenses: usize) -> Socket {
+    let mut socket = welcomed(served, "engine");
+    send(&mut socket, Command::Load(ModelRequest::default()));
+    for _ in 0..lenses {
+        let of = Task::LensOf {
+            prompt: Prompt::Text("hello".into()),
+            answer: answer(),
         };
-        assert!(reports > 0);
-        let prompts: Vec<&str> = open.iter().map(|(_, open)| open.prompt.as_str()).collect();
-        // Before the last one, some may have been missed while others ran.
-        if prompts == ["hello"] {
-            break;
-        }
+        send(&mut socket, start(1, of, &settings()));
     }
+    socket
+}
+
+/// Reads all lenses of [`with_lenses`], and returns their bytes.
+fn read_lenses(socket: &mut Socket, lenses: usize) -> usize {
+    let mut bytes = 0;
+    for lens in 0..lenses {
+        let mut ids = Vec::new();
+        while ids.len() < answer().len() {
+            let Message::Text(text) = socket.read().unwrap() else {
+                continue;
+            };
+            bytes += text.len();
+            match serde_json::from_str(&text).unwrap() {
+                Report::Event(Event::Run(_, RunEvent::Lens { rows, .. })) => {
+                    ids.extend(rows.iter().map(|row| row.id));
+                }
+                Report::Event(Event::Run(_, RunEvent::Failed(failure))) => panic!("{failure:?}"),
+                _ => {}
+            }
+        }
+        assert_eq!(ids, answer(), "lens {lens}");
+    }
+    bytes
+}
+
+/// More of a lens than may wait for a client arrives complete, however late the client reads: the server computes it as
+/// the client reads.
+#[test]
+fn a_long_lens_arrives_complete_at_a_slow_reader() {
+    const LENSES: usize = 1000;
+    // Choices of long tokens.
+    let model = crate::support::tiny::gguf_saying(&"long".repeat(120));
+    let served = Served::of(model, ([127, 0, 0, 1], 0).into(), patient());
+    let mut slow = with_lenses(&served, LENSES);
+    // Both take turns, so the server would have computed all of the slow one's by the end of the other's.
+    let mut other = with_lenses(&served, LENSES);
+    let bytes = read_lenses(&mut other, LENSES);
+    // More than may wait and the buffers of the network hold.
+    assert!(bytes > 48 << 20, "{bytes} bytes");
+    read_lenses(&mut slow, LENSES);
 }
 
 /// What a watcher hears until a request ends: its prompt, its text, and how it ended.

@@ -1,6 +1,7 @@
 //! What the proposers draft.
 
 use super::*;
+use std::collections::HashSet;
 
 fn greedy() -> Settings {
     Settings {
@@ -178,6 +179,60 @@ fn the_draft_vocabulary_depends_on_the_text_alone() {
             );
         }
         assert_eq!(tokens(&all), tokens(&fresh));
+    }
+}
+
+/// Estimates count the columns that drafts have, those for tokens of the text included, before the first draft already.
+#[test]
+fn the_estimated_share_of_the_head_is_that_of_the_logits() {
+    let mut decoder = decoder(config(3, 4, 2, 16, true), GgmlDType::F32, 1);
+    let prompt: Vec<u32> = (40..60).collect();
+    for draft_vocab in [8, 32, 0] {
+        let settings = Arc::new(Settings {
+            exit_layer: 1,
+            draft_vocab,
+            controller: Controller::Auto,
+            max_steps: 30,
+            ..Settings::default()
+        });
+        let mut session = decoder.session().unwrap();
+        let mut run = decoder
+            .begin(&mut session, &prompt, &settings, &mut ())
+            .unwrap();
+        let mut largest = 0;
+        while run.stop().is_none() {
+            let known = session.tokens().len();
+            decoder
+                .round(&mut session, &mut run, &settings, &mut ())
+                .unwrap();
+            let columns = |tokens: &[u32]| match draft_vocab {
+                0 => VOCAB,
+                base => {
+                    let rare = tokens.iter().filter(|&&id| id as usize >= base);
+                    base + rare.collect::<HashSet<_>>().len()
+                }
+            };
+            // The text that the round began with; a probe has seen what it added, too.
+            let tokens = session.tokens();
+            let expected = columns(&tokens[..known])..=columns(tokens);
+            let share = decoder.place(&session, &settings).draft_share;
+            let found = (share * VOCAB as f64).round() as usize;
+            assert!(expected.contains(&found), "{found}, not {expected:?}");
+            largest = largest.max(found);
+        }
+        assert!(largest >= (draft_vocab + prompt.len()).min(VOCAB));
+        let costs = CostModel {
+            layers: 3,
+            layer: vec![1.0],
+            head: vec![100.0],
+            draft_head: 2.0,
+            sampling: 0.0,
+        };
+        let here = decoder.costs_in(&mut session, &costs, draft_vocab).unwrap();
+        let columns = session.draft_columns(decoder.model().draft_order(), draft_vocab) as f64;
+        let measured = if draft_vocab == 0 { VOCAB } else { draft_vocab };
+        assert_eq!(here.draft_head, 2.0 * columns / measured as f64);
+        assert_eq!(here.step(), costs.step());
     }
 }
 

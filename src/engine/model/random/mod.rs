@@ -4,10 +4,10 @@ mod blocks;
 mod named;
 mod save;
 mod shape;
+mod vocabulary;
 
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::splitmix::SplitMix64;
-use crate::engine::text::{GgufVocabulary, TokenKind, TokenMerging, TokenizerSpec, Vocabulary};
 use crate::engine::weights::{Checkpoint, ModelDefaults, RawTensor, TensorSource};
 use crate::engine::{Error, Result};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub use named::{PREFIX, RandomModel, agreement, find_scale};
 pub use save::save;
 pub use shape::NAMES;
+use vocabulary::byte_vocabulary;
 
 /// Tensors in memory, by GGUF name.
 #[derive(Default)]
@@ -87,33 +88,6 @@ pub fn checkpoint(config: &LlamaConfig, dtype: GgmlDType, seed: u64) -> Result<C
         defaults: ModelDefaults::default(),
         exits: None,
     })
-}
-
-/// A vocabulary of `size` tokens: unknown, begin, end, up to 256 bytes, and unused ones.
-fn byte_vocabulary(size: usize) -> TokenizerSpec {
-    let token = |id: usize| match id {
-        0 => ("<unk>".to_owned(), TokenKind::Unknown),
-        1 => ("<s>".to_owned(), TokenKind::Control),
-        2 => ("</s>".to_owned(), TokenKind::Control),
-        3..259 => (format!("<0x{:02X}>", id - 3), TokenKind::Byte),
-        _ => (format!("<unused{id}>"), TokenKind::Unused),
-    };
-    let (tokens, kinds): (Vec<_>, Vec<_>) = (0..size).map(token).unzip();
-    let merging = TokenMerging::Scored {
-        scores: vec![0.0; size],
-        add_space_prefix: false,
-    };
-    TokenizerSpec {
-        vocabulary: Vocabulary::Gguf(GgufVocabulary {
-            tokens,
-            kinds,
-            merging,
-        }),
-        bos_token: Some("<s>".into()),
-        eos_token: Some("</s>".into()),
-        add_bos: Some(true),
-        chat_template: None,
-    }
 }
 
 /// Every tensor of a Llama: name, shape, and the spread of its weights.

@@ -1,6 +1,7 @@
 //! Writes a checkpoint as a Hugging Face folder, so that other programs can run the same weights.
 
 use super::shapes;
+use super::vocabulary::tokenizer_files;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::kernels::{Arena, Packed};
 use crate::engine::model::load;
@@ -13,8 +14,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Writes `config.json` and `model.safetensors` to `folder`, which is created. The checkpoint's matrices have the type
-/// `dtype`; quantised ones are written as F16. No tokenizer is written.
+/// Writes a random model to `folder`, which is created: configuration, weights and tokenizer. The checkpoint's matrices
+/// have the type `dtype`; quantised ones are written as F16.
 ///
 /// # Errors
 /// If a file of that name exists or cannot be written.
@@ -22,9 +23,13 @@ pub fn save(checkpoint: &Checkpoint, dtype: GgmlDType, folder: &Path) -> Result<
     fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
     let path = folder.join("model.safetensors");
     let file = File::create_new(&path).map_err(|error| Error::io(&path, error))?;
-    let config_path = folder.join("config.json");
-    let config = config_json(&checkpoint.config).to_string();
-    fs::write(&config_path, config).map_err(|error| Error::io(&config_path, error))?;
+    let config = &checkpoint.config;
+    let tokenizer = tokenizer_files(&checkpoint.text, config.context_length)?;
+    let files = [("config.json", config_json(config, dtype))];
+    for (name, content) in files.into_iter().chain(tokenizer) {
+        let path = folder.join(name);
+        fs::write(&path, content.to_string()).map_err(|error| Error::io(&path, error))?;
+    }
     let mut out = BufWriter::new(file);
     write(checkpoint, dtype, &mut out).and_then(|written| {
         written
@@ -44,10 +49,9 @@ fn write(
     let mut header = Map::new();
     let mut offset = 0;
     for (name, shape, _) in &all {
-        let stored = match (shape.len(), dtype.block_size()) {
-            (1, _) => GgmlDType::F32,
-            (_, 1) => dtype,
-            _ => GgmlDType::F16,
+        let stored = match shape.len() {
+            1 => GgmlDType::F32,
+            _ => stored(dtype),
         };
         let bytes = shape.iter().product::<usize>() * stored.type_size();
         header.insert(
@@ -83,6 +87,14 @@ fn write(
         }
     }
     Ok(Ok(()))
+}
+
+/// The type of matrices in the file.
+fn stored(dtype: GgmlDType) -> GgmlDType {
+    match dtype.block_size() {
+        1 => dtype,
+        _ => GgmlDType::F16,
+    }
 }
 
 /// The elements of a tensor as written to the file.
@@ -135,7 +147,7 @@ fn hugging_face_name(name: &str) -> String {
     format!("model.{inner}.weight")
 }
 
-fn config_json(config: &LlamaConfig) -> Value {
+fn config_json(config: &LlamaConfig, dtype: GgmlDType) -> Value {
     let scaling = match config.rope_scaling {
         RopeScaling::Llama3 {
             factor,
@@ -167,6 +179,11 @@ fn config_json(config: &LlamaConfig) -> Value {
         "rope_scaling": scaling,
         "max_position_embeddings": config.context_length,
         "tie_word_embeddings": config.tie_word_embeddings,
+        "torch_dtype": match stored(dtype) {
+            GgmlDType::F32 => "float32",
+            GgmlDType::BF16 => "bfloat16",
+            _ => "float16",
+        },
         "bos_token_id": 1,
         "eos_token_id": 2,
     })
@@ -175,10 +192,15 @@ fn config_json(config: &LlamaConfig) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::decode::{Observer, Round, Settings};
+    use crate::engine::loaded_model::{LoadedModel, ModelRequest};
     use crate::engine::model::random;
+    use crate::engine::prompt::Prompt;
+    use crate::engine::sampling::Sampling;
     use crate::engine::weights::{self, Dtype};
+    use candle_core::Device;
+    use std::ops::ControlFlow;
 
-    /// The folder lacks only a tokenizer to be loadable.
     #[test]
     fn a_saved_model_has_the_same_weights() {
         for dtype in [GgmlDType::F16, GgmlDType::Q8_0] {
@@ -189,10 +211,6 @@ mod tests {
                 save(&saved, dtype, folder.path()).is_err(),
                 "nothing is replaced"
             );
-            let tokenizer = json!({
-                "model": {"type": "BPE", "vocab": {"<s>": 1, "</s>": 2, "a": 3}, "merges": []},
-            });
-            fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
             let read = weights::open(folder.path(), Dtype::Auto).unwrap();
             assert_eq!(read.config, saved.config);
             for (name, shape, _) in shapes(&saved.config) {
@@ -203,6 +221,63 @@ mod tests {
                 });
                 assert!(ours == theirs, "{name}");
             }
+        }
+    }
+
+    #[derive(Default)]
+    struct Rounds(Vec<Round>);
+
+    impl Observer for Rounds {
+        fn round(&mut self, round: Round) -> ControlFlow<()> {
+            self.0.push(round);
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// The folder is loaded like any other, and continues texts in the same way.
+    #[test]
+    fn a_saved_model_gives_the_same_greedy_tokens() {
+        let settings = Settings {
+            exit_layer: 1,
+            max_steps: 60,
+            sampling: Sampling {
+                sample: false,
+                ..Sampling::default()
+            },
+            ..Settings::default()
+        };
+        for dtype in [GgmlDType::F16, GgmlDType::F32, GgmlDType::BF16] {
+            let checkpoint = random::checkpoint(&random::small(), dtype, 3).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            save(&checkpoint, dtype, folder.path()).unwrap();
+            let request = ModelRequest {
+                model: Some(folder.path().to_string_lossy().into_owned()),
+                threads: Some(1),
+                ..ModelRequest::default()
+            };
+            let made =
+                LoadedModel::from_checkpoint(&checkpoint, &Device::Cpu, Some(1), &mut |_, _| {});
+            let read = LoadedModel::load(&request, &mut |_, _| {});
+            let [made, read] = [made, read].map(|model| {
+                let mut model = model.unwrap();
+                let texts = ["Once upon a time", "", " ▁é\0</s><unused280>"];
+                let answers = texts.map(|text| {
+                    let ids = model.encode(&Prompt::Text(text.into())).unwrap();
+                    let decoder = &mut model.decoder;
+                    let mut session = decoder.session().unwrap();
+                    let mut rounds = Rounds::default();
+                    let finished =
+                        decoder.run_to_end(&mut session, &ids, settings.clone(), &mut rounds);
+                    let kept = rounds.0.iter().flat_map(Round::kept);
+                    let kept: Vec<_> = kept
+                        .map(|token| (token.id, token.text.to_owned()))
+                        .collect();
+                    assert!(!kept.is_empty());
+                    (ids, kept, finished.unwrap().stop)
+                });
+                (answers, model.decoder.end_tokens().to_vec())
+            });
+            assert_eq!(made, read);
         }
     }
 }

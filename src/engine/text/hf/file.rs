@@ -14,6 +14,7 @@ use crate::engine::text::spec::ends_turn;
 use crate::engine::text::token_bytes::TokenBytes;
 use crate::engine::text::tokenizer::{AnyEncoder, Tables};
 use crate::engine::{Error, Result};
+use crate::error_text;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -91,8 +92,8 @@ struct Merges(Vec<(String, String)>);
 ///
 /// If it is damaged, too large, or uses a feature that skiplens does not support.
 pub fn read(json: &str, named: &[NamedToken]) -> Result<Tables> {
-    let file: File = serde_json::from_str(json)
-        .map_err(|e| Error::Tokenizer(format!("damaged or unusual JSON: {e}")))?;
+    let file: File =
+        serde_json::from_str(json).map_err(|error| Error::Tokenizer(error_text::json(&error)))?;
     guard::catch("building the tokenizer", || build(file, named))
 }
 

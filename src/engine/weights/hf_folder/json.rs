@@ -2,6 +2,7 @@
 
 use crate::engine::weights::lfs::pointer_fault;
 use crate::engine::{Error, Result};
+use crate::error_text;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Read;
@@ -59,7 +60,7 @@ pub fn read_json(path: &Path) -> Result<Option<Value>> {
     };
     serde_json::from_str(&standard_json(&text))
         .map(Some)
-        .map_err(|e| Error::file(path, format!("damaged JSON: {e}")))
+        .map_err(|error| Error::file(path, error_text::json(&error)))
 }
 
 /// Turns `NaN`, `Infinity` and `-Infinity`, which Python writes unquoted, into strings. If a number is required they

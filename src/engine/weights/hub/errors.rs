@@ -3,6 +3,7 @@
 use super::model::HubModel;
 use crate::engine::Error;
 use crate::engine::weights::known_model;
+use crate::error_text;
 use hf_hub::api::sync::ApiError;
 
 /// The context of an error.
@@ -25,7 +26,10 @@ pub fn explain(trouble: &Trouble, error: ApiError) -> Error {
             )
         }
         ApiError::IoError(error) => {
-            format!("downloading {model} was interrupted: {error}; try again to resume it")
+            format!(
+                "downloading {model} was interrupted: {}; try again to resume it",
+                error_text::io(&error)
+            )
         }
         ApiError::InvalidResume => {
             format!("the copy of {model} in the cache is damaged; remove it and try again")
@@ -52,8 +56,9 @@ impl Trouble<'_> {
                 format!("{endpoint} responded with status {code} for {model}; try again later")
             }
             error => format!(
-                "cannot reach {endpoint} for {model}: {error}. Without a network, give a path, or leave --model out for \
-                 the bundled model"
+                "cannot reach {endpoint} for {model}: {}. Without a network, give a path, or leave --model out for the \
+                 bundled model",
+                error_text::http(error)
             ),
         }
     }

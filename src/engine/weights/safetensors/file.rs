@@ -2,6 +2,7 @@
 
 use crate::engine::weights::mmap::MappedFile;
 use crate::engine::{Error, Result};
+use crate::error_text;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
@@ -92,8 +93,8 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
         ));
     }
     let header = &bytes[LENGTH_BYTES..LENGTH_BYTES + length as usize];
-    let entries: HashMap<String, Entry> =
-        serde_json::from_slice(header).map_err(|e| format!("damaged safetensors header: {e}"))?;
+    let entries: HashMap<String, Entry> = serde_json::from_slice(header)
+        .map_err(|error| format!("damaged safetensors header: {}", error_text::json(&error)))?;
     for (name, entry) in &entries {
         if let Some((begin, end)) = entry
             .data_offsets

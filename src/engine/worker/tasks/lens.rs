@@ -22,7 +22,7 @@ pub fn lens(
     for start in positions.clone().step_by(PIECE) {
         let piece = start..positions.end.min(start + PIECE);
         match decoder.lens(session, piece, &settings, control) {
-            Ok(rows) => control.report(RunEvent::Lens {
+            Ok(rows) => control.report_lens(RunEvent::Lens {
                 rows,
                 of,
                 costs: costs.clone(),
