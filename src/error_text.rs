@@ -170,12 +170,15 @@ mod tests {
     use color_eyre::eyre::WrapErr;
     use proptest::prelude::*;
     use serde::Deserialize;
+    use std::io::Write;
 
     #[test]
     fn system_errors_have_words_and_no_numbers() {
         let missing = std::fs::read("/no/such/file").unwrap_err();
         assert_eq!(io(&missing), "no such file or folder");
-        let text = std::fs::read_to_string(std::env::current_exe().unwrap()).unwrap_err();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[0xFF]).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap_err();
         assert_eq!(io(&text), "it is not text in UTF-8");
         // A library's own words are kept.
         let own = io::Error::new(ErrorKind::NotFound, "no such model");

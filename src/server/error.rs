@@ -73,6 +73,14 @@ impl ApiError {
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(&name)
     }
 
+    /// More than `limit` fields that no request has.
+    pub fn too_many_unknown_fields(limit: usize) -> Self {
+        let message = format!(
+            "the request has more than {limit} unknown fields; /openapi.json lists the known ones"
+        );
+        Self::refused(StatusCode::BAD_REQUEST, Some("unknown_parameter"), message)
+    }
+
     pub fn wrong_key() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,

@@ -261,7 +261,7 @@ pub(super) const TABLE: [Spec; 21] = [
         name: "controller",
         aliases: &["autopilot"],
         flag: Some("--controller"),
-        meaning: "what adjusts the draft during an answer; auto chooses proposer, E, K and tree by speed, or plain decoding",
+        meaning: "what adjusts drafts; auto chooses proposer and E by speed, or plain decoding, and grows drafts that pay",
         kind: |_| Kind::Choice(&["fixed", "confidence", "adaptive K", "auto"]),
         get: |s| controller_index(s.controller) as f64,
         set: |s, value| s.controller = controller(value as usize, threshold(s.controller)),

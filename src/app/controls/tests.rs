@@ -58,6 +58,13 @@ fn a_name_may_have_several_words_before_its_value() {
         ("no repeat ngram 3", NoRepeatNgram, "3"),
         ("controller adaptive k", Controller, "adaptive k"),
         ("system Be  brief.", SystemPrompt, "Be  brief."),
+        (
+            "system prompt injection is bad",
+            SystemPrompt,
+            "prompt injection is bad",
+        ),
+        ("system seed words", SystemPrompt, "seed words"),
+        ("SYSTEM prompt", SystemPrompt, "prompt"),
         ("  K 8", Speculations, "8"),
         ("temp", Temperature, ""),
     ] {

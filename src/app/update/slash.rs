@@ -34,15 +34,17 @@ pub(super) fn is_over(msg: &Msg) -> bool {
 }
 
 /// After a message: puts a refused command back into the prompt. A command with effects that can fail is pending until
-/// their outcome is known.
+/// their outcome is known; text that has entered the prompt meanwhile is kept.
 pub(super) fn settle(state: &mut State, effects: &[Effect], failed: bool) {
     let Some(command) = state.command.take() else {
         return;
     };
     let is_error = state.notice.as_ref().is_some_and(|notice| notice.is_error);
     if is_error && (failed || !command.is_pending) {
-        state.prompt.set(command.text);
-        state.menu = None;
+        if !command.is_pending || state.prompt.is_empty() {
+            state.prompt.set(command.text);
+            state.menu = None;
+        }
     } else if command.is_pending || effects.iter().any(can_fail) {
         state.command = Some(Command {
             is_pending: true,

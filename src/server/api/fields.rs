@@ -60,17 +60,23 @@ const SYNONYMS: [(&str, &str); 8] = [
 /// Fields of other servers that resemble ours but mean something else.
 const FOREIGN: [&str; 4] = ["mode", "models", "top_a", "top_n"];
 
-/// Names that serde accepts besides those in the documentation.
-const ALIASES: [&str; 1] = ["repeat_penalty"];
+/// Names that serde accepts besides those in the documentation, each with the documented one.
+const ALIASES: [(&str, &str); 1] = [("repeat_penalty", "repetition_penalty")];
 
 /// The header of a response that lists the fields that had no effect.
 pub const HEADER: HeaderName = HeaderName::from_static("x-skiplens-ignored");
+/// Max unknown fields of a request: each is compared with all known ones.
+const MAX_UNKNOWN: usize = 64;
 /// Max fields named in the header, and max length of each.
 const MAX_NAMED: usize = 16;
 const MAX_NAME: usize = 64;
 
 /// The fields that a kind of request supports: those of the OpenAPI document.
-pub struct Supported(Vec<String>);
+pub struct Supported {
+    names: Vec<String>,
+    /// Supported and refused names, each in its [`plain`] form and as it is.
+    suggestions: Vec<(String, String)>,
+}
 
 impl Supported {
     /// The fields of these parts of a request.
@@ -79,29 +85,34 @@ impl Supported {
             RefOr::T(Schema::Object(object)) => object.properties.keys().cloned().collect(),
             _ => Vec::new(),
         });
-        Self(names.chain(ALIASES.map(str::to_owned)).collect())
+        let aliases = ALIASES.map(|(alias, _)| alias.to_owned());
+        let names: Vec<String> = names.chain(aliases).collect();
+        let refused = REFUSED.iter().map(|(name, _)| *name);
+        let all = names.iter().map(String::as_str).chain(refused);
+        let suggestions = all.map(|name| (plain(name), name.to_owned())).collect();
+        Self { names, suggestions }
     }
 
     /// Checks the names of all fields of a request. Returns those that are unknown and have no effect.
     ///
     /// # Errors
-    /// If a field would change the result and is not supported, or its name is misspelt.
+    /// If a field would change the result and is not supported, its name is misspelt, or too many are unknown.
     pub fn check(&self, body: &Map<String, Value>) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
         for (name, value) in body {
-            if self.has(name) || IGNORED.contains(&name.as_str()) {
+            if value.is_null() || self.has(name) || IGNORED.contains(&name.as_str()) {
                 continue;
             }
             if let Some((_, neutral)) = REFUSED.iter().find(|(refused, _)| refused == name) {
                 let value = value.to_string();
-                if value != "null" && !neutral.contains(&value.as_str()) {
+                if !neutral.contains(&value.as_str()) {
                     let message = format!("{name} is not supported; omit it");
                     return Err(ApiError::unsupported(name, message));
                 }
                 continue;
             }
-            if value.is_null() {
-                continue;
+            if unknown.len() == MAX_UNKNOWN {
+                return Err(ApiError::too_many_unknown_fields(MAX_UNKNOWN));
             }
             let synonym = SYNONYMS.iter().find(|(synonym, _)| synonym == name);
             let meant = match synonym {
@@ -117,7 +128,7 @@ impl Supported {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known == name)
+        self.names.iter().any(|known| known == name)
     }
 
     /// The supported or refused field that `name` is likely meant to be.
@@ -126,17 +137,22 @@ impl Supported {
             return None;
         }
         let name = plain(name);
-        let refused = REFUSED.iter().map(|(refused, _)| *refused);
-        let known = self.0.iter().map(String::as_str).chain(refused);
-        known
-            .filter_map(|known| {
-                let distance = strsim::osa_distance(&name, &plain(known));
+        self.suggestions
+            .iter()
+            .filter_map(|(plain, known)| {
+                let distance = strsim::osa_distance(&name, plain);
                 // A quarter of the letters may be wrong.
-                (distance <= (known.len() / 4).min(2)).then_some((distance, known))
+                (distance <= (known.len() / 4).min(2)).then_some((distance, known.as_str()))
             })
             .min()
             .map(|(_, known)| known)
     }
+}
+
+/// The other name of a supported field, if it has one.
+pub fn alias(name: &str) -> Option<&'static str> {
+    let (alias, _) = ALIASES.iter().find(|(_, documented)| *documented == name)?;
+    Some(alias)
 }
 
 /// A name without case and separators, as `maxTokens` and `max-tokens` have others than `max_tokens`.

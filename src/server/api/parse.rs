@@ -1,6 +1,6 @@
 //! Parses request bodies.
 
-use super::fields::Supported;
+use super::fields::{self, Supported};
 use crate::error_text;
 use crate::server::error::{ApiError, Result};
 use serde::de::DeserializeOwned;
@@ -36,25 +36,33 @@ pub fn unknown_fields(body: &Value, supported: &Supported) -> Result<Vec<String>
 /// Deserialises `value` into a type, ignoring other fields.
 ///
 /// # Errors
-/// If a field is missing or has a wrong type; the error names the first one, and what it takes.
+/// If a field is missing, occurs twice or has a wrong type; the error names the first one, and what it takes.
 pub fn fields<T: DeserializeOwned>(value: &Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|fault| {
         let path = fault.path().to_string();
         let inner = fault.inner().to_string();
         let message = explain(&path, find(value, fault.path()), &inner);
-        // The path is that of the object that lacks a field.
-        let param = match (missing(&inner), path.as_str()) {
-            (Some(name), ".") => name,
-            (Some(name), path) => format!("{path}.{name}"),
-            (None, path) => path.to_owned(),
-        };
-        ApiError::invalid(message).of(&param)
+        // For a missing or duplicate field the path is that of its object, and "." is the whole body.
+        let field = missing(&inner).or_else(|| duplicate(&inner));
+        let error = ApiError::invalid(message);
+        match (field, path.as_str()) {
+            (Some(name), ".") => error.of(&name),
+            (Some(name), path) => error.of(&format!("{path}.{name}")),
+            (None, ".") => error,
+            (None, path) => error.of(path),
+        }
     })
 }
 
 /// The missing field that serde's message is about.
 fn missing(fault: &str) -> Option<String> {
     let name = fault.strip_prefix("missing field ")?;
+    Some(name.replace('`', ""))
+}
+
+/// The field that serde found twice.
+fn duplicate(fault: &str) -> Option<String> {
+    let name = fault.strip_prefix("duplicate field ")?;
     Some(name.replace('`', ""))
 }
 
@@ -70,10 +78,11 @@ fn find<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
 /// Says what is wrong with the value `found` at `path`, in JSON's words. `fault` is serde's message, which may name types
 /// of Rust.
 fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
+    let subject = if path == "." { "the body" } else { path };
     let is = || {
         found.map_or_else(
-            || path.to_owned(),
-            |value| format!("{path} is {}", shown(value)),
+            || subject.to_owned(),
+            |value| format!("{subject} is {}", shown(value)),
         )
     };
     if let Some(name) = missing(fault) {
@@ -83,6 +92,13 @@ fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
             format!(" of {path}")
         };
         return format!("the field {name}{place} is missing");
+    }
+    if let Some(name) = duplicate(fault) {
+        // A name cannot occur twice in a parsed object, so the other is an alias.
+        return match fields::alias(&name) {
+            Some(alias) => format!("{name} and {alias} are the same field; omit one of them"),
+            None => error_text::data(fault),
+        };
     }
     if fault.starts_with("unknown field ") {
         return error_text::data(fault);

@@ -184,7 +184,19 @@ fn invalid_fields_are_named() {
             completion,
             json!({"prompt": "a", "tree": 1000}),
             json!("tree"),
-            "tree is 1000 nodes",
+            "tree has 1000 nodes",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "repetition_penalty": 1.1, "repeat_penalty": 1.2}),
+            json!("repetition_penalty"),
+            "repetition_penalty and repeat_penalty are the same field",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "repeat_penalty": 1.2, "repetition_penalty": null}),
+            json!("repetition_penalty"),
+            "repetition_penalty and repeat_penalty are the same field",
         ),
         (
             completion,
@@ -470,6 +482,31 @@ fn unknown_fields_are_refused_if_misspelt_and_otherwise_reported() {
         taken.head
     );
     assert!(!taken.head.contains("set-cookie"), "{}", taken.head);
+}
+
+/// Only so many unknown fields are compared with the known ones. Those without a value do not count.
+#[test]
+fn the_number_of_unknown_fields_is_bounded() {
+    let served = Served::new();
+    let request = |unknown: usize, value: &Value| {
+        let mut body = json!({"prompt": "a", "max_tokens": 1});
+        for at in 0..unknown {
+            body[format!("#{at}")] = value.clone();
+        }
+        served.post("/v1/completions", &body)
+    };
+    for (unknown, value) in [(64, json!(1)), (1000, Value::Null)] {
+        let taken = request(unknown, &value);
+        assert_eq!(taken.status, 200, "{unknown}: {}", taken.body);
+    }
+    for unknown in [65, 100_000] {
+        let refused = request(unknown, &json!(1));
+        assert_eq!(refused.status, 400, "{unknown}: {}", refused.body);
+        let error = refused.json()["error"].clone();
+        assert_eq!(error["code"], "unknown_parameter", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("more than 64 unknown fields"), "{message}");
+    }
 }
 
 #[test]

@@ -11,25 +11,59 @@ use candle_core::quantized::GgmlDType;
 use half::f16;
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+const WEIGHTS: &str = "model.safetensors";
 
 /// Writes a random model to `folder`, which is created: configuration, weights and tokenizer. The checkpoint's matrices
 /// have the type `dtype`; quantised ones are written as F16.
 ///
 /// # Errors
-/// If a file of that name exists or cannot be written.
+/// If one of the files exists or cannot be written. Existing files are left as they are, and no new ones remain.
 pub fn save(checkpoint: &Checkpoint, dtype: GgmlDType, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-    let path = folder.join("model.safetensors");
-    let file = File::create_new(&path).map_err(|error| Error::io(&path, error))?;
     let config = &checkpoint.config;
-    let tokenizer = tokenizer_files(&checkpoint.text, config.context_length)?;
-    let files = [("config.json", config_json(config, dtype))];
-    for (name, content) in files.into_iter().chain(tokenizer) {
+    let mut texts = vec![("config.json", config_json(config, dtype))];
+    texts.extend(tokenizer_files(&checkpoint.text, config.context_length)?);
+    for name in texts.iter().map(|(name, _)| *name).chain([WEIGHTS]) {
         let path = folder.join(name);
-        fs::write(&path, content.to_string()).map_err(|error| Error::io(&path, error))?;
+        // A link to nothing is also a file of the user.
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::io(path, io::ErrorKind::AlreadyExists.into()));
+        }
     }
+    fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+    let mut created = Vec::new();
+    let saved = save_files(checkpoint, dtype, &texts, folder, &mut created);
+    if saved.is_err() {
+        for path in created {
+            // The first error is the one to report.
+            let _ = fs::remove_file(path);
+        }
+    }
+    saved
+}
+
+/// Writes the files. The path of each is added to `created` as soon as it exists.
+fn save_files(
+    checkpoint: &Checkpoint,
+    dtype: GgmlDType,
+    texts: &[(&str, Value)],
+    folder: &Path,
+    created: &mut Vec<PathBuf>,
+) -> Result<()> {
+    let mut create = |name: &str| -> Result<_> {
+        let path = folder.join(name);
+        let file = File::create_new(&path).map_err(|error| Error::io(&path, error))?;
+        created.push(path.clone());
+        Ok((path, file))
+    };
+    for (name, content) in texts {
+        let (path, mut file) = create(name)?;
+        file.write_all(content.to_string().as_bytes())
+            .map_err(|error| Error::io(&path, error))?;
+    }
+    let (path, file) = create(WEIGHTS)?;
     let mut out = BufWriter::new(file);
     write(checkpoint, dtype, &mut out).and_then(|written| {
         written
@@ -43,7 +77,7 @@ fn write(
     checkpoint: &Checkpoint,
     dtype: GgmlDType,
     out: &mut impl Write,
-) -> Result<std::io::Result<()>> {
+) -> Result<io::Result<()>> {
     let config = &checkpoint.config;
     let all = shapes(config);
     let mut header = Map::new();
@@ -222,6 +256,49 @@ mod tests {
                 assert!(ours == theirs, "{name}");
             }
         }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Any one file of the user is kept, and the error names it. The folder is as before, so that saving can be retried.
+    #[test]
+    fn existing_files_are_kept() {
+        let checkpoint = random::checkpoint(&random::small(), GgmlDType::F16, 3).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        save(&checkpoint, GgmlDType::F16, folder.path()).unwrap();
+        let written = names(folder.path());
+        assert_eq!(written.len(), 5, "{written:?}");
+        for name in &written {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::write(&path, "mine").unwrap();
+            let error = save(&checkpoint, GgmlDType::F16, folder.path()).unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.contains(name.as_str()) && told.contains("exists"),
+                "{told}"
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+            assert_eq!(names(folder.path()), [name.as_str()]);
+            fs::remove_file(&path).unwrap();
+            save(&checkpoint, GgmlDType::F16, folder.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_no_files() {
+        let mut checkpoint = random::checkpoint(&random::small(), GgmlDType::F16, 3).unwrap();
+        checkpoint.tensors = Box::new(random::MemoryTensors::default());
+        let folder = tempfile::tempdir().unwrap();
+        save(&checkpoint, GgmlDType::F16, folder.path()).unwrap_err();
+        assert!(names(folder.path()).is_empty());
     }
 
     #[derive(Default)]
