@@ -7,19 +7,10 @@ pub fn of_round(round: &Round) -> String {
     match round.drafted().first() {
         None => "plain".into(),
         Some(token) if token.proposer == Proposer::Lookup => "lookup".into(),
-        Some(token) if token.proposer == Proposer::Adapter => format!("{} adapter", drafts(round)),
-        Some(_) => drafts(round),
-    }
-}
-
-/// The shape of a round's early-exit drafts. With `auto` the settings have only its limits.
-fn drafts(round: &Round) -> String {
-    let settings = &round.settings;
-    let (exit_layer, nodes) = (settings.exit_layer, round.drafted().len());
-    match settings.controller {
-        Controller::Auto if round.branches() => format!("E {exit_layer} tree of {nodes}"),
-        Controller::Auto => format!("E {exit_layer} K {nodes}"),
-        _ => exit(settings),
+        Some(token) if token.proposer == Proposer::Adapter => {
+            format!("{} adapter", exit(&round.settings))
+        }
+        Some(_) => exit(&round.settings),
     }
 }
 

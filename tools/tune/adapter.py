@@ -1,5 +1,6 @@
 """Train exit adapters: small heads that let any Llama draft for itself from a shallow layer. See README.md."""
 import argparse
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -11,7 +12,7 @@ from layerskip.adapter import Adapter
 from layerskip.base import load_base
 from layerskip.text import read_prompts
 
-BUILT_IN = 9000     # rounds through the kinds of built-in prompts; small kinds end before
+ROUNDS = 9000     # rounds through the kinds of built-in prompts; small kinds end before
 
 
 def numbers(text: str) -> list[int]:
@@ -78,12 +79,13 @@ def run_answer(a, base) -> None:
         raise SystemExit(f"--exits: layer {bad[0]} is not between 1 and {model.c.layers - 1}")
     a.run.mkdir(parents=True, exist_ok=True)
     facts = a.run / "answers.json"
-    wanted = {"prompts": [a.prompts.name, a.prompts.stat().st_size] if a.prompts else "built-in", "max_prompt": a.max_prompt, "max_new": a.max_new,
+    rows = read_prompts(a.prompts) if a.prompts else [row["turns"] for row in prompts.prompts(ROUNDS, 1)]
+    name = a.prompts.name if a.prompts else "built-in"
+    wanted = {"prompts": [name, hashlib.sha256(json.dumps(rows).encode()).hexdigest()], "max_prompt": a.max_prompt, "max_new": a.max_new,
               "exits": a.exits, "hold_out": a.hold_out, "seed": a.seed, "batch": a.batch}
     if facts.exists() and json.loads(facts.read_text()) != wanted:
         raise SystemExit(f"{a.run} holds answers made with {facts.read_text()}: use the same settings or another folder")
     facts.write_text(json.dumps(wanted))
-    rows = read_prompts(a.prompts) if a.prompts else [row["turns"] for row in prompts.prompts(BUILT_IN, 1)]
     encode = lambda rows: [ids for ids in map(base.chat.encode, rows) if len(ids) <= a.max_prompt]
     held = encode(rows[:a.hold_out])[:a.measure]
     if held and not answers.files(a.run / "held"):

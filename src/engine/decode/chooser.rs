@@ -1,8 +1,9 @@
-//! The chooser behind [`Controller::Auto`](super::Controller). Before each round it picks the proposer, exit layer,
-//! number of speculations and tree with the highest expected tokens per second, or plain decoding if that is fastest.
+//! The chooser behind [`Controller::Auto`](super::Controller). Before each round it picks the proposer and exit layer with the
+//! highest expected tokens per second, or plain decoding if that is fastest. Drafts of an exit grow while they pay
+//! ([`Growth`]); where a device runs whole rounds, number of speculations and tree are chosen beforehand too.
 
 use super::estimates::{Estimates, Training};
-use super::growth::{self, Growth};
+use super::growth::{self, Drawn, Growth};
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, Work};
 use super::{Proposer, Round};
@@ -66,9 +67,7 @@ impl Form {
             shape,
         }
     }
-}
 
-impl Form {
     fn base(&self, exit_layer: usize) -> Base {
         Base::Exit {
             exit_layer,
@@ -284,14 +283,15 @@ impl Chooser {
     }
 
     /// When a draft at this exit grows; `None` if its shape is fixed in advance.
-    pub fn growth(&self, exit: usize, sampled: bool, place: Place) -> Option<Growth> {
+    pub fn growth(&self, exit: usize, drawn: Drawn, place: Place) -> Option<Growth> {
+        if !self.grows {
+            return None;
+        }
         let rate = self
             .rate(Self::grown(exit), place)
             .max(self.rate(Base::Plain, place));
-        self.grows.then(|| {
-            self.estimates
-                .growth(exit, self.layers, sampled, rate, &self.work, place)
-        })
+        let estimates = &self.estimates;
+        Some(estimates.growth(exit, self.layers, drawn, rate, &self.work, place))
     }
 
     /// The base of an exit whose drafts grow.
@@ -427,11 +427,11 @@ impl Chooser {
             if !best {
                 self.estimates.rank(exit, rank, children);
             }
-            let sampled = !round.settings.sampling.greedy();
+            let drawn = Drawn::by(&round.settings.sampling);
             for (at, token) in nodes() {
                 if let (true, Some(p)) = (token.follows(at, parent), token.p_draft) {
                     let hit = rank == Some(token.rank);
-                    self.estimates.confidence(sampled, token.rank, p, hit);
+                    self.estimates.confidence(drawn, token.rank, p, hit);
                 }
             }
             parent = node;

@@ -2,7 +2,7 @@
 
 use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
 use super::decoder::{Decoder, Run, Scratch};
-use super::growth::Growth;
+use super::growth::{Drawn, Growth};
 use super::lookup::continued;
 use super::verify::Verification;
 use super::work::Place;
@@ -185,10 +185,6 @@ impl Decoder {
         if wanted.proposers.looks_up() {
             self.predict(session, &mut run.prediction);
         }
-        if wanted.proposers.exits() {
-            // What a draft costs depends on the tokens of the text that its head has.
-            session.draft_vocab(self.model.draft_order(), wanted.draft_vocab)?;
-        }
         let situation = Situation {
             place: self.place(session, wanted),
             exits: wanted.proposers.exits(),
@@ -197,10 +193,10 @@ impl Decoder {
         let chooser = self.chooser(wanted);
         let (base, action) = chooser.choose(&situation);
         let probed = chooser.probe(situation.exits, situation.place, action);
-        let sampled = !wanted.sampling.greedy();
+        let coupling = Drawn::by(&wanted.sampling);
         let growth = match (base, action) {
             (Base::Exit { exit_layer, .. }, Action::Exit) => {
-                chooser.growth(exit_layer, sampled, situation.place)
+                chooser.growth(exit_layer, coupling, situation.place)
             }
             _ => None,
         };

@@ -12,7 +12,8 @@ use crate::engine::sampling::{Distribution, Sampler, VocabSubset};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The model's own first layers. They draft a chain token by token, or a tree level by level.
+/// The model's own first layers. They draft a chain token by token, a tree level by level, or a chain with siblings that grows
+/// while it pays.
 pub(super) struct EarlyExit;
 
 impl Propose for EarlyExit {
@@ -254,27 +255,28 @@ impl Draft<'_> {
             position: rows[row].position + 1,
         };
         sampler.siblings(&drafts[row], max, &mut ids);
-        // The run's output up to the parent: the preview follows the best tokens.
-        let before = (ids.len() > 1).then(|| self.preview.clone());
+        let first = proposal.nodes.len();
+        let draft = &drafts[row];
+        let pays = |&(rank, &id): &(usize, &u32)| {
+            let (at, p) = (first + rank, draft.probability(id));
+            at < self.limits.nodes && growth.adds(at, reached * growth.accepted(rank, p))
+        };
+        let siblings = ids.iter().enumerate().skip(1).take_while(pays).count();
+        ids.truncate(1 + siblings);
+        // The run's output up to the parent; the preview follows the best tokens.
+        let before = (siblings > 0).then(|| self.preview.clone());
         let mut best_ends = false;
         for (rank, &id) in ids.iter().enumerate() {
-            let p_draft = self.decoder.scratch.drafts[row].probability(id);
-            let at = proposal.nodes.len();
-            let pays = growth.adds(at, reached * growth.accepted(rank, p_draft));
-            if rank > 0 && (at >= self.limits.nodes || !pays) {
-                break;
-            }
             let node = Node {
                 parent: row.checked_sub(1),
                 id,
                 proposer: self.proposer,
                 rank,
-                p_draft: Some(p_draft),
+                p_draft: Some(self.decoder.scratch.drafts[row].probability(id)),
             };
             let mut output = match (rank, &before) {
-                (0, _) => std::mem::take(self.preview),
-                (_, Some(before)) => before.clone(),
-                (_, None) => break,
+                (1.., Some(before)) => before.clone(),
+                _ => std::mem::take(self.preview),
             };
             let (token, ends) = self.append(node, 0, &mut output);
             if rank == 0 {
@@ -282,7 +284,7 @@ impl Draft<'_> {
                 best_ends = ends;
             }
             if ends {
-                proposal.ends.push(at);
+                proposal.ends.push(first + rank);
             }
             proposal.nodes.push(token);
         }

@@ -3,7 +3,7 @@
 //! Only ratios of times matter. Costs start from a guess by the number of weights that each part of a round reads, and
 //! every timing corrects its part. Acceptance starts from a guess by the depth of the exit.
 
-use super::growth::{self, Growth, NUM_GROUPS};
+use super::growth::{self, Drawn, Growth, NUM_GROUPS};
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, ROW_COST, Work};
@@ -139,8 +139,8 @@ pub(super) struct Estimates {
     /// A drafted token after an accepted one, in this text.
     later: Rate,
     lookup: [(Rate, Rate); MATCHES.len()],
-    /// Drafted tokens by draft probability, for each rank; greedy and sampled.
-    confidence: [[[Rate; NUM_GROUPS]; growth::RANKS]; 2],
+    /// Drafted tokens of all exits by draft probability, for each rank and each way to draw them.
+    confidence: [[[Rate; NUM_GROUPS]; growth::RANKS]; Drawn::COUNT],
     grown: Grown,
     #[serde(skip)]
     pub training: Training,
@@ -209,7 +209,7 @@ impl Estimates {
         };
         let guess = |rows: usize| 1.0 + ROW_COST * (rows - 1) as f64;
         let relative = (nearest.log - self.plain.log).exp() * guess(other);
-        let row = ((relative - 1.0) / (other - 1) as f64).clamp(0.0, 2.0);
+        let row = ((relative - 1.0) / (other.max(2) - 1) as f64).clamp(0.0, 2.0);
         let further =
             EXTRAPOLATED_ROW * row.max(ROW_COST / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
@@ -257,13 +257,13 @@ impl Estimates {
         &self,
         exit: usize,
         layers: usize,
-        sampled: bool,
+        drawn: Drawn,
         rate: f64,
         work: &Work,
         at: Place,
     ) -> Growth {
         let (draft, verify) = self.grown_parts(exit, work, at);
-        let table = &self.confidence[usize::from(sampled)];
+        let table = &self.confidence[drawn as usize];
         Growth {
             pass: rate * draft,
             node: std::array::from_fn(|node| {
@@ -271,7 +271,7 @@ impl Estimates {
             }),
             accepted: std::array::from_fn(|rank| {
                 std::array::from_fn(|group| {
-                    table[rank][group].mean(growth::guess(sampled, rank, growth::middle(group)))
+                    table[rank][group].mean(growth::guess(drawn, rank, growth::middle(group)))
                 })
             }),
             later: self.later.mean(self.acceptance(exit, layers)),
@@ -279,8 +279,8 @@ impl Estimates {
     }
 
     /// Records whether the verifier chose a drafted token after its parent.
-    pub fn confidence(&mut self, sampled: bool, rank: usize, p: f32, hit: bool) {
-        let table = &mut self.confidence[usize::from(sampled)];
+    pub fn confidence(&mut self, drawn: Drawn, rank: usize, p: f32, hit: bool) {
+        let table = &mut self.confidence[drawn as usize];
         let rate = &mut table[rank.min(growth::RANKS - 1)][growth::group(p)];
         rate.add(f64::from(u8::from(hit)), 1.0, SLOW_DECAY);
     }

@@ -2,6 +2,8 @@
 //! added if the tokens it is expected to yield exceed those that decoding would yield in the time it costs. The probabilities
 //! are the draft's own (Li et al., EAGLE-2, arXiv 2406.16858), corrected by how often such drafts were accepted.
 
+use crate::engine::sampling::{Coupling, Sampling};
+
 /// Max number of tokens on a path.
 pub(super) const MAX_DEPTH: usize = 6;
 /// Max number of nodes.
@@ -28,15 +30,37 @@ pub(super) fn middle(group: usize) -> f32 {
     (low + high) / 2.0
 }
 
+/// How drafts are drawn, on which their acceptance at a given draft probability depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drawn {
+    Greedily,
+    WithSharedNoise,
+    ForRejection,
+}
+
+impl Drawn {
+    /// Number of ways.
+    pub const COUNT: usize = 3;
+
+    pub fn by(sampling: &Sampling) -> Self {
+        match (sampling.greedy(), sampling.coupling) {
+            (true, _) => Self::Greedily,
+            (_, Coupling::SharedNoise) => Self::WithSharedNoise,
+            (_, Coupling::Rejection) => Self::ForRejection,
+        }
+    }
+}
+
 /// Assumed probability that a drafted token is accepted, before any outcome. Greedy drafts of trained exits are well
-/// calibrated. With shared noise the draft's choice depends on the noise too, which the verifier sees as well.
-pub(super) fn guess(sampled: bool, rank: usize, p: f32) -> f64 {
+/// calibrated. With shared noise the draft's choice depends on the noise too, which the verifier sees as well; with rejection
+/// coupling a token that was drawn although it is unlikely is often likelier for the verifier.
+pub(super) fn guess(drawn: Drawn, rank: usize, p: f32) -> f64 {
     let p = f64::from(p).clamp(0.005, 0.97);
-    match (sampled, rank) {
-        (false, _) => p,
-        (true, 0) => 0.3 + 0.65 * p,
-        (true, 1) => 0.14,
-        (true, _) => 0.07,
+    match (drawn, rank) {
+        (Drawn::Greedily, _) => p,
+        (_, 0) => 0.3 + 0.65 * p,
+        (_, 1) => 0.14,
+        _ => 0.07,
     }
 }
 

@@ -9,6 +9,7 @@ mod rejection;
 mod scores;
 mod stops;
 
+use super::growth::Drawn;
 use super::*;
 use crate::engine::config::{LlamaConfig, RopeScaling};
 use crate::engine::model::{self, random};
@@ -95,6 +96,26 @@ fn sampling() -> impl Generate<Value = Sampling> {
                 coupling: Coupling::SharedNoise,
             },
         )
+}
+
+/// Makes `auto` believe that exit 1, alone or with its adapter, is nearly always accepted, so that it drafts there, and that
+/// drafts of these ranks and probabilities are (not) accepted.
+fn teach(decoder: &mut Decoder, outcomes: &[(usize, f32, bool)]) {
+    decoder.set_exits(true, Some((1, 1)));
+    decoder.set_adapted_exits(Some((1, 1)));
+    let choosers = [Some(&mut decoder.chooser), decoder.adapted_chooser.as_mut()];
+    for estimates in choosers
+        .into_iter()
+        .flatten()
+        .map(|chooser| &mut chooser.estimates)
+    {
+        (0..200).for_each(|_| estimates.first(1, 1, 1));
+        for &(rank, p, hit) in outcomes {
+            for drawn in [Drawn::Greedily, Drawn::WithSharedNoise, Drawn::ForRejection] {
+                (0..100).for_each(|_| estimates.confidence(drawn, rank, p, hit));
+            }
+        }
+    }
 }
 
 /// All rounds of one run; `change` may alter the settings before each round.

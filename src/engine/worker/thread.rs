@@ -82,8 +82,8 @@ fn start_thread(
 struct Loaded {
     model: LoadedModel,
     conversations: HashMap<ConversationId, Conversation>,
-    /// Measured when first needed.
-    costs: Option<CostModel>,
+    /// Measured when first needed, for drafts of that vocabulary size.
+    costs: Option<(usize, CostModel)>,
 }
 
 struct Conversation {
@@ -266,12 +266,13 @@ impl Loaded {
                     return Ok(None);
                 };
                 let draft_vocab = control.newest().draft_vocab;
-                let measured = match self.costs.take() {
-                    Some(costs) => costs,
+                let known = self.costs.take().filter(|(width, _)| *width == draft_vocab);
+                let measured = match known {
+                    Some((_, costs)) => costs,
                     None => decoder.measure_costs(draft_vocab)?,
                 };
                 let costs = decoder.costs_in(session, &measured, draft_vocab);
-                self.costs = Some(measured);
+                self.costs = Some((draft_vocab, measured));
                 let costs = costs?;
                 let end = session.tokens().len();
                 tasks::lens(control, decoder, session, start..end, &costs)?;

@@ -32,7 +32,7 @@ fn invalid_rounds_are_rejected() {
             format!(r#""drafted":[{token}],"accepted":2"#),
             "accepted 2 of 1",
         ),
-        (r#""accepted":-1"#.into(), "invalid value"),
+        (r#""accepted":-1"#.into(), "is expected"),
         (
             format!(r#""drafted":[{token},{token}],"accepted":1,"path":[1]"#),
             "do not follow",
@@ -57,7 +57,7 @@ fn invalid_rounds_are_rejected() {
         ),
         (
             format!(r#""drafted":[{}]"#, token.replace("0.5", "[]")),
-            "invalid type",
+            "is expected",
         ),
         (
             format!(r#""drafted":[{}]"#, token.replace("0.5", "-0.5")),
@@ -74,7 +74,7 @@ fn invalid_rounds_are_rejected() {
         (
             r#""last":{"id":4294967296,"text":"","origin":"plain","p_draft":null,"p_verify":1}"#
                 .into(),
-            "invalid value",
+            "is expected",
         ),
     ] {
         let fixed = if line.contains("position") {

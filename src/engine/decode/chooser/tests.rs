@@ -66,7 +66,7 @@ impl Simulation<'_> {
             settings.sampling.sample = text.sampled;
             let growth = match (base, action) {
                 (Base::Exit { exit_layer, .. }, Action::Exit) => {
-                    chooser.growth(exit_layer, text.sampled, machine.place)
+                    chooser.growth(exit_layer, Drawn::by(&settings.sampling), machine.place)
                 }
                 _ => None,
             };

@@ -201,7 +201,6 @@ fn the_estimated_share_of_the_head_is_that_of_the_logits() {
             .unwrap();
         let mut largest = 0;
         while run.stop().is_none() {
-            let known = session.tokens().len();
             decoder
                 .round(&mut session, &mut run, &settings, &mut ())
                 .unwrap();
@@ -212,9 +211,8 @@ fn the_estimated_share_of_the_head_is_that_of_the_logits() {
                     base + rare.collect::<HashSet<_>>().len()
                 }
             };
-            // The text that the round began with; a probe has seen what it added, too.
-            let tokens = session.tokens();
-            let expected = columns(&tokens[..known])..=columns(tokens);
+            // As of the last draft or probe.
+            let expected = columns(&[])..=columns(session.tokens());
             let share = decoder.place(&session, &settings).draft_share;
             let found = (share * VOCAB as f64).round() as usize;
             assert!(expected.contains(&found), "{found}, not {expected:?}");
@@ -254,20 +252,6 @@ fn the_whole_vocabulary_is_not_masked() {
     assert_eq!(masked(&session, 3, 11), 0);
     assert!(session.draft_vocab(order, 0).unwrap().is_none());
     assert_eq!(masked(&session, 1, VOCAB), 0);
-}
-
-/// Makes `auto` believe that exit 1 is nearly always accepted, so that it drafts there, and that drafts of these ranks and
-/// probabilities are (not) accepted.
-fn teach(decoder: &mut Decoder, outcomes: &[(usize, f32, bool)]) {
-    decoder.set_exits(true, Some((1, 1)));
-    for _ in 0..200 {
-        decoder.chooser.estimates.first(1, 1, 1);
-    }
-    for &(rank, p, hit) in outcomes {
-        for sampled in [false, true] {
-            (0..100).for_each(|_| decoder.chooser.estimates.confidence(sampled, rank, p, hit));
-        }
-    }
 }
 
 const CHANCES: [f32; 5] = [0.01, 0.07, 0.3, 0.6, 0.95];

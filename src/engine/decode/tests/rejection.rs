@@ -38,6 +38,7 @@ fn rejection_samples_the_models_distribution() {
         (Proposers::Exit, 0, true, 20),
         (Proposers::Exit, 0, false, 20),
     ];
+    let number = drafts.len() as u64;
     for (case, (proposers, tree, adapter, draft_vocab)) in (1..).zip(drafts) {
         let settings = Settings {
             proposers,
@@ -49,6 +50,19 @@ fn rejection_samples_the_models_distribution() {
         let drafted = counts(&mut decoder, &prompt, &settings, case * n..(case + 1) * n);
         let words = format!("{proposers:?}, tree of {tree}, adapter {adapter}, {draft_vocab}");
         same_distribution(&plain, &drafted, &words);
+    }
+    // Drafts that grow: some end early, depending on what was drawn.
+    let outcomes = [0.05, 0.2, 0.4, 0.6, 0.9].map(|p| (0, p, p > 0.3));
+    for (case, adapter) in (number + 1..).zip([false, true]) {
+        teach(&mut decoder, &outcomes);
+        let settings = Settings {
+            proposers: Proposers::Exit,
+            controller: Controller::Auto,
+            adapter,
+            ..base.clone()
+        };
+        let drafted = counts(&mut decoder, &prompt, &settings, case * n..(case + 1) * n);
+        same_distribution(&plain, &drafted, &format!("growing, adapter {adapter}"));
     }
 }
 

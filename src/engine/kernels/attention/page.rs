@@ -19,7 +19,7 @@ const FEW: usize = 2;
 pub struct Tail<'a> {
     /// Positions before this one are in the slot with the same number.
     pub from: usize,
-    /// Slots of the positions from `from`.
+    /// Slots of the positions from `from`, ascending and never before their positions.
     pub slots: &'a [u32],
 }
 
@@ -58,7 +58,7 @@ pub struct Attention<'a> {
 ///
 /// # Safety
 /// The storage of `q` still exists, the pages hold keys and values of all positions that the queries attend to, and no
-/// thread writes any of them during the call.
+/// thread writes any of them, or any key in a slot before the last one of the tail, during the call.
 pub unsafe fn attend_page(isa: Isa, attention: Attention) {
     assert!(attention.tail.slots.is_empty() || attention.queries.rows == 1);
     assert!(attention.queries.positions + attention.queries.rows > attention.start + 1);
@@ -190,8 +190,10 @@ impl Attention<'_> {
     #[inline(always)]
     fn scored_slots<const G: usize>(&self, group: &[Query; G]) -> usize {
         let in_place = group[G - 1].in_place;
-        let last = self.tail.slots.last().map_or(0, |&slot| slot as usize + 1);
-        in_place.max(last.saturating_sub(self.start).min(PAGE))
+        let page = self.start..self.start + PAGE;
+        let here = |&&slot: &&u32| page.contains(&(slot as usize));
+        let last = self.tail.slots.iter().rev().find(here);
+        in_place.max(last.map_or(0, |&slot| slot as usize + 1 - self.start))
     }
 
     /// Moves the scores of the tail from its slots to its positions; computes those of slots in another page.
