@@ -30,8 +30,8 @@ pub enum Controller {
     },
     /// One more speculation after a fully accepted round, fewer after a rejection.
     AdaptiveSpeculations,
-    /// Chooses proposer, exit layer, number of speculations and tree by expected tokens per second, or plain decoding
-    /// where that is fastest. Serialised under its earlier name.
+    /// Chooses proposer and exit layer by expected tokens per second, or plain decoding where that is fastest, and lets
+    /// drafts grow while they pay. Serialised under its earlier name.
     #[serde(rename = "exit-and-speculations", alias = "auto")]
     Auto,
 }
