@@ -201,7 +201,20 @@ impl Distribution {
     /// without replacement (Gumbel-top-k; Kool et al., arXiv 1903.06059) that starts with [`Self::gumbel_argmax`].
     /// Without noise, the likeliest tokens, starting with [`Self::argmax`].
     pub fn best(&self, n: usize, noise: Option<noise::PositionNoise>, out: &mut Vec<u32>) {
-        let mut best: Vec<(f64, usize)> = Vec::with_capacity(n + 1);
+        out.clear();
+        if n == 0 {
+            return;
+        }
+        // Without an allocation for the few siblings of most drafts.
+        let (mut few, mut many) = ([(0f64, 0usize); 8], Vec::new());
+        let best = match few.get_mut(..n) {
+            Some(few) => few,
+            None => {
+                many.resize(n, (0.0, 0));
+                &mut many[..]
+            }
+        };
+        let mut len = 0;
         let mut reach = f64::INFINITY;
         self.each(|column, weight| {
             let score = match noise {
@@ -218,19 +231,19 @@ impl Distribution {
                     f64::from(weight).ln() + noise::gumbel(uniform)
                 }
             };
-            let at = best.partition_point(|&(other, kept)| {
+            let at = best[..len].partition_point(|&(other, kept)| {
                 other > score || (other == score && self.id(kept) < self.id(column))
             });
             if at < n {
-                best.insert(at, (score, column));
-                best.truncate(n);
-                if let (Some(&(worst, _)), true) = (best.last(), best.len() == n) {
-                    reach = (-worst).exp();
+                best.copy_within(at..len.min(n - 1), at + 1);
+                best[at] = (score, column);
+                len = (len + 1).min(n);
+                if len == n {
+                    reach = (-best[n - 1].0).exp();
                 }
             }
         });
-        out.clear();
-        out.extend(best.iter().map(|&(_, column)| self.id(column)));
+        out.extend(best[..len].iter().map(|&(_, column)| self.id(column)));
     }
 
     /// How many tokens come before `id` in the order of [`Self::best`]; `None` if there are `max` or more, or if `id` was
