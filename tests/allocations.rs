@@ -189,9 +189,13 @@ fn record_of(round: &Round) -> usize {
     let texts = round.slots();
     let (strings, ids) = (&round.settings.stop_strings, &round.settings.stop_token_ids);
     let stops = usize::from(!strings.is_empty()) + strings.len() + usize::from(!ids.is_empty());
-    // A controller gives the round settings of its own.
-    let moved = round.settings.controller != Controller::Fixed;
-    list + texts + usize::from(round.controller_note.is_some()) + usize::from(moved) * (1 + stops)
+    // A controller gives the round settings of its own; with `auto` they also get the shape of the draft.
+    let settings = match round.settings.controller {
+        Controller::Fixed => 0,
+        Controller::Auto => 2,
+        _ => 1,
+    };
+    list + texts + usize::from(round.controller_note.is_some()) + settings * (1 + stops)
 }
 
 /// Whether the cache got another page in this round; nothing else grows with the text.
