@@ -189,12 +189,10 @@ fn record_of(round: &Round) -> usize {
     let texts = round.slots();
     let (strings, ids) = (&round.settings.stop_strings, &round.settings.stop_token_ids);
     let stops = usize::from(!strings.is_empty()) + strings.len() + usize::from(!ids.is_empty());
-    // A controller gives the round settings of its own; with `auto` they also get the shape of the draft.
-    let settings = match round.settings.controller {
-        Controller::Fixed => 0,
-        Controller::Auto => 2,
-        _ => 1,
-    };
+    // A controller gives the round settings of its own, and another copy to a draft that grew to more than one token.
+    let grew = round.settings.controller == Controller::Auto && round.drafted().len() > 1;
+    let moved = round.settings.controller != Controller::Fixed;
+    let settings = usize::from(moved) + usize::from(grew);
     list + texts + usize::from(round.controller_note.is_some()) + settings * (1 + stops)
 }
 

@@ -17,7 +17,7 @@ pub enum Error {
     ModelFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         fault: String,
     },
     /// A model that skiplens cannot run or find.

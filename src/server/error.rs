@@ -73,7 +73,7 @@ impl ApiError {
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(&name)
     }
 
-    /// More than `limit` fields that no request has.
+    /// The request has more than `limit` unknown fields.
     pub fn too_many_unknown_fields(limit: usize) -> Self {
         let message = format!(
             "the request has more than {limit} unknown fields; /openapi.json lists the known ones"

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What may happen to a backlog.
+    /// An operation on a backlog.
     #[derive(Debug, Clone)]
     enum Step {
         Join,
@@ -347,7 +347,7 @@ mod tests {
                 prop_assert!(kept <= LIMITS.0 && backlog.bytes <= LIMITS.1);
                 let bytes: usize = sizes[sizes.len() - kept..].iter().sum();
                 prop_assert_eq!(backlog.bytes, bytes);
-                // What all have taken takes no memory.
+                // Reports that all watchers have taken are freed.
                 let oldest = watchers.iter().map(|(_, next)| *next).min();
                 prop_assert!(kept as u64 <= pushed - oldest.unwrap_or(pushed));
             }

@@ -43,6 +43,10 @@ pub enum Error {
         "{path} is a symbolic link and is not written to; name its target, or open the link to continue in a copy"
     )]
     Linked { path: PathBuf },
+    #[error(
+        "{path} has an unknown extension; use .jsonl for a session, or .md, .html, .ans, .svg, .csv or .json for an export"
+    )]
+    Format { path: PathBuf },
     #[error("{name:?} always stands for the newest session; choose another name")]
     Reserved { name: String },
     #[error("no session named {name:?} in {folder}")]

@@ -153,7 +153,7 @@ impl Recorder {
     /// writes pending lines.
     ///
     /// # Errors
-    /// If `name` is reserved, or the file exists, has changed, or cannot be written.
+    /// If `name` is reserved or its extension names no format, or the file exists, has changed, or cannot be written.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
         if name == LAST {
             return Err(transcript::Error::Reserved { name: name.into() });
@@ -175,7 +175,12 @@ impl Recorder {
                 title: name.into(),
                 ..session.clone()
             }),
-            None => transcript::save::bytes(session),
+            None => match path.extension() {
+                Some(other) if !other.eq_ignore_ascii_case("jsonl") => {
+                    return Err(transcript::Error::Format { path });
+                }
+                _ => transcript::save::bytes(session),
+            },
         };
         let before = self.saved.get(&path);
         let there = std::fs::read(&path).ok().map(|bytes| digest(&bytes));

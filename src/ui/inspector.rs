@@ -24,7 +24,7 @@ const MAX_INDENT: usize = 8;
 /// A line of styled spans.
 pub type Line = Vec<(String, Style)>;
 
-/// A label, its value, and the role of the value.
+/// Label, value, and the role in which the value is drawn.
 type Fact = (&'static str, String, Role);
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {

@@ -2,6 +2,7 @@
 
 use super::Canvas;
 use super::theme::Role;
+use super::way;
 use super::widgets::{Cells, row};
 use crate::app::{Pane, Target};
 use crate::engine::decode::Round;
@@ -176,10 +177,10 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
             format!("  draft {draft:.1} ms  verify {verify:.1} ms"),
         ),
     };
-    let force = format!(
-        "  E {}  K {}",
-        settings.exit_layer, settings.num_speculations
-    );
+    let way = match round.drafted().is_empty() {
+        true => String::new(),
+        false => format!("  {}", way::of_round(round)),
+    };
     let temperature = match settings.sampling.sample {
         true => format!("  T {:.2}", settings.sampling.temperature),
         false => "  greedy".into(),
@@ -192,7 +193,7 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
     let parts = [
         (&accepted, Role::Text),
         (&time, Role::Dim),
-        (&force, Role::Dim),
+        (&way, Role::Dim),
         (&temperature, Role::Dim),
     ];
     let x = canvas.put_all(row, &parts.map(|(text, role)| (text.as_str(), role)));

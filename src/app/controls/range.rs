@@ -11,7 +11,7 @@ pub enum Kind {
     Text,
 }
 
-/// How the values of a slider lie along its track.
+/// How a slider maps positions to values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     Linear,

@@ -135,9 +135,9 @@ pub enum Overlay {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
     Everything,
-    /// Everything, the commands first.
+    /// All sections, scrolled to the commands.
     Commands,
-    /// Only what mentions a word.
+    /// Only entries that mention a word.
     Word(String),
 }
 

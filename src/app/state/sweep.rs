@@ -57,6 +57,14 @@ impl Sweep {
         let mut exit_layers: Vec<usize> =
             (1..=count).map(|at| (at * last).div_ceil(count)).collect();
         exit_layers.dedup();
+        // The current exit layer in place of its neighbour, but for the last one.
+        if (1..last).contains(&cursor.0)
+            && let Err(at) = exit_layers.binary_search(&cursor.0)
+        {
+            let neighbour = at.min(exit_layers.len().saturating_sub(2));
+            exit_layers[neighbour] = cursor.0;
+            exit_layers.sort_unstable();
+        }
         let speculations: Vec<usize> = (1..=MAX_SPECULATIONS).collect();
         let mut sweep = Self {
             run: Some(run),
@@ -173,6 +181,18 @@ fn fineness(index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_current_exit_layer_is_in_the_grid() {
+        for layers in [2, 3, 13, 30, 80] {
+            for exit in 1..layers {
+                let sweep = Sweep::new(RunId(0), String::new(), layers, (exit, 4));
+                assert_eq!(sweep.cursor, (exit, 4));
+                assert!(sweep.exit_layers.is_sorted_by(|a, b| a < b));
+                assert_eq!(sweep.exit_layers.last(), Some(&(layers - 1)));
+            }
+        }
+    }
 
     #[test]
     fn the_grid_covers_the_layers_and_each_pair_is_measured_once() {

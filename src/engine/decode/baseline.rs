@@ -80,7 +80,7 @@ impl Baselines {
     pub fn add_race(&mut self, timings: &Timings) {
         self.race = timings.plain.mean().map(|plain| Race {
             plain,
-            drafts: timings.most_drafts().copied(),
+            drafts: timings.best_drafts().copied(),
         });
     }
 
@@ -94,7 +94,7 @@ impl Baselines {
     /// The best estimate of a plain step at the time of a run; `None` before enough is known.
     pub fn plain_step(&self, run: &Timings) -> Option<PlainStep> {
         let measured = run.plain.mean();
-        let estimated = run.most_drafts().and_then(|drafts| {
+        let estimated = run.best_drafts().and_then(|drafts| {
             let estimate = drafts.estimate(self.config.as_ref()?)?;
             Some(self.correction(drafts).map_or(estimate, |ratio| PlainStep {
                 seconds: estimate.seconds * ratio.seconds,
@@ -105,7 +105,7 @@ impl Baselines {
             (Some(a), Some(b)) if b.measured => Some(a.with(&b)),
             (Some(own), _) | (None, Some(own)) => Some(own),
             // Rounds with drafts whose model has an unknown shape: the machine may have been much slower or faster then.
-            (None, None) if run.most_drafts().is_some() && !self.knows_shape() => None,
+            (None, None) if run.best_drafts().is_some() && !self.knows_shape() => None,
             (None, None) => self.at_another_time(),
         }?;
         Some(PlainStep {
@@ -273,6 +273,24 @@ mod tests {
             let tokens_per_second = 1.4 / (draft + verify);
             assert!(step.speed_up(tokens_per_second).ratio <= 1.4);
         }
+    }
+
+    /// An answer that is mostly lookup, with many rows in a verify phase, is judged by its few rounds with short drafts.
+    #[test]
+    fn long_drafts_do_not_decide_where_there_are_short_ones() {
+        let plain = 0.003;
+        let long = |count| vec![round(12, 0.0, 2.4 * plain); count];
+        let short = vec![round(1, 0.2 * plain, 0.85 * plain); 8];
+        let own = baselines().plain_step(&timings(&long(40))).unwrap();
+        let with_short = baselines()
+            .plain_step(&timings(&[long(40), short].concat()))
+            .unwrap();
+        assert!((own.seconds / plain - 1.0).abs() < 0.25, "{own:?}");
+        assert!(
+            (with_short.seconds / plain - 1.0).abs() < 0.15,
+            "{with_short:?}"
+        );
+        assert!(with_short.error < own.error);
     }
 
     /// A race, or an answer with plain steps, corrects the estimate for another answer, whatever the machine's load was

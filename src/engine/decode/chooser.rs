@@ -1,12 +1,14 @@
 //! The chooser behind [`Controller::Auto`](super::Controller). Before each round it picks the proposer and exit layer with the
 //! highest expected tokens per second, or plain decoding if that is fastest. Drafts of an exit grow while they pay
-//! ([`Growth`]); where a device runs whole rounds, number of speculations and tree are chosen beforehand too.
+//! ([`Growth`]); on devices that run whole rounds it also picks a fixed number of speculations and tree.
+
+mod learn;
+mod rates;
 
 use super::estimates::{Estimates, Training};
-use super::growth::{self, Drawn, Growth};
+use super::growth::{Drawn, Growth};
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, Work};
-use super::{Proposer, Round};
 use crate::engine::config::LlamaConfig;
 use std::fmt::{self, Write};
 
@@ -68,9 +70,8 @@ impl Form {
         }
     }
 
-    fn base(&self, exit_layer: usize) -> Base {
-        Base::Exit {
-            exit_layer,
+    fn choice(&self) -> ShapeChoice {
+        ShapeChoice::Fixed {
             speculations: self.depth,
             tree: self.tree,
         }
@@ -83,7 +84,18 @@ pub(super) enum Base {
     Plain,
     Exit {
         exit_layer: usize,
+        shape: ShapeChoice,
+    },
+}
+
+/// The shape of drafts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShapeChoice {
+    /// Each draft grows while it pays.
+    Growing,
+    Fixed {
         speculations: usize,
+        /// As [`Settings::tree`](super::Settings::tree).
         tree: usize,
     },
 }
@@ -287,155 +299,11 @@ impl Chooser {
         if !self.grows {
             return None;
         }
-        let rate = self
-            .rate(Self::grown(exit), place)
-            .max(self.rate(Base::Plain, place));
+        let ease = self.estimates.ease(self.layers);
+        let rate = self.grown_rate(ease, exit, place);
+        let rate = rate.max(self.rate(Base::Plain, place));
         let estimates = &self.estimates;
         Some(estimates.growth(exit, self.layers, drawn, rate, &self.work, place))
-    }
-
-    /// The base of an exit whose drafts grow.
-    fn grown(exit_layer: usize) -> Base {
-        Base::Exit {
-            exit_layer,
-            speculations: growth::MAX_DEPTH,
-            tree: growth::MAX_NODES,
-        }
-    }
-
-    /// Expected tokens per second of an exit whose drafts grow; `ease` as [`Estimates::ease`] returns it.
-    fn grown_rate(&self, ease: f64, exit: usize, place: Place) -> f64 {
-        self.best_fixed_rate(ease, exit, place) * self.estimates.growth_gain()
-    }
-
-    /// The highest expected tokens per second of an exit in a form fixed in advance.
-    fn best_fixed_rate(&self, ease: f64, exit: usize, place: Place) -> f64 {
-        let rates = self.fixed_rates(ease, exit, place);
-        rates.map(|(_, rate)| rate).fold(0.0, f64::max)
-    }
-
-    /// Expected tokens per second of an exit in each form.
-    fn fixed_rates(
-        &self,
-        ease: f64,
-        exit: usize,
-        place: Place,
-    ) -> impl Iterator<Item = (&Form, f64)> + '_ {
-        let (first, later) = self.estimates.ranks(ease, exit, self.layers);
-        (0..self.forms.len()).map(move |at| {
-            let form = &self.forms[at];
-            let tokens = 1.0 + form.shape.accepted(&first, &later);
-            let seconds = self
-                .estimates
-                .seconds(self.job(exit, at), &self.work, place);
-            (form, tokens / seconds)
-        })
-    }
-
-    /// Learns from a finished round. `predicted` is the length of the match before the round and the tokens with which
-    /// lookup would have continued the text.
-    pub fn learn(&mut self, round: &Round, place: Place, predicted: Option<(usize, &[u32])>) {
-        let nodes = round.drafted().len();
-        let first = round.drafted().first().map(|token| token.proposer);
-        let exit = round.settings.exit_layer;
-        let (draft, verify) = (round.draft_seconds, round.verify_seconds);
-        match first {
-            None => {
-                self.since_plain = 0;
-                let whole = draft + verify;
-                self.estimates
-                    .time(Job::Plain, &self.work, place, 0.0, whole);
-            }
-            Some(Proposer::Lookup) => {
-                let job = Job::Lookup { nodes };
-                self.estimates
-                    .time(job, &self.work, place, 0.0, draft + verify);
-            }
-            Some(Proposer::EarlyExit | Proposer::Adapter) => {
-                let form = self.form(round.settings.num_speculations, round.settings.tree);
-                let passes = form.map_or(&[][..], |form| &self.forms[form].passes);
-                let chain = [1; Shape::MAX_ROWS];
-                let passes = match round.settings.tree {
-                    _ if self.grows => &chain[..passes_of_grown(round).min(chain.len())],
-                    0 => &chain[..nodes.min(chain.len())],
-                    _ => passes,
-                };
-                if !passes.is_empty() {
-                    let job = Job::Exit {
-                        exit,
-                        passes,
-                        nodes,
-                    };
-                    self.estimates.time(job, &self.work, place, draft, verify);
-                }
-                if self.grows && !passes.is_empty() {
-                    let ease = self.estimates.ease(self.layers);
-                    let rate = self.best_fixed_rate(ease, exit, place);
-                    let job = Job::Exit {
-                        exit,
-                        passes,
-                        nodes,
-                    };
-                    let seconds = self.estimates.seconds(job, &self.work, place);
-                    let tokens = round.kept().count();
-                    self.estimates.grew(tokens as f64, rate * seconds);
-                }
-                self.learn_acceptance(round, exit);
-            }
-        }
-        if let Some((length, predicted)) = predicted {
-            let mut hits = round
-                .kept()
-                .zip(predicted)
-                .map(|(token, &id)| token.id == id);
-            if let Some(first) = hits.next() {
-                let mut matching = first;
-                let later = std::iter::from_fn(|| {
-                    let hit = hits.next().filter(|_| matching)?;
-                    matching = hit;
-                    Some(hit)
-                });
-                self.estimates.matched(length, first, later);
-            }
-        }
-    }
-
-    fn learn_acceptance(&mut self, round: &Round, exit: usize) {
-        let nodes = || round.drafted().iter().enumerate();
-        let children = |parent| {
-            nodes()
-                .filter(|(at, token)| token.follows(*at, parent))
-                .count()
-        };
-        let mut parent = None;
-        // The final `None` stands for a choice of the verifier that is not among the children of the last accepted
-        // node.
-        let steps = round.path().map(Some).chain([None]);
-        for (depth, node) in steps.enumerate() {
-            let children = children(parent);
-            let Some(rank) = node
-                .map(|node| Some(round.drafted()[node].rank))
-                .or((children > 0 && round.closing().is_some()).then_some(None))
-            else {
-                break;
-            };
-            let best = rank == Some(0);
-            match depth {
-                0 => self.estimates.first(exit, usize::from(best), 1),
-                _ => self.estimates.later(best),
-            }
-            if !best {
-                self.estimates.rank(exit, rank, children);
-            }
-            let drawn = Drawn::by(&round.settings.sampling);
-            for (at, token) in nodes() {
-                if let (true, Some(p)) = (token.follows(at, parent), token.p_draft) {
-                    let hit = rank == Some(token.rank);
-                    self.estimates.confidence(drawn, token.rank, p, hit);
-                }
-            }
-            parent = node;
-        }
     }
 
     /// The base for the next rounds: the current one, unless another is expected to be clearly faster.
@@ -495,13 +363,14 @@ impl Chooser {
             .recommended
             .map(|(exit_layer, speculations)| Base::Exit {
                 exit_layer,
-                speculations,
-                tree: 0,
+                shape: match self.grows {
+                    true => ShapeChoice::Growing,
+                    false => ShapeChoice::Fixed {
+                        speculations,
+                        tree: 0,
+                    },
+                },
             });
-        let recommended = match recommended {
-            Some(Base::Exit { exit_layer, .. }) if self.grows => Some(Self::grown(exit_layer)),
-            recommended => recommended,
-        };
         let start = match self.estimates.training {
             Training::None => None,
             _ => recommended.or(best.map(|(base, _)| base)),
@@ -551,82 +420,6 @@ impl Chooser {
         }
     }
 
-    /// The fastest way to use early exit and its expected tokens per second. Exits whose acceptance is not known are
-    /// taken to be slower by [`UNKNOWN_MARGIN`].
-    fn best_exit(&self, place: Place) -> Option<(Base, f64)> {
-        let ease = self.estimates.ease(self.layers);
-        let best = |a: &(Base, f64), b: &(Base, f64)| a.1.total_cmp(&b.1);
-        let exits = self.exits.iter().copied();
-        let rated = exits.filter_map(|exit_layer| {
-            let (base, rate) = match self.grows {
-                true => (
-                    Self::grown(exit_layer),
-                    self.grown_rate(ease, exit_layer, place),
-                ),
-                false => self
-                    .fixed_rates(ease, exit_layer, place)
-                    .map(|(form, rate)| (form.base(exit_layer), rate))
-                    .max_by(best)?,
-            };
-            Some((base, rate / self.caution(exit_layer)))
-        });
-        rated.max_by(best)
-    }
-
-    /// By how much the rate of an exit is lowered if its acceptance is not known.
-    fn caution(&self, exit: usize) -> f64 {
-        match self.is_known(exit) {
-            true => 1.0,
-            false => UNKNOWN_MARGIN,
-        }
-    }
-
-    /// Expected tokens per second.
-    fn rate(&self, base: Base, place: Place) -> f64 {
-        match base {
-            Base::Plain => 1.0 / self.estimates.seconds(Job::Plain, &self.work, place),
-            Base::Exit { exit_layer, .. } if self.grows => {
-                self.grown_rate(self.estimates.ease(self.layers), exit_layer, place)
-            }
-            Base::Exit {
-                exit_layer,
-                speculations,
-                tree,
-            } => {
-                let known = self.form(speculations, tree);
-                let other;
-                let form = match known {
-                    Some(form) => &self.forms[form],
-                    None => {
-                        other = Form::new(speculations, tree);
-                        &other
-                    }
-                };
-                let tokens = self.estimates.tokens(exit_layer, self.layers, &form.shape);
-                let job = Job::Exit {
-                    exit: exit_layer,
-                    passes: &form.passes,
-                    nodes: form.shape.len(),
-                };
-                tokens / self.estimates.seconds(job, &self.work, place)
-            }
-        }
-    }
-
-    fn form(&self, depth: usize, tree: usize) -> Option<usize> {
-        let same = |form: &Form| (form.depth, form.tree) == (depth, tree);
-        self.forms.iter().position(same)
-    }
-
-    fn job(&self, exit: usize, form: usize) -> Job<'_> {
-        let form = &self.forms[form];
-        Job::Exit {
-            exit,
-            passes: &form.passes,
-            nodes: form.shape.len(),
-        }
-    }
-
     /// How many tokens to draft by lookup; `None` if decoding at `rate` for the same time would yield as many.
     fn lookup(&self, matched: usize, rate: f64, place: Place) -> Option<usize> {
         let gain = |nodes: usize| {
@@ -649,15 +442,6 @@ impl Chooser {
             _ => 96,
         }
     }
-}
-
-/// Number of passes of a draft that grew: each node that has children was expanded, and so was the text.
-fn passes_of_grown(round: &Round) -> usize {
-    round
-        .drafted()
-        .iter()
-        .filter(|token| token.rank == 0)
-        .count()
 }
 
 #[cfg(test)]

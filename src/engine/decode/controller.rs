@@ -1,12 +1,13 @@
 //! Controllers, which adjust the settings automatically and give a reason.
 
-use super::chooser::{Action, Base, MAX_LOOKUP, Situation};
+use super::chooser::{Action, Base, Chooser, MAX_LOOKUP, ShapeChoice, Situation};
 use super::decoder::{Decoder, Run, Scratch};
+use super::estimates::Estimates;
 use super::growth::{Drawn, Growth};
 use super::lookup::continued;
 use super::verify::Verification;
 use super::work::Place;
-use super::{Proposers, Round, Session, Settings, Strategy};
+use super::{DraftToken, Proposers, Round, Session, Settings, Strategy};
 use crate::engine::Result;
 use crate::engine::model::Readout;
 use crate::engine::sampling::{Pick, Sampler};
@@ -159,7 +160,60 @@ impl Prediction {
     }
 }
 
+/// Learned costs and acceptance, without and with adapters.
+#[derive(Serialize, Deserialize)]
+struct StoredEstimates {
+    #[serde(flatten)]
+    estimates: Estimates,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adapted: Option<Estimates>,
+}
+
 impl Decoder {
+    /// Tells [`Controller::Auto`](super::Controller::Auto) whether the model's exits are trained, and the exit layer and
+    /// speculations that its author recommends.
+    pub fn set_exits(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
+        self.chooser.set_training(trained, recommended);
+    }
+
+    /// As [`Self::set_exits`], for drafts by the adapters of its exits, which are trained.
+    pub fn set_adapted_exits(&mut self, recommended: Option<(usize, usize)>) {
+        if let Some(chooser) = &mut self.adapted_chooser {
+            chooser.set_training(true, recommended);
+        }
+    }
+
+    /// The chooser for these settings.
+    pub(super) fn chooser(&mut self, settings: &Settings) -> &mut Chooser {
+        match &mut self.adapted_chooser {
+            Some(chooser) if settings.adapter => chooser,
+            _ => &mut self.chooser,
+        }
+    }
+
+    /// The learned costs and acceptance, as JSON for [`Self::set_estimates`].
+    pub fn estimates(&self) -> String {
+        // Structs of finite numbers always serialise.
+        serde_json::to_string(&StoredEstimates {
+            estimates: self.chooser.estimates.clone(),
+            adapted: self
+                .adapted_chooser
+                .as_ref()
+                .map(|chooser| chooser.estimates.clone()),
+        })
+        .unwrap_or_default()
+    }
+
+    /// Restores estimates learned earlier with this model on this machine. Implausible ones are ignored.
+    pub fn set_estimates(&mut self, json: &str) {
+        if let Ok(StoredEstimates { estimates, adapted }) = serde_json::from_str(json) {
+            self.chooser.resume(estimates);
+            if let (Some(chooser), Some(adapted)) = (&mut self.adapted_chooser, adapted) {
+                chooser.resume(adapted);
+            }
+        }
+    }
+
     /// Asks the controller what the next round does.
     ///
     /// # Errors
@@ -311,14 +365,13 @@ fn chosen_settings(wanted: &Settings, base: Base, action: Action) -> Settings {
             settings.num_speculations = MAX_LOOKUP;
         }
         Base::Plain => settings.strategy = Strategy::Autoregressive,
-        Base::Exit {
-            exit_layer,
-            speculations,
-            tree,
-        } => {
+        Base::Exit { exit_layer, shape } => {
             settings.exit_layer = exit_layer;
-            settings.num_speculations = speculations;
-            settings.tree = tree;
+            (settings.num_speculations, settings.tree) = match shape {
+                // Until it is known what the draft grew to.
+                ShapeChoice::Growing => (1, 0),
+                ShapeChoice::Fixed { speculations, tree } => (speculations, tree),
+            };
             settings.proposers = match looks_up {
                 true => Proposers::ExitAndLookup,
                 false => Proposers::Exit,
@@ -328,6 +381,20 @@ fn chosen_settings(wanted: &Settings, base: Base, action: Action) -> Settings {
     if let Action::Lookup(length) = action {
         settings.num_speculations = length;
         settings.tree = 0;
+    }
+    settings
+}
+
+/// The settings of a round whose draft grew: speculations and tree are what it grew to.
+pub(super) fn shaped(mut settings: Arc<Settings>, drafted: &[DraftToken]) -> Arc<Settings> {
+    let depth = drafted.iter().filter(|token| token.rank == 0).count();
+    let tree = match drafted.len() {
+        nodes if nodes > depth => nodes,
+        _ => 0,
+    };
+    if depth > 0 && (settings.num_speculations, settings.tree) != (depth, tree) {
+        let settings = Arc::make_mut(&mut settings);
+        (settings.num_speculations, settings.tree) = (depth, tree);
     }
     settings
 }

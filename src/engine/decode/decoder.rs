@@ -1,8 +1,8 @@
 //! The decoder, and the state of one run.
 
 use super::chooser::Chooser;
-use super::controller::{Chosen, ControllerState, Prediction, Turn};
-use super::estimates::Estimates;
+use super::controller::{Chosen, ControllerState, Prediction, Turn, shaped};
+use super::growth;
 use super::lookup::Continuation;
 use super::text_output::TextOutput;
 use super::verify::{Limits, Verification};
@@ -13,7 +13,6 @@ use crate::engine::model::{Model, Row};
 use crate::engine::sampling::{Distribution, Residual};
 use crate::engine::text::Tokenizer;
 use crate::engine::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -101,15 +100,6 @@ impl Run {
     }
 }
 
-/// Learned costs and acceptance, without and with adapters.
-#[derive(Serialize, Deserialize)]
-struct StoredEstimates {
-    #[serde(flatten)]
-    estimates: Estimates,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    adapted: Option<Estimates>,
-}
-
 impl Decoder {
     /// A decoder for a model. Without a tokenizer, all texts in the records are empty.
     pub fn new(model: Box<dyn Model>, tokenizer: Option<Tokenizer>, end_tokens: Vec<u32>) -> Self {
@@ -164,27 +154,6 @@ impl Decoder {
         self.prefill_chunk = tokens.max(1);
     }
 
-    /// Tells [`Controller::Auto`](super::Controller::Auto) whether the model's exits are trained, and the exit layer and
-    /// speculations that its author recommends.
-    pub fn set_exits(&mut self, trained: bool, recommended: Option<(usize, usize)>) {
-        self.chooser.set_training(trained, recommended);
-    }
-
-    /// As [`Self::set_exits`], for drafts by the adapters of its exits, which are trained.
-    pub fn set_adapted_exits(&mut self, recommended: Option<(usize, usize)>) {
-        if let Some(chooser) = &mut self.adapted_chooser {
-            chooser.set_training(true, recommended);
-        }
-    }
-
-    /// The chooser for these settings.
-    pub(super) fn chooser(&mut self, settings: &Settings) -> &mut Chooser {
-        match &mut self.adapted_chooser {
-            Some(chooser) if settings.adapter => chooser,
-            _ => &mut self.chooser,
-        }
-    }
-
     /// Whether an adapter drafts with these settings.
     pub(super) fn adapts(&self, settings: &Settings) -> bool {
         settings.adapter && self.model.adapter_of(settings.exit_layer).is_some()
@@ -200,29 +169,6 @@ impl Decoder {
         exits
             .filter(|_| settings.adapter && drafts)
             .min_by_key(|exit| exit.abs_diff(settings.exit_layer))
-    }
-
-    /// The learned costs and acceptance, as JSON for [`Self::set_estimates`].
-    pub fn estimates(&self) -> String {
-        // Structs of finite numbers always serialise.
-        serde_json::to_string(&StoredEstimates {
-            estimates: self.chooser.estimates.clone(),
-            adapted: self
-                .adapted_chooser
-                .as_ref()
-                .map(|chooser| chooser.estimates.clone()),
-        })
-        .unwrap_or_default()
-    }
-
-    /// Restores estimates learned earlier with this model on this machine. Implausible ones are ignored.
-    pub fn set_estimates(&mut self, json: &str) {
-        if let Ok(StoredEstimates { estimates, adapted }) = serde_json::from_str(json) {
-            self.chooser.resume(estimates);
-            if let (Some(chooser), Some(adapted)) = (&mut self.adapted_chooser, adapted) {
-                chooser.resume(adapted);
-            }
-        }
     }
 
     /// A single token as readable text.
@@ -373,9 +319,13 @@ impl Decoder {
         let mut verification = match drafts {
             None => self.plain_round(session, run, settings, observer)?,
             Some(proposers) => {
-                let max = settings.num_speculations.min(left - 1);
+                let (depth, nodes) = match turn.growth {
+                    Some(_) => (growth::MAX_DEPTH, growth::MAX_NODES),
+                    None => (settings.num_speculations, settings.tree),
+                };
+                let max = depth.min(left - 1);
                 // Every node of a tree takes a slot, however short the path.
-                let nodes = settings.tree.min(room.saturating_sub(1));
+                let nodes = nodes.min(room.saturating_sub(1));
                 let limits = Limits {
                     proposers,
                     max,
@@ -430,7 +380,7 @@ impl Decoder {
             self.scratch.path = path;
         }
         let settings = match turn.growth {
-            Some(_) => shaped(turn.settings, &tokens),
+            Some(_) => shaped(turn.settings, &tokens.drafted),
             None => turn.settings,
         };
         let mut round = Round::new(run.rounds, position, settings, tokens);
@@ -525,24 +475,6 @@ impl Decoder {
         }
         Ok(())
     }
-}
-
-/// The settings of a round whose draft grew: speculations and tree are what it came to.
-fn shaped(mut settings: Arc<Settings>, tokens: &RoundTokens) -> Arc<Settings> {
-    let depth = tokens
-        .drafted
-        .iter()
-        .filter(|token| token.rank == 0)
-        .count();
-    let tree = match tokens.drafted.len() {
-        nodes if nodes > depth => nodes,
-        _ => 0,
-    };
-    if depth > 0 {
-        let settings = Arc::make_mut(&mut settings);
-        (settings.num_speculations, settings.tree) = (depth, tree);
-    }
-    settings
 }
 
 /// Polls the observer before the `next` phase.

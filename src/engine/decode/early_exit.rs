@@ -2,7 +2,7 @@
 
 use super::decoder::{Scratch, poll};
 use super::draft::{Draft, Node, Proposal, Propose};
-use super::growth::{Growth, MAX_SIBLINGS};
+use super::growth::{Growing, Growth, MAX_SIBLINGS};
 use super::text_output::TextOutput;
 use super::tree::Shape;
 use super::{Controller, DraftToken, Observer, Phase, Proposer};
@@ -198,17 +198,13 @@ impl Draft<'_> {
     ) -> Result<Proposal> {
         let start = self.session.tokens().len();
         let vocab = self.vocab()?;
-        let siblings = match self.settings.sampling.rejects() {
-            true => 1,
-            false => MAX_SIBLINGS,
-        };
+        let mut growing = Growing::new(growth, self.limits.max, self.limits.nodes);
         let mut proposal = Proposal {
             nodes: Vec::with_capacity(self.limits.nodes),
             ..Proposal::default()
         };
-        let (mut row, mut depth, mut reached) = (0, 0, 1.0);
-        let mut grows = self.limits.nodes > 0;
-        while grows {
+        let (mut row, mut ends) = (0, false);
+        while !ends && growing.continues() {
             poll(observer, Phase::Draft)?;
             let started = Instant::now();
             self.run_rows(&[row])?;
@@ -216,15 +212,8 @@ impl Draft<'_> {
                 break;
             }
             let best = proposal.nodes.len();
-            let ends = self.add_siblings(growth, row, siblings, reached, &mut proposal);
-            let token = &proposal.nodes[best];
-            reached *= growth.accepted(0, token.p_draft.unwrap_or_default());
-            depth += 1;
-            grows = !ends
-                && depth < self.limits.max
-                && proposal.nodes.len() < self.limits.nodes
-                && growth.continues(proposal.nodes.len(), reached);
-            self.session.history.push(token.id);
+            ends = self.add_siblings(&mut growing, row, &mut proposal);
+            self.session.history.push(proposal.nodes[best].id);
             row = best + 1;
             proposal.seconds += started.elapsed().as_secs_f64();
             observer.drafted(&proposal.nodes[best]);
@@ -238,33 +227,26 @@ impl Draft<'_> {
         Ok(proposal)
     }
 
-    /// Appends the best token after `row`, which is reached with the given probability, and up to `max` siblings in all, as far
-    /// as they pay. Returns whether the best would end the run.
+    /// Appends the best token after `row`, the end of the main chain, and the siblings that pay. Returns whether the best
+    /// token would end the run.
     fn add_siblings(
         &mut self,
-        growth: &Growth,
+        growing: &mut Growing<'_>,
         row: usize,
-        max: usize,
-        reached: f64,
         proposal: &mut Proposal,
     ) -> bool {
         let mut ids = std::mem::take(&mut self.decoder.scratch.siblings);
         let Scratch { rows, drafts, .. } = &self.decoder.scratch;
+        let sampling = &self.settings.sampling;
         let sampler = Sampler {
-            sampling: &self.settings.sampling,
+            sampling,
             position: rows[row].position + 1,
         };
+        let max = if sampling.rejects() { 1 } else { MAX_SIBLINGS };
         sampler.siblings(&drafts[row], max, &mut ids);
-        let first = proposal.nodes.len();
-        let draft = &drafts[row];
-        let pays = |&(rank, &id): &(usize, &u32)| {
-            let (at, p) = (first + rank, draft.probability(id));
-            at < self.limits.nodes && growth.adds(at, reached * growth.accepted(rank, p))
-        };
-        let siblings = ids.iter().enumerate().skip(1).take_while(pays).count();
-        ids.truncate(1 + siblings);
+        ids.truncate(growing.add(ids.iter().map(|&id| drafts[row].probability(id))));
         // The run's output up to the parent; the preview follows the best tokens.
-        let before = (siblings > 0).then(|| self.preview.clone());
+        let before = (ids.len() > 1).then(|| self.preview.clone());
         let mut best_ends = false;
         for (rank, &id) in ids.iter().enumerate() {
             let node = Node {
@@ -284,7 +266,7 @@ impl Draft<'_> {
                 best_ends = ends;
             }
             if ends {
-                proposal.ends.push(first + rank);
+                proposal.ends.push(proposal.nodes.len());
             }
             proposal.nodes.push(token);
         }

@@ -3,10 +3,13 @@
 //! Only ratios of times matter. Costs start from a guess by the number of weights that each part of a round reads, and
 //! every timing corrects its part. Acceptance starts from a guess by the depth of the exit.
 
-use super::growth::{self, Drawn, Growth, NUM_GROUPS};
+mod grown;
+
+use super::growth::{self, Drawn, NUM_GROUPS};
 use super::lookup::MAX_MATCH;
 use super::tree::{Ranks, Shape};
 use super::work::{Job, Place, ROW_COST, Work};
+use grown::Grown;
 use serde::{Deserialize, Serialize};
 
 /// Weight of the newest time in the scale of all times, which follows the machine's load.
@@ -35,12 +38,6 @@ const EXIT_PRIOR_WEIGHTS: [f64; 2] = [20.0, 40.0];
 const MAX_STORED_WEIGHT: f64 = 12.0;
 /// Assumed acceptance at the recommended exit of a model with tuned exits.
 const TUNED_ACCEPTANCE: f64 = 0.4;
-/// Weight of the guess that growing drafts gain nothing over the best fixed shape, in tokens.
-const GROWTH_PRIOR_WEIGHT: f64 = 60.0;
-/// Max gain of growing drafts over the best fixed shape that is believed.
-const MAX_GROWTH_GAIN: f64 = 1.5;
-/// Min cost of verifying a node more, as a fraction of the whole verify phase.
-const MIN_NODE_COST: f64 = 0.01;
 /// Groups of match lengths: 2, 3, 4, 5 to 6, 7 to 10, 11 and more tokens.
 const MATCHES: [usize; 6] = [2, 3, 4, 6, 10, MAX_MATCH];
 /// For each group, guessed acceptance of the first token after a match, and of a token after an accepted one.
@@ -100,15 +97,6 @@ struct ExitRates {
     all: Rate,
     /// Of the verifier's choices that were not the draft's best, those at each rank from 1.
     ranks: [Rate; Ranks::LEN - 1],
-}
-
-/// What drafts that grew came to: decaying sums over rounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Grown {
-    tokens: f64,
-    /// Tokens that the best shape fixed in advance would have yielded in the same time.
-    expected: f64,
 }
 
 /// How a model's exits were trained.
@@ -214,87 +202,6 @@ impl Estimates {
             EXTRAPOLATED_ROW * row.max(ROW_COST / 4.0) * rows.saturating_sub(other) as f64;
         let cost = 1.0 + row * (rows.min(other) - 1) as f64 + further;
         UNSEEN_PENALTY + self.plain.log + (cost / guess(rows)).ln()
-    }
-
-    /// The seconds of a draft pass with one row, and of verifying each number of nodes from 0 on. More nodes never cost less,
-    /// and the corrections of neighbouring numbers are averaged, since a node more is a small part of a noisy time.
-    fn grown_parts(
-        &self,
-        exit: usize,
-        work: &Work,
-        at: Place,
-    ) -> (f64, [f64; growth::MAX_NODES + 1]) {
-        let seconds =
-            |work: f64, correction: f64| (work.max(1.0).ln() + self.scale + correction).exp();
-        let draft = seconds(
-            work.draft(exit, &[1], at.draft_share, at.context),
-            self.draft_correction(exit),
-        );
-        let mut least = 0.0f64;
-        let verify = std::array::from_fn(|nodes| {
-            let rows = nodes + 1;
-            let near = [rows.max(3) - 1, rows, rows + 1].map(|rows| self.verify_correction(rows));
-            let correction = (near[0] + 2.0 * near[1] + near[2]) / 4.0;
-            least = least.max(seconds(
-                work.verify(rows, exit, nodes, at.context),
-                correction,
-            ));
-            least
-        });
-        (draft, verify)
-    }
-
-    /// How many times as many tokens growing drafts yield as the best shape fixed in advance, which is one of the shapes to
-    /// which they can grow.
-    pub fn growth_gain(&self) -> f64 {
-        let Grown { tokens, expected } = self.grown;
-        let gain = (tokens + GROWTH_PRIOR_WEIGHT) / (expected + GROWTH_PRIOR_WEIGHT);
-        gain.clamp(1.0, MAX_GROWTH_GAIN)
-    }
-
-    /// When a draft at this exit grows, if decoding yields `rate` tokens per second.
-    pub fn growth(
-        &self,
-        exit: usize,
-        layers: usize,
-        drawn: Drawn,
-        rate: f64,
-        work: &Work,
-        at: Place,
-    ) -> Growth {
-        let (draft, verify) = self.grown_parts(exit, work, at);
-        let table = &self.confidence[drawn as usize];
-        Growth {
-            pass: rate * draft,
-            node: std::array::from_fn(|node| {
-                rate * (verify[node + 1] - verify[node]).max(MIN_NODE_COST * verify[node])
-            }),
-            accepted: std::array::from_fn(|rank| {
-                std::array::from_fn(|group| {
-                    table[rank][group].mean(growth::guess(drawn, rank, growth::middle(group)))
-                })
-            }),
-            later: self.later.mean(self.acceptance(exit, layers)),
-        }
-    }
-
-    /// Records whether the verifier chose a drafted token after its parent.
-    pub fn confidence(&mut self, drawn: Drawn, rank: usize, p: f32, hit: bool) {
-        let table = &mut self.confidence[drawn as usize];
-        let rate = &mut table[rank.min(growth::RANKS - 1)][growth::group(p)];
-        rate.add(f64::from(u8::from(hit)), 1.0, SLOW_DECAY);
-    }
-
-    /// Records a round whose draft grew: its tokens, and what the best fixed shape would have yielded in its time.
-    pub fn grew(&mut self, tokens: f64, expected: f64) {
-        let Grown {
-            tokens: before,
-            expected: expected_before,
-        } = self.grown;
-        self.grown = Grown {
-            tokens: before * DECAY + tokens,
-            expected: expected_before * DECAY + expected,
-        };
     }
 
     fn draft_correction(&self, exit: usize) -> f64 {

@@ -8,12 +8,12 @@ use crate::engine::sampling::{Coupling, Sampling};
 pub(super) const MAX_DEPTH: usize = 6;
 /// Max number of nodes.
 pub(super) const MAX_NODES: usize = 8;
-/// Ranks of siblings that are told apart; the last stands for all later ones.
+/// Number of ranks that are distinguished; the last one stands for all later ones.
 pub(super) const RANKS: usize = 3;
-/// Max number of siblings.
+/// Max number of tokens drafted after one node.
 pub(super) const MAX_SIBLINGS: usize = 3;
 
-/// Upper bounds of the groups of draft probabilities, but for the last group.
+/// Draft probabilities are learned in groups. Upper bounds of all groups but the last.
 const GROUPS: [f32; 9] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.92];
 /// Number of groups of draft probabilities.
 pub(super) const NUM_GROUPS: usize = GROUPS.len() + 1;
@@ -23,7 +23,7 @@ pub(super) fn group(p: f32) -> usize {
     GROUPS.partition_point(|&bound| bound <= p)
 }
 
-/// A typical probability of a group.
+/// The probability in the middle of a group.
 pub(super) fn middle(group: usize) -> f32 {
     let low = group.checked_sub(1).map_or(0.0, |at| GROUPS[at]);
     let high = GROUPS.get(group).copied().unwrap_or(1.0);
@@ -77,19 +77,69 @@ pub(super) struct Growth {
     pub later: f64,
 }
 
+/// A draft that grows: the main chain of best tokens, and siblings beside them.
+#[derive(Debug, Clone)]
+pub(super) struct Growing<'a> {
+    growth: &'a Growth,
+    max_depth: usize,
+    max_nodes: usize,
+    depth: usize,
+    nodes: usize,
+    /// Probability that the verifier reaches the end of the main chain.
+    reached: f64,
+}
+
+impl<'a> Growing<'a> {
+    /// A draft without nodes, of at most this depth and number of nodes.
+    pub fn new(growth: &'a Growth, max_depth: usize, max_nodes: usize) -> Self {
+        Self {
+            growth,
+            max_depth: max_depth.min(MAX_DEPTH),
+            max_nodes: max_nodes.min(MAX_NODES),
+            depth: 0,
+            nodes: 0,
+            reached: 1.0,
+        }
+    }
+
+    /// Whether another draft pass pays, at the end of the main chain. The first one is not questioned: the chooser has decided
+    /// to draft.
+    pub fn continues(&self) -> bool {
+        let has_room = self.depth < self.max_depth && self.nodes < self.max_nodes;
+        has_room && (self.depth == 0 || self.growth.continues(self.nodes, self.reached))
+    }
+
+    /// Adds the tokens after the end of the main chain that pay, given the draft probabilities of the best ones in order.
+    /// Returns how many: the best one always, which becomes the end of the chain.
+    pub fn add(&mut self, probabilities: impl IntoIterator<Item = f32>) -> usize {
+        let before = (self.nodes, self.reached);
+        for (rank, p) in probabilities.into_iter().enumerate() {
+            let reached = before.1 * self.growth.accepted(rank, p);
+            if rank == 0 {
+                self.reached = reached;
+            } else if self.nodes >= self.max_nodes || !self.growth.adds(self.nodes, reached) {
+                break;
+            }
+            self.nodes += 1;
+        }
+        self.depth += 1;
+        self.nodes - before.0
+    }
+}
+
 impl Growth {
     /// The probability that a token with this rank and draft probability is accepted after its parent.
-    pub fn accepted(&self, rank: usize, p: f32) -> f64 {
+    fn accepted(&self, rank: usize, p: f32) -> f64 {
         self.accepted[rank.min(RANKS - 1)][group(p)]
     }
 
     /// Whether a node that is reached with this probability pays as node number `nodes`, counted from 0.
-    pub fn adds(&self, nodes: usize, reached: f64) -> bool {
+    fn adds(&self, nodes: usize, reached: f64) -> bool {
         self.node.get(nodes).is_some_and(|&cost| reached > cost)
     }
 
     /// Whether another pass pays after `nodes` nodes, of which the last of the main chain is reached with this probability.
-    pub fn continues(&self, nodes: usize, reached: f64) -> bool {
+    fn continues(&self, nodes: usize, reached: f64) -> bool {
         let node = self.node.get(nodes);
         node.is_some_and(|&cost| reached * self.later > cost + self.pass)
     }
@@ -110,6 +160,27 @@ mod tests {
         assert!(growth.continues(1, 0.9) && !growth.continues(1, 0.3));
         assert!(growth.adds(1, 0.1) && !growth.adds(1, 0.03));
         assert!(!growth.adds(MAX_NODES, 1.0) && !growth.continues(MAX_NODES, 1.0));
+    }
+
+    #[test]
+    fn a_draft_stays_within_its_limits() {
+        let growth = Growth {
+            pass: 0.0,
+            node: [0.0; MAX_NODES],
+            accepted: [[1.0; NUM_GROUPS]; RANKS],
+            later: 1.0,
+        };
+        for (depth, nodes) in [(0, 8), (3, 0), (1, 8), (3, 8), (6, 2), (99, 99)] {
+            let mut growing = Growing::new(&growth, depth, nodes);
+            let (mut passes, mut added) = (0, 0);
+            while growing.continues() {
+                let new = growing.add([0.5; MAX_SIBLINGS]);
+                assert!((1..=MAX_SIBLINGS).contains(&new));
+                (passes, added) = (passes + 1, added + new);
+            }
+            assert!(passes <= depth.min(MAX_DEPTH) && added <= nodes.min(MAX_NODES));
+            assert_eq!(passes > 0, depth.min(nodes) > 0);
+        }
     }
 
     #[test]

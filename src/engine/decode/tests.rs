@@ -98,8 +98,8 @@ fn sampling() -> impl Generate<Value = Sampling> {
         )
 }
 
-/// Makes `auto` believe that exit 1, alone or with its adapter, is nearly always accepted, so that it drafts there, and that
-/// drafts of these ranks and probabilities are (not) accepted.
+/// Teaches `auto` that exit 1, with and without its adapter, is nearly always accepted, so that it drafts there, and whether
+/// drafts of the given ranks and probabilities were accepted.
 fn teach(decoder: &mut Decoder, outcomes: &[(usize, f32, bool)]) {
     decoder.set_exits(true, Some((1, 1)));
     decoder.set_adapted_exits(Some((1, 1)));

@@ -9,9 +9,12 @@ const MIN_STEPS: usize = 8;
 const MIN_DRAFTS: usize = 8;
 /// Lower bound of the relative error, however many steps were measured: the machine's speed drifts.
 pub(super) const MIN_ERROR: f64 = 0.02;
-/// Extra time of a verify phase per row after the first, as a fraction of the time for one row. Measured: 0.03 to 0.2
-/// for up to eight rows, depending on processor and weight type.
-const VERIFY_ROW_COST: f64 = 0.08;
+/// Extra time of a verify phase per row after the first, as a fraction of the time for one row: of the first few, which hide
+/// behind the reads of the weights, and of further ones, which are compute-bound. Measured on several processors and weight
+/// types: 0 to 0.2 per row up to four rows, 0.9 to 3.1 in all for seven more, 0.8 to 4.4 for fifteen more.
+const VERIFY_ROW_COST: f64 = 0.06;
+const CHEAP_ROWS: f64 = 3.0;
+const FURTHER_ROW_COST: f64 = 0.15;
 /// Relative error of the estimate from rounds with drafts, and the error added per row after the first.
 const ESTIMATE_ERROR: f64 = 0.05;
 const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
@@ -110,13 +113,14 @@ impl Timings {
         self.seconds / self.rounds.max(1) as f64
     }
 
-    /// The kind of drafts with the most tokens, if there are enough.
-    pub(super) fn most_drafts(&self) -> Option<&DraftRounds> {
-        let most = self
+    /// The kind of drafts that says most about a plain step: of those with enough tokens, that with the fewest rows in a
+    /// verify phase.
+    pub(super) fn best_drafts(&self) -> Option<&DraftRounds> {
+        let enough = self
             .drafts
             .iter()
-            .max_by(|a, b| a.tokens.total_cmp(&b.tokens));
-        most.filter(|most| most.tokens >= MIN_DRAFTS as f64)
+            .filter(|own| own.tokens >= MIN_DRAFTS as f64);
+        enough.min_by(|a, b| a.further_rows().total_cmp(&b.further_rows()))
     }
 }
 
@@ -184,7 +188,9 @@ impl DraftRounds {
         let early = step_weights(config, exit_layer, None);
         let draft = step_weights(config, self.drafts.layers(exit_layer), Some(vocab));
         let further_rows = self.further_rows();
-        let verify = self.verify_seconds / self.rounds / (1.0 + VERIFY_ROW_COST * further_rows);
+        let cheap = further_rows.min(CHEAP_ROWS);
+        let rows = 1.0 + VERIFY_ROW_COST * cheap + FURTHER_ROW_COST * (further_rows - cheap);
+        let verify = self.verify_seconds / self.rounds / rows;
         let early_seconds = match reuse && exit_layer > 0 {
             true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,

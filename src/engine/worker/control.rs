@@ -23,7 +23,7 @@ pub(super) struct RunControl<'a> {
     changed: bool,
     inbox: &'a mut Inbox,
     events: UnboundedSender<Event>,
-    /// A permit for each part of a lens that may be reported; `None` for any number.
+    /// One permit per part of a lens that may be reported; `None` for no limit.
     lens_parts: Option<Arc<Semaphore>>,
     turn: Turn,
     paused: bool,

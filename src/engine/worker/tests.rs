@@ -438,7 +438,7 @@ fn a_paced_lens_waits_for_permits_and_can_be_cancelled() {
             panic!("not a part");
         };
         rows += more.len();
-        // The first two were free.
+        // Two permits existed from the start.
         if part > 0 {
             permits.add_permits(1);
         }
@@ -451,7 +451,7 @@ fn a_paced_lens_waits_for_permits_and_can_be_cancelled() {
     let events = until(&mut worker, ended);
     assert!(!events.iter().any(is_part), "{events:?}");
     assert_eq!(tokens(&events).len(), 10);
-    // So does the end of the worker's owner.
+    // Dropping the worker's owner ends it as well.
     permits.add_permits(1);
     tell(&worker, start(2, Task::Lens, settings(10)));
     tell(&worker, start(2, Task::Lens, settings(10)));

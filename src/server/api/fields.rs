@@ -155,7 +155,7 @@ pub fn alias(name: &str) -> Option<&'static str> {
     Some(alias)
 }
 
-/// A name without case and separators, as `maxTokens` and `max-tokens` have others than `max_tokens`.
+/// A name in lower case without separators, so that `maxTokens` and `max-tokens` match `max_tokens`.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.'));
     letters.flat_map(char::to_lowercase).collect()

@@ -278,10 +278,10 @@ fn too_many_alternatives() -> Error {
     ))
 }
 
-/// A frame for the client, and what it takes until it is sent.
+/// A frame for the client, and the permits that it holds until it is sent.
 type Frame = (String, Taken);
 
-/// The space of a frame. A part of a lens besides holds up the next ones.
+/// The queue space of a frame; a part of a lens also holds a permit, without which the worker computes no further ones.
 struct Taken {
     _space: OwnedSemaphorePermit,
     lens_parts: Option<Arc<Semaphore>>,

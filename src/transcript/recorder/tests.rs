@@ -199,6 +199,27 @@ fn a_saved_session_resumes_from_its_path() {
     assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
 }
 
+/// An extension that names no format does not become the name of a session's file.
+#[test]
+fn unknown_extensions_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(folder.path());
+    ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
+    answer(&mut recorder, 0, "hi");
+    for name in ["chat.pdf", "chat.txt"] {
+        let path = folder.path().join(name);
+        let fault = recorder.save(path.to_str().unwrap()).unwrap_err();
+        assert!(
+            matches!(fault, transcript::Error::Format { .. }),
+            "{name}: {fault}"
+        );
+        assert!(!path.exists());
+    }
+    recorder
+        .save(folder.path().join("chat.JSONL").to_str().unwrap())
+        .unwrap();
+}
+
 /// Saving replaces files that this process saved, but no file of the user and no other session. Saving to the current
 /// journal does not replace it: it already contains the session.
 #[test]

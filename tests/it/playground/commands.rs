@@ -118,7 +118,7 @@ fn a_refused_command_stays_in_the_prompt() {
     h.write("and then");
     h.send(Msg::EffectFailed("the disk is full".into()));
     assert_eq!(h.state().prompt.text(), "and then");
-    // Nor is what entered the prompt without a key.
+    // Nor is text that was put into the prompt without a key press.
     h.ask_command("/load evning");
     h.state_mut().prompt.set("/set top_p");
     h.send(Msg::EffectFailed("no session matches evning".into()));

@@ -136,7 +136,7 @@ fn names_with_spaces_are_completed_and_explained() {
     assert!(h.screen().contains("0 to 49152"), "{}", h.screen());
     h.press("enter");
     assert_eq!(h.state().settings.draft_vocab, 10);
-    // An ambiguous name is not replaced unasked.
+    // Enter does not replace an ambiguous name.
     h.write("/set top 5");
     assert_eq!(labels(&h), ["top_p", "top_k"]);
     h.press("enter");

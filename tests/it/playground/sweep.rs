@@ -39,7 +39,7 @@ fn the_map_fills_and_a_cell_is_applied_as_one_change() {
     let before = h.state().settings.clone();
     h.press("b enter");
     let settings = h.state().settings.clone();
-    assert_eq!((settings.exit_layer, settings.num_speculations), (5, 2));
+    assert_eq!((settings.exit_layer, settings.num_speculations), (7, 2));
     assert_eq!(settings.strategy, Strategy::SelfSpeculative);
     assert!(h.state().overlay.is_none());
     h.press("alt-u");

@@ -935,7 +935,7 @@ fn a_watcher_that_missed_reports_learns_how_many_and_the_state_of_the_requests()
     // The slow watcher answers no pings meanwhile.
     let served = Served::with(patient());
     let mut slow = welcomed(&served, "watch");
-    // Whoever has the first report is subscribed.
+    // After the first report the client is subscribed.
     assert!(matches!(heard(&mut slow), Report::Event(_)));
     let mut open = connected(served.address);
     paused(&mut open, 1, &settings());

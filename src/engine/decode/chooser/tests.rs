@@ -6,8 +6,9 @@ mod recorded;
 mod synthetic;
 
 use super::*;
+use crate::engine::decode::growth::{self, Growing};
 use crate::engine::decode::{
-    ClosingToken, DraftToken, Origin, Parent, RoundTokens, Settings, Strategy,
+    ClosingToken, DraftToken, Origin, Parent, Proposer, Round, RoundTokens, Settings, Strategy,
 };
 use crate::engine::model::random;
 use crate::engine::splitmix::SplitMix64;
@@ -22,6 +23,13 @@ struct Text {
     ranks: Vec<Vec<usize>>,
     chances: Vec<Vec<[f32; growth::MAX_SIBLINGS]>>,
     found: Vec<Option<(usize, Vec<u32>)>>,
+}
+
+/// A node of a simulated draft, with its draft probability.
+struct Node {
+    parent: Option<usize>,
+    rank: usize,
+    p: f32,
 }
 
 /// What is simulated.
@@ -53,15 +61,11 @@ impl Simulation<'_> {
                 strategy: Strategy::SelfSpeculative,
                 ..Settings::default()
             };
-            if let Base::Exit {
-                exit_layer,
-                speculations,
-                tree,
-            } = base
-            {
+            if let Base::Exit { exit_layer, shape } = base {
                 settings.exit_layer = exit_layer;
-                settings.num_speculations = speculations;
-                settings.tree = tree;
+                if let ShapeChoice::Fixed { speculations, tree } = shape {
+                    (settings.num_speculations, settings.tree) = (speculations, tree);
+                }
             }
             settings.sampling.sample = text.sampled;
             let growth = match (base, action) {
@@ -133,11 +137,11 @@ impl Simulation<'_> {
             Action::Exit if left > 0 && growth.is_some() => {
                 let exit = settings.exit_layer;
                 let (nodes, path) = self.grow(at, exit, left, growth.unwrap());
-                let passes = nodes.iter().filter(|(_, rank, _)| *rank == 0).count();
+                let passes = nodes.iter().filter(|node| node.rank == 0).count();
                 let mut drafted: Vec<DraftToken> = (nodes.iter().enumerate())
-                    .map(|(node, &(parent, rank, p))| DraftToken {
-                        p_draft: Some(p),
-                        ..drafted(node, parent, rank, Proposer::EarlyExit)
+                    .map(|(at, node)| DraftToken {
+                        p_draft: Some(node.p),
+                        ..drafted(at, node.parent, node.rank, Proposer::EarlyExit)
                     })
                     .collect();
                 for (step, &node) in path.iter().enumerate() {
@@ -200,38 +204,29 @@ impl Simulation<'_> {
         }
     }
 
-    /// The nodes (parent, rank, draft probability) of a draft that grows at `at`, and the accepted path, as in the decoder.
-    /// Behind a wrong token the probabilities are those of the true text.
-    #[allow(clippy::type_complexity)]
+    /// The nodes of a draft that grows at `at` and the accepted path. Behind a wrong token the probabilities are those of the
+    /// true text.
     fn grow(
         &self,
         at: usize,
         exit: usize,
         left: usize,
         growth: &Growth,
-    ) -> (Vec<(Option<usize>, usize, f32)>, Vec<usize>) {
+    ) -> (Vec<Node>, Vec<usize>) {
+        let mut growing = Growing::new(growth, left, growth::MAX_NODES);
         let (mut nodes, mut path) = (Vec::new(), Vec::new());
-        let (mut parent, mut reached, mut right) = (None, 1.0, true);
-        for depth in 0..left.min(growth::MAX_DEPTH) {
+        let (mut parent, mut depth, mut right) = (None, 0, true);
+        while growing.continues() {
             let chances = self.text.chances[at + depth][exit];
-            let best = nodes.len();
-            for (rank, p) in chances.into_iter().enumerate() {
-                let pays = growth.adds(nodes.len(), reached * growth.accepted(rank, p));
-                if rank > 0 && (nodes.len() >= growth::MAX_NODES || !pays) {
-                    break;
-                }
-                nodes.push((parent, rank, p));
-            }
+            let (best, children) = (nodes.len(), growing.add(chances));
+            let siblings = chances.into_iter().take(children).enumerate();
+            nodes.extend(siblings.map(|(rank, p)| Node { parent, rank, p }));
             let rank = self.text.ranks[at + depth][exit];
-            if right && rank < nodes.len() - best {
+            if right && rank < children {
                 path.push(best + rank);
             }
             right &= rank == 0;
-            reached *= growth.accepted(0, chances[0]);
-            parent = Some(best);
-            if nodes.len() >= growth::MAX_NODES || !growth.continues(nodes.len(), reached) {
-                break;
-            }
+            (parent, depth) = (Some(best), depth + 1);
         }
         (nodes, path)
     }

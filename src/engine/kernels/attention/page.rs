@@ -186,7 +186,7 @@ impl Attention<'_> {
         }
     }
 
-    /// How many slots of the page to score: the positions in place and, beyond them, the slots of the tail.
+    /// Number of slots of the page to score: all in-place positions, and on to the last slot of the tail in this page.
     #[inline(always)]
     fn scored_slots<const G: usize>(&self, group: &[Query; G]) -> usize {
         let in_place = group[G - 1].in_place;

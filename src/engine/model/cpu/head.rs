@@ -9,7 +9,7 @@ use crate::engine::kernels::{LANES, Packed, Shared, copy, rms_norm};
 #[derive(Default)]
 pub struct AddedRows {
     ids: Vec<u32>,
-    /// Those rows, and room for more.
+    /// Their packed rows, with spare capacity.
     rows: Option<Packed>,
 }
 

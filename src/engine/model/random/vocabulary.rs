@@ -55,7 +55,7 @@ pub fn tokenizer_files(
         "truncation": null,
         "padding": null,
         "added_tokens": special_tokens(vocabulary),
-        // SentencePiece's sign for a space counts as one.
+        // A SentencePiece space (▁) is a space.
         "normalizer": {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
         "pre_tokenizer": null,
         "post_processor": {

@@ -199,7 +199,7 @@ fn recorded_answers_without_lookup_lose_little() {
     }
 }
 
-/// Drafts that grow by confidence yield more than the best shapes fixed in advance.
+/// Drafts that grow by confidence are faster on average than the best fixed shapes.
 #[test]
 fn growing_drafts_are_faster_than_fixed_shapes() {
     for machine in machines().into_iter().filter(|machine| machine.grows) {
@@ -290,7 +290,7 @@ fn record(decoder: &mut Decoder, kind: &str, prompt: &[u32], settings: &Settings
     }
 }
 
-/// Adds the digits and letters of the tokens at these positions.
+/// Records rank digits and probability letters of every exit at the positions of `chunk`.
 fn ranks(
     decoder: &mut Decoder,
     session: &mut Session,
