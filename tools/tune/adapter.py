@@ -43,11 +43,12 @@ def arguments(argv=None) -> argparse.Namespace:
     add("--hold-out", type=int, default=192, help="the first prompts, kept for measuring")
     add("--measure", type=int, default=64, help="held-out prompts that are answered")
     add("--seed", type=int, default=1)
+    add("--no-states", action="store_true", help="store tokens only; training computes the states again, which takes a GPU a moment")
     add = parts["train"].add_argument
     d = adapter_train.Settings()
-    for name in ("epochs", "lr", "weight_decay", "hard", "acceptance", "save_seconds"):
+    for name in ("epochs", "lr", "weight_decay", "hard", "acceptance", "save_seconds", "seconds"):
         add(f"--{name.replace('_', '-')}", type=float, default=getattr(d, name))
-    for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "log_every", "seed"):
+    for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "exits_a_step", "log_every", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     add("--prompt-tokens", action="store_true", help="draft the tokens of the prompts too")
     add("--exits", type=numbers, help="exits to train, of those with stored states; all unless given")
@@ -83,6 +84,8 @@ def run_answer(a, base) -> None:
     name = a.prompts.name if a.prompts else "built-in"
     wanted = {"prompts": [name, hashlib.sha256(json.dumps(rows).encode()).hexdigest()], "max_prompt": a.max_prompt, "max_new": a.max_new,
               "exits": a.exits, "hold_out": a.hold_out, "seed": a.seed, "batch": a.batch}
+    if a.no_states:
+        wanted["states"] = False
     if facts.exists() and json.loads(facts.read_text()) != wanted:
         raise SystemExit(f"{a.run} holds answers made with {facts.read_text()}: use the same settings or another folder")
     facts.write_text(json.dumps(wanted))
@@ -94,7 +97,8 @@ def run_answer(a, base) -> None:
         answers.save(texts, a.run / "held" / "answers-00000.safetensors")
     rest = rows[a.hold_out:]
     random.Random(a.seed).shuffle(rest)
-    answers.generate(model, encode(rest), a.run / "text", a.tokens, a.batch, a.max_new, base.chat.eos_id, a.exits, a.seed)
+    answers.generate(model, encode(rest), a.run / "text", a.tokens, a.batch, a.max_new, base.chat.eos_id,
+                     None if a.no_states else a.exits, a.seed)
 
 
 def stored_exits(a) -> list[int]:
@@ -131,8 +135,9 @@ def run_train(a, base) -> None:
     names = adapter_train.Settings.__dataclass_fields__
     settings = adapter_train.Settings(**{name: getattr(a, name) for name in names})
     adapter = Adapter(model, exits).to(get_device())
-    model = without_layers(model)
-    adapter_train.Trainer(model, answers.load_all(a.run / "text"), stored, adapter, settings, a.run).run()
+    texts = answers.load_all(a.run / "text")
+    model = model.to(get_device()) if any(t.states is None for t in texts) else without_layers(model)
+    adapter_train.Trainer(model, texts, stored, adapter, settings, a.run).run()
 
 
 def run_report(a, base) -> None:

@@ -1,4 +1,5 @@
-"""Training of exit adapters on the states that the frozen model left while it answered."""
+"""Training of exit adapters on the states that the frozen model left while it answered, or leaves when it reads its answers."""
+import copy
 import math
 import random
 import time
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 
 from . import losses
 from .adapter import Adapter
-from .answers import Text
+from .answers import Text, with_states
 from .batches import make_batches
 from .model import Llama
 from .optimizers import Optimizers
@@ -21,7 +22,8 @@ class Settings:
     """`acceptance` weighs -log of the acceptance (the overlap of the distributions, Leviathan et al.) against the divergence,
     `hard` the argmax within the divergence's target. `frequent` tokens and `others` drawn ones make the vocabulary of the
     loss; 0 others: the whole one. `depths` > 1 trains chains on the adapter's own outputs. With `prompt_tokens` the tokens of
-    the prompts are drafted too, which are there without being generated, except those that all texts begin with."""
+    the prompts are drafted too, which are there without being generated, except those that all texts begin with. A step trains
+    `exits_a_step` of the exits. With `seconds` > 0 training ends by then, and the rate falls along the clock if that is faster."""
 
     epochs: float = 3.0
     lr: float = 1.5e-3
@@ -34,6 +36,8 @@ class Settings:
     frequent: int = 3072
     others: int = 1024
     depths: int = 1
+    exits_a_step: int = 1
+    seconds: float = 0.0
     prompt_tokens: bool = False
     log_every: int = 20
     seed: int = 1
@@ -57,8 +61,8 @@ def pad(batch: list[Text], layer: int, begin: int | None = None) -> tuple[torch.
     """States [batch, seq, dim] after the exit of that index and after the last layer, and the flat positions that choose the
     tokens from `begin` on, by default those of the answers, with these tokens."""
     width = max(len(t.ids) for t in batch) - 1
-    shape = (len(batch), width, batch[0].states.shape[-1])
-    h_exit, h_last, at, ids = torch.zeros(shape), torch.zeros(shape), [], []
+    shape, device = (len(batch), width, batch[0].states.shape[-1]), batch[0].states.device
+    h_exit, h_last, at, ids = torch.zeros(shape, device=device), torch.zeros(shape, device=device), [], []
     for row, text in enumerate(batch):
         n = len(text.ids) - 1
         h_exit[row, :n], h_last[row, :n] = text.states[:, layer].float(), text.states[:, -1].float()
@@ -74,6 +78,8 @@ class Trainer:
     def __init__(self, model: Llama, texts: list[Text], stored: list[int], adapter: Adapter, s: Settings, out: Path):
         self.model, self.texts, self.stored, self.adapter, self.s, self.out = model, texts, stored, adapter, s, out
         self.device = model.head_weight.device
+        # What computes states that are not stored.
+        self.whole = copy.deepcopy(model).bfloat16() if any(t.states is None for t in texts) else model
         named = dict(adapter.named_parameters())
         self.optimizer = Optimizers(named, dict.fromkeys(named, 1.0), s.lr, s.weight_decay, muon=False)
         self.columns = model.head_weight.detach().float()
@@ -88,8 +94,11 @@ class Trainer:
         known = torch.cat((self.frequent, ids))
         return losses.draw_vocabulary(known.to(self.device), self.model.c.vocab, self.s.others)
 
+    def with_states(self, batch: list[Text]) -> list[Text]:
+        return with_states(self.whole, batch, self.stored)
+
     def loss(self, batch: list[Text], exit_layer: int):
-        """(loss, agreement at depth 1) of a batch."""
+        """(loss, agreement at depth 1) of a batch with states."""
         h_exit, h_last, at, ids = (t.to(self.device) for t in pad(batch, self.stored.index(exit_layer), self.begin))
         vocabulary = self.vocabulary(ids)
         columns = losses.head_columns(self.columns, vocabulary)
@@ -113,18 +122,27 @@ class Trainer:
         q = torch.softmax(F.linear(normed, columns.to(normed.dtype)).float() + vocabulary.shift, -1)
         return -torch.minimum(p, q).sum(-1).clamp(min=1e-6).log().mean()
 
-    def rate(self, step: int) -> float:
+    def done(self, step: int, spent: float) -> float:
+        """How much of the run is over after `step` steps and `spent` seconds, 0 to 1."""
+        return min(1.0, max(step / len(self.steps), spent / self.s.seconds if self.s.seconds else 0.0))
+
+    def rate(self, step: int, done: float) -> float:
         """Linear warm-up, then a cosine to a twentieth."""
-        done = step / len(self.steps)
         return self.s.lr * min(1.0, (step + 1) / self.s.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def pairs(self, exit_layer: int, tokens: int = 30_000):
-        """States for the least-squares start."""
-        step = max(1, sum(len(t.ids) for t in self.texts) // tokens)
-        layer = self.stored.index(exit_layer)
-        for text in self.texts[::step]:
-            states = text.states.float().to(self.device)
-            yield states[1:, layer], states[1:, -1], states[:-1, -1]
+    def pairs(self, tokens: int = 30_000):
+        """`pairs(exit)` of `Adapter.solve`: the states of some texts for the least-squares start."""
+        step, sample = max(1, sum(len(t.ids) for t in self.texts) // tokens), []
+        chosen = self.texts[::step]
+        for i in range(0, len(chosen), 16):
+            sample += self.with_states(chosen[i:i + 16])
+
+        def of(exit_layer: int):
+            layer = self.stored.index(exit_layer)
+            for text in sample:
+                states = text.states.float().to(self.device)
+                yield states[1:, layer], states[1:, -1], states[:-1, -1]
+        return of
 
     def run(self) -> None:
         path, begin = self.out / "state.pt", 0
@@ -138,26 +156,34 @@ class Trainer:
                 return
             print(f"resuming at step {begin} of {len(self.steps)}", flush=True)
         else:
-            print("least squares, share of the direction explained:", self.adapter.solve(self.pairs), flush=True)
+            print("least squares, share of the direction explained:", self.adapter.solve(self.pairs()), flush=True)
         started = saved = time.monotonic()
         sums, seen = {e: [0.0, 0.0, 0] for e in self.adapter.exits}, 0
+        earlier = state["fraction"] * self.s.seconds if begin else 0.0
         for step in range(begin, len(self.steps)):
-            exit_layer = self.adapter.exits[step % len(self.adapter.exits)]
-            loss, agree = self.loss(self.steps[step], exit_layer)
+            done = self.done(step, earlier + time.monotonic() - started)
+            if done >= 1:
+                break
+            batch, results = self.with_states(self.steps[step]), []
             self.optimizer.zero_grad()
-            loss.backward()
+            for i in range(self.s.exits_a_step):
+                exit_layer = self.adapter.exits[(step * self.s.exits_a_step + i) % len(self.adapter.exits)]
+                loss, agree = self.loss(batch, exit_layer)
+                (loss / self.s.exits_a_step).backward()
+                results.append((exit_layer, loss.detach(), agree))
             norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), 1.0)
             if math.isfinite(norm.item()):
-                self.optimizer.step(self.rate(step))
-            seen += sum(t.rows for t in self.steps[step])
-            sums[exit_layer] = [a + b for a, b in zip(sums[exit_layer], (loss.item(), agree.item(), 1))]
+                self.optimizer.step(self.rate(step, done))
+            seen += sum(t.rows for t in batch)
+            for exit_layer, loss, agree in results:
+                sums[exit_layer] = [a + b for a, b in zip(sums[exit_layer], (loss.item(), agree.item(), 1))]
             if (step + 1) % self.s.log_every == 0:
                 parts = ", ".join(f"E={e}: loss {a / n:.3f} agreement {b / n:.3f}" for e, (a, b, n) in sums.items() if n)
                 speed = seen / (time.monotonic() - started)
                 print(f"step {step + 1} of {len(self.steps)}, {parts}, {speed:.0f} tokens/s", flush=True)
                 sums = {e: [0.0, 0.0, 0] for e in self.adapter.exits}
             if time.monotonic() - saved > self.s.save_seconds:
-                self.save(path, (step + 1) / len(self.steps))
+                self.save(path, done)
                 saved = time.monotonic()
         self.save(path, 1.0)
 

@@ -1,4 +1,4 @@
-"""The model's own answers with its states, in a folder that grows: what exit adapters are trained on.
+"""The model's own answers, with its states or without, in a folder that grows: what exit adapters are trained on.
 
 Each batch of answers is one file, written aside and renamed, so a run that is cut loses at most the batch at hand, and the
 next run continues where the files end.
@@ -21,11 +21,11 @@ LIKELY = 64     # tokens that sampling chooses among
 @dataclass
 class Text:
     """A prompt and its answer: `ids` [n], of which the answer begins at `start`, and `states` [n - 1, exits + 1, dim], after
-    each exit layer and after the last layer, of all tokens but the last."""
+    each exit layer and after the last layer, of all tokens but the last; None where training computes them again."""
 
     ids: torch.Tensor
     start: int
-    states: torch.Tensor
+    states: torch.Tensor | None
 
     @property
     def rows(self) -> int:
@@ -45,11 +45,12 @@ class Tap:
 
 
 @torch.inference_mode()
-def answer(model: Llama, prompts: list[list[int]], temperatures, max_new: int, eos: int, exits: list[int]) -> list[Text]:
-    """Answer a batch of prompts (lists of ids), keeping the states at `exits` and after the last layer."""
+def answer(model: Llama, prompts: list[list[int]], temperatures, max_new: int, eos: int, exits: list[int] | None) -> list[Text]:
+    """Answer a batch of prompts (lists of ids), keeping the states at `exits` and after the last layer, or none for None."""
     batch = distil.start_batch(model, prompts, temperatures, max_new, eos)
     width = batch.ids.shape[1]
-    batch.tap = tap = Tap([*exits, model.c.layers], len(prompts), width + max_new, model.c.dim)
+    if exits is not None:
+        batch.tap = Tap([*exits, model.c.layers], len(prompts), width + max_new, model.c.dim)
     results, x = distil.make_results(len(prompts), 0, max_new, 0, eos), None
     done = torch.zeros_like(batch.first, dtype=torch.bool)
     for step in range(max_new):
@@ -63,26 +64,43 @@ def answer(model: Llama, prompts: list[list[int]], temperatures, max_new: int, e
     texts = []
     for row, found in enumerate(distil.collect(results, prompts, eos, 0)):
         begin = width - found.start
-        states = tap.states[row, begin:begin + len(found.ids) - 1]
+        states = batch.tap.states[row, begin:begin + len(found.ids) - 1] if batch.tap else None
         texts.append(Text(torch.tensor(found.ids, dtype=torch.int32), found.start, states))
     return texts
 
 
 def save(texts: list[Text], path: Path) -> None:
     aside = path.with_suffix(".part")
-    save_file({"ids": torch.cat([t.ids for t in texts]), "states": torch.cat([t.states for t in texts]),
-               "lengths": torch.tensor([len(t.ids) for t in texts]), "starts": torch.tensor([t.start for t in texts])}, aside)
+    tensors = {"ids": torch.cat([t.ids for t in texts]), "lengths": torch.tensor([len(t.ids) for t in texts]),
+               "starts": torch.tensor([t.start for t in texts])}
+    if texts[0].states is not None:
+        tensors["states"] = torch.cat([t.states for t in texts])
+    save_file(tensors, aside)
     aside.rename(path)
 
 
 def load(path: Path) -> list[Text]:
     """The texts of one file; the states stay in the file until they are read."""
     with safe_open(path, "pt") as file:
-        ids, states = file.get_tensor("ids"), file.get_tensor("states")
+        ids, states = file.get_tensor("ids"), file.get_tensor("states") if "states" in file.keys() else None
         lengths, starts = file.get_tensor("lengths").tolist(), file.get_tensor("starts").tolist()
     ids = ids.split(lengths)
-    states = states.split([n - 1 for n in lengths])
+    states = [None] * len(lengths) if states is None else states.split([n - 1 for n in lengths])
     return [Text(*text) for text in zip(ids, starts, states)]
+
+
+@torch.no_grad()
+def with_states(model: Llama, texts: list[Text], exits: list[int]) -> list[Text]:
+    """`texts` with the states at `exits` and after the last layer, by a pass of `model` over those that have none."""
+    if all(text.states is not None for text in texts):
+        return texts
+    ids = torch.zeros(len(texts), max(len(t.ids) for t in texts) - 1, dtype=torch.long)
+    for row, text in enumerate(texts):
+        ids[row, :len(text.ids) - 1] = text.ids[:-1]
+    layers = [*exits, model.c.layers]
+    hiddens = model.hiddens(ids.to(model.head_weight.device), layers)
+    states = torch.stack([hiddens[layer] for layer in layers], 2)
+    return [Text(t.ids, t.start, states[row, :len(t.ids) - 1]) for row, t in enumerate(texts)]
 
 
 def files(folder: Path) -> list[Path]:
@@ -107,8 +125,8 @@ def plan(prompts: list[list[int]], size: int, seed: int):
         shares = [0.7]
 
 
-def generate(model: Llama, prompts, folder: Path, tokens: int, batch: int, max_new: int, eos: int, exits: list[int],
-             seed: int) -> None:
+def generate(model: Llama, prompts, folder: Path, tokens: int, batch: int, max_new: int, eos: int,
+             exits: list[int] | None, seed: int) -> None:
     """Answer prompts until `folder` holds `tokens` answer tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     known = files(folder)

@@ -30,8 +30,8 @@ class Runs(unittest.TestCase):
     def tool(self, command: str, *more: str):
         tool.main([command, "--base", str(self.base), "--run", str(self.path / "run"), *more])
 
-    def answer(self, tokens: int):
-        self.tool("answer", "--prompts", str(self.path / "prompts.jsonl"), "--exits", "1,2", "--tokens", str(tokens), "--batch", "8",
+    def answer(self, tokens: int, *more: str):
+        self.tool("answer", *more, "--prompts", str(self.path / "prompts.jsonl"), "--exits", "1,2", "--tokens", str(tokens), "--batch", "8",
                   "--max-new", "12", "--max-prompt", "80", "--hold-out", "8")
 
     def test_from_prompts_to_a_file(self):
@@ -76,7 +76,7 @@ class Runs(unittest.TestCase):
         torch.manual_seed(0)
         settings = adapter_train.Settings(epochs=20, batch_tokens=400, others=0, warmup=5, log_every=1000)
         trainer = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
-        trainer.adapter.solve(trainer.pairs)
+        trainer.adapter.solve(trainer.pairs())
         before = trainer.loss(texts[:6], 2)[0].item()
         trainer.run()
         after = trainer.loss(texts[:6], 2)[0].item()
@@ -84,6 +84,26 @@ class Runs(unittest.TestCase):
         again = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
         again.run()     # it ended: nothing is left to do
         self.assertAlmostEqual(again.loss(texts[:6], 2)[0].item(), after, places=4)
+
+    def test_states_can_be_computed_in_training(self):
+        self.answer(200)
+        stored = answers.load_all(self.path / "run" / "text")
+        self.path = self.path / "other"
+        self.path.mkdir()
+        (self.path / "prompts.jsonl").write_text((self.path.parent / "prompts.jsonl").read_text())
+        self.answer(200, "--no-states")
+        bare = answers.load_all(self.path / "run" / "text")
+        self.assertTrue(all(text.states is None for text in bare))
+        self.assertEqual([t.ids.tolist() for t in bare], [t.ids.tolist() for t in stored])
+        computed = answers.with_states(self.model.bfloat16(), bare[:5], [1, 2])
+        for one, other in zip(computed, stored):
+            torch.testing.assert_close(one.states, other.states, rtol=0.1, atol=0.2)
+        self.tool("train", "--epochs", "2", "--batch-tokens", "256", "--others", "0", "--exits-a-step", "2")
+
+    def test_training_ends_by_the_clock(self):
+        self.answer(100)
+        self.tool("train", "--epochs", "100000", "--batch-tokens", "256", "--others", "0", "--seconds", "1")
+        self.assertEqual(torch.load(self.path / "run" / "state.pt")["fraction"], 1.0)
 
     def test_tokens_of_prompts_are_trained_on(self):
         self.answer(100)
