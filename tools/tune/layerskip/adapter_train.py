@@ -83,7 +83,7 @@ class Trainer:
         named = dict(adapter.named_parameters())
         self.optimizer = Optimizers(named, dict.fromkeys(named, 1.0), s.lr, s.weight_decay, muon=False)
         self.columns = model.head_weight.detach().float()
-        self.frequent = frequencies(texts, model.c.vocab).topk(min(s.frequent, model.c.vocab)).indices
+        self.frequent = frequencies(texts, model.c.vocab).topk(min(s.frequent, model.c.vocab)).indices.to(self.device)
         self.begin = max(1, common_prefix(texts)) if s.prompt_tokens else None
         whole = math.ceil(s.epochs)
         plans = [make_batches(texts, s.batch_tokens, random.Random(s.seed * 1000 + epoch)) for epoch in range(whole)]

@@ -4,7 +4,7 @@
 use super::context::Gpu;
 use super::matrix::{Activations, Out, Uploader};
 use super::pass::{Batch, Recorder};
-use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, group_rows};
+use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, Tile};
 use crate::engine::Result;
 use crate::engine::splitmix::SplitMix64;
 use crate::engine::weights::RawTensor;
@@ -80,25 +80,19 @@ fn products(gpu: &Gpu, dtype: GgmlDType) -> Result<Vec<Vec<u32>>> {
         };
         gpu.queue
             .write_buffer(&batches, 0, bytemuck::bytes_of(&batch));
-        let mut encoder = gpu.encoder();
-        let mut recorder = Recorder {
-            gpu,
-            pass: encoder.begin_compute_pass(&Default::default()),
-            states: &states,
-            batch: 0,
-            n: rows,
-            pages: 0,
-        };
+        let mut recorder = Recorder::new(gpu, &states, rows, 0);
         for product in &products {
+            let tile = Tile::of(product.layout, rows);
             let kernel = Kernel::Multiply {
                 layout: product.layout,
                 rows,
                 add: false,
+                tile,
             };
-            let groups = ROWS.div_ceil(group_rows(rows)) as u32;
+            let groups = ROWS.div_ceil(tile.group_rows(rows)) as u32;
             recorder.run(kernel, &[&product.group], [groups, 1, 1]);
         }
-        drop(recorder);
+        let mut encoder = recorder.finish();
         let bytes = (rows * ROWS * 4) as u64;
         encoder.copy_buffer_to_buffer(&out, 0, &staging, 0, Some(bytes));
         gpu.read(encoder, &staging, bytes, |bytes| {

@@ -112,7 +112,7 @@ impl<'a> Uploader<'a> {
     }
 
     /// Buffers for rows of one layout; several if the device's limits require it.
-    fn allocate(
+    pub(super) fn allocate(
         &self,
         layout: Layout,
         first: usize,
@@ -419,7 +419,7 @@ impl RowWords {
     }
 
     /// Words of a row.
-    fn total(self) -> usize {
+    pub(super) fn total(self) -> usize {
         self.quants + self.extra()
     }
 }

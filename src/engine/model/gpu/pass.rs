@@ -3,7 +3,7 @@
 use super::Weights;
 use super::context::{Gpu, UNIFORM_STRIDE};
 use super::matrix::Product;
-use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, group_rows};
+use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, Tile};
 use crate::engine::Result;
 use crate::engine::model::{Ancestors, Row};
 use bytemuck::{Pod, Zeroable};
@@ -16,6 +16,9 @@ pub const MAX_BATCHES: usize = 64;
 pub const PAGE: usize = 256;
 /// Max bytes of weights that one submission reads, so that a slow device returns well before a watchdog of 2 s.
 const SUBMISSION_BYTES: u64 = 4 << 30;
+
+/// Kernels per submission: recording them takes the host less time than running the ones before takes most devices.
+const SUBMISSION_KERNELS: usize = 48;
 
 /// As `Batch` in common.wgsl.
 #[repr(C)]
@@ -89,21 +92,65 @@ pub struct Emit {
     pub groups: u32,
 }
 
-/// A compute pass that runs kernels for one batch of rows.
+/// Records kernels for one batch of rows, and submits them from time to time, so that the device works while the host
+/// records.
 pub struct Recorder<'a> {
-    pub gpu: &'a Gpu,
-    pub pass: wgpu::ComputePass<'a>,
+    gpu: &'a Gpu,
+    pass: wgpu::ComputePass<'static>,
+    encoder: wgpu::CommandEncoder,
+    /// Kernels since the last submission.
+    recorded: usize,
+    /// Kernels per submission.
+    max_recorded: usize,
     /// Group 0.
     pub states: &'a wgpu::BindGroup,
     /// Index of the batch.
-    pub batch: usize,
+    batch: usize,
     /// Rows of the batch.
-    pub n: usize,
+    n: usize,
     /// Pages that these rows attend to.
-    pub pages: usize,
+    pages: usize,
 }
 
-impl Recorder<'_> {
+impl<'a> Recorder<'a> {
+    /// A recorder that starts with batch 0 of `n` rows.
+    pub fn new(gpu: &'a Gpu, states: &'a wgpu::BindGroup, n: usize, pages: usize) -> Self {
+        let (encoder, pass) = begin(gpu);
+        Self {
+            gpu,
+            pass,
+            encoder,
+            recorded: 0,
+            max_recorded: SUBMISSION_KERNELS,
+            states,
+            batch: 0,
+            n,
+            pages,
+        }
+    }
+
+    /// Sets how many kernels a submission has.
+    #[cfg(test)]
+    pub fn submit_every(&mut self, kernels: usize) {
+        self.max_recorded = kernels;
+    }
+
+    /// Submits what was recorded so far.
+    pub fn submit(&mut self) {
+        let (encoder, pass) = begin(self.gpu);
+        // The old pass ends before its encoder does.
+        drop(std::mem::replace(&mut self.pass, pass));
+        self.gpu
+            .submit(std::mem::replace(&mut self.encoder, encoder));
+        self.recorded = 0;
+    }
+
+    /// The commands that are not yet submitted.
+    pub fn finish(self) -> wgpu::CommandEncoder {
+        drop(self.pass);
+        self.encoder
+    }
+
     /// Continues with another batch.
     pub fn select(&mut self, batch: usize, n: usize) {
         (self.batch, self.n) = (batch, n);
@@ -119,6 +166,10 @@ impl Recorder<'_> {
         }
         let [x, y, z] = size;
         self.pass.dispatch_workgroups(x, y, z);
+        self.recorded += 1;
+        if self.recorded == self.max_recorded {
+            self.submit();
+        }
     }
 
     /// Multiplies the rows of the batch by the first `width` rows of a matrix.
@@ -126,12 +177,18 @@ impl Recorder<'_> {
         let rows = row_count(self.gpu, self.n);
         for product in products.iter().filter(|product| product.first < width) {
             let height = product.rows.min(width - product.first);
+            let tile = Tile::of(product.layout, rows);
             let kernel = Kernel::Multiply {
                 layout: product.layout,
                 rows,
                 add: product.add,
+                tile,
             };
-            let size = [height.div_ceil(group_rows(rows)), self.n.div_ceil(rows), 1];
+            let size = [
+                height.div_ceil(tile.group_rows(rows)),
+                self.n.div_ceil(rows),
+                1,
+            ];
             self.run(kernel, &[&product.group], size.map(|n| n as u32));
         }
     }
@@ -145,6 +202,14 @@ impl Recorder<'_> {
         };
         self.run(emit.kernel, &[&emit.group], size);
     }
+}
+
+fn begin(gpu: &Gpu) -> (wgpu::CommandEncoder, wgpu::ComputePass<'static>) {
+    let mut encoder = gpu.encoder();
+    let pass = encoder
+        .begin_compute_pass(&Default::default())
+        .forget_lifetime();
+    (encoder, pass)
 }
 
 /// Row count of the kernel that multiplies `n` rows.

@@ -1,4 +1,4 @@
-//! A whole round in one submission: drafts are sampled on the device, and verification continues on their rows.
+//! A whole round without waiting for the device: drafts are sampled on the device, and verification continues on their rows.
 
 use super::HEAD_ROWS;
 use super::pass::Batch;
@@ -134,8 +134,7 @@ impl GpuSequence {
         let bytes = (logit_bytes + n * 4) as u64;
         weights.grow_staging(&mut scratch, bytes)?;
 
-        let mut encoder = gpu.encoder();
-        let mut recorder = self.recorder(&mut encoder, 1, pages);
+        let mut recorder = self.recorder(1, pages);
         for i in 0..n {
             recorder.select(i, 1);
             weights.embed(&mut recorder);
@@ -153,7 +152,7 @@ impl GpuSequence {
             weights.layer(&mut recorder, &scratch, layer, self.cache.group(layer));
         }
         weights.head(&mut recorder, &weights.head, usize::MAX);
-        drop(recorder);
+        let mut encoder = recorder.finish();
         let at = weights.copy_logits(&scratch, &mut encoder, &ranges);
         encoder.copy_buffer_to_buffer(&scratch.tokens, 0, &scratch.staging, at, Some(n as u64 * 4));
 

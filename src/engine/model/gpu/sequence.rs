@@ -82,16 +82,14 @@ impl GpuSequence {
         let mut start = layers.start;
         loop {
             let end = layers.end.min(start.saturating_add(step));
-            let mut encoder = weights.gpu.encoder();
-            let mut recorder = self.recorder(&mut encoder, n, pages);
+            let mut recorder = self.recorder(n, pages);
             if start == 0 {
                 weights.embed(&mut recorder);
             }
             for layer in start..end {
                 weights.layer(&mut recorder, scratch, layer, self.cache.group(layer));
             }
-            drop(recorder);
-            weights.gpu.submit(encoder);
+            weights.gpu.submit(recorder.finish());
             start = end;
             if start == layers.end {
                 return weights.gpu.check();
@@ -100,20 +98,8 @@ impl GpuSequence {
     }
 
     /// A recorder of passes over this sequence, starting with batch 0 of `n` rows.
-    pub(super) fn recorder<'a>(
-        &'a self,
-        encoder: &'a mut wgpu::CommandEncoder,
-        n: usize,
-        pages: usize,
-    ) -> Recorder<'a> {
-        Recorder {
-            gpu: &self.weights.gpu,
-            pass: encoder.begin_compute_pass(&Default::default()),
-            states: &self.states.group,
-            batch: 0,
-            n,
-            pages,
-        }
+    pub(super) fn recorder(&self, n: usize, pages: usize) -> Recorder<'_> {
+        Recorder::new(&self.weights.gpu, &self.states.group, n, pages)
     }
 
     /// Copies the states of rows to the probed ones.
@@ -235,13 +221,9 @@ impl Sequence for GpuSequence {
                 ..Batch::default()
             };
             weights.upload(&mut scratch, &rows, self.len, &[batch])?;
-            let mut encoder = weights.gpu.encoder();
-            let mut recorder = Recorder {
-                states,
-                ..self.recorder(&mut encoder, n, 0)
-            };
+            let mut recorder = Recorder::new(&weights.gpu, states, n, 0);
             weights.head(&mut recorder, products, width);
-            drop(recorder);
+            let encoder = recorder.finish();
             weights.read_logits(&mut scratch, encoder, &[(0, n, width)], &mut [out])?;
         }
         Ok(())
@@ -360,8 +342,7 @@ impl GpuSequence {
         let state_dims = gpu.uniform(&[stride as u32, 0, 0, 0])?;
         let of_cache = gpu.moves_group([&scratch.moves, &cache_dims]);
         let of_states = gpu.moves_group([&scratch.moves, &state_dims]);
-        let mut encoder = gpu.encoder();
-        let mut recorder = self.recorder(&mut encoder, moves.len(), 0);
+        let mut recorder = self.recorder(moves.len(), 0);
         let groups = |threads: usize| [threads.div_ceil(64) as u32, 1, 1];
         for cache in self.cache.groups() {
             let size = groups(kv_heads * pairs);
@@ -372,8 +353,7 @@ impl GpuSequence {
             recorder.states = &probed.group;
             recorder.run(Kernel::MoveStates, &[&of_states], groups(stride));
         }
-        drop(recorder);
-        gpu.submit(encoder);
+        gpu.submit(recorder.finish());
         gpu.check()
     }
 }

@@ -5,15 +5,11 @@ use std::fmt::Write;
 
 /// Threads of a team; they share a weight row.
 const TEAM: usize = 32;
-/// Teams per workgroup that divide its weight rows.
-const TEAMS: usize = 2;
-/// Weight rows per team.
-const ROWS: usize = 4;
 /// Max activation rows per team. A kernel for more rows has more teams, which read the same weights at about the same
 /// time, so from cache.
 pub const TEAM_ROWS: usize = 16;
 /// Max weight rows per workgroup.
-pub const GROUP_ROWS: usize = TEAMS * ROWS;
+pub const GROUP_ROWS: usize = 64;
 /// Row counts for which a matrix product kernel is generated.
 pub const ROW_COUNTS: [usize; 7] = [1, 2, 4, 8, TEAM_ROWS, 32, 64];
 /// Max pairs of elements in the query heads of an attention workgroup, which bounds its memory to 16 KiB.
@@ -30,6 +26,7 @@ pub enum Kernel {
         rows: usize,
         /// Adds the result to the states instead of storing it.
         add: bool,
+        tile: Tile,
     },
     Embed(Layout),
     Norm,
@@ -52,6 +49,40 @@ pub enum Kernel {
     Noise,
 }
 
+/// How a matrix product is divided among threads. It does not change the order of additions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Teams per workgroup that divide its weight rows, or beyond [`TEAM_ROWS`] its activation rows.
+    pub teams: usize,
+    /// Weight rows per team.
+    pub rows: usize,
+    /// Units of a row that a thread loads before it uses them.
+    pub unroll: usize,
+}
+
+impl Tile {
+    /// The tile for products with up to `rows` rows of activations.
+    pub fn of(_layout: Layout, rows: usize) -> Self {
+        Self {
+            teams: if rows <= TEAM_ROWS {
+                2
+            } else {
+                rows / TEAM_ROWS
+            },
+            rows: 4,
+            unroll: 1,
+        }
+    }
+
+    /// Weight rows per workgroup.
+    pub fn group_rows(self, rows: usize) -> usize {
+        match rows <= TEAM_ROWS {
+            true => self.teams * self.rows,
+            false => self.rows,
+        }
+    }
+}
+
 /// How the dot product of four bytes by four bytes is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dot {
@@ -70,10 +101,15 @@ pub fn source(kernel: Kernel, dot: Dot) -> String {
     let noise = include_str!("shaders/noise.wgsl");
     let with = |parts: &[&str]| [&[common][..], parts].concat().join("\n");
     match kernel {
-        Kernel::Multiply { layout, rows, add } => with(&[
+        Kernel::Multiply {
+            layout,
+            rows,
+            add,
+            tile,
+        } => with(&[
             weights,
             &load_unit(layout),
-            &multiply(layout, rows, add, dot),
+            &multiply(layout, rows, add, tile, dot),
         ]),
         Kernel::Embed(layout) => with(&[
             weights,
@@ -101,14 +137,6 @@ pub fn source(kernel: Kernel, dot: Dot) -> String {
         Kernel::MoveStates => with(&[include_str!("shaders/move_states.wgsl")]),
         #[cfg(test)]
         Kernel::Noise => with(&[noise, include_str!("shaders/noise_test.wgsl")]),
-    }
-}
-
-/// Weight rows of a workgroup that multiplies `rows` rows of activations.
-pub fn group_rows(rows: usize) -> usize {
-    match rows <= TEAM_ROWS {
-        true => GROUP_ROWS,
-        false => ROWS,
     }
 }
 
@@ -278,18 +306,17 @@ fn write_unit(row: u32, unit: u32, start: u32) {{
 ///
 /// The order of additions is the same for every `rows`: thread i of a team adds the units i, i + 32, i + 64, … of a
 /// row, then groups of four threads add their sums, then the eight groups.
-fn multiply(layout: Layout, rows: usize, add: bool, dot: Dot) -> String {
+fn multiply(layout: Layout, rows: usize, add: bool, tile: Tile, dot: Dot) -> String {
     let m = rows.min(TEAM_ROWS);
+    let teams = tile.teams;
     // Teams have different weight rows, or different rows of activations.
-    let (teams, first, m0) = match rows <= TEAM_ROWS {
+    let (first, m0) = match rows <= TEAM_ROWS {
         true => (
-            TEAMS,
-            format!("(group.x * {TEAMS}u + team) * {ROWS}u"),
+            format!("(group.x * {teams}u + team) * {}u", tile.rows),
             format!("group.y * {m}u"),
         ),
         false => (
-            rows / TEAM_ROWS,
-            format!("group.x * {ROWS}u"),
+            format!("group.x * {}u", tile.rows),
             format!("group.y * {rows}u + team * {TEAM_ROWS}u"),
         ),
     };
@@ -319,11 +346,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let team = id / {TEAM}u;
     let first = {first};
     let m0 = {m0};
+    var unit = lane;
 ",
         teams * TEAM,
         TEAM - 1,
     );
-    for row in 0..ROWS {
+    for row in 0..tile.rows {
         // Rows beyond the last one repeat it; their results are not stored.
         let _ = writeln!(
             code,
@@ -333,22 +361,42 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let _ = writeln!(code, "    var sum{row}_{i} = 0.0;");
         }
     }
-    let _ = writeln!(
-        code,
-        "    for (var unit = lane; unit < dims.units; unit += {TEAM}u) {{"
-    );
-    for row in 0..ROWS {
-        let _ = writeln!(code, "        let w{row} = load_unit(row{row}, unit);");
+    if tile.unroll > 1 {
+        let ahead = (tile.unroll - 1) * TEAM;
+        let step = tile.unroll * TEAM;
+        let _ = writeln!(
+            code,
+            "    for (; unit + {ahead}u < dims.units; unit += {step}u) {{"
+        );
+        add_units(&mut code, layout, m, tile, tile.unroll);
+        code.push_str("    }\n");
     }
-    for i in 0..m {
-        code.push_str("        {\n");
-        accumulate(&mut code, layout, i);
-        code.push_str("        }\n");
-    }
+    let _ = writeln!(code, "    for (; unit < dims.units; unit += {TEAM}u) {{");
+    add_units(&mut code, layout, m, tile, 1);
     code.push_str("    }\n");
-    reduce(&mut code, m, add);
+    reduce(&mut code, m, add, tile);
     code.push_str("}\n");
     code
+}
+
+/// Loads `count` units of each weight row, then adds their products to the sums.
+fn add_units(code: &mut String, layout: Layout, m: usize, tile: Tile, count: usize) {
+    for u in 0..count {
+        let at = u * TEAM;
+        for row in 0..tile.rows {
+            let _ = writeln!(
+                code,
+                "        let w{row}_{u} = load_unit(row{row}, unit + {at}u);"
+            );
+        }
+    }
+    for u in 0..count {
+        for i in 0..m {
+            code.push_str("        {\n");
+            accumulate(code, layout, i, u, tile.rows);
+            code.push_str("        }\n");
+        }
+    }
 }
 
 fn dot_functions(dot: Dot) -> &'static str {
@@ -382,22 +430,23 @@ fn dot32(w: Unit, low: vec4<u32>, high: vec4<u32>) -> f32 {
     }
 }
 
-/// Adds the products of a unit with activation row `i` to the sums. All products are explicit FMAs, so a compiler
+/// Adds the products of the `u`th loaded unit with activation row `i` to the sums. All products are explicit FMAs, so a compiler
 /// cannot contract them differently in another kernel.
-fn accumulate(code: &mut String, layout: Layout, i: usize) {
+fn accumulate(code: &mut String, layout: Layout, i: usize, u: usize, rows: usize) {
+    let ahead = u * TEAM;
     if layout.is_dense() {
         let _ = writeln!(
             code,
-            "            let at = ((m0 + {i}u) * dims.units + unit) * 2u;
+            "            let at = ((m0 + {i}u) * dims.units + unit + {ahead}u) * 2u;
             let low = x[at];
             let high = x[at + 1u];"
         );
-        for row in 0..ROWS {
+        for row in 0..rows {
             for (half, part) in ["low", "high"].iter().zip(["low", "high"]) {
                 for c in ["x", "y", "z", "w"] {
                     let _ = writeln!(
                         code,
-                        "            sum{row}_{i} = fma(w{row}.{half}.{c}, {part}.{c}, sum{row}_{i});"
+                        "            sum{row}_{i} = fma(w{row}_{u}.{half}.{c}, {part}.{c}, sum{row}_{i});"
                     );
                 }
             }
@@ -406,34 +455,34 @@ fn accumulate(code: &mut String, layout: Layout, i: usize) {
     }
     let _ = writeln!(
         code,
-        "            let at = (m0 + {i}u) * 2u * dims.units + unit;
+        "            let at = (m0 + {i}u) * 2u * dims.units + unit + {ahead}u;
             let low = x[at];
             let high = x[at + dims.units];
-            let step = info[(m0 + {i}u) * dims.units + unit];"
+            let step = info[(m0 + {i}u) * dims.units + unit + {ahead}u];"
     );
-    for row in 0..ROWS {
+    for row in 0..rows {
         let _ = match layout.scales() {
             Scales::SuperHalves => writeln!(
                 code,
-                "            sum{row}_{i} = fma(f32(dot16(w{row}.low, low)), w{row}.scale.x * step.x, sum{row}_{i});
-            sum{row}_{i} = fma(f32(dot16(w{row}.high, high)), w{row}.scale.y * step.x, sum{row}_{i});"
+                "            sum{row}_{i} = fma(f32(dot16(w{row}_{u}.low, low)), w{row}_{u}.scale.x * step.x, sum{row}_{i});
+            sum{row}_{i} = fma(f32(dot16(w{row}_{u}.high, high)), w{row}_{u}.scale.y * step.x, sum{row}_{i});"
             ),
             Scales::WithMin | Scales::SuperWithMin => writeln!(
                 code,
-                "            sum{row}_{i} = fma(dot32(w{row}, low, high), w{row}.scale.x * step.x, sum{row}_{i});
-            sum{row}_{i} = fma(w{row}.least, step.y, sum{row}_{i});"
+                "            sum{row}_{i} = fma(dot32(w{row}_{u}, low, high), w{row}_{u}.scale.x * step.x, sum{row}_{i});
+            sum{row}_{i} = fma(w{row}_{u}.least, step.y, sum{row}_{i});"
             ),
             _ => writeln!(
                 code,
-                "            sum{row}_{i} = fma(dot32(w{row}, low, high), w{row}.scale.x * step.x, sum{row}_{i});"
+                "            sum{row}_{i} = fma(dot32(w{row}_{u}, low, high), w{row}_{u}.scale.x * step.x, sum{row}_{i});"
             ),
         };
     }
 }
 
 /// Adds the sums of the threads, 16 results at a time, and stores them.
-fn reduce(code: &mut String, m: usize, add: bool) {
-    let results: Vec<(usize, usize)> = (0..ROWS)
+fn reduce(code: &mut String, m: usize, add: bool, tile: Tile) {
+    let results: Vec<(usize, usize)> = (0..tile.rows)
         .flat_map(|row| (0..m).map(move |i| (row, i)))
         .collect();
     for (chunk, part) in results.chunks(16).enumerate() {

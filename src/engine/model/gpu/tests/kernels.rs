@@ -4,7 +4,7 @@ use super::super::context::Gpu;
 use super::super::matrix::{Activations, Out, Uploader, padded};
 use super::super::pass::{Batch, DeviceRow, MAX_ROWS, Recorder};
 use super::super::round::{Choice, chooser};
-use super::super::shader::{Kernel, ROW_COUNTS, group_rows};
+use super::super::shader::{Kernel, ROW_COUNTS, Tile};
 use super::{float_gpu, gpu};
 use crate::engine::kernels::{Arena, Packed};
 use crate::engine::model::{Ancestors, Row};
@@ -103,18 +103,10 @@ impl<'a> Bench<'a> {
             .queue
             .write_buffer(&self.batches, 0, bytemuck::bytes_of(&batch));
         let states = self.gpu.pass_group(&self.batches, &self.rows, &self.states);
-        let mut encoder = self.gpu.encoder();
-        let mut recorder = Recorder {
-            gpu: self.gpu,
-            pass: encoder.begin_compute_pass(&Default::default()),
-            states: &states,
-            batch: 0,
-            n: batch.n as usize,
-            pages: batch.pages as usize,
-        };
+        let (n, pages) = (batch.n as usize, batch.pages as usize);
+        let mut recorder = Recorder::new(self.gpu, &states, n, pages);
         work(&mut recorder);
-        drop(recorder);
-        self.gpu.submit(encoder);
+        self.gpu.submit(recorder.finish());
     }
 }
 
@@ -236,14 +228,17 @@ fn matrix_products_agree_with_f64_and_have_the_same_bits_for_any_number_of_rows(
                 let out = gpu.buffer((MAX_ROWS * rows * 4) as u64, "a test").unwrap();
                 let products = matrix.products(gpu, &x, Out::Store(&out, rows)).unwrap();
                 let bench = Bench::new(gpu, &[0.0]);
+                let layout = products[0].layout;
                 for m in ROW_COUNTS {
+                    let tile = Tile::of(layout, m);
                     bench.run(batch(m), |recorder| {
                         let kernel = Kernel::Multiply {
-                            layout: products[0].layout,
+                            layout,
                             rows: m,
                             add: false,
+                            tile,
                         };
-                        let size = [rows.div_ceil(group_rows(m)) as u32, 1, 1];
+                        let size = [rows.div_ceil(tile.group_rows(m)) as u32, 1, 1];
                         recorder.run(kernel, &[&products[0].group], size);
                     });
                     let got: Vec<f32> = download(gpu, &out, m * rows);

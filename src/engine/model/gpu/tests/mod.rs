@@ -3,6 +3,7 @@
 mod decoding;
 mod kernels;
 mod models;
+mod tuning;
 
 use super::context::Gpu;
 use super::shader::Dot;
