@@ -3,6 +3,7 @@ import copy
 import math
 import random
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 
 from . import losses
 from .adapter import Adapter
-from .answers import Text, with_states
+from .answers import Text, compute_states, with_states
 from .batches import make_batches
 from .model import Llama
 from .optimizers import Optimizers
@@ -57,19 +58,32 @@ def common_prefix(texts: list[Text]) -> int:
     return len(first)
 
 
-def pad(batch: list[Text], layer: int, begin: int | None = None) -> tuple[torch.Tensor, ...]:
-    """States [batch, seq, dim] after the exit of that index and after the last layer, and the flat positions that choose the
-    tokens from `begin` on, by default those of the answers, with these tokens."""
-    width = max(len(t.ids) for t in batch) - 1
-    shape, device = (len(batch), width, batch[0].states.shape[-1]), batch[0].states.device
-    h_exit, h_last, at, ids = torch.zeros(shape, device=device), torch.zeros(shape, device=device), [], []
+def pad_states(batch: list[Text], layer: int) -> torch.Tensor:
+    """States [batch, width, dim] of that index, float32."""
+    states = torch.zeros(len(batch), max(len(t.ids) for t in batch) - 1, batch[0].states.shape[-1])
     for row, text in enumerate(batch):
-        n = len(text.ids) - 1
-        h_exit[row, :n], h_last[row, :n] = text.states[:, layer].float(), text.states[:, -1].float()
+        states[row, :len(text.ids) - 1] = text.states[:, layer].float()
+    return states
+
+
+def choices(batch: list[Text], begin: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The flat positions of padded texts that choose the tokens from `begin` on, by default those of the answers, and these
+    tokens."""
+    width, at, ids = max(len(t.ids) for t in batch) - 1, [], []
+    for row, text in enumerate(batch):
         first = text.start if begin is None else begin
-        at.append(torch.arange(first - 1, n) + row * width)
+        at.append(torch.arange(first - 1, len(text.ids) - 1) + row * width)
         ids.append(text.ids[first:].long())
-    return h_exit, h_last, torch.cat(at), torch.cat(ids)
+    return torch.cat(at), torch.cat(ids)
+
+
+@dataclass
+class Padded:
+    """A batch on the device: `states(i)` [batch, width, dim] after the exit of that index, and `choices`."""
+
+    states: Callable[[int], torch.Tensor]
+    at: torch.Tensor
+    ids: torch.Tensor
 
 
 class Trainer:
@@ -94,12 +108,17 @@ class Trainer:
         known = torch.cat((self.frequent, ids))
         return losses.draw_vocabulary(known.to(self.device), self.model.c.vocab, self.s.others)
 
-    def with_states(self, batch: list[Text]) -> list[Text]:
-        return with_states(self.whole, batch, self.stored)
+    def padded(self, texts: list[Text]) -> Padded:
+        at, ids = (t.to(self.device) for t in choices(texts, self.begin))
+        if all(text.states is not None for text in texts):
+            return Padded(lambda i: pad_states(texts, i).to(self.device), at, ids)
+        states = compute_states(self.whole, texts, self.stored)
+        return Padded(lambda i: states[:, :, i].float(), at, ids)
 
-    def loss(self, batch: list[Text], exit_layer: int):
-        """(loss, agreement at depth 1) of a batch with states."""
-        h_exit, h_last, at, ids = (t.to(self.device) for t in pad(batch, self.stored.index(exit_layer), self.begin))
+    def loss(self, batch: Padded, exit_layer: int):
+        """(loss, agreement at depth 1) of a batch."""
+        h_exit, h_last = batch.states(self.stored.index(exit_layer)), batch.states(-1)
+        at, ids = batch.at, batch.ids
         vocabulary = self.vocabulary(ids)
         columns = losses.head_columns(self.columns, vocabulary)
         with torch.no_grad():
@@ -135,7 +154,7 @@ class Trainer:
         step, sample = max(1, sum(len(t.ids) for t in self.texts) // tokens), []
         chosen = self.texts[::step]
         for i in range(0, len(chosen), 16):
-            sample += self.with_states(chosen[i:i + 16])
+            sample += with_states(self.whole, chosen[i:i + 16], self.stored)
 
         def of(exit_layer: int):
             layer = self.stored.index(exit_layer)
@@ -164,7 +183,8 @@ class Trainer:
             done = self.done(step, earlier + time.monotonic() - started)
             if done >= 1:
                 break
-            batch, results = self.with_states(self.steps[step]), []
+            texts, results = self.steps[step], []
+            batch = self.padded(texts)
             self.optimizer.zero_grad()
             for i in range(self.s.exits_a_step):
                 exit_layer = self.adapter.exits[(step * self.s.exits_a_step + i) % len(self.adapter.exits)]
@@ -174,7 +194,7 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), 1.0)
             if math.isfinite(norm.item()):
                 self.optimizer.step(self.rate(step, done))
-            seen += sum(t.rows for t in batch)
+            seen += sum(t.rows for t in texts)
             for exit_layer, loss, agree in results:
                 sums[exit_layer] = [a + b for a, b in zip(sums[exit_layer], (loss.item(), agree.item(), 1))]
             if (step + 1) % self.s.log_every == 0:

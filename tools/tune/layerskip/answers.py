@@ -90,16 +90,21 @@ def load(path: Path) -> list[Text]:
 
 
 @torch.no_grad()
-def with_states(model: Llama, texts: list[Text], exits: list[int]) -> list[Text]:
-    """`texts` with the states at `exits` and after the last layer, by a pass of `model` over those that have none."""
-    if all(text.states is not None for text in texts):
-        return texts
+def compute_states(model: Llama, texts: list[Text], exits: list[int]) -> torch.Tensor:
+    """States [batch, width, exits + 1, dim] by a pass of `model`, with what padding leaves after the end of shorter texts."""
     ids = torch.zeros(len(texts), max(len(t.ids) for t in texts) - 1, dtype=torch.long)
     for row, text in enumerate(texts):
         ids[row, :len(text.ids) - 1] = text.ids[:-1]
     layers = [*exits, model.c.layers]
     hiddens = model.hiddens(ids.to(model.head_weight.device), layers)
-    states = torch.stack([hiddens[layer] for layer in layers], 2)
+    return torch.stack([hiddens[layer] for layer in layers], 2)
+
+
+def with_states(model: Llama, texts: list[Text], exits: list[int]) -> list[Text]:
+    """`texts` with states, which are computed where none are stored."""
+    if all(text.states is not None for text in texts):
+        return texts
+    states = compute_states(model, texts, exits)
     return [Text(t.ids, t.start, states[row, :len(t.ids) - 1]) for row, t in enumerate(texts)]
 
 

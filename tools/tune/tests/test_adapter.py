@@ -77,13 +77,13 @@ class Runs(unittest.TestCase):
         settings = adapter_train.Settings(epochs=20, batch_tokens=400, others=0, warmup=5, log_every=1000)
         trainer = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
         trainer.adapter.solve(trainer.pairs())
-        before = trainer.loss(texts[:6], 2)[0].item()
+        before = trainer.loss(trainer.padded(texts[:6]), 2)[0].item()
         trainer.run()
-        after = trainer.loss(texts[:6], 2)[0].item()
+        after = trainer.loss(trainer.padded(texts[:6]), 2)[0].item()
         self.assertLess(after, 0.9 * before)
         again = adapter_train.Trainer(self.model, texts, stored, Adapter(self.model, [2]), settings, self.path)
         again.run()     # it ended: nothing is left to do
-        self.assertAlmostEqual(again.loss(texts[:6], 2)[0].item(), after, places=4)
+        self.assertAlmostEqual(again.loss(again.padded(texts[:6]), 2)[0].item(), after, places=4)
 
     def test_states_can_be_computed_in_training(self):
         self.answer(200)
@@ -111,9 +111,9 @@ class Runs(unittest.TestCase):
         prefix = adapter_train.common_prefix(texts)
         self.assertTrue(all(torch.equal(t.ids[:prefix], texts[0].ids[:prefix]) for t in texts))
         self.assertLess(prefix, min(t.start for t in texts))
-        with_prompts = adapter_train.pad(texts[:3], 0, prefix)[3]
+        with_prompts = adapter_train.choices(texts[:3], prefix)[1]
         self.assertEqual(with_prompts.tolist(), [i for t in texts[:3] for i in t.ids[prefix:].tolist()])
-        self.assertEqual(adapter_train.pad(texts[:3], 0)[3].tolist(), [i for t in texts[:3] for i in t.ids[t.start:].tolist()])
+        self.assertEqual(adapter_train.choices(texts[:3])[1].tolist(), [i for t in texts[:3] for i in t.ids[t.start:].tolist()])
         self.tool("train", "--epochs", "1", "--batch-tokens", "256", "--others", "0", "--prompt-tokens")
 
 

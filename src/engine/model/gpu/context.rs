@@ -5,7 +5,6 @@ use super::shader::{Dot, Kernel, source};
 use crate::engine::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use wgpu::BufferUsages as Usage;
 
 /// Bytes between entries of a uniform buffer with dynamic offsets: the largest alignment that devices require.
@@ -48,10 +47,11 @@ struct Layouts {
     emit: wgpu::BindGroupLayout,
     rope: wgpu::BindGroupLayout,
     attend: wgpu::BindGroupLayout,
+    /// Group 3 of attention over a single page.
+    heads: wgpu::BindGroupLayout,
     choose: wgpu::BindGroupLayout,
     moves: wgpu::BindGroupLayout,
-    #[cfg(test)]
-    noise: wgpu::BindGroupLayout,
+    read: wgpu::BindGroupLayout,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -226,6 +226,7 @@ impl Gpu {
         };
         let layouts = &self.layouts;
         let (own, cache) = match kernel {
+            Kernel::AttendPage { .. } => (&layouts.emit, true),
             Kernel::Multiply { .. } | Kernel::Embed(_) => (&layouts.multiply, false),
             Kernel::Norm | Kernel::Swiglu | Kernel::Combine => (&layouts.emit, false),
             Kernel::Rope => (&layouts.rope, true),
@@ -233,11 +234,15 @@ impl Gpu {
             Kernel::Choose { .. } => (&layouts.choose, false),
             Kernel::MoveCache => (&layouts.moves, true),
             Kernel::MoveStates => (&layouts.moves, false),
+            Kernel::Read => (&layouts.read, false),
             #[cfg(test)]
-            Kernel::Noise => (&layouts.noise, false),
+            Kernel::Noise => (&layouts.read, false),
         };
         let mut groups = vec![Some(&layouts.pass), Some(own)];
         groups.extend(cache.then_some(Some(&layouts.cache)));
+        if matches!(kernel, Kernel::AttendPage { .. }) {
+            groups.push(Some(&layouts.heads));
+        }
         let layout = self
             .device
             .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -323,6 +328,11 @@ impl Gpu {
         self.group(&self.layouts.attend, &buffers)
     }
 
+    /// Numbers of heads.
+    pub(super) fn heads_group(&self, heads: &wgpu::Buffer) -> wgpu::BindGroup {
+        self.group(&self.layouts.heads, &[heads])
+    }
+
     /// Logits, ids, choices, tokens, sizes.
     pub(super) fn choose_group(&self, buffers: [&wgpu::Buffer; 5]) -> wgpu::BindGroup {
         self.group(&self.layouts.choose, &buffers)
@@ -333,10 +343,9 @@ impl Gpu {
         self.group(&self.layouts.moves, &buffers)
     }
 
-    /// Noise of a position, output.
-    #[cfg(test)]
-    pub(super) fn noise_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
-        self.group(&self.layouts.noise, &buffers)
+    /// Source, output: of the kernel that reads, and of the noise of a position.
+    pub(super) fn read_group(&self, buffers: [&wgpu::Buffer; 2]) -> wgpu::BindGroup {
+        self.group(&self.layouts.read, &buffers)
     }
 
     /// A new command encoder.
@@ -383,31 +392,6 @@ impl Gpu {
     }
 }
 
-impl Gpu {
-    /// Bytes per second, read plus written, of copies between buffers; the best of several runs.
-    ///
-    /// # Errors
-    /// If the device is out of memory or fails.
-    pub(super) fn copy_bandwidth(&self) -> Result<f64> {
-        const BYTES: u64 = 256 << 20;
-        const COPIES: u64 = 8;
-        let bytes = BYTES.min(self.limits.max_buffer_size) / 16 * 16;
-        let [from, to] = [self.buffer(bytes, "a copy")?, self.buffer(bytes, "a copy")?];
-        let mut best = f64::INFINITY;
-        for _ in 0..4 {
-            let mut encoder = self.encoder();
-            for _ in 0..COPIES {
-                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, Some(bytes));
-            }
-            let started = Instant::now();
-            self.submit(encoder);
-            self.wait()?;
-            best = best.min(started.elapsed().as_secs_f64());
-        }
-        Ok((2 * COPIES * bytes) as f64 / best)
-    }
-}
-
 /// The message for the user about a device error.
 fn describe(error: &wgpu::Error) -> String {
     match error {
@@ -440,10 +424,10 @@ impl Layouts {
             emit: own(&[Read, Read, Write, Write, Write, Uniform]),
             rope: own(&[Read, Read, Write, Uniform]),
             attend: own(&[Read, Write, Uniform]),
+            heads: own(&[Uniform]),
             choose: own(&[Read, Read, Read, Write, Uniform]),
             moves: own(&[Read, Uniform]),
-            #[cfg(test)]
-            noise: own(&[Read, Write]),
+            read: own(&[Read, Write]),
         }
     }
 }

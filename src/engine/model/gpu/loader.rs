@@ -40,15 +40,18 @@ pub fn partials(
         stride: 0,
         forms,
     };
-    let combine = emit_group(gpu, config, &buffer, None, &activations.attended, dims)?;
+    let emit = |input| emit_group(gpu, config, input, None, &activations.attended, dims);
     Ok(Partials {
         attend: gpu.attend_group([&activations.q, &buffer, &attend]),
-        combine,
+        combine: emit(&buffer)?,
+        attend_page: emit(&activations.q)?,
+        heads: gpu.heads_group(&attend),
         buffer,
     })
 }
 
 /// Sizes of a kernel that writes activations.
+#[derive(Clone, Copy)]
 struct EmitDims {
     cols: usize,
     stride: usize,
@@ -304,7 +307,7 @@ impl<'a> Loader<'a> {
         Ok(Emit {
             kernel: Kernel::Norm,
             group: emit_group(gpu, config, &gpu.unread, Some(&weight), input, dims)?,
-            groups: 0,
+            groups: hidden.div_ceil(1024) as u32,
         })
     }
 

@@ -5,6 +5,7 @@
 //! row has the same bits in every pass. Rounding differs between devices, so texts may too.
 
 mod adapters;
+mod bandwidth;
 mod cache;
 mod check;
 mod context;
@@ -202,7 +203,7 @@ impl Model for GpuModel {
     }
 
     fn read_bandwidth(&self) -> Option<f64> {
-        self.0.gpu.copy_bandwidth().ok()
+        bandwidth::read_bandwidth(&self.0.gpu).ok()
     }
 }
 

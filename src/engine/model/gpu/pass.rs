@@ -3,7 +3,7 @@
 use super::Weights;
 use super::context::{Gpu, UNIFORM_STRIDE};
 use super::matrix::Product;
-use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, Tile};
+use super::shader::{Kernel, ROW_COUNTS, TEAM_ROWS, Tile, attends_in_one};
 use crate::engine::Result;
 use crate::engine::model::{Ancestors, Row};
 use bytemuck::{Pod, Zeroable};
@@ -17,8 +17,10 @@ pub const PAGE: usize = 256;
 /// Max bytes of weights that one submission reads, so that a slow device returns well before a watchdog of 2 s.
 const SUBMISSION_BYTES: u64 = 4 << 30;
 
-/// Kernels per submission: recording them takes the host less time than running the ones before takes most devices.
-const SUBMISSION_KERNELS: usize = 48;
+/// Kernels of the first submission: few, so that the device starts soon.
+const FIRST_SUBMISSION: usize = 16;
+/// Max kernels per submission; each one has twice as many as the one before.
+const MAX_SUBMISSION: usize = 128;
 
 /// As `Batch` in common.wgsl.
 #[repr(C)]
@@ -82,13 +84,16 @@ pub struct Partials {
     pub buffer: wgpu::Buffer,
     pub attend: wgpu::BindGroup,
     pub combine: wgpu::BindGroup,
+    /// Where one page suffices, whose results are not partial.
+    pub attend_page: wgpu::BindGroup,
+    pub heads: wgpu::BindGroup,
 }
 
 /// A kernel that writes activations.
 pub struct Emit {
     pub kernel: Kernel,
     pub group: wgpu::BindGroup,
-    /// Workgroups per row; 0 if one workgroup handles a row.
+    /// Workgroups per row.
     pub groups: u32,
 }
 
@@ -121,7 +126,7 @@ impl<'a> Recorder<'a> {
             pass,
             encoder,
             recorded: 0,
-            max_recorded: SUBMISSION_KERNELS,
+            max_recorded: FIRST_SUBMISSION,
             states,
             batch: 0,
             n,
@@ -129,10 +134,10 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Sets how many kernels a submission has.
+    /// Collects all kernels in one submission.
     #[cfg(test)]
-    pub fn submit_every(&mut self, kernels: usize) {
-        self.max_recorded = kernels;
+    pub fn submit_once(&mut self) {
+        self.max_recorded = usize::MAX;
     }
 
     /// Submits what was recorded so far.
@@ -167,8 +172,9 @@ impl<'a> Recorder<'a> {
         let [x, y, z] = size;
         self.pass.dispatch_workgroups(x, y, z);
         self.recorded += 1;
-        if self.recorded == self.max_recorded {
+        if self.recorded >= self.max_recorded {
             self.submit();
+            self.max_recorded = (2 * self.max_recorded).min(MAX_SUBMISSION);
         }
     }
 
@@ -195,11 +201,7 @@ impl<'a> Recorder<'a> {
 
     /// Writes activations of the rows of the batch.
     pub fn emit(&mut self, emit: &Emit) {
-        let n = self.n as u32;
-        let size = match emit.groups {
-            0 => [n, 1, 1],
-            groups => [groups, n, 1],
-        };
+        let size = [emit.groups, self.n as u32, 1];
         self.run(emit.kernel, &[&emit.group], size);
     }
 }
@@ -299,26 +301,39 @@ impl Weights {
         cache: &wgpu::BindGroup,
     ) {
         let (config, layer, n) = (&self.config, &self.layers[index], recorder.n as u32);
-        let (heads, kv_heads, dim) = (config.num_heads, config.num_kv_heads, config.head_dim);
         recorder.emit(&layer.attn_norm);
         recorder.multiply(&layer.qkv, usize::MAX);
-        let pairs = (heads + 2 * kv_heads) * dim / 2;
+        let pairs = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim / 2;
         let size = [pairs.div_ceil(64) as u32, n, 1];
         recorder.run(Kernel::Rope, &[&self.rope_group, cache], size);
-        let group = self.attention_group;
-        let kernel = Kernel::Attend {
-            head_dim: dim,
-            group,
-        };
-        let size = [(heads / group) as u32, n, recorder.pages as u32];
-        recorder.run(kernel, &[&scratch.partials.attend, cache], size);
-        let size = [(heads * dim).div_ceil(1024) as u32, n, 1];
-        recorder.run(Kernel::Combine, &[&scratch.partials.combine], size);
+        self.attend(recorder, &scratch.partials, cache);
         recorder.multiply(&layer.attn_output, usize::MAX);
         recorder.emit(&layer.ffn_norm);
         recorder.multiply(&layer.gate_up, usize::MAX);
         recorder.emit(&layer.swiglu);
         recorder.multiply(&layer.down, usize::MAX);
+    }
+
+    /// Attention of the rows of the batch.
+    pub fn attend(
+        &self,
+        recorder: &mut Recorder<'_>,
+        partials: &Partials,
+        cache: &wgpu::BindGroup,
+    ) {
+        let (heads, head_dim) = (self.config.num_heads, self.config.head_dim);
+        let (group, n) = (self.attention_group, recorder.n as u32);
+        let size = [(heads / group) as u32, n, recorder.pages as u32];
+        if recorder.pages == 1 && attends_in_one(head_dim, group) {
+            let kernel = Kernel::AttendPage { head_dim, group };
+            let groups = [&partials.attend_page, cache, &partials.heads];
+            recorder.run(kernel, &groups, size);
+            return;
+        }
+        let kernel = Kernel::Attend { head_dim, group };
+        recorder.run(kernel, &[&partials.attend, cache], size);
+        let size = [(heads * head_dim).div_ceil(1024) as u32, n, 1];
+        recorder.run(Kernel::Combine, &[&partials.combine], size);
     }
 
     /// Final norm and the first `width` rows of an LM head.

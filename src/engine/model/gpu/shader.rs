@@ -17,6 +17,9 @@ const MAX_QUERIES: usize = 256;
 /// Max query heads per attention workgroup.
 const MAX_GROUP: usize = 8;
 
+/// Workgroups of [`Kernel::Read`].
+pub const READ_GROUPS: usize = 1024;
+
 /// A kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
@@ -33,7 +36,13 @@ pub enum Kernel {
     Swiglu,
     Combine,
     Rope,
+    /// Attention over a page at a time, which [`Self::Combine`] continues.
     Attend {
+        head_dim: usize,
+        group: usize,
+    },
+    /// Attention where all rows are in the first page.
+    AttendPage {
         head_dim: usize,
         group: usize,
     },
@@ -44,6 +53,8 @@ pub enum Kernel {
     },
     MoveCache,
     MoveStates,
+    /// Reads a buffer, to measure the bandwidth.
+    Read,
     /// Random bits and Gumbel noise of tokens, for tests.
     #[cfg(test)]
     Noise,
@@ -61,16 +72,21 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// The tile for products with up to `rows` rows of activations.
-    pub fn of(_layout: Layout, rows: usize) -> Self {
+    /// The tile for products with up to `rows` rows of activations: the fastest or nearly so for the shapes of 7B and
+    /// 8B models on an H100.
+    pub fn of(layout: Layout, rows: usize) -> Self {
+        let (teams, weight_rows, unroll) = match (layout.is_dense(), rows) {
+            (true, ..=2) => (4, 2, 4),
+            (true, ..=8) => (4, 4, 2),
+            (false, ..=2) => (4, 2, 2),
+            (false, ..=8) => (4, 2, 1),
+            (_, ..=TEAM_ROWS) => (2, 4, 1),
+            _ => (rows / TEAM_ROWS, 4, 1),
+        };
         Self {
-            teams: if rows <= TEAM_ROWS {
-                2
-            } else {
-                rows / TEAM_ROWS
-            },
-            rows: 4,
-            unroll: 1,
+            teams,
+            rows: weight_rows,
+            unroll,
         }
     }
 
@@ -121,23 +137,46 @@ pub fn source(kernel: Kernel, dot: Dot) -> String {
         Kernel::Swiglu => with(&[emit, include_str!("shaders/swiglu.wgsl")]),
         Kernel::Combine => with(&[emit, include_str!("shaders/combine.wgsl")]),
         Kernel::Rope => with(&[cache, include_str!("shaders/rope.wgsl")]),
-        Kernel::Attend { head_dim, group } => {
-            let pairs = head_dim / 2;
-            let parts = (256 / pairs).clamp(1, 8);
-            let constants = format!(
-                "const PAIRS = {pairs}u;\nconst GROUP = {group}u;\nconst PARTS = {parts}u;\n"
-            );
-            with(&[cache, &constants, include_str!("shaders/attend.wgsl")])
-        }
+        Kernel::Attend { head_dim, group } => with(&[
+            cache,
+            &attention(head_dim, group),
+            include_str!("shaders/attend_pages.wgsl"),
+        ]),
+        Kernel::AttendPage { head_dim, group } => with(&[
+            emit,
+            cache,
+            &attention(head_dim, group),
+            include_str!("shaders/attend_page.wgsl"),
+        ]),
         Kernel::Choose { top_k, top_p } => {
             let constants = format!("const TOP_K = {top_k};\nconst TOP_P = {top_p};\n");
             with(&[noise, &constants, include_str!("shaders/choose.wgsl")])
         }
         Kernel::MoveCache => with(&[cache, include_str!("shaders/move_cache.wgsl")]),
         Kernel::MoveStates => with(&[include_str!("shaders/move_states.wgsl")]),
+        Kernel::Read => {
+            let threads = format!("const THREADS = {}u;\n", READ_GROUPS * 256);
+            with(&[&threads, include_str!("shaders/read.wgsl")])
+        }
         #[cfg(test)]
         Kernel::Noise => with(&[noise, include_str!("shaders/noise_test.wgsl")]),
     }
+}
+
+fn attention(head_dim: usize, group: usize) -> String {
+    let pairs = head_dim / 2;
+    // A power of two, so that the positions of a page divide into parts and loads.
+    let parts = 1 << (256 / pairs).clamp(1, 8).ilog2();
+    let loads = 1 << pairs.trailing_zeros().min(4);
+    let body = include_str!("shaders/attend.wgsl");
+    format!(
+        "const PAIRS = {pairs}u;\nconst GROUP = {group}u;\nconst PARTS = {parts}u;\nconst LOADS = {loads}u;\n\n{body}"
+    )
+}
+
+/// Whether [`Kernel::AttendPage`] can quantise its results: in whole blocks of 32 columns.
+pub fn attends_in_one(head_dim: usize, group: usize) -> bool {
+    head_dim.is_multiple_of(4) && (head_dim * group).is_multiple_of(32)
 }
 
 /// Number of query heads per attention workgroup, of the `heads` that share a key-value head.

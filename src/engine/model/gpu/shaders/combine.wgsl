@@ -13,11 +13,13 @@ fn value(row: u32, col: u32) -> f32 {
     for (var page = 1u; page < pages; page++) {
         most = max(most, input[start + page * size]);
     }
-    var sum = 0.0;
-    var total = 0.0;
-    for (var page = 0u; page < pages; page++) {
+    // A single page has the weight 1.
+    var weight = select(exp(input[start] - most), 1.0, pages == 1u);
+    var sum = weight * input[start + d];
+    var total = weight * input[start + 1u];
+    for (var page = 1u; page < pages; page++) {
         let at = start + page * size;
-        let weight = exp(input[at] - most);
+        weight = exp(input[at] - most);
         sum = fma(weight, input[at + d], sum);
         total = fma(weight, input[at + 1u], total);
     }

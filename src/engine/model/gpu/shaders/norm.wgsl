@@ -1,14 +1,29 @@
-// RMSNorm of a state. One workgroup per row.
+// RMSNorm of a state. A workgroup writes 1024 columns; each one sums the squares of the whole row.
+
+// Columns that a thread loads before it uses them.
+const LOADS = 8u;
 
 var<workgroup> squares: array<f32, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-    let start = rows[batch.first + group.x].state * dims.stride;
+    let start = rows[batch.first + group.y].state * dims.stride;
+    let c = group.x * 256u + id;
+    var v = vec4<f32>();
+    if (c < dims.vectors) {
+        let x = start + c * 4u;
+        v = vec4<f32>(states[x], states[x + 1u], states[x + 2u], states[x + 3u]);
+    }
     var sum = 0.0;
-    for (var col = id; col < dims.cols; col += 256u) {
-        let x = states[start + col];
-        sum = fma(x, x, sum);
+    for (var col = id; col < dims.cols; col += 256u * LOADS) {
+        var x: array<f32, LOADS>;
+        for (var j = 0u; j < LOADS; j++) {
+            let at = col + j * 256u;
+            x[j] = select(0.0, states[start + min(at, dims.cols - 1u)], at < dims.cols);
+        }
+        for (var j = 0u; j < LOADS; j++) {
+            sum = fma(x[j], x[j], sum);
+        }
     }
     squares[id] = sum;
     workgroupBarrier();
@@ -19,14 +34,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
     let scale = inverseSqrt(squares[0] / f32(dims.cols) + dims.eps);
-    for (var c = 0u; c < dims.vectors; c += 256u) {
-        let at = c + id;
-        var v = vec4<f32>();
-        if (at < dims.vectors) {
-            let x = start + at * 4u;
-            v = vec4<f32>(states[x], states[x + 1u], states[x + 2u], states[x + 3u]);
-            v = v * scale * weight[at];
-        }
-        emit(group.x, at, id, v);
+    if (c < dims.vectors) {
+        v = v * scale * weight[c];
     }
+    emit(group.y, c, id, v);
 }

@@ -331,10 +331,7 @@ fn check_emitted(
         .unwrap();
     let group = gpu.emit_group([input, weight, &out.dense, &out.bytes, &out.info, &dims]);
     bench.run(batch, |recorder| {
-        let size = match kernel {
-            Kernel::Norm => [n as u32, 1, 1],
-            _ => [cols.div_ceil(1024) as u32, n as u32, 1],
-        };
+        let size = [cols.div_ceil(1024) as u32, n as u32, 1];
         recorder.run(kernel, &[&group], size);
     });
     let dense: Vec<f32> = download(gpu, &out.dense, n * padded(cols));
@@ -650,7 +647,7 @@ fn noise_equals_the_hosts_in_all_bits() {
         let bits = noise.bits();
         let input = upload(&gpu, &[bits as u32, (bits >> 32) as u32]);
         let out = gpu.buffer(TOKENS as u64 * 16, "a test").unwrap();
-        let group = gpu.noise_group([&input, &out]);
+        let group = gpu.read_group([&input, &out]);
         bench.run(batch(1), |recorder| {
             recorder.run(Kernel::Noise, &[&group], [(TOKENS / 64) as u32, 1, 1]);
         });

@@ -2,6 +2,7 @@
 //! --nocapture --test-threads 1`.
 
 use super::super::GpuModel;
+use super::super::bandwidth::read_bandwidth;
 use super::super::context::Gpu;
 use super::super::layout::Layout;
 use super::super::matrix::{Activations, Matrix, Out, Part, Product, Uploader};
@@ -46,6 +47,9 @@ fn tiles(m: usize) -> Vec<Tile> {
         (4, 4, 1),
         (4, 4, 2),
         (8, 2, 2),
+        (8, 2, 1),
+        (8, 4, 1),
+        (8, 4, 2),
         (4, 8, 1),
         (2, 8, 1),
         (1, 8, 1),
@@ -123,18 +127,20 @@ fn copies(gpu: &Arc<Gpu>, layout: Layout, [rows, cols]: [usize; 2], out: &wgpu::
     }
 }
 
-/// Best seconds of three runs of `work`, submitted every so many kernels: until the host has recorded it, and in all.
+/// Best seconds of three runs of `work`, in one submission or several: until the host has recorded it, and in all.
 fn time(
     gpu: &Gpu,
     states: &wgpu::BindGroup,
-    every: usize,
+    once: bool,
     work: &dyn Fn(&mut Recorder<'_>),
 ) -> [f64; 2] {
     let mut best = [f64::INFINITY; 2];
     for _ in 0..3 {
         let started = Instant::now();
         let mut recorder = Recorder::new(gpu, states, 1, 1);
-        recorder.submit_every(every);
+        if once {
+            recorder.submit_once();
+        }
         work(&mut recorder);
         let commands = recorder.finish().finish();
         let recorded = started.elapsed().as_secs_f64();
@@ -150,8 +156,8 @@ fn time(
 #[ignore = "measures for a minute on a real GPU"]
 fn products_by_tile() {
     let Some(gpu) = gpu() else { return };
-    let copy = gpu.copy_bandwidth().unwrap();
-    println!("{}: copies {:.0} GB/s", gpu.info.name, copy / 1e9);
+    let read = read_bandwidth(&gpu).unwrap();
+    println!("{}: reads {:.0} GB/s", gpu.info.name, read / 1e9);
     let out = gpu.buffer(64 * 28672 * 4, "a test").unwrap();
     let batches = gpu.uniforms(256).unwrap();
     let rows = gpu.buffer(64 * 32, "rows").unwrap();
@@ -184,7 +190,7 @@ fn products_by_tile() {
                         tile,
                     };
                     let size = [shape[0].div_ceil(tile.group_rows(m)) as u32, 1, 1];
-                    let [recorded, all] = time(&gpu, &states, usize::MAX, &|recorder| {
+                    let [recorded, all] = time(&gpu, &states, true, &|recorder| {
                         for i in 0..dispatches as usize {
                             let product = &copies.products[i % copies.products.len()];
                             recorder.run(kernel, &[&product.group], size);
@@ -229,21 +235,14 @@ fn dispatches() {
     let moves = gpu.buffer(4096, "a test").unwrap();
     let dims = gpu.uniform(&[64, 0, 0, 0]).unwrap();
     let group = gpu.moves_group([&moves, &dims]);
-    for (count, every) in [
-        (1usize, usize::MAX),
-        (300, usize::MAX),
-        (1000, usize::MAX),
-        (1000, 128),
-        (1000, 48),
-        (1000, 24),
-    ] {
-        let [recorded, all] = time(&gpu, &states, every, &|recorder| {
+    for (count, once) in [(1usize, true), (1000, true), (1000, false)] {
+        let [recorded, all] = time(&gpu, &states, once, &|recorder| {
             for _ in 0..count {
                 recorder.run(Kernel::MoveStates, &[&group], [1, 1, 1]);
             }
         });
         println!(
-            "{count} dependent dispatches, submitted every {every}: recorded in {:.1} µs, done in {:.1}",
+            "{count} dependent dispatches, in one submission {once}: recorded in {:.1} µs, done in {:.1}",
             recorded * 1e6,
             all * 1e6
         );
@@ -295,12 +294,11 @@ fn kernels_of_a_layer() {
                 .upload(&mut scratch, &rows, POSITIONS, &[batch])
                 .unwrap();
             let config = &weights.config;
-            let (heads, kv_heads, dim) = (config.num_heads, config.num_kv_heads, config.head_dim);
             let measure = |what: &str, work: &dyn Fn(&mut Recorder<'_>, usize)| {
                 let mut best = f64::INFINITY;
                 for _ in 0..3 {
                     let mut recorder = sequence.recorder(n, 1);
-                    recorder.submit_every(usize::MAX);
+                    recorder.submit_once();
                     for i in 0..TIMES {
                         work(&mut recorder, i);
                     }
@@ -318,23 +316,13 @@ fn kernels_of_a_layer() {
             let layer = &weights.layers[0];
             let cache = sequence.cache.group(0);
             measure("norm", &|recorder, _| recorder.emit(&layer.attn_norm));
-            let pairs = (heads + 2 * kv_heads) * dim / 2;
+            let pairs = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim / 2;
             let size = [pairs.div_ceil(64) as u32, n as u32, 1];
             measure("rope", &|recorder, _| {
                 recorder.run(Kernel::Rope, &[&weights.rope_group, cache], size);
             });
-            let group = weights.attention_group;
-            let kernel = Kernel::Attend {
-                head_dim: dim,
-                group,
-            };
-            let size = [(heads / group) as u32, n as u32, 1];
             measure("attention", &|recorder, _| {
-                recorder.run(kernel, &[&scratch.partials.attend, cache], size);
-            });
-            let size = [(heads * dim).div_ceil(1024) as u32, n as u32, 1];
-            measure("combine", &|recorder, _| {
-                recorder.run(Kernel::Combine, &[&scratch.partials.combine], size);
+                weights.attend(recorder, &scratch.partials, cache);
             });
             measure("SwiGLU", &|recorder, _| recorder.emit(&layer.swiglu));
             let each = |i: usize| &weights.layers[i % 3];
