@@ -164,7 +164,9 @@ impl DecodingArgs {
             self.draft_vocab.or(defaults.draft_vocab),
         );
         set(&mut s.strategy, self.strategy());
-        set(&mut s.proposers, self.proposers);
+        let automatic = self.controller() == Some(Controller::Auto);
+        let all = automatic.then_some(Proposers::Auto);
+        set(&mut s.proposers, self.proposers.or(all));
         set(&mut s.tree, self.tree);
         set(&mut s.controller, self.controller());
         set(&mut s.adapter, self.adapter);

@@ -41,10 +41,10 @@ pub struct BenchmarkArgs {
     #[arg(long, value_name = "FILE", requires = "drafts")]
     prompt_file: Option<std::path::PathBuf>,
     /// With --drafts: number of prompts of each kind [default: 3].
-    #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts")]
+    #[arg(long, value_parser = values::positive, value_name = "N", requires = "drafts")]
     prompts: Option<usize>,
     /// With --drafts: number of answers to each prompt in each way.
-    #[arg(long, value_parser = values::count, value_name = "N", requires = "drafts", default_value = "1")]
+    #[arg(long, value_parser = values::positive, value_name = "N", requires = "drafts", default_value = "1")]
     repeats: usize,
     /// Without a data set: the prompt of the end-to-end part.
     #[arg(long, value_parser = values::filled, value_name = "TEXT", conflicts_with = "dataset")]

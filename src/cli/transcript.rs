@@ -354,6 +354,7 @@ fn delete(store: &Store, name: &str) -> Result<()> {
         .to_string_lossy()
         .into_owned();
     message(&format!(
-        "deleted; `skiplens transcript restore {id}` restores it\n"
+        "deleted; `skiplens transcript restore {}` restores it\n",
+        shell_words::quote(&id)
     ))
 }

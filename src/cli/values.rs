@@ -56,6 +56,10 @@ pub fn count(text: &str) -> Result<usize, String> {
     whole(text, 0..=usize::MAX, &format!("0 to {}", usize::MAX))
 }
 
+pub fn positive(text: &str) -> Result<usize, String> {
+    whole(text, 1..=usize::MAX, &format!("1 to {}", usize::MAX))
+}
+
 pub fn days(text: &str) -> Result<u64, String> {
     whole(text, 0..=u64::MAX, &format!("0 to {}", u64::MAX))
 }

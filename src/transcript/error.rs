@@ -44,7 +44,7 @@ pub enum Error {
     )]
     Linked { path: PathBuf },
     #[error(
-        "{path} has an unknown extension; use .jsonl for a session, or .md, .html, .ans, .svg, .csv or .json for an export"
+        "{path} is of a format that is not written here; use .jsonl for a session, or .md, .html, .ans, .svg, .csv or .json for an export"
     )]
     Format { path: PathBuf },
     #[error("{name:?} always stands for the newest session; choose another name")]

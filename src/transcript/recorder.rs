@@ -13,6 +13,11 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+/// Extensions of formats that people may expect, but that are not written.
+const FOREIGN: [&str; 9] = [
+    "pdf", "txt", "doc", "docx", "odt", "rtf", "tex", "xml", "yaml",
+];
+
 /// Records the conversation as it happens.
 pub struct Recorder {
     store: Store,
@@ -176,7 +181,11 @@ impl Recorder {
                 ..session.clone()
             }),
             None => match path.extension() {
-                Some(other) if !other.eq_ignore_ascii_case("jsonl") => {
+                Some(other)
+                    if FOREIGN
+                        .iter()
+                        .any(|known| other.eq_ignore_ascii_case(known)) =>
+                {
                     return Err(transcript::Error::Format { path });
                 }
                 _ => transcript::save::bytes(session),

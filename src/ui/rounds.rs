@@ -5,7 +5,7 @@ use super::theme::Role;
 use super::way;
 use super::widgets::{Cells, row};
 use crate::app::{Pane, Target};
-use crate::engine::decode::Round;
+use crate::engine::decode::{Round, Strategy};
 use ratatui::layout::Rect;
 
 pub fn draw(canvas: &mut Canvas<'_>, area: Rect) {
@@ -177,9 +177,10 @@ fn describe(canvas: &mut Canvas<'_>, row: Rect, round: &Round) {
             format!("  draft {draft:.1} ms  verify {verify:.1} ms"),
         ),
     };
-    let way = match round.drafted().is_empty() {
-        true => String::new(),
-        false => format!("  {}", way::of_round(round)),
+    let way = match (round.drafted().is_empty(), round.strategy()) {
+        (true, Strategy::EarlyExit) => format!("  E {}", settings.exit_layer),
+        (true, _) => String::new(),
+        (false, _) => format!("  {}", way::of_round(round)),
     };
     let temperature = match settings.sampling.sample {
         true => format!("  T {:.2}", settings.sampling.temperature),

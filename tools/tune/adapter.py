@@ -1,5 +1,6 @@
 """Train exit adapters: small heads that let any Llama draft for itself from a shallow layer. See README.md."""
 import argparse
+import copy
 import hashlib
 import json
 import random
@@ -51,7 +52,7 @@ def arguments(argv=None) -> argparse.Namespace:
     for name in ("batch_tokens", "warmup", "frequent", "others", "depths", "exits_a_step", "log_every", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(d, name))
     add("--prompt-tokens", action="store_true", help="draft the tokens of the prompts too")
-    add("--exits", type=numbers, help="exits to train, of those with stored states; all unless given")
+    add("--exits", type=numbers, help="exits to train, of those of `answer`; all unless given")
     parts["write"].add_argument("--adapters", choices=("on", "off"), default="on", help="off: only the draft order, which needs no training")
     parts["write"].add_argument("--order", type=int, default=32768, help="tokens of the draft order (0: none)")
     parts["report"].add_argument("--depths", type=int, default=4, help="the longest chain")
@@ -131,13 +132,14 @@ def run_train(a, base) -> None:
     stored, model = stored_exits(a), base.model.eval().requires_grad_(False)
     exits = a.exits or stored
     if missing := set(exits) - set(stored):
-        raise SystemExit(f"--exits: the answers have no states after layer {min(missing)}, only after {stored}")
+        raise SystemExit(f"--exits: the answers were made for the exits {stored}, without layer {min(missing)}")
     names = adapter_train.Settings.__dataclass_fields__
     settings = adapter_train.Settings(**{name: getattr(a, name) for name in names})
     adapter = Adapter(model, exits).to(get_device())
     texts = answers.load_all(a.run / "text")
-    model = model.to(get_device()) if any(t.states is None for t in texts) else without_layers(model)
-    adapter_train.Trainer(model, texts, stored, adapter, settings, a.run).run()
+    whole = copy.deepcopy(model).bfloat16().to(get_device()) if any(t.states is None for t in texts) else None
+    model = without_layers(model)
+    adapter_train.Trainer(model, texts, stored, adapter, settings, a.run, whole).run()
 
 
 def run_report(a, base) -> None:

@@ -1,5 +1,6 @@
 //! The table of a benchmark.
 
+use crate::engine::decode::Controller;
 use crate::eval::benchmark::{Report, StrategySummary};
 use crate::eval::interval::Interval;
 use crate::plural::counted;
@@ -21,6 +22,7 @@ pub fn benchmark_table(report: &Report, source: &str) -> Result<String, Error> {
     if let Some(other) = &summary.speculative {
         let settings = &key.settings;
         let drafts = match other.acceptance_rate {
+            Some(_) if settings.controller == Controller::Auto => "auto".into(),
             Some(_) => format!("E {} K {}", settings.exit_layer, settings.num_speculations),
             None => format!(
                 "early exit after {}, not verified",
@@ -136,7 +138,7 @@ fn row(
 }
 
 /// `1.234 [1.200, 1.300]`
-fn number(interval: Interval, digits: usize) -> String {
+pub(super) fn number(interval: Interval, digits: usize) -> String {
     let Interval { value, low, high } = interval;
     // A count, or the figure of a single sample.
     if low == high {

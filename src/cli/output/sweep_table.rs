@@ -1,5 +1,6 @@
 //! The tables of a sweep.
 
+use super::benchmark_table;
 use crate::eval::sweep::{HeatMap, Merged, Tile};
 use crate::safe_text::StyledText;
 use crate::transcript::origin_style::Paint;
@@ -20,15 +21,9 @@ pub fn sweep_table(merged: &Merged) -> Result<String, Error> {
         let percent = |value: Option<f64>| {
             value.map_or_else(|| "–".into(), |value| format!("{:.1} %", value * 100.0))
         };
-        let speedup = row.speedup.map_or_else(
-            || "–".into(),
-            |speedup| {
-                format!(
-                    "{:.2} [{:.2}, {:.2}]",
-                    speedup.value, speedup.low, speedup.high
-                )
-            },
-        );
+        let speedup = row
+            .speedup
+            .map_or_else(|| "–".into(), |speedup| benchmark_table::number(speedup, 2));
         let predicted = row.prediction.map(|prediction| prediction.speedup);
         let error = row
             .prediction_error

@@ -19,8 +19,10 @@ const OTHER_TIME_ERROR: f64 = 0.15;
 const CORRECTION_ERROR: f64 = 0.02;
 const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
-/// Corrections outside this range come from measurements under changing load.
+/// Corrections by the cost model outside this range come from measurements under changing load.
 const PLAUSIBLE: RangeInclusive<f64> = 0.75..=1.35;
+/// Likewise by a race, whose runs alternate, so that a large correction is one of the estimate.
+const PLAUSIBLE_OF_RACES: RangeInclusive<f64> = 0.4..=2.5;
 
 /// Duration of a plain step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,15 +145,15 @@ impl Baselines {
             let rows = 0.01 * drafts.further_rows();
             Some((plain, other.estimate(config)?, rows))
         });
-        let ratios = raced
-            .into_iter()
-            .chain(costs)
-            .map(|(plain, estimate, error)| PlainStep {
-                seconds: plain.seconds / estimate.seconds,
-                error: plain.error.hypot(error),
-                measured: true,
-            });
-        let ratios = ratios.filter(|ratio| PLAUSIBLE.contains(&ratio.seconds));
+        let ratio = |(plain, estimate, error): (PlainStep, PlainStep, f64)| PlainStep {
+            seconds: plain.seconds / estimate.seconds,
+            error: plain.error.hypot(error),
+            measured: true,
+        };
+        let within = |range: RangeInclusive<f64>| move |r: &PlainStep| range.contains(&r.seconds);
+        let raced = raced.map(ratio).filter(within(PLAUSIBLE_OF_RACES));
+        let costs = costs.map(ratio).filter(within(PLAUSIBLE));
+        let ratios = raced.into_iter().chain(costs);
         ratios.min_by(|a, b| a.error.total_cmp(&b.error))
     }
 

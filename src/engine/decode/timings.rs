@@ -11,13 +11,15 @@ const MIN_DRAFTS: usize = 8;
 pub(super) const MIN_ERROR: f64 = 0.02;
 /// Extra time of a verify phase per row after the first, as a fraction of the time for one row: of the first few, which hide
 /// behind the reads of the weights, and of further ones, which are compute-bound. Measured on several processors and weight
-/// types: 0 to 0.2 per row up to four rows, 0.9 to 3.1 in all for seven more, 0.8 to 4.4 for fifteen more.
+/// types: 0 to 0.2 per row up to four rows, 0.1 to 2.1 in all for seven more, 0.8 to 5 for fifteen more.
 const VERIFY_ROW_COST: f64 = 0.06;
 const CHEAP_ROWS: f64 = 3.0;
 const FURTHER_ROW_COST: f64 = 0.15;
-/// Relative error of the estimate from rounds with drafts, and the error added per row after the first.
+/// Relative error of the estimate from rounds with drafts, the error added per row after the first, and the spread of one
+/// round's time.
 const ESTIMATE_ERROR: f64 = 0.05;
 const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
+const ROUND_SPREAD: f64 = 0.3;
 
 /// Durations of the rounds of a run, by kind.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -113,14 +115,13 @@ impl Timings {
         self.seconds / self.rounds.max(1) as f64
     }
 
-    /// The kind of drafts that says most about a plain step: of those with enough tokens, that with the fewest rows in a
-    /// verify phase.
+    /// The kind of drafts that says most about a plain step: of those with enough tokens, that with the smallest error.
     pub(super) fn best_drafts(&self) -> Option<&DraftRounds> {
         let enough = self
             .drafts
             .iter()
             .filter(|own| own.tokens >= MIN_DRAFTS as f64);
-        enough.min_by(|a, b| a.further_rows().total_cmp(&b.further_rows()))
+        enough.min_by(|a, b| a.error().total_cmp(&b.error()))
     }
 }
 
@@ -176,8 +177,15 @@ impl DraftRounds {
         self.tokens / self.rounds
     }
 
-    /// Estimates a plain step: the early layers of a draft step, plus the verify phase without the cost of its further
-    /// rows.
+    /// Relative error of the estimate of a plain step.
+    fn error(&self) -> f64 {
+        let rows = ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * self.further_rows();
+        rows.hypot(ROUND_SPREAD / self.rounds.sqrt())
+    }
+
+    /// Estimates a plain step in two ways: the early layers of a draft step plus the verify phase without the cost of its
+    /// further rows, and a draft step scaled by the weights that it reads. The larger its share of the weights, the more the
+    /// second way counts, which does not depend on the cost of rows.
     pub fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
         let Drafts {
             exit_layer,
@@ -195,11 +203,21 @@ impl DraftRounds {
             true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,
         };
-        let seconds = early_seconds + verify;
+        let parts = early_seconds + verify;
+        let share = match exit_layer {
+            0 => 0.0,
+            _ => draft / step_weights(config, config.num_layers, Some(0)),
+        };
+        let scaled = match share > 0.0 {
+            true => self.draft_seconds / self.tokens / share,
+            false => parts,
+        };
+        let share = share.min(1.0);
+        let seconds = (1.0 - share) * parts + share * scaled;
         // Zero or not finite if the config is degenerate or nothing was timed.
         (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
             seconds,
-            error: ESTIMATE_ERROR + ESTIMATE_ERROR_PER_ROW * further_rows,
+            error: self.error(),
             measured: false,
         })
     }

@@ -35,6 +35,9 @@ pub struct Timings {
     pub predicted_per_second: f64,
     pub draft_n: usize,
     pub draft_n_accepted: usize,
+    /// Prompt tokens computed in `prompt_ms`. The last token of a prompt is not: it begins decoding.
+    #[serde(skip)]
+    computed: usize,
 }
 
 /// vLLM's figures of one choice.
@@ -140,8 +143,12 @@ impl Timings {
         self.draft_n += stats.drafted;
         self.draft_n_accepted += stats.accepted;
         let per = |part: f64, whole: f64| ratio(part, whole).unwrap_or(0.0);
-        self.prompt_per_token_ms = per(self.prompt_ms, self.prompt_n as f64);
-        self.prompt_per_second = per(self.prompt_n as f64 * 1e3, self.prompt_ms);
+        self.computed += match scoring > 0.0 {
+            true => prompt - cached,
+            false => stats.prefill_tokens,
+        };
+        self.prompt_per_token_ms = per(self.prompt_ms, self.computed as f64);
+        self.prompt_per_second = per(self.computed as f64 * 1e3, self.prompt_ms);
         self.predicted_per_token_ms = per(self.predicted_ms, self.predicted_n as f64);
         self.predicted_per_second = per(self.predicted_n as f64 * 1e3, self.predicted_ms);
     }

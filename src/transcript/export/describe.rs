@@ -91,6 +91,9 @@ fn described(model: &ModelRecord) -> Vec<String> {
     facts
 }
 
+/// More changes of settings than this are a controller's, and summarised.
+const MAX_CHANGES: usize = 4;
+
 /// The settings of a run, in order if they changed, each with the exit layers and numbers of speculations used.
 pub fn settings(run: &Run) -> Vec<String> {
     let mut used: Vec<(Shape<'_>, BTreeSet<usize>, BTreeSet<usize>)> = Vec::new();
@@ -104,9 +107,26 @@ pub fn settings(run: &Run) -> Vec<String> {
             speculations.insert(settings.num_speculations);
         }
     }
+    if used.len() > MAX_CHANGES {
+        return vec![summary(&used)];
+    }
     used.iter()
         .map(|(shape, exits, speculations)| shape.words(&numbers(exits), &numbers(speculations)))
         .collect()
+}
+
+/// Many settings in a line: all exit layers and numbers of speculations, and the last sampling.
+fn summary(used: &[(Shape<'_>, BTreeSet<usize>, BTreeSet<usize>)]) -> String {
+    let exits = used.iter().flat_map(|(_, exits, _)| exits).copied();
+    let speculations = used.iter().flat_map(|(.., speculations)| speculations);
+    let exits = numbers(&exits.collect());
+    let speculations = numbers(&speculations.copied().collect());
+    let sampling = used.last().map(|(shape, ..)| shape.sampling_words());
+    format!(
+        "{} ways to draft in turn, E={exits} K={speculations}, {}",
+        used.len(),
+        sampling.unwrap_or_default()
+    )
 }
 
 /// The described settings, except exit layer and speculations.
@@ -144,12 +164,16 @@ impl<'a> Shape<'a> {
                 how
             }
         };
+        format!("{how}, {}", self.sampling_words())
+    }
+
+    fn sampling_words(&self) -> String {
         match self.sampling {
             Some(sampling) => format!(
-                "{how}, temperature {}, top-p {}, seed {}",
+                "temperature {}, top-p {}, seed {}",
                 sampling.temperature, sampling.top_p, sampling.seed
             ),
-            None => format!("{how}, greedy"),
+            None => "greedy".into(),
         }
     }
 }

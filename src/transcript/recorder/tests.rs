@@ -201,7 +201,7 @@ fn a_saved_session_resumes_from_its_path() {
 
 /// An extension that names no format does not become the name of a session's file.
 #[test]
-fn unknown_extensions_are_refused() {
+fn formats_of_other_programs_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = recorder(folder.path());
     ask(&mut recorder, 0, vec![say(Role::User, "hello")]);
@@ -215,9 +215,12 @@ fn unknown_extensions_are_refused() {
         );
         assert!(!path.exists());
     }
-    recorder
-        .save(folder.path().join("chat.JSONL").to_str().unwrap())
-        .unwrap();
+    // Other dots are part of a name.
+    for name in ["chat.JSONL", "chat.bak", "v1.5", "to Mr. Smith"] {
+        recorder
+            .save(folder.path().join(name).to_str().unwrap())
+            .unwrap();
+    }
 }
 
 /// Saving replaces files that this process saved, but no file of the user and no other session. Saving to the current

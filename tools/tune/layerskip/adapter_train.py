@@ -1,9 +1,9 @@
 """Training of exit adapters on the states that the frozen model left while it answered, or leaves when it reads its answers."""
-import copy
+import itertools
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,22 +87,29 @@ class Padded:
 
 
 class Trainer:
-    """One run over the texts; `state.pt` in `out` is what it resumes from."""
+    """One run over the texts; `state.pt` in `out` is what it resumes from. Of `model` only norm and head are used; `whole`
+    computes states that are not stored."""
 
-    def __init__(self, model: Llama, texts: list[Text], stored: list[int], adapter: Adapter, s: Settings, out: Path):
+    def __init__(self, model: Llama, texts: list[Text], stored: list[int], adapter: Adapter, s: Settings, out: Path,
+                 whole: Llama | None = None):
+        self.whole = whole or model
         self.model, self.texts, self.stored, self.adapter, self.s, self.out = model, texts, stored, adapter, s, out
         self.device = model.head_weight.device
-        # What computes states that are not stored.
-        self.whole = copy.deepcopy(model).bfloat16() if any(t.states is None for t in texts) else model
         named = dict(adapter.named_parameters())
         self.optimizer = Optimizers(named, dict.fromkeys(named, 1.0), s.lr, s.weight_decay, muon=False)
         self.columns = model.head_weight.detach().float()
         self.frequent = frequencies(texts, model.c.vocab).topk(min(s.frequent, model.c.vocab)).indices.to(self.device)
         self.begin = max(1, common_prefix(texts)) if s.prompt_tokens else None
-        whole = math.ceil(s.epochs)
-        plans = [make_batches(texts, s.batch_tokens, random.Random(s.seed * 1000 + epoch)) for epoch in range(whole)]
-        steps = [batch for plan in plans for batch in plan]
-        self.steps = steps[:max(1, round(len(steps) * s.epochs / whole))]
+        self.steps = max(1, round(len(next(self.epochs())) * s.epochs))
+
+    def epochs(self) -> Iterator[list[list[Text]]]:
+        """The batches of each epoch, without end, the same for the same seed."""
+        for epoch in itertools.count():
+            yield make_batches(self.texts, self.s.batch_tokens, random.Random(self.s.seed * 1000 + epoch))
+
+    def batches(self, begin: int) -> Iterator[list[Text]]:
+        """All batches from step `begin` on."""
+        return itertools.islice(itertools.chain.from_iterable(self.epochs()), begin, self.steps)
 
     def vocabulary(self, ids: torch.Tensor) -> losses.Vocabulary:
         known = torch.cat((self.frequent, ids))
@@ -143,7 +150,7 @@ class Trainer:
 
     def done(self, step: int, spent: float) -> float:
         """How much of the run is over after `step` steps and `spent` seconds, 0 to 1."""
-        return min(1.0, max(step / len(self.steps), spent / self.s.seconds if self.s.seconds else 0.0))
+        return min(1.0, max(step / self.steps, spent / self.s.seconds if self.s.seconds else 0.0))
 
     def rate(self, step: int, done: float) -> float:
         """Linear warm-up, then a cosine to a twentieth."""
@@ -154,7 +161,8 @@ class Trainer:
         step, sample = max(1, sum(len(t.ids) for t in self.texts) // tokens), []
         chosen = self.texts[::step]
         for i in range(0, len(chosen), 16):
-            sample += with_states(self.whole, chosen[i:i + 16], self.stored)
+            computed = with_states(self.whole, chosen[i:i + 16], self.stored)
+            sample += [Text(t.ids, t.start, t.states.cpu()) for t in computed]
 
         def of(exit_layer: int):
             layer = self.stored.index(exit_layer)
@@ -164,26 +172,25 @@ class Trainer:
         return of
 
     def run(self) -> None:
-        path, begin = self.out / "state.pt", 0
+        path, begin, earlier = self.out / "state.pt", 0, 0.0
         if path.exists():
             state = torch.load(path, map_location=self.device)
             self.adapter.load_state_dict(state["adapter"])
             self.optimizer.restore(state["moments"])
-            begin = round(state["fraction"] * len(self.steps))
-            if begin >= len(self.steps):
+            begin, earlier = state.get("step", round(state["fraction"] * self.steps)), state.get("spent", 0.0)
+            if state["fraction"] >= 1 or begin >= self.steps:
                 print(f"{path} is a finished run; delete it to train again", flush=True)
                 return
-            print(f"resuming at step {begin} of {len(self.steps)}", flush=True)
+            print(f"resuming at step {begin} of {self.steps}", flush=True)
         else:
             print("least squares, share of the direction explained:", self.adapter.solve(self.pairs()), flush=True)
         started = saved = time.monotonic()
-        sums, seen = {e: [0.0, 0.0, 0] for e in self.adapter.exits}, 0
-        earlier = state["fraction"] * self.s.seconds if begin else 0.0
-        for step in range(begin, len(self.steps)):
-            done = self.done(step, earlier + time.monotonic() - started)
+        sums, seen, step = {e: [0.0, 0.0, 0] for e in self.adapter.exits}, 0, begin
+        spent = lambda: earlier + time.monotonic() - started
+        for texts in self.batches(begin):
+            done, results = self.done(step, spent()), []
             if done >= 1:
                 break
-            texts, results = self.steps[step], []
             batch = self.padded(texts)
             self.optimizer.zero_grad()
             for i in range(self.s.exits_a_step):
@@ -197,19 +204,20 @@ class Trainer:
             seen += sum(t.rows for t in texts)
             for exit_layer, loss, agree in results:
                 sums[exit_layer] = [a + b for a, b in zip(sums[exit_layer], (loss.item(), agree.item(), 1))]
-            if (step + 1) % self.s.log_every == 0:
+            step += 1
+            if step % self.s.log_every == 0:
                 parts = ", ".join(f"E={e}: loss {a / n:.3f} agreement {b / n:.3f}" for e, (a, b, n) in sums.items() if n)
                 speed = seen / (time.monotonic() - started)
-                print(f"step {step + 1} of {len(self.steps)}, {parts}, {speed:.0f} tokens/s", flush=True)
+                print(f"step {step} of {self.steps}, {parts}, {speed:.0f} tokens/s", flush=True)
                 sums = {e: [0.0, 0.0, 0] for e in self.adapter.exits}
             if time.monotonic() - saved > self.s.save_seconds:
-                self.save(path, done)
+                self.save(path, step, spent(), self.done(step, spent()))
                 saved = time.monotonic()
-        self.save(path, 1.0)
+        self.save(path, step, spent(), 1.0)
 
-    def save(self, path: Path, fraction: float) -> None:
+    def save(self, path: Path, step: int, spent: float, fraction: float) -> None:
         aside = path.with_suffix(".part")
         torch.save({"adapter": self.adapter.state_dict(), "exits": self.adapter.exits, "moments": self.optimizer.moments(),
-                    "fraction": fraction, "settings": asdict(self.s),
+                    "step": step, "spent": spent, "fraction": fraction, "settings": asdict(self.s),
                     "frequencies": frequencies(self.texts, self.model.c.vocab)}, aside)
         aside.rename(path)

@@ -1,9 +1,11 @@
 """Exit adapters: chains, training, resuming, files."""
 import collections
+import itertools
 import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import gguf
 import tiny
@@ -99,6 +101,24 @@ class Runs(unittest.TestCase):
         for one, other in zip(computed, stored):
             torch.testing.assert_close(one.states, other.states, rtol=0.1, atol=0.2)
         self.tool("train", "--epochs", "2", "--batch-tokens", "256", "--others", "0", "--exits-a-step", "2")
+
+    def test_a_run_that_was_cut_resumes_at_its_step(self):
+        self.answer(300)
+        texts = answers.load_all(self.path / "run" / "text")
+        settings = adapter_train.Settings(epochs=4, batch_tokens=200, others=0, save_seconds=0, seconds=1000)
+        make = lambda: adapter_train.Trainer(self.model, texts, [1, 2], Adapter(self.model, [1, 2]), settings, self.path)
+        whole, cut, resumed = make(), make(), make()
+        self.assertEqual(len(list(whole.batches(0))), whole.steps)
+        with mock.patch.object(cut, "batches", lambda begin: itertools.islice(type(cut).batches(cut, begin), 5)), \
+                mock.patch.object(cut, "save", wraps=cut.save) as save:
+            cut.run()
+        self.assertEqual(save.call_args_list[4].args[1], 5)
+        state = torch.load(self.path / "state.pt")
+        torch.save(state | {"fraction": 0.5}, self.path / "state.pt")
+        seen = []
+        with mock.patch.object(resumed, "padded", lambda texts: seen.append(texts) or type(resumed).padded(resumed, texts)):
+            resumed.run()
+        self.assertEqual([[t.ids.tolist() for t in b] for b in seen], [[t.ids.tolist() for t in b] for b in whole.batches(5)])
 
     def test_training_ends_by_the_clock(self):
         self.answer(100)

@@ -2,9 +2,9 @@
 
 use super::context::Gpu;
 use super::pass::{Batch, Recorder};
-use super::shader::{Kernel, READ_GROUPS};
-use crate::engine::Result;
+use super::shader::{Kernel, READ_BYTES, READ_GROUPS};
 use crate::engine::splitmix::SplitMix64;
+use crate::engine::{Error, Result};
 use std::time::Instant;
 
 /// Bytes of a buffer that no cache holds, if the device allows it.
@@ -23,8 +23,14 @@ pub fn read_bandwidth(gpu: &Gpu) -> Result<f64> {
     let bytes = BYTES
         .min(limits.max_buffer_size)
         .min(limits.max_storage_buffer_binding_size)
-        / 16
-        * 16;
+        / READ_BYTES
+        * READ_BYTES;
+    if bytes == 0 {
+        return Err(Error::Gpu(format!(
+            "{}: its buffers are too small to measure the bandwidth",
+            gpu.info.name
+        )));
+    }
     let source = gpu.buffer(bytes, "a measurement")?;
     fill(gpu, &source)?;
     let batches = gpu.uniforms(size_of::<Batch>() as u64)?;
@@ -33,13 +39,12 @@ pub fn read_bandwidth(gpu: &Gpu) -> Result<f64> {
     let group = gpu.read_group([&source, &out]);
     let mut best = f64::INFINITY;
     for _ in 0..4 {
+        let started = Instant::now();
         let mut recorder = Recorder::new(gpu, &states, 1, 1);
         for _ in 0..READS {
             recorder.run(Kernel::Read, &[&group], [READ_GROUPS as u32, 1, 1]);
         }
-        let commands = recorder.finish();
-        let started = Instant::now();
-        gpu.submit(commands);
+        gpu.submit(recorder.finish());
         gpu.wait()?;
         best = best.min(started.elapsed().as_secs_f64());
     }

@@ -65,7 +65,7 @@ impl DeviceRow {
     }
 }
 
-/// Buffers that the sequences of a model share. They hold the rows of one submission.
+/// Buffers that the sequences of a model share. They hold the rows of one upload.
 pub struct Scratch {
     pub batches: wgpu::Buffer,
     pub rows: wgpu::Buffer,
@@ -97,8 +97,8 @@ pub struct Emit {
     pub groups: u32,
 }
 
-/// Records kernels for one batch of rows, and submits them from time to time, so that the device works while the host
-/// records.
+/// Records kernels for a batch of rows at a time, and submits them in growing numbers, so that the device works while the
+/// host records.
 pub struct Recorder<'a> {
     gpu: &'a Gpu,
     pass: wgpu::ComputePass<'static>,

@@ -17,8 +17,10 @@ const MAX_QUERIES: usize = 256;
 /// Max query heads per attention workgroup.
 const MAX_GROUP: usize = 8;
 
-/// Workgroups of [`Kernel::Read`].
+/// Workgroups of [`Kernel::Read`], and the bytes that their threads load before they use them.
 pub const READ_GROUPS: usize = 1024;
+pub const READ_BYTES: u64 = (READ_GROUPS * 256 * READ_LOADS * 16) as u64;
+const READ_LOADS: usize = 8;
 
 /// A kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,8 +157,11 @@ pub fn source(kernel: Kernel, dot: Dot) -> String {
         Kernel::MoveCache => with(&[cache, include_str!("shaders/move_cache.wgsl")]),
         Kernel::MoveStates => with(&[include_str!("shaders/move_states.wgsl")]),
         Kernel::Read => {
-            let threads = format!("const THREADS = {}u;\n", READ_GROUPS * 256);
-            with(&[&threads, include_str!("shaders/read.wgsl")])
+            let constants = format!(
+                "const THREADS = {}u;\nconst LOADS = {READ_LOADS}u;\n",
+                READ_GROUPS * 256
+            );
+            with(&[&constants, include_str!("shaders/read.wgsl")])
         }
         #[cfg(test)]
         Kernel::Noise => with(&[noise, include_str!("shaders/noise_test.wgsl")]),

@@ -1,7 +1,5 @@
-// Reads a buffer once, to measure the bandwidth. The generator adds THREADS, the number of threads of all workgroups.
-
-// Vectors that a thread loads before it uses them.
-const LOADS = 8u;
+// Reads a buffer once, to measure the bandwidth. The generator adds THREADS, the number of threads of all workgroups, and
+// LOADS, the vectors that a thread loads before it uses them.
 
 @group(1) @binding(0) var<storage, read> source: array<vec4<u32>>;
 @group(1) @binding(1) var<storage, read_write> out: array<u32>;

@@ -22,7 +22,7 @@ const ROTATED: u64 = 400 << 20;
 /// Bytes of weights that a measurement reads.
 const READ: u64 = 4 << 30;
 
-/// Shapes of 7B and 8B models: [rows, columns].
+/// Shapes of 7B and 8B models and, from cache, one of SmolLM2-135M: [rows, columns].
 const SHAPES: [[usize; 2]; 5] = [
     [4096, 4096],
     [6144, 4096],
