@@ -313,7 +313,7 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     let close = labelled(AppAction::Back, "close");
     let discard = || labelled(AppAction::Back, "discard");
     let mut keys = match overlay {
-        Overlay::Help { .. } => vec![scroll()],
+        Overlay::Help { .. } => Vec::from_iter(longer.then(scroll)),
         // The window takes the rows between header, footer and its own border.
         Overlay::Text { lines, .. } if lines.len() + 4 > regions.height() => vec![scroll()],
         Overlay::Text { .. } => Vec::new(),
@@ -330,14 +330,14 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
         Overlay::Lens(_) => vec![
             pair(LensAction::LensLeft, LensAction::LensRight, "token"),
             pair(LensAction::LayerUp, LensAction::LayerDown, "layer"),
-            one(LensAction::EarliestLayer),
-            one(LensAction::ToggleMeasure),
+            labelled(LensAction::ApplyLayer, "exit layer"),
             one(LensAction::InspectToken),
-            one(LensAction::ApplyLayer),
+            labelled(LensAction::EarliestLayer, "first to agree"),
+            one(LensAction::ToggleMeasure),
         ],
         Overlay::Sweep(sweep) => {
             let close = match sweep.outcome {
-                None => labelled(AppAction::Back, "stop"),
+                None => labelled(AppAction::Back, "cancel"),
                 Some(_) => close,
             };
             return map_keys().into_iter().chain([close]).collect();
