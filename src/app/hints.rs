@@ -8,7 +8,7 @@ use super::input::action::{
     SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::state::player::Course;
-use super::state::{App, Menu, Overlay, Phase, Picker, Player, State};
+use super::state::{App, Menu, Overlay, Phase, Picker, Player, State, Topic};
 
 /// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
@@ -313,7 +313,12 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     let close = labelled(AppAction::Back, "close");
     let discard = || labelled(AppAction::Back, "discard");
     let mut keys = match overlay {
-        Overlay::Help { .. } => Vec::from_iter(longer.then(scroll)),
+        // Only what is about a word may fit.
+        Overlay::Help {
+            topic: Topic::Word(_),
+            ..
+        } => Vec::from_iter(longer.then(scroll)),
+        Overlay::Help { .. } => vec![scroll()],
         // The window takes the rows between header, footer and its own border.
         Overlay::Text { lines, .. } if lines.len() + 4 > regions.height() => vec![scroll()],
         Overlay::Text { .. } => Vec::new(),

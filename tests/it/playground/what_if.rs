@@ -404,13 +404,15 @@ fn enter_turns_speculation_on() {
     assert_eq!(h.state().settings.exit_layer, 7);
 }
 
+/// The words on screen, however lines break.
+fn words(h: &Harness) -> String {
+    let lines = h.screen().replace(['│', '\n'], " ");
+    lines.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Cells are about chains of early exit. What decoding does beyond that is named below the map.
 #[test]
 fn the_map_names_the_settings_that_no_cell_predicts() {
-    let words = |h: &Harness| {
-        let lines = h.screen().replace(['│', '\n'], " ");
-        lines.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
     let none = "No cell predicts the settings now:";
     for (command, told) in [
         ("/set tree 8", "a tree of 8 nodes."),
@@ -447,9 +449,9 @@ fn the_map_names_adapters_that_draft() {
     h.ask("Why is the sky blue?");
     h.press("f4");
     h.engine(usize::MAX);
-    assert!(h.screen().contains("exit adapters."), "{}", h.screen());
+    assert!(words(&h).contains("exit adapters."), "{}", h.screen());
     h.press("esc");
     h.ask_command("/set adapter off");
     h.press("f4");
-    assert!(!h.screen().contains("exit adapters."), "{}", h.screen());
+    assert!(!words(&h).contains("exit adapters."), "{}", h.screen());
 }
