@@ -15,6 +15,7 @@ use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::ModelRecord;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Handles an event. Events of runs other than the current one are late and dropped.
@@ -57,8 +58,8 @@ fn next_question(state: &State, ran: bool) -> Reply {
 
 fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect> {
     let event = match route_side_run(state, run, event) {
-        Ok(event) => event,
-        Err(effect) => return effect,
+        ControlFlow::Continue(event) => event,
+        ControlFlow::Break(effect) => return effect,
     };
     let present = state.run().filter(|present| present.id == run)?;
     match event {
@@ -123,26 +124,23 @@ fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
         .flatten()
 }
 
-/// Handles events of lenses and races, which run beside the conversation.
-///
-/// # Errors
-/// With the effect of an event that it has handled.
+/// Handles events of lenses and races, which run beside the conversation. Continues with all others.
 fn route_side_run(
     state: &mut State,
     run: RunId,
     event: RunEvent,
-) -> Result<RunEvent, Option<Effect>> {
+) -> ControlFlow<Option<Effect>, RunEvent> {
     match event {
         RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
         event if state.is_side_run(run) => match &state.overlay {
             Some(Overlay::Sweep(_)) => sweep::on_event(state, event),
-            _ => return Err(race::on_event(state, run, event)),
+            _ => return ControlFlow::Break(race::on_event(state, run, event)),
         },
         RunEvent::Race { .. } | RunEvent::Sweep(_) => {}
         RunEvent::Failed(ref failure) if what_if::on_failed(state, run, &failure.message) => {}
-        event => return Ok(event),
+        event => return ControlFlow::Continue(event),
     }
-    Err(None)
+    ControlFlow::Break(None)
 }
 
 /// Prefill is over. A paused run stays paused: this is one of its steps.
