@@ -42,6 +42,7 @@ pub fn is_available(app: &App, action: &Action) -> bool {
             shown.total > shown.height
         }
         Action::Controls(ControlsAction::Undo) => state.controls.can_undo(),
+        Action::Lens(action) => is_lens_available(state, *action),
         Action::Replay(_) => app.replay.is_some(),
         Action::Sessions(action) => match &state.overlay {
             Some(Overlay::Sessions(list)) => is_session_available(app, list, *action),
@@ -94,6 +95,19 @@ fn is_session_available(app: &App, list: &SessionList, action: SessionsAction) -
         (SessionsAction::Delete, Some(_)) => true,
         (_, Some(chosen)) => chosen.summary.fault.is_none(),
     }
+}
+
+/// Whether the lens on screen has predictions. The last layer verifies, so it is no exit layer.
+fn is_lens_available(state: &State, action: LensAction) -> bool {
+    let Some(Overlay::Lens(view)) = state.overlay else {
+        return false;
+    };
+    let lens = state
+        .turn_of(view.turn)
+        .and_then(|(_, turn)| turn.lens.as_deref());
+    let has_rows = lens.is_some_and(|lens| lens.failed.is_none() && !lens.rows.is_empty());
+    let is_exit = state.layers().is_some_and(|layers| view.layer < layers);
+    has_rows && (action != LensAction::ApplyLayer || is_exit)
 }
 
 /// Whether an action is allowed in a replay: viewing is, changing is not.

@@ -8,7 +8,7 @@ use super::input::action::{
     SessionsAction, Step, ViewAction, WhatIfAction,
 };
 use super::state::player::Course;
-use super::state::{App, Menu, Overlay, Phase, Picker, Player, State};
+use super::state::{App, Menu, Overlay, Phase, Picker, Player, State, Topic};
 
 /// A key or a pair of keys like `←→`, and what they do.
 #[derive(Debug, Clone, PartialEq)]
@@ -313,6 +313,11 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
     let close = labelled(AppAction::Back, "close");
     let discard = || labelled(AppAction::Back, "discard");
     let mut keys = match overlay {
+        // Only what is about a word may fit.
+        Overlay::Help {
+            topic: Topic::Word(_),
+            ..
+        } => Vec::from_iter(longer.then(scroll)),
         Overlay::Help { .. } => vec![scroll()],
         // The window takes the rows between header, footer and its own border.
         Overlay::Text { lines, .. } if lines.len() + 4 > regions.height() => vec![scroll()],
@@ -330,14 +335,14 @@ fn overlay_keys(app: &App, overlay: &Overlay) -> Vec<Wanted> {
         Overlay::Lens(_) => vec![
             pair(LensAction::LensLeft, LensAction::LensRight, "token"),
             pair(LensAction::LayerUp, LensAction::LayerDown, "layer"),
-            one(LensAction::EarliestLayer),
-            one(LensAction::ToggleMeasure),
+            labelled(LensAction::ApplyLayer, "exit layer"),
             one(LensAction::InspectToken),
-            one(LensAction::ApplyLayer),
+            labelled(LensAction::EarliestLayer, "first to agree"),
+            one(LensAction::ToggleMeasure),
         ],
         Overlay::Sweep(sweep) => {
             let close = match sweep.outcome {
-                None => labelled(AppAction::Back, "stop"),
+                None => labelled(AppAction::Back, "cancel"),
                 Some(_) => close,
             };
             return map_keys().into_iter().chain([close]).collect();

@@ -228,10 +228,7 @@ impl Link {
         let mut runs: Vec<RunId> = self.runs.drain().collect();
         runs.sort();
         for run in runs {
-            self.fail(
-                run,
-                &format!("interrupted: the connection to {host} was lost"),
-            )?;
+            self.fail(run, &format!("the connection to {host} was lost"))?;
         }
         let (mut fault, mut wait) = (fault, FIRST_WAIT);
         let refused = |fault: &Fault| matches!(fault, Fault::Refused(_));

@@ -1,6 +1,6 @@
 //! The entries of a journal and their types.
 
-use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason};
+use crate::engine::decode::{CostModel, LensRow, Round, Settings, Stats, StopReason, Timings};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::RunId;
@@ -44,6 +44,8 @@ pub enum Entry {
     Show { turn: usize, answer: usize },
     /// The queued questions, in order.
     Queued(Vec<String>),
+    /// A race against plain decoding ended.
+    Race(Box<Race>),
     /// Drops all turns but the first N. Editing drops the user's turn and all after it, regenerating drops the
     /// assistant's answer.
     Truncate(usize),
@@ -196,6 +198,20 @@ impl Lens {
         );
         self.costs = more.costs;
     }
+}
+
+/// Measurements of a race: two answers to one prompt, one of them plain, on the same machine at the same time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Race {
+    /// The model that raced, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRecord>,
+    /// Self-speculative speed ÷ autoregressive speed.
+    pub speed_up: f64,
+    /// Settings of the self-speculative answer.
+    pub settings: Settings,
+    /// Durations of the rounds of both answers.
+    pub timings: Timings,
 }
 
 /// How a run ended and what its prompt cost.

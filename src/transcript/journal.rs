@@ -326,6 +326,11 @@ impl Journal {
             Entry::Show { turn, answer } => vec![JournalLine::Show { turn, answer }],
             Entry::Queued(texts) if texts == self.session.queued => Vec::new(),
             Entry::Queued(texts) => vec![JournalLine::Queued { texts }],
+            Entry::Race(race) if Some(&race) == self.session.race.as_ref() => Vec::new(),
+            Entry::Race(mut race) => {
+                validate::sanitise_settings(&mut race.settings);
+                vec![JournalLine::Race(race)]
+            }
             Entry::Truncate(turns) if turns as u64 >= count => Vec::new(),
             Entry::Truncate(turns) => vec![JournalLine::Truncate { turns }],
         }

@@ -1,6 +1,6 @@
 //! The lines of a journal file, one JSON object each: a [`Header`] followed by [`JournalLine`]s.
 
-use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, RunEnd};
+use super::entry::{Detail, Lens, Mode, ModelRecord, PromptForm, Race, RunEnd};
 use crate::engine::decode::{
     ClosingToken, Controller, DraftToken, Proposers, Round, RoundTokens, Settings, StopReason,
     Strategy, TokenDetail,
@@ -115,6 +115,8 @@ pub enum JournalLine {
     Queued {
         texts: Vec<String>,
     },
+    /// The last race against plain decoding.
+    Race(Box<Race>),
     /// Drops all turns but the first `turns`.
     #[serde(rename = "keep")]
     Truncate {
@@ -126,7 +128,7 @@ pub enum JournalLine {
 
 impl JournalLine {
     /// The kinds that this schema defines. Lines of any other kind are skipped with a note.
-    pub const KINDS: [&str; 17] = [
+    pub const KINDS: [&str; 18] = [
         "title",
         "model",
         "system",
@@ -142,6 +144,7 @@ impl JournalLine {
         "retry",
         "show",
         "queued",
+        "race",
         "keep",
         "summary",
     ];

@@ -33,7 +33,9 @@ mod turn;
 mod validate;
 
 pub use clock::{Zone, local_minutes, moment, now_ms};
-pub use entry::{Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, RunEnd};
+pub use entry::{
+    Detail, Entry, Lens, Mode, ModelRecord, Outcome, Prefill, PromptForm, Race, RunEnd,
+};
 pub use error::{Error, Result};
 pub use import::import;
 pub use journal::Journal;

@@ -276,6 +276,7 @@ impl Reader {
                 validate::round(round)
             }
             JournalLine::Settings(settings) => validate::settings(settings),
+            JournalLine::Race(race) => validate::settings(&race.settings),
             JournalLine::Lens { lens, .. } => validate::lens(lens),
             JournalLine::End { end, .. } if !validate::is_duration(end.prefill.seconds) => {
                 Err("invalid prefill time".into())

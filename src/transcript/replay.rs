@@ -1,7 +1,7 @@
 //! Replays a session from the events that the engine reported. Needs no model and no clock: the caller passes time in.
 
 use super::{Outcome, Run, Session, validate};
-use crate::engine::decode::{Round, Stats, StopReason};
+use crate::engine::decode::{Round, Stats};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Event, Failure, RunEvent, RunId};
 use std::sync::Arc;
@@ -246,14 +246,14 @@ fn drafted(run: &Run, round: usize, token: usize) -> Option<ReplayEvent> {
     Some(ReplayEvent::Engine(Event::Run(run.run, drafted)))
 }
 
-/// The engine's event for the end of a run. A run without an end was cancelled when the program ended.
+/// The engine's event for the end of a run.
 fn end(run: &Run) -> Event {
     match run.end.as_ref().map(|end| &end.outcome) {
         Some(Outcome::Failed(message)) => {
             Event::Run(run.run, RunEvent::Failed(Failure::internal(message)))
         }
         _ => {
-            let reason = run.stop().cloned().unwrap_or(StopReason::Cancelled);
+            let reason = run.reason();
             let stats: Stats = run.stats();
             Event::Run(run.run, RunEvent::Finished { reason, stats })
         }

@@ -51,6 +51,8 @@ impl<'a> Writer<'a> {
                 texts: session.queued.clone(),
             });
         }
+        self.lines
+            .extend(session.race.clone().map(JournalLine::Race));
         self.lines.push(JournalLine::Summary(session.totals()));
     }
 

@@ -1,6 +1,6 @@
 //! A session in memory, built from the lines of a journal.
 
-use super::entry::{Lens, Mode, ModelRecord, PromptForm};
+use super::entry::{Lens, Mode, ModelRecord, PromptForm, Race};
 use super::line::{Header, JournalLine, MAGIC, RoundLine, SCHEMA, Totals};
 use super::turn::{Run, Turn, with_prefill};
 use super::validate;
@@ -32,6 +32,9 @@ pub struct Session {
     /// Queued questions, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queued: Vec<String>,
+    /// The last race against plain decoding, which corrects estimates of plain decoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Box<Race>>,
 }
 
 impl Session {
@@ -282,6 +285,7 @@ impl Session {
                 .ok_or("an answer of a turn that does not exist")?
                 .show(answer)?,
             JournalLine::Queued { texts } => self.queued = texts,
+            JournalLine::Race(race) => self.race = Some(race),
             JournalLine::Truncate { turns } => self.turns.truncate(turns),
             JournalLine::Summary(_) => {}
         }
@@ -345,6 +349,9 @@ impl Session {
     pub fn sanitise(&mut self) {
         let (models, systems) = (self.models.len(), self.systems.len());
         validate::sanitise_settings(&mut self.settings);
+        if let Some(race) = &mut self.race {
+            validate::sanitise_settings(&mut race.settings);
+        }
         self.header.format = MAGIC.into();
         self.header.schema = SCHEMA;
         for turn in &mut self.turns {

@@ -103,6 +103,11 @@ impl Run {
         text
     }
 
+    /// Why the run stopped, unless it failed. A run that never ended was cancelled by the end of the program.
+    pub fn reason(&self) -> StopReason {
+        self.stop().cloned().unwrap_or(StopReason::Cancelled)
+    }
+
     /// Why the run ended; `None` if it failed or never ended.
     pub fn stop(&self) -> Option<&StopReason> {
         match &self.end {

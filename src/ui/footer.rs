@@ -4,6 +4,7 @@ use super::Canvas;
 use super::theme::Role;
 use super::widgets::{Cells, row, wrap_words};
 use crate::app::hints::{Hint, hints};
+use crate::app::input::action::AppAction;
 use crate::app::{Phase, State, Target};
 use crate::safe_text::one_line;
 use ratatui::layout::Rect;
@@ -92,11 +93,25 @@ fn draw_notice(canvas: &mut Canvas<'_>, rows: &mut Rect) -> Rect {
     rest
 }
 
+/// Draws the hints that fit. The way out is among them: the others leave room for it.
 fn draw_hints(canvas: &mut Canvas<'_>, row: Rect) {
-    let mut x = row.x;
-    for hint in hints(canvas.app) {
+    let hints = hints(canvas.app);
+    let is_way_out = |hint: &Hint| {
+        let mut actions = hint.keys.iter().map(|(_, action)| action);
+        actions.any(|action| *action == AppAction::Back.into())
+    };
+    let cells = |hint: &Hint| {
         let keys: u16 = hint.keys.iter().map(|(key, _)| key.as_str().cells()).sum();
-        if x + keys + 1 + hint.label.as_str().cells() > row.right() {
+        keys + 1 + hint.label.as_str().cells()
+    };
+    let way_out = hints.iter().find(|hint| is_way_out(hint));
+    let mut reserved = way_out.map_or(0, |hint| cells(hint) + 2);
+    let mut x = row.x;
+    for hint in hints {
+        if is_way_out(&hint) {
+            reserved = 0;
+        }
+        if x + cells(&hint) + reserved > row.right() {
             continue;
         }
         x = draw_hint(

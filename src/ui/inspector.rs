@@ -228,20 +228,15 @@ impl<'a> Subject<'a> {
     /// For a correction: the draft's token, both its probabilities, and its chance of acceptance.
     fn instead(&self) -> Vec<Fact> {
         let corrected = self.token.outcome.origin() == Some(Origin::Corrected);
-        let depth = self.round.accepted();
-        let drafts = (0..self.round.drafted().len()).filter_map(|slot| self.round.token(slot));
-        let rejected = drafts.filter(|draft| {
-            draft.draft_position == Some(depth) && draft.outcome.origin().is_none()
-        });
-        let line = |draft: RoundToken<'_>| {
-            let text = format!("“{}”  id {}", one_line(draft.text), draft.id);
-            let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
-            let chance = chance(self.round, &draft).map(|chance| ("  chance", chance, Role::Text));
-            let chosen = ("draft chose", text, Role::Rejected);
-            let both = ("  q, p", format!("{q}, {p}"), Role::Text);
-            [chosen, both].into_iter().chain(chance)
+        let Some(draft) = self.round.first_rejected().filter(|_| corrected) else {
+            return Vec::new();
         };
-        rejected.filter(|_| corrected).flat_map(line).collect()
+        let text = format!("“{}”  id {}", one_line(draft.text), draft.id);
+        let (q, p) = (probability(draft.p_draft), probability(draft.p_verify));
+        let chance = chance(self.round, &draft).map(|chance| ("  chance", chance, Role::Text));
+        let chosen = ("draft chose", text, Role::Rejected);
+        let both = ("  q, p", format!("{q}, {p}"), Role::Text);
+        [chosen, both].into_iter().chain(chance).collect()
     }
 
     /// Its text, or the reason why it has none.
@@ -282,7 +277,7 @@ impl<'a> Subject<'a> {
             .turn
             .lens
             .as_ref()
-            .filter(|_| self.was_verified())?
+            .filter(|_| self.follows_text())?
             .rows;
         // The first rejected draft has the position of the token that replaced it.
         let place = match self.token.draft_position {
@@ -294,10 +289,10 @@ impl<'a> Subject<'a> {
         found.ok().map(|index| &rows[index])
     }
 
-    /// Whether the verifier reached its position. A draft after the first rejected one follows discarded text, so no
-    /// layer is evaluated there.
-    fn was_verified(&self) -> bool {
-        self.token.p_verify.is_some()
+    /// Whether it is part of the text or the text has another token in its place. A draft after a rejected one follows
+    /// discarded text, so no layer is evaluated there.
+    fn follows_text(&self) -> bool {
+        self.token.draft_position.is_none() || self.round.instead_of(self.token.slot).is_some()
     }
 
     fn why_no_layers(&self) -> String {
@@ -307,7 +302,7 @@ impl<'a> Subject<'a> {
         let askable = is_last && state.lens_turn().is_some();
         let asked = self.turn.lens.as_deref().filter(|lens| !lens.complete());
         match asked {
-            _ if !self.was_verified() => {
+            _ if !self.follows_text() => {
                 "a draft before this one was rejected, so no layer is evaluated here".into()
             }
             _ if !state.live => "the journal has no alternatives here".into(),

@@ -347,7 +347,7 @@ fn key_now(canvas: &Canvas<'_>, action: Action) -> Option<String> {
 
 /// `last race 1.22× with E 8 K 4`, or how to start one.
 fn race(canvas: &mut Canvas<'_>, row: Rect, _: &Turn) {
-    if let Some(raced) = &canvas.state.raced {
+    if let Some(raced) = canvas.state.race_of_model() {
         let times = format!("{:.2}{}", raced.speed_up, canvas.theme.symbols.times);
         let name = name_of(&raced.settings);
         let room = row.width.saturating_sub(times.as_str().cells());

@@ -120,7 +120,7 @@ fn progress(canvas: &mut Canvas<'_>, area: &mut Rect, sweep: &Sweep) {
         }
         Some(Outcome::Stopped(reason)) => {
             let stopped = match reason {
-                StopReason::Cancelled => format!("stopped: {count}"),
+                StopReason::Cancelled => format!("cancelled: {count}"),
                 _ => count,
             };
             canvas.put_all(row, &[(&stopped, Role::Dim)]);

@@ -5,7 +5,7 @@ use super::theme::Role;
 use super::widgets::{Cells, bar, row, wrap_words};
 use super::window::{centered, window};
 use crate::app::state::what_if::{Forecasts, MAX_SPECULATIONS};
-use crate::app::{Lens, Target, Turn, WhatIf};
+use crate::app::{Lens, State, Target, Turn, WhatIf};
 use crate::engine::decode::{CostModel, Forecast};
 use crate::plural::counted;
 use ratatui::layout::Rect;
@@ -21,9 +21,9 @@ struct Map<'a> {
     costs: &'a CostModel,
     /// Exit layer and speculations under the cursor.
     cursor: (usize, usize),
-    /// Exit layer and speculations of the fastest pair, and of the settings.
+    /// Exit layer and speculations of the fastest pair, and of the settings if drafts have them.
     best: (usize, usize),
-    present: (usize, usize),
+    present: Option<(usize, usize)>,
     /// Slowest and fastest speed.
     speeds: (f64, f64),
     /// Tokens per second of plain decoding.
@@ -59,7 +59,10 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, cursor: WhatIf) {
     if let Some(message) = &lens.failed {
         return lines(canvas, &mut inner, message, Role::Wrong);
     }
-    let notes = wrap_words(&note(turn, !state.live), inner.width);
+    let notes = left_out(state).into_iter().chain([note(turn)]);
+    let notes: Vec<String> = notes
+        .flat_map(|text| wrap_words(&text, inner.width))
+        .collect();
     let below = (notes.len() as u16 + 1).min(inner.height.saturating_sub(6));
     let foot = Rect {
         y: inner.bottom() - below,
@@ -103,14 +106,13 @@ fn map<'a>(
     let forecasts = canvas.state.forecasts(turn);
     let best = forecasts.best()?;
     let best = (best.exit_layer, best.num_speculations, best.speed);
-    let settings = &canvas.state.settings;
     Some(Map {
         speeds: (forecasts.slowest(), best.2),
         forecasts,
         costs: &lens.costs,
         cursor,
         best: (best.0, best.1),
-        present: (settings.exit_layer, settings.num_speculations),
+        present: canvas.state.pair_in_force(),
         plain: 1.0 / lens.costs.step(),
     })
 }
@@ -289,7 +291,8 @@ fn sampled(map: &Map<'_>, rows: usize) -> Vec<usize> {
         .map(|at| all[at * all.len() / rows.max(1)])
         .collect();
     let mut taken = Vec::new();
-    for wanted in [map.cursor.0, map.best.0, map.present.0] {
+    let present = map.present.map(|(exit, _)| exit);
+    for wanted in [map.cursor.0, map.best.0].into_iter().chain(present) {
         let free = kept
             .iter()
             .enumerate()
@@ -341,7 +344,7 @@ fn pair(canvas: &mut Canvas<'_>, cell: Rect, forecast: &Forecast, map: &Map<'_>)
     };
     let mark = match at {
         at if at == map.best => "*",
-        at if at == map.present => canvas.theme.symbols.knob,
+        at if Some(at) == map.present => canvas.theme.symbols.knob,
         _ => " ",
     };
     // The colour of a gain above plain speed, shades of grey below it.
@@ -380,18 +383,23 @@ fn short(speed: f64) -> String {
     }
 }
 
+/// What no cell predicts of the settings now.
+fn left_out(state: &State) -> Option<String> {
+    let parts = state.left_out_of_forecasts();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Every cell predicts chains of K drafts by early exit. No cell predicts the settings now: {}.",
+            parts.join(", ")
+        )
+    })
+}
+
 /// A note on how exact the map is.
-fn note(turn: &Turn, replayed: bool) -> String {
-    let machine = if replayed {
-        "the machine that answered"
-    } else {
-        "this machine"
-    };
+fn note(turn: &Turn) -> String {
     match turn.acceptance_is_exact() {
-        true => format!(
-            "Acceptance is exact: with greedy decoding or shared noise no setting of E and K changes the text. Speed is \
-             an estimate from costs measured on {machine}."
-        ),
+        true => "Acceptance is exact: with greedy decoding or shared noise no setting of E and K changes the text. Speed is an \
+             estimate from measured costs of the parts of a round."
+            .into(),
         false => {
             "Acceptance and speed are estimates: with rejection coupling, early exit or sampling that changed on the way, \
              the layers' predictions along this text do not determine which drafts would have been accepted."
@@ -403,12 +411,18 @@ fn note(turn: &Turn, replayed: bool) -> String {
 fn footnotes(canvas: &mut Canvas<'_>, mut area: Rect, notes: &[String]) {
     let knob = canvas.theme.symbols.knob;
     if let Some(row) = row(&mut area) {
-        let parts = [
-            ("*", Role::Title),
-            (" fastest   ", Role::Dim),
-            (knob, Role::Title),
-            (" settings now", Role::Dim),
-        ];
+        let mut parts = vec![("*", Role::Title), (" fastest", Role::Dim)];
+        if canvas.state.pair_in_force().is_some() {
+            let meaning = match canvas.state.left_out_of_forecasts().is_empty() {
+                true => " settings now",
+                false => " E and K now",
+            };
+            parts.extend([
+                ("   ", Role::Dim),
+                (knob, Role::Title),
+                (meaning, Role::Dim),
+            ]);
+        }
         let end = canvas.put_all(row, &parts);
         let parts = [
             ("   ", Role::Dim),

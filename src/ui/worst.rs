@@ -44,12 +44,15 @@ pub fn list(
         if let Some(at) = canvas.state.reachable(canvas.app.shared.display, worst.at) {
             links.push((lines.len(), at));
         }
-        let instead = round.closing().map_or("", |token| token.text.as_str());
+        let instead = round.instead_of(worst.at.slot);
+        let (instead, role) = instead.map_or(("", Role::Corrected), |token| {
+            (token.text, Role::of(token.outcome.origin()))
+        });
         let percent = |p: Option<f32>| p.map_or("–".into(), |p| format!("{:.1} %", p * 100.0));
         lines.push(vec![
             (column(token.text, cells), theme.style(Role::Rejected)),
             (" ".into(), Style::new()),
-            (column(instead, cells), theme.style(Role::Corrected)),
+            (column(instead, cells), theme.style(role)),
             (
                 format!(
                     " {:>6} {:>7}",

@@ -66,6 +66,40 @@ impl Control {
         (self.spec().has_effect)(settings)
     }
 
+    /// The value that a model recommends or, if it recommends none, the program's; `None` for controls that models do
+    /// not recommend.
+    pub fn default_of(self, model: &ModelInfo) -> Option<f64> {
+        let (advised, own) = (model.defaults, Settings::default());
+        let value = match self {
+            Self::ExitLayer => advised
+                .exit_layer
+                .unwrap_or((model.config.num_layers / 4).max(1)),
+            Self::Speculations => advised.num_speculations.unwrap_or(own.num_speculations),
+            Self::DraftVocab => advised.draft_vocab.unwrap_or(own.draft_vocab),
+            _ => return None,
+        };
+        Some(value as f64)
+    }
+
+    /// Whether `/set` and the command line take -1 for the model's default.
+    pub fn takes_model_default(self) -> bool {
+        matches!(self, Self::ExitLayer | Self::Speculations)
+    }
+
+    /// Other controls that have a choice with exactly this name, if this one has none.
+    pub fn others_with_choice(self, value: &str) -> Vec<Self> {
+        let has = |control: &Self| match control.kind(None) {
+            Kind::Choice(names) => names
+                .iter()
+                .any(|name| words(name).concat() == words(value).concat()),
+            _ => false,
+        };
+        match has(&self) {
+            true => Vec::new(),
+            false => Self::ALL.into_iter().filter(has).collect(),
+        }
+    }
+
     /// The controls that apply to a model.
     pub fn of_model(model: Option<&ModelInfo>) -> Vec<Self> {
         let has_adapters = model.is_some_and(|model| !model.adapters.is_empty());

@@ -165,6 +165,8 @@ pub enum ControlsAction {
     Nudge(Control, Step),
     /// Set one control to a number.
     Set(Control, f64),
+    /// Set one control to the model's default.
+    ModelDefault(Control),
     SystemPrompt(String),
     Undo,
     SavePreset(String),

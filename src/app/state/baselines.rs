@@ -34,7 +34,7 @@ impl Baselines {
         if let Some(lens) = turns.rev().find_map(|turn| turn.lens.as_ref()) {
             baselines.known.add_costs(&lens.costs);
         }
-        if let Some(raced) = &state.raced {
+        if let Some(raced) = state.race_of_model() {
             baselines.known.add_race(&raced.timings);
         }
         baselines

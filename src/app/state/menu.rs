@@ -201,11 +201,21 @@ impl Menu {
         let words = format!("/set {}", control.name());
         let now = control.show(&state.settings, state.model.as_ref());
         match control.kind(state.model.as_ref()) {
-            Kind::Choice(names) => self.values(&words, names, value, &now),
+            Kind::Choice(names) => {
+                self.values(&words, names, value, &now);
+                // Enter does not complete what is the name of something else.
+                if !control.others_with_choice(value).is_empty() {
+                    self.selected = None;
+                }
+            }
             Kind::Toggle => self.values(&words, &["on", "off"], value, &now),
             Kind::Slider(range) | Kind::Number(range) => {
+                let default = match control.takes_model_default() {
+                    true => " (-1: the model's default)",
+                    false => "",
+                };
                 let about = format!(
-                    "{} to {}, now {now}: {}",
+                    "{} to {}{default}, now {now}: {}",
                     range.min,
                     range.max,
                     control.meaning()

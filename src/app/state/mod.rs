@@ -47,8 +47,9 @@ use crate::engine::decode::Settings;
 use crate::engine::loaded_model::{ModelInfo, ModelRequest};
 use crate::engine::weights::PUBLISHED_MODEL;
 use crate::engine::worker::{ConversationId, RunId};
-use crate::transcript::ModelRecord;
+use crate::transcript::{self, ModelRecord};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The engine's id of the chat.
@@ -75,8 +76,8 @@ pub struct State {
     pub user_set: BTreeSet<Control>,
     pub mode: Mode,
     pub turns: Vec<Turn>,
-    /// Measurements of the last race of this model.
-    pub raced: Option<race::Raced>,
+    /// The last race of this chat against plain decoding.
+    pub raced: Option<transcript::Race>,
     pub prompt: Editor,
     /// The search in the conversation. While it is open, keys go to its field.
     pub find: Option<Find>,
@@ -178,6 +179,23 @@ pub struct Notice {
     pub is_error: bool,
     /// When it appeared; `None` before the first tick.
     pub since: Option<Duration>,
+    /// What it speaks of. It goes when that has gone.
+    pub(super) about: Option<Subject>,
+}
+
+/// What a notice speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The last of this many queued questions.
+    Queued(usize),
+    /// The running answer.
+    Answer,
+    /// The model being loaded, or the connection being made.
+    Loading,
+    /// The prompt that is sent once the model is loaded.
+    WaitingPrompt,
+    /// Turns that can be restored.
+    Retracted,
 }
 
 impl State {
@@ -358,6 +376,20 @@ impl State {
         Some(ModelRecord::new(model, self.fingerprint.clone()))
     }
 
+    /// The last race, if the model that wrote the newest answer, or else the loaded one, raced in it.
+    pub fn race_of_model(&self) -> Option<&transcript::Race> {
+        let raced = self.raced.as_ref()?;
+        let loaded = || self.model_record().map(Arc::new);
+        let model = self
+            .newest_turn()
+            .map_or_else(loaded, |turn| turn.model.clone());
+        let is_same = match (&raced.model, &model) {
+            (Some(raced), Some(model)) => raced.is(model),
+            (raced, model) => raced.is_none() && model.is_none(),
+        };
+        is_same.then_some(raced)
+    }
+
     /// Layer count L, if a model is loaded.
     pub fn layers(&self) -> Option<usize> {
         self.model.as_ref().map(|model| model.config.num_layers)
@@ -423,7 +455,30 @@ impl State {
             text,
             is_error,
             since: None,
+            about: None,
         });
+    }
+
+    /// Ties the notice to what it speaks of.
+    pub(super) fn notice_is_about(&mut self, subject: Subject) {
+        if let Some(notice) = &mut self.notice {
+            notice.about = Some(subject);
+        }
+    }
+
+    /// Drops the notice if what it speaks of has gone.
+    pub(super) fn drop_stale_notice(&mut self) {
+        let is_current = |about: Subject| match about {
+            Subject::Queued(count) => self.queued.len() >= count,
+            Subject::Answer => self.run().is_some() || self.side_run().is_some(),
+            Subject::Loading => matches!(self.phase, Phase::Loading { .. }),
+            Subject::WaitingPrompt => self.send_when_loaded,
+            Subject::Retracted => self.retracted.is_some(),
+        };
+        let about = self.notice.as_ref().and_then(|notice| notice.about);
+        if about.is_some_and(|about| !is_current(about)) {
+            self.notice = None;
+        }
     }
 }
 

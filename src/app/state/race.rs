@@ -3,8 +3,9 @@
 use super::regions::Viewport;
 use super::turn::{Mode, Outcome, Turn};
 use crate::app::input::action::Opponent;
-use crate::engine::decode::{Controller, Round, Settings, StopReason, Strategy, Timings};
+use crate::engine::decode::{Controller, Round, Settings, StopReason, Strategy};
 use crate::engine::worker::{Lane, RunId};
+use crate::transcript::{self, ModelRecord};
 
 /// The race on screen.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,17 +40,6 @@ pub fn name_of(settings: &Settings) -> String {
         (_, Controller::AdaptiveSpeculations) => format!("E {exit} adaptive K"),
         (_, Controller::Auto) => "auto".into(),
     }
-}
-
-/// Measurements of a race: two answers to one prompt, on the same machine at the same time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Raced {
-    /// Self-speculative speed ÷ autoregressive speed.
-    pub speed_up: f64,
-    /// Settings of the self-speculative answer.
-    pub settings: Settings,
-    /// Durations of the rounds of both answers.
-    pub timings: Timings,
 }
 
 /// How the two texts compare.
@@ -96,8 +86,8 @@ impl Race {
         Some(challenger.stats.tokens_per_second()? / reference.stats.tokens_per_second()?)
     }
 
-    /// Its measurements against plain decoding, if it finished.
-    pub(in crate::app) fn measured(&self) -> Option<Raced> {
+    /// Its measurements against plain decoding with `model`, if it finished.
+    pub(in crate::app) fn measured(&self, model: Option<ModelRecord>) -> Option<transcript::Race> {
         if self.opponent != Opponent::Plain {
             return None;
         }
@@ -106,7 +96,8 @@ impl Race {
         // The lanes took turns, so both were measured under the same load.
         let mut timings = plain.timings.clone();
         timings.merge(&challenger.timings);
-        Some(Raced {
+        Some(transcript::Race {
+            model,
             speed_up: self.speed_up().filter(|_| self.is_whole())?,
             settings: Settings::clone(&first.settings),
             timings,

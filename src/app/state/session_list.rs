@@ -49,7 +49,8 @@ impl SessionList {
         self.follow = self.chosen().map(|listed| listed.summary.id.clone());
     }
 
-    /// Replaces the list. The selected session stays selected; if it is gone, the one at its index is.
+    /// Replaces the list. The selected session stays selected; if it is gone, the one at its index is. Before the user
+    /// has selected one, it is the first that can be read.
     pub(in crate::app) fn fill(&mut self, listed: Vec<Listed>) {
         self.listed = listed;
         let place = |id: &String| {
@@ -58,11 +59,10 @@ impl SessionList {
                 .position(|listed| listed.summary.id == *id)
         };
         let last = self.listed.len().saturating_sub(1);
-        self.selected = self
-            .follow
-            .as_ref()
-            .and_then(place)
-            .unwrap_or(self.selected)
-            .min(last);
+        let readable = |listed: &Listed| listed.summary.fault.is_none();
+        self.selected = match &self.follow {
+            Some(id) => place(id).unwrap_or(self.selected).min(last),
+            None => self.listed.iter().position(readable).unwrap_or(0),
+        };
     }
 }

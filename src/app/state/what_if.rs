@@ -3,9 +3,10 @@
 
 use super::State;
 use super::turn::Turn;
-use crate::engine::decode::{CostModel, Forecast, LensRow, Settings, Strategy};
+use crate::engine::decode::{Controller, CostModel, Forecast, LensRow, Settings, Strategy};
 use crate::engine::sampling::Coupling;
 use crate::engine::worker::RunId;
+use crate::plural::counted;
 use crate::transcript;
 
 /// Max speculations of the map.
@@ -96,6 +97,44 @@ impl State {
             }
         }
         pooled
+    }
+
+    /// The current exit layer and speculations, if they determine drafts; a controller may choose others.
+    pub fn pair_in_force(&self) -> Option<(usize, usize)> {
+        let settings = &self.settings;
+        let drafts = settings.strategy == Strategy::SelfSpeculative && settings.proposers.exits();
+        let pair = (settings.exit_layer, settings.num_speculations);
+        (drafts && settings.controller != Controller::Auto).then_some(pair)
+    }
+
+    /// What decoding now does that no forecast predicts: they are about chains of K drafts through the model's own head.
+    pub fn left_out_of_forecasts(&self) -> Vec<String> {
+        let settings = &self.settings;
+        match settings.strategy {
+            Strategy::Autoregressive => return vec!["no drafts".into()],
+            Strategy::EarlyExit => return vec!["early exit without verification".into()],
+            Strategy::SelfSpeculative => {}
+        }
+        let mut parts = Vec::new();
+        if settings.tree > 0 && settings.controller != Controller::Auto {
+            parts.push(format!("a tree of {}", counted(settings.tree, "node")));
+        }
+        if settings.proposers.looks_up() {
+            parts.push("lookup".into());
+        }
+        let model = self.model.as_ref();
+        let has_adapters = model.is_some_and(|model| !model.adapters.is_empty());
+        if settings.adapter && settings.proposers.exits() && has_adapters {
+            parts.push("exit adapters".into());
+        }
+        let controller = match settings.controller {
+            Controller::Fixed => None,
+            Controller::Confidence { .. } => Some("the confidence controller"),
+            Controller::AdaptiveSpeculations => Some("the controller adaptive K"),
+            Controller::Auto => Some("the controller auto"),
+        };
+        parts.extend(controller.map(str::to_owned));
+        parts
     }
 }
 

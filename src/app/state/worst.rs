@@ -23,14 +23,15 @@ impl State {
             .is_some_and(|round| at.slot < round.slots() && (rejected || round.is_kept(at.slot)))
     }
 
-    /// The token on which to put the cursor for a draft: the draft itself or, if rejected drafts are hidden, the
-    /// closing token of its round.
+    /// The token on which to put the cursor for a draft: the draft itself or, if rejected drafts are hidden, the token
+    /// in its place, else the closing token of its round.
     pub fn reachable(&self, display: Display, at: TokenRef) -> Option<TokenRef> {
         if self.is_shown(display, at) {
             return Some(at);
         }
         let round = self.turns.get(at.turn)?.rounds.get(at.round)?;
-        let slot = round.slots().checked_sub(1)?;
+        let instead = round.instead_of(at.slot).map(|token| token.slot);
+        let slot = instead.or(round.slots().checked_sub(1))?;
         Some(TokenRef { slot, ..at }).filter(|last| self.is_shown(display, *last))
     }
 }

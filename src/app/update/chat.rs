@@ -8,7 +8,7 @@ use crate::app::controls::Control;
 use crate::app::input::action::{AppAction, ChatAction, Opponent, Pane};
 use crate::app::message::Effect;
 use crate::app::state::turn::{Outcome, begin_run, mark_unseen};
-use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Turn};
+use crate::app::state::{CONVERSATION, Mode, Overlay, Phase, Run, Shared, State, Subject, Turn};
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Prompt, Role};
 use crate::engine::worker::{Command, Task};
@@ -88,6 +88,7 @@ fn send(state: &mut State, shared: &mut Shared) -> Reply {
             _ => "the model is loaded",
         };
         state.notify(format!("this is sent once {when}; {back} undoes that"));
+        state.notice_is_about(Subject::WaitingPrompt);
         return Reply::none();
     }
     if state.run().is_some() {
@@ -154,9 +155,12 @@ fn generate(state: &mut State, shared: &mut Shared) -> Vec<Effect> {
         },
         settings: Arc::new(state.settings.clone()),
     });
+    // A new session starts with what is known of plain decoding.
+    let race = (state.turns.len() == 1).then(|| race::record(state));
     anew.then_some(Effect::BeginSession)
         .into_iter()
         .chain([generate])
+        .chain(race.flatten())
         .collect()
 }
 
@@ -211,6 +215,9 @@ fn step_answer(state: &mut State, by: isize) -> Option<Effect> {
             Some(_) => "another answer is shown once this one has ended",
             None => "there is no other answer",
         });
+        if at.is_some() {
+            state.notice_is_about(Subject::Answer);
+        }
         return None;
     }
     show_answer(state, at?, by)

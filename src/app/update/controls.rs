@@ -46,6 +46,7 @@ fn act_on(state: &mut State, shared: &mut Shared, action: ControlsAction) -> Vec
         ControlsAction::Set(control, value) => {
             return announced(state, control, |state| set(state, control, value));
         }
+        ControlsAction::ModelDefault(control) => return to_model_default(state, control),
         ControlsAction::SystemPrompt(text) => return set_system(state, text),
         ControlsAction::Undo => return undo(state),
         ControlsAction::SavePreset(name) => return vec![save_preset(state, shared, name)],
@@ -81,16 +82,40 @@ fn select(state: &mut State, by: isize) {
     focus(state, controls[next]);
 }
 
-/// Changes a control and shows its value in a notice, since the panel may be hidden.
+/// Changes a control and shows its value in a notice, since the panel may be hidden, with what else changes.
 fn announced(
     state: &mut State,
     control: Control,
     change: impl FnOnce(&mut State) -> Vec<Effect>,
 ) -> Vec<Effect> {
+    state.notice = None;
     let effects = change(state);
     let value = control.show(&state.settings, state.model.as_ref());
-    state.notify(format!("{} {value}", control.label()));
+    let also = state.notice.take();
+    let also = also.map_or_else(String::new, |notice| format!("; {}", notice.text));
+    state.notify(format!("{} {value}{also}", control.label()));
     effects
+}
+
+/// Sets a control to the model's default, now and for the models loaded later. A controller stays in charge.
+fn to_model_default(state: &mut State, control: Control) -> Vec<Effect> {
+    state.user_set.remove(&control);
+    let default = state.model.as_ref().and_then(|model| {
+        let value = control.default_of(model)?;
+        Some(control.kind(Some(model)).snap(value))
+    });
+    let Some(value) = default else {
+        state.notify(format!("{}: the model's default", control.label()));
+        return Vec::new();
+    };
+    let differs = control.get(&state.settings) != value;
+    if differs {
+        remember(state);
+        control.set(&mut state.settings, value);
+    }
+    let shown = control.show(&state.settings, state.model.as_ref());
+    state.notify(format!("{} {shown}, the model's default", control.label()));
+    Vec::from_iter(differs.then(|| apply(state)))
 }
 
 /// Moves a control by one step.

@@ -15,6 +15,7 @@ use crate::engine::decode::{Controller, Stats, StopReason};
 use crate::engine::loaded_model::ModelInfo;
 use crate::engine::worker::{Event, Failure, ModelEvent, RunEvent, RunId, Task};
 use crate::transcript::ModelRecord;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Handles an event. Events of runs other than the current one are late and dropped.
@@ -56,7 +57,10 @@ fn next_question(state: &State, ran: bool) -> Reply {
 }
 
 fn on_run_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect> {
-    let event = route_side_run(state, run, event)?;
+    let event = match route_side_run(state, run, event) {
+        ControlFlow::Continue(event) => event,
+        ControlFlow::Break(effect) => return effect,
+    };
     let present = state.run().filter(|present| present.id == run)?;
     match event {
         RunEvent::Dropped { messages } => mark_unseen(&mut state.turns, messages),
@@ -120,19 +124,23 @@ fn record_layers(state: &mut State, run: RunId) -> Option<Effect> {
         .flatten()
 }
 
-/// Handles events of lenses and races, which run beside the conversation. Returns all others.
-fn route_side_run(state: &mut State, run: RunId, event: RunEvent) -> Option<RunEvent> {
+/// Handles events of lenses and races, which run beside the conversation. Continues with all others.
+fn route_side_run(
+    state: &mut State,
+    run: RunId,
+    event: RunEvent,
+) -> ControlFlow<Option<Effect>, RunEvent> {
     match event {
         RunEvent::Lens { rows, of, costs } => what_if::on_lens(state, run, rows, of, costs),
         event if state.is_side_run(run) => match &state.overlay {
             Some(Overlay::Sweep(_)) => sweep::on_event(state, event),
-            _ => race::on_event(state, run, event),
+            _ => return ControlFlow::Break(race::on_event(state, run, event)),
         },
         RunEvent::Race { .. } | RunEvent::Sweep(_) => {}
         RunEvent::Failed(ref failure) if what_if::on_failed(state, run, &failure.message) => {}
-        event => return Some(event),
+        event => return ControlFlow::Continue(event),
     }
-    None
+    ControlFlow::Break(None)
 }
 
 /// Prefill is over. A paused run stays paused: this is one of its steps.
@@ -189,19 +197,11 @@ fn on_finished(state: &mut State, reason: StopReason, stats: &Stats) {
 
 /// A model is loaded: apply its recommendations, and clamp every setting to its range.
 fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
-    let defaults = model.defaults;
-    let quarter = (model.config.num_layers / 4).max(1);
-    let advised = [
-        (Control::ExitLayer, defaults.exit_layer.or(Some(quarter))),
-        (Control::Speculations, defaults.num_speculations),
-        (Control::DraftVocab, defaults.draft_vocab),
-    ];
-    for (control, value) in advised {
-        if let (Some(value), false) = (value, state.user_set.contains(&control)) {
-            control.set(&mut state.settings, value as f64);
-        }
-    }
     for control in Control::ALL {
+        let advised = control.default_of(&model);
+        if let Some(value) = advised.filter(|_| !state.user_set.contains(&control)) {
+            control.set(&mut state.settings, value);
+        }
         let kind = control.kind(Some(&model));
         if kind != Kind::Text {
             let value = kind.snap(control.get(&state.settings));
@@ -219,7 +219,10 @@ fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
     let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
     let other = |wrote: &Arc<ModelRecord>| !watches && !wrote.has_weights_of(&record);
     if let Some(wrote) = wrote.filter(other) {
-        state.notify(format!("{} answers from here", record.name_beside(&wrote)));
+        let (before, now) = (wrote.name_beside(&record), record.name_beside(&wrote));
+        state.notify(format!(
+            "{now} answers from here; {before} wrote what is above"
+        ));
     }
     if state.settings.controller == Controller::Auto && !model.has_trained_exits() && !watches {
         state.notify(
@@ -237,7 +240,6 @@ fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
         state.notify_error(format!("no chat with this model, only completion: {fault}"));
     }
     state.previous = None;
-    state.raced = None;
     (state.model, state.fingerprint) = (Some(model), fingerprint);
 }
 

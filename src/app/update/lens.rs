@@ -125,6 +125,13 @@ fn apply(state: &mut State) -> Reply {
         state.notify("a replay cannot be changed");
         return Reply::none();
     }
+    if state.layers().is_some_and(|layers| view.layer >= layers) {
+        state.notify_error(format!(
+            "layer {} is the last one, which verifies; an exit layer is below it",
+            view.layer
+        ));
+        return Reply::none();
+    }
     state.overlay = None;
     let effects = controls::set(state, Control::ExitLayer, view.layer as f64);
     state.notify(format!("exit layer {}", state.settings.exit_layer));

@@ -76,6 +76,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     {
         model::keep_back(&mut app.chat);
     }
+    app.state_mut().drop_stale_notice();
     effects
 }
 

@@ -2,7 +2,7 @@
 
 use super::{chat, run};
 use crate::app::message::Effect;
-use crate::app::state::{Shared, State};
+use crate::app::state::{Shared, State, Subject};
 use crate::transcript::Entry;
 
 /// Queues the text of the prompt.
@@ -10,6 +10,7 @@ pub(super) fn add(state: &mut State) -> Effect {
     let text = state.prompt.take();
     state.queued.push(text);
     state.notify("this is sent when the answer ends");
+    state.notice_is_about(Subject::Queued(state.queued.len()));
     record(state)
 }
 
@@ -46,6 +47,7 @@ pub(super) fn remove(state: &mut State) -> Option<Effect> {
 /// Takes the last question. Shows a notice if there is none.
 fn take(state: &mut State) -> Option<String> {
     let text = state.queued.pop();
+    state.drop_stale_notice();
     if text.is_none() {
         state.notify("no question is queued");
     }

@@ -10,6 +10,7 @@ use crate::app::state::{CONVERSATION, Mode, Overlay, Race, Shared, State, Turn};
 use crate::engine::decode::{Controller, Settings, StopReason, Strategy};
 use crate::engine::prompt::Prompt;
 use crate::engine::worker::{Command, RunEvent, RunId, Task};
+use crate::transcript::Entry;
 use std::sync::Arc;
 
 /// Starts a race on the text of the prompt, else on the last question.
@@ -118,7 +119,7 @@ fn running(state: &mut State, id: RunId) -> Option<&mut Race> {
 }
 
 /// Handles events of a race. Late ones are dropped.
-pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) {
+pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) -> Option<Effect> {
     match event {
         RunEvent::Race { lane, round } => {
             if let Some(race) = running(state, run) {
@@ -130,19 +131,26 @@ pub(super) fn on_event(state: &mut State, run: RunId, event: RunEvent) {
                 race.prefill = Some((done, total));
             }
         }
-        RunEvent::Finished { reason, .. } => finish(state, run, Outcome::Stopped(reason)),
-        RunEvent::Failed(failure) => finish(state, run, Outcome::Failed(failure.message)),
+        RunEvent::Finished { reason, .. } => return finish(state, run, Outcome::Stopped(reason)),
+        RunEvent::Failed(failure) => return finish(state, run, Outcome::Failed(failure.message)),
         _ => {}
     }
+    None
 }
 
-fn finish(state: &mut State, run: RunId, outcome: Outcome) {
-    let Some(race) = running(state, run) else {
-        return;
-    };
+/// Ends the race. Its measurements go into the journal, so that the session gives the same speed-ups when it is resumed.
+fn finish(state: &mut State, run: RunId, outcome: Outcome) -> Option<Effect> {
+    let model = state.model_record();
+    let race = running(state, run)?;
     race.end(outcome);
-    let raced = race.measured();
-    state.raced = raced.or(state.raced.take());
+    state.raced = Some(race.measured(model)?);
+    record(state)
+}
+
+/// Records the last race in the journal.
+pub(super) fn record(state: &State) -> Option<Effect> {
+    let race = Box::new(state.raced.clone()?);
+    Some(Effect::Record(Entry::Race(race)))
 }
 
 /// Ends the race after the engine's thread has ended.

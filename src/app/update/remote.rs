@@ -67,8 +67,7 @@ fn forget(state: &mut State) {
         lens.failed = Some("the connection was lost".into());
     }
     state.previous = None;
-    let message = "interrupted: the connection was lost";
-    end_all(state, message, |_| true);
+    end_all(state, "the connection was lost", |_| true);
 }
 
 /// Ends watched requests whose end will not be reported.

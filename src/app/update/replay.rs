@@ -53,12 +53,12 @@ fn screen(player: Player, chat: &State) -> ReplayScreen {
     );
     let mut state = State::new(chat.request.clone(), settings);
     state.live = false;
-    state.model = Some(
-        session
-            .model()
-            .map(info)
-            .unwrap_or_else(|| info(&ModelRecord::default())),
-    );
+    let record = session.model().cloned().unwrap_or_default();
+    // The shape of the model, from which the speed of plain decoding is estimated, is known if it is loaded.
+    let loaded = chat.model_record().is_some_and(|loaded| loaded.is(&record));
+    state.model = chat.model.clone().filter(|_| loaded);
+    state.model.get_or_insert_with(|| info(&record));
+    state.raced = session.race.as_deref().cloned();
     state.system = session.system().to_owned();
     state.mode = session.current_mode();
     state.phase = Phase::Idle;
@@ -187,7 +187,9 @@ fn begin(replay: &mut ReplayScreen, shared: &mut Shared, turn: usize, id: RunId)
         (last.outcome, last.run, last.lens) = (None, Some(id), player.lens(turn, id));
     }
     if let Some(model) = player.model(turn, id) {
-        state.model = Some(info(&model));
+        if state.model_record().is_none_or(|shown| !shown.is(&model)) {
+            state.model = Some(info(&model));
+        }
         begin_run(&mut state.turns, Some(Arc::new(model)));
     }
 }

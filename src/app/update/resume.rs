@@ -1,12 +1,14 @@
 //! Resuming a saved session.
 
 use super::{controls, run};
+use crate::app::input::action::{ChatAction, Pane};
 use crate::app::message::Effect;
 use crate::app::state::turn::{Outcome, begin_run, mark_unseen};
-use crate::app::state::{Shared, State, Turn};
+use crate::app::state::{Lens, Mode, Shared, State, Turn};
 use crate::engine::decode::{Settings, StopReason};
 use crate::engine::prompt::Role;
 use crate::plural::counted;
+use crate::safe_text::one_line;
 use crate::transcript::{self, Session};
 use std::sync::Arc;
 
@@ -55,12 +57,46 @@ fn take_over(
         take_answers(state, shared, session, at);
     }
     state.queued = session.queued.clone();
+    state.raced = session.race.as_deref().cloned();
     let turns = format!("{} restored", counted(state.turns.len(), "turn"));
-    state.notify(match state.queued.is_empty() {
-        true => turns,
-        false => format!("{turns}; a question is still queued"),
+    let queued = match state.queued.is_empty() {
+        true => "",
+        false => "; a question is still queued",
+    };
+    let other = other_model(state).map_or_else(String::new, |other| format!("; {other}"));
+    let mute = state.model.as_ref().filter(|model| {
+        let chats = state.mode == Mode::Chat && !state.is_read_only();
+        chats && !model.has_chat_template
     });
+    match mute {
+        Some(model) => {
+            let key = shared.key_name(Pane::Prompt, ChatAction::ToggleMode);
+            state.notify_error(format!(
+                "{turns}{other}. {} cannot continue this chat, since it has no chat template; {key} lets it complete text",
+                model.name
+            ));
+        }
+        None => state.notify(format!("{turns}{other}{queued}")),
+    }
     effects
+}
+
+/// That another model than the loaded one wrote the chat, and how to load it.
+fn other_model(state: &State) -> Option<String> {
+    let loaded = state.model_record()?;
+    let wrote = state.turns.iter().rev().find_map(|turn| turn.model.clone());
+    let wrote = wrote.filter(|wrote| !wrote.has_weights_of(&loaded))?;
+    let (before, now) = (wrote.name_beside(&loaded), loaded.name_beside(&wrote));
+    let load = match wrote.path.as_str() {
+        "" => "/model".to_owned(),
+        path => format!("/model {}", one_line(path)),
+    };
+    Some(
+        one_line(&format!(
+            "{before} wrote it and {now} answers from here; {load} loads {before}"
+        ))
+        .into_owned(),
+    )
 }
 
 /// Adds the other answers of a turn of the session to the last turn of the chat.
@@ -101,13 +137,19 @@ pub(super) fn open(state: &mut State, shared: &mut Shared, session: &Session, at
 /// Adds a recorded run to a turn, as the engine's events would have.
 fn add(turn: &mut Turn, run: &transcript::Run) {
     run.rounds.iter().for_each(|round| turn.push(round.clone()));
+    // One that is incomplete is requested again.
+    let end = run.rounds.last().map(|round| round.position + round.len());
+    let lens = run.lens.as_deref().map(Lens::kept);
+    turn.lens = lens
+        .filter(|lens| lens.rows.last().map(|row| row.position + 1) == end)
+        .map(Box::new);
     turn.outcome = Some(match run.end.as_ref().map(|end| &end.outcome) {
         Some(transcript::Outcome::Failed(message)) => Outcome::Failed(message.clone()),
         _ => {
             let stats = run.stats();
             turn.stats.prefill_seconds += stats.prefill_seconds;
             turn.stats.prefill_tokens += stats.prefill_tokens;
-            Outcome::Stopped(run.stop().cloned().unwrap_or(StopReason::Cancelled))
+            Outcome::Stopped(run.reason())
         }
     });
 }

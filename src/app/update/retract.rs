@@ -3,7 +3,7 @@
 use super::run;
 use crate::app::input::action::{AppAction, Pane};
 use crate::app::message::Effect;
-use crate::app::state::{Retracted, Shared, State, Turn};
+use crate::app::state::{Retracted, Shared, State, Subject, Turn};
 
 /// Keeps turns that were taken off the end of the chat.
 pub(super) fn keep(state: &mut State, turns: Vec<Turn>, draft: Option<String>) -> &mut Retracted {
@@ -38,5 +38,6 @@ pub(super) fn clear(state: &mut State, shared: &Shared) -> Vec<Effect> {
     run::clear(state);
     let back = shared.key_name(Pane::Prompt, AppAction::Back);
     state.notify(format!("chat cleared; {back} in the prompt undoes that"));
+    state.notice_is_about(Subject::Retracted);
     effects
 }

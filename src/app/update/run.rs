@@ -3,7 +3,7 @@
 use crate::app::input::action::AppAction;
 use crate::app::message::Effect;
 use crate::app::state::turn::Outcome;
-use crate::app::state::{Phase, Shared, State, Turn};
+use crate::app::state::{Phase, Shared, State, Subject, Turn};
 use crate::engine::decode::StopReason;
 use crate::engine::prompt::{Message, Role};
 use crate::engine::worker::Command;
@@ -13,6 +13,7 @@ pub(super) fn is_quiet(state: &mut State) -> bool {
     let busy = state.run().is_some() || state.side_run().is_some();
     if busy {
         state.notify_error("an answer is being written; cancel it before you replay a session");
+        state.notice_is_about(Subject::Answer);
     }
     !busy
 }
@@ -20,22 +21,32 @@ pub(super) fn is_quiet(state: &mut State) -> bool {
 /// Whether a run can start now. Shows a notice if not.
 pub(super) fn ready(state: &mut State, shared: &Shared) -> bool {
     let key = |action: AppAction| shared.key_name(state.context(), action);
-    let why = match &state.phase {
-        Phase::Loading { .. } => match &state.remote {
-            Some(remote) if remote.is_lost => format!("there is no connection to {}", remote.host),
-            _ => "the model is still loading".to_string(),
-        },
-        _ if state.run().is_some() => format!(
-            "an answer is being written; {} cancels it",
-            key(AppAction::Back)
-        ),
-        _ if state.model.is_none() => format!(
-            "no model is loaded; {} or /model chooses one",
-            key(AppAction::Models)
-        ),
+    let (why, about) = match &state.phase {
+        Phase::Loading { .. } => {
+            let why = match &state.remote {
+                Some(remote) if remote.is_lost => {
+                    format!("there is no connection to {}", remote.host)
+                }
+                _ => "the model is still loading".to_string(),
+            };
+            (why, Some(Subject::Loading))
+        }
+        _ if state.run().is_some() => {
+            let back = key(AppAction::Back);
+            let why = format!("an answer is being written; {back} cancels it");
+            (why, Some(Subject::Answer))
+        }
+        _ if state.model.is_none() => {
+            let models = key(AppAction::Models);
+            let why = format!("no model is loaded; {models} or /model chooses one");
+            (why, None)
+        }
         _ => return true,
     };
     state.notify_error(why);
+    if let Some(about) = about {
+        state.notice_is_about(about);
+    }
     false
 }
 
@@ -101,6 +112,7 @@ pub(super) fn clear(state: &mut State) -> Vec<Effect> {
 pub(super) fn load_session(state: &mut State, name: String) -> Option<Effect> {
     if state.run().is_some() {
         state.notify_error("an answer is being written; cancel it before you open another session");
+        state.notice_is_about(Subject::Answer);
         return None;
     }
     Some(Effect::LoadSession(name))

@@ -5,7 +5,7 @@ use super::{menu, run};
 use crate::app::input::Context;
 use crate::app::input::action::{ListAction, SessionsAction};
 use crate::app::message::Effect;
-use crate::app::state::{Editor, Listed, Overlay, SessionList, Shared, State};
+use crate::app::state::{Editor, Listed, Overlay, SessionList, Shared, State, Subject};
 
 /// Entries per page.
 const PAGE: isize = 10;
@@ -185,6 +185,7 @@ fn replay(state: &mut State, chosen: &Listed) -> Option<Effect> {
 fn delete(state: &mut State, chosen: &Listed) -> Option<Effect> {
     if chosen.own && state.run().is_some() {
         state.notify_error("an answer of this session is being written; cancel it first");
+        state.notice_is_about(Subject::Answer);
         return None;
     }
     Some(Effect::DeleteSession(chosen.summary.id.clone()))

@@ -171,6 +171,9 @@ fn set(state: &mut State, argument: &str) -> Reply {
     if control == Control::SystemPrompt {
         return Reply::then(ControlsAction::SystemPrompt(value.to_string()));
     }
+    if control.takes_model_default() && value == "-1" {
+        return Reply::then(ControlsAction::ModelDefault(control));
+    }
     match number(state, control, value) {
         Ok(number) => Reply::then(ControlsAction::Set(control, number)),
         Err(text) => error(state, text),
@@ -210,20 +213,24 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
     let text = text.to_lowercase();
     match control.kind(state.model.as_ref()) {
         Kind::Slider(range) | Kind::Number(range) => {
+            let is_whole = range.decimals == 0;
             let fault = || {
                 format!(
-                    "{} is a number from {} to {}",
+                    "{} is a {} from {} to {}{}",
                     control.name(),
+                    if is_whole { "whole number" } else { "number" },
                     range.min,
-                    range.max
+                    range.max,
+                    match control.takes_model_default() {
+                        true => ", or -1 for the model's default",
+                        false => "",
+                    }
                 )
             };
             let value: f64 = text.parse().map_err(|_| fault())?;
-            if (range.min..=range.max).contains(&value) {
-                Ok(value)
-            } else {
-                Err(fault())
-            }
+            let is_valid =
+                (range.min..=range.max).contains(&value) && !(is_whole && value.fract() != 0.0);
+            is_valid.then_some(value).ok_or_else(fault)
         }
         Kind::Toggle => match choose(
             &["off", "false", "0", "no", "on", "true", "1", "yes"],
@@ -233,16 +240,29 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
             Err(_) => Err(format!("{} is on or off", control.name())),
         },
         Kind::Choice(names) => {
-            let fault = |_| format!("{} is one of {}", control.name(), names.join(", "));
+            let choices = || format!("{} is one of {}", control.name(), names.join(", "));
+            let fault = |_| choices();
             let text = match (
                 control,
                 text.to_lowercase().replace(['-', '_', ' '], "").as_str(),
             ) {
                 // Names in version 0.1.
                 (Control::Controller, "off") => "fixed".into(),
-                (Control::Controller, "eandk") => "auto".into(),
+                (Control::Controller, "eandk" | "exitandspeculations") => "auto".into(),
+                (Control::Controller, "adaptivespeculations") => "adaptive".into(),
                 _ => text,
             };
+            // `auto` begins `autoregressive`, but who writes it means the controller.
+            let others = control.others_with_choice(&text);
+            if let [first, ..] = others[..] {
+                let meant: Vec<_> = others.iter().map(|other| other.name()).collect();
+                let meant = meant.join(" and ");
+                return Err(format!(
+                    "{}; `{text}` is a value of {meant}: /set {} {text}",
+                    choices(),
+                    others.last().unwrap_or(&first).name()
+                ));
+            }
             let at = choose(names, &text).map_err(fault)?;
             Ok(at as f64)
         }

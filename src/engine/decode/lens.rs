@@ -77,9 +77,14 @@ impl Decoder {
     pub(super) fn record_layers(&mut self, session: &mut Session, round: &mut Round) -> Result<()> {
         let (start, end) = (round.position, session.tokens().len());
         let rows = self.lens(session, start..end, &round.settings.clone(), &mut ())?;
-        // A rejected draft is at the position of the token that replaced it.
-        let depths: Vec<usize> = (0..round.drafted().len())
-            .map(|node| round.depth(node))
+        // A rejected draft is at the position of the token that replaced it. Below it no layer was evaluated.
+        let follows_text = |node: &usize| round.instead_of(*node).is_some();
+        let depths: Vec<Option<usize>> = (0..round.drafted().len())
+            .map(|node| {
+                Some(node)
+                    .filter(follows_text)
+                    .map(|node| round.depth(node))
+            })
             .collect();
         let accepted = round.accepted();
         let tokens = round.tokens_mut();
@@ -87,9 +92,10 @@ impl Decoder {
         let closing = tokens.closing.iter_mut().map(|token| &mut token.detail);
         for (detail, depth) in drafted
             .chain(closing)
-            .zip(depths.into_iter().chain([accepted]))
+            .zip(depths.into_iter().chain([Some(accepted)]))
         {
-            if let (Some(detail), Some(row)) = (detail, rows.get(depth)) {
+            let row = depth.and_then(|depth| rows.get(depth));
+            if let (Some(detail), Some(row)) = (detail, row) {
                 detail.layers.clone_from(&row.layers);
             }
         }

@@ -356,6 +356,27 @@ impl Round {
             .filter_map(|slot| self.token(slot))
     }
 
+    /// The draft in whose place the closing token stands: of the nodes that follow the accepted ones, that with the best
+    /// rank. `None` if nothing was drafted there.
+    pub fn first_rejected(&self) -> Option<RoundToken<'_>> {
+        let last = self.path().last();
+        let nodes = (0..self.tokens.drafted.len()).filter(|&node| self.parent(node) == last);
+        let best = nodes.min_by_key(|&node| self.tokens.drafted[node].rank)?;
+        self.token(best)
+    }
+
+    /// The token that the text has in the place of `node`: an accepted draft or the closing token. `None` if the node
+    /// follows a rejected one, or the text ends before it.
+    pub fn instead_of(&self, node: usize) -> Option<RoundToken<'_>> {
+        let depth = self.depth(node);
+        let before = depth.checked_sub(1);
+        if self.parent(node) != before.and_then(|before| self.path().nth(before)) {
+            return None;
+        }
+        let closing = (depth == self.accepted()).then_some(self.tokens.drafted.len());
+        self.token(self.path().nth(depth).or(closing)?)
+    }
+
     /// The tokens that the round adds to the text, in order.
     pub fn kept(&self) -> impl Iterator<Item = KeptToken<'_>> {
         let accepted = self.path().enumerate().filter_map(|(depth, node)| {

@@ -2,6 +2,7 @@
 
 use super::{CostModel, DraftToken, PlainStep, Proposer, Round, Strategy};
 use crate::engine::config::LlamaConfig;
+use serde::{Deserialize, Serialize};
 
 /// Min number of plain steps for a measurement.
 const MIN_STEPS: usize = 8;
@@ -22,7 +23,7 @@ const ESTIMATE_ERROR_PER_ROW: f64 = 0.05;
 const ROUND_SPREAD: f64 = 0.3;
 
 /// Durations of the rounds of a run, by kind.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     pub(super) plain: Samples,
     drafts: Vec<DraftRounds>,
@@ -32,7 +33,7 @@ pub struct Timings {
 }
 
 /// Sums over durations in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Samples {
     count: usize,
     sum: f64,
@@ -40,7 +41,7 @@ pub(super) struct Samples {
 }
 
 /// How tokens were drafted: whatever affects durations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Drafts {
     /// Exit layer; 0 for lookup.
     exit_layer: usize,
@@ -52,7 +53,7 @@ pub(super) struct Drafts {
 }
 
 /// Rounds whose drafts are chains of one kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct DraftRounds {
     pub drafts: Drafts,
     rounds: f64,
@@ -151,7 +152,7 @@ impl Drafts {
 
     /// Layers that a draft step runs. An adapter's block counts as one more.
     fn layers(&self, exit_layer: usize) -> usize {
-        exit_layer + usize::from(self.adapter)
+        exit_layer.saturating_add(usize::from(self.adapter))
     }
 
     /// The cost of a round that drafts this many tokens.

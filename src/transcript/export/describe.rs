@@ -1,8 +1,6 @@
 //! Descriptions of a session's facts, shared by all formats.
 
-use crate::engine::decode::{
-    KeptToken, Proposer, Proposers, Round, Settings, Stats, StopReason, Strategy,
-};
+use crate::engine::decode::{KeptToken, Proposer, Proposers, Round, Settings, Stats, Strategy};
 use crate::engine::prompt::Role;
 use crate::engine::sampling::Sampling;
 use crate::plural::counted;
@@ -263,8 +261,7 @@ fn ending(run: &Run) -> String {
     if let Some(Outcome::Failed(message)) = run.end.as_ref().map(|end| &end.outcome) {
         return format!("failed: {}", safe_text::one_line(message));
     }
-    run.stop()
-        .map_or_else(|| "interrupted".into(), StopReason::to_string)
+    run.reason().to_string()
 }
 
 /// The numbers of a token in one line.

@@ -143,6 +143,7 @@ fn skeleton(session: &Session) -> Skeleton {
         systems,
         turns: _,
         queued: _,
+        race,
     } = session;
     let session = Session {
         turns: turns.collect(),
@@ -153,6 +154,7 @@ fn skeleton(session: &Session) -> Skeleton {
         models: models.clone(),
         systems: systems.clone(),
         queued: Vec::new(),
+        race: race.clone(),
     };
     Skeleton {
         session,

@@ -307,6 +307,12 @@ fn any_happening() -> impl Strategy<Value = Vec<Entry>> {
         2 => Just(vec![Entry::Retry]),
         1 => (0usize..6, 0usize..3).prop_map(|(turn, answer)| vec![Entry::Show { turn, answer }]),
         1 => vec(any_text(), 0..3).prop_map(|texts| vec![Entry::Queued(texts)]),
+        1 => (any_model(), any_settings(), vec(any_round(), 0..4)).prop_map(|(model, settings, rounds)| {
+            let mut timings = crate::engine::decode::Timings::default();
+            rounds.iter().for_each(|round| timings.add(round));
+            let model = Some(model);
+            vec![Entry::Race(Box::new(super::Race { model, speed_up: 1.25, settings, timings }))]
+        }),
         1 => (0usize..6).prop_map(|turns| vec![Entry::Truncate(turns)]),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::support::Harness;
 use skiplens::app::{Effect, Msg, Phase, ThemeName};
-use skiplens::engine::decode::Strategy;
+use skiplens::engine::decode::{Controller, Strategy};
 use skiplens::engine::sampling::Coupling;
 use skiplens::engine::worker::Command;
 
@@ -61,11 +61,23 @@ fn commands_that_cannot_be_carried_out_say_why() {
     for (command, words) in [
         ("/set exit_layer 99", "1 to 29"),
         ("/set exit_layer x", "1 to 29"),
+        ("/set exit -2", "1 to 29, or -1 for the model's default"),
+        ("/set exit 2.5", "exit_layer is a whole number"),
+        ("/set top_k -1", "top_k is a whole number from 0 to 200"),
+        ("/set strategy auto", "/set controller auto"),
+        (
+            "/set strategy auto",
+            "autoregressive, early exit, self-speculative",
+        ),
+        ("/set controller lookup", "/set proposers lookup"),
         ("/set colour red", "exit_layer"),
         ("/set top 5", "`top` may be top_p or top_k"),
         ("/set temprature 0.5", "did you mean temperature?"),
         ("/set drft vocab 100", "did you mean draft_vocab?"),
-        ("/set draft vo x", "draft_vocab is a number from 0 to 49152"),
+        (
+            "/set draft vo x",
+            "draft_vocab is a whole number from 0 to 49152",
+        ),
         ("/set thene light", "did you mean theme?"),
         ("/set theme neon", "monochrome"),
         ("/set sample maybe", "on or off"),
@@ -182,4 +194,39 @@ fn other_commands_do_what_they_say() {
     h.send(Msg::Engine(super::support::loaded()));
     h.press("enter");
     assert_eq!(h.state().turns.len(), 2, "a path is no command");
+}
+
+/// As on the command line, -1 is the model's default: a controller stays, and another model brings its own default.
+#[test]
+fn minus_one_is_the_models_default() {
+    let mut h = Harness::ready(100, 30);
+    h.ask_command("/set exit 12");
+    h.ask_command("/set K 9");
+    h.ask_command("/set controller auto");
+    h.ask_command("/set exit -1");
+    assert!(
+        h.screen().contains("exit layer 7, the model's default"),
+        "{}",
+        h.screen()
+    );
+    h.ask_command("/set num_speculations -1");
+    let settings = &h.state().settings;
+    assert_eq!((settings.exit_layer, settings.num_speculations), (7, 4));
+    assert_eq!(settings.controller, Controller::Auto);
+    h.press("alt-u");
+    assert_eq!(h.state().settings.num_speculations, 9, "it can be undone");
+    let mut other = super::support::model();
+    other.defaults.exit_layer = Some(3);
+    h.send(Msg::Engine(super::support::loaded_as(other)));
+    assert_eq!(h.state().settings.exit_layer, 3);
+}
+
+/// A value that ends the controller says so beside the new value.
+#[test]
+fn a_pair_of_ones_own_says_that_the_controller_is_off() {
+    let mut h = Harness::ready(100, 30);
+    h.ask_command("/set controller auto");
+    h.ask_command("/set exit 9");
+    let screen = h.screen();
+    assert!(screen.contains("exit layer 9; controller off"), "{screen}");
 }

@@ -2,7 +2,9 @@
 
 use super::support::Harness;
 use skiplens::app::state::worst::worst_drafts;
-use skiplens::app::{Pane, TokenRef};
+use skiplens::app::{Msg, Pane, TokenRef};
+use skiplens::engine::decode::{ClosingToken, DraftToken, Origin, Parent, Round, RoundTokens};
+use skiplens::engine::worker::{Event, RunEvent};
 
 fn answered(width: u16, height: u16) -> Harness {
     let mut h = Harness::ready(width, height);
@@ -137,4 +139,74 @@ fn a_round_is_shown_as_a_table_of_its_phases() {
     ] {
         assert!(screen.contains(&told), "{told}\n{screen}");
     }
+}
+
+/// An answer whose second round drafted a tree: two candidates for the first word, of which the verifier took the
+/// second, and two after each.
+fn with_tree(width: u16, height: u16) -> Harness {
+    let mut h = Harness::ready(width, height);
+    h.write("hi");
+    h.press("enter");
+    while h.state().turns[0].rounds.is_empty() {
+        h.engine(1);
+    }
+    let run = h.state().run().expect("a run").id;
+    let node = |id: u32, text: &str, node: usize, parent: Option<usize>, rank: usize| DraftToken {
+        parent: Parent::of(node, parent),
+        rank,
+        p_verify: Some(0.1),
+        ..DraftToken::new(id, text, 0.5)
+    };
+    let tokens = RoundTokens {
+        drafted: vec![
+            node(501, " first", 0, None, 0),
+            node(502, " second", 1, None, 1),
+            node(503, " under", 2, Some(0), 0),
+            node(504, " best", 3, Some(1), 0),
+            node(505, " other", 4, Some(1), 1),
+        ],
+        accepted: 1,
+        path: vec![1],
+        closing: Some(ClosingToken::new(506, " closing", Origin::Corrected, 0.9)),
+    };
+    let last = h.state().turns[0].rounds.last().expect("a round");
+    let position = last.position + last.len();
+    let mut round = Round::new(last.index + 1, position, last.settings.clone(), tokens);
+    (round.draft_seconds, round.verify_seconds) = (0.004, 0.01);
+    let round = RunEvent::Round(Box::new(round));
+    h.send(Msg::Engine(Event::Run(run, round)));
+    h
+}
+
+/// Of the candidates that the verifier refused, the draft chose the likeliest after the accepted token.
+#[test]
+fn a_correction_in_a_tree_has_one_draft_in_its_place() {
+    let mut h = with_tree(160, 50);
+    let round = h.state().turns[0].rounds.len() - 1;
+    let at = |slot| TokenRef {
+        turn: 0,
+        round,
+        slot,
+    };
+    h.state_mut().focus = Pane::Chat;
+    h.state_mut().view.cursor = Some(at(5));
+    h.draw();
+    let screen = h.screen();
+    assert_eq!(screen.matches("draft chose").count(), 1, "{screen}");
+    assert!(screen.contains("draft chose  “ best”  id 504"), "{screen}");
+    assert!(screen.contains("1 of 5 nodes accepted"), "{screen}");
+}
+
+/// A refused candidate stands beside the token that the text has in its place, which may be an accepted draft.
+#[test]
+fn the_worst_drafts_of_a_tree_stand_beside_what_replaced_them() {
+    let h = with_tree(160, 50);
+    let screen = h.screen();
+    let line = |drafted: &str| {
+        let of = screen.lines().find(|line| line.contains(drafted));
+        of.unwrap_or_else(|| panic!("no {drafted}:\n{screen}"))
+    };
+    assert!(line(" first ").contains("second"), "{screen}");
+    assert!(line(" best ").contains("closing"), "{screen}");
+    assert!(!line(" under ").contains("closing"), "{screen}");
 }

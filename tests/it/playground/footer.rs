@@ -262,3 +262,66 @@ fn keys_with_modifiers_can_be_clicked() {
         h.effects
     );
 }
+
+/// Every key in the footer of the lens and of the help does something there, and the way out is always shown.
+#[test]
+fn the_keys_of_lens_and_help_do_what_they_say() {
+    let pressed = |name: &str| match name.trim() {
+        "←" => "left".to_owned(),
+        "→" => "right".to_owned(),
+        "↑" => "up".to_owned(),
+        "↓" => "down".to_owned(),
+        name => name.to_owned(),
+    };
+    for (width, height) in [(80, 24), (160, 50)] {
+        for open in ["f10", "f1", "/? exit", "/? moonshine"] {
+            let opened = || {
+                let mut h = Harness::ready(width, height);
+                h.ask("Why is the sky blue?");
+                match open.starts_with('/') {
+                    true => h.ask_command(open),
+                    false => h.press(open),
+                }
+                h.engine(usize::MAX);
+                h.press(if open == "f10" { "left left" } else { "" });
+                h.tick(60_000);
+                h.draw();
+                h
+            };
+            let shown = hints(&opened().app);
+            let bottom = footer(&opened());
+            assert!(bottom.contains("esc close"), "{open}: {bottom}");
+            for hint in &shown {
+                let works = hint.keys.iter().any(|(key, _)| {
+                    let mut h = opened();
+                    let before = h.state().clone();
+                    h.press(&pressed(key));
+                    *h.state() != before
+                });
+                assert!(works, "{open}, {width}: {hint:?}");
+            }
+        }
+    }
+}
+
+/// The last layer verifies, so the lens does not offer it as an exit layer.
+#[test]
+fn the_lens_does_not_offer_the_last_layer_as_an_exit() {
+    let mut h = Harness::ready(80, 24);
+    h.ask("Why is the sky blue?");
+    h.press("f10");
+    assert!(!footer(&h).contains("token"), "nothing to move over yet");
+    h.engine(usize::MAX);
+    assert!(footer(&h).contains("exit layer"), "{}", footer(&h));
+    for _ in 0..30 {
+        h.press("up");
+    }
+    assert!(!footer(&h).contains("exit layer"), "{}", footer(&h));
+    h.press("enter");
+    assert_eq!(h.state().settings.exit_layer, 7);
+    assert!(
+        h.screen().contains("layer 30 is the last one"),
+        "{}",
+        h.screen()
+    );
+}

@@ -112,7 +112,7 @@ fn values_take_unambiguous_beginnings() {
         h.state().settings.controller,
         Controller::AdaptiveSpeculations
     );
-    assert!(!give(&mut h, "/set strat auto").1);
+    assert!(!give(&mut h, "/set strat autor").1);
     assert!(!give(&mut h, "/set kvq of").1);
     assert!(!h.state().settings.kvq_reuse);
     assert!(!give(&mut h, "/set theme l").1);

@@ -126,3 +126,42 @@ fn pictures_of_a_queue() {
         snapshot(&format!("queue-{width}x{height}"), &h);
     }
 }
+
+/// A notice goes with what it speaks of: the question in the queue, the running answer, the cleared chat.
+#[test]
+fn a_notice_goes_with_what_it_speaks_of() {
+    let footer = |h: &Harness| h.screen().lines().last().expect("a footer").to_owned();
+    let mut h = writing(100, 30);
+    h.write("two");
+    h.press("enter");
+    assert!(footer(&h).contains("this is sent"), "{}", footer(&h));
+    h.press("alt-e");
+    assert!(!footer(&h).contains("this is sent"), "{}", footer(&h));
+    h.press("enter");
+    assert!(footer(&h).contains("this is sent"), "{}", footer(&h));
+    h.engine(usize::MAX);
+    assert_eq!(prompts(&h), ["one", "two"]);
+    assert!(!footer(&h).contains("this is sent"), "{}", footer(&h));
+
+    let mut h = writing(100, 30);
+    h.ask_command("/retry");
+    assert!(footer(&h).contains("being written"), "{}", footer(&h));
+    h.engine(usize::MAX);
+    assert!(!footer(&h).contains("being written"), "{}", footer(&h));
+
+    h.press("ctrl-u ctrl-l");
+    assert!(footer(&h).contains("chat cleared"), "{}", footer(&h));
+    h.press("esc");
+    assert_eq!(prompts(&h), ["one"]);
+    assert!(!footer(&h).contains("chat cleared"), "{}", footer(&h));
+
+    let mut h = Harness::starting(100, 30, skiplens::app::Options::default());
+    h.write("two");
+    h.press("enter");
+    assert!(footer(&h).contains("sent once"), "{}", footer(&h));
+    h.press("esc");
+    assert!(!footer(&h).contains("sent once"), "{}", footer(&h));
+    h.ask_command("/retry");
+    h.send(Msg::Engine(super::support::loaded()));
+    assert!(!footer(&h).contains("still loading"), "{}", footer(&h));
+}

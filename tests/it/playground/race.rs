@@ -287,6 +287,12 @@ fn the_panel_says_what_the_race_measured() {
         h.screen().contains(&told),
         "one that is given up measures nothing"
     );
-    h.send(Msg::Engine(super::support::loaded()));
-    assert_eq!(h.state().raced, None, "another model was not in it");
+    let mut other = super::support::model();
+    other.name = "Other".into();
+    h.send(Msg::Engine(super::support::loaded_as(other)));
+    h.ask("hi");
+    assert!(
+        !h.screen().contains("last race"),
+        "another model was not in it"
+    );
 }

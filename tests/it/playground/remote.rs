@@ -19,7 +19,7 @@ fn lose(harness: &mut Harness) {
     let run = harness.state().run().expect("a run").id;
     let failure = Failure {
         kind: ErrorKind::Machine,
-        message: "interrupted: the connection to far:8080 was lost".into(),
+        message: "the connection to far:8080 was lost".into(),
     };
     harness.send(Msg::Engine(Event::Run(run, RunEvent::Failed(failure))));
     harness.send(Msg::Link(Link::Lost(
@@ -39,7 +39,10 @@ fn a_lost_connection_keeps_the_text_and_the_chat_goes_on() {
     lose(&mut harness);
     let screen = harness.screen();
     assert!(screen.contains("no connection"), "{screen}");
-    assert!(screen.contains("interrupted"), "{screen}");
+    assert!(
+        screen.contains("the connection to far:8080 was lost"),
+        "{screen}"
+    );
     assert_eq!(harness.state().turns[0].answer(), text);
     // What is sent meanwhile waits for the connection.
     harness.write("Go on");

@@ -2,6 +2,8 @@
 
 use super::support::{Harness, Shelf, said, session_of};
 use skiplens::app::{Effect, Msg, Overlay, Phase, Target};
+use skiplens::transcript::Entry;
+use skiplens::transcript::export::Format;
 
 /// A chat with three kept sessions, the list open. The newest is the one on the screen, the oldest cannot be read.
 fn browsing() -> (Harness, Shelf) {
@@ -307,4 +309,117 @@ fn a_cleared_chat_is_followed_by_a_session_of_its_own() {
     h.ask("What is the tide?");
     h.send(Msg::SessionLoaded(said("Old", 1)));
     assert!(!h.state().turns.is_empty() && !begins(&h));
+}
+
+/// The list starts on a session that can be opened, however new an unreadable one is.
+#[test]
+fn the_first_session_that_can_be_read_is_selected() {
+    let (mut h, mut shelf) = browsing();
+    h.press("esc");
+    shelf.broken = vec![shelf.sessions[2].header.id.clone()];
+    h.press("ctrl-s");
+    shelf.serve(&mut h);
+    assert_eq!(titles(&h)[1], "Why is the sky blue?");
+    h.press("enter");
+    shelf.serve(&mut h);
+    assert_eq!(h.state().turns[0].prompt, "Why is the sky blue?");
+    // What the user selects stays selected, whether it can be read or not.
+    h.press("ctrl-s");
+    shelf.serve(&mut h);
+    h.press("up");
+    shelf.serve(&mut h);
+    assert!(h.screen().contains("cannot be read"), "{}", h.screen());
+}
+
+/// Who loads a session of another model is told at once, and how to load that model.
+#[test]
+fn a_session_of_another_model_says_so() {
+    let session = said("What is the tide?", 1);
+    let mut same = Harness::ready(160, 30);
+    same.send(Msg::SessionLoaded(session.clone()));
+    let text = |h: &Harness| h.state().notice.as_ref().expect("a notice").text.clone();
+    assert_eq!(text(&same), "1 turn restored");
+    let mut other = super::support::model();
+    (other.name, other.path) = ("Other".into(), "other.gguf".into());
+    let mut h = Harness::starting(160, 30, skiplens::app::Options::default());
+    h.send(Msg::Engine(super::support::loaded_as(other.clone())));
+    h.send(Msg::SessionLoaded(session.clone()));
+    let told = "SmolLM2-135M-LayerSkip wrote it and Other answers from here; \
+                /model assets/model.gguf loads SmolLM2-135M-LayerSkip";
+    assert!(text(&h).contains(told), "{}", text(&h));
+    h.ask("And the moon?");
+    assert!(!h.state().turns[1].is_empty());
+    // A model that cannot chat says so before a question fails.
+    other.has_chat_template = false;
+    let mut h = Harness::starting(160, 30, skiplens::app::Options::default());
+    h.send(Msg::Engine(super::support::loaded_as(other)));
+    h.send(Msg::SessionLoaded(session));
+    let told = "Other cannot continue this chat, since it has no chat template; f8";
+    assert!(text(&h).contains(told), "{}", text(&h));
+}
+
+/// An answer that the end of the program cut off has one name, on screen and in files.
+#[test]
+fn an_answer_without_an_end_was_cancelled() {
+    let mut h = Harness::ready(100, 30);
+    h.write("What is the tide?");
+    h.press("enter");
+    h.engine(20);
+    let session = session_of(h.state());
+    let mut again = Harness::ready(100, 30);
+    again.send(Msg::SessionLoaded(session.clone()));
+    assert!(again.screen().contains("cancelled"), "{}", again.screen());
+    for format in [Format::Markdown, Format::Html] {
+        let text = format.export(&session);
+        assert!(
+            text.contains("cancelled") && !text.contains("interrupted"),
+            "{text}"
+        );
+    }
+}
+
+/// The journal holds what a speed-up is computed from, so a resumed session shows the same one.
+#[test]
+fn a_resumed_session_has_the_speed_up_that_it_had() {
+    let gain = |h: &Harness| {
+        let screen = h.screen();
+        let top = screen.lines().next().expect("a header");
+        let (before, _) = top.split_once(" plain").unwrap_or_else(|| panic!("{top}"));
+        before.rsplit("  ").next().expect("a figure").to_owned()
+    };
+    let mut seen = Vec::new();
+    for measures in ["", "f7", "f4", "f4 esc f7"] {
+        let mut h = Harness::ready(160, 50);
+        h.ask("What is the tide?");
+        for key in measures.split_whitespace() {
+            h.press(key);
+            h.engine(usize::MAX);
+        }
+        h.press("esc");
+        let raced = |effect: &Effect| matches!(effect, Effect::Record(Entry::Race(_)));
+        assert_eq!(h.effects.iter().any(raced), measures.contains("f7"));
+        let mut again = Harness::ready(160, 50);
+        again.send(Msg::SessionLoaded(session_of(h.state())));
+        assert_eq!(gain(&again), gain(&h), "{measures}");
+        // A replay beside the model is of the same record.
+        again.send(Msg::ReplayLoaded(session_of(h.state())));
+        again.press("end");
+        assert_eq!(gain(&again), gain(&h), "{measures}, replayed");
+        seen.push(gain(&h));
+    }
+    assert_ne!(seen[0], seen[1], "a race corrects the estimate");
+}
+
+/// A race before the first question belongs to the session that this question begins.
+#[test]
+fn a_race_before_the_first_question_is_recorded_with_it() {
+    let mut h = Harness::ready(160, 50);
+    h.write("What is the tide?");
+    h.press("f7");
+    h.engine(usize::MAX);
+    h.press("esc");
+    h.effects.clear();
+    h.press("enter");
+    let raced = |effect: &Effect| matches!(effect, Effect::Record(Entry::Race(_)));
+    assert!(h.effects.iter().any(raced), "{:?}", h.effects);
 }

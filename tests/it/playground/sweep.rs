@@ -55,7 +55,7 @@ fn esc_stops_it_and_keeps_what_there_is() {
     assert_eq!(h.commands.last(), Some(&Command::Cancel { run: RunId(1) }));
     h.engine(usize::MAX);
     assert_eq!(cells(&h), 9);
-    assert!(h.screen().contains("stopped: 9 of"), "{}", h.screen());
+    assert!(h.screen().contains("cancelled: 9 of"), "{}", h.screen());
     h.press("esc");
     assert!(h.state().overlay.is_none());
 }

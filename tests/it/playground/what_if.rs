@@ -403,3 +403,55 @@ fn enter_turns_speculation_on() {
     assert_eq!(h.state().settings.strategy, Strategy::Autoregressive);
     assert_eq!(h.state().settings.exit_layer, 7);
 }
+
+/// The words on screen, however lines break.
+fn words(h: &Harness) -> String {
+    let lines = h.screen().replace(['│', '\n'], " ");
+    lines.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Cells are about chains of early exit. What decoding does beyond that is named below the map.
+#[test]
+fn the_map_names_the_settings_that_no_cell_predicts() {
+    let none = "No cell predicts the settings now:";
+    for (command, told) in [
+        ("/set tree 8", "a tree of 8 nodes."),
+        ("/set proposers exit+lookup", "lookup."),
+        ("/set controller adaptive-k", "the controller adaptive K."),
+        ("/set controller auto", "the controller auto."),
+        ("/set strategy autoregressive", "no drafts."),
+    ] {
+        let mut h = answered(100, 40);
+        h.press("f4");
+        h.engine(usize::MAX);
+        let screen = words(&h);
+        assert!(!screen.contains(none), "{screen}");
+        assert!(screen.contains("● settings now"), "{screen}");
+        h.press("esc");
+        h.ask_command(command);
+        h.press("f4");
+        let screen = words(&h);
+        assert!(screen.contains(&format!("{none} {told}")), "{screen}");
+        assert!(!screen.contains("settings now "), "{screen}");
+        let has_pair = ["tree", "lookup", "adaptive"];
+        let has_pair = has_pair.iter().any(|part| command.contains(part));
+        assert_eq!(screen.contains("● E and K now"), has_pair, "{screen}");
+    }
+}
+
+/// Drafts through an adapter are not those of the model's own head, which the layers' predictions are.
+#[test]
+fn the_map_names_adapters_that_draft() {
+    let mut model = super::support::model();
+    model.adapters = vec![7];
+    let mut h = Harness::starting(100, 40, skiplens::app::Options::default());
+    h.send(Msg::Engine(super::support::loaded_as(model)));
+    h.ask("Why is the sky blue?");
+    h.press("f4");
+    h.engine(usize::MAX);
+    assert!(words(&h).contains("exit adapters."), "{}", h.screen());
+    h.press("esc");
+    h.ask_command("/set adapter off");
+    h.press("f4");
+    assert!(!words(&h).contains("exit adapters."), "{}", h.screen());
+}

@@ -107,6 +107,9 @@ impl ControlsAction {
             Self::FocusControl(control) => return format!("set {}", control.label()),
             Self::Nudge(control, step) => return format!("{} {}", control.label(), step.sign()),
             Self::Set(control, value) => return format!("{} = {value}", control.label()),
+            Self::ModelDefault(control) => {
+                return format!("{}: the model's default", control.label());
+            }
             Self::SystemPrompt(_) => "system prompt",
             Self::Undo => "undo",
             Self::SavePreset(name) => return format!("save preset {name}"),

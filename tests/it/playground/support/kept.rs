@@ -56,6 +56,7 @@ pub fn session_of(state: &State) -> Arc<Session> {
         ]);
     }
     session.queued = state.queued.clone();
+    session.race = state.raced.clone().map(Box::new);
     Arc::new(session)
 }
 
