@@ -1,13 +1,15 @@
 //! Carries out slash commands. One that is refused goes back into the prompt, so that it can be corrected.
 
+use super::controls::exceeds_vocabulary;
 use super::overlay;
 use super::reply::Reply;
 use crate::app::ThemeName;
 use crate::app::commands::{COMMANDS, canonical, choose};
-use crate::app::controls::{Control, Kind, nearest};
+use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Opponent, ViewAction};
 use crate::app::message::{Effect, Msg};
 use crate::app::state::{Command, Find, State, Topic};
+use crate::names::nearest;
 use crossterm::event::KeyEventKind;
 
 /// Carries out the command in the prompt.
@@ -219,7 +221,8 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
                 )
             };
             let value: f64 = text.parse().map_err(|_| fault())?;
-            if (range.min..=range.max).contains(&value) {
+            let is_accepted = || exceeds_vocabulary(state, control, value).is_some();
+            if (range.min..=range.max).contains(&value) || is_accepted() {
                 Ok(value)
             } else {
                 Err(fault())
