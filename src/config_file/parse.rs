@@ -6,7 +6,7 @@ use crate::names::nearest;
 use serde_path_to_error::{Path, Segment};
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer, Error};
+use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
 
 /// What is wrong with a settings file, in one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,45 +43,64 @@ impl Fault {
 
 /// What is wrong with the value at `path`.
 fn explain(text: &str, root: &Spanned<DeValue>, path: &Path, error: &Error) -> Fault {
-    let value = find(root, path);
-    let (key, fault) = (path.to_string(), error.message().trim());
+    let path: Vec<&Segment> = path.iter().collect();
+    let (value, fault) = (find(root, &path), error.message().trim());
     let span = error.span().or_else(|| value.map(Spanned::span));
-    if let Some((name, allowed)) = unknown_key(value, fault) {
-        let place = value
-            .and_then(|table| entry(table.get_ref(), name))
-            .map(|(key, _)| key.span());
-        return Fault::at(text, place.or(span), no_such_key(&key, name, &allowed));
+    if let Some((name, allowed)) = unknown_key(value, &path, fault) {
+        let table = &path[..path.len() - 1];
+        let key = find(root, table).and_then(|table| key(table.get_ref(), name));
+        let span = key.map(Spanned::span).or(span);
+        return Fault::at(text, span, no_such_key(&spelt(table), name, &allowed));
     }
     let message = match fault.starts_with("there is no ") {
-        true => format!("{key}: {fault}"),
+        true => format!("{}: {fault}", spelt(&path)),
         false => {
             let shown = value.and_then(|value| shown(text, value));
-            error_text::field(&key, shown.as_deref(), fault).replace("an object", "a table")
+            error_text::field(&spelt(&path), shown.as_deref(), fault)
+                .replace("an object", "a table")
         }
     };
     Fault::at(text, span, message)
 }
 
-/// The unknown key of a table that serde's message is about, and the keys that there are.
+/// The unknown key at the end of `path` that serde's message is about, and the keys that there are. `value` is what the
+/// key has.
 fn unknown_key<'f>(
     value: Option<&Spanned<DeValue>>,
+    path: &[&Segment],
     fault: &'f str,
 ) -> Option<(&'f str, Vec<&'f str>)> {
     // The keys of `keys` are variants.
-    let is_variant = fault.starts_with("unknown variant ");
-    if !is_variant && !fault.starts_with("unknown field ") {
+    if !fault.starts_with("unknown variant ") && !fault.starts_with("unknown field ") {
         return None;
     }
     let mut names = fault.split('`').skip(1).step_by(2);
     let name = names.next()?;
-    let is_key = !is_variant || entry(value?.get_ref(), name).is_some();
-    is_key.then(|| (name, names.collect()))
+    let is_value = value.is_some_and(|value| value.get_ref().as_str() == Some(name));
+    let is_last = matches!(path.last(), Some(Segment::Map { key }) if key == name);
+    (is_last && !is_value).then(|| (name, names.collect()))
+}
+
+/// A path as the file could spell it.
+fn spelt(path: &[&Segment]) -> String {
+    let mut spelt = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => spelt += &format!("[{index}]"),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                let dot = if spelt.is_empty() { "" } else { "." };
+                spelt += &format!("{dot}{name}");
+            }
+            Segment::Unknown => {}
+        }
+    }
+    spelt
 }
 
 /// The error for a key that is unknown in the table at `path`.
 fn no_such_key(path: &str, name: &str, allowed: &[&str]) -> String {
     let place = match path {
-        "." => String::new(),
+        "" => String::new(),
         path => format!(" in {path}"),
     };
     let near = nearest(name, allowed.iter().map(|known| (*known, *known)));
@@ -98,25 +117,21 @@ fn no_such_key(path: &str, name: &str, allowed: &[&str]) -> String {
 }
 
 /// The value at a path.
-fn find<'a, 'i>(root: &'a Spanned<DeValue<'i>>, path: &Path) -> Option<&'a Spanned<DeValue<'i>>> {
+fn find<'a, 'i>(
+    root: &'a Spanned<DeValue<'i>>,
+    path: &[&Segment],
+) -> Option<&'a Spanned<DeValue<'i>>> {
     path.iter().try_fold(root, |value, segment| match segment {
         Segment::Seq { index } => value.get_ref().get(*index),
-        Segment::Map { key } => value.get_ref().get(key),
-        Segment::Enum { variant } => value.get_ref().get(variant),
+        Segment::Map { key: name } | Segment::Enum { variant: name } => value.get_ref().get(name),
         Segment::Unknown => None,
     })
 }
 
-/// The key of a table with its place in the file, and its value.
-fn entry<'a, 'i>(
-    value: &'a DeValue<'i>,
-    name: &str,
-) -> Option<(
-    &'a Spanned<std::borrow::Cow<'i, str>>,
-    &'a Spanned<DeValue<'i>>,
-)> {
-    let table = value.as_table()?;
-    table.iter().find(|(key, _)| key.get_ref() == name)
+/// The key of a table with its place in the file.
+fn key<'a, 'i>(value: &'a DeValue<'i>, name: &str) -> Option<&'a Spanned<DeString<'i>>> {
+    let mut keys = value.as_table()?.keys();
+    keys.find(|key| key.get_ref() == name)
 }
 
 /// A value as the file has it; `None` for what takes several lines or is long.

@@ -20,7 +20,7 @@ pub mod what_if;
 pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
-pub use baselines::Baselines;
+pub use baselines::{Baselines, Shapes};
 pub use editor::Editor;
 pub use find::Find;
 pub use menu::{Folder, FolderEntry, Menu};
@@ -77,6 +77,8 @@ pub struct State {
     pub turns: Vec<Turn>,
     /// Measurements of the last race of this model.
     pub raced: Option<race::Raced>,
+    /// The shapes of the models so far.
+    pub(super) shapes: Shapes,
     pub prompt: Editor,
     /// The search in the conversation. While it is open, keys go to its field.
     pub find: Option<Find>,
@@ -197,6 +199,7 @@ impl State {
             mode: Mode::default(),
             turns: Vec::new(),
             raced: None,
+            shapes: Shapes::default(),
             prompt: Editor::default(),
             find: None,
             queued: Vec::new(),

@@ -59,8 +59,11 @@ fn what_is_no_action_is_named() {
     for (written, words) in [
         ("\"explode\"", "there is no action `explode`"),
         ("{ explode = 1 }", "there is no action `explode`"),
-        ("{ nudge = [\"exit-layer\", \"sideways\"] }", "`sideways`"),
-        ("{ focus = \"moon\" }", "`moon`"),
+        (
+            "{ nudge = [\"exit-layer\", \"sideways\"] }",
+            "there is no value sideways; it may be ",
+        ),
+        ("{ focus = \"moon\" }", "there is no value moon; it may be "),
         ("7", "`7`"),
     ] {
         let error = read(written).unwrap_err();
