@@ -141,7 +141,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Submits what was recorded so far.
-    pub fn submit(&mut self) {
+    fn submit(&mut self) {
         let (encoder, pass) = begin(self.gpu);
         // The old pass ends before its encoder does.
         drop(std::mem::replace(&mut self.pass, pass));

@@ -8,7 +8,7 @@ const TEAM: usize = 32;
 /// Max activation rows per team. A kernel for more rows has more teams, which read the same weights at about the same
 /// time, so from cache.
 pub const TEAM_ROWS: usize = 16;
-/// Max weight rows per workgroup.
+/// Buffers of a large matrix hold a multiple of this many rows: whole workgroups of any [`Tile`].
 pub const GROUP_ROWS: usize = 64;
 /// Row counts for which a matrix product kernel is generated.
 pub const ROW_COUNTS: [usize; 7] = [1, 2, 4, 8, TEAM_ROWS, 32, 64];
