@@ -194,6 +194,7 @@ fn expected_in_json(expected: &str) -> &str {
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "an object",
+        "string or map" => "a string or an object",
         expected if expected.starts_with("struct ") => "an object",
         expected => expected,
     }

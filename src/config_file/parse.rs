@@ -46,8 +46,7 @@ fn explain(text: &str, root: &Spanned<DeValue>, path: &Path, error: &Error) -> F
     let path: Vec<&Segment> = path.iter().collect();
     let (value, fault) = (find(root, &path), error.message().trim());
     let span = error.span().or_else(|| value.map(Spanned::span));
-    if let Some((name, allowed)) = unknown_key(value, &path, fault) {
-        let table = &path[..path.len() - 1];
+    if let Some((table, name, allowed)) = unknown_key(value, &path, fault) {
         let key = find(root, table).and_then(|table| key(table.get_ref(), name));
         let span = key.map(Spanned::span).or(span);
         return Fault::at(text, span, no_such_key(&spelt(table), name, &allowed));
@@ -63,22 +62,33 @@ fn explain(text: &str, root: &Spanned<DeValue>, path: &Path, error: &Error) -> F
     Fault::at(text, span, message)
 }
 
-/// The unknown key at the end of `path` that serde's message is about, and the keys that there are. `value` is what the
-/// key has.
-fn unknown_key<'f>(
+/// The table with the unknown key that the message is about, the key, and the keys that there are. `value` is what is at
+/// `path`.
+fn unknown_key<'p, 'f>(
     value: Option<&Spanned<DeValue>>,
-    path: &[&Segment],
+    path: &'p [&'p Segment],
     fault: &'f str,
-) -> Option<(&'f str, Vec<&'f str>)> {
+) -> Option<(&'p [&'p Segment], &'f str, Vec<&'f str>)> {
+    if let Some(keys) = fault.strip_prefix("unexpected keys in table: ") {
+        let (unknown, known) = keys.split_once(", available keys: ")?;
+        let name = unknown.split(", ").next()?;
+        return Some((path, name, known.split(", ").collect()));
+    }
     // The keys of `keys` are variants.
-    if !fault.starts_with("unknown variant ") && !fault.starts_with("unknown field ") {
+    let is_variant = fault.starts_with("unknown variant ");
+    if !is_variant && !fault.starts_with("unknown field ") {
         return None;
     }
     let mut names = fault.split('`').skip(1).step_by(2);
     let name = names.next()?;
-    let is_value = value.is_some_and(|value| value.get_ref().as_str() == Some(name));
-    let is_last = matches!(path.last(), Some(Segment::Map { key }) if key == name);
-    (is_last && !is_value).then(|| (name, names.collect()))
+    let is_key_of = |table: &DeValue| key(table, name).is_some();
+    let table = match path.split_last() {
+        // Names of variants are tracked as part of the table that has them.
+        _ if value.is_some_and(|value| is_key_of(value.get_ref())) => path,
+        Some((Segment::Map { key }, table)) if key == name && !is_variant => table,
+        _ => return None,
+    };
+    Some((table, name, names.collect()))
 }
 
 /// A path as the file could spell it.

@@ -64,7 +64,7 @@ fn what_is_no_action_is_named() {
             "there is no value sideways; it may be ",
         ),
         ("{ focus = \"moon\" }", "there is no value moon; it may be "),
-        ("7", "`7`"),
+        ("7", "integer 7 where a string or an object is expected"),
     ] {
         let error = read(written).unwrap_err();
         assert!(error.contains(words), "{written}: {error}");
