@@ -1,5 +1,7 @@
 //! The settings file: read at startup, edited in place when a setting changes.
 
+mod parse;
+
 use crate::app::{Config, ConfigChange};
 use crate::{files, folders};
 use color_eyre::Result;
@@ -71,14 +73,13 @@ fn read(path: &Path) -> Result<String> {
 
 /// Parses the settings in `text`. Errors take one line and name the line in the file.
 fn parse(path: &Path, text: &str) -> Result<Config> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start));
-        let line = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+    parse::parse(text).map_err(|fault| {
+        let line = fault.line.map(|line| format!(", line {line}"));
         eyre!(
             "{}{}: {}",
             named(path),
             line.unwrap_or_default(),
-            error.message().trim()
+            fault.message
         )
     })
 }

@@ -117,9 +117,41 @@ pub fn json(error: &serde_json::Error) -> String {
     }
 }
 
+/// What is wrong with the value of the field `name`. `found` is the value as the user wrote it, and `fault` serde's
+/// message, which may name types of Rust, or one of our own.
+pub fn field(name: &str, found: Option<&str>, fault: &str) -> String {
+    let is = || match found {
+        Some(found) => format!("{name} is {found}"),
+        None => name.to_owned(),
+    };
+    let expected = fault
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected);
+    match expected {
+        Some(names) if fault.starts_with("unknown variant ") => {
+            format!("{}; it may be {}", is(), plain_names(names))
+        }
+        Some(expected) if fault.starts_with("invalid ") => {
+            format!("{}; it must be {}", is(), expected_in_json(expected))
+        }
+        _ if ["missing field ", "duplicate field ", "unknown field "]
+            .iter()
+            .any(|start| fault.starts_with(start)) =>
+        {
+            data(fault)
+        }
+        // A message of our own.
+        _ => format!("{}; {fault}", is()),
+    }
+}
+
+/// The names that serde lists.
+fn plain_names(names: &str) -> String {
+    names.trim_start_matches("one of ").replace('`', "")
+}
+
 /// serde's message about a value that is valid JSON but not what was expected, in JSON's words.
 pub fn data(fault: &str) -> String {
-    let names = |names: &str| names.trim_start_matches("one of ").replace('`', "");
     if let Some(missing) = fault.strip_prefix("missing field ") {
         return format!("the field {} is missing", missing.replace('`', ""));
     }
@@ -132,7 +164,10 @@ pub fn data(fault: &str) -> String {
     for (start, what) in [("unknown field ", "field"), ("unknown variant ", "value")] {
         if let Some(name) = found.strip_prefix(start) {
             let name = name.replace('`', "");
-            return format!("there is no {what} {name}; it may be {}", names(expected));
+            return format!(
+                "there is no {what} {name}; it may be {}",
+                plain_names(expected)
+            );
         }
     }
     let found = ["invalid type: ", "invalid value: ", "invalid length "]
@@ -149,7 +184,7 @@ pub fn data(fault: &str) -> String {
 }
 
 /// What serde expects, in JSON's words.
-pub fn expected_in_json(expected: &str) -> &str {
+fn expected_in_json(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number from 0 to 255",
         "u32" => "a whole number from 0 to 4294967295",
@@ -159,6 +194,7 @@ pub fn expected_in_json(expected: &str) -> &str {
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "an object",
+        "string or map" => "a string or an object",
         expected if expected.starts_with("struct ") => "an object",
         expected => expected,
     }

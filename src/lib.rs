@@ -16,6 +16,7 @@ mod error_text;
 pub mod eval;
 mod files;
 pub mod folders;
+mod names;
 mod plural;
 pub mod remote;
 pub mod safe_text;

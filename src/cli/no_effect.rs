@@ -28,10 +28,8 @@ pub fn note_model(settings: &Settings, threads: Option<usize>, info: &ModelInfo)
         ));
     }
     let vocab = info.config.vocab_size;
-    if settings.draft_vocab >= vocab {
-        note(&format!(
-            "--draft-vocab has no effect: the vocabulary has {vocab} tokens"
-        ));
+    if let Some(reason) = settings.exceeds_vocabulary(&info.config) {
+        note(&format!("--draft-vocab {} {reason}", settings.draft_vocab));
     }
     for id in &settings.stop_token_ids {
         if *id as usize >= vocab {

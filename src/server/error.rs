@@ -21,7 +21,21 @@ pub struct ErrorObject {
     pub kind: &'static str,
     /// The invalid field of the request, if any.
     pub param: Option<String>,
-    pub code: Option<&'static str>,
+    pub code: Option<Code>,
+}
+
+/// What went wrong, for programs. Errors without one are told apart by their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    UnsupportedParameter,
+    UnknownParameter,
+    ContextLengthExceeded,
+    InvalidApiKey,
+    NotFound,
+    ModelNotFound,
+    QueueFull,
+    TooManyClients,
 }
 
 /// An error with its HTTP status.
@@ -38,7 +52,7 @@ impl ApiError {
     fn new(
         status: StatusCode,
         kind: &'static str,
-        code: Option<&'static str>,
+        code: Option<Code>,
         message: impl Into<String>,
     ) -> Self {
         let object = ErrorObject {
@@ -50,7 +64,7 @@ impl ApiError {
         Self { status, object }
     }
 
-    fn refused(status: StatusCode, code: Option<&'static str>, message: impl Into<String>) -> Self {
+    fn refused(status: StatusCode, code: Option<Code>, message: impl Into<String>) -> Self {
         Self::new(status, "invalid_request_error", code, message)
     }
 
@@ -61,7 +75,7 @@ impl ApiError {
 
     /// A field with a value that this server does not support.
     pub fn unsupported(param: &str, message: impl Into<String>) -> Self {
-        let code = Some("unsupported_parameter");
+        let code = Some(Code::UnsupportedParameter);
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(param)
     }
 
@@ -69,8 +83,14 @@ impl ApiError {
     pub fn unknown_field(param: &str, meant: &str) -> Self {
         let name: String = param.chars().take(80).collect();
         let message = format!("there is no field {name:?}; did you mean {meant}?");
-        let code = Some("unknown_parameter");
+        let code = Some(Code::UnknownParameter);
         Self::refused(StatusCode::BAD_REQUEST, code, message).of(&name)
+    }
+
+    /// An object of the request has a field that no request has; `message` names those that it may have.
+    pub fn unknown_nested_field(param: &str, message: impl Into<String>) -> Self {
+        let code = Some(Code::UnknownParameter);
+        Self::refused(StatusCode::BAD_REQUEST, code, message).of(param)
     }
 
     /// The request has more than `limit` unknown fields.
@@ -78,14 +98,18 @@ impl ApiError {
         let message = format!(
             "the request has more than {limit} unknown fields; /openapi.json lists the known ones"
         );
-        Self::refused(StatusCode::BAD_REQUEST, Some("unknown_parameter"), message)
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            Some(Code::UnknownParameter),
+            message,
+        )
     }
 
     pub fn wrong_key() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "authentication_error",
-            Some("invalid_api_key"),
+            Some(Code::InvalidApiKey),
             "this server requires an API key as a bearer token: Authorization: Bearer KEY",
         )
     }
@@ -96,7 +120,7 @@ impl ApiError {
 
     pub fn too_many_clients(limit: usize) -> Self {
         let message = format!("{limit} clients are connected already; try again later");
-        let code = Some("too_many_clients");
+        let code = Some(Code::TooManyClients);
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limit_error",
@@ -107,12 +131,12 @@ impl ApiError {
 
     pub fn no_such_path(path: &str) -> Self {
         let message = format!("there is no {path} here; /openapi.json lists all paths");
-        Self::refused(StatusCode::NOT_FOUND, Some("not_found"), message)
+        Self::refused(StatusCode::NOT_FOUND, Some(Code::NotFound), message)
     }
 
     pub fn no_such_model(name: &str, served: &str) -> Self {
         let message = format!("there is no model {name:?} here; this server has {served:?}");
-        Self::refused(StatusCode::NOT_FOUND, Some("model_not_found"), message).of("model")
+        Self::refused(StatusCode::NOT_FOUND, Some(Code::ModelNotFound), message).of("model")
     }
 
     pub fn wrong_method(method: &str, path: &str) -> Self {
@@ -135,7 +159,7 @@ impl ApiError {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limit_error",
-            Some("queue_full"),
+            Some(Code::QueueFull),
             message,
         )
     }
@@ -181,7 +205,7 @@ impl From<Error> for ApiError {
             Error::PromptTooLong { .. }
             | Error::TextTooLong { .. }
             | Error::ConversationTooLong { .. } => {
-                let code = Some("context_length_exceeded");
+                let code = Some(Code::ContextLengthExceeded);
                 Self::refused(StatusCode::BAD_REQUEST, code, message)
             }
             Error::OutOfRange { field, .. } => Self::invalid(message).of(field),

@@ -31,7 +31,7 @@ pub struct Plan {
     pub streams: bool,
     pub includes_usage: bool,
     pub detail: bool,
-    /// Fields of the request that are unknown and had no effect.
+    /// Fields of the request that have no effect: unknown ones, and those that its other fields or the model rule out.
     pub ignored: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl Plan {
     /// # Errors
     /// If the request is invalid; the error names the field.
     pub fn completion(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
-        let ignored = parse::unknown_fields(body, Completion::supported())?;
+        let mut ignored = parse::unknown_fields(body, Completion::supported())?;
         let CompletionRequest {
             completion,
             decoding,
@@ -59,6 +59,7 @@ impl Plan {
         let n = decoding.choices(completion.len())?;
         let logprobs = completion.logprobs()?;
         let settings = shared.settings(&decoding, n, COMPLETION_TOKENS, logprobs)?;
+        ignored.extend(shared.without_effect(&decoding, &settings));
         let prompts = completion.prompts(n, &shared.encoder)?;
         let plan = Self {
             shape: Shape::Completion,
@@ -81,7 +82,7 @@ impl Plan {
     /// # Errors
     /// If the request is invalid; the error names the field.
     pub fn chat(body: &Value, id: &str, shared: &Shared) -> Result<Self> {
-        let ignored = parse::unknown_fields(body, Chat::supported())?;
+        let mut ignored = parse::unknown_fields(body, Chat::supported())?;
         let ChatRequest { chat, decoding } = ChatRequest {
             chat: parse::fields::<Chat>(body)?,
             decoding: parse::fields(body)?,
@@ -91,6 +92,7 @@ impl Plan {
         let context = shared.info.config.context_length;
         let max_tokens = shared.options.max_tokens.unwrap_or(context);
         let settings = shared.settings(&decoding, n, max_tokens, logprobs)?;
+        ignored.extend(shared.without_effect(&decoding, &settings));
         let prompt = Prompt::Chat(chat.messages()?);
         let (shown, _) = super::watch::shown(&prompt);
         let ids = shared.encoder.encode(&prompt);
@@ -185,5 +187,12 @@ impl Shared {
             logprobs,
             &self.info.config,
         )
+    }
+
+    /// The fields of a request that have no effect on any of its choices, which differ in their seeds only.
+    fn without_effect(&self, decoding: &Decoding, choices: &[Arc<Settings>]) -> Vec<String> {
+        let first = choices.first();
+        let names = first.map(|settings| decoding.without_effect(settings, &self.info.config));
+        names.into_iter().flatten().map(str::to_owned).collect()
     }
 }

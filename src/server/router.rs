@@ -227,7 +227,7 @@ async fn answer(shared: Arc<Shared>, plan: Plan) -> Result<Response> {
         }
     };
     if let Some(names) = ignored {
-        tracing::warn!(names, "unknown fields of a request were ignored");
+        tracing::warn!(names, "fields of a request had no effect");
         if let Ok(names) = HeaderValue::from_str(&names) {
             response.headers_mut().insert(fields::HEADER, names);
         }

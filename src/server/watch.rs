@@ -6,8 +6,9 @@ use crate::plural::counted;
 use crate::remote::{Report, Said, Watched};
 use axum::extract::ws::Utf8Bytes;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch::{Receiver, Sender};
+use tokio::sync::Notify;
 
 /// Max reports kept for slow watchers, and their max bytes.
 const MAX_REPORTS: usize = 1024;
@@ -17,14 +18,17 @@ const MAX_SHOWN: usize = 16 << 10;
 
 /// The running requests and their watchers.
 pub struct Watch {
-    /// The number of reports so far; `None` if watching is disabled.
-    published: Option<Sender<u64>>,
+    allowed: bool,
+    /// The number of the next request.
+    next: AtomicU64,
+    /// Wakes watchers when a report is published.
+    published: Notify,
+    /// Locked only for moments: frames are written before.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    next: u64,
     /// Requests that have not ended.
     active: BTreeMap<u64, Watched>,
     backlog: Backlog,
@@ -47,7 +51,6 @@ struct Backlog {
 pub struct Watcher {
     watch: Arc<Watch>,
     id: u64,
-    published: Receiver<u64>,
 }
 
 /// What a watcher gets next.
@@ -65,60 +68,75 @@ pub enum Next {
 impl Watch {
     pub fn new(allowed: bool) -> Self {
         Self {
-            published: allowed.then(|| Sender::new(0)),
+            allowed,
+            next: AtomicU64::new(0),
+            published: Notify::new(),
             state: Mutex::default(),
         }
     }
 
     pub fn is_allowed(&self) -> bool {
-        self.published.is_some()
+        self.allowed
     }
 
     /// The running requests, and a watcher of further reports; `None` if watching is disabled.
     pub fn subscribe(self: &Arc<Self>) -> Option<(Vec<(u64, Watched)>, Watcher)> {
-        let published = self.published.as_ref()?;
+        if !self.allowed {
+            return None;
+        }
         let mut state = self.state();
         let watcher = Watcher {
             watch: self.clone(),
             id: state.backlog.join(),
-            published: published.subscribe(),
         };
         Some((state.running(), watcher))
     }
 
     /// Registers a request; returns its number, unless watching is disabled.
     pub fn begin(&self, watched: Watched) -> Option<u64> {
-        let published = self.published.as_ref()?;
+        if !self.allowed {
+            return None;
+        }
+        let request = self.next.fetch_add(1, Ordering::Relaxed);
+        // Whether or not there are watchers: one may join before the lock is taken.
+        let frame = frame(request, Said::Begun(watched.clone()));
         let mut state = self.state();
-        let request = state.next;
-        state.next += 1;
-        state.active.insert(request, watched.clone());
-        // Under the lock, so that a new watcher sees the request exactly once.
-        state.publish(published, request, || Said::Begun(watched));
+        // In one step, so that a new watcher sees the request exactly once.
+        state.active.insert(request, watched);
+        self.publish(state, frame);
         Some(request)
     }
 
     pub fn round(&self, request: u64, round: &Round) {
-        if let Some(published) = self.published.as_ref()
-            && published.receiver_count() > 0
-        {
-            let said = || Said::Round(Box::new(round.clone()));
-            self.state().publish(published, request, said);
+        // A watcher that joins now sees the request from the next round on.
+        if self.state().backlog.has_watchers() {
+            let frame = frame(request, Said::Round(Box::new(round.clone())));
+            self.publish(self.state(), frame);
         }
     }
 
     pub fn ended(&self, request: u64, reason: &StopReason) {
-        self.end(request, || Said::Ended(reason.clone()));
+        self.end(request, Said::Ended(reason.clone()));
     }
 
     pub fn failed(&self, request: u64, message: &str) {
-        self.end(request, || Said::Failed(message.to_owned()));
+        self.end(request, Said::Failed(message.to_owned()));
     }
 
-    fn end(&self, request: u64, said: impl FnOnce() -> Said) {
+    fn end(&self, request: u64, said: Said) {
+        let frame = frame(request, said);
         let mut state = self.state();
-        if let (Some(_), Some(published)) = (state.active.remove(&request), &self.published) {
-            state.publish(published, request, said);
+        if state.active.remove(&request).is_some() {
+            self.publish(state, frame);
+        }
+    }
+
+    /// Adds a frame for the watchers, if there are any, and wakes them.
+    fn publish(&self, mut state: MutexGuard<'_, State>, frame: Option<Utf8Bytes>) {
+        if let Some(frame) = frame.filter(|_| state.backlog.has_watchers()) {
+            state.backlog.push(frame, MAX_REPORTS, MAX_BYTES);
+            drop(state);
+            self.published.notify_waiters();
         }
     }
 
@@ -128,26 +146,22 @@ impl Watch {
     }
 }
 
+/// A report as a frame.
+fn frame(request: u64, said: Said) -> Option<Utf8Bytes> {
+    match serde_json::to_string(&Report::Watched { request, said }) {
+        Ok(frame) => Some(frame.into()),
+        Err(error) => {
+            tracing::error!("a report cannot be written: {error}");
+            None
+        }
+    }
+}
+
 impl State {
     fn running(&self) -> Vec<(u64, Watched)> {
         let active = self.active.iter();
         let active = active.map(|(request, watched)| (*request, watched.clone()));
         active.collect()
-    }
-
-    /// Builds a report only if there are watchers.
-    fn publish(&mut self, published: &Sender<u64>, request: u64, said: impl FnOnce() -> Said) {
-        if self.backlog.cursors.is_empty() {
-            return;
-        }
-        let said = said();
-        match serde_json::to_string(&Report::Watched { request, said }) {
-            Ok(frame) => {
-                self.backlog.push(frame.into(), MAX_REPORTS, MAX_BYTES);
-                published.send_replace(self.backlog.end());
-            }
-            Err(error) => tracing::error!("a report cannot be written: {error}"),
-        }
     }
 }
 
@@ -155,6 +169,10 @@ impl Backlog {
     /// The number of the next report.
     fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
+    }
+
+    fn has_watchers(&self) -> bool {
+        !self.cursors.is_empty()
     }
 
     /// Adds a watcher of the reports from now on.
@@ -217,24 +235,29 @@ impl Backlog {
 }
 
 impl Watcher {
-    /// Waits for the next report; `None` if there will be no more. Cancel safe.
-    pub async fn next(&mut self) -> Option<Next> {
+    /// Waits for the next report. Cancel safe.
+    pub async fn next(&mut self) -> Next {
         loop {
-            self.published.mark_unchanged();
-            {
-                let mut state = self.watch.state();
-                match state.backlog.take(self.id) {
-                    Some(Ok(frame)) => return Some(Next::Frame(frame)),
-                    Some(Err(reports)) => {
-                        // What was skipped is older than the state of the requests.
-                        let open = state.running();
-                        return Some(Next::Missed { reports, open });
-                    }
-                    None => {}
-                }
+            // Before the look at the backlog, so that a report published in between is not missed.
+            let published = self.watch.published.notified();
+            if let Some(next) = self.take() {
+                return next;
             }
-            self.published.changed().await.ok()?;
+            published.await;
         }
+    }
+
+    /// The next report, if there is one yet.
+    fn take(&self) -> Option<Next> {
+        let mut state = self.watch.state();
+        Some(match state.backlog.take(self.id)? {
+            Ok(frame) => Next::Frame(frame),
+            // What was skipped is older than the state of the requests.
+            Err(reports) => Next::Missed {
+                reports,
+                open: state.running(),
+            },
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use table::{Spec, TABLE};
 
 use crate::engine::decode::Settings;
 use crate::engine::loaded_model::ModelInfo;
+use crate::names::nearest;
 
 impl Control {
     pub const ALL: [Self; TABLE.len()] = {
@@ -194,9 +195,19 @@ impl Control {
 
     /// Names that resemble `name`, the nearest first.
     pub fn resembling(name: &str) -> Vec<&'static str> {
-        let all = Self::ALL.into_iter();
-        let names = all.flat_map(|control| control.names().map(move |name| (name, control.name())));
-        nearest(name, names)
+        let names: Vec<(String, &str)> = Self::ALL
+            .into_iter()
+            .flat_map(|control| control.names().map(move |name| (name, control.name())))
+            // A word alone stands for the name as well.
+            .flat_map(|(name, meant)| {
+                let words = words(name).into_iter().chain([name.to_owned()]);
+                words.map(move |word| (word, meant))
+            })
+            .collect();
+        nearest(
+            name,
+            names.iter().map(|(word, meant)| (word.as_str(), *meant)),
+        )
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> {
@@ -207,8 +218,6 @@ impl Control {
 
 /// Max words of a name with its parts written apart.
 const MAX_WORDS: usize = 4;
-/// Max suggestions for a misspelt name.
-const SUGGESTIONS: usize = 3;
 
 /// The words of a name in lower case.
 fn words(name: &str) -> Vec<String> {
@@ -217,32 +226,6 @@ fn words(name: &str) -> Vec<String> {
         .filter(|part| !part.is_empty())
         .map(str::to_lowercase)
         .collect()
-}
-
-/// The names meant by a misspelt one, the nearest first. Each name comes with what it stands for, which is returned.
-pub fn nearest<'a>(
-    misspelt: &str,
-    names: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Vec<&'a str> {
-    let misspelt = words(misspelt).concat();
-    let limit = (misspelt.chars().count() / 3).max(1);
-    let near = |(name, meant): (&'a str, &'a str)| {
-        let words = words(name);
-        let distance = |word: &str| strsim::damerau_levenshtein(word, &misspelt);
-        let parts = words.iter().map(|word| distance(word));
-        let distance = parts.chain([distance(&words.concat())]).min()?;
-        (distance <= limit).then_some((distance, meant))
-    };
-    let mut found: Vec<(usize, &str)> = names.into_iter().filter_map(near).collect();
-    found.sort_by_key(|(distance, _)| *distance);
-    let mut meant: Vec<&str> = Vec::new();
-    for (_, name) in found {
-        if !meant.contains(&name) {
-            meant.push(name);
-        }
-    }
-    meant.truncate(SUGGESTIONS);
-    meant
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod labels;
 
 use crate::app::ThemeName;
 use crate::app::controls::Control;
+use crate::error_text;
+use crate::names::nearest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
@@ -364,12 +366,18 @@ macro_rules! nested {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = Value::deserialize(deserializer)?;
                 let value = value.get("browse").or_else(|| value.get("play")).unwrap_or(&value);
+                let mut refusals = Vec::new();
                 $(match serde_json::from_value::<$inner>(value.clone()) {
                     Ok(action) => return Ok(Self::$variant(action)),
-                    Err(error) if error.to_string().starts_with(&format!("unknown variant `{}`", name(value))) => {}
-                    Err(error) => return Err(de::Error::custom(error)),
+                    Err(error) => {
+                        let error = error.to_string();
+                        if !error.starts_with(&format!("unknown variant `{}`", name(value))) {
+                            return Err(de::Error::custom(error_text::data(&error)));
+                        }
+                        refusals.push(error);
+                    }
                 })*
-                Err(de::Error::custom(format!("there is no action `{}`", name(value))))
+                Err(de::Error::custom(no_such(&name(value), &refusals)))
             }
         }
     };
@@ -387,6 +395,22 @@ nested!(
     Sessions(SessionsAction),
     Replay(ReplayAction)
 );
+
+/// The error for an unknown action. `refusals` are serde's messages, which list all names.
+fn no_such(name: &str, refusals: &[String]) -> String {
+    // The first name in each is the unknown one.
+    let names = refusals
+        .iter()
+        .flat_map(|refusal| refusal.split('`').skip(3).step_by(2));
+    let near = nearest(name, names.map(|known| (known, known)));
+    match near[..] {
+        [] => format!("there is no action `{name}`"),
+        _ => format!(
+            "there is no action `{name}`; did you mean {}?",
+            near.join(" or ")
+        ),
+    }
+}
 
 /// The name of an action as the settings file gives it.
 fn name(action: &Value) -> String {

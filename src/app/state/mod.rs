@@ -20,7 +20,7 @@ pub mod what_if;
 pub mod worst;
 
 pub use app::{App, Display, Options, Shared};
-pub use baselines::Baselines;
+pub use baselines::{Baselines, Shapes};
 pub use editor::Editor;
 pub use find::Find;
 pub use menu::{Folder, FolderEntry, Menu};
@@ -78,6 +78,8 @@ pub struct State {
     pub turns: Vec<Turn>,
     /// The last race of this chat against plain decoding.
     pub raced: Option<transcript::Race>,
+    /// The shapes of the models so far.
+    pub(super) shapes: Shapes,
     pub prompt: Editor,
     /// The search in the conversation. While it is open, keys go to its field.
     pub find: Option<Find>,
@@ -215,6 +217,7 @@ impl State {
             mode: Mode::default(),
             turns: Vec::new(),
             raced: None,
+            shapes: Shapes::default(),
             prompt: Editor::default(),
             find: None,
             queued: Vec::new(),

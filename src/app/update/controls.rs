@@ -44,7 +44,12 @@ fn act_on(state: &mut State, shared: &mut Shared, action: ControlsAction) -> Vec
         }
         ControlsAction::Activate => return activate(state),
         ControlsAction::Set(control, value) => {
-            return announced(state, control, |state| set(state, control, value));
+            let excess = exceeds_vocabulary(state, control, value);
+            let effects = announced(state, control, |state| set(state, control, value));
+            if let Some(told) = excess {
+                state.notify(told);
+            }
+            return effects;
         }
         ControlsAction::ModelDefault(control) => return to_model_default(state, control),
         ControlsAction::SystemPrompt(text) => return set_system(state, text),
@@ -179,6 +184,16 @@ pub(super) fn set(state: &mut State, control: Control, value: f64) -> Vec<Effect
     vec![apply(state)]
 }
 
+/// Why a value that is above the range of a control is accepted and has no effect, if it is: a draft vocabulary may
+/// exceed the model's.
+pub(super) fn exceeds_vocabulary(state: &State, control: Control, value: f64) -> Option<String> {
+    let model = state.model.as_ref()?;
+    let mut wanted = state.settings.clone();
+    control.set(&mut wanted, value);
+    let reason = wanted.exceeds_vocabulary(&model.config)?;
+    Some(format!("{} {value} {reason}", control.name()))
+}
+
 /// Sets a control during a drag. The whole drag is one change to undo.
 pub(super) fn drag(state: &mut State, control: Control, value: f64) -> Vec<Effect> {
     let depth = state.controls.undo.len();
@@ -306,12 +321,15 @@ pub(super) fn finish_typing(state: &mut State) -> Vec<Effect> {
             if let Kind::Slider(range) | Kind::Number(range) = control.kind(state.model.as_ref())
                 && !(range.min..=range.max).contains(&value)
             {
-                state.notify_error(format!(
-                    "{} ranges from {} to {}",
-                    control.label(),
-                    range.min,
-                    range.max
-                ));
+                match exceeds_vocabulary(state, control, value) {
+                    Some(told) => state.notify(told),
+                    None => state.notify_error(format!(
+                        "{} ranges from {} to {}",
+                        control.label(),
+                        range.min,
+                        range.max
+                    )),
+                }
             }
             set(state, control, value)
         }

@@ -239,6 +239,7 @@ fn on_loaded(state: &mut State, model: ModelInfo, fingerprint: Option<String>) {
     if let Some(fault) = &model.chat_template_fault {
         state.notify_error(format!("no chat with this model, only completion: {fault}"));
     }
+    state.shapes.add(record, &model.config);
     state.previous = None;
     (state.model, state.fingerprint) = (Some(model), fingerprint);
 }

@@ -144,7 +144,9 @@ fn begin(state: &mut State, shared: &mut Shared, number: u64, watched: Watched) 
         false => Mode::Completion,
     };
     let mut turn = Turn::new(shared.new_turn(), mode, prompt);
-    turn.model = Some(Arc::new(ModelRecord::from(&*model)));
+    let record = ModelRecord::from(&*model);
+    state.shapes.add(record.clone(), &model.config);
+    turn.model = Some(Arc::new(record));
     show_model(&mut state.model, &model);
     remote.requests.push(Request {
         number,

@@ -1,13 +1,15 @@
 //! Carries out slash commands. One that is refused goes back into the prompt, so that it can be corrected.
 
+use super::controls::exceeds_vocabulary;
 use super::overlay;
 use super::reply::Reply;
 use crate::app::ThemeName;
 use crate::app::commands::{COMMANDS, canonical, choose};
-use crate::app::controls::{Control, Kind, nearest};
+use crate::app::controls::{Control, Kind};
 use crate::app::input::action::{AppAction, ChatAction, ControlsAction, Opponent, ViewAction};
 use crate::app::message::{Effect, Msg};
 use crate::app::state::{Command, Find, State, Topic};
+use crate::names::nearest;
 use crossterm::event::KeyEventKind;
 
 /// Carries out the command in the prompt.
@@ -228,9 +230,12 @@ fn number(state: &State, control: Control, text: &str) -> Result<f64, String> {
                 )
             };
             let value: f64 = text.parse().map_err(|_| fault())?;
-            let is_valid =
-                (range.min..=range.max).contains(&value) && !(is_whole && value.fract() != 0.0);
-            is_valid.then_some(value).ok_or_else(fault)
+            let is_allowed_fraction = !is_whole || value.fract() == 0.0;
+            let is_accepted = (range.min..=range.max).contains(&value)
+                || exceeds_vocabulary(state, control, value).is_some();
+            (is_allowed_fraction && is_accepted)
+                .then_some(value)
+                .ok_or_else(fault)
         }
         Kind::Toggle => match choose(
             &["off", "false", "0", "no", "on", "true", "1", "yes"],

@@ -4,7 +4,7 @@ use super::PlanArgs;
 use crate::cli::benchmark::{Prepared, prepare};
 use crate::cli::output;
 use crate::engine::Error;
-use crate::engine::decode::Strategy;
+use crate::engine::decode::{Settings, Strategy};
 use crate::engine::loaded_model::LoadedModel;
 use crate::eval::identity::{ModelIdentity, VERSION};
 use crate::eval::sweep::{Manifest, RunFolder};
@@ -58,6 +58,15 @@ pub fn plan(args: &PlanArgs) -> Result<(RunFolder, LoadedModel)> {
     } = prepare(&args.model, &args.decoding, &args.dataset)?;
     let layers = loaded.info.config.num_layers;
     let axes = args.grid.axes(&settings, layers)?;
+    for &draft_vocab in &axes.draft_vocabs {
+        let wanted = Settings {
+            draft_vocab,
+            ..Settings::default()
+        };
+        if let Some(reason) = wanted.exceeds_vocabulary(&loaded.info.config) {
+            output::note(&format!("--draft-vocabs {draft_vocab} {reason}"));
+        }
+    }
     // Settings that vary by cell are not part of the run's identity.
     (
         settings.exit_layer,

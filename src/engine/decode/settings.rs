@@ -81,7 +81,7 @@ pub struct Settings {
     /// What adjusts the exit layer and the number of speculations during a run.
     pub controller: Controller,
     /// Size of the draft head: the N most frequent tokens and, on the CPU, those of the text; 0 uses the whole
-    /// vocabulary.
+    /// vocabulary, as does more than it has.
     pub draft_vocab: usize,
     /// Whether exits that have an adapter draft through it.
     pub adapter: bool,
@@ -130,6 +130,18 @@ impl Settings {
     pub const MAX_SPECULATIONS: usize = 64;
     /// Max value of [`Self::tree`].
     pub const MAX_TREE: usize = Ancestors::MAX_NODES - 1;
+
+    /// Why the size of the draft head has no effect with a model: it exceeds the vocabulary. Such a size is accepted
+    /// everywhere, because settings outlive models. The caller names the setting and its value as the user does.
+    pub fn exceeds_vocabulary(&self, config: &LlamaConfig) -> Option<String> {
+        let vocab = config.vocab_size;
+        (self.draft_vocab > vocab).then(|| {
+            format!(
+                "has no effect: the vocabulary has {}",
+                counted(vocab, "token")
+            )
+        })
+    }
 
     /// Checks that a model with this config can run with these settings.
     ///

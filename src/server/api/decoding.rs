@@ -54,13 +54,19 @@ pub struct Decoding {
     tree: Option<usize>,
     /// `fixed`, `confidence:P`, `adaptive` or `auto`. With `exit_layer`, `num_speculations` or `tree` it is `fixed`.
     controller: Option<String>,
+    /// A draft ends at the first token less likely than this, 0 to 1. Selects the confidence controller, unless
+    /// `controller` names another one.
+    confidence: Option<f32>,
     /// `autoregressive`, `early-exit` or `self-speculative`.
     #[schema(value_type = Option<String>)]
     strategy: Option<Named<Strategy>>,
-    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary.
+    /// Draft with a head over the N most frequent tokens and those of the text; 0 uses the whole vocabulary, as does
+    /// more than it has.
     draft_vocab: Option<usize>,
     /// Use the adapters of exits that have one for drafting.
-    adapter: Option<bool>,
+    adapter: Option<Switch>,
+    /// Start the verify phase from the draft's hidden states at the exit.
+    kvq_reuse: Option<Switch>,
     /// `shared-noise` or `rejection`.
     #[schema(value_type = Option<String>)]
     coupling: Option<Named<Coupling>>,
@@ -97,6 +103,30 @@ struct StreamOptions {
 struct Detail {
     /// List tokens with their origins and probabilities, and the rounds they come from.
     detail: Option<bool>,
+}
+
+/// `true` or `false`, or as on the command line `"on"` or `"off"`.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "it may be true, false, \"on\" or \"off\"")]
+enum Switch {
+    Bool(bool),
+    Word(SwitchWord),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum SwitchWord {
+    On,
+    Off,
+}
+
+impl Switch {
+    fn is_on(self) -> bool {
+        match self {
+            Self::Bool(on) => on,
+            Self::Word(word) => word == SwitchWord::On,
+        }
+    }
 }
 
 /// A name with dashes or underscores.
@@ -183,10 +213,20 @@ impl Decoding {
             s.controller =
                 controller.map_err(|message| ApiError::invalid(message).of("controller"))?;
         }
+        if let Some(threshold) = self.confidence {
+            if !(0.0..=1.0).contains(&threshold) {
+                let message = format!("confidence is {threshold}; it may be 0 to 1");
+                return Err(ApiError::invalid(message).of("confidence"));
+            }
+            if self.controller.is_none() || matches!(s.controller, Controller::Confidence { .. }) {
+                s.controller = Controller::Confidence { threshold };
+            }
+        }
         set(&mut s.proposers, self.proposers.map(|named| named.0));
         set(&mut s.tree, self.tree);
         set(&mut s.draft_vocab, self.draft_vocab);
-        set(&mut s.adapter, self.adapter);
+        set(&mut s.adapter, self.adapter.map(Switch::is_on));
+        set(&mut s.kvq_reuse, self.kvq_reuse.map(Switch::is_on));
         let sampling = &mut s.sampling;
         if let Some(temperature) = self.temperature {
             sampling.temperature = temperature;
@@ -213,6 +253,22 @@ impl Decoding {
                 Arc::new(choice)
             })
             .collect())
+    }
+
+    /// The fields of the request that have no effect with these settings, which come from it.
+    pub fn without_effect(&self, settings: &Settings, config: &LlamaConfig) -> Vec<&'static str> {
+        let is_confident = matches!(settings.controller, Controller::Confidence { .. });
+        let fields = [
+            ("confidence", self.confidence.is_some() && !is_confident),
+            (
+                "draft_vocab",
+                self.draft_vocab.is_some() && settings.exceeds_vocabulary(config).is_some(),
+            ),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(name, has_none)| has_none.then_some(name))
+            .collect()
     }
 
     /// Whether the request specifies how to draft.

@@ -4,6 +4,7 @@
 //! fields of other servers, so unknown ones are accepted and named in a header of the response, unless they look like a
 //! misspelt name of a field that matters.
 
+use crate::names::nearest;
 use crate::server::error::{ApiError, Result};
 use axum::http::HeaderName;
 use serde_json::{Map, Value};
@@ -63,6 +64,10 @@ const FOREIGN: [&str; 4] = ["mode", "models", "top_a", "top_n"];
 /// Names that serde accepts besides those in the documentation, each with the documented one.
 const ALIASES: [(&str, &str); 1] = [("repeat_penalty", "repetition_penalty")];
 
+/// Fields that are objects and whose other fields are ignored, with the fields that they may have.
+const NESTED: [(&str, &[&str]); 1] =
+    [("stream_options", &["include_usage", "include_obfuscation"])];
+
 /// The header of a response that lists the fields that had no effect.
 pub const HEADER: HeaderName = HeaderName::from_static("x-skiplens-ignored");
 /// Max unknown fields of a request: each is compared with all known ones.
@@ -74,8 +79,6 @@ const MAX_NAME: usize = 64;
 /// The fields that a kind of request supports: those of the OpenAPI document.
 pub struct Supported {
     names: Vec<String>,
-    /// Supported and refused names, each in its [`plain`] form and as it is.
-    suggestions: Vec<(String, String)>,
 }
 
 impl Supported {
@@ -86,11 +89,9 @@ impl Supported {
             _ => Vec::new(),
         });
         let aliases = ALIASES.map(|(alias, _)| alias.to_owned());
-        let names: Vec<String> = names.chain(aliases).collect();
-        let refused = REFUSED.iter().map(|(name, _)| *name);
-        let all = names.iter().map(String::as_str).chain(refused);
-        let suggestions = all.map(|name| (plain(name), name.to_owned())).collect();
-        Self { names, suggestions }
+        Self {
+            names: names.chain(aliases).collect(),
+        }
     }
 
     /// Checks the names of all fields of a request. Returns those that are unknown and have no effect.
@@ -124,6 +125,7 @@ impl Supported {
                 None => unknown.push(name.clone()),
             }
         }
+        check_nested(body)?;
         Ok(unknown)
     }
 
@@ -133,32 +135,35 @@ impl Supported {
 
     /// The supported or refused field that `name` is likely meant to be.
     fn nearest(&self, name: &str) -> Option<&str> {
-        if FOREIGN.contains(&name) || name.len() > MAX_NAME {
+        if FOREIGN.contains(&name) {
             return None;
         }
-        let name = plain(name);
-        self.suggestions
-            .iter()
-            .filter_map(|(plain, known)| {
-                let distance = strsim::osa_distance(&name, plain);
-                // A quarter of the letters may be wrong.
-                (distance <= (known.len() / 4).min(2)).then_some((distance, known.as_str()))
-            })
-            .min()
-            .map(|(_, known)| known)
+        let refused = REFUSED.iter().map(|(name, _)| *name);
+        let all = self.names.iter().map(String::as_str).chain(refused);
+        let near = nearest(name, all.map(|known| (known, known)));
+        near.first().copied()
     }
+}
+
+/// Refuses misspelt fields of the objects in a request.
+fn check_nested(body: &Map<String, Value>) -> Result<()> {
+    for (object, known) in NESTED {
+        let fields = body.get(object).and_then(Value::as_object);
+        for name in fields.into_iter().flat_map(Map::keys).take(MAX_UNKNOWN) {
+            let near = nearest(name, known.iter().map(|known| (*known, *known)));
+            if let Some(meant) = near.first().filter(|meant| name != *meant) {
+                let param = format!("{object}.{name}");
+                return Err(ApiError::unknown_field(&param, meant));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The other name of a supported field, if it has one.
 pub fn alias(name: &str) -> Option<&'static str> {
     let (alias, _) = ALIASES.iter().find(|(_, documented)| *documented == name)?;
     Some(alias)
-}
-
-/// A name in lower case without separators, so that `maxTokens` and `max-tokens` match `max_tokens`.
-fn plain(name: &str) -> String {
-    let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.'));
-    letters.flat_map(char::to_lowercase).collect()
 }
 
 /// The names of ignored fields as the value of a header; `None` if there are none.

@@ -44,6 +44,9 @@ pub fn fields<T: DeserializeOwned>(value: &Value) -> Result<T> {
         let message = explain(&path, find(value, fault.path()), &inner);
         // For a missing or duplicate field the path is that of its object, and "." is the whole body.
         let field = missing(&inner).or_else(|| duplicate(&inner));
+        if inner.starts_with("unknown field ") {
+            return ApiError::unknown_nested_field(&path, message);
+        }
         let error = ApiError::invalid(message);
         match (field, path.as_str()) {
             (Some(name), ".") => error.of(&name),
@@ -79,12 +82,6 @@ fn find<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
 /// of Rust.
 fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
     let subject = if path == "." { "the body" } else { path };
-    let is = || {
-        found.map_or_else(
-            || subject.to_owned(),
-            |value| format!("{subject} is {}", shown(value)),
-        )
-    };
     if let Some(name) = missing(fault) {
         let place = if path == "." {
             String::new()
@@ -100,26 +97,7 @@ fn explain(path: &str, found: Option<&Value>, fault: &str) -> String {
             None => error_text::data(fault),
         };
     }
-    if fault.starts_with("unknown field ") {
-        return error_text::data(fault);
-    }
-    if fault.starts_with("unknown variant ")
-        && let Some((_, names)) = fault.rsplit_once(", expected ")
-    {
-        let names = names.trim_start_matches("one of ").replace('`', "");
-        return format!("{}; it may be {names}", is());
-    }
-    if fault.starts_with("invalid ")
-        && let Some((_, expected)) = fault.rsplit_once(", expected ")
-    {
-        return format!(
-            "{}; it must be {}",
-            is(),
-            error_text::expected_in_json(expected)
-        );
-    }
-    // A message of our own.
-    format!("{}; {fault}", is())
+    error_text::field(subject, found.map(shown).as_deref(), fault)
 }
 
 /// A value as an error shows it.

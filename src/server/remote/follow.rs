@@ -49,11 +49,10 @@ async fn write(writer: &mut Writer, shared: &Shared) -> End {
         let sent = match writer.flush().await {
             Ok(()) => tokio::select! {
                 next = watcher.next() => match next {
-                    Some(Next::Frame(frame)) => writer.put_frame(frame).await,
-                    Some(Next::Missed { reports, open }) => {
+                    Next::Frame(frame) => writer.put_frame(frame).await,
+                    Next::Missed { reports, open } => {
                         writer.put(&Report::Missed { reports, open }).await
                     }
-                    None => return End::new(),
                 },
                 () = writer.ping_is_due() => writer.ping().await,
             },

@@ -6,12 +6,18 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Serialize;
+use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// Max time to say goodbye to a client that is gone, silent or stuck: it holds its place meanwhile.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// The socket of a client, before the handshake and after the last frame.
 pub struct Frames {
     socket: WebSocket,
     heartbeat: Heartbeat,
+    /// Whether the client has left, or has not kept a time limit.
+    is_gone: bool,
 }
 
 /// The side that sends.
@@ -19,12 +25,14 @@ pub struct Writer {
     sink: SplitSink<WebSocket, Message>,
     heartbeat: Heartbeat,
     ping: tokio::time::Interval,
+    is_gone: bool,
 }
 
 /// The side that receives.
 pub struct Reader {
     stream: SplitStream<WebSocket>,
     heartbeat: Heartbeat,
+    is_gone: bool,
 }
 
 /// Why a connection ends, for the close frame; empty if the client is gone already.
@@ -32,7 +40,11 @@ pub type End = String;
 
 impl Frames {
     pub fn new(socket: WebSocket, heartbeat: Heartbeat) -> Self {
-        Self { socket, heartbeat }
+        Self {
+            socket,
+            heartbeat,
+            is_gone: false,
+        }
     }
 
     /// The first frame.
@@ -42,6 +54,7 @@ impl Frames {
     pub async fn hello(&mut self) -> Result<Hello, End> {
         let frame = timeout(self.heartbeat.patience, self.socket.recv()).await;
         let no_hello = "the first frame must be a hello";
+        self.is_gone = matches!(frame, Err(_) | Ok(None | Some(Ok(Message::Close(_)))));
         match frame.map_err(|_| silent())? {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text)
                 .map_err(|error| format!("{no_hello}: {}", error_text::json(&error))),
@@ -53,13 +66,18 @@ impl Frames {
 
     pub async fn send(&mut self, value: &impl Serialize) -> Result<(), End> {
         let message = Message::text(json(value)?);
-        sent(timeout(self.heartbeat.patience, self.socket.send(message)).await)
+        let outcome = sent(timeout(self.heartbeat.patience, self.socket.send(message)).await);
+        self.is_gone = outcome.is_err();
+        outcome
     }
 
     /// Closes the connection, and tells the client why. A client that is slow to read has as long for that as for
-    /// everything else.
+    /// everything else, unless it is gone.
     pub async fn close(mut self, end: &str) {
-        let patience = self.heartbeat.patience;
+        let patience = match self.is_gone {
+            true => self.heartbeat.patience.min(GOODBYE_TIME),
+            false => self.heartbeat.patience,
+        };
         let told = timeout(patience, self.socket.send(goodbye(end))).await;
         if !matches!(told, Ok(Ok(()))) {
             return;
@@ -77,10 +95,12 @@ impl Frames {
             sink,
             heartbeat: self.heartbeat,
             ping,
+            is_gone: false,
         };
         let reader = Reader {
             stream,
             heartbeat: self.heartbeat,
+            is_gone: false,
         };
         (writer, reader)
     }
@@ -106,12 +126,17 @@ impl Writer {
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        sent(timeout(self.heartbeat.patience, self.sink.feed(message)).await)
+        let feed = self.sink.feed(message);
+        let outcome = sent(timeout(self.heartbeat.patience, feed).await);
+        self.is_gone |= outcome.is_err();
+        outcome
     }
 
     /// Sends what is in the buffer.
     pub async fn flush(&mut self) -> Result<(), End> {
-        sent(timeout(self.heartbeat.patience, self.sink.flush()).await)
+        let outcome = sent(timeout(self.heartbeat.patience, self.sink.flush()).await);
+        self.is_gone |= outcome.is_err();
+        outcome
     }
 
     /// Waits until a ping is due.
@@ -120,15 +145,20 @@ impl Writer {
     }
 
     pub async fn ping(&mut self) -> Result<(), End> {
-        let ping = self.sink.send(Message::Ping(Vec::new().into()));
-        sent(timeout(self.heartbeat.patience, ping).await)
+        self.feed(Message::Ping(Vec::new().into())).await?;
+        self.flush().await
     }
 
     /// Closes the connection, and tells the client why. `reader` is the other side of the same socket.
     pub async fn close(self, reader: Reader, end: &str) {
         // They fit together, because they were split from one.
         if let Ok(socket) = self.sink.reunite(reader.stream) {
-            Frames::new(socket, self.heartbeat).close(end).await;
+            let frames = Frames {
+                socket,
+                heartbeat: self.heartbeat,
+                is_gone: self.is_gone || reader.is_gone,
+            };
+            frames.close(end).await;
         }
     }
 }
@@ -137,7 +167,9 @@ impl Reader {
     /// The next text. Pings are answered meanwhile.
     pub async fn next(&mut self) -> Result<Utf8Bytes, End> {
         loop {
-            match timeout(self.heartbeat.patience, self.stream.next()).await {
+            let frame = timeout(self.heartbeat.patience, self.stream.next()).await;
+            self.is_gone = matches!(frame, Err(_) | Ok(None | Some(Ok(Message::Close(_)))));
+            match frame {
                 Ok(Some(Ok(Message::Text(text)))) => return Ok(text),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 Ok(Some(Ok(Message::Binary(_)))) => {

@@ -173,7 +173,10 @@ fn options_without_effect_are_named() {
             &["--sample", "--temperature", "0"],
             "--sample has no effect",
         ),
-        (&["--draft-vocab", "100000"], "--draft-vocab has no effect"),
+        (
+            &["--draft-vocab", "100000"],
+            "--draft-vocab 100000 has no effect: the vocabulary has",
+        ),
         (
             &["--stop_token_ids", "99999"],
             "--stop-token-ids 99999 has no effect",

@@ -106,6 +106,25 @@ fn commands_that_cannot_be_carried_out_say_why() {
     assert!(h.state().turns.is_empty());
 }
 
+/// As on the command line and over HTTP: settings outlive models, so a value for a larger one is taken.
+#[test]
+fn a_draft_vocabulary_beyond_the_model_is_accepted_and_said_to_have_no_effect() {
+    let mut h = Harness::ready(160, 30);
+    h.ask_command("/set draft_vocab 100000");
+    let notice = h.state().notice.as_ref().expect("a notice");
+    let told = "draft_vocab 100000 has no effect: the vocabulary has 49152 tokens";
+    assert!(!notice.is_error && notice.text == told, "{}", notice.text);
+    assert_eq!(h.state().settings.draft_vocab, 49152);
+    assert!(h.state().prompt.is_empty());
+    h.ask_command("/set draft_vocab 49152");
+    let notice = h.state().notice.as_ref().expect("a notice");
+    assert!(!notice.text.contains("no effect"), "{}", notice.text);
+    // Values below the range are still errors.
+    h.ask_command("/set draft_vocab -1");
+    let notice = h.state().notice.as_ref().expect("a notice");
+    assert!(notice.is_error, "{}", notice.text);
+}
+
 /// Commands that are refused for now stay in the prompt, and so do those whose effect fails later.
 #[test]
 fn a_refused_command_stays_in_the_prompt() {

@@ -288,6 +288,51 @@ fn the_model_that_answers_a_watched_request_is_shown() {
     assert!(harness.commands.is_empty(), "{:?}", harness.commands);
 }
 
+/// A watcher's figures rest on what it has seen, not on the model that the server has after it was restarted.
+#[test]
+fn speed_ups_of_watched_answers_outlive_the_connection() {
+    let mut harness = connected(true);
+    harness.send(Msg::Engine(super::support::loaded()));
+    let speed_ups = |harness: &Harness| {
+        let screen = harness.screen();
+        let words = screen.split_whitespace().collect::<Vec<_>>();
+        let times = words.windows(2);
+        let times = times.filter(|pair| pair[0].ends_with('×') && pair[1].starts_with("plain"));
+        times.map(|pair| pair[0].to_owned()).collect::<Vec<_>>()
+    };
+    let drafts = Settings {
+        exit_layer: 4,
+        num_speculations: 2,
+        ..Settings::default()
+    };
+    // Each by a model of its own, neither of which is the server's.
+    for (number, layers) in [(1, 12), (2, 16)] {
+        watched(&mut harness, number, Said::Begun(request("Why?", layers)));
+        let words = words_of(&"Because of it. ".repeat(20));
+        let mut at = 0;
+        while at < words.len() {
+            let round = round(at, at, &drafts, &words);
+            at += round.len();
+            watched(&mut harness, number, Said::Round(Box::new(round)));
+        }
+        watched(&mut harness, number, Said::Ended(StopReason::Eos));
+    }
+    let before = speed_ups(&harness);
+    assert!(before.len() >= 2, "{}", harness.screen());
+    for link in [
+        Link::Lost("no connection; connecting again".into()),
+        Link::GivenUp("far:8080 refuses this API key".into()),
+        Link::Restored,
+    ] {
+        let lost = link != Link::Restored;
+        harness.send(Msg::Link(link));
+        if !lost {
+            harness.send(Msg::Engine(super::support::loaded()));
+        }
+        assert_eq!(speed_ups(&harness), before, "{}", harness.screen());
+    }
+}
+
 /// What is missed leaves a mark, and no turn stays open for ever.
 #[test]
 fn missed_reports_leave_no_request_open() {

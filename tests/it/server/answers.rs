@@ -2,6 +2,7 @@
 
 use super::{Served, hello, options};
 use serde_json::{Value, json};
+use skiplens::engine::decode::{Controller, Proposers, Settings};
 use skiplens::server::Options;
 
 const ROW: [u32; 6] = [1, 270, 280, 275, 263, 271];
@@ -162,6 +163,77 @@ fn choices_have_their_own_seeds() {
     });
     let unseeded = || seeded.complete(json!({"prompt": "hello", "max_tokens": 20}));
     assert_eq!(unseeded()["choices"], unseeded()["choices"]);
+}
+
+/// Fields that the command line has too, in every form.
+#[test]
+fn fields_of_drafting_mean_what_they_mean_on_the_command_line() {
+    let served = Served::with(Options::new(Settings {
+        controller: Controller::Auto,
+        proposers: Proposers::Auto,
+        ..options().defaults
+    }));
+    let ask = |more: Value| {
+        let mut body = json!({
+            "prompt": "hello", "max_tokens": 20, "temperature": 0, "skiplens": {"detail": true},
+        });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let reply = served.post("/v1/completions", &body);
+        assert_eq!(reply.status, 200, "{body}: {}", reply.body);
+        let named = reply.head.lines();
+        let ignored = named
+            .filter_map(|line| line.strip_prefix("x-skiplens-ignored: "))
+            .collect::<String>();
+        (reply.json()["choices"][0].clone(), ignored)
+    };
+    let plain = ask(json!({"strategy": "autoregressive"})).0["text"].clone();
+    for (more, ignored) in [
+        (json!({"adapter": true, "kvq_reuse": true}), ""),
+        (json!({"adapter": "on", "kvq_reuse": "on"}), ""),
+        (json!({"adapter": false, "kvq_reuse": false}), ""),
+        (
+            json!({"adapter": "off", "kvq_reuse": "off", "exit_layer": 1}),
+            "",
+        ),
+        (json!({"confidence": 0.3}), ""),
+        (json!({"confidence": 0.3, "controller": "confidence"}), ""),
+        (
+            json!({"confidence": 0.3, "controller": "fixed"}),
+            "confidence",
+        ),
+        (
+            json!({"draft_vocab": 100_000, "exit_layer": 1}),
+            "draft_vocab",
+        ),
+        (json!({"draft_vocab": 20, "exit_layer": 1}), ""),
+    ] {
+        let (choice, named) = ask(more.clone());
+        assert_eq!(choice["text"], plain, "{more}");
+        assert_eq!(named, ignored, "{more}");
+    }
+    // A certain draft never ends early; an impossible threshold ends each at its first token.
+    let drafted = |more: Value| {
+        let mut body = json!({
+            "prompt": "hello", "max_tokens": 20, "temperature": 0, "skiplens": {"detail": true},
+        });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let answer = served.complete(body);
+        let steps = &answer["metrics"]["speculative_decoding"]["per_step_drafted"];
+        let steps: Vec<usize> = serde_json::from_value(steps.clone()).unwrap();
+        steps.into_iter().max().unwrap()
+    };
+    let draft = json!({"exit_layer": 1, "num_speculations": 4, "proposers": "exit"});
+    let with = |confidence: f32| {
+        let mut draft = draft.clone();
+        draft["confidence"] = json!(confidence);
+        drafted(draft)
+    };
+    assert_eq!(with(0.0), drafted(draft.clone()));
+    assert!(with(1.0) <= 1, "{}", with(1.0));
 }
 
 #[test]

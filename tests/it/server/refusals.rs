@@ -206,6 +206,30 @@ fn invalid_fields_are_named() {
         ),
         (
             completion,
+            json!({"prompt": "a", "confidence": 1.5}),
+            json!("confidence"),
+            "confidence is 1.5; it may be 0 to 1",
+        ),
+        (
+            completion,
+            json!({"prompt": "a", "confidence": "high"}),
+            json!("confidence"),
+            "it must be a number",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "adapter": "maybe"}),
+            json!("adapter"),
+            "adapter is \"maybe\"; it may be true, false, \"on\" or \"off\"",
+        ),
+        (
+            chat,
+            json!({"messages": hello(), "kvq_reuse": 1}),
+            json!("kvq_reuse"),
+            "kvq_reuse is 1; it may be true, false",
+        ),
+        (
+            completion,
             json!({"prompt": "a", "skiplens": {"detial": true}}),
             json!("skiplens.detial"),
             "there is no field detial; it may be detail",
@@ -484,6 +508,59 @@ fn unknown_fields_are_refused_if_misspelt_and_otherwise_reported() {
     assert!(!taken.head.contains("set-cookie"), "{}", taken.head);
 }
 
+/// Fields of objects in a request have the same code as its own.
+#[test]
+fn misspelt_fields_of_objects_are_refused_too() {
+    let served = Served::new();
+    for (object, name, value, word) in [
+        ("skiplens", "detial", json!(true), "it may be detail"),
+        (
+            "stream_options",
+            "include_useage",
+            json!(true),
+            "did you mean include_usage?",
+        ),
+        (
+            "stream_options",
+            "includeUsage",
+            json!(true),
+            "did you mean include_usage?",
+        ),
+    ] {
+        let mut body = json!({"prompt": "a", "max_tokens": 1, "stream": true});
+        body[object] = json!({name: value});
+        let refused = served.post("/v1/completions", &body);
+        assert_eq!(refused.status, 400, "{name}: {}", refused.body);
+        let error = refused.json()["error"].clone();
+        assert_eq!(error["param"], format!("{object}.{name}"), "{error}");
+        assert_eq!(error["code"], "unknown_parameter", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(word), "{message}");
+    }
+    // What other servers have there.
+    let foreign = json!({
+        "prompt": "a", "max_tokens": 1, "stream": true,
+        "stream_options": {"include_usage": true, "continuous_usage_stats": true},
+    });
+    assert_eq!(served.post("/v1/completions", &foreign).status, 200);
+}
+
+/// The codes of the OpenAPI document, which come from the source, are those that the documentation explains.
+#[test]
+fn every_code_is_documented() {
+    let document = Served::new().get("/openapi.json").good();
+    let codes = document["components"]["schemas"]["Code"]["enum"].clone();
+    let codes: Vec<String> = serde_json::from_value(codes).unwrap();
+    let page = include_str!("../../../docs/server.md");
+    let (_, table) = page.split_once("| `code` |").expect("a table of codes");
+    let explained = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(code, _)| code)
+        .filter(|code| *code != "null");
+    assert_eq!(explained.collect::<Vec<_>>(), codes);
+}
+
 /// Only so many unknown fields are compared with the known ones. Those without a value do not count.
 #[test]
 fn the_number_of_unknown_fields_is_bounded() {
@@ -523,6 +600,12 @@ fn invalid_requests_are_explained() {
     ] {
         let reply = served.request(method, path, "", body);
         assert_eq!(reply.status, status, "{method} {path}");
+        let code = match path {
+            "/nowhere" => json!("not_found"),
+            "/v1/models/gpt-4" => json!("model_not_found"),
+            _ => Value::Null,
+        };
+        assert_eq!(reply.json()["error"]["code"], code, "{method} {path}");
         assert!(reply.json()["error"]["message"].is_string());
         assert!(reply.head.contains("x-request-id: "));
     }

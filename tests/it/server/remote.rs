@@ -507,6 +507,25 @@ fn the_run_of_a_client_that_is_gone_ends() {
     until_free(&served);
 }
 
+/// Clients that leave are noticed when they do, not when they should have answered a ping.
+#[test]
+fn a_client_that_leaves_frees_its_place() {
+    let served = Served::with(patient());
+    for mode in ["engine", "watch"] {
+        // It says goodbye and reads nothing any more.
+        let mut polite = welcomed(&served, mode);
+        polite.close(None).unwrap();
+        polite.flush().unwrap();
+        until_free(&served);
+        // It stops sending, and stays.
+        let half = welcomed(&served, mode);
+        half.get_ref().shutdown(Shutdown::Write).unwrap();
+        until_free(&served);
+        drop(welcomed(&served, mode));
+        until_free(&served);
+    }
+}
+
 #[test]
 fn a_server_with_a_key_wants_it() {
     let served = Served::with(Options {

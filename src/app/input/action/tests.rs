@@ -59,9 +59,12 @@ fn what_is_no_action_is_named() {
     for (written, words) in [
         ("\"explode\"", "there is no action `explode`"),
         ("{ explode = 1 }", "there is no action `explode`"),
-        ("{ nudge = [\"exit-layer\", \"sideways\"] }", "`sideways`"),
-        ("{ focus = \"moon\" }", "`moon`"),
-        ("7", "`7`"),
+        (
+            "{ nudge = [\"exit-layer\", \"sideways\"] }",
+            "there is no value sideways; it may be ",
+        ),
+        ("{ focus = \"moon\" }", "there is no value moon; it may be "),
+        ("7", "integer 7 where a string or an object is expected"),
     ] {
         let error = read(written).unwrap_err();
         assert!(error.contains(words), "{written}: {error}");
