@@ -43,7 +43,9 @@ impl Fault {
 
 /// What is wrong with the value at `path`.
 fn explain(text: &str, root: &Spanned<DeValue>, path: &Path, error: &Error) -> Fault {
-    let path: Vec<&Segment> = path.iter().collect();
+    // A key that is a variant, as those of `keys` are, is an unknown segment.
+    let path = path.iter().filter(|part| !matches!(part, Segment::Unknown));
+    let path: Vec<&Segment> = path.collect();
     let (value, fault) = (find(root, &path), error.message().trim());
     let span = error.span().or_else(|| value.map(Spanned::span));
     if let Some((table, name, allowed)) = unknown_key(value, &path, fault) {
@@ -284,7 +286,7 @@ mod tests {
             (
                 "[keys.chat]\n\nz = \"regnerate\"",
                 3,
-                "keys.chat.z: there is no action `regnerate`; did you mean regenerate?",
+                "keys.z: there is no action `regnerate`; did you mean regenerate?",
             ),
         ] {
             let (at, message) = fault(text);

@@ -30,6 +30,7 @@ pub fn draw(canvas: &mut Canvas<'_>, body: Rect, race_lines: &mut RaceLines) -> 
             title,
             lines,
             scroll,
+            ..
         } => {
             let width = body.width.saturating_sub(4).min(TEXT);
             let folded = lines.iter().flat_map(|line| wrap_indented(line, width));

@@ -118,11 +118,13 @@ pub enum Overlay {
         scroll: usize,
     },
     Picker(Picker),
-    /// Text to read, from a slash command.
+    /// Text to read.
     Text {
         title: String,
         lines: Vec<String>,
         scroll: usize,
+        /// Whether it opened by itself, perhaps while the user types: what is typed is for the prompt then.
+        by_itself: bool,
     },
     /// The system prompt under edit.
     System(Editor),

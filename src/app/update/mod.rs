@@ -31,7 +31,7 @@ use super::available::{allowed_in_replay, allowed_while_watching};
 use super::input::action::{AppAction, ChatAction};
 use super::input::{Action, Context, Key};
 use super::message::{Effect, Msg};
-use super::state::{App, Overlay, Regions};
+use super::state::{App, Overlay, Regions, State};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use reply::Reply;
 use std::collections::VecDeque;
@@ -134,11 +134,19 @@ fn on_key(app: &mut App, key: KeyEvent) -> Reply {
     let (state, shared) = app.parts();
     match (bound, Key::from(key).character()) {
         (Some(action), _) => Reply::then(action),
+        (None, Some(c)) if opened_by_itself(state) => {
+            state.overlay = None;
+            edit::typed(state, shared, c)
+        }
         // Any other key closes a text overlay.
         (None, _) if reading => Reply::then(AppAction::Back),
         (None, Some(c)) => edit::typed(state, shared, c),
         (None, None) => Reply::none(),
     }
+}
+
+fn opened_by_itself(state: &State) -> bool {
+    matches!(&state.overlay, Some(Overlay::Text { by_itself, .. }) if *by_itself)
 }
 
 /// Carries out one action.

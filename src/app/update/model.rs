@@ -101,6 +101,7 @@ pub(super) fn on_failed(state: &mut State, message: String) -> Vec<Effect> {
         title: "the model could not be loaded".into(),
         lines,
         scroll: 0,
+        by_itself: true,
     });
     vec![begin(state, previous)]
 }

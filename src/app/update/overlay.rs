@@ -372,6 +372,7 @@ pub(super) fn show(state: &mut State) -> Reply {
         title: "settings and statistics".into(),
         lines,
         scroll: 0,
+        by_itself: false,
     });
     Reply::none()
 }

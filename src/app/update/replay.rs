@@ -54,7 +54,7 @@ fn screen(player: Player, chat: &State) -> ReplayScreen {
     let mut state = State::new(chat.request.clone(), settings);
     state.live = false;
     let record = session.model().cloned().unwrap_or_default();
-    // The shape of the model, from which the speed of plain decoding is estimated, is known if it is loaded.
+    state.shapes = chat.shapes.clone();
     let loaded = chat.model_record().is_some_and(|loaded| loaded.is(&record));
     state.model = chat.model.clone().filter(|_| loaded);
     state.model.get_or_insert_with(|| info(&record));

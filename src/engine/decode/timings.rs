@@ -184,9 +184,8 @@ impl DraftRounds {
         rows.hypot(ROUND_SPREAD / self.rounds.sqrt())
     }
 
-    /// Estimates a plain step in two ways: the early layers of a draft step plus the verify phase without the cost of its
-    /// further rows, and a draft step scaled by the weights that it reads. The larger its share of the weights, the more the
-    /// second way counts, which does not depend on the cost of rows.
+    /// Estimates a plain step: the early layers of a draft step, plus the verify phase without the cost of its further
+    /// rows.
     pub fn estimate(&self, config: &LlamaConfig) -> Option<PlainStep> {
         let Drafts {
             exit_layer,
@@ -204,17 +203,7 @@ impl DraftRounds {
             true => self.draft_seconds / self.tokens * early / draft,
             false => 0.0,
         };
-        let parts = early_seconds + verify;
-        let share = match exit_layer {
-            0 => 0.0,
-            _ => draft / step_weights(config, config.num_layers, Some(0)),
-        };
-        let scaled = match share > 0.0 {
-            true => self.draft_seconds / self.tokens / share,
-            false => parts,
-        };
-        let share = share.min(1.0);
-        let seconds = (1.0 - share) * parts + share * scaled;
+        let seconds = early_seconds + verify;
         // Zero or not finite if the config is degenerate or nothing was timed.
         (seconds.is_finite() && seconds > 0.0).then_some(PlainStep {
             seconds,

@@ -75,6 +75,20 @@ fn a_model_that_cannot_be_loaded_says_what_to_do() {
     assert_eq!(h.state().prompt.text(), "hello", "the text is not lost");
 }
 
+#[test]
+fn typing_goes_on_when_a_message_opens_by_itself() {
+    let mut h = Harness::ready(100, 32);
+    h.write("/model nothere");
+    h.press("enter");
+    h.send(Msg::Engine(Event::Model(ModelEvent::Failed(
+        Failure::internal("nothere: no such model"),
+    ))));
+    assert!(h.screen().contains("could not be loaded"), "{}", h.screen());
+    h.write("What");
+    assert_eq!(h.state().prompt.text(), "What");
+    assert!(h.state().overlay.is_none());
+}
+
 /// Where the bundled model is missing one key fetches the published one, and what it is worth is said before.
 #[test]
 fn one_key_fetches_the_published_model() {
