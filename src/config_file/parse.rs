@@ -41,7 +41,7 @@ impl Fault {
     }
 }
 
-/// What is wrong with the value at `path`.
+/// Describes what is wrong with the value at `path`.
 fn explain(text: &str, root: &Spanned<DeValue>, path: &Path, error: &Error) -> Fault {
     // A key that is a variant, as those of `keys` are, is an unknown segment.
     let path = path.iter().filter(|part| !matches!(part, Segment::Unknown));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever follows a key, there is a setting or an error in one line.
+        /// Any text after a key gives a setting or a one-line error.
         #[test]
         fn any_value_is_taken_or_explained(
             key in prop::sample::select(vec![

@@ -23,7 +23,7 @@ pub struct Watch {
     next: AtomicU64,
     /// Wakes watchers when a report is published.
     published: Notify,
-    /// Locked only for moments: frames are written before.
+    /// Held only briefly: frames are serialised before locking.
     state: Mutex<State>,
 }
 

@@ -158,7 +158,8 @@ impl Recorder {
     /// writes pending lines.
     ///
     /// # Errors
-    /// If `name` is reserved or its extension names no format, or the file exists, has changed, or cannot be written.
+    /// If `name` is reserved or has an extension of a format that is not written, or the file exists, has changed, or cannot
+    /// be written.
     pub fn save(&mut self, name: &str) -> Result<PathBuf> {
         if name == LAST {
             return Err(transcript::Error::Reserved { name: name.into() });

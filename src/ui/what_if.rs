@@ -383,7 +383,7 @@ fn short(speed: f64) -> String {
     }
 }
 
-/// What no cell predicts of the settings now.
+/// The current settings that no cell's prediction covers.
 fn left_out(state: &State) -> Option<String> {
     let parts = state.left_out_of_forecasts();
     (!parts.is_empty()).then(|| {

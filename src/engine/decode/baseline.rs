@@ -21,7 +21,7 @@ const OTHER_DRAFTS_ERROR: f64 = 0.03;
 const CORRECTION_ERROR_PER_ROW: f64 = 0.04;
 /// Corrections by the cost model outside this range come from measurements under changing load.
 const PLAUSIBLE: RangeInclusive<f64> = 0.75..=1.35;
-/// Likewise by a race, whose runs alternate, so that a large correction is one of the estimate.
+/// The same for a race. Its runs alternate, so a large correction means that the estimate is wrong.
 const PLAUSIBLE_OF_RACES: RangeInclusive<f64> = 0.4..=2.5;
 
 /// Duration of a plain step.

@@ -8,7 +8,7 @@ use crate::engine::sampling::{Coupling, Sampling};
 pub(super) const MAX_DEPTH: usize = 6;
 /// Max number of nodes.
 pub(super) const MAX_NODES: usize = 8;
-/// Number of ranks that are distinguished; the last one stands for all later ones.
+/// Number of ranks with statistics of their own; the last one covers all higher ranks.
 pub(super) const RANKS: usize = 3;
 /// Max number of tokens drafted after one node.
 pub(super) const MAX_SIBLINGS: usize = 3;

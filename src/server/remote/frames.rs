@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Max time to say goodbye to a client that is gone, silent or stuck: it holds its place meanwhile.
+/// Timeout for closing the connection of a client that is gone, silent or stuck, which holds its place until then.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// The socket of a client, before the handshake and after the last frame.

@@ -89,7 +89,7 @@ fn described(model: &ModelRecord) -> Vec<String> {
     facts
 }
 
-/// More changes of settings than this are a controller's, and summarised.
+/// Above this number of changes, which only a controller makes, settings are summarised.
 const MAX_CHANGES: usize = 4;
 
 /// The settings of a run, in order if they changed, each with the exit layers and numbers of speculations used.

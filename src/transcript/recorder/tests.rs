@@ -199,7 +199,7 @@ fn a_saved_session_resumes_from_its_path() {
     assert!(std::fs::read_to_string(page).unwrap().contains("<html"));
 }
 
-/// An extension that names no format does not become the name of a session's file.
+/// A session is not written under the extension of another program's format.
 #[test]
 fn formats_of_other_programs_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Estimates for drafts that grow: the cost of a node more, and how often drafted tokens are accepted.
+//! Estimates for drafts that grow: the cost of one more node, and how often drafted tokens are accepted.
 
 use super::{DECAY, Estimates, SLOW_DECAY};
 use crate::engine::decode::growth::{self, Drawn, Growth};
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// Weight of the guess that growing drafts gain nothing over the best fixed shape, in tokens.
 const GROWTH_PRIOR_WEIGHT: f64 = 60.0;
-/// Max gain of growing drafts over the best fixed shape that is believed.
+/// Upper bound of the estimated gain of growing drafts over the best fixed shape.
 const MAX_GROWTH_GAIN: f64 = 1.5;
-/// Min cost of verifying a node more, as a fraction of the whole verify phase.
+/// Min cost of verifying one more node, as a fraction of the whole verify phase.
 const MIN_NODE_COST: f64 = 0.01;
 
-/// What drafts that grew came to: decaying sums over rounds.
+/// Totals over drafts that grew, decaying from round to round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Grown {
@@ -91,7 +91,7 @@ impl Estimates {
         rate.add(f64::from(u8::from(hit)), 1.0, SLOW_DECAY);
     }
 
-    /// Records a round whose draft grew: its tokens, and what the best fixed shape would have yielded in its time.
+    /// Records a round whose draft grew: its tokens, and what the best fixed shape would have yielded in the same time.
     pub fn grew(&mut self, tokens: f64, expected: f64) {
         let Grown {
             tokens: before,

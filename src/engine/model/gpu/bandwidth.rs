@@ -51,7 +51,7 @@ pub fn read_bandwidth(gpu: &Gpu) -> Result<f64> {
     Ok((u64::from(READS) * bytes) as f64 / best)
 }
 
-/// Writes random numbers, for memory of zeros may be read faster.
+/// Fills the buffer with random numbers, since zeros may be read faster.
 fn fill(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<()> {
     let noise = gpu.buffer(NOISE, "a measurement")?;
     let mut random = SplitMix64(11);

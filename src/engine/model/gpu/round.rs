@@ -1,4 +1,5 @@
-//! A whole round without waiting for the device: drafts are sampled on the device, and verification continues on their rows.
+//! Runs a whole round without a host round trip: drafts are sampled on the device, and verification continues on their
+//! rows.
 
 use super::HEAD_ROWS;
 use super::pass::Batch;

@@ -16,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             sum ^= x[j];
         }
     }
-    // So that no compiler leaves out the reads.
+    // Keeps the compiler from removing the reads.
     if ((sum.x ^ sum.y ^ sum.z ^ sum.w) == 0x9e3779b9u) {
         out[0] = 1u;
     }

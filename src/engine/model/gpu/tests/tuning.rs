@@ -17,7 +17,7 @@ use candle_core::quantized::GgmlDType;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Bytes of weights that the dispatches of a measurement rotate among, so that they do not come from cache.
+/// Bytes of weights that a measurement cycles through, to defeat the cache.
 const ROTATED: u64 = 400 << 20;
 /// Bytes of weights that a measurement reads.
 const READ: u64 = 4 << 30;
